@@ -1,0 +1,26 @@
+/** A mistake in a file or a folder that the user named: one line that says which, what was expected and what was found. */
+
+/** Thrown for what the user can repair (a wrong file), as opposed to a programmer's error. Its message is one line. */
+export class FileError extends Error {
+  override readonly name = 'FileError'
+}
+
+/** `where: expected …, found …` as an error to throw. */
+export const fileError = (where: string, expected: string, found: string): FileError =>
+  new FileError(oneLine(`${where}: expected ${expected}, found ${found}`))
+
+/** The message of whatever was thrown, and of its cause, on one line. */
+export const reason = (thrown: unknown): string => {
+  if (!(thrown instanceof Error)) return oneLine(String(thrown))
+  // an error of several attempts (an address in both families, say) has a code and no message
+  const message = thrown.message || ('code' in thrown ? String(thrown.code) : thrown.name)
+  return oneLine(thrown.cause === undefined ? message : `${message}: ${reason(thrown.cause)}`)
+}
+
+/** Control characters of untrusted text are shown escaped, so that a message stays one line and cannot steer a terminal. */
+const oneLine = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+/** A quoted piece of untrusted text, cut to a readable length. */
+export const quoted = (text: string, limit = 80): string =>
+  `"${text.length > limit ? `${text.slice(0, limit)}…` : text}"`

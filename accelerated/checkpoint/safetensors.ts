@@ -1,0 +1,112 @@
+/** Reads safetensors files: the header alone when a file is opened, a tensor's numbers only when they are asked for. */
+import { open, type FileHandle } from 'node:fs/promises'
+import { FileError, fileError, reason } from './fileError.js'
+import { fromBfloat16, fromFloat16 } from './float16.js'
+import { bytesOf, elementCount, parseHeader, showShape, type DType, type SafetensorsHeader, type TensorEntry } from './safetensorsHeader.js'
+
+/** The format's own bound on the header, in bytes. */
+const headerLimit = 100_000_000
+
+/** Numbers converted at a time: 4 MiB of float32. */
+const chunkElements = 1 << 20
+
+/** Elements that one Float32Array may hold here (4 GiB). */
+const tensorLimit = 2 ** 30
+
+/** Opens `file`, reads and checks its header. Throws FileError if it cannot be read or breaks the format anywhere. */
+export const readSafetensors = (file: string): Promise<SafetensorsHeader> =>
+  withFile(file, async (handle) => {
+    const { size } = await handle.stat()
+    if (size < 8) throw fileError(file, 'at least 8 bytes (the length of the header)', `${size}`)
+    const declared = (await readBytes(handle, file, 0, 8)).readBigUInt64LE(0)
+    if (declared > BigInt(headerLimit)) {
+      throw fileError(file, `a header of at most ${headerLimit} bytes`, `a length of ${declared} (not a safetensors file?)`)
+    }
+    const headerLength = Number(declared)
+    if (8 + headerLength > size) {
+      throw fileError(file, `a header of ${headerLength} bytes`, `${size - 8} bytes (the file is cut short)`)
+    }
+    const text = decodeUtf8(await readBytes(handle, file, 8, headerLength), file)
+    return parseHeader(text, file, 8 + headerLength, size - 8 - headerLength)
+  })
+
+/** All numbers of a tensor, row-major, as float32 (F64 is rounded). Throws FileError for integer types and for files that changed. */
+export const readTensor = async (entry: TensorEntry): Promise<Float32Array> => {
+  const count = elementCount(entry.shape)
+  if (count > tensorLimit) {
+    throw fileError(entry.file, `tensor ${entry.name} of at most ${tensorLimit} numbers`, `${count} ${showShape(entry.shape)}`)
+  }
+  const values = new Float32Array(count)
+  for await (const { first, chunk } of readChunks(entry)) values.set(chunk, first)
+  return values
+}
+
+/** A tensor's numbers a chunk at a time; `first` is the flat index of the chunk's first number. */
+export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array }> {
+  const { file, dtype, length, offset } = entry
+  const decode = decoders[dtype]
+  if (decode === undefined) {
+    throw fileError(file, `tensor ${entry.name} of dtype ${Object.keys(decoders).join(', ')}`, dtype)
+  }
+  const handle = await openForReading(file)
+  try {
+    const step = chunkElements * bytesOf[dtype]
+    for (let at = 0; at < length; at += step) {
+      const bytes = await readBytes(handle, file, offset + at, Math.min(step, length - at))
+      yield { first: at / bytesOf[dtype], chunk: decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) }
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Little-endian bytes to float32, by type. */
+const decoders: { readonly [D in DType]?: (bytes: DataView) => Float32Array } = {
+  F64: (bytes) => Float32Array.from({ length: bytes.byteLength / 8 }, (_, i) => bytes.getFloat64(8 * i, true)),
+  F32: (bytes) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
+  F16: (bytes) => halves(bytes, fromFloat16),
+  BF16: (bytes) => halves(bytes, fromBfloat16),
+}
+
+const halves = (bytes: DataView, decode: (bits: number) => number): Float32Array => {
+  const values = new Float32Array(bytes.byteLength / 2)
+  for (let i = 0; i < values.length; i++) values[i] = decode(bytes.getUint16(2 * i, true))
+  return values
+}
+
+const decodeUtf8 = (bytes: Uint8Array, file: string): string => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw fileError(file, 'a header in UTF-8', 'bytes that are not')
+  }
+}
+
+const readBytes = async (handle: FileHandle, file: string, position: number, length: number): Promise<Buffer> => {
+  const bytes = Buffer.alloc(length)
+  for (let filled = 0; filled < length; ) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled)
+    if (bytesRead === 0) throw fileError(file, `${position + length} bytes`, `${position + filled} (the file is cut short)`)
+    filled += bytesRead
+  }
+  return bytes
+}
+
+const openForReading = async (file: string): Promise<FileHandle> => {
+  try {
+    return await open(file, 'r')
+  } catch (thrown) {
+    throw fileError(file, 'a readable file', reason(thrown))
+  }
+}
+
+const withFile = async <T>(file: string, read: (handle: FileHandle) => Promise<T>): Promise<T> => {
+  const handle = await openForReading(file)
+  try {
+    return await read(handle)
+  } catch (thrown) {
+    throw thrown instanceof FileError ? thrown : fileError(file, 'a readable file', reason(thrown))
+  } finally {
+    await handle.close()
+  }
+}

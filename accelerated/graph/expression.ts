@@ -1,0 +1,83 @@
+/**
+ * Expressions: an immutable, typed DAG of tensor operations. There is no builder and no graph object: an expression is its operator, its
+ * inputs, its attributes, and the shape and dtype that follow from them. Names appear at serialisation only; unreachable work never exists.
+ */
+
+export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'bool'
+
+/** A size known when the graph is written, or the name of one that each run brings (`'tokens'`). Two names are equal when they are the same. */
+export type Dimension = number | string
+export type Shape = ReadonlyArray<Dimension>
+
+/** Bytes of a tensor inside a file that ONNX Runtime maps itself: ONNX "external data". */
+export type ExternalData = { readonly location: string; readonly offset: number; readonly length: number }
+
+/** Operators with a rule in vjps.ts: the table there has exactly these keys, so a missing rule does not compile. */
+export type DifferentiableOp =
+  | 'Add' | 'Sub' | 'Mul' | 'Div' | 'Neg'
+  | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Clip'
+  | 'MatMul' | 'Softmax' | 'LogSoftmax' | 'LayerNormalization'
+  | 'Gather' | 'SelectRows' | 'Reshape' | 'Transpose' | 'Expand' | 'ReduceSum' | 'ReduceMean' | 'Concat' | 'Slice' | 'Cast' | 'Where'
+
+/** Operators whose value is piecewise constant in every input, or which occur in gradients and updates only: their gradient is never asked for. */
+export type NonDifferentiableOp = 'Less' | 'Equal' | 'Min' | 'Max' | 'Size' | 'SliceVector' | 'ScatterAddRows' | 'Split' | 'OutputOf'
+
+export type LeafOp = 'Input' | 'Constant' | 'Weight'
+export type Op = DifferentiableOp | NonDifferentiableOp | LeafOp
+
+export type Attributes = {
+  readonly name?: string
+  readonly data?: Float64Array
+  readonly external?: ExternalData
+  readonly axis?: number
+  readonly axes?: ReadonlyArray<number>
+  readonly keepDimensions?: boolean
+  readonly permutation?: ReadonlyArray<number>
+  readonly transposeA?: boolean
+  readonly transposeB?: boolean
+  readonly alpha?: number
+  readonly epsilon?: number
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly sizes?: ReadonlyArray<number>
+  readonly start?: number
+  readonly output?: number
+  /** SelectRows: some rows are selected by no index, so their gradient is zero. */
+  readonly partial?: boolean
+}
+
+export type Expression = {
+  readonly op: Op
+  readonly inputs: ReadonlyArray<Expression>
+  readonly attributes: Attributes
+  readonly shape: Shape
+  readonly dtype: DType
+}
+
+/** `[tokens, 768]` */
+export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`
+
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dimension, i) => dimension === b[i])
+
+/** Every expression that `roots` need, each after all of its inputs. Iterative: a training step is thousands of nodes deep. */
+export const topologicalOrder = (roots: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+  const order: Expression[] = []
+  const seen = new Set<Expression>()
+  const stack: { readonly node: Expression; next: number }[] = []
+  for (const root of roots) {
+    if (seen.has(root)) continue
+    seen.add(root)
+    stack.push({ node: root, next: 0 })
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const input = top.node.inputs[top.next++]
+      if (input === undefined) {
+        order.push(top.node)
+        stack.pop()
+      } else if (!seen.has(input)) {
+        seen.add(input)
+        stack.push({ node: input, next: 0 })
+      }
+    }
+  }
+  return order
+}

@@ -1,0 +1,50 @@
+/**
+ * The reverse walk: gradients of a scalar expression as expressions. Only what depends on the targets is walked (frozen weights cost
+ * nothing, nor does anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere else.
+ */
+import type { DifferentiableOp, Expression, Shape } from './expression.js'
+import { sameShape, showShape, topologicalOrder } from './expression.js'
+import { add, reduceSum, reshape, scalar } from './operators.js'
+import { vjps } from './vjps.js'
+
+/**
+ * ∂y/∂target for each target: a leaf or an inner expression, which is then treated as one.
+ * @throws when y is no scalar, does not depend on a target, or passes through an operator that has no gradient.
+ */
+export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
+  if (y.shape.length !== 0) throw new Error(`gradient: expected a scalar, found ${showShape(y.shape)}`)
+  const order = topologicalOrder([y])
+  const goals = new Set(targets)
+  const relevant = new Set<Expression>()
+  for (const node of order) if (goals.has(node) || node.inputs.some((x) => relevant.has(x))) relevant.add(node)
+
+  const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
+  for (const node of [...order].reverse()) {
+    const yBar = gradients.get(node)
+    if (yBar === undefined || goals.has(node) || !node.inputs.some((x) => relevant.has(x))) continue
+    const rule = Object.hasOwn(vjps, node.op) ? vjps[node.op as DifferentiableOp] : undefined
+    if (rule === undefined) throw new Error(`gradient: ${node.op} ${showShape(node.shape)} has no gradient, yet a target lies below it`)
+    rule(yBar, node, ...node.inputs).forEach((contribution, i) => {
+      const x = node.inputs[i]
+      if (contribution === null || x === undefined || !relevant.has(x)) return
+      const xBar = sumTo(contribution, x.shape, node.op)
+      const earlier = gradients.get(x)
+      gradients.set(x, earlier === undefined ? xBar : add(earlier, xBar))
+    })
+  }
+  return targets.map((target, i) => {
+    const found = gradients.get(target)
+    if (found === undefined) throw new Error(`gradient: the expression does not depend on target ${i} (${target.attributes.name ?? target.op} ${showShape(target.shape)})`)
+    return found
+  })
+}
+
+/** Undo broadcasting: what was repeated is summed. */
+const sumTo = (contribution: Expression, shape: Shape, op: string): Expression => {
+  if (sameShape(contribution.shape, shape)) return contribution
+  const extra = contribution.shape.length - shape.length
+  const repeated = contribution.shape.flatMap((d, i) => (i < extra || (shape[i - extra] === 1 && d !== 1) ? [i] : []))
+  const summed = reshape(reduceSum(contribution, repeated, true), shape)
+  if (!sameShape(summed.shape, shape)) throw new Error(`gradient of ${op}: expected ${showShape(shape)}, found ${showShape(contribution.shape)}`)
+  return summed
+}

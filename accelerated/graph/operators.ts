@@ -1,0 +1,235 @@
+/**
+ * Operators: one function per operation, with shape inference and shape errors. Arguments that are plain numbers become constants of the
+ * other operand's dtype. Errors are programmer errors: they name the operator, what it expected and what it was given.
+ */
+import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
+import { sameShape, showShape } from './expression.js'
+
+type Operand = Expression | number
+
+const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DType, attributes: Attributes = {}): Expression =>
+  ({ op, inputs, attributes, shape, dtype })
+
+const fail = (op: string, expected: string, found: string): never => {
+  throw new Error(`${op}: expected ${expected}, found ${found}`)
+}
+
+// ---------------------------------------------------------------------------------------------------------------- leaves
+
+/** A tensor that each run is fed under `name`. */
+export const input = (name: string, shape: Shape, dtype: DType): Expression => node('Input', [], shape, dtype, { name })
+
+/** A tensor of numbers known when the graph is written. */
+export const constant = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: DType): Expression =>
+  data.length === shape.reduce((a, b) => a * b, 1)
+    ? node('Constant', [], shape, dtype, { data: Float64Array.from(data) })
+    : fail('constant', `${showShape(shape)} numbers`, `${data.length}`)
+
+export const scalar = (value: number, dtype: DType): Expression => constant([value], [], dtype)
+
+/** A frozen tensor whose bytes stay in the checkpoint's own file. */
+export const weight = (name: string, shape: ReadonlyArray<number>, dtype: DType, external: ExternalData): Expression =>
+  node('Weight', [], shape, dtype, { name, external })
+
+// ----------------------------------------------------------------------------------------------------------- elementwise
+
+const broadcastDimension = (op: string, a: Dimension, b: Dimension, shapes: string): Dimension =>
+  a === b || b === 1 ? a : a === 1 ? b : fail(op, 'dimensions that are equal or 1', shapes)
+
+/** NumPy's broadcasting rule over named dimensions. */
+export const broadcastShapes = (op: string, a: Shape, b: Shape): Shape => {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, i) =>
+    broadcastDimension(op, a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1, `${showShape(a)} and ${showShape(b)}`))
+}
+
+const lift = (op: string, a: Operand, b: Operand): readonly [Expression, Expression] => {
+  if (typeof a === 'number') return typeof b === 'number' ? fail(op, 'at least one expression', 'two numbers') : [scalar(a, b.dtype), b]
+  if (typeof b === 'number') return [a, scalar(b, a.dtype)]
+  return a.dtype === b.dtype ? [a, b] : fail(op, 'operands of one dtype', `${a.dtype} and ${b.dtype}`)
+}
+
+const binary = (op: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Min' | 'Max') => (a: Operand, b: Operand): Expression => {
+  const [x, y] = lift(op, a, b)
+  return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), x.dtype)
+}
+
+export const add = binary('Add')
+export const sub = binary('Sub')
+export const mul = binary('Mul')
+export const div = binary('Div')
+export const minimum = binary('Min')
+export const maximum = binary('Max')
+
+const comparison = (op: 'Less' | 'Equal') => (a: Operand, b: Operand): Expression => {
+  const [x, y] = lift(op, a, b)
+  return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), 'bool')
+}
+
+export const less = comparison('Less')
+export const equal = comparison('Equal')
+
+/** a where the condition holds, b elsewhere; all three of one shape. */
+export const where = (condition: Expression, a: Expression, b: Expression): Expression =>
+  condition.dtype === 'bool' && a.dtype === b.dtype && sameShape(a.shape, b.shape) && sameShape(a.shape, condition.shape)
+    ? node('Where', [condition, a, b], a.shape, a.dtype)
+    : fail('where', 'a bool and two tensors of its shape and one dtype', `${showShape(condition.shape)}, ${showShape(a.shape)} ${a.dtype}, ${showShape(b.shape)} ${b.dtype}`)
+
+const unary = (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf') => (x: Expression): Expression => node(op, [x], x.shape, x.dtype)
+
+export const neg = unary('Neg')
+export const exp = unary('Exp')
+export const log = unary('Log')
+export const sqrt = unary('Sqrt')
+export const sigmoid = unary('Sigmoid')
+export const tanh = unary('Tanh')
+export const erf = unary('Erf')
+
+/** min(maximum, max(minimum, x)); its derivative is 1 strictly inside and 0 elsewhere, the two kinks included. */
+export const clip = (x: Expression, low: number, high: number): Expression => node('Clip', [x], x.shape, x.dtype, { minimum: low, maximum: high })
+
+export const square = (x: Expression): Expression => mul(x, x)
+
+export const cast = (x: Expression, dtype: DType): Expression => (x.dtype === dtype ? x : node('Cast', [x], x.shape, dtype))
+
+// ---------------------------------------------------------------------------------------------------------------- algebra
+
+type MatMulOptions = { readonly transposeA?: boolean; readonly transposeB?: boolean; readonly alpha?: number }
+
+/** α · op(a) · op(b) over the last two dimensions; leading dimensions must be the same. a: [..., m, n], b: [..., n, p] → [..., m, p]. */
+export const matMul = (a: Expression, b: Expression, { transposeA = false, transposeB = false, alpha = 1 }: MatMulOptions = {}): Expression => {
+  const shapes = `${showShape(a.shape)}${transposeA ? 'ᵀ' : ''} · ${showShape(b.shape)}${transposeB ? 'ᵀ' : ''}`
+  if (a.dtype !== b.dtype) fail('matMul', 'operands of one dtype', `${a.dtype} and ${b.dtype}`)
+  const [m, n1] = lastTwo(a, transposeA, shapes)
+  const [n2, p] = lastTwo(b, transposeB, shapes)
+  if (n1 !== n2) fail('matMul', 'equal inner dimensions', shapes)
+  const leading = a.shape.slice(0, -2)
+  if (!sameShape(leading, b.shape.slice(0, -2))) fail('matMul', 'equal leading dimensions', shapes)
+  return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
+}
+
+const lastTwo = (x: Expression, transposed: boolean, shapes: string): readonly [Dimension, Dimension] => {
+  const [rows, columns] = x.shape.slice(-2)
+  if (rows === undefined || columns === undefined) return fail('matMul', 'matrices', shapes)
+  return transposed ? [columns, rows] : [rows, columns]
+}
+
+const normaliseAxis = (op: string, x: Expression, axis: number): number => {
+  const positive = axis < 0 ? axis + x.shape.length : axis
+  return positive >= 0 && positive < x.shape.length ? positive : fail(op, `an axis of ${showShape(x.shape)}`, `${axis}`)
+}
+
+/** Softmax over the last dimension. */
+export const softmax = (x: Expression): Expression => node('Softmax', [x], x.shape, x.dtype, { axis: -1 })
+
+/** log softmax over the last dimension. */
+export const logSoftmax = (x: Expression): Expression => node('LogSoftmax', [x], x.shape, x.dtype, { axis: -1 })
+
+/** (x − mean) / √(variance + ε) · scale + bias over the last dimension. x: [..., n], scale and bias: [n]. */
+export const layerNormalization = (x: Expression, scale: Expression, bias: Expression, epsilon: number): Expression => {
+  const last = x.shape.at(-1)
+  return last !== undefined && sameShape(scale.shape, [last]) && sameShape(bias.shape, [last])
+    ? node('LayerNormalization', [x, scale, bias], x.shape, x.dtype, { epsilon })
+    : fail('layerNormalization', `scale and bias of shape [${last}]`, `${showShape(scale.shape)} and ${showShape(bias.shape)}`)
+}
+
+/** A later output of a node that has several: LayerNormalization's mean (1) and inverse deviation (2), Split's parts. */
+export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
+
+const reduce = (op: 'ReduceSum' | 'ReduceMean') => (x: Expression, axes?: ReadonlyArray<number>, keepDimensions = false): Expression => {
+  const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normaliseAxis(op, x, axis))
+  const shape = keepDimensions ? x.shape.map((d, i) => (all.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !all.includes(i))
+  return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
+}
+
+/** Sum over `axes` (all of them when none is named). */
+export const reduceSum = reduce('ReduceSum')
+export const reduceMean = reduce('ReduceMean')
+
+// ------------------------------------------------------------------------------------------------------- shape and rows
+
+const knownSize = (shape: Shape): number => shape.reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
+const symbols = (shape: Shape): string => shape.flatMap((d) => (typeof d === 'string' ? d.split('*') : [])).sort().join('*')
+
+/** The same elements in another shape: known sizes and names must multiply to the same product. */
+export const reshape = (x: Expression, shape: Shape): Expression => {
+  if (sameShape(x.shape, shape)) return x
+  return knownSize(x.shape) === knownSize(shape) && symbols(x.shape) === symbols(shape)
+    ? node('Reshape', [x], shape, x.dtype)
+    : fail('reshape', `a shape of as many elements as ${showShape(x.shape)}`, showShape(shape))
+}
+
+/** The product of dimensions, `batch*sequence` where some are names. */
+export const product = (dimensions: Shape): Dimension =>
+  dimensions.every((d) => typeof d === 'number') ? knownSize(dimensions) : [...dimensions].filter((d) => d !== 1).join('*')
+
+/** [a, b, n] → [a·b, n]: all dimensions but the last become rows. */
+export const flattenRows = (x: Expression): Expression => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1) ?? 1])
+
+export const transpose = (x: Expression, permutation: ReadonlyArray<number>): Expression =>
+  [...permutation].sort((a, b) => a - b).every((axis, i) => axis === i) && permutation.length === x.shape.length
+    ? node('Transpose', [x], permutation.map((axis) => x.shape[axis] as Dimension), x.dtype, { permutation })
+    : fail('transpose', `a permutation of the ${x.shape.length} axes`, `[${permutation}]`)
+
+/** x repeated along its dimensions of size 1 (and new leading ones) to `shape`. */
+export const expand = (x: Expression, shape: Shape): Expression =>
+  sameShape(x.shape, shape) ? x
+    : sameShape(broadcastShapes('expand', x.shape, shape), shape) ? node('Expand', [x], shape, x.dtype)
+      : fail('expand', `a shape that ${showShape(x.shape)} broadcasts to`, showShape(shape))
+
+export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expression => {
+  const [first, ...rest] = parts
+  if (first === undefined) return fail('concat', 'at least one part', 'none')
+  if (rest.length === 0) return first
+  const at = normaliseAxis('concat', first, axis)
+  if (rest.some((part) => part.dtype !== first.dtype || !sameShape(part.shape.toSpliced(at, 1), first.shape.toSpliced(at, 1)))) {
+    fail('concat', `parts that differ in axis ${at} alone`, parts.map((part) => `${part.dtype} ${showShape(part.shape)}`).join(', '))
+  }
+  const sizes = parts.map((part) => part.shape[at] as Dimension)
+  const total = sizes.every((d) => typeof d === 'number') ? (sizes as number[]).reduce((a, b) => a + b, 0) : sizes.join('+')
+  return node('Concat', parts, first.shape.with(at, total), first.dtype, { axis: at })
+}
+
+/** Elements start … start + size of one axis whose size is known. */
+export const slice = (x: Expression, axis: number, start: number, size: number): Expression => {
+  const at = normaliseAxis('slice', x, axis)
+  const whole = x.shape[at]
+  if (typeof whole !== 'number' || start < 0 || size < 1 || start + size > whole) fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
+  return size === whole ? x : node('Slice', [x], x.shape.with(at, size), x.dtype, { axis: at, start, sizes: [size] })
+}
+
+/** A vector cut into consecutive parts by one node. x: [n] → parts of `sizes`, which must add up to n. Never differentiated: ask for gradients in the parts. */
+export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
+  const total = sizes.reduce((a, b) => a + b, 0)
+  if (x.shape.length !== 1 || x.shape[0] !== total) fail('split', `a vector of ${total} elements`, showShape(x.shape))
+  if (sizes.length === 1) return [x]
+  const first = node('Split', [x], [sizes[0] as number], x.dtype, { sizes })
+  return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [size])))
+}
+
+/** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient adds rows up where an index repeats. */
+export const gather = (table: Expression, index: Expression): Expression =>
+  index.dtype === 'int32' || index.dtype === 'int64'
+    ? node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], table.dtype)
+    : fail('gather', 'an integer index', index.dtype)
+
+/**
+ * Rows of x in another order, and the order back: x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].
+ * inverse[r] is the place (counted over the flattened index) where row r was put, or the number of places where it was put nowhere
+ * (`partial`). A row that the index repeats (padding) takes its gradient from its `inverse` place alone: the caller must see to it that the
+ * other copies receive none, as masked attention does. The gradient is then a plain gather, which no provider has to serialise.
+ */
+export const selectRows = (x: Expression, index: Expression, inverse: Expression, { partial = false } = {}): Expression =>
+  x.shape.length === 2 && inverse.shape.length === 1 && inverse.shape[0] === x.shape[0]
+    ? node('SelectRows', [x, index, inverse], [...index.shape, x.shape[1] as Dimension], x.dtype, { partial })
+    : fail('selectRows', 'x of rank 2 and one inverse entry a row', `${showShape(x.shape)} and ${showShape(inverse.shape)}`)
+
+/** zeros of `like`'s shape with updates[i] added to row index[i]: the gradient of `gather`. */
+export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression => node('ScatterAddRows', [updates, index], shape, updates.dtype)
+
+/** How many elements x has, as int64 [1]. */
+export const sizeOf = (x: Expression): Expression => node('Size', [x], [1], 'int64')
+
+/** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
+export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
+  reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like))], [product(like.shape)], pool.dtype), like.shape)

@@ -1,0 +1,122 @@
+/**
+ * Vector-Jacobian products: one line of calculus an operator. A rule gets ȳ (the gradient of the objective in y), y itself and the node's
+ * inputs, and answers one gradient an input (`null`: none flows there). Broadcasting is undone by the walk in gradient.ts, so no rule
+ * mentions it.
+ */
+import type { DifferentiableOp, Expression, Shape } from './expression.js'
+import {
+  cast, concat, constant, div, exp, expand, flattenRows, less, matMul, mul, neg, outputOf, product, reduceMean, reduceSum, reshape, scalar,
+  scatterAddRows, selectRows, slice, square, sub, transpose, where,
+} from './operators.js'
+
+type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) => ReadonlyArray<Expression | null>
+
+export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
+  Add: (yBar) => [yBar, yBar],
+  Sub: (yBar) => [yBar, neg(yBar)],
+  Mul: (yBar, _, a, b) => [mul(yBar, given(b)), mul(yBar, given(a))],
+  Div: (yBar, y, _, b) => [div(yBar, given(b)), neg(div(mul(yBar, y), given(b)))], // ∂(a/b)/∂b = −(a/b)/b
+  Neg: (yBar) => [neg(yBar)],
+  Exp: (yBar, y) => [mul(yBar, y)],
+  Log: (yBar, _, x) => [div(yBar, given(x))],
+  Sqrt: (yBar, y) => [div(mul(yBar, 0.5), y)], // (√x)′ = 1 / (2√x)
+  Sigmoid: (yBar, y) => [mul(yBar, mul(y, sub(1, y)))], // σ′ = σ(1 − σ)
+  Tanh: (yBar, y) => [mul(yBar, sub(1, square(y)))], // tanh′ = 1 − tanh²
+  Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
+  Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
+  MatMul: matMulVjp,
+  Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
+  LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
+  LayerNormalization: layerNormalizationVjp,
+  Gather: (yBar, _, table, index) => [scatterAddRows(yBar, given(index), given(table).shape), null],
+  SelectRows: selectRowsVjp,
+  Reshape: (yBar, _, x) => [reshape(yBar, given(x).shape)],
+  Transpose: (yBar, y) => [transpose(yBar, inversePermutation(y.attributes.permutation ?? []))],
+  Expand: (yBar) => [yBar], // the walk sums it to the input's shape
+  ReduceSum: (yBar, y, x) => [expand(withReducedAxes(yBar, y, given(x).shape), given(x).shape)],
+  ReduceMean: (yBar, y, x) => [expand(div(withReducedAxes(yBar, y, given(x).shape), countReduced(y, given(x).shape)), given(x).shape)],
+  Concat: concatVjp,
+  Slice: sliceVjp,
+  Cast: (yBar, _, x) => [cast(yBar, given(x).dtype)],
+  Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
+}
+
+/** A node of the operator always has this input: `undefined` would be an expression built by hand. */
+const given = (x: Expression | undefined): Expression => {
+  if (x === undefined) throw new Error('vjp: expected another input, found none')
+  return x
+}
+
+const zerosLike = (x: Expression): Expression => expand(scalar(0, x.dtype), x.shape)
+
+const strictlyInside = (x: Expression, y: Expression): Expression => {
+  const { minimum = -Infinity, maximum = Infinity } = y.attributes
+  return mul(cast(less(minimum, x), x.dtype), cast(less(x, maximum), x.dtype))
+}
+
+/** y = α op(A) op(B): Ā = α Ȳ op(B)ᵀ and B̄ = α op(A)ᵀ Ȳ, each transposed once more where its operand was. */
+function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expression): ReadonlyArray<Expression> {
+  const { transposeA = false, transposeB = false, alpha = 1 } = y.attributes
+  return [
+    transposeA
+      ? matMul(given(b), yBar, { transposeA: transposeB, transposeB: true, alpha })
+      : matMul(yBar, given(b), { transposeB: !transposeB, alpha }),
+    transposeB
+      ? matMul(yBar, given(a), { transposeA: true, transposeB: transposeA, alpha })
+      : matMul(given(a), yBar, { transposeA: !transposeA, alpha }),
+  ]
+}
+
+/** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are the node's own outputs 1 and 2. */
+function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
+  const kept: Shape = [...y.shape.slice(0, -1), 1]
+  const normalised = mul(sub(given(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
+  const h = mul(yBar, given(scale))
+  const centred = sub(sub(h, reduceMean(h, [-1], true)), mul(normalised, reduceMean(mul(h, normalised), [-1], true)))
+  return [mul(centred, outputOf(y, 2, kept)), mul(yBar, normalised), yBar]
+}
+
+/** Row r of x went to place inverse[r]: its gradient is there, or zero where it went nowhere. */
+function selectRowsVjp(yBar: Expression, y: Expression, _x?: Expression, index?: Expression, inverse?: Expression): ReadonlyArray<Expression | null> {
+  const rows = flattenRows(yBar)
+  const width = rows.shape[1]
+  if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, found ${width}`)
+  const padded = y.attributes.partial === true ? concat([rows, constant(new Array<number>(width).fill(0), [1, width], rows.dtype)], 0) : rows
+  const flat = given(index)
+  const back = reshape(flat, [product(flat.shape)])
+  return [y.attributes.partial === true ? gatherBack(padded, given(inverse), back) : selectRows(rows, given(inverse), back), null, null]
+}
+
+/** As selectRows, from rows with one zero row more than the index has places. */
+const gatherBack = (padded: Expression, inverse: Expression, index: Expression): Expression => ({
+  op: 'SelectRows', inputs: [padded, inverse, index], attributes: { partial: true }, shape: [...inverse.shape, padded.shape[1] ?? 1], dtype: padded.dtype,
+})
+
+const inversePermutation = (permutation: ReadonlyArray<number>): ReadonlyArray<number> => permutation.map((_, i) => permutation.indexOf(i))
+
+const withReducedAxes = (yBar: Expression, y: Expression, shape: Shape): Expression =>
+  reshape(yBar, shape.map((d, i) => ((y.attributes.axes ?? []).includes(i) ? 1 : d)))
+
+const countReduced = (y: Expression, shape: Shape): number =>
+  (y.attributes.axes ?? []).reduce((count, axis) => {
+    const size = shape[axis]
+    if (typeof size !== 'number') throw new Error(`ReduceMean: expected axes of known size to differentiate, found ${size}; use reduceSum and divide`)
+    return count * size
+  }, 1)
+
+/** Each part gets its own stretch of ȳ. */
+function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
+  const axis = y.attributes.axis ?? 0
+  const sizes = parts.map((part) => part.shape[axis])
+  const starts = sizes.map((_, i) => sizes.slice(0, i).reduce<number>((start, size) => start + (typeof size === 'number' ? size : NaN), 0))
+  return parts.map((_, i) => slice(yBar, axis, starts[i] ?? NaN, sizes[i] as number))
+}
+
+/** Zeros before and after. */
+function sliceVjp(yBar: Expression, y: Expression, x?: Expression): ReadonlyArray<Expression> {
+  const { axis = 0, start = 0, sizes = [] } = y.attributes
+  const whole = given(x).shape[axis] as number
+  const zeros = (size: number): ReadonlyArray<Expression> => (size === 0 ? [] : [expand(scalar(0, yBar.dtype), yBar.shape.with(axis, size))])
+  return [concat([...zeros(start), yBar, ...zeros(whole - start - (sizes[0] ?? 0))], axis)]
+}
+

@@ -1,0 +1,34 @@
+/** Dataset: labelled texts in memory, whatever file they came from, and the numbers as they are written in such files. */
+
+export type ProblemType = 'classification' | 'regression'
+
+export type Example = {
+  readonly text: string
+  readonly textPair?: string
+  /** Classification: the class's index in `labelNames`. Regression: the score itself, in the file's units. */
+  readonly label: number
+  /** The line of the file on which the example begins, counted from 1, a header included. */
+  readonly row: number
+}
+
+/** A row that a stated rule left out, and what was wrong with it. */
+export type SkippedRow = { readonly row: number; readonly found: string }
+
+export type Dataset = {
+  /** Where the examples were read: a path, or the name of the embedded data. */
+  readonly source: string
+  readonly examples: ReadonlyArray<Example>
+  /** The classes in the order of their indices; null for regression. */
+  readonly labelNames: ReadonlyArray<string> | null
+  /** Never in silence: each row of the file is an example, a header, or listed here. */
+  readonly skipped: ReadonlyArray<SkippedRow>
+}
+
+const INTEGER = /^[+-]?\d+$/
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+
+export const isInteger = (written: string): boolean => INTEGER.test(written)
+
+/** The finite number a decimal numeral stands for, or null: `Number` alone would accept '', '0x10' and 'Infinity'. */
+export const decimal = (written: string): number | null =>
+  DECIMAL.test(written) && Number.isFinite(Number(written)) ? Number(written) : null

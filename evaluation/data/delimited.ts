@@ -1,0 +1,97 @@
+/** A file of the user's own: .tsv (never quoted), .csv (RFC 4180) or .jsonl, with named columns. */
+import { extname } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import { commaSeparated } from './commaSeparated.js'
+import type { Dataset, Example, ProblemType } from './dataset.js'
+import { jsonLines } from './jsonLines.js'
+import { classesOf, classIndex, scoreOf } from './labels.js'
+import { quoted, type Problem } from './problem.js'
+import { pickNamed, type Table, type TableRow, type WantedColumn } from './table.js'
+import { tabSeparated } from './tabSeparated.js'
+import { readText } from './textFile.js'
+
+export type DelimitedOptions = {
+  /** Column of the text; `text` if not given. */
+  readonly text?: string
+  /** Column of the second text of a pair; without it there is none. */
+  readonly textPair?: string
+  /** Column of the label; `label` if not given. */
+  readonly label?: string
+  /** `classification` if not given. */
+  readonly problem?: ProblemType
+  /** The classes of the training data, which an evaluation file must keep to. Without them: those that occur, sorted. */
+  readonly labelNames?: ReadonlyArray<string>
+}
+
+const READERS = ['.tsv', '.csv', '.jsonl']
+
+/** Whether `task` names a file of the user's own rather than a known task. */
+export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
+
+/**
+ * The examples of `file`, or the first problem in it: a column that is missing (those found are listed), a row with the wrong
+ * number of columns, an empty text, a label that is unknown or of the wrong kind. Blanks around a label do not count.
+ */
+export const readDelimited = (file: string, options: DelimitedOptions = {}): E.Either<Problem, Dataset> =>
+  pipe(
+    wantedColumns(file, options),
+    E.chain((wanted) => readTable(file, wanted)),
+    E.chain(({ rows, skipped }) =>
+      pipe(
+        readLabels(file, options, rows),
+        E.chain(({ labelNames, labels }) =>
+          pipe(
+            rows,
+            E.traverseArrayWithIndex((index, row) => exampleOf(file, options, row, labels[index] ?? NaN)),
+            E.map((examples) => ({ source: file, examples, labelNames, skipped })),
+          ),
+        ),
+      ),
+    ),
+  )
+
+const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions): E.Either<Problem, ReadonlyArray<WantedColumn>> => {
+  const wanted = [
+    { name: label ?? 'label', flag: '--label' },
+    { name: text ?? 'text', flag: '--text' },
+    ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
+  ]
+  const twice = wanted.find(({ name }, index) => wanted.findIndex((other) => other.name === name) !== index)
+  return twice === undefined
+    ? E.right(wanted)
+    : E.left({ where: file, expected: 'different columns for text, text pair and label', found: `${quoted(twice.name)} named twice` })
+}
+
+const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<Problem, Table> => {
+  switch (extname(file).toLowerCase()) {
+    case '.tsv':
+      return pipe(readText(file), E.map(tabSeparated), E.chain(pickNamed(file, wanted, 'refuse')))
+    case '.csv':
+      return pipe(readText(file), E.chain(commaSeparated(file)), E.chain(pickNamed(file, wanted, 'refuse')))
+    case '.jsonl':
+      return pipe(readText(file), E.chain(jsonLines(file, wanted)))
+    default:
+      return E.left({ where: file, expected: `a file whose name ends in ${READERS.slice(0, -1).join(', ')} or ${READERS.at(-1)}`, found: extname(file) === '' ? 'no ending' : quoted(extname(file)) })
+  }
+}
+
+type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labels: ReadonlyArray<number> }
+
+const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Problem, Labels> => {
+  const written = rows.map(({ row, cells }) => ({ row, label: (cells[0] ?? '').trim() }))
+  if (problem === 'regression') {
+    return pipe(written, E.traverseArray(scoreOf(file)), E.map((labels) => ({ labelNames: null, labels })))
+  }
+  return pipe(
+    labelNames === undefined ? classesOf(file, written) : E.right(labelNames),
+    E.chain((names) => pipe(written, E.traverseArray(classIndex(file, names)), E.map((labels) => ({ labelNames: names, labels })))),
+  )
+}
+
+const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Problem, Example> => {
+  const [, text = '', textPair] = cells
+  const empty = text.trim() === '' ? options.text ?? 'text' : textPair?.trim() === '' ? options.textPair ?? '' : null
+  if (empty !== null) return E.left({ where: file, row, expected: `a text in column ${quoted(empty)}`, found: 'an empty one' })
+  return E.right(textPair === undefined ? { text, label, row } : { text, textPair, label, row })
+}

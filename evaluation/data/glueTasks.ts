@@ -1,0 +1,101 @@
+/**
+ * GLUE's tasks as a table: official folders and files, columns, labels in the order of Hugging Face's `glue` data set (so
+ * that label indices agree with published checkpoints), and metrics.
+ *
+ * Metrics: GLUE (Wang et al., 2019) scores a task of two metrics by their unweighted mean, so `mean` also selects its best
+ * checkpoint. The SaLoRA paper's Table 1 prints one metric a task: `paperMetric`.
+ */
+import type { MetricName, SelectionMetric } from '../metrics/score.js'
+
+export type GlueName = 'cola' | 'sst2' | 'mrpc' | 'stsb' | 'rte' | 'qnli' | 'qqp' | 'mnli' | 'wnli'
+
+/** Columns by name where the file has a header, by place (from 0) among `width` where it has none. */
+export type GlueColumns =
+  | { readonly header: true; readonly text: string; readonly textPair?: string; readonly label: string }
+  | { readonly header: false; readonly width: number; readonly text: number; readonly label: number }
+
+export type GlueTask = {
+  readonly folder: string
+  readonly trainFile: string
+  readonly devFile: string
+  readonly columns: GlueColumns
+  /** Class i is written `written` in the file and called `name` by Hugging Face; null: a score from 0 to 5. */
+  readonly labels: ReadonlyArray<{ readonly written: string; readonly name: string }> | null
+  readonly metrics: ReadonlyArray<MetricName>
+  readonly selectionMetric: SelectionMetric
+  readonly paperMetric: MetricName
+}
+
+const files = (folder: string, devFile = 'dev.tsv') => ({ folder, trainFile: 'train.tsv', devFile })
+
+const pair = (text: string, textPair: string, label: string): GlueColumns => ({ header: true, text, textPair, label })
+
+/** Labels written 0, 1, …, in that order. */
+const numbered = (...names: ReadonlyArray<string>) => names.map((name, index) => ({ written: String(index), name }))
+
+/** Labels written as they are called. */
+const named = (...names: ReadonlyArray<string>) => names.map((name) => ({ written: name, name }))
+
+const byOne = (metric: MetricName) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
+const byMeanOf = (first: MetricName, second: MetricName) => ({ metrics: [first, second], selectionMetric: 'mean', paperMetric: first }) as const
+
+export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
+  cola: {
+    ...files('CoLA'),
+    columns: { header: false, width: 4, text: 3, label: 1 },
+    labels: numbered('unacceptable', 'acceptable'),
+    ...byOne('matthews'),
+  },
+  sst2: {
+    ...files('SST-2'),
+    columns: { header: true, text: 'sentence', label: 'label' },
+    labels: numbered('negative', 'positive'),
+    ...byOne('accuracy'),
+  },
+  mrpc: {
+    ...files('MRPC'),
+    columns: pair('#1 String', '#2 String', 'Quality'),
+    labels: numbered('not_equivalent', 'equivalent'),
+    ...byMeanOf('accuracy', 'f1'),
+  },
+  stsb: {
+    ...files('STS-B'),
+    columns: pair('sentence1', 'sentence2', 'score'),
+    labels: null,
+    ...byMeanOf('pearson', 'spearman'),
+  },
+  rte: {
+    ...files('RTE'),
+    columns: pair('sentence1', 'sentence2', 'label'),
+    labels: named('entailment', 'not_entailment'),
+    ...byOne('accuracy'),
+  },
+  qnli: {
+    ...files('QNLI'),
+    columns: pair('question', 'sentence', 'label'),
+    labels: named('entailment', 'not_entailment'),
+    ...byOne('accuracy'),
+  },
+  qqp: {
+    ...files('QQP'),
+    columns: pair('question1', 'question2', 'is_duplicate'),
+    labels: numbered('not_duplicate', 'duplicate'),
+    ...byMeanOf('accuracy', 'f1'),
+  },
+  mnli: {
+    ...files('MNLI', 'dev_matched.tsv'),
+    columns: pair('sentence1', 'sentence2', 'gold_label'),
+    labels: named('entailment', 'neutral', 'contradiction'),
+    ...byOne('accuracy'),
+  },
+  wnli: {
+    ...files('WNLI'),
+    columns: pair('sentence1', 'sentence2', 'label'),
+    labels: numbered('not_entailment', 'entailment'),
+    ...byOne('accuracy'),
+  },
+}
+
+export const GLUE_NAMES = Object.keys(GLUE_TASKS) as ReadonlyArray<GlueName>
+
+export const isGlueName = (task: string): task is GlueName => Object.hasOwn(GLUE_TASKS, task)

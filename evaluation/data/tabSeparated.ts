@@ -1,0 +1,18 @@
+/** Tab-separated values as GLUE has them: a tab ends a cell and nothing is quoted, so that a quotation mark is only a character. */
+import { lines } from './textFile.js'
+import type { CellRecord } from './table.js'
+
+const TAB = 0x09
+
+/** The records of a text known to be UTF-8. A tab byte is never part of another character in UTF-8, so bytes are split first. */
+export function* tabSeparated(bytes: Buffer): Generator<CellRecord> {
+  for (const { row, start, end } of lines(bytes)) {
+    const starts = [start]
+    for (let tab = bytes.indexOf(TAB, start); tab !== -1 && tab < end; tab = bytes.indexOf(TAB, tab + 1)) starts.push(tab + 1)
+    const cell = (column: number): string => {
+      const next = starts[column + 1]
+      return bytes.toString('utf8', starts[column], next === undefined ? end : next - 1)
+    }
+    yield { row, width: starts.length, cell }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Learns the embedded model's tokenizer from a folder of text and writes its three files:
+ * `node dist/evaluation/embedded/buildTokenizer.js --corpora DIR [--exclude FILE]... [--output DIR]`
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isLeft } from 'fp-ts/lib/Either.js'
+import { bytePairTokenizer, countWords, trainBytePairEncoding } from './bytePairEncoding.js'
+import { readCorpus } from './corpus.js'
+import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
+import { tokeniseCorpus } from './tokeniseCorpus.js'
+
+/** Small, for a small model; a multiple of 64. */
+const VOCABULARY_SIZE = 8192
+
+const fail = (problem: string): never => {
+  console.error(problem)
+  process.exit(1)
+}
+
+const parseFlags = () => {
+  try {
+    return parseArgs({
+      options: {
+        corpora: { type: 'string' },
+        exclude: { type: 'string', multiple: true, default: [] },
+        output: { type: 'string', default: 'evaluation/embedded/model' },
+      },
+    }).values
+  } catch (error) {
+    return fail(`expected --corpora DIR [--exclude FILE]... [--output DIR], found: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+const { corpora, exclude, output } = parseFlags()
+
+const read = corpora === undefined ? fail('--corpora: expected a folder of text files, found nothing') : readCorpus(corpora, exclude)
+const corpus = isLeft(read) ? fail(read.left) : read.right
+
+const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
+mkdirSync(output, { recursive: true })
+const write = (name: string, content: object): void => writeFileSync(join(output, name), `${JSON.stringify(content, null, 1)}\n`)
+write('tokenizer.json', tokenizerJson(encoding))
+write('tokenizer_config.json', tokenizerConfigJson())
+write('special_tokens_map.json', specialTokensMapJson())
+
+const tokenizer = bytePairTokenizer(encoding)
+const summary = (lines: ReadonlyArray<string>): string => {
+  const tokens = tokeniseCorpus(lines, tokenizer).tokens.length
+  const bytes = lines.reduce((total, line) => total + Buffer.byteLength(line), 0)
+  return `${lines.length} lines, ${tokens} tokens, ${(bytes / tokens).toFixed(3)} bytes a token`
+}
+console.log(`training    ${summary(corpus.training)}`)
+console.log(`validation  ${summary(corpus.validation)}`)
+console.log(`left out    ${corpus.removed} excluded sentences, ${corpus.repeated} repeated lines`)
+console.log(`vocabulary  ${encoding.tokens.length} tokens, ${encoding.merges.length} merges, written to ${output}`)

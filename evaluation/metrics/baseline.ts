@@ -1,0 +1,29 @@
+/** What a model must beat: always answering the most frequent class; and the sign of a model that does just that. */
+
+export type MajorityClass = {
+  readonly label: number
+  readonly count: number
+  /** The accuracy of always answering `label`, in [0, 1]. */
+  readonly share: number
+}
+
+/** The most frequent of the labels; of several, the smallest. Throws where there is no label. */
+export const majorityClass = (labels: ReadonlyArray<number>): MajorityClass => {
+  const counts = new Map<number, number>()
+  labels.forEach((label) => counts.set(label, (counts.get(label) ?? 0) + 1))
+  const [first] = Array.from(counts).sort(([a, m], [b, n]) => n - m || a - b)
+  if (first === undefined) throw new Error('majorityClass: expected at least one label, got none')
+  const [label, count] = first
+  return { label, count, share: count / labels.length }
+}
+
+/**
+ * The one value that all predictions share, or null if they differ by more than `tolerance` (in the predictions' units; 0 for
+ * classes), or if there are fewer than two. A training that collapsed shows here, while its accuracy may look fair.
+ */
+export const constantPrediction = (predictions: ReadonlyArray<number>, tolerance = 0): number | null => {
+  const [first] = predictions
+  if (first === undefined || predictions.length < 2) return null
+  const [least, most] = predictions.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [first, first])
+  return most - least <= tolerance ? first : null
+}

@@ -1,0 +1,203 @@
+/** Finding a model by name: folders, the cache, and downloads from a hub that runs on this machine for the test. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { FileError } from '../../accelerated/checkpoint/fileError.js'
+import { resolveModel, type HubOptions } from '../../accelerated/checkpoint/hub.js'
+
+const commit = '0123456789abcdef0123456789abcdef01234567'
+const files = {
+  'config.json': '{"a":1}',
+  'tokenizer.json': '{"b":2}',
+  'tokenizer_config.json': '{}',
+  'model.safetensors': 'w'.repeat(100_000),
+}
+
+let root = ''
+let server: Server
+let endpoint = ''
+let cache = ''
+let asked: string[] = []
+let answer: (request: IncomingMessage, response: ServerResponse) => void = () => undefined
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-hub-'))
+  server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    answer(request, response)
+  })
+  await new Promise<void>((listening) => { server.listen(0, '127.0.0.1', listening) })
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+beforeEach(async () => {
+  cache = await mkdtemp(join(root, 'cache-'))
+  asked = []
+})
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((closed) => server.close(closed))
+  await rm(root, { recursive: true })
+})
+
+/** A hub with these files at any revision; its answers name the commit. */
+const serving = (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
+  (request: IncomingMessage, response: ServerResponse): void => {
+    const content = stored[request.url?.split('/').at(-1) ?? '']
+    response.writeHead(content === undefined ? 404 : 200, headers).end(request.method === 'HEAD' ? undefined : content)
+  }
+
+const resolve = (model: string, options: HubOptions = {}) =>
+  resolveModel(model, { ...options, environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache, ...options.environment } })
+
+const messageFor = async (model: string, options?: HubOptions): Promise<string> =>
+  resolve(model, options).then(() => 'no error', (thrown: unknown) => {
+    expect(thrown).toBeInstanceOf(FileError)
+    const message = (thrown as Error).message
+    expect(message).not.toContain('\n')
+    return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')
+  })
+
+describe('what --model means', () => {
+  it('an existing folder is itself, and nothing is asked of the network', async () => {
+    expect(await resolve(root)).toEqual({ folder: root, baseModelName: root })
+    expect(asked).toEqual([])
+  })
+
+  it.each(['../nowhere', './x', '/no/such/folder', 'a/b/c', 'a\\b', 'a--b', 'a..b', '-a', 'a/', '', 'a b', 'a/b?c', 'x'.repeat(97)])(
+    'refuses %j, which is neither a folder nor a hub id', async (model) => {
+      expect(await messageFor(model)).toMatch(/^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, found neither$/)
+      expect(asked).toEqual([])
+    })
+
+  it('refuses a file, and a revision that would leave the cache', async () => {
+    const file = join(root, 'file')
+    await writeFile(file, '')
+    expect(await messageFor(file)).toBe(`--model "${file}": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found a file`)
+    expect(await messageFor('a/b', { revision: '../..' })).toBe('a/b: expected a revision of letters, digits, ".", "_" and "-", found "../.."')
+  })
+})
+
+describe('downloading a model', () => {
+  it('fetches the files of one commit, and answers from the cache afterwards', async () => {
+    answer = serving(files)
+    const progress: string[] = []
+    const { folder, baseModelName } = await resolve('me/model', { onProgress: ({ file, received, total }) => { if (received === total) progress.push(file) } })
+    expect(baseModelName).toBe('me/model')
+    expect(folder).toBe(join(cache, 'models--me--model', 'snapshots', commit))
+    for (const [name, content] of Object.entries(files)) expect(await readFile(join(folder, name), 'utf8')).toBe(content)
+    expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
+    expect(await readFile(join(cache, 'models--me--model', 'refs', 'main'), 'utf8')).toBe(commit)
+    expect(progress).toEqual(Object.keys(files))
+    expect(asked[0]).toBe('HEAD /me/model/resolve/main/config.json')
+    expect(asked.slice(1).every((line) => line.startsWith(`GET /me/model/resolve/${commit}/`))).toBe(true)
+
+    asked = []
+    expect((await resolve('me/model')).folder).toBe(folder)
+    expect((await resolve('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).folder).toBe(folder)
+    expect(asked).toEqual([])
+  })
+
+  it('fetches every shard that the index names', async () => {
+    const { 'model.safetensors': _, ...rest } = files
+    const index = JSON.stringify({ weight_map: { x: 'model-1.safetensors', y: 'model-2.safetensors', z: 'model-1.safetensors' } })
+    answer = serving({ ...rest, 'model.safetensors.index.json': index, 'model-1.safetensors': '1', 'model-2.safetensors': '2' })
+    const { folder } = await resolve('model')
+    expect(await readFile(join(folder, 'model-1.safetensors'), 'utf8')).toBe('1')
+    expect(await readFile(join(folder, 'model-2.safetensors'), 'utf8')).toBe('2')
+    asked = []
+    await resolve('model')
+    expect(asked).toEqual([])
+  })
+
+  it('does not follow an index out of the cache', async () => {
+    const { 'model.safetensors': _, ...rest } = files
+    answer = serving({ ...rest, 'model.safetensors.index.json': JSON.stringify({ weight_map: { x: '../../../x.safetensors' } }) })
+    expect(await messageFor('model')).toContain('expected shards named like model-00001-of-00002.safetensors, in the same folder, found "../../../x.safetensors"')
+  })
+
+  it('takes up an interrupted download where it stopped', async () => {
+    answer = (request, response) => {
+      if (request.url?.endsWith('model.safetensors')) response.writeHead(503).end()
+      else serving(files)(request, response)
+    }
+    expect(await messageFor('me/model')).toBe(`HUB/me/model/resolve/${commit}/model.safetensors: expected status 200, found 503 Service Unavailable`)
+    asked = []
+    answer = serving(files)
+    await resolve('me/model')
+    expect(asked.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
+  })
+
+  it('finds what Python tools put into the hub\'s cache', async () => {
+    const model = join(cache, 'hub', 'models--me--model')
+    await mkdir(join(model, 'refs'), { recursive: true })
+    await mkdir(join(model, 'snapshots', commit), { recursive: true })
+    await writeFile(join(model, 'refs', 'main'), commit)
+    for (const [name, content] of Object.entries(files)) await writeFile(join(model, 'snapshots', commit, name), content)
+    const { folder } = await resolveModel('me/model', { environment: { HF_HOME: cache, HF_HUB_OFFLINE: 'true' } })
+    expect(folder).toBe(join(model, 'snapshots', commit))
+  })
+
+  it('follows a renamed model, and uses the revision where no commit is named', async () => {
+    answer = (request, response) => {
+      if (request.url?.startsWith('/old/')) response.writeHead(307, { location: request.url.replace('/old/', '/me/new/') }).end()
+      else serving(files)(request, response)
+    }
+    expect((await resolve('old')).folder).toBe(join(cache, 'models--old', 'snapshots', commit))
+    answer = serving(files, {})
+    expect((await resolve('plain', { revision: 'v1.0' })).folder).toBe(join(cache, 'models--plain', 'snapshots', 'v1.0'))
+  })
+
+  it('sends the token of HF_TOKEN', async () => {
+    let seen: string | undefined
+    answer = (request, response) => {
+      seen = request.headers.authorization
+      serving(files)(request, response)
+    }
+    await resolve('model', { environment: { HF_TOKEN: 'secret' } })
+    expect(seen).toBe('Bearer secret')
+  })
+})
+
+describe('mistakes with a hub', () => {
+  it('names a model that is not there, needs a token, or has pickled weights only', async () => {
+    answer = serving({})
+    expect(await messageFor('me/model')).toBe(`HUB/me/model/resolve/${commit}/config.json: expected config.json in the model's repository, found none (no such model or revision?)`)
+    answer = (_, response) => { response.writeHead(401).end() }
+    expect(await messageFor('me/model')).toBe('HUB/me/model/resolve/main/config.json: expected status 200, found 401 (no such model, or one that needs HF_TOKEN)')
+    const { 'model.safetensors': _, ...rest } = files
+    answer = serving(rest)
+    expect(await messageFor('me/other')).toBe(`HUB/me/other/resolve/${commit}/model.safetensors: expected weights in safetensors, found none (pickled weights are not read)`)
+  })
+
+  it('keeps nothing of a file that came short', async () => {
+    answer = (request, response) => {
+      if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
+      response.writeHead(200, { 'content-length': '1000' })
+      response.write('half')
+      setTimeout(() => response.destroy(), 50)
+    }
+    expect(await messageFor('me/model')).toMatch(/^HUB\/me\/model\/resolve\/\w+\/model\.safetensors: expected 1000 bytes, found 4 \(.*\)$/)
+    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual(['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+  })
+
+  it('stops when told to', async () => {
+    const controller = new AbortController()
+    answer = (request, response) => {
+      if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
+      response.writeHead(200, { 'content-length': '1000' })
+      response.write('half')
+      setTimeout(() => controller.abort(), 20)
+    }
+    expect(await messageFor('me/model', { signal: controller.signal })).toMatch(/expected 1000 bytes, found 4 \(.*abort.*\)$/)
+  })
+
+  it('names a hub that does not answer, and an absent model where the network is not allowed', async () => {
+    expect(await messageFor('me/model', { environment: { HF_ENDPOINT: 'http://127.0.0.1:1' } })).toMatch(
+      /^http:\/\/127\.0\.0\.1:1\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .+$/)
+    expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
+      'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), found no complete copy there')
+  })
+})

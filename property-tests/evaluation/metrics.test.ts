@@ -1,0 +1,109 @@
+/** Metrics against numbers of scikit-learn 1.9.1 and SciPy 1.17.1, and against sums done by hand. */
+import { describe, expect, it } from 'vitest'
+import {
+  accuracy, averageRanks, constantPrediction, f1, majorityClass, matthews, METRICS, pearson, score, selectionScore, spearman,
+} from '../../evaluation/metrics/index.js'
+
+describe('worked examples', () => {
+  // TP = 5, FP = 1, FN = 1, TN = 3: accuracy 8/10, F1 = 10/12, MCC = (5·3 − 1·1)/√(6·6·4·4) = 14/24.
+  const labels = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1]
+  const predictions = [1, 0, 0, 1, 0, 1, 1, 0, 1, 1]
+
+  it('gives a binary task the accuracy, F1 and Matthews coefficient of scikit-learn', () => {
+    expect(accuracy(predictions, labels)).toBe(0.8)
+    expect(f1(predictions, labels)).toBeCloseTo(0.8333333333333334, 15)
+    expect(matthews(predictions, labels)).toBeCloseTo(0.5833333333333334, 15)
+  })
+
+  it('gives a task of three classes the accuracy and Matthews coefficient of scikit-learn', () => {
+    const three = [0, 1, 2, 0, 1, 2, 2, 1, 0, 2, 1, 0]
+    const guess = [0, 2, 2, 0, 1, 1, 2, 1, 1, 2, 1, 0]
+    expect(accuracy(guess, three)).toBe(0.75)
+    expect(matthews(guess, three)).toBeCloseTo(0.6316139407998892, 14)
+  })
+
+  it('gives the opposite of every label accuracy 0, F1 0 and Matthews −1', () => {
+    expect([accuracy, f1, matthews].map((metric) => metric([0, 0, 1, 1], [1, 1, 0, 0]))).toEqual([0, 0, -1])
+  })
+
+  it('counts class 1 as the positive class of F1, and not the more frequent one', () => {
+    expect(f1([0, 0, 0, 1], [0, 0, 1, 1])).toBeCloseTo(2 / 3, 15) // TP = 1, FP = 0, FN = 1; for class 0 it were 4/5
+  })
+
+  it('gives a constant prediction F1 0 and Matthews 0 where scikit-learn does', () => {
+    expect(f1([0, 0, 0], [1, 0, 1])).toBe(0)
+    expect(f1([0, 0], [0, 0])).toBe(0)
+    expect(matthews([0, 0, 0], [1, 0, 1])).toBe(0)
+    expect(matthews([1, 1], [1, 1])).toBe(0)
+  })
+
+  it('gives scores the Pearson and Spearman correlations of SciPy', () => {
+    const human = [5.0, 4.75, 2.4, 0.0, 3.2, 1.0, 4.0, 2.8]
+    const model = [4.6, 4.9, 2.0, 0.3, 3.9, 1.4, 3.1, 2.2]
+    expect(pearson(model, human)).toBeCloseTo(0.9480626306813235, 14)
+    expect(spearman(model, human)).toBeCloseTo(0.9523809523809524, 14)
+  })
+
+  it('gives tied scores the mean of their ranks, as SciPy does', () => {
+    const human = [1, 2, 2, 3, 5, 5, 5, 0]
+    const model = [2, 1, 4, 4, 6, 3, 6, 1]
+    expect(averageRanks(human)).toEqual([2, 3.5, 3.5, 5, 7, 7, 7, 1])
+    expect(averageRanks(model)).toEqual([3, 1.5, 5.5, 5.5, 7.5, 4, 7.5, 1.5])
+    expect(spearman(model, human)).toBeCloseTo(0.7625595772943051, 14)
+    expect(pearson(model, human)).toBeCloseTo(0.7809521932130437, 14)
+  })
+
+  it('gives a constant series correlation 0 though its mean is rounded', () => {
+    expect(pearson([0.1, 0.1, 0.1], [1, 2, 3])).toBe(0)
+    expect(spearman([1, 2, 3], [0.7, 0.7, 0.7])).toBe(0)
+  })
+
+  it('correlates numbers whose squares overflow or vanish', () => {
+    expect(pearson([1e200, 2e200, 3e200], [1, 2, 3])).toBeCloseTo(1, 14)
+    expect(pearson([1e-200, 2e-200, 3e-200], [3, 2, 1])).toBeCloseTo(-1, 14)
+  })
+})
+
+describe('what is refused', () => {
+  it('throws on lists of different length, on none, and on a prediction that is not a number, naming the metric', () => {
+    for (const [name, metric] of Object.entries(METRICS)) {
+      expect(() => metric([1, 0], [1])).toThrow(`${name}: expected as many predictions as labels and at least one, got 2 and 1`)
+      expect(() => metric([], [])).toThrow(`${name}: expected as many`)
+      expect(() => metric([1, NaN], [1, 0])).toThrow(`${name}: expected finite numbers, got prediction 1 = NaN`)
+    }
+  })
+
+  it('throws where F1 meets a third class', () => {
+    expect(() => f1([0, 2], [0, 1])).toThrow('f1: expected classes 0 and 1, got 2')
+  })
+})
+
+describe('scores and selection', () => {
+  it('scores the metrics asked for and no other', () => {
+    expect(score(['accuracy', 'f1'])([1, 1, 0, 0], [1, 0, 0, 0])).toEqual({ accuracy: 0.75, f1: 2 / 3 })
+  })
+
+  it('selects by one metric, or by the unweighted mean of all that were scored', () => {
+    expect(selectionScore('f1')({ accuracy: 0.8, f1: 0.9 })).toBe(0.9)
+    expect(selectionScore('mean')({ accuracy: 0.75, f1: 0.25 })).toBe(0.5)
+    expect(() => selectionScore('pearson')({ accuracy: 1 })).toThrow('selectionScore: expected a score of pearson')
+    expect(() => selectionScore('mean')({})).toThrow('selectionScore: expected a score of mean')
+  })
+})
+
+describe('baselines', () => {
+  it('finds the most frequent class and its share, and of two as frequent the smaller', () => {
+    expect(majorityClass([2, 0, 2, 1])).toEqual({ label: 2, count: 2, share: 0.5 })
+    expect(majorityClass([1, 0])).toEqual({ label: 0, count: 1, share: 0.5 })
+    expect(() => majorityClass([])).toThrow('majorityClass: expected at least one label, got none')
+  })
+
+  it('detects predictions that are all the same, exactly or within a tolerance', () => {
+    expect(constantPrediction([1, 1, 1])).toBe(1)
+    expect(constantPrediction([0, 0])).toBe(0)
+    expect(constantPrediction([1, 1, 0])).toBeNull()
+    expect(constantPrediction([1])).toBeNull()
+    expect(constantPrediction([2.5, 2.5001])).toBeNull()
+    expect(constantPrediction([2.5, 2.5001], 0.001)).toBe(2.5)
+  })
+})

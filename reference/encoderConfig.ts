@@ -1,0 +1,79 @@
+/** What a RoBERTa or BERT encoder is made of: the names and shapes of its tensors, without the tensors. */
+import type { Activation } from './layers/gelu.js'
+import { mismatch, type Shape } from './shape.js'
+
+export interface EncoderConfig {
+  readonly family: 'roberta' | 'bert'
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+  readonly layers: number
+  readonly heads: number
+  readonly intermediateSize: number
+  readonly maxPositions: number
+  readonly tokenTypes: number
+  readonly layerNormEpsilon: number
+  readonly activation: Activation
+  readonly paddingIndex: number
+  readonly hiddenDropout: number
+  readonly attentionDropout: number
+  readonly headDropout: number
+  /** Outputs of the head: classes, or 1 for a regression. */
+  readonly labels: number
+  readonly problem: 'classification' | 'regression'
+}
+
+export const layerName = (layer: number): string => `encoder.layer.${layer}`
+
+const layersOf = ({ layers }: EncoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, n) => layerName(n))
+
+/** [d, k] of the six matrices of a layer: W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
+const matrices = ({ hiddenSize: h, intermediateSize: f }: EncoderConfig): Readonly<Record<string, readonly [number, number]>> => ({
+  'attention.self.query': [h, h],
+  'attention.self.key': [h, h],
+  'attention.self.value': [h, h],
+  'attention.output.dense': [h, h],
+  'intermediate.dense': [f, h],
+  'output.dense': [h, f],
+})
+
+/** The modules that get an adapter, first layer first: six in each. */
+export const adaptedModules = (config: EncoderConfig): ReadonlyArray<string> =>
+  layersOf(config).flatMap(layer => Object.keys(matrices(config)).map(matrix => `${layer}.${matrix}`))
+
+/** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
+export const moduleShape = (config: EncoderConfig, module: string): readonly [number, number] =>
+  matrices(config)[module.replace(/^encoder\.layer\.\d+\./, '')] ?? mismatch('moduleShape', 'an adapted module', module)
+
+/** r (d + k) over the adapted modules: the trainable parameters of the adapters, head excluded. */
+export const adapterParameterCount = (config: EncoderConfig, rank: number): number =>
+  adaptedModules(config).reduce((total, module) => total + rank * (moduleShape(config, module)[0] + moduleShape(config, module)[1]), 0)
+
+/** One gate for each component of each adapted module. */
+export const gateCount = (config: EncoderConfig, rank: number): number => rank * adaptedModules(config).length
+
+const linearShapes = (name: string, out: number, input: number): Readonly<Record<string, Shape>> =>
+  ({ [`${name}.weight`]: [out, input], [`${name}.bias`]: [out] })
+
+const normShapes = (name: string, width: number): Readonly<Record<string, Shape>> =>
+  ({ [`${name}.weight`]: [width], [`${name}.bias`]: [width] })
+
+/** The encoder's tensors by name, without the head. */
+export const baseShapes = (config: EncoderConfig): Readonly<Record<string, Shape>> => {
+  const h = config.hiddenSize
+  return {
+    'embeddings.word_embeddings.weight': [config.vocabularySize, h],
+    'embeddings.position_embeddings.weight': [config.maxPositions, h],
+    'embeddings.token_type_embeddings.weight': [config.tokenTypes, h],
+    ...normShapes('embeddings.LayerNorm', h),
+    ...Object.assign({}, ...adaptedModules(config).map(module => linearShapes(module, ...moduleShape(config, module)))),
+    ...Object.assign({}, ...layersOf(config).map(layer => ({
+      ...normShapes(`${layer}.attention.output.LayerNorm`, h), ...normShapes(`${layer}.output.LayerNorm`, h),
+    }))),
+  }
+}
+
+/** The head's tensors by name: trained beside the adapters, outside the budget. */
+export const headShapes = ({ family, hiddenSize, labels }: EncoderConfig): Readonly<Record<string, Shape>> =>
+  family === 'roberta'
+    ? { ...linearShapes('classifier.dense', hiddenSize, hiddenSize), ...linearShapes('classifier.out_proj', labels, hiddenSize) }
+    : { ...linearShapes('pooler.dense', hiddenSize, hiddenSize), ...linearShapes('classifier', labels, hiddenSize) }

@@ -1,0 +1,71 @@
+/** The layers that have tensors: linear layers with their low-rank increment, and normalisations. */
+import { applyIncrement, applyIncrementVjp, type Factors } from '../lowRank.js'
+import { add, named, type Tensors } from '../tensor.js'
+import type { Layer } from './layer.js'
+import { layerNorm, layerNormVjp } from './layerNorm.js'
+import { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './linear.js'
+
+/** Everything a layer may need of a model. */
+export interface ModelTensors {
+  /** The base model's tensors and the head's. */
+  readonly weights: Tensors
+  /** A module that is absent here is not adapted. */
+  readonly factors: Readonly<Record<string, Factors>>
+  /** Each [r]; one for each module in `factors`. */
+  readonly gates: Tensors
+  readonly scale: number
+  /** Whether the gradient of the weight of this name is asked for. */
+  readonly wanted: (name: string) => boolean
+}
+
+const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string, () => Tensors[string]>>): Tensors =>
+  Object.fromEntries(Object.entries(gradients).filter(([name]) => wanted(name)).map(([name, compute]) => [name, compute()]))
+
+/** h = W x + bias, without an increment. x: [n, k] → [n, d] */
+const frozenLinear = (model: ModelTensors, module: string): Layer => x => {
+  const weight = named(model.weights, `${module}.weight`)
+  return {
+    value: linear(x, weight, named(model.weights, `${module}.bias`)),
+    pullback: yBar => ({
+      x: linearInputVjp(weight, yBar),
+      gradients: keepWanted(model, {
+        [`${module}.weight`]: () => linearWeightVjp(x, yBar),
+        [`${module}.bias`]: () => linearBiasVjp(yBar),
+      }),
+    }),
+  }
+}
+
+/** h = W x + bias + scale · B (g ⊙ (A x)). x: [n, k] → [n, d]; gradients of A, B and g are called MODULE.A, .B and .g */
+export const adaptedLinear = (model: ModelTensors, module: string): Layer => x => {
+  const frozen = frozenLinear(model, module)(x)
+  const factors = model.factors[module]
+  if (factors === undefined) return frozen
+  const g = named(model.gates, module)
+  return {
+    value: add(frozen.value, applyIncrement(model.scale)(factors, g, x)),
+    pullback: yBar => {
+      const through = frozen.pullback(yBar)
+      const adapter = applyIncrementVjp(model.scale)(factors, g, x, yBar)
+      return {
+        x: add(through.x, adapter.x),
+        gradients: { ...through.gradients, [`${module}.A`]: adapter.A, [`${module}.B`]: adapter.B, [`${module}.g`]: adapter.g },
+      }
+    },
+  }
+}
+
+/** Layer normalisation with the weights of this name. x: [n, width] → [n, width] */
+export const normalisation = (model: ModelTensors, epsilon: number, name: string): Layer => x => {
+  const weight = named(model.weights, `${name}.weight`)
+  return {
+    value: layerNorm(epsilon)(x, weight, named(model.weights, `${name}.bias`)),
+    pullback: yBar => {
+      const pulled = layerNormVjp(epsilon)(x, weight, yBar)
+      return {
+        x: pulled.x,
+        gradients: keepWanted(model, { [`${name}.weight`]: () => pulled.weight, [`${name}.bias`]: () => pulled.bias }),
+      }
+    },
+  }
+}

@@ -1,0 +1,88 @@
+/** Multi-head scaled dot-product self-attention (Vaswani et al., 2017), within each example of a batch. */
+import { checkShape, matMul, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor.js'
+import { dropout, dropoutVjp } from './dropout.js'
+import { softmax, softmaxVjp } from './softmax.js'
+
+/** Queries, keys and values: each [tokens, hidden], the examples' tokens one after another. */
+export interface QueryKeyValue {
+  readonly query: Tensor
+  readonly key: Tensor
+  readonly value: Tensor
+}
+
+export interface AttentionSettings {
+  readonly heads: number
+  /** Tokens of each example. No position is padding, so none has to be masked out. */
+  readonly lengths: ReadonlyArray<number>
+  /** Dropout mask of the probabilities, [batch, heads, sequence, sequence], sequence being the longest length. */
+  readonly mask?: Tensor | undefined
+}
+
+/** Where one example's rows and one head's columns lie. */
+interface Block {
+  readonly example: number
+  readonly head: number
+  readonly from: readonly [number, number]
+  readonly to: readonly [number, number]
+}
+
+const count = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+
+/** The blocks of each example, head by head. */
+const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): ReadonlyArray<ReadonlyArray<Block>> => {
+  const width = hidden / heads
+  if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, actual ${heads}`)
+  return lengths.map((length, example) => {
+    const start = lengths.slice(0, example).reduce((total, n) => total + n, 0)
+    return count(heads).map(head => ({
+      example, head, from: [start, head * width] as const, to: [start + length, (head + 1) * width] as const,
+    }))
+  })
+}
+
+const part = (x: Tensor, { from, to }: Block): Tensor => slice(x, from, to)
+
+/** The mask of one example and head: [length, length] */
+const maskOf = ({ mask }: AttentionSettings, { example, head, from, to }: Block): Tensor | undefined => {
+  const length = to[0] - from[0]
+  return mask === undefined
+    ? undefined
+    : reshape(slice(mask, [example, head, 0, 0], [example + 1, head + 1, length, length]), [length, length])
+}
+
+/** softmax(Q Kᵀ / √width): [length, length] */
+const probabilities = (query: Tensor, key: Tensor): Tensor =>
+  softmax(scaleBy(1 / Math.sqrt(matrixShape('attention', query)[1]))(matMul(query, key, { transposeY: true })))
+
+const assemble = (blocks: ReadonlyArray<ReadonlyArray<Tensor>>): Tensor => stackRows(blocks.map(stackColumns))
+
+/** dropout(softmax(Q Kᵀ / √width)) V for each example and head → [tokens, hidden] */
+export const attention = (settings: AttentionSettings) => ({ query, key, value }: QueryKeyValue): Tensor => {
+  const tokens = settings.lengths.reduce((total, n) => total + n, 0)
+  const [, hidden] = matrixShape('attention', query)
+  ;[query, key, value].forEach(x => checkShape('attention', x, [tokens, hidden]))
+  const context = (block: Block): Tensor =>
+    matMul(dropout(maskOf(settings, block), probabilities(part(query, block), part(key, block))), part(value, block))
+  return assemble(blocksOf(settings, hidden).map(blocks => blocks.map(context)))
+}
+
+/** Vjp of attention, block by block. yBar: [tokens, hidden] → each [tokens, hidden] */
+export const attentionVjp = (settings: AttentionSettings) =>
+  ({ query, key, value }: QueryKeyValue, yBar: Tensor): QueryKeyValue => {
+    const [, hidden] = matrixShape('attentionVjp', query)
+    const gradients = (block: Block): QueryKeyValue => {
+      const [q, k, v, y] = [part(query, block), part(key, block), part(value, block), part(yBar, block)] as const
+      const mask = maskOf(settings, block)
+      const p = probabilities(q, k) // [length, length]
+      const pBar = dropoutVjp(mask, matMul(y, v, { transposeY: true }))
+      const scoresBar = scaleBy(1 / Math.sqrt(matrixShape('attentionVjp', q)[1]))(softmaxVjp(p, pBar))
+      return {
+        query: matMul(scoresBar, k),
+        key: matMul(scoresBar, q, { transposeX: true }),
+        value: matMul(dropout(mask, p), y, { transposeX: true }),
+      }
+    }
+    const all = blocksOf(settings, hidden).map(blocks => blocks.map(gradients))
+    const collect = (pick: (gradient: QueryKeyValue) => Tensor): Tensor => assemble(all.map(blocks => blocks.map(pick)))
+    return { query: collect(g => g.query), key: collect(g => g.key), value: collect(g => g.value) }
+  }

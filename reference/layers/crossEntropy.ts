@@ -1,0 +1,26 @@
+/** The loss of a classifier: mean cross-entropy between the labels and the softmax of the logits. */
+import { checkShape, generate, map, matrixShape, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor.js'
+import { softmax } from './softmax.js'
+
+const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {
+  const bad = labels.find(label => !(Number.isInteger(label) && label >= 0 && label < classes))
+  if (bad !== undefined) throw new Error(`crossEntropy: expected labels from 0 to ${classes - 1}, actual ${bad}`)
+}
+
+/** Mean over the batch of log Σⱼ exp(xⱼ) − x_label. logits: [batch, classes], labels: batch integers */
+export const crossEntropy = (logits: Tensor, labels: ReadonlyArray<number>): number => {
+  const [, classes] = matrixShape('crossEntropy', checkShape('crossEntropy', logits, [labels.length, logits.shape[1]!]))
+  checkLabels(classes, labels)
+  const shifted = subtractColumn(logits, rowMaxima(logits))
+  const logTotals = rowSums(map(Math.exp)(shifted))
+  const losses = labels.map((label, row) => Math.log(logTotals.data[row]!) - shifted.data[row * classes + label]!)
+  return losses.reduce((total, loss) => total + loss, 0) / labels.length
+}
+
+/** x̄ = (softmax(x) − onehot(label)) / batch · l̄. → [batch, classes] */
+export const crossEntropyVjp = (logits: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor => {
+  const [batch, classes] = matrixShape('crossEntropyVjp', logits)
+  const p = softmax(logits)
+  const onehot = (i: number): number => (labels[Math.floor(i / classes)] === i % classes ? 1 : 0)
+  return generate(logits.shape, i => (p.data[i]! - onehot(i)) / batch * lossBar)
+}

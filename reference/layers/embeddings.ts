@@ -1,0 +1,48 @@
+/** The input of an encoder: the sum of word, position and token-type embeddings. */
+import type { EncoderConfig } from '../encoderConfig.js'
+import { mismatch } from '../shape.js'
+import { add, named, type Tensor, type Tensors } from '../tensor.js'
+import type { ModelTensors } from './adaptedLinear.js'
+import { embedding, embeddingVjp } from './embedding.js'
+
+/** Token ids of each example, without padding, and their types (all 0 when absent). */
+export interface Tokens {
+  readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
+  readonly tokenTypeIds?: ReadonlyArray<ReadonlyArray<number>>
+}
+
+/** For each table, the row that each token looks up. */
+const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Readonly<Record<string, ReadonlyArray<number>>> => {
+  // RoBERTa's positions begin after the padding index, as its position table was trained that way.
+  const first = config.family === 'roberta' ? config.paddingIndex + 1 : 0
+  const types = tokenTypeIds ?? inputIds.map(ids => ids.map(() => 0))
+  inputIds.forEach((ids, example) => {
+    if (ids.length === 0) mismatch('embeddings', 'at least one token in each example', `none in example ${example}`)
+    if (first + ids.length > config.maxPositions) mismatch('embeddings', `at most ${config.maxPositions - first} tokens`, `${ids.length} in example ${example}`)
+    if (types[example]?.length !== ids.length) mismatch('embeddings', `${ids.length} token types in example ${example}`, `${types[example]?.length}`)
+  })
+  return {
+    'embeddings.word_embeddings.weight': inputIds.flat(),
+    'embeddings.position_embeddings.weight': inputIds.flatMap(ids => ids.map((_, position) => first + position)),
+    'embeddings.token_type_embeddings.weight': types.flat(),
+  }
+}
+
+export interface TracedEmbeddings {
+  /** [tokens, hidden] */
+  readonly value: Tensor
+  /** yBar: [tokens, hidden] → the gradients of the tables that are wanted */
+  readonly pullback: (yBar: Tensor) => Tensors
+}
+
+/** word[id] + position[i] + type[t] for each token, the examples one after another. */
+export const embeddings = (model: ModelTensors, config: EncoderConfig, tokens: Tokens): TracedEmbeddings => {
+  const rows = Object.entries(lookups(config, tokens))
+  const table = (name: string): Tensor => named(model.weights, name)
+  return {
+    value: rows.map(([name, indices]) => embedding(table(name), indices)).reduce((total, part) => add(total, part)),
+    pullback: yBar => Object.fromEntries(rows
+      .filter(([name]) => model.wanted(name))
+      .map(([name, indices]) => [name, embeddingVjp(table(name).shape[0]!, indices, yBar)])),
+  }
+}

@@ -1,0 +1,14 @@
+/** Linear layers: y = x Wᵀ + bias. */
+import { addRow, columnSums, matMul, type Tensor } from '../tensor.js'
+
+/** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
+export const linear = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => addRow(matMul(x, weight, { transposeY: true }), bias)
+
+/** x̄ = ȳ W. weight: [out, in], yBar: [n, out] → [n, in] */
+export const linearInputVjp = (weight: Tensor, yBar: Tensor): Tensor => matMul(yBar, weight)
+
+/** W̄ = ȳᵀx. x: [n, in], yBar: [n, out] → [out, in] */
+export const linearWeightVjp = (x: Tensor, yBar: Tensor): Tensor => matMul(yBar, x, { transposeX: true })
+
+/** The bias's gradient, Σ ȳ over the rows. yBar: [n, out] → [out] */
+export const linearBiasVjp = columnSums

@@ -1,0 +1,112 @@
+/** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12). */
+import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import { encoder } from './encoder.js'
+import type { EncoderConfig } from './encoderConfig.js'
+import { deterministicGate, sampleGate, sampleGateVjp, type HardConcrete } from './hardConcrete.js'
+import { density, densityVjp, penalty, penaltySlope, violation } from './lagrangian.js'
+import { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
+import type { Tokens } from './layers/embeddings.js'
+import { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
+import { openGates, scaleOf, type Adapter } from './lowRank.js'
+import type { Noise } from './noise.js'
+import { orthogonality, orthogonalityVjp } from './orthogonality.js'
+import { add, named, zerosLike, type Tensor, type Tensors } from './tensor.js'
+import type { Parameters } from './trainingState.js'
+
+/** Examples, and for each a class or, in a regression, a number. */
+export interface Batch extends Tokens {
+  readonly labels: ReadonlyArray<number>
+}
+
+/** g drawn from u, g = ĝ, or g = 1. Only the first trains Θ and λ. */
+export type Gating = 'sampled' | 'expected' | 'open'
+
+export interface ObjectiveSettings extends HardConcrete {
+  readonly alpha: number
+  readonly rank: number
+  readonly beta: number
+}
+
+export interface Constraint {
+  readonly gating: Gating
+  /** b, as it stands in this step. */
+  readonly targetDensity: number
+}
+
+export interface Objective {
+  /** L: taskLoss + β · orthogonality + penalty */
+  readonly loss: number
+  /** The batch's mean loss. */
+  readonly taskLoss: number
+  /** Σᵢ R(Bᵢ, Aᵢ), without β. */
+  readonly orthogonality: number
+  /** C(Θ) */
+  readonly density: number
+  /** λ (C(Θ) − b)² if gates are sampled, else 0. */
+  readonly penalty: number
+  /** [batch, labels] */
+  readonly logits: Tensor
+  /** g by module, each [r]. */
+  readonly gates: Tensors
+  /** ∂L/∂ each parameter; those of Θ and λ are 0 unless gates are sampled. */
+  readonly gradients: Parameters
+  /** ∂L/∂ the base model's tensors; empty unless asked for. */
+  readonly baseGradients: Tensors
+}
+
+const gatesOf = (settings: HardConcrete, gating: Gating, noise: Noise) => (module: string, adapter: Adapter): Tensor => ({
+  sampled: () => sampleGate(settings)(adapter.logTheta, named(noise.gates, module)),
+  expected: () => deterministicGate(settings)(adapter.logTheta),
+  open: () => openGates(adapter),
+})[gating]()
+
+/**
+ * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12).
+ * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. Throws on shapes or labels that do not fit.
+ */
+export const objective = (config: EncoderConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
+  (parameters: Parameters, batch: Batch, noise: Noise, { gating, targetDensity }: Constraint): Objective => {
+    const { adapters, head, lambda } = parameters
+    const sampled = gating === 'sampled'
+    const gates = R.mapWithIndex(gatesOf(settings, gating, noise))(adapters)
+
+    // Forwards.
+    const traced = encoder(config, { scale: scaleOf(settings), baseGradients })({ base, adapters, gates, head }, batch, noise.dropout)
+    const [taskLossOf, taskLossVjp] = config.problem === 'classification' ? [crossEntropy, crossEntropyVjp] as const : [meanSquaredError, meanSquaredErrorVjp] as const
+    const taskLoss = taskLossOf(traced.logits, batch.labels)
+    const orthogonalityNow = Object.values(adapters).reduce((total, adapter) => total + orthogonality(adapter), 0)
+    const densityNow = density(settings)(adapters)
+    const penaltyNow = sampled ? penalty(lambda, densityNow, targetDensity) : 0
+
+    // Backwards.
+    const task = traced.pullback(taskLossVjp(traced.logits, batch.labels, 1))
+    const budget = densityVjp(settings)(adapters, penaltySlope(lambda, densityNow, targetDensity))
+    const adapterGradient = (module: string, adapter: Adapter): Adapter => {
+      const regulariser = orthogonalityVjp(adapter, settings.beta)
+      const factors = task.adapters[module]!
+      const thetaGradient = (): Tensor => add(
+        sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
+        named(budget, module), // through the density
+      )
+      return {
+        A: add(factors.A, regulariser.A),
+        B: add(factors.B, regulariser.B),
+        logTheta: sampled ? thetaGradient() : zerosLike(adapter.logTheta),
+      }
+    }
+    return {
+      loss: taskLoss + settings.beta * orthogonalityNow + penaltyNow,
+      taskLoss,
+      orthogonality: orthogonalityNow,
+      density: densityNow,
+      penalty: penaltyNow,
+      logits: traced.logits,
+      gates,
+      gradients: {
+        adapters: R.mapWithIndex(adapterGradient)(adapters),
+        head: task.head,
+        lambda: sampled ? violation(densityNow, targetDensity) : 0, // ∂L/∂λ = (C − b)²
+      },
+      baseGradients: task.base,
+    }
+  }

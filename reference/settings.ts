@@ -1,0 +1,134 @@
+/** Every setting of SaLoRA with the paper's value and where it is given; ours, named so, where the paper is silent. */
+import { left, right, type Either } from 'fp-ts/lib/Either.js'
+import type { AdamWSettings } from './adamw.js'
+import type { HardConcrete } from './hardConcrete.js'
+
+export interface Settings extends HardConcrete, AdamWSettings {
+  /** r, components of each adapted matrix before pruning. */
+  readonly rank: number
+  /** α; the increment is scaled by α / r. */
+  readonly alpha: number
+  /** b, the share of the adapters' parameters to keep. */
+  readonly targetDensity: number
+  /** β, weight of the orthogonality term. */
+  readonly beta: number
+  /** T_start and T_end, the fractions of training between which gates are sampled. */
+  readonly gateStart: number
+  readonly gateEnd: number
+  /** η_p, peak learning rate of A, B and the head. */
+  readonly learningRate: number
+  /** η_c of Θ. */
+  readonly controlLearningRate: number
+  /** η_c of λ. */
+  readonly multiplierLearningRate: number
+  /** Ascent of λ by Adam, or by plain gradient steps, Algorithm 1 to the letter. */
+  readonly lambdaOptimizer: 'adam' | 'sgd'
+  /** Gates before T_start: all 1, or ĝ. */
+  readonly warmupGate: 'open' | 'expected'
+  /** Which triplets stay at T_end: the most probable that fit the budget, or those with ĝ > 0. */
+  readonly retain: 'budget' | 'paper'
+  /** Gates of the triplets that stay: ĝ folded into B, or 1. */
+  readonly gateAfter: 'soft' | 'binary'
+  /** Of A, B and the head's matrices. */
+  readonly weightDecay: number
+  /** Fraction of training in which η_p rises. */
+  readonly warmup: number
+  /** Largest global norm of the gradient of A, B and the head; absent: no clipping. */
+  readonly clip?: number
+  readonly initialisation: 'kaiming' | 'gaussian'
+  readonly initialLogTheta: number
+  readonly initialLambda: number
+}
+
+export const defaultSettings: Settings = {
+  rank: 8, // §4.1
+  alpha: 16, // appendix, table of hyperparameters
+  tau: 1, gamma: -0.1, zeta: 1.1, // §4.1; the text file lost γ's sign
+  targetDensity: 0.5, // §4.1
+  beta: 0.1, // §4.1
+  gateStart: 0.2, gateEnd: 0.5, // appendix
+  learningRate: 4e-4, // appendix: tuned for each task; the value chosen most often for RoBERTa-base
+  controlLearningRate: 0.01, multiplierLearningRate: 0.01, // §4.1, η_c
+  lambdaOptimizer: 'adam', // ours: plain steps of 0.01 do not move the density
+  warmupGate: 'open', // ours: plain LoRA before T_start
+  retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than was asked for
+  gateAfter: 'soft', // ours: folding ĝ into B keeps the function as it is
+  weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, // ours: §4.1 says AdamW and no more
+  warmup: 0.06, // ours: §4.1 says linear and no more
+  initialisation: 'kaiming', // ours, as PEFT's
+  initialLogTheta: 0, // the density starts at 0.9167; the paper's figure shows 0.92
+  initialLambda: 0, // ours
+}
+
+/** A setting that cannot be: its name, what it may be and what it is. */
+export interface Problem {
+  readonly setting: string
+  readonly expected: string
+  readonly found: string
+}
+
+/** One line for a user. */
+export const describeProblem = ({ setting, expected, found }: Problem): string =>
+  `${setting}: expected ${expected}, found ${found}`
+
+interface Rule {
+  readonly expected: string
+  readonly holds: (value: number, settings: Settings) => boolean
+}
+
+const positive: Rule = { expected: 'a number > 0', holds: value => value > 0 }
+const notNegative: Rule = { expected: 'a number ≥ 0', holds: value => value >= 0 }
+const decay: Rule = { expected: 'a number from 0 to below 1', holds: value => value >= 0 && value < 1 }
+const anything: Rule = { expected: 'a number', holds: () => true }
+
+type NumberSetting = { readonly [K in keyof Settings]-?: number extends Settings[K] ? K : Settings[K] extends number | undefined ? K : never }[keyof Settings]
+
+const rules: Readonly<Record<NumberSetting, Rule>> = {
+  rank: { expected: 'an integer ≥ 1', holds: value => Number.isInteger(value) && value >= 1 },
+  alpha: positive,
+  tau: positive,
+  gamma: { expected: 'a number < 0', holds: value => value < 0 },
+  zeta: { expected: 'a number > 1', holds: value => value > 1 },
+  targetDensity: { expected: 'a number > 0 and ≤ 1', holds: value => value > 0 && value <= 1 },
+  beta: notNegative,
+  gateStart: { expected: 'a number ≥ 0 and below gateEnd', holds: (value, { gateEnd }) => value >= 0 && value < gateEnd },
+  gateEnd: { expected: 'a number ≤ 1 and above gateStart', holds: (value, { gateStart }) => value <= 1 && value > gateStart },
+  learningRate: positive,
+  controlLearningRate: positive,
+  multiplierLearningRate: positive,
+  weightDecay: notNegative,
+  beta1: decay,
+  beta2: decay,
+  epsilon: positive,
+  warmup: decay,
+  clip: positive,
+  initialLogTheta: anything,
+  initialLambda: notNegative,
+}
+
+type ChoiceSetting = 'lambdaOptimizer' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialisation'
+
+const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
+  lambdaOptimizer: ['adam', 'sgd'],
+  warmupGate: ['open', 'expected'],
+  retain: ['budget', 'paper'],
+  gateAfter: ['soft', 'binary'],
+  initialisation: ['kaiming', 'gaussian'],
+}
+
+/** The settings themselves, or everything that is wrong with them. */
+export const validate = (settings: Settings): Either<ReadonlyArray<Problem>, Settings> => {
+  const value = (setting: string): unknown => Object.entries(settings).find(([name]) => name === setting)?.[1]
+  const problem = (setting: string, expected: string): Problem => ({ setting, expected, found: String(value(setting)) })
+  const numbers = Object.entries(rules)
+    .filter(([setting]) => !(setting === 'clip' && value(setting) === undefined))
+    .filter(([setting, { holds }]) => {
+      const number = value(setting)
+      return !(typeof number === 'number' && Number.isFinite(number) && holds(number, settings))
+    })
+    .map(([setting, { expected }]) => problem(setting, expected))
+  const words = Object.entries(choices)
+    .filter(([setting, allowed]) => !allowed.some(choice => choice === value(setting)))
+    .map(([setting, allowed]) => problem(setting, allowed.join(' or ')))
+  return numbers.length + words.length === 0 ? right(settings) : left([...numbers, ...words])
+}

@@ -1,0 +1,73 @@
+/** What training changes: the parameters, their moments and the two counters, and how they start. */
+import { pipe } from 'fp-ts/lib/function.js'
+import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import * as S from 'fp-ts/lib/State.js'
+import { adaptedModules, headShapes, moduleShape, type EncoderConfig } from './encoderConfig.js'
+import type { Adapter, Adapters } from './lowRank.js'
+import { normal, uniform, type Seed } from './random.js'
+import type { Settings } from './settings.js'
+import type { Shape } from './shape.js'
+import { filled, zerosLike, type Tensor, type Tensors } from './tensor.js'
+
+/** W (A, B and the head), Θ (logTheta) and λ; also the form of their gradients and of their moments. */
+export interface Parameters {
+  readonly adapters: Adapters
+  readonly head: Tensors
+  readonly lambda: number
+}
+
+export interface TrainingState extends Parameters {
+  /** AdamW's first and second moments. */
+  readonly m: Parameters
+  readonly v: Parameters
+  /** Steps done; bias correction of W's moments. */
+  readonly step: number
+  /** Steps done with sampled gates; bias correction of Θ's and λ's moments. */
+  readonly gatedStep: number
+}
+
+/** f of each tensor of an adapter. */
+export const mapAdapter = (f: (x: Tensor) => Tensor) => ({ A, B, logTheta }: Adapter): Adapter =>
+  ({ A: f(A), B: f(B), logTheta: f(logTheta) })
+
+const zeros = ({ adapters, head }: Parameters): Parameters => ({
+  adapters: R.map(mapAdapter(zerosLike))(adapters),
+  head: R.map(zerosLike)(head),
+  lambda: 0,
+})
+
+/** No step done yet. */
+export const startFrom = (parameters: Parameters): TrainingState =>
+  ({ ...parameters, m: zeros(parameters), v: zeros(parameters), step: 0, gatedStep: 0 })
+
+// PEFT's kaiming-uniform with a = √5 is U(−1/√k, 1/√k); its gaussian is N(0, 1/r²).
+const initialA = ({ initialisation, rank }: Settings, k: number): S.State<Seed, Tensor> =>
+  initialisation === 'kaiming' ? uniform([rank, k], -1 / Math.sqrt(k), 1 / Math.sqrt(k)) : normal([rank, k], 1 / rank)
+
+/** A random, B = 0, log θ as set: the adapted model starts as the base model. */
+export const initialAdapters = (config: EncoderConfig, settings: Settings): S.State<Seed, Adapters> => {
+  const { rank, initialLogTheta } = settings
+  const adapter = ([d, k]: readonly [number, number]): S.State<Seed, Adapter> => pipe(
+    initialA(settings, k),
+    S.map(A => ({ A, B: filled([d, rank], 0), logTheta: filled([rank], initialLogTheta) })),
+  )
+  return pipe(
+    Object.fromEntries(adaptedModules(config).map(module => [module, moduleShape(config, module)])),
+    R.traverse(S.Applicative)(adapter),
+  )
+}
+
+/** Matrices from N(0, 0.02²), biases 0, as Hugging Face initialises a new head. */
+export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> => pipe(
+  headShapes(config),
+  R.traverse(S.Applicative)((shape: Shape) => (shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0)))),
+)
+
+/** The state before the first step. */
+export const initialState = (config: EncoderConfig, settings: Settings): S.State<Seed, TrainingState> => pipe(
+  initialAdapters(config, settings),
+  S.chain(adapters => pipe(
+    initialHead(config),
+    S.map(head => startFrom({ adapters, head, lambda: settings.initialLambda })),
+  )),
+)

@@ -1,0 +1,113 @@
+/** One iteration of Algorithm 1, from a state, a mini-batch and noise to the next state. Nothing is hidden. */
+import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import { adamw, type AdamWSettings, type Moments } from './adamw.js'
+import type { EncoderConfig } from './encoderConfig.js'
+import { multiplierAscent, project } from './lagrangian.js'
+import type { Adapter } from './lowRank.js'
+import type { Noise } from './noise.js'
+import { objective, type Batch, type Constraint, type Objective, type ObjectiveSettings } from './objective.js'
+import { filled, named, scaleBy, squaredNorm, type Tensor, type Tensors } from './tensor.js'
+import type { Parameters, TrainingState } from './trainingState.js'
+
+export interface StepSettings extends ObjectiveSettings, AdamWSettings {
+  readonly weightDecay: number
+  readonly lambdaOptimizer: 'adam' | 'sgd'
+  readonly clip?: number
+}
+
+/** What may change from step to step. */
+export interface StepControl extends Constraint {
+  /** η_p of A, B and the head. */
+  readonly learningRate: number
+  /** η_c of Θ. */
+  readonly controlLearningRate: number
+  /** η_c of λ. */
+  readonly multiplierLearningRate: number
+}
+
+/** The objective before the update, and the norm of W's gradient before clipping. */
+export interface StepReport extends Objective {
+  readonly gradientNorm: number
+}
+
+type Updated = readonly [Tensor, Moments]
+
+const updatedParameter = ([parameter]: Updated): Tensor => parameter
+const updatedM = ([, { m }]: Updated): Tensor => m
+const updatedV = ([, { v }]: Updated): Tensor => v
+
+/** ‖∇_W L‖ over A, B and the head together. */
+const normOfWeights = ({ adapters, head }: Parameters): number =>
+  Math.sqrt([...Object.values(adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(head)]
+    .reduce((total, gradient) => total + squaredNorm(gradient), 0))
+
+/** min(1, clip / (norm + 1e-6)), as PyTorch clips; 1 when nothing is clipped. */
+const clipFactor = (clip: number | undefined, norm: number): number =>
+  clip === undefined ? 1 : Math.min(1, clip / (norm + 1e-6))
+
+const scalar = (x: number): Tensor => filled([], x)
+
+/** λ's ascent: Adam's descent along the negative gradient, or a plain step. → λ and its moments */
+const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
+  ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
+    if (settings.lambdaOptimizer === 'sgd') return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
+    const [next, moments] = adamw(settings)(scalar(lambda), scalar(-gradient), { m: scalar(m.lambda), v: scalar(v.lambda) },
+      { learningRate: multiplierLearningRate, weightDecay: 0, step })
+    return [project(next.data[0]!), moments.m.data[0]!, moments.v.data[0]!]
+  }
+
+/**
+ * (state, batch, noise, control) → [next state, report]. `control.gating` is 'sampled' for T_start ≤ t < T_end.
+ * Throws on shapes, names or labels that do not fit.
+ */
+export const trainingStep = (config: EncoderConfig, settings: StepSettings, base: Tensors) =>
+  (state: TrainingState, batch: Batch, noise: Noise, control: StepControl): readonly [TrainingState, StepReport] => {
+    // 1  for t = 1, …, T do
+    const step = state.step + 1
+    // 2    Sample a mini-batch from D                                          → `batch`
+    // 3    if T_start ≤ t < T_end then                                         → `control.gating`
+    const gated = control.gating === 'sampled'
+    const gatedStep = state.gatedStep + (gated ? 1 : 0)
+    // 4      Sample a gate mask set G and share it across the mini-batch       → `noise.gates`
+    // 5      Compute the gradient ∇L(W, Θ, λ)
+    // 10   else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
+    const evaluated = objective(config, settings, base)(state, batch, noise, control)
+    const { gradients } = evaluated
+    const gradientNorm = normOfWeights(gradients)
+    const clipped = scaleBy(clipFactor(settings.clip, gradientNorm))
+
+    // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
+    const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
+      adamw(settings)(parameter, clipped(gradient), { m, v }, {
+        learningRate: control.learningRate, weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0, step,
+      })
+    // 7      Update Θ ← Θ − η_c ∇_Θ L. The paper does not say by which optimiser; plain steps of 0.01 leave the density where
+    //        it is, so this is Adam, without decay. The paper gives no bound for log θ, and none is needed in float64.
+    const thetaStep = { learningRate: control.controlLearningRate, weightDecay: 0, step: gatedStep }
+    const location = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
+      gated ? adamw(settings)(parameter, gradient, { m, v }, thetaStep) : [parameter, { m, v }]
+    // 8      Update λ ← λ + η_c ∇_λ L, projected onto R₊.
+    const [lambda, lambdaM, lambdaV] = gated ? ascend(settings, control, gatedStep)(state, gradients.lambda) : [state.lambda, state.m.lambda, state.v.lambda]
+
+    // The three updates are simultaneous: each gradient above is that of the old W, Θ and λ.
+    const adapters = R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {
+      const [gradient, m, v] = [gradients.adapters[module]!, state.m.adapters[module]!, state.v.adapters[module]!] as const
+      return {
+        A: weight(A, gradient.A, m.A, v.A),
+        B: weight(B, gradient.B, m.B, v.B),
+        logTheta: location(logTheta, gradient.logTheta, m.logTheta, v.logTheta),
+      }
+    })(state.adapters)
+    const head = R.mapWithIndex((name: string, parameter: Tensor) =>
+      weight(parameter, named(gradients.head, name), named(state.m.head, name), named(state.v.head, name)))(state.head)
+    const collect = (part: (updated: Updated) => Tensor, lambdaPart: number): Parameters => ({
+      adapters: R.map(({ A, B, logTheta }: Readonly<Record<keyof Adapter, Updated>>) =>
+        ({ A: part(A), B: part(B), logTheta: part(logTheta) }))(adapters),
+      head: R.map(part)(head),
+      lambda: lambdaPart,
+    })
+    return [
+      { ...collect(updatedParameter, lambda), m: collect(updatedM, lambdaM), v: collect(updatedV, lambdaV), step, gatedStep },
+      { ...evaluated, gradientNorm },
+    ]
+  }
