@@ -41,9 +41,13 @@ export const splitParameters = (layout: ParameterLayout, vector: Expression): Re
   return new Map(layout.entries.map(({ name, shape }, i) => [name, reshape(parts[i] as Expression, shape)]))
 }
 
+export type Vector = Float32Array | Float64Array
+
+export const zeros = (size: number, dtype: 'float32' | 'float64'): Vector => (dtype === 'float64' ? new Float64Array(size) : new Float32Array(size))
+
 /** A flat vector with `values` at their places and 0 elsewhere. */
-export const flatten = (layout: ParameterLayout, values: (entry: ParameterEntry) => ArrayLike<number> | undefined): Float32Array => {
-  const vector = new Float32Array(layout.size)
+export const flatten = (layout: ParameterLayout, values: (entry: ParameterEntry) => ArrayLike<number> | undefined, dtype: 'float32' | 'float64'): Vector => {
+  const vector = zeros(layout.size, dtype)
   for (const entry of layout.entries) {
     const value = values(entry)
     if (value === undefined) continue
@@ -54,8 +58,8 @@ export const flatten = (layout: ParameterLayout, values: (entry: ParameterEntry)
 }
 
 /** The part of a flat vector that holds one tensor: a view, not a copy. */
-export const tensorOf = <T extends Float32Array | Float64Array>(layout: ParameterLayout, vector: T, name: string): T => {
+export const tensorOf = (layout: ParameterLayout, vector: Vector, name: string): Vector => {
   const entry = layout.entries.find((e) => e.name === name)
   if (entry === undefined) throw new Error(`tensorOf: expected one of the trained tensors, found ${name}`)
-  return vector.subarray(entry.offset, entry.offset + entry.size) as T
+  return vector.subarray(entry.offset, entry.offset + entry.size)
 }

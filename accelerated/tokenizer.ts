@@ -36,7 +36,8 @@ export const loadTokenizer = async (folder: string, config: EncoderConfig): Prom
   }
   const frame = frameOf(idsOf, config.family, file)
   return {
-    encode: (text, textPair, maxLength) => {
+    encode: (text, second, maxLength) => {
+      const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
       const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
       if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > longestInput(config)) {
         throw new Error(`encode: expected maxLength from ${specials + 1} to ${longestInput(config)}, found ${maxLength}`)

@@ -89,14 +89,15 @@ const updateGroup = (
 ): ReturnType<ReturnType<typeof adamw>> => {
   const scalarInput = (name: string): Expression => input(name, [], dtype)
   const weightScalars = { rate: scalarInput('learningRate'), correction1: scalarInput('correction1'), correction2: scalarInput('correction2') }
-  const control = (rate: string) => ({ rate: scalarInput(rate), correction1: scalarInput('controlCorrection1'), correction2: scalarInput('controlCorrection2') })
+  const control = (rate: string, of: 'gate' | 'multiplier') =>
+    ({ rate: scalarInput(rate), correction1: scalarInput(`${of}Correction1`), correction2: scalarInput(`${of}Correction2`) })
   switch (group) {
     case 'decayed': return adamw(settings)(parameters, gradientOf, moments, weightScalars, settings.weightDecay)
     case 'undecayed': return adamw(settings)(parameters, gradientOf, moments, weightScalars, 0)
-    case 'gates': return adamw(settings.gateAdam)(parameters, gradientOf, moments, control('controlLearningRate'), 0)
+    case 'gates': return adamw(settings.gateAdam)(parameters, gradientOf, moments, control('controlLearningRate', 'gate'), 0)
     case 'multiplier': {
       const ascended = settings.lambdaOptimizer === 'adam'
-        ? adamw(settings)(parameters, gradientOf, moments, control('multiplierLearningRate'), 0, 1)
+        ? adamw(settings)(parameters, gradientOf, moments, control('multiplierLearningRate', 'multiplier'), 0, 1)
         : { parameters: add(parameters, mul(scalarInput('multiplierLearningRate'), gradientOf)), moments }
       return { ...ascended, parameters: projectToNonNegative(ascended.parameters) }
     }

@@ -28,7 +28,8 @@ export const initMoments = (parameter: Tensor): Moments => ({ m: zerosLike(param
  * p ← p − η · m̂ / (√v̂ + ε), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
  */
 export const adamw = ({ beta1, beta2, epsilon }: AdamWSettings) =>
-  (parameter: Tensor, gradient: Tensor, moments: Moments, { learningRate, weightDecay, step }: AdamWStep): readonly [Tensor, Moments] => {
+  (parameter: Tensor, gradient: Tensor, moments: Moments, now: AdamWStep): readonly [Tensor, Moments] => {
+    const { learningRate, weightDecay, step } = now
     const m = zipWith((mean, grad) => beta1 * mean + (1 - beta1) * grad)(moments.m, gradient)
     const v = zipWith((square, grad) => beta2 * square + (1 - beta2) * grad * grad)(moments.v, gradient)
     const mHat = map(mean => mean / (1 - beta1 ** step))(m)

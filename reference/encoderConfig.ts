@@ -46,7 +46,7 @@ export const moduleShape = (config: EncoderConfig, module: string): readonly [nu
 
 /** r (d + k) over the adapted modules: the trainable parameters of the adapters, head excluded. */
 export const adapterParameterCount = (config: EncoderConfig, rank: number): number =>
-  adaptedModules(config).reduce((total, module) => total + rank * (moduleShape(config, module)[0] + moduleShape(config, module)[1]), 0)
+  adaptedModules(config).map(module => moduleShape(config, module)).reduce((total, [d, k]) => total + rank * (d + k), 0)
 
 /** One gate for each component of each adapted module. */
 export const gateCount = (config: EncoderConfig, rank: number): number => rank * adaptedModules(config).length

@@ -43,7 +43,7 @@ export {
 export { orthogonality, orthogonalityVjp } from './orthogonality.js'
 export { prune, pruneState, type Pruned, type PruneSettings, type Retained } from './prune.js'
 export { dropoutMask, normal, uniform, type Seed } from './random.js'
-export { gateWindow, linearSchedule } from './schedule.js'
+export { gateWindow, linearSchedule, type GateWindow, type LinearSchedule } from './schedule.js'
 export { defaultSettings, describeProblem, validate, type Problem, type Settings } from './settings.js'
 export { type Shape } from './shape.js'
 export {

@@ -36,8 +36,12 @@ export const increment = (scale: number) => ({ A, B }: Factors, g: Tensor): Tens
 export const applyIncrement = (scale: number) => ({ A, B }: Factors, g: Tensor, x: Tensor): Tensor =>
   scaleBy(scale)(matMul(multiplyRow(matMul(x, A, { transposeY: true }), g), B, { transposeY: true }))
 
-/** Vjp of applyIncrement: with p = A x and q = g ⊙ p, B̄ = scale ȳᵀq, q̄ = scale Bᵀȳ, ḡ = Σ q̄ ⊙ p, p̄ = q̄ ⊙ g. yBar: [n, d] */
-export const applyIncrementVjp = (scale: number) => ({ A, B }: Factors, g: Tensor, x: Tensor, yBar: Tensor): FactorGradients => {
+/**
+ * Vjp of applyIncrement. With p = A x, q = g ⊙ p and h̄ = scale ȳ:
+ * B̄ = h̄ᵀq, q̄ = Bᵀh̄, ḡ = Σ q̄ ⊙ p, p̄ = q̄ ⊙ g, Ā = p̄ᵀx, x̄ = p̄ A. yBar: [n, d]
+ */
+export const applyIncrementVjp = (scale: number) => (factors: Factors, g: Tensor, x: Tensor, yBar: Tensor): FactorGradients => {
+  const { A, B } = factors
   const p = matMul(x, A, { transposeY: true }) // [n, r]
   const hBar = scaleBy(scale)(yBar)
   const qBar = matMul(hBar, B) // [n, r]

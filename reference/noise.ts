@@ -32,8 +32,12 @@ export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Reado
   const longest = Math.max(...lengths)
   const hidden: Site = { shape: [tokens, config.hiddenSize], probability: config.hiddenDropout }
   const pooled: Site = { shape: [lengths.length, config.hiddenSize], probability: config.headDropout }
-  const layers = Array.from({ length: config.layers }, (_, n) => layerName(n)).flatMap((layer): ReadonlyArray<readonly [string, Site]> => [
-    [`${layer}.attention.probabilities`, { shape: [lengths.length, config.heads, longest, longest], probability: config.attentionDropout }],
+  const weights: Site = {
+    shape: [lengths.length, config.heads, longest, longest], probability: config.attentionDropout,
+  }
+  const names = Array.from({ length: config.layers }, (_, n) => layerName(n))
+  const layers = names.flatMap((layer): ReadonlyArray<readonly [string, Site]> => [
+    [`${layer}.attention.probabilities`, weights],
     [`${layer}.attention.output`, hidden],
     [`${layer}.output`, hidden],
   ])

@@ -60,6 +60,11 @@ const gatesOf = (settings: HardConcrete, gating: Gating, noise: Noise) => (modul
   open: () => openGates(adapter),
 })[gating]()
 
+const losses = {
+  classification: { value: crossEntropy, vjp: crossEntropyVjp },
+  regression: { value: meanSquaredError, vjp: meanSquaredErrorVjp },
+}
+
 /**
  * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12).
  * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. Throws on shapes or labels that do not fit.
@@ -71,15 +76,16 @@ export const objective = (config: EncoderConfig, settings: ObjectiveSettings, ba
     const gates = R.mapWithIndex(gatesOf(settings, gating, noise))(adapters)
 
     // Forwards.
-    const traced = encoder(config, { scale: scaleOf(settings), baseGradients })({ base, adapters, gates, head }, batch, noise.dropout)
-    const [taskLossOf, taskLossVjp] = config.problem === 'classification' ? [crossEntropy, crossEntropyVjp] as const : [meanSquaredError, meanSquaredErrorVjp] as const
-    const taskLoss = taskLossOf(traced.logits, batch.labels)
+    const run = encoder(config, { scale: scaleOf(settings), baseGradients })
+    const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
+    const taskOf = losses[config.problem]
+    const taskLoss = taskOf.value(traced.logits, batch.labels)
     const orthogonalityNow = Object.values(adapters).reduce((total, adapter) => total + orthogonality(adapter), 0)
     const densityNow = density(settings)(adapters)
     const penaltyNow = sampled ? penalty(lambda, densityNow, targetDensity) : 0
 
     // Backwards.
-    const task = traced.pullback(taskLossVjp(traced.logits, batch.labels, 1))
+    const task = traced.pullback(taskOf.vjp(traced.logits, batch.labels, 1))
     const budget = densityVjp(settings)(adapters, penaltySlope(lambda, densityNow, targetDensity))
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
       const regulariser = orthogonalityVjp(adapter, settings.beta)

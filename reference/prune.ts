@@ -1,4 +1,5 @@
 /** What happens at T_end: some triplets stay, the others go, and gates are no longer needed. Section 3.5. */
+import { pipe } from 'fp-ts/lib/function.js'
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { deterministicGate, type HardConcrete } from './hardConcrete.js'
 import { parameterCount, tripletCost } from './lagrangian.js'
@@ -38,7 +39,13 @@ const tripletsOf = (adapters: Adapters): ReadonlyArray<Triplet> =>
     [...adapter.logTheta.data].map((logTheta, index) => ({ module, index, cost: tripletCost(adapter), logTheta })))
 
 const collect = (adapters: Adapters, triplets: ReadonlyArray<Triplet>): Retained =>
-  R.mapWithIndex((module: string) => triplets.filter(triplet => triplet.module === module).map(({ index }) => index).sort((a, b) => a - b))(adapters)
+  R.mapWithIndex((name: string) =>
+    triplets.filter(({ module }) => module === name).map(({ index }) => index).sort((a, b) => a - b))(adapters)
+
+interface Purchases {
+  readonly kept: ReadonlyArray<Triplet>
+  readonly spent: number
+}
 
 // So that 0.29 of 100 parameters is 29, although 0.29 · 100 < 29 in float64.
 const rounding = 1e-12
@@ -50,24 +57,28 @@ const rounding = 1e-12
 const withinBudget = (adapters: Adapters, targetDensity: number): Retained => {
   const budget = targetDensity * parameterCount(adapters) * (1 + rounding)
   const ranked = [...tripletsOf(adapters)].sort((a, b) => b.logTheta - a.logTheta)
-  const { kept } = ranked.reduce<{ readonly kept: ReadonlyArray<Triplet>; readonly spent: number }>(
-    ({ kept, spent }, triplet) => (spent + triplet.cost <= budget ? { kept: [...kept, triplet], spent: spent + triplet.cost } : { kept, spent }),
-    { kept: [], spent: 0 },
-  )
-  return collect(adapters, kept)
+  const buy = ({ kept, spent }: Purchases, triplet: Triplet): Purchases =>
+    spent + triplet.cost <= budget ? { kept: [...kept, triplet], spent: spent + triplet.cost } : { kept, spent }
+  return collect(adapters, ranked.reduce(buy, { kept: [], spent: 0 }).kept)
 }
 
 /** Every triplet with ĝ > 0, the paper's rule. */
-const withOpenGate = (settings: HardConcrete, adapters: Adapters): Retained =>
-  collect(adapters, tripletsOf(adapters).filter(({ module, index }) => deterministicGate(settings)(adapters[module]!.logTheta).data[index]! > 0))
+const withOpenGate = (settings: HardConcrete, adapters: Adapters): Retained => {
+  const gates = R.map(({ logTheta }: Adapter) => deterministicGate(settings)(logTheta))(adapters)
+  return collect(adapters, tripletsOf(adapters).filter(({ module, index }) => gates[module]!.data[index]! > 0))
+}
 
 const selectEntries = (x: Tensor, indices: ReadonlyArray<number>): Tensor =>
   reshape(selectRows(reshape(x, [x.data.length, 1]), indices), [indices.length])
 
-const selectTriplets = (retained: Retained, adapters: Adapters): Adapters => R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {
-  const indices = retained[module]!
-  return { A: selectRows(A, indices), B: selectColumns(B, indices), logTheta: selectEntries(logTheta, indices) }
-})(R.filterWithIndex((module: string) => (retained[module]?.length ?? 0) > 0)(adapters))
+const selectTriplets = (retained: Retained, adapters: Adapters): Adapters => pipe(
+  adapters,
+  R.filterWithIndex((module: string) => (retained[module]?.length ?? 0) > 0),
+  R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {
+    const indices = retained[module]!
+    return { A: selectRows(A, indices), B: selectColumns(B, indices), logTheta: selectEntries(logTheta, indices) }
+  }),
+)
 
 /** ĝⱼ goes into B's column j, so that the function is that of ĝ with the lost gates shut. */
 const foldDeterministic = (settings: HardConcrete) => (adapter: Adapter): Adapter =>
@@ -75,7 +86,9 @@ const foldDeterministic = (settings: HardConcrete) => (adapter: Adapter): Adapte
 
 /** Chooses the triplets that stay, by the rule `retain`, and makes their gates 1, by way of `gateAfter`. */
 export const prune = (settings: PruneSettings) => (adapters: Adapters): Pruned => {
-  const retained = settings.retain === 'budget' ? withinBudget(adapters, settings.targetDensity) : withOpenGate(settings, adapters)
+  const retained = settings.retain === 'budget'
+    ? withinBudget(adapters, settings.targetDensity)
+    : withOpenGate(settings, adapters)
   const selected = selectTriplets(retained, adapters)
   return {
     retained,

@@ -1,10 +1,18 @@
 /** What changes with time: the learning rate, and in which steps the gates are sampled. Steps count from 0. */
 
+export interface LinearSchedule {
+  readonly peak: number
+  /** Steps of the whole training. */
+  readonly steps: number
+  /** Fraction of training in which the rate rises. */
+  readonly warmup: number
+}
+
 /**
  * The linear schedule: from 0 up to `peak` in the first warmup · steps steps, then down to 0 at the end of training.
  * As Hugging Face's, the first step of a run with warm-up has rate 0.
  */
-export const linearSchedule = ({ peak, steps, warmup }: { readonly peak: number; readonly steps: number; readonly warmup: number }) =>
+export const linearSchedule = ({ peak, steps, warmup }: LinearSchedule) =>
   (step: number): number => {
     const warmupSteps = Math.ceil(warmup * steps)
     return step < warmupSteps
@@ -12,6 +20,13 @@ export const linearSchedule = ({ peak, steps, warmup }: { readonly peak: number;
       : peak * Math.max(0, (steps - step) / Math.max(1, steps - warmupSteps))
   }
 
+export interface GateWindow {
+  readonly gateStart: number
+  readonly gateEnd: number
+  /** Steps of the whole training. */
+  readonly steps: number
+}
+
 /** The steps with T_start ≤ t < T_end, both given as fractions of training. Algorithm 1. */
-export const gateWindow = ({ gateStart, gateEnd, steps }: { readonly gateStart: number; readonly gateEnd: number; readonly steps: number }) =>
+export const gateWindow = ({ gateStart, gateEnd, steps }: GateWindow) =>
   (step: number): boolean => step >= gateStart * steps && step < gateEnd * steps

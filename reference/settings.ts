@@ -81,7 +81,7 @@ const notNegative: Rule = { expected: 'a number ≥ 0', holds: value => value >=
 const decay: Rule = { expected: 'a number from 0 to below 1', holds: value => value >= 0 && value < 1 }
 const anything: Rule = { expected: 'a number', holds: () => true }
 
-type NumberSetting = { readonly [K in keyof Settings]-?: number extends Settings[K] ? K : Settings[K] extends number | undefined ? K : never }[keyof Settings]
+type NumberSetting = { readonly [K in keyof Settings]-?: NonNullable<Settings[K]> extends number ? K : never }[keyof Settings]
 
 const rules: Readonly<Record<NumberSetting, Rule>> = {
   rank: { expected: 'an integer ≥ 1', holds: value => Number.isInteger(value) && value >= 1 },

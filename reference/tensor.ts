@@ -41,9 +41,7 @@ export const generate = (shape: Shape, f: (index: number) => number): Tensor => 
 }
 
 export const filled = (shape: Shape, value: number): Tensor => generate(shape, () => value)
-
 export const zerosLike = (x: Tensor): Tensor => filled(x.shape, 0)
-
 export const identity = (n: number): Tensor => generate([n, n], i => (i % (n + 1) === 0 ? 1 : 0))
 
 // --- Numbers one by one ---
@@ -83,7 +81,6 @@ export const multiplyColumn = alongColumns('multiplyColumn', (x, y) => x * y)
 // --- Reductions ---
 
 export const sum = (x: Tensor): number => x.data.reduce((total, value) => total + value, 0)
-
 export const squaredNorm = (x: Tensor): number => x.data.reduce((total, value) => total + value * value, 0)
 
 /** x: [n, m] → [m], what each column adds up to: the gradient of a row that was added to every row. */
@@ -102,7 +99,7 @@ const foldRows = (op: string, start: number, f: (total: number, x: number) => nu
 /** x: [n, m] → [n] */
 export const rowSums = foldRows('rowSums', 0, (total, x) => total + x)
 /** x: [n, m] → [n] */
-export const rowMaxima = foldRows('rowMaxima', -Infinity, Math.max)
+export const rowMaxima = foldRows('rowMaxima', -Infinity, (most, x) => Math.max(most, x))
 /** x: [n, m] → [n] */
 export const rowMeans = (x: Tensor): Tensor => scaleBy(1 / matrixShape('rowMeans', x)[1])(rowSums(x))
 
@@ -143,7 +140,6 @@ export const matMul = (x: Tensor, y: Tensor, { transposeX = false, transposeY = 
 // --- Parts, by way of strided views ---
 
 const viewOf = (x: Tensor): View => ndarray(x.data, [...x.shape])
-
 const contiguous = (view: View): Tensor => {
   const out = filled(view.shape, 0)
   const copy = (axis: number, from: number, to: number): void => {

@@ -50,9 +50,12 @@ const scalar = (x: number): Tensor => filled([], x)
 /** λ's ascent: Adam's descent along the negative gradient, or a plain step. → λ and its moments */
 const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
   ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
-    if (settings.lambdaOptimizer === 'sgd') return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
-    const [next, moments] = adamw(settings)(scalar(lambda), scalar(-gradient), { m: scalar(m.lambda), v: scalar(v.lambda) },
-      { learningRate: multiplierLearningRate, weightDecay: 0, step })
+    if (settings.lambdaOptimizer === 'sgd') {
+      return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
+    }
+    const before = { m: scalar(m.lambda), v: scalar(v.lambda) }
+    const now = { learningRate: multiplierLearningRate, weightDecay: 0, step }
+    const [next, moments] = adamw(settings)(scalar(lambda), scalar(-gradient), before, now)
     return [project(next.data[0]!), moments.m.data[0]!, moments.v.data[0]!]
   }
 
@@ -70,7 +73,7 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
     const gatedStep = state.gatedStep + (gated ? 1 : 0)
     // 4      Sample a gate mask set G and share it across the mini-batch       → `noise.gates`
     // 5      Compute the gradient ∇L(W, Θ, λ)
-    // 10   else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
+    // 9, 10  else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
     const evaluated = objective(config, settings, base)(state, batch, noise, control)
     const { gradients } = evaluated
     const gradientNorm = normOfWeights(gradients)
@@ -79,7 +82,9 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
     // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
     const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
       adamw(settings)(parameter, clipped(gradient), { m, v }, {
-        learningRate: control.learningRate, weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0, step,
+        learningRate: control.learningRate,
+        weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0,
+        step,
       })
     // 7      Update Θ ← Θ − η_c ∇_Θ L. The paper does not say by which optimiser; plain steps of 0.01 leave the density where
     //        it is, so this is Adam, without decay. The paper gives no bound for log θ, and none is needed in float64.
@@ -87,7 +92,9 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
     const location = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
       gated ? adamw(settings)(parameter, gradient, { m, v }, thetaStep) : [parameter, { m, v }]
     // 8      Update λ ← λ + η_c ∇_λ L, projected onto R₊.
-    const [lambda, lambdaM, lambdaV] = gated ? ascend(settings, control, gatedStep)(state, gradients.lambda) : [state.lambda, state.m.lambda, state.v.lambda]
+    const [lambda, lambdaM, lambdaV] = gated
+      ? ascend(settings, control, gatedStep)(state, gradients.lambda)
+      : [state.lambda, state.m.lambda, state.v.lambda]
 
     // The three updates are simultaneous: each gradient above is that of the old W, Θ and λ.
     const adapters = R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {

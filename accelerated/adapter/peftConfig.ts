@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { fileError, quoted } from '../checkpoint/fileError.js'
 import { parseJson, repeatedKey } from '../checkpoint/jsonText.js'
+import { firstProblem } from '../checkpoint/schemaProblem.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
 export type RankedModule = { readonly path: string; readonly rank: number }
@@ -67,6 +68,9 @@ const schema = z.object({
   init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])]).nullish(),
   use_dora: unset,
   use_qalora: unset,
+  use_bdlora: unset,
+  kasa_config: unset,
+  arrow_config: unset,
   lora_bias: unset,
   layers_to_transform: unset,
   layer_replication: unset,
@@ -85,10 +89,8 @@ export const parsePeftConfig = (text: string, where: string): PeftConfig => {
   if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const parsed = schema.safeParse(json)
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const path = issue?.path ?? []
-    const found = path.reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined), json)
-    throw fileError(where, `a plain LoRA configuration with a valid ${path.join('.') || 'object'} (${issue?.message ?? 'invalid'})`, found === undefined ? 'nothing' : quoted(JSON.stringify(found)))
+    const { path, message, found } = firstProblem(parsed.error, json)
+    throw fileError(where, `a plain LoRA configuration with a valid ${path || 'object'} (${message})`, found)
   }
   return parsed.data
 }

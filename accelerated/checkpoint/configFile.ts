@@ -1,7 +1,8 @@
 /** A checkpoint's config.json: what of it this library reads, within bounds that no real encoder exceeds. */
 import { z } from 'zod'
-import { fileError, quoted } from './fileError.js'
+import { fileError } from './fileError.js'
 import { parseJson } from './jsonText.js'
+import { firstProblem, shown } from './schemaProblem.js'
 
 const size = (limit: number) => z.int().min(1).max(limit)
 const probability = z.number().min(0).lt(1)
@@ -42,16 +43,15 @@ export type ConfigFile = z.infer<typeof schema>
  */
 export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const json = parseJson(text, where)
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(where, 'a JSON object', describe(json))
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(where, 'a JSON object', shown(json))
   const found = 'model_type' in json ? json.model_type : undefined
   if (found !== 'roberta' && found !== 'bert') {
-    throw fileError(where, 'model_type "roberta" or "bert" (the supported families)', describe(found))
+    throw fileError(where, 'model_type "roberta" or "bert" (the supported families)', shown(found))
   }
   const parsed = schema.safeParse(json)
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const path = issue?.path ?? []
-    throw fileError(where, `${path.join('.')} as in the original (${issue?.message ?? 'invalid'})`, describe(valueAt(json, path)))
+    const { path, message, found } = firstProblem(parsed.error, json)
+    throw fileError(where, `a valid ${path} (${message})`, found)
   }
   return consistent(parsed.data, where)
 }
@@ -73,9 +73,3 @@ const consistent = (config: ConfigFile, where: string): ConfigFile => {
   }
   return config
 }
-
-const describe = (value: unknown): string =>
-  value === undefined ? 'nothing' : typeof value === 'string' ? quoted(value) : quoted(JSON.stringify(value)).slice(1, -1)
-
-const valueAt = (json: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
-  path.reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined), json)

@@ -11,10 +11,11 @@ export const fileError = (where: string, expected: string, found: string): FileE
 
 /** The message of whatever was thrown, and of its cause, on one line. */
 export const reason = (thrown: unknown): string => {
-  if (!(thrown instanceof Error)) return oneLine(String(thrown))
+  // not instanceof: an error may come from another realm (node:vm)
+  if (typeof thrown !== 'object' || thrown === null || !('message' in thrown)) return oneLine(String(thrown))
   // an error of several attempts (an address in both families, say) has a code and no message
-  const message = thrown.message || ('code' in thrown ? String(thrown.code) : thrown.name)
-  return oneLine(thrown.cause === undefined ? message : `${message}: ${reason(thrown.cause)}`)
+  const message = String(thrown.message || ('code' in thrown ? thrown.code : 'unknown error'))
+  return oneLine('cause' in thrown && thrown.cause !== undefined ? `${message}: ${reason(thrown.cause)}` : message)
 }
 
 /** Control characters of untrusted text are shown escaped, so that a message stays one line and cannot steer a terminal. */

@@ -16,7 +16,8 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   const order = topologicalOrder([y])
   const goals = new Set(targets)
   const relevant = new Set<Expression>()
-  for (const node of order) if (goals.has(node) || node.inputs.some((x) => relevant.has(x))) relevant.add(node)
+  // Size reads a shape and no number, so what follows from it does not vary with a target.
+  for (const node of order) if (goals.has(node) || (node.op !== 'Size' && node.inputs.some((x) => relevant.has(x)))) relevant.add(node)
 
   const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
   for (const node of [...order].reverse()) {

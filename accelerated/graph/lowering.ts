@@ -4,31 +4,44 @@ import { topologicalOrder } from './expression.js'
 import { add, clip, div, exp, mul, neg, reduceMean, sqrt, square, sub } from './operators.js'
 
 /**
- * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, and the second and third output of
- * LayerNormalization (which it gives in float32, whatever the input).
+ * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, and LayerNormalization, whose mean and
+ * inverse deviation it gives in float32, whatever the input, and whose ε is an attribute and so a float32.
  */
 export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()
+  const statistics = new Map<Expression, Statistics>()
+  const lowerFloat64 = (node: Expression, inputs: ReadonlyArray<Expression>, same: Expression): Expression => {
+    const [x, scale, bias] = inputs
+    const parent = node.inputs[0]
+    if (x === undefined || parent === undefined) return same
+    if (node.op === 'Erf') return erfSeries(x)
+    if (node.op === 'LayerNormalization' && scale !== undefined && bias !== undefined) {
+      const { mean, inverseDeviation } = statisticsOf(x, node.attributes.epsilon ?? 0)
+      statistics.set(node, { mean, inverseDeviation })
+      return add(mul(mul(sub(x, mean), inverseDeviation), scale), bias)
+    }
+    const ofParent = node.op === 'OutputOf' ? statistics.get(parent) : undefined
+    return ofParent === undefined ? same : node.attributes.output === 1 ? ofParent.mean : ofParent.inverseDeviation
+  }
   for (const node of topologicalOrder(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => lowered.get(x) ?? x)
     const same = inputs.every((x, i) => x === node.inputs[i]) ? node : { ...node, inputs }
-    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(same) : same)
+    lowered.set(node, node.dtype === 'float64' ? lowerFloat64(node, inputs, same) : same)
   }
   return Object.fromEntries(Object.entries(outputs).map(([name, node]) => [name, lowered.get(node) ?? node]))
 }
 
-const lowerFloat64 = (node: Expression): Expression => {
-  const [x] = node.inputs
-  if (x === undefined) return node
-  if (node.op === 'Erf') return erfSeries(x)
-  const [normalised] = x.inputs
-  if (node.op !== 'OutputOf' || x.op !== 'LayerNormalization' || normalised === undefined) return node
-  const mean = reduceMean(normalised, [-1], true)
-  return node.attributes.output === 1 ? mean : div(1, sqrt(add(reduceMean(square(sub(normalised, mean)), [-1], true), x.attributes.epsilon ?? 0)))
+type Statistics = { readonly mean: Expression; readonly inverseDeviation: Expression }
+
+/** μ and 1 / √(σ² + ε) over the last dimension. x: [..., n] → [..., 1] each */
+const statisticsOf = (x: Expression, epsilon: number): Statistics => {
+  const mean = reduceMean(x, [-1], true)
+  return { mean, inverseDeviation: div(1, sqrt(add(reduceMean(square(sub(x, mean)), [-1], true), epsilon))) }
 }
 
 /**
- * erf x = 2/√π · x · e^(−x²) · Σₙ (2x²)ⁿ / (2n + 1)!!, all terms positive, so nothing cancels; by Horner's rule.
+ * erf x = 2/√π · x · e^(−x²) · Σₙ (2x²)ⁿ / (2n + 1)!!, all terms positive, so nothing cancels; by Horner's rule. It divides by 2n + 1:
+ * the rounded reciprocals, which all 160 terms share, would err by 1e-15.
  * Beyond |x| = 6 erf is ±1 to the last bit; there 2x² = 72, and term 160 is below 1e-20 of the sum.
  */
 const erfSeries = (x: Expression): Expression => {
@@ -36,6 +49,6 @@ const erfSeries = (x: Expression): Expression => {
   const twice = mul(square(bounded), 2)
   const terms = Array.from({ length: 160 }, (_, i) => 160 - i)
   const one = add(mul(twice, 0), 1)
-  const sum = terms.reduce((inner, n) => add(mul(mul(twice, 1 / (2 * n + 1)), inner), 1), one)
+  const sum = terms.reduce((inner, n) => add(div(mul(twice, inner), 2 * n + 1), 1), one)
   return mul(mul(mul(bounded, exp(neg(square(bounded)))), sum), 2 / Math.sqrt(Math.PI))
 }

@@ -24,7 +24,8 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${opType}_${nodes.length}` })
     return results[0] ?? ''
   }
-  const fresh = (stem: string): string => `${stem}:${nodes.length}`
+  /** Values that serialisation adds are numbered apart (`Expand'8`) from those of expressions (`Expand:8`): the two counts differ. */
+  const fresh = (stem: string): string => `${stem}'${nodes.length}`
 
   const constantName = (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType): string => {
     const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`
@@ -39,9 +40,10 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     if (typeof d === 'number') return integers([d])
     const known = dimensionNames.get(d)
     if (known !== undefined) return known
-    const name = d.includes('+') ? d.split('+').map(parse).map(dimension).reduce((a, b) => emit('Add', [a, b]))
-      : d.includes('*') ? d.split('*').map(parse).map(dimension).reduce((a, b) => emit('Mul', [a, b]))
-        : sizeOfNamed(d)
+    const name = dimensionSources.has(d) ? sizeOfNamed(d)
+      : d.includes('+') ? d.split('+').map(parse).map(dimension).reduce((a, b) => emit('Add', [a, b]))
+        : d.includes('*') ? d.split('*').map(parse).map(dimension).reduce((a, b) => emit('Mul', [a, b]))
+          : sizeOfNamed(d)
     dimensionNames.set(d, name)
     return name
   }

@@ -148,8 +148,12 @@ export const reduceMean = reduce('ReduceMean')
 
 // ------------------------------------------------------------------------------------------------------- shape and rows
 
-const knownSize = (shape: Shape): number => shape.reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
-const symbols = (shape: Shape): string => shape.flatMap((d) => (typeof d === 'string' ? d.split('*') : [])).sort().join('*')
+/** What a shape's size is the product of: `12*batch` gives 12 and `batch`; a sum such as `tokens+1` is a factor of its own. */
+const factors = (shape: Shape): Shape =>
+  shape.flatMap<Dimension>((d) => (typeof d === 'number' || d.includes('+') ? [d] : d.split('*').map((factor) => (/^\d+$/.test(factor) ? Number(factor) : factor))))
+const knownSize = (shape: Shape): number => factors(shape).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
+const names = (shape: Shape): ReadonlyArray<string> => factors(shape).filter((d) => typeof d === 'string')
+const symbols = (shape: Shape): string => [...names(shape)].sort().join('*')
 
 /** The same elements in another shape: known sizes and names must multiply to the same product. */
 export const reshape = (x: Expression, shape: Shape): Expression => {
@@ -159,9 +163,13 @@ export const reshape = (x: Expression, shape: Shape): Expression => {
     : fail('reshape', `a shape of as many elements as ${showShape(x.shape)}`, showShape(shape))
 }
 
-/** The product of dimensions, `batch*sequence` where some are names. */
-export const product = (dimensions: Shape): Dimension =>
-  dimensions.every((d) => typeof d === 'number') ? knownSize(dimensions) : [...dimensions].filter((d) => d !== 1).join('*')
+/** The product of dimensions, `batch*sequence` or `12*batch` where some are names. */
+export const product = (dimensions: Shape): Dimension => {
+  const [known, named] = [knownSize(dimensions), names(dimensions)]
+  if (named.length === 0) return known
+  const parts = known === 1 ? named : [known, ...named]
+  return parts.length > 1 && named.some((d) => d.includes('+')) ? fail('product', 'sizes and names', `a sum among ${showShape(dimensions)}`) : parts.join('*')
+}
 
 /** [a, b, n] → [a·b, n]: all dimensions but the last become rows. */
 export const flattenRows = (x: Expression): Expression => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1) ?? 1])

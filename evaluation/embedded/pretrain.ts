@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import type { EncoderConfig } from '../../accelerated/encoderConfig.js'
 import { floatFeed, int32Feed, scalarFeed } from '../../accelerated/feeds.js'
 import { packBatch, selectionFeeds } from '../../accelerated/packing.js'
-import type { ParameterLayout } from '../../accelerated/parameterVector.js'
+import type { ParameterLayout, Vector } from '../../accelerated/parameterVector.js'
 import { flatten, parameterLayout, splitParameters, tensorOf } from '../../accelerated/parameterVector.js'
 import { maskedLanguageModelObjective, pretrainedTensors } from '../../accelerated/pretraining/maskedLanguageModel.js'
 import { normals, permutation, uniforms } from '../../accelerated/random.js'
@@ -99,16 +99,16 @@ const feedsOf = ({ examples, maskedTokens, labels }: MaskedBatch) => {
 }
 
 /** Matrices and embeddings from N(0, 0.02²), norms' scales 1, biases 0. */
-const initialParameters = (layout: ParameterLayout): Float32Array => flatten(layout, ({ name, size, shape, offset }) =>
+const initialParameters = (layout: ParameterLayout): Vector => flatten(layout, ({ name, size, shape, offset }) =>
   shape.length > 1
     ? normals(pretraining.seed, 'initialisation', offset, size).map((x) => x * pretraining.initialDeviation)
-    : new Float32Array(size).fill(/norm\.weight$/i.test(name) ? 1 : 0))
+    : new Float32Array(size).fill(/norm\.weight$/i.test(name) ? 1 : 0), 'float32')
 
 /** Linear warm-up, then linear to 0. */
 const learningRate = (step: number, steps: number): number =>
   pretraining.peakLearningRate * Math.min((step + 1) / (pretraining.warmup * steps), (steps - step) / (steps * (1 - pretraining.warmup)))
 
-type State = { readonly step: number; readonly parameters: Float32Array; readonly firstMoment: Float32Array; readonly secondMoment: Float32Array }
+type State = { readonly step: number; readonly parameters: Vector; readonly firstMoment: Vector; readonly secondMoment: Vector }
 
 /** One file: the step, then three vectors; written whole or not at all. */
 const saveState = (file: string, state: State): void => {
@@ -125,7 +125,7 @@ const loadState = (file: string, size: number): State => {
   return { step: bytes.readDoubleLE(0), parameters: vector(0), firstMoment: vector(1), secondMoment: vector(2) }
 }
 
-const exportModel = async (layout: ParameterLayout, parameters: Float32Array, folder: string): Promise<void> => {
+const exportModel = async (layout: ParameterLayout, parameters: Vector, folder: string): Promise<void> => {
   const tensors = new Map(layout.entries.map(({ name, shape }) => [
     name.startsWith('lm_head.') ? name : `roberta.${name}`, { dtype: 'F16' as const, shape, data: tensorOf(layout, parameters, name) },
   ]))
@@ -193,14 +193,14 @@ const main = async (): Promise<void> => {
     if (place >= batches.length) [epoch, place, batches] = [epoch + 1, 0, batchesOfEpoch(training, epoch + 1)]
     if (step < first) continue
     const batch = feedsOf(maskBatch(training, batches[place] ?? [], step))
-    const vector = (data: Float32Array) => floatFeed(data, [layout.size], 'float32')
+    const vector = (data: Vector) => floatFeed(data, [layout.size], 'float32')
     const t = step + 1
     const result = await session.run({
       ...batch.feeds, parameters: vector(state.parameters), firstMoment: vector(state.firstMoment), secondMoment: vector(state.secondMoment),
       learningRate: scalarFeed(learningRate(step, steps), 'float32'),
       correction1: scalarFeed(1 - pretraining.adamw.beta1 ** t, 'float32'), correction2: scalarFeed(1 - pretraining.adamw.beta2 ** t, 'float32'),
     })
-    state = { step: t, parameters: result['nextParameters'] as Float32Array, firstMoment: result['nextFirstMoment'] as Float32Array, secondMoment: result['nextSecondMoment'] as Float32Array }
+    state = { step: t, parameters: result['nextParameters'] as Vector, firstMoment: result['nextFirstMoment'] as Vector, secondMoment: result['nextSecondMoment'] as Vector }
     const loss = result['loss']?.[0] as number
     if (!Number.isFinite(loss)) throw new Error(`step ${step}: expected a finite loss, found ${loss}`)
     smoothed = Number.isNaN(smoothed) ? loss : 0.98 * smoothed + 0.02 * loss

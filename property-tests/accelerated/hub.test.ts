@@ -46,7 +46,8 @@ afterAll(async () => {
 const serving = (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
   (request: IncomingMessage, response: ServerResponse): void => {
     const content = stored[request.url?.split('/').at(-1) ?? '']
-    response.writeHead(content === undefined ? 404 : 200, headers).end(request.method === 'HEAD' ? undefined : content)
+    const length = content === undefined ? {} : { 'content-length': String(Buffer.byteLength(content)) }
+    response.writeHead(content === undefined ? 404 : 200, { ...headers, ...length }).end(request.method === 'HEAD' ? undefined : content)
   }
 
 const resolve = (model: string, options: HubOptions = {}) =>
@@ -195,8 +196,12 @@ describe('mistakes with a hub', () => {
   })
 
   it('names a hub that does not answer, and an absent model where the network is not allowed', async () => {
-    expect(await messageFor('me/model', { environment: { HF_ENDPOINT: 'http://127.0.0.1:1' } })).toMatch(
-      /^http:\/\/127\.0\.0\.1:1\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .+$/)
+    const closed = createServer()
+    await new Promise<void>((listening) => { closed.listen(0, '127.0.0.1', listening) })
+    const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+    await new Promise((done) => closed.close(done))
+    expect(await messageFor('me/model', { environment: { HF_ENDPOINT: nobody } })).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .*ECONNREFUSED.*$/)
     expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
       'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), found no complete copy there')
   })

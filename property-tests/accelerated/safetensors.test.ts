@@ -77,7 +77,7 @@ describe(`half-precision numbers (seed ${SEED})`, () => {
 describe(`safetensors round trips (seed ${SEED})`, () => {
   const tensor: fc.Arbitrary<WritableTensor> = fc
     .record({ shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }), dtype: fc.constantFrom('F32', 'F64', 'F16') })
-    .chain(({ shape, dtype }) => {
+    .chain(({ shape, dtype }): fc.Arbitrary<WritableTensor> => {
       const length = shape.reduce((a, b) => a * b, 1)
       const wide = fc.array(fc.double(), { minLength: length, maxLength: length }).map((values) => Float64Array.from(values))
       const narrow = fc.array(fc.float(), { minLength: length, maxLength: length }).map((values) => Float32Array.from(values))

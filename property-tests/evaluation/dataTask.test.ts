@@ -27,7 +27,7 @@ const line = (result: E.Either<Problem, unknown>): string =>
   E.isLeft(result) ? describeProblem(result.left).replaceAll(`${folder}/`, '') : 'no problem'
 
 const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string => `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`
-const labelled = (n: number, label: (i: number) => string | number) => Array.from({ length: n }, (_, i) => [`text ${i}`, label(i)] as const)
+const labelled = <A extends string | number>(n: number, label: (i: number) => A) => Array.from({ length: n }, (_, i) => [`text ${i}`, label(i)] as const)
 
 describe('a task of GLUE', () => {
   mkdirSync(join(folder, 'CoLA'))
@@ -123,6 +123,11 @@ describe(`the hold-out, seed ${SEED}`, () => {
       const texts = new Set(kept.map(({ text }) => text))
       expect(held.filter(({ text }) => texts.has(text))).toEqual([])
     }), { seed: SEED, numRuns: 300 })
+  })
+
+  it('counts a text that has two labels once, for the first of them', () => {
+    const rows = [...labelled(10, () => 0), ...labelled(2, () => 1)].map(([text, label], row) => ({ text, label, row }))
+    expect(new Set(split(0, rows).held.map(({ text }) => text)).size).toBe(1) // a tenth of ten, and none of class 1
   })
 
   it('does not depend on the order of the rows', () => {

@@ -62,6 +62,12 @@ describe('three formats', () => {
     expect(read('b.jsonl', '\ufeff{"text":"a","label":1}\r\n{"text":"b","label":0}\r\n').examples).toMatchObject(examples)
   })
 
+  it('reads a .csv that mixes both ends of line, and passes over empty lines at its end', () => {
+    const examples = [{ text: 'a', label: 1, row: 2 }, { text: 'b', label: 0, row: 3 }]
+    expect(read('e.csv', 'text,label\na,1\r\nb,0\n\r\n\n').examples).toEqual(examples)
+    expect(read('e.csv', 'text,label\r\na,1\nb,0\n\n').examples).toEqual(examples)
+  })
+
   it('counts the rows of a .csv as an editor does, though a text runs over several', () => {
     for (const end of ['\n', '\r\n']) {
       const content = ['text,label', '"one', 'two', 'three",1', 'b,0', '"c', 'd",1', ''].join(end)

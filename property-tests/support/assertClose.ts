@@ -10,7 +10,9 @@ export interface Closeness {
 }
 
 /** Throws unless every |actual − expected| ≤ absolute + relative · max |expected|. NaN is never close. */
-export const assertClose = (actual: ArrayLike<number>, expected: ArrayLike<number>, { relative, absolute = 0, name = 'values' }: Closeness): void => {
+export const assertClose = (
+  actual: ArrayLike<number>, expected: ArrayLike<number>, { relative, absolute = 0, name = 'values' }: Closeness,
+): void => {
   if (actual.length !== expected.length) throw new Error(`${name}: expected ${expected.length} numbers, actual ${actual.length}`)
   const indices = Array.from(expected, (_, index) => index)
   const bound = absolute + relative * indices.reduce((most, index) => Math.max(most, Math.abs(expected[index]!)), 0)

@@ -11,15 +11,19 @@ export interface Tokens {
   readonly tokenTypeIds?: ReadonlyArray<ReadonlyArray<number>>
 }
 
+type Lookups = Readonly<Record<string, ReadonlyArray<number>>>
+
 /** For each table, the row that each token looks up. */
-const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Readonly<Record<string, ReadonlyArray<number>>> => {
+const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Lookups => {
   // RoBERTa's positions begin after the padding index, as its position table was trained that way.
   const first = config.family === 'roberta' ? config.paddingIndex + 1 : 0
+  const longest = config.maxPositions - first
   const types = tokenTypeIds ?? inputIds.map(ids => ids.map(() => 0))
   inputIds.forEach((ids, example) => {
     if (ids.length === 0) mismatch('embeddings', 'at least one token in each example', `none in example ${example}`)
-    if (first + ids.length > config.maxPositions) mismatch('embeddings', `at most ${config.maxPositions - first} tokens`, `${ids.length} in example ${example}`)
-    if (types[example]?.length !== ids.length) mismatch('embeddings', `${ids.length} token types in example ${example}`, `${types[example]?.length}`)
+    if (ids.length > longest) mismatch('embeddings', `at most ${longest} tokens`, `${ids.length} in example ${example}`)
+    const typed = types[example]?.length ?? 0
+    if (typed !== ids.length) mismatch('embeddings', `${ids.length} token types in example ${example}`, `${typed}`)
   })
   return {
     'embeddings.word_embeddings.weight': inputIds.flat(),

@@ -34,8 +34,10 @@ const andThen = (first: Layer, second: Layer): Layer => x => {
   }
 }
 
+const identityLayer: Layer = plainLayer(x => x, (_, yBar) => yBar)
+
 /** One layer after another. Their tensors have different names, so gradients need no adding up. */
-export const sequence = (...layers: ReadonlyArray<Layer>): Layer => layers.reduce(andThen, x => ({ value: x, pullback: yBar => ({ x: yBar, gradients: {} }) }))
+export const sequence = (...layers: ReadonlyArray<Layer>): Layer => layers.reduce(andThen, identityLayer)
 
 /** x + layer(x) */
 export const residual = (layer: Layer): Layer => x => {

@@ -14,7 +14,10 @@ const normalise = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonl
 export const layerNorm = (epsilon: number) => (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
   addRow(multiplyRow(normalise(epsilon, x).xHat, weight), bias)
 
-/** x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / √(variance + ε), h = ȳ ⊙ weight; weight's gradient Σ ȳ ⊙ x̂; bias's Σ ȳ. yBar: [n, width] */
+/**
+ * x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / √(variance + ε) with h = ȳ ⊙ weight;
+ * the weight's gradient is Σ ȳ ⊙ x̂, the bias's Σ ȳ. x, yBar: [n, width]
+ */
 export const layerNormVjp = (epsilon: number) => (x: Tensor, weight: Tensor, yBar: Tensor) => {
   const { xHat, inverseDeviation } = normalise(epsilon, x)
   const h = multiplyRow(yBar, weight)

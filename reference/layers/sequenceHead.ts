@@ -18,10 +18,13 @@ export const dropoutLayer = (masks: Tensors, site: string): Layer =>
   plainLayer(x => dropout(masks[site], x), (_, yBar) => dropoutVjp(masks[site], yBar))
 
 /**
- * RoBERTa: dropout → classifier.dense → tanh → dropout → classifier.out_proj; BERT: pooler.dense → tanh → dropout → classifier.
+ * RoBERTa: dropout → classifier.dense → tanh → dropout → classifier.out_proj;
+ * BERT: pooler.dense → tanh → dropout → classifier.
  * x: [tokens, hidden] → [batch, labels]
  */
-export const sequenceHead = (model: ModelTensors, { family }: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors): Layer =>
+export const sequenceHead = (
+  model: ModelTensors, { family }: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors,
+): Layer =>
   family === 'roberta'
     ? sequence(
       firstTokens(lengths),

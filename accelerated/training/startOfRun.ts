@@ -1,0 +1,37 @@
+/** The state before the first step. */
+import { readTensor } from '../checkpoint/safetensors.js'
+import type { ModelFolder } from '../checkpoint/modelFolder.js'
+import type { AdapterModule, EncoderConfig } from '../encoderConfig.js'
+import { adapterModules } from '../encoderConfig.js'
+import { initialAdapterTensor, initialHeadTensor } from '../initialisation.js'
+import { flatten, zeros } from '../parameterVector.js'
+import type { AdaptedModule } from '../salora.js'
+import type { Settings } from '../settings.js'
+import { SettingsError } from '../settings.js'
+import type { RunState } from './runState.js'
+import { layoutOf } from './runState.js'
+
+/** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. */
+export const targetedModules = (config: EncoderConfig, targets: ReadonlyArray<string> | null): ReadonlyArray<AdapterModule> => {
+  const all = adapterModules(config)
+  const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
+  const unknown = targets?.find((target) => !all.some(({ name }) => isTarget(name, target)))
+  if (unknown !== undefined) {
+    const kinds = [...new Set(all.map(({ name }) => name.replace(/^encoder\.layer\.\d+\./, '')))]
+    throw new SettingsError('targetModules', `expected endings of ${kinds.join(', ')}`, JSON.stringify(unknown))
+  }
+  return targets === null ? all : all.filter(({ name }) => targets.some((target) => isTarget(name, target)))
+}
+
+/** A random, B = 0; head tensors that the checkpoint has start there, the others are new. */
+export const startOfRun = async (model: ModelFolder, settings: Settings): Promise<RunState> => {
+  const modules = targetedModules(model.config, settings.targetModules).map((module): AdaptedModule => ({ ...module, r: settings.rank }))
+  const layout = layoutOf(model.config, { modules, gating: 'open' })
+  const head = new Map(await Promise.all([...model.headTensors].map(async ([name, entry]) => [name, await readTensor(entry)] as const)))
+  const parameters = flatten(layout, (entry) => head.get(entry.name)
+    ?? (/\.[AB]$/.test(entry.name) ? initialAdapterTensor(settings.seed, settings.initialisation, entry) : initialHeadTensor(settings.seed, entry)), settings.precision)
+  return {
+    step: 0, gatedStep: 0, gating: 'open', modules, initialDensity: null, retained: null,
+    parameters, firstMoment: zeros(layout.size, settings.precision), secondMoment: zeros(layout.size, settings.precision),
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * Training: Algorithm 1 as an asynchronous sequence of events. Each step runs one graph; T_start and T_end change graph and state; nothing
+ * else happens here. The caller saves, shows and stops: this file has no disk, no terminal and no clock but the one for speed.
+ */
+import type { EncoderConfig } from '../encoderConfig.js'
+import { longestInput } from '../encoderConfig.js'
+import type { TensorSource } from '../encoder.js'
+import type { Feeds } from '../feeds.js'
+import { floatFeed, scalarFeed } from '../feeds.js'
+import { gateAdam, gateControl } from '../gateControl.js'
+import { tensorOf } from '../parameterVector.js'
+import type { Vector } from '../parameterVector.js'
+import type { Predictor } from '../prediction.js'
+import { openPredictor } from '../prediction.js'
+import { uniforms } from '../random.js'
+import { expectedGate } from '../retention.js'
+import type { SessionSettings } from '../runtime/session.js'
+import type { Settings } from '../settings.js'
+import { adamw } from './adamwDefaults.js'
+import { batchesOfEpoch, inBatches } from './batchOrder.js'
+import type { Dimensions } from './dropoutFeeds.js'
+import { dropoutOffsets } from './dropoutFeeds.js'
+import type { PhaseGraphs, PhaseSettings } from './phaseGraphs.js'
+import { openPhase } from './phaseGraphs.js'
+import type { RunState } from './runState.js'
+import { closeGates, deterministicParameters, openGates } from './runState.js'
+import type { GateSteps } from './schedule.js'
+import { gateSteps, learningRateAt, phaseAt } from './schedule.js'
+import type { LabelledExample, Results } from './trainFeeds.js'
+import { batchFeeds, stateFeeds } from './trainFeeds.js'
+
+export type TrainingTask = {
+  readonly config: EncoderConfig
+  readonly frozen: TensorSource
+  readonly session: SessionSettings
+  readonly settings: Settings
+  readonly training: ReadonlyArray<LabelledExample>
+  readonly evaluation: ReadonlyArray<LabelledExample>
+  /** Scores of the evaluation's outputs ([labels] an example), and the one number by which checkpoints compare (greater is better). */
+  readonly score: (outputs: ReadonlyArray<ReadonlyArray<number>>) => Scored
+}
+
+export type Scored = {
+  readonly scores: Readonly<Record<string, number>>
+  readonly selection: number
+  /** the class that every example is predicted as, where that is so */
+  readonly constant: string | null
+}
+
+export type StepReport = {
+  readonly kind: 'step'
+  readonly step: number
+  readonly epoch: number
+  readonly loss: number
+  readonly taskLoss: number
+  readonly orthogonality: number | null
+  /** C(Θ) before the step; null where no gates are sampled */
+  readonly density: number | null
+  readonly lambda: number | null
+  readonly learningRate: number
+  readonly gradientNorm: number
+  readonly tokens: number
+  readonly tokensPerSecond: number
+}
+
+export type TrainingEvent =
+  | { readonly kind: 'start'; readonly steps: number; readonly stepsPerEpoch: number; readonly gates: GateSteps; readonly resumedAt: number }
+  | StepReport
+  | ({ readonly kind: 'evaluation'; readonly step: number; readonly epoch: number; readonly eligible: boolean; readonly best: boolean } & Scored)
+  | { readonly kind: 'retained'; readonly step: number; readonly retained: NonNullable<RunState['retained']> }
+  /** the state after this step: save it to resume from it */
+  | { readonly kind: 'checkpoint'; readonly state: RunState; readonly best: BestState | null }
+
+/** The state whose evaluation was the best among those that satisfy the budget. */
+export type BestState = { readonly state: RunState; readonly step: number; readonly selection: number; readonly scores: Readonly<Record<string, number>> }
+
+export type TrainingResult = {
+  readonly last: RunState
+  readonly lastScores: Readonly<Record<string, number>>
+  readonly best: BestState | null
+  readonly interrupted: boolean
+  /** ‖BᵀB − I‖² + ‖AAᵀ − I‖² by matrix, in the last step; empty where the method has no such term */
+  readonly orthogonality: Readonly<Record<string, number>>
+}
+
+export class TrainingError extends Error {}
+
+export const stepsOf = ({ maxSteps, epochs, batchSize, accumulate }: Settings, examples: number): { readonly steps: number; readonly stepsPerEpoch: number } => {
+  const stepsPerEpoch = Math.ceil(examples / (batchSize * accumulate))
+  return { stepsPerEpoch, steps: maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch)) }
+}
+
+/**
+ * Runs from `start` (or the resumed state) to the end. An aborted signal ends it after the step at hand, with a checkpoint.
+ * @throws TrainingError where a loss or a gradient is not finite, naming the step and the rows of its batch
+ */
+export async function* train(task: TrainingTask, start: RunState, resumedBest: BestState | null, signal: AbortSignal): AsyncGenerator<TrainingEvent, TrainingResult> {
+  const { config, settings, training } = task
+  const dtype = settings.precision
+  const { steps, stepsPerEpoch } = stepsOf(settings, training.length)
+  const gates = settings.method === 'salora' ? gateSteps(steps, settings.gateStart, settings.gateEnd) : null
+  if (gates !== null && gates.end <= gates.start) throw new TrainingError(`the gate window: expected at least one of ${steps} steps between gateStart ${settings.gateStart} and gateEnd ${settings.gateEnd}, found none`)
+  if (settings.maxLength > longestInput(config)) throw new TrainingError(`maxLength: expected at most the encoder's ${longestInput(config)} positions, found ${settings.maxLength}`)
+  const learningRate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
+  const lengths = training.map(({ inputIds }) => inputIds.length)
+  const scale = settings.alpha / settings.rank
+  const largest = largestBatch(lengths, settings.batchSize)
+  const phaseSettings = (gated: boolean, retained: boolean): PhaseSettings => ({
+    ...task, dtype, largest,
+    scale: settings.warmupGate === 'expected' && settings.method === 'salora' && !gated && !retained ? scale * expectedGate(settings)(0) : scale,
+  })
+
+  let state = start
+  let best = resumedBest
+  let graphs: PhaseGraphs | null = null
+  let orthogonality: Readonly<Record<string, number>> = {}
+  let lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null = null
+  let predictor = null as (Predictor & { readonly modules: RunState['modules']; readonly scale: number }) | null
+  let order = null as { readonly epoch: number; readonly batches: ReadonlyArray<ReadonlyArray<number>> } | null
+  yield { kind: 'start', steps, stepsPerEpoch, gates, resumedAt: state.step }
+
+  try {
+    while (state.step < steps && !signal.aborted) {
+      const phase = phaseAt(gates, state.step)
+      if (phase === 'gated' && state.gating === 'open' && state.retained === null) {
+        await graphs?.release()
+        graphs = null
+        state = openGates(config, state, settings, 0, dtype)
+      }
+      if (phase === 'after' && state.retained === null) {
+        await graphs?.release()
+        graphs = null
+        state = closeGates(config, state, settings, dtype)
+        if (state.retained !== null) yield { kind: 'retained', step: state.step, retained: state.retained }
+      }
+      graphs ??= await openPhase(phaseSettings(phase === 'gated', phase === 'after'), state.modules, state.gating)
+
+      const epoch = Math.floor(state.step / stepsPerEpoch)
+      if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(settings.seed, epoch, lengths, settings.batchSize) }
+      const parts = inBatches(order.batches, settings.accumulate)[state.step % stepsPerEpoch] ?? []
+      const began = performance.now()
+      const rate = learningRate(state.step)
+      const { results, tokens, loss, taskLoss } = await runStep(graphs, state, rate, parts)
+      const report: StepReport = {
+        kind: 'step', step: state.step + 1, epoch: (state.step + 1) / stepsPerEpoch, loss, taskLoss,
+        orthogonality: results['orthogonality'] === undefined ? null : total(results['orthogonality']),
+        density: scalarOf(results['density']), lambda: state.gating === 'sampled' ? scalarOf(tensorOf(graphs.layout, state.parameters, 'lambda')) : null,
+        learningRate: rate, gradientNorm: scalarOf(results['gradientNorm']) ?? NaN,
+        tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began),
+      }
+      if (![report.loss, report.gradientNorm].every(Number.isFinite)) {
+        throw new TrainingError(`step ${report.step}: expected a finite loss and gradient, found loss ${report.loss} and gradient norm ${report.gradientNorm}; the batch is rows ${parts.flat().map((i) => training[i]?.row).join(', ')}`)
+      }
+      if (results['orthogonality'] !== undefined) {
+        orthogonality = Object.fromEntries(state.modules.map(({ name }, i) => [name, Number(results['orthogonality']?.[i])]))
+      }
+      state = {
+        ...state, step: state.step + 1, gatedStep: state.gatedStep + (state.gating === 'sampled' ? 1 : 0),
+        parameters: results['nextParameters'] as Vector, firstMoment: results['nextFirstMoment'] as Vector, secondMoment: results['nextSecondMoment'] as Vector,
+      }
+      yield report
+
+      const atEnd = state.step === steps
+      // T_end on the last step: what the run hands over is the pruned adapter all the same.
+      if (atEnd && gates !== null && state.retained === null) {
+        state = closeGates(config, state, settings, dtype)
+        if (state.retained !== null) yield { kind: 'retained', step: state.step, retained: state.retained }
+      }
+      if (atEnd || signal.aborted || state.step % (settings.evalEvery ?? stepsPerEpoch) === 0) {
+        if (!signal.aborted || lastEvaluation === null) {
+          const scored = await evaluate(task, state)
+          const { scores, selection } = scored
+          const eligible = gates === null || state.retained !== null
+          const isBest = eligible && (best === null || selection > best.selection)
+          if (isBest) best = { state, step: state.step, selection, scores }
+          lastEvaluation = { step: state.step, scores }
+          yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
+        }
+        if (settings.saveEvery === null) yield { kind: 'checkpoint', state, best }
+      }
+      if (settings.saveEvery !== null && (state.step % settings.saveEvery === 0 || atEnd || signal.aborted)) yield { kind: 'checkpoint', state, best }
+    }
+  } finally {
+    await graphs?.release()
+    await predictor?.release()
+  }
+  return { last: state, lastScores: lastEvaluation?.scores ?? {}, best, interrupted: state.step < steps, orthogonality }
+
+  /** The parts of one step: all but the last only add their gradients. */
+  async function runStep(phase: PhaseGraphs, from: RunState, rate: number, parts: ReadonlyArray<ReadonlyArray<number>>) {
+    const sampled = from.gating === 'sampled'
+    const gated = sampled ? gateFeeds(from) : {}
+    const t = from.step + 1
+    const scalars: Feeds = {
+      learningRate: scalarFeed(rate, dtype), correction1: scalarFeed(1 - adamw.beta1 ** t, dtype), correction2: scalarFeed(1 - adamw.beta2 ** t, dtype),
+    }
+    const examples = parts.reduce((sum, part) => sum + part.length, 0)
+    let [gradientSum, tokens, loss, taskLoss] = [floatFeed(new Float32Array(phase.add === null ? 0 : phase.layout.size), [phase.layout.size], dtype), 0, 0, 0]
+    let results: Results = {}
+    for (const [i, part] of parts.entries()) {
+      const batch = batchFeeds(config, part.map((row) => training[row] as LabelledExample), examples, dtype)
+      const offsets = dropoutOffsets(settings.seed, from.step * settings.accumulate + i, phase.sites, phase.pools, batch.dimensions)
+      const feeds = { ...stateFeeds(from, dtype), ...scalars, ...gated, ...batch.feeds, ...phase.pools, ...offsets, gradientSum }
+      const isLast = i === parts.length - 1
+      results = await (isLast ? phase.update : (phase.add ?? phase.update)).run(feeds)
+      if (!isLast) gradientSum = floatFeed(results['nextGradientSum'] as Vector, [phase.layout.size], dtype)
+      tokens += batch.tokens
+      loss += scalarOf(results['loss']) ?? NaN
+      taskLoss += scalarOf(results['taskLoss']) ?? NaN
+    }
+    return { results, tokens, loss, taskLoss }
+  }
+
+  /** Noise of this step and the controller's scalars; counters are those of the gated steps. */
+  function gateFeeds(from: RunState): Feeds {
+    const count = from.modules.reduce((sum, { r }) => sum + r, 0)
+    const t = from.gatedStep + 1
+    const control = gateControl({
+      steps: gates === null ? 1 : gates.end - gates.start, gates: count, initialDensity: from.initialDensity ?? NaN,
+      targetDensity: settings.density, controlLearningRate: settings.controlLearningRate,
+    })(t)
+    return {
+      u: floatFeed(uniforms(settings.seed, 'gates', from.step, count), [count], dtype),
+      targetDensity: scalarFeed(control.targetDensity, dtype),
+      controlLearningRate: scalarFeed(control.controlLearningRate, dtype),
+      multiplierLearningRate: scalarFeed(control.multiplierLearningRate, dtype),
+      ...correctionFeeds(t),
+    }
+  }
+
+  function correctionFeeds(t: number): Feeds {
+    return {
+      gateCorrection1: scalarFeed(1 - gateAdam.beta1 ** t, dtype), gateCorrection2: scalarFeed(1 - gateAdam.beta2 ** t, dtype),
+      multiplierCorrection1: scalarFeed(1 - adamw.beta1 ** t, dtype), multiplierCorrection2: scalarFeed(1 - adamw.beta2 ** t, dtype),
+    }
+  }
+
+  /** The evaluation's outputs without noise; one session serves until T_end changes the matrices. */
+  async function evaluate(whole: TrainingTask, of: RunState) {
+    const { scale: factor } = phaseSettings(of.gating === 'sampled', of.retained !== null)
+    if (predictor === null || predictor.modules !== of.modules || predictor.scale !== factor) {
+      await predictor?.release()
+      predictor = { ...await openPredictor({ ...whole, dtype, scale: factor }, of.modules), modules: of.modules, scale: factor }
+    }
+    return whole.score(await predictor.predict(deterministicParameters(config, of, settings, dtype), whole.evaluation, settings.batchSize))
+  }
+}
+
+const scalarOf = (values: ArrayLike<number | bigint> | undefined): number | null => (values === undefined ? null : Number(values[0]))
+const total = (values: ArrayLike<number | bigint>): number => Array.from(values, Number).reduce((a, b) => a + b, 0)
+
+/** Bounds of any batch's dimensions: the longest examples could meet in one. */
+const largestBatch = (lengths: ReadonlyArray<number>, batchSize: number): Dimensions => {
+  const longest = [...lengths].sort((a, b) => b - a).slice(0, batchSize)
+  return { batch: longest.length, sequence: longest[0] ?? 0, tokens: longest.reduce((a, b) => a + b, 0) }
+}

@@ -1,0 +1,41 @@
+/** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
+import { Worker } from 'node:worker_threads'
+import type { FinetuneEvent, FinetuneOptions } from './finetuneJob.js'
+import { UserError } from './finetuneJob.js'
+
+/** What the worker sends: an event, or the error that ended the run (`expected` when its message is one line for a user). */
+export type WorkerMessage =
+  | { readonly kind: 'event'; readonly event: FinetuneEvent }
+  | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
+
+/**
+ * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an adapter.
+ * @throws UserError with one line for the user where something given is wrong; any other error is a defect
+ */
+export async function* finetune(options: FinetuneOptions, { signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> {
+  const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: options })
+  const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
+  let wake = (): void => undefined
+  const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
+    waiting.push(message)
+    wake()
+  }
+  worker.on('message', put)
+  worker.on('error', (error: Error) => put({ kind: 'error', message: error.message, stack: error.stack, expected: false }))
+  worker.on('exit', () => put({ kind: 'exit' }))
+  const abort = (): void => worker.postMessage('abort')
+  if (signal?.aborted === true) abort()
+  signal?.addEventListener('abort', abort)
+  try {
+    for (;;) {
+      const message = waiting.shift()
+      if (message === undefined) await new Promise<void>((resolve) => { wake = resolve })
+      else if (message.kind === 'exit') return
+      else if (message.kind === 'event') yield message.event
+      else throw message.expected ? new UserError(message.message) : Object.assign(new Error(message.message), { stack: message.stack })
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    await worker.terminate()
+  }
+}

@@ -1,0 +1,204 @@
+/** A fine-tuning run from a model's name and a task's name to a folder on disk: load, tokenise, train, save. Runs in any thread. */
+import { isLeft } from 'fp-ts/lib/Either.js'
+import type { Adapter } from '../accelerated/adapter/adapter.js'
+import { saveAdapter } from '../accelerated/adapter/peft.js'
+import { resolveModel } from '../accelerated/checkpoint/hub.js'
+import type { ModelFolder } from '../accelerated/checkpoint/modelFolder.js'
+import { checkFinite, openModelFolder } from '../accelerated/checkpoint/modelFolder.js'
+import { headTensorShapes, longestInput } from '../accelerated/encoderConfig.js'
+import { frozenWeights, weightFiles } from '../accelerated/frozenWeights.js'
+import { tensorOf } from '../accelerated/parameterVector.js'
+import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../accelerated/runtime/devices.js'
+import type { Settings } from '../accelerated/settings.js'
+import { SettingsError } from '../accelerated/settings.js'
+import type { Tokenizer } from '../accelerated/tokenizer.js'
+import { loadTokenizer } from '../accelerated/tokenizer.js'
+import { newestCheckpoint, saveCheckpoint } from '../accelerated/training/checkpointFile.js'
+import type { RunState } from '../accelerated/training/runState.js'
+import { deterministicParameters, layoutOf } from '../accelerated/training/runState.js'
+import { startOfRun } from '../accelerated/training/startOfRun.js'
+import type { TrainingEvent, TrainingResult } from '../accelerated/training/train.js'
+import { stepsOf, train } from '../accelerated/training/train.js'
+import type { LabelledExample } from '../accelerated/training/trainFeeds.js'
+import type { Dataset, Task, TaskOptions } from './data/index.js'
+import { describeProblem, loadTask } from './data/index.js'
+import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
+import { openRunFolder } from './runFolder.js'
+
+export type FinetuneOptions = {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  readonly task: TaskOptions
+  /** the run's folder */
+  readonly output: string
+  /** go on from the newest checkpoint in `output` */
+  readonly resume: boolean
+  readonly settings: Settings
+}
+
+export type FinetuneEvent =
+  | Exclude<TrainingEvent, { readonly kind: 'checkpoint' }>
+  | { readonly kind: 'preparing'; readonly what: string }
+  | { readonly kind: 'warning'; readonly message: string }
+  | ({ readonly kind: 'ready' } & RunFacts)
+  | { readonly kind: 'saved'; readonly step: number }
+  | { readonly kind: 'result'; readonly result: RunResult }
+
+/** What is known before the first step. */
+export type RunFacts = {
+  readonly device: Device
+  readonly examples: { readonly training: number; readonly evaluation: number }
+  readonly trainableParameters: { readonly adapter: number; readonly head: number; readonly gates: number }
+  readonly majority: { readonly label: string; readonly share: number } | null
+}
+
+/** result.json */
+export type RunResult = RunFacts & {
+  readonly best: { readonly step: number; readonly scores: Scores } | null
+  readonly last: { readonly step: number; readonly scores: Scores }
+  readonly interrupted: boolean
+  readonly targetDensity: number | null
+  readonly expectedDensity: number | null
+  readonly retainedDensity: number | null
+  readonly retainedParameters: number
+  readonly lambda: number | null
+  readonly ranks: Readonly<Record<string, number>>
+  readonly orthogonality: Readonly<Record<string, number>>
+  readonly steps: number
+  readonly seconds: number
+  readonly peakMemoryBytes: number
+  readonly seed: number
+  readonly output: string
+}
+
+type Scores = Readonly<Record<string, number>>
+
+/** A mistake in what the user gave: its message is the one line to show. */
+export class UserError extends Error {}
+
+export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+  const began = performance.now()
+  const { settings } = options
+  const device = await chooseDevice(settings.device)
+  if (settings.precision === 'float64' && device !== 'cpu') throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
+
+  yield { kind: 'preparing', what: `reading ${options.task.task}` }
+  const loaded = loadTask(options.task)
+  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
+  const task = loaded.right
+  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'warning', message: `${source}: ${skipped.length} ill-formed rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
+
+  yield { kind: 'preparing', what: `opening ${options.model}` }
+  const resolved = await resolveModel(options.model, { signal })
+  const outputs = { labels: task.labelNames?.length ?? 1, problem: task.problem }
+  const model = await openModelFolder(resolved.folder, { outputs, baseModelName: resolved.baseModelName })
+  await checkFinite(model)
+  if (settings.maxLength > longestInput(model.config)) throw new SettingsError('maxLength', `expected at most the encoder's ${longestInput(model.config)} positions`, String(settings.maxLength))
+  const folder = await openRunFolder(options, device)
+
+  yield { kind: 'preparing', what: `tokenising ${task.train.examples.length + task.evaluation.examples.length} examples` }
+  const tokenizer = await loadTokenizer(model.folder, model.config)
+  const [training, evaluation] = [tokenise(tokenizer, task.train, settings.maxLength), tokenise(tokenizer, task.evaluation, settings.maxLength)]
+
+  const start = await startOfRun(model, settings)
+  const facts = factsOf(model, task, start, device)
+  yield { kind: 'ready', ...facts }
+  const damaged: string[] = []
+  const checkpoint = options.resume ? await newestCheckpoint(folder.checkpoints, (message) => damaged.push(message)) : null
+  for (const message of damaged) yield { kind: 'warning', message }
+  if (options.resume && checkpoint === null) yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
+  const log = await folder.openMetrics(checkpoint?.state.step ?? 0)
+
+  const run = train({
+    config: model.config, frozen: frozenWeights(model, settings.precision), settings, training, evaluation,
+    session: { device, threads: settings.threads, weightFiles: await weightFiles(model) },
+    score: scorer(task, evaluation.map(({ label }) => label)),
+  }, checkpoint?.state ?? start, checkpoint?.best ?? null, signal)
+
+  for (let next = await run.next(); ; next = await run.next()) {
+    if (next.done === true) {
+      const result = resultOf(options, next.value, facts, stepsOf(settings, training.length).steps, (performance.now() - began) / 1000)
+      const handed = next.value.best?.state ?? next.value.last
+      await saveAdapter(folder.adapter, adapterOf(model, handed, settings, task.labelNames ?? undefined))
+      await folder.writeResult(result)
+      yield { kind: 'result', result }
+      return result
+    }
+    const event = next.value
+    if (event.kind === 'checkpoint') {
+      await log.flush()
+      await saveCheckpoint(folder.checkpoints, event)
+      yield { kind: 'saved', step: event.state.step }
+      continue
+    }
+    if (event.kind === 'step' || event.kind === 'evaluation' || event.kind === 'retained') log.append(event)
+    if (event.kind === 'evaluation' && event.constant !== null) yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
+    yield event
+  }
+}
+
+const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
+  examples.map(({ text, textPair, label, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, row }))
+
+/** Classes by the largest logit; a regression's output as it is. */
+export const predictionOf = (problem: Task['problem'], output: ReadonlyArray<number>): number =>
+  problem === 'regression' ? (output[0] ?? NaN) : output.indexOf(Math.max(...output))
+
+const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
+  const predictions = outputs.map((output) => predictionOf(task.problem, output))
+  const scores = score(task.metrics)(predictions, labels)
+  const constant = task.problem === 'classification' ? constantPrediction(predictions) : null
+  return { scores: scores as Scores, selection: selectionScore(task.selectionMetric)(scores), constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)) }
+}
+
+const factsOf = (model: ModelFolder, task: Task, start: RunState, device: Device): RunFacts => {
+  const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+  const majority = task.problem === 'classification' ? majorityClass(task.evaluation.examples.map(({ label }) => label)) : null
+  return {
+    device,
+    examples: { training: task.train.examples.length, evaluation: task.evaluation.examples.length },
+    trainableParameters: {
+      adapter: start.modules.reduce((sum, { d, k, r }) => sum + r * (d + k), 0),
+      head: [...headTensorShapes(model.config).values()].reduce((sum, shape) => sum + size(shape), 0),
+      gates: start.modules.reduce((sum, { r }) => sum + r, 0),
+    },
+    majority: majority === null ? null : { label: task.labelNames?.[majority.label] ?? String(majority.label), share: majority.share },
+  }
+}
+
+const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult, facts: RunFacts, steps: number, seconds: number): RunResult => {
+  const state = result.best?.state ?? result.last
+  const { retained } = state
+  return {
+    ...facts,
+    best: result.best === null ? null : { step: result.best.step, scores: result.best.scores },
+    last: { step: result.last.step, scores: result.lastScores },
+    interrupted: result.interrupted,
+    targetDensity: settings.method === 'salora' ? settings.density : null,
+    expectedDensity: retained?.expectedDensity ?? null,
+    retainedDensity: retained?.retainedDensity ?? null,
+    retainedParameters: state.modules.reduce((sum, { d, k, r }) => sum + r * (d + k), 0),
+    lambda: retained?.lambda ?? null,
+    ranks: retained?.ranks ?? Object.fromEntries(state.modules.map(({ name, r }) => [name, r])),
+    orthogonality: result.orthogonality,
+    steps, seconds,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    seed: settings.seed,
+    output,
+  }
+}
+
+/** The adapter of a state, as it is written to disk. */
+export const adapterOf = (model: ModelFolder, state: RunState, settings: Settings, labelNames: ReadonlyArray<string> | undefined): Adapter => {
+  const layout = layoutOf(model.config, { ...state, gating: 'open' })
+  const parameters = deterministicParameters(model.config, state, settings, settings.precision)
+  const weights = (name: string, shape: ReadonlyArray<number>) => ({ shape, data: Float32Array.from(tensorOf(layout, parameters, name)) })
+  return {
+    config: model.config, baseModelName: model.baseModelName, rank: settings.rank, alpha: settings.alpha,
+    modules: new Map(state.modules.map(({ name, d, k, r }) => [name, { A: weights(`${name}.A`, [r, k]), B: weights(`${name}.B`, [d, r]) }])),
+    head: new Map([...headTensorShapes(model.config)].map(([name, shape]) => [name, weights(name, shape)])),
+    ...(labelNames === undefined ? {} : { labelNames }),
+  }
+}
+

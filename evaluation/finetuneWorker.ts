@@ -1,0 +1,19 @@
+/** The worker thread of finetune.ts. */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { WorkerMessage } from './finetune.js'
+import type { FinetuneOptions } from './finetuneJob.js'
+import { finetuneJob } from './finetuneJob.js'
+import { isExpected } from './expectedErrors.js'
+
+const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
+const stop = new AbortController()
+parentPort?.on('message', () => stop.abort())
+
+try {
+  for await (const event of finetuneJob(workerData as FinetuneOptions, stop.signal)) send({ kind: 'event', event })
+} catch (error) {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  send({ kind: 'error', message, stack, expected: isExpected(error) })
+} finally {
+  parentPort?.close()
+}

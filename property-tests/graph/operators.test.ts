@@ -1,0 +1,69 @@
+/** Shape errors: operator, what was expected, what was found; and the shapes that operators infer over named dimensions. */
+import { describe, expect, it } from 'vitest'
+import type { DType, Expression, Shape } from '../../accelerated/graph/expression.js'
+import {
+  add, broadcastShapes, concat, constant, equal, expand, flattenRows, gather, input, layerNormalization, less, matMul, minimum, product, reduceMean, reduceSum,
+  reshape, selectRows, slice, split, sub, transpose, where,
+} from '../../accelerated/graph/operators.js'
+
+const t = (shape: Shape, dtype: DType = 'float32'): Expression => input('x', shape, dtype)
+
+describe('operators', () => {
+  it.each([
+    ['constant', () => constant([1, 2], [3], 'float32'), 'constant: expected [3] numbers, found 2'],
+    ['add', () => add(t([2, 3]), t([2])), 'Add: expected dimensions that are equal or 1, found [2, 3] and [2]'],
+    ['add of names', () => add(t(['a', 3]), t(['b', 3])), 'Add: expected dimensions that are equal or 1, found [a, 3] and [b, 3]'],
+    ['sub of dtypes', () => sub(t([2]), t([2], 'float64')), 'Sub: expected operands of one dtype, found float32 and float64'],
+    ['minimum of numbers', () => minimum(1, 2), 'Min: expected at least one expression, found two numbers'],
+    ['less', () => less(t([2]), t([3])), 'Less: expected dimensions that are equal or 1, found [2] and [3]'],
+    ['equal', () => equal(t([2], 'int32'), t([2], 'int64')), 'Equal: expected operands of one dtype, found int32 and int64'],
+    ['where', () => where(t([2]), t([2]), t([2])), 'where: expected a bool and two tensors of its shape and one dtype, found [2], [2] float32, [2] float32'],
+    ['matMul, inner', () => matMul(t([2, 3]), t([4, 5])), 'matMul: expected equal inner dimensions, found [2, 3] · [4, 5]'],
+    ['matMul, transposed', () => matMul(t([2, 3]), t([3, 5]), { transposeA: true }), 'matMul: expected equal inner dimensions, found [2, 3]ᵀ · [3, 5]'],
+    ['matMul, leading', () => matMul(t([2, 3, 4]), t([5, 4, 3])), 'matMul: expected equal leading dimensions, found [2, 3, 4] · [5, 4, 3]'],
+    ['matMul of a vector', () => matMul(t([3]), t([3, 2])), 'matMul: expected matrices, found [3] · [3, 2]'],
+    ['matMul of dtypes', () => matMul(t([2, 2]), t([2, 2], 'float16')), 'matMul: expected operands of one dtype, found float32 and float16'],
+    ['layerNormalization', () => layerNormalization(t([2, 3]), t([3]), t([2]), 1e-5), 'layerNormalization: expected scale and bias of shape [3], found [3] and [2]'],
+    ['reduceSum', () => reduceSum(t([2, 3]), [2]), 'ReduceSum: expected an axis of [2, 3], found 2'],
+    ['reduceMean', () => reduceMean(t([2, 3]), [-3]), 'ReduceMean: expected an axis of [2, 3], found -1'],
+    ['reshape', () => reshape(t(['a', 6]), ['a', 5]), 'reshape: expected a shape of as many elements as [a, 6], found [a, 5]'],
+    ['reshape of names', () => reshape(t(['a', 'b']), ['a', 'c']), 'reshape: expected a shape of as many elements as [a, b], found [a, c]'],
+    ['transpose', () => transpose(t([2, 3]), [0, 0]), 'transpose: expected a permutation of the 2 axes, found [0,0]'],
+    ['expand', () => expand(t([2]), [3]), 'expand: expected dimensions that are equal or 1, found [2] and [3]'],
+    ['expand to less', () => expand(t([2]), [1]), 'expand: expected a shape that [2] broadcasts to, found [1]'],
+    ['concat', () => concat([t([2, 3]), t([2, 4])], 0), 'concat: expected parts that differ in axis 0 alone, found float32 [2, 3], float32 [2, 4]'],
+    ['concat of nothing', () => concat([], 0), 'concat: expected at least one part, found none'],
+    ['slice', () => slice(t([2, 3]), 1, 2, 2), 'slice: expected a part of axis 1 of [2, 3], found 2…4'],
+    ['slice of a name', () => slice(t(['a', 3]), 0, 0, 1), 'slice: expected a part of axis 0 of [a, 3], found 0…1'],
+    ['split', () => split(t([5]), [2, 2]), 'split: expected a vector of 4 elements, found [5]'],
+    ['gather', () => gather(t([5, 2]), t([3])), 'gather: expected an integer index, found float32'],
+    ['selectRows', () => selectRows(t([5, 2]), t([3], 'int32'), t([4], 'int32')), 'selectRows: expected x of rank 2 and one inverse entry a row, found [5, 2] and [4]'],
+    ['product', () => product(['tokens+1', 'b']), 'product: expected sizes and names, found a sum among [tokens+1, b]'],
+  ])('say what they expected and found: %s', (_, make, message) => {
+    expect(make).toThrow(message)
+  })
+
+  it('infer shapes over names as over sizes', () => {
+    expect(broadcastShapes('Add', ['a', 1, 3], ['b', 1])).toEqual(['a', 'b', 3])
+    expect(matMul(t(['n', 3, 'k']), t(['n', 5, 'k']), { transposeB: true }).shape).toEqual(['n', 3, 5])
+    expect(reduceSum(t(['a', 'b', 3]), [-1, 0], true).shape).toEqual([1, 'b', 1])
+    expect(concat([t(['tokens', 3]), t([1, 3])], 0).shape).toEqual(['tokens+1', 3])
+    expect(flattenRows(t(['batch', 'sequence', 3])).shape).toEqual(['batch*sequence', 3])
+    expect(gather(t([9, 4]), t(['a', 'b'], 'int32')).shape).toEqual(['a', 'b', 4])
+  })
+
+  it('count known sizes and names apart, in any order', () => {
+    expect(product([2, 3])).toBe(6)
+    expect(product(['batch', 12, 'sequence', 2])).toBe('24*batch*sequence')
+    expect(product([product([4, 'a']), 3])).toBe('12*a')
+    expect(product([1, 'tokens+1'])).toBe('tokens+1')
+    expect(reshape(t(['batch', 12, 'sequence']), ['12*batch*sequence']).shape).toEqual(['12*batch*sequence'])
+    expect(reshape(t(['24*a']), [2, 'a', 12]).shape).toEqual([2, 'a', 12])
+    expect(reshape(t(['tokens+1', 4]), [2, 'tokens+1', 2]).shape).toEqual([2, 'tokens+1', 2])
+  })
+
+  it('do nothing where nothing is to be done', () => {
+    const x = t([2, 3])
+    for (const same of [reshape(x, [2, 3]), expand(x, [2, 3]), concat([x], 0), slice(x, 1, 0, 3), reduceSum(x, [])]) expect(same).toBe(x)
+  })
+})

@@ -1,0 +1,81 @@
+/** Runs expressions on the CPU provider for tests, and reads a model's bytes back through an ONNX schema of its own. */
+import protobuf from 'protobufjs'
+import type { Feed, Feeds, NumericArray } from '../../accelerated/feeds.js'
+import type { Expression, Shape } from '../../accelerated/graph/expression.js'
+import type { Results, Session, WeightFile } from '../../accelerated/runtime/session.js'
+import { openSession } from '../../accelerated/runtime/session.js'
+import { slope } from './finiteDifference.js'
+
+type Outputs = Readonly<Record<string, Expression>>
+
+/** A session on one thread of the CPU provider: these graphs are tiny, and the machine may be busy. */
+export const openGraph = (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> =>
+  openSession(outputs, { device: 'cpu', threads: 1, weightFiles })
+
+/** The session of `outputs` for as long as `use` runs. */
+export const withGraph = async <A>(outputs: Outputs, use: (run: Session['run']) => Promise<A>, weightFiles: ReadonlyArray<WeightFile> = []): Promise<A> => {
+  const session = await openGraph(outputs, weightFiles)
+  try {
+    return await use(session.run)
+  } finally {
+    await session.release()
+  }
+}
+
+/** One run of a session that is opened for it. */
+export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Results> =>
+  withGraph(outputs, (run) => run(feeds), weightFiles)
+
+/** A result that must be there. */
+export const resultOf = (results: Results, name: string): NumericArray => {
+  const found = results[name]
+  if (found === undefined) throw new Error(`resultOf: expected output ${name}, found ${Object.keys(results).join(', ')}`)
+  return found
+}
+
+export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Float64Array.from(data), shape })
+export const float32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Float32Array.from(data), shape })
+export const int32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Int32Array.from(data), shape })
+export const int64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: BigInt64Array.from(Array.from(data, BigInt)), shape })
+
+/** How many elements a shape has once its names have sizes. */
+export const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+export const sized = (shape: Shape, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> =>
+  shape.map((d) => (typeof d === 'number' ? d : sizes[d] ?? NaN))
+
+/**
+ * ∂f/∂x[i] for every i by central differences, f being a run of a session. `slope` is synchronous, so it is asked twice: first for the
+ * steps that it takes, then for the derivative, given f there.
+ */
+export const differences = async (f: (x: Float64Array) => Promise<number>, x: Float64Array): Promise<Float64Array> => {
+  const steps: number[] = []
+  slope((step) => steps.push(step))
+  const gradient = new Float64Array(x.length)
+  for (let i = 0; i < x.length; i++) {
+    const values = new Map<number, number>()
+    for (const step of steps) values.set(step, await f(x.with(i, (x[i] ?? NaN) + step)))
+    gradient[i] = slope((step) => values.get(step) ?? NaN)
+  }
+  return gradient
+}
+
+/** Field numbers of onnx.proto3, written down a second time on purpose: what our writer wrote is read by another schema. */
+const schema = protobuf.parse(`
+  syntax = "proto3";
+  message ModelProto { repeated OperatorSetIdProto opset_import = 8; GraphProto graph = 7; }
+  message OperatorSetIdProto { string domain = 1; int64 version = 2; }
+  message GraphProto { repeated NodeProto node = 1; repeated TensorProto initializer = 5; repeated ValueInfoProto input = 11; repeated ValueInfoProto output = 12; }
+  message NodeProto { repeated string input = 1; repeated string output = 2; string op_type = 4; string domain = 7; }
+  message TensorProto { repeated int64 dims = 1; int32 data_type = 2; string name = 8; }
+  message ValueInfoProto { string name = 1; }
+`).root
+
+export type WrittenNode = { readonly opType: string; readonly domain: string; readonly input: ReadonlyArray<string>; readonly output: ReadonlyArray<string> }
+export type WrittenGraph = { readonly node: ReadonlyArray<WrittenNode>; readonly input: ReadonlyArray<{ readonly name: string }>; readonly initializer: ReadonlyArray<{ readonly name: string }> }
+
+/** The graph in a model's bytes. */
+export const readModel = (bytes: Uint8Array): WrittenGraph => {
+  const type = schema.lookupType('ModelProto')
+  const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as { readonly graph: WrittenGraph }
+  return model.graph
+}
