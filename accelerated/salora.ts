@@ -5,7 +5,7 @@ import { encoder } from './encoder.js'
 import type { AdapterModule, EncoderConfig } from './encoderConfig.js'
 import { headTensorShapes } from './encoderConfig.js'
 import type { Expression } from './graph/expression.js'
-import { add, concat, constant, input, mul, reduceSum, reshape, slice } from './graph/operators.js'
+import { add, concat, input, mul, reduceSum, reshape, slice } from './graph/operators.js'
 import type { HardConcrete } from './hardConcrete.js'
 import { sampleGate } from './hardConcrete.js'
 import { sequenceHead } from './heads.js'
@@ -65,8 +65,7 @@ export const saloraObjective = (
   if (logTheta === null) return { loss: objective, report }
 
   const c = density(settings, gateCosts(modules))(logTheta)
-  const penalty = lagrangian(constant([0], [], dtype), parameter('lambda'), c, input('targetDensity', [], dtype))
-  return { loss: add(objective, share(penalty)), report: { ...report, density: c } }
+  return { loss: lagrangian(objective, share(parameter('lambda')), c, input('targetDensity', [], dtype)), report: { ...report, density: c } }
 }
 
 /** Logits for evaluation and prediction: parameters in, no dropout, no gates. → { logits: [batch, labels] } */

@@ -35,6 +35,8 @@ export type FinetuneOptions = {
   /** go on from the newest checkpoint in `output` */
   readonly resume: boolean
   readonly settings: Settings
+  /** also evaluate before the first step */
+  readonly evaluateStart?: boolean
 }
 
 export type FinetuneEvent =
@@ -114,6 +116,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     config: model.config, frozen: frozenWeights(model, settings.precision), settings, training, evaluation,
     session: { device, threads: settings.threads, weightFiles: await weightFiles(model) },
     score: scorer(task, evaluation.map(({ label }) => label)),
+    evaluateStart: options.evaluateStart ?? false,
   }, checkpoint?.state ?? start, checkpoint?.best ?? null, signal)
 
   for (let next = await run.next(); ; next = await run.next()) {
@@ -133,7 +136,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
       continue
     }
     if (event.kind === 'step' || event.kind === 'evaluation' || event.kind === 'retained') log.append(event)
-    if (event.kind === 'evaluation' && event.constant !== null) yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
+    if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null) yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
     yield event
   }
 }

@@ -21,6 +21,8 @@ export interface Settings extends HardConcrete, AdamWSettings {
   readonly controlLearningRate: number
   /** η_c of λ. */
   readonly multiplierLearningRate: number
+  /** Adam of Θ; beta1, beta2 and epsilon are those of W and λ. */
+  readonly gateAdam: AdamWSettings
   /** Ascent of λ by Adam, or by plain gradient steps, Algorithm 1 to the letter. */
   readonly lambdaOptimizer: 'adam' | 'sgd'
   /** Gates before T_start: all 1, or ĝ. */
@@ -49,6 +51,7 @@ export const defaultSettings: Settings = {
   gateStart: 0.2, gateEnd: 0.5, // appendix
   learningRate: 4e-4, // appendix: tuned for each task; the value chosen most often for RoBERTa-base
   controlLearningRate: 0.01, multiplierLearningRate: 0.01, // §4.1, η_c
+  gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
   lambdaOptimizer: 'adam', // ours: plain steps of 0.01 do not move the density
   warmupGate: 'open', // ours: plain LoRA before T_start
   retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than was asked for

@@ -11,6 +11,8 @@ import type { Parameters, TrainingState } from './trainingState.js'
 
 export interface StepSettings extends ObjectiveSettings, AdamWSettings {
   readonly weightDecay: number
+  /** Adam of Θ. */
+  readonly gateAdam: AdamWSettings
   readonly lambdaOptimizer: 'adam' | 'sgd'
   readonly clip?: number
 }
@@ -47,7 +49,7 @@ const clipFactor = (clip: number | undefined, norm: number): number =>
 
 const scalar = (x: number): Tensor => filled([], x)
 
-/** λ's ascent: Adam's descent along the negative gradient, or a plain step. → λ and its moments */
+/** λ's ascent: Adam's descent of −λ, so that the moments are those of ∂L/∂λ, or a plain step. → λ and its moments */
 const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
   ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
     if (settings.lambdaOptimizer === 'sgd') {
@@ -55,8 +57,8 @@ const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl,
     }
     const before = { m: scalar(m.lambda), v: scalar(v.lambda) }
     const now = { learningRate: multiplierLearningRate, weightDecay: 0, step }
-    const [next, moments] = adamw(settings)(scalar(lambda), scalar(-gradient), before, now)
-    return [project(next.data[0]!), moments.m.data[0]!, moments.v.data[0]!]
+    const [next, moments] = adamw(settings)(scalar(-lambda), scalar(gradient), before, now)
+    return [project(-next.data[0]!), moments.m.data[0]!, moments.v.data[0]!]
   }
 
 /**
@@ -90,7 +92,7 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
     //        it is, so this is Adam, without decay. The paper gives no bound for log θ, and none is needed in float64.
     const thetaStep = { learningRate: control.controlLearningRate, weightDecay: 0, step: gatedStep }
     const location = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
-      gated ? adamw(settings)(parameter, gradient, { m, v }, thetaStep) : [parameter, { m, v }]
+      gated ? adamw(settings.gateAdam)(parameter, gradient, { m, v }, thetaStep) : [parameter, { m, v }]
     // 8      Update λ ← λ + η_c ∇_λ L, projected onto R₊.
     const [lambda, lambdaM, lambdaV] = gated
       ? ascend(settings, control, gatedStep)(state, gradients.lambda)

@@ -75,6 +75,7 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     const twin = inputs.find((other) => other.name === name)
     if (twin !== undefined && twin.dataType === elementType(node.dtype) && sameShape(twin.shape, node.shape)) continue
     if (twin !== undefined) throw new Error(`toOnnx: input ${name} is declared twice, as ${showShape(twin.shape)} and as ${showShape(node.shape)}`)
+    if (lowered[name] !== undefined && lowered[name] !== node) throw new Error(`toOnnx: output ${name} is an input too`)
     inputs.push({ name, dataType: elementType(node.dtype), shape: node.shape })
     node.shape.forEach((d, axis) => {
       if (typeof d === 'string' && !dimensionSources.has(d)) dimensionSources.set(d, { input: name, axis })
@@ -141,14 +142,18 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
   function serialiseMatMul(node: Expression, x: ReadonlyArray<string>, result: string): string {
     const { transposeA = false, transposeB = false, alpha = 1 } = node.attributes
     const [left = '', right = ''] = x
-    const flags = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0, alpha: { float: alpha } }
     if (!transposeA && !transposeB && alpha === 1) return emit('MatMul', [left, right], {}, [result])
+    // α is an attribute, and so a float32: a float64 product is multiplied by it. As P + (α − 1) P, since ONNX Runtime fuses α P back into the attribute.
+    const exact = node.dtype !== 'float64' || Math.fround(alpha) === alpha
+    const scaled = (product: string): string => emit('Add', [product, emit('Mul', [product, constantName([alpha - 1], [], node.dtype)])], {}, [result])
+    const flags = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0, alpha: { float: exact ? alpha : 1 } }
     if (target.fusedMatMul && node.dtype === 'float32') return emit('FusedMatMul', [left, right], flags, [result], 'com.microsoft')
-    if (node.shape.length === 2) return emit('Gemm', [left, right], flags, [result])
+    if (node.shape.length === 2) return exact ? emit('Gemm', [left, right], flags, [result]) : scaled(emit('Gemm', [left, right], flags))
     const rank = node.shape.length
     const perm = Array.from({ length: rank }, (_, i) => (i === rank - 2 ? rank - 1 : i === rank - 1 ? rank - 2 : i))
     const a = transposeA ? emit('Transpose', [left], { perm }) : left
     const b = transposeB ? emit('Transpose', [right], { perm }) : right
+    if (!exact) return scaled(emit('MatMul', [a, b]))
     if (alpha === 1) return emit('MatMul', [a, b], {}, [result])
     return emit('Mul', [emit('MatMul', [a, b]), constantName([alpha], [], node.dtype)], {}, [result])
   }

@@ -107,9 +107,9 @@ const countReduced = (y: Expression, shape: Shape): number =>
 /** Each part gets its own stretch of ȳ. */
 function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
   const axis = y.attributes.axis ?? 0
-  const sizes = parts.map((part) => part.shape[axis])
-  const starts = sizes.map((_, i) => sizes.slice(0, i).reduce<number>((start, size) => start + (typeof size === 'number' ? size : NaN), 0))
-  return parts.map((_, i) => slice(yBar, axis, starts[i] ?? NaN, sizes[i] as number))
+  const sizes = parts.flatMap(({ shape }) => (typeof shape[axis] === 'number' ? [shape[axis]] : []))
+  if (sizes.length < parts.length) throw new Error(`Concat: expected parts of known size to differentiate, found ${parts.map(({ shape }) => shape[axis]).join(', ')}`)
+  return sizes.map((size, i) => slice(yBar, axis, sizes.slice(0, i).reduce((start, before) => start + before, 0), size))
 }
 
 /** Zeros before and after. */

@@ -69,7 +69,7 @@ export const closeGates = (config: EncoderConfig, state: RunState, settings: Ret
   }
 }
 
-/** The function as it is now without noise: parameters of the open layout, ĝ in B's columns while gates are sampled. */
+/** The function as it is now without noise: parameters of the open layout, ĝ in B's columns while gates are sampled. Their scale is that of the phase. */
 export const deterministicParameters = (config: EncoderConfig, state: RunState, settings: HardConcrete, dtype: Scalar): Vector => {
   if (state.gating === 'open') return state.parameters
   const from = layoutOf(config, state)

@@ -38,6 +38,8 @@ export type TrainingTask = {
   readonly evaluation: ReadonlyArray<LabelledExample>
   /** Scores of the evaluation's outputs ([labels] an example), and the one number by which checkpoints compare (greater is better). */
   readonly score: (outputs: ReadonlyArray<ReadonlyArray<number>>) => Scored
+  /** also evaluate before the first step: what training starts from */
+  readonly evaluateStart?: boolean
 }
 
 export type Scored = {
@@ -120,6 +122,9 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
   yield { kind: 'start', steps, stepsPerEpoch, gates, resumedAt: state.step }
 
   try {
+    if (task.evaluateStart === true && state.step === 0 && !signal.aborted) {
+      yield { kind: 'evaluation', step: 0, epoch: 0, ...await evaluate(task, state), eligible: false, best: false }
+    }
     while (state.step < steps && !signal.aborted) {
       const phase = phaseAt(gates, state.step)
       if (phase === 'gated' && state.gating === 'open' && state.retained === null) {

@@ -99,7 +99,7 @@ const feedsOf = ({ examples, maskedTokens, labels }: MaskedBatch) => {
 }
 
 /** Matrices and embeddings from N(0, 0.02²), norms' scales 1, biases 0. */
-const initialParameters = (layout: ParameterLayout): Vector => flatten(layout, ({ name, size, shape, offset }) =>
+export const initialParameters = (layout: ParameterLayout): Vector => flatten(layout, ({ name, size, shape, offset }) =>
   shape.length > 1
     ? normals(pretraining.seed, 'initialisation', offset, size).map((x) => x * pretraining.initialDeviation)
     : new Float32Array(size).fill(/norm\.weight$/i.test(name) ? 1 : 0), 'float32')

@@ -84,8 +84,8 @@ describe(`packing (seed ${SEED})`, () => {
       const { feeds, tokens } = packBatch(batch, 0, 'float64')
       const [numbers, others] = [upTo(2 * tokens).map((i) => i + 0.5), upTo(2 * tokens).map((i) => -3 * i - 1)]
       const results = await run({ ...feeds, x: float64(numbers, [tokens, 2]), yBar: float64(others, [tokens, 2]) })
-      expect([...resultOf(results, 'unpacked')]).toEqual(numbers)
-      expect([...resultOf(results, 'xBar')]).toEqual(others)
+      expect(resultOf(results, 'unpacked')).toEqual(numbers)
+      expect(resultOf(results, 'xBar')).toEqual(others)
     }), { seed: SEED, numRuns: 15 }))
   })
 
@@ -99,8 +99,8 @@ describe(`packing (seed ${SEED})`, () => {
       const firsts = firstTokens(batch)
       const numbers = upTo(3 * tokens)
       const results = await run({ ...selectionFeeds(firsts, tokens), x: float64(numbers, [tokens, 3]), yBar: float64(firsts.flatMap(() => [7, 8, 9]), [batch.length, 3]) })
-      expect([...resultOf(results, 'heads')]).toEqual(firsts.flatMap((token) => [3 * token, 3 * token + 1, 3 * token + 2]))
-      expect([...resultOf(results, 'xBar')]).toEqual(upTo(tokens).flatMap((token) => (firsts.includes(token) ? [7, 8, 9] : [0, 0, 0])))
+      expect(resultOf(results, 'heads')).toEqual(firsts.flatMap((token) => [3 * token, 3 * token + 1, 3 * token + 2]))
+      expect(resultOf(results, 'xBar')).toEqual(upTo(tokens).flatMap((token) => (firsts.includes(token) ? [7, 8, 9] : [0, 0, 0])))
     }), { seed: SEED, numRuns: 15 }))
   })
 })

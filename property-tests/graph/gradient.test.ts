@@ -28,7 +28,7 @@ describe(`gradient (seed ${SEED})`, () => {
     const outputs = { first: only(gradient(first, [x])), second: only(gradient(second, [x])), both: only(gradient(sub(mul(first, 0.3), mul(second, 2)), [x])) }
     return withGraph(outputs, (run) => fc.assert(fc.asyncProperty(numbers(6), numbers(9), async (xs, ws) => {
       const results = await run({ x: float64(xs, [2, 3]), w: float64(ws, [3, 3]) })
-      close('∇(0.3 f − 2 g)', resultOf(results, 'both') as Float64Array, Array.from(resultOf(results, 'first'), (value, i) => 0.3 * Number(value) - 2 * Number(resultOf(results, 'second')[i])))
+      close('∇(0.3 f − 2 g)', resultOf(results, 'both'), resultOf(results, 'first').map((value, i) => 0.3 * value - 2 * (resultOf(results, 'second')[i] ?? NaN)))
     }), options))
   })
 
@@ -39,7 +39,7 @@ describe(`gradient (seed ${SEED})`, () => {
     return withGraph({ shared: only(gradient(uses(x, x, x), [x])), ofA, ofB, ofC }, (run) => fc.assert(fc.asyncProperty(numbers(6), numbers(9), async (xs, ws) => {
       const same = float64(xs, [2, 3])
       const results = await run({ x: same, a: same, b: same, c: same, w: float64(ws, [3, 3]) })
-      close('Σ over uses', resultOf(results, 'shared') as Float64Array, Array.from(xs, (_, i) => ['ofA', 'ofB', 'ofC'].reduce((sum, name) => sum + Number(resultOf(results, name)[i]), 0)))
+      close('Σ over uses', resultOf(results, 'shared'), Array.from(xs, (_, i) => ['ofA', 'ofB', 'ofC'].reduce((sum, name) => sum + (resultOf(results, name)[i] ?? NaN), 0)))
     }), options))
   })
 
@@ -50,8 +50,8 @@ describe(`gradient (seed ${SEED})`, () => {
     return withGraph({ h, inner: only(gradient(rest(h), [h])) }, (run) => withGraph({ outer: only(gradient(rest(fed), [fed])) }, (runOuter) =>
       fc.assert(fc.asyncProperty(numbers(6), numbers(9), async (xs, ws) => {
         const results = await run({ x: float64(xs, [2, 3]), w: float64(ws, [3, 3]) })
-        const { outer } = await runOuter({ h: float64(resultOf(results, 'h') as Float64Array, [2, 3]) })
-        close('∂/∂h', resultOf(results, 'inner') as Float64Array, outer as Float64Array)
+        const { outer } = await runOuter({ h: float64(resultOf(results, 'h'), [2, 3]) })
+        close('∂/∂h', resultOf(results, 'inner'), outer as Float64Array)
       }), options)))
   })
 
@@ -61,18 +61,17 @@ describe(`gradient (seed ${SEED})`, () => {
     const mixed = matMul(softmax(matMul(normed, normed, { transposeB: true, alpha: 0.5 })), normed)
     const loss = reduceMean(div(square(concat([mixed, normed], 1)), add(exp(mul(reduceMean(normed, [1], true), 0.1)), 1)))
     const [xBar, wBar, scaleBar, biasBar] = gradient(loss, [x, w, scale, bias]) as [Expression, Expression, Expression, Expression]
-    return withGraph({ loss, x: xBar, w: wBar, scale: scaleBar, bias: biasBar }, (run) => fc.assert(fc.asyncProperty(fc.tuple(numbers(6), numbers(9), numbers(3), numbers(3)), async (values) => {
+    return withGraph({ loss, 'gradient of x': xBar, 'gradient of w': wBar, 'gradient of scale': scaleBar, 'gradient of bias': biasBar }, (run) => fc.assert(fc.asyncProperty(fc.tuple(numbers(6), numbers(9), numbers(3), numbers(3)), async (values) => {
       const feeds = Object.fromEntries(([['x', [2, 3]], ['w', [3, 3]], ['scale', [3]], ['bias', [3]]] as const).map(([name, shape], i) => [name, float64(values[i] ?? [], shape)]))
       const results = await run(feeds)
       for (const [name, feed] of Object.entries(feeds)) {
         const expected = await differences(async (data) => Number(resultOf(await run({ ...feeds, [name]: { ...feed, data } }), 'loss')[0]), feed.data as Float64Array)
-        assertClose(resultOf(results, name) as Float64Array, expected, { ...differenceTolerance, name: `gradient of ${name}` })
+        assertClose(resultOf(results, `gradient of ${name}`), expected, { ...differenceTolerance, name: `gradient of ${name}` })
       }
     }), { seed: SEED, numRuns: 4 }))
   })
 
   it('is 1 for the loss itself', () => {
-    expect(only(gradient(reduceSum(x), [reduceSum(x)].slice(1).concat(x))).shape).toEqual([2, 3])
     const loss = reduceSum(square(x))
     expect([...(only(gradient(loss, [loss])).attributes.data ?? [])]).toEqual([1])
   })
@@ -121,7 +120,7 @@ describe(`gradient (seed ${SEED})`, () => {
   it('names the operator whose gradient needs a size that is not known', () => {
     const named = input('n', ['rows', 2], 'float64')
     expect(() => gradient(reduceSum(reduceMean(named, [0])), [named])).toThrow('ReduceMean: expected axes of known size to differentiate, found rows; use reduceSum and divide')
-    expect(() => gradient(reduceSum(square(concat([named, named], 0))), [named])).toThrow(/[Cc]oncat/)
+    expect(() => gradient(reduceSum(square(concat([named, named], 0))), [named])).toThrow('Concat: expected parts of known size to differentiate, found rows, rows')
   })
 
   it('ignores a condition, though it depends on the target', () => {

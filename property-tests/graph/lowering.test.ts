@@ -77,7 +77,7 @@ describe(`lowering (seed ${SEED})`, () => {
       const inverse = 1 / Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width + epsilon)
       const expected = { mean: [mean], inverse: [inverse], y: x.map((value, i) => (value - mean) * inverse * (scale[i] ?? NaN) + (bias[i] ?? NaN)) }
       const close = (name: string, oracle: ReadonlyArray<number>): void =>
-        assertClose(resultOf(results, name) as Float64Array, oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
+        assertClose(resultOf(results, name), oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
       close('mean', expected.mean)
       close('inverse', expected.inverse)
       close('recomposed', expected.y)

@@ -9,7 +9,7 @@ import {
 import { print } from '../../accelerated/graph/print.js'
 import * as ort from 'onnxruntime-node'
 import { assertClose } from '../support/assertClose.js'
-import { evaluate, float32, float64, readModel, withGraph } from '../support/runGraph.js'
+import { evaluate, float32, float64, readModel, resultOf, withGraph } from '../support/runGraph.js'
 import { reorderedFloat32 } from '../support/tolerance.js'
 
 const only = (gradients: ReadonlyArray<Expression>): Expression => gradients[0] as Expression
@@ -61,6 +61,16 @@ describe('serialisation', () => {
         await session.release()
         assertClose(result['y']?.data as Float32Array, expected, { relative: reorderedFloat32, name: `fusedMatMul: ${fusedMatMul}` })
       }
+    })
+
+  it.each([[[], false, false], [[], true, true], [[2, 2], false, false], [[2, 2], false, true]] as const)(
+    'keeps all digits of α in float64 (leading %j, transposes %s %s)', async (leading, transposeA, transposeB) => {
+      const batches = leading.reduce<number>((count, d) => count * d, 1)
+      const [a, b] = [numbers(batches * 9), numbers(batches * 9).map((value) => 1 - value)]
+      const alpha = 1 / Math.sqrt(3)
+      const y = matMul(input('a', [...leading, 3, 3], 'float64'), input('b', [...leading, 3, 3], 'float64'), { transposeA, transposeB, alpha })
+      const results = await evaluate({ y }, { a: float64(a, [...leading, 3, 3]), b: float64(b, [...leading, 3, 3]) })
+      assertClose(resultOf(results, 'y'), naiveProduct(a, b, batches, [3, 3, 3], transposeA, transposeB, alpha), { relative: 1e-14, name: 'α A B' })
     })
 
   it('writes an input once though it is declared twice, and refuses two shapes or dtypes under one name', async () => {
@@ -122,6 +132,10 @@ describe('serialisation', () => {
     const y = expand(scalar(2, 'float64'), ['a*b'])
     const { sum } = await evaluate({ sum: mul(input('x', ['a*b'], 'float64'), y) }, { x: float64([1, 2, 3]) })
     expect([...(sum as Float64Array)]).toEqual([2, 4, 6])
+  })
+
+  it('refuses an output with the name of an input', () => {
+    expect(() => toOnnx({ x: exp(input('x', [2], 'float32')) }, { fusedMatMul: true })).toThrow('toOnnx: output x is an input too')
   })
 
   it('says which dimension no input carries', () => {

@@ -47,7 +47,7 @@ const assertGradients = async (rule: RuleCase, run: Session['run'], { inputs, fe
     const loss = async (x: Float64Array): Promise<number> => Number(resultOf(await run({ ...feeds, ...inputs, [name]: float64(x, shape) }), 'loss')[0])
     const expected = await differences(loss, Float64Array.from(data as Float64Array))
     const tolerance = rule.coarse === true ? coarseDifferenceTolerance : differenceTolerance
-    assertClose(resultOf(results, `gradient of ${name}`) as Float64Array, expected, { ...tolerance, name: `gradient of ${name} [${shape}]` })
+    assertClose(resultOf(results, `gradient of ${name}`), expected, { ...tolerance, name: `gradient of ${name} [${shape}]` })
   }
 }
 

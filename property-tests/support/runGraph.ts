@@ -1,6 +1,6 @@
 /** Runs expressions on the CPU provider for tests, and reads a model's bytes back through an ONNX schema of its own. */
 import protobuf from 'protobufjs'
-import type { Feed, Feeds, NumericArray } from '../../accelerated/feeds.js'
+import type { Feed, Feeds } from '../../accelerated/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
 import type { Results, Session, WeightFile } from '../../accelerated/runtime/session.js'
 import { openSession } from '../../accelerated/runtime/session.js'
@@ -26,11 +26,11 @@ export const withGraph = async <A>(outputs: Outputs, use: (run: Session['run']) 
 export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Results> =>
   withGraph(outputs, (run) => run(feeds), weightFiles)
 
-/** A result that must be there. */
-export const resultOf = (results: Results, name: string): NumericArray => {
+/** The numbers of a result that must be there. */
+export const resultOf = (results: Results, name: string): ReadonlyArray<number> => {
   const found = results[name]
   if (found === undefined) throw new Error(`resultOf: expected output ${name}, found ${Object.keys(results).join(', ')}`)
-  return found
+  return Array.from<number | bigint, number>(found as ArrayLike<number | bigint>, Number)
 }
 
 export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Float64Array.from(data), shape })

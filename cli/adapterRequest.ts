@@ -1,0 +1,52 @@
+/** Which trained adapter is meant: the one of a run (--run), or one in PEFT's layout on a model (--model, --adapter). */
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { fileError } from '../accelerated/checkpoint/fileError.js'
+import type { TaskOptions } from '../evaluation/data/index.js'
+import { readRunConfig } from '../evaluation/runFolder.js'
+import type { TrainedAdapterOptions } from '../evaluation/trainedAdapter.js'
+import { flagValues, type Values } from './flagValues.js'
+import { settingsOf, taskOptions, placed } from './trainRequest.js'
+import { addFlags } from './trainFlags.js'
+import { usageError } from './usageError.js'
+
+export type AdapterRequest = {
+  readonly adapter: TrainedAdapterOptions
+  /** what the run was trained on; null where no run was named */
+  readonly runTask: TaskOptions | null
+}
+
+const machineFlags = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
+
+export const addAdapterFlags = (command: Command): Command => {
+  command.option('--run <folder>', 'a run of salora train')
+    .option('--model <folder|id>', 'instead of --run: the model')
+    .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout")
+  return addFlags(command, machineFlags)
+}
+
+/** @throws UsageError, SettingsError or FileError with one line */
+export const adapterRequest = async (given: Values): Promise<AdapterRequest> => {
+  const flags = flagValues(given)
+  const [run, adapter, model] = [given['run'], given['adapter'], flags['model']].map((value) => (typeof value === 'string' ? value : null)) as [string | null, string | null, string | null]
+  if (run === null && adapter === null) throw usageError('--run', 'the folder of a run (or --model and --adapter)', 'none given')
+  if (run !== null && adapter !== null) throw usageError('--adapter', 'either --run or --adapter', 'both')
+  if (run === null && model === null) throw usageError('--model', 'the model that the adapter belongs to', 'none given')
+  const earlier = run === null ? null : await runConfig(run)
+  const settings = settingsOf({ ...earlier?.settings, ...Object.fromEntries(Object.entries(flags).filter(([name]) => machineFlags.includes(name))) })
+  return {
+    adapter: {
+      model: placed(model ?? earlier?.model ?? ''),
+      adapter: adapter ?? join(run ?? '', 'adapter'),
+      device: settings.device, precision: settings.precision, threads: settings.threads, batchSize: settings.batchSize,
+      maxLength: earlier !== null || flags['maxLength'] !== undefined ? settings.maxLength : null,
+    },
+    runTask: earlier === null ? null : taskOptions(earlier.task),
+  }
+}
+
+const runConfig = async (run: string) => {
+  const config = await readRunConfig(run)
+  if (config === null) throw fileError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  return config
+}

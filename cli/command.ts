@@ -1,0 +1,23 @@
+/** What every command has in common: --json, --quiet, an example in its help, one line for each mistake, an exit code. */
+import type { Command } from 'commander'
+import type { Values } from './flagValues.js'
+import { reportError } from './reportError.js'
+import { openTerminal, type Terminal } from './terminal.js'
+
+export type Action = (given: Values, terminal: Terminal) => Promise<number>
+
+/** Ends a command's declaration: `run` returns the exit code, and whatever it throws becomes one line on standard error. */
+export const withOutput = (command: Command, examples: ReadonlyArray<string>, run: Action): Command =>
+  command
+    .optionsGroup('Output:')
+    .option('--json', 'one JSON document on standard output, everything else on standard error')
+    .option('--quiet', 'nothing on standard error but warnings and mistakes')
+    .helpOption('--help', 'this text')
+    .addHelpText('after', `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((example) => `  ${example}`).join('\n')}\n`)
+    .action(async (given: Values) => {
+      try {
+        process.exitCode = await run(given, openTerminal(given))
+      } catch (error) {
+        process.exitCode = reportError(error)
+      }
+    })

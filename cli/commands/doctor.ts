@@ -1,0 +1,38 @@
+/** salora doctor: what works on this machine. */
+import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
+import type { Command } from 'commander'
+import type { DeviceReport } from '../../accelerated/runtime/deviceProbe.js'
+import { chooseDevice, probeDevices } from '../../accelerated/runtime/deviceProbe.js'
+import { embeddedModel } from '../../evaluation/quickstart.js'
+import { versions } from '../../evaluation/versions.js'
+import { withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import { megabytes } from '../numbers.js'
+
+export const addDoctor = (program: Command): void => {
+  const command = program.command('doctor').summary('which devices work here, what is missing, how to get it').description(
+    'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.')
+  withOutput(command, ['salora doctor --json'], async (_given, terminal) => {
+    terminal.note('trying each device …')
+    const devices = await probeDevices()
+    const machine = {
+      versions, platform: `${platform()} ${arch()}`, processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(),
+      memoryBytes: totalmem(), freeMemoryBytes: freemem(),
+    }
+    const automatic = devices.some(({ device, works }) => device === 'cpu' && works) ? await chooseDevice('auto') : null
+    terminal.result([
+      ...devices.flatMap(deviceLines),
+      '',
+      `auto      ${automatic ?? 'none works'}`,
+      `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
+      `versions  ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}`,
+      `model     ${embeddedModel}`,
+    ].join('\n'), { devices, auto: automatic, ...machine, embeddedModel })
+    return automatic === null ? exitCodes.failure : exitCodes.success
+  })
+}
+
+const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
+  `${device.padEnd(8)}  ${works ? 'works' : 'missing'}    ${detail}`,
+  ...(remedy === null ? [] : [`${''.padEnd(21)}to get it: ${remedy}`]),
+]

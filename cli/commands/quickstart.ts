@@ -1,0 +1,23 @@
+/** salora quickstart: the embedded model on the embedded sentences. */
+import { Option, type Command } from 'commander'
+import { embeddedModel, quickstartSettings, quickstartTask } from '../../evaluation/quickstart.js'
+import { withOutput } from '../command.js'
+import { addFlags } from '../trainFlags.js'
+import { trainingRun } from '../trainingRun.js'
+import { trainRequest } from '../trainRequest.js'
+
+const offered = ['density', 'epochs', 'seed', 'device', 'threads', 'output']
+
+export const addQuickstart = (program: Command): void => {
+  const command = program.command('quickstart').summary('fine-tunes the embedded model on the embedded data').description(
+    'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows\n'
+    + 'the accuracy before and after, the ranks that were found, and where the run is.')
+  addFlags(command, offered)
+  // for tests and for trying the same settings on another model
+  command.addOption(new Option('--model <folder>').hideHelp()).addOption(new Option('--max-steps <steps>').hideHelp())
+  withOutput(command, ['salora quickstart --density 0.25'], async (given, terminal) => {
+    const asText = Object.fromEntries(Object.entries({ ...quickstartSettings }).map(([name, value]) => [name, String(value)]))
+    const request = await trainRequest({ model: embeddedModel, ...quickstartTask, ...asText, ...given })
+    return trainingRun({ ...request, evaluateStart: true }, terminal)
+  })
+}

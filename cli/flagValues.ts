@@ -1,0 +1,63 @@
+/** Values of flags and of --config files: text becomes numbers and lists, and each mistake names its flag or its file. */
+import { readFileSync } from 'node:fs'
+import { fileError, quoted, reason } from '../accelerated/checkpoint/fileError.js'
+import { decimal } from '../evaluation/data/dataset.js'
+import { flagOf } from './flagNames.js'
+import type { Flag, FlagKind } from './trainFlags.js'
+import { trainFlags } from './trainFlags.js'
+import { usageError } from './usageError.js'
+
+export type Values = Readonly<Record<string, unknown>>
+
+/** What commander collected, each in its kind; flags that were not given are absent. */
+export const flagValues = (given: Values, flags: ReadonlyArray<Flag> = trainFlags): Values =>
+  Object.fromEntries(flags.filter(({ name }) => given[name] !== undefined).map(({ name, kind }) => [name, valueOf(flagOf(name), kind, given[name])]))
+
+const valueOf = (where: string, kind: FlagKind, written: unknown): unknown => {
+  if (kind === 'switch') return written === true
+  const text = String(written)
+  if (kind === 'number') return numberOf(where, text)
+  if (kind === 'list') return listOf(where, text)
+  if (text === '') throw usageError(where, 'a value', 'an empty one')
+  return text
+}
+
+export const numberOf = (where: string, text: string): number => {
+  const value = decimal(text)
+  if (value === null) throw usageError(where, 'a number', quoted(text))
+  return value
+}
+
+const listOf = (where: string, text: string): ReadonlyArray<string> => {
+  const parts = text.split(',').map((part) => part.trim())
+  if (parts.includes('')) throw usageError(where, 'names with a comma between them', quoted(text))
+  return parts
+}
+
+const kinds: Readonly<Record<FlagKind, { readonly expected: string; readonly is: (value: unknown) => boolean }>> = {
+  text: { expected: 'a string', is: (value) => typeof value === 'string' && value !== '' },
+  number: { expected: 'a number', is: (value) => typeof value === 'number' || value === null },
+  list: { expected: 'a list of strings', is: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')) },
+  switch: { expected: 'true or false', is: (value) => typeof value === 'boolean' },
+}
+
+/** The object in a --config file. Throws FileError: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
+export const configValues = (file: string): Values => {
+  const json = readJson(file)
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
+  for (const [name, value] of Object.entries(json)) {
+    const known = trainFlags.find((flag) => flag.name === name)
+    if (known === undefined) throw fileError(file, 'settings of salora train in camelCase (its --help lists the flags)', quoted(name))
+    const { expected, is } = kinds[known.kind]
+    if (!is(value)) throw fileError(file, `${expected} for ${name}`, JSON.stringify(value))
+  }
+  return json as Values
+}
+
+const readJson = (file: string): unknown => {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw fileError(file, 'a JSON file of settings', reason(error))
+  }
+}

@@ -1,0 +1,113 @@
+/** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
+import cliProgress from 'cli-progress'
+import type { FinetuneEvent } from '../evaluation/finetuneJob.js'
+import { counted, duration, percent, short } from './numbers.js'
+import type { Terminal } from './terminal.js'
+
+export type Progress = {
+  readonly show: (event: FinetuneEvent) => void
+  readonly say: (line: string) => void
+  readonly close: () => void
+}
+
+type Step = Extract<FinetuneEvent, { readonly kind: 'step' }>
+
+export const openProgress = (terminal: Terminal): Progress =>
+  !terminal.quiet && process.stderr.isTTY === true ? bar() : lines(terminal)
+
+const secondsBetweenLines = 10
+
+const lines = ({ note, warn }: Terminal): Progress => {
+  const clock = runClock()
+  let last = -Infinity
+  return {
+    say: note,
+    show: (event) => {
+      if (event.kind === 'warning') return warn(event.message)
+      clock.see(event)
+      const told = toldBy(event, clock)
+      if (told !== null) return note(told)
+      const isDue = event.kind === 'step' && (event.step === clock.steps() || performance.now() - last > 1000 * secondsBetweenLines)
+      if (event.kind !== 'step' || !isDue) return
+      last = performance.now()
+      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event)}  ${duration(clock.left(event.step))} left`)
+    },
+    close: () => undefined,
+  }
+}
+
+/** The bar stays the last line; what is said goes above it. */
+const bar = (): Progress => {
+  const clock = runClock()
+  const bars = new cliProgress.MultiBar({
+    stream: process.stderr, format: '{phase} {bar} {value}/{total}  {numbers}  {left} left', barsize: 20, fps: 5, hideCursor: null,
+    barCompleteChar: '█', barIncompleteChar: '░', linewrap: false, clearOnComplete: false, emptyOnZero: true,
+  }, cliProgress.Presets.shades_classic)
+  let only: cliProgress.SingleBar | null = null
+  const say = (line: string): void => {
+    if (only === null) process.stderr.write(`${line}\n`)
+    else bars.log(`${line}\n`)
+  }
+  return {
+    say,
+    show: (event) => {
+      clock.see(event)
+      if (event.kind === 'warning') return say(`warning: ${event.message}`)
+      const told = toldBy(event, clock)
+      if (told !== null) say(told)
+      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: '', left: '…' })
+      if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: duration(clock.left(event.step)) })
+      if (event.kind === 'retained') only?.update({ phase: clock.phase() })
+    },
+    close: () => bars.stop(),
+  }
+}
+
+const numbersOf = ({ taskLoss, density, lambda, tokensPerSecond }: Step): string => [
+  `loss ${short(taskLoss)}`,
+  ...(density === null ? [] : [`density ${density.toFixed(3)}`]),
+  ...(lambda === null ? [] : [`λ ${short(lambda)}`]),
+  `${counted(tokensPerSecond)} tokens/s`,
+].join('  ')
+
+/** The line that an event is worth wherever it is shown; null where it is none. */
+const toldBy = (event: FinetuneEvent, clock: RunClock): string | null => {
+  switch (event.kind) {
+    case 'preparing': return `${event.what} …`
+    case 'ready': return `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; `
+      + `${counted(event.trainableParameters.adapter)} trainable parameters in adapters, ${counted(event.trainableParameters.head)} in the head`
+    case 'start': return `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch`
+      + (event.gates === null ? '' : `; gates are sampled in steps ${event.gates.start + 1} to ${event.gates.end}`)
+    case 'step': return clock.isFirstGated(event) ? `step ${event.step}: gates are sampled from here on` : null
+    case 'evaluation': return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${event.best ? ' (the best so far)' : ''}`
+    case 'retained': return `step ${event.step}: ${percent(event.retained.retainedDensity)} of the adapter's parameters retained (expected density ${event.retained.expectedDensity.toFixed(3)}, λ ${short(event.retained.lambda)})`
+    default: return null
+  }
+}
+
+export const scoresText = (scores: Readonly<Record<string, number>>): string => Object.entries(scores).map(([name, value]) => `${name} ${value.toFixed(4)}`).join(', ')
+
+type RunClock = {
+  readonly see: (event: FinetuneEvent) => void
+  readonly steps: () => number
+  /** seconds */
+  readonly left: (step: number) => number
+  readonly phase: () => string
+  readonly isFirstGated: (step: Step) => boolean
+}
+
+/** What progress remembers of a run: its length, its beginning, its phase. */
+const runClock = (): RunClock => {
+  let [steps, first, began, gated, retained, firstGated] = [0, 0, performance.now(), false, false, -1]
+  return {
+    see: (event) => {
+      if (event.kind === 'start') [steps, first, began] = [event.steps, event.resumedAt, performance.now()]
+      if (event.kind === 'retained') retained = true
+      if (event.kind === 'step' && event.density !== null && !gated) [gated, firstGated] = [true, event.step]
+    },
+    steps: () => steps,
+    left: (step) => ((performance.now() - began) / 1000 / Math.max(1, step - first)) * (steps - step),
+    phase: () => (retained ? 'retained' : gated ? 'gated   ' : 'training'),
+    isFirstGated: ({ step }) => step === firstGated,
+  }
+}

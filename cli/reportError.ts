@@ -1,0 +1,45 @@
+/** Whatever was thrown, as one line and an exit code. A stack trace is shown on demand only. */
+import { CommanderError } from 'commander'
+import { reason } from '../accelerated/checkpoint/fileError.js'
+import { SettingsError } from '../accelerated/settings.js'
+import { isExpected } from '../evaluation/expectedErrors.js'
+import { exitCodes } from './exitCodes.js'
+import { inFlags } from './flagNames.js'
+import { UsageError } from './usageError.js'
+
+export type ErrorReport = { readonly line: string; readonly exitCode: number }
+
+/** `--rank: …` blames what was typed (2); `--output runs/1: …` and a file's name blame the world (1). */
+const blamesFlag = (line: string): boolean => /^--[a-z-]+:/.test(line)
+
+export const errorReport = (thrown: unknown): ErrorReport => {
+  if (thrown instanceof CommanderError) return { line: commanderLine(thrown), exitCode: exitCodes.wrongUsage }
+  const line = reason(thrown)
+  if (thrown instanceof UsageError) return { line, exitCode: exitCodes.wrongUsage }
+  if (!isExpected(thrown)) return { line: `unexpected error: ${line} (this is a defect; run again with SALORA_DEBUG=1 for the stack)`, exitCode: exitCodes.failure }
+  const told = inFlags(line)
+  return { line: told, exitCode: thrown instanceof SettingsError || blamesFlag(told) ? exitCodes.wrongUsage : exitCodes.failure }
+}
+
+/** Writes the line to standard error, and with SALORA_DEBUG the stack of an unexpected error. */
+export const reportError = (thrown: unknown): number => {
+  const { line, exitCode } = errorReport(thrown)
+  process.stderr.write(`${line}\n`)
+  if (process.env['SALORA_DEBUG'] !== undefined && thrown instanceof Error && thrown.stack !== undefined) process.stderr.write(`${thrown.stack}\n`)
+  return exitCode
+}
+
+/** commander writes `error: unknown option '--foo'` and a suggestion on a line of its own. */
+const commanderLine = ({ code, message }: CommanderError): string => {
+  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n')
+  const suggestion = /Did you mean (.*)\?/.exec(rest.join(' '))?.[1]
+  const told = suggestion === undefined ? '' : `; did you mean ${suggestion}?`
+  const quoted = /'([^']*)'/.exec(first)?.[1] ?? ''
+  switch (code) {
+    case 'commander.unknownOption': return `${quoted}: expected a flag that the command knows (--help lists them), found an unknown one${told}`
+    case 'commander.optionMissingArgument': return `${quoted.split(' ').find((word) => word.startsWith('--')) ?? quoted}: expected a value, found none`
+    case 'commander.unknownCommand': return `salora ${quoted}: expected a command that salora knows (--help lists them), found an unknown one${told}`
+    case 'commander.excessArguments': return `salora: expected flags only, found a word that belongs to none (${first})`
+    default: return first
+  }
+}

@@ -1,0 +1,56 @@
+/** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
+import type { RunResult } from '../evaluation/finetuneJob.js'
+import { heatMap } from './heatMap.js'
+import { counted, duration, megabytes, percent, short } from './numbers.js'
+
+type Scores = Readonly<Record<string, number>>
+
+export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
+  const { best, last, majority, interrupted, output } = result
+  return [
+    interrupted ? `stopped after step ${last.step} of ${result.steps}` : `trained ${counted(result.steps)} steps`,
+    '',
+    ...scoreTable(before, best, last),
+    ...(majority === null ? [] : [`  always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+    '',
+    ...budgetLines(result),
+    ...(Object.keys(result.ranks).length === 0 ? [] : ['ranks', ...heatMap(result.ranks, { colour }).map((line) => `  ${line}`), '']),
+    ...parameterLines(result),
+    `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
+    `run         ${output}`,
+    `adapter     ${output}/adapter`,
+    interrupted ? `to go on    ${resumeCommand(output)}` : `to use it   salora predict --run ${inShell(output)}`,
+  ].join('\n')
+}
+
+export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
+
+const inShell = (path: string): string => (/^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
+
+/** Scores in rows, moments of the run in columns. */
+const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): ReadonlyArray<string> => {
+  const moments: ReadonlyArray<readonly [string, Scores]> = [
+    ...(before === null ? [] : [['before', before] as const]),
+    ...(best === null ? [] : [[`best (step ${best.step})`, best.scores] as const]),
+    ...(Object.keys(last.scores).length === 0 || best?.step === last.step ? [] : [[`last (step ${last.step})`, last.scores] as const]),
+  ]
+  if (moments.length === 0) return ['scores      none yet: no evaluation was reached']
+  const names = [...new Set(moments.flatMap(([, scores]) => Object.keys(scores)))]
+  const width = (title: string): number => Math.max(8, title.length)
+  return [
+    `${'scores'.padEnd(12)}${moments.map(([title]) => title.padStart(width(title))).join('  ')}`,
+    ...names.map((name) => `  ${name.padEnd(10)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`),
+  ]
+}
+
+const budgetLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
+  if (targetDensity === null) return []
+  const found = retainedDensity === null || expectedDensity === null
+    ? 'the gates were not closed yet'
+    : `retained ${percent(retainedDensity)}, expected density ${expectedDensity.toFixed(4)}${lambda === null ? '' : `, λ ${short(lambda)}`}`
+  return [`budget      target ${percent(targetDensity)}, ${found}`, '']
+}
+
+const parameterLines = ({ trainableParameters: { adapter, head, gates }, retainedParameters }: RunResult): ReadonlyArray<string> => [
+  `parameters  ${counted(adapter)} trained in adapters${retainedParameters === adapter ? '' : ` (${counted(retainedParameters)} retained)`}, ${counted(head)} in the head, ${counted(gates)} gates`,
+]

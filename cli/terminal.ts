@@ -1,0 +1,26 @@
+/** Where output goes: the result to standard output (text, or with --json one document), everything else to standard error. */
+
+export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean }
+
+export type Terminal = {
+  readonly json: boolean
+  readonly quiet: boolean
+  /** standard output is a terminal that shows colours */
+  readonly colour: boolean
+  /** progress; nothing with --quiet */
+  readonly note: (line: string) => void
+  readonly warn: (line: string) => void
+  /** the command's result, once */
+  readonly result: (text: string, document: unknown) => void
+}
+
+export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
+  const complain = (line: string): void => { process.stderr.write(`${line}\n`) }
+  return {
+    json, quiet,
+    colour: !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256),
+    note: quiet ? () => undefined : complain,
+    warn: (line) => complain(`warning: ${line}`),
+    result: (text, document) => { process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`) },
+  }
+}

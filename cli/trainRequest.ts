@@ -1,0 +1,89 @@
+/** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
+import { existsSync } from 'node:fs'
+import { basename, extname, join, resolve } from 'node:path'
+import type { Settings, SettingsInput } from '../accelerated/settings.js'
+import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/settings.js'
+import type { TaskOptions } from '../evaluation/data/index.js'
+import type { FinetuneOptions } from '../evaluation/finetuneJob.js'
+import { readRunConfig } from '../evaluation/runFolder.js'
+import { flagOf, inFlags, settingNames } from './flagNames.js'
+import { configValues, flagValues, type Values } from './flagValues.js'
+import { usageError, UsageError } from './usageError.js'
+
+const taskNames = ['task', 'text', 'textPair', 'label', 'problem', 'data', 'evalData'] as const
+const announced = { method: ['adalora', 'full', 'prefix', 'prompt', 'houlsby', 'pfeiffer'], precision: ['mixed'] } as const
+
+/** @param given what commander collected. @throws UsageError, SettingsError or FileError with one line */
+export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
+  const flags = flagValues(given)
+  const file = typeof given['config'] === 'string' ? given['config'] : null
+  const fromFile = file === null ? {} : configValues(file)
+  const resume = (flags['resume'] ?? fromFile['resume']) === true
+  const output = textOf(flags['output'] ?? fromFile['output'])
+  if (resume && output === null) throw usageError('--output', 'the folder of the run to resume', 'none given')
+  const values: Values = { ...(resume && output !== null ? await valuesOfRun(output) : {}), ...fromFile, ...flags }
+
+  for (const [name, later] of Object.entries(announced)) {
+    const found = later.find((value) => value === values[name])
+    if (found !== undefined) throw usageError(flagOf(name), `${choices(name)} (${found} is not there yet)`, found)
+  }
+  const model = textOf(values['model'])
+  if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
+  const task = taskOptions(values)
+  const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
+  return { model: placed(model), task, output: output ?? await freeFolder(task.task, settings.method), resume, settings }
+}
+
+/** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */
+export const settingsOf = (values: Values, fileOf: (name: string) => string | null = () => null): Settings => {
+  const given = Object.fromEntries(Object.entries(values).filter(([name]) => settingNames.includes(name)))
+  try {
+    return resolveSettings(given as SettingsInput)
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    const { setting, expected } = error
+    const found = setting in given ? JSON.stringify(given[setting]) : `the default ${JSON.stringify((settingsSchema.parse({}) as Values)[setting])}`
+    const file = fileOf(setting)
+    if (file !== null) throw new UsageError(`${file}: ${setting}: ${inWords(expected)}, found ${found}`)
+    throw new UsageError(`${flagOf(setting)}: ${inFlags(inWords(expected))}, found ${found}`)
+  }
+}
+
+/** Where the examples are. Paths are made absolute, so that a run can be evaluated and resumed from anywhere. */
+export const taskOptions = (values: Values): TaskOptions => {
+  const task = textOf(values['task'])
+  if (task === null) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
+  const problem = values['problem']
+  if (problem !== undefined && problem !== 'classification' && problem !== 'regression') throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
+  const given = taskNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
+  const paths = ['task', 'data', 'evalData']
+  return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions
+}
+
+/** An existing file or folder by its absolute path; a name is itself. */
+export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
+
+const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+const valuesOfRun = async (output: string): Promise<Values> => {
+  const earlier = await readRunConfig(output)
+  return earlier === null ? {} : { model: earlier.model, ...earlier.task, ...earlier.settings }
+}
+
+/** runs/<task>-<method>-<n> with the smallest n that is free. */
+const freeFolder = async (task: string, method: string): Promise<string> => {
+  const stem = basename(task, extname(task)).replace(/[^\w.-]+/g, '_')
+  for (let n = 1; ; n++) {
+    const folder = join('runs', `${stem}-${method}-${n}`)
+    if (!existsSync(folder)) return folder
+  }
+}
+
+const choices = (setting: 'method' | 'precision' | string): string => (setting === 'method' ? 'salora or lora' : 'float32 or float64')
+
+/** `expected number >=1` → `expected a number of at least 1`; `one of "a"|"b"` → `one of a, b`. */
+const inWords = (expected: string): string =>
+  expected
+    .replace('expected number', 'expected a number').replace(/expected int\b/, 'expected a whole number').replace(/expected array.*/, 'expected at least one name')
+    .replace(/ ?>=\s*(\S+)/, ' of at least $1').replace(/ ?<=\s*(\S+)/, ' of at most $1').replace(/ ?>\s*(\S+)/, ' above $1').replace(/ ?<\s*(\S+)/, ' below $1')
+    .replaceAll('"|"', ', ').replaceAll('"', '')

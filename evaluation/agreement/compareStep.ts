@@ -1,0 +1,43 @@
+/** One step: the objective's values and the gradient of every trained tensor. */
+import { input } from '../../accelerated/graph/operators.js'
+import { sampleGate } from '../../accelerated/hardConcrete.js'
+import type { Vector } from '../../accelerated/parameterVector.js'
+import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
+import type { Gating } from '../../accelerated/salora.js'
+import { objective } from '../../reference/index.js'
+import { boundOf } from './bounds.js'
+import type { Model } from './model.js'
+import type { Row } from './rows.js'
+import { compare } from './rows.js'
+import type { Target } from './segment.js'
+import { feedsOf, layoutFor, openStep, startOf } from './segment.js'
+import { gateVector, namedNumbers, namedParts } from './translate.js'
+
+/** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */
+export const compareStep = async (model: Model, target: Target, gating: Gating = 'sampled', number = 0): Promise<ReadonlyArray<Row>> => {
+  const sampled = gating === 'sampled'
+  const state = startOf(model, gating, target.dtype)
+  const { modules } = state
+  const layout = layoutFor(model, modules, gating)
+  const noise = model.noiseAt(model.parameters.adapters, 0)
+  const expected = objective(model.config, model.settings, model.base)(model.parameters, model.batch, noise, { ...model.control, gating })
+
+  const session = await openStep(model, modules, gating, 'add', target, (parameter) => {
+    const logTheta = sampled ? parameter('logTheta') : null
+    return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, target.dtype)) }
+  })
+  const results = await session.run({ ...feedsOf(model, modules, noise, 1, 1, target.dtype, layout.size), ...stateFeeds(state, target.dtype) })
+    .finally(session.release)
+
+  const bound = boundOf(target.device, target.dtype)
+  const value = compare('values', bound, number)
+  const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
+  const gradients = namedParts(layout, results['nextGradientSum'] as Vector)
+  return [
+    value('loss', [expected.loss], result('loss')),
+    value('taskLoss', [expected.taskLoss], result('taskLoss')),
+    ...(model.settings.beta === 0 ? [] : [value('orthogonality', [expected.orthogonality], [result('orthogonality').reduce((a, b) => a + b, 0)])]),
+    ...(sampled ? [value('density', [expected.density], result('density')), value('gates', gateVector(modules, expected.gates), result('gates'))] : []),
+    ...[...namedNumbers(expected.gradients, sampled)].map(([name, numbers]) => compare('gradients', bound, number)(`gradient of ${name}`, numbers, gradients.get(name) ?? [])),
+  ]
+}

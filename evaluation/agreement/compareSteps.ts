@@ -1,0 +1,38 @@
+/** Many steps: every parameter, both its moments, Θ, λ and the density afterwards. */
+import { boundOf } from './bounds.js'
+import type { Model } from './model.js'
+import type { Part, Row } from './rows.js'
+import { compare } from './rows.js'
+import type { Reached, Target } from './segment.js'
+import { advance, layoutFor, startOfBoth } from './segment.js'
+import { namedNumbers, namedParts } from './translate.js'
+
+/** Rows of a state that both derivations reached. */
+export const compareStates = (model: Model, target: Target, { reference, accelerated }: Pick<Reached, 'reference' | 'accelerated'>, part: Part, number: number): ReadonlyArray<Row> => {
+  const { modules, gating } = accelerated
+  const layout = layoutFor(model, modules, gating)
+  const row = compare(part, boundOf(target.device, target.dtype), number)
+  const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): ReadonlyArray<Row> => {
+    const actual = namedParts(layout, vector)
+    return [...namedNumbers(expected, gating === 'sampled')].map(([name, numbers]) => row(`${quantity} of ${name}`, numbers, actual.get(name) ?? []))
+  }
+  return [
+    ...rows('parameter', reference, accelerated.parameters),
+    ...rows('first moment', reference.m, accelerated.firstMoment),
+    ...rows('second moment', reference.v, accelerated.secondMoment),
+  ]
+}
+
+/** `steps` whole steps with sampled gates; values are those that the last step reports. */
+export const compareSteps = async (model: Model, target: Target, steps = 10, number = 0): Promise<ReadonlyArray<Row>> => {
+  const reached = await advance(model, target, startOfBoth(model, 'sampled', target.dtype), 'sampled', steps)
+  const { report, results } = reached
+  const row = compare('steps', boundOf(target.device, target.dtype), number)
+  const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
+  return [
+    ...compareStates(model, target, reached, 'steps', number),
+    row('loss', [report.loss], result('loss')),
+    row('density', [report.density], result('density')),
+    row('gradient norm', [report.gradientNorm], result('gradientNorm')),
+  ]
+}

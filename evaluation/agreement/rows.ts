@@ -1,0 +1,52 @@
+/** One compared quantity: where the two derivations differ most, by how much, and how much they may. */
+
+/** What a quantity belongs to: the values and gradients of one step, ten steps, the life of a run from T_start past T_end, or what it hands over. */
+export type Part = 'values' | 'gradients' | 'steps' | 'run' | 'adapter'
+
+export type Row = {
+  readonly part: Part
+  /** which of the drawn models, counted from 0 */
+  readonly model: number
+  /** such as `gradient of encoder.layer.0.output.dense.A` */
+  readonly quantity: string
+  /** how many numbers were compared */
+  readonly size: number
+  /** the place where they differ most, counted row by row, and both numbers there */
+  readonly index: number
+  readonly reference: number
+  readonly accelerated: number
+  /** largest |accelerated − reference| / largest |reference|; 0 where both are 0 throughout, Infinity where one is not a number or has another size */
+  readonly difference: number
+  readonly bound: number
+  readonly holds: boolean
+}
+
+export type Numbers = ArrayLike<number>
+
+/** Compares two tensors of a quantity. */
+export const compare = (part: Part, bound: number, model = 0) => (quantity: string, reference: Numbers, accelerated: Numbers): Row => {
+  const scale = largest(Array.from(reference, Math.abs))
+  const errors = Array.from(reference, (x, i) => relative(Math.abs((accelerated[i] ?? NaN) - x), scale))
+  const index = Math.max(0, errors.indexOf(largest(errors)))
+  const difference = accelerated.length === reference.length ? largest(errors) : Infinity
+  return {
+    part, model, quantity, size: reference.length, index, reference: reference[index] ?? NaN, accelerated: accelerated[index] ?? NaN,
+    difference, bound, holds: difference <= bound,
+  }
+}
+
+const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((most, x) => Math.max(most, x), 0)
+
+const relative = (error: number, scale: number): number => (error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale)
+
+/** The row of each part and kind of quantity that lies farthest off, in the order they first occur. `gradient of head.weight` is of kind `gradient`. */
+export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
+  const kinds = [...new Set(rows.map(kindOf))]
+  return kinds.map((kind) => rows.filter((row) => kindOf(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)))
+}
+
+export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler).*/, '')}`
+
+/** One line for a person. */
+export const describeRow = ({ part, model, quantity, index, size, reference, accelerated, difference, bound, holds }: Row): string =>
+  `${holds ? 'holds' : 'FAILS'} ${part} of model ${model}, ${quantity}: at ${index} of ${size} reference ${reference}, accelerated ${accelerated}; difference ${difference.toExponential(1)}, bound ${bound}`

@@ -1,0 +1,80 @@
+/** Attention over a packed batch against attention of one example at a time, by its definition. */
+import fc from 'fast-check'
+import { describe, it } from 'vitest'
+import { batchInputs } from '../../accelerated/batchInputs.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { gradient } from '../../accelerated/graph/gradient.js'
+import { input, mul, reduceSum } from '../../accelerated/graph/operators.js'
+import { attention } from '../../accelerated/layers/attention.js'
+import { packBatch } from '../../accelerated/packing.js'
+import { assertClose } from '../support/assertClose.js'
+import { differences, float64, resultOf, withGraph } from '../support/runGraph.js'
+import { SEED } from '../support/seed.js'
+import { differenceTolerance, toleranceOf } from '../support/tolerance.js'
+
+const heads = 2
+const headSize = 3
+const hidden = heads * headSize
+const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
+
+type Example = { readonly query: ReadonlyArray<number>; readonly key: ReadonlyArray<number>; readonly value: ReadonlyArray<number> }
+const parts = ['query', 'key', 'value'] as const
+const lengthOf = (example: Example): number => example.query.length / hidden
+
+/** Examples of one to five tokens; query, key and value of each: [length, hidden]. */
+const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(fc.integer({ min: 1, max: 5 }).chain((length) => {
+  const numbers = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), { minLength: length * hidden, maxLength: length * hidden })
+  return fc.record({ query: numbers, key: numbers, value: numbers })
+}), { minLength: 1, maxLength: 4 })
+
+/** softmax(q kᵀ / √headSize) v of one example, head by head and token by token: [length, hidden] */
+const naiveAttention = (example: Example): ReadonlyArray<number> => {
+  const tokens = upTo(lengthOf(example))
+  const at = (part: typeof parts[number], token: number, column: number): number => example[part][token * hidden + column] ?? NaN
+  return tokens.flatMap((i) => upTo(hidden).map((column) => {
+    const first = Math.floor(column / headSize) * headSize
+    const weights = tokens.map((j) => Math.exp(sum(upTo(headSize).map((c) => at('query', i, first + c) * at('key', j, first + c))) / Math.sqrt(headSize)))
+    return sum(tokens.map((j) => (weights[j] ?? NaN) * at('value', j, column))) / sum(weights)
+  }))
+}
+
+const feedsOf = (batch: ReadonlyArray<Example>) => {
+  const { feeds, tokens } = packBatch(batch.map((example) => ({ inputIds: upTo(lengthOf(example)) })), 0, 'float64')
+  return { ...feeds, ...Object.fromEntries(parts.map((part) => [part, float64(batch.flatMap((example) => example[part]), [tokens, hidden])])) }
+}
+
+const [query, key, value] = parts.map((part) => input(part, ['tokens', hidden], 'float64')) as [Expression, Expression, Expression]
+const context = attention({ heads, headSize }, batchInputs('float64'), query, key, value, (x) => x, 'site')
+
+describe(`attention (seed ${SEED})`, () => {
+  it('of a packed batch equals attention of each example alone', () => withGraph({ context }, (run) =>
+    fc.assert(fc.asyncProperty(examples, async (batch) => {
+      assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), { relative: toleranceOf('cpu', 'float64'), name: 'context' })
+    }), { seed: SEED, numRuns: 30 })))
+
+  it('gives an example what it gives it without the others, however long they are', () => withGraph({ context }, (run) =>
+    fc.assert(fc.asyncProperty(examples, async (batch) => {
+      const together = resultOf(await run(feedsOf(batch)), 'context')
+      const alone: number[] = []
+      for (const example of batch) alone.push(...resultOf(await run(feedsOf([example])), 'context'))
+      assertClose(together, alone, { relative: 1e-14, absolute: 1e-15, name: 'context' })
+    }), { seed: SEED, numRuns: 15 })))
+
+  it('hands back, through packing and padding, the gradient that differences give', () => {
+    const loss = reduceSum(mul(context, input('yBar', ['tokens', hidden], 'float64')))
+    const gradients = gradient(loss, [query, key, value])
+    const outputs = { loss, ...Object.fromEntries(parts.map((part, i) => [`gradient of ${part}`, gradients[i] as Expression])) }
+    return withGraph(outputs, (run) => fc.assert(fc.asyncProperty(examples.filter((batch) => batch.length > 1), async (batch) => {
+      const packed = feedsOf(batch)
+      const tokens = sum(batch.map(lengthOf))
+      const feeds = { ...packed, yBar: float64(upTo(tokens * hidden).map((i) => Math.cos(i)), [tokens, hidden]) }
+      const results = await run(feeds)
+      for (const part of parts) {
+        const shape = [tokens, hidden]
+        const expected = await differences(async (x) => resultOf(await run({ ...feeds, [part]: float64(x, shape) }), 'loss')[0] ?? NaN, Float64Array.from(batch.flatMap((example) => example[part])))
+        assertClose(resultOf(results, `gradient of ${part}`), expected, { ...differenceTolerance, name: `gradient of ${part}` })
+      }
+    }), { seed: SEED, numRuns: 3 }))
+  })
+})
