@@ -1,6 +1,8 @@
 /** Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent). */
 import { exitCodes } from './exitCodes.js'
 
+type Signal = 'SIGINT' | 'SIGTERM'
+
 export type Interrupt = {
   readonly signal: AbortSignal
   /** what to exit with once the run has stopped; null where no signal came */
@@ -8,24 +10,27 @@ export type Interrupt = {
   readonly release: () => void
 }
 
-export const watchInterrupt = (say: (line: string) => void): Interrupt => {
+/** @param say shows a line to the user @param leaving restores the terminal before the process dies */
+export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()
   let code: number | null = null
-  const handler = (of: number) => (): void => {
-    if (code !== null) process.exit(of)
-    code = of
+  const handle = (signal: Signal): void => {
+    if (code !== null) return leave(signal)
+    code = signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated
     say('stopping after this step and saving; once more leaves at once')
     stop.abort()
   }
-  const [onInterrupt, onTerminate] = [handler(exitCodes.interrupted), handler(exitCodes.terminated)]
-  process.on('SIGINT', onInterrupt)
-  process.on('SIGTERM', onTerminate)
-  return {
-    signal: stop.signal,
-    exitCode: () => code,
-    release: () => {
-      process.off('SIGINT', onInterrupt)
-      process.off('SIGTERM', onTerminate)
-    },
+  /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */
+  const leave = (signal: Signal): void => {
+    leaving()
+    release()
+    process.kill(process.pid, signal)
   }
+  const release = (): void => {
+    process.off('SIGINT', handle)
+    process.off('SIGTERM', handle)
+  }
+  process.on('SIGINT', handle)
+  process.on('SIGTERM', handle)
+  return { signal: stop.signal, exitCode: () => code, release }
 }

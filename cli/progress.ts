@@ -30,7 +30,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       const isDue = event.kind === 'step' && (event.step === clock.steps() || performance.now() - last > 1000 * secondsBetweenLines)
       if (event.kind !== 'step' || !isDue) return
       last = performance.now()
-      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event)}  ${duration(clock.left(event.step))} left`)
+      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event)}  ${clock.left(event.step)} left`)
     },
     close: () => undefined,
   }
@@ -56,7 +56,7 @@ const bar = (): Progress => {
       const told = toldBy(event, clock)
       if (told !== null) say(told)
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: '', left: '…' })
-      if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: duration(clock.left(event.step)) })
+      if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: clock.left(event.step) })
       if (event.kind === 'retained') only?.update({ phase: clock.phase() })
     },
     close: () => bars.stop(),
@@ -90,23 +90,31 @@ export const scoresText = (scores: Readonly<Record<string, number>>): string => 
 type RunClock = {
   readonly see: (event: FinetuneEvent) => void
   readonly steps: () => number
-  /** seconds */
-  readonly left: (step: number) => number
+  /** time left, in words; unknown after a single step, which also compiles the graph */
+  readonly left: (step: number) => string
   readonly phase: () => string
   readonly isFirstGated: (step: Step) => boolean
 }
 
 /** What progress remembers of a run: its length, its beginning, its phase. */
 const runClock = (): RunClock => {
-  let [steps, first, began, gated, retained, firstGated] = [0, 0, performance.now(), false, false, -1]
+  let [steps, gated, retained, firstGated] = [0, false, false, -1]
+  let first: { readonly step: number; readonly at: number } | null = null
   return {
     see: (event) => {
-      if (event.kind === 'start') [steps, first, began] = [event.steps, event.resumedAt, performance.now()]
+      if (event.kind === 'start') {
+        steps = event.steps
+        // resumed inside or after the window
+        gated = event.gates !== null && event.resumedAt > event.gates.start
+        retained = event.gates !== null && event.resumedAt > event.gates.end
+      }
       if (event.kind === 'retained') retained = true
-      if (event.kind === 'step' && event.density !== null && !gated) [gated, firstGated] = [true, event.step]
+      if (event.kind !== 'step') return
+      first ??= { step: event.step, at: performance.now() }
+      if (event.density !== null && !gated) [gated, firstGated] = [true, event.step]
     },
     steps: () => steps,
-    left: (step) => ((performance.now() - began) / 1000 / Math.max(1, step - first)) * (steps - step),
+    left: (step) => (first === null || step === first.step ? 'unknown time' : duration(((performance.now() - first.at) / 1000 / (step - first.step)) * (steps - step))),
     phase: () => (retained ? 'retained' : gated ? 'gated   ' : 'training'),
     isFirstGated: ({ step }) => step === firstGated,
   }

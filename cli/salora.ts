@@ -2,11 +2,13 @@
 /** The command line: what was typed, to the command that does it. */
 import { Command, CommanderError } from 'commander'
 import { versions } from '../evaluation/versions.js'
+import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
 import { addPredict } from './commands/predict.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addTrain } from './commands/train.js'
+import { addVerify } from './commands/verify.js'
 import { exitCodes } from './exitCodes.js'
 import { reportError } from './reportError.js'
 
@@ -26,7 +28,7 @@ const program = new Command('salora')
   .exitOverride()
   .addHelpText('after', '\nEach command has its own --help with an example. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.\n')
 
-for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addDoctor]) add(program)
+for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addVerify, addDoctor, addBench]) add(program)
 
 try {
   await program.parseAsync()

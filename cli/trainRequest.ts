@@ -1,6 +1,7 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
 import { existsSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
+import { fileError } from '../accelerated/checkpoint/fileError.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
@@ -27,6 +28,7 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
     const found = later.find((value) => value === values[name])
     if (found !== undefined) throw usageError(flagOf(name), `${choices(name)} (${found} is not there yet)`, found)
   }
+  if (resume && values['model'] === undefined) throw fileError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   const model = textOf(values['model'])
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
@@ -79,7 +81,7 @@ const freeFolder = async (task: string, method: string): Promise<string> => {
   }
 }
 
-const choices = (setting: 'method' | 'precision' | string): string => (setting === 'method' ? 'salora or lora' : 'float32 or float64')
+const choices = (setting: string): string => (setting === 'method' ? 'salora or lora' : 'float32 or float64')
 
 /** `expected number >=1` → `expected a number of at least 1`; `one of "a"|"b"` → `one of a, b`. */
 const inWords = (expected: string): string =>

@@ -1,4 +1,6 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/finetuneJob.js'
 import { exitCodes } from './exitCodes.js'
@@ -9,8 +11,14 @@ import type { Terminal } from './terminal.js'
 
 /** → the exit code. With --json the document is result.json with the scores before training, where they were measured. */
 export const trainingRun = async (options: FinetuneOptions, terminal: Terminal): Promise<number> => {
+  const finished = options.resume ? await finishedResult(options.output) : null
+  if (finished !== null) {
+    terminal.note(`${options.output}: this run is finished; nothing is left to do`)
+    terminal.result(summaryText(finished, null, terminal), finished)
+    return exitCodes.success
+  }
   const progress = openProgress(terminal)
-  const interrupt = watchInterrupt(progress.say)
+  const interrupt = watchInterrupt(progress.say, progress.close)
   let before: Readonly<Record<string, number>> | null = null
   let result: RunResult | null = null
   try {
@@ -27,4 +35,14 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
   terminal.result(summaryText(result, before, terminal), before === null ? result : { ...result, before })
   if (result.interrupted) terminal.note(`stopped by a signal; ${options.output} holds the state after step ${result.last.step}; go on with: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
+}
+
+/** result.json of a run that came to its end; null where there is none, or a signal stopped it. */
+const finishedResult = async (output: string): Promise<RunResult | null> => {
+  try {
+    const result = JSON.parse(await readFile(join(output, 'result.json'), 'utf8')) as RunResult
+    return result.interrupted === false ? result : null
+  } catch {
+    return null // the run goes on from its checkpoint and writes it anew
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * Serialisation: expressions → the bytes of an ONNX ModelProto. Here alone nodes get names, symbolic shapes get run-time shapes, and one
- * decision depends on the provider: whether transposed products are `FusedMatMul` (CPU, CUDA) or plain ONNX (WebGPU, which lacks it).
+ * Serialisation: expressions → the bytes of an ONNX ModelProto. Here alone nodes get names, symbolic shapes get run-time shapes, and two
+ * decisions depend on the provider: whether transposed products are `FusedMatMul` (CPU, CUDA) or plain ONNX (WebGPU, which lacks it), and
+ * how many parts one node may cut a vector into.
  */
 import type { DType, Dimension, Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
@@ -8,7 +9,11 @@ import { lower } from './lowering.js'
 import type { AttributeValue, InitializerProto, NodeProto, ValueInfoProto } from './onnxProto.js'
 import { elementType, encodeModel, initializerBytes } from './onnxProto.js'
 
-export type OnnxTarget = { readonly fusedMatMul: boolean }
+export type OnnxTarget = {
+  readonly fusedMatMul: boolean
+  /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */
+  readonly largestSplit?: number
+}
 
 /** The model's bytes. Outputs appear under their keys, inputs and weights under their own names. */
 export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: OnnxTarget): Uint8Array => {
@@ -118,6 +123,7 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
       }
       case 'Split': {
         const sizes = a.sizes ?? []
+        if (sizes.length > (target.largestSplit ?? Infinity)) return serialiseWideSplit(x[0] ?? '', sizes, result)
         return emit('Split', [x[0] ?? '', integers(sizes)], { axis: 0 }, sizes.map((_, i) => (i === 0 ? result : `${result}:${i}`)))
       }
       case 'Gather': return to('Gather', x, { axis: 0 })
@@ -137,6 +143,15 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
       case 'Size': return to('Reshape', [emit('Size', x), integers([1])])
       case 'Cast': return to('Cast', x, { to: elementType(node.dtype) })
     }
+  }
+
+  function serialiseWideSplit(x: string, sizes: ReadonlyArray<number>, result: string): string {
+    let start = 0
+    sizes.forEach((size, i) => {
+      emit('Slice', [x, integers([start]), integers([start + size]), integers([0])], {}, [i === 0 ? result : `${result}:${i}`])
+      start += size
+    })
+    return result
   }
 
   function serialiseMatMul(node: Expression, x: ReadonlyArray<string>, result: string): string {

@@ -228,7 +228,8 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
       u: floatFeed(uniforms(settings.seed, 'gates', from.step, count), [count], dtype),
       targetDensity: scalarFeed(control.targetDensity, dtype),
       controlLearningRate: scalarFeed(control.controlLearningRate, dtype),
-      multiplierLearningRate: scalarFeed(control.multiplierLearningRate, dtype),
+      // 'sgd' is Algorithm 1 to the letter: η_c times the plain gradient, whether or not that reaches b.
+      multiplierLearningRate: scalarFeed(settings.lambdaOptimizer === 'sgd' ? settings.controlLearningRate : control.multiplierLearningRate, dtype),
       ...correctionFeeds(t),
     }
   }

@@ -33,6 +33,9 @@ export const addDoctor = (program: Command): void => {
 }
 
 const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
-  `${device.padEnd(8)}  ${works ? 'works' : 'missing'}    ${detail}`,
-  ...(remedy === null ? [] : [`${''.padEnd(21)}to get it: ${remedy}`]),
+  `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${inShort(detail)}`,
+  ...(remedy === null ? [] : [`${''.padEnd(19)}to get it: ${remedy}`]),
 ]
+
+/** ONNX Runtime begins with the line of its own source that found the fault. */
+const inShort = (detail: string): string => detail.replace(/^\/\S+\.cc:\d+ .* was false\. /, '')

@@ -38,7 +38,7 @@ export const addEvaluate = (program: Command): void => {
       terminal.result([
         ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
         ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
-        `${counted(examples)} examples of ${source}`,
+        `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
       ].join('\n'), { ...scored, adapter: options.adapter, model: options.model, device: adapter.device, seconds: (performance.now() - began) / 1000 })
       return exitCodes.success
     } finally {

@@ -5,7 +5,7 @@ import type { AdaptedModule } from '../../accelerated/salora.js'
 import { saloraTrainables } from '../../accelerated/salora.js'
 import { closeGates, deterministicParameters, openGates, type RunState } from '../../accelerated/training/runState.js'
 import {
-  density, deterministicGate, encoder, map, mergeAdapters, pruneState, scaleOf, type PruneSettings, type Tensors, type TrainingState,
+  density, deterministicGate, encoder, mergeAdapters, pruneState, scaleOf, type PruneSettings, type Tensors, type TrainingState,
 } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import { compareStates } from './compareSteps.js'
@@ -13,7 +13,7 @@ import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Reached, Target } from './segment.js'
-import { advance, layoutFor, startOfBoth } from './segment.js'
+import { advance, layoutFor, startOfRun } from './segment.js'
 import { constants, toExamples } from './translate.js'
 
 export type RunRules = Pick<PruneSettings, 'retain' | 'gateAfter'> & { readonly density: number }
@@ -24,7 +24,7 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
   const row = compare('run', bound, number)
   const compareLogits = compare('adapter', bound, number)
 
-  const plain = await advance(model, target, withEqualGates(model, target), 'open', 3)
+  const plain = await advance(model, target, startOfRun(model, target.dtype), 'open', 3)
   const opened = { reference: plain.reference, accelerated: openGates(config, plain.accelerated, settings, 0, target.dtype) }
   const gated = await advance(model, target, opened, 'sampled', 4)
   const [pruned, { retained, retainedDensity }] = pruneState({ ...settings, ...rules, targetDensity: rules.density })(gated.reference)
@@ -48,13 +48,6 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
     compareLogits('logits after pruning', expectedPruned, ungated),
     compareLogits('logits of the merged model', expectedPruned, mergedLogits),
   ]
-}
-
-/** Both at log θ = 0, where a run's gates start, and without λ. */
-const withEqualGates = (model: Model, target: Target): Pick<Reached, 'reference' | 'accelerated'> => {
-  const { reference, accelerated } = startOfBoth(model, 'open', target.dtype)
-  const adapters = Object.fromEntries(Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: map(() => 0)(adapter.logTheta) }]))
-  return { reference: { ...reference, adapters, lambda: 0 }, accelerated }
 }
 
 const gatesWithoutNoise = ({ settings }: Model, { adapters }: TrainingState): Tensors =>

@@ -53,10 +53,13 @@ const normals = (shape: Shape, deviation: number, seed: number, name: string): T
 const integers = (count: number, below: number, seed: number, name: string): ReadonlyArray<number> =>
   [...uniform([count], 0, below)((seed + hash(name)) >>> 0)[0].data].map(Math.floor)
 
+/** Of one over the root of the inputs, as networks have it, so that activations are about 1 and no softmax saturates; tables and vectors: a half. */
+const deviationOf = (name: string, [, inputs]: Shape): number => (inputs === undefined || name.startsWith('embeddings') ? 0.5 : 1 / Math.sqrt(inputs))
+
 /** Independent tensors by name: weights of norms around 1, everything else around 0. */
 const tensors = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
   Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
-    const values = normals(shape, 0.5, seed, name)
+    const values = normals(shape, deviationOf(name, shape), seed, name)
     return [name, name.endsWith('LayerNorm.weight') ? rounded(map((x) => 1 + x / 2)(values)) : values]
   }))
 
@@ -82,7 +85,7 @@ export const drawModel = (options: ModelOptions): Model => {
     gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, lambdaOptimizer, ...(clip === null ? {} : { clip }),
   }
   const adapter = (module: string, [d, k]: readonly [number, number]) => ({
-    A: normals([rank, k], 0.5, seed, `${module}.A`), B: normals([d, rank], 0.5, seed, `${module}.B`), logTheta: normals([rank], 1, seed, `${module}.logTheta`),
+    A: normals([rank, k], 1 / Math.sqrt(k), seed, `${module}.A`), B: normals([d, rank], 0.5 / Math.sqrt(rank), seed, `${module}.B`), logTheta: normals([rank], 1, seed, `${module}.logTheta`),
   })
   const inputIds = lengths.map((length, example) => integers(length, config.vocabularySize, seed, `ids ${example}`))
   const labels = config.problem === 'regression'

@@ -8,7 +8,7 @@ import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js
 import type { RunState } from '../../accelerated/training/runState.js'
 import { trainingStep as stepGraph, type Accumulation, type Objective, type Scalar } from '../../accelerated/trainingStep.js'
 import type { Device } from '../../accelerated/runtime/devices.js'
-import { moduleShape, scaleOf, startFrom, trainingStep, type Noise, type StepReport, type TrainingState } from '../../reference/index.js'
+import { moduleShape, scaleOf, startFrom, trainingStep, zerosLike, type Noise, type StepReport, type TrainingState } from '../../reference/index.js'
 import type { Model } from './model.js'
 import { constants, dropoutFeeds, dropoutOf, gateVector, scalarFeeds, toExamples, toVector } from './translate.js'
 
@@ -108,3 +108,10 @@ export const advance = async (model: Model, target: Target, start: Pick<Reached,
 
 export const startOfBoth = (model: Model, gating: Gating, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> =>
   ({ reference: startFrom(model.parameters), accelerated: startOf(model, gating, dtype) })
+
+/** Before T_start: log θ = 0 and λ = 0, as a run's gates will start. */
+export const startOfRun = (model: Model, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> => {
+  const { reference, accelerated } = startOfBoth(model, 'open', dtype)
+  const adapters = Object.fromEntries(Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]))
+  return { reference: { ...reference, adapters, lambda: 0 }, accelerated }
+}

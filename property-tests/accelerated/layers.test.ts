@@ -5,13 +5,14 @@ import { input } from '../../accelerated/graph/operators.js'
 import { gelu, geluTanh } from '../../accelerated/layers/gelu.js'
 import { linear } from '../../accelerated/layers/linear.js'
 import { crossEntropySum, squaredErrorSum } from '../../accelerated/layers/loss.js'
+import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, float64, int32, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { sameFormulaFloat64 } from '../support/tolerance.js'
 
 const options = { seed: SEED, numRuns: 20 }
-const numbers = (count: number, size = 2): fc.Arbitrary<number[]> => fc.array(fc.double({ min: -size, max: size, noNaN: true }), { minLength: count, maxLength: count })
+const numbers = (count: number, size = 2): fc.Arbitrary<number[]> => evenlyMany(-size, size)(count)
 const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)

@@ -7,6 +7,7 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { input, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import { attention } from '../../accelerated/layers/attention.js'
 import { packBatch } from '../../accelerated/packing.js'
+import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { differences, float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
@@ -24,7 +25,7 @@ const lengthOf = (example: Example): number => example.query.length / hidden
 
 /** Examples of one to five tokens; query, key and value of each: [length, hidden]. */
 const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(fc.integer({ min: 1, max: 5 }).chain((length) => {
-  const numbers = fc.array(fc.double({ min: -2, max: 2, noNaN: true }), { minLength: length * hidden, maxLength: length * hidden })
+  const numbers = evenlyMany(-2, 2)(length * hidden)
   return fc.record({ query: numbers, key: numbers, value: numbers })
 }), { minLength: 1, maxLength: 4 })
 

@@ -5,6 +5,7 @@ import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { add, input, mul, reduceSum, tanh } from '../../accelerated/graph/operators.js'
 import { noDropout, poolName, pooledDropout } from '../../accelerated/layers/dropout.js'
+import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { float64, int64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
@@ -12,7 +13,7 @@ import { sameFormulaFloat64 } from '../support/tolerance.js'
 
 const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
-const numbers = (count: number): fc.Arbitrary<number[]> => fc.array(fc.double({ min: -1.5, max: 1.5, noNaN: true }), { minLength: count, maxLength: count })
+const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
 const probabilities: Readonly<Record<string, number>> = { embeddings: 0.1, silent: 0, probabilities: 0.5, output: 0.1 }
 const sites = Object.keys(probabilities)
 const of = (site: string): number => probabilities[site] ?? NaN

@@ -8,6 +8,7 @@ import {
   reduceMean, reduceSum, reshape, selectRows, sigmoid, slice, softmax, sqrt, sub, tanh, transpose, where,
 } from '../../accelerated/graph/operators.js'
 import { int32 } from '../support/runGraph.js'
+import { evenly, evenlyMany } from './graphNumbers.js'
 import { length } from './shapes.js'
 
 export type Sizes = Readonly<Record<string, number>>
@@ -26,16 +27,15 @@ export type RuleCase = {
   readonly coarse?: true
 }
 
-const between = (min: number, max: number): Numbers => (count) => fc.array(fc.double({ min, max, noNaN: true }), { minLength: count, maxLength: count })
-const anywhere = between(-2, 2)
-const positive = between(0.5, 3)
+const anywhere: Numbers = evenlyMany(-2, 2)
+const positive: Numbers = evenlyMany(0.5, 3)
 /** Not zero, of either sign: denominators. */
-const nonZero: Numbers = (count) => fc.array(fc.oneof(fc.double({ min: 0.5, max: 2, noNaN: true }), fc.double({ min: -2, max: -0.5, noNaN: true })), { minLength: count, maxLength: count })
+const nonZero: Numbers = (count) => fc.array(fc.oneof(evenly(0.5, 2), evenly(-2, -0.5)), { minLength: count, maxLength: count })
 /** Below, between and above the kinks at −1 and 1, further away from them than a difference steps. */
 const offTheKinks: Numbers = (count) =>
-  fc.array(fc.oneof(...[[-3, -1.1], [-0.9, 0.9], [1.1, 3]].map(([min = 0, max = 0]) => fc.double({ min, max, noNaN: true }))), { minLength: count, maxLength: count })
+  fc.array(fc.oneof(...[[-3, -1.1], [-0.9, 0.9], [1.1, 3]].map(([min = 0, max = 0]) => evenly(min, max))), { minLength: count, maxLength: count })
 /** Rows whose deviation is far from zero, where normalisation is smooth on the scale of a difference's step. */
-const spread: Numbers = (count) => between(-0.3, 0.3)(count).map((noise) => noise.map((x, i) => x + ((7 * i) % 5)))
+const spread: Numbers = (count) => evenlyMany(-0.3, 0.3)(count).map((noise) => noise.map((x, i) => x + ((7 * i) % 5)))
 
 const anySizes: fc.Arbitrary<Occasion> = fc.record({ a: length(4), b: length(4), c: length(3) }).map((sizes) => ({ sizes, feeds: {} }))
 

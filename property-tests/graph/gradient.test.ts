@@ -8,13 +8,14 @@ import {
   add, clip, concat, div, exp, input, layerNormalization, less, logSoftmax, matMul, maximum, minimum, mul, reduceMean, reduceSum, reshape,
   sizeOf, sliceVector, softmax, split, square, sub, tanh, weight, where, cast,
 } from '../../accelerated/graph/operators.js'
+import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { differences, float64, int64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { differenceTolerance, sameFormulaFloat64, toleranceOf } from '../support/tolerance.js'
 
 const options = { seed: SEED, numRuns: 10 }
-const numbers = (count: number): fc.Arbitrary<number[]> => fc.array(fc.double({ min: -1.5, max: 1.5, noNaN: true }), { minLength: count, maxLength: count })
+const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
 const only = (gradients: ReadonlyArray<Expression>): Expression => gradients[0] as Expression
 const x = input('x', [2, 3], 'float64')
 const w = input('w', [3, 3], 'float64')

@@ -7,6 +7,7 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { clip, input, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import { vjps } from '../../accelerated/graph/vjps.js'
 import type { Session } from '../../accelerated/runtime/session.js'
+import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import type { Occasion, RuleCase, Sizes } from '../arbitraries/graphRules.js'
 import { ruleCases } from '../arbitraries/graphRules.js'
 import { assertClose } from '../support/assertClose.js'
@@ -33,7 +34,7 @@ const drawing = (rule: RuleCase, y: Expression, occasion: Occasion) => {
     return from(elements(dimensions)).map((data) => [name, float64(data, dimensions)] as const)
   })
   const shape = sized(y.shape, flatSizes)
-  const yBar = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: elements(shape), maxLength: elements(shape) })
+  const yBar = evenlyMany(-1, 1)(elements(shape))
   return fc.tuple(fc.tuple(...numbers), yBar).map(([inputs, data]) => ({ inputs: Object.fromEntries(inputs), feeds: { ...occasion.feeds, yBar: float64(data, shape) } }))
 }
 

@@ -1,0 +1,41 @@
+/** A random model of RoBERTa-base's shape on disk, so that a benchmark opens it as any other: weights stay in their file. */
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
+import { parseConfigFile } from '../accelerated/checkpoint/configFile.js'
+import { elementCount } from '../accelerated/checkpoint/safetensorsHeader.js'
+import { layOut } from '../accelerated/checkpoint/writeSafetensors.js'
+import { baseTensorShapes, encoderConfigOf } from '../accelerated/encoderConfig.js'
+import { uniforms } from '../accelerated/random.js'
+
+export type BenchmarkShape = { readonly layers: number; readonly sequence: number }
+
+export const benchmarkVocabulary = 1000 // the word table takes part in no product, so a small one costs no truth
+
+/** Writes config.json and model.safetensors into a new temporary folder, one tensor in memory at a time. The caller removes the folder. */
+export const writeBenchmarkModel = async ({ layers, sequence }: BenchmarkShape): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
+  const configFile = join(folder, 'config.json')
+  const text = JSON.stringify({
+    model_type: 'roberta', vocab_size: benchmarkVocabulary, hidden_size: 768, num_hidden_layers: layers, num_attention_heads: 12, intermediate_size: 3072,
+    max_position_embeddings: sequence + 2, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu',
+  })
+  const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(text, configFile)))
+  const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
+  async function* content(): AsyncGenerator<Uint8Array> {
+    yield header
+    for (const name of order) yield new Uint8Array(weightsOf(name, shapes.get(name) ?? []).buffer)
+  }
+  await writeFileAtomically(configFile, text)
+  await writeFileAtomically(join(folder, 'model.safetensors'), content())
+  return folder
+}
+
+/** Norms are 1; everything else repeats a stretch of random numbers of a trained model's size. */
+const stretch = Float32Array.from(uniforms(0, 'initialisation', 0, 65_536), (u) => 0.07 * (u - 0.5))
+const weightsOf = (name: string, shape: ReadonlyArray<number>): Float32Array => {
+  const size = elementCount(shape)
+  if (name.endsWith('LayerNorm.weight')) return new Float32Array(size).fill(1)
+  return Float32Array.from({ length: size }, (_, i) => stretch[i & 65_535] ?? 0)
+}

@@ -1,0 +1,40 @@
+/** Outside the gate window there are no gates: the graph of a plain step holds no trace of them, and costs what LoRA costs. */
+import { describe, expect, it } from 'vitest'
+import { print } from '../../accelerated/graph/print.js'
+import { drawModel } from '../../evaluation/agreement/model.js'
+import { startOf, stepOutputs } from '../../evaluation/agreement/segment.js'
+import { someOptions } from './modelOptions.js'
+
+const gateInputs = ['u', 'targetDensity', 'controlLearningRate', 'multiplierLearningRate', 'gateCorrection1', 'gateCorrection2', 'multiplierCorrection1', 'multiplierCorrection2']
+
+const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; readonly beta?: number } = {}): string => {
+  const model = drawModel(someOptions(change))
+  return print(stepOutputs(model, startOf(model, gating, 'float32').modules, gating, 'whole', 'float32'))
+}
+const operators = (text: string): ReadonlyArray<string> => [...text.matchAll(/ = (\w+)\(/g)].map(([, op]) => op ?? '')
+const inputs = (text: string): ReadonlyArray<string> => [...text.matchAll(/^(\S+): .* = Input\(/gm)].map(([, name]) => name ?? '')
+
+describe('the graph of a plain step', () => {
+  const [plain, gated] = [graphOf('open'), graphOf('sampled')]
+
+  it('has no sigmoid, no clip, no noise, no multiplier, which the gated one has', () => {
+    expect(operators(plain).filter((op) => op === 'Sigmoid' || op === 'Clip' || op === 'Log')).toEqual([])
+    expect(inputs(plain).filter((name) => gateInputs.includes(name))).toEqual([])
+    expect(operators(gated)).toEqual(expect.arrayContaining(['Sigmoid', 'Clip', 'Log']))
+    expect(inputs(gated)).toEqual(expect.arrayContaining(gateInputs))
+    expect(plain).not.toMatch(/density|logTheta|lambda/)
+  })
+
+  it('does not change with the gates\' settings, and is smaller', () => {
+    expect(graphOf('open', { tau: 0.6 })).toBe(plain)
+    expect(graphOf('sampled', { tau: 0.6 })).not.toBe(gated)
+    expect(operators(plain).length).toBeLessThan(operators(gated).length)
+  })
+
+  it('without regulariser has no node but LoRA\'s: one matrix needs the product with A, that with B, their four gradients and no more', () => {
+    const products = operators(graphOf('open', { beta: 0 })).filter((op) => op === 'MatMul').length
+    // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products (the first layer's three
+    // inputs need none), Ā, B̄ and the inner gradient of each adapter, x̄ of three adapters, four of attention, W̄ of the head's two and x̄ of both.
+    expect(products).toBe(6 + 12 + 2 + 2 + 3 + 18 + 3 + 4 + 2 + 2)
+  })
+})

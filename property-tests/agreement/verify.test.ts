@@ -1,0 +1,34 @@
+/** What `salora verify` runs: every row says what it compared, and a row fails when it must. */
+import { describe, expect, it } from 'vitest'
+import { bounds, boundOf, describeRow, verify, worstOfEach, type Row } from '../../evaluation/agreement/index.js'
+import { compare } from '../../evaluation/agreement/rows.js'
+
+describe('verification', () => {
+  it.each(['float64', 'float32'] as const)('holds on the CPU in %s, for every kind of quantity', async (dtype) => {
+    const rows: Row[] = []
+    for await (const row of verify({ device: 'cpu', dtype, seed: 3, cases: 2 })) rows.push(row)
+    const worst = worstOfEach(rows)
+    expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])
+    expect([...new Set(rows.map(({ part }) => part))]).toEqual(['values', 'gradients', 'steps', 'run', 'adapter'])
+    expect(worst.length).toBeLessThan(rows.length / 5)
+    expect(Math.max(...worst.map(({ difference }) => difference))).toBe(Math.max(...rows.map(({ difference }) => difference)))
+  })
+
+  it('fails a row that is NaN, of another size, not zero where the reference is, or beyond the bound', () => {
+    const row = compare('values', 1e-3)
+    expect(row('x', [1, 2], [1, 2.001])).toMatchObject({ holds: true, index: 1, reference: 2, accelerated: 2.001 })
+    expect(row('x', [1, 2], [1, 2.01])).toMatchObject({ holds: false, index: 1 })
+    expect(row('x', [1, 2], [NaN, 2])).toMatchObject({ holds: false, index: 0, difference: Infinity })
+    expect(row('x', [1, NaN], [1, NaN]).holds).toBe(false)
+    expect(row('x', [1, 2], [1]).holds).toBe(false)
+    expect(row('x', [1], [1, 2]).holds).toBe(false)
+    expect(row('x', [0, 0], [0, 1e-30]).holds).toBe(false)
+    expect(row('x', [0, 0], [0, 0]).holds).toBe(true)
+  })
+
+  it('has one bound for each device and dtype, with its reason, and none for what no device computes', () => {
+    expect(new Set(bounds.map(({ device, dtype }) => `${device} ${dtype}`)).size).toBe(bounds.length)
+    expect([boundOf('cpu', 'float64'), boundOf('cpu', 'float32'), boundOf('webgpu', 'float32')]).toEqual([1e-9, 1e-4, 1e-3])
+    expect(() => boundOf('webgpu', 'float64')).toThrow('expected a device that computes in float64, found webgpu')
+  })
+})

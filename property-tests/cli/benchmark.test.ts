@@ -1,0 +1,77 @@
+/** The benchmark's count of operations against a closed form, and the commands that measure and check this machine. */
+import { tmpdir } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { gradient } from '../../accelerated/graph/gradient.js'
+import { input, matMul, reduceSum, transpose } from '../../accelerated/graph/operators.js'
+import { productCount } from '../../evaluation/productCount.js'
+import { salora } from './spawnSalora.js'
+
+describe('productCount', () => {
+  it('is 2 m n p for a product, transposed or not, times the leading dimensions', () => {
+    const [m, n, p] = [3, 5, 7]
+    const sizes = { batch: 4 }
+    expect(productCount([matMul(input('a', [m, n], 'float32'), input('b', [n, p], 'float32'))], {})).toBe(2 * m * n * p)
+    expect(productCount([matMul(input('a', [n, m], 'float32'), input('b', [p, n], 'float32'), { transposeA: true, transposeB: true })], {})).toBe(2 * m * n * p)
+    expect(productCount([matMul(input('a', ['12*batch', m, n], 'float32'), input('b', ['12*batch', n, p], 'float32'))], sizes)).toBe(12 * 4 * 2 * m * n * p)
+  })
+
+  it('counts forward and backward: a linear layer costs three products, or two where its weight is frozen', () => {
+    const [x, w] = [input('x', ['tokens', 5], 'float32'), input('w', [5, 7], 'float32')]
+    const y = matMul(x, w)
+    const loss = reduceSum(matMul(transpose(y, [1, 0]), y))
+    const own = 2 * 7 * 11 * 7
+    expect(productCount([loss, ...gradient(loss, [x, w])], { tokens: 11 }) - productCount([loss, ...gradient(loss, [x])], { tokens: 11 })).toBe(2 * 5 * 11 * 7)
+    expect(productCount([loss], { tokens: 11 })).toBe(2 * 11 * 5 * 7 + own)
+  })
+
+  it('refuses a dimension without a size', () => {
+    expect(() => productCount([matMul(input('a', ['rows', 2], 'float32'), input('b', [2, 2], 'float32'))], { tokens: 1 })).toThrow('productCount: expected a size for dimension rows, found tokens')
+  })
+})
+
+describe('salora bench', () => {
+  it('counts, for LoRA, what the shape says, and relates the rates', async () => {
+    const [layers, batchSize, sequence, rank] = [1, 2, 8, 8]
+    const { code, stdout } = await salora(['bench', '--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu', '--json', '--quiet'], { cwd: tmpdir() })
+    expect(code).toBe(0)
+    const result = JSON.parse(stdout) as { product: { gigaflops: number; milliseconds: number }; lora: Rate; salora: Rate; ratio: number; residentBytes: number }
+    const [h, i, tokens, modules] = [768, 3072, batchSize * sequence, [[768, 768], [768, 768], [768, 768], [768, 768], [3072, 768], [768, 3072]]]
+    // frozen products forward, and backward except into the embeddings; adapters: A x and B z forward, twice that backward, but for x̄ of the first three
+    const frozen = 2 * tokens * (4 * h * h + 2 * h * i)
+    const adapters = modules.reduce((sum, [d = 0, k = 0]) => sum + 2 * tokens * rank * (d + k), 0)
+    const attention = 2 * 2 * batchSize * sequence * sequence * h
+    const head = 2 * batchSize * (h * h + 2 * h)
+    const backwardSaved = 2 * tokens * 3 * h * h + 2 * tokens * 3 * rank * h
+    expect(result.lora.operations).toBe(layers * (2 * frozen + 3 * adapters + 3 * attention - backwardSaved) + 3 * head)
+    for (const { milliseconds, gigaflops, share, operations } of [result.lora, result.salora]) {
+      expect(gigaflops).toBeCloseTo(operations / milliseconds / 1e6, 9)
+      expect(share).toBeCloseTo(gigaflops / result.product.gigaflops, 9)
+    }
+    expect(result.product.gigaflops).toBeCloseTo((2 * tokens * h * i) / result.product.milliseconds / 1e6, 9)
+    expect(result.ratio).toBeCloseTo(result.salora.milliseconds / result.lora.milliseconds, 9)
+    expect(result.residentBytes).toBeGreaterThan(1e7)
+  })
+})
+
+type Rate = { readonly milliseconds: number; readonly gigaflops: number; readonly share: number; readonly operations: number }
+
+describe('salora doctor', () => {
+  it('tries the three devices, and each that does not work says how to get it', async () => {
+    const { code, stdout } = await salora(['doctor', '--json', '--quiet'], { cwd: tmpdir() })
+    expect(code).toBe(0)
+    const { devices, versions } = JSON.parse(stdout) as { devices: { device: string; works: boolean; remedy: string | null }[]; versions: Record<string, string> }
+    expect(devices.map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda'])
+    for (const { works, remedy } of devices) expect(remedy === null).toBe(works)
+    expect(versions['node']).toBe(process.versions.node)
+  })
+})
+
+describe('salora verify', () => {
+  it('holds on the CPU, and shows both numbers, their difference and its bound', async () => {
+    const { code, stdout } = await salora(['verify', '--device', 'cpu', '--cases', '1', '--seed', '3', '--quiet'], { cwd: tmpdir() })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^quantity +reference +accelerated +difference +bound\n/)
+    expect(stdout).toMatch(/\ngradients: gradient of logTheta +\S+ +\S+ +\S+e-\d+ +1\.0e-4 +holds\n/)
+    expect(stdout).toMatch(/\nall \d+ comparisons of 1 model hold on cpu in float32/)
+  })
+})

@@ -1,0 +1,163 @@
+/** Mistakes on the command line: each is one line that names the flag or the file, with the right exit code, and never a stack trace. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
+import { salora } from './spawnSalora.js'
+import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+/** The one line on standard error, with this run's folder as `@`. */
+const mistake = async (args: ReadonlyArray<string>, code: 1 | 2): Promise<string> => {
+  const finished = await salora(args, { cwd })
+  expect(finished.stderr.trimEnd().split('\n')).toHaveLength(1)
+  expect(finished.stderr).not.toMatch(/^\s+at /m)
+  expect(finished.stdout).toBe('')
+  expect(finished.code).toBe(code)
+  return finished.stderr.trimEnd().replaceAll(cwd, '@')
+}
+
+const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
+
+describe.concurrent('wrong usage of a flag ends with exit code 2 and names the flag', () => {
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [['train', '--rnk', '3'], '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?'],
+    [['trian'], 'salora trian: expected a command that salora knows (--help lists them), found an unknown one; did you mean train?'],
+    [['train', '--rank'], '--rank: expected a value, found none'],
+    [['train'], '--model: expected a folder in Hugging Face layout or a hub id, found none given'],
+    [['train', '--model', 'tiny'], '--task: expected the name of a task or a file of examples, found none given'],
+    [['train', '--resume'], '--output: expected the folder of the run to resume, found none given'],
+    [[...train, '--rank', '0'], '--rank: expected a number of at least 1, found 0'],
+    [[...train, '--rank', '2.5'], '--rank: expected a whole number, found 2.5'],
+    [[...train, '--rank', 'three'], '--rank: expected a number, found "three"'],
+    [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, found 0.6'],
+    [[...train, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, found 0.5'],
+    [[...train, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, found the default 0.2'],
+    [[...train, '--density', '0'], '--density: expected a number above 0, found 0'],
+    [[...train, '--density', '1.01'], '--density: expected a number of at most 1, found 1.01'],
+    [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, found 0.1'],
+    [[...train, '--method', 'adalora'], '--method: expected salora or lora (adalora is not there yet), found adalora'],
+    [[...train, '--method', 'qlora'], '--method: expected one of salora, lora, found "qlora"'],
+    [[...train, '--precision', 'mixed'], '--precision: expected float32 or float64 (mixed is not there yet), found mixed'],
+    [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
+    [[...train, '--target-modules', 'querry'], '--target-modules: expected endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"'],
+    [[...train, '--max-length', '79'], "--max-length: expected at most the encoder's 78 positions, found 79"],
+    [[...train, '--task', 'colla'], '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'],
+    [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
+    [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
+    [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
+  ])('salora %j', async (args, line) => { expect(await mistake(args, 2)).toBe(line) })
+})
+
+describe('a mistake in a file ends with exit code 1 and names the file', () => {
+  it.each<readonly [string, string, string, string]>([
+    ['toy.tsv with a missing label column', 'labels.tsv', 'text\tclass\na film\tgood\n', 'labels.tsv, row 1: expected a column "label" (--label), found the columns "text", "class"'],
+    ['an empty file', 'empty.tsv', '', 'empty.tsv: expected at least one row, found an empty file'],
+    ['a header alone', 'header.tsv', 'text\tlabel\n', 'header.tsv: expected at least one row of data, found none'],
+    ['one class only', 'one.tsv', 'text\tlabel\na\tgood\nb\tgood\n', 'one.tsv: expected at least two classes, found only "good"'],
+    ['a text that is empty', 'hole.tsv', 'text\tlabel\na\tgood\n\tbad\n', 'hole.tsv, row 3: expected a text in column "text", found an empty one'],
+  ])('%s', async (_what, name, content, line) => {
+    await writeFile(join(cwd, name), content)
+    expect(await mistake([...train, '--task', name], 1)).toBe(`@/${line}`)
+  })
+
+  it('a row that is not UTF-8', async () => {
+    await writeFile(join(cwd, 'latin.tsv'), Buffer.from('text\tlabel\na\tgood\ncaf\xe9\tbad\n', 'latin1'))
+    expect(await mistake([...train, '--task', 'latin.tsv'], 1)).toBe('@/latin.tsv, row 3: expected text in UTF-8, found bytes that are not UTF-8')
+  })
+
+  it('a label that the training data lacks', async () => {
+    await writeFile(join(cwd, 'other.tsv'), 'text\tlabel\na\tgood\nb\tmiddling\n')
+    expect(await mistake([...train, '--eval-data', 'other.tsv'], 1)).toBe('@/other.tsv, row 3: expected a label of the training data (bad or good), found "middling"')
+  })
+
+  it('a task file that is not there', async () => {
+    expect(await mistake([...train, '--task', 'none.tsv'], 1)).toBe('none.tsv: expected a file, found none there')
+  })
+
+  it.each<readonly [string, string, string]>([
+    ['{"rnk": 3}', 'expected settings of salora train in camelCase (its --help lists the flags), found "rnk"', '1'],
+    ['{"rank": "3"}', 'expected a number for rank, found "3"', '1'],
+    ['[3]', 'expected an object of settings, found "[3]"', '1'],
+    ['{"rank": 0}', 'rank: expected a number of at least 1, found 0', '2'],
+  ])('a --config that says %s', async (content, line, code) => {
+    await writeFile(join(cwd, 'settings.json'), content)
+    expect(await mistake([...train, '--config', 'settings.json'], code === '1' ? 1 : 2)).toBe(`settings.json: ${line}`)
+  })
+})
+
+describe.concurrent('a mistake in a model ends with exit code 1 and names the file', () => {
+  const withModel = async (name: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string> => {
+    await writeTinyModel(join(cwd, name), files)
+    return mistake([...train, '--model', name], 1)
+  }
+  const query = 'roberta.encoder.layer.0.attention.self.query.weight'
+
+  it('no such folder', async () => {
+    expect(await mistake([...train, '--model', './none'], 1)).toBe('--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found neither')
+  })
+
+  it('a folder without config.json', async () => {
+    await mkdir(join(cwd, 'bare'))
+    expect(await mistake([...train, '--model', 'bare'], 1)).toBe('@/bare: expected config.json in the folder, found none')
+  })
+
+  it('another architecture', async () => {
+    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) }))
+      .toBe('@/gpt/config.json: expected model_type "roberta" or "bert" (the supported families), found "gpt2"')
+  })
+
+  it('truncated safetensors', async () => {
+    const whole = writeSafetensors(tinyTensors())
+    expect(await withModel('cut', { 'model.safetensors': whole.subarray(0, whole.length - 100) })).toMatch(/^@\/cut\/model\.safetensors: expected .*, found .*$/)
+  })
+
+  it('a header longer than the file', async () => {
+    const whole = Buffer.from(writeSafetensors(tinyTensors()))
+    whole.writeBigUInt64LE(BigInt(whole.length), 0)
+    expect(await withModel('long', { 'model.safetensors': whole })).toMatch(/^@\/long\/model\.safetensors: expected .*, found .*$/)
+  })
+
+  it('a tensor of the wrong shape', async () => {
+    const tensors = tinyTensors().set(query, { shape: [16, 8], data: new Float32Array(128) })
+    expect(await withModel('shape', { 'model.safetensors': writeSafetensors(tensors) }))
+      .toMatch(/^@\/shape\/model\.safetensors: expected tensor roberta\.encoder\.layer\.0\.attention\.self\.query\.weight of shape \[16, ?16\], found \[16, ?8\]$/)
+  })
+
+  it('a weight that is not a number', async () => {
+    const tensors = tinyTensors()
+    const data = Float32Array.from(tensors.get(query)?.data ?? [])
+    data[35] = NaN
+    tensors.set(query, { shape: [16, 16], data })
+    expect(await withModel('nan', { 'model.safetensors': writeSafetensors(tensors) }))
+      .toMatch(/^@\/nan\/model\.safetensors: expected finite float32 numbers in roberta\.encoder\.layer\.0\.attention\.self\.query\.weight, found NaN at \[2, ?3\]$/)
+  })
+})
+
+describe('an output that cannot be written', () => {
+  it('a file where the folder should be', async () => {
+    await writeFile(join(cwd, 'taken'), '')
+    expect(await mistake([...train, '--output', 'taken'], 1)).toMatch(/^--output taken: expected a folder that can be written, found .*$/)
+  })
+
+  it('the folder of an earlier run is refused and stays as it was', async () => {
+    await mkdir(join(cwd, 'earlier'))
+    const config = JSON.stringify({ model: 'm', task: {}, settings: {} })
+    await writeFile(join(cwd, 'earlier', 'config.json'), config)
+    expect(await mistake([...train, '--output', 'earlier'], 1)).toBe('--output earlier: expected a new folder (or --resume to go on with the run that is there), found config.json of an earlier run')
+    expect(await readFile(join(cwd, 'earlier', 'config.json'), 'utf8')).toBe(config)
+  })
+
+  it('a run to evaluate that is none', async () => {
+    expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe('--run tiny/none: expected the folder of a run of salora train, found no config.json there')
+  })
+})

@@ -1,0 +1,32 @@
+/** Runs the built command line as a user's shell does, with pipes for its three streams. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+export const program = fileURLToPath(new URL('../../dist/cli/salora.js', import.meta.url))
+
+export type Finished = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly stdout: string; readonly stderr: string }
+
+export type SpawnOptions = {
+  readonly cwd: string
+  readonly input?: string | Uint8Array
+  /** is told of each piece of standard error, to send signals at the right moment */
+  readonly onError?: (text: string, child: ChildProcess) => void
+}
+
+export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError }: SpawnOptions): Promise<Finished> => {
+  if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined } })
+    let [stdout, stderr] = ['', '']
+    child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+      onError?.(stderr, child)
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+    child.stdin.on('error', () => undefined) // it may leave without reading
+    child.stdin.end(input)
+  })
+}

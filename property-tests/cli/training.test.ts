@@ -1,0 +1,141 @@
+/** One run from end to end: what `train` leaves in its folder, and that evaluate, predict and --resume find their way in it. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadAdapter } from '../../accelerated/adapter/loadPeft.js'
+import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import type { RunResult } from '../../evaluation/finetuneJob.js'
+import { salora, type Finished } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+let trained: Finished
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(80))
+  await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', maxLength: 16, maxSteps: 99, batchSize: 8, learningRate: 0.02, device: 'cpu', rank: 4, evalEvery: 4 }))
+  trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', '--seed', '7', '--json'], { cwd })
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const run = (...path: ReadonlyArray<string>): string => join(cwd, 'runs', 'toy-salora-1', ...path)
+const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+
+describe('salora train', () => {
+  it('succeeds, with one JSON document on standard output that is result.json, and its progress on standard error', async () => {
+    expect(trained.code).toBe(0)
+    expect(JSON.parse(trained.stdout)).toEqual(await json(run('result.json')))
+    expect(trained.stderr).toContain('12 steps, 9 an epoch; gates are sampled in steps 3 to 6\n')
+    expect(trained.stderr).toContain('step 3: gates are sampled from here on\n')
+    expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
+  })
+
+  it('writes the run\'s folder as promised', async () => {
+    expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json'])
+    const config = await json(run('config.json'))
+    expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
+    // the flag wins over the file, the file over the default
+    expect(config['settings']).toMatchObject({ maxSteps: 12, seed: 7, rank: 4, learningRate: 0.02, batchSize: 8, density: 0.5, method: 'salora' })
+    expect(config['device']).toBe('cpu')
+    const result = await json(run('result.json'))
+    for (const key of ['best', 'last', 'trainableParameters', 'expectedDensity', 'retainedDensity', 'ranks', 'orthogonality', 'seconds', 'peakMemoryBytes', 'device']) expect(result).toHaveProperty(key)
+  })
+
+  it('logs one line a step and one an evaluation', async () => {
+    const lines = (await readFile(run('metrics.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+    const steps = lines.filter(({ kind }) => kind === 'step')
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    for (const step of steps) {
+      for (const key of ['step', 'epoch', 'loss', 'taskLoss', 'orthogonality', 'density', 'lambda', 'learningRate', 'gradientNorm', 'tokensPerSecond']) expect(step).toHaveProperty(key)
+    }
+    expect(steps.filter(({ density }) => density !== null).map(({ step }) => step)).toEqual([3, 4, 5, 6])
+    expect(lines.filter(({ kind }) => kind === 'evaluation').map(({ step }) => step)).toEqual([4, 8, 12])
+  })
+
+  it('leaves an adapter with the ranks of the result, within the budget', async () => {
+    const { ranks, retainedDensity, retainedParameters } = await json(run('result.json')) as unknown as RunResult
+    const adapter = await loadAdapter(run('adapter'), (await openModelFolder(join(cwd, 'tiny'))).config)
+    expect(retainedDensity).toBeLessThanOrEqual(0.5)
+    for (const [name, rank] of Object.entries(ranks)) expect([name, adapter.modules.get(name)?.A.shape[0] ?? 0]).toEqual([name, rank])
+    expect([...adapter.modules.values()].reduce((sum, { A, B }) => sum + A.data.length + B.data.length, 0)).toBe(retainedParameters)
+    expect(adapter.labelNames).toEqual(['bad', 'good'])
+  })
+})
+
+describe('salora evaluate', () => {
+  it('scores the part that the run held out as the run itself did', async () => {
+    const { best } = await json(run('result.json')) as unknown as RunResult
+    const { code, stdout } = await salora(['evaluate', '--run', 'runs/toy-salora-1', '--json', '--quiet'], { cwd })
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, examples: 8, device: 'cpu', majority: { label: 'bad', share: 0.5 } })
+  })
+
+  it('scores the adapter alone on a file of other order and with the classes named otherwise round', async () => {
+    await writeFile(join(cwd, 'two.tsv'), 'label\ttext\ngood\tgood fine great film\nbad\tbad awful poor film\ngood\tgreat\n')
+    const args = ['evaluate', '--model', 'tiny', '--adapter', run('adapter'), '--task', 'two.tsv', '--max-length', '16', '--quiet']
+    const { code, stdout } = await salora(args, { cwd })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^accuracy +[01]\.\d{4}\n/)
+    expect(stdout).toContain('3 examples of')
+  })
+})
+
+describe('salora predict', () => {
+  const predict = (input: string | Uint8Array, ...flags: ReadonlyArray<string>) => salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
+
+  it('answers each line with one JSON line, in order', async () => {
+    const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text\twith a second one')
+    expect(code).toBe(0)
+    const answers = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { label: string; score: number; scores: Record<string, number> })
+    expect(answers).toHaveLength(3)
+    for (const { label, score, scores } of answers) {
+      expect(Object.keys(scores)).toEqual(['bad', 'good'])
+      expect((scores['bad'] ?? NaN) + (scores['good'] ?? NaN)).toBeCloseTo(1, 12)
+      expect(score).toBe(Math.max(...Object.values(scores)))
+      expect(scores[label]).toBe(score)
+    }
+  })
+
+  it('gives a line that is no text an error in its place and exit code 1', async () => {
+    const { code, stdout, stderr } = await predict(Buffer.from('good\n\ncaf\xe9\nbad\n', 'latin1'), '--json', '--quiet')
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject([
+      { scores: {} }, { error: 'expected a text, found an empty one' }, { error: 'expected text in UTF-8, found other bytes' }, { scores: {} },
+    ])
+    expect(stderr).toBe('standard input, line 2: expected a text, found an empty one (and 1 more such lines)\n')
+  })
+
+  it('answers nothing with nothing', async () => {
+    expect(await predict('', '--json', '--quiet')).toMatchObject({ code: 0, stdout: '[]\n', stderr: '' })
+  })
+})
+
+describe('salora train --resume', () => {
+  it('says that a finished run is finished, and leaves it as it is', async () => {
+    const before = await readFile(run('result.json'), 'utf8')
+    const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1'], { cwd })
+    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is finished; nothing is left to do\n'])
+    expect(await readFile(run('result.json'), 'utf8')).toBe(before)
+  })
+
+  it('names the setting that is not the run\'s own', async () => {
+    await rm(run('result.json'))
+    const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
+    expect(code).toBe(1)
+    expect(stderr).toBe('runs/toy-salora-1/config.json: expected the settings that the run began with, found --batch-size was 8 and is 4\n')
+  })
+})
+
+describe('salora quickstart', () => {
+  it('shows scores before and after, the budget and the ranks', async () => {
+    const { code, stdout } = await salora(['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'], { cwd })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^trained 6 steps\n\nscores +before +best \(step 6\)\n +accuracy +0\.\d{4} +0\.\d{4}\n/)
+    expect(stdout).toMatch(/budget +target 50\.0 %, retained (50\.0|4\d\.\d) %/)
+    expect(stdout).toContain('  layer  query  key  value  attention output  intermediate  output\n')
+    expect(stdout).toMatch(/run +quick\n/)
+  })
+})
