@@ -1,6 +1,6 @@
 /** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
 import cliProgress from 'cli-progress'
-import type { FinetuneEvent } from '../evaluation/finetuneJob.js'
+import type { FinetuneEvent } from '../evaluation/run.js'
 import { counted, duration, percent, short } from './numbers.js'
 import type { Terminal } from './terminal.js'
 

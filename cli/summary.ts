@@ -1,5 +1,5 @@
 /** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
-import type { RunResult } from '../evaluation/finetuneJob.js'
+import type { RunResult } from '../evaluation/run.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'
 

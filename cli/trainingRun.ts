@@ -1,8 +1,9 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
 import { finetune } from '../evaluation/finetune.js'
-import type { FinetuneOptions, RunResult } from '../evaluation/finetuneJob.js'
+import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
 import { exitCodes } from './exitCodes.js'
 import { watchInterrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
@@ -27,6 +28,8 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
       if (event.kind === 'evaluation' && event.step === 0) before = event.scores
       if (event.kind === 'result') result = event.result
     }
+  } catch (error) {
+    throw isSystemError(error) ? fileError(options.output, "to write the run's files", reason(error)) : error
   } finally {
     progress.close()
     interrupt.release()
@@ -36,6 +39,9 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
   if (result.interrupted) terminal.note(`stopped by a signal; ${options.output} holds the state after step ${result.last.step}; go on with: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
+
+/** The system's own word for a full or broken disk, as it comes out of the training thread. */
+const isSystemError = (error: unknown): boolean => /^(ENOSPC|EDQUOT|EFBIG|EIO|EROFS|EACCES|EPERM|EMFILE|ENOENT): /.test(reason(error))
 
 /** result.json of a run that came to its end; null where there is none, or a signal stopped it. */
 const finishedResult = async (output: string): Promise<RunResult | null> => {

@@ -2,7 +2,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
-import type { FinetuneOptions, RunResult } from './finetuneJob.js'
+import type { FinetuneOptions, RunResult } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }

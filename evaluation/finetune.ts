@@ -1,6 +1,6 @@
 /** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
 import { Worker } from 'node:worker_threads'
-import type { FinetuneEvent, FinetuneOptions } from './finetuneJob.js'
+import type { FinetuneEvent, FinetuneOptions } from './run.js'
 import { UserError } from './finetuneJob.js'
 
 /** What the worker sends: an event, or the error that ended the run (`expected` when its message is one line for a user). */

@@ -18,63 +18,14 @@ import { newestCheckpoint, saveCheckpoint } from '../accelerated/training/checkp
 import type { RunState } from '../accelerated/training/runState.js'
 import { deterministicParameters, layoutOf } from '../accelerated/training/runState.js'
 import { startOfRun } from '../accelerated/training/startOfRun.js'
-import type { TrainingEvent, TrainingResult } from '../accelerated/training/train.js'
+import type { TrainingResult } from '../accelerated/training/train.js'
 import { stepsOf, train } from '../accelerated/training/train.js'
 import type { LabelledExample } from '../accelerated/training/trainFeeds.js'
-import type { Dataset, Task, TaskOptions } from './data/index.js'
+import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
 import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
+import type { FinetuneEvent, FinetuneOptions, RunFacts, RunResult, Scores } from './run.js'
 import { openRunFolder } from './runFolder.js'
-
-export type FinetuneOptions = {
-  /** a folder in Hugging Face layout, or a hub id */
-  readonly model: string
-  readonly task: TaskOptions
-  /** the run's folder */
-  readonly output: string
-  /** go on from the newest checkpoint in `output` */
-  readonly resume: boolean
-  readonly settings: Settings
-  /** also evaluate before the first step */
-  readonly evaluateStart?: boolean
-}
-
-export type FinetuneEvent =
-  | Exclude<TrainingEvent, { readonly kind: 'checkpoint' }>
-  | { readonly kind: 'preparing'; readonly what: string }
-  | { readonly kind: 'warning'; readonly message: string }
-  | ({ readonly kind: 'ready' } & RunFacts)
-  | { readonly kind: 'saved'; readonly step: number }
-  | { readonly kind: 'result'; readonly result: RunResult }
-
-/** What is known before the first step. */
-export type RunFacts = {
-  readonly device: Device
-  readonly examples: { readonly training: number; readonly evaluation: number }
-  readonly trainableParameters: { readonly adapter: number; readonly head: number; readonly gates: number }
-  readonly majority: { readonly label: string; readonly share: number } | null
-}
-
-/** result.json */
-export type RunResult = RunFacts & {
-  readonly best: { readonly step: number; readonly scores: Scores } | null
-  readonly last: { readonly step: number; readonly scores: Scores }
-  readonly interrupted: boolean
-  readonly targetDensity: number | null
-  readonly expectedDensity: number | null
-  readonly retainedDensity: number | null
-  readonly retainedParameters: number
-  readonly lambda: number | null
-  readonly ranks: Readonly<Record<string, number>>
-  readonly orthogonality: Readonly<Record<string, number>>
-  readonly steps: number
-  readonly seconds: number
-  readonly peakMemoryBytes: number
-  readonly seed: number
-  readonly output: string
-}
-
-type Scores = Readonly<Record<string, number>>
 
 /** A mistake in what the user gave: its message is the one line to show. */
 export class UserError extends Error {}
@@ -89,7 +40,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   const loaded = loadTask(options.task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   const task = loaded.right
-  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'warning', message: `${source}: ${skipped.length} ill-formed rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
+  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'warning', message: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
   const resolved = await resolveModel(options.model, { signal })

@@ -1,7 +1,7 @@
 /** The worker thread of finetune.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { WorkerMessage } from './finetune.js'
-import type { FinetuneOptions } from './finetuneJob.js'
+import type { FinetuneOptions } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
 import { isExpected } from './expectedErrors.js'
 

@@ -5,7 +5,7 @@ import { versions } from './versions.js'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
 import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
 import type { Device } from '../accelerated/runtime/devices.js'
-import type { FinetuneOptions, RunResult } from './finetuneJob.js'
+import type { FinetuneOptions, RunResult } from './run.js'
 
 export type RunFolder = {
   readonly adapter: string

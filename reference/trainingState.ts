@@ -54,6 +54,8 @@ export const initialAdapters = (config: EncoderConfig, settings: Settings): S.St
   return pipe(
     Object.fromEntries(adaptedModules(config).map(module => [module, moduleShape(config, module)])),
     R.traverse(S.Applicative)(adapter),
+    // traverse goes by name, and layer 10 before layer 2; the adapters stand in the order of the model, which settles ties in prune.
+    S.map(drawn => Object.fromEntries(adaptedModules(config).map(module => [module, drawn[module]!]))),
   )
 }
 

@@ -1,10 +1,13 @@
 /** Which triplets stay: two implementations, on any log θ, budget and rule. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { adapterModules } from '../../accelerated/encoderConfig.js'
 import { densityOf, retain } from '../../accelerated/retention.js'
+import { drawModel } from '../../evaluation/agreement/model.js'
 import * as reference from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
 import { SEED } from '../support/seed.js'
+import { someOptions } from './modelOptions.js'
 
 type Matrix = { readonly d: number; readonly k: number; readonly logTheta: ReadonlyArray<number> }
 
@@ -50,6 +53,12 @@ describe(`retention (seed ${SEED})`, () => {
     const [inside, outside] = [logTheta.filter((_, j) => chosen.has(j)), logTheta.filter((_, j) => !chosen.has(j))]
     if (inside.length > 0 && outside.length > 0) expect(Math.min(...inside)).toBeGreaterThanOrEqual(Math.max(...outside))
   }), { seed: SEED, numRuns: 200 }))
+
+  it('has both derivations list the matrices in the order of the model, by which ties are settled', () => {
+    const { config, settings: { rank } } = drawModel(someOptions({ layers: 11 }))
+    const [adapters] = reference.initialAdapters(config, { ...reference.defaultSettings, rank })(SEED)
+    expect(Object.keys(adapters)).toEqual(adapterModules(config).map(({ name }) => name))
+  })
 
   it('computes the density that the reference computes', () => fc.assert(fc.property(fc.array(matrix, { minLength: 1, maxLength: 5 }), (matrices) =>
     assertClose([densityOf(settings, modulesOf(matrices), all(matrices))], [reference.density(settings)(adaptersOf(matrices))], { relative: 1e-13, name: 'C' })), { seed: SEED, numRuns: 200 }))

@@ -1,27 +1,50 @@
 /** Agreement on WebGPU, where there is a device: a GPU, or Mesa's software Vulkan. Skipped, by name, where there is none. */
+import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
+import { input, split } from '../../accelerated/graph/operators.js'
+import { toOnnx } from '../../accelerated/graph/onnx.js'
+import { onnxTarget } from '../../accelerated/runtime/devices.js'
 import { probeDevice } from '../../accelerated/runtime/deviceProbe.js'
-import { compareRun } from '../../evaluation/agreement/compareRun.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import type { Target } from '../../evaluation/agreement/segment.js'
+import { startOf, stepOutputs, type Target } from '../../evaluation/agreement/segment.js'
+import { readModel } from '../support/runGraph.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
 const target: Target = { device: 'webgpu', dtype: 'float32' }
 const { works } = await probeDevice('webgpu')
+// A software driver compiles some hundred shaders for each graph.
+const timeout = 400_000
+
+describe('a graph for webgpu', () => {
+  it('has no node with more outputs than a shader has buffers for: a found failure, `Too many storage buffers in shader`', () => {
+    const model = drawModel(someOptions())
+    const { node } = readModel(toOnnx(stepOutputs(model, startOf(model, 'sampled', 'float32').modules, 'sampled', 'whole', 'float32'), onnxTarget('webgpu')))
+    expect(Math.max(...node.map(({ output }) => output.length))).toBeLessThanOrEqual(7)
+    expect(node.filter(({ opType }) => opType === 'FusedMatMul')).toEqual([])
+  })
+
+  it('cuts a vector into the same parts, by one node or by many', async () => {
+    const parts = split(input('x', [10], 'float32'), [1, 4, 2, 3])
+    const outputs = Object.fromEntries(parts.map((part, i) => [`part${i}`, part]))
+    for (const largestSplit of [4, 3]) {
+      const bytes = toOnnx(outputs, { fusedMatMul: false, largestSplit })
+      expect(readModel(bytes).node.filter(({ opType }) => opType === 'Split').length).toBe(largestSplit === 4 ? 1 : 0)
+      const session = await ort.InferenceSession.create(bytes)
+      const results = await session.run({ x: new ort.Tensor('float32', Float32Array.from({ length: 10 }, (_, i) => i), [10]) })
+      expect(parts.map((_, i) => Array.from(results[`part${i}`]?.data as Float32Array))).toEqual([[0], [1, 2, 3, 4], [5, 6], [7, 8, 9]])
+      await session.release()
+    }
+  })
+})
 
 describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () => {
-  it.each([{}, { rank: 1, lengths: [1] }, { gates: 'shut' }, { gates: 'open' }, { family: 'bert', problem: 'regression', layers: 2 }] as const)(
-    'values and gradients agree to 1e-3: %j', async (change) => {
-      expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])
-    })
+  it.each([{}, { rank: 1, lengths: [1], family: 'bert', problem: 'regression', dropout: 0 }] as const)('values and gradients agree to 1e-3: %j', async (change) => {
+    expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])
+  }, timeout)
 
   it('ten steps reach the same state to 1e-3', async () => {
     expect(disagreements(await compareSteps(drawModel(someOptions()), target, 10))).toEqual([])
-  })
-
-  it('a whole run agrees to 1e-3', async () => {
-    expect(disagreements(await compareRun(drawModel(someOptions({ layers: 2 })), target, { retain: 'budget', gateAfter: 'soft', density: 0.5 }))).toEqual([])
-  })
+  }, timeout)
 })

@@ -1,4 +1,4 @@
-/** Ctrl-C: once ends a run after its step and keeps it; twice leaves at once and harms no file. */
+/** How runs end before their time. Ctrl-C: once ends a run after its step and keeps it; twice leaves at once and harms no file. A disk that fills up ends a run in one line. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-const steps = 600
+const steps = 300
 const args = (output: string): ReadonlyArray<string> =>
   ['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '4', '--max-steps', String(steps), '--save-every', '20', '--eval-every', '1000', '--device', 'cpu', '--output', output]
 
@@ -32,7 +32,7 @@ describe('Ctrl-C', () => {
       },
     })
     expect(stopped.code).toBe(130)
-    const step = Number(/^stopped after step (\d+) of 600$/m.exec(stopped.stdout)?.[1])
+    const step = Number(/^stopped after step (\d+) of 300$/m.exec(stopped.stdout)?.[1])
     expect(step).toBeGreaterThan(0)
     expect(step).toBeLessThan(steps)
     expect(stopped.stderr).toContain('stopping after this step and saving; once more leaves at once\n')
@@ -41,7 +41,7 @@ describe('Ctrl-C', () => {
 
     const resumed = await salora(['train', '--resume', '--output', 'once'], { cwd })
     expect(resumed.code).toBe(0)
-    expect(resumed.stderr).toContain(`going on after step ${step} of 600`)
+    expect(resumed.stderr).toContain(`going on after step ${step} of 300`)
     expect(JSON.parse(await readFile(join(cwd, 'once', 'result.json'), 'utf8'))).toMatchObject({ interrupted: false, steps })
     const lines = (await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as { kind: string; step: number })
     expect(lines.filter(({ kind }) => kind === 'step').map((line) => line.step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
@@ -66,5 +66,31 @@ describe('Ctrl-C', () => {
     const config = JSON.parse(await readFile(join(cwd, 'twice', 'config.json'), 'utf8')) as object
     expect(config).toHaveProperty('settings')
     expect(await readdir(join(cwd, 'twice'))).not.toContain('result.json')
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
+  it('ends the run in one line, leaves the last checkpoint whole, and --resume carries on once there is room', async () => {
+    const full = await salora([...args('full'), '--quiet'], { cwd, largestFile: 60 })
+    expect(full.code).toBe(1)
+    expect(full.stderr).toMatch(/^full.*: expected .*, found EFBIG: file too large, write\n$/)
+    expect((await readdir(join(cwd, 'full'), { recursive: true })).filter((name) => name.includes('partial'))).toEqual([])
+    const damaged: string[] = []
+    const kept = await newestCheckpoint(join(cwd, 'full', 'checkpoints'), (message) => damaged.push(message))
+    expect(damaged).toEqual([])
+    expect(kept?.state.step).toBeGreaterThan(0)
+
+    const resumed = await salora(['train', '--resume', '--output', 'full'], { cwd })
+    expect(resumed.code).toBe(0)
+    expect(resumed.stderr).toContain(`going on after step ${kept?.state.step} of 300`)
+  })
+
+  it('keeps the earlier checkpoint, and no part of the next, when there is no room for it', async () => {
+    // with log θ and λ, from step 60 on, a checkpoint has 49,188 bytes instead of 48,008
+    const full = await salora([...args('small'), '--quiet'], { cwd, largestFile: 48 })
+    expect(full.code).toBe(1)
+    expect(full.stderr).toBe('small/checkpoints/step-000000080.safetensors: expected to write the file, found EFBIG: file too large, write\n')
+    expect((await readdir(join(cwd, 'small', 'checkpoints'))).sort()).toEqual([40, 60].flatMap((step) => [`step-0000000${step}.safetensors`, `step-0000000${step}.safetensors.sha256`]))
+    expect((await newestCheckpoint(join(cwd, 'small', 'checkpoints'), () => undefined))?.state.step).toBe(60)
   })
 })

@@ -2,8 +2,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
+import { runProgram } from '../../cli/program.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -26,9 +27,26 @@ const mistake = async (args: ReadonlyArray<string>, code: 1 | 2): Promise<string
   return finished.stderr.trimEnd().replaceAll(cwd, '@')
 }
 
+/** The same for mistakes that show before a run begins, without a process. */
+const mistakeHere = async (args: ReadonlyArray<string>): Promise<string> => {
+  const [error, output] = [vi.spyOn(process.stderr, 'write').mockReturnValue(true), vi.spyOn(process.stdout, 'write').mockReturnValue(true)]
+  const before = process.exitCode
+  try {
+    await runProgram(args)
+    expect(process.exitCode).toBe(2)
+    expect(output.mock.calls).toEqual([])
+    expect(error.mock.calls).toHaveLength(1)
+    return String(error.mock.calls[0]?.[0]).replace(/\n$/, '')
+  } finally {
+    process.exitCode = before
+    error.mockRestore()
+    output.mockRestore()
+  }
+}
+
 const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
 
-describe.concurrent('wrong usage of a flag ends with exit code 2 and names the flag', () => {
+describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['train', '--rnk', '3'], '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?'],
     [['trian'], 'salora trian: expected a command that salora knows (--help lists them), found an unknown one; did you mean train?'],
@@ -49,13 +67,17 @@ describe.concurrent('wrong usage of a flag ends with exit code 2 and names the f
     [[...train, '--method', 'qlora'], '--method: expected one of salora, lora, found "qlora"'],
     [[...train, '--precision', 'mixed'], '--precision: expected float32 or float64 (mixed is not there yet), found mixed'],
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
+    [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
+    [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
+  ])('salora %j', async (args, line) => { expect(await mistakeHere(args)).toBe(line) })
+
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [['train', '--rnk', '3'], '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?'],
     [[...train, '--target-modules', 'querry'], '--target-modules: expected endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"'],
     [[...train, '--max-length', '79'], "--max-length: expected at most the encoder's 78 positions, found 79"],
     [[...train, '--task', 'colla'], '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
-    [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
-    [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
-  ])('salora %j', async (args, line) => { expect(await mistake(args, 2)).toBe(line) })
+  ])('as a process: salora %j', async (args, line) => { expect(await mistake(args, 2)).toBe(line) })
 })
 
 describe('a mistake in a file ends with exit code 1 and names the file', () => {

@@ -12,12 +12,16 @@ export type SpawnOptions = {
   readonly input?: string | Uint8Array
   /** is told of each piece of standard error, to send signals at the right moment */
   readonly onError?: (text: string, child: ChildProcess) => void
+  /** files may grow to this many KiB and no further, which is how a full disk feels */
+  readonly largestFile?: number
 }
 
-export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError }: SpawnOptions): Promise<Finished> => {
+export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError, largestFile }: SpawnOptions): Promise<Finished> => {
   if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined } })
+    const words = [process.execPath, program, ...args]
+    const [command = '', ...rest] = largestFile === undefined ? words : ['bash', '-c', `ulimit -f ${largestFile}; exec "$@"`, 'bash', ...words]
+    const child = spawn(command, rest, { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined } })
     let [stdout, stderr] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,55 @@
+/** A run, in types: what it is asked, what it tells on the way, and what it answers. */
+import type { Device } from '../accelerated/runtime/devices.js'
+import type { Settings } from '../accelerated/settings.js'
+import type { TrainingEvent } from '../accelerated/training/train.js'
+import type { TaskOptions } from './data/index.js'
+
+export type FinetuneOptions = {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  readonly task: TaskOptions
+  /** the run's folder */
+  readonly output: string
+  /** go on from the newest checkpoint in `output` */
+  readonly resume: boolean
+  readonly settings: Settings
+  /** also evaluate before the first step */
+  readonly evaluateStart?: boolean
+}
+
+export type FinetuneEvent =
+  | Exclude<TrainingEvent, { readonly kind: 'checkpoint' }>
+  | { readonly kind: 'preparing'; readonly what: string }
+  | { readonly kind: 'warning'; readonly message: string }
+  | ({ readonly kind: 'ready' } & RunFacts)
+  | { readonly kind: 'saved'; readonly step: number }
+  | { readonly kind: 'result'; readonly result: RunResult }
+
+/** What is known before the first step. */
+export type RunFacts = {
+  readonly device: Device
+  readonly examples: { readonly training: number; readonly evaluation: number }
+  readonly trainableParameters: { readonly adapter: number; readonly head: number; readonly gates: number }
+  readonly majority: { readonly label: string; readonly share: number } | null
+}
+
+/** result.json */
+export type RunResult = RunFacts & {
+  readonly best: { readonly step: number; readonly scores: Scores } | null
+  readonly last: { readonly step: number; readonly scores: Scores }
+  readonly interrupted: boolean
+  readonly targetDensity: number | null
+  readonly expectedDensity: number | null
+  readonly retainedDensity: number | null
+  readonly retainedParameters: number
+  readonly lambda: number | null
+  readonly ranks: Readonly<Record<string, number>>
+  readonly orthogonality: Readonly<Record<string, number>>
+  readonly steps: number
+  readonly seconds: number
+  readonly peakMemoryBytes: number
+  readonly seed: number
+  readonly output: string
+}
+
+export type Scores = Readonly<Record<string, number>>
