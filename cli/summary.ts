@@ -8,7 +8,7 @@ type Scores = Readonly<Record<string, number>>
 export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
   const { best, last, majority, interrupted, output } = result
   return [
-    interrupted ? `stopped after step ${last.step} of ${result.steps}` : `trained ${counted(result.steps)} steps`,
+    interrupted ? `stopped after step ${result.stepsDone} of ${result.steps}` : `trained ${counted(result.steps)} steps`,
     '',
     ...scoreTable(before, best, last),
     ...(majority === null ? [] : [`  always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),

@@ -5,7 +5,7 @@ import { saveAdapter } from '../accelerated/adapter/peft.js'
 import { resolveModel } from '../accelerated/checkpoint/hub.js'
 import type { ModelFolder } from '../accelerated/checkpoint/modelFolder.js'
 import { checkFinite, openModelFolder } from '../accelerated/checkpoint/modelFolder.js'
-import { headTensorShapes, longestInput } from '../accelerated/encoderConfig.js'
+import { headTensorShapes } from '../accelerated/encoderConfig.js'
 import { frozenWeights, weightFiles } from '../accelerated/frozenWeights.js'
 import { tensorOf } from '../accelerated/parameterVector.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -16,10 +16,10 @@ import type { Tokenizer } from '../accelerated/tokenizer.js'
 import { loadTokenizer } from '../accelerated/tokenizer.js'
 import { newestCheckpoint, saveCheckpoint } from '../accelerated/training/checkpointFile.js'
 import type { RunState } from '../accelerated/training/runState.js'
-import { deterministicParameters, layoutOf } from '../accelerated/training/runState.js'
+import { deterministicParameters, layoutOf, scaleOf } from '../accelerated/training/runState.js'
 import { startOfRun } from '../accelerated/training/startOfRun.js'
 import type { TrainingResult } from '../accelerated/training/train.js'
-import { stepsOf, train } from '../accelerated/training/train.js'
+import { planOf, train } from '../accelerated/training/train.js'
 import type { LabelledExample } from '../accelerated/training/trainFeeds.js'
 import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
@@ -40,21 +40,21 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   const loaded = loadTask(options.task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   const task = loaded.right
-  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'warning', message: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
+  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
   const resolved = await resolveModel(options.model, { signal })
   const outputs = { labels: task.labelNames?.length ?? 1, problem: task.problem }
   const model = await openModelFolder(resolved.folder, { outputs, baseModelName: resolved.baseModelName })
   await checkFinite(model)
-  if (settings.maxLength > longestInput(model.config)) throw new SettingsError('maxLength', `expected at most the encoder's ${longestInput(model.config)} positions`, String(settings.maxLength))
-  const folder = await openRunFolder(options, device)
+  const { steps } = planOf(settings, model.config, task.train.examples.length)
+  const start = await startOfRun(model, settings)
 
   yield { kind: 'preparing', what: `tokenising ${task.train.examples.length + task.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(model.folder, model.config)
   const [training, evaluation] = [tokenise(tokenizer, task.train, settings.maxLength), tokenise(tokenizer, task.evaluation, settings.maxLength)]
 
-  const start = await startOfRun(model, settings)
+  const folder = await openRunFolder(options, device) // last: a mistake found before leaves nothing behind
   const facts = factsOf(model, task, start, device)
   yield { kind: 'ready', ...facts }
   const damaged: string[] = []
@@ -72,7 +72,8 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
 
   for (let next = await run.next(); ; next = await run.next()) {
     if (next.done === true) {
-      const result = resultOf(options, next.value, facts, stepsOf(settings, training.length).steps, (performance.now() - began) / 1000)
+      const result = resultOf(options, next.value, facts, steps, (performance.now() - began) / 1000)
+      await log.flush()
       const handed = next.value.best?.state ?? next.value.last
       await saveAdapter(folder.adapter, adapterOf(model, handed, settings, task.labelNames ?? undefined))
       await folder.writeResult(result)
@@ -127,7 +128,8 @@ const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult,
   return {
     ...facts,
     best: result.best === null ? null : { step: result.best.step, scores: result.best.scores },
-    last: { step: result.last.step, scores: result.lastScores },
+    last: { step: result.lastEvaluation?.step ?? result.last.step, scores: result.lastEvaluation?.scores ?? {} },
+    stepsDone: result.last.step,
     interrupted: result.interrupted,
     targetDensity: settings.method === 'salora' ? settings.density : null,
     expectedDensity: retained?.expectedDensity ?? null,
@@ -147,10 +149,11 @@ const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult,
 export const adapterOf = (model: ModelFolder, state: RunState, settings: Settings, labelNames: ReadonlyArray<string> | undefined): Adapter => {
   const layout = layoutOf(model.config, { ...state, gating: 'open' })
   const parameters = deterministicParameters(model.config, state, settings, settings.precision)
-  const weights = (name: string, shape: ReadonlyArray<number>) => ({ shape, data: Float32Array.from(tensorOf(layout, parameters, name)) })
+  const weights = (name: string, shape: ReadonlyArray<number>, factor = 1) => ({ shape, data: Float32Array.from(tensorOf(layout, parameters, name), (x) => x * factor) })
+  const early = scaleOf(settings, state) / (settings.alpha / settings.rank) // 1 but before T_start with warmupGate 'expected'
   return {
     config: model.config, baseModelName: model.baseModelName, rank: settings.rank, alpha: settings.alpha,
-    modules: new Map(state.modules.map(({ name, d, k, r }) => [name, { A: weights(`${name}.A`, [r, k]), B: weights(`${name}.B`, [d, r]) }])),
+    modules: new Map(state.modules.map(({ name, d, k, r }) => [name, { A: weights(`${name}.A`, [r, k]), B: weights(`${name}.B`, [d, r], early) }])),
     head: new Map([...headTensorShapes(model.config)].map(([name, shape]) => [name, weights(name, shape)])),
     ...(labelNames === undefined ? {} : { labelNames }),
   }

@@ -38,6 +38,8 @@ export type RunResult = RunFacts & {
   readonly best: { readonly step: number; readonly scores: Scores } | null
   readonly last: { readonly step: number; readonly scores: Scores }
   readonly interrupted: boolean
+  /** later than `last.step` where an interrupted run went on after its last evaluation */
+  readonly stepsDone: number
   readonly targetDensity: number | null
   readonly expectedDensity: number | null
   readonly retainedDensity: number | null

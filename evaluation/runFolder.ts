@@ -56,7 +56,7 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device): P
       const flush = (): Promise<void> => {
         const text = waiting.join('')
         waiting = []
-        writing = writing.then(() => (text === '' ? undefined : appendFile(metrics, text)))
+        writing = writing.then(() => (text === '' ? undefined : appendFile(metrics, text))).catch((error: unknown) => { throw fileError(metrics, 'a file that can be appended to', reason(error)) })
         return writing
       }
       return {

@@ -7,6 +7,7 @@ import type { GateAfter, Retention, RetentionRule } from '../retention.js'
 import { densityOf, expectedGate, retain } from '../retention.js'
 import type { AdaptedModule, Gating } from '../salora.js'
 import { saloraTrainables } from '../salora.js'
+import type { Settings } from '../settings.js'
 import type { Scalar } from '../trainingStep.js'
 
 export type Vectors = { readonly parameters: Vector; readonly firstMoment: Vector; readonly secondMoment: Vector }
@@ -23,6 +24,12 @@ export type RunState = Vectors & {
   readonly initialDensity: number | null
   /** what T_end left; null before, and for a method without gates */
   readonly retained: { readonly expectedDensity: number; readonly retainedDensity: number; readonly ranks: Readonly<Record<string, number>>; readonly lambda: number } | null
+}
+
+/** Factor of B A: α / r and, where warmupGate is 'expected', times ĝ(0) until gates are sampled. Pruning does not change it. */
+export const scaleOf = (settings: Settings, { initialDensity }: Pick<RunState, 'initialDensity'>): number => {
+  const { method, warmupGate, alpha, rank } = settings
+  return (alpha / rank) * (method === 'salora' && warmupGate === 'expected' && initialDensity === null ? expectedGate(settings)(0) : 1)
 }
 
 export const layoutOf = (config: EncoderConfig, state: Pick<RunState, 'modules' | 'gating'>): ParameterLayout =>

@@ -13,17 +13,17 @@ import type { Vector } from '../parameterVector.js'
 import type { Predictor } from '../prediction.js'
 import { openPredictor } from '../prediction.js'
 import { uniforms } from '../random.js'
-import { expectedGate } from '../retention.js'
 import type { SessionSettings } from '../runtime/session.js'
 import type { Settings } from '../settings.js'
+import { SettingsError } from '../settings.js'
 import { adamw } from './adamwDefaults.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
 import type { Dimensions } from './dropoutFeeds.js'
 import { dropoutOffsets } from './dropoutFeeds.js'
-import type { PhaseGraphs, PhaseSettings } from './phaseGraphs.js'
+import type { PhaseGraphs } from './phaseGraphs.js'
 import { openPhase } from './phaseGraphs.js'
 import type { RunState } from './runState.js'
-import { closeGates, deterministicParameters, openGates } from './runState.js'
+import { closeGates, deterministicParameters, openGates, scaleOf } from './runState.js'
 import type { GateSteps } from './schedule.js'
 import { gateSteps, learningRateAt, phaseAt } from './schedule.js'
 import type { LabelledExample, Results } from './trainFeeds.js'
@@ -78,7 +78,8 @@ export type BestState = { readonly state: RunState; readonly step: number; reado
 
 export type TrainingResult = {
   readonly last: RunState
-  readonly lastScores: Readonly<Record<string, number>>
+  /** the last evaluation: an interrupted run may have gone on after it */
+  readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
   readonly best: BestState | null
   readonly interrupted: boolean
   /** ‖BᵀB − I‖² + ‖AAᵀ − I‖² by matrix, in the last step; empty where the method has no such term */
@@ -87,9 +88,17 @@ export type TrainingResult = {
 
 export class TrainingError extends Error {}
 
-export const stepsOf = ({ maxSteps, epochs, batchSize, accumulate }: Settings, examples: number): { readonly steps: number; readonly stepsPerEpoch: number } => {
+export type Plan = { readonly steps: number; readonly stepsPerEpoch: number; readonly gates: GateSteps }
+
+/** How long a run is and when its gates are sampled. @throws SettingsError where the settings leave no gated step, or no position for a token */
+export const planOf = (settings: Settings, config: EncoderConfig, examples: number): Plan => {
+  const { method, maxSteps, epochs, batchSize, accumulate, gateStart, gateEnd, maxLength } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * accumulate))
-  return { stepsPerEpoch, steps: maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch)) }
+  const steps = maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch))
+  const gates = method === 'salora' ? gateSteps(steps, gateStart, gateEnd) : null
+  if (gates !== null && gates.end <= gates.start) throw new SettingsError('gateEnd', `expected at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`, `${gateEnd}, which leaves none`)
+  if (maxLength > longestInput(config)) throw new SettingsError('maxLength', `expected at most the encoder's ${longestInput(config)} positions`, String(maxLength))
+  return { steps, stepsPerEpoch, gates }
 }
 
 /**
@@ -99,18 +108,10 @@ export const stepsOf = ({ maxSteps, epochs, batchSize, accumulate }: Settings, e
 export async function* train(task: TrainingTask, start: RunState, resumedBest: BestState | null, signal: AbortSignal): AsyncGenerator<TrainingEvent, TrainingResult> {
   const { config, settings, training } = task
   const dtype = settings.precision
-  const { steps, stepsPerEpoch } = stepsOf(settings, training.length)
-  const gates = settings.method === 'salora' ? gateSteps(steps, settings.gateStart, settings.gateEnd) : null
-  if (gates !== null && gates.end <= gates.start) throw new TrainingError(`the gate window: expected at least one of ${steps} steps between gateStart ${settings.gateStart} and gateEnd ${settings.gateEnd}, found none`)
-  if (settings.maxLength > longestInput(config)) throw new TrainingError(`maxLength: expected at most the encoder's ${longestInput(config)} positions, found ${settings.maxLength}`)
+  const { steps, stepsPerEpoch, gates } = planOf(settings, config, training.length)
   const learningRate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
   const lengths = training.map(({ inputIds }) => inputIds.length)
-  const scale = settings.alpha / settings.rank
   const largest = largestBatch(lengths, settings.batchSize)
-  const phaseSettings = (gated: boolean, retained: boolean): PhaseSettings => ({
-    ...task, dtype, largest,
-    scale: settings.warmupGate === 'expected' && settings.method === 'salora' && !gated && !retained ? scale * expectedGate(settings)(0) : scale,
-  })
 
   let state = start
   let best = resumedBest
@@ -138,7 +139,7 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
         state = closeGates(config, state, settings, dtype)
         if (state.retained !== null) yield { kind: 'retained', step: state.step, retained: state.retained }
       }
-      graphs ??= await openPhase(phaseSettings(phase === 'gated', phase === 'after'), state.modules, state.gating)
+      graphs ??= await openPhase({ ...task, dtype, largest, scale: scaleOf(settings, state) }, state.modules, state.gating)
 
       const epoch = Math.floor(state.step / stepsPerEpoch)
       if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(settings.seed, epoch, lengths, settings.batchSize) }
@@ -189,7 +190,7 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
     await graphs?.release()
     await predictor?.release()
   }
-  return { last: state, lastScores: lastEvaluation?.scores ?? {}, best, interrupted: state.step < steps, orthogonality }
+  return { last: state, lastEvaluation, best, interrupted: state.step < steps, orthogonality }
 
   /** The parts of one step: all but the last only add their gradients. */
   async function runStep(phase: PhaseGraphs, from: RunState, rate: number, parts: ReadonlyArray<ReadonlyArray<number>>) {
@@ -243,7 +244,7 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
 
   /** The evaluation's outputs without noise; one session serves until T_end changes the matrices. */
   async function evaluate(whole: TrainingTask, of: RunState) {
-    const { scale: factor } = phaseSettings(of.gating === 'sampled', of.retained !== null)
+    const factor = scaleOf(settings, of)
     if (predictor === null || predictor.modules !== of.modules || predictor.scale !== factor) {
       await predictor?.release()
       predictor = { ...await openPredictor({ ...whole, dtype, scale: factor }, of.modules), modules: of.modules, scale: factor }
