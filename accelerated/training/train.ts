@@ -5,29 +5,23 @@
 import type { EncoderConfig } from '../encoderConfig.js'
 import { longestInput } from '../encoderConfig.js'
 import type { TensorSource } from '../encoder.js'
-import type { Feeds } from '../feeds.js'
-import { floatFeed, scalarFeed } from '../feeds.js'
-import { gateAdam, gateControl } from '../gateControl.js'
 import { tensorOf } from '../parameterVector.js'
 import type { Vector } from '../parameterVector.js'
 import type { Predictor } from '../prediction.js'
 import { openPredictor } from '../prediction.js'
-import { uniforms } from '../random.js'
 import type { SessionSettings } from '../runtime/session.js'
 import type { Settings } from '../settings.js'
 import { SettingsError } from '../settings.js'
-import { adamw } from './adamwDefaults.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
 import type { Dimensions } from './dropoutFeeds.js'
-import { dropoutOffsets } from './dropoutFeeds.js'
 import type { PhaseGraphs } from './phaseGraphs.js'
 import { openPhase } from './phaseGraphs.js'
 import type { RunState } from './runState.js'
 import { closeGates, deterministicParameters, openGates, scaleOf } from './runState.js'
 import type { GateSteps } from './schedule.js'
 import { gateSteps, learningRateAt, phaseAt } from './schedule.js'
-import type { LabelledExample, Results } from './trainFeeds.js'
-import { batchFeeds, stateFeeds } from './trainFeeds.js'
+import { scalarOf, takeStep } from './takeStep.js'
+import type { LabelledExample } from './trainFeeds.js'
 
 export type TrainingTask = {
   readonly config: EncoderConfig
@@ -146,7 +140,7 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
       const parts = inBatches(order.batches, settings.accumulate)[state.step % stepsPerEpoch] ?? []
       const began = performance.now()
       const rate = learningRate(state.step)
-      const { results, tokens, loss, taskLoss } = await runStep(graphs, state, rate, parts)
+      const { results, tokens, loss, taskLoss } = await takeStep({ config, settings, training, gates }, graphs, state, rate, parts)
       const report: StepReport = {
         kind: 'step', step: state.step + 1, epoch: (state.step + 1) / stepsPerEpoch, loss, taskLoss,
         orthogonality: results['orthogonality'] === undefined ? null : total(results['orthogonality']),
@@ -192,56 +186,6 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
   }
   return { last: state, lastEvaluation, best, interrupted: state.step < steps, orthogonality }
 
-  /** The parts of one step: all but the last only add their gradients. */
-  async function runStep(phase: PhaseGraphs, from: RunState, rate: number, parts: ReadonlyArray<ReadonlyArray<number>>) {
-    const sampled = from.gating === 'sampled'
-    const gated = sampled ? gateFeeds(from) : {}
-    const t = from.step + 1
-    const scalars: Feeds = {
-      learningRate: scalarFeed(rate, dtype), correction1: scalarFeed(1 - adamw.beta1 ** t, dtype), correction2: scalarFeed(1 - adamw.beta2 ** t, dtype),
-    }
-    const examples = parts.reduce((sum, part) => sum + part.length, 0)
-    let [gradientSum, tokens, loss, taskLoss] = [floatFeed(new Float32Array(phase.add === null ? 0 : phase.layout.size), [phase.layout.size], dtype), 0, 0, 0]
-    let results: Results = {}
-    for (const [i, part] of parts.entries()) {
-      const batch = batchFeeds(config, part.map((row) => training[row] as LabelledExample), examples, dtype)
-      const offsets = dropoutOffsets(settings.seed, from.step * settings.accumulate + i, phase.sites, phase.pools, batch.dimensions)
-      const feeds = { ...stateFeeds(from, dtype), ...scalars, ...gated, ...batch.feeds, ...phase.pools, ...offsets, gradientSum }
-      const isLast = i === parts.length - 1
-      results = await (isLast ? phase.update : (phase.add ?? phase.update)).run(feeds)
-      if (!isLast) gradientSum = floatFeed(results['nextGradientSum'] as Vector, [phase.layout.size], dtype)
-      tokens += batch.tokens
-      loss += scalarOf(results['loss']) ?? NaN
-      taskLoss += scalarOf(results['taskLoss']) ?? NaN
-    }
-    return { results, tokens, loss, taskLoss }
-  }
-
-  /** Noise of this step and the controller's scalars; counters are those of the gated steps. */
-  function gateFeeds(from: RunState): Feeds {
-    const count = from.modules.reduce((sum, { r }) => sum + r, 0)
-    const t = from.gatedStep + 1
-    const control = gateControl({
-      steps: gates === null ? 1 : gates.end - gates.start, gates: count, initialDensity: from.initialDensity ?? NaN,
-      targetDensity: settings.density, controlLearningRate: settings.controlLearningRate,
-    })(t)
-    return {
-      u: floatFeed(uniforms(settings.seed, 'gates', from.step, count), [count], dtype),
-      targetDensity: scalarFeed(control.targetDensity, dtype),
-      controlLearningRate: scalarFeed(control.controlLearningRate, dtype),
-      // 'sgd' is Algorithm 1 to the letter: η_c times the plain gradient, whether or not that reaches b.
-      multiplierLearningRate: scalarFeed(settings.lambdaOptimizer === 'sgd' ? settings.controlLearningRate : control.multiplierLearningRate, dtype),
-      ...correctionFeeds(t),
-    }
-  }
-
-  function correctionFeeds(t: number): Feeds {
-    return {
-      gateCorrection1: scalarFeed(1 - gateAdam.beta1 ** t, dtype), gateCorrection2: scalarFeed(1 - gateAdam.beta2 ** t, dtype),
-      multiplierCorrection1: scalarFeed(1 - adamw.beta1 ** t, dtype), multiplierCorrection2: scalarFeed(1 - adamw.beta2 ** t, dtype),
-    }
-  }
-
   /** The evaluation's outputs without noise; one session serves until T_end changes the matrices. */
   async function evaluate(whole: TrainingTask, of: RunState) {
     const factor = scaleOf(settings, of)
@@ -253,7 +197,6 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
   }
 }
 
-const scalarOf = (values: ArrayLike<number | bigint> | undefined): number | null => (values === undefined ? null : Number(values[0]))
 const total = (values: ArrayLike<number | bigint>): number => Array.from(values, Number).reduce((a, b) => a + b, 0)
 
 /** Bounds of any batch's dimensions: the longest examples could meet in one. */

@@ -1,0 +1,33 @@
+/** README's tables of results are those that the scripts wrote, and agree with the runs beside them. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+type Results = { readonly command: string; readonly table: ReadonlyArray<string>; readonly runs: ReadonlyArray<{ readonly variant: string; readonly last: { readonly scores: Readonly<Record<string, number>> }; readonly retainedDensity: number | null; readonly expectedDensity: number | null; readonly targetDensity: number | null }> }
+
+const readme = readFileSync('README.md', 'utf8')
+const tables = [...readme.matchAll(/<!-- results: (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({ name, text }))
+
+describe('README', () => {
+  it('shows two tables of results', () => expect(tables.map(({ name }) => name)).toEqual(['bases', 'mrpc']))
+
+  it.each(tables)('shows $name as its script wrote it', ({ name, text }) => {
+    const { table, runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as Results
+    expect(text.split('\n')).toEqual(table)
+    for (const variant of new Set(runs.map((run) => run.variant))) {
+      const [first = ''] = Object.keys(runs[0]?.last.scores ?? {})
+      const scores = runs.filter((run) => run.variant === variant).map((run) => 100 * (run.last.scores[first] ?? NaN))
+      const mean = scores.reduce((a, b) => a + b, 0) / scores.length
+      expect(text).toContain(`| ${variant} | ${mean.toFixed(1)} ± `)
+    }
+  })
+
+  it.each(tables)('reports runs of $name that kept to their budget', ({ name }) => {
+    const { runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as Results
+    for (const { targetDensity, expectedDensity, retainedDensity } of runs) {
+      if (targetDensity === null) continue
+      expect(Math.abs((expectedDensity ?? NaN) - targetDensity)).toBeLessThanOrEqual(0.02)
+      expect(retainedDensity).toBeLessThanOrEqual(targetDensity)
+      expect(retainedDensity).toBeGreaterThan(targetDensity - 0.01)
+    }
+  })
+})
