@@ -11,7 +11,8 @@ import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { differences, float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
-import { differenceTolerance, toleranceOf } from '../support/tolerance.js'
+import { differenceTolerance } from '../support/tolerance.js'
+import { boundOf } from '../../evaluation/agreement/bounds.js'
 
 const heads = 2
 const headSize = 3
@@ -51,7 +52,7 @@ const context = attention({ heads, headSize }, batchInputs('float64'), query, ke
 describe(`attention (seed ${SEED})`, () => {
   it('of a packed batch equals attention of each example alone', () => withGraph({ context }, (run) =>
     fc.assert(fc.asyncProperty(examples, async (batch) => {
-      assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), { relative: toleranceOf('cpu', 'float64'), name: 'context' })
+      assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), { relative: boundOf('cpu', 'float64'), name: 'context' })
     }), { seed: SEED, numRuns: 30 })))
 
   it('gives an example what it gives it without the others, however long they are', () => withGraph({ context }, (run) =>

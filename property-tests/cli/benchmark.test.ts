@@ -47,7 +47,7 @@ describe('salora bench', () => {
       expect(gigaflops).toBeCloseTo(operations / milliseconds / 1e6, 9)
       expect(share).toBeCloseTo(gigaflops / result.product.gigaflops, 9)
     }
-    expect(result.product.gigaflops).toBeCloseTo((2 * tokens * h * i) / result.product.milliseconds / 1e6, 9)
+    expect(result.product.gigaflops).toBeCloseTo((4 * 2 * tokens * h * i) / result.product.milliseconds / 1e6, 9)
     expect(result.ratio).toBeCloseTo(result.salora.milliseconds / result.lora.milliseconds, 9)
     expect(result.residentBytes).toBeGreaterThan(1e7)
   })
