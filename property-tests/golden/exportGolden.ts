@@ -1,0 +1,48 @@
+/** Adapters as this library exports them, on the golden checkpoints: what `make_golden.py --check` loads into PEFT. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { padToRank, type Adapter, type LowRankPair, type Weights } from '../../accelerated/adapter/adapter.js'
+import { saveAdapter } from '../../accelerated/adapter/peft.js'
+import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
+import { adapterModules, headTensorShapes, type EncoderConfig } from '../../accelerated/encoderConfig.js'
+import { normals } from '../../accelerated/random.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { folderOf, type Family, type Golden } from './golden.js'
+
+export const exportNames = ['compact', 'padded', 'rank-zero'] as const
+export type ExportName = (typeof exportNames)[number]
+
+/** Ranks 1 to 4, in turn; but one matrix keeps none in `rank-zero`. */
+const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zero' && matrix === 4 ? 0 : 1 + ((3 * matrix) % 4))
+
+const random = (stream: number, shape: ReadonlyArray<number>): Weights =>
+  ({ shape, data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x) })
+
+const adapterOf = (config: EncoderConfig, name: ExportName): Adapter => {
+  const adapter: Adapter = {
+    config, baseModelName: `golden/${config.family}`, rank: 4, alpha: 8, labelNames: ['a', 'b', 'c'],
+    modules: new Map(adapterModules(config).map(({ name: path, d, k }, i): [string, LowRankPair] => [path, { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) }])),
+    head: new Map([...headTensorShapes(config)].map(([path, shape], i) => [path, random(100 + i, shape)])),
+  }
+  return name === 'padded' ? padToRank(adapter) : adapter
+}
+
+/** Writes FOLDER/family/name in PEFT's layout. → that folder */
+export const exportGolden = async (folder: string, family: Family, name: ExportName): Promise<string> => {
+  const { config } = await openModelFolder(folderOf(family))
+  const at = join(folder, family, name)
+  await mkdir(at, { recursive: true })
+  await saveAdapter(at, adapterOf(config, name))
+  return at
+}
+
+/** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
+export const predictGolden = async (family: Family, adapter: string, { batches }: Golden): Promise<ReadonlyArray<number>> => {
+  const opened = await openTrainedAdapter({ model: folderOf(family), adapter, device: 'cpu', precision: 'float32', threads: 1, maxLength: null, batchSize: 4 })
+  const texts = batches.flatMap((batch) => batch.texts.map(([text, textPair]) => (textPair === undefined ? { text } : { text, textPair })))
+  return (await opened.predict(texts).finally(opened.release)).flat()
+}
+
+/** Beside an export, for PEFT to be held against. */
+export const writeLogits = (adapter: string, logits: ReadonlyArray<number>): Promise<void> => writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))

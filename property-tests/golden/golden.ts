@@ -1,0 +1,80 @@
+/** What make_golden.py wrote: small checkpoints, and the numbers of PyTorch and PEFT on them. Tests read these files and need no Python. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { elementCount, parseHeader } from '../../accelerated/checkpoint/safetensorsHeader.js'
+import type { LabelledExample } from '../../accelerated/training/trainFeeds.js'
+import type { Scalar } from '../../accelerated/trainingStep.js'
+import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
+
+export type Family = 'roberta' | 'bert'
+export const families: ReadonlyArray<Family> = ['roberta', 'bert']
+export const dtypes: ReadonlyArray<Scalar> = ['float64', 'float32']
+
+/** Shares of a tensor's largest number. In float64 rounding leaves 1e-12 after 20 steps, in float32 1e-6; a wrong formula leaves 1e-3 or more. */
+export const goldenBounds: Readonly<Record<Scalar, number>> = { float64: 1e-9, float32: 1e-5 }
+
+export const fixtures = join(import.meta.dirname, 'fixtures')
+export const folderOf = (family: Family): string => join(fixtures, family)
+
+export type GoldenBatch = {
+  readonly texts: ReadonlyArray<readonly [string, string?]>
+  readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
+  readonly tokenTypeIds: ReadonlyArray<ReadonlyArray<number>>
+  readonly labels: ReadonlyArray<number>
+}
+
+type Logits = ReadonlyArray<ReadonlyArray<number>>
+
+/** Of one gated step. */
+export type GoldenGated = {
+  readonly settings: Readonly<Record<'tau' | 'gamma' | 'zeta' | 'beta' | 'targetDensity' | 'lambda', number>>
+  readonly loss: number
+  readonly taskLoss: number
+  readonly orthogonality: number
+  readonly density: number
+  readonly gates: ReadonlyArray<number>
+}
+
+export type Golden = {
+  readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
+  readonly batches: ReadonlyArray<GoldenBatch>
+  readonly peftAdapter: { readonly logits: Logits }
+} & Readonly<Record<Scalar, { readonly logits: Logits; readonly losses: ReadonlyArray<number>; readonly finalLogits: Logits; readonly gated?: GoldenGated }>>
+
+export const readGolden = (family: Family): Golden => JSON.parse(readFileSync(join(folderOf(family), 'golden.json'), 'utf8')) as Golden
+
+export type GoldenTensor = { readonly shape: ReadonlyArray<number>; readonly data: Float64Array }
+
+/** All tensors of a family as they are: the library's own reader rounds F64 to float32. */
+export const readTensors = (family: Family): ReadonlyMap<string, GoldenTensor> => {
+  const file = join(folderOf(family), 'golden.safetensors')
+  const bytes = readFileSync(file)
+  const start = 8 + Number(bytes.readBigUInt64LE(0))
+  const { tensors } = parseHeader(bytes.toString('utf8', 8, start), file, start, bytes.length - start)
+  return new Map([...tensors].map(([name, { dtype, shape, offset }]) => [name, {
+    shape, data: Float64Array.from({ length: elementCount(shape) }, (_, i) => (dtype === 'F64' ? bytes.readDoubleLE(offset + 8 * i) : bytes.readFloatLE(offset + 4 * i))),
+  }]))
+}
+
+/** Those under a prefix, by the rest of their names. */
+export const under = (tensors: ReadonlyMap<string, GoldenTensor>, prefix: string): ReadonlyMap<string, GoldenTensor> =>
+  new Map([...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]))
+
+export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): ReadonlyArray<LabelledExample> =>
+  inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds[i], label: labels[i] ?? NaN, row: i + 1 }))
+
+/** Rows of every tensor under a prefix against ours by name; a tensor that either side lacks is infinitely far off. */
+export const compareTensors = (quantity: string, bound: number, golden: ReadonlyMap<string, GoldenTensor>, ours: ReadonlyMap<string, Numbers>): ReadonlyArray<Row> =>
+  [...new Set([...golden.keys(), ...ours.keys()])].map((name) => compare('values', bound)(`${quantity} of ${name}`, golden.get(name)?.data ?? [NaN], ours.get(name) ?? []))
+
+export const compareNumbers = (quantity: string, bound: number, golden: Numbers, ours: Numbers): Row => compare('values', bound)(quantity, golden, ours)
+
+/** Every row within its bound. GOLDEN_TABLE=1 prints the largest difference of each quantity. */
+export const expectAgreement = (title: string, rows: ReadonlyArray<Row>): void => {
+  if (process.env['GOLDEN_TABLE'] !== undefined) {
+    for (const { quantity, difference, bound } of worstOfEach(rows)) console.log(`${title} | ${quantity} | ${difference.toExponential(1)} | ${bound}`)
+  }
+  expect(rows.length).toBeGreaterThan(0)
+  expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])
+}

@@ -1,0 +1,84 @@
+"""Small random checkpoints, their word-level tokenizers, and batches of texts whose lengths differ."""
+import json
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    BertConfig, BertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
+)
+
+SEED = 20231019
+CLASSES = {'roberta': RobertaForSequenceClassification, 'bert': BertForSequenceClassification}
+SIZES = dict(
+    vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, num_labels=3,
+    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)
+# The exact GELU in one, its tanh form in the other.
+CONFIGS = {
+    'roberta': lambda: RobertaConfig(**SIZES, max_position_embeddings=34, type_vocab_size=1, layer_norm_eps=1e-5, hidden_act='gelu'),
+    'bert': lambda: BertConfig(**SIZES, max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12, hidden_act='gelu_new'),
+}
+SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], 'bert': ['[PAD]', '[UNK]', '[CLS]', '[SEP]']}
+
+# Words of each text of a pair; 0 is no second text. Batches hold four examples.
+LENGTHS = [[(7, 0), (3, 5), (12, 4), (1, 0)], [(4, 0), (4, 0), (2, 9), (6, 1)], [(15, 0), (1, 1), (3, 0), (5, 5)], [(2, 0), (8, 0), (9, 2), (4, 3)]]
+
+
+def normal(name, shape, deviation):
+    """Independent of the order in which tensors are drawn."""
+    generator = torch.Generator().manual_seed(SEED + sum(ord(letter) * 31 ** (i % 5) for i, letter in enumerate(name)))
+    return (torch.randn(shape, generator=generator, dtype=torch.float64) * deviation).to(torch.float32)
+
+
+def write_model(family, folder):
+    """Activations of about 1, so that no softmax is flat and none saturates."""
+    model = CLASSES[family](CONFIGS[family]())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            deviation = 0.5 if 'embeddings' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
+            value = normal(name, parameter.shape, deviation)
+            parameter.copy_(1 + value if name.endswith('LayerNorm.weight') else value)
+    model.save_pretrained(folder)
+    tokenizer(family).save(str(folder / 'tokenizer.json'))
+    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer'}[family]}) + '\n')
+
+
+def open_model(family, folder, dtype):
+    model = CLASSES[family].from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
+    return model.to(dtype).eval()
+
+
+def tokenizer(family):
+    specials = SPECIALS[family]
+    vocabulary = {word: i for i, word in enumerate(specials + [f'w{i}' for i in range(len(specials), SIZES['vocab_size'])])}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token=specials[3 if family == 'roberta' else 1]))
+    made.add_special_tokens(specials)
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = (
+        processors.RobertaProcessing(('</s>', 2), ('<s>', 0), False, False) if family == 'roberta'
+        else processors.TemplateProcessing(single='[CLS] $A [SEP]', pair='[CLS] $A [SEP] $B:1 [SEP]:1', special_tokens=[('[CLS]', 2), ('[SEP]', 3)]))
+    return made
+
+
+def draw_batches(family):
+    generator = torch.Generator().manual_seed(SEED)
+    encode = tokenizer(family).encode
+    words = lambda count: ' '.join(f'w{i}' for i in torch.randint(4, SIZES['vocab_size'], (count,), generator=generator).tolist())
+    batches = []
+    for lengths in LENGTHS:
+        texts = [[words(first)] + ([words(second)] if second else []) for first, second in lengths]
+        encoded = [encode(*pair) for pair in texts]
+        batches.append({
+            'texts': texts, 'inputIds': [e.ids for e in encoded], 'tokenTypeIds': [e.type_ids for e in encoded],
+            'labels': torch.randint(0, SIZES['num_labels'], (len(texts),), generator=generator).tolist(),
+        })
+    return batches
+
+
+def padded(family, batch):
+    """What transformers wants: rows of one length and a mask."""
+    padding = SPECIALS[family].index('<pad>' if family == 'roberta' else '[PAD]')
+    width = max(map(len, batch['inputIds']))
+    pad = lambda rows, value: torch.tensor([row + [value] * (width - len(row)) for row in rows])
+    inputs = {'input_ids': pad(batch['inputIds'], padding), 'attention_mask': pad([[1] * len(row) for row in batch['inputIds']], 0)}
+    return inputs if family == 'roberta' else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}
