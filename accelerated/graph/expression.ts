@@ -20,7 +20,7 @@ export type DifferentiableOp =
   | 'Gather' | 'SelectRows' | 'Reshape' | 'Transpose' | 'Expand' | 'ReduceSum' | 'ReduceMean' | 'Concat' | 'Slice' | 'Cast' | 'Where'
 
 /** Operators whose value is piecewise constant in every input, or which occur in gradients and updates only: their gradient is never asked for. */
-export type NonDifferentiableOp = 'Less' | 'Equal' | 'Min' | 'Max' | 'Size' | 'SliceVector' | 'ScatterAddRows' | 'Split' | 'OutputOf'
+export type NonDifferentiableOp = 'Less' | 'Equal' | 'Min' | 'Max' | 'Size' | 'SliceVector' | 'CumulativeSum' | 'ScatterAddRows' | 'Split' | 'OutputOf'
 
 export type LeafOp = 'Input' | 'Constant' | 'Weight'
 export type Op = DifferentiableOp | NonDifferentiableOp | LeafOp

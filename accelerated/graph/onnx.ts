@@ -140,6 +140,7 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
       case 'Concat': return to('Concat', x, { axis: a.axis ?? 0 })
       case 'Slice': return to('Slice', [x[0] ?? '', integers([a.start ?? 0]), integers([(a.start ?? 0) + (a.sizes?.[0] ?? 0)]), integers([a.axis ?? 0])])
       case 'SliceVector': return to('Slice', [...x, integers([0])])
+      case 'CumulativeSum': return to('CumSum', [x[0] ?? '', constantName([a.axis ?? 0], [], 'int64')])
       case 'Size': return to('Reshape', [emit('Size', x), integers([1])])
       case 'Cast': return to('Cast', x, { to: elementType(node.dtype) })
     }

@@ -63,11 +63,13 @@ const root = protobuf.Root.fromJSON({
   },
 })
 
+export const messageType = (name: string): protobuf.Type => root.lookupType(name)
+
 /** opset 18 brought reductions with axes as inputs and ScatterND with `add`; 1 is the only version of ONNX Runtime's own operators. */
 const opsets = [{ domain: '', version: 18 }, { domain: 'com.microsoft', version: 1 }]
 
 export const encodeModel = (parts: ModelParts): Uint8Array => {
-  const type = root.lookupType('ModelProto')
+  const type = messageType('ModelProto')
   return type.encode(type.fromObject({
     irVersion: 9,
     producerName: 'salora',

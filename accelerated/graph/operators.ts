@@ -241,3 +241,6 @@ export const sizeOf = (x: Expression): Expression => node('Size', [x], [1], 'int
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like))], [product(like.shape)], pool.dtype), like.shape)
+
+/** Sums of what stands up to and at each place of one axis. Never differentiated: what counts places is no trained number. */
+export const cumulativeSum = (x: Expression, axis: number): Expression => node('CumulativeSum', [x], x.shape, x.dtype, { axis: normaliseAxis('cumulativeSum', x, axis) })

@@ -38,7 +38,7 @@ describe('flags', () => {
 })
 
 describe('help', () => {
-  it.each(['quickstart', 'train', 'evaluate', 'predict', 'verify', 'doctor', 'bench'])('of %s has an example, --json and --quiet', async (command) => {
+  it.each(['quickstart', 'train', 'evaluate', 'predict', 'export', 'rank-pattern', 'verify', 'doctor', 'bench'])('of %s has an example, --json and --quiet', async (command) => {
     const { code, stdout, stderr } = await salora([command, '--help'], { cwd: tmpdir() })
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`Examples?:\\n  .*salora ${command}`))

@@ -1,0 +1,53 @@
+/** Embedding: a model that refers to external weights, laid out as one file with the weights inside, so that it can be written tensor by tensor. */
+import protobuf from 'protobufjs'
+import { messageType } from './onnxProto.js'
+
+/** Protobuf's own bound on a message, in bytes. */
+export const largestModel = 2 ** 31 - 1
+
+/** A tensor as the decoder gives it: `externalData` holds location, offset and length. */
+type ExternalTensor = { readonly name: string; readonly dims: unknown; readonly dataType: number; readonly dataLocation?: number; readonly externalData: ReadonlyArray<{ readonly key: string; readonly value: string }> }
+type Graph = { readonly initializer: ReadonlyArray<ExternalTensor> }
+
+/** Bytes to write as they are, or the name of the weight whose data (little-endian, row-major) must stand there. */
+export type Piece = Uint8Array | { readonly weight: string }
+
+/**
+ * The pieces of the file, in order, and its length in bytes. Fields of a message may stand in any order: the graph comes last, and in it
+ * the weights, whose lengths are known before their bytes.
+ */
+export const embedWeights = (model: Uint8Array): { readonly pieces: ReadonlyArray<Piece>; readonly length: number } => {
+  const { graph, ...rest } = messageType('ModelProto').decode(model) as unknown as { readonly graph: Graph }
+  const external = graph.initializer.filter(({ dataLocation }) => dataLocation === 1)
+  const inline = graph.initializer.filter(({ dataLocation }) => dataLocation !== 1)
+  const weights = external.map((tensor) => {
+    const length = Number(tensor.externalData.find(({ key }) => key === 'length')?.value)
+    const fields = encoded('TensorProto', { dims: tensor.dims, dataType: tensor.dataType, name: tensor.name })
+    const before = concatenated([fields, prefix(rawDataField, length)])
+    return { name: tensor.name, before: concatenated([prefix(initializerField, before.length + length), before]), length }
+  })
+  const nodes = encoded('GraphProto', { ...graph, initializer: inline })
+  const graphLength = nodes.length + weights.reduce((sum, { before, length }) => sum + before.length + length, 0)
+  const start = concatenated([encoded('ModelProto', rest), prefix(graphField, graphLength), nodes])
+  return {
+    pieces: [start, ...weights.flatMap(({ name, before }): ReadonlyArray<Piece> => [before, { weight: name }])],
+    length: start.length + graphLength - nodes.length,
+  }
+}
+
+/** Field numbers of ModelProto.graph, GraphProto.initializer and TensorProto.raw_data. */
+const [graphField, initializerField, rawDataField] = [7, 5, 9] as const
+
+const encoded = (type: string, fields: object): Uint8Array => messageType(type).encode(messageType(type).create(fields)).finish()
+
+/** What stands before a field of bytes: its number with wire type 2, and its length. */
+const prefix = (field: number, length: number): Uint8Array => protobuf.Writer.create().uint32((field << 3) | 2).int64(length).finish()
+
+const concatenated = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  parts.reduce((at, part) => {
+    whole.set(part, at)
+    return at + part.length
+  }, 0)
+  return whole
+}

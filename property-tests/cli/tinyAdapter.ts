@@ -1,0 +1,58 @@
+/** Tiny models of both families, each with an adapter of ranks 0 to 4 as pruning leaves it, a random head and class names. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { saveAdapter } from '../../accelerated/adapter/peft.js'
+import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
+import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
+import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
+import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/encoderConfig.js'
+import { normals } from '../../accelerated/random.js'
+import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
+
+const letters = 'abcdefghijklmnopqrstuvwxyz0123456789.,;!?\''
+const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']
+
+/** A WordPiece tokenizer whose pieces are single characters. */
+const wordPiece = {
+  version: '1.0', truncation: null, padding: null,
+  added_tokens: specials.map((content, id) => ({ id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false })),
+  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+  pre_tokenizer: { type: 'BertPreTokenizer' },
+  post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
+  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+  model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100,
+    vocab: Object.fromEntries([...specials, ...letters, ...[...letters].map((letter) => `##${letter}`)].map((piece, id) => [piece, id])) },
+}
+
+const bertConfig = { ...tinyConfig, model_type: 'bert', vocab_size: Object.keys(wordPiece.model.vocab).length, max_position_embeddings: 140, type_vocab_size: 2, pad_token_id: 0 }
+
+export type Family = 'roberta' | 'bert'
+
+/** Writes the model; float16 halves what is stored of it. → the folder */
+export const writeFamily = async (folder: string, family: Family, dtype: 'F32' | 'F16' = 'F32'): Promise<string> => {
+  const stored = (tensors: ReturnType<typeof tinyTensors>) => writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))
+  if (family === 'roberta') return writeTinyModel(folder, { 'model.safetensors': stored(tinyTensors()) })
+  const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(JSON.stringify(bertConfig), 'config.json')))
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, torch_dtype: 'float16', _name_or_path: 'elsewhere' }))
+  await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece))
+  await writeFile(join(folder, 'model.safetensors'), stored(new Map([...shapes].map(([name, shape], i) => [`bert.${name}`, { shape, data: name.endsWith('LayerNorm.weight') ? new Float32Array(elementCount(shape)).fill(1) : random(1, i, shape, 0.2).data }]))))
+  return folder
+}
+
+const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1) =>
+  ({ shape, data: Float32Array.from(normals(seed, 'initialisation', stream, elementCount(shape)), (x) => scale * x) })
+
+/** Ranks 4, 3, 2, 1, 0, 4, … down the matrices; rank 4 before pruning, alpha 8. → the folder */
+export const writeAdapter = async (folder: string, model: string, labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither']): Promise<string> => {
+  const problem = labelNames.length === 1 ? 'regression' : 'classification'
+  const { config } = await openModelFolder(model, { outputs: { labels: labelNames.length, problem } })
+  await mkdir(folder, { recursive: true })
+  await saveAdapter(folder, {
+    config, baseModelName: model, rank: 4, alpha: 8, labelNames,
+    modules: new Map(adapterModules(config).map(({ name, d, k }, i) => [name, { A: random(2, i, [4 - (i % 5), k], 0.3), B: random(3, i, [d, 4 - (i % 5)], 0.3) }])),
+    head: new Map([...headTensorShapes(config)].map(([name, shape], i) => [name, random(4, i, shape)])),
+  })
+  return folder
+}

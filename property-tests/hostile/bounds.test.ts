@@ -1,0 +1,225 @@
+/** The bounds one by one: what is refused, before anything large is allocated, waited for or followed. */
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, open, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { loadAdapter } from '../../accelerated/adapter/loadPeft.js'
+import { lookUpPattern } from '../../accelerated/adapter/modulePattern.js'
+import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
+import { FileError } from '../../accelerated/checkpoint/fileError.js'
+import { parseJson, readText } from '../../accelerated/checkpoint/jsonText.js'
+import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import { readSafetensors } from '../../accelerated/checkpoint/safetensors.js'
+import { parseShardIndex } from '../../accelerated/checkpoint/weightFiles.js'
+import { encoderConfigOf } from '../../accelerated/encoderConfig.js'
+import { loadTokenizer } from '../../accelerated/tokenizer.js'
+import { readRunConfig } from '../../evaluation/runFolder.js'
+import { parseRunConfig, parseRunResult } from '../../evaluation/storedRun.js'
+import { bytePair, roberta, runConfig, runResult, wordPiece } from './validFiles.js'
+
+let root = ''
+let folder = ''
+let made = 0
+beforeAll(async () => { root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-'))) })
+beforeEach(async () => {
+  folder = join(root, `f${made++}`)
+  await mkdir(folder)
+})
+afterAll(() => rm(root, { recursive: true }))
+
+/** The one line, and that it came soon and cheaply. */
+const refusal = async (read: () => unknown): Promise<string> => {
+  const [began, held] = [performance.now(), process.memoryUsage().arrayBuffers]
+  try {
+    await read()
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(FileError)
+    expect(process.memoryUsage().arrayBuffers - held).toBeLessThan(80_000_000)
+    expect(performance.now() - began).toBeLessThan(10_000)
+    const { message } = thrown as Error
+    expect(message).not.toContain('\n')
+    return message.replaceAll(folder, 'F').replaceAll(root, 'ROOT')
+  }
+  return 'no error'
+}
+
+const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
+const at = (name: string): string => join(folder, name)
+const put = (name: string, content: string | Uint8Array | object): Promise<void> => writeFile(at(name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
+const sized = async (name: string, start: Uint8Array, size: number): Promise<void> => {
+  const handle = await open(at(name), 'w')
+  await handle.write(start)
+  await handle.truncate(size) // a hole: the test's disk need not hold it
+  await handle.close()
+}
+const length = (bytes: number | bigint): Buffer => {
+  const field = Buffer.alloc(8)
+  field.writeBigUInt64LE(BigInt(bytes))
+  return field
+}
+
+describe('a safetensors header', () => {
+  it.each([[100_000_000n], [16_000_001n], [2n ** 64n - 1n], [2n ** 63n]])('that says it has %d bytes is refused by its length alone', async (declared) => {
+    await put('x', Buffer.concat([length(declared), Buffer.from('{}')]))
+    expect(await refusal(() => readSafetensors(at('x')))).toBe(`F/x: expected a header of at most 16000000 bytes, found a length of ${declared} (not a safetensors file?)`)
+  })
+  it('that really has 100 MB is refused unread', async () => {
+    await sized('x', Buffer.concat([length(100_000_000), Buffer.from('{')]), 100_000_008)
+    expect(await refusal(() => readSafetensors(at('x')))).toMatch(/^F\/x: expected a header of at most 16000000 bytes/)
+  })
+  it('within the bound but of a small file is refused by the size of the file', async () => {
+    await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
+    expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected a header of 15000000 bytes, found 2 bytes (the file is cut short)')
+  })
+  it('of too many lists is refused before they are made', async () => {
+    const text = Buffer.from(`{"a":[${'[],'.repeat(4_000_000)}[]]}`)
+    await put('x', Buffer.concat([length(text.length), text]))
+    expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, found more')
+  })
+})
+
+describe('JSON', () => {
+  it('deeper than 64 levels is refused, a million levels as well', async () => {
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
+    expect(parseJson(nested(64), 'x')).toHaveLength(1)
+    for (const levels of [65, 1_000_000]) expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, found more')
+    for (const [name, read] of [['config.json', parseConfigFile], ['index', parseShardIndex], ['run', parseRunConfig]] as const) {
+      expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, found more`)
+    }
+  })
+  it('brackets within strings count for nothing', () => {
+    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"[' }), 'x')).toEqual({ a: '[{'.repeat(100), b: '\\"[' })
+  })
+  it('larger than its bound is refused by the size of the file', async () => {
+    await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
+    expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, found 70000000000')
+    await sized('config.json', Buffer.from('{'), 16_000_001)
+    expect(await refusal(() => openModelFolder(folder))).toBe('F/config.json: expected at most 16000000 bytes, found 16000001')
+  })
+  it('that is not UTF-8 is refused', async () => {
+    await put('x', Buffer.from([0x22, 0xff, 0x22]))
+    expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, found bytes that are not')
+  })
+  it('with a key twice is refused in every file, however it is written', async () => {
+    expect(await refusal(() => parseConfigFile('{"model_type":"bert","model\\u005ftype":"roberta"}', 'config.json'))).toBe('config.json: expected each key once, found "model_type" twice')
+    expect(await refusal(() => parseRunConfig('{"model":"a","model":"b"}', 'config.json'))).toBe('config.json: expected each key once, found "model" twice')
+  })
+  it('with the names of prototypes changes none', async () => {
+    const text = (json: object): string => JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
+    expect(parseConfigFile(text(roberta), 'x').vocab_size).toBe(11)
+    expect(parseRunConfig(text(runConfig), 'x').model).toBe('./bert')
+    expect(parseRunConfig(JSON.stringify(runConfig).replace('"task":"sentiment"', '"__proto__":"x"'), 'x').task).toEqual({})
+    expect(Reflect.get({}, 'polluted')).toBeUndefined()
+  })
+  it.each([['vocab_size', '1e999'], ['vocab_size', '9007199254740993'], ['layers', '-0.5'], ['hidden_size', '4294967296'], ['num_hidden_layers', '1e308']])('with %s %s is refused', async (key, value) => {
+    const text = JSON.stringify(roberta).replace(/"vocab_size":11/, key === 'layers' ? '"vocab_size":-0.5' : `"${key}":${value}`)
+    expect(await refusal(() => parseConfigFile(text, 'config.json'))).toMatch(/^config\.json: expected/)
+  })
+})
+
+describe('what is no plain file', () => {
+  it('is not waited for: a pipe of any of the names is refused', async () => {
+    execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
+    for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))]) expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
+    expect(await refusal(() => openModelFolder(folder))).toBe('F/config.json: expected a file, found something else')
+    expect(await refusal(() => loadAdapter(folder, config))).toBe('F/adapter_config.json: expected a file, found something else')
+    expect(await refusal(() => readRunConfig(folder))).toBe('F/config.json: expected a file, found something else')
+  })
+  it('a device and a folder are refused', async () => {
+    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, found a pipe, a device or a socket')
+    expect(await refusal(() => readSafetensors(folder))).toBe('F: expected a plain file, found a folder')
+  })
+  it('a link that leads out of the folder is refused for every file of a model, an adapter and a run; one in a circle too', async () => {
+    await writeFile(join(root, 'secret'), '{}')
+    for (const name of ['config.json', 'adapter_config.json', 'tokenizer.json', 'model.safetensors']) await symlink(join(root, 'secret'), at(name))
+    for (const [name, read] of [['config.json', () => openModelFolder(folder)], ['config.json', () => readRunConfig(folder)], ['adapter_config.json', () => loadAdapter(folder, config)], ['tokenizer.json', () => loadTokenizer(folder, config)]] as const) {
+      expect(await refusal(read)).toBe(`F/${name}: expected a file within F, found a link to ROOT/secret`)
+    }
+    await rm(at('config.json'))
+    await symlink('config.json', at('config.json'))
+    expect(await refusal(() => openModelFolder(folder))).toMatch(/^F\/config\.json: expected a readable file, found .*ELOOP/)
+  })
+})
+
+describe('an index of shards', () => {
+  it.each(['../x.safetensors', '/x.safetensors', 'a/../x.safetensors', 'x\\y.safetensors', '..safetensors', 'x.bin', '', 'x\u0000.safetensors', '~/x.safetensors'])('may not name %j', async (name) => {
+    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: { a: name } }), 'index'))).toMatch(/^index: expected shards named like/)
+  })
+  it('may not name more than a thousand', async () => {
+    const map = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`t${i}`, `s${i}.safetensors`]))
+    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: map }), 'index'))).toBe('index: expected at most 1000 shards, found 1001')
+  })
+})
+
+describe('a tokenizer', () => {
+  const load = async (json: object, settings: object = {}) => {
+    await put('tokenizer.json', json)
+    await put('tokenizer_config.json', settings)
+    return loadTokenizer(folder, { ...config, vocabularySize: 30 })
+  }
+  const kind = "F/tokenizer.json: expected a tokenizer of BERT's or RoBERTa's kind with a valid"
+  it('whose ids would make a list of billions is refused by the ids', async () => {
+    for (const id of [30, 2 ** 32 - 2, 2 ** 40]) {
+      expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe(`F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`)
+      expect(await refusal(() => load({ ...bytePair, added_tokens: [...bytePair.added_tokens, { id, content: 'z' }] }))).toBe(`F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`)
+    }
+  })
+  it('that has more tokens than a call has arguments is read', async () => {
+    const vocab = Object.fromEntries(Array.from({ length: 400_000 }, (_, i) => [`t${i}`, i + 10]))
+    await put('tokenizer.json', { ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, ...vocab } } })
+    expect((await loadTokenizer(folder, { ...config, vocabularySize: 400_010 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
+  })
+  it.each([
+    ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false }], ['normalizer', { type: 'Replace', pattern: { Regex: '(a*)*b' }, content: '' }],
+    ['normalizer', { type: 'Replace', pattern: { String: '' }, content: 'x'.repeat(1_000) }], ['normalizer', { type: 'Prepend', prepend: 'x' }], ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
+    ['pre_tokenizer', { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' } }] }], ['post_processor', { type: 'Sequence', processors: [{ type: 'Sequence', processors: [] }] }],
+    ['model', { type: 'Unigram', vocab: [['a', 0]] }],
+  ])('with a %s beyond the known ones is refused', async (part, value) => {
+    expect(await refusal(() => load({ ...bytePair, [part]: value }))).toContain(`${kind} ${part}`)
+  })
+  it('may not make words longer than a thousand characters, whose cost is their square', async () => {
+    expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1e9 } }))).toContain(`${kind} model.max_input_chars_per_word`)
+  })
+  it('of an old file, which leaves out the type of its model, is read', async () => {
+    const { type: _, ...model } = bytePair.model
+    expect((await load({ ...bytePair, model })).encode('ab', undefined, 7).inputIds).toEqual([0, 9, 2])
+  })
+  it('that has no id for a piece says so instead of giving none', async () => {
+    await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
+    const tokenizer = await loadTokenizer(folder, { ...config, family: 'bert', vocabularySize: 30, paddingIndex: 0, tokenTypes: 2 })
+    expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe('F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"')
+  })
+  it('passes no template and no token of its settings on', async () => {
+    expect((await load(bytePair, { chat_template: [{ name: 1 }], unk_token: { a: 1 }, additional_special_tokens: 3 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
+    expect(await refusal(() => load(bytePair, { remove_space: 'yes' }))).toContain('F/tokenizer_config.json: expected a valid remove_space')
+    expect(await refusal(() => load(bytePair, []))).toContain('F/tokenizer_config.json: expected a valid object')
+  })
+})
+
+describe("an adapter's patterns", () => {
+  const names = Array.from({ length: 12 }, (_, i) => `roberta.encoder.layer.${i}.attention.self.query`)
+  it('have three seconds together, not each', async () => {
+    const table = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${'(.*)*'.repeat(8)}x{${i + 1}}`, 1]))
+    const began = performance.now()
+    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toMatch(/^x: expected a regular expression that matches module names, found "\(\.\*\)/)
+    expect(performance.now() - began).toBeLessThan(6_000)
+  })
+  it('may not be many more than the modules', async () => {
+    const table = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, 1]))
+    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toBe('x: expected at most 148 patterns of ranks or alphas for 12 modules, found 1000')
+  })
+})
+
+describe('a run that is read back', () => {
+  it('is what was written', () => {
+    expect(parseRunConfig(JSON.stringify(runConfig), 'x')).toEqual(runConfig)
+    expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
+  })
+  it('of other kinds is refused', async () => {
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model/)
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid task\.task/)
+    expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(/^x: expected the result\.json of a run with a valid last/)
+    expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run with a valid object/)
+  })
+})
