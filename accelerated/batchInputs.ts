@@ -19,6 +19,9 @@ export type BatchInputs = {
   readonly attentionBias: Expression
 }
 
+/** A batch that keeps its padding: every slot is a token, in place. */
+export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'>
+
 /** Rows of hidden states that a head reads, and the way back. */
 export type RowSelection = {
   /** int32 [rows]: the token of each selected row */

@@ -1,5 +1,5 @@
 /** The BERT / RoBERTa encoder as an expression: embeddings, then post-LayerNorm layers with adapters on their six matrices. */
-import type { BatchInputs } from './batchInputs.js'
+import type { BatchInputs, PaddedInputs } from './batchInputs.js'
 import type { EncoderConfig } from './encoderConfig.js'
 import type { Expression } from './graph/expression.js'
 import { add, gather, layerNormalization } from './graph/operators.js'
@@ -13,20 +13,20 @@ import type { Adapter } from './lowRank.js'
 export type TensorSource = (name: string) => Expression
 export type Adapters = ReadonlyMap<string, Adapter>
 
-/** Hidden states of a packed batch: → [tokens, hidden] */
-export const encoder = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs, adapters: Adapters, dropout: Dropout): Expression => {
+/** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
+export const encoder = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs | PaddedInputs, adapters: Adapters, dropout: Dropout): Expression => {
   const layers = Array.from({ length: config.layers }, (_, i) => encoderLayer(config, tensor, batch, adapters, dropout, `encoder.layer.${i}`))
   return layers.reduce((x, layer) => layer(x), embeddings(config, tensor, batch, dropout))
 }
 
-const embeddings = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs, dropout: Dropout): Expression => {
+const embeddings = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs | PaddedInputs, dropout: Dropout): Expression => {
   const words = gather(tensor('embeddings.word_embeddings.weight'), batch.inputIds)
   const types = gather(tensor('embeddings.token_type_embeddings.weight'), batch.tokenTypes)
   const positions = gather(tensor('embeddings.position_embeddings.weight'), batch.positions)
   return dropout(norm(config, tensor, 'embeddings.LayerNorm')(add(add(words, types), positions)), 'embeddings')
 }
 
-const encoderLayer = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs, adapters: Adapters, dropout: Dropout, at: string) =>
+const encoderLayer = (config: EncoderConfig, tensor: TensorSource, batch: BatchInputs | PaddedInputs, adapters: Adapters, dropout: Dropout, at: string) =>
   (x: Expression): Expression => {
     const dense = (name: string, input: Expression): Expression =>
       linear(input, { weight: tensor(`${at}.${name}.weight`), bias: tensor(`${at}.${name}.bias`) }, adapters.get(`${at}.${name}`))

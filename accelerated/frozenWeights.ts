@@ -1,6 +1,7 @@
 /** Frozen weights: each is an initializer that points into the checkpoint's own file, so a graph is a few hundred kilobytes. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { fileError, reason } from './checkpoint/fileError.js'
 import type { ModelFolder } from './checkpoint/modelFolder.js'
 import type { TensorSource } from './encoder.js'
 import type { DType, Expression } from './graph/expression.js'
@@ -26,5 +27,8 @@ export const frozenWeights = (model: ModelFolder, dtype: Scalar): TensorSource =
 /** The files those weights point into. ONNX Runtime reads from these bytes; they are shared by all sessions of a run. */
 export const weightFiles = async (model: ModelFolder): Promise<ReadonlyArray<WeightFile>> => {
   const files = new Set([...model.tensors.values()].map(({ file }) => file))
-  return Promise.all([...files].map(async (file) => ({ location: basename(file), bytes: await readFile(file) })))
+  return Promise.all([...files].map(async (file) => ({
+    location: basename(file),
+    bytes: await readFile(file).catch((thrown: unknown) => { throw fileError(file, 'weights of less than 2 GiB that can be read', reason(thrown)) }),
+  })))
 }

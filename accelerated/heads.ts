@@ -14,12 +14,14 @@ const layer = (tensor: TensorSource, name: string, x: Expression): Expression =>
   linear(x, { weight: tensor(`${name}.weight`), bias: tensor(`${name}.bias`) })
 
 /** Logits (or the regression's output) from each example's first token. hidden: [tokens, hidden] → [batch, labels] */
-export const sequenceHead = (config: EncoderConfig, tensor: TensorSource, hidden: Expression, first: RowSelection, dropout: Dropout): Expression => {
-  const x = selected(hidden, first)
-  return config.family === 'roberta'
+export const sequenceHead = (config: EncoderConfig, tensor: TensorSource, hidden: Expression, first: RowSelection, dropout: Dropout): Expression =>
+  outputLayers(config, tensor, selected(hidden, first), dropout)
+
+/** The head's layers alone. x: [batch, hidden], the first tokens' hidden states → [batch, labels] */
+export const outputLayers = (config: EncoderConfig, tensor: TensorSource, x: Expression, dropout: Dropout): Expression =>
+  config.family === 'roberta'
     ? layer(tensor, 'classifier.out_proj', dropout(tanh(layer(tensor, 'classifier.dense', dropout(x, 'head.input'))), 'head.hidden'))
     : layer(tensor, 'classifier', dropout(tanh(layer(tensor, 'pooler.dense', x)), 'head.input'))
-}
 
 /** Dropout sites of the sequence head. */
 export const headDropoutSites = (config: EncoderConfig): ReadonlyArray<string> =>

@@ -11,6 +11,8 @@ export const settingsSchema = z.strictObject({
   /** suffixes of module names, such as `query` or `output.dense`; null adapts all six matrices of each layer */
   targetModules: z.array(z.string().min(1)).min(1).nullable().default(null),
   rank: count.max(1024).default(8),
+  /** ranks of single matrices in place of `rank`, by module name or suffix; 0 leaves a matrix out. The scale stays alpha / rank. */
+  rankPattern: z.record(z.string().min(1), z.int().min(0).max(1024)).nullable().default(null),
   alpha: positive.default(16),
   initialisation: z.enum(['kaiming', 'gaussian']).default('kaiming'),
   /** b */
@@ -55,6 +57,7 @@ export const settingsSchema = z.strictObject({
   /** steps between checkpoints; null saves at each evaluation */
   saveEvery: count.nullable().default(null),
 }).refine(({ gateStart, gateEnd }) => gateStart < gateEnd, { path: ['gateStart'], error: 'expected a fraction below gateEnd' })
+  .refine(({ method, rankPattern }) => method === 'lora' || rankPattern === null, { path: ['rankPattern'], error: 'expected method lora, whose ranks stay' })
 
 export type Settings = z.infer<typeof settingsSchema>
 /** What a caller gives: every setting has a default. */

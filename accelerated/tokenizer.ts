@@ -1,9 +1,12 @@
 /** Text to token ids as the original BERT and RoBERTa do it: the folder's own tokenizer, their special tokens, the longer text cut first. */
 import { join } from 'node:path'
-import { FileError, fileError, reason } from './checkpoint/fileError.js'
+import { z } from 'zod'
+import { FileError, fileError, quoted, reason } from './checkpoint/fileError.js'
 import { parseJson, readText } from './checkpoint/jsonText.js'
+import { firstProblem } from './checkpoint/schemaProblem.js'
 import { fileInFolder } from './checkpoint/weightFiles.js'
 import { longestInput, type EncoderConfig } from './encoderConfig.js'
+import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
 
 /** One example for the encoder; both lists have its length. */
 export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly tokenTypeIds: ReadonlyArray<number> }
@@ -25,15 +28,14 @@ export const loadTokenizer = async (folder: string, config: EncoderConfig): Prom
   const file = await fileInFolder(folder, 'tokenizer.json')
   if (file === undefined) throw fileError(folder, 'tokenizer.json in the folder', 'none')
   const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
-  const settings = settingsFile === undefined ? {} : parseJson(await readText(settingsFile), settingsFile)
-  const tokenizer = await construct(parseJson(await readText(file), file), settings, file)
-  const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> =>
-    tokenizer.encode(text, { add_special_tokens: special, ...(textPair === undefined ? {} : { text_pair: textPair }) })
-
-  const largest = Math.max(...tokenizer.get_vocab().values())
-  if (largest >= config.vocabularySize) {
-    throw fileError(file, `ids below vocab_size ${config.vocabularySize} of ${join(folder, 'config.json')}`, `${largest}`)
+  const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
+  const tokenizer = await construct(parseTokenizerFile(await readText(file), file, config.vocabularySize, join(folder, 'config.json')), settings, file)
+  const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
+    const ids: ReadonlyArray<unknown> = tokenizer.encode(text, { add_special_tokens: special, ...(textPair === undefined ? {} : { text_pair: textPair }) })
+    if (!ids.every(isId)) throw fileError(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
+    return ids
   }
+
   const frame = frameOf(idsOf, config.family, file)
   return {
     encode: (text, second, maxLength) => {
@@ -87,8 +89,21 @@ const frameOf = (
   return frame
 }
 
+const isId = (id: unknown): id is number => Number.isSafeInteger(id)
+
+/** What of tokenizer_config.json changes ids; chat templates and the rest are not passed on. */
+const settingsSchema = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })
+
+const parseSettings = (text: string, file: string): z.infer<typeof settingsSchema> => {
+  const json = parseJson(text, file)
+  const parsed = settingsSchema.safeParse(json)
+  if (parsed.success) return parsed.data
+  const { path, message, found } = firstProblem(parsed.error, json)
+  throw fileError(file, `a valid ${path || 'object'} (${message})`, found)
+}
+
 /** Imported when needed: the package loads its own inference runtime with it. */
-const construct = async (tokenizerJson: unknown, settings: unknown, file: string) => {
+const construct = async (tokenizerJson: TokenizerFile, settings: object, file: string) => {
   const { PreTrainedTokenizer } = await import('@huggingface/transformers')
   try {
     return new PreTrainedTokenizer(tokenizerJson, settings)

@@ -2,27 +2,31 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { fileError } from '../accelerated/checkpoint/fileError.js'
+import type { Settings } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
 import { readRunConfig } from '../evaluation/runFolder.js'
 import type { TrainedAdapterOptions } from '../evaluation/trainedAdapter.js'
+import { withOffline } from './command.js'
 import { flagValues, type Values } from './flagValues.js'
 import { settingsOf, taskOptions, placed } from './trainRequest.js'
 import { addFlags } from './trainFlags.js'
 import { usageError } from './usageError.js'
 
 export type AdapterRequest = {
-  readonly adapter: TrainedAdapterOptions
+  readonly adapter: TrainedAdapterOptions & { readonly adapter: string }
+  /** null where no run was named */
+  readonly runSettings: Settings | null
   /** what the run was trained on; null where no run was named */
   readonly runTask: TaskOptions | null
 }
 
 const machineFlags = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
 
-export const addAdapterFlags = (command: Command): Command => {
+export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string> = machineFlags): Command => {
   command.option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout")
-  return addFlags(command, machineFlags)
+  return withOffline(addFlags(command, machine))
 }
 
 /** @throws UsageError, SettingsError or FileError with one line */
@@ -37,10 +41,12 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
   return {
     adapter: {
       model: placed(model ?? earlier?.model ?? ''),
+      ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: adapter ?? join(run ?? '', 'adapter'),
       device: settings.device, precision: settings.precision, threads: settings.threads, batchSize: settings.batchSize,
       maxLength: earlier !== null || flags['maxLength'] !== undefined ? settings.maxLength : null,
     },
+    runSettings: earlier?.settings ?? null,
     runTask: earlier === null ? null : taskOptions(earlier.task),
   }
 }

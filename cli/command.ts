@@ -6,6 +6,9 @@ import { openTerminal, type Terminal } from './terminal.js'
 
 export type Action = (given: Values, terminal: Terminal) => Promise<number>
 
+/** For commands that may need a model from the hub. */
+export const withOffline = (command: Command): Command => command.option('--offline', 'ask nothing of the network: a model on the hub must be in the cache (as HF_HUB_OFFLINE=1)')
+
 /** Ends a command's declaration: `run` returns the exit code, and whatever it throws becomes one line on standard error. */
 export const withOutput = (command: Command, examples: ReadonlyArray<string>, run: Action): Command =>
   command
@@ -16,6 +19,7 @@ export const withOutput = (command: Command, examples: ReadonlyArray<string>, ru
     .addHelpText('after', `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((example) => `  ${example}`).join('\n')}\n`)
     .action(async (given: Values) => {
       try {
+        if (given['offline'] === true) process.env['HF_HUB_OFFLINE'] = '1' // threads started later inherit it
         process.exitCode = await run(given, openTerminal(given))
       } catch (error) {
         process.exitCode = reportError(error)

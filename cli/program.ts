@@ -4,8 +4,10 @@ import { versions } from '../evaluation/versions.js'
 import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
+import { addExport } from './commands/export.js'
 import { addPredict } from './commands/predict.js'
 import { addQuickstart } from './commands/quickstart.js'
+import { addRankPattern } from './commands/rankPattern.js'
 import { addTrain } from './commands/train.js'
 import { addVerify } from './commands/verify.js'
 import { exitCodes } from './exitCodes.js'
@@ -22,7 +24,7 @@ const program = (): Command => {
     .exitOverride()
     .addHelpText('after', '\nEach command has its own --help with an example. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.\n')
 
-  for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addVerify, addDoctor, addBench]) add(whole)
+  for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addExport, addRankPattern, addVerify, addDoctor, addBench]) add(whole)
   return whole
 }
 

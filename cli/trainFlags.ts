@@ -24,6 +24,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
     flag('method', 'text', 'name', 'salora or lora'),
     flag('targetModules', 'list', 'names', 'adapted matrices by suffix, with commas: query,value (default: all six of each layer)'),
     flag('rank', 'number', 'r', 'rank of each adapter at the start'),
+    flag('rankPattern', 'text', 'file', 'of --method lora: ranks by matrix, as salora rank-pattern prints them'),
     flag('alpha', 'number', 'number', 'the adapter counts alpha / rank'),
     flag('initialisation', 'text', 'name', 'of A: kaiming or gaussian'),
     flag('density', 'number', 'b', "share of the adapter's parameters to end with"),

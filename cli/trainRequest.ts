@@ -6,6 +6,7 @@ import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
+import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/runFolder.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, type Values } from './flagValues.js'
@@ -22,7 +23,13 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   const resume = (flags['resume'] ?? fromFile['resume']) === true
   const output = textOf(flags['output'] ?? fromFile['output'])
   if (resume && output === null) throw usageError('--output', 'the folder of the run to resume', 'none given')
-  const values: Values = { ...(resume && output !== null ? await valuesOfRun(output) : {}), ...fromFile, ...flags }
+  const pattern = await patternOf(flags['rankPattern'] ?? fromFile['rankPattern'])
+  // a pattern stands where it was named: in the file below the file's own settings, as a flag above them
+  const [below, above] = 'rankPattern' in flags ? [{}, pattern] : [pattern, {}]
+  const values: Values = {
+    ...(resume && output !== null ? await valuesOfRun(output) : {}), ...below, ...fromFile, ...above, ...flags,
+    ...('rankPattern' in pattern ? { rankPattern: pattern['rankPattern'] } : {}),
+  }
 
   for (const [name, later] of Object.entries(announced)) {
     const found = later.find((value) => value === values[name])
@@ -66,6 +73,9 @@ export const taskOptions = (values: Values): TaskOptions => {
 export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+/** The settings that a rank pattern's file stands for. */
+const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'string' ? readRankPattern(file) : {})
 
 const valuesOfRun = async (output: string): Promise<Values> => {
   const earlier = await readRunConfig(output)

@@ -1,9 +1,10 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
+import { readText } from '../accelerated/checkpoint/jsonText.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
+import { parseRunResult, runFileLimit } from '../evaluation/storedRun.js'
 import { exitCodes } from './exitCodes.js'
 import { watchInterrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
@@ -46,7 +47,8 @@ const isSystemError = (error: unknown): boolean => /^(ENOSPC|EDQUOT|EFBIG|EIO|ER
 /** result.json of a run that came to its end; null where there is none, or a signal stopped it. */
 const finishedResult = async (output: string): Promise<RunResult | null> => {
   try {
-    const result = JSON.parse(await readFile(join(output, 'result.json'), 'utf8')) as RunResult
+    const file = join(output, 'result.json')
+    const result = parseRunResult(await readText(file, runFileLimit), file)
     return result.interrupted === false ? result : null
   } catch {
     return null // the run goes on from its checkpoint and writes it anew

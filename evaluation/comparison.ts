@@ -1,8 +1,11 @@
 /** Comparisons: the same task under several variants and seeds, one table of means and deviations. */
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
+import { readText } from '../accelerated/checkpoint/jsonText.js'
+import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
 import type { FinetuneOptions, RunResult } from './run.js'
+import { parseRunResult, runFileLimit } from './storedRun.js'
 import { finetuneJob } from './finetuneJob.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
@@ -24,8 +27,9 @@ export const compare = async (variants: ReadonlyArray<Variant>, seeds: ReadonlyA
 }
 
 const finished = async (output: string): Promise<RunResult | null> => {
-  const text = await readFile(join(output, 'result.json'), 'utf8').catch(() => null)
-  return text === null ? null : JSON.parse(text) as RunResult
+  if (await fileInFolder(output, 'result.json') === undefined) return null
+  const file = join(output, 'result.json')
+  return parseRunResult(await readText(file, runFileLimit), file)
 }
 
 const run = async (options: FinetuneOptions): Promise<RunResult> => {

@@ -1,4 +1,5 @@
 /** A fine-tuning run from a model's name and a task's name to a folder on disk: load, tokenise, train, save. Runs in any thread. */
+import { join } from 'node:path'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { Adapter } from '../accelerated/adapter/adapter.js'
 import { saveAdapter } from '../accelerated/adapter/peft.js'
@@ -14,18 +15,20 @@ import type { Settings } from '../accelerated/settings.js'
 import { SettingsError } from '../accelerated/settings.js'
 import type { Tokenizer } from '../accelerated/tokenizer.js'
 import { loadTokenizer } from '../accelerated/tokenizer.js'
-import { newestCheckpoint, saveCheckpoint } from '../accelerated/training/checkpointFile.js'
+import { lastCheckpoint, newestCheckpoint, saveCheckpoint } from '../accelerated/training/checkpointFile.js'
 import type { RunState } from '../accelerated/training/runState.js'
 import { deterministicParameters, layoutOf, scaleOf } from '../accelerated/training/runState.js'
 import { startOfRun } from '../accelerated/training/startOfRun.js'
 import type { TrainingResult } from '../accelerated/training/train.js'
-import { planOf, train } from '../accelerated/training/train.js'
+import { planOf, train, TrainingError } from '../accelerated/training/train.js'
 import type { LabelledExample } from '../accelerated/training/trainFeeds.js'
 import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
 import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts, RunResult, Scores } from './run.js'
-import { openRunFolder } from './runFolder.js'
+import type { MetricsLog } from './metricsLog.js'
+import type { RunFolder } from './runFolder.js'
+import { openRunFolder, readRunConfig } from './runFolder.js'
 
 /** A mistake in what the user gave: its message is the one line to show. */
 export class UserError extends Error {}
@@ -43,7 +46,8 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
-  const resolved = await resolveModel(options.model, { signal })
+  const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
+  const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const outputs = { labels: task.labelNames?.length ?? 1, problem: task.problem }
   const model = await openModelFolder(resolved.folder, { outputs, baseModelName: resolved.baseModelName })
   await checkFinite(model)
@@ -54,23 +58,26 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   const tokenizer = await loadTokenizer(model.folder, model.config)
   const [training, evaluation] = [tokenise(tokenizer, task.train, settings.maxLength), tokenise(tokenizer, task.evaluation, settings.maxLength)]
 
-  const folder = await openRunFolder(options, device) // last: a mistake found before leaves nothing behind
-  const facts = factsOf(model, task, start, device)
+  const folder = await openRunFolder(options, device, resolved.revision) // last: a mistake found before leaves nothing behind
+  const facts = factsOf(model, task, start, device, resolved.revision)
   yield { kind: 'ready', ...facts }
   const damaged: string[] = []
   const checkpoint = options.resume ? await newestCheckpoint(folder.checkpoints, (message) => damaged.push(message)) : null
   for (const message of damaged) yield { kind: 'warning', message }
   if (options.resume && checkpoint === null) yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
-  const log = await folder.openMetrics(checkpoint?.state.step ?? 0)
+  if (folder.otherVersions.length > 0) yield { kind: 'warning', message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had` }
+  const log = await folder.openMetrics(checkpoint?.metricsLines ?? 0)
+  if (log.missing > 0) yield { kind: 'warning', message: `${join(options.output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, found ${log.missing} fewer` }
 
   const run = train({
     config: model.config, frozen: frozenWeights(model, settings.precision), settings, training, evaluation,
     session: { device, threads: settings.threads, weightFiles: await weightFiles(model) },
     score: scorer(task, evaluation.map(({ label }) => label)),
-    evaluateStart: options.evaluateStart ?? false,
-  }, checkpoint?.state ?? start, checkpoint?.best ?? null, signal)
+    evaluateStart: folder.evaluateStart,
+  }, checkpoint?.state ?? start, checkpoint, signal)
 
-  for (let next = await run.next(); ; next = await run.next()) {
+  for (;;) {
+    const next = await run.next().catch(async (error: unknown) => { throw error instanceof TrainingError ? await withCheckpoint(error, folder, log) : error })
     if (next.done === true) {
       const result = resultOf(options, next.value, facts, steps, (performance.now() - began) / 1000)
       await log.flush()
@@ -83,7 +90,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     const event = next.value
     if (event.kind === 'checkpoint') {
       await log.flush()
-      await saveCheckpoint(folder.checkpoints, event)
+      await saveCheckpoint(folder.checkpoints, { state: event.state, best: event.best, lastEvaluation: event.lastEvaluation, orthogonality: event.orthogonality, metricsLines: log.lines() })
       yield { kind: 'saved', step: event.state.step }
       continue
     }
@@ -91,6 +98,13 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null) yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
     yield event
   }
+}
+
+/** The accident with what is left of the run: its lines so far, and the state to go on from. */
+const withCheckpoint = async ({ message }: TrainingError, { checkpoints }: RunFolder, log: MetricsLog): Promise<TrainingError> => {
+  await log.flush()
+  const last = await lastCheckpoint(checkpoints)
+  return new TrainingError(`${message}; ${last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`}`)
 }
 
 const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
@@ -107,11 +121,11 @@ const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: Readonly
   return { scores: scores as Scores, selection: selectionScore(task.selectionMetric)(scores), constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)) }
 }
 
-const factsOf = (model: ModelFolder, task: Task, start: RunState, device: Device): RunFacts => {
+const factsOf = (model: ModelFolder, task: Task, start: RunState, device: Device, revision: string | null): RunFacts => {
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
   const majority = task.problem === 'classification' ? majorityClass(task.evaluation.examples.map(({ label }) => label)) : null
   return {
-    device,
+    device, revision,
     examples: { training: task.train.examples.length, evaluation: task.evaluation.examples.length },
     trainableParameters: {
       adapter: start.modules.reduce((sum, { d, k, r }) => sum + r * (d + k), 0),

@@ -28,6 +28,8 @@ export type FinetuneEvent =
 /** What is known before the first step. */
 export type RunFacts = {
   readonly device: Device
+  /** the commit of the model on the hub; null where the model is a folder of its own */
+  readonly revision: string | null
   readonly examples: { readonly training: number; readonly evaluation: number }
   readonly trainableParameters: { readonly adapter: number; readonly head: number; readonly gates: number }
   readonly majority: { readonly label: string; readonly share: number } | null
@@ -48,6 +50,7 @@ export type RunResult = RunFacts & {
   readonly ranks: Readonly<Record<string, number>>
   readonly orthogonality: Readonly<Record<string, number>>
   readonly steps: number
+  /** of the process that ended the run, as is the memory */
   readonly seconds: number
   readonly peakMemoryBytes: number
   readonly seed: number

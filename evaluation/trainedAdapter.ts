@@ -9,6 +9,7 @@ import { checkFinite, openModelFolder } from '../accelerated/checkpoint/modelFol
 import { readTensor } from '../accelerated/checkpoint/safetensors.js'
 import type { EncoderConfig } from '../accelerated/encoderConfig.js'
 import { adapterModules, headTensorShapes, longestInput } from '../accelerated/encoderConfig.js'
+import type { TrainedModel } from '../accelerated/export/mergedWeights.js'
 import { frozenWeights, weightFiles } from '../accelerated/frozenWeights.js'
 import type { Vector } from '../accelerated/parameterVector.js'
 import { flatten, parameterLayout } from '../accelerated/parameterVector.js'
@@ -17,14 +18,17 @@ import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices.js'
 import type { AdaptedModule } from '../accelerated/salora.js'
 import { saloraTrainables } from '../accelerated/salora.js'
+import type { Encoding } from '../accelerated/tokenizer.js'
 import { loadTokenizer } from '../accelerated/tokenizer.js'
 import type { Scalar } from '../accelerated/trainingStep.js'
 
 export type TrainedAdapterOptions = {
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
-  /** a folder in PEFT's layout */
-  readonly adapter: string
+  /** the commit of a hub id; its main branch if none is given */
+  readonly revision?: string
+  /** a folder in PEFT's layout; null where the model classifies as it is */
+  readonly adapter: string | null
   readonly device: Device | 'auto'
   readonly precision: Scalar
   readonly threads: number
@@ -49,29 +53,52 @@ const usualLength = 128
 
 /** Opens everything. @throws FileError or DeviceError with one line for the user */
 export const openTrainedAdapter = async (options: TrainedAdapterOptions): Promise<TrainedAdapter> => {
-  const { precision, threads, batchSize } = options
   const device = await chooseDevice(options.device)
-  const resolved = await resolveModel(options.model)
+  return openPredictions(await loadTrainedModel(options), options, device)
+}
+
+/** Model, adapter and head, checked; no session yet. @throws FileError */
+export const loadTrainedModel = async (options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter'>): Promise<TrainedModel> => {
+  const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const model = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   await checkFinite(model)
-  const adapter = await loadAdapter(options.adapter, model.config)
-  const { config } = adapter
-  const maxLength = options.maxLength ?? Math.min(usualLength, longestInput(config))
-  if (maxLength > longestInput(config)) throw fileError('--max-length', `at most the encoder's ${longestInput(config)} positions`, String(maxLength))
-  const tokenizer = await loadTokenizer(model.folder, config)
+  const adapter = options.adapter === null ? noAdapter(model) : await loadAdapter(options.adapter, model.config)
+  return { model, adapter, head: await headOf(model, adapter, options.adapter ?? model.folder) }
+}
 
+/** The names of the classes, where adapter or model have them. */
+export const labelNamesOf = ({ model, adapter }: TrainedModel): ReadonlyArray<string> | undefined =>
+  adapter.labelNames ?? (model.labelNames?.length === adapter.config.labels ? model.labelNames : undefined)
+
+/** @throws FileError for a maxLength that the encoder has no positions for */
+export const openPredictions = async (trained: TrainedModel, options: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>, device: Device): Promise<TrainedAdapter> => {
+  const { model, adapter, head } = trained
+  const { precision, threads, batchSize } = options
+  const { config } = adapter
+  const encode = await encodingOf(trained, options.maxLength)
   const modules = modulesOf(adapter)
   const scale = adapter.alpha / adapter.rank || 1
   const predictor = await openPredictor(
     { config, frozen: frozenWeights(model, precision), session: { device, threads, weightFiles: await weightFiles(model) }, scale, dtype: precision }, modules)
-  const parameters = parametersOf(adapter, modules, await headOf(model, adapter, options.adapter), scale, precision)
+  const parameters = parametersOf(adapter, modules, head, scale, precision)
   return {
     device, config,
-    labelNames: adapter.labelNames ?? (model.labelNames?.length === config.labels ? model.labelNames : undefined),
-    predict: (texts) => predictor.predict(parameters, texts.map(({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)), batchSize),
+    labelNames: labelNamesOf(trained),
+    predict: (texts) => predictor.predict(parameters, texts.map(encode), batchSize),
     release: predictor.release,
   }
 }
+
+/** Texts to token ids, at most `maxLength` (null: 128, or the encoder's positions). @throws FileError */
+export const encodingOf = async ({ model, adapter: { config } }: TrainedModel, wanted: number | null): Promise<(text: Text) => Encoding> => {
+  const maxLength = wanted ?? Math.min(usualLength, longestInput(config))
+  if (maxLength > longestInput(config)) throw fileError('--max-length', `at most the encoder's ${longestInput(config)} positions`, String(maxLength))
+  const tokenizer = await loadTokenizer(model.folder, config)
+  return ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)
+}
+
+const noAdapter = ({ config, baseModelName }: ModelFolder): LoadedAdapter =>
+  ({ config, baseModelName, rank: 1, alpha: 1, modules: new Map(), head: new Map(), labelNames: undefined })
 
 /** The adapted matrices in layer order, each with its rank. */
 const modulesOf = ({ config, modules }: LoadedAdapter): ReadonlyArray<AdaptedModule> =>

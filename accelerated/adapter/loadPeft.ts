@@ -1,16 +1,16 @@
 /** Reads an adapter in PEFT's layout, ours or one that PEFT trained, and accounts for every tensor in it. */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { fileError, quoted } from '../checkpoint/fileError.js'
 import { parseJson, readText } from '../checkpoint/jsonText.js'
 import { readSafetensors, readTensor } from '../checkpoint/safetensors.js'
 import { showShape, type TensorEntry } from '../checkpoint/safetensorsHeader.js'
+import { fileInFolder } from '../checkpoint/weightFiles.js'
 import { adapterModules, headTensorShapes, type AdapterModule, type EncoderConfig } from '../encoderConfig.js'
 import type { LowRankPair, Weights } from './adapter.js'
 import { lookUpPattern, matchModules } from './modulePattern.js'
 import { adapterFiles, headKey, peftPrefix } from './peft.js'
-import { parsePeftConfig, type PeftConfig } from './peftConfig.js'
+import { adapterConfigLimit, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 
 /** An adapter from disk. Each pair has its own scale, since PEFT lets rank and alpha differ by module. */
 export type LoadedAdapter = {
@@ -28,18 +28,18 @@ export type LoadedAdapter = {
 
 type PlannedModule = AdapterModule & { readonly rank: number; readonly scale: number; readonly key: string }
 
-const namesSchema = z.object({ labelNames: z.array(z.string()).nullable(), problem: z.enum(['classification', 'regression']) })
+const namesSchema = z.object({ labelNames: z.array(z.string().max(1_000)).max(1_000_000).nullable(), problem: z.enum(['classification', 'regression']) })
 
 /**
  * Loads the adapter in `folder` for an encoder of this shape. Throws FileError: not plain LoRA, a key missing or unexpected,
  * a shape that does not fit the encoder or the configured rank, a number that is not finite.
  */
 export const loadAdapter = async (folder: string, config: EncoderConfig): Promise<LoadedAdapter> => {
-  const configFile = join(folder, adapterFiles.config)
-  const weightsFile = join(folder, adapterFiles.weights)
-  const settings = parsePeftConfig(await readText(configFile), configFile)
+  const configFile = await fileOf(folder, adapterFiles.config)
+  const weightsFile = await fileOf(folder, adapterFiles.weights)
+  const settings = parsePeftConfig(await readText(configFile, adapterConfigLimit), configFile)
   const { tensors } = await readSafetensors(weightsFile)
-  const names = await readNames(join(folder, adapterFiles.names))
+  const names = await readNames(await fileInFolder(folder, adapterFiles.names))
   const outputs = outputsIn(tensors, config)
   const problem = names?.problem ?? (outputs === undefined ? config.problem : outputs === 1 ? 'regression' : 'classification')
   const adapted: EncoderConfig = { ...config, labels: outputs ?? config.labels, problem }
@@ -144,9 +144,16 @@ const readWeights = async (entry: TensorEntry): Promise<Weights> => {
   return { shape: entry.shape, data }
 }
 
-const readNames = async (file: string): Promise<z.infer<typeof namesSchema> | undefined> => {
-  if (!(await stat(file).then((found) => found.isFile(), () => false))) return undefined
-  const parsed = namesSchema.safeParse(parseJson(await readText(file), file))
+/** The path of a file that must be there; like those of a model, it may be a link only within its folder or the hub's cache. */
+const fileOf = async (folder: string, name: string): Promise<string> => {
+  const file = await fileInFolder(folder, name)
+  if (file === undefined) throw fileError(join(folder, name), 'a readable file', 'none (no such file or folder)')
+  return file
+}
+
+const readNames = async (file: string | undefined): Promise<z.infer<typeof namesSchema> | undefined> => {
+  if (file === undefined) return undefined
+  const parsed = namesSchema.safeParse(parseJson(await readText(file, adapterConfigLimit), file))
   if (!parsed.success) throw fileError(file, 'labelNames and problem as salora writes them', parsed.error.issues[0]?.message ?? 'something else')
   return parsed.data
 }

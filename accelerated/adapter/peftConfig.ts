@@ -48,19 +48,21 @@ const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<string, 
 const names = z.array(z.string().max(1_000)).max(100_000)
 const expression = z.string().min(1).max(10_000)
 const rank = z.int().min(1).max(65_536)
+/** Beyond it a float32 of the scale times a weight is no number any more. */
+const alpha = z.number().min(-1e9).max(1e9)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})]).optional()
 
 const schema = z.object({
   peft_type: z.literal('LORA'),
   task_type: z.string().nullish(),
-  base_model_name_or_path: z.string().nullish(),
+  base_model_name_or_path: z.string().max(10_000).nullish(),
   r: rank,
-  lora_alpha: z.number(),
+  lora_alpha: alpha,
   target_modules: z.union([expression, names]),
   exclude_modules: z.union([expression, names]).nullish(),
   modules_to_save: names.nullish(),
   rank_pattern: z.record(expression, rank).nullish(),
-  alpha_pattern: z.record(expression, z.number()).nullish(),
+  alpha_pattern: z.record(expression, alpha).nullish(),
   use_rslora: z.boolean().nullish(),
   bias: z.literal('none').nullish(),
   fan_in_fan_out: z.literal(false).nullish(),
@@ -78,6 +80,9 @@ const schema = z.object({
   trainable_token_indices: unset,
   alora_invocation_tokens: unset,
 })
+
+/** Bytes of an adapter_config.json or salora.json. */
+export const adapterConfigLimit = 16_000_000
 
 /** A valid adapter_config.json of a LoRA that is nothing but ΔW = scale · B A and saved modules. */
 export type PeftConfig = z.infer<typeof schema>

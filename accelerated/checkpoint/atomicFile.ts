@@ -1,6 +1,6 @@
 /** Files that are whole or absent: written to a temporary name beside the target, flushed to the disk, then renamed. */
 import { randomBytes } from 'node:crypto'
-import { open, rename, unlink } from 'node:fs/promises'
+import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileError, fileError, reason } from './fileError.js'
 
@@ -43,6 +43,11 @@ export const writeFileAtomically = async (path: string, content: Content, fileSy
   await syncFolder(dirname(path))
 }
 
+/** Removes what a process that was killed while it wrote left in `folder`. No other process may be writing there. */
+export const removeTemporaries = async (folder: string): Promise<void> => {
+  for (const name of await readdir(folder)) if (/^\..+\.\d+\.[0-9a-f]{12}\.partial$/.test(name)) await unlink(join(folder, name))
+}
+
 async function* piecesOf(content: Content): AsyncGenerator<Uint8Array> {
   if (typeof content === 'string') yield Buffer.from(content)
   else if (content instanceof Uint8Array) yield content
@@ -63,7 +68,8 @@ const syncFolder = async (folder: string): Promise<void> => {
   await handle.close()
 }
 
-const writeError = (path: string, thrown: unknown): FileError => {
+/** What the system said when a file could not be written, in one line. */
+export const writeError = (path: string, thrown: unknown): FileError => {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
   const explained: Readonly<Record<string, string>> = {
     ENOSPC: 'no space left on the disk',

@@ -1,12 +1,15 @@
 /** A checkpoint's config.json: what of it this library reads, within bounds that no real encoder exceeds. */
 import { z } from 'zod'
-import { fileError } from './fileError.js'
-import { parseJson } from './jsonText.js'
+import { fileError, quoted } from './fileError.js'
+import { parseJson, repeatedKey } from './jsonText.js'
 import { firstProblem, shown } from './schemaProblem.js'
 
 const size = (limit: number) => z.int().min(1).max(limit)
 const probability = z.number().min(0).lt(1)
 const tokenId = (usual: number) => z.int().min(0).nullish().transform((id) => id ?? usual)
+
+/** Bytes of a config.json; a million names of classes would need more, and no encoder has them. */
+export const configLimit = 16_000_000
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration classes. */
 const encoderFields = {
@@ -24,9 +27,9 @@ const encoderFields = {
   classifier_dropout: probability.nullish(),
   position_embedding_type: z.literal('absolute').nullish(),
   num_labels: size(1_000_000).optional(),
-  id2label: z.record(z.string(), z.string()).optional(),
+  id2label: z.record(z.string(), z.string().max(1_000)).optional(),
   problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
-  _name_or_path: z.string().optional(),
+  _name_or_path: z.string().max(10_000).optional(),
 }
 
 const schema = z.discriminatedUnion('model_type', [
@@ -44,6 +47,8 @@ export type ConfigFile = z.infer<typeof schema>
 export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const json = parseJson(text, where)
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(where, 'a JSON object', shown(json))
+  const repeated = repeatedKey(text)
+  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const found = 'model_type' in json ? json.model_type : undefined
   if (found !== 'roberta' && found !== 'bert') {
     throw fileError(where, 'model_type "roberta" or "bert" (the supported families)', shown(found))

@@ -7,7 +7,10 @@ export class FileError extends Error {
 
 /** `where: expected …, found …` as an error to throw. */
 export const fileError = (where: string, expected: string, found: string): FileError =>
-  new FileError(oneLine(`${where}: expected ${expected}, found ${found}`))
+  new FileError(`${oneLine(where)}: expected ${cut(oneLine(expected))}, found ${cut(oneLine(found))}`)
+
+/** Whatever a file put into a message: a thousand characters are enough to know it by. */
+const cut = (text: string): string => (text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text)
 
 /** The message of whatever was thrown, and of its cause, on one line. */
 export const reason = (thrown: unknown): string => {
@@ -19,7 +22,7 @@ export const reason = (thrown: unknown): string => {
 }
 
 /** Control characters of untrusted text are shown escaped, so that a message stays one line and cannot steer a terminal. */
-const oneLine = (text: string): string =>
+export const oneLine = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /** A quoted piece of untrusted text, cut to a readable length. */

@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { baseTensorShapes, encoderConfigOf, headTensorShapes, outputsOf, type EncoderConfig, type Outputs } from '../encoderConfig.js'
-import { parseConfigFile, type ConfigFile } from './configFile.js'
+import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
 import { fileError, quoted } from './fileError.js'
 import { readText } from './jsonText.js'
 import { readChunks } from './safetensors.js'
@@ -74,7 +74,7 @@ const openConfigFile = async (folder: string): Promise<ConfigFile> => {
   if (kind !== 'folder') throw fileError(folder, 'a folder in Hugging Face layout', kind)
   const file = await fileInFolder(folder, 'config.json')
   if (file === undefined) throw fileError(folder, 'config.json in the folder', 'none')
-  return parseConfigFile(await readText(file), file)
+  return parseConfigFile(await readText(file, configLimit), file)
 }
 
 /** Names without the family's prefix; old checkpoints call a LayerNorm's weight gamma and its bias beta. Position ids are not weights. */

@@ -1,11 +1,12 @@
 /** Reads safetensors files: the header alone when a file is opened, a tensor's numbers only when they are asked for. */
-import { open, type FileHandle } from 'node:fs/promises'
-import { FileError, fileError, reason } from './fileError.js'
+import { fileError } from './fileError.js'
 import { fromBfloat16, fromFloat16 } from './float16.js'
+import { decodeUtf8 } from './jsonText.js'
+import { openRegularFile, readBytes, withRegularFile } from './regularFile.js'
 import { bytesOf, elementCount, parseHeader, showShape, type DType, type SafetensorsHeader, type TensorEntry } from './safetensorsHeader.js'
 
-/** The format's own bound on the header, in bytes. */
-const headerLimit = 100_000_000
+/** Bytes of a header. The format allows 100 MB, which as objects would fill a gigabyte; a thousand layers need 3 MB. */
+const headerLimit = 16_000_000
 
 /** Numbers converted at a time: 4 MiB of float32. */
 const chunkElements = 1 << 20
@@ -15,8 +16,7 @@ const tensorLimit = 2 ** 30
 
 /** Opens `file`, reads and checks its header. Throws FileError if it cannot be read or breaks the format anywhere. */
 export const readSafetensors = (file: string): Promise<SafetensorsHeader> =>
-  withFile(file, async (handle) => {
-    const { size } = await handle.stat()
+  withRegularFile(file, async (handle, size) => {
     if (size < 8) throw fileError(file, 'at least 8 bytes (the length of the header)', `${size}`)
     const declared = (await readBytes(handle, file, 0, 8)).readBigUInt64LE(0)
     if (declared > BigInt(headerLimit)) {
@@ -26,7 +26,7 @@ export const readSafetensors = (file: string): Promise<SafetensorsHeader> =>
     if (8 + headerLength > size) {
       throw fileError(file, `a header of ${headerLength} bytes`, `${size - 8} bytes (the file is cut short)`)
     }
-    const text = decodeUtf8(await readBytes(handle, file, 8, headerLength), file)
+    const text = decodeUtf8(await readBytes(handle, file, 8, headerLength), file, 'header')
     return parseHeader(text, file, 8 + headerLength, size - 8 - headerLength)
   })
 
@@ -48,7 +48,7 @@ export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly
   if (decode === undefined) {
     throw fileError(file, `tensor ${entry.name} of dtype ${Object.keys(decoders).join(', ')}`, dtype)
   }
-  const handle = await openForReading(file)
+  const { handle } = await openRegularFile(file)
   try {
     const step = chunkElements * bytesOf[dtype]
     for (let at = 0; at < length; at += step) {
@@ -72,41 +72,4 @@ const halves = (bytes: DataView, decode: (bits: number) => number): Float32Array
   const values = new Float32Array(bytes.byteLength / 2)
   for (let i = 0; i < values.length; i++) values[i] = decode(bytes.getUint16(2 * i, true))
   return values
-}
-
-const decodeUtf8 = (bytes: Uint8Array, file: string): string => {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw fileError(file, 'a header in UTF-8', 'bytes that are not')
-  }
-}
-
-const readBytes = async (handle: FileHandle, file: string, position: number, length: number): Promise<Buffer> => {
-  const bytes = Buffer.alloc(length)
-  for (let filled = 0; filled < length; ) {
-    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled)
-    if (bytesRead === 0) throw fileError(file, `${position + length} bytes`, `${position + filled} (the file is cut short)`)
-    filled += bytesRead
-  }
-  return bytes
-}
-
-const openForReading = async (file: string): Promise<FileHandle> => {
-  try {
-    return await open(file, 'r')
-  } catch (thrown) {
-    throw fileError(file, 'a readable file', reason(thrown))
-  }
-}
-
-const withFile = async <T>(file: string, read: (handle: FileHandle) => Promise<T>): Promise<T> => {
-  const handle = await openForReading(file)
-  try {
-    return await read(handle)
-  } catch (thrown) {
-    throw thrown instanceof FileError ? thrown : fileError(file, 'a readable file', reason(thrown))
-  } finally {
-    await handle.close()
-  }
 }

@@ -2,12 +2,16 @@
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import { z } from 'zod'
-import { fileError, quoted } from './fileError.js'
+import { FileError, fileError, quoted, reason } from './fileError.js'
 import { parseJson, readText, repeatedKey } from './jsonText.js'
 import { readSafetensors } from './safetensors.js'
 import type { TensorEntry } from './safetensorsHeader.js'
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
+
+/** Bytes of an index file, and files that it may name. */
+export const indexLimit = 16_000_000
+const shardLimit = 1_000
 
 /** Every tensor of the folder by its name in the files. Throws FileError. */
 export const openWeights = async (folder: string): Promise<ReadonlyMap<string, TensorEntry>> => {
@@ -31,11 +35,13 @@ export const parseShardIndex = (text: string, where: string): Readonly<Record<st
   if (repeated !== undefined) throw fileError(where, 'each name once', `${quoted(repeated)} twice`)
   const unsafe = Object.values(parsed.data.weight_map).find((shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'))
   if (unsafe !== undefined) throw fileError(where, 'shards named like model-00001-of-00002.safetensors, in the same folder', quoted(unsafe))
+  const count = new Set(Object.values(parsed.data.weight_map)).size
+  if (count > shardLimit) throw fileError(where, `at most ${shardLimit} shards`, `${count}`)
   return parsed.data.weight_map
 }
 
 const openShards = async (folder: string, index: string): Promise<ReadonlyMap<string, TensorEntry>> => {
-  const weightMap = Object.entries(parseShardIndex(await readText(index), index))
+  const weightMap = Object.entries(parseShardIndex(await readText(index, indexLimit), index))
   const shards = new Map<string, ReadonlyMap<string, TensorEntry>>()
   for (const shard of new Set(weightMap.map(([, name]) => name))) {
     const file = await fileInFolder(folder, shard)
@@ -63,7 +69,7 @@ export const fileInFolder = async (folder: string, name: string): Promise<string
     return file
   } catch (thrown) {
     if (isAbsent(thrown)) return undefined
-    throw thrown
+    throw thrown instanceof FileError ? thrown : fileError(file, 'a readable file', reason(thrown))
   }
 }
 

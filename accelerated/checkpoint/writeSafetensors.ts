@@ -9,7 +9,7 @@ export type WritableTensor = {
   readonly dtype?: 'F64' | 'F32' | 'F16'
 }
 
-type WrittenType = NonNullable<WritableTensor['dtype']>
+export type WrittenType = NonNullable<WritableTensor['dtype']>
 type Declaration = { readonly name: string; readonly dtype: WrittenType; readonly shape: ReadonlyArray<number> }
 
 /**
@@ -54,7 +54,8 @@ const declare = (name: string, tensor: WritableTensor): Declaration => {
 
 const typeOf = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data instanceof Float64Array ? 'F64' : 'F32')
 
-const encode = (tensor: WritableTensor): Uint8Array => {
+/** A tensor's data as they stand in the file, each number rounded once. */
+export const encode = (tensor: WritableTensor): Uint8Array => {
   const { data } = tensor
   const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => Uint16Array.from(data, toFloat16) }[typeOf(tensor)]()
   return new Uint8Array(typed.buffer)

@@ -25,24 +25,33 @@ export type Session = {
 
 /** Compiles the graph of `outputs` for a device. @throws when the provider refuses the graph or the device does not work here. */
 export const openSession = async (outputs: Readonly<Record<string, Expression>>, settings: SessionSettings): Promise<Session> => {
-  const session = await ort.InferenceSession.create(toOnnx(outputs, onnxTarget(settings.device)), {
-    executionProviders: [executionProvider(settings.device)],
-    ...(settings.threads > 0 ? { intraOpNumThreads: settings.threads } : {}),
+  return sessionOf(await ort.InferenceSession.create(toOnnx(outputs, onnxTarget(settings.device)), {
+    ...sessionOptions(settings),
     externalData: settings.weightFiles.map(({ location, bytes }) => ({ path: location, data: bytes })),
-    // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
-    enableMemPattern: false,
-    logSeverityLevel: 3,
-  })
-  return {
-    inputs: session.inputNames,
-    run: async (feeds) => {
-      const wanted = Object.fromEntries(session.inputNames.map((name) => [name, toTensor(name, feeds[name])]))
-      const results = await session.run(wanted)
-      return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
-    },
-    release: () => session.release(),
-  }
+  }))
 }
+
+/** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */
+export const openModelFile = async (file: string, settings: Pick<SessionSettings, 'device' | 'threads'>): Promise<Session> =>
+  sessionOf(await ort.InferenceSession.create(file, sessionOptions(settings)))
+
+const sessionOptions = (settings: Pick<SessionSettings, 'device' | 'threads'>): ort.InferenceSession.SessionOptions => ({
+  executionProviders: [executionProvider(settings.device)],
+  ...(settings.threads > 0 ? { intraOpNumThreads: settings.threads } : {}),
+  // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
+  enableMemPattern: false,
+  logSeverityLevel: 3,
+})
+
+const sessionOf = (session: ort.InferenceSession): Session => ({
+  inputs: session.inputNames,
+  run: async (feeds) => {
+    const wanted = Object.fromEntries(session.inputNames.map((name) => [name, toTensor(name, feeds[name])]))
+    const results = await session.run(wanted)
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
+  },
+  release: () => session.release(),
+})
 
 const toTensor = (name: string, feed: Feed | undefined): ort.Tensor => {
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, found none`)

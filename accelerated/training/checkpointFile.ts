@@ -10,7 +10,7 @@ import type { WritableTensor } from '../checkpoint/writeSafetensors.js'
 import { writeSafetensors } from '../checkpoint/writeSafetensors.js'
 import type { Vector } from '../parameterVector.js'
 import type { RunState } from './runState.js'
-import type { BestState } from './train.js'
+import type { Carried } from './trainingEvents.js'
 
 const stateSchema = z.strictObject({
   step: z.int().min(0), gatedStep: z.int().min(0), gating: z.enum(['open', 'sampled']),
@@ -18,12 +18,20 @@ const stateSchema = z.strictObject({
   initialDensity: z.number().nullable(),
   retained: z.strictObject({ expectedDensity: z.number(), retainedDensity: z.number(), ranks: z.record(z.string(), z.int().min(0)), lambda: z.number() }).nullable(),
 })
+const numbers = z.record(z.string(), z.number())
 const schema = z.strictObject({
   state: stateSchema,
-  best: z.strictObject({ state: stateSchema, step: z.int().min(0), selection: z.number(), scores: z.record(z.string(), z.number()) }).nullable(),
+  best: z.strictObject({ state: stateSchema, step: z.int().min(0), selection: z.number(), scores: numbers }).nullable(),
+  lastEvaluation: z.strictObject({ step: z.int().min(0), scores: numbers }).nullable(),
+  orthogonality: numbers,
+  metricsLines: z.int().min(0),
 })
 
-export type Checkpoint = { readonly state: RunState; readonly best: BestState | null }
+export type Checkpoint = Carried & {
+  readonly state: RunState
+  /** lines of metrics.jsonl that belong to the run up to here: what follows them is done again */
+  readonly metricsLines: number
+}
 
 const kept = 2
 const pattern = /^step-(\d{9})\.safetensors$/
@@ -35,18 +43,40 @@ const vectorsOf = (prefix: string, { parameters, firstMoment, secondMoment }: Ru
 
 const described = ({ parameters: _p, firstMoment: _m, secondMoment: _v, ...rest }: RunState) => rest
 
-/** Writes the checkpoint of a step beside the earlier ones and keeps the newest two. */
-export const saveCheckpoint = async (folder: string, { state, best }: Checkpoint): Promise<string> => {
+/**
+ * Writes the checkpoint of a step beside the earlier ones and keeps the newest two. The checksum goes first: whenever the process dies, a
+ * checkpoint that is there has its checksum, and at most a checksum is left over. Throws FileError; nothing of the new one is then left.
+ */
+export const saveCheckpoint = async (folder: string, { state, best, ...rest }: Checkpoint): Promise<string> => {
   await mkdir(folder, { recursive: true })
   const tensors = new Map([...vectorsOf('state', state), ...(best === null ? [] : vectorsOf('best', best.state))])
-  const content = JSON.stringify({ state: described(state), best: best === null ? null : { ...best, state: described(best.state) } })
+  const content = JSON.stringify({ state: described(state), best: best === null ? null : { ...best, state: described(best.state) }, ...rest })
   const bytes = writeSafetensors(tensors, { content })
   const path = join(folder, nameOf(state.step))
-  await writeFileAtomically(path, bytes)
-  await writeFileAtomically(`${path}.sha256`, `${createHash('sha256').update(bytes).digest('hex')}\n`)
-  const old = (await checkpointSteps(folder)).slice(0, -kept)
-  for (const step of old) await Promise.all([unlink(join(folder, nameOf(step))), unlink(join(folder, `${nameOf(step)}.sha256`)).catch(() => undefined)])
+  await writeFileAtomically(checksumOf(path), `${createHash('sha256').update(bytes).digest('hex')}\n`)
+  try {
+    await writeFileAtomically(path, bytes)
+  } catch (error) {
+    await unlink(checksumOf(path)).catch(() => undefined)
+    throw error
+  }
+  await tidy(folder)
   return path
+}
+
+const checksumOf = (path: string): string => `${path}.sha256`
+
+/** Removes all but the newest two, and checksums of checkpoints that are not there. */
+const tidy = async (folder: string): Promise<void> => {
+  for (const step of (await checkpointSteps(folder)).slice(0, -kept)) await unlink(join(folder, nameOf(step)))
+  const there = new Set((await checkpointSteps(folder)).map((step) => checksumOf(nameOf(step))))
+  for (const name of await readdir(folder)) if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !there.has(name)) await unlink(join(folder, name))
+}
+
+/** The newest checkpoint's file and step, unread; null where there is none. */
+export const lastCheckpoint = async (folder: string): Promise<{ readonly path: string; readonly step: number } | null> => {
+  const step = (await checkpointSteps(folder)).at(-1)
+  return step === undefined ? null : { path: join(folder, nameOf(step)), step }
 }
 
 /** Steps of the checkpoints in a folder, ascending; none where the folder is absent. */
@@ -61,7 +91,9 @@ export const newestCheckpoint = async (folder: string, onDamaged: (message: stri
   for (const step of [...await checkpointSteps(folder)].reverse()) {
     const path = join(folder, nameOf(step))
     try {
-      return await loadCheckpoint(path)
+      const checkpoint = await loadCheckpoint(path)
+      await tidy(folder) // which a kill may have kept the save from
+      return checkpoint
     } catch (error) {
       await rename(path, `${path}.damaged`)
       onDamaged(`${reason(error)}; set aside as ${path}.damaged`)
@@ -71,7 +103,7 @@ export const newestCheckpoint = async (folder: string, onDamaged: (message: stri
 }
 
 const loadCheckpoint = async (path: string): Promise<Checkpoint> => {
-  const digest = (await readFile(`${path}.sha256`, 'utf8').catch(() => '')).trim()
+  const digest = (await readFile(checksumOf(path), 'utf8').catch(() => '')).trim()
   const found = createHash('sha256').update(await readFile(path)).digest('hex')
   if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'in its .sha256 file' : digest}`, digest === '' ? 'no such file' : found)
   const { tensors, metadata } = await readSafetensors(path)
@@ -85,8 +117,9 @@ const loadCheckpoint = async (path: string): Promise<Checkpoint> => {
   const vectors = async (prefix: string) => ({
     parameters: await vector(`${prefix}.parameters`), firstMoment: await vector(`${prefix}.firstMoment`), secondMoment: await vector(`${prefix}.secondMoment`),
   })
-  const { state, best } = parsed.data
+  const { state, best, ...rest } = parsed.data
   return {
+    ...rest,
     state: { ...state, ...await vectors('state') },
     best: best === null ? null : { ...best, state: { ...best.state, ...await vectors('best') } },
   }

@@ -4,14 +4,13 @@
  */
 import type { EncoderConfig } from '../encoderConfig.js'
 import { longestInput } from '../encoderConfig.js'
-import type { TensorSource } from '../encoder.js'
 import { tensorOf } from '../parameterVector.js'
 import type { Vector } from '../parameterVector.js'
 import type { Predictor } from '../prediction.js'
 import { openPredictor } from '../prediction.js'
-import type { SessionSettings } from '../runtime/session.js'
 import type { Settings } from '../settings.js'
 import { SettingsError } from '../settings.js'
+import { checkGatesRan, checkOutputs, checkStep } from './accidents.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
 import type { Dimensions } from './dropoutFeeds.js'
 import type { PhaseGraphs } from './phaseGraphs.js'
@@ -21,66 +20,10 @@ import { closeGates, deterministicParameters, openGates, scaleOf } from './runSt
 import type { GateSteps } from './schedule.js'
 import { gateSteps, learningRateAt, phaseAt } from './schedule.js'
 import { scalarOf, takeStep } from './takeStep.js'
-import type { LabelledExample } from './trainFeeds.js'
+import type { Carried, TrainingEvent, TrainingResult, TrainingTask, StepReport } from './trainingEvents.js'
 
-export type TrainingTask = {
-  readonly config: EncoderConfig
-  readonly frozen: TensorSource
-  readonly session: SessionSettings
-  readonly settings: Settings
-  readonly training: ReadonlyArray<LabelledExample>
-  readonly evaluation: ReadonlyArray<LabelledExample>
-  /** Scores of the evaluation's outputs ([labels] an example), and the one number by which checkpoints compare (greater is better). */
-  readonly score: (outputs: ReadonlyArray<ReadonlyArray<number>>) => Scored
-  /** also evaluate before the first step: what training starts from */
-  readonly evaluateStart?: boolean
-}
-
-export type Scored = {
-  readonly scores: Readonly<Record<string, number>>
-  readonly selection: number
-  /** the class that every example is predicted as, where that is so */
-  readonly constant: string | null
-}
-
-export type StepReport = {
-  readonly kind: 'step'
-  readonly step: number
-  readonly epoch: number
-  readonly loss: number
-  readonly taskLoss: number
-  readonly orthogonality: number | null
-  /** C(Θ) before the step; null where no gates are sampled */
-  readonly density: number | null
-  readonly lambda: number | null
-  readonly learningRate: number
-  readonly gradientNorm: number
-  readonly tokens: number
-  readonly tokensPerSecond: number
-}
-
-export type TrainingEvent =
-  | { readonly kind: 'start'; readonly steps: number; readonly stepsPerEpoch: number; readonly gates: GateSteps; readonly resumedAt: number }
-  | StepReport
-  | ({ readonly kind: 'evaluation'; readonly step: number; readonly epoch: number; readonly eligible: boolean; readonly best: boolean } & Scored)
-  | { readonly kind: 'retained'; readonly step: number; readonly retained: NonNullable<RunState['retained']> }
-  /** the state after this step: save it to resume from it */
-  | { readonly kind: 'checkpoint'; readonly state: RunState; readonly best: BestState | null }
-
-/** The state whose evaluation was the best among those that satisfy the budget. */
-export type BestState = { readonly state: RunState; readonly step: number; readonly selection: number; readonly scores: Readonly<Record<string, number>> }
-
-export type TrainingResult = {
-  readonly last: RunState
-  /** the last evaluation: an interrupted run may have gone on after it */
-  readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
-  readonly best: BestState | null
-  readonly interrupted: boolean
-  /** ‖BᵀB − I‖² + ‖AAᵀ − I‖² by matrix, in the last step; empty where the method has no such term */
-  readonly orthogonality: Readonly<Record<string, number>>
-}
-
-export class TrainingError extends Error {}
+export { TrainingError } from './accidents.js'
+export type { BestState, Carried, Scored, StepReport, TrainingEvent, TrainingResult, TrainingTask } from './trainingEvents.js'
 
 export type Plan = { readonly steps: number; readonly stepsPerEpoch: number; readonly gates: GateSteps }
 
@@ -96,10 +39,11 @@ export const planOf = (settings: Settings, config: EncoderConfig, examples: numb
 }
 
 /**
- * Runs from `start` (or the resumed state) to the end. An aborted signal ends it after the step at hand, with a checkpoint.
- * @throws TrainingError where a loss or a gradient is not finite, naming the step and the rows of its batch
+ * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step at hand, with a
+ * checkpoint. What a run computes is a function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
+ * @throws TrainingError where a number is not finite, naming the step and the rows of its batch, or where the gates never ran
  */
-export async function* train(task: TrainingTask, start: RunState, resumedBest: BestState | null, signal: AbortSignal): AsyncGenerator<TrainingEvent, TrainingResult> {
+export async function* train(task: TrainingTask, start: RunState, resumed: Carried | null, signal: AbortSignal): AsyncGenerator<TrainingEvent, TrainingResult> {
   const { config, settings, training } = task
   const dtype = settings.precision
   const { steps, stepsPerEpoch, gates } = planOf(settings, config, training.length)
@@ -108,10 +52,8 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
   const largest = largestBatch(lengths, settings.batchSize)
 
   let state = start
-  let best = resumedBest
+  let { best, lastEvaluation, orthogonality }: Carried = resumed ?? { best: null, lastEvaluation: null, orthogonality: {} }
   let graphs: PhaseGraphs | null = null
-  let orthogonality: Readonly<Record<string, number>> = {}
-  let lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null = null
   let predictor = null as (Predictor & { readonly modules: RunState['modules']; readonly scale: number }) | null
   let order = null as { readonly epoch: number; readonly batches: ReadonlyArray<ReadonlyArray<number>> } | null
   yield { kind: 'start', steps, stepsPerEpoch, gates, resumedAt: state.step }
@@ -148,9 +90,6 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
         learningRate: rate, gradientNorm: scalarOf(results['gradientNorm']) ?? NaN,
         tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began),
       }
-      if (![report.loss, report.gradientNorm].every(Number.isFinite)) {
-        throw new TrainingError(`step ${report.step}: expected a finite loss and gradient, found loss ${report.loss} and gradient norm ${report.gradientNorm}; the batch is rows ${parts.flat().map((i) => training[i]?.row).join(', ')}`)
-      }
       if (results['orthogonality'] !== undefined) {
         orthogonality = Object.fromEntries(state.modules.map(({ name }, i) => [name, Number(results['orthogonality']?.[i])]))
       }
@@ -158,6 +97,7 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
         ...state, step: state.step + 1, gatedStep: state.gatedStep + (state.gating === 'sampled' ? 1 : 0),
         parameters: results['nextParameters'] as Vector, firstMoment: results['nextFirstMoment'] as Vector, secondMoment: results['nextSecondMoment'] as Vector,
       }
+      checkStep(report, state, parts.flat().map((i) => training[i]?.row ?? NaN))
       yield report
 
       const atEnd = state.step === steps
@@ -166,20 +106,27 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
         state = closeGates(config, state, settings, dtype)
         if (state.retained !== null) yield { kind: 'retained', step: state.step, retained: state.retained }
       }
-      if (atEnd || signal.aborted || state.step % (settings.evalEvery ?? stepsPerEpoch) === 0) {
-        if (!signal.aborted || lastEvaluation === null) {
-          const scored = await evaluate(task, state)
-          const { scores, selection } = scored
-          const eligible = gates === null || state.retained !== null
-          const isBest = eligible && (best === null || selection > best.selection)
-          if (isBest) best = { state, step: state.step, selection, scores }
-          lastEvaluation = { step: state.step, scores }
-          yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
-        }
-        if (settings.saveEvery === null) yield { kind: 'checkpoint', state, best }
+      // A scheduled evaluation takes place even where a signal came: the resumed run goes on after it.
+      const isScheduled = atEnd || state.step % (settings.evalEvery ?? stepsPerEpoch) === 0
+      if (isScheduled) {
+        const scored = await evaluate(task, state)
+        const { scores, selection } = scored
+        const eligible = gates === null || state.retained !== null
+        const isBest = eligible && (best === null || selection > best.selection)
+        if (isBest) best = { state, step: state.step, selection, scores }
+        lastEvaluation = { step: state.step, scores }
+        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
       }
-      if (settings.saveEvery !== null && (state.step % settings.saveEvery === 0 || atEnd || signal.aborted)) yield { kind: 'checkpoint', state, best }
+      const isDue = settings.saveEvery === null ? isScheduled : atEnd || state.step % settings.saveEvery === 0
+      if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, lastEvaluation, orthogonality }
+      // For the interrupted run's result alone: an evaluation that the whole run does not make is in no checkpoint.
+      if (signal.aborted && lastEvaluation === null) {
+        const scored = await evaluate(task, state)
+        lastEvaluation = { step: state.step, scores: scored.scores }
+        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible: false, best: false }
+      }
     }
+    if (state.step >= steps) checkGatesRan(gates, state)
   } finally {
     await graphs?.release()
     await predictor?.release()
@@ -193,7 +140,9 @@ export async function* train(task: TrainingTask, start: RunState, resumedBest: B
       await predictor?.release()
       predictor = { ...await openPredictor({ ...whole, dtype, scale: factor }, of.modules), modules: of.modules, scale: factor }
     }
-    return whole.score(await predictor.predict(deterministicParameters(config, of, settings, dtype), whole.evaluation, settings.batchSize))
+    const outputs = await predictor.predict(deterministicParameters(config, of, settings, dtype), whole.evaluation, settings.batchSize)
+    checkOutputs(of.step, outputs, whole.evaluation)
+    return whole.score(outputs)
   }
 }
 

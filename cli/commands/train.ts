@@ -1,6 +1,6 @@
 /** salora train: one fine-tuning run. */
 import type { Command } from 'commander'
-import { withOutput } from '../command.js'
+import { withOffline, withOutput } from '../command.js'
 import { addFlags } from '../trainFlags.js'
 import { trainingRun } from '../trainingRun.js'
 import { trainRequest } from '../trainRequest.js'
@@ -9,7 +9,7 @@ export const addTrain = (program: Command): void => {
   const command = program.command('train').summary('one fine-tuning run').description(
     'Fine-tunes a BERT or RoBERTa model on a task. The run\'s folder gets config.json, metrics.jsonl, result.json, adapter/ (which PEFT loads) and checkpoints/.\n'
     + 'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.')
-  addFlags(command).option('--config <file>', 'JSON with settings of the same names in camelCase; flags win')
+  withOffline(addFlags(command)).option('--config <file>', 'JSON with settings of the same names in camelCase; flags win')
   withOutput(command, [
     'salora train --model FacebookAI/roberta-base --task sst2 --data glue --density 0.5 --epochs 3',
     'salora train --model ./bert --task reviews.csv --text review --label stars --problem regression',

@@ -1,5 +1,7 @@
 /** Problem: one mistake in what the user gave, told in one line that says where, what was expected and what was found. */
 
+import { oneLine } from '../../accelerated/checkpoint/fileError.js'
+
 export type Problem = {
   /** The file or the flag that is at fault. */
   readonly where: string
@@ -11,7 +13,7 @@ export type Problem = {
 
 /** `FILE, row 12: expected a label of cola (0 or 1), found "2"`. */
 export const describeProblem = ({ where, row, expected, found }: Problem): string =>
-  `${where}${row === undefined ? '' : `, row ${row}`}: expected ${expected}, found ${found}`
+  oneLine(`${where}${row === undefined ? '' : `, row ${row}`}: expected ${expected}, found ${found}`)
 
 const LONGEST_QUOTE = 60 // characters of the user's text that one line has room for
 

@@ -14,14 +14,20 @@ export type SpawnOptions = {
   readonly onError?: (text: string, child: ChildProcess) => void
   /** files may grow to this many KiB and no further, which is how a full disk feels */
   readonly largestFile?: number
+  /** for Node itself, before the program */
+  readonly nodeArguments?: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  /** is told of the process once it runs */
+  readonly onStart?: (child: ChildProcess) => void
 }
 
-export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError, largestFile }: SpawnOptions): Promise<Finished> => {
+export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError, largestFile, nodeArguments = [], environment = {}, onStart }: SpawnOptions): Promise<Finished> => {
   if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
   return new Promise((resolve, reject) => {
-    const words = [process.execPath, program, ...args]
+    const words = [process.execPath, ...nodeArguments, program, ...args]
     const [command = '', ...rest] = largestFile === undefined ? words : ['bash', '-c', `ulimit -f ${largestFile}; exec "$@"`, 'bash', ...words]
-    const child = spawn(command, rest, { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined } })
+    const child = spawn(command, rest, { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined, ...environment } })
+    if (onStart !== undefined) child.once('spawn', () => onStart(child))
     let [stdout, stderr] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

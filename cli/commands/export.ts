@@ -1,0 +1,65 @@
+/** salora export: hands what was trained to other tools. */
+import type { Command } from 'commander'
+import { targetedModules } from '../../accelerated/training/startOfRun.js'
+import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import { resolveModel } from '../../accelerated/checkpoint/hub.js'
+import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
+import { withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import type { Values } from '../flagValues.js'
+import { megabytes, short } from '../numbers.js'
+import { usageError } from '../usageError.js'
+
+const explained: Readonly<Record<ExportFormat, string>> = {
+  peft: "the adapter in PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",
+  'peft-padded': 'the same function at one rank, without patterns: for servers that ignore them',
+  merged: 'a Hugging Face model with the adapter merged into its weights',
+  'transformers.js': "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder)",
+}
+
+export const addExport = (program: Command): void => {
+  const command = program.command('export').summary('hands a trained adapter to other tools').description(
+    `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`)
+  addAdapterFlags(command, [])
+  command.option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
+    .option('--output <folder>', 'a folder that is new or empty')
+    .option('--precision <name>', 'of merged: float32 or float16, which can round away what was trained (default: float32)')
+  withOutput(command, ['salora export --run runs/reviews --format merged --output exported/reviews'], async (given, terminal) => {
+    const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
+    if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
+    const { adapter, runSettings } = await adapterRequest(Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])))
+    const { model, adapter: folder, maxLength } = adapter
+    terminal.note(`writing ${output} …`)
+    const report = await exportAdapter({ model, adapter: folder, format, output, precision, maxLength, targeted: runSettings === null ? null : await targetsOf(model, runSettings.targetModules) })
+    terminal.result(textOf(report), report)
+    return exitCodes.success
+  })
+}
+
+const formatOf = (given: Values): ExportFormat => {
+  const found = exportFormats.find((format) => format === given['format'])
+  if (found === undefined) throw usageError('--format', `one of ${exportFormats.join(', ')}`, given['format'] === undefined ? 'none given' : JSON.stringify(given['format']))
+  return found
+}
+
+const outputOf = ({ output }: Values): string => {
+  if (typeof output !== 'string' || output === '') throw usageError('--output', 'a folder to write', 'none given')
+  return output
+}
+
+const precisionOf = ({ precision = 'float32' }: Values): 'float32' | 'float16' => {
+  if (precision !== 'float32' && precision !== 'float16') throw usageError('--precision', 'float32 or float16', JSON.stringify(precision))
+  return precision
+}
+
+const targetsOf = async (model: string, targets: ReadonlyArray<string> | null): Promise<ReadonlyArray<string>> => {
+  const { config } = await openModelFolder((await resolveModel(model)).folder)
+  return targetedModules(config, targets).map(({ name }) => name)
+}
+
+const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string => [
+  `${output}`,
+  ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
+  `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+].join('\n')

@@ -1,0 +1,18 @@
+/** salora rank-pattern: the ranks that a run found, for an ordinary LoRA run. */
+import type { Command } from 'commander'
+import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
+import { withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import { usageError } from '../usageError.js'
+
+export const addRankPattern = (program: Command): void => {
+  const command = program.command('rank-pattern').summary('the ranks that a run found, as arguments of an ordinary LoRA').description(
+    "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.")
+  command.option('--run <folder>', 'a run of salora train')
+  withOutput(command, ['salora rank-pattern --run runs/reviews > pattern.json'], async (given, terminal) => {
+    if (typeof given['run'] !== 'string') throw usageError('--run', 'the folder of a run', 'none given')
+    const pattern = await rankPatternOfRun(given['run'])
+    terminal.result(JSON.stringify(pattern, null, 2), pattern)
+    return exitCodes.success
+  })
+}

@@ -1,0 +1,107 @@
+/** Export: a trained adapter becomes a folder that another tool opens, complete or absent, and compared with what was trained. */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeMergedFolder } from '../accelerated/export/mergedFolder.js'
+import type { TrainedModel } from '../accelerated/export/mergedWeights.js'
+import type { WrittenPrecision } from '../accelerated/export/modelFiles.js'
+import { onnxFiles, writeOnnxFolder } from '../accelerated/export/onnxFolder.js'
+import { writePaddedFolder, writePeftFolder } from '../accelerated/export/peftFolder.js'
+import type { Feed } from '../accelerated/feeds.js'
+import { openModelFile } from '../accelerated/runtime/session.js'
+import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text } from './trainedAdapter.js'
+import { inNewFolder } from './newFolder.js'
+
+export const exportFormats = ['peft', 'peft-padded', 'merged', 'transformers.js'] as const
+export type ExportFormat = (typeof exportFormats)[number]
+
+export type ExportOptions = {
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  /** a folder in PEFT's layout */
+  readonly adapter: string
+  readonly format: ExportFormat
+  /** a folder that is new or empty */
+  readonly output: string
+  /** of `merged`; the others are float32 */
+  readonly precision: WrittenPrecision
+  /** module paths that training adapted; null where only the adapter's own are known */
+  readonly targeted: ReadonlyArray<string> | null
+  /** tokens an example in the comparison; null is 128 or the encoder's positions */
+  readonly maxLength: number | null
+}
+
+export type ExportReport = {
+  readonly format: ExportFormat
+  readonly output: string
+  readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
+  /** the export against model + adapter, both in float32 on the CPU */
+  readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
+}
+
+/** What both sides answer in the comparison: unequal lengths, so that padding counts. */
+const trialTexts: ReadonlyArray<Text> = [
+  'The food was superb.', 'No.', 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.',
+  'Two sequels later, the story still holds.', '3.5 of 5 stars',
+].map((text) => ({ text }))
+
+/** Writes the folder. @throws FileError with one line; nothing is left in `output` then */
+export const exportAdapter = async (options: ExportOptions): Promise<ExportReport> => {
+  const { format, output, adapter: folder } = options
+  const trained = await loadTrainedModel(options)
+  return inNewFolder(output, { "the model's folder": trained.model.folder, "the adapter's folder": folder }, async (stage) => {
+    const names = labelNamesOf(trained)
+    if (format === 'peft') await writePeftFolder(stage, trained.adapter, names)
+    if (format === 'peft-padded') await writePaddedFolder(stage, trained.adapter, names, options.targeted ?? [])
+    if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision)
+    if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
+    const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
+    return {
+      format, output,
+      files: await filesOf(stage),
+      comparison: { texts: trialTexts.length, largestLogitDifference: largest(wanted.map((x, i) => x - (found[i] ?? NaN))), largestLogit: largest(wanted) },
+    }
+  })
+}
+
+/** NaN where one is: it must not hide behind the others. */
+const largest = (values: ReadonlyArray<number>): number => values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
+
+/** Logits of the trial texts, one after another. */
+const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
+  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: trialTexts.length, maxLength }, 'cpu')
+  try {
+    return (await opened.predict(trialTexts)).flat()
+  } finally {
+    await opened.release()
+  }
+}
+
+/** The same of what was written, read back from the disk. */
+const logitsOfExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<ReadonlyArray<number>> => {
+  if (options.format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, options)
+  return logitsOf(await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { model: options.model, adapter: stage }), options)
+}
+
+const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
+  const encode = await encodingOf(trained, maxLength)
+  const encoded = trialTexts.map(encode)
+  const sequence = Math.max(...encoded.map(({ inputIds }) => inputIds.length))
+  const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed =>
+    ({ shape: [rows.length, sequence], data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))) })
+  const session = await openModelFile(file, { device: 'cpu', threads: 0 })
+  try {
+    const { logits } = await session.run({
+      input_ids: padded(encoded.map(({ inputIds }) => inputIds), trained.adapter.config.paddingIndex),
+      attention_mask: padded(encoded.map(({ inputIds }) => inputIds.map(() => 1)), 0),
+      token_type_ids: padded(encoded.map(({ tokenTypeIds }) => tokenTypeIds), 0),
+    })
+    return Array.from(logits ?? [], Number)
+  } finally {
+    await session.release()
+  }
+}
+
+const filesOf = async (folder: string): Promise<ExportReport['files']> => {
+  const names = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  return Promise.all(names.sort().map(async (name) => ({ name: name.slice(folder.length + 1), bytes: (await stat(name)).size })))
+}

@@ -1,0 +1,81 @@
+/** The ranks that a run found, as the settings of an ordinary LoRA that starts with them: written for PEFT's LoraConfig, read for ours. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
+import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
+import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
+import type { Settings } from '../accelerated/settings.js'
+import { readRunConfig } from './runFolder.js'
+import type { RunResult } from './run.js'
+
+/** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
+export type RankPattern = {
+  readonly r: number
+  readonly lora_alpha: number
+  /** the matrices that kept a rank; PEFT has no rank 0 */
+  readonly target_modules: ReadonlyArray<string>
+  /** ranks other than r */
+  readonly rank_pattern: Readonly<Record<string, number>>
+  /** alpha · r_i / r, so that every matrix has the scale that the run trained with */
+  readonly alpha_pattern: Readonly<Record<string, number>>
+}
+
+/** @throws FileError where the folder has no finished run, or one that pruned everything */
+export const rankPatternOfRun = async (run: string): Promise<RankPattern> => {
+  const config = await readRunConfig(run)
+  if (config === null) throw fileError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  const file = join(run, 'result.json')
+  const ranks = await ranksIn(file)
+  const pattern = rankPattern(ranks, config.settings.rank, config.settings.alpha)
+  if (pattern.target_modules.length === 0) throw fileError(file, 'a matrix that kept a rank', 'none')
+  return pattern
+}
+
+export const rankPattern = (ranks: Readonly<Record<string, number>>, rank: number, alpha: number): RankPattern => {
+  const kept = Object.entries(ranks).filter(([, r]) => r > 0)
+  const others = kept.filter(([, r]) => r !== rank)
+  return {
+    r: rank,
+    lora_alpha: alpha,
+    target_modules: kept.map(([name]) => name),
+    rank_pattern: Object.fromEntries(others),
+    alpha_pattern: Object.fromEntries(others.map(([name, r]) => [name, (alpha * r) / rank])),
+  }
+}
+
+const ranksIn = async (file: string): Promise<RunResult['ranks']> => {
+  const text = await readFile(file, 'utf8').catch(() => { throw fileError(file, 'the result of a finished run', 'none there') })
+  try {
+    const { ranks } = JSON.parse(text) as RunResult
+    if (typeof ranks === 'object' && ranks !== null && Object.values(ranks).every((r) => Number.isInteger(r) && r >= 0)) return ranks
+  } catch (thrown) {
+    throw fileError(file, 'the result of a run', reason(thrown))
+  }
+  throw fileError(file, 'ranks by matrix', 'another content')
+}
+
+const ranks = z.record(z.string(), z.int().min(0))
+const schema = z.object({
+  r: z.int().min(1), lora_alpha: z.number().positive(), target_modules: z.array(z.string()).min(1),
+  rank_pattern: ranks.default({}), alpha_pattern: z.record(z.string(), z.number()).default({}),
+})
+
+/** The settings that a file of `salora rank-pattern` stands for. @throws FileError: no such file, or scales that differ by matrix */
+export const readRankPattern = async (file: string): Promise<Pick<Settings, 'rank' | 'alpha' | 'targetModules' | 'rankPattern'>> => {
+  const json = parseJson(await readText(file), file)
+  const parsed = schema.safeParse(json)
+  if (!parsed.success) {
+    const { path, message, found } = firstProblem(parsed.error, json)
+    throw fileError(file, `what salora rank-pattern prints, with a valid ${path || 'object'} (${message})`, found)
+  }
+  const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = parsed.data
+  for (const [name, rank] of Object.entries(pattern)) {
+    const wanted = (alpha * rank) / r
+    if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted) throw fileError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
+  }
+  return { rank: r, alpha, targetModules: targets.map(within), rankPattern: Object.fromEntries(Object.entries(pattern).map(([name, rank]) => [within(name), rank])) }
+}
+
+/** A path within the encoder. */
+const within = (name: string): string => name.replace(/^(roberta|bert)\./, '')

@@ -1,0 +1,60 @@
+/** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
+import { z } from 'zod'
+import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
+import { parseJson, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
+import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
+import type { RunResult } from './run.js'
+import type { RunConfig } from './runFolder.js'
+
+/** Bytes of either file: ranks of a thousand layers need 1 MB. */
+export const runFileLimit = 16_000_000
+
+const text = z.string().max(100_000)
+const device = z.enum(['cpu', 'webgpu', 'cuda'])
+const scores = z.record(text, z.number().nullable())
+const count = z.int().min(0)
+
+/** Task and settings are checked again, each by its own rule, where they are resolved: here only that they are single values or lists of texts. */
+const configSchema = z.looseObject({
+  model: text,
+  revision: text.nullish(),
+  task: z.record(text, z.union([text, z.number(), z.array(text).max(100_000)])),
+  settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
+  device: device.optional(),
+  versions: z.record(text, text).optional(),
+})
+
+const evaluation = z.looseObject({ step: count, scores })
+const resultSchema = z.looseObject({
+  device,
+  examples: z.looseObject({ training: count, evaluation: count }),
+  trainableParameters: z.looseObject({ adapter: count, head: count, gates: count }),
+  majority: z.looseObject({ label: text, share: z.number() }).nullable(),
+  best: evaluation.nullable(),
+  last: evaluation,
+  interrupted: z.boolean(),
+  targetDensity: z.number().nullable(), expectedDensity: z.number().nullable(), retainedDensity: z.number().nullable(),
+  retainedParameters: count,
+  lambda: z.number().nullable(),
+  ranks: z.record(text, count),
+  orthogonality: z.record(text, z.number().nullable()),
+  steps: count,
+  seconds: z.number(), peakMemoryBytes: z.number(), seed: z.number(),
+  output: text,
+})
+
+/** Parses the text of a run's config.json. `where` is the file's name in messages. Throws FileError. */
+export const parseRunConfig = (written: string, where: string): RunConfig => parse<RunConfig>(configSchema, written, where, 'config.json')
+
+/** Parses the text of a run's result.json. `where` is the file's name in messages. Throws FileError. */
+export const parseRunResult = (written: string, where: string): RunResult => parse<RunResult>(resultSchema, written, where, 'result.json')
+
+const parse = <T>(schema: z.ZodType, written: string, where: string, kind: string): T => {
+  const json = parseJson(written, where)
+  const repeated = repeatedKey(written)
+  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
+  const parsed = schema.safeParse(json)
+  if (parsed.success) return parsed.data as T
+  const { path, message, found } = firstProblem(parsed.error, json)
+  throw fileError(where, `the ${kind} of a run with a valid ${path || 'object'} (${message})`, found)
+}

@@ -1,0 +1,59 @@
+/** Numerical accidents in a run, as its user meets them: one line that says where, exit code 1, and a run that is still there. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { newestCheckpoint } from '../../accelerated/training/checkpointFile.js'
+import { outputOf, trainOnce, type Killable } from './killedRun.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-accident-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  await writeFile(join(cwd, 'dev.tsv'), toyFile(16))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+/** A learning rate that rises from 0 by 1e24 a step: B A overflows soon after the first steps. */
+const exploding = (name: string, saveEvery: number): Killable =>
+  ({ folder: join(cwd, name), settings: ['--max-steps', '20', '--batch-size', '4', '--learning-rate', '2e25', '--warmup', '1', '--save-every', String(saveEvery)] })
+
+describe('a loss or a gradient that is not finite', () => {
+  it('ends the run with the step, the rows of its batch and the last good checkpoint; the run can be resumed, and says the same again', async () => {
+    const run = exploding('saved', 1)
+    const { code, stderr } = await trainOnce(run, false, null)
+    expect(code).toBe(1)
+    const [, step, rows, path, good] = /^step (\d+): expected .*, found .*; the batch is rows ([\d, ]+); the last good checkpoint is (run\/checkpoints\/step-\d{9}\.safetensors), after step (\d+)\n$/.exec(stderr) ?? []
+    expect(stderr).toMatch(/expected (a finite loss and gradient, found loss \S+ and gradient norm \S+|finite gradients, found one that makes a parameter \S+);/)
+    expect(Number(step)).toBeGreaterThan(1)
+    expect(Number(good)).toBe(Number(step) - 1)
+    // rows of the file, whose header is row 1
+    expect(rows?.split(', ')).toHaveLength(4)
+    for (const row of rows?.split(', ') ?? []) expect((await readFile(join(cwd, 'toy.tsv'), 'utf8')).split('\n')[Number(row) - 1]).toMatch(/film number/)
+
+    const kept = await newestCheckpoint(join(outputOf(run), 'checkpoints'), (message) => { throw new Error(message) })
+    expect(join('run/checkpoints', `step-${String(kept?.state.step).padStart(9, '0')}.safetensors`)).toBe(path)
+    expect([...kept?.state.parameters ?? [], ...kept?.state.firstMoment ?? []].every(Number.isFinite)).toBe(true)
+    expect((await readFile(join(outputOf(run), 'metrics.jsonl'), 'utf8')).split('\n')).toHaveLength(Number(step))
+    expect(await readdir(outputOf(run))).not.toContain('result.json')
+    expect(await trainOnce(run, true, null)).toMatchObject({ code, stderr })
+  })
+
+  it('says so where no checkpoint was saved before it', async () => {
+    expect((await trainOnce(exploding('unsaved', 20), false, null)).stderr).toMatch(/^step \d+: .*; no checkpoint was saved before it\n$/)
+  })
+})
+
+describe('a model that predicts one class only', () => {
+  it('is pointed out at the evaluation, with the class', async () => {
+    // a head that hardly moves from where it began answers everything alike
+    const { code, stderr } = await salora(
+      ['train', '--model', 'tiny', '--task', 'toy.tsv', '--eval-data', 'dev.tsv', '--max-length', '16', '--max-steps', '6', '--eval-every', '3', '--learning-rate', '1e-9', '--device', 'cpu', '--output', 'constant', '--quiet'], { cwd })
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/^(warning: step [36]: every example of the evaluation is predicted as (good|bad)\n){2}$/)
+  })
+})

@@ -1,0 +1,72 @@
+/**
+ * Loaded into salora's process by `node --import`: names the moments of its training thread (each run of a session, each change of a file) and
+ * sends the process SIGKILL at the moment KILL_AT, `2 gated step` for the second of that name, `30 *` for the thirtieth of all; a write is then
+ * half done. KILL_TRACE is the file that gets the names.
+ */
+import { appendFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
+import * as ort from 'onnxruntime-node'
+
+const [, nth, name] = /^(\d+) (.+)$/.exec(process.env['KILL_AT'] ?? '') ?? []
+const trace = process.env['KILL_TRACE']
+let moments = 0
+
+/** Tells the moment. @returns whether the process must die at it */
+const isLast = (moment: string): boolean => {
+  if (trace !== undefined) appendFileSync(trace, `${moment}\n`)
+  if (name !== '*' && name !== moment) return false
+  moments += 1
+  return moments === Number(nth)
+}
+
+const die = (): never => {
+  process.kill(process.pid, 'SIGKILL')
+  for (;;) { /* the signal is on its way */ }
+}
+
+/** `.step-3.safetensors.17.ab12.partial` by the name it will have, in its folder */
+const nameOf = (path: string): string => join(basename(dirname(path)), basename(path).replace(/^\.(.+)\.\d+\.[0-9a-f]{12}\.partial$/, '$1 (temporary)'))
+
+type Content = string | Uint8Array
+const half = (content: Content): Content => content.slice(0, Math.ceil(content.length / 2))
+
+if (!isMainThread) {
+  const { open, rename, unlink, rm } = fs
+  Object.assign(fs, {
+    open: async (path: string, flags: string) => {
+      const isWriting = flags !== 'r'
+      if (isWriting && isLast(`open ${nameOf(path)}`)) die()
+      const handle = await open(path, flags)
+      if (!isWriting) return handle
+      const torn = <R>(operation: string, write: (content: Content) => Promise<R>) => async (content: Content): Promise<R> => {
+        if (!isLast(`${operation} ${nameOf(path)}`)) return write(content)
+        await write(half(content))
+        return die()
+      }
+      const [write, append, sync] = [handle.write.bind(handle), handle.appendFile.bind(handle), handle.sync.bind(handle)]
+      return Object.assign(handle, {
+        write: torn('write', (content) => write(Buffer.from(content as Uint8Array))),
+        appendFile: torn('append', (content) => append(content)),
+        sync: () => (isLast(`sync ${nameOf(path)}`) ? die() : sync()),
+      })
+    },
+    rename: (from: string, to: string) => (isLast(`rename ${nameOf(to)}`) ? die() : rename(from, to)),
+    unlink: (path: string) => (isLast(`unlink ${nameOf(path)}`) ? die() : unlink(path)),
+    rm: (path: string, options: object) => (isLast(`rm ${nameOf(path)}`) ? die() : rm(path, options)),
+  })
+  syncBuiltinESMExports()
+
+  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (...given: ReadonlyArray<unknown>) => Promise<ort.InferenceSession>
+  Object.assign(ort.InferenceSession, {
+    create: async (...given: ReadonlyArray<unknown>) => {
+      const session = await create(...given)
+      const run = session.run.bind(session) as (feeds: ort.InferenceSession.FeedsType) => Promise<ort.InferenceSession.ReturnType>
+      return Object.assign(session, {
+        run: (feeds: ort.InferenceSession.FeedsType) => (isLast('firstMoment' in feeds ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds)),
+      })
+    },
+  })
+}
