@@ -1,4 +1,4 @@
-/** A random model of RoBERTa-base's shape on disk, so that a benchmark opens it as any other: weights stay in their file. */
+/** A random model of RoBERTa-base's shape on disk, so that a benchmark opens it as it would any other. */
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
