@@ -62,7 +62,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   const facts = factsOf(model, task, start, device, resolved.revision)
   yield { kind: 'ready', ...facts }
   const damaged: string[] = []
-  const checkpoint = options.resume ? await newestCheckpoint(folder.checkpoints, (message) => damaged.push(message)) : null
+  const checkpoint = options.resume ? await newestCheckpoint(folder.checkpoints, { config: model.config, dtype: settings.precision, steps, modules: start.modules }, (message) => damaged.push(message)) : null
   for (const message of damaged) yield { kind: 'warning', message }
   if (options.resume && checkpoint === null) yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
   if (folder.otherVersions.length > 0) yield { kind: 'warning', message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had` }

@@ -1,7 +1,9 @@
 /** metrics.jsonl: one line an event. Lines are appended in groups, so that a step never waits for the disk. */
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
 import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
+import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
 
 export type MetricsLog = {
   readonly append: (event: { readonly kind: string; readonly step: number }) => void
@@ -15,11 +17,12 @@ export type MetricsLog = {
 
 const linesInAGroup = 20
 
-/** Opens the file with its first `kept` lines; what follows them is dropped. Throws FileError where it cannot be written. */
-export const openMetricsLog = async (file: string, kept: number): Promise<MetricsLog> => {
-  const there = (await readFile(file, 'utf8').catch(() => '')).split('\n').slice(0, -1).slice(0, kept) // what follows the last line break was cut short
-  await writeFileAtomically(file, there.map((line) => `${line}\n`).join(''))
-  let lines = there.length
+/** Opens metrics.jsonl of a run's folder with its first `kept` lines; what follows them is dropped. Throws FileError where it cannot be written. */
+export const openMetricsLog = async (output: string, kept: number): Promise<MetricsLog> => {
+  const file = join(output, 'metrics.jsonl')
+  const there = (await fileInFolder(output, 'metrics.jsonl')) === undefined || kept === 0 ? 0 : await keepLines(file, kept)
+  if (there === 0) await writeFileAtomically(file, '')
+  let lines = there
   let waiting: string[] = []
   let writing: Promise<void> = Promise.resolve()
   const flush = (): Promise<void> => {
@@ -36,9 +39,31 @@ export const openMetricsLog = async (file: string, kept: number): Promise<Metric
     },
     flush,
     lines: () => lines,
-    missing: kept - there.length,
+    missing: kept - there,
   }
 }
+
+/** Cuts the file after its first `kept` lines, or after its last whole one. @returns how many it then has */
+const keepLines = async (file: string, kept: number): Promise<number> => {
+  const handle = await open(file, 'r+').catch((error: unknown) => { throw fileError(file, 'a file that can be changed', reason(error)) })
+  try {
+    const piece = Buffer.alloc(1 << 20)
+    let [lines, end] = [0, 0]
+    for (let at = 0; lines < kept; ) {
+      const { bytesRead } = await handle.read(piece, 0, piece.length, at)
+      if (bytesRead === 0) break
+      for (let i = 0; i < bytesRead && lines < kept; i++) if (piece[i] === lineBreak) [lines, end] = [lines + 1, at + i + 1]
+      at += bytesRead
+    }
+    await handle.truncate(end)
+    await handle.sync()
+    return lines
+  } finally {
+    await handle.close()
+  }
+}
+
+const lineBreak = 0x0a
 
 /** Flushed to the disk: a checkpoint counts on the lines before it. */
 const appendDurably = async (file: string, text: string): Promise<void> => {

@@ -65,7 +65,7 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
     adapter, checkpoints,
     evaluateStart,
     otherVersions: earlier === null ? [] : differing(earlier.versions, versions),
-    openMetrics: (lines) => openMetricsLog(join(output, 'metrics.jsonl'), lines),
+    openMetrics: (lines) => openMetricsLog(output, lines),
     writeResult: (value) => writeFileAtomically(result, `${JSON.stringify(value, null, 2)}\n`),
   }
 }

@@ -6,7 +6,7 @@ import { openRegularFile, readBytes, withRegularFile } from './regularFile.js'
 import { bytesOf, elementCount, parseHeader, showShape, type DType, type SafetensorsHeader, type TensorEntry } from './safetensorsHeader.js'
 
 /** Bytes of a header. The format allows 100 MB, which as objects would fill a gigabyte; a thousand layers need 3 MB. */
-const headerLimit = 16_000_000
+export const headerLimit = 16_000_000
 
 /** Numbers converted at a time: 4 MiB of float32. */
 const chunkElements = 1 << 20
@@ -31,18 +31,24 @@ export const readSafetensors = (file: string): Promise<SafetensorsHeader> =>
   })
 
 /** All numbers of a tensor, row-major, as float32 (F64 is rounded). Throws FileError for integer types and for files that changed. */
-export const readTensor = async (entry: TensorEntry): Promise<Float32Array> => {
+export const readTensor = (entry: TensorEntry): Promise<Float32Array> => fill(entry, (count) => new Float32Array(count))
+
+/** All numbers of a tensor, row-major, none rounded: float64 for F64, float32 for the narrower types. Throws FileError as readTensor does. */
+export const readExactly = (entry: TensorEntry): Promise<Float32Array | Float64Array> =>
+  fill<Float32Array | Float64Array>(entry, (count) => (entry.dtype === 'F64' ? new Float64Array(count) : new Float32Array(count)))
+
+const fill = async <T extends Float32Array | Float64Array>(entry: TensorEntry, allocate: (count: number) => T): Promise<T> => {
   const count = elementCount(entry.shape)
   if (count > tensorLimit) {
     throw fileError(entry.file, `tensor ${entry.name} of at most ${tensorLimit} numbers`, `${count} ${showShape(entry.shape)}`)
   }
-  const values = new Float32Array(count)
+  const values = allocate(count)
   for await (const { first, chunk } of readChunks(entry)) values.set(chunk, first)
   return values
 }
 
-/** A tensor's numbers a chunk at a time; `first` is the flat index of the chunk's first number. */
-export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array }> {
+/** A tensor's numbers a chunk at a time, none rounded; `first` is the flat index of the chunk's first number. */
+export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array | Float64Array }> {
   const { file, dtype, length, offset } = entry
   const decode = decoders[dtype]
   if (decode === undefined) {
@@ -61,8 +67,8 @@ export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly
 }
 
 /** Little-endian bytes to float32, by type. */
-const decoders: { readonly [D in DType]?: (bytes: DataView) => Float32Array } = {
-  F64: (bytes) => Float32Array.from({ length: bytes.byteLength / 8 }, (_, i) => bytes.getFloat64(8 * i, true)),
+const decoders: { readonly [D in DType]?: (bytes: DataView) => Float32Array | Float64Array } = {
+  F64: (bytes) => new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
   F32: (bytes) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
   F16: (bytes) => halves(bytes, fromFloat16),
   BF16: (bytes) => halves(bytes, fromBfloat16),

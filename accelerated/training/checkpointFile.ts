@@ -1,15 +1,21 @@
 /** Checkpoints: everything a run needs to go on, in one safetensors file, so that it is whole or absent. */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../checkpoint/atomicFile.js'
 import { fileError, reason } from '../checkpoint/fileError.js'
-import { readSafetensors, readTensor } from '../checkpoint/safetensors.js'
+import { parseJson, readText } from '../checkpoint/jsonText.js'
+import { readBytes, withRegularFile } from '../checkpoint/regularFile.js'
+import { headerLimit, readExactly, readSafetensors } from '../checkpoint/safetensors.js'
+import { fileInFolder } from '../checkpoint/weightFiles.js'
 import type { WritableTensor } from '../checkpoint/writeSafetensors.js'
 import { writeSafetensors } from '../checkpoint/writeSafetensors.js'
 import type { Vector } from '../parameterVector.js'
-import type { RunState } from './runState.js'
+import type { RunOutline } from './runOutline.js'
+import { largestVector, misfitOf } from './runOutline.js'
+import type { RunState, Vectors } from './runState.js'
+import { layoutOf } from './runState.js'
 import type { Carried } from './trainingEvents.js'
 
 const stateSchema = z.strictObject({
@@ -86,15 +92,19 @@ export const checkpointSteps = async (folder: string): Promise<ReadonlyArray<num
     return step === undefined ? [] : [Number(step)]
   }).sort((a, b) => a - b)
 
-/** The newest checkpoint that is whole. One that is not is renamed to `….damaged` and reported through `onDamaged`. Null where there is none. */
-export const newestCheckpoint = async (folder: string, onDamaged: (message: string) => void): Promise<Checkpoint | null> => {
+/**
+ * The newest checkpoint that is whole and could be `run`'s. One that is not is renamed to `….damaged` and reported through `onDamaged`. Null
+ * where there is none.
+ */
+export const newestCheckpoint = async (folder: string, run: RunOutline, onDamaged: (message: string) => void): Promise<Checkpoint | null> => {
   for (const step of [...await checkpointSteps(folder)].reverse()) {
-    const path = join(folder, nameOf(step))
+    const name = nameOf(step)
     try {
-      const checkpoint = await loadCheckpoint(path)
+      const checkpoint = await loadCheckpoint(folder, name, run)
       await tidy(folder) // which a kill may have kept the save from
       return checkpoint
     } catch (error) {
+      const path = join(folder, name)
       await rename(path, `${path}.damaged`)
       onDamaged(`${reason(error)}; set aside as ${path}.damaged`)
     }
@@ -102,30 +112,45 @@ export const newestCheckpoint = async (folder: string, onDamaged: (message: stri
   return null
 }
 
-const loadCheckpoint = async (path: string): Promise<Checkpoint> => {
-  const digest = (await readFile(checksumOf(path), 'utf8').catch(() => '')).trim()
-  const found = createHash('sha256').update(await readFile(path)).digest('hex')
-  if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'in its .sha256 file' : digest}`, digest === '' ? 'no such file' : found)
+/** What it allocates and how long it takes is bounded by what the run itself needs, whatever the file says of itself. */
+const loadCheckpoint = async (folder: string, name: string, run: RunOutline): Promise<Checkpoint> => {
+  const path = await fileInFolder(folder, name)
+  if (path === undefined) throw fileError(join(folder, name), 'a file', 'a link to none')
+  await checkDigest(path, await fileInFolder(folder, checksumOf(name)), headerLimit + 6 * largestVector(run) * bytesOfNumber[run.dtype])
   const { tensors, metadata } = await readSafetensors(path)
-  const parsed = schema.safeParse(JSON.parse(metadata['content'] ?? 'null'))
+  const parsed = schema.safeParse(parseJson(metadata['content'] ?? 'null', path))
   if (!parsed.success) throw fileError(path, 'a checkpoint of this version', parsed.error.issues[0]?.message ?? 'another content')
-  const vector = async (name: string): Promise<Vector> => {
-    const entry = tensors.get(name)
-    if (entry === undefined) throw fileError(path, `tensor ${name}`, 'none of that name')
-    return entry.dtype === 'F64' ? readFloat64(path, entry.offset, entry.length) : readTensor(entry)
-  }
-  const vectors = async (prefix: string) => ({
-    parameters: await vector(`${prefix}.parameters`), firstMoment: await vector(`${prefix}.firstMoment`), secondMoment: await vector(`${prefix}.secondMoment`),
-  })
   const { state, best, ...rest } = parsed.data
-  return {
-    ...rest,
-    state: { ...state, ...await vectors('state') },
-    best: best === null ? null : { ...best, state: { ...best.state, ...await vectors('best') } },
+  const restored = async (prefix: string, described: z.infer<typeof stateSchema>): Promise<RunState> => {
+    const misfit = misfitOf(run, described)
+    if (misfit !== null) throw fileError(path, `a ${prefix} of this run: ${misfit.expected}`, misfit.found)
+    const size = layoutOf(run.config, described).size
+    const vector = async (part: keyof Vectors): Promise<Vector> => {
+      const [label, entry, dtype] = [`${prefix}.${part}`, tensors.get(`${prefix}.${part}`), run.dtype === 'float64' ? 'F64' : 'F32']
+      if (entry?.dtype !== dtype || entry.shape.join() !== String(size)) throw fileError(path, `tensor ${label} of ${dtype} [${size}]`, entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`)
+      const values = await readExactly(entry)
+      const bad = values.find((x) => !Number.isFinite(x) || (part === 'secondMoment' && x < 0))
+      if (bad !== undefined) throw fileError(path, `tensor ${label} of finite numbers${part === 'secondMoment' ? ' from 0' : ''}`, String(bad))
+      return values
+    }
+    return { ...described, parameters: await vector('parameters'), firstMoment: await vector('firstMoment'), secondMoment: await vector('secondMoment') }
   }
+  return { ...rest, state: await restored('state', state), best: best === null ? null : { ...best, state: await restored('best', best.state) } }
 }
 
-const readFloat64 = async (path: string, offset: number, length: number): Promise<Float64Array> => {
-  const bytes = await readFile(path)
-  return new Float64Array(bytes.buffer.slice(bytes.byteOffset + offset, bytes.byteOffset + offset + length))
+const bytesOfNumber = { float32: 4, float64: 8 } as const
+
+/** Throws FileError where the file is larger than `limit` bytes, or is not the one that its `.sha256` was written for. */
+const checkDigest = async (path: string, checksumFile: string | undefined, limit: number): Promise<void> => {
+  if (checksumFile === undefined) throw fileError(path, 'the checksum in its .sha256 file', 'no such file')
+  const digest = (await readText(checksumFile, 1_000)).trim()
+  const found = await withRegularFile(path, async (handle, size) => {
+    if (size > limit) throw fileError(path, `at most ${limit} bytes`, `${size}`)
+    const hash = createHash('sha256')
+    for (let at = 0; at < size; at += chunkBytes) hash.update(await readBytes(handle, path, at, Math.min(chunkBytes, size - at)))
+    return hash.digest('hex')
+  })
+  if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
 }
+
+const chunkBytes = 4 << 20

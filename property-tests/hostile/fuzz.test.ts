@@ -16,6 +16,9 @@ import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpo
 import { baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/encoderConfig.js'
 import { peftFiles } from '../../accelerated/adapter/peft.js'
 import { loadTokenizer } from '../../accelerated/tokenizer.js'
+import type { Gating } from '../../accelerated/salora.js'
+import type { RunOutline } from '../../accelerated/training/runOutline.js'
+import { layoutOf } from '../../accelerated/training/runState.js'
 import { newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
 import { describeProblem, loadTask } from '../../evaluation/data/index.js'
 import { UserError } from '../../evaluation/finetuneJob.js'
@@ -104,16 +107,36 @@ const tensorsOf = (prefix: string): Map<string, WritableTensor> =>
   new Map([...baseTensorShapes(config), ...headTensorShapes(config)].map(([name, shape], i) =>
     [name.startsWith('classifier') ? name : `${prefix}${name}`, { shape, data: new Float32Array(elementCount(shape)).fill(i / 64) }]))
 
+const vectorsOf = ({ modules }: Pick<RunOutline, 'modules'>, gating: Gating) => {
+  const vector = new Float32Array(layoutOf(config, { modules, gating }).size).fill(0.5)
+  return { parameters: vector, firstMoment: vector, secondMoment: vector }
+}
+
 /** Changes of a safetensors file's header as JSON, its length put right; with the data as it was, or cut. */
 const headerChanges = (name: string, bytes: Uint8Array): fc.Arbitrary<ReadonlyArray<Change>> => {
+  const { header, data } = partsOf(bytes)
+  return fc.tuple(jsonEdits, fc.oneof(fc.constant(0), fc.nat(40))).map(([changes, cut]) =>
+    [{ name, content: assembled(applyJsonEdits(header, changes), data.subarray(0, data.length - cut)) }])
+}
+
+/** Changes of the JSON that a checkpoint keeps in its metadata; its tensors stay as they are. */
+const contentChanges = (bytes: Uint8Array): fc.Arbitrary<Uint8Array> => {
+  const { header, data } = partsOf(bytes)
+  const content: unknown = JSON.parse(header.__metadata__.content)
+  return jsonEdits.map((changes) => assembled(JSON.stringify({ ...header, __metadata__: { content: applyJsonEdits(content, changes) } }), data))
+}
+
+const partsOf = (bytes: Uint8Array) => {
   const length = Number(Buffer.from(bytes).readBigUInt64LE(0))
-  const header: unknown = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString())
-  return fc.tuple(jsonEdits, fc.oneof(fc.constant(0), fc.nat(40))).map(([changes, cut]) => {
-    const text = Buffer.from(applyJsonEdits(header, changes))
-    const size = Buffer.alloc(8)
-    size.writeBigUInt64LE(BigInt(text.length))
-    return [{ name, content: Buffer.concat([size, text, bytes.subarray(8 + length, bytes.length - cut)]) }]
-  })
+  const header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString()) as { readonly __metadata__: { readonly content: string } }
+  return { header, data: bytes.subarray(8 + length) }
+}
+
+const assembled = (header: string, data: Uint8Array): Uint8Array => {
+  const text = Buffer.from(header)
+  const size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(text.length))
+  return Buffer.concat([size, text, data])
 }
 
 describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
@@ -161,25 +184,28 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     })
   }
 
-  const state = { step: 4, gatedStep: 2, gating: 'open' as const, modules: [{ name: 'encoder.layer.0.attention.self.query', d: 4, k: 4, r: 2 }], initialDensity: 0.5, retained: null,
-    parameters: Float32Array.of(1, 2, 3), firstMoment: Float32Array.of(1, 2, 3), secondMoment: Float32Array.of(1, 2, 3) }
+  const modules = [{ name: 'encoder.layer.0.attention.self.query', d: 4, k: 4, r: 2 }]
+  const outline = { config, dtype: 'float32' as const, steps: 8, modules }
+  const state = { step: 4, gatedStep: 2, gating: 'sampled' as const, modules, initialDensity: 0.5, retained: null, ...vectorsOf(outline, 'sampled') }
+  const pruned = { ...state, step: 6, gating: 'open' as const, modules: [{ ...modules[0]!, r: 1 }], retained: { expectedDensity: 0.5, retainedDensity: 0.5, ranks: { [modules[0]!.name]: 1 }, lambda: 1 } }
   it('writes the checkpoint to break', async () => {
     await mkdir(join(work, 'case'), { recursive: true })
-    await saveCheckpoint(join(work, 'made'), { state, best: { state, step: 4, selection: 0.5, scores: { accuracy: 0.5 } }, lastEvaluation: null, orthogonality: {}, metricsLines: 4 } satisfies Checkpoint)
+    await saveCheckpoint(join(work, 'made'), { state: { ...pruned, ...vectorsOf({ ...outline, modules: pruned.modules }, 'open') }, best: { state, step: 4, selection: 0.5, scores: { accuracy: 0.5 } }, lastEvaluation: null, orthogonality: {}, metricsLines: 4 } satisfies Checkpoint)
     for (const name of await readdir(join(work, 'made'))) checkpoint[name] = await readFile(join(work, 'made', name))
     await rm(join(work, 'made'), { recursive: true })
   })
   const checkpoint: Record<string, Uint8Array> = {}
-  const file = 'step-000000004.safetensors'
+  const file = 'step-000000006.safetensors'
   const signed = (content: Uint8Array): ReadonlyArray<Change> => [{ name: file, content }, { name: `${file}.sha256`, content: `${createHash('sha256').update(content).digest('hex')}\n` }]
   fuzz('a checkpoint', checkpoint, fc.oneof(
     edits.map((changes) => [{ name: file, content: applyEdits(checkpoint[file]!, changes) }]),
     edits.map((changes) => [{ name: `${file}.sha256`, content: applyEdits(checkpoint[`${file}.sha256`]!, changes) }]),
     edits.map((changes) => signed(applyEdits(checkpoint[file]!, changes))),
     fc.nat().chain(() => headerChanges(file, checkpoint[file]!)).map(([change]) => signed(Buffer.from(change!.content))),
+    { weight: 2, arbitrary: fc.nat().chain(() => contentChanges(checkpoint[file]!)).map(signed) },
   ), async (folder) => {
     const told: string[] = []
-    const found = await newestCheckpoint(folder, (message) => { told.push(message) })
+    const found = await newestCheckpoint(folder, outline, (message) => { told.push(message) })
     if (found === null) throw new FileError(told[0] ?? 'nothing told')
   }, /\.damaged$/)
 
