@@ -36,8 +36,8 @@ const half = (content: Content): Content => content.slice(0, Math.ceil(content.l
 if (!isMainThread) {
   const { open, rename, unlink, rm } = fs
   Object.assign(fs, {
-    open: async (path: string, flags: string) => {
-      const isWriting = flags !== 'r'
+    open: async (path: string, flags: string | number) => {
+      const isWriting = typeof flags === 'string' && flags !== 'r' // as numbers come those of reading alone
       if (isWriting && isLast(`open ${nameOf(path)}`)) die()
       const handle = await open(path, flags)
       if (!isWriting) return handle

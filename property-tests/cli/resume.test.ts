@@ -56,8 +56,8 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
     ['in the second half: in a clean-up, in an evaluation, in the last save, in the adapter, in the result', 'often', [
       `1 unlink ${file(9)}`, '6 evaluation', '1 append run/metrics.jsonl', `1 rename ${file(steps)}`, `1 unlink ${file(27)}`, '1 write adapter/adapter_model.safetensors (temporary)', '1 rename adapter/adapter_config.json', '1 rename run/result.json',
     ]],
-    ['at random moments', 'often', [0, 1, 2, 3].map((draw) => anywhere('often', draw))],
-    ['at random moments, with accumulated batches, float64 and a save at each evaluation', 'accumulated', [20, anywhere('accumulated', 11), 12]],
+    ...[0, 4, 8, 12].map((first) => [`at random moments, draws ${first} to ${first + 3}`, 'often' as const, [0, 1, 2, 3].map((i) => anywhere('often', first + i))] as const),
+    ['at random moments, with accumulated batches, float64 and a save at each evaluation', 'accumulated', [20, anywhere('accumulated', 16), 12, anywhere('accumulated', 17), anywhere('accumulated', 18), anywhere('accumulated', 19)]],
   ])('%s', async (name, variant, moments) => {
     const run = runIn(name.replaceAll(/\W+/g, '-').slice(0, 40) + variant, variant)
     const processes = await killAgainAndAgain(run, moments)
