@@ -1,9 +1,9 @@
-"""Digests of the ids that Hugging Face's tokenizers give to rows of real text; the texts stay where they are."""
+"""Digests of the ids that Hugging Face's transformers give to rows of real text; the texts stay where they are."""
 import hashlib
 import json
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 HERE = Path(__file__).parent
 PER_DIGEST = 100
@@ -20,12 +20,10 @@ def rows(data):
 
 def digests(folder, data):
     """One for each hundred rows, of `ids;token types` a line."""
-    tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-    tokenizer.no_padding()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     lines, truncated = [], 0
     for texts, length in rows(data):
-        tokenizer.enable_truncation(length, strategy='longest_first')
-        encoded = tokenizer.encode(*texts)
+        encoded = tokenizer(*texts, truncation=True, max_length=length, return_token_type_ids=True).encodings[0]
         truncated += bool(encoded.overflowing)
         lines.append(f"{','.join(map(str, encoded.ids))};{','.join(map(str, encoded.type_ids))}\n")
     print(f'{len(lines)} rows, {truncated} of them truncated')
