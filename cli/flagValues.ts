@@ -1,7 +1,8 @@
 /** Values of flags and of --config files: text becomes numbers and lists, and each mistake names its flag or its file. */
-import { readFileSync } from 'node:fs'
-import { fileError, quoted, reason } from '../accelerated/checkpoint/fileError.js'
+import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
+import { parseJson, readText, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
 import { decimal } from '../evaluation/data/dataset.js'
+import { runFileLimit } from '../evaluation/storedRun.js'
 import { flagOf } from './flagNames.js'
 import type { Flag, FlagKind } from './trainFlags.js'
 import { trainFlags } from './trainFlags.js'
@@ -42,8 +43,11 @@ const kinds: Readonly<Record<FlagKind, { readonly expected: string; readonly is:
 }
 
 /** The object in a --config file. Throws FileError: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
-export const configValues = (file: string): Values => {
-  const json = readJson(file)
+export const configValues = async (file: string): Promise<Values> => {
+  const text = await readText(file, runFileLimit)
+  const json = parseJson(text, file)
+  const repeated = repeatedKey(text)
+  if (repeated !== undefined) throw fileError(file, 'each setting once', `${quoted(repeated)} twice`)
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
   for (const [name, value] of Object.entries(json)) {
     const known = trainFlags.find((flag) => flag.name === name)
@@ -52,12 +56,4 @@ export const configValues = (file: string): Values => {
     if (!is(value)) throw fileError(file, `${expected} for ${name}`, JSON.stringify(value))
   }
   return json as Values
-}
-
-const readJson = (file: string): unknown => {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch (error) {
-    throw fileError(file, 'a JSON file of settings', reason(error))
-  }
 }

@@ -19,7 +19,7 @@ const announced = { method: ['adalora', 'full', 'prefix', 'prompt', 'houlsby', '
 export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   const flags = flagValues(given)
   const file = typeof given['config'] === 'string' ? given['config'] : null
-  const fromFile = file === null ? {} : configValues(file)
+  const fromFile = file === null ? {} : await configValues(file)
   const resume = (flags['resume'] ?? fromFile['resume']) === true
   const output = textOf(flags['output'] ?? fromFile['output'])
   if (resume && output === null) throw usageError('--output', 'the folder of the run to resume', 'none given')

@@ -2,11 +2,9 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
-import { readText } from '../accelerated/checkpoint/jsonText.js'
-import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
 import type { FinetuneOptions, RunResult } from './run.js'
-import { parseRunResult, runFileLimit } from './storedRun.js'
 import { finetuneJob } from './finetuneJob.js'
+import { readRunResult } from './runFolder.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }
@@ -18,18 +16,12 @@ export const compare = async (variants: ReadonlyArray<Variant>, seeds: ReadonlyA
   for (const seed of seeds) {
     for (const { name, options } of variants) {
       const output = join(folder, `${name}-${seed}`)
-      const result = await finished(output) ?? await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
+      const result = await readRunResult(output) ?? await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
       runs.push({ variant: name, seed, result })
       log(`${name}, seed ${seed}: ${JSON.stringify(result.best?.scores ?? result.last.scores)}, density ${result.expectedDensity ?? '–'}, retained ${result.retainedDensity ?? '–'}, ${result.seconds.toFixed(0)} s`)
     }
   }
   return runs
-}
-
-const finished = async (output: string): Promise<RunResult | null> => {
-  if (await fileInFolder(output, 'result.json') === undefined) return null
-  const file = join(output, 'result.json')
-  return parseRunResult(await readText(file, runFileLimit), file)
 }
 
 const run = async (options: FinetuneOptions): Promise<RunResult> => {

@@ -1,6 +1,7 @@
 /** Export: a trained adapter becomes a folder that another tool opens, complete or absent, and compared with what was trained. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { EncoderConfig } from '../accelerated/encoderConfig.js'
 import { writeMergedFolder } from '../accelerated/export/mergedFolder.js'
 import type { TrainedModel } from '../accelerated/export/mergedWeights.js'
 import type { WrittenPrecision } from '../accelerated/export/modelFiles.js'
@@ -8,15 +9,14 @@ import { onnxFiles, writeOnnxFolder } from '../accelerated/export/onnxFolder.js'
 import { writePaddedFolder, writePeftFolder } from '../accelerated/export/peftFolder.js'
 import type { Feed } from '../accelerated/feeds.js'
 import { openModelFile } from '../accelerated/runtime/session.js'
-import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text } from './trainedAdapter.js'
+import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
 import { inNewFolder } from './newFolder.js'
 
 export const exportFormats = ['peft', 'peft-padded', 'merged', 'transformers.js'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
-export type ExportOptions = {
-  /** a folder in Hugging Face layout, or a hub id */
-  readonly model: string
+/** The model as a run names it, and tokens an example in the comparison. */
+export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength'> & {
   /** a folder in PEFT's layout */
   readonly adapter: string
   readonly format: ExportFormat
@@ -26,13 +26,12 @@ export type ExportOptions = {
   readonly precision: WrittenPrecision
   /** module paths that training adapted; null where only the adapter's own are known */
   readonly targeted: ReadonlyArray<string> | null
-  /** tokens an example in the comparison; null is 128 or the encoder's positions */
-  readonly maxLength: number | null
 }
 
 export type ExportReport = {
   readonly format: ExportFormat
   readonly output: string
+  readonly problem: EncoderConfig['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
   /** the export against model + adapter, both in float32 on the CPU */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
@@ -57,6 +56,7 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
     return {
       format, output,
+      problem: trained.adapter.config.problem,
       files: await filesOf(stage),
       comparison: { texts: trialTexts.length, largestLogitDifference: largest(wanted.map((x, i) => x - (found[i] ?? NaN))), largestLogit: largest(wanted) },
     }
@@ -79,7 +79,7 @@ const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Pr
 /** The same of what was written, read back from the disk. */
 const logitsOfExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<ReadonlyArray<number>> => {
   if (options.format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, options)
-  return logitsOf(await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { model: options.model, adapter: stage }), options)
+  return logitsOf(await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { ...options, adapter: stage }), options)
 }
 
 const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {

@@ -1,13 +1,11 @@
 /** The ranks that a run found, as the settings of an ordinary LoRA that starts with them: written for PEFT's LoraConfig, read for ours. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
+import { fileError } from '../accelerated/checkpoint/fileError.js'
 import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
 import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
 import type { Settings } from '../accelerated/settings.js'
-import { readRunConfig } from './runFolder.js'
-import type { RunResult } from './run.js'
+import { readRunConfig, readRunResult } from './runFolder.js'
 
 /** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
 export type RankPattern = {
@@ -26,8 +24,10 @@ export const rankPatternOfRun = async (run: string): Promise<RankPattern> => {
   const config = await readRunConfig(run)
   if (config === null) throw fileError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
   const file = join(run, 'result.json')
-  const ranks = await ranksIn(file)
-  const pattern = rankPattern(ranks, config.settings.rank, config.settings.alpha)
+  const result = await readRunResult(run)
+  if (result === null) throw fileError(file, 'the result of a finished run', 'none there')
+  if (result.targetDensity !== null && result.retainedDensity === null) throw fileError(file, 'the ranks that a run found', 'a run that ended before its gates were closed')
+  const pattern = rankPattern(result.ranks, config.settings.rank, config.settings.alpha)
   if (pattern.target_modules.length === 0) throw fileError(file, 'a matrix that kept a rank', 'none')
   return pattern
 }
@@ -42,17 +42,6 @@ export const rankPattern = (ranks: Readonly<Record<string, number>>, rank: numbe
     rank_pattern: Object.fromEntries(others),
     alpha_pattern: Object.fromEntries(others.map(([name, r]) => [name, (alpha * r) / rank])),
   }
-}
-
-const ranksIn = async (file: string): Promise<RunResult['ranks']> => {
-  const text = await readFile(file, 'utf8').catch(() => { throw fileError(file, 'the result of a finished run', 'none there') })
-  try {
-    const { ranks } = JSON.parse(text) as RunResult
-    if (typeof ranks === 'object' && ranks !== null && Object.values(ranks).every((r) => Number.isInteger(r) && r >= 0)) return ranks
-  } catch (thrown) {
-    throw fileError(file, 'the result of a run', reason(thrown))
-  }
-  throw fileError(file, 'ranks by matrix', 'another content')
 }
 
 const ranks = z.record(z.string(), z.int().min(0))

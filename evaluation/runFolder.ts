@@ -11,7 +11,7 @@ import type { Device } from '../accelerated/runtime/devices.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
 import type { FinetuneOptions, RunResult } from './run.js'
-import { parseRunConfig, runFileLimit } from './storedRun.js'
+import { parseRunConfig, parseRunResult, runFileLimit } from './storedRun.js'
 
 export type RunFolder = {
   readonly adapter: string
@@ -74,6 +74,12 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
 export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
   const file = join(output, 'config.json')
   return await fileInFolder(output, 'config.json') === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
+}
+
+/** result.json of a run, or null where the folder has none. Throws FileError where it is not one. */
+export const readRunResult = async (output: string): Promise<RunResult | null> => {
+  const file = join(output, 'result.json')
+  return await fileInFolder(output, 'result.json') === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
 }
 
 const differences = (before: RunConfig, after: RunConfig): ReadonlyArray<string> => {

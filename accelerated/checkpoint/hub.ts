@@ -3,7 +3,7 @@ import { mkdir, realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { writeFileAtomically } from './atomicFile.js'
-import { fileError, quoted, reason } from './fileError.js'
+import { FileError, fileError, quoted, reason } from './fileError.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { readText } from './jsonText.js'
 import { indexLimit, parseShardIndex } from './weightFiles.js'
@@ -44,10 +44,12 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   const cache = join(cacheFolder(environment), `models--${model.replace('/', '--')}`)
   const cached = await cachedSnapshot(cache, revision)
   if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
+  const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // which a name of one word may have meant
   if (isTrue(environment['HF_HUB_OFFLINE'])) {
-    throw fileError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, 'no complete copy there')
+    throw fileError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
   }
   const folder = await downloadSnapshot(model, revision, cache, { ...options, environment })
+    .catch((thrown: unknown) => { throw thrown instanceof FileError ? new FileError(`${thrown.message}${noFolder}`) : thrown })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 

@@ -4,6 +4,7 @@ import { targetedModules } from '../../accelerated/training/startOfRun.js'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import { resolveModel } from '../../accelerated/checkpoint/hub.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import type { TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
@@ -29,9 +30,9 @@ export const addExport = (program: Command): void => {
     const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
     if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
     const { adapter, runSettings } = await adapterRequest(Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])))
-    const { model, adapter: folder, maxLength } = adapter
     terminal.note(`writing ${output} …`)
-    const report = await exportAdapter({ model, adapter: folder, format, output, precision, maxLength, targeted: runSettings === null ? null : await targetsOf(model, runSettings.targetModules) })
+    const report = await exportAdapter({ ...adapter, format, output, precision, targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules) })
+    if (format === 'transformers.js' && report.problem === 'regression') terminal.warn("pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification")
     terminal.result(textOf(report), report)
     return exitCodes.success
   })
@@ -53,8 +54,8 @@ const precisionOf = ({ precision = 'float32' }: Values): 'float32' | 'float16' =
   return precision
 }
 
-const targetsOf = async (model: string, targets: ReadonlyArray<string> | null): Promise<ReadonlyArray<string>> => {
-  const { config } = await openModelFolder((await resolveModel(model)).folder)
+const targetsOf = async ({ model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>, targets: ReadonlyArray<string> | null): Promise<ReadonlyArray<string>> => {
+  const { config } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
   return targetedModules(config, targets).map(({ name }) => name)
 }
 

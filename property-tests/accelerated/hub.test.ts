@@ -204,5 +204,10 @@ describe('mistakes with a hub', () => {
       /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .*ECONNREFUSED.*$/)
     expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
       'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), found no complete copy there')
+    // a name of one word may have been meant as a folder
+    expect(await messageFor('reviews', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
+      'reviews: expected the model in CACHE/models--reviews (HF_HUB_OFFLINE is set), found no complete copy there, and no folder reviews here')
+    answer = serving({})
+    expect(await messageFor('reviews')).toMatch(/^HUB\/reviews\/.*config\.json: expected config\.json in the model's repository, found none \(no such model or revision\?\), and no folder reviews here$/)
   })
 })
