@@ -7,7 +7,7 @@ import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/s
 import type { TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
-import { readRunConfig } from '../evaluation/runFolder.js'
+import { readRunConfig } from '../evaluation/storedRun.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, type Values } from './flagValues.js'
 import { usageError, UsageError } from './usageError.js'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
 import type { FinetuneOptions, RunResult } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
-import { readRunResult } from './runFolder.js'
+import { readRunResult } from './storedRun.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }

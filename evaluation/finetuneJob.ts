@@ -28,7 +28,8 @@ import { constantPrediction, majorityClass, score, selectionScore } from './metr
 import type { FinetuneEvent, FinetuneOptions, RunFacts, RunResult, Scores } from './run.js'
 import type { MetricsLog } from './metricsLog.js'
 import type { RunFolder } from './runFolder.js'
-import { openRunFolder, readRunConfig } from './runFolder.js'
+import { openRunFolder } from './runFolder.js'
+import { readRunConfig } from './storedRun.js'
 
 /** A mistake in what the user gave: its message is the one line to show. */
 export class UserError extends Error {}

@@ -5,7 +5,7 @@ import { fileError } from '../accelerated/checkpoint/fileError.js'
 import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
 import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
 import type { Settings } from '../accelerated/settings.js'
-import { readRunConfig, readRunResult } from './runFolder.js'
+import { readRunConfig, readRunResult } from './storedRun.js'
 
 /** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
 export type RankPattern = {

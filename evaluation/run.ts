@@ -35,6 +35,19 @@ export type RunFacts = {
   readonly majority: { readonly label: string; readonly share: number } | null
 }
 
+/** config.json: every setting as resolved, what the run reads, versions, seed and device. */
+export type RunConfig = {
+  readonly model: string
+  /** the commit of the model on the hub, null for a folder; absent in runs before it was recorded */
+  readonly revision?: string | null
+  readonly task: TaskOptions
+  readonly settings: Settings
+  readonly device: Device
+  /** absent where false */
+  readonly evaluateStart?: boolean
+  readonly versions: Readonly<Record<string, string>>
+}
+
 /** result.json */
 export type RunResult = RunFacts & {
   readonly best: { readonly step: number; readonly scores: Scores } | null

@@ -4,14 +4,12 @@ import { join } from 'node:path'
 import { versions } from './versions.js'
 import { removeTemporaries, writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
 import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
-import { readText } from '../accelerated/checkpoint/jsonText.js'
-import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
 import { lastCheckpoint } from '../accelerated/training/checkpointFile.js'
 import type { Device } from '../accelerated/runtime/devices.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
-import type { FinetuneOptions, RunResult } from './run.js'
-import { parseRunConfig, parseRunResult, runFileLimit } from './storedRun.js'
+import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
+import { readRunConfig } from './storedRun.js'
 
 export type RunFolder = {
   readonly adapter: string
@@ -23,19 +21,6 @@ export type RunFolder = {
   /** metrics.jsonl with its first `lines` lines: what an interrupted run left after its checkpoint is done again */
   readonly openMetrics: (lines: number) => Promise<MetricsLog>
   readonly writeResult: (result: RunResult) => Promise<void>
-}
-
-/** config.json: every setting as resolved, what the run reads, versions, seed and device. */
-export type RunConfig = {
-  readonly model: string
-  /** the commit of the model on the hub, null for a folder; absent in runs before it was recorded */
-  readonly revision?: string | null
-  readonly task: FinetuneOptions['task']
-  readonly settings: FinetuneOptions['settings']
-  readonly device: Device
-  /** absent where false */
-  readonly evaluateStart?: boolean
-  readonly versions: Readonly<Record<string, string>>
 }
 
 /** Creates the folder, or with `resume` opens it. Throws FileError: it cannot be written, holds another run, or one with other settings. */
@@ -68,18 +53,6 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
     openMetrics: (lines) => openMetricsLog(output, lines),
     writeResult: (value) => writeFileAtomically(result, `${JSON.stringify(value, null, 2)}\n`),
   }
-}
-
-/** config.json of a run, or null where the folder has none. Throws FileError where it is not one. */
-export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
-  const file = join(output, 'config.json')
-  return await fileInFolder(output, 'config.json') === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
-}
-
-/** result.json of a run, or null where the folder has none. Throws FileError where it is not one. */
-export const readRunResult = async (output: string): Promise<RunResult | null> => {
-  const file = join(output, 'result.json')
-  return await fileInFolder(output, 'result.json') === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
 }
 
 const differences = (before: RunConfig, after: RunConfig): ReadonlyArray<string> => {

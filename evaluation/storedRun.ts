@@ -1,10 +1,11 @@
 /** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
+import { join } from 'node:path'
 import { z } from 'zod'
 import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
+import { parseJson, readText, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
 import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
-import type { RunResult } from './run.js'
-import type { RunConfig } from './runFolder.js'
+import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
+import type { RunConfig, RunResult } from './run.js'
 
 /** Bytes of either file: ranks of a thousand layers need 1 MB. */
 export const runFileLimit = 16_000_000
@@ -42,6 +43,18 @@ const resultSchema = z.looseObject({
   seconds: z.number(), peakMemoryBytes: z.number(), seed: z.number(),
   output: text,
 })
+
+/** config.json of a run, or null where the folder has none. Throws FileError where it is not one. */
+export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
+  const file = join(output, 'config.json')
+  return await fileInFolder(output, 'config.json') === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
+}
+
+/** result.json of a run, or null where the folder has none. Throws FileError where it is not one. */
+export const readRunResult = async (output: string): Promise<RunResult | null> => {
+  const file = join(output, 'result.json')
+  return await fileInFolder(output, 'result.json') === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
+}
 
 /** Parses the text of a run's config.json. `where` is the file's name in messages. Throws FileError. */
 export const parseRunConfig = (written: string, where: string): RunConfig => parse<RunConfig>(configSchema, written, where, 'config.json')

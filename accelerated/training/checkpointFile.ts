@@ -1,4 +1,7 @@
-/** Checkpoints: everything a run needs to go on, in one safetensors file, so that it is whole or absent. */
+/**
+ * Checkpoints: everything a run needs to go on, in one safetensors file, so that it is whole or absent. Data order, dropout and gate noise are
+ * functions of the seed and of a step's number (random.ts): the numbers of steps are their counters.
+ */
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'

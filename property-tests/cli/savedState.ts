@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import { newestCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
 import { startOfRun } from '../../accelerated/training/startOfRun.js'
-import { readRunConfig } from '../../evaluation/runFolder.js'
+import { readRunConfig } from '../../evaluation/storedRun.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */
 export const savedState = async (output: string, modelFolder: string): Promise<Checkpoint['state']> => {
