@@ -2,13 +2,16 @@
 import { spawn } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
+import { adapterRequest } from '../../cli/adapterRequest.js'
+import { runProgram } from '../../cli/program.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions, RunResult } from '../../evaluation/run.js'
+import { loadTrainedModel } from '../../evaluation/trainedAdapter.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { program } from '../cli/spawnSalora.js'
@@ -60,9 +63,41 @@ it('result.json and config.json name the commit', async () => {
 it('a resumed run takes the commit it began with, though the branch has moved', async () => {
   const cache = join(root, 'cache', 'models--me--tiny')
   await cp(join(cache, 'snapshots', commit), join(cache, 'snapshots', other), { recursive: true })
+  const config = join(cache, 'snapshots', other, 'config.json')
+  await writeFile(config, JSON.stringify({ ...JSON.parse(await readFile(config, 'utf8')) as object, moved: true }))
   await writeFile(join(cache, 'refs', 'main'), other)
   expect((await run({ output: join(root, 'later') })).revision).toBe(other)
   expect((await run({ resume: true })).revision).toBe(commit)
+})
+
+it('what is done with a run afterwards takes its commit too', async () => {
+  const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  const { adapter } = await adapterRequest({ run: join(root, 'run') })
+  expect(basename((await loadTrainedModel(adapter)).model.folder)).toBe(commit)
+  for (const [name, moved] of [['run', undefined], ['later', true]] as const) {
+    await runProgram(['export', '--run', join(root, name), '--format', 'merged', '--output', join(root, `${name}-merged`), '--quiet'])
+    expect(process.exitCode).toBe(0)
+    expect((JSON.parse(await readFile(join(root, `${name}-merged`, 'config.json'), 'utf8')) as { readonly moved?: boolean }).moved).toBe(moved)
+  }
+  printed.mockRestore()
+})
+
+it('a run from before commits were recorded goes on with the commit of now', async () => {
+  const output = join(root, 'old')
+  await cp(join(root, 'later'), output, { recursive: true })
+  const { revision: _, ...config } = JSON.parse(await readFile(join(output, 'config.json'), 'utf8')) as { readonly revision: string }
+  await writeFile(join(output, 'config.json'), JSON.stringify(config))
+  expect((await run({ output, resume: true })).revision).toBe(other)
+})
+
+it('a link that has come to mean another commit does not resume', async () => {
+  const [model, output] = [join(root, 'current'), join(root, 'linked')]
+  const pointTo = (revision: string): Promise<void> => symlink(join(root, 'cache', 'models--me--tiny', 'snapshots', revision), model)
+  await pointTo(commit)
+  expect((await run({ model, output })).revision).toBe(commit)
+  await rm(model)
+  await pointTo(other)
+  await expect(run({ model, output, resume: true })).rejects.toThrow(`${output}/config.json: expected the settings that the run began with, found revision was "${commit}" and is "${other}"`)
 })
 
 it('a folder of its own has none', async () => {
