@@ -59,8 +59,8 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
     throw fileError(file, `what salora rank-pattern prints, with a valid ${path || 'object'} (${message})`, found)
   }
   const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = parsed.data
-  for (const [name, rank] of Object.entries(pattern)) {
-    const wanted = (alpha * rank) / r
+  for (const name of new Set([...Object.keys(pattern), ...Object.keys(alphas)])) {
+    const wanted = (alpha * (pattern[name] ?? r)) / r
     if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted) throw fileError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
   }
   return { rank: r, alpha, targetModules: targets.map(within), rankPattern: Object.fromEntries(Object.entries(pattern).map(([name, rank]) => [within(name), rank])) }

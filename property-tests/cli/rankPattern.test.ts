@@ -1,5 +1,5 @@
 /** Ranks that one run found start another: printed for PEFT, read by ours. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -11,6 +11,7 @@ import { startingModules } from '../../accelerated/training/startOfRun.js'
 import { runProgram } from '../../cli/program.js'
 import { trainRequest } from '../../cli/trainRequest.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../evaluation/rankPattern.js'
+import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -28,14 +29,16 @@ const train = ['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', 
 
 describe('a rank pattern', () => {
   it('means, by PEFT\'s rules of matching, each matrix\'s own rank and the run\'s scale, with and without the family in front', async () => {
-    const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, 4, 10)
     const modules = adapterModules((await openModelFolder(join(cwd, 'tiny'))).config).map(({ name }) => name)
-    for (const names of [modules, modules.map((name) => `roberta.${name}`)]) {
+    const cases = [4, 6].flatMap((rank) => [modules, modules.map((name) => `roberta.${name}`)].map((names) => [rank, names] as const))
+    for (const [rank, names] of cases) {
+      const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
+      expect([...targets, ...Object.keys(pattern), ...Object.keys(alphas)]).not.toContain('encoder.layer.1.attention.self.query') // PEFT has no rank 0
       const [targeted, found, scaled] = [matchModules(targets, names, ''), lookUpPattern(pattern, names, ''), lookUpPattern(alphas, names, '')]
       modules.forEach((name, i) => {
         const wanted = (ranks as Readonly<Record<string, number>>)[name] ?? 0
         expect(targeted[i] ? (found[i] ?? r) : 0, name).toBe(wanted)
-        if (wanted > 0) expect((scaled[i] ?? alpha) / wanted, name).toBe(10 / 4)
+        if (wanted > 0) expect((scaled[i] ?? alpha) / wanted, name).toBeCloseTo(10 / rank, 15)
       })
     }
   })
@@ -53,20 +56,30 @@ describe('a rank pattern', () => {
     for (const { scale } of modules.values()) expect(scale).toBeCloseTo(5 / 3, 12)
     const exported = await salora(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
     expect((JSON.parse(exported.stdout) as { readonly comparison: { readonly largestLogitDifference: number } }).comparison.largestLogitDifference).toBeLessThan(1e-6)
-    expect(JSON.parse(await readFile(join(cwd, 'padded', 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 3, rank_pattern: {} })
+    expect(JSON.parse(await readFile(join(cwd, 'padded', 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 3, rank_pattern: noKeys, alpha_pattern: noKeys })
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
     const resumed = await trainRequest({ resume: true, output: join(cwd, 'started') })
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
   })
 
+  it('read from a file is the same where PEFT wrote the family in front', async () => {
+    const given = rankPattern(ranks, 4, 10)
+    const prefixed = (table: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))
+    const asPeft = { ...given, target_modules: given.target_modules.map((name) => `roberta.${name}`), rank_pattern: prefixed(given.rank_pattern), alpha_pattern: prefixed(given.alpha_pattern) }
+    expect(await write(asPeft).then(readRankPattern)).toEqual({ rank: 4, alpha: 10, targetModules: given.target_modules, rankPattern: given.rank_pattern })
+  })
+
+  it('may leave a matrix out by a rank of 0', async () => {
+    const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: await write({ r: 4, lora_alpha: 8, target_modules: ['query', 'key'], rank_pattern: { key: 0 }, alpha_pattern: { key: 0 } }) })
+    const { config } = await openModelFolder(join(cwd, 'tiny'))
+    expect(startingModules(config, settings).map(({ name, r }) => [name, r])).toEqual([0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]))
+  })
+
   it('that cannot be meant is one line', async () => {
-    const write = async (pattern: object): Promise<string> => {
-      const file = join(cwd, 'wrong.json')
-      await writeFile(file, JSON.stringify(pattern))
-      return file
-    }
     const good = rankPattern(ranks, 4, 10)
     await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow('alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), found 10')
+    await expect(write({ ...good, alpha_pattern: { ...good.alpha_pattern, 'encoder.layer.0.attention.self.query': 20 } }).then(readRankPattern)).rejects.toThrow('alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20')
+    await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(/with a valid target_modules/)
     await expect(write({ ...good, r: 0 }).then(readRankPattern)).rejects.toThrow(/what salora rank-pattern prints, with a valid r/)
     const absent = { 'encoder.layer.9.output.dense': 2 }
     const { config } = await openModelFolder(join(cwd, 'tiny'))
@@ -76,18 +89,45 @@ describe('a rank pattern', () => {
     await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow('/nowhere: expected the folder of a run of salora train, found no config.json there')
   })
 
+  it('of a run without ranks to give is one line', async () => {
+    const run = join(cwd, 'odd')
+    await mkdir(run)
+    await writeFile(join(run, 'config.json'), JSON.stringify(runConfig))
+    const of = async (found: object): Promise<RankPattern> => {
+      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, ranks: found }))
+      return rankPatternOfRun(run)
+    }
+    await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, found none there`)
+    await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, found none`)
+    for (const rank of [-1, 0.5, '4']) await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run with a valid ranks\.query/)
+    expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, found none given\n')
+  })
+
   it('gives way to flags beside it, and goes before the --config file that it was given with', async () => {
-    await writeFile(join(cwd, 'wrong.json'), JSON.stringify(rankPattern(ranks, 4, 10)))
-    await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', method: 'lora', rank: 7, alpha: 3 }))
-    const { settings } = await trainRequest({ config: join(cwd, 'settings.json'), rankPattern: join(cwd, 'wrong.json'), alpha: '20' })
+    const pattern = await write(rankPattern(ranks, 4, 10))
+    const config = async (more: object = {}): Promise<string> => {
+      await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', method: 'lora', alpha: 3, ...more }))
+      return join(cwd, 'settings.json')
+    }
+    // named within the file, it is below the file's own settings
+    expect((await trainRequest({ config: await config({ rankPattern: pattern }) })).settings).toMatchObject({ rank: 4, alpha: 3 })
+    const { settings } = await trainRequest({ config: await config({ rank: 7 }), rankPattern: pattern, alpha: '20' })
     expect(settings).toMatchObject({ rank: 4, alpha: 20, targetModules: rankPattern(ranks, 4, 10).target_modules })
   })
 })
 
-/** What a command writes to standard output, without a process. */
-const outputHere = async (args: ReadonlyArray<string>): Promise<string> => {
+const noKeys = expect.toSatisfy((table: object) => Object.keys(table).length === 0) as unknown // toMatchObject takes {} for any object
+
+const write = async (pattern: object): Promise<string> => {
+  const file = join(cwd, 'written.json')
+  await writeFile(file, JSON.stringify(pattern))
+  return file
+}
+
+/** What a command writes, without a process. */
+const outputHere = async (args: ReadonlyArray<string>, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> => {
   const written: string[] = []
-  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => { written.push(String(text)); return true })
+  const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => { written.push(String(text)); return true })
   try {
     await runProgram(args)
   } finally {
