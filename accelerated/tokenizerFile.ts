@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { fileError, quoted } from './checkpoint/fileError.js'
-import { parseJson, repeatedKey } from './checkpoint/jsonText.js'
+import { parseJson } from './checkpoint/jsonText.js'
 import { firstProblem } from './checkpoint/schemaProblem.js'
 
 /** Bytes of a tokenizer_config.json. */
@@ -74,8 +74,6 @@ export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens'> & { rea
  */
 export const parseTokenizerFile = (text: string, where: string, vocabularySize: number, configFile: string): TokenizerFile => {
   const json = parseJson(text, where)
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const typed = withModelType(json)
   const parsed = schema.safeParse(typed)
   if (!parsed.success) {

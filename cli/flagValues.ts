@@ -1,6 +1,6 @@
 /** Values of flags and of --config files: text becomes numbers and lists, and each mistake names its flag or its file. */
 import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, readText, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
+import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
 import { decimal } from '../evaluation/data/dataset.js'
 import { runFileLimit } from '../evaluation/storedRun.js'
 import { flagOf } from './flagNames.js'
@@ -44,10 +44,7 @@ const kinds: Readonly<Record<FlagKind, { readonly expected: string; readonly is:
 
 /** The object in a --config file. Throws FileError: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
 export const configValues = async (file: string): Promise<Values> => {
-  const text = await readText(file, runFileLimit)
-  const json = parseJson(text, file)
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(file, 'each setting once', `${quoted(repeated)} twice`)
+  const json = parseJson(await readText(file, runFileLimit), file)
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
   for (const [name, value] of Object.entries(json)) {
     const known = trainFlags.find((flag) => flag.name === name)

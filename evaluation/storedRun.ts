@@ -1,8 +1,8 @@
 /** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, readText, repeatedKey } from '../accelerated/checkpoint/jsonText.js'
+import { fileError } from '../accelerated/checkpoint/fileError.js'
+import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
 import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
 import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
 import type { RunConfig, RunResult } from './run.js'
@@ -64,8 +64,6 @@ export const parseRunResult = (written: string, where: string): RunResult => par
 
 const parse = <T>(schema: z.ZodType, written: string, where: string, kind: string): T => {
   const json = parseJson(written, where)
-  const repeated = repeatedKey(written)
-  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data as T
   const { path, message, found } = firstProblem(parsed.error, json)

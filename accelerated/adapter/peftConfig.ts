@@ -1,7 +1,7 @@
 /** PEFT's adapter_config.json: written so that every version of PEFT loads it, read as far as BERT and RoBERTa classifiers need. */
 import { z } from 'zod'
-import { fileError, quoted } from '../checkpoint/fileError.js'
-import { parseJson, repeatedKey } from '../checkpoint/jsonText.js'
+import { fileError } from '../checkpoint/fileError.js'
+import { parseJson } from '../checkpoint/jsonText.js'
 import { firstProblem } from '../checkpoint/schemaProblem.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
@@ -90,8 +90,6 @@ export type PeftConfig = z.infer<typeof schema>
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws FileError for what is not plain LoRA. */
 export const parsePeftConfig = (text: string, where: string): PeftConfig => {
   const json = parseJson(text, where)
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const parsed = schema.safeParse(json)
   if (!parsed.success) {
     const { path, message, found } = firstProblem(parsed.error, json)

@@ -1,7 +1,7 @@
 /** A checkpoint's config.json: what of it this library reads, within bounds that no real encoder exceeds. */
 import { z } from 'zod'
-import { fileError, quoted } from './fileError.js'
-import { parseJson, repeatedKey } from './jsonText.js'
+import { fileError } from './fileError.js'
+import { parseJson } from './jsonText.js'
 import { firstProblem, shown } from './schemaProblem.js'
 
 const size = (limit: number) => z.int().min(1).max(limit)
@@ -47,8 +47,6 @@ export type ConfigFile = z.infer<typeof schema>
 export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const json = parseJson(text, where)
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(where, 'a JSON object', shown(json))
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
   const found = 'model_type' in json ? json.model_type : undefined
   if (found !== 'roberta' && found !== 'bert') {
     throw fileError(where, 'model_type "roberta" or "bert" (the supported families)', shown(found))

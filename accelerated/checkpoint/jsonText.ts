@@ -1,5 +1,5 @@
-/** JSON files as text: read within a bound, parsed with one clear line within a bound of depth and size, and searched for keys given twice. */
-import { fileError, reason } from './fileError.js'
+/** JSON files as text: read within a bound, parsed with one clear line within a bound of depth and size, with each key once. */
+import { fileError, quoted, reason } from './fileError.js'
 import { readBytes, withRegularFile } from './regularFile.js'
 
 /** The largest JSON file read into memory, in bytes: the largest tokenizers of the hub have 40 MB. */
@@ -27,9 +27,16 @@ export const decodeUtf8 = (bytes: Uint8Array, file: string, what: string): strin
   }
 }
 
-/** JSON.parse with one clear line. `where` is the file's name in messages. Throws FileError: not JSON, too deep, too many values. */
+/** JSON.parse with one clear line. `where` is the file's name in messages. Throws FileError: not JSON, too deep, too many values, a key given twice. */
 export const parseJson = (text: string, where: string): unknown => {
   checkExtent(text, where)
+  const value = parse(text, where)
+  const repeated = repeatedKey(text)
+  if (repeated !== undefined) throw fileError(where, 'each key once', `${quoted(repeated)} twice`)
+  return value
+}
+
+const parse = (text: string, where: string): unknown => {
   try {
     return JSON.parse(text)
   } catch (thrown) {
@@ -65,7 +72,7 @@ const checkExtent = (text: string, where: string): void => {
 type Level = { readonly keys: Set<string> | undefined; awaitsKey: boolean }
 
 /** The first key repeated within one object, undefined if there is none (JSON.parse hides all but the last). `text` must be valid JSON. */
-export const repeatedKey = (text: string): string | undefined => {
+const repeatedKey = (text: string): string | undefined => {
   const levels: Level[] = []
   for (let at = 0; at < text.length; at++) {
     const level = levels[levels.length - 1]

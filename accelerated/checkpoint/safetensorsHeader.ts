@@ -1,7 +1,7 @@
 /** The header of a safetensors file, from its JSON text: checked so that every byte of the data belongs to exactly one tensor. */
 import { z } from 'zod'
 import { fileError, quoted } from './fileError.js'
-import { parseJson, repeatedKey } from './jsonText.js'
+import { parseJson } from './jsonText.js'
 
 /** Bytes of one element; packed types below a byte are not read. */
 export const bytesOf = {
@@ -57,10 +57,7 @@ export const parseHeader = (text: string, file: string, dataStart: number, dataL
 
 const parseObject = (text: string, file: string): ReadonlyMap<string, unknown> => {
   if (!text.startsWith('{')) throw fileError(file, 'a header that starts with {', quoted(text, 20))
-  const json = Object(parseJson(text, file))
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(file, 'each name once in the header', `${quoted(repeated)} twice`)
-  return new Map(Object.entries(json))
+  return new Map(Object.entries(Object(parseJson(text, file))))
 }
 
 const parseEntry = (name: string, value: unknown, file: string, dataStart: number): TensorEntry => {

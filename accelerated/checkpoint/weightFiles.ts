@@ -3,7 +3,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import { z } from 'zod'
 import { FileError, fileError, quoted, reason } from './fileError.js'
-import { parseJson, readText, repeatedKey } from './jsonText.js'
+import { parseJson, readText } from './jsonText.js'
 import { readSafetensors } from './safetensors.js'
 import type { TensorEntry } from './safetensorsHeader.js'
 
@@ -31,8 +31,6 @@ export const openWeights = async (folder: string): Promise<ReadonlyMap<string, T
 export const parseShardIndex = (text: string, where: string): Readonly<Record<string, string>> => {
   const parsed = indexSchema.safeParse(parseJson(text, where))
   if (!parsed.success) throw fileError(where, 'weight_map from tensor names to file names', parsed.error.issues[0]?.message ?? 'none')
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) throw fileError(where, 'each name once', `${quoted(repeated)} twice`)
   const unsafe = Object.values(parsed.data.weight_map).find((shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'))
   if (unsafe !== undefined) throw fileError(where, 'shards named like model-00001-of-00002.safetensors, in the same folder', quoted(unsafe))
   const count = new Set(Object.values(parsed.data.weight_map)).size

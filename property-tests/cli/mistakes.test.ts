@@ -110,7 +110,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
     ['{"rnk": 3}', 'expected settings of salora train in camelCase (its --help lists the flags), found "rnk"', '1'],
     ['{"rank": "3"}', 'expected a number for rank, found "3"', '1'],
     ['[3]', 'expected an object of settings, found "[3]"', '1'],
-    ['{"rank": 3, "rank": 4}', 'expected each setting once, found "rank" twice', '1'],
+    ['{"rank": 3, "rank": 4}', 'expected each key once, found "rank" twice', '1'],
     ['{"rank": 0}', 'rank: expected a number of at least 1, found 0', '2'],
   ])('a --config that says %s', async (content, line, code) => {
     await writeFile(join(cwd, 'settings.json'), content)

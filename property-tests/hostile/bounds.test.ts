@@ -1,19 +1,24 @@
 /** The bounds one by one: what is refused, before anything large is allocated, waited for or followed. */
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, open, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../accelerated/adapter/loadPeft.js'
 import { lookUpPattern } from '../../accelerated/adapter/modulePattern.js'
+import { peftFiles } from '../../accelerated/adapter/peft.js'
+import { parsePeftConfig } from '../../accelerated/adapter/peftConfig.js'
 import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
 import { FileError } from '../../accelerated/checkpoint/fileError.js'
 import { parseJson, readText } from '../../accelerated/checkpoint/jsonText.js'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import { readSafetensors } from '../../accelerated/checkpoint/safetensors.js'
+import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
 import { parseShardIndex } from '../../accelerated/checkpoint/weightFiles.js'
-import { encoderConfigOf } from '../../accelerated/encoderConfig.js'
+import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
+import { baseTensorShapes, encoderConfigOf } from '../../accelerated/encoderConfig.js'
 import { loadTokenizer } from '../../accelerated/tokenizer.js'
+import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
 import { parseRunConfig, parseRunResult, readRunConfig } from '../../evaluation/storedRun.js'
 import { bytePair, roberta, runConfig, runResult, wordPiece } from './validFiles.js'
 
@@ -72,7 +77,7 @@ describe('a safetensors header', () => {
     expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected a header of 15000000 bytes, found 2 bytes (the file is cut short)')
   })
   it('of too many lists is refused before they are made', async () => {
-    const text = Buffer.from(`{"a":[${'[],'.repeat(4_000_000)}[]]}`)
+    const text = Buffer.from(`{"a":[${'[],'.repeat(2_000_001)}[]]}`)
     await put('x', Buffer.concat([length(text.length), text]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, found more')
   })
@@ -88,7 +93,7 @@ describe('JSON', () => {
     }
   })
   it('brackets within strings count for nothing', () => {
-    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"[' }), 'x')).toEqual({ a: '[{'.repeat(100), b: '\\"[' })
+    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({ a: '[{'.repeat(100), b: '\\"['.repeat(200) })
   })
   it('larger than its bound is refused by the size of the file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
@@ -100,9 +105,9 @@ describe('JSON', () => {
     await put('x', Buffer.from([0x22, 0xff, 0x22]))
     expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, found bytes that are not')
   })
-  it('with a key twice is refused in every file, however it is written', async () => {
-    expect(await refusal(() => parseConfigFile('{"model_type":"bert","model\\u005ftype":"roberta"}', 'config.json'))).toBe('config.json: expected each key once, found "model_type" twice')
-    expect(await refusal(() => parseRunConfig('{"model":"a","model":"b"}', 'config.json'))).toBe('config.json: expected each key once, found "model" twice')
+  it('with a key twice is refused, however it is written and however deep', async () => {
+    for (const text of ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, found "ab" twice')
+    expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
   it('with the names of prototypes changes none', async () => {
     const text = (json: object): string => JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
@@ -111,9 +116,16 @@ describe('JSON', () => {
     expect(parseRunConfig(JSON.stringify(runConfig).replace('"task":"sentiment"', '"__proto__":"x"'), 'x').task).toEqual({})
     expect(Reflect.get({}, 'polluted')).toBeUndefined()
   })
-  it.each([['vocab_size', '1e999'], ['vocab_size', '9007199254740993'], ['layers', '-0.5'], ['hidden_size', '4294967296'], ['num_hidden_layers', '1e308']])('with %s %s is refused', async (key, value) => {
-    const text = JSON.stringify(roberta).replace(/"vocab_size":11/, key === 'layers' ? '"vocab_size":-0.5' : `"${key}":${value}`)
-    expect(await refusal(() => parseConfigFile(text, 'config.json'))).toMatch(/^config\.json: expected/)
+  it.each([
+    ['vocab_size', 10_000_000], ['hidden_size', 65_536], ['num_hidden_layers', 1_024], ['num_attention_heads', 1_024], ['intermediate_size', 1_048_576],
+    ['max_position_embeddings', 1_048_576], ['type_vocab_size', 1_024], ['num_labels', 1_000_000],
+  ])('with a %s that is no whole number from 1 to %d is refused', async (key, limit) => {
+    const said = (value: string | number): Promise<string> => refusal(() => parseConfigFile(JSON.stringify({ ...roberta, [key]: 0 }).replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
+    for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1]) expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected a valid ${key} \\(`))
+    expect(await said(limit)).not.toContain('expected a valid')
+  })
+  it.each<readonly [string, object]>([['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }], ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }]])('with a long %s is refused', async (key, change) => {
+    expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(`expected a valid ${key} (`)
   })
 })
 
@@ -129,20 +141,60 @@ describe('what is no plain file', () => {
     expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, found a pipe, a device or a socket')
     expect(await refusal(() => readSafetensors(folder))).toBe('F: expected a plain file, found a folder')
   })
-  it('a link that leads out of the folder is refused for every file of a model, an adapter and a run; one in a circle too', async () => {
-    await writeFile(join(root, 'secret'), '{}')
-    for (const name of ['config.json', 'adapter_config.json', 'tokenizer.json', 'model.safetensors']) await symlink(join(root, 'secret'), at(name))
-    for (const [name, read] of [['config.json', () => openModelFolder(folder)], ['config.json', () => readRunConfig(folder)], ['adapter_config.json', () => loadAdapter(folder, config)], ['tokenizer.json', () => loadTokenizer(folder, config)]] as const) {
-      expect(await refusal(read)).toBe(`F/${name}: expected a file within F, found a link to ROOT/secret`)
-    }
-    await rm(at('config.json'))
+  it('a link in a circle is refused', async () => {
     await symlink('config.json', at('config.json'))
     expect(await refusal(() => openModelFolder(folder))).toMatch(/^F\/config\.json: expected a readable file, found .*ELOOP/)
+  })
+  it('a link may lead out of the folder within a model of the hub\'s cache, and in nothing that looks only half like one', async () => {
+    for (const [snapshot, said] of [['models--a--b/snapshots/c', 'no error'], ['plain/snapshots/c', 'F'], ['models--a--c/plain/c', 'F']] as const) {
+      folder = join(root, snapshot)
+      await mkdir(folder, { recursive: true })
+      await writeFile(join(folder, '..', '..', 'blob'), JSON.stringify(runConfig))
+      await symlink('../../blob', at('config.json'))
+      expect((await refusal(() => readRunConfig(folder))).slice(0, said.length)).toBe(said)
+    }
+  })
+})
+
+describe('each file that is read', () => {
+  const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)) })
+  const weights = writeSafetensors(new Map([...baseTensorShapes(config)].map(([name, shape]) => [name, zeros(shape)])))
+  const index = { weight_map: Object.fromEntries([...baseTensorShapes(config).keys()].map((name) => [name, 'shard.safetensors'])) }
+  const adapter = peftFiles({ config, baseModelName: 'm', rank: 2, alpha: 2, modules: new Map([['encoder.layer.0.attention.self.query', { A: zeros([2, 4]), B: zeros([4, 2]) }]]), head: new Map() })
+  const folders: Readonly<Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>> = {
+    model: { read: () => openModelFolder(folder), files: { 'config.json': JSON.stringify(roberta), 'model.safetensors': weights } },
+    'model in shards': { read: () => openModelFolder(folder), files: { 'config.json': JSON.stringify(roberta), 'model.safetensors.index.json': JSON.stringify(index), 'shard.safetensors': weights } },
+    tokenizer: { read: () => loadTokenizer(folder, config), files: { 'tokenizer.json': JSON.stringify(bytePair), 'tokenizer_config.json': '{"remove_space":false}' } },
+    adapter: { read: () => loadAdapter(folder, config), files: { 'adapter_config.json': adapter.configText, 'adapter_model.safetensors': adapter.weights, 'salora.json': adapter.namesText } },
+    run: { read: () => rankPatternOfRun(folder), files: { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) } },
+  }
+  const cases = Object.entries(folders).flatMap(([of, { files }]) => Object.keys(files).map((name) => [name, of] as const))
+  const refusalOf = async (of: string, change: () => Promise<unknown>): Promise<string> => {
+    for (const [name, content] of Object.entries(folders[of]!.files)) await put(name, content)
+    expect(await refusal(folders[of]!.read)).toBe('no error')
+    await change()
+    return refusal(folders[of]!.read)
+  }
+
+  it.each(cases)('%s of a %s, is refused where it is a link out of the folder', async (name, of) => {
+    const beside = `${folder}-beside` // its path begins as the folder's does
+    await mkdir(beside)
+    expect(await refusalOf(of, async () => {
+      await rename(at(name), join(beside, name))
+      await symlink(join(beside, name), at(name))
+    })).toBe(`F/${name}: expected a file within F, found a link to F-beside/${name}`)
+  })
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused with a key twice', async (name, of) => {
+    expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(`F/${name}: expected each key once, found "x" twice`)
+  })
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused beyond its bytes', async (name, of) => {
+    const limit = { 'tokenizer.json': 64_000_000, 'tokenizer_config.json': 4_000_000 }[name] ?? 16_000_000
+    expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(`F/${name}: expected at most ${limit} bytes, found ${limit + 1}`)
   })
 })
 
 describe('an index of shards', () => {
-  it.each(['../x.safetensors', '/x.safetensors', 'a/../x.safetensors', 'x\\y.safetensors', '..safetensors', 'x.bin', '', 'x\u0000.safetensors', '~/x.safetensors'])('may not name %j', async (name) => {
+  it.each(['../x.safetensors', '/x.safetensors', 'a/../x.safetensors', 'x\\y.safetensors', '..safetensors', 'a..b.safetensors', `${'x'.repeat(202)}.safetensors`, 'x.bin', '', 'x\u0000.safetensors', '~/x.safetensors'])('may not name %j', async (name) => {
     expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: { a: name } }), 'index'))).toMatch(/^index: expected shards named like/)
   })
   it('may not name more than a thousand', async () => {
@@ -164,6 +216,13 @@ describe('a tokenizer', () => {
       expect(await refusal(() => load({ ...bytePair, added_tokens: [...bytePair.added_tokens, { id, content: 'z' }] }))).toBe(`F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`)
     }
   })
+  it('whose table or merges are of other kinds is refused', async () => {
+    for (const id of [-1, 0.5, '4', null]) expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe('F/tokenizer.json: expected an id for "z" in model.vocab, found no whole number from 0')
+    expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: [['a', 0]] } }))).toBe('F/tokenizer.json: expected model.vocab that maps tokens to ids, found something else')
+    for (const [merges, at] of [[['a b', ['a', 'b']], 1], [[['a', 'b', 'c']], 0], [['a b', 7], 1]] as const) {
+      expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, merges } }))).toBe(`F/tokenizer.json: expected model.merges that are all texts or all pairs of texts, found something else at ${at}`)
+    }
+  })
   it('that has more tokens than a call has arguments is read', async () => {
     const vocab = Object.fromEntries(Array.from({ length: 400_000 }, (_, i) => [`t${i}`, i + 10]))
     await put('tokenizer.json', { ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, ...vocab } } })
@@ -173,12 +232,14 @@ describe('a tokenizer', () => {
     ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false }], ['normalizer', { type: 'Replace', pattern: { Regex: '(a*)*b' }, content: '' }],
     ['normalizer', { type: 'Replace', pattern: { String: '' }, content: 'x'.repeat(1_000) }], ['normalizer', { type: 'Prepend', prepend: 'x' }], ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
     ['pre_tokenizer', { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' } }] }], ['post_processor', { type: 'Sequence', processors: [{ type: 'Sequence', processors: [] }] }],
-    ['model', { type: 'Unigram', vocab: [['a', 0]] }],
+    ['model', { type: 'Unigram', vocab: [['a', 0]] }], ['added_tokens', Array.from({ length: 100_001 }, () => ({ id: 9, content: 'z' }))], ['added_tokens', [{ id: 9, content: 'z'.repeat(1_001) }]],
+    ['post_processor', { type: 'TemplateProcessing', single: Array.from({ length: 17 }, () => ({ Sequence: { id: 'A', type_id: 0 } })), pair: [] }],
+    ['pre_tokenizer', { type: 'Sequence', pretokenizers: Array.from({ length: 17 }, () => ({ type: 'Whitespace' })) }],
   ])('with a %s beyond the known ones is refused', async (part, value) => {
     expect(await refusal(() => load({ ...bytePair, [part]: value }))).toContain(`${kind} ${part}`)
   })
   it('may not make words longer than a thousand characters, whose cost is their square', async () => {
-    expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1e9 } }))).toContain(`${kind} model.max_input_chars_per_word`)
+    expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1_001 } }))).toContain(`${kind} model.max_input_chars_per_word`)
   })
   it('of an old file, which leaves out the type of its model, is read', async () => {
     const { type: _, ...model } = bytePair.model
@@ -210,6 +271,28 @@ describe("an adapter's patterns", () => {
   })
 })
 
+describe("an adapter's settings", () => {
+  const settings = { peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['query'] }
+  it.each<readonly [string, object]>([
+    ['r', { r: 65_537 }], ['r', { r: 0 }], ['lora_alpha', { lora_alpha: 1.1e9 }], ['lora_alpha', { lora_alpha: -1.1e9 }], ['rank_pattern.query', { rank_pattern: { query: 65_537 } }], ['alpha_pattern.query', { alpha_pattern: { query: 1.1e9 } }],
+    ['target_modules', { target_modules: 'x'.repeat(10_001) }], ['target_modules.0', { target_modules: ['x'.repeat(1_001)] }], ['target_modules', { target_modules: Array.from({ length: 100_001 }, () => 'x') }],
+    ['modules_to_save.0', { modules_to_save: ['x'.repeat(1_001)] }], ['base_model_name_or_path', { base_model_name_or_path: 'x'.repeat(10_001) }],
+  ])('with %s out of bounds are refused', async (key, change) => {
+    expect(parsePeftConfig(JSON.stringify(settings), 'x')).toEqual(settings)
+    expect(await refusal(() => parsePeftConfig(JSON.stringify({ ...settings, ...change }), 'x'))).toContain(`x: expected a plain LoRA configuration with a valid ${key} (`)
+  })
+})
+
+describe("an adapter's names of classes", () => {
+  it.each([['long ones', ['x'.repeat(1_001), 'y']], ['a million and one', Array.from({ length: 1_000_001 }, () => 'x')]])('%s are refused', async (_, labelNames) => {
+    const adapter = peftFiles({ config, baseModelName: 'm', rank: 1, alpha: 2, modules: new Map([['encoder.layer.0.attention.self.query', { A: { shape: [1, 4], data: new Float32Array(4) }, B: { shape: [4, 1], data: new Float32Array(4) } }]]), head: new Map() })
+    await put('adapter_config.json', adapter.configText)
+    await put('adapter_model.safetensors', adapter.weights)
+    await put('salora.json', { labelNames, problem: 'classification' })
+    expect(await refusal(() => loadAdapter(folder, config))).toMatch(/^F\/salora\.json: expected labelNames and problem as salora writes them, found Too big/)
+  })
+})
+
 describe('a run that is read back', () => {
   it('is what was written', () => {
     expect(parseRunConfig(JSON.stringify(runConfig), 'x')).toEqual(runConfig)
@@ -218,6 +301,8 @@ describe('a run that is read back', () => {
   it('of other kinds is refused', async () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model/)
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid task\.task/)
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model /)
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, settings: { targetModules: Array.from({ length: 100_001 }, () => 'x') } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid settings\.targetModules /)
     expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(/^x: expected the result\.json of a run with a valid last/)
     expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run with a valid object/)
   })
