@@ -3,6 +3,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import { outputOf, trainOnce, type Killable } from './killedRun.js'
 import { savedState } from './savedState.js'
 import { salora } from './spawnSalora.js'
@@ -43,7 +45,9 @@ describe('a loss or a gradient that is not finite', () => {
   })
 
   it('says so where no checkpoint was saved before it', async () => {
-    expect((await trainOnce(exploding('unsaved', 20), false, null)).stderr).toMatch(/^step \d+: .*; no checkpoint was saved before it\n$/)
+    const run = exploding('unsaved', 20)
+    const step = /^step (\d+): .*; no checkpoint was saved before it\n$/.exec((await trainOnce(run, false, null)).stderr)?.[1]
+    expect((await readFile(join(outputOf(run), 'metrics.jsonl'), 'utf8')).split('\n')).toHaveLength(Number(step)) // of the steps before it, and the last line's end
   })
 })
 
@@ -54,5 +58,14 @@ describe('a model that predicts one class only', () => {
       ['train', '--model', 'tiny', '--task', 'toy.tsv', '--eval-data', 'dev.tsv', '--max-length', '16', '--max-steps', '6', '--eval-every', '3', '--learning-rate', '1e-9', '--device', 'cpu', '--output', 'constant', '--quiet'], { cwd })
     expect(code).toBe(0)
     expect(stderr).toMatch(/^(warning: step [36]: every example of the evaluation is predicted as (good|bad)\n){2}$/)
+  })
+
+  it('but not before training, where it means nothing', async () => {
+    const settings = resolveSettings({ maxSteps: 2, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
+    const warnings: string[] = []
+    for await (const event of finetuneJob({ model: join(cwd, 'tiny'), task: { task: join(cwd, 'toy.tsv') }, output: join(cwd, 'start'), resume: false, evaluateStart: true, settings }, new AbortController().signal)) {
+      if (event.kind === 'warning') warnings.push(event.message)
+    }
+    expect(warnings).toEqual([expect.stringMatching(/^step 2: every example of the evaluation is predicted as (good|bad)$/)])
   })
 })
