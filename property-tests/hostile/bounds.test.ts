@@ -244,6 +244,7 @@ describe('a tokenizer', () => {
   it('of an old file, which leaves out the type of its model, is read', async () => {
     const { type: _, ...model } = bytePair.model
     expect((await load({ ...bytePair, model })).encode('ab', undefined, 7).inputIds).toEqual([0, 9, 2])
+    expect((await load({ ...bytePair, model: { ...model, merges: ['Ġ a'] } })).encode('ab', undefined, 7).inputIds).toEqual([0, 4, 5, 2]) // word pieces would find ab in the table
   })
   it('that has no id for a piece says so instead of giving none', async () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
