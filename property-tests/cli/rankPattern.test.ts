@@ -35,6 +35,8 @@ describe('a rank pattern', () => {
       const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
       expect([...targets, ...Object.keys(pattern), ...Object.keys(alphas)]).not.toContain('encoder.layer.1.attention.self.query') // PEFT has no rank 0
       const [targeted, found, scaled] = [matchModules(targets, names, ''), lookUpPattern(pattern, names, ''), lookUpPattern(alphas, names, '')]
+      expect([r, alpha]).toEqual([rank, 10])
+      expect(Object.values(pattern)).not.toContain(r)
       modules.forEach((name, i) => {
         const wanted = (ranks as Readonly<Record<string, number>>)[name] ?? 0
         expect(targeted[i] ? (found[i] ?? r) : 0, name).toBe(wanted)

@@ -6,13 +6,15 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { adapterRequest } from '../../cli/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
+import type { ExportReport } from '../../evaluation/exportAdapter.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions, RunResult } from '../../evaluation/run.js'
 import { loadTrainedModel } from '../../evaluation/trainedAdapter.js'
-import { writeTinyModel } from '../cli/tinyModel.js'
+import { tinyConfig, tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { program } from '../cli/spawnSalora.js'
 
@@ -62,16 +64,16 @@ it('result.json and config.json name the commit', async () => {
 
 it('a resumed run takes the commit it began with, though the branch has moved', async () => {
   const cache = join(root, 'cache', 'models--me--tiny')
-  await cp(join(cache, 'snapshots', commit), join(cache, 'snapshots', other), { recursive: true })
-  const config = join(cache, 'snapshots', other, 'config.json')
-  await writeFile(config, JSON.stringify({ ...JSON.parse(await readFile(config, 'utf8')) as object, moved: true }))
+  const weights = new Map([...tinyTensors()].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data, (x) => 2 * x) }]))
+  await writeTinyModel(join(cache, 'snapshots', other), { 'config.json': JSON.stringify({ ...tinyConfig, moved: true }), 'model.safetensors': writeSafetensors(weights) })
   await writeFile(join(cache, 'refs', 'main'), other)
   expect((await run({ output: join(root, 'later') })).revision).toBe(other)
   expect((await run({ resume: true })).revision).toBe(commit)
 })
 
 it('what is done with a run afterwards takes its commit too', async () => {
-  const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  const printed: string[] = []
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => { printed.push(String(text)); return true })
   const { adapter } = await adapterRequest({ run: join(root, 'run') })
   expect(basename((await loadTrainedModel(adapter)).model.folder)).toBe(commit)
   for (const [name, moved] of [['run', undefined], ['later', true]] as const) {
@@ -79,7 +81,9 @@ it('what is done with a run afterwards takes its commit too', async () => {
     expect(process.exitCode).toBe(0)
     expect((JSON.parse(await readFile(join(root, `${name}-merged`, 'config.json'), 'utf8')) as { readonly moved?: boolean }).moved).toBe(moved)
   }
-  printed.mockRestore()
+  await runProgram(['export', '--run', join(root, 'run'), '--format', 'peft', '--output', join(root, 'run-peft'), '--quiet', '--json'])
+  spy.mockRestore()
+  expect((JSON.parse(printed.at(-1) ?? '') as ExportReport).comparison.largestLogitDifference).toBe(0)
 })
 
 it('a run from before commits were recorded goes on with the commit of now', async () => {
