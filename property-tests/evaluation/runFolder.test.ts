@@ -1,0 +1,88 @@
+/** The folder of a run as a process finds it: what a killed one left is cleared away, what belongs to others stays, other versions are told. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import type { FinetuneOptions } from '../../evaluation/run.js'
+import { openRunFolder, type RunFolder } from '../../evaluation/runFolder.js'
+import { versions } from '../../evaluation/versions.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { toyFile } from '../cli/toyTask.js'
+
+let root = ''
+let output = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-folder-'))
+  await writeTinyModel(join(root, 'tiny'))
+  await writeFile(join(root, 'toy.tsv'), toyFile(40))
+})
+beforeEach(async () => { output = await mkdtemp(join(root, 'run-')) })
+afterAll(() => rm(root, { recursive: true }))
+
+const options = (resume: boolean): FinetuneOptions =>
+  ({ model: join(root, 'tiny'), task: { task: join(root, 'toy.tsv') }, output, resume, settings: resolveSettings({ maxSteps: 2, maxLength: 16, device: 'cpu' }) })
+const opened = (resume: boolean): Promise<RunFolder> => openRunFolder(options(resume), 'cpu', null)
+const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
+
+/** config.json as an earlier process wrote it, changed. */
+const rewriteConfig = async (change: (config: Readonly<Record<string, unknown>>) => object): Promise<void> => {
+  const file = join(output, 'config.json')
+  await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, 'utf8')) as Readonly<Record<string, unknown>>)))
+}
+
+describe('what a killed process left half-written', () => {
+  const temporaries = ['.config.json.4711.0123456789ab.partial', 'adapter/.adapter_config.json.1.fedcba987654.partial', 'checkpoints/.step-000000004.safetensors.99999.00000000000f.partial']
+  const others = ['.hidden', '.notes.partial', 'draft.4711.0123456789ab.partial', 'checkpoints/.keep']
+  const leave = async (): Promise<void> => {
+    await opened(false)
+    for (const name of [...temporaries, ...others]) await writeFile(join(output, name), '')
+  }
+
+  it('is gone once the run is resumed, in each of its folders, and nothing else is', async () => {
+    await leave()
+    const before = await tree()
+    await opened(true)
+    expect(await tree()).toEqual(before.filter((name) => !temporaries.includes(name)))
+  })
+
+  it('stays where the run is not resumed: it may be another process at work', async () => {
+    await leave()
+    const before = await tree()
+    await expect(opened(false)).rejects.toThrow('found config.json of an earlier run')
+    await rewriteConfig((config) => ({ ...config, device: 'cuda' }))
+    await expect(opened(true)).rejects.toThrow('found device was "cuda" and is "cpu"')
+    expect(await tree()).toEqual(before)
+  })
+})
+
+describe('a folder that is resumed', () => {
+  const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
+    const said: string[] = []
+    for await (const event of finetuneJob(options(resume), new AbortController().signal)) if (event.kind === 'warning') said.push(event.message)
+    return said.filter((message) => !message.startsWith('step '))
+  }
+
+  it('under other versions warns of each, once: config.json names those of now', async () => {
+    expect(await warnings(false)).toEqual([])
+    const { salora: _, ...rest } = versions
+    await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
+    const bits = 'the run may not end in the bits it would have had'
+    expect(await warnings(true)).toEqual([`${output}: node was "v1.2.3" and is "${versions['node']}"; salora was undefined and is "${versions['salora']}"; ${bits}`])
+    expect(await warnings(true)).toEqual([])
+  })
+
+  it('has no result until it has come to its end again', async () => {
+    await opened(false)
+    await writeFile(join(output, 'result.json'), '{}')
+    await opened(true)
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json'])
+  })
+})
+
+it('checkpoints without config.json are nobody\'s run', async () => {
+  await mkdir(join(output, 'checkpoints'))
+  await writeFile(join(output, 'checkpoints', 'step-000000004.safetensors'), '')
+  for (const resume of [false, true]) await expect(opened(resume)).rejects.toThrow(`--output ${output}: expected a new folder, or a run with its config.json, found checkpoints without one`)
+})
