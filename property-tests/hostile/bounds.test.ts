@@ -296,11 +296,12 @@ describe("an adapter's names of classes", () => {
 
 describe('a run that is read back', () => {
   it('is what was written', () => {
-    expect(parseRunConfig(JSON.stringify(runConfig), 'x')).toEqual(runConfig)
+    for (const config of [runConfig, { ...runConfig, evaluateStart: true, later: 1 }]) expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
     expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
   })
   it('of other kinds is refused', async () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model/)
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid evaluateStart/)
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid task\.task/)
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model /)
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, settings: { targetModules: Array.from({ length: 100_001 }, () => 'x') } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid settings\.targetModules /)
