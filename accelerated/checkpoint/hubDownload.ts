@@ -122,7 +122,7 @@ async function* piecesOf({ response, facts, clock }: Answer, remote: Remote, fil
   const total = sent ?? facts.size
   let received = start
   try {
-    if ((status !== 200 && status !== 206) || body === null) checkStatus(response, url)
+    if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
     if (facts.size !== undefined && sent !== undefined && sent !== facts.size) throw fileError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
     const limit = file.endsWith('.safetensors') ? weightLimit : textLimit
     if ((total ?? 0) > limit) throw fileError(url, `at most ${limit} bytes`, `${total}`)

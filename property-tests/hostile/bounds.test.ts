@@ -12,7 +12,7 @@ import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
 import { FileError } from '../../accelerated/checkpoint/fileError.js'
 import { parseJson, readText } from '../../accelerated/checkpoint/jsonText.js'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
-import { readSafetensors } from '../../accelerated/checkpoint/safetensors.js'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoint/safetensors.js'
 import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
 import { parseShardIndex } from '../../accelerated/checkpoint/weightFiles.js'
 import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
@@ -81,6 +81,11 @@ describe('a safetensors header', () => {
     await put('x', Buffer.concat([length(text.length), text]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, found more')
   })
+})
+
+it('a tensor of more than 2^30 numbers is refused before room is made for it', async () => {
+  const shape = [2 ** 15 + 1, 2 ** 15]
+  expect(await refusal(() => readTensor({ name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x' }))).toBe('x: expected tensor a of at most 1073741824 numbers, found 1073774592 [32769,32768]')
 })
 
 describe('JSON', () => {
@@ -209,6 +214,7 @@ describe('a tokenizer', () => {
     await put('tokenizer_config.json', settings)
     return loadTokenizer(folder, { ...config, vocabularySize: 30 })
   }
+  const bert = { family: 'bert', vocabularySize: 30, paddingIndex: 0, tokenTypes: 2 } as const
   const kind = "F/tokenizer.json: expected a tokenizer of BERT's or RoBERTa's kind with a valid"
   it('whose ids would make a list of billions is refused by the ids', async () => {
     for (const id of [30, 2 ** 32 - 2, 2 ** 40]) {
@@ -245,10 +251,13 @@ describe('a tokenizer', () => {
     const { type: _, ...model } = bytePair.model
     expect((await load({ ...bytePair, model })).encode('ab', undefined, 7).inputIds).toEqual([0, 9, 2])
     expect((await load({ ...bytePair, model: { ...model, merges: ['Ġ a'] } })).encode('ab', undefined, 7).inputIds).toEqual([0, 4, 5, 2]) // word pieces would find ab in the table
+    const { type: __, ...pieces } = wordPiece.model
+    await put('tokenizer.json', { ...wordPiece, model: pieces })
+    expect((await loadTokenizer(folder, { ...config, ...bert })).encode('ab', undefined, 7).inputIds).toEqual([2, 4, 9, 3])
   })
   it('that has no id for a piece says so instead of giving none', async () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
-    const tokenizer = await loadTokenizer(folder, { ...config, family: 'bert', vocabularySize: 30, paddingIndex: 0, tokenTypes: 2 })
+    const tokenizer = await loadTokenizer(folder, { ...config, ...bert })
     expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe('F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"')
   })
   it('passes no template and no token of its settings on', async () => {

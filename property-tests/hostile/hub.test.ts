@@ -1,12 +1,14 @@
 /** A hub that lies, breaks off, leads elsewhere or says nothing: one clear line each, and nothing half-written is ever used. */
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { lstat, mkdtemp, readFile, readdir, rm, symlink, mkdir, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, readlink, rm, symlink, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FileError } from '../../accelerated/checkpoint/fileError.js'
+import { ask } from '../../accelerated/checkpoint/hubAnswer.js'
 import { fileInFolder } from '../../accelerated/checkpoint/weightFiles.js'
 import { resolveModel, type HubOptions } from '../../accelerated/checkpoint/hub.js'
 
@@ -101,6 +103,8 @@ const message = async (options?: HubOptions): Promise<string> => {
   return said.replaceAll(endpoint, 'HUB').replaceAll(storage, 'STORE')
 }
 const W = `HUB/me/model/resolve/${commit}/model.safetensors`
+/** Ranges that the storage was asked for. */
+const ranges = () => asked.filter(({ host }) => host === 'storage').map(({ range }) => range)
 const blobs = () => readdir(join(cache, 'models--me--model', 'blobs'))
 
 describe('a download from the hub', () => {
@@ -109,12 +113,17 @@ describe('a download from the hub', () => {
     expect(revision).toBe(commit)
     expect((await blobs()).sort()).toEqual([gitHash(files['config.json']!), gitHash(files['tokenizer.json']!), sha256].sort())
     for (const name of Object.keys(files)) {
-      expect((await lstat(join(folder, name))).isSymbolicLink()).toBe(true)
+      expect(await readlink(join(folder, name))).toMatch(/^\.\.\/\.\.\/blobs\/[0-9a-f]+$/) // so that the cache can be moved
       expect(await readFile(join(folder, name))).toEqual(files[name])
       expect(await fileInFolder(folder, name)).toBe(join(folder, name))
     }
     expect((await resolve({ environment: { HF_HUB_OFFLINE: '1' } })).revision).toBe(commit)
     expect((await resolveModel(folder)).revision).toBe(commit)
+  })
+
+  it('is the same from an endpoint with a slash at its end', async () => {
+    await resolve({ environment: { HF_ENDPOINT: `${endpoint}/` } })
+    expect(asked[0]?.line).toBe('HEAD /me/model/resolve/main/config.json')
   })
 
   it('sends the token to the hub and to nobody else', async () => {
@@ -142,15 +151,102 @@ describe('a download from the hub', () => {
     expect(starts[3]).toBeGreaterThan(0)
   })
 
+  it('gives up after two attempts without a byte, after six with one each, and at once where asking again would not help', async () => {
+    store = (_, response) => {
+      response.writeHead(200, { 'content-length': weights.length }).flushHeaders()
+      response.socket?.end()
+    }
+    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found 0 `))
+    expect(ranges()).toEqual([undefined, undefined])
+    store = (request, response) => {
+      const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
+      response.writeHead(from > 0 ? 206 : 200, { 'content-length': weights.length - from, 'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}` })
+      response.write(weights.subarray(from, from + 1))
+      setTimeout(() => response.destroy(), 300)
+    }
+    asked = []
+    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found [3-6] `)) // a busy machine may lose one
+    expect(ranges()).toHaveLength(6)
+    store = (request, response) => { response.writeHead(206, { 'content-range': `bytes ${/\d+/.exec(request.headers.range ?? '0')?.[0]}-${weights.length - 1}/${weights.length}` }).end(weights) } // chunked, and too much
+    asked = []
+    expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found more`)
+    expect(ranges()).toEqual([undefined, expect.stringMatching(/^bytes=[3-6]-$/)]) // the hub's first answer leads there without a range
+  })
+
+  it('asks no more once it is told to stop', async () => {
+    const controller = new AbortController()
+    store = (_, response) => {
+      response.writeHead(200, { 'content-length': weights.length })
+      response.write('half')
+      setTimeout(() => controller.abort(), 100)
+    }
+    expect(await message({ signal: controller.signal })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found 4 \\(.*abort`))
+  })
+
+  it('takes an answer that is slow, but not silent', async () => {
+    store = (_, response) => {
+      response.writeHead(200, { 'content-length': weights.length })
+      let sent = 0
+      const sending = setInterval(() => {
+        response.write(weights.subarray(sent, sent += 4_000))
+        if (sent < weights.length) return
+        clearInterval(sending)
+        response.end()
+      }, 300)
+    }
+    expect(await message({ environment: { HF_HUB_DOWNLOAD_TIMEOUT: '2' } })).toBe('no error') // three seconds in all
+    expect(ranges()).toEqual([undefined])
+  })
+
+  it('takes an answer that is compressed though it asked for none', async () => {
+    let wanted: unknown
+    store = (request, response) => {
+      wanted = request.headers['accept-encoding']
+      const packed = gzipSync(weights)
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length }).end(packed)
+    }
+    expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
+    expect(wanted).toBe('identity') // so that lengths can be held against each other
+  })
+
+  it('believes the first answer that names a hash, and of one answer the hash of what is linked', async () => {
+    hub = (request, response) => {
+      const wrong = `"${'f'.repeat(64)}"`
+      if (nameOf(request) !== 'model.safetensors') return honest()(request, response)
+      if (request.url?.startsWith('/moved/') === true) response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-etag': wrong }).end()
+      else response.writeHead(302, { location: '/moved/model.safetensors', etag: wrong, 'x-linked-etag': `"${sha256}"` }).end()
+    }
+    expect(await message()).toBe('no error')
+    expect(await blobs()).toContain(sha256)
+  })
+
+  it('knows a weak ETag by its hash, and fetches no blob that it has', async () => {
+    const config = gitHash(files['config.json']!)
+    await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
+    await writeFile(join(cache, 'models--me--model', 'blobs', sha256), 'what is there')
+    hub = (request, response) => {
+      if (nameOf(request) !== 'config.json') return honest()(request, response)
+      response.writeHead(200, { 'x-repo-commit': commit, etag: `W/"${config}"` }).end(request.method === 'HEAD' ? undefined : files['config.json'])
+    }
+    expect(await message()).toBe('no error')
+    expect(await blobs()).toContain(config)
+    expect(await readFile(join(cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'), 'utf8')).toBe('what is there')
+  })
+
   it('goes on with what an earlier process left, and with all of it where the server knows no ranges', async () => {
     await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
     const left = join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete`)
     await writeFile(left, weights.subarray(0, 12_345))
     await resolve()
     expect(asked.filter(({ host }) => host === 'storage').map(({ range }) => range)).toEqual([undefined, 'bytes=12345-'])
-    await rm(join(cache, 'models--me--model'), { recursive: true })
-    await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
-    await writeFile(left, 'x'.repeat(50_000)) // longer than the file, and wrong
+    const anew = async (content: string | Buffer): Promise<void> => {
+      await rm(join(cache, 'models--me--model'), { recursive: true })
+      await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
+      await writeFile(left, content)
+    }
+    await anew(weights) // whole, but not yet known to be: nothing is left to send, which servers call 416
+    expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
+    await anew('x'.repeat(50_000)) // longer than the file, and wrong
     store = (_, response) => { response.writeHead(200, { 'content-length': weights.length }).end(weights) }
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
   })
@@ -206,9 +302,18 @@ describe('a hub that lies', () => {
     if (said === 'no error') expect(await readFile(join(cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'))).toEqual(weights)
   })
 
+  it('about the length, without a hash to tell', async () => {
+    hub = forWeights((_, response) => { response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-size': String(weights.length) }).end() })
+    flat((response) => response.writeHead(200).end('abc')) // chunked
+    expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found 3`)
+  })
+
   it('about its size: more than any file of its kind is refused before it is read', async () => {
     hub = (_, response) => { response.writeHead(200, { 'content-length': '99999999999', 'x-repo-commit': commit }).end('x') }
     expect(await message()).toMatch(/config\.json: expected at most 64000000 bytes, found 99999999999$/)
+    hub = honest({ 'x-linked-size': '50000000001' })
+    flat((response) => response.writeHead(200).end('x'))
+    expect(await message()).toBe(`${W}: expected at most 50000000000 bytes, found 50000000001`)
   })
 
   it('about the range it sends', async () => {
@@ -231,12 +336,31 @@ describe('a hub that lies', () => {
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
     expect((await readdir(root)).filter((name) => name.startsWith('escaped'))).toEqual([])
   })
+
+  it('about a commit that is no commit: it is not a path', async () => {
+    hub = (request, response) => {
+      response.setHeader('x-repo-commit', '../../../escaped')
+      sendRange(request, response)
+    }
+    expect((await resolve()).revision).toBe('main')
+    expect((await readdir(root)).filter((name) => name.startsWith('escaped'))).toEqual([])
+  })
 })
 
 describe('a hub that leads elsewhere', () => {
   it.each([['file:///etc/passwd', 'one to file:'], ['ftp://127.0.0.1/x', 'one to ftp:'], ['data:text/plain,x', 'one to data:'], ['http://[', 'no address']])('to %s is not followed', async (location, found) => {
     hub = forWeights((_, response) => { response.writeHead(302, { location }).end() })
     expect(await message()).toBe(`${W}: expected a redirect to http:// or https://, found ${found}`)
+  })
+
+  it('from https to http is not followed', async () => {
+    const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
+    try {
+      await expect(ask({ endpoint: 'https://hub.test', patience: 1_000 }, 'https://hub.test/x', 'GET')).rejects.toThrow('https://hub.test/x: expected a redirect to https://, found one to http:')
+      expect(fetching).toHaveBeenCalledTimes(1)
+    } finally {
+      fetching.mockRestore()
+    }
   })
 
   it('in a circle is left after five', async () => {
@@ -260,7 +384,7 @@ describe('a hub that leads elsewhere', () => {
 
 describe('a hub that does not help', () => {
   it.each([
-    [401, '401 (no such model, or one that needs HF_TOKEN)'], [403, '403 (no such model, or one that needs HF_TOKEN)'], [500, '500 Internal Server Error'], [503, '503 Service Unavailable'], [204, '204 No Content'],
+    [401, '401 (no such model, or one that needs HF_TOKEN)'], [403, '403 (no such model, or one that needs HF_TOKEN)'], [500, '500 Internal Server Error'], [503, '503 Service Unavailable'], [204, '204 No Content'], [206, '206 Partial Content'],
   ])('with status %d is told in one line', async (status, found) => {
     hub = forWeights((_, response) => { response.writeHead(status).end() })
     expect(await message()).toBe(`${W}: expected status 200, found ${found}`)
