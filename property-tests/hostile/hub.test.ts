@@ -98,7 +98,7 @@ const message = async (options?: HubOptions): Promise<string> => {
   // whatever went wrong, no weights are in the snapshot, and offline nothing is found
   if (said !== 'no error') {
     expect(await readdir(join(cache, 'models--me--model', 'snapshots', commit)).then((names) => names.includes('model.safetensors'), () => false)).toBe(false)
-    await expect(resolve({ environment: { HF_HUB_OFFLINE: '1' } })).rejects.toThrow('no complete copy there')
+    for (const revision of ['main', commit]) await expect(resolve({ revision, environment: { HF_HUB_OFFLINE: '1' } })).rejects.toThrow('no complete copy there')
   }
   return said.replaceAll(endpoint, 'HUB').replaceAll(storage, 'STORE')
 }
