@@ -38,7 +38,7 @@ export type ExportReport = {
 }
 
 /** What both sides answer in the comparison: unequal lengths, so that padding counts. */
-const trialTexts: ReadonlyArray<Text> = [
+export const trialTexts: ReadonlyArray<Text> = [
   'The food was superb.', 'No.', 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.',
   'Two sequels later, the story still holds.', '3.5 of 5 stars',
 ].map((text) => ({ text }))

@@ -21,7 +21,7 @@ export const mergedTensors = ({ model, adapter, head }: TrainedModel, headShapes
         const W = await readTensor(entry)
         if (!adapted) return W
         const merged = merge(W, pair, pair.scale)
-        if (!merged.every((x) => Number.isFinite(x))) throw fileError(entry.file, `finite numbers in ${entry.name} plus the adapter's`, 'one that is not')
+        if (!merged.every((x) => Number.isFinite(Math.fround(x)))) throw fileError(entry.file, `${entry.name} plus the adapter's update to be finite float32 numbers`, 'one that is not')
         return merged
       } }]
     }),

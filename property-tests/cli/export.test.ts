@@ -1,21 +1,25 @@
 /** Exports: whatever tool opens the folder, it answers as model and adapter do. */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { loadAdapter } from '../../accelerated/adapter/loadPeft.js'
+import { adapterFiles, saveAdapter } from '../../accelerated/adapter/peft.js'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import { readSafetensors } from '../../accelerated/checkpoint/safetensors.js'
+import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
 import { adapterModules, headTensorShapes } from '../../accelerated/encoderConfig.js'
 import { mergedTensors } from '../../accelerated/export/mergedWeights.js'
 import { writeOnnxFolder } from '../../accelerated/export/onnxFolder.js'
-import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import { exportAdapter, exportFormats, trialTexts, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import { inNewFolder } from '../../evaluation/newFolder.js'
 import { runProgram } from '../../cli/program.js'
-import { labelNamesOf, loadTrainedModel, openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { labelNamesOf, loadTrainedModel, openTrainedAdapter, type Text } from '../../evaluation/trainedAdapter.js'
 import { assertClose } from '../support/assertClose.js'
 import { salora } from './spawnSalora.js'
-import { writeAdapter, writeFamily, type Family } from './tinyAdapter.js'
+import { ofTheFileOnly, writeAdapter, writeFamily, type Family } from './tinyAdapter.js'
+import { tinyTensors, writeTinyModel } from './tinyModel.js'
 
 let root = ''
 beforeAll(async () => {
@@ -27,13 +31,13 @@ afterAll(() => rm(root, { recursive: true }))
 
 const families: ReadonlyArray<Family> = ['roberta', 'bert']
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-const texts = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map((text) => ({ text }))
+const texts: ReadonlyArray<Text> = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map((text) => ({ text }))
 const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
 
-const logits = async (model: string, adapter: string | null, precision: 'float32' | 'float64' = 'float64'): Promise<ReadonlyArray<number>> => {
+const logits = async (model: string, adapter: string | null, precision: 'float32' | 'float64' = 'float64', of = texts): Promise<ReadonlyArray<number>> => {
   const opened = await openTrainedAdapter({ model, adapter, device: 'cpu', precision, threads: 1, maxLength: 64, batchSize: 3 })
   try {
-    return (await opened.predict(texts)).flat()
+    return (await opened.predict(of)).flat()
   } finally {
     await opened.release()
   }
@@ -56,11 +60,15 @@ describe.each(families)('an export of %s', (family) => {
     expect(comparison.largestLogit).toBeGreaterThan(0.1)
     expect(await logits(at(family), at(`${family}-peft`))).toEqual(await logits(at(family), at(`${family}-adapter`)))
     expect((await loadAdapter(at(`${family}-peft`), (await openModelFolder(at(family))).config)).modules.size).toBe(10) // of 12
+    expect(await json(at(`${family}-peft`, 'adapter_config.json'))).toEqual(await json(at(`${family}-adapter`, 'adapter_config.json')))
+    expect(await json(at(`${family}-peft`, 'salora.json'))).toEqual(await json(at(`${family}-adapter`, 'salora.json')))
   })
 
   it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
     await exported(family, 'peft-padded', `${family}-padded`)
-    expect(await json(at(`${family}-padded`, 'adapter_config.json'))).toMatchObject({ r: 4, lora_alpha: 8, rank_pattern: {}, alpha_pattern: {} })
+    expect(await json(at(`${family}-padded`, 'adapter_config.json'))).toEqual({
+      ...await json(at(`${family}-adapter`, 'adapter_config.json')), r: 4, lora_alpha: 8, rank_pattern: {}, alpha_pattern: {}, target_modules: expect.any(Array) as unknown,
+    })
     const { modules } = await loadAdapter(at(`${family}-padded`), (await openModelFolder(at(family))).config)
     expect([...modules.values()].map(({ A, B }) => [A.shape[0], B.shape[1]])).toEqual(Array.from({ length: 11 }, () => [4, 4]))
     const pruned = modules.get('encoder.layer.0.intermediate.dense') // i = 4: rank 0, targeted
@@ -78,10 +86,62 @@ describe.each(families)('an export of %s', (family) => {
       architectures: [family === 'roberta' ? 'RobertaForSequenceClassification' : 'BertForSequenceClassification'], problem_type: 'single_label_classification',
       id2label: { 0: 'bad', 1: 'good', 2: 'neither' }, label2id: { bad: 0, good: 1, neither: 2 }, torch_dtype: 'float32',
     })
-    expect(await json(at(`${family}-merged`, 'config.json'))).not.toHaveProperty('_name_or_path')
+    const { torch_dtype: _, ...others } = ofTheFileOnly
+    for (const key of Object.keys(others)) expect(await json(at(`${family}-merged`, 'config.json'))).not.toHaveProperty([key])
     const { tensors, metadata } = await readSafetensors(at(`${family}-merged`, 'model.safetensors'))
     expect(metadata).toEqual({ format: 'pt' })
     expect([...tensors.keys()].filter((name) => !name.startsWith(`${family}.`)).sort()).toEqual([...headTensorShapes(config).keys()].filter((name) => name.startsWith('classifier.')).sort())
+  })
+
+  it('as merged has the tokenizer of the base, in its own words where it has some, and what other tools need to pad and cut', async () => {
+    await exported(family, 'merged', `${family}-tokenizer`)
+    expect(await readFile(at(`${family}-tokenizer`, 'tokenizer.json'))).toEqual(await readFile(at(family, 'tokenizer.json')))
+    expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(family === 'bert'
+      ? { tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', model_max_length: 140 }
+      : { ...await json(at(family, 'tokenizer_config.json')), tokenizer_class: 'RobertaTokenizer', pad_token: '<pad>', model_max_length: 78 })
+    const own = { tokenizer_class: 'Own', pad_token: '[UNK]', model_max_length: 9 }
+    await writeFamily(at(`${family}-own`), family)
+    await writeFile(at(`${family}-own`, 'tokenizer_config.json'), JSON.stringify(own))
+    await writeFile(at(`${family}-own`, 'vocab.txt'), 'for older tools')
+    const { added_tokens: _, ...tokenizer } = await json(at(family, 'tokenizer.json'))
+    await writeFile(at(`${family}-own`, 'tokenizer.json'), JSON.stringify(tokenizer))
+    await exported(family, 'merged', `${family}-owned`, { model: at(`${family}-own`) })
+    expect(await json(at(`${family}-owned`, 'tokenizer_config.json'))).toEqual(own)
+    expect(await readFile(at(`${family}-owned`, 'vocab.txt'), 'utf8')).toBe('for older tools')
+    await writeFile(at(`${family}-own`, 'tokenizer_config.json'), '{}')
+    await exported(family, 'merged', `${family}-tabled`, { model: at(`${family}-own`) })
+    expect((await json(at(`${family}-tabled`, 'tokenizer_config.json')))['pad_token']).toBe(family === 'bert' ? '[PAD]' : '<pad>') // of the table alone
+  })
+
+  it('of pairs at scales and ranks of their own is the same function in each layout', async () => {
+    const { model: { config }, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+    await mkdir(at(`${family}-uneven`))
+    await saveAdapter(at(`${family}-uneven`), { ...adapter, config: adapter.config, baseModelName: 'm', rank: 2, alpha: 4, labelNames: ['bad', 'good', 'neither'] }) // pairs have up to rank 4
+    const file = at(`${family}-uneven`, adapterFiles.config)
+    const { alpha_pattern: alphas, ...settings } = await json(file)
+    await writeFile(file, JSON.stringify({ ...settings, alpha_pattern: { ...alphas as object, [`${config.family}.encoder.layer.0.attention.self.query`]: 3 } }))
+    const wanted = await logits(at(family), at(`${family}-uneven`))
+    expect(wanted).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
+    for (const format of ['peft', 'peft-padded', 'merged'] as const) {
+      const output = at(`${family}-uneven-${format}`)
+      await exported(family, format, `${family}-uneven-${format}`, { adapter: at(`${family}-uneven`) })
+      assertClose(format === 'merged' ? await logits(output, null) : await logits(at(family), output), wanted, { relative: 1e-5 })
+    }
+    expect(await json(at(`${family}-uneven-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: 4, lora_alpha: 8 })
+  })
+
+  it('as transformers.js has its weights in the model up to the bound, to the byte', async () => {
+    const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+    const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
+      const folder = await mkdtemp(at(`${family}-bound-`))
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest)
+      return [folder, ...await readdir(join(folder, 'onnx'))]
+    }
+    const [folder = '', ...files] = await write()
+    const { size } = await stat(join(folder, 'onnx', 'model.onnx'))
+    expect(files).toEqual(['model.onnx'])
+    expect((await write(size)).slice(1)).toEqual(['model.onnx'])
+    expect((await write(size - 1)).slice(1)).toEqual(['model.onnx', 'model.onnx_data'])
   })
 
   it.each(['in the model', 'beside it'])('as transformers.js answers through its pipeline as salora does, weights %s', async (where) => {
@@ -142,12 +202,81 @@ describe('merging', () => {
     expect((await stat(at('half-narrow', 'model.safetensors'))).size).toBeLessThan(0.6 * (await stat(at('half-wide', 'model.safetensors'))).size)
   })
 
+  it('reports the largest change of a logit over all texts and outputs, whatever its sign', async () => {
+    for (const family of families) {
+      const { comparison } = await exported(family, 'merged', `${family}-coarse`, { precision: 'float16' })
+      const [wanted, found] = [await logits(at(family), at(`${family}-adapter`), 'float32', trialTexts), await logits(at(`${family}-coarse`), null, 'float32', trialTexts)]
+      assertClose([comparison.largestLogitDifference, comparison.largestLogit], [Math.max(...wanted.map((x, i) => Math.abs(x - (found[i] ?? NaN)))), Math.max(...wanted.map(Math.abs))], { relative: 1e-3 })
+    }
+  })
+
+  it('does not hide logits beyond numbers behind the others', async () => {
+    const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
+    await mkdir(at('beyond'))
+    // a dense layer of ones before a last layer whose first row overflows
+    const fill: Readonly<Record<string, (i: number) => number>> = { 'classifier.dense.bias': () => 100, 'classifier.out_proj.weight': (i) => (i < 16 ? 3e38 : 1) }
+    const head = new Map([...adapter.head].map(([name, { shape, data }]) => [name, { shape, data: data.map((_, i) => fill[name]?.(i) ?? 0) }]))
+    await saveAdapter(at('beyond'), { ...adapter, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
+    expect((await exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).comparison).toMatchObject({ largestLogitDifference: NaN, largestLogit: Infinity })
+  })
+
+  it('refuses what float32, or the float16 asked for, cannot hold', async () => {
+    const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
+    await mkdir(at('steep'))
+    const name = 'encoder.layer.0.attention.self.query'
+    const steep = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(64).fill(1e19) })
+    await saveAdapter(at('steep'), { ...adapter, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], modules: new Map([[name, { A: steep([4, 16]), B: steep([16, 4]) }]]) })
+    for (const format of ['merged', 'transformers.js'] as const) { // 2 · 4 · 1e38 is a number in float64
+      await expect(exported('roberta', format, `steep-${format}`, { adapter: at('steep') })).rejects.toThrow(`model.safetensors: expected roberta.${name}.weight plus the adapter's update to be finite float32 numbers, found one that is not`)
+    }
+    const tensors = tinyTensors()
+    const embeddings = tensors.get('roberta.embeddings.position_embeddings.weight')!
+    for (const [value, fits] of [[65_519, true], [-65_520, false]] as const) { // float16 has 65504; half-way to the next number it would have is infinity
+      const model = await writeTinyModel(at(`large${value}`), { 'model.safetensors': writeSafetensors(new Map([...tensors, ['roberta.embeddings.position_embeddings.weight', { shape: embeddings.shape, data: embeddings.data.map((x, i) => (i === 0 ? value : x)) }]])) })
+      const narrow = exported('roberta', 'merged', `narrow${value}`, { model, precision: 'float16' })
+      if (fits) await narrow
+      else await expect(narrow).rejects.toThrow(/model\.safetensors: expected numbers in roberta\.embeddings\.position_embeddings\.weight that float16 can hold \(--precision float32 holds all\), found a larger one/)
+    }
+  })
+
   it('of a regression says so in config.json, for every format that has one', async () => {
     await writeAdapter(at('value-adapter'), at('bert'), ['LABEL_0'])
     for (const format of ['merged', 'transformers.js'] as const) {
       const { comparison } = await exported('bert', format, `value-${format}`, { adapter: at('value-adapter') })
       expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
       expect(await json(at(`value-${format}`, 'config.json'))).toMatchObject({ problem_type: 'regression', id2label: { 0: 'LABEL_0' } })
+    }
+  })
+})
+
+describe('a new folder', () => {
+  it('is there once it is whole; folders above it are made', async () => {
+    const output = at('one', 'two', 'three')
+    expect(await inNewFolder(output, {}, async (stage) => {
+      await writeFile(join(stage, 'a'), '')
+      await expect(readdir(output)).rejects.toThrow('ENOENT')
+      return 7
+    })).toBe(7)
+    expect(await readdir(output)).toEqual(['a'])
+    expect(await readdir(at('one', 'two'))).toEqual(['three'])
+  })
+
+  it('may be an empty one; that stays as it was where writing fails', async () => {
+    await mkdir(at('parent', 'empty'), { recursive: true })
+    await expect(inNewFolder(at('parent', 'empty'), {}, async (stage) => {
+      await mkdir(join(stage, 'half'))
+      throw new Error('enough')
+    })).rejects.toThrow('enough')
+    expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty'])
+    await inNewFolder(at('parent', 'empty'), {}, (stage) => writeFile(join(stage, 'a'), ''))
+    expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty', join('empty', 'a')])
+  })
+
+  it('is not another of the folders by a link', async () => {
+    await mkdir(at('mine'))
+    await symlink(at('mine'), at('link'))
+    for (const [output, other] of [['mine', 'link'], ['link', 'mine']] as const) {
+      await expect(inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, found the model's folder`)
     }
   })
 })

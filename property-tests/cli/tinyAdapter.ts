@@ -27,6 +27,11 @@ const wordPiece = {
 
 const bertConfig = { ...tinyConfig, model_type: 'bert', vocab_size: Object.keys(wordPiece.model.vocab).length, max_position_embeddings: 140, type_vocab_size: 2, pad_token_id: 0 }
 
+/** What is true of this file, and of none that is made from it. */
+export const ofTheFileOnly = {
+  torch_dtype: 'float16', _name_or_path: 'elsewhere', num_labels: 7, dtype: 'float16', quantization_config: {}, 'transformers.js_config': { use_external_data_format: true }, auto_map: { AutoModel: 'theirs.Model' },
+}
+
 export type Family = 'roberta' | 'bert'
 
 /** Writes the model; float16 halves what is stored of it. → the folder */
@@ -35,7 +40,7 @@ export const writeFamily = async (folder: string, family: Family, dtype: 'F32' |
   if (family === 'roberta') return writeTinyModel(folder, { 'model.safetensors': stored(tinyTensors()) })
   const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(JSON.stringify(bertConfig), 'config.json')))
   await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, torch_dtype: 'float16', _name_or_path: 'elsewhere' }))
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, ...ofTheFileOnly }))
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece))
   await writeFile(join(folder, 'model.safetensors'), stored(new Map([...shapes].map(([name, shape], i) => [`bert.${name}`, { shape, data: name.endsWith('LayerNorm.weight') ? new Float32Array(elementCount(shape)).fill(1) : random(1, i, shape, 0.2).data }]))))
   return folder
