@@ -121,6 +121,15 @@ describe('a download from the hub', () => {
     expect((await resolveModel(folder)).revision).toBe(commit)
   })
 
+  it('is not taken from where a ref leads out of the cache', async () => {
+    await resolve()
+    const offline = { environment: { HF_HUB_OFFLINE: '1' } }
+    await mkdir(join(cache, 'elsewhere'))
+    for (const [name, content] of Object.entries(files)) await writeFile(join(cache, 'elsewhere', name), content)
+    await writeFile(join(cache, 'models--me--model', 'refs', 'main'), '../../elsewhere')
+    await expect(resolve(offline)).rejects.toThrow('no complete copy there')
+  })
+
   it('is the same from an endpoint with a slash at its end', async () => {
     await resolve({ environment: { HF_ENDPOINT: `${endpoint}/` } })
     expect(asked[0]?.line).toBe('HEAD /me/model/resolve/main/config.json')
