@@ -113,21 +113,21 @@ describe.each(families)('an export of %s', (family) => {
     expect((await json(at(`${family}-tabled`, 'tokenizer_config.json')))['pad_token']).toBe(family === 'bert' ? '[PAD]' : '<pad>') // of the table alone
   })
 
-  it('of pairs at scales and ranks of their own is the same function in each layout', async () => {
+  it.each([[2, 4], [6, 6]])('of pairs at scales and ranks of their own, rank 4 beside a usual %d, is the same function in each layout', async (rank, padded) => {
     const { model: { config }, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
-    await mkdir(at(`${family}-uneven`))
-    await saveAdapter(at(`${family}-uneven`), { ...adapter, config: adapter.config, baseModelName: 'm', rank: 2, alpha: 4, labelNames: ['bad', 'good', 'neither'] }) // pairs have up to rank 4
-    const file = at(`${family}-uneven`, adapterFiles.config)
+    const uneven = `${family}-uneven-${rank}`
+    await mkdir(at(uneven))
+    await saveAdapter(at(uneven), { ...adapter, rank, alpha: 2 * rank, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'] })
+    const file = at(uneven, adapterFiles.config)
     const { alpha_pattern: alphas, ...settings } = await json(file)
     await writeFile(file, JSON.stringify({ ...settings, alpha_pattern: { ...alphas as object, [`${config.family}.encoder.layer.0.attention.self.query`]: 3 } }))
-    const wanted = await logits(at(family), at(`${family}-uneven`))
+    const wanted = await logits(at(family), at(uneven))
     expect(wanted).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
     for (const format of ['peft', 'peft-padded', 'merged'] as const) {
-      const output = at(`${family}-uneven-${format}`)
-      await exported(family, format, `${family}-uneven-${format}`, { adapter: at(`${family}-uneven`) })
-      assertClose(format === 'merged' ? await logits(output, null) : await logits(at(family), output), wanted, { relative: 1e-5 })
+      await exported(family, format, `${uneven}-${format}`, { adapter: at(uneven) })
+      assertClose(format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)), wanted, { relative: 1e-5 })
     }
-    expect(await json(at(`${family}-uneven-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: 4, lora_alpha: 8 })
+    expect(await json(at(`${uneven}-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: padded, lora_alpha: 2 * padded })
   })
 
   it('as transformers.js has its weights in the model up to the bound, to the byte', async () => {

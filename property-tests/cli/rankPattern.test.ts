@@ -59,6 +59,10 @@ describe('a rank pattern', () => {
     const exported = await salora(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
     expect((JSON.parse(exported.stdout) as { readonly comparison: { readonly largestLogitDifference: number } }).comparison.largestLogitDifference).toBeLessThan(1e-6)
     expect(JSON.parse(await readFile(join(cwd, 'padded', 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 3, rank_pattern: noKeys, alpha_pattern: noKeys })
+    // matrices that the run pruned to nothing are pairs of zeros in it: the run says which it adapted
+    await salora(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
+    expect((await loadAdapter(join(cwd, 'whole'), (await openModelFolder(join(cwd, 'tiny'))).config)).modules.size).toBe(12)
+    expect(Object.keys(kept(found.stdout) as object).length).toBeLessThan(12)
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
     const resumed = await trainRequest({ resume: true, output: join(cwd, 'started') })
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
