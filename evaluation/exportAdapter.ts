@@ -37,11 +37,11 @@ export type ExportReport = {
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 
-/** What both sides answer in the comparison: unequal lengths, so that padding counts. */
+/** What both sides answer in the comparison: unequal lengths, so that padding counts; a pair, so that token types do. */
 export const trialTexts: ReadonlyArray<Text> = [
-  'The food was superb.', 'No.', 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.',
-  'Two sequels later, the story still holds.', '3.5 of 5 stars',
-].map((text) => ({ text }))
+  { text: 'The food was superb.' }, { text: 'No.' }, { text: 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.' },
+  { text: 'Two sequels later,', textPair: 'the story still holds.' }, { text: '3.5 of 5 stars' },
+]
 
 /** Writes the folder. @throws FileError with one line; nothing is left in `output` then */
 export const exportAdapter = async (options: ExportOptions): Promise<ExportReport> => {

@@ -12,6 +12,7 @@ import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.
 import { adapterModules, headTensorShapes } from '../../accelerated/encoderConfig.js'
 import { mergedTensors } from '../../accelerated/export/mergedWeights.js'
 import { writeOnnxFolder } from '../../accelerated/export/onnxFolder.js'
+import { messageType } from '../../accelerated/graph/onnxProto.js'
 import { exportAdapter, exportFormats, trialTexts, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
 import { inNewFolder } from '../../evaluation/newFolder.js'
 import { runProgram } from '../../cli/program.js'
@@ -19,7 +20,7 @@ import { labelNamesOf, loadTrainedModel, openTrainedAdapter, type Text } from '.
 import { assertClose } from '../support/assertClose.js'
 import { salora } from './spawnSalora.js'
 import { ofTheFileOnly, writeAdapter, writeFamily, type Family } from './tinyAdapter.js'
-import { tinyTensors, writeTinyModel } from './tinyModel.js'
+import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
 let root = ''
 beforeAll(async () => {
@@ -140,6 +141,8 @@ describe.each(families)('an export of %s', (family) => {
     const [folder = '', ...files] = await write()
     const { size } = await stat(join(folder, 'onnx', 'model.onnx'))
     expect(files).toEqual(['model.onnx'])
+    const { graph } = messageType('ModelProto').decode(await readFile(join(folder, 'onnx', 'model.onnx'))) as unknown as { readonly graph: { readonly node: ReadonlyArray<{ readonly domain?: string }> } }
+    expect(graph.node.filter(({ domain }) => (domain ?? '') !== '')).toEqual([]) // no operator is a provider's own
     expect((await write(size)).slice(1)).toEqual(['model.onnx'])
     expect((await write(size - 1)).slice(1)).toEqual(['model.onnx', 'model.onnx_data'])
   })
@@ -239,6 +242,21 @@ describe('merging', () => {
     }
   })
 
+  it('names the classes as the adapter does, else as the model, else by their numbers', async () => {
+    const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
+    await mkdir(at('nameless'))
+    const { labelNames: _, ...rest } = adapter
+    await saveAdapter(at('nameless'), { ...rest, baseModelName: 'm' })
+    const model = await writeTinyModel(at('naming'), { 'config.json': JSON.stringify({ ...tinyConfig, id2label: { 0: 'a', 1: 'b', 2: 'c' } }) })
+    const names = async (name: string, more: { readonly model?: string; readonly adapter?: string }): Promise<unknown> => {
+      await exported('roberta', 'merged', name, more)
+      return (await json(at(name, 'config.json')))['id2label']
+    }
+    expect(await names('by-adapter', { model })).toEqual({ 0: 'bad', 1: 'good', 2: 'neither' })
+    expect(await names('by-model', { model, adapter: at('nameless') })).toEqual({ 0: 'a', 1: 'b', 2: 'c' })
+    expect(await names('by-number', { adapter: at('nameless') })).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1', 2: 'LABEL_2' })
+  })
+
   it('of a regression says so in config.json, for every format that has one', async () => {
     await writeAdapter(at('value-adapter'), at('bert'), ['LABEL_0'])
     for (const format of ['merged', 'transformers.js'] as const) {
@@ -283,19 +301,28 @@ describe('a new folder', () => {
 
 describe('salora export', () => {
   const base = (): ReadonlyArray<string> => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']
-  /** The line on standard error, without a process. */
-  const refused = async (...args: ReadonlyArray<string>): Promise<string> => {
+  /** What it writes to a stream, without a process. */
+  const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
     const written: string[] = []
-    const spy = vi.spyOn(process.stderr, 'write').mockImplementation((text) => { written.push(String(text)); return true })
+    const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => { written.push(String(text)); return true })
     try {
       await runProgram([...base(), ...args])
-      expect(process.exitCode).toBeGreaterThan(0)
+      expect(Number(process.exitCode) > 0).toBe(stream === 'stderr')
     } finally {
       spy.mockRestore()
       process.exitCode = undefined
     }
     return written.join('').replaceAll(root, '@')
   }
+
+  const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
+
+  it('says what it wrote and how far the logits are', async () => {
+    const said = await written('stdout', '--format', 'peft', '--output', at('said'))
+    const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
+    const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
+    expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(new RegExp(`^@/said\n${files.join('')}largest change of a logit over 5 texts: 0 \\(logits up to [\\d.]+\\)\n$`))
+  })
 
   it('prints one document with --json: files, and how far the logits are', async () => {
     const { code, stdout } = await salora([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: root })
@@ -318,6 +345,7 @@ describe('salora export', () => {
     expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, found .*\n$/)
     expect(await refused('--format', 'onnx', '--output', 'out')).toBe(`--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`)
     expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe('--precision: expected float32 for --format peft, found float16\n')
+    expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe('--precision: expected float32 or float16, found "float8"\n')
     expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
     expect(await readdir(root)).toEqual(before)
   })
