@@ -69,7 +69,8 @@ describe('numbers that are not finite', () => {
 
   it('end a training, in a step of several batches with the rows of them all, in an evaluation with its row', async () => {
     const lost = { parameters: startOfRun(model, 'float64').accelerated.parameters.map(() => NaN) }
-    const rows = await runFrom(lost, { batchSize: 1, accumulate: 4 }).then(() => '', (error: unknown) => /^step 1: expected a finite loss and gradient, found loss NaN .* rows ([\d, ]+)$/.exec(String((error as Error).message))?.[1])
+    const said = await runFrom(lost, { batchSize: 1, accumulate: 4 }).then(() => '', (error: unknown) => (error as Error).message)
+    const [, rows] = /^step 1: expected a finite loss and gradient, found loss NaN .* rows ([\d, ]+)$/.exec(said) ?? []
     expect(rows?.split(', ').sort()).toEqual(['10', '11', '12', '13'])
     await expect(runFrom(lost, {}, { evaluateStart: true })).rejects.toThrow(/^step 0: expected finite outputs in the evaluation, found NaN.* for row 10$/)
   })

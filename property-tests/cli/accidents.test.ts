@@ -63,7 +63,8 @@ describe('a model that predicts one class only', () => {
   it('but not before training, where it means nothing', async () => {
     const settings = resolveSettings({ maxSteps: 2, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
     const warnings: string[] = []
-    for await (const event of finetuneJob({ model: join(cwd, 'tiny'), task: { task: join(cwd, 'toy.tsv') }, output: join(cwd, 'start'), resume: false, evaluateStart: true, settings }, new AbortController().signal)) {
+    const options = { model: join(cwd, 'tiny'), task: { task: join(cwd, 'toy.tsv') }, output: join(cwd, 'start'), resume: false, evaluateStart: true, settings }
+    for await (const event of finetuneJob(options, new AbortController().signal)) {
       if (event.kind === 'warning') warnings.push(event.message)
     }
     expect(warnings).toEqual([expect.stringMatching(/^step 2: every example of the evaluation is predicted as (good|bad)$/)])

@@ -71,12 +71,14 @@ describe('a rank pattern', () => {
   it('read from a file is the same where PEFT wrote the family in front', async () => {
     const given = rankPattern(ranks, 4, 10)
     const prefixed = (table: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))
-    const asPeft = { ...given, target_modules: given.target_modules.map((name) => `roberta.${name}`), rank_pattern: prefixed(given.rank_pattern), alpha_pattern: prefixed(given.alpha_pattern) }
+    const targets = given.target_modules.map((name) => `roberta.${name}`)
+    const asPeft = { ...given, target_modules: targets, rank_pattern: prefixed(given.rank_pattern), alpha_pattern: prefixed(given.alpha_pattern) }
     expect(await write(asPeft).then(readRankPattern)).toEqual({ rank: 4, alpha: 10, targetModules: given.target_modules, rankPattern: given.rank_pattern })
   })
 
   it('may leave a matrix out by a rank of 0', async () => {
-    const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: await write({ r: 4, lora_alpha: 8, target_modules: ['query', 'key'], rank_pattern: { key: 0 }, alpha_pattern: { key: 0 } }) })
+    const pattern = await write({ r: 4, lora_alpha: 8, target_modules: ['query', 'key'], rank_pattern: { key: 0 }, alpha_pattern: { key: 0 } })
+    const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
     const { config } = await openModelFolder(join(cwd, 'tiny'))
     expect(startingModules(config, settings).map(({ name, r }) => [name, r])).toEqual([0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]))
   })
@@ -84,7 +86,8 @@ describe('a rank pattern', () => {
   it('that cannot be meant is one line', async () => {
     const good = rankPattern(ranks, 4, 10)
     await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow('alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), found 10')
-    await expect(write({ ...good, alpha_pattern: { ...good.alpha_pattern, 'encoder.layer.0.attention.self.query': 20 } }).then(readRankPattern)).rejects.toThrow('alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20')
+    const steep = { ...good.alpha_pattern, 'encoder.layer.0.attention.self.query': 20 }
+    await expect(write({ ...good, alpha_pattern: steep }).then(readRankPattern)).rejects.toThrow('alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20')
     await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(/with a valid target_modules/)
     await expect(write({ ...good, r: 0 }).then(readRankPattern)).rejects.toThrow(/what salora rank-pattern prints, with a valid r/)
     const absent = { 'encoder.layer.9.output.dense': 2 }
@@ -99,11 +102,13 @@ describe('a rank pattern', () => {
     const run = join(cwd, 'odd')
     await mkdir(run)
     await writeFile(join(run, 'config.json'), JSON.stringify(runConfig))
-    const of = async (found: object): Promise<RankPattern> => {
-      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, ranks: found }))
+    const of = async (found: object, more: object = {}): Promise<RankPattern> => {
+      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, ranks: found, ...more }))
       return rankPatternOfRun(run)
     }
     await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, found none there`)
+    await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(`${run}/result.json: expected the ranks that a run found, found a run that ended before its gates were closed`)
+    expect(await of({ query: 8 }, { retainedDensity: null, targetDensity: null })).toMatchObject({ target_modules: ['query'] }) // lora has no gates
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, found none`)
     for (const rank of [-1, 0.5, '4']) await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run with a valid ranks\.query/)
     expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, found none given\n')

@@ -29,7 +29,8 @@ const bertConfig = { ...tinyConfig, model_type: 'bert', vocab_size: Object.keys(
 
 /** What is true of this file, and of none that is made from it. */
 export const ofTheFileOnly = {
-  torch_dtype: 'float16', _name_or_path: 'elsewhere', num_labels: 7, dtype: 'float16', quantization_config: {}, 'transformers.js_config': { use_external_data_format: true }, auto_map: { AutoModel: 'theirs.Model' },
+  torch_dtype: 'float16', _name_or_path: 'elsewhere', num_labels: 7, dtype: 'float16', quantization_config: {},
+  'transformers.js_config': { use_external_data_format: true }, auto_map: { AutoModel: 'theirs.Model' },
 }
 
 export type Family = 'roberta' | 'bert'

@@ -176,7 +176,9 @@ describe('a download from the hub', () => {
     asked = []
     expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found [3-6] `)) // a busy machine may lose one
     expect(ranges()).toHaveLength(6)
-    store = (request, response) => { response.writeHead(206, { 'content-range': `bytes ${/\d+/.exec(request.headers.range ?? '0')?.[0]}-${weights.length - 1}/${weights.length}` }).end(weights) } // chunked, and too much
+    store = (request, response) => { // chunked, and too much
+      response.writeHead(206, { 'content-range': `bytes ${/\d+/.exec(request.headers.range ?? '0')?.[0]}-${weights.length - 1}/${weights.length}` }).end(weights)
+    }
     asked = []
     expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found more`)
     expect(ranges()).toEqual([undefined, expect.stringMatching(/^bytes=[3-6]-$/)]) // the hub's first answer leads there without a range
@@ -365,7 +367,8 @@ describe('a hub that leads elsewhere', () => {
   it('from https to http is not followed', async () => {
     const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
     try {
-      await expect(ask({ endpoint: 'https://hub.test', patience: 1_000 }, 'https://hub.test/x', 'GET')).rejects.toThrow('https://hub.test/x: expected a redirect to https://, found one to http:')
+      const asking = { endpoint: 'https://hub.test', patience: 1_000 }
+      await expect(ask(asking, 'https://hub.test/x', 'GET')).rejects.toThrow('https://hub.test/x: expected a redirect to https://, found one to http:')
       expect(fetching).toHaveBeenCalledTimes(1)
     } finally {
       fetching.mockRestore()
@@ -393,7 +396,8 @@ describe('a hub that leads elsewhere', () => {
 
 describe('a hub that does not help', () => {
   it.each([
-    [401, '401 (no such model, or one that needs HF_TOKEN)'], [403, '403 (no such model, or one that needs HF_TOKEN)'], [500, '500 Internal Server Error'], [503, '503 Service Unavailable'], [204, '204 No Content'], [206, '206 Partial Content'],
+    [401, '401 (no such model, or one that needs HF_TOKEN)'], [403, '403 (no such model, or one that needs HF_TOKEN)'], [500, '500 Internal Server Error'], [503, '503 Service Unavailable'],
+    [204, '204 No Content'], [206, '206 Partial Content'],
   ])('with status %d is told in one line', async (status, found) => {
     hub = forWeights((_, response) => { response.writeHead(status).end() })
     expect(await message()).toBe(`${W}: expected status 200, found ${found}`)
