@@ -73,7 +73,7 @@ export const encodeModel = (parts: ModelParts): Uint8Array => {
   return type.encode(type.fromObject({
     irVersion: 9,
     producerName: 'salora',
-    opsetImport: opsets,
+    opsetImport: opsets.filter(({ domain }) => domain === '' || parts.nodes.some((node) => node.domain === domain)),
     graph: {
       name: 'salora',
       node: parts.nodes.map((node) => ({ ...node, attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)) })),

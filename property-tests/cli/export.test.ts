@@ -330,6 +330,17 @@ describe('salora export', () => {
     expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(new RegExp(`^@/said\n${files.join('')}largest change of a logit over 5 texts: 0 \\(logits up to [\\d.]+\\)\n$`))
   })
 
+  it('warns that transformers.js answers 1 to everything in a regression, which it does', async () => {
+    await writeAdapter(at('number-adapter'), at('bert'), ['LABEL_0'])
+    const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
+    const warned = await salora([...args, 'transformers.js', '--output', 'number'], { cwd: root })
+    expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 to everything in a regression .*\n$/)
+    const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
+    expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
+    await classify.dispose()
+    expect((await salora([...args, 'merged', '--output', 'number-merged'], { cwd: root })).stderr).toBe('')
+  })
+
   it('prints one document with --json: files, and how far the logits are', async () => {
     const { code, stdout } = await salora([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: root })
     const report = JSON.parse(stdout) as ExportReport

@@ -53,9 +53,10 @@ describe('serialisation', () => {
       const expected = naiveProduct(a, b, batches, [m, n, p], transposeA, transposeB, alpha)
       for (const fusedMatMul of [true, false]) {
         const bytes = toOnnx({ y }, { fusedMatMul })
-        const written = readModel(bytes).node
+        const { node: written, domains } = readModel(bytes)
         const plain = !transposeA && !transposeB && alpha === 1
         expect(written.filter(({ domain }) => domain === 'com.microsoft').length).toBe(fusedMatMul && !plain ? 1 : 0)
+        expect(domains).toEqual(fusedMatMul && !plain ? ['', 'com.microsoft'] : ['']) // what none of its nodes needs, a runtime need not know
         const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1 })
         const result = await session.run({ a: new ort.Tensor('float32', Float32Array.from(a), shapeA), b: new ort.Tensor('float32', Float32Array.from(b), shapeB) })
         await session.release()

@@ -71,11 +71,11 @@ const schema = protobuf.parse(`
 `).root
 
 export type WrittenNode = { readonly opType: string; readonly domain: string; readonly input: ReadonlyArray<string>; readonly output: ReadonlyArray<string> }
-export type WrittenGraph = { readonly node: ReadonlyArray<WrittenNode>; readonly input: ReadonlyArray<{ readonly name: string }>; readonly initializer: ReadonlyArray<{ readonly name: string }> }
+export type WrittenGraph = { readonly domains: ReadonlyArray<string>; readonly node: ReadonlyArray<WrittenNode>; readonly input: ReadonlyArray<{ readonly name: string }>; readonly initializer: ReadonlyArray<{ readonly name: string }> }
 
-/** The graph in a model's bytes. */
+/** The graph in a model's bytes, and the domains of operators that it declares. */
 export const readModel = (bytes: Uint8Array): WrittenGraph => {
   const type = schema.lookupType('ModelProto')
-  const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as { readonly graph: WrittenGraph }
-  return model.graph
+  const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as { readonly opsetImport: ReadonlyArray<{ readonly domain: string }>; readonly graph: Omit<WrittenGraph, 'domains'> }
+  return { ...model.graph, domains: model.opsetImport.map(({ domain }) => domain) }
 }
