@@ -67,7 +67,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   for (const message of damaged) yield { kind: 'warning', message }
   if (options.resume && checkpoint === null) yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
   if (folder.otherVersions.length > 0) yield { kind: 'warning', message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had` }
-  const log = await folder.openMetrics(checkpoint?.metricsLines ?? 0)
+  const log = await folder.begin(checkpoint?.metricsLines ?? 0)
   if (log.missing > 0) yield { kind: 'warning', message: `${join(options.output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, found ${log.missing} fewer` }
 
   const run = train({

@@ -18,12 +18,15 @@ export type RunFolder = {
   readonly otherVersions: ReadonlyArray<string>
   /** also evaluate before the first step: the run's own choice where it is resumed */
   readonly evaluateStart: boolean
-  /** metrics.jsonl with its first `lines` lines: what an interrupted run left after its checkpoint is done again */
-  readonly openMetrics: (lines: number) => Promise<MetricsLog>
+  /**
+   * The first change of what is there: config.json is written, half-written files and the result of an earlier end are removed. Gives
+   * metrics.jsonl with its first `lines` lines: what an interrupted run left after its checkpoint is done again.
+   */
+  readonly begin: (lines: number) => Promise<MetricsLog>
   readonly writeResult: (result: RunResult) => Promise<void>
 }
 
-/** Creates the folder, or with `resume` opens it. Throws FileError: it cannot be written, holds another run, or one with other settings. */
+/** Creates the folder, or with `resume` opens it; nothing in it is changed before `begin`. Throws FileError: it cannot be written, holds another run, or one with other settings. */
 export const openRunFolder = async (options: FinetuneOptions, device: Device, revision: string | null): Promise<RunFolder> => {
   const { output, resume, model, task, settings } = options
   const [adapter, checkpoints, configFile] = [join(output, 'adapter'), join(output, 'checkpoints'), join(output, 'config.json')]
@@ -42,15 +45,17 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
     const different = differences({ revision, ...earlier }, config)
     if (different.length > 0) throw fileError(configFile, 'the settings that the run began with', different.join('; '))
   }
-  for (const folder of folders) await removeTemporaries(folder)
-  await writeFileAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`)
   const result = join(output, 'result.json')
-  await rm(result, { force: true })
   return {
     adapter, checkpoints,
     evaluateStart,
     otherVersions: earlier === null ? [] : differing(earlier.versions, versions),
-    openMetrics: (lines) => openMetricsLog(output, lines),
+    begin: async (lines) => {
+      for (const folder of folders) await removeTemporaries(folder)
+      await writeFileAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`)
+      await rm(result, { force: true })
+      return openMetricsLog(output, lines)
+    },
     writeResult: (value) => writeFileAtomically(result, `${JSON.stringify(value, null, 2)}\n`),
   }
 }

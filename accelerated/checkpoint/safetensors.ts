@@ -66,7 +66,7 @@ export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly
   }
 }
 
-/** Little-endian bytes to float32, by type. */
+/** Little-endian bytes to numbers, by type. */
 const decoders: { readonly [D in DType]?: (bytes: DataView) => Float32Array | Float64Array } = {
   F64: (bytes) => new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
   F32: (bytes) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),

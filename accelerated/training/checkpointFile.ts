@@ -3,7 +3,7 @@
  * functions of the seed and of a step's number (random.ts): the numbers of steps are their counters.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../checkpoint/atomicFile.js'
@@ -96,37 +96,63 @@ export const checkpointSteps = async (folder: string): Promise<ReadonlyArray<num
   }).sort((a, b) => a - b)
 
 /**
- * The newest checkpoint that is whole and could be `run`'s. One that is not is renamed to `….damaged` and reported through `onDamaged`. Null
- * where there is none.
+ * The newest checkpoint that is whole; null where there is none. One that is not is renamed to `….damaged` and reported through `onDamaged`.
+ * Throws FileError, and changes nothing, for one that is whole but no state of `run`: its model or data are not what they were, or it is not
+ * the run's own. What this allocates and how long it takes is bounded by what the run needs, whatever the file says of itself.
  */
 export const newestCheckpoint = async (folder: string, run: RunOutline, onDamaged: (message: string) => void): Promise<Checkpoint | null> => {
   for (const step of [...await checkpointSteps(folder)].reverse()) {
-    const name = nameOf(step)
-    try {
-      const checkpoint = await loadCheckpoint(folder, name, run)
+    const path = join(folder, nameOf(step))
+    const size = await stat(path).then((found) => found.size, () => 0)
+    const limit = headerLimit + 6 * largestVector(run) * bytesOfNumber[run.dtype]
+    if (size > limit) throw fileError(path, `at most ${limit} bytes, by the model as it is now`, `${size}`)
+    const damage = await damageOf(folder, nameOf(step))
+    if (damage === null) {
+      const checkpoint = await loadCheckpoint(path, run)
       await tidy(folder) // which a kill may have kept the save from
       return checkpoint
-    } catch (error) {
-      const path = join(folder, name)
-      await rename(path, `${path}.damaged`)
-      onDamaged(`${reason(error)}; set aside as ${path}.damaged`)
     }
+    await rename(path, `${path}.damaged`)
+    onDamaged(`${damage}; set aside as ${path}.damaged`)
   }
   return null
 }
 
-/** What it allocates and how long it takes is bounded by what the run itself needs, whatever the file says of itself. */
-const loadCheckpoint = async (folder: string, name: string, run: RunOutline): Promise<Checkpoint> => {
-  const path = await fileInFolder(folder, name)
-  if (path === undefined) throw fileError(join(folder, name), 'a file', 'a link to none')
-  await checkDigest(path, await fileInFolder(folder, checksumOf(name)), headerLimit + 6 * largestVector(run) * bytesOfNumber[run.dtype])
+const bytesOfNumber = { float32: 4, float64: 8 } as const
+
+/** Why a checkpoint's bytes are not those that its `.sha256` was written for, in one line; null where they are. */
+const damageOf = async (folder: string, name: string): Promise<string | null> => {
+  try {
+    const path = await fileInFolder(folder, name)
+    if (path === undefined) throw fileError(join(folder, name), 'a file', 'a link to none')
+    const checksumFile = await fileInFolder(folder, checksumOf(name))
+    if (checksumFile === undefined) throw fileError(path, 'the checksum in its .sha256 file', 'no such file')
+    const digest = (await readText(checksumFile, 1_000)).trim()
+    const found = await digestOf(path)
+    if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
+    return null
+  } catch (error) {
+    return reason(error)
+  }
+}
+
+const chunkBytes = 4 << 20
+
+const digestOf = (path: string): Promise<string> =>
+  withRegularFile(path, async (handle, size) => {
+    const hash = createHash('sha256')
+    for (let at = 0; at < size; at += chunkBytes) hash.update(await readBytes(handle, path, at, Math.min(chunkBytes, size - at)))
+    return hash.digest('hex')
+  })
+
+const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint> => {
   const { tensors, metadata } = await readSafetensors(path)
   const parsed = schema.safeParse(parseJson(metadata['content'] ?? 'null', path))
   if (!parsed.success) throw fileError(path, 'a checkpoint of this version', parsed.error.issues[0]?.message ?? 'another content')
   const { state, best, ...rest } = parsed.data
   const restored = async (prefix: string, described: z.infer<typeof stateSchema>): Promise<RunState> => {
     const misfit = misfitOf(run, described)
-    if (misfit !== null) throw fileError(path, `a ${prefix} of this run: ${misfit.expected}`, misfit.found)
+    if (misfit !== null) throw fileError(path, `a ${prefix} of this run, by its model and data as they are now: ${misfit.expected}`, misfit.found)
     const size = layoutOf(run.config, described).size
     const vector = async (part: keyof Vectors): Promise<Vector> => {
       const [label, entry, dtype] = [`${prefix}.${part}`, tensors.get(`${prefix}.${part}`), run.dtype === 'float64' ? 'F64' : 'F32']
@@ -140,20 +166,3 @@ const loadCheckpoint = async (folder: string, name: string, run: RunOutline): Pr
   }
   return { ...rest, state: await restored('state', state), best: best === null ? null : { ...best, state: await restored('best', best.state) } }
 }
-
-const bytesOfNumber = { float32: 4, float64: 8 } as const
-
-/** Throws FileError where the file is larger than `limit` bytes, or is not the one that its `.sha256` was written for. */
-const checkDigest = async (path: string, checksumFile: string | undefined, limit: number): Promise<void> => {
-  if (checksumFile === undefined) throw fileError(path, 'the checksum in its .sha256 file', 'no such file')
-  const digest = (await readText(checksumFile, 1_000)).trim()
-  const found = await withRegularFile(path, async (handle, size) => {
-    if (size > limit) throw fileError(path, `at most ${limit} bytes`, `${size}`)
-    const hash = createHash('sha256')
-    for (let at = 0; at < size; at += chunkBytes) hash.update(await readBytes(handle, path, at, Math.min(chunkBytes, size - at)))
-    return hash.digest('hex')
-  })
-  if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
-}
-
-const chunkBytes = 4 << 20

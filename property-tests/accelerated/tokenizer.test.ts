@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import type { EncoderConfig } from '../../accelerated/encoderConfig.js'
 import { loadTokenizer, longestFirst, type Tokenizer } from '../../accelerated/tokenizer.js'
+import * as validFiles from '../hostile/validFiles.js'
 import { SEED } from '../support/seed.js'
 
 const bert: EncoderConfig = {
@@ -15,11 +16,9 @@ const bert: EncoderConfig = {
 }
 const roberta: EncoderConfig = { ...bert, family: 'roberta', tokenTypes: 1, paddingIndex: 1, maxPositions: 22 }
 
-const special = (id: number, content: string) => ({ id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false })
-
 const wordPiece = {
   version: '1.0', truncation: null, padding: null,
-  added_tokens: [special(0, '[PAD]'), special(1, '[UNK]'), special(2, '[CLS]'), special(3, '[SEP]')],
+  added_tokens: validFiles.wordPiece.added_tokens,
   normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
   pre_tokenizer: { type: 'BertPreTokenizer' },
   post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
@@ -27,15 +26,7 @@ const wordPiece = {
   model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7 } },
 }
 
-const bytePair = {
-  version: '1.0', truncation: null, padding: null,
-  added_tokens: [special(0, '<s>'), special(1, '<pad>'), special(2, '</s>'), special(3, '<unk>')],
-  normalizer: null,
-  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-  post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 0], trim_offsets: true, add_prefix_space: false },
-  decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-  model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false, vocab: { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, 'Ġ': 6, 'Ġa': 7, 'Ġb': 8, ab: 9 }, merges: ['Ġ a', 'Ġ b', 'a b'] },
-}
+const bytePair = { ...validFiles.bytePair, model: { ...validFiles.bytePair.model, unk_token: null } }
 
 let folder = ''
 beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'salora-tokenizer-')) })

@@ -24,7 +24,12 @@ afterAll(() => rm(root, { recursive: true }))
 const options = (resume: boolean): FinetuneOptions =>
   ({ model: join(root, 'tiny'), task: { task: join(root, 'toy.tsv') }, output, resume, settings: resolveSettings({ maxSteps: 2, maxLength: 16, device: 'cpu' }) })
 const opened = (resume: boolean): Promise<RunFolder> => openRunFolder(options(resume), 'cpu', null)
+const begun = async (resume: boolean) => (await opened(resume)).begin(0)
 const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
+const contents = async (): Promise<Readonly<Record<string, string>>> => {
+  const files = (await readdir(output, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  return Object.fromEntries(await Promise.all(files.map(async ({ parentPath, name }) => [join(parentPath, name).slice(output.length + 1), await readFile(join(parentPath, name), 'latin1')] as const)))
+}
 
 /** config.json as an earlier process wrote it, changed. */
 const rewriteConfig = async (change: (config: Readonly<Record<string, unknown>>) => object): Promise<void> => {
@@ -36,14 +41,14 @@ describe('what a killed process left half-written', () => {
   const temporaries = ['.config.json.4711.0123456789ab.partial', 'adapter/.adapter_config.json.1.fedcba987654.partial', 'checkpoints/.step-000000004.safetensors.99999.00000000000f.partial']
   const others = ['.hidden', '.notes.partial', 'draft.4711.0123456789ab.partial', 'checkpoints/.keep']
   const leave = async (): Promise<void> => {
-    await opened(false)
+    await begun(false)
     for (const name of [...temporaries, ...others]) await writeFile(join(output, name), '')
   }
 
   it('is gone once the run is resumed, in each of its folders, and nothing else is', async () => {
     await leave()
     const before = await tree()
-    await opened(true)
+    await begun(true)
     expect(await tree()).toEqual(before.filter((name) => !temporaries.includes(name)))
   })
 
@@ -74,10 +79,21 @@ describe('a folder that is resumed', () => {
   })
 
   it('has no result until it has come to its end again', async () => {
-    await opened(false)
+    await begun(false)
     await writeFile(join(output, 'result.json'), '{}')
-    await opened(true)
-    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json'])
+    await begun(true)
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl'])
+  })
+
+  it('stays as it is, result and all, where the task has come to have another class than its checkpoints', async () => {
+    await warnings(false)
+    const before = await contents()
+    expect(Object.keys(before)).toContain('result.json')
+    await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
+    await expect(warnings(true)).rejects.toThrow(/step-000000002\.safetensors: expected tensor state\.parameters of F32 \[\d+\], found F32 \[\d+\]$/)
+    await writeFile(join(root, 'toy.tsv'), toyFile(40))
+    expect(await contents()).toEqual(before)
+    expect(await warnings(true)).toEqual([])
   })
 })
 
