@@ -80,16 +80,21 @@ const modulesOfLayer = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, l
 /** Every frozen tensor of the encoder by canonical name, with its shape. Head and pooler are in headTensorShapes. */
 export const baseTensorShapes = (config: EncoderConfig): ReadonlyMap<string, number[]> => {
   const { hiddenSize: h } = config
-  const layerNorm = (at: string): ReadonlyArray<[string, number[]]> => [[`${at}.weight`, [h]], [`${at}.bias`, [h]]]
+  const layerNorm = (at: string): ReadonlyArray<[string, number[]]> => [
+    [`${at}.weight`, [h]],
+    [`${at}.bias`, [h]],
+  ]
   return new Map<string, number[]>([
     ['embeddings.word_embeddings.weight', [config.vocabularySize, h]],
     ['embeddings.position_embeddings.weight', [config.maxPositions, h]],
     ['embeddings.token_type_embeddings.weight', [config.tokenTypes, h]],
     ...layerNorm('embeddings.LayerNorm'),
-    ...adapterModules(config).flatMap(({ name, d, k }): ReadonlyArray<[string, number[]]> => [
-      [`${name}.weight`, [d, k]],
-      [`${name}.bias`, [d]],
-    ]),
+    ...adapterModules(config).flatMap(
+      ({ name, d, k }): ReadonlyArray<[string, number[]]> => [
+        [`${name}.weight`, [d, k]],
+        [`${name}.bias`, [d]],
+      ],
+    ),
     ...Array.from({ length: config.layers }, (_, layer) => [
       ...layerNorm(`encoder.layer.${layer}.attention.output.LayerNorm`),
       ...layerNorm(`encoder.layer.${layer}.output.LayerNorm`),

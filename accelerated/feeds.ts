@@ -7,7 +7,14 @@ export type Feeds = Readonly<Record<string, Feed>>
 
 /** Numbers in the graph's dtype; a Float32Array stays as it is where the graph is float32. */
 export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: Scalar): Feed => ({
-  data: dtype === 'float64' ? (data instanceof Float64Array ? data : Float64Array.from(data)) : data instanceof Float32Array ? data : Float32Array.from(data),
+  data:
+    dtype === 'float64'
+      ? data instanceof Float64Array
+        ? data
+        : Float64Array.from(data)
+      : data instanceof Float32Array
+        ? data
+        : Float32Array.from(data),
   shape,
 })
 

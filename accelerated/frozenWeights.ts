@@ -17,8 +17,16 @@ export const frozenWeights = (model: ModelFolder, dtype: Scalar): TensorSource =
   return (name) => {
     const entry = model.tensors.get(name)
     if (entry === undefined) throw new Error(`frozenWeights: expected a tensor of the encoder, found ${name}`)
-    const expression = known.get(name) ?? cast(
-      weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', { location: basename(entry.file), offset: entry.offset, length: entry.length }), dtype)
+    const expression =
+      known.get(name) ??
+      cast(
+        weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', {
+          location: basename(entry.file),
+          offset: entry.offset,
+          length: entry.length,
+        }),
+        dtype,
+      )
     known.set(name, expression)
     return expression
   }
@@ -27,8 +35,12 @@ export const frozenWeights = (model: ModelFolder, dtype: Scalar): TensorSource =
 /** The files those weights point into. ONNX Runtime reads from these bytes; they are shared by all sessions of a run. */
 export const weightFiles = async (model: ModelFolder): Promise<ReadonlyArray<WeightFile>> => {
   const files = new Set([...model.tensors.values()].map(({ file }) => file))
-  return Promise.all([...files].map(async (file) => ({
-    location: basename(file),
-    bytes: await readFile(file).catch((thrown: unknown) => { throw fileError(file, 'weights of less than 2 GiB that can be read', reason(thrown)) }),
-  })))
+  return Promise.all(
+    [...files].map(async (file) => ({
+      location: basename(file),
+      bytes: await readFile(file).catch((thrown: unknown) => {
+        throw fileError(file, 'weights of less than 2 GiB that can be read', reason(thrown))
+      }),
+    })),
+  )
 }

@@ -41,13 +41,15 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 const largestTarget = 0.999
 
 /** The scalars of gated step t = 1 … N. */
-export const gateControl = ({ steps, gates, initialDensity, targetDensity, controlLearningRate }: GateWindow) => (t: number): GateControl => {
-  const [from, to] = [logit(initialDensity), logit(Math.min(targetDensity, largestTarget))]
-  const progress = Math.min(1, t / (descent * steps))
-  const peak = Math.max(controlLearningRate, (reach * (1 + Math.abs(from - to))) / steps)
-  return {
-    targetDensity: progress === 1 ? targetDensity : sigmoid((1 - progress) * from + progress * to),
-    controlLearningRate: peak * Math.min(1, (1 - (t - 1) / steps) / (1 - descent)),
-    multiplierLearningRate: (gates * firstStrength * growth ** progress * Math.log(growth)) / (descent * steps),
+export const gateControl =
+  ({ steps, gates, initialDensity, targetDensity, controlLearningRate }: GateWindow) =>
+  (t: number): GateControl => {
+    const [from, to] = [logit(initialDensity), logit(Math.min(targetDensity, largestTarget))]
+    const progress = Math.min(1, t / (descent * steps))
+    const peak = Math.max(controlLearningRate, (reach * (1 + Math.abs(from - to))) / steps)
+    return {
+      targetDensity: progress === 1 ? targetDensity : sigmoid((1 - progress) * from + progress * to),
+      controlLearningRate: peak * Math.min(1, (1 - (t - 1) / steps) / (1 - descent)),
+      multiplierLearningRate: (gates * firstStrength * growth ** progress * Math.log(growth)) / (descent * steps),
+    }
   }
-}

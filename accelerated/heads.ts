@@ -8,14 +8,20 @@ import type { Dropout } from './layers/dropout.js'
 import { gelu } from './layers/gelu.js'
 import { linear } from './layers/linear.js'
 
-const selected = (hidden: Expression, rows: RowSelection): Expression => selectRows(hidden, rows.tokenOfRow, rows.rowOfToken, { partial: true })
+const selected = (hidden: Expression, rows: RowSelection): Expression =>
+  selectRows(hidden, rows.tokenOfRow, rows.rowOfToken, { partial: true })
 
 const layer = (tensor: TensorSource, name: string, x: Expression): Expression =>
   linear(x, { weight: tensor(`${name}.weight`), bias: tensor(`${name}.bias`) })
 
 /** Logits (or the regression's output) from each example's first token. hidden: [tokens, hidden] → [batch, labels] */
-export const sequenceHead = (config: EncoderConfig, tensor: TensorSource, hidden: Expression, first: RowSelection, dropout: Dropout): Expression =>
-  outputLayers(config, tensor, selected(hidden, first), dropout)
+export const sequenceHead = (
+  config: EncoderConfig,
+  tensor: TensorSource,
+  hidden: Expression,
+  first: RowSelection,
+  dropout: Dropout,
+): Expression => outputLayers(config, tensor, selected(hidden, first), dropout)
 
 /** The head's layers alone. x: [batch, hidden], the first tokens' hidden states → [batch, labels] */
 export const outputLayers = (config: EncoderConfig, tensor: TensorSource, x: Expression, dropout: Dropout): Expression =>
@@ -28,9 +34,17 @@ export const headDropoutSites = (config: EncoderConfig): ReadonlyArray<string> =
   config.family === 'roberta' ? ['head.input', 'head.hidden'] : ['head.input']
 
 /** Logits over the vocabulary at the masked tokens; the decoder is tied to the word embeddings. hidden: [tokens, hidden] → [masked, vocabulary] */
-export const maskedLanguageModelHead = (config: EncoderConfig, tensor: TensorSource, hidden: Expression, masked: RowSelection): Expression => {
+export const maskedLanguageModelHead = (
+  config: EncoderConfig,
+  tensor: TensorSource,
+  hidden: Expression,
+  masked: RowSelection,
+): Expression => {
   const transformed = layerNormalization(
     gelu(layer(tensor, 'lm_head.dense', selected(hidden, masked))),
-    tensor('lm_head.layer_norm.weight'), tensor('lm_head.layer_norm.bias'), config.layerNormEpsilon)
+    tensor('lm_head.layer_norm.weight'),
+    tensor('lm_head.layer_norm.bias'),
+    config.layerNormEpsilon,
+  )
   return add(matMul(transformed, tensor('embeddings.word_embeddings.weight'), { transposeB: true }), tensor('lm_head.bias'))
 }

@@ -6,7 +6,11 @@ import { normals, uniforms } from './random.js'
 export type AdapterInitialisation = 'kaiming' | 'gaussian'
 
 /** A tensor's draw is keyed by its place in the parameter vector, so no two tensors share numbers. */
-export const initialAdapterTensor = (seed: number, kind: AdapterInitialisation, { name, shape, size, offset }: ParameterEntry): Float64Array => {
+export const initialAdapterTensor = (
+  seed: number,
+  kind: AdapterInitialisation,
+  { name, shape, size, offset }: ParameterEntry,
+): Float64Array => {
   if (name.endsWith('.B')) return new Float64Array(size)
   const [r = 1, k = 1] = shape
   return kind === 'kaiming'

@@ -9,11 +9,17 @@ export const gateCosts = (matrices: ReadonlyArray<{ readonly d: number; readonly
   matrices.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
 
 /** Eq. (11): C(Θ) = Σⱼ P(gⱼ > 0) costⱼ / Σⱼ costⱼ. logTheta: [gates] → scalar in [0, 1] */
-export const density = (settings: HardConcrete, costs: ReadonlyArray<number>) => (logTheta: Expression): Expression => {
-  const total = costs.reduce((a, b) => a + b, 0)
-  const share = constant(costs.map((cost) => cost / total), [costs.length], logTheta.dtype)
-  return reduceSum(mul(probabilityNonZero(settings)(logTheta), share))
-}
+export const density =
+  (settings: HardConcrete, costs: ReadonlyArray<number>) =>
+  (logTheta: Expression): Expression => {
+    const total = costs.reduce((a, b) => a + b, 0)
+    const share = constant(
+      costs.map((cost) => cost / total),
+      [costs.length],
+      logTheta.dtype,
+    )
+    return reduceSum(mul(probabilityNonZero(settings)(logTheta), share))
+  }
 
 /** Eq. (12): R(W, Θ) + λ (C(Θ) − b)². All scalars. */
 export const lagrangian = (objective: Expression, lambda: Expression, c: Expression, b: Expression): Expression =>

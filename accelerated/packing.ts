@@ -19,7 +19,8 @@ export const packBatch = (examples: ReadonlyArray<TokenisedExample>, firstPositi
   const batch = lengths.length
   const sequence = Math.max(0, ...lengths)
   const tokens = lengths.reduce((a, b) => a + b, 0)
-  if (batch === 0 || lengths.some((length) => length === 0)) throw new Error(`packBatch: expected examples of at least one token, found lengths [${lengths}]`)
+  if (batch === 0 || lengths.some((length) => length === 0))
+    throw new Error(`packBatch: expected examples of at least one token, found lengths [${lengths}]`)
   const inputIds = new Int32Array(tokens)
   const positions = new Int32Array(tokens)
   const tokenTypes = new Int32Array(tokens)
@@ -42,8 +43,12 @@ export const packBatch = (examples: ReadonlyArray<TokenisedExample>, firstPositi
     })
   })
   const feeds: Record<string, Feed> = {
-    inputIds: int32Feed(inputIds), positions: int32Feed(positions), tokenTypes: int32Feed(tokenTypes), slotOfToken: int32Feed(slotOfToken),
-    tokenOfSlot: int32Feed(tokenOfSlot, [batch, sequence]), tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
+    inputIds: int32Feed(inputIds),
+    positions: int32Feed(positions),
+    tokenTypes: int32Feed(tokenTypes),
+    slotOfToken: int32Feed(slotOfToken),
+    tokenOfSlot: int32Feed(tokenOfSlot, [batch, sequence]),
+    tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
     attentionBias: floatFeed(attentionBias, [batch, sequence], dtype),
   }
   return { feeds, tokens, batch, sequence }
@@ -52,7 +57,9 @@ export const packBatch = (examples: ReadonlyArray<TokenisedExample>, firstPositi
 /** The inputs of RowSelection: rows of the packed tokens, by their place among all tokens. */
 export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number): Feeds => {
   const rowOfToken = new Int32Array(tokens).fill(tokenOfRow.length)
-  Array.from(tokenOfRow).forEach((token, row) => { rowOfToken[token] = row })
+  Array.from(tokenOfRow).forEach((token, row) => {
+    rowOfToken[token] = row
+  })
   return { tokenOfRow: int32Feed(Int32Array.from(tokenOfRow)), rowOfToken: int32Feed(rowOfToken) }
 }
 

@@ -30,23 +30,33 @@ export const parameterLayout = (trainables: ReadonlyArray<Trainable>): Parameter
   })
   const groups = groupOrder.flatMap((group) => {
     const members = entries.filter((entry) => entry.group === group)
-    return members.length === 0 ? [] : [{ group, offset: members[0]?.offset ?? 0, size: members.reduce((size, { size: s }) => size + s, 0) }]
+    return members.length === 0
+      ? []
+      : [{ group, offset: members[0]?.offset ?? 0, size: members.reduce((size, { size: s }) => size + s, 0) }]
   })
   return { entries, groups, size: offset }
 }
 
 /** The tensors of a flat vector of this layout, by name. vector: [layout.size] */
 export const splitParameters = (layout: ParameterLayout, vector: Expression): ReadonlyMap<string, Expression> => {
-  const parts = split(vector, layout.entries.map(({ size }) => size))
+  const parts = split(
+    vector,
+    layout.entries.map(({ size }) => size),
+  )
   return new Map(layout.entries.map(({ name, shape }, i) => [name, reshape(parts[i] as Expression, shape)]))
 }
 
 export type Vector = Float32Array | Float64Array
 
-export const zeros = (size: number, dtype: 'float32' | 'float64'): Vector => (dtype === 'float64' ? new Float64Array(size) : new Float32Array(size))
+export const zeros = (size: number, dtype: 'float32' | 'float64'): Vector =>
+  dtype === 'float64' ? new Float64Array(size) : new Float32Array(size)
 
 /** A flat vector with `values` at their places and 0 elsewhere. */
-export const flatten = (layout: ParameterLayout, values: (entry: ParameterEntry) => ArrayLike<number> | undefined, dtype: 'float32' | 'float64'): Vector => {
+export const flatten = (
+  layout: ParameterLayout,
+  values: (entry: ParameterEntry) => ArrayLike<number> | undefined,
+  dtype: 'float32' | 'float64',
+): Vector => {
   const vector = zeros(layout.size, dtype)
   for (const entry of layout.entries) {
     const value = values(entry)

@@ -25,27 +25,49 @@ export type PredictorSettings = {
 
 /** → [examples][labels], in the order given */
 export type Predictor = {
-  readonly predict: (parameters: Vector, examples: ReadonlyArray<TokenisedExample>, batchSize: number) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  readonly predict: (
+    parameters: Vector,
+    examples: ReadonlyArray<TokenisedExample>,
+    batchSize: number,
+  ) => Promise<ReadonlyArray<ReadonlyArray<number>>>
   readonly release: () => Promise<void>
 }
 
-export const openPredictor = async ({ config, frozen, session, scale, dtype }: PredictorSettings, modules: ReadonlyArray<AdaptedModule>): Promise<Predictor> => {
+export const openPredictor = async (
+  { config, frozen, session, scale, dtype }: PredictorSettings,
+  modules: ReadonlyArray<AdaptedModule>,
+): Promise<Predictor> => {
   const layout = parameterLayout(saloraTrainables(config, modules, 'open'))
   const tensors = splitParameters(layout, input('parameters', [layout.size], dtype))
-  const forward = await openSession(sequenceInference(config, frozen, modules, scale, dtype)((name) => {
-    const tensor = tensors.get(name)
-    if (tensor === undefined) throw new Error(`openPredictor: expected ${name} among the trained tensors`)
-    return tensor
-  }), session)
+  const forward = await openSession(
+    sequenceInference(
+      config,
+      frozen,
+      modules,
+      scale,
+      dtype,
+    )((name) => {
+      const tensor = tensors.get(name)
+      if (tensor === undefined) throw new Error(`openPredictor: expected ${name} among the trained tensors`)
+      return tensor
+    }),
+    session,
+  )
   return {
     release: forward.release,
     predict: async (parameters, examples, batchSize) => {
       const outputs = new Array<ReadonlyArray<number>>(examples.length)
       const byLength = examples.map((_, i) => i).sort((a, b) => (examples[b]?.inputIds.length ?? 0) - (examples[a]?.inputIds.length ?? 0))
       for (const rows of inBatches(byLength, batchSize)) {
-        const { feeds } = encoderFeeds(config, rows.map((row) => examples[row] as TokenisedExample), dtype)
+        const { feeds } = encoderFeeds(
+          config,
+          rows.map((row) => examples[row] as TokenisedExample),
+          dtype,
+        )
         const { logits } = await forward.run({ ...feeds, parameters: floatFeed(parameters, [layout.size], dtype) })
-        rows.forEach((row, i) => { outputs[row] = Array.from({ length: config.labels }, (_, j) => Number(logits?.[i * config.labels + j])) })
+        rows.forEach((row, i) => {
+          outputs[row] = Array.from({ length: config.labels }, (_, j) => Number(logits?.[i * config.labels + j]))
+        })
       }
       return outputs
     },

@@ -17,12 +17,16 @@ export type Retention = {
 }
 
 /** P(g > 0) of one gate: eq. (8)'s term as a number. */
-export const openProbability = ({ tau, gamma, zeta }: HardConcrete) => (logTheta: number): number =>
-  1 / (1 + Math.exp(-(logTheta - tau * Math.log(-gamma / zeta))))
+export const openProbability =
+  ({ tau, gamma, zeta }: HardConcrete) =>
+  (logTheta: number): number =>
+    1 / (1 + Math.exp(-(logTheta - tau * Math.log(-gamma / zeta))))
 
 /** ĝ of one gate. */
-export const expectedGate = ({ gamma, zeta }: HardConcrete) => (logTheta: number): number =>
-  Math.min(1, Math.max(0, (zeta - gamma) / (1 + Math.exp(-logTheta)) + gamma))
+export const expectedGate =
+  ({ gamma, zeta }: HardConcrete) =>
+  (logTheta: number): number =>
+    Math.min(1, Math.max(0, (zeta - gamma) / (1 + Math.exp(-logTheta)) + gamma))
 
 /** C(Θ) of gates in the order of the matrices: eq. (11) as a number. */
 export const densityOf = (settings: HardConcrete, modules: ReadonlyArray<AdaptedModule>, logTheta: ArrayLike<number>): number => {
@@ -32,7 +36,12 @@ export const densityOf = (settings: HardConcrete, modules: ReadonlyArray<Adapted
 
 /** @param logTheta [gates], in the order of the matrices */
 export const retain = (
-  settings: HardConcrete, modules: ReadonlyArray<AdaptedModule>, logTheta: ArrayLike<number>, budget: number, rule: RetentionRule, after: GateAfter,
+  settings: HardConcrete,
+  modules: ReadonlyArray<AdaptedModule>,
+  logTheta: ArrayLike<number>,
+  budget: number,
+  rule: RetentionRule,
+  after: GateAfter,
 ): Retention => {
   const costs = costsOf(modules)
   const gateOf = (j: number): number => expectedGate(settings)(logTheta[j] ?? NaN)
@@ -53,14 +62,22 @@ export const retain = (
 }
 
 /** In falling order of log θ (which orders P(g > 0)), each triplet that still fits; ties go to the earlier matrix. */
-const withinBudget = (all: ReadonlyArray<number>, costs: ReadonlyArray<number>, logTheta: ArrayLike<number>, budget: number): ReadonlyArray<number> => {
+const withinBudget = (
+  all: ReadonlyArray<number>,
+  costs: ReadonlyArray<number>,
+  logTheta: ArrayLike<number>,
+  budget: number,
+): ReadonlyArray<number> => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
-  return [...all].sort((a, b) => (logTheta[b] ?? 0) - (logTheta[a] ?? 0) || a - b).filter((j) => {
-    const fits = (costs[j] ?? 0) <= left
-    if (fits) left -= costs[j] ?? 0
-    return fits
-  })
+  return [...all]
+    .sort((a, b) => (logTheta[b] ?? 0) - (logTheta[a] ?? 0) || a - b)
+    .filter((j) => {
+      const fits = (costs[j] ?? 0) <= left
+      if (fits) left -= costs[j] ?? 0
+      return fits
+    })
 }
 
-const costsOf = (modules: ReadonlyArray<AdaptedModule>): ReadonlyArray<number> => modules.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
+const costsOf = (modules: ReadonlyArray<AdaptedModule>): ReadonlyArray<number> =>
+  modules.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
 const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)

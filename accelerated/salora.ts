@@ -30,11 +30,17 @@ export type SaloraSettings = HardConcrete & {
 }
 
 /** A, B and the head; while gates are sampled also log θ (of all matrices, in their order) and λ. */
-export const saloraTrainables = (config: EncoderConfig, modules: ReadonlyArray<AdaptedModule>, gating: Gating): ReadonlyArray<Trainable> => [
-  ...modules.flatMap(({ name, d, k, r }): ReadonlyArray<Trainable> => [
-    { name: `${name}.A`, shape: [r, k], group: 'decayed' },
-    { name: `${name}.B`, shape: [d, r], group: 'decayed' },
-  ]),
+export const saloraTrainables = (
+  config: EncoderConfig,
+  modules: ReadonlyArray<AdaptedModule>,
+  gating: Gating,
+): ReadonlyArray<Trainable> => [
+  ...modules.flatMap(
+    ({ name, d, k, r }): ReadonlyArray<Trainable> => [
+      { name: `${name}.A`, shape: [r, k], group: 'decayed' },
+      { name: `${name}.B`, shape: [d, r], group: 'decayed' },
+    ],
+  ),
   ...[...headTensorShapes(config)].map(([name, shape]): Trainable => ({ name, shape, group: shape.length > 1 ? 'decayed' : 'undecayed' })),
   ...(gating === 'sampled'
     ? [
@@ -45,42 +51,68 @@ export const saloraTrainables = (config: EncoderConfig, modules: ReadonlyArray<A
 ]
 
 /** Inputs beside the batch and the state: lossWeight = 1 / examples of the whole batch; `u` [gates] and targetDensity while gates are sampled. */
-export const saloraObjective = (
-  config: EncoderConfig, frozen: TensorSource, modules: ReadonlyArray<AdaptedModule>, settings: SaloraSettings, gating: Gating,
-  { dropout }: DropoutPlan, dtype: Scalar, accumulating = false,
-): Objective => (parameter) => {
-  const logTheta = gating === 'sampled' ? parameter('logTheta') : null
-  const gates = logTheta === null ? null : sampleGate(settings)(logTheta, input('u', [logTheta.shape[0] ?? 0], dtype))
-  const logits = sequenceLogits(config, frozen, adaptersOf(modules, settings.scale, parameter, gates), parameter, dropout, dtype)
-  const regression = config.problem === 'regression'
-  const labels = input('labels', ['batch'], regression ? dtype : 'int32')
-  const taskLoss = mul((regression ? squaredErrorSum : crossEntropySum)(logits, labels), input('lossWeight', [], dtype))
+export const saloraObjective =
+  (
+    config: EncoderConfig,
+    frozen: TensorSource,
+    modules: ReadonlyArray<AdaptedModule>,
+    settings: SaloraSettings,
+    gating: Gating,
+    { dropout }: DropoutPlan,
+    dtype: Scalar,
+    accumulating = false,
+  ): Objective =>
+  (parameter) => {
+    const logTheta = gating === 'sampled' ? parameter('logTheta') : null
+    const gates = logTheta === null ? null : sampleGate(settings)(logTheta, input('u', [logTheta.shape[0] ?? 0], dtype))
+    const logits = sequenceLogits(config, frozen, adaptersOf(modules, settings.scale, parameter, gates), parameter, dropout, dtype)
+    const regression = config.problem === 'regression'
+    const labels = input('labels', ['batch'], regression ? dtype : 'int32')
+    const taskLoss = mul((regression ? squaredErrorSum : crossEntropySum)(logits, labels), input('lossWeight', [], dtype))
 
-  // A part of an accumulated batch carries its share of what does not depend on the batch, so that the parts add up to one step.
-  const share = (x: Expression): Expression => (accumulating ? mul(x, input('batchShare', [], dtype)) : x)
-  const regularisers = settings.beta === 0 || modules.length === 0 ? null
-    : concat(modules.map(({ name }) => reshape(orthogonality(parameter(`${name}.A`), parameter(`${name}.B`)), [1])), 0) // [matrices]
-  const objective = regularisers === null ? taskLoss : add(taskLoss, share(mul(reduceSum(regularisers), settings.beta)))
-  const report = { taskLoss, ...(regularisers === null ? {} : { orthogonality: regularisers }) }
-  if (logTheta === null) return { loss: objective, report }
+    // A part of an accumulated batch carries its share of what does not depend on the batch, so that the parts add up to one step.
+    const share = (x: Expression): Expression => (accumulating ? mul(x, input('batchShare', [], dtype)) : x)
+    const regularisers =
+      settings.beta === 0 || modules.length === 0
+        ? null
+        : concat(
+            modules.map(({ name }) => reshape(orthogonality(parameter(`${name}.A`), parameter(`${name}.B`)), [1])),
+            0,
+          ) // [matrices]
+    const objective = regularisers === null ? taskLoss : add(taskLoss, share(mul(reduceSum(regularisers), settings.beta)))
+    const report = { taskLoss, ...(regularisers === null ? {} : { orthogonality: regularisers }) }
+    if (logTheta === null) return { loss: objective, report }
 
-  const c = density(settings, gateCosts(modules))(logTheta)
-  return { loss: lagrangian(objective, share(parameter('lambda')), c, input('targetDensity', [], dtype)), report: { ...report, density: c } }
-}
+    const c = density(settings, gateCosts(modules))(logTheta)
+    return {
+      loss: lagrangian(objective, share(parameter('lambda')), c, input('targetDensity', [], dtype)),
+      report: { ...report, density: c },
+    }
+  }
 
 /** Logits for evaluation and prediction: parameters in, no dropout, no gates. → { logits: [batch, labels] } */
-export const sequenceInference = (
-  config: EncoderConfig, frozen: TensorSource, modules: ReadonlyArray<AdaptedModule>, scale: number, dtype: Scalar,
-) => (parameter: TensorSource): Readonly<Record<string, Expression>> =>
-  ({ logits: sequenceLogits(config, frozen, adaptersOf(modules, scale, parameter, null), parameter, noDropout.dropout, dtype) })
+export const sequenceInference =
+  (config: EncoderConfig, frozen: TensorSource, modules: ReadonlyArray<AdaptedModule>, scale: number, dtype: Scalar) =>
+  (parameter: TensorSource): Readonly<Record<string, Expression>> => ({
+    logits: sequenceLogits(config, frozen, adaptersOf(modules, scale, parameter, null), parameter, noDropout.dropout, dtype),
+  })
 
 const sequenceLogits = (
-  config: EncoderConfig, frozen: TensorSource, adapters: Adapters, head: TensorSource, dropout: DropoutPlan['dropout'], dtype: Scalar,
+  config: EncoderConfig,
+  frozen: TensorSource,
+  adapters: Adapters,
+  head: TensorSource,
+  dropout: DropoutPlan['dropout'],
+  dtype: Scalar,
 ): Expression => sequenceHead(config, head, encoder(config, frozen, batchInputs(dtype), adapters, dropout), rowSelection('batch'), dropout)
 
 /** Each matrix gets its stretch of the gates. */
 const adaptersOf = (modules: ReadonlyArray<AdaptedModule>, scale: number, parameter: TensorSource, gates: Expression | null): Adapters => {
   const starts = modules.map((_, i) => modules.slice(0, i).reduce((sum, { r }) => sum + r, 0))
-  return new Map(modules.map(({ name, r }, i) =>
-    [name, { A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: gates === null ? null : slice(gates, 0, starts[i] ?? 0, r), scale }]))
+  return new Map(
+    modules.map(({ name, r }, i) => [
+      name,
+      { A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: gates === null ? null : slice(gates, 0, starts[i] ?? 0, r), scale },
+    ]),
+  )
 }

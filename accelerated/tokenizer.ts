@@ -29,10 +29,18 @@ export const loadTokenizer = async (folder: string, config: EncoderConfig): Prom
   if (file === undefined) throw fileError(folder, 'tokenizer.json in the folder', 'none')
   const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
   const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
-  const tokenizer = await construct(parseTokenizerFile(await readText(file), file, config.vocabularySize, join(folder, 'config.json')), settings, file)
+  const tokenizer = await construct(
+    parseTokenizerFile(await readText(file), file, config.vocabularySize, join(folder, 'config.json')),
+    settings,
+    file,
+  )
   const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
-    const ids: ReadonlyArray<unknown> = tokenizer.encode(text, { add_special_tokens: special, ...(textPair === undefined ? {} : { text_pair: textPair }) })
-    if (!ids.every(isId)) throw fileError(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
+    const ids: ReadonlyArray<unknown> = tokenizer.encode(text, {
+      add_special_tokens: special,
+      ...(textPair === undefined ? {} : { text_pair: textPair }),
+    })
+    if (!ids.every(isId))
+      throw fileError(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
     return ids
   }
 
@@ -81,7 +89,8 @@ const frameOf = (
     // RoBERTa has one token type; the second </s> before B is of no consequence to it
     return { inputIds: [...first, ...second], tokenTypeIds: [...first.map(() => 0), ...second.map(() => (family === 'bert' ? 1 : 0))] }
   }
-  const agrees = frame(probe, undefined).inputIds.join() === framed.join() && frame(probe, probe).inputIds.join() === idsOf('a', 'a', true).join()
+  const agrees =
+    frame(probe, undefined).inputIds.join() === framed.join() && frame(probe, probe).inputIds.join() === idsOf('a', 'a', true).join()
   if (!agrees) {
     const form = family === 'roberta' ? '<s> A </s></s> B </s>' : '[CLS] A [SEP] B [SEP]'
     throw fileError(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)

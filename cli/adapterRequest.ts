@@ -23,7 +23,8 @@ export type AdapterRequest = {
 const machineFlags = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
 
 export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string> = machineFlags): Command => {
-  command.option('--run <folder>', 'a run of salora train')
+  command
+    .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout")
   return withOffline(addFlags(command, machine))
@@ -32,18 +33,26 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
 /** @throws UsageError, SettingsError or FileError with one line */
 export const adapterRequest = async (given: Values): Promise<AdapterRequest> => {
   const flags = flagValues(given)
-  const [run, adapter, model] = [given['run'], given['adapter'], flags['model']].map((value) => (typeof value === 'string' ? value : null)) as [string | null, string | null, string | null]
+  const [run, adapter, model] = [given['run'], given['adapter'], flags['model']].map((value) =>
+    typeof value === 'string' ? value : null,
+  ) as [string | null, string | null, string | null]
   if (run === null && adapter === null) throw usageError('--run', 'the folder of a run (or --model and --adapter)', 'none given')
   if (run !== null && adapter !== null) throw usageError('--adapter', 'either --run or --adapter', 'both')
   if (run === null && model === null) throw usageError('--model', 'the model that the adapter belongs to', 'none given')
   const earlier = run === null ? null : await runConfig(run)
-  const settings = settingsOf({ ...earlier?.settings, ...Object.fromEntries(Object.entries(flags).filter(([name]) => machineFlags.includes(name))) })
+  const settings = settingsOf({
+    ...earlier?.settings,
+    ...Object.fromEntries(Object.entries(flags).filter(([name]) => machineFlags.includes(name))),
+  })
   return {
     adapter: {
       model: placed(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: adapter ?? join(run ?? '', 'adapter'),
-      device: settings.device, precision: settings.precision, threads: settings.threads, batchSize: settings.batchSize,
+      device: settings.device,
+      precision: settings.precision,
+      threads: settings.threads,
+      batchSize: settings.batchSize,
       maxLength: earlier !== null || flags['maxLength'] !== undefined ? settings.maxLength : null,
     },
     runSettings: earlier?.settings ?? null,

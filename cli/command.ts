@@ -7,7 +7,8 @@ import { openTerminal, type Terminal } from './terminal.js'
 export type Action = (given: Values, terminal: Terminal) => Promise<number>
 
 /** For commands that may need a model from the hub. */
-export const withOffline = (command: Command): Command => command.option('--offline', 'ask nothing of the network: a model on the hub must be in the cache (as HF_HUB_OFFLINE=1)')
+export const withOffline = (command: Command): Command =>
+  command.option('--offline', 'ask nothing of the network: a model on the hub must be in the cache (as HF_HUB_OFFLINE=1)')
 
 /** Ends a command's declaration: `run` returns the exit code, and whatever it throws becomes one line on standard error. */
 export const withOutput = (command: Command, examples: ReadonlyArray<string>, run: Action): Command =>

@@ -13,5 +13,7 @@ const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))
 export const inFlags = (message: string): string => {
   const named = /^([A-Za-z]+)(?=[: ])/.exec(message)?.[1] ?? ''
   const [first, rest] = settingNames.includes(named) ? [flagOf(named), message.slice(named.length)] : ['', message]
-  return first + camelNames.reduce((text, name) => text.replaceAll(new RegExp(`(?<![\\w/.-])${name}(?![\\w/]|\\.\\w)`, 'g'), flagOf(name)), rest)
+  return (
+    first + camelNames.reduce((text, name) => text.replaceAll(new RegExp(`(?<![\\w/.-])${name}(?![\\w/]|\\.\\w)`, 'g'), flagOf(name)), rest)
+  )
 }

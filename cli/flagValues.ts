@@ -12,9 +12,11 @@ export type Values = Readonly<Record<string, unknown>>
 
 /** What commander collected, each in its kind; flags that were not given are absent. */
 export const flagValues = (given: Values, flags: ReadonlyArray<Flag> = trainFlags): Values =>
-  Object.fromEntries(flags.filter(({ name }) => given[name] !== undefined).map(({ name, kind }) => [name, valueOf(flagOf(name), kind, given[name])]))
+  Object.fromEntries(
+    flags.filter(({ name }) => given[name] !== undefined).map(({ name, kind }) => [name, parsedFlag(flagOf(name), kind, given[name])]),
+  )
 
-const valueOf = (where: string, kind: FlagKind, written: unknown): unknown => {
+const parsedFlag = (where: string, kind: FlagKind, written: unknown): unknown => {
   if (kind === 'switch') return written === true
   const text = String(written)
   if (kind === 'number') return numberOf(where, text)
@@ -38,14 +40,18 @@ const listOf = (where: string, text: string): ReadonlyArray<string> => {
 const kinds: Readonly<Record<FlagKind, { readonly expected: string; readonly is: (value: unknown) => boolean }>> = {
   text: { expected: 'a string', is: (value) => typeof value === 'string' && value !== '' },
   number: { expected: 'a number', is: (value) => typeof value === 'number' || value === null },
-  list: { expected: 'a list of strings', is: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')) },
+  list: {
+    expected: 'a list of strings',
+    is: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),
+  },
   switch: { expected: 'true or false', is: (value) => typeof value === 'boolean' },
 }
 
 /** The object in a --config file. Throws FileError: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
 export const configValues = async (file: string): Promise<Values> => {
   const json = parseJson(await readText(file, runFileLimit), file)
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
   for (const [name, value] of Object.entries(json)) {
     const known = trainFlags.find((flag) => flag.name === name)
     if (known === undefined) throw fileError(file, 'settings of salora train in camelCase (its --help lists the flags)', quoted(name))

@@ -1,10 +1,21 @@
 /** The ranks that training found, layers down and matrices across; on a terminal each cell's shade is its share of the largest rank. */
 import { Chalk } from 'chalk'
 
-const columns = ['attention.self.query', 'attention.self.key', 'attention.self.value', 'attention.output.dense', 'intermediate.dense', 'output.dense'] as const
+const columns = [
+  'attention.self.query',
+  'attention.self.key',
+  'attention.self.value',
+  'attention.output.dense',
+  'intermediate.dense',
+  'output.dense',
+] as const
 const titles: Readonly<Record<string, string>> = {
-  'attention.self.query': 'query', 'attention.self.key': 'key', 'attention.self.value': 'value',
-  'attention.output.dense': 'attention output', 'intermediate.dense': 'intermediate', 'output.dense': 'output',
+  'attention.self.query': 'query',
+  'attention.self.key': 'key',
+  'attention.self.value': 'value',
+  'attention.output.dense': 'attention output',
+  'intermediate.dense': 'intermediate',
+  'output.dense': 'output',
 }
 
 /** xterm's 256 colours, dark to bright. */
@@ -26,7 +37,10 @@ export const heatMap = (ranks: Readonly<Record<string, number>>, { colour }: { r
   }
   return [
     `layer  ${present.map((column) => (titles[column] ?? column).padStart(width(column))).join('  ')}`,
-    ...layers.map((layer) => `${String(layer).padStart(5)}  ${present.map((column) => shown(cells.find((cell) => cell.layer === layer && cell.column === column)?.rank, column)).join('  ')}`),
+    ...layers.map(
+      (layer) =>
+        `${String(layer).padStart(5)}  ${present.map((column) => shown(cells.find((cell) => cell.layer === layer && cell.column === column)?.rank, column)).join('  ')}`,
+    ),
   ]
 }
 

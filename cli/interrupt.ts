@@ -15,7 +15,10 @@ export const watchInterrupt = (say: (line: string) => void, leaving: () => void)
   const stop = new AbortController()
   let code: number | null = null
   const handle = (signal: Signal): void => {
-    if (code !== null) return leave(signal)
+    if (code !== null) {
+      leave(signal)
+      return
+    }
     code = signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated
     say('stopping after this step and saving; once more leaves at once')
     stop.abort()

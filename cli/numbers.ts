@@ -17,7 +17,8 @@ export const duration = (seconds: number): string => {
 }
 
 /** Losses and multipliers: four significant digits. */
-export const short = (x: number): string => (Math.abs(x) >= 1000 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(2) : Number(x.toPrecision(4)).toString())
+export const short = (x: number): string =>
+  Math.abs(x) >= 1000 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(2) : Number(x.toPrecision(4)).toString()
 
 /** 1 model, 2 models */
 export const plural = (n: number, noun: string): string => `${counted(n)} ${noun}${n === 1 ? '' : 's'}`

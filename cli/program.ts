@@ -15,16 +15,22 @@ import { reportError } from './reportError.js'
 
 const program = (): Command => {
   const whole = new Command('salora')
-    .description('Structure-aware low-rank adaptation: fine-tunes BERT and RoBERTa models with an adaptive rank and an exact budget of parameters.')
+    .description(
+      'Structure-aware low-rank adaptation: fine-tunes BERT and RoBERTa models with an adaptive rank and an exact budget of parameters.',
+    )
     .version(versions['salora'] ?? '', '--version', 'the version')
     .helpOption('--help', 'this text')
     .helpCommand(false)
     .configureOutput({ outputError: () => undefined })
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
-    .addHelpText('after', '\nEach command has its own --help with an example. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.\n')
+    .addHelpText(
+      'after',
+      '\nEach command has its own --help with an example. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.\n',
+    )
 
-  for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addExport, addRankPattern, addVerify, addDoctor, addBench]) add(whole)
+  for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addExport, addRankPattern, addVerify, addDoctor, addBench])
+    add(whole)
   return whole
 }
 

@@ -12,8 +12,7 @@ export type Progress = {
 
 type Step = Extract<FinetuneEvent, { readonly kind: 'step' }>
 
-export const openProgress = (terminal: Terminal): Progress =>
-  !terminal.quiet && process.stderr.isTTY === true ? bar() : lines(terminal)
+export const openProgress = (terminal: Terminal): Progress => (!terminal.quiet && process.stderr.isTTY === true ? bar() : lines(terminal))
 
 const secondsBetweenLines = 10
 
@@ -39,10 +38,21 @@ const lines = ({ note, warn }: Terminal): Progress => {
 /** The bar stays the last line; what is said goes above it. */
 const bar = (): Progress => {
   const clock = runClock()
-  const bars = new cliProgress.MultiBar({
-    stream: process.stderr, format: '{phase} {bar} {value}/{total}  {numbers}  {left} left', barsize: 20, fps: 5, hideCursor: null,
-    barCompleteChar: '█', barIncompleteChar: '░', linewrap: false, clearOnComplete: false, emptyOnZero: true,
-  }, cliProgress.Presets.shades_classic)
+  const bars = new cliProgress.MultiBar(
+    {
+      stream: process.stderr,
+      format: '{phase} {bar} {value}/{total}  {numbers}  {left} left',
+      barsize: 20,
+      fps: 5,
+      hideCursor: null,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      linewrap: false,
+      clearOnComplete: false,
+      emptyOnZero: true,
+    },
+    cliProgress.Presets.shades_classic,
+  )
   let only: cliProgress.SingleBar | null = null
   const say = (line: string): void => {
     if (only === null) process.stderr.write(`${line}\n`)
@@ -63,29 +73,44 @@ const bar = (): Progress => {
   }
 }
 
-const numbersOf = ({ taskLoss, density, lambda, tokensPerSecond }: Step): string => [
-  `loss ${short(taskLoss)}`,
-  ...(density === null ? [] : [`density ${density.toFixed(3)}`]),
-  ...(lambda === null ? [] : [`λ ${short(lambda)}`]),
-  `${counted(tokensPerSecond)} tokens/s`,
-].join('  ')
+const numbersOf = ({ taskLoss, density, lambda, tokensPerSecond }: Step): string =>
+  [
+    `loss ${short(taskLoss)}`,
+    ...(density === null ? [] : [`density ${density.toFixed(3)}`]),
+    ...(lambda === null ? [] : [`λ ${short(lambda)}`]),
+    `${counted(tokensPerSecond)} tokens/s`,
+  ].join('  ')
 
 /** The line that an event is worth wherever it is shown; null where it is none. */
 const toldBy = (event: FinetuneEvent, clock: RunClock): string | null => {
   switch (event.kind) {
-    case 'preparing': return `${event.what} …`
-    case 'ready': return `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; `
-      + `${counted(event.trainableParameters.adapter)} trainable parameters in adapters, ${counted(event.trainableParameters.head)} in the head`
-    case 'start': return `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch`
-      + (event.gates === null ? '' : `; gates are sampled in steps ${event.gates.start + 1} to ${event.gates.end}`)
-    case 'step': return clock.isFirstGated(event) ? `step ${event.step}: gates are sampled from here on` : null
-    case 'evaluation': return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${event.best ? ' (the best so far)' : ''}`
-    case 'retained': return `step ${event.step}: ${percent(event.retained.retainedDensity)} of the adapter's parameters retained (expected density ${event.retained.expectedDensity.toFixed(3)}, λ ${short(event.retained.lambda)})`
-    default: return null
+    case 'preparing':
+      return `${event.what} …`
+    case 'ready':
+      return (
+        `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; ` +
+        `${counted(event.trainableParameters.adapter)} trainable parameters in adapters, ${counted(event.trainableParameters.head)} in the head`
+      )
+    case 'start':
+      return (
+        `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +
+        (event.gates === null ? '' : `; gates are sampled in steps ${event.gates.start + 1} to ${event.gates.end}`)
+      )
+    case 'step':
+      return clock.isFirstGated(event) ? `step ${event.step}: gates are sampled from here on` : null
+    case 'evaluation':
+      return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${event.best ? ' (the best so far)' : ''}`
+    case 'retained':
+      return `step ${event.step}: ${percent(event.retained.retainedDensity)} of the adapter's parameters retained (expected density ${event.retained.expectedDensity.toFixed(3)}, λ ${short(event.retained.lambda)})`
+    default:
+      return null
   }
 }
 
-export const scoresText = (scores: Readonly<Record<string, number>>): string => Object.entries(scores).map(([name, value]) => `${name} ${value.toFixed(4)}`).join(', ')
+export const scoresText = (scores: Readonly<Record<string, number>>): string =>
+  Object.entries(scores)
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ')
 
 type RunClock = {
   readonly see: (event: FinetuneEvent) => void
@@ -114,7 +139,10 @@ const runClock = (): RunClock => {
       if (event.density !== null && !gated) [gated, firstGated] = [true, event.step]
     },
     steps: () => steps,
-    left: (step) => (first === null || step === first.step ? 'unknown time' : duration(((performance.now() - first.at) / 1000 / (step - first.step)) * (steps - step))),
+    left: (step) =>
+      first === null || step === first.step
+        ? 'unknown time'
+        : duration(((performance.now() - first.at) / 1000 / (step - first.step)) * (steps - step)),
     phase: () => (retained ? 'retained' : gated ? 'gated   ' : 'training'),
     isFirstGated: ({ step }) => step === firstGated,
   }

@@ -16,7 +16,11 @@ export const errorReport = (thrown: unknown): ErrorReport => {
   if (thrown instanceof CommanderError) return { line: commanderLine(thrown), exitCode: exitCodes.wrongUsage }
   const line = reason(thrown)
   if (thrown instanceof UsageError) return { line, exitCode: exitCodes.wrongUsage }
-  if (!isExpected(thrown)) return { line: `unexpected error: ${line} (this is a defect; run again with SALORA_DEBUG=1 for the stack)`, exitCode: exitCodes.failure }
+  if (!isExpected(thrown))
+    return {
+      line: `unexpected error: ${line} (this is a defect; run again with SALORA_DEBUG=1 for the stack)`,
+      exitCode: exitCodes.failure,
+    }
   const told = inFlags(line)
   return { line: told, exitCode: thrown instanceof SettingsError || blamesFlag(told) ? exitCodes.wrongUsage : exitCodes.failure }
 }
@@ -25,7 +29,8 @@ export const errorReport = (thrown: unknown): ErrorReport => {
 export const reportError = (thrown: unknown): number => {
   const { line, exitCode } = errorReport(thrown)
   process.stderr.write(`${line}\n`)
-  if (process.env['SALORA_DEBUG'] !== undefined && thrown instanceof Error && thrown.stack !== undefined) process.stderr.write(`${thrown.stack}\n`)
+  if (process.env['SALORA_DEBUG'] !== undefined && thrown instanceof Error && thrown.stack !== undefined)
+    process.stderr.write(`${thrown.stack}\n`)
   return exitCode
 }
 
@@ -36,10 +41,15 @@ const commanderLine = ({ code, message }: CommanderError): string => {
   const told = suggestion === undefined ? '' : `; did you mean ${suggestion}?`
   const quoted = /'([^']*)'/.exec(first)?.[1] ?? ''
   switch (code) {
-    case 'commander.unknownOption': return `${quoted}: expected a flag that the command knows (--help lists them), found an unknown one${told}`
-    case 'commander.optionMissingArgument': return `${quoted.split(' ').find((word) => word.startsWith('--')) ?? quoted}: expected a value, found none`
-    case 'commander.unknownCommand': return `salora ${quoted}: expected a command that salora knows (--help lists them), found an unknown one${told}`
-    case 'commander.excessArguments': return `salora: expected flags only, found a word that belongs to none (${first})`
-    default: return first
+    case 'commander.unknownOption':
+      return `${quoted}: expected a flag that the command knows (--help lists them), found an unknown one${told}`
+    case 'commander.optionMissingArgument':
+      return `${quoted.split(' ').find((word) => word.startsWith('--')) ?? quoted}: expected a value, found none`
+    case 'commander.unknownCommand':
+      return `salora ${quoted}: expected a command that salora knows (--help lists them), found an unknown one${told}`
+    case 'commander.excessArguments':
+      return `salora: expected flags only, found a word that belongs to none (${first})`
+    default:
+      return first
   }
 }

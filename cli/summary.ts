@@ -39,15 +39,19 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
   const width = (title: string): number => Math.max(8, title.length)
   return [
     `${'scores'.padEnd(12)}${moments.map(([title]) => title.padStart(width(title))).join('  ')}`,
-    ...names.map((name) => `  ${name.padEnd(10)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`),
+    ...names.map(
+      (name) =>
+        `  ${name.padEnd(10)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`,
+    ),
   ]
 }
 
 const budgetLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
   if (targetDensity === null) return []
-  const found = retainedDensity === null || expectedDensity === null
-    ? 'the gates were not closed yet'
-    : `retained ${percent(retainedDensity)}, expected density ${expectedDensity.toFixed(4)}${lambda === null ? '' : `, λ ${short(lambda)}`}`
+  const found =
+    retainedDensity === null || expectedDensity === null
+      ? 'the gates were not closed yet'
+      : `retained ${percent(retainedDensity)}, expected density ${expectedDensity.toFixed(4)}${lambda === null ? '' : `, λ ${short(lambda)}`}`
   return [`budget      target ${percent(targetDensity)}, ${found}`, '']
 }
 

@@ -15,12 +15,17 @@ export type Terminal = {
 }
 
 export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
-  const complain = (line: string): void => { process.stderr.write(`${line}\n`) }
+  const complain = (line: string): void => {
+    process.stderr.write(`${line}\n`)
+  }
   return {
-    json, quiet,
+    json,
+    quiet,
     colour: !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256),
     note: quiet ? () => undefined : complain,
     warn: (line) => complain(`warning: ${line}`),
-    result: (text, document) => { process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`) },
+    result: (text, document) => {
+      process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`)
+    },
   }
 }

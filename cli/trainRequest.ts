@@ -27,7 +27,11 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   // a pattern stands where it was named: in the file below the file's own settings, as a flag above them
   const [below, above] = 'rankPattern' in flags ? [{}, pattern] : [pattern, {}]
   const values: Values = {
-    ...(resume && output !== null ? await valuesOfRun(output) : {}), ...below, ...fromFile, ...above, ...flags,
+    ...(resume && output !== null ? await valuesOfRun(output) : {}),
+    ...below,
+    ...fromFile,
+    ...above,
+    ...flags,
     ...('rankPattern' in pattern ? { rankPattern: pattern['rankPattern'] } : {}),
   }
 
@@ -35,12 +39,13 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
     const found = later.find((value) => value === values[name])
     if (found !== undefined) throw usageError(flagOf(name), `${choices(name)} (${found} is not there yet)`, found)
   }
-  if (resume && values['model'] === undefined) throw fileError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
+  if (resume && values['model'] === undefined)
+    throw fileError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   const model = textOf(values['model'])
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
   const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
-  return { model: placed(model), task, output: output ?? await freeFolder(task.task, settings.method), resume, settings }
+  return { model: placed(model), task, output: output ?? (await freeFolder(task.task, settings.method)), resume, settings }
 }
 
 /** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */
@@ -51,7 +56,8 @@ export const settingsOf = (values: Values, fileOf: (name: string) => string | nu
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     const { setting, expected } = error
-    const found = setting in given ? JSON.stringify(given[setting]) : `the default ${JSON.stringify((settingsSchema.parse({}) as Values)[setting])}`
+    const found =
+      setting in given ? JSON.stringify(given[setting]) : `the default ${JSON.stringify((settingsSchema.parse({}) as Values)[setting])}`
     const file = fileOf(setting)
     if (file !== null) throw new UsageError(`${file}: ${setting}: ${inWords(expected)}, found ${found}`)
     throw new UsageError(`${flagOf(setting)}: ${inFlags(inWords(expected))}, found ${found}`)
@@ -63,7 +69,8 @@ export const taskOptions = (values: Values): TaskOptions => {
   const task = textOf(values['task'])
   if (task === null) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
   const problem = values['problem']
-  if (problem !== undefined && problem !== 'classification' && problem !== 'regression') throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
+  if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
+    throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
   const given = taskNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   const paths = ['task', 'data', 'evalData']
   return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions
@@ -96,6 +103,12 @@ const choices = (setting: string): string => (setting === 'method' ? 'salora or 
 /** `expected number >=1` → `expected a number of at least 1`; `one of "a"|"b"` → `one of a, b`. */
 const inWords = (expected: string): string =>
   expected
-    .replace('expected number', 'expected a number').replace(/expected int\b/, 'expected a whole number').replace(/expected array.*/, 'expected at least one name')
-    .replace(/ ?>=\s*(\S+)/, ' of at least $1').replace(/ ?<=\s*(\S+)/, ' of at most $1').replace(/ ?>\s*(\S+)/, ' above $1').replace(/ ?<\s*(\S+)/, ' below $1')
-    .replaceAll('"|"', ', ').replaceAll('"', '')
+    .replace('expected number', 'expected a number')
+    .replace(/expected int\b/, 'expected a whole number')
+    .replace(/expected array.*/, 'expected at least one name')
+    .replace(/ ?>=\s*(\S+)/, ' of at least $1')
+    .replace(/ ?<=\s*(\S+)/, ' of at most $1')
+    .replace(/ ?>\s*(\S+)/, ' above $1')
+    .replace(/ ?<\s*(\S+)/, ' below $1')
+    .replaceAll('"|"', ', ')
+    .replaceAll('"', '')

@@ -37,7 +37,10 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
   }
   if (result === null) throw new Error('trainingRun: expected a result as the last event, found none')
   terminal.result(summaryText(result, before, terminal), before === null ? result : { ...result, before })
-  if (result.interrupted) terminal.note(`stopped by a signal; ${options.output} holds the state after step ${result.last.step}; go on with: ${resumeCommand(options.output)}`)
+  if (result.interrupted)
+    terminal.note(
+      `stopped by a signal; ${options.output} holds the state after step ${result.last.step}; go on with: ${resumeCommand(options.output)}`,
+    )
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
 

@@ -4,4 +4,5 @@ export class UsageError extends Error {
 }
 
 /** `--rank: expected …, found …` as an error to throw. */
-export const usageError = (where: string, expected: string, found: string): UsageError => new UsageError(`${where}: expected ${expected}, found ${found}`)
+export const usageError = (where: string, expected: string, found: string): UsageError =>
+  new UsageError(`${where}: expected ${expected}, found ${found}`)

@@ -78,18 +78,25 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
   const times: { readonly product: number; readonly lora: number; readonly salora: number }[] = []
   for (let i = 0; i < repeats; i++) {
     times.push({ product: await product.run(), lora: await plain.step(), salora: await gated.step() })
-    note(`repeat ${i + 1}/${repeats}: product ${times[i]?.product.toFixed(0)} ms, LoRA ${times[i]?.lora.toFixed(0)} ms, SaLoRA ${times[i]?.salora.toFixed(0)} ms`)
+    note(
+      `repeat ${i + 1}/${repeats}: product ${times[i]?.product.toFixed(0)} ms, LoRA ${times[i]?.lora.toFixed(0)} ms, SaLoRA ${times[i]?.salora.toFixed(0)} ms`,
+    )
   }
   for (const { release } of [gated, plain, product]) await release()
 
   const productTime = median(times.map((time) => time.product))
   const productRate = product.operations / productTime / 1e6
   const rateOf = (milliseconds: number, operations: number): StepRate => ({
-    milliseconds, operations, gigaflops: operations / milliseconds / 1e6, share: operations / milliseconds / 1e6 / productRate,
+    milliseconds,
+    operations,
+    gigaflops: operations / milliseconds / 1e6,
+    share: operations / milliseconds / 1e6 / productRate,
     tokensPerSecond: (1000 * batchSize * sequence) / milliseconds,
   })
   return {
-    ...options, device, residentBytes,
+    ...options,
+    device,
+    residentBytes,
     product: { shape: product.shape, milliseconds: productTime, gigaflops: productRate },
     lora: rateOf(median(times.map((time) => time.lora)), plain.operations),
     salora: rateOf(median(times.map((time) => time.salora)), gated.operations),
@@ -98,7 +105,9 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
 }
 
 /** Its bytes are in memory, as in any run, so the folder goes at once and an interrupted benchmark leaves nothing behind. */
-const openRandomModel = async (shape: BenchmarkShape): Promise<{ readonly model: ModelFolder; readonly files: ReadonlyArray<WeightFile> }> => {
+const openRandomModel = async (
+  shape: BenchmarkShape,
+): Promise<{ readonly model: ModelFolder; readonly files: ReadonlyArray<WeightFile> }> => {
   const folder = await writeBenchmarkModel(shape)
   try {
     const model = await openModelFolder(folder)
@@ -111,7 +120,17 @@ const openRandomModel = async (shape: BenchmarkShape): Promise<{ readonly model:
 const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
 
 const settingsOf = (method: 'salora' | 'lora', batchSize: number, maxLength: number): Settings =>
-  resolveSettings({ method, batchSize, maxLength, dropout: 0, maxSteps: steps, evalEvery: steps, gateStart: 0, gateEnd: 1, learningRate: 1e-5 })
+  resolveSettings({
+    method,
+    batchSize,
+    maxLength,
+    dropout: 0,
+    maxSteps: steps,
+    evalEvery: steps,
+    gateStart: 0,
+    gateEnd: 1,
+    learningRate: 1e-5,
+  })
 
 /** A run of train(): `step` takes one step and gives its milliseconds. SaLoRA's gates are sampled from the first step on. */
 const openRun = async (model: ModelFolder, session: SessionSettings, settings: Settings) => {
@@ -119,28 +138,63 @@ const openRun = async (model: ModelFolder, session: SessionSettings, settings: S
   const frozen = frozenWeights(model, 'float32')
   const ids = uniforms(1, 'order', 0, settings.batchSize * settings.maxLength)
   const training = Array.from({ length: settings.batchSize }, (_, row) => ({
-    inputIds: Array.from({ length: settings.maxLength }, (_, column) => 5 + Math.floor((benchmarkVocabulary - 5) * (ids[row * settings.maxLength + column] ?? 0))),
-    label: row % 2, row,
+    inputIds: Array.from(
+      { length: settings.maxLength },
+      (_, column) => 5 + Math.floor((benchmarkVocabulary - 5) * (ids[row * settings.maxLength + column] ?? 0)),
+    ),
+    label: row % 2,
+    row,
   }))
-  const run = train({
-    config: model.config, frozen, session, settings, training, evaluation: [], score: () => ({ scores: {}, selection: 0, constant: null }),
-  }, start, null, new AbortController().signal)
+  const run = train(
+    {
+      config: model.config,
+      frozen,
+      session,
+      settings,
+      training,
+      evaluation: [],
+      score: () => ({ scores: {}, selection: 0, constant: null }),
+    },
+    start,
+    null,
+    new AbortController().signal,
+  )
   await run.next() // 'start'
 
   const gating: Gating = settings.method === 'salora' ? 'sampled' : 'open'
-  const objective = saloraObjective(model.config, frozen, start.modules, {
-    ...settings, scale: settings.alpha / settings.rank, beta: settings.method === 'salora' ? settings.beta : 0,
-  }, gating, noDropout, 'float32')
+  const objective = saloraObjective(
+    model.config,
+    frozen,
+    start.modules,
+    {
+      ...settings,
+      scale: settings.alpha / settings.rank,
+      beta: settings.method === 'salora' ? settings.beta : 0,
+    },
+    gating,
+    noDropout,
+    'float32',
+  )
   const layout = parameterLayout(saloraTrainables(model.config, start.modules, gating))
-  const graph = trainingStep(layout, objective, { ...adamw, gateAdam, weightDecay: settings.weightDecay, clip: null, lambdaOptimizer: 'adam' })
+  const graph = trainingStep(layout, objective, {
+    ...adamw,
+    gateAdam,
+    weightDecay: settings.weightDecay,
+    clip: null,
+    lambdaOptimizer: 'adam',
+  })
   const { batchSize: batch, maxLength: sequence } = settings
   return {
     operations: productCount(Object.values(graph), { batch, sequence, tokens: batch * sequence }),
-    step: () => milliseconds(async () => {
-      const { value } = await run.next()
-      if (value === undefined || !('kind' in value) || value.kind !== 'step') throw new Error('benchmark: expected a step of the run, found another event')
-    }),
-    release: async () => { await run.return(undefined as never) },
+    step: () =>
+      milliseconds(async () => {
+        const { value } = await run.next()
+        if (value === undefined || !('kind' in value) || value.kind !== 'step')
+          throw new Error('benchmark: expected a step of the run, found another event')
+      }),
+    release: async () => {
+      await run.return(undefined as never)
+    },
   }
 }
 
@@ -151,11 +205,17 @@ const [productRows, productRuns] = [4, 5]
 const openProduct = async (model: ModelFolder, session: SessionSettings, batchTokens: number) => {
   const tokens = productRows * batchTokens
   const { hiddenSize, intermediateSize } = model.config
-  const y = matMul(input('x', [tokens, intermediateSize], 'float32'), frozenWeights(model, 'float32')('encoder.layer.0.output.dense.weight'), { transposeB: true })
+  const y = matMul(
+    input('x', [tokens, intermediateSize], 'float32'),
+    frozenWeights(model, 'float32')('encoder.layer.0.output.dense.weight'),
+    { transposeB: true },
+  )
   const { run, release } = await openSession({ y }, session)
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, tokens * intermediateSize)), shape: [tokens, intermediateSize] }
   return {
-    operations: productCount([y], {}), shape: `${tokens} × ${intermediateSize} · ${intermediateSize} × ${hiddenSize}`, release,
+    operations: productCount([y], {}),
+    shape: `${tokens} × ${intermediateSize} · ${intermediateSize} × ${hiddenSize}`,
+    release,
     run: async () => {
       const times: number[] = []
       for (let i = 0; i < productRuns; i++) times.push(await milliseconds(() => run({ x })))

@@ -18,8 +18,17 @@ export const writeBenchmarkModel = async ({ layers, sequence }: BenchmarkShape):
   const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
   const configFile = join(folder, 'config.json')
   const text = JSON.stringify({
-    model_type: 'roberta', vocab_size: benchmarkVocabulary, hidden_size: 768, num_hidden_layers: layers, num_attention_heads: 12, intermediate_size: 3072,
-    max_position_embeddings: sequence + 2, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu',
+    model_type: 'roberta',
+    vocab_size: benchmarkVocabulary,
+    hidden_size: 768,
+    num_hidden_layers: layers,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: sequence + 2,
+    type_vocab_size: 1,
+    layer_norm_eps: 1e-5,
+    pad_token_id: 1,
+    hidden_act: 'gelu',
   })
   const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(text, configFile)))
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))

@@ -10,15 +10,23 @@ export type Variant = { readonly name: string; readonly options: Omit<FinetuneOp
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }
 
 /** Runs every variant with every seed, variants interleaved; a run whose result.json is there already is read, not repeated. */
-export const compare = async (variants: ReadonlyArray<Variant>, seeds: ReadonlyArray<number>, folder: string, log: (line: string) => void): Promise<ReadonlyArray<ComparedRun>> => {
+export const compare = async (
+  variants: ReadonlyArray<Variant>,
+  seeds: ReadonlyArray<number>,
+  folder: string,
+  log: (line: string) => void,
+): Promise<ReadonlyArray<ComparedRun>> => {
   const runs: ComparedRun[] = []
   await mkdir(folder, { recursive: true })
   for (const seed of seeds) {
     for (const { name, options } of variants) {
       const output = join(folder, `${name}-${seed}`)
-      const result = await readRunResult(output) ?? await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
+      const result =
+        (await readRunResult(output)) ?? (await run({ ...options, output, resume: false, settings: { ...options.settings, seed } }))
       runs.push({ variant: name, seed, result })
-      log(`${name}, seed ${seed}: ${JSON.stringify(result.best?.scores ?? result.last.scores)}, density ${result.expectedDensity ?? '–'}, retained ${result.retainedDensity ?? '–'}, ${result.seconds.toFixed(0)} s`)
+      log(
+        `${name}, seed ${seed}: ${JSON.stringify(result.best?.scores ?? result.last.scores)}, density ${result.expectedDensity ?? '–'}, retained ${result.retainedDensity ?? '–'}, ${result.seconds.toFixed(0)} s`,
+      )
     }
   }
   return runs
@@ -43,14 +51,31 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
     const best = metrics.map((metric) => spread(own.map((r) => 100 * ((r.best ?? r.last).scores[metric] ?? NaN))))
     const densities = own.flatMap((r) => (r.expectedDensity === null ? [] : [r.expectedDensity]))
     const retained = own.flatMap((r) => (r.retainedDensity === null ? [] : [r.retainedDensity]))
-    return [name, ...last, ...best, densities.length === 0 ? '–' : range(densities), retained.length === 0 ? '–' : range(retained), `${Math.round(mean(own.map((r) => r.retainedParameters)))}`, `${own.length}`]
+    return [
+      name,
+      ...last,
+      ...best,
+      densities.length === 0 ? '–' : range(densities),
+      retained.length === 0 ? '–' : range(retained),
+      `${Math.round(mean(own.map((r) => r.retainedParameters)))}`,
+      `${own.length}`,
+    ]
   })
-  const header = ['', ...metrics.map((metric) => `${metric}, last epoch`), ...metrics.map((metric) => `${metric}, best epoch`), 'C(Θ) at T_end', 'retained share', 'adapter parameters', 'seeds']
+  const header = [
+    '',
+    ...metrics.map((metric) => `${metric}, last epoch`),
+    ...metrics.map((metric) => `${metric}, best epoch`),
+    'C(Θ) at T_end',
+    'retained share',
+    'adapter parameters',
+    'seeds',
+  ]
   return [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
-const deviation = (values: ReadonlyArray<number>): number => Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(1, values.length - 1))
+const deviation = (values: ReadonlyArray<number>): number =>
+  Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(1, values.length - 1))
 const spread = (values: ReadonlyArray<number>): string => `${mean(values).toFixed(1)} ± ${deviation(values).toFixed(1)}`
 const range = (values: ReadonlyArray<number>): string => `${Math.min(...values).toFixed(3)} … ${Math.max(...values).toFixed(3)}`
 

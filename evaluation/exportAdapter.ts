@@ -39,8 +39,11 @@ export type ExportReport = {
 
 /** What both sides answer in the comparison: unequal lengths, so that padding counts; a pair, so that token types do. */
 export const trialTexts: ReadonlyArray<Text> = [
-  { text: 'The food was superb.' }, { text: 'No.' }, { text: 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.' },
-  { text: 'Two sequels later,', textPair: 'the story still holds.' }, { text: '3.5 of 5 stars' },
+  { text: 'The food was superb.' },
+  { text: 'No.' },
+  { text: 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.' },
+  { text: 'Two sequels later,', textPair: 'the story still holds.' },
+  { text: '3.5 of 5 stars' },
 ]
 
 /** Writes the folder. @throws FileError with one line; nothing is left in `output` then */
@@ -55,16 +58,22 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
     const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
     return {
-      format, output,
+      format,
+      output,
       problem: trained.adapter.config.problem,
       files: await filesOf(stage),
-      comparison: { texts: trialTexts.length, largestLogitDifference: largest(wanted.map((x, i) => x - (found[i] ?? NaN))), largestLogit: largest(wanted) },
+      comparison: {
+        texts: trialTexts.length,
+        largestLogitDifference: largest(wanted.map((x, i) => x - (found[i] ?? NaN))),
+        largestLogit: largest(wanted),
+      },
     }
   })
 }
 
 /** NaN where one is: it must not hide behind the others. */
-const largest = (values: ReadonlyArray<number>): number => values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
+const largest = (values: ReadonlyArray<number>): number =>
+  values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
 /** Logits of the trial texts, one after another. */
 const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
@@ -79,21 +88,35 @@ const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Pr
 /** The same of what was written, read back from the disk. */
 const logitsOfExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<ReadonlyArray<number>> => {
   if (options.format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, options)
-  return logitsOf(await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { ...options, adapter: stage }), options)
+  return logitsOf(
+    await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { ...options, adapter: stage }),
+    options,
+  )
 }
 
 const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
   const encode = await encodingOf(trained, maxLength)
   const encoded = trialTexts.map(encode)
   const sequence = Math.max(...encoded.map(({ inputIds }) => inputIds.length))
-  const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed =>
-    ({ shape: [rows.length, sequence], data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))) })
+  const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed => ({
+    shape: [rows.length, sequence],
+    data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
+  })
   const session = await openModelFile(file, { device: 'cpu', threads: 0 })
   try {
     const { logits } = await session.run({
-      input_ids: padded(encoded.map(({ inputIds }) => inputIds), trained.adapter.config.paddingIndex),
-      attention_mask: padded(encoded.map(({ inputIds }) => inputIds.map(() => 1)), 0),
-      token_type_ids: padded(encoded.map(({ tokenTypeIds }) => tokenTypeIds), 0),
+      input_ids: padded(
+        encoded.map(({ inputIds }) => inputIds),
+        trained.adapter.config.paddingIndex,
+      ),
+      attention_mask: padded(
+        encoded.map(({ inputIds }) => inputIds.map(() => 1)),
+        0,
+      ),
+      token_type_ids: padded(
+        encoded.map(({ tokenTypeIds }) => tokenTypeIds),
+        0,
+      ),
     })
     return Array.from(logits ?? [], Number)
   } finally {
@@ -102,6 +125,8 @@ const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: 
 }
 
 const filesOf = async (folder: string): Promise<ExportReport['files']> => {
-  const names = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
   return Promise.all(names.sort().map(async (name) => ({ name: name.slice(folder.length + 1), bytes: (await stat(name)).size })))
 }

@@ -12,7 +12,10 @@ export type WorkerMessage =
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an adapter.
  * @throws UserError with one line for the user where something given is wrong; any other error is a defect
  */
-export async function* finetune(options: FinetuneOptions, { signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FinetuneEvent, void> {
+export async function* finetune(
+  options: FinetuneOptions,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<FinetuneEvent, void> {
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: options })
   const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
   let wake = (): void => undefined
@@ -29,7 +32,10 @@ export async function* finetune(options: FinetuneOptions, { signal }: { readonly
   try {
     for (;;) {
       const message = waiting.shift()
-      if (message === undefined) await new Promise<void>((resolve) => { wake = resolve })
+      if (message === undefined)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
       else if (message.kind === 'exit') return
       else if (message.kind === 'event') yield message.event
       else throw message.expected ? new UserError(message.message) : Object.assign(new Error(message.message), { stack: message.stack })

@@ -38,13 +38,19 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   const began = performance.now()
   const { settings } = options
   const device = await chooseDevice(settings.device)
-  if (settings.precision === 'float64' && device !== 'cpu') throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
+  if (settings.precision === 'float64' && device !== 'cpu')
+    throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
   const loaded = loadTask(options.task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   const task = loaded.right
-  for (const { source, skipped } of [task.train, task.evaluation]) if (skipped.length > 0) yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}` }
+  for (const { source, skipped } of [task.train, task.evaluation])
+    if (skipped.length > 0)
+      yield {
+        kind: 'preparing',
+        what: `${source}: ${skipped.length} rows left out, the first is row ${skipped[0]?.row}: ${skipped[0]?.found}`,
+      }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
@@ -57,28 +63,60 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
 
   yield { kind: 'preparing', what: `tokenising ${task.train.examples.length + task.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(model.folder, model.config)
-  const [training, evaluation] = [tokenise(tokenizer, task.train, settings.maxLength), tokenise(tokenizer, task.evaluation, settings.maxLength)]
+  const [training, evaluation] = [
+    tokenise(tokenizer, task.train, settings.maxLength),
+    tokenise(tokenizer, task.evaluation, settings.maxLength),
+  ]
 
   const folder = await openRunFolder(options, device, resolved.revision) // last: a mistake found before leaves nothing behind
   const facts = factsOf(model, task, start, device, resolved.revision)
   yield { kind: 'ready', ...facts }
   const damaged: string[] = []
-  const checkpoint = options.resume ? await newestCheckpoint(folder.checkpoints, { config: model.config, dtype: settings.precision, steps, modules: start.modules }, (message) => damaged.push(message)) : null
+  const checkpoint = options.resume
+    ? await newestCheckpoint(
+        folder.checkpoints,
+        { config: model.config, dtype: settings.precision, steps, modules: start.modules },
+        (message) => damaged.push(message),
+      )
+    : null
   for (const message of damaged) yield { kind: 'warning', message }
-  if (options.resume && checkpoint === null) yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
-  if (folder.otherVersions.length > 0) yield { kind: 'warning', message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had` }
+  if (options.resume && checkpoint === null)
+    yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
+  if (folder.otherVersions.length > 0)
+    yield {
+      kind: 'warning',
+      message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had`,
+    }
   const log = await folder.begin(checkpoint?.metricsLines ?? 0)
-  if (log.missing > 0) yield { kind: 'warning', message: `${join(options.output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, found ${log.missing} fewer` }
+  if (log.missing > 0)
+    yield {
+      kind: 'warning',
+      message: `${join(options.output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, found ${log.missing} fewer`,
+    }
 
-  const run = train({
-    config: model.config, frozen: frozenWeights(model, settings.precision), settings, training, evaluation,
-    session: { device, threads: settings.threads, weightFiles: await weightFiles(model) },
-    score: scorer(task, evaluation.map(({ label }) => label)),
-    evaluateStart: folder.evaluateStart,
-  }, checkpoint?.state ?? start, checkpoint, signal)
+  const run = train(
+    {
+      config: model.config,
+      frozen: frozenWeights(model, settings.precision),
+      settings,
+      training,
+      evaluation,
+      session: { device, threads: settings.threads, weightFiles: await weightFiles(model) },
+      score: scorer(
+        task,
+        evaluation.map(({ label }) => label),
+      ),
+      evaluateStart: folder.evaluateStart,
+    },
+    checkpoint?.state ?? start,
+    checkpoint,
+    signal,
+  )
 
   for (;;) {
-    const next = await run.next().catch(async (error: unknown) => { throw error instanceof TrainingError ? await withCheckpoint(error, folder, log) : error })
+    const next = await run.next().catch(async (error: unknown) => {
+      throw error instanceof TrainingError ? await withCheckpoint(error, folder, log) : error
+    })
     if (next.done === true) {
       const result = resultOf(options, next.value, facts, steps, (performance.now() - began) / 1000)
       await log.flush()
@@ -91,12 +129,19 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     const event = next.value
     if (event.kind === 'checkpoint') {
       await log.flush()
-      await saveCheckpoint(folder.checkpoints, { state: event.state, best: event.best, lastEvaluation: event.lastEvaluation, orthogonality: event.orthogonality, metricsLines: log.lines() })
+      await saveCheckpoint(folder.checkpoints, {
+        state: event.state,
+        best: event.best,
+        lastEvaluation: event.lastEvaluation,
+        orthogonality: event.orthogonality,
+        metricsLines: log.lines(),
+      })
       yield { kind: 'saved', step: event.state.step }
       continue
     }
     if (event.kind === 'step' || event.kind === 'evaluation' || event.kind === 'retained') log.append(event)
-    if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null) yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
+    if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null)
+      yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
     yield event
   }
 }
@@ -105,7 +150,9 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
 const withCheckpoint = async ({ message }: TrainingError, { checkpoints }: RunFolder, log: MetricsLog): Promise<TrainingError> => {
   await log.flush()
   const last = await lastCheckpoint(checkpoints)
-  return new TrainingError(`${message}; ${last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`}`)
+  return new TrainingError(
+    `${message}; ${last === null ? 'no checkpoint was saved before it' : `the last good checkpoint is ${last.path}, after step ${last.step}`}`,
+  )
 }
 
 const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
@@ -119,14 +166,19 @@ const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: Readonly
   const predictions = outputs.map((output) => predictionOf(task.problem, output))
   const scores = score(task.metrics)(predictions, labels)
   const constant = task.problem === 'classification' ? constantPrediction(predictions) : null
-  return { scores: scores as Scores, selection: selectionScore(task.selectionMetric)(scores), constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)) }
+  return {
+    scores: scores as Scores,
+    selection: selectionScore(task.selectionMetric)(scores),
+    constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)),
+  }
 }
 
 const factsOf = (model: ModelFolder, task: Task, start: RunState, device: Device, revision: string | null): RunFacts => {
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
   const majority = task.problem === 'classification' ? majorityClass(task.evaluation.examples.map(({ label }) => label)) : null
   return {
-    device, revision,
+    device,
+    revision,
     examples: { training: task.train.examples.length, evaluation: task.evaluation.examples.length },
     trainableParameters: {
       adapter: start.modules.reduce((sum, { d, k, r }) => sum + r * (d + k), 0),
@@ -137,7 +189,13 @@ const factsOf = (model: ModelFolder, task: Task, start: RunState, device: Device
   }
 }
 
-const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult, facts: RunFacts, steps: number, seconds: number): RunResult => {
+const resultOf = (
+  { settings, output }: FinetuneOptions,
+  result: TrainingResult,
+  facts: RunFacts,
+  steps: number,
+  seconds: number,
+): RunResult => {
   const state = result.best?.state ?? result.last
   const { retained } = state
   return {
@@ -153,7 +211,8 @@ const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult,
     lambda: retained?.lambda ?? null,
     ranks: retained?.ranks ?? Object.fromEntries(state.modules.map(({ name, r }) => [name, r])),
     orthogonality: result.orthogonality,
-    steps, seconds,
+    steps,
+    seconds,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     seed: settings.seed,
     output,
@@ -161,16 +220,28 @@ const resultOf = ({ settings, output }: FinetuneOptions, result: TrainingResult,
 }
 
 /** The adapter of a state, as it is written to disk. */
-export const adapterOf = (model: ModelFolder, state: RunState, settings: Settings, labelNames: ReadonlyArray<string> | undefined): Adapter => {
+export const adapterOf = (
+  model: ModelFolder,
+  state: RunState,
+  settings: Settings,
+  labelNames: ReadonlyArray<string> | undefined,
+): Adapter => {
   const layout = layoutOf(model.config, { ...state, gating: 'open' })
   const parameters = deterministicParameters(model.config, state, settings, settings.precision)
-  const weights = (name: string, shape: ReadonlyArray<number>, factor = 1) => ({ shape, data: Float32Array.from(tensorOf(layout, parameters, name), (x) => x * factor) })
+  const weights = (name: string, shape: ReadonlyArray<number>, factor = 1) => ({
+    shape,
+    data: Float32Array.from(tensorOf(layout, parameters, name), (x) => x * factor),
+  })
   const early = scaleOf(settings, state) / (settings.alpha / settings.rank) // 1 but before T_start with warmupGate 'expected'
   return {
-    config: model.config, baseModelName: model.baseModelName, rank: settings.rank, alpha: settings.alpha,
-    modules: new Map(state.modules.map(({ name, d, k, r }) => [name, { A: weights(`${name}.A`, [r, k]), B: weights(`${name}.B`, [d, r], early) }])),
+    config: model.config,
+    baseModelName: model.baseModelName,
+    rank: settings.rank,
+    alpha: settings.alpha,
+    modules: new Map(
+      state.modules.map(({ name, d, k, r }) => [name, { A: weights(`${name}.A`, [r, k]), B: weights(`${name}.B`, [d, r], early) }]),
+    ),
     head: new Map([...headTensorShapes(model.config)].map(([name, shape]) => [name, weights(name, shape)])),
     ...(labelNames === undefined ? {} : { labelNames }),
   }
 }
-

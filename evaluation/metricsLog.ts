@@ -28,7 +28,11 @@ export const openMetricsLog = async (output: string, kept: number): Promise<Metr
   const flush = (): Promise<void> => {
     const text = waiting.join('')
     waiting = []
-    writing = writing.then(() => (text === '' ? undefined : appendDurably(file, text))).catch((error: unknown) => { throw fileError(file, 'a file that can be appended to', reason(error)) })
+    writing = writing
+      .then(() => (text === '' ? undefined : appendDurably(file, text)))
+      .catch((error: unknown) => {
+        throw fileError(file, 'a file that can be appended to', reason(error))
+      })
     return writing
   }
   return {
@@ -45,7 +49,9 @@ export const openMetricsLog = async (output: string, kept: number): Promise<Metr
 
 /** Cuts the file after its first `kept` lines, or after its last whole one. @returns how many it then has */
 const keepLines = async (file: string, kept: number): Promise<number> => {
-  const handle = await open(file, 'r+').catch((error: unknown) => { throw fileError(file, 'a file that can be changed', reason(error)) })
+  const handle = await open(file, 'r+').catch((error: unknown) => {
+    throw fileError(file, 'a file that can be changed', reason(error))
+  })
   try {
     const piece = Buffer.alloc(1 << 20)
     let [lines, end] = [0, 0]

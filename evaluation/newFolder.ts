@@ -7,11 +7,15 @@ import { fileError, quoted, reason } from '../accelerated/checkpoint/fileError.j
  * Runs `write` with an empty folder that becomes `output`. `others`: folders that `output` must not be, by what to call them.
  * Throws FileError: `output` is one of them, is no folder, holds something, or cannot be written; what `write` throws is passed on.
  */
-export const inNewFolder = async <T>(output: string, others: Readonly<Record<string, string>>, write: (folder: string) => Promise<T>): Promise<T> => {
+export const inNewFolder = async <T>(
+  output: string,
+  others: Readonly<Record<string, string>>,
+  write: (folder: string) => Promise<T>,
+): Promise<T> => {
   const where = `--output ${output}`
   const place = await realpath(output).catch(() => resolve(output))
   for (const [name, folder] of Object.entries(others)) {
-    if (place === await realpath(folder).catch(() => folder)) throw fileError(where, 'a folder of its own', name)
+    if (place === (await realpath(folder).catch(() => folder))) throw fileError(where, 'a folder of its own', name)
   }
   const found = await readdir(output).catch((thrown: NodeJS.ErrnoException) => {
     if (thrown.code === 'ENOENT') return []
@@ -27,7 +31,9 @@ export const inNewFolder = async <T>(output: string, others: Readonly<Record<str
   try {
     const result = await write(stage)
     await rmdir(place).catch(() => undefined) // an empty one; not every system renames onto it
-    await rename(stage, place).catch((thrown: unknown) => { throw fileError(where, 'a folder that can be written', reason(thrown)) })
+    await rename(stage, place).catch((thrown: unknown) => {
+      throw fileError(where, 'a folder that can be written', reason(thrown))
+    })
     return result
   } catch (thrown) {
     await rm(stage, { recursive: true, force: true })

@@ -4,7 +4,9 @@ import type { SettingsInput } from '../accelerated/settings.js'
 import type { TaskOptions } from './data/index.js'
 
 /** The model in the repository: not compiled, so a compiled module finds it beside `dist`. */
-export const embeddedModel: string = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../evaluation/embedded/model' : './embedded/model', import.meta.url))
+export const embeddedModel: string = fileURLToPath(
+  new URL(import.meta.url.includes('/dist/') ? '../../evaluation/embedded/model' : './embedded/model', import.meta.url),
+)
 
 export const quickstartTask: TaskOptions = { task: 'sentiment' }
 

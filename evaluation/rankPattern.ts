@@ -26,7 +26,8 @@ export const rankPatternOfRun = async (run: string): Promise<RankPattern> => {
   const file = join(run, 'result.json')
   const result = await readRunResult(run)
   if (result === null) throw fileError(file, 'the result of a finished run', 'none there')
-  if (result.targetDensity !== null && result.retainedDensity === null) throw fileError(file, 'the ranks that a run found', 'a run that ended before its gates were closed')
+  if (result.targetDensity !== null && result.retainedDensity === null)
+    throw fileError(file, 'the ranks that a run found', 'a run that ended before its gates were closed')
   const pattern = rankPattern(result.ranks, config.settings.rank, config.settings.alpha)
   if (pattern.target_modules.length === 0) throw fileError(file, 'a matrix that kept a rank', 'none')
   return pattern
@@ -46,8 +47,11 @@ export const rankPattern = (ranks: Readonly<Record<string, number>>, rank: numbe
 
 const ranks = z.record(z.string(), z.int().min(0))
 const schema = z.object({
-  r: z.int().min(1), lora_alpha: z.number().positive(), target_modules: z.array(z.string()).min(1),
-  rank_pattern: ranks.default({}), alpha_pattern: z.record(z.string(), z.number()).default({}),
+  r: z.int().min(1),
+  lora_alpha: z.number().positive(),
+  target_modules: z.array(z.string()).min(1),
+  rank_pattern: ranks.default({}),
+  alpha_pattern: z.record(z.string(), z.number()).default({}),
 })
 
 /** The settings that a file of `salora rank-pattern` stands for. @throws FileError: no such file, or scales that differ by matrix */
@@ -61,9 +65,15 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
   const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = parsed.data
   for (const name of new Set([...Object.keys(pattern), ...Object.keys(alphas)])) {
     const wanted = (alpha * (pattern[name] ?? r)) / r
-    if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted) throw fileError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
+    if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted)
+      throw fileError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
   }
-  return { rank: r, alpha, targetModules: targets.map(within), rankPattern: Object.fromEntries(Object.entries(pattern).map(([name, rank]) => [within(name), rank])) }
+  return {
+    rank: r,
+    alpha,
+    targetModules: targets.map(within),
+    rankPattern: Object.fromEntries(Object.entries(pattern).map(([name, rank]) => [within(name), rank])),
+  }
 }
 
 /** A path within the encoder. */

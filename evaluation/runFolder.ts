@@ -39,15 +39,18 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
   const earlier = await readRunConfig(output)
   const evaluateStart = earlier?.evaluateStart ?? options.evaluateStart ?? false
   const config: RunConfig = { model, revision, task, settings, device, ...(evaluateStart ? { evaluateStart } : {}), versions }
-  if (earlier !== null && !resume) throw fileError(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
-  if (earlier === null && (await lastCheckpoint(checkpoints)) !== null) throw fileError(`--output ${output}`, 'a new folder, or a run with its config.json', 'checkpoints without one')
+  if (earlier !== null && !resume)
+    throw fileError(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
+  if (earlier === null && (await lastCheckpoint(checkpoints)) !== null)
+    throw fileError(`--output ${output}`, 'a new folder, or a run with its config.json', 'checkpoints without one')
   if (earlier !== null) {
     const different = differences({ revision, ...earlier }, config)
     if (different.length > 0) throw fileError(configFile, 'the settings that the run began with', different.join('; '))
   }
   const result = join(output, 'result.json')
   return {
-    adapter, checkpoints,
+    adapter,
+    checkpoints,
     evaluateStart,
     otherVersions: earlier === null ? [] : differing(earlier.versions, versions),
     begin: async (lines) => {
@@ -61,7 +64,13 @@ export const openRunFolder = async (options: FinetuneOptions, device: Device, re
 }
 
 const differences = (before: RunConfig, after: RunConfig): ReadonlyArray<string> => {
-  const flat = ({ model, revision, task, settings, device }: RunConfig): Readonly<Record<string, unknown>> => ({ model, revision: revision ?? null, ...task, ...settings, device })
+  const flat = ({ model, revision, task, settings, device }: RunConfig): Readonly<Record<string, unknown>> => ({
+    model,
+    revision: revision ?? null,
+    ...task,
+    ...settings,
+    device,
+  })
   return differing(flat(before), flat(after))
 }
 

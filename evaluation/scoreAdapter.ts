@@ -34,7 +34,10 @@ export const evaluationOf = (task: TaskOptions): Labelled => {
 /** @throws UserError where the labels of the data are not those of the adapter */
 export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, problem, metrics }: Labelled): Promise<AdapterScore> => {
   const { config } = adapter
-  if (problem !== config.problem) throw new UserError(`${evaluation.source}: expected labels of a ${config.problem}, as the adapter was trained for, found those of a ${problem}`)
+  if (problem !== config.problem)
+    throw new UserError(
+      `${evaluation.source}: expected labels of a ${config.problem}, as the adapter was trained for, found those of a ${problem}`,
+    )
   const classOf = ownClass(adapter, evaluation)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
   const predictions = (await adapter.predict(evaluation.examples)).map((output) => predictionOf(problem, output))
@@ -54,11 +57,13 @@ export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, proble
 const ownClass = ({ config, labelNames }: TrainedAdapter, { labelNames: theirs, source }: Dataset): ((label: number) => number) => {
   if (theirs === null) return (label) => label
   if (labelNames === undefined) {
-    if (theirs.length !== config.labels) throw new UserError(`${source}: expected ${config.labels} classes, as the adapter has, found ${theirs.length}`)
+    if (theirs.length !== config.labels)
+      throw new UserError(`${source}: expected ${config.labels} classes, as the adapter has, found ${theirs.length}`)
     return (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))
   const unknown = theirs.find((_, i) => places[i] === -1)
-  if (unknown !== undefined) throw new UserError(`${source}: expected the adapter's labels (${labelNames.join(', ')}), found ${JSON.stringify(unknown)}`)
+  if (unknown !== undefined)
+    throw new UserError(`${source}: expected the adapter's labels (${labelNames.join(', ')}), found ${JSON.stringify(unknown)}`)
   return (label) => places[label] ?? label
 }

@@ -35,26 +35,30 @@ const resultSchema = z.looseObject({
   best: evaluation.nullable(),
   last: evaluation,
   interrupted: z.boolean(),
-  targetDensity: z.number().nullable(), expectedDensity: z.number().nullable(), retainedDensity: z.number().nullable(),
+  targetDensity: z.number().nullable(),
+  expectedDensity: z.number().nullable(),
+  retainedDensity: z.number().nullable(),
   retainedParameters: count,
   lambda: z.number().nullable(),
   ranks: z.record(text, count),
   orthogonality: z.record(text, z.number().nullable()),
   steps: count,
-  seconds: z.number(), peakMemoryBytes: z.number(), seed: z.number(),
+  seconds: z.number(),
+  peakMemoryBytes: z.number(),
+  seed: z.number(),
   output: text,
 })
 
 /** config.json of a run, or null where the folder has none. Throws FileError where it is not one. */
 export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
   const file = join(output, 'config.json')
-  return await fileInFolder(output, 'config.json') === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
+  return (await fileInFolder(output, 'config.json')) === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
 }
 
 /** result.json of a run, or null where the folder has none. Throws FileError where it is not one. */
 export const readRunResult = async (output: string): Promise<RunResult | null> => {
   const file = join(output, 'result.json')
-  return await fileInFolder(output, 'result.json') === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
+  return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
 }
 
 /** Parses the text of a run's config.json. `where` is the file's name in messages. Throws FileError. */

@@ -71,7 +71,11 @@ export const labelNamesOf = ({ model, adapter }: TrainedModel): ReadonlyArray<st
   adapter.labelNames ?? (model.labelNames?.length === adapter.config.labels ? model.labelNames : undefined)
 
 /** @throws FileError for a maxLength that the encoder has no positions for */
-export const openPredictions = async (trained: TrainedModel, options: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>, device: Device): Promise<TrainedAdapter> => {
+export const openPredictions = async (
+  trained: TrainedModel,
+  options: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>,
+  device: Device,
+): Promise<TrainedAdapter> => {
   const { model, adapter, head } = trained
   const { precision, threads, batchSize } = options
   const { config } = adapter
@@ -79,10 +83,19 @@ export const openPredictions = async (trained: TrainedModel, options: Omit<Train
   const modules = modulesOf(adapter)
   const scale = adapter.alpha / adapter.rank || 1
   const predictor = await openPredictor(
-    { config, frozen: frozenWeights(model, precision), session: { device, threads, weightFiles: await weightFiles(model) }, scale, dtype: precision }, modules)
+    {
+      config,
+      frozen: frozenWeights(model, precision),
+      session: { device, threads, weightFiles: await weightFiles(model) },
+      scale,
+      dtype: precision,
+    },
+    modules,
+  )
   const parameters = parametersOf(adapter, modules, head, scale, precision)
   return {
-    device, config,
+    device,
+    config,
     labelNames: labelNamesOf(trained),
     predict: (texts) => predictor.predict(parameters, texts.map(encode), batchSize),
     release: predictor.release,
@@ -90,15 +103,26 @@ export const openPredictions = async (trained: TrainedModel, options: Omit<Train
 }
 
 /** Texts to token ids, at most `maxLength` (null: 128, or the encoder's positions). @throws FileError */
-export const encodingOf = async ({ model, adapter: { config } }: TrainedModel, wanted: number | null): Promise<(text: Text) => Encoding> => {
+export const encodingOf = async (
+  { model, adapter: { config } }: TrainedModel,
+  wanted: number | null,
+): Promise<(text: Text) => Encoding> => {
   const maxLength = wanted ?? Math.min(usualLength, longestInput(config))
-  if (maxLength > longestInput(config)) throw fileError('--max-length', `at most the encoder's ${longestInput(config)} positions`, String(maxLength))
+  if (maxLength > longestInput(config))
+    throw fileError('--max-length', `at most the encoder's ${longestInput(config)} positions`, String(maxLength))
   const tokenizer = await loadTokenizer(model.folder, config)
   return ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)
 }
 
-const noAdapter = ({ config, baseModelName }: ModelFolder): LoadedAdapter =>
-  ({ config, baseModelName, rank: 1, alpha: 1, modules: new Map(), head: new Map(), labelNames: undefined })
+const noAdapter = ({ config, baseModelName }: ModelFolder): LoadedAdapter => ({
+  config,
+  baseModelName,
+  rank: 1,
+  alpha: 1,
+  modules: new Map(),
+  head: new Map(),
+  labelNames: undefined,
+})
 
 /** The adapted matrices in layer order, each with its rank. */
 const modulesOf = ({ config, modules }: LoadedAdapter): ReadonlyArray<AdaptedModule> =>
@@ -120,11 +144,21 @@ const headOf = async (model: ModelFolder, adapter: LoadedAdapter, folder: string
 }
 
 /** One vector as training has it. Pairs come to the one scale of the graph by a factor in B; it is exactly 1 for adapters trained here. */
-const parametersOf = (adapter: LoadedAdapter, modules: ReadonlyArray<AdaptedModule>, head: ReadonlyMap<string, Float32Array>, scale: number, dtype: Scalar): Vector => {
+const parametersOf = (
+  adapter: LoadedAdapter,
+  modules: ReadonlyArray<AdaptedModule>,
+  head: ReadonlyMap<string, Float32Array>,
+  scale: number,
+  dtype: Scalar,
+): Vector => {
   const scaled = ({ data }: Weights, own: number): Float32Array => (own === scale ? data : data.map((x) => (x * own) / scale))
-  return flatten(parameterLayout(saloraTrainables(adapter.config, modules, 'open')), ({ name }) => {
-    const pair = adapter.modules.get(name.slice(0, -2))
-    if (pair === undefined) return head.get(name)
-    return name.endsWith('.A') ? pair.A.data : scaled(pair.B, pair.scale)
-  }, dtype)
+  return flatten(
+    parameterLayout(saloraTrainables(adapter.config, modules, 'open')),
+    ({ name }) => {
+      const pair = adapter.modules.get(name.slice(0, -2))
+      if (pair === undefined) return head.get(name)
+      return name.endsWith('.A') ? pair.A.data : scaled(pair.B, pair.scale)
+    },
+    dtype,
+  )
 }

@@ -2,7 +2,10 @@
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
-const own = require(import.meta.url.includes('/dist/') ? '../../package.json' : '../package.json') as { readonly version: string; readonly dependencies: Readonly<Record<string, string>> }
+const own = require(import.meta.url.includes('/dist/') ? '../../package.json' : '../package.json') as {
+  readonly version: string
+  readonly dependencies: Readonly<Record<string, string>>
+}
 
 /** Dependencies are pinned exactly, so package.json says what is installed. */
 export const versions: Readonly<Record<string, string>> = {

@@ -46,7 +46,8 @@ export interface TracedEncoder {
 }
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
-const encoderLayer = (model: ModelTensors, config: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors) =>
+const encoderLayer =
+  (model: ModelTensors, config: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors) =>
   (layer: string): Layer => {
     const settings = { heads: config.heads, lengths, mask: masks[`${layer}.attention.probabilities`] }
     const norm = (name: string): Layer => normalisation(model, config.layerNormEpsilon, name)
@@ -59,16 +60,19 @@ const encoderLayer = (model: ModelTensors, config: EncoderConfig, lengths: Reado
   }
 
 const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>
-  Object.fromEntries(names.filter(name => gradients[name] !== undefined).map(name => [name, named(gradients, name)]))
+  Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))
 
 /** Sorts gradients that came back under one flat set of names. */
 const sortGradients = (gradients: Tensors, { base, adapters, head }: Operands): EncoderGradients => {
   const modules = Object.keys(adapters)
   const gradient = (name: string): Tensor => named(gradients, name)
   return {
-    base: pick(gradients, Object.keys(base).filter(name => head[name] === undefined)),
-    adapters: Object.fromEntries(modules.map(module => [module, { A: gradient(`${module}.A`), B: gradient(`${module}.B`) }])),
-    gates: Object.fromEntries(modules.map(module => [module, gradient(`${module}.g`)])),
+    base: pick(
+      gradients,
+      Object.keys(base).filter((name) => head[name] === undefined),
+    ),
+    adapters: Object.fromEntries(modules.map((module) => [module, { A: gradient(`${module}.A`), B: gradient(`${module}.B`) }])),
+    gates: Object.fromEntries(modules.map((module) => [module, gradient(`${module}.g`)])),
     head: pick(gradients, Object.keys(head)),
   }
 }
@@ -77,16 +81,17 @@ const sortGradients = (gradients: Tensors, { base, adapters, head }: Operands): 
  * Runs the encoder on a batch of token sequences without padding.
  * `masks` are dropout masks by site, already scaled; a site that is absent has no dropout. Throws on shapes that do not fit.
  */
-export const encoder = (config: EncoderConfig, { scale, baseGradients = false }: EncoderOptions) =>
+export const encoder =
+  (config: EncoderConfig, { scale, baseGradients = false }: EncoderOptions) =>
   (operands: Operands, tokens: Tokens, masks: Tensors = {}): TracedEncoder => {
     const { base, adapters, gates, head } = operands
-    const lengths = tokens.inputIds.map(ids => ids.length)
+    const lengths = tokens.inputIds.map((ids) => ids.length)
     const model: ModelTensors = {
       weights: { ...base, ...head },
       factors: adapters,
       gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
       scale,
-      wanted: name => baseGradients || head[name] !== undefined,
+      wanted: (name) => baseGradients || head[name] !== undefined,
     }
     const layers = Array.from({ length: config.layers }, (_, n) => encoderLayer(model, config, lengths, masks)(layerName(n)))
     const input = embeddings(model, config, tokens) // [tokens, hidden]
@@ -99,7 +104,7 @@ export const encoder = (config: EncoderConfig, { scale, baseGradients = false }:
     return {
       hidden: body.value,
       logits: output.value,
-      pullback: logitsBar => {
+      pullback: (logitsBar) => {
         const fromHead = output.pullback(logitsBar)
         const fromBody = body.pullback(fromHead.x)
         const gradients = { ...fromHead.gradients, ...fromBody.gradients, ...input.pullback(fromBody.x) }
@@ -109,10 +114,14 @@ export const encoder = (config: EncoderConfig, { scale, baseGradients = false }:
   }
 
 /** The base model with every increment added to its matrix: it needs no adapters, and computes the same. */
-export const mergeAdapters = (scale: number) => ({ base, adapters, gates }: Omit<Operands, 'head'>): Tensors => ({
-  ...base,
-  ...Object.fromEntries(Object.entries(adapters).map(([module, factors]) => {
-    const name = `${module}.weight`
-    return [name, merge(scale)(named(base, name), factors, gates[module] ?? openGates(factors))]
-  })),
-})
+export const mergeAdapters =
+  (scale: number) =>
+  ({ base, adapters, gates }: Omit<Operands, 'head'>): Tensors => ({
+    ...base,
+    ...Object.fromEntries(
+      Object.entries(adapters).map(([module, factors]) => {
+        const name = `${module}.weight`
+        return [name, merge(scale)(named(base, name), factors, gates[module] ?? openGates(factors))]
+      }),
+    ),
+  })

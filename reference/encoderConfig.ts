@@ -38,7 +38,7 @@ const matrices = ({ hiddenSize: h, intermediateSize: f }: EncoderConfig): Readon
 
 /** The modules that get an adapter, first layer first: six in each. */
 export const adaptedModules = (config: EncoderConfig): ReadonlyArray<string> =>
-  layersOf(config).flatMap(layer => Object.keys(matrices(config)).map(matrix => `${layer}.${matrix}`))
+  layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
 
 /** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
 export const moduleShape = (config: EncoderConfig, module: string): readonly [number, number] =>
@@ -46,16 +46,22 @@ export const moduleShape = (config: EncoderConfig, module: string): readonly [nu
 
 /** r (d + k) over the adapted modules: the trainable parameters of the adapters, head excluded. */
 export const adapterParameterCount = (config: EncoderConfig, rank: number): number =>
-  adaptedModules(config).map(module => moduleShape(config, module)).reduce((total, [d, k]) => total + rank * (d + k), 0)
+  adaptedModules(config)
+    .map((module) => moduleShape(config, module))
+    .reduce((total, [d, k]) => total + rank * (d + k), 0)
 
 /** One gate for each component of each adapted module. */
 export const gateCount = (config: EncoderConfig, rank: number): number => rank * adaptedModules(config).length
 
-const linearShapes = (name: string, out: number, input: number): Readonly<Record<string, Shape>> =>
-  ({ [`${name}.weight`]: [out, input], [`${name}.bias`]: [out] })
+const linearShapes = (name: string, out: number, input: number): Readonly<Record<string, Shape>> => ({
+  [`${name}.weight`]: [out, input],
+  [`${name}.bias`]: [out],
+})
 
-const normShapes = (name: string, width: number): Readonly<Record<string, Shape>> =>
-  ({ [`${name}.weight`]: [width], [`${name}.bias`]: [width] })
+const normShapes = (name: string, width: number): Readonly<Record<string, Shape>> => ({
+  [`${name}.weight`]: [width],
+  [`${name}.bias`]: [width],
+})
 
 /** The encoder's tensors by name, without the head. */
 export const baseShapes = (config: EncoderConfig): Readonly<Record<string, Shape>> => {
@@ -65,10 +71,14 @@ export const baseShapes = (config: EncoderConfig): Readonly<Record<string, Shape
     'embeddings.position_embeddings.weight': [config.maxPositions, h],
     'embeddings.token_type_embeddings.weight': [config.tokenTypes, h],
     ...normShapes('embeddings.LayerNorm', h),
-    ...Object.assign({}, ...adaptedModules(config).map(module => linearShapes(module, ...moduleShape(config, module)))),
-    ...Object.assign({}, ...layersOf(config).map(layer => ({
-      ...normShapes(`${layer}.attention.output.LayerNorm`, h), ...normShapes(`${layer}.output.LayerNorm`, h),
-    }))),
+    ...Object.assign({}, ...adaptedModules(config).map((module) => linearShapes(module, ...moduleShape(config, module)))),
+    ...Object.assign(
+      {},
+      ...layersOf(config).map((layer) => ({
+        ...normShapes(`${layer}.attention.output.LayerNorm`, h),
+        ...normShapes(`${layer}.output.LayerNorm`, h),
+      })),
+    ),
   }
 }
 

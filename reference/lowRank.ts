@@ -29,37 +29,45 @@ export const scaleOf = ({ alpha, rank }: { readonly alpha: number; readonly rank
 export const openGates = ({ A }: Factors): Tensor => filled([matrixShape('openGates', A)[0]], 1)
 
 /** ΔW = scale · B diag(g) A = scale · Σⱼ gⱼ Bⱼ Aⱼ. Eq. (5). g: [r] → [d, k] */
-export const increment = (scale: number) => ({ A, B }: Factors, g: Tensor): Tensor =>
-  scaleBy(scale)(matMul(multiplyRow(B, g), A))
+export const increment =
+  (scale: number) =>
+  ({ A, B }: Factors, g: Tensor): Tensor =>
+    scaleBy(scale)(matMul(multiplyRow(B, g), A))
 
 /** scale · B (g ⊙ (A x)) for each row of x: what the adapter adds to W x. x: [n, k], g: [r] → [n, d] */
-export const applyIncrement = (scale: number) => ({ A, B }: Factors, g: Tensor, x: Tensor): Tensor =>
-  scaleBy(scale)(matMul(multiplyRow(matMul(x, A, { transposeY: true }), g), B, { transposeY: true }))
+export const applyIncrement =
+  (scale: number) =>
+  ({ A, B }: Factors, g: Tensor, x: Tensor): Tensor =>
+    scaleBy(scale)(matMul(multiplyRow(matMul(x, A, { transposeY: true }), g), B, { transposeY: true }))
 
 /**
  * Vjp of applyIncrement. With p = A x, q = g ⊙ p and h̄ = scale ȳ:
  * B̄ = h̄ᵀq, q̄ = Bᵀh̄, ḡ = Σ q̄ ⊙ p, p̄ = q̄ ⊙ g, Ā = p̄ᵀx, x̄ = p̄ A. yBar: [n, d]
  */
-export const applyIncrementVjp = (scale: number) => (factors: Factors, g: Tensor, x: Tensor, yBar: Tensor): FactorGradients => {
-  const { A, B } = factors
-  const p = matMul(x, A, { transposeY: true }) // [n, r]
-  const hBar = scaleBy(scale)(yBar)
-  const qBar = matMul(hBar, B) // [n, r]
-  const pBar = multiplyRow(qBar, g)
-  return {
-    A: matMul(pBar, x, { transposeX: true }),
-    B: matMul(hBar, multiplyRow(p, g), { transposeX: true }),
-    g: columnSums(multiply(qBar, p)),
-    x: matMul(pBar, A),
+export const applyIncrementVjp =
+  (scale: number) =>
+  (factors: Factors, g: Tensor, x: Tensor, yBar: Tensor): FactorGradients => {
+    const { A, B } = factors
+    const p = matMul(x, A, { transposeY: true }) // [n, r]
+    const hBar = scaleBy(scale)(yBar)
+    const qBar = matMul(hBar, B) // [n, r]
+    const pBar = multiplyRow(qBar, g)
+    return {
+      A: matMul(pBar, x, { transposeX: true }),
+      B: matMul(hBar, multiplyRow(p, g), { transposeX: true }),
+      g: columnSums(multiply(qBar, p)),
+      x: matMul(pBar, A),
+    }
   }
-}
 
 /** W + ΔW: the adapted matrix as one. weight: [d, k], g: [r] → [d, k] */
-export const merge = (scale: number) => (weight: Tensor, factors: Factors, g: Tensor): Tensor => {
-  const [d] = matrixShape('merge', factors.B)
-  const [, k] = matrixShape('merge', factors.A)
-  return add(checkShape('merge', weight, [d, k]), increment(scale)(factors, g))
-}
+export const merge =
+  (scale: number) =>
+  (weight: Tensor, factors: Factors, g: Tensor): Tensor => {
+    const [d] = matrixShape('merge', factors.B)
+    const [, k] = matrixShape('merge', factors.A)
+    return add(checkShape('merge', weight, [d, k]), increment(scale)(factors, g))
+  }
 
 /** B diag(g): the factors whose increment with every gate open is that of these factors with gates g. */
 export const foldGates = ({ A, B }: Factors, g: Tensor): Factors => ({ A, B: multiplyRow(B, g) })

@@ -18,7 +18,10 @@ export interface Noise {
 
 /** u for each gate. */
 export const drawGateNoise = (adapters: Adapters): S.State<Seed, Tensors> =>
-  pipe(adapters, R.traverse(S.Applicative)(({ logTheta }) => uniform(logTheta.shape)))
+  pipe(
+    adapters,
+    R.traverse(S.Applicative)(({ logTheta }) => uniform(logTheta.shape)),
+  )
 
 interface Site {
   readonly shape: Shape
@@ -27,20 +30,23 @@ interface Site {
 
 /** Where an encoder drops values out, the shape there and how often. */
 export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Readonly<Record<string, Site>> => {
-  const lengths = inputIds.map(ids => ids.length)
+  const lengths = inputIds.map((ids) => ids.length)
   const tokens = lengths.reduce((total, n) => total + n, 0)
   const longest = Math.max(...lengths)
   const hidden: Site = { shape: [tokens, config.hiddenSize], probability: config.hiddenDropout }
   const pooled: Site = { shape: [lengths.length, config.hiddenSize], probability: config.headDropout }
   const weights: Site = {
-    shape: [lengths.length, config.heads, longest, longest], probability: config.attentionDropout,
+    shape: [lengths.length, config.heads, longest, longest],
+    probability: config.attentionDropout,
   }
   const names = Array.from({ length: config.layers }, (_, n) => layerName(n))
-  const layers = names.flatMap((layer): ReadonlyArray<readonly [string, Site]> => [
-    [`${layer}.attention.probabilities`, weights],
-    [`${layer}.attention.output`, hidden],
-    [`${layer}.output`, hidden],
-  ])
+  const layers = names.flatMap(
+    (layer): ReadonlyArray<readonly [string, Site]> => [
+      [`${layer}.attention.probabilities`, weights],
+      [`${layer}.attention.output`, hidden],
+      [`${layer}.output`, hidden],
+    ],
+  )
   return {
     embeddings: hidden,
     ...Object.fromEntries(layers),
@@ -50,14 +56,23 @@ export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Reado
 }
 
 /** A mask for each site whose probability is not 0. */
-export const drawDropout = (config: EncoderConfig, batch: Tokens): S.State<Seed, Tensors> => pipe(
-  dropoutSites(config, batch),
-  R.filter(({ probability }) => probability > 0),
-  R.traverse(S.Applicative)(({ shape, probability }) => dropoutMask(shape, probability)),
-)
+export const drawDropout = (config: EncoderConfig, batch: Tokens): S.State<Seed, Tensors> =>
+  pipe(
+    dropoutSites(config, batch),
+    R.filter(({ probability }) => probability > 0),
+    R.traverse(S.Applicative)(({ shape, probability }) => dropoutMask(shape, probability)),
+  )
 
 /** All the noise of one step. Draw it anew for each step. */
-export const drawNoise = (config: EncoderConfig) => (adapters: Adapters, batch: Tokens): S.State<Seed, Noise> => pipe(
-  drawGateNoise(adapters),
-  S.chain(gates => pipe(drawDropout(config, batch), S.map(dropout => ({ gates, dropout })))),
-)
+export const drawNoise =
+  (config: EncoderConfig) =>
+  (adapters: Adapters, batch: Tokens): S.State<Seed, Noise> =>
+    pipe(
+      drawGateNoise(adapters),
+      S.chain((gates) =>
+        pipe(
+          drawDropout(config, batch),
+          S.map((dropout) => ({ gates, dropout })),
+        ),
+      ),
+    )

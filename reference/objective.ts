@@ -54,11 +54,14 @@ export interface Objective {
   readonly baseGradients: Tensors
 }
 
-const gatesOf = (settings: HardConcrete, gating: Gating, noise: Noise) => (module: string, adapter: Adapter): Tensor => ({
-  sampled: () => sampleGate(settings)(adapter.logTheta, named(noise.gates, module)),
-  expected: () => deterministicGate(settings)(adapter.logTheta),
-  open: () => openGates(adapter),
-})[gating]()
+const gatesOf =
+  (settings: HardConcrete, gating: Gating, noise: Noise) =>
+  (module: string, adapter: Adapter): Tensor =>
+    ({
+      sampled: () => sampleGate(settings)(adapter.logTheta, named(noise.gates, module)),
+      expected: () => deterministicGate(settings)(adapter.logTheta),
+      open: () => openGates(adapter),
+    })[gating]()
 
 const losses = {
   classification: { value: crossEntropy, vjp: crossEntropyVjp },
@@ -69,7 +72,8 @@ const losses = {
  * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12).
  * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. Throws on shapes or labels that do not fit.
  */
-export const objective = (config: EncoderConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
+export const objective =
+  (config: EncoderConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
   (parameters: Parameters, batch: Batch, noise: Noise, { gating, targetDensity }: Constraint): Objective => {
     const { adapters, head, lambda } = parameters
     const sampled = gating === 'sampled'
@@ -90,10 +94,11 @@ export const objective = (config: EncoderConfig, settings: ObjectiveSettings, ba
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
       const regulariser = orthogonalityVjp(adapter, settings.beta)
       const factors = task.adapters[module]!
-      const thetaGradient = (): Tensor => add(
-        sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
-        named(budget, module), // through the density
-      )
+      const thetaGradient = (): Tensor =>
+        add(
+          sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
+          named(budget, module), // through the density
+        )
       return {
         A: add(factors.A, regulariser.A),
         B: add(factors.B, regulariser.B),

@@ -3,12 +3,10 @@ import type { Factors } from './lowRank.js'
 import { identity, matMul, matrixShape, scaleBy, squaredNorm, subtract, type Tensor } from './tensor.js'
 
 /** BᵀB − I: [r, r] */
-const gramErrorB = (B: Tensor): Tensor =>
-  subtract(matMul(B, B, { transposeX: true }), identity(matrixShape('orthogonality', B)[1]))
+const gramErrorB = (B: Tensor): Tensor => subtract(matMul(B, B, { transposeX: true }), identity(matrixShape('orthogonality', B)[1]))
 
 /** AAᵀ − I: [r, r] */
-const gramErrorA = (A: Tensor): Tensor =>
-  subtract(matMul(A, A, { transposeY: true }), identity(matrixShape('orthogonality', A)[0]))
+const gramErrorA = (A: Tensor): Tensor => subtract(matMul(A, A, { transposeY: true }), identity(matrixShape('orthogonality', A)[0]))
 
 /** R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, zero exactly when B's columns and A's rows are orthonormal. Eq. (9). */
 export const orthogonality = ({ A, B }: Factors): number => squaredNorm(gramErrorB(B)) + squaredNorm(gramErrorA(A))

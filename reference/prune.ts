@@ -36,11 +36,16 @@ interface Triplet {
 
 const tripletsOf = (adapters: Adapters): ReadonlyArray<Triplet> =>
   Object.entries(adapters).flatMap(([module, adapter]) =>
-    [...adapter.logTheta.data].map((logTheta, index) => ({ module, index, cost: tripletCost(adapter), logTheta })))
+    [...adapter.logTheta.data].map((logTheta, index) => ({ module, index, cost: tripletCost(adapter), logTheta })),
+  )
 
 const collect = (adapters: Adapters, triplets: ReadonlyArray<Triplet>): Retained =>
   R.mapWithIndex((name: string) =>
-    triplets.filter(({ module }) => module === name).map(({ index }) => index).sort((a, b) => a - b))(adapters)
+    triplets
+      .filter(({ module }) => module === name)
+      .map(({ index }) => index)
+      .sort((a, b) => a - b),
+  )(adapters)
 
 interface Purchases {
   readonly kept: ReadonlyArray<Triplet>
@@ -65,43 +70,52 @@ const withinBudget = (adapters: Adapters, targetDensity: number): Retained => {
 /** Every triplet with ĝ > 0, the paper's rule. */
 const withOpenGate = (settings: HardConcrete, adapters: Adapters): Retained => {
   const gates = R.map(({ logTheta }: Adapter) => deterministicGate(settings)(logTheta))(adapters)
-  return collect(adapters, tripletsOf(adapters).filter(({ module, index }) => gates[module]!.data[index]! > 0))
+  return collect(
+    adapters,
+    tripletsOf(adapters).filter(({ module, index }) => gates[module]!.data[index]! > 0),
+  )
 }
 
 const selectEntries = (x: Tensor, indices: ReadonlyArray<number>): Tensor =>
   reshape(selectRows(reshape(x, [x.data.length, 1]), indices), [indices.length])
 
-const selectTriplets = (retained: Retained, adapters: Adapters): Adapters => pipe(
-  adapters,
-  R.filterWithIndex((module: string) => (retained[module]?.length ?? 0) > 0),
-  R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {
-    const indices = retained[module]!
-    return { A: selectRows(A, indices), B: selectColumns(B, indices), logTheta: selectEntries(logTheta, indices) }
-  }),
-)
+const selectTriplets = (retained: Retained, adapters: Adapters): Adapters =>
+  pipe(
+    adapters,
+    R.filterWithIndex((module: string) => (retained[module]?.length ?? 0) > 0),
+    R.mapWithIndex((module: string, { A, B, logTheta }: Adapter) => {
+      const indices = retained[module]!
+      return { A: selectRows(A, indices), B: selectColumns(B, indices), logTheta: selectEntries(logTheta, indices) }
+    }),
+  )
 
 /** ĝⱼ goes into B's column j, so that the function is that of ĝ with the lost gates shut. */
-const foldDeterministic = (settings: HardConcrete) => (adapter: Adapter): Adapter =>
-  ({ ...adapter, ...foldGates(adapter, deterministicGate(settings)(adapter.logTheta)) })
+const foldDeterministic =
+  (settings: HardConcrete) =>
+  (adapter: Adapter): Adapter => ({ ...adapter, ...foldGates(adapter, deterministicGate(settings)(adapter.logTheta)) })
 
 /** Chooses the triplets that stay, by the rule `retain`, and makes their gates 1, by way of `gateAfter`. */
-export const prune = (settings: PruneSettings) => (adapters: Adapters): Pruned => {
-  const retained = settings.retain === 'budget'
-    ? withinBudget(adapters, settings.targetDensity)
-    : withOpenGate(settings, adapters)
-  const selected = selectTriplets(retained, adapters)
-  return {
-    retained,
-    ranks: R.map((indices: ReadonlyArray<number>) => indices.length)(retained),
-    retainedDensity: parameterCount(selected) / parameterCount(adapters),
-    adapters: settings.gateAfter === 'soft' ? R.map(foldDeterministic(settings))(selected) : selected,
+export const prune =
+  (settings: PruneSettings) =>
+  (adapters: Adapters): Pruned => {
+    const retained = settings.retain === 'budget' ? withinBudget(adapters, settings.targetDensity) : withOpenGate(settings, adapters)
+    const selected = selectTriplets(retained, adapters)
+    return {
+      retained,
+      ranks: R.map((indices: ReadonlyArray<number>) => indices.length)(retained),
+      retainedDensity: parameterCount(selected) / parameterCount(adapters),
+      adapters: settings.gateAfter === 'soft' ? R.map(foldDeterministic(settings))(selected) : selected,
+    }
   }
-}
 
 /** The same triplets of the state's moments stay; as the paper says nothing of them, they are kept as they are. */
-export const pruneState = (settings: PruneSettings) => (state: TrainingState): readonly [TrainingState, Pruned] => {
-  const pruned = prune(settings)(state.adapters)
-  const moments = (parameters: Parameters): Parameters =>
-    ({ ...parameters, adapters: selectTriplets(pruned.retained, parameters.adapters) })
-  return [{ ...state, adapters: pruned.adapters, m: moments(state.m), v: moments(state.v) }, pruned]
-}
+export const pruneState =
+  (settings: PruneSettings) =>
+  (state: TrainingState): readonly [TrainingState, Pruned] => {
+    const pruned = prune(settings)(state.adapters)
+    const moments = (parameters: Parameters): Parameters => ({
+      ...parameters,
+      adapters: selectTriplets(pruned.retained, parameters.adapters),
+    })
+    return [{ ...state, adapters: pruned.adapters, m: moments(state.m), v: moments(state.v) }, pruned]
+  }

@@ -25,20 +25,22 @@ const uniformAt = (seed: Seed, n: number): number => {
 }
 
 /** Independent draws from the open interval (low, high). */
-export const uniform = (shape: Shape, low = 0, high = 1): State<Seed, Tensor> => seed => [
-  generate(shape, i => low + (high - low) * uniformAt(seed, i)),
-  advance(seed, 2 * sizeOf(shape)),
-]
+export const uniform =
+  (shape: Shape, low = 0, high = 1): State<Seed, Tensor> =>
+  (seed) => [generate(shape, (i) => low + (high - low) * uniformAt(seed, i)), advance(seed, 2 * sizeOf(shape))]
 
 /** Independent draws from N(0, deviation²), by Box and Muller's transform. */
-export const normal = (shape: Shape, deviation = 1): State<Seed, Tensor> => seed => [
-  generate(shape, i =>
-    deviation * Math.sqrt(-2 * Math.log(uniformAt(seed, 2 * i))) * Math.cos(2 * Math.PI * uniformAt(seed, 2 * i + 1))),
-  advance(seed, 4 * sizeOf(shape)),
-]
+export const normal =
+  (shape: Shape, deviation = 1): State<Seed, Tensor> =>
+  (seed) => [
+    generate(
+      shape,
+      (i) => deviation * Math.sqrt(-2 * Math.log(uniformAt(seed, 2 * i))) * Math.cos(2 * Math.PI * uniformAt(seed, 2 * i + 1)),
+    ),
+    advance(seed, 4 * sizeOf(shape)),
+  ]
 
 /** A dropout mask: 0 with this probability, otherwise 1 / (1 − probability), so that the mean is 1. */
-export const dropoutMask = (shape: Shape, probability: number): State<Seed, Tensor> => seed => [
-  generate(shape, i => (uniformAt(seed, i) < probability ? 0 : 1 / (1 - probability))),
-  advance(seed, 2 * sizeOf(shape)),
-]
+export const dropoutMask =
+  (shape: Shape, probability: number): State<Seed, Tensor> =>
+  (seed) => [generate(shape, (i) => (uniformAt(seed, i) < probability ? 0 : 1 / (1 - probability))), advance(seed, 2 * sizeOf(shape))]

@@ -12,12 +12,11 @@ export interface LinearSchedule {
  * The linear schedule: from 0 up to `peak` in the first warmup · steps steps, then down to 0 at the end of training.
  * As Hugging Face's, the first step of a run with warm-up has rate 0.
  */
-export const linearSchedule = ({ peak, steps, warmup }: LinearSchedule) =>
+export const linearSchedule =
+  ({ peak, steps, warmup }: LinearSchedule) =>
   (step: number): number => {
     const warmupSteps = Math.ceil(warmup * steps)
-    return step < warmupSteps
-      ? peak * step / warmupSteps
-      : peak * Math.max(0, (steps - step) / Math.max(1, steps - warmupSteps))
+    return step < warmupSteps ? (peak * step) / warmupSteps : peak * Math.max(0, (steps - step) / Math.max(1, steps - warmupSteps))
   }
 
 export interface GateWindow {
@@ -28,5 +27,7 @@ export interface GateWindow {
 }
 
 /** The steps with T_start ≤ t < T_end, both given as fractions of training. Algorithm 1. */
-export const gateWindow = ({ gateStart, gateEnd, steps }: GateWindow) =>
-  (step: number): boolean => step >= gateStart * steps && step < gateEnd * steps
+export const gateWindow =
+  ({ gateStart, gateEnd, steps }: GateWindow) =>
+  (step: number): boolean =>
+    step >= gateStart * steps && step < gateEnd * steps

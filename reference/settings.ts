@@ -45,18 +45,25 @@ export interface Settings extends HardConcrete, AdamWSettings {
 export const defaultSettings: Settings = {
   rank: 8, // §4.1
   alpha: 16, // appendix, table of hyperparameters
-  tau: 1, gamma: -0.1, zeta: 1.1, // §4.1; the text file lost γ's sign
+  tau: 1,
+  gamma: -0.1,
+  zeta: 1.1, // §4.1; the text file lost γ's sign
   targetDensity: 0.5, // §4.1
   beta: 0.1, // §4.1
-  gateStart: 0.2, gateEnd: 0.5, // appendix
+  gateStart: 0.2,
+  gateEnd: 0.5, // appendix
   learningRate: 4e-4, // appendix: tuned for each task; the value chosen most often for RoBERTa-base
-  controlLearningRate: 0.01, multiplierLearningRate: 0.01, // §4.1, η_c
+  controlLearningRate: 0.01,
+  multiplierLearningRate: 0.01, // §4.1, η_c
   gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
   lambdaOptimizer: 'adam', // ours: plain steps of 0.01 do not move the density
   warmupGate: 'open', // ours: plain LoRA before T_start
   retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than was asked for
   gateAfter: 'soft', // ours: folding ĝ into B keeps the function as it is
-  weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, // ours: §4.1 says AdamW and no more
+  weightDecay: 0.01,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8, // ours: §4.1 says AdamW and no more
   warmup: 0.06, // ours: §4.1 says linear and no more
   initialisation: 'kaiming', // ours, as PEFT's
   initialLogTheta: 0, // the density starts at 0.9167; the paper's figure shows 0.92
@@ -71,28 +78,27 @@ export interface Problem {
 }
 
 /** One line for a user. */
-export const describeProblem = ({ setting, expected, found }: Problem): string =>
-  `${setting}: expected ${expected}, found ${found}`
+export const describeProblem = ({ setting, expected, found }: Problem): string => `${setting}: expected ${expected}, found ${found}`
 
 interface Rule {
   readonly expected: string
   readonly holds: (value: number, settings: Settings) => boolean
 }
 
-const positive: Rule = { expected: 'a number > 0', holds: value => value > 0 }
-const notNegative: Rule = { expected: 'a number ≥ 0', holds: value => value >= 0 }
-const decay: Rule = { expected: 'a number from 0 to below 1', holds: value => value >= 0 && value < 1 }
+const positive: Rule = { expected: 'a number > 0', holds: (value) => value > 0 }
+const notNegative: Rule = { expected: 'a number ≥ 0', holds: (value) => value >= 0 }
+const decay: Rule = { expected: 'a number from 0 to below 1', holds: (value) => value >= 0 && value < 1 }
 const anything: Rule = { expected: 'a number', holds: () => true }
 
 type NumberSetting = { readonly [K in keyof Settings]-?: NonNullable<Settings[K]> extends number ? K : never }[keyof Settings]
 
 const rules: Readonly<Record<NumberSetting, Rule>> = {
-  rank: { expected: 'an integer ≥ 1', holds: value => Number.isInteger(value) && value >= 1 },
+  rank: { expected: 'an integer ≥ 1', holds: (value) => Number.isInteger(value) && value >= 1 },
   alpha: positive,
   tau: positive,
-  gamma: { expected: 'a number < 0', holds: value => value < 0 },
-  zeta: { expected: 'a number > 1', holds: value => value > 1 },
-  targetDensity: { expected: 'a number > 0 and ≤ 1', holds: value => value > 0 && value <= 1 },
+  gamma: { expected: 'a number < 0', holds: (value) => value < 0 },
+  zeta: { expected: 'a number > 1', holds: (value) => value > 1 },
+  targetDensity: { expected: 'a number > 0 and ≤ 1', holds: (value) => value > 0 && value <= 1 },
   beta: notNegative,
   gateStart: { expected: 'a number ≥ 0 and below gateEnd', holds: (value, { gateEnd }) => value >= 0 && value < gateEnd },
   gateEnd: { expected: 'a number ≤ 1 and above gateStart', holds: (value, { gateStart }) => value <= 1 && value > gateStart },
@@ -131,7 +137,7 @@ export const validate = (settings: Settings): Either<ReadonlyArray<Problem>, Set
     })
     .map(([setting, { expected }]) => problem(setting, expected))
   const words = Object.entries(choices)
-    .filter(([setting, allowed]) => !allowed.some(choice => choice === value(setting)))
+    .filter(([setting, allowed]) => !allowed.some((choice) => choice === value(setting)))
     .map(([setting, allowed]) => problem(setting, allowed.join(' or ')))
   return numbers.length + words.length === 0 ? right(settings) : left([...numbers, ...words])
 }

@@ -42,36 +42,45 @@ export const generate = (shape: Shape, f: (index: number) => number): Tensor => 
 
 export const filled = (shape: Shape, value: number): Tensor => generate(shape, () => value)
 export const zerosLike = (x: Tensor): Tensor => filled(x.shape, 0)
-export const identity = (n: number): Tensor => generate([n, n], i => (i % (n + 1) === 0 ? 1 : 0))
+export const identity = (n: number): Tensor => generate([n, n], (i) => (i % (n + 1) === 0 ? 1 : 0))
 
 // --- Numbers one by one ---
 
-export const map = (f: (x: number) => number) => (x: Tensor): Tensor => generate(x.shape, i => f(x.data[i]!))
+export const map =
+  (f: (x: number) => number) =>
+  (x: Tensor): Tensor =>
+    generate(x.shape, (i) => f(x.data[i]!))
 
-const elementwise = (op: string, f: (x: number, y: number) => number) => (x: Tensor, y: Tensor): Tensor => {
-  checkShape(op, y, x.shape)
-  return generate(x.shape, i => f(x.data[i]!, y.data[i]!))
-}
+const elementwise =
+  (op: string, f: (x: number, y: number) => number) =>
+  (x: Tensor, y: Tensor): Tensor => {
+    checkShape(op, y, x.shape)
+    return generate(x.shape, (i) => f(x.data[i]!, y.data[i]!))
+  }
 
 export const zipWith = (f: (x: number, y: number) => number): ((x: Tensor, y: Tensor) => Tensor) => elementwise('zipWith', f)
 export const add = elementwise('add', (x, y) => x + y)
 export const subtract = elementwise('subtract', (x, y) => x - y)
 export const multiply = elementwise('multiply', (x, y) => x * y)
-export const scaleBy = (factor: number) => map(x => factor * x)
+export const scaleBy = (factor: number) => map((x) => factor * x)
 
 // --- A vector against each row or column: x [n, m], row [m], column [n] → [n, m] ---
 
-const alongRows = (op: string, f: (x: number, y: number) => number) => (x: Tensor, row: Tensor): Tensor => {
-  const [, m] = matrixShape(op, x)
-  checkShape(op, row, [m])
-  return generate(x.shape, i => f(x.data[i]!, row.data[i % m]!))
-}
+const alongRows =
+  (op: string, f: (x: number, y: number) => number) =>
+  (x: Tensor, row: Tensor): Tensor => {
+    const [, m] = matrixShape(op, x)
+    checkShape(op, row, [m])
+    return generate(x.shape, (i) => f(x.data[i]!, row.data[i % m]!))
+  }
 
-const alongColumns = (op: string, f: (x: number, y: number) => number) => (x: Tensor, column: Tensor): Tensor => {
-  const [n, m] = matrixShape(op, x)
-  checkShape(op, column, [n])
-  return generate(x.shape, i => f(x.data[i]!, column.data[Math.floor(i / m)]!))
-}
+const alongColumns =
+  (op: string, f: (x: number, y: number) => number) =>
+  (x: Tensor, column: Tensor): Tensor => {
+    const [n, m] = matrixShape(op, x)
+    checkShape(op, column, [n])
+    return generate(x.shape, (i) => f(x.data[i]!, column.data[Math.floor(i / m)]!))
+  }
 
 export const addRow = alongRows('addRow', (x, y) => x + y)
 export const multiplyRow = alongRows('multiplyRow', (x, y) => x * y)
@@ -91,10 +100,12 @@ export const columnSums = (x: Tensor): Tensor => {
   return total
 }
 
-const foldRows = (op: string, start: number, f: (total: number, x: number) => number) => (x: Tensor): Tensor => {
-  const [n, m] = matrixShape(op, x)
-  return generate([n], row => x.data.subarray(row * m, (row + 1) * m).reduce(f, start))
-}
+const foldRows =
+  (op: string, start: number, f: (total: number, x: number) => number) =>
+  (x: Tensor): Tensor => {
+    const [n, m] = matrixShape(op, x)
+    return generate([n], (row) => x.data.subarray(row * m, (row + 1) * m).reduce(f, start))
+  }
 
 /** x: [n, m] → [n] */
 export const rowSums = foldRows('rowSums', 0, (total, x) => total + x)
@@ -162,9 +173,14 @@ export const transpose = (x: Tensor): Tensor => {
 
 /** The part of x with from[axis] ≤ index < to[axis] on every axis. */
 export const slice = (x: Tensor, from: ReadonlyArray<number>, to: ReadonlyArray<number>): Tensor =>
-  from.length === x.shape.length && to.length === x.shape.length &&
+  from.length === x.shape.length &&
+  to.length === x.shape.length &&
   x.shape.every((n, axis) => 0 <= from[axis]! && from[axis]! <= to[axis]! && to[axis]! <= n)
-    ? contiguous(viewOf(x).lo(...from).hi(...to.map((end, axis) => end - from[axis]!)))
+    ? contiguous(
+        viewOf(x)
+          .lo(...from)
+          .hi(...to.map((end, axis) => end - from[axis]!)),
+      )
     : mismatch('slice', `bounds within ${show(x.shape)}`, `${show(from)} to ${show(to)}`)
 
 export const reshape = (x: Tensor, shape: Shape): Tensor => tensor(shape, x.data)
@@ -172,9 +188,9 @@ export const reshape = (x: Tensor, shape: Shape): Tensor => tensor(shape, x.data
 /** x: [n, m] → [indices.length, m] */
 export const selectRows = (x: Tensor, indices: ReadonlyArray<number>): Tensor => {
   const [n, m] = matrixShape('selectRows', x)
-  const bad = indices.find(index => !(Number.isInteger(index) && index >= 0 && index < n))
+  const bad = indices.find((index) => !(Number.isInteger(index) && index >= 0 && index < n))
   if (bad !== undefined) mismatch('selectRows', `indices from 0 to ${n - 1}`, `${bad}`)
-  return generate([indices.length, m], i => x.data[indices[Math.floor(i / m)]! * m + (i % m)]!)
+  return generate([indices.length, m], (i) => x.data[indices[Math.floor(i / m)]! * m + (i % m)]!)
 }
 
 /** The vjp of selectRows. yBar: [indices.length, m] → [n, m]; rows selected more than once add up. */
@@ -186,14 +202,16 @@ export const scatterRows = (yBar: Tensor, indices: ReadonlyArray<number>, n: num
 }
 
 /** x: [n, m] → [n, indices.length] */
-export const selectColumns = (x: Tensor, indices: ReadonlyArray<number>): Tensor =>
-  transpose(selectRows(transpose(x), indices))
+export const selectColumns = (x: Tensor, indices: ReadonlyArray<number>): Tensor => transpose(selectRows(transpose(x), indices))
 
 /** Matrices [nᵢ, m] one below the other → [Σ nᵢ, m] */
 export const stackRows = (parts: ReadonlyArray<Tensor>): Tensor => {
   const m = matrixShape('stackRows', parts[0] ?? mismatch('stackRows', 'at least one matrix', 'none'))[1]
-  parts.forEach(part => checkShape('stackRows', part, [part.shape[0]!, m]))
-  return tensor([parts.reduce((n, part) => n + part.shape[0]!, 0), m], parts.flatMap(part => [...part.data]))
+  parts.forEach((part) => checkShape('stackRows', part, [part.shape[0]!, m]))
+  return tensor(
+    [parts.reduce((n, part) => n + part.shape[0]!, 0), m],
+    parts.flatMap((part) => [...part.data]),
+  )
 }
 
 /** Matrices [n, mᵢ] side by side → [n, Σ mᵢ] */

@@ -27,8 +27,9 @@ export interface TrainingState extends Parameters {
 }
 
 /** f of each tensor of an adapter. */
-export const mapAdapter = (f: (x: Tensor) => Tensor) => ({ A, B, logTheta }: Adapter): Adapter =>
-  ({ A: f(A), B: f(B), logTheta: f(logTheta) })
+export const mapAdapter =
+  (f: (x: Tensor) => Tensor) =>
+  ({ A, B, logTheta }: Adapter): Adapter => ({ A: f(A), B: f(B), logTheta: f(logTheta) })
 
 const zeros = ({ adapters, head }: Parameters): Parameters => ({
   adapters: R.map(mapAdapter(zerosLike))(adapters),
@@ -37,8 +38,13 @@ const zeros = ({ adapters, head }: Parameters): Parameters => ({
 })
 
 /** No step done yet. */
-export const startFrom = (parameters: Parameters): TrainingState =>
-  ({ ...parameters, m: zeros(parameters), v: zeros(parameters), step: 0, gatedStep: 0 })
+export const startFrom = (parameters: Parameters): TrainingState => ({
+  ...parameters,
+  m: zeros(parameters),
+  v: zeros(parameters),
+  step: 0,
+  gatedStep: 0,
+})
 
 // PEFT's kaiming-uniform with a = √5 is U(−1/√k, 1/√k); its gaussian is N(0, 1/r²).
 const initialA = ({ initialisation, rank }: Settings, k: number): S.State<Seed, Tensor> =>
@@ -47,29 +53,34 @@ const initialA = ({ initialisation, rank }: Settings, k: number): S.State<Seed, 
 /** A random, B = 0, log θ as set: the adapted model starts as the base model. */
 export const initialAdapters = (config: EncoderConfig, settings: Settings): S.State<Seed, Adapters> => {
   const { rank, initialLogTheta } = settings
-  const adapter = ([d, k]: readonly [number, number]): S.State<Seed, Adapter> => pipe(
-    initialA(settings, k),
-    S.map(A => ({ A, B: filled([d, rank], 0), logTheta: filled([rank], initialLogTheta) })),
-  )
+  const adapter = ([d, k]: readonly [number, number]): S.State<Seed, Adapter> =>
+    pipe(
+      initialA(settings, k),
+      S.map((A) => ({ A, B: filled([d, rank], 0), logTheta: filled([rank], initialLogTheta) })),
+    )
   return pipe(
-    Object.fromEntries(adaptedModules(config).map(module => [module, moduleShape(config, module)])),
+    Object.fromEntries(adaptedModules(config).map((module) => [module, moduleShape(config, module)])),
     R.traverse(S.Applicative)(adapter),
     // traverse goes by name, and layer 10 before layer 2; the adapters stand in the order of the model, which settles ties in prune.
-    S.map(drawn => Object.fromEntries(adaptedModules(config).map(module => [module, drawn[module]!]))),
+    S.map((drawn) => Object.fromEntries(adaptedModules(config).map((module) => [module, drawn[module]!]))),
   )
 }
 
 /** Matrices from N(0, 0.02²), biases 0, as Hugging Face initialises a new head. */
-export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> => pipe(
-  headShapes(config),
-  R.traverse(S.Applicative)((shape: Shape) => (shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0)))),
-)
+export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> =>
+  pipe(
+    headShapes(config),
+    R.traverse(S.Applicative)((shape: Shape) => (shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0)))),
+  )
 
 /** The state before the first step. */
-export const initialState = (config: EncoderConfig, settings: Settings): S.State<Seed, TrainingState> => pipe(
-  initialAdapters(config, settings),
-  S.chain(adapters => pipe(
-    initialHead(config),
-    S.map(head => startFrom({ adapters, head, lambda: settings.initialLambda })),
-  )),
-)
+export const initialState = (config: EncoderConfig, settings: Settings): S.State<Seed, TrainingState> =>
+  pipe(
+    initialAdapters(config, settings),
+    S.chain((adapters) =>
+      pipe(
+        initialHead(config),
+        S.map((head) => startFrom({ adapters, head, lambda: settings.initialLambda })),
+      ),
+    ),
+  )

@@ -40,17 +40,21 @@ const updatedV = ([, { v }]: Updated): Tensor => v
 
 /** ‖∇_W L‖ over A, B and the head together. */
 const normOfWeights = ({ adapters, head }: Parameters): number =>
-  Math.sqrt([...Object.values(adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(head)]
-    .reduce((total, gradient) => total + squaredNorm(gradient), 0))
+  Math.sqrt(
+    [...Object.values(adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(head)].reduce(
+      (total, gradient) => total + squaredNorm(gradient),
+      0,
+    ),
+  )
 
 /** min(1, clip / (norm + 1e-6)), as PyTorch clips; 1 when nothing is clipped. */
-const clipFactor = (clip: number | undefined, norm: number): number =>
-  clip === undefined ? 1 : Math.min(1, clip / (norm + 1e-6))
+const clipFactor = (clip: number | undefined, norm: number): number => (clip === undefined ? 1 : Math.min(1, clip / (norm + 1e-6)))
 
 const scalar = (x: number): Tensor => filled([], x)
 
 /** λ's ascent: Adam's descent of −λ, so that the moments are those of ∂L/∂λ, or a plain step. → λ and its moments */
-const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
+const ascend =
+  (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
   ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
     if (settings.lambdaOptimizer === 'sgd') {
       return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
@@ -65,7 +69,8 @@ const ascend = (settings: StepSettings, { multiplierLearningRate }: StepControl,
  * (state, batch, noise, control) → [next state, report]. `control.gating` is 'sampled' for T_start ≤ t < T_end.
  * Throws on shapes, names or labels that do not fit.
  */
-export const trainingStep = (config: EncoderConfig, settings: StepSettings, base: Tensors) =>
+export const trainingStep =
+  (config: EncoderConfig, settings: StepSettings, base: Tensors) =>
   (state: TrainingState, batch: Batch, noise: Noise, control: StepControl): readonly [TrainingState, StepReport] => {
     // 1  for t = 1, …, T do
     const step = state.step + 1
@@ -83,11 +88,16 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
 
     // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
     const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
-      adamw(settings)(parameter, clipped(gradient), { m, v }, {
-        learningRate: control.learningRate,
-        weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0,
-        step,
-      })
+      adamw(settings)(
+        parameter,
+        clipped(gradient),
+        { m, v },
+        {
+          learningRate: control.learningRate,
+          weightDecay: parameter.shape.length > 1 ? settings.weightDecay : 0,
+          step,
+        },
+      )
     // 7      Update Θ ← Θ − η_c ∇_Θ L. The paper does not say by which optimiser; plain steps of 0.01 leave the density where
     //        it is, so this is Adam, without decay. The paper gives no bound for log θ, and none is needed in float64.
     const thetaStep = { learningRate: control.controlLearningRate, weightDecay: 0, step: gatedStep }
@@ -108,10 +118,14 @@ export const trainingStep = (config: EncoderConfig, settings: StepSettings, base
       }
     })(state.adapters)
     const head = R.mapWithIndex((name: string, parameter: Tensor) =>
-      weight(parameter, named(gradients.head, name), named(state.m.head, name), named(state.v.head, name)))(state.head)
+      weight(parameter, named(gradients.head, name), named(state.m.head, name), named(state.v.head, name)),
+    )(state.head)
     const collect = (part: (updated: Updated) => Tensor, lambdaPart: number): Parameters => ({
-      adapters: R.map(({ A, B, logTheta }: Readonly<Record<keyof Adapter, Updated>>) =>
-        ({ A: part(A), B: part(B), logTheta: part(logTheta) }))(adapters),
+      adapters: R.map(({ A, B, logTheta }: Readonly<Record<keyof Adapter, Updated>>) => ({
+        A: part(A),
+        B: part(B),
+        logTheta: part(logTheta),
+      }))(adapters),
       head: R.map(part)(head),
       lambda: lambdaPart,
     })

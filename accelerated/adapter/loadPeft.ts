@@ -28,7 +28,10 @@ export type LoadedAdapter = {
 
 type PlannedModule = AdapterModule & { readonly rank: number; readonly scale: number; readonly key: string }
 
-const namesSchema = z.object({ labelNames: z.array(z.string().max(1_000)).max(1_000_000).nullable(), problem: z.enum(['classification', 'regression']) })
+const namesSchema = z.object({
+  labelNames: z.array(z.string().max(1_000)).max(1_000_000).nullable(),
+  problem: z.enum(['classification', 'regression']),
+})
 
 /**
  * Loads the adapter in `folder` for an encoder of this shape. Throws FileError: not plain LoRA, a key missing or unexpected,
@@ -50,10 +53,12 @@ export const loadAdapter = async (folder: string, config: EncoderConfig): Promis
   const planned = plan(settings, adapted, tensors, configFile)
   const headShapes = expectedHead(settings, adapted, tensors)
   const expected = new Map<string, ReadonlyArray<number>>([
-    ...planned.flatMap(({ key, rank, d, k }): ReadonlyArray<readonly [string, ReadonlyArray<number>]> => [
-      [`${key}.lora_A.weight`, [rank, k]],
-      [`${key}.lora_B.weight`, [d, rank]],
-    ]),
+    ...planned.flatMap(
+      ({ key, rank, d, k }): ReadonlyArray<readonly [string, ReadonlyArray<number>]> => [
+        [`${key}.lora_A.weight`, [rank, k]],
+        [`${key}.lora_B.weight`, [d, rank]],
+      ],
+    ),
     ...[...headShapes].map(([name, shape]) => [headKey(adapted, name), shape] as const),
   ])
   checkKeys(tensors, expected, weightsFile)
@@ -98,7 +103,11 @@ const plan = (
     return [{ ...module, rank, scale: alpha / (settings.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${paths[i]}` }]
   })
   if (planned.length === 0) {
-    throw fileError(where, `target_modules that mean a matrix of the ${config.family} encoder`, quoted(JSON.stringify(settings.target_modules)))
+    throw fileError(
+      where,
+      `target_modules that mean a matrix of the ${config.family} encoder`,
+      quoted(JSON.stringify(settings.target_modules)),
+    )
   }
   return planned
 }
@@ -123,18 +132,15 @@ const expectedHead = (
   return new Map([...headTensorShapes(config)].filter(([name]) => wanted.some((part) => name.startsWith(part))))
 }
 
-const checkKeys = (
-  tensors: ReadonlyMap<string, TensorEntry>,
-  expected: ReadonlyMap<string, ReadonlyArray<number>>,
-  file: string,
-): void => {
+const checkKeys = (tensors: ReadonlyMap<string, TensorEntry>, expected: ReadonlyMap<string, ReadonlyArray<number>>, file: string): void => {
   for (const [key, shape] of expected) {
     const entry = tensors.get(key)
     if (entry === undefined) throw fileError(file, `tensor ${key} ${showShape(shape)}`, 'none of that name')
     if (entry.shape.join() !== shape.join()) throw fileError(file, `tensor ${key} of shape ${showShape(shape)}`, showShape(entry.shape))
   }
   const stray = [...tensors.keys()].find((key) => !expected.has(key))
-  if (stray !== undefined) throw fileError(file, `only the ${expected.size} tensors that ${adapterFiles.config} describes`, quoted(stray, 120))
+  if (stray !== undefined)
+    throw fileError(file, `only the ${expected.size} tensors that ${adapterFiles.config} describes`, quoted(stray, 120))
 }
 
 const readWeights = async (entry: TensorEntry): Promise<Weights> => {
@@ -154,6 +160,7 @@ const fileOf = async (folder: string, name: string): Promise<string> => {
 const readNames = async (file: string | undefined): Promise<z.infer<typeof namesSchema> | undefined> => {
   if (file === undefined) return undefined
   const parsed = namesSchema.safeParse(parseJson(await readText(file, adapterConfigLimit), file))
-  if (!parsed.success) throw fileError(file, 'labelNames and problem as salora writes them', parsed.error.issues[0]?.message ?? 'something else')
+  if (!parsed.success)
+    throw fileError(file, 'labelNames and problem as salora writes them', parsed.error.issues[0]?.message ?? 'something else')
   return parsed.data
 }

@@ -11,7 +11,7 @@ export type ModulePattern = string | ReadonlyArray<string>
 /** For each name, whether `target_modules` or `exclude_modules` means it. Throws FileError for an expression that JavaScript refuses. */
 export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string>, where: string): ReadonlyArray<boolean> =>
   typeof pattern === 'string'
-    ? matchExpressions([pattern], (given) => `^(?:${given})$`, names, where)[0] ?? []
+    ? (matchExpressions([pattern], (given) => `^(?:${given})$`, names, where)[0] ?? [])
     : names.map((name) => pattern.some((item) => name === item || name.endsWith(`.${item}`)))
 
 /**
@@ -25,7 +25,8 @@ export const lookUpPattern = (
 ): ReadonlyArray<number | undefined> => {
   const keys = Object.keys(table)
   const limit = 100 + 4 * names.length
-  if (keys.length > limit) throw fileError(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
+  if (keys.length > limit)
+    throw fileError(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
   const matches = matchExpressions(keys, (key) => `^(?:.*\\.)?(?:${key})$`, names, where)
   const first = names.map((_, i) => keys.find((_key, at) => matches[at]?.[i]))
   return first.map((key) => (key === undefined ? undefined : table[key]))
@@ -33,7 +34,10 @@ export const lookUpPattern = (
 
 /** For each expression whether each name matches. One of letters, digits and dots cannot backtrack; the others are tried where they can be stopped. */
 const matchExpressions = (
-  given: ReadonlyArray<string>, expressionOf: (given: string) => string, names: ReadonlyArray<string>, where: string,
+  given: ReadonlyArray<string>,
+  expressionOf: (given: string) => string,
+  names: ReadonlyArray<string>,
+  where: string,
 ): ReadonlyArray<ReadonlyArray<boolean>> => {
   const risky = given.filter((written) => !isPlain(written))
   const tried = new Map(risky.length === 0 ? [] : matchWithinPatience(risky, expressionOf, names, where))
@@ -49,7 +53,10 @@ const isPlain = (written: string): boolean => /^[\w.]*$/.test(written)
 
 /** In a context of its own with a time limit: an adapter from the net may hold an expression that backtracks for ever. */
 const matchWithinPatience = (
-  given: ReadonlyArray<string>, expressionOf: (given: string) => string, names: ReadonlyArray<string>, where: string,
+  given: ReadonlyArray<string>,
+  expressionOf: (given: string) => string,
+  names: ReadonlyArray<string>,
+  where: string,
 ): ReadonlyArray<readonly [string, ReadonlyArray<boolean>]> => {
   const progress = { at: 0 }
   try {

@@ -30,15 +30,19 @@ export const peftFiles = (adapter: Adapter): { readonly configText: string; read
   const kept = keptModules(adapter)
   const path = (name: string) => `${config.family}.${name}`
   const tensors = new Map<string, WritableTensor>([
-    ...kept.flatMap(([name, { A, B }]): ReadonlyArray<readonly [string, WritableTensor]> => [
-      [`${peftPrefix}${path(name)}.lora_A.weight`, A],
-      [`${peftPrefix}${path(name)}.lora_B.weight`, B],
-    ]),
+    ...kept.flatMap(
+      ([name, { A, B }]): ReadonlyArray<readonly [string, WritableTensor]> => [
+        [`${peftPrefix}${path(name)}.lora_A.weight`, A],
+        [`${peftPrefix}${path(name)}.lora_B.weight`, B],
+      ],
+    ),
     ...[...head].map(([name, tensor]): readonly [string, WritableTensor] => [headKey(config, name), tensor]),
   ])
   return {
     configText: peftConfigText({
-      baseModelName, rank, alpha,
+      baseModelName,
+      rank,
+      alpha,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
       modulesToSave: head.size === 0 ? [] : ['classifier', 'score', ...(partOf(head, 'pooler.') ? ['pooler'] : [])],
     }),

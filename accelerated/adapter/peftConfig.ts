@@ -23,23 +23,27 @@ export type PeftSettings = {
  */
 export const peftConfigText = ({ baseModelName, rank, alpha, modules, modulesToSave }: PeftSettings): string => {
   const others = modules.filter((module) => module.rank !== rank)
-  return `${JSON.stringify(sorted({
-    peft_type: 'LORA',
-    task_type: modulesToSave.length > 0 ? 'SEQ_CLS' : null,
-    base_model_name_or_path: baseModelName,
-    r: rank,
-    lora_alpha: alpha,
-    rank_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, module.rank]))),
-    alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, (alpha * module.rank) / rank]))),
-    target_modules: modules.map(({ path }) => path),
-    modules_to_save: modulesToSave.length > 0 ? [...modulesToSave].sort() : null,
-    lora_dropout: 0,
-    bias: 'none',
-    fan_in_fan_out: false,
-    inference_mode: true,
-    init_lora_weights: true,
-    use_rslora: false,
-  }), null, 2)}\n`
+  return `${JSON.stringify(
+    sorted({
+      peft_type: 'LORA',
+      task_type: modulesToSave.length > 0 ? 'SEQ_CLS' : null,
+      base_model_name_or_path: baseModelName,
+      r: rank,
+      lora_alpha: alpha,
+      rank_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, module.rank]))),
+      alpha_pattern: sorted(Object.fromEntries(others.map((module) => [module.path, (alpha * module.rank) / rank]))),
+      target_modules: modules.map(({ path }) => path),
+      modules_to_save: modulesToSave.length > 0 ? [...modulesToSave].sort() : null,
+      lora_dropout: 0,
+      bias: 'none',
+      fan_in_fan_out: false,
+      inference_mode: true,
+      init_lora_weights: true,
+      use_rslora: false,
+    }),
+    null,
+    2,
+  )}\n`
 }
 
 const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { FileError, fileError, reason } from './fileError.js'
+import { type FileError, fileError, reason } from './fileError.js'
 
 /** The part of node:fs/promises that writing needs; a test passes one whose disk is full. */
 export type FileSystem = {
@@ -24,9 +24,16 @@ export type Content = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable
  * Throws FileError (no space, no permission, no such folder); the old file is then as it was, and no temporary is left.
  * An error of `content` itself is passed on in the same state.
  */
-export const writeFileAtomically = async (path: string, content: Content, fileSystem: FileSystem = { open, rename, unlink }): Promise<void> => {
+export const writeFileAtomically = async (
+  path: string,
+  content: Content,
+  fileSystem: FileSystem = { open, rename, unlink },
+): Promise<void> => {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.partial`)
-  const guarded = <T>(action: () => Promise<T>): Promise<T> => action().catch((thrown: unknown) => { throw writeError(path, thrown) })
+  const guarded = <T>(action: () => Promise<T>): Promise<T> =>
+    action().catch((thrown: unknown) => {
+      throw writeError(path, thrown)
+    })
   const handle = await guarded(() => fileSystem.open(temporary, 'wx'))
   try {
     try {

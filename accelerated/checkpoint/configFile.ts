@@ -6,7 +6,12 @@ import { firstProblem, shown } from './schemaProblem.js'
 
 const size = (limit: number) => z.int().min(1).max(limit)
 const probability = z.number().min(0).lt(1)
-const tokenId = (usual: number) => z.int().min(0).nullish().transform((id) => id ?? usual)
+const tokenId = (usual: number) =>
+  z
+    .int()
+    .min(0)
+    .nullish()
+    .transform((id) => id ?? usual)
 
 /** Bytes of a config.json; a million names of classes would need more, and no encoder has them. */
 export const configLimit = 16_000_000
@@ -69,7 +74,11 @@ const consistent = (config: ConfigFile, where: string): ConfigFile => {
   }
   // RoBERTa's positions start at pad_token_id + 1, so the table must have room after it.
   if (config.model_type === 'roberta' && config.max_position_embeddings <= config.pad_token_id + 1) {
-    throw fileError(where, `max_position_embeddings above pad_token_id + 1 = ${config.pad_token_id + 1}`, String(config.max_position_embeddings))
+    throw fileError(
+      where,
+      `max_position_embeddings above pad_token_id + 1 = ${config.pad_token_id + 1}`,
+      String(config.max_position_embeddings),
+    )
   }
   if (labels !== undefined && id2label !== undefined && Object.keys(id2label).length !== labels) {
     throw fileError(where, `num_labels ${labels} names in id2label`, String(Object.keys(id2label).length))

@@ -26,5 +26,4 @@ export const oneLine = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /** A quoted piece of untrusted text, cut to a readable length. */
-export const quoted = (text: string, limit = 80): string =>
-  `"${text.length > limit ? `${text.slice(0, limit)}…` : text}"`
+export const quoted = (text: string, limit = 80): string => `"${text.length > limit ? `${text.slice(0, limit)}…` : text}"`

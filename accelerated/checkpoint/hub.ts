@@ -35,10 +35,17 @@ const usualPatience = 30_000
  */
 export const resolveModel = async (model: string, options: HubOptions = {}): Promise<ResolvedModel> => {
   const { revision = 'main', environment = process.env } = options
-  const kind = await stat(model).then((found) => (found.isDirectory() ? 'folder' : 'file'), () => 'nothing')
+  const kind = await stat(model).then(
+    (found) => (found.isDirectory() ? 'folder' : 'file'),
+    () => 'nothing',
+  )
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await snapshotOf(model) }
   if (kind === 'file' || !isHubId(model)) {
-    throw fileError(`--model ${quoted(model)}`, 'a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base', kind === 'file' ? 'a file' : 'neither')
+    throw fileError(
+      `--model ${quoted(model)}`,
+      'a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base',
+      kind === 'file' ? 'a file' : 'neither',
+    )
   }
   if (!isRevision(revision)) throw fileError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
   const cache = join(cacheFolder(environment), `models--${model.replace('/', '--')}`)
@@ -48,8 +55,9 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   if (isTrue(environment['HF_HUB_OFFLINE'])) {
     throw fileError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
   }
-  const folder = await downloadSnapshot(model, revision, cache, { ...options, environment })
-    .catch((thrown: unknown) => { throw thrown instanceof FileError ? new FileError(`${thrown.message}${noFolder}`) : thrown })
+  const folder = await downloadSnapshot(model, revision, cache, { ...options, environment }).catch((thrown: unknown) => {
+    throw thrown instanceof FileError ? new FileError(`${thrown.message}${noFolder}`) : thrown
+  })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 
@@ -61,9 +69,10 @@ const snapshotOf = async (folder: string): Promise<string | null> => {
 
 /** OWNER/NAME or NAME, as the hub allows: letters, digits, "-", "_", "."; no "--" or ".."; no "-" or "." at an end. */
 const isHubId = (name: string): boolean =>
-  name.split('/').length <= 2
-  && name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part))
-  && !name.includes('--') && !name.includes('..')
+  name.split('/').length <= 2 &&
+  name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part)) &&
+  !name.includes('--') &&
+  !name.includes('..')
 
 const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
 
@@ -71,18 +80,25 @@ const isTrue = (value: string | undefined): boolean => ['1', 'true', 'yes', 'on'
 
 /** The hub's own cache, so that what Python tools downloaded is found, and they find what is downloaded here. */
 const cacheFolder = (environment: Readonly<Record<string, string | undefined>>): string =>
-  environment['SALORA_CACHE']
-  ?? environment['HF_HUB_CACHE']
-  ?? join(environment['HF_HOME'] ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
+  environment['SALORA_CACHE'] ??
+  environment['HF_HUB_CACHE'] ??
+  join(environment['HF_HOME'] ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
 
 /** The folder of a revision if it is complete: refs/REVISION holds the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {
-  const commit = await readText(join(cache, 'refs', revision), 1_000).then((text) => text.trim(), () => revision)
+  const commit = await readText(join(cache, 'refs', revision), 1_000).then(
+    (text) => text.trim(),
+    () => revision,
+  )
   if (!isRevision(commit)) return undefined
   const folder = join(cache, 'snapshots', commit)
-  const has = async (name: string) => stat(join(folder, name)).then((found) => found.isFile(), () => false)
-  const complete = (await has('config.json')) && (await has('tokenizer.json'))
-    && ((await has('model.safetensors')) || (await hasAllShards(folder, has)))
+  const has = async (name: string) =>
+    stat(join(folder, name)).then(
+      (found) => found.isFile(),
+      () => false,
+    )
+  const complete =
+    (await has('config.json')) && (await has('tokenizer.json')) && ((await has('model.safetensors')) || (await hasAllShards(folder, has)))
   return complete ? folder : undefined
 }
 
@@ -103,14 +119,20 @@ const downloadSnapshot = async (
   { environment = {}, onProgress, signal }: HubOptions,
 ): Promise<string> => {
   const endpoint = (environment['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '')
-  if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : '')) throw fileError('HF_ENDPOINT', 'an http or https address', quoted(endpoint))
+  if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : ''))
+    throw fileError('HF_ENDPOINT', 'an http or https address', quoted(endpoint))
   const token = environment['HF_TOKEN']
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
   const remote: Remote = {
-    endpoint, model, revision, patience: seconds > 0 && seconds < 86_400 ? seconds * 1000 : usualPatience, onProgress: onProgress ?? (() => undefined),
-    ...(token === undefined ? {} : { token }), ...(signal === undefined ? {} : { signal }),
+    endpoint,
+    model,
+    revision,
+    patience: seconds > 0 && seconds < 86_400 ? seconds * 1000 : usualPatience,
+    onProgress: onProgress ?? (() => undefined),
+    ...(token === undefined ? {} : { token }),
+    ...(signal === undefined ? {} : { signal }),
   }
-  const commit = await commitOf(remote) ?? revision
+  const commit = (await commitOf(remote)) ?? revision
   const pinned = { ...remote, revision: commit }
   const folder = join(cache, 'snapshots', commit)
   await makeFolder(folder)

@@ -32,18 +32,28 @@ const redirectLimit = 5
  * Asks for `url` and follows redirects: at most five, from https to https only, and the token goes to the endpoint's own host alone.
  * Throws FileError: no answer, silence, a redirect to elsewhere than the web.
  */
-export const ask = async (asking: Asking, url: string, method: 'GET' | 'HEAD', headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+export const ask = async (
+  asking: Asking,
+  url: string,
+  method: 'GET' | 'HEAD',
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> => {
   const clock = silenceClock(asking)
   const home = new URL(asking.endpoint)
   let facts: HubFacts = { commit: undefined, hash: undefined, size: undefined }
   let at = new URL(url)
   try {
     for (let hop = 0; hop <= redirectLimit; hop++) {
-      const response = await fetch(at, { method, redirect: 'manual', signal: clock.signal, headers: {
-        ...headers,
-        'accept-encoding': 'identity', // so that content-length counts the file's bytes
-        ...(asking.token === undefined || at.origin !== home.origin ? {} : { authorization: `Bearer ${asking.token}` }),
-      } })
+      const response = await fetch(at, {
+        method,
+        redirect: 'manual',
+        signal: clock.signal,
+        headers: {
+          ...headers,
+          'accept-encoding': 'identity', // so that content-length counts the file's bytes
+          ...(asking.token === undefined || at.origin !== home.origin ? {} : { authorization: `Bearer ${asking.token}` }),
+        },
+      })
       clock.heard()
       if (at.origin === home.origin) facts = merged(facts, response.headers)
       const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null
@@ -60,13 +70,19 @@ export const ask = async (asking: Asking, url: string, method: 'GET' | 'HEAD', h
 
 /** What ended an answer, in words: silence by its name, anything else as it says itself. */
 export const reasonOf = (thrown: unknown, { patience, signal }: Asking): string =>
-  thrown instanceof Error && thrown.name === 'TimeoutError' && signal?.aborted !== true ? `silence for ${patience / 1000} s` : reason(thrown)
+  thrown instanceof Error && thrown.name === 'TimeoutError' && signal?.aborted !== true
+    ? `silence for ${patience / 1000} s`
+    : reason(thrown)
 
 const nextAddress = (location: string, from: URL, url: string): URL => {
   const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined
   const allowed = from.protocol === 'https:' ? ['https:'] : ['http:', 'https:']
   if (next === undefined || !allowed.includes(next.protocol)) {
-    throw fileError(url, `a redirect to ${allowed.map((protocol) => `${protocol}//`).join(' or ')}`, next === undefined ? 'no address' : `one to ${next.protocol}`)
+    throw fileError(
+      url,
+      `a redirect to ${allowed.map((protocol) => `${protocol}//`).join(' or ')}`,
+      next === undefined ? 'no address' : `one to ${next.protocol}`,
+    )
   }
   return next
 }

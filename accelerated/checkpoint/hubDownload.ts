@@ -87,7 +87,8 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
       } catch (thrown) {
         answer = undefined
         fruitless = partial.size() > from ? 0 : fruitless + 1
-        if (attempt === attempts || fruitless === 2 || !(thrown instanceof InterruptedAnswer) || remote.signal?.aborted === true) throw thrown
+        if (attempt === attempts || fruitless === 2 || !(thrown instanceof InterruptedAnswer) || remote.signal?.aborted === true)
+          throw thrown
       }
     }
   } finally {
@@ -106,16 +107,27 @@ const startOf = (response: Response, from: number, url: string): number => {
   if (response.status === 200) return 0
   if (response.status !== 206 || from === 0) return checkStatus(response, url)
   const range = /^bytes (\d{1,15})-/.exec(response.headers.get('content-range') ?? '')
-  if (range === null || Number(range[1]) !== from) throw fileError(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
+  if (range === null || Number(range[1]) !== from)
+    throw fileError(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
   return from
 }
 
 const checkStatus = (response: Response, url: string): never => {
   const { status, statusText } = response
-  throw fileError(url, 'status 200', status === 401 || status === 403 ? `${status} (no such model, or one that needs HF_TOKEN)` : `${status} ${statusText}`.trim())
+  throw fileError(
+    url,
+    'status 200',
+    status === 401 || status === 403 ? `${status} (no such model, or one that needs HF_TOKEN)` : `${status} ${statusText}`.trim(),
+  )
 }
 
-async function* piecesOf({ response, facts, clock }: Answer, remote: Remote, file: string, url: string, start: number): AsyncGenerator<Uint8Array> {
+async function* piecesOf(
+  { response, facts, clock }: Answer,
+  remote: Remote,
+  file: string,
+  url: string,
+  start: number,
+): AsyncGenerator<Uint8Array> {
   const { status, body, headers } = response
   const declared = headers.get('content-length')
   const sent = declared === null || headers.has('content-encoding') ? undefined : start + Number(declared)
@@ -123,7 +135,8 @@ async function* piecesOf({ response, facts, clock }: Answer, remote: Remote, fil
   let received = start
   try {
     if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
-    if (facts.size !== undefined && sent !== undefined && sent !== facts.size) throw fileError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
+    if (facts.size !== undefined && sent !== undefined && sent !== facts.size)
+      throw fileError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
     const limit = file.endsWith('.safetensors') ? weightLimit : textLimit
     if ((total ?? 0) > limit) throw fileError(url, `at most ${limit} bytes`, `${total}`)
     for await (const piece of body as ReadableStream<Uint8Array>) {
@@ -134,7 +147,9 @@ async function* piecesOf({ response, facts, clock }: Answer, remote: Remote, fil
       yield piece
     }
   } catch (thrown) {
-    throw thrown instanceof FileError ? thrown : new InterruptedAnswer(fileError(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`).message)
+    throw thrown instanceof FileError
+      ? thrown
+      : new InterruptedAnswer(fileError(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`).message)
   } finally {
     clock.stop()
   }
@@ -145,8 +160,14 @@ async function* piecesOf({ response, facts, clock }: Answer, remote: Remote, fil
 const place = async (blob: string, path: string): Promise<void> => {
   await symlink(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
     if (await isFile(path)) return
-    await rename(blob, path).catch(() => { throw fileError(path, `a link to ${basename(blob)}`, String(thrown)) })
+    await rename(blob, path).catch(() => {
+      throw fileError(path, `a link to ${basename(blob)}`, String(thrown))
+    })
   })
 }
 
-const isFile = (path: string): Promise<boolean> => stat(path).then((found) => found.isFile(), () => false)
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )

@@ -63,14 +63,21 @@ export const checkFinite = async (model: ModelFolder): Promise<void> => {
     for await (const { first, chunk } of readChunks(entry)) {
       const at = chunk.findIndex((x) => !Number.isFinite(x))
       if (at >= 0) {
-        throw fileError(entry.file, `finite float32 numbers in ${entry.name}`, `${chunk[at]} at ${showShape(placeOf(first + at, entry.shape))}`)
+        throw fileError(
+          entry.file,
+          `finite float32 numbers in ${entry.name}`,
+          `${chunk[at]} at ${showShape(placeOf(first + at, entry.shape))}`,
+        )
       }
     }
   }
 }
 
 const openConfigFile = async (folder: string): Promise<ConfigFile> => {
-  const kind = await stat(folder).then((found) => (found.isDirectory() ? 'folder' : 'a file'), () => 'nothing')
+  const kind = await stat(folder).then(
+    (found) => (found.isDirectory() ? 'folder' : 'a file'),
+    () => 'nothing',
+  )
   if (kind !== 'folder') throw fileError(folder, 'a folder in Hugging Face layout', kind)
   const file = await fileInFolder(folder, 'config.json')
   if (file === undefined) throw fileError(folder, 'config.json in the folder', 'none')
@@ -78,14 +85,13 @@ const openConfigFile = async (folder: string): Promise<ConfigFile> => {
 }
 
 /** Names without the family's prefix; old checkpoints call a LayerNorm's weight gamma and its bias beta. Position ids are not weights. */
-const canonicalTensors = (
-  stored: ReadonlyMap<string, TensorEntry>,
-  family: string,
-  folder: string,
-): ReadonlyMap<string, TensorEntry> => {
+const canonicalTensors = (stored: ReadonlyMap<string, TensorEntry>, family: string, folder: string): ReadonlyMap<string, TensorEntry> => {
   const canonical = new Map<string, TensorEntry>()
   for (const [name, entry] of stored) {
-    const short = name.replace(new RegExp(`^${family}\\.`), '').replace(/\bLayerNorm\.gamma$/, 'LayerNorm.weight').replace(/\bLayerNorm\.beta$/, 'LayerNorm.bias')
+    const short = name
+      .replace(new RegExp(`^${family}\\.`), '')
+      .replace(/\bLayerNorm\.gamma$/, 'LayerNorm.weight')
+      .replace(/\bLayerNorm\.beta$/, 'LayerNorm.bias')
     if (short === 'embeddings.position_ids' || short === 'embeddings.token_type_ids') continue
     const other = canonical.get(short)
     if (other !== undefined) throw fileError(folder, `one tensor for ${quoted(short)}`, `${quoted(other.name)} and ${quoted(name)}`)
@@ -97,7 +103,8 @@ const canonicalTensors = (
 const required = (found: ReadonlyMap<string, TensorEntry>, name: string, shape: ReadonlyArray<number>, folder: string): TensorEntry => {
   const entry = found.get(name)
   if (entry === undefined) throw fileError(folder, `tensor ${name} ${showShape(shape)}`, 'none of that name in the weights')
-  if (!sameShape(shape, entry.shape)) throw fileError(entry.file, `tensor ${entry.name} of shape ${showShape(shape)}`, showShape(entry.shape))
+  if (!sameShape(shape, entry.shape))
+    throw fileError(entry.file, `tensor ${entry.name} of shape ${showShape(shape)}`, showShape(entry.shape))
   if (!isReal(entry)) {
     throw fileError(entry.file, `tensor ${entry.name} in F32, F16, BF16 or F64`, entry.dtype)
   }
@@ -113,7 +120,8 @@ const labelNamesOf = ({ id2label }: ConfigFile, folder: string): ReadonlyArray<s
   if (id2label === undefined) return undefined
   return Object.keys(id2label).map((_, id) => {
     const name = id2label[String(id)]
-    if (name === undefined) throw fileError(join(folder, 'config.json'), `id2label with the keys 0 to ${Object.keys(id2label).length - 1}`, `no key ${id}`)
+    if (name === undefined)
+      throw fileError(join(folder, 'config.json'), `id2label with the keys 0 to ${Object.keys(id2label).length - 1}`, `no key ${id}`)
     return name
   })
 }
@@ -122,9 +130,14 @@ const labelNamesOf = ({ id2label }: ConfigFile, folder: string): ReadonlyArray<s
 const hubIdOf = async (folder: string): Promise<string | undefined> => {
   const snapshots = dirname(await realpath(folder))
   const model = basename(dirname(snapshots))
-  return basename(snapshots) === 'snapshots' && model.startsWith('models--') ? model.slice('models--'.length).replaceAll('--', '/') : undefined
+  return basename(snapshots) === 'snapshots' && model.startsWith('models--')
+    ? model.slice('models--'.length).replaceAll('--', '/')
+    : undefined
 }
 
 /** The indices of the number at `flat` in a row-major tensor. */
 const placeOf = (flat: number, shape: ReadonlyArray<number>): ReadonlyArray<number> =>
-  shape.reduceRight<readonly [ReadonlyArray<number>, number]>(([place, rest], side) => [[rest % side, ...place], Math.floor(rest / side)], [[], flat])[0]
+  shape.reduceRight<readonly [ReadonlyArray<number>, number]>(
+    ([place, rest], side) => [[rest % side, ...place], Math.floor(rest / side)],
+    [[], flat],
+  )[0]

@@ -14,7 +14,10 @@ export type PartialFile = {
 
 /** Opens the file, with what an earlier download left in it, or creates it; a link of that name is not followed. Throws FileError. */
 export const partialFile = async (path: string): Promise<PartialFile> => {
-  const guarded = <T>(action: Promise<T>): Promise<T> => action.catch((thrown: unknown) => { throw writeError(path, thrown) })
+  const guarded = <T>(action: Promise<T>): Promise<T> =>
+    action.catch((thrown: unknown) => {
+      throw writeError(path, thrown)
+    })
   const handle = await guarded(open(path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o644))
   let size = (await handle.stat()).size
   return {
@@ -22,7 +25,8 @@ export const partialFile = async (path: string): Promise<PartialFile> => {
     writeFrom: async (start, pieces) => {
       let at = start
       for await (const piece of pieces) {
-        for (let done = 0; done < piece.length; ) done += (await guarded(handle.write(piece, done, piece.length - done, at + done))).bytesWritten
+        for (let done = 0; done < piece.length; )
+          done += (await guarded(handle.write(piece, done, piece.length - done, at + done))).bytesWritten
         at += piece.length
         size = Math.max(size, at)
       }

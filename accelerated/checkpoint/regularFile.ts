@@ -8,7 +8,9 @@ const withoutWaiting = constants.O_NONBLOCK ?? 0
 
 /** Opens `file` for reading. Throws FileError: absent, not allowed, or no plain file. The caller closes. */
 export const openRegularFile = async (file: string): Promise<{ readonly handle: FileHandle; readonly size: number }> => {
-  const handle = await open(file, constants.O_RDONLY | withoutWaiting).catch((thrown: unknown) => { throw fileError(file, 'a readable file', reason(thrown)) })
+  const handle = await open(file, constants.O_RDONLY | withoutWaiting).catch((thrown: unknown) => {
+    throw fileError(file, 'a readable file', reason(thrown))
+  })
   try {
     const found = await handle.stat()
     if (!found.isFile()) throw fileError(file, 'a plain file', found.isDirectory() ? 'a folder' : 'a pipe, a device or a socket')

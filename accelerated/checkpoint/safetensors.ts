@@ -48,7 +48,9 @@ const fill = async <T extends Float32Array | Float64Array>(entry: TensorEntry, a
 }
 
 /** A tensor's numbers a chunk at a time, none rounded; `first` is the flat index of the chunk's first number. */
-export async function* readChunks(entry: TensorEntry): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array | Float64Array }> {
+export async function* readChunks(
+  entry: TensorEntry,
+): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array | Float64Array }> {
   const { file, dtype, length, offset } = entry
   const decode = decoders[dtype]
   if (decode === undefined) {

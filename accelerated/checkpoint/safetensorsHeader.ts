@@ -5,8 +5,21 @@ import { parseJson } from './jsonText.js'
 
 /** Bytes of one element; packed types below a byte are not read. */
 export const bytesOf = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1,
-  I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
 } as const
 
 /** An element type by its name in the header. */
@@ -48,9 +61,7 @@ export const parseHeader = (text: string, file: string, dataStart: number, dataL
   const json = parseObject(text, file)
   const metadata = z.record(z.string(), z.string()).optional().safeParse(json.get('__metadata__'))
   if (!metadata.success) throw fileError(file, '__metadata__ that maps names to strings', 'another value')
-  const entries = [...json]
-    .filter(([name]) => name !== '__metadata__')
-    .map(([name, value]) => parseEntry(name, value, file, dataStart))
+  const entries = [...json].filter(([name]) => name !== '__metadata__').map(([name, value]) => parseEntry(name, value, file, dataStart))
   checkCover(entries, file, dataStart, dataLength)
   return { metadata: metadata.data ?? {}, tensors: new Map(entries.map((entry) => [entry.name, entry])) }
 }
@@ -67,7 +78,11 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
     const problem = [issue?.path.join('.'), issue?.message].filter(Boolean).join(': ')
     throw fileError(file, `dtype, shape and data_offsets for tensor ${quoted(name)}`, problem)
   }
-  const { dtype, shape, data_offsets: [begin, end] } = parsed.data
+  const {
+    dtype,
+    shape,
+    data_offsets: [begin, end],
+  } = parsed.data
   if (!isDType(dtype)) {
     throw fileError(file, `tensor ${quoted(name)} of dtype ${Object.keys(bytesOf).join(', ')}`, quoted(dtype))
   }
@@ -80,8 +95,7 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
 }
 
 /** A shape in messages, short whatever the file says. */
-export const showShape = (shape: ReadonlyArray<number>): string =>
-  `[${shape.slice(0, 8).join(',')}${shape.length > 8 ? ',…' : ''}]`
+export const showShape = (shape: ReadonlyArray<number>): string => `[${shape.slice(0, 8).join(',')}${shape.length > 8 ? ',…' : ''}]`
 
 const isDType = (name: string): name is DType => Object.hasOwn(bytesOf, name)
 

@@ -31,7 +31,9 @@ export const openWeights = async (folder: string): Promise<ReadonlyMap<string, T
 export const parseShardIndex = (text: string, where: string): Readonly<Record<string, string>> => {
   const parsed = indexSchema.safeParse(parseJson(text, where))
   if (!parsed.success) throw fileError(where, 'weight_map from tensor names to file names', parsed.error.issues[0]?.message ?? 'none')
-  const unsafe = Object.values(parsed.data.weight_map).find((shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'))
+  const unsafe = Object.values(parsed.data.weight_map).find(
+    (shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'),
+  )
   if (unsafe !== undefined) throw fileError(where, 'shards named like model-00001-of-00002.safetensors, in the same folder', quoted(unsafe))
   const count = new Set(Object.values(parsed.data.weight_map)).size
   if (count > shardLimit) throw fileError(where, `at most ${shardLimit} shards`, `${count}`)
@@ -46,11 +48,14 @@ const openShards = async (folder: string, index: string): Promise<ReadonlyMap<st
     if (file === undefined) throw fileError(index, `shard ${shard} in the same folder`, 'no such file')
     shards.set(shard, (await readSafetensors(file)).tensors)
   }
-  return new Map(weightMap.map(([name, shard]) => {
-    const entry = shards.get(shard)?.get(name)
-    if (entry === undefined) throw fileError(join(folder, shard), `tensor ${quoted(name)} as ${basename(index)} says`, 'none of that name')
-    return [name, entry]
-  }))
+  return new Map(
+    weightMap.map(([name, shard]) => {
+      const entry = shards.get(shard)?.get(name)
+      if (entry === undefined)
+        throw fileError(join(folder, shard), `tensor ${quoted(name)} as ${basename(index)} says`, 'none of that name')
+      return [name, entry]
+    }),
+  )
 }
 
 /**

@@ -21,10 +21,13 @@ export const layOut = (
   metadata: Readonly<Record<string, string>> = {},
 ): { readonly header: Uint8Array; readonly order: ReadonlyArray<string> } => {
   const inOrder = [...declared].sort((a, b) => bytesOf[b.dtype] - bytesOf[a.dtype] || compareCodePoints(a.name, b.name))
-  const [entries] = inOrder.reduce<readonly [ReadonlyArray<readonly [string, unknown]>, number]>(([done, begin], { name, dtype, shape }) => {
-    const end = begin + elementCount(shape) * bytesOf[dtype]
-    return [[...done, [name, { dtype, shape, data_offsets: [begin, end] }]], end]
-  }, [[], 0])
+  const [entries] = inOrder.reduce<readonly [ReadonlyArray<readonly [string, unknown]>, number]>(
+    ([done, begin], { name, dtype, shape }) => {
+      const end = begin + elementCount(shape) * bytesOf[dtype]
+      return [[...done, [name, { dtype, shape, data_offsets: [begin, end] }]], end]
+    },
+    [[], 0],
+  )
   const all = Object.keys(metadata).length === 0 ? entries : [['__metadata__', metadata] as const, ...entries]
   // written pair by pair: an object would move names that look like integers to the front
   const json = Buffer.from(`{${all.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`)
@@ -47,7 +50,9 @@ export const writeSafetensors = (
 const declare = (name: string, tensor: WritableTensor): Declaration => {
   if (name === '__metadata__') throw new Error('writeSafetensors: expected another name than __metadata__')
   if (elementCount(tensor.shape) !== tensor.data.length) {
-    throw new Error(`writeSafetensors: ${name}: expected ${elementCount(tensor.shape)} numbers for [${tensor.shape.join(',')}], found ${tensor.data.length}`)
+    throw new Error(
+      `writeSafetensors: ${name}: expected ${elementCount(tensor.shape)} numbers for [${tensor.shape.join(',')}], found ${tensor.data.length}`,
+    )
   }
   return { name, dtype: typeOf(tensor), shape: tensor.shape }
 }
@@ -57,7 +62,9 @@ const typeOf = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data 
 /** A tensor's data as they stand in the file, each number rounded once. */
 export const encode = (tensor: WritableTensor): Uint8Array => {
   const { data } = tensor
-  const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => Uint16Array.from(data, toFloat16) }[typeOf(tensor)]()
+  const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => Uint16Array.from(data, toFloat16) }[
+    typeOf(tensor)
+  ]()
   return new Uint8Array(typed.buffer)
 }
 

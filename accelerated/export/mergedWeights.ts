@@ -9,23 +9,40 @@ import { readTensor } from '../checkpoint/safetensors.js'
 export type MergedTensor = { readonly shape: ReadonlyArray<number>; readonly read: () => Promise<Float32Array | Float64Array> }
 
 /** Everything an export starts from. `head`: every tensor of headTensorShapes(adapter.config), from the adapter or the model. */
-export type TrainedModel = { readonly model: ModelFolder; readonly adapter: LoadedAdapter; readonly head: ReadonlyMap<string, Float32Array> }
+export type TrainedModel = {
+  readonly model: ModelFolder
+  readonly adapter: LoadedAdapter
+  readonly head: ReadonlyMap<string, Float32Array>
+}
 
 /** Encoder and head by canonical name, in the model's order. Reading one does not keep it: a large model is never in memory twice. */
-export const mergedTensors = ({ model, adapter, head }: TrainedModel, headShapes: ReadonlyMap<string, ReadonlyArray<number>>): ReadonlyMap<string, MergedTensor> =>
+export const mergedTensors = (
+  { model, adapter, head }: TrainedModel,
+  headShapes: ReadonlyMap<string, ReadonlyArray<number>>,
+): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
     ...[...model.tensors].map(([name, entry]): readonly [string, MergedTensor] => {
       const pair = adapter.modules.get(name.replace(/\.weight$/, ''))
       const adapted = pair !== undefined && name.endsWith('.weight')
-      return [name, { shape: entry.shape, read: async () => {
-        const W = await readTensor(entry)
-        if (!adapted) return W
-        const merged = merge(W, pair, pair.scale)
-        if (!merged.every((x) => Number.isFinite(Math.fround(x)))) throw fileError(entry.file, `${entry.name} plus the adapter's update to be finite float32 numbers`, 'one that is not')
-        return merged
-      } }]
+      return [
+        name,
+        {
+          shape: entry.shape,
+          read: async () => {
+            const W = await readTensor(entry)
+            if (!adapted) return W
+            const merged = merge(W, pair, pair.scale)
+            if (!merged.every((x) => Number.isFinite(Math.fround(x))))
+              throw fileError(entry.file, `${entry.name} plus the adapter's update to be finite float32 numbers`, 'one that is not')
+            return merged
+          },
+        },
+      ]
     }),
-    ...[...headShapes].map(([name, shape]): readonly [string, MergedTensor] => [name, { shape, read: async () => head.get(name) ?? missing(name) }]),
+    ...[...headShapes].map(([name, shape]): readonly [string, MergedTensor] => [
+      name,
+      { shape, read: async () => head.get(name) ?? missing(name) },
+    ]),
   ])
 
 const missing = (name: string): never => {

@@ -21,10 +21,18 @@ export const paddedInference = (config: EncoderConfig, tensor: TensorSource): Re
   const mask = input('attention_mask', slots, 'int64')
   const zeros = mul(ids, 0)
   const types = config.family === 'bert' ? input('token_type_ids', slots, 'int64') : zeros
-  const hidden = encoder(config, tensor, {
-    inputIds: reshape(ids, rows), positions: reshape(positionsOf(config, ids, zeros), rows), tokenTypes: reshape(types, rows),
-    attentionBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
-  }, new Map(), noDropout.dropout) // [batch*sequence, hidden]
+  const hidden = encoder(
+    config,
+    tensor,
+    {
+      inputIds: reshape(ids, rows),
+      positions: reshape(positionsOf(config, ids, zeros), rows),
+      tokenTypes: reshape(types, rows),
+      attentionBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
+    },
+    new Map(),
+    noDropout.dropout,
+  ) // [batch*sequence, hidden]
   const places = sub(cumulativeSum(add(reshape(zeros, rows), 1), 0), 1) // 0, 1, 2, … over all slots
   const firstOfRow = gather(transpose(reshape(places, slots), [1, 0]), constant([0], [], 'int64')) // [batch]
   return { logits: outputLayers(config, tensor, gather(hidden, firstOfRow), noDropout.dropout) }

@@ -6,7 +6,13 @@ import { messageType } from './onnxProto.js'
 export const largestModel = 2 ** 31 - 1
 
 /** A tensor as the decoder gives it: `externalData` holds location, offset and length. */
-type ExternalTensor = { readonly name: string; readonly dims: unknown; readonly dataType: number; readonly dataLocation?: number; readonly externalData: ReadonlyArray<{ readonly key: string; readonly value: string }> }
+type ExternalTensor = {
+  readonly name: string
+  readonly dims: unknown
+  readonly dataType: number
+  readonly dataLocation?: number
+  readonly externalData: ReadonlyArray<{ readonly key: string; readonly value: string }>
+}
 type Graph = { readonly initializer: ReadonlyArray<ExternalTensor> }
 
 /** Bytes to write as they are, or the name of the weight whose data (little-endian, row-major) must stand there. */
@@ -41,7 +47,11 @@ const [graphField, initializerField, rawDataField] = [7, 5, 9] as const
 const encoded = (type: string, fields: object): Uint8Array => messageType(type).encode(messageType(type).create(fields)).finish()
 
 /** What stands before a field of bytes: its number with wire type 2, and its length. */
-const prefix = (field: number, length: number): Uint8Array => protobuf.Writer.create().uint32((field << 3) | 2).int64(length).finish()
+const prefix = (field: number, length: number): Uint8Array =>
+  protobuf.Writer.create()
+    .uint32((field << 3) | 2)
+    .int64(length)
+    .finish()
 
 const concatenated = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))

@@ -35,7 +35,10 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   }
   return targets.map((target, i) => {
     const found = gradients.get(target)
-    if (found === undefined) throw new Error(`gradient: the expression does not depend on target ${i} (${target.attributes.name ?? target.op} ${showShape(target.shape)})`)
+    if (found === undefined)
+      throw new Error(
+        `gradient: the expression does not depend on target ${i} (${target.attributes.name ?? target.op} ${showShape(target.shape)})`,
+      )
     return found
   })
 }
@@ -46,6 +49,7 @@ const sumTo = (contribution: Expression, shape: Shape, op: string): Expression =
   const extra = contribution.shape.length - shape.length
   const repeated = contribution.shape.flatMap((d, i) => (i < extra || (shape[i - extra] === 1 && d !== 1) ? [i] : []))
   const summed = reshape(reduceSum(contribution, repeated, true), shape)
-  if (!sameShape(summed.shape, shape)) throw new Error(`gradient of ${op}: expected ${showShape(shape)}, found ${showShape(contribution.shape)}`)
+  if (!sameShape(summed.shape, shape))
+    throw new Error(`gradient of ${op}: expected ${showShape(shape)}, found ${showShape(contribution.shape)}`)
   return summed
 }

@@ -25,7 +25,13 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
   const names = new Map<Expression, string>()
   const dimensionSources = new Map<string, { readonly input: string; readonly axis: number }>()
 
-  const emit = (opType: string, operands: ReadonlyArray<string>, attributes: Readonly<Record<string, AttributeValue>> = {}, results: ReadonlyArray<string> = [fresh(opType)], domain = ''): string => {
+  const emit = (
+    opType: string,
+    operands: ReadonlyArray<string>,
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    results: ReadonlyArray<string> = [fresh(opType)],
+    domain = '',
+  ): string => {
     nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${opType}_${nodes.length}` })
     return results[0] ?? ''
   }
@@ -45,9 +51,20 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     if (typeof d === 'number') return integers([d])
     const known = dimensionNames.get(d)
     if (known !== undefined) return known
-    const name = dimensionSources.has(d) ? sizeOfNamed(d)
-      : d.includes('+') ? d.split('+').map(parse).map(dimension).reduce((a, b) => emit('Add', [a, b]))
-        : d.includes('*') ? d.split('*').map(parse).map(dimension).reduce((a, b) => emit('Mul', [a, b]))
+    const name = dimensionSources.has(d)
+      ? sizeOfNamed(d)
+      : d.includes('+')
+        ? d
+            .split('+')
+            .map(parse)
+            .map(dimension)
+            .reduce((a, b) => emit('Add', [a, b]))
+        : d.includes('*')
+          ? d
+              .split('*')
+              .map(parse)
+              .map(dimension)
+              .reduce((a, b) => emit('Mul', [a, b]))
           : sizeOfNamed(d)
     dimensionNames.set(d, name)
     return name
@@ -69,7 +86,8 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
   const usedOutputs = new Map<Expression, Set<number>>()
   for (const node of order) {
     const parent = node.inputs[0]
-    if (node.op === 'OutputOf' && parent !== undefined) usedOutputs.set(parent, (usedOutputs.get(parent) ?? new Set()).add(node.attributes.output ?? 0))
+    if (node.op === 'OutputOf' && parent !== undefined)
+      usedOutputs.set(parent, (usedOutputs.get(parent) ?? new Set()).add(node.attributes.output ?? 0))
   }
   const outputNames = new Map<Expression, string>()
   for (const [name, node] of Object.entries(lowered)) if (!isLeaf(node) && !outputNames.has(node)) outputNames.set(node, name)
@@ -79,7 +97,8 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     const name = node.attributes.name ?? ''
     const twin = inputs.find((other) => other.name === name)
     if (twin !== undefined && twin.dataType === elementType(node.dtype) && sameShape(twin.shape, node.shape)) continue
-    if (twin !== undefined) throw new Error(`toOnnx: input ${name} is declared twice, as ${showShape(twin.shape)} and as ${showShape(node.shape)}`)
+    if (twin !== undefined)
+      throw new Error(`toOnnx: input ${name} is declared twice, as ${showShape(twin.shape)} and as ${showShape(node.shape)}`)
     if (lowered[name] !== undefined && lowered[name] !== node) throw new Error(`toOnnx: output ${name} is an input too`)
     inputs.push({ name, dataType: elementType(node.dtype), shape: node.shape })
     node.shape.forEach((d, axis) => {
@@ -92,25 +111,58 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
   function serialiseNode(node: Expression): string {
     const x = node.inputs.map((operand) => names.get(operand) ?? '')
     const result = outputNames.get(node) ?? `${node.op}:${names.size}`
-    const to = (opType: string, operands: ReadonlyArray<string>, attributes: Readonly<Record<string, AttributeValue>> = {}, domain = ''): string =>
-      emit(opType, operands, attributes, [result], domain)
+    const to = (
+      opType: string,
+      operands: ReadonlyArray<string>,
+      attributes: Readonly<Record<string, AttributeValue>> = {},
+      domain = '',
+    ): string => emit(opType, operands, attributes, [result], domain)
     const a = node.attributes
     const from = node.inputs[0]?.shape ?? []
     switch (node.op) {
-      case 'Input': return a.name ?? ''
-      case 'Constant': return constantName(a.data ?? [], node.shape as ReadonlyArray<number>, node.dtype)
+      case 'Input':
+        return a.name ?? ''
+      case 'Constant':
+        return constantName(a.data ?? [], node.shape as ReadonlyArray<number>, node.dtype)
       case 'Weight': {
         const name = a.name ?? ''
         if (a.external === undefined) throw new Error(`toOnnx: weight ${name} has no external data`)
-        initializers.set(name, { name, shape: node.shape as ReadonlyArray<number>, dataType: elementType(node.dtype), external: a.external })
+        initializers.set(name, {
+          name,
+          shape: node.shape as ReadonlyArray<number>,
+          dataType: elementType(node.dtype),
+          external: a.external,
+        })
         return name
       }
-      case 'Add': case 'Sub': case 'Mul': case 'Div': case 'Neg': case 'Exp': case 'Log': case 'Sqrt': case 'Sigmoid': case 'Tanh': case 'Erf':
-      case 'Less': case 'Equal': case 'Min': case 'Max': case 'Where':
+      case 'Add':
+      case 'Sub':
+      case 'Mul':
+      case 'Div':
+      case 'Neg':
+      case 'Exp':
+      case 'Log':
+      case 'Sqrt':
+      case 'Sigmoid':
+      case 'Tanh':
+      case 'Erf':
+      case 'Less':
+      case 'Equal':
+      case 'Min':
+      case 'Max':
+      case 'Where':
         return to(node.op, x)
-      case 'Clip': return to('Clip', [x[0] ?? '', constantName([a.minimum ?? -Infinity], [], node.dtype), constantName([a.maximum ?? Infinity], [], node.dtype)])
-      case 'MatMul': return serialiseMatMul(node, x, result)
-      case 'Softmax': case 'LogSoftmax': return to(node.op, x, { axis: -1 })
+      case 'Clip':
+        return to('Clip', [
+          x[0] ?? '',
+          constantName([a.minimum ?? -Infinity], [], node.dtype),
+          constantName([a.maximum ?? Infinity], [], node.dtype),
+        ])
+      case 'MatMul':
+        return serialiseMatMul(node, x, result)
+      case 'Softmax':
+      case 'LogSoftmax':
+        return to(node.op, x, { axis: -1 })
       case 'LayerNormalization': {
         const used = usedOutputs.get(node)
         const results = used === undefined ? [result] : [result, `${result}:mean`, `${result}:inverseDeviation`]
@@ -124,25 +176,48 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
       case 'Split': {
         const sizes = a.sizes ?? []
         if (sizes.length > (target.largestSplit ?? Infinity)) return serialiseWideSplit(x[0] ?? '', sizes, result)
-        return emit('Split', [x[0] ?? '', integers(sizes)], { axis: 0 }, sizes.map((_, i) => (i === 0 ? result : `${result}:${i}`)))
+        return emit(
+          'Split',
+          [x[0] ?? '', integers(sizes)],
+          { axis: 0 },
+          sizes.map((_, i) => (i === 0 ? result : `${result}:${i}`)),
+        )
       }
-      case 'Gather': return to('Gather', x, { axis: 0 })
-      case 'SelectRows': return to('Gather', x.slice(0, 2), { axis: 0 })
+      case 'Gather':
+        return to('Gather', x, { axis: 0 })
+      case 'SelectRows':
+        return to('Gather', x.slice(0, 2), { axis: 0 })
       case 'ScatterAddRows': {
         const zeros = emit('Expand', [constantName([0], [], node.dtype), runtimeShape(node.shape)])
         const index = emit('Unsqueeze', [emit('Cast', [x[1] ?? ''], { to: elementType('int64') }), integers([-1])])
         return to('ScatterND', [zeros, index, x[0] ?? ''], { reduction: 'add' })
       }
-      case 'Reshape': return to('Reshape', [x[0] ?? '', reshapeTarget(from, node.shape)])
-      case 'Transpose': return to('Transpose', x, { perm: a.permutation ?? [] })
-      case 'Expand': return to('Expand', [x[0] ?? '', runtimeShape(node.shape)])
-      case 'ReduceSum': case 'ReduceMean': return to(node.op, [x[0] ?? '', integers(a.axes ?? [])], { keepdims: a.keepDimensions === true ? 1 : 0 })
-      case 'Concat': return to('Concat', x, { axis: a.axis ?? 0 })
-      case 'Slice': return to('Slice', [x[0] ?? '', integers([a.start ?? 0]), integers([(a.start ?? 0) + (a.sizes?.[0] ?? 0)]), integers([a.axis ?? 0])])
-      case 'SliceVector': return to('Slice', [...x, integers([0])])
-      case 'CumulativeSum': return to('CumSum', [x[0] ?? '', constantName([a.axis ?? 0], [], 'int64')])
-      case 'Size': return to('Reshape', [emit('Size', x), integers([1])])
-      case 'Cast': return to('Cast', x, { to: elementType(node.dtype) })
+      case 'Reshape':
+        return to('Reshape', [x[0] ?? '', reshapeTarget(from, node.shape)])
+      case 'Transpose':
+        return to('Transpose', x, { perm: a.permutation ?? [] })
+      case 'Expand':
+        return to('Expand', [x[0] ?? '', runtimeShape(node.shape)])
+      case 'ReduceSum':
+      case 'ReduceMean':
+        return to(node.op, [x[0] ?? '', integers(a.axes ?? [])], { keepdims: a.keepDimensions === true ? 1 : 0 })
+      case 'Concat':
+        return to('Concat', x, { axis: a.axis ?? 0 })
+      case 'Slice':
+        return to('Slice', [
+          x[0] ?? '',
+          integers([a.start ?? 0]),
+          integers([(a.start ?? 0) + (a.sizes?.[0] ?? 0)]),
+          integers([a.axis ?? 0]),
+        ])
+      case 'SliceVector':
+        return to('Slice', [...x, integers([0])])
+      case 'CumulativeSum':
+        return to('CumSum', [x[0] ?? '', constantName([a.axis ?? 0], [], 'int64')])
+      case 'Size':
+        return to('Reshape', [emit('Size', x), integers([1])])
+      case 'Cast':
+        return to('Cast', x, { to: elementType(node.dtype) })
     }
   }
 
@@ -161,7 +236,8 @@ export const toOnnx = (outputs: Readonly<Record<string, Expression>>, target: On
     if (!transposeA && !transposeB && alpha === 1) return emit('MatMul', [left, right], {}, [result])
     // α is an attribute, and so a float32: a float64 product is multiplied by it. As P + (α − 1) P, since ONNX Runtime fuses α P back into the attribute.
     const exact = node.dtype !== 'float64' || Math.fround(alpha) === alpha
-    const scaled = (product: string): string => emit('Add', [product, emit('Mul', [product, constantName([alpha - 1], [], node.dtype)])], {}, [result])
+    const scaled = (product: string): string =>
+      emit('Add', [product, emit('Mul', [product, constantName([alpha - 1], [], node.dtype)])], {}, [result])
     const flags = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0, alpha: { float: exact ? alpha : 1 } }
     if (target.fusedMatMul && node.dtype === 'float32') return emit('FusedMatMul', [left, right], flags, [result], 'com.microsoft')
     if (node.shape.length === 2) return exact ? emit('Gemm', [left, right], flags, [result]) : scaled(emit('Gemm', [left, right], flags))

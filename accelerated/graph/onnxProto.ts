@@ -6,18 +6,26 @@ import type { DType, ExternalData, Shape } from './expression.js'
 
 export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number }
 export type NodeProto = {
-  readonly name: string; readonly opType: string; readonly domain: string
-  readonly input: ReadonlyArray<string>; readonly output: ReadonlyArray<string>
+  readonly name: string
+  readonly opType: string
+  readonly domain: string
+  readonly input: ReadonlyArray<string>
+  readonly output: ReadonlyArray<string>
   readonly attributes: Readonly<Record<string, AttributeValue>>
 }
 export type InitializerProto = {
-  readonly name: string; readonly shape: ReadonlyArray<number>; readonly dataType: number
-  readonly bytes?: Uint8Array; readonly external?: ExternalData
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  readonly dataType: number
+  readonly bytes?: Uint8Array
+  readonly external?: ExternalData
 }
 export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: Shape }
 export type ModelParts = {
-  readonly nodes: ReadonlyArray<NodeProto>; readonly initializers: ReadonlyArray<InitializerProto>
-  readonly inputs: ReadonlyArray<ValueInfoProto>; readonly outputs: ReadonlyArray<ValueInfoProto>
+  readonly nodes: ReadonlyArray<NodeProto>
+  readonly initializers: ReadonlyArray<InitializerProto>
+  readonly inputs: ReadonlyArray<ValueInfoProto>
+  readonly outputs: ReadonlyArray<ValueInfoProto>
 }
 
 /** TensorProto.DataType */
@@ -31,27 +39,52 @@ const field = (id: number, type: string, rule?: 'repeated'): protobuf.IField => 
 
 const root = protobuf.Root.fromJSON({
   nested: {
-    ModelProto: { fields: { irVersion: field(1, 'int64'), opsetImport: field(8, 'OperatorSetIdProto', 'repeated'), producerName: field(2, 'string'), graph: field(7, 'GraphProto') } },
+    ModelProto: {
+      fields: {
+        irVersion: field(1, 'int64'),
+        opsetImport: field(8, 'OperatorSetIdProto', 'repeated'),
+        producerName: field(2, 'string'),
+        graph: field(7, 'GraphProto'),
+      },
+    },
     OperatorSetIdProto: { fields: { domain: field(1, 'string'), version: field(2, 'int64') } },
     GraphProto: {
       fields: {
-        node: field(1, 'NodeProto', 'repeated'), name: field(2, 'string'), initializer: field(5, 'TensorProto', 'repeated'),
-        input: field(11, 'ValueInfoProto', 'repeated'), output: field(12, 'ValueInfoProto', 'repeated'),
+        node: field(1, 'NodeProto', 'repeated'),
+        name: field(2, 'string'),
+        initializer: field(5, 'TensorProto', 'repeated'),
+        input: field(11, 'ValueInfoProto', 'repeated'),
+        output: field(12, 'ValueInfoProto', 'repeated'),
       },
     },
     NodeProto: {
       fields: {
-        input: field(1, 'string', 'repeated'), output: field(2, 'string', 'repeated'), name: field(3, 'string'), opType: field(4, 'string'),
-        attribute: field(5, 'AttributeProto', 'repeated'), domain: field(7, 'string'),
+        input: field(1, 'string', 'repeated'),
+        output: field(2, 'string', 'repeated'),
+        name: field(3, 'string'),
+        opType: field(4, 'string'),
+        attribute: field(5, 'AttributeProto', 'repeated'),
+        domain: field(7, 'string'),
       },
     },
     AttributeProto: {
-      fields: { name: field(1, 'string'), f: field(2, 'float'), i: field(3, 'int64'), s: field(4, 'bytes'), ints: field(8, 'int64', 'repeated'), type: field(20, 'int32') },
+      fields: {
+        name: field(1, 'string'),
+        f: field(2, 'float'),
+        i: field(3, 'int64'),
+        s: field(4, 'bytes'),
+        ints: field(8, 'int64', 'repeated'),
+        type: field(20, 'int32'),
+      },
     },
     TensorProto: {
       fields: {
-        dims: field(1, 'int64', 'repeated'), dataType: field(2, 'int32'), name: field(8, 'string'), rawData: field(9, 'bytes'),
-        externalData: field(13, 'StringStringEntryProto', 'repeated'), dataLocation: field(14, 'int32'),
+        dims: field(1, 'int64', 'repeated'),
+        dataType: field(2, 'int32'),
+        name: field(8, 'string'),
+        rawData: field(9, 'bytes'),
+        externalData: field(13, 'StringStringEntryProto', 'repeated'),
+        dataLocation: field(14, 'int32'),
       },
     },
     StringStringEntryProto: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
@@ -66,52 +99,77 @@ const root = protobuf.Root.fromJSON({
 export const messageType = (name: string): protobuf.Type => root.lookupType(name)
 
 /** opset 18 brought reductions with axes as inputs and ScatterND with `add`; 1 is the only version of ONNX Runtime's own operators. */
-const opsets = [{ domain: '', version: 18 }, { domain: 'com.microsoft', version: 1 }]
+const opsets = [
+  { domain: '', version: 18 },
+  { domain: 'com.microsoft', version: 1 },
+]
 
 export const encodeModel = (parts: ModelParts): Uint8Array => {
   const type = messageType('ModelProto')
-  return type.encode(type.fromObject({
-    irVersion: 9,
-    producerName: 'salora',
-    opsetImport: opsets.filter(({ domain }) => domain === '' || parts.nodes.some((node) => node.domain === domain)),
-    graph: {
-      name: 'salora',
-      node: parts.nodes.map((node) => ({ ...node, attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)) })),
-      initializer: parts.initializers.map(tensor),
-      input: parts.inputs.map(valueInfo),
-      output: parts.outputs.map(valueInfo),
-    },
-  })).finish()
+  return type
+    .encode(
+      type.fromObject({
+        irVersion: 9,
+        producerName: 'salora',
+        opsetImport: opsets.filter(({ domain }) => domain === '' || parts.nodes.some((node) => node.domain === domain)),
+        graph: {
+          name: 'salora',
+          node: parts.nodes.map((node) => ({
+            ...node,
+            attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
+          })),
+          initializer: parts.initializers.map(tensor),
+          input: parts.inputs.map(valueInfo),
+          output: parts.outputs.map(valueInfo),
+        },
+      }),
+    )
+    .finish()
 }
 
 const attribute = (name: string, value: AttributeValue): object =>
-  typeof value === 'number' ? { name, i: value, type: attributeType.int }
-    : typeof value === 'string' ? { name, s: new TextEncoder().encode(value), type: attributeType.string }
-      : 'float' in value ? { name, f: value.float, type: attributeType.float }
+  typeof value === 'number'
+    ? { name, i: value, type: attributeType.int }
+    : typeof value === 'string'
+      ? { name, s: new TextEncoder().encode(value), type: attributeType.string }
+      : 'float' in value
+        ? { name, f: value.float, type: attributeType.float }
         : { name, ints: value, type: attributeType.ints }
 
 const tensor = ({ name, shape, dataType, bytes, external }: InitializerProto): object => ({
-  name, dims: shape, dataType,
+  name,
+  dims: shape,
+  dataType,
   ...(bytes === undefined ? {} : { rawData: bytes }),
-  ...(external === undefined ? {} : {
-    dataLocation: 1, // TensorProto.DataLocation.EXTERNAL
-    externalData: Object.entries(external).map(([key, value]) => ({ key, value: String(value) })),
-  }),
+  ...(external === undefined
+    ? {}
+    : {
+        dataLocation: 1, // TensorProto.DataLocation.EXTERNAL
+        externalData: Object.entries(external).map(([key, value]) => ({ key, value: String(value) })),
+      }),
 })
 
 const valueInfo = ({ name, dataType, shape }: ValueInfoProto): object => ({
   name,
-  type: { tensorType: { elemType: dataType, shape: { dim: shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })) } } },
+  type: {
+    tensorType: { elemType: dataType, shape: { dim: shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })) } },
+  },
 })
 
 /** Little-endian raw data of numbers in `dtype`. */
 export const initializerBytes = (data: ArrayLike<number>, dtype: DType): Uint8Array => {
-  const typed = dtype === 'float64' ? Float64Array.from(data)
-    : dtype === 'float32' ? Float32Array.from(data)
-      : dtype === 'int32' ? Int32Array.from(data)
-        : dtype === 'int64' ? BigInt64Array.from(Array.from(data, BigInt))
-          : dtype === 'bool' ? Uint8Array.from(data)
-            : undefined
+  const typed =
+    dtype === 'float64'
+      ? Float64Array.from(data)
+      : dtype === 'float32'
+        ? Float32Array.from(data)
+        : dtype === 'int32'
+          ? Int32Array.from(data)
+          : dtype === 'int64'
+            ? BigInt64Array.from(Array.from(data, BigInt))
+            : dtype === 'bool'
+              ? Uint8Array.from(data)
+              : undefined
   if (typed === undefined) throw new Error(`initializerBytes: expected float64, float32, int32, int64 or bool, found ${dtype}`)
   return new Uint8Array(typed.buffer)
 }

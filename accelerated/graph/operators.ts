@@ -7,8 +7,13 @@ import { sameShape, showShape } from './expression.js'
 
 type Operand = Expression | number
 
-const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DType, attributes: Attributes = {}): Expression =>
-  ({ op, inputs, attributes, shape, dtype })
+const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DType, attributes: Attributes = {}): Expression => ({
+  op,
+  inputs,
+  attributes,
+  shape,
+  dtype,
+})
 
 const fail = (op: string, expected: string, found: string): never => {
   throw new Error(`${op}: expected ${expected}, found ${found}`)
@@ -40,7 +45,8 @@ const broadcastDimension = (op: string, a: Dimension, b: Dimension, shapes: stri
 export const broadcastShapes = (op: string, a: Shape, b: Shape): Shape => {
   const rank = Math.max(a.length, b.length)
   return Array.from({ length: rank }, (_, i) =>
-    broadcastDimension(op, a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1, `${showShape(a)} and ${showShape(b)}`))
+    broadcastDimension(op, a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1, `${showShape(a)} and ${showShape(b)}`),
+  )
 }
 
 const lift = (op: string, a: Operand, b: Operand): readonly [Expression, Expression] => {
@@ -49,10 +55,12 @@ const lift = (op: string, a: Operand, b: Operand): readonly [Expression, Express
   return a.dtype === b.dtype ? [a, b] : fail(op, 'operands of one dtype', `${a.dtype} and ${b.dtype}`)
 }
 
-const binary = (op: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Min' | 'Max') => (a: Operand, b: Operand): Expression => {
-  const [x, y] = lift(op, a, b)
-  return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), x.dtype)
-}
+const binary =
+  (op: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Min' | 'Max') =>
+  (a: Operand, b: Operand): Expression => {
+    const [x, y] = lift(op, a, b)
+    return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), x.dtype)
+  }
 
 export const add = binary('Add')
 export const sub = binary('Sub')
@@ -61,10 +69,12 @@ export const div = binary('Div')
 export const minimum = binary('Min')
 export const maximum = binary('Max')
 
-const comparison = (op: 'Less' | 'Equal') => (a: Operand, b: Operand): Expression => {
-  const [x, y] = lift(op, a, b)
-  return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), 'bool')
-}
+const comparison =
+  (op: 'Less' | 'Equal') =>
+  (a: Operand, b: Operand): Expression => {
+    const [x, y] = lift(op, a, b)
+    return node(op, [x, y], broadcastShapes(op, x.shape, y.shape), 'bool')
+  }
 
 export const less = comparison('Less')
 export const equal = comparison('Equal')
@@ -73,9 +83,16 @@ export const equal = comparison('Equal')
 export const where = (condition: Expression, a: Expression, b: Expression): Expression =>
   condition.dtype === 'bool' && a.dtype === b.dtype && sameShape(a.shape, b.shape) && sameShape(a.shape, condition.shape)
     ? node('Where', [condition, a, b], a.shape, a.dtype)
-    : fail('where', 'a bool and two tensors of its shape and one dtype', `${showShape(condition.shape)}, ${showShape(a.shape)} ${a.dtype}, ${showShape(b.shape)} ${b.dtype}`)
+    : fail(
+        'where',
+        'a bool and two tensors of its shape and one dtype',
+        `${showShape(condition.shape)}, ${showShape(a.shape)} ${a.dtype}, ${showShape(b.shape)} ${b.dtype}`,
+      )
 
-const unary = (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf') => (x: Expression): Expression => node(op, [x], x.shape, x.dtype)
+const unary =
+  (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf') =>
+  (x: Expression): Expression =>
+    node(op, [x], x.shape, x.dtype)
 
 export const neg = unary('Neg')
 export const exp = unary('Exp')
@@ -86,7 +103,8 @@ export const tanh = unary('Tanh')
 export const erf = unary('Erf')
 
 /** min(maximum, max(minimum, x)); its derivative is 1 strictly inside and 0 elsewhere, the two kinks included. */
-export const clip = (x: Expression, low: number, high: number): Expression => node('Clip', [x], x.shape, x.dtype, { minimum: low, maximum: high })
+export const clip = (x: Expression, low: number, high: number): Expression =>
+  node('Clip', [x], x.shape, x.dtype, { minimum: low, maximum: high })
 
 export const square = (x: Expression): Expression => mul(x, x)
 
@@ -97,7 +115,11 @@ export const cast = (x: Expression, dtype: DType): Expression => (x.dtype === dt
 type MatMulOptions = { readonly transposeA?: boolean; readonly transposeB?: boolean; readonly alpha?: number }
 
 /** α · op(a) · op(b) over the last two dimensions; leading dimensions must be the same. a: [..., m, n], b: [..., n, p] → [..., m, p]. */
-export const matMul = (a: Expression, b: Expression, { transposeA = false, transposeB = false, alpha = 1 }: MatMulOptions = {}): Expression => {
+export const matMul = (
+  a: Expression,
+  b: Expression,
+  { transposeA = false, transposeB = false, alpha = 1 }: MatMulOptions = {},
+): Expression => {
   const shapes = `${showShape(a.shape)}${transposeA ? 'ᵀ' : ''} · ${showShape(b.shape)}${transposeB ? 'ᵀ' : ''}`
   if (a.dtype !== b.dtype) fail('matMul', 'operands of one dtype', `${a.dtype} and ${b.dtype}`)
   const [m, n1] = lastTwo(a, transposeA, shapes)
@@ -136,11 +158,13 @@ export const layerNormalization = (x: Expression, scale: Expression, bias: Expre
 /** A later output of a node that has several: LayerNormalization's mean (1) and inverse deviation (2), Split's parts. */
 export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
-const reduce = (op: 'ReduceSum' | 'ReduceMean') => (x: Expression, axes?: ReadonlyArray<number>, keepDimensions = false): Expression => {
-  const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normaliseAxis(op, x, axis))
-  const shape = keepDimensions ? x.shape.map((d, i) => (all.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !all.includes(i))
-  return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
-}
+const reduce =
+  (op: 'ReduceSum' | 'ReduceMean') =>
+  (x: Expression, axes?: ReadonlyArray<number>, keepDimensions = false): Expression => {
+    const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normaliseAxis(op, x, axis))
+    const shape = keepDimensions ? x.shape.map((d, i) => (all.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !all.includes(i))
+    return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
+  }
 
 /** Sum over `axes` (all of them when none is named). */
 export const reduceSum = reduce('ReduceSum')
@@ -150,7 +174,9 @@ export const reduceMean = reduce('ReduceMean')
 
 /** What a shape's size is the product of: `12*batch` gives 12 and `batch`; a sum such as `tokens+1` is a factor of its own. */
 const factors = (shape: Shape): Shape =>
-  shape.flatMap<Dimension>((d) => (typeof d === 'number' || d.includes('+') ? [d] : d.split('*').map((factor) => (/^\d+$/.test(factor) ? Number(factor) : factor))))
+  shape.flatMap<Dimension>((d) =>
+    typeof d === 'number' || d.includes('+') ? [d] : d.split('*').map((factor) => (/^\d+$/.test(factor) ? Number(factor) : factor)),
+  )
 const knownSize = (shape: Shape): number => factors(shape).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
 const names = (shape: Shape): ReadonlyArray<string> => factors(shape).filter((d) => typeof d === 'string')
 const symbols = (shape: Shape): string => [...names(shape)].sort().join('*')
@@ -168,7 +194,9 @@ export const product = (dimensions: Shape): Dimension => {
   const [known, named] = [knownSize(dimensions), names(dimensions)]
   if (named.length === 0) return known
   const parts = known === 1 ? named : [known, ...named]
-  return parts.length > 1 && named.some((d) => d.includes('+')) ? fail('product', 'sizes and names', `a sum among ${showShape(dimensions)}`) : parts.join('*')
+  return parts.length > 1 && named.some((d) => d.includes('+'))
+    ? fail('product', 'sizes and names', `a sum among ${showShape(dimensions)}`)
+    : parts.join('*')
 }
 
 /** [a, b, n] → [a·b, n]: all dimensions but the last become rows. */
@@ -176,13 +204,21 @@ export const flattenRows = (x: Expression): Expression => reshape(x, [product(x.
 
 export const transpose = (x: Expression, permutation: ReadonlyArray<number>): Expression =>
   [...permutation].sort((a, b) => a - b).every((axis, i) => axis === i) && permutation.length === x.shape.length
-    ? node('Transpose', [x], permutation.map((axis) => x.shape[axis] as Dimension), x.dtype, { permutation })
+    ? node(
+        'Transpose',
+        [x],
+        permutation.map((axis) => x.shape[axis] as Dimension),
+        x.dtype,
+        { permutation },
+      )
     : fail('transpose', `a permutation of the ${x.shape.length} axes`, `[${permutation}]`)
 
 /** x repeated along its dimensions of size 1 (and new leading ones) to `shape`. */
 export const expand = (x: Expression, shape: Shape): Expression =>
-  sameShape(x.shape, shape) ? x
-    : sameShape(broadcastShapes('expand', x.shape, shape), shape) ? node('Expand', [x], shape, x.dtype)
+  sameShape(x.shape, shape)
+    ? x
+    : sameShape(broadcastShapes('expand', x.shape, shape), shape)
+      ? node('Expand', [x], shape, x.dtype)
       : fail('expand', `a shape that ${showShape(x.shape)} broadcasts to`, showShape(shape))
 
 export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expression => {
@@ -202,7 +238,8 @@ export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expressi
 export const slice = (x: Expression, axis: number, start: number, size: number): Expression => {
   const at = normaliseAxis('slice', x, axis)
   const whole = x.shape[at]
-  if (typeof whole !== 'number' || start < 0 || size < 1 || start + size > whole) fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
+  if (typeof whole !== 'number' || start < 0 || size < 1 || start + size > whole)
+    fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
   return size === whole ? x : node('Slice', [x], x.shape.with(at, size), x.dtype, { axis: at, start, sizes: [size] })
 }
 
@@ -233,7 +270,8 @@ export const selectRows = (x: Expression, index: Expression, inverse: Expression
     : fail('selectRows', 'x of rank 2 and one inverse entry a row', `${showShape(x.shape)} and ${showShape(inverse.shape)}`)
 
 /** zeros of `like`'s shape with updates[i] added to row index[i]: the gradient of `gather`. */
-export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression => node('ScatterAddRows', [updates, index], shape, updates.dtype)
+export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression =>
+  node('ScatterAddRows', [updates, index], shape, updates.dtype)
 
 /** How many elements x has, as int64 [1]. */
 export const sizeOf = (x: Expression): Expression => node('Size', [x], [1], 'int64')
@@ -243,4 +281,5 @@ export const sliceVector = (pool: Expression, offset: Expression, like: Expressi
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like))], [product(like.shape)], pool.dtype), like.shape)
 
 /** Sums of what stands up to and at each place of one axis. Never differentiated: what counts places is no trained number. */
-export const cumulativeSum = (x: Expression, axis: number): Expression => node('CumulativeSum', [x], x.shape, x.dtype, { axis: normaliseAxis('cumulativeSum', x, axis) })
+export const cumulativeSum = (x: Expression, axis: number): Expression =>
+  node('CumulativeSum', [x], x.shape, x.dtype, { axis: normaliseAxis('cumulativeSum', x, axis) })

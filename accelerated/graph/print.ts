@@ -9,7 +9,10 @@ export const print = (outputs: Readonly<Record<string, Expression>>): string => 
   const lines = order.map((node) => {
     const attributes = Object.entries(node.attributes)
       .filter(([key, value]) => key !== 'name' && value !== undefined && value !== false)
-      .map(([key, value]) => `${key}: ${value instanceof Float64Array ? `${value.length > 6 ? `${value.length} numbers` : `[${[...value]}]`}` : JSON.stringify(value)}`)
+      .map(
+        ([key, value]) =>
+          `${key}: ${value instanceof Float64Array ? `${value.length > 6 ? `${value.length} numbers` : `[${[...value]}]`}` : JSON.stringify(value)}`,
+      )
     const inputs = node.inputs.map((x) => names.get(x)).join(', ')
     return `${names.get(node)}: ${node.dtype} ${showShape(node.shape)} = ${node.op}(${inputs})${attributes.length > 0 ? ` {${attributes.join(', ')}}` : ''}`
   })

@@ -5,8 +5,30 @@
  */
 import type { DifferentiableOp, Expression, Shape } from './expression.js'
 import {
-  cast, concat, constant, div, exp, expand, flattenRows, less, matMul, mul, neg, outputOf, product, reduceMean, reduceSum, reshape, scalar,
-  scatterAddRows, selectRows, slice, square, sub, transpose, where,
+  cast,
+  concat,
+  constant,
+  div,
+  exp,
+  expand,
+  flattenRows,
+  less,
+  matMul,
+  mul,
+  neg,
+  outputOf,
+  product,
+  reduceMean,
+  reduceSum,
+  reshape,
+  scalar,
+  scatterAddRows,
+  selectRows,
+  slice,
+  square,
+  sub,
+  transpose,
+  where,
 } from './operators.js'
 
 type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) => ReadonlyArray<Expression | null>
@@ -77,11 +99,18 @@ function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, 
 }
 
 /** Row r of x went to place inverse[r]: its gradient is there, or zero where it went nowhere. */
-function selectRowsVjp(yBar: Expression, y: Expression, _x?: Expression, index?: Expression, inverse?: Expression): ReadonlyArray<Expression | null> {
+function selectRowsVjp(
+  yBar: Expression,
+  y: Expression,
+  _x?: Expression,
+  index?: Expression,
+  inverse?: Expression,
+): ReadonlyArray<Expression | null> {
   const rows = flattenRows(yBar)
   const width = rows.shape[1]
   if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, found ${width}`)
-  const padded = y.attributes.partial === true ? concat([rows, constant(new Array<number>(width).fill(0), [1, width], rows.dtype)], 0) : rows
+  const padded =
+    y.attributes.partial === true ? concat([rows, constant(new Array<number>(width).fill(0), [1, width], rows.dtype)], 0) : rows
   const flat = given(index)
   const back = reshape(flat, [product(flat.shape)])
   return [y.attributes.partial === true ? gatherBack(padded, given(inverse), back) : selectRows(rows, given(inverse), back), null, null]
@@ -89,18 +118,26 @@ function selectRowsVjp(yBar: Expression, y: Expression, _x?: Expression, index?:
 
 /** As selectRows, from rows with one zero row more than the index has places. */
 const gatherBack = (padded: Expression, inverse: Expression, index: Expression): Expression => ({
-  op: 'SelectRows', inputs: [padded, inverse, index], attributes: { partial: true }, shape: [...inverse.shape, padded.shape[1] ?? 1], dtype: padded.dtype,
+  op: 'SelectRows',
+  inputs: [padded, inverse, index],
+  attributes: { partial: true },
+  shape: [...inverse.shape, padded.shape[1] ?? 1],
+  dtype: padded.dtype,
 })
 
 const inversePermutation = (permutation: ReadonlyArray<number>): ReadonlyArray<number> => permutation.map((_, i) => permutation.indexOf(i))
 
 const withReducedAxes = (yBar: Expression, y: Expression, shape: Shape): Expression =>
-  reshape(yBar, shape.map((d, i) => ((y.attributes.axes ?? []).includes(i) ? 1 : d)))
+  reshape(
+    yBar,
+    shape.map((d, i) => ((y.attributes.axes ?? []).includes(i) ? 1 : d)),
+  )
 
 const countReduced = (y: Expression, shape: Shape): number =>
   (y.attributes.axes ?? []).reduce((count, axis) => {
     const size = shape[axis]
-    if (typeof size !== 'number') throw new Error(`ReduceMean: expected axes of known size to differentiate, found ${size}; use reduceSum and divide`)
+    if (typeof size !== 'number')
+      throw new Error(`ReduceMean: expected axes of known size to differentiate, found ${size}; use reduceSum and divide`)
     return count * size
   }, 1)
 
@@ -108,15 +145,23 @@ const countReduced = (y: Expression, shape: Shape): number =>
 function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
   const axis = y.attributes.axis ?? 0
   const sizes = parts.flatMap(({ shape }) => (typeof shape[axis] === 'number' ? [shape[axis]] : []))
-  if (sizes.length < parts.length) throw new Error(`Concat: expected parts of known size to differentiate, found ${parts.map(({ shape }) => shape[axis]).join(', ')}`)
-  return sizes.map((size, i) => slice(yBar, axis, sizes.slice(0, i).reduce((start, before) => start + before, 0), size))
+  if (sizes.length < parts.length)
+    throw new Error(`Concat: expected parts of known size to differentiate, found ${parts.map(({ shape }) => shape[axis]).join(', ')}`)
+  return sizes.map((size, i) =>
+    slice(
+      yBar,
+      axis,
+      sizes.slice(0, i).reduce((start, before) => start + before, 0),
+      size,
+    ),
+  )
 }
 
 /** Zeros before and after. */
 function sliceVjp(yBar: Expression, y: Expression, x?: Expression): ReadonlyArray<Expression> {
   const { axis = 0, start = 0, sizes = [] } = y.attributes
   const whole = given(x).shape[axis] as number
-  const zeros = (size: number): ReadonlyArray<Expression> => (size === 0 ? [] : [expand(scalar(0, yBar.dtype), yBar.shape.with(axis, size))])
+  const zeros = (size: number): ReadonlyArray<Expression> =>
+    size === 0 ? [] : [expand(scalar(0, yBar.dtype), yBar.shape.with(axis, size))]
   return [concat([...zeros(start), yBar, ...zeros(whole - start - (sizes[0] ?? 0))], axis)]
 }
-

@@ -8,7 +8,10 @@ type Heads = { readonly heads: number; readonly headSize: number }
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
 const pack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression => {
-  const padded = 'tokenOfSlot' in batch ? selectRows(x, batch.tokenOfSlot, batch.slotOfToken) : reshape(x, [...batch.attentionBias.shape, heads * headSize]) // [batch, sequence, hidden]
+  const padded =
+    'tokenOfSlot' in batch
+      ? selectRows(x, batch.tokenOfSlot, batch.slotOfToken)
+      : reshape(x, [...batch.attentionBias.shape, heads * headSize]) // [batch, sequence, hidden]
   return transpose(reshape(padded, [...padded.shape.slice(0, 2), heads, headSize]), [0, 2, 1, 3])
 }
 
@@ -21,7 +24,13 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  shape: Heads, batch: BatchInputs | PaddedInputs, query: Expression, key: Expression, value: Expression, dropout: Dropout, site: string,
+  shape: Heads,
+  batch: BatchInputs | PaddedInputs,
+  query: Expression,
+  key: Expression,
+  value: Expression,
+  dropout: Dropout,
+  site: string,
 ): Expression => {
   const [q, k, v] = [query, key, value].map((x) => pack(shape, batch, x)) as [Expression, Expression, Expression]
   const scores = matMul(q, k, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, sequence]

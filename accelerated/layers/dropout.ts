@@ -17,7 +17,11 @@ export const noDropout: DropoutPlan = { dropout: (x) => x, sites: () => [] }
 export const poolName = (probability: number): string => `dropoutPool(${probability})`
 
 /** Dropout for `sites` expected in this order. @param probabilityOf 0 leaves a site alone. */
-export const pooledDropout = (sites: ReadonlyArray<string>, probabilityOf: (site: string) => number, dtype: 'float32' | 'float64'): DropoutPlan => {
+export const pooledDropout = (
+  sites: ReadonlyArray<string>,
+  probabilityOf: (site: string) => number,
+  dtype: 'float32' | 'float64',
+): DropoutPlan => {
   const active = sites.filter((site) => probabilityOf(site) > 0)
   if (active.length === 0) return noDropout
   const offsets = input('dropoutOffsets', [active.length], 'int64')

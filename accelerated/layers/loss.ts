@@ -5,7 +5,11 @@ import { cast, constant, equal, logSoftmax, mul, neg, reduceSum, reshape, square
 /** −Σ log softmax(logits)[label]. logits: [batch, classes], labels: int32 [batch] → scalar */
 export const crossEntropySum = (logits: Expression, labels: Expression): Expression => {
   const [batch = 1, classes = 1] = logits.shape
-  const each = constant(Array.from({ length: classes as number }, (_, i) => i), [1, classes as number], labels.dtype)
+  const each = constant(
+    Array.from({ length: classes as number }, (_, i) => i),
+    [1, classes as number],
+    labels.dtype,
+  )
   const oneHot = cast(equal(reshape(labels, [batch, 1]), each), logits.dtype)
   return neg(reduceSum(mul(logSoftmax(logits), oneHot)))
 }

@@ -16,19 +16,23 @@ export const pretrainedTensors = (config: EncoderConfig): ReadonlyArray<Trainabl
   const { hiddenSize: h } = config
   const shapes: ReadonlyArray<readonly [string, ReadonlyArray<number>]> = [
     ...baseTensorShapes(config),
-    ['lm_head.dense.weight', [h, h]], ['lm_head.dense.bias', [h]],
-    ['lm_head.layer_norm.weight', [h]], ['lm_head.layer_norm.bias', [h]],
+    ['lm_head.dense.weight', [h, h]],
+    ['lm_head.dense.bias', [h]],
+    ['lm_head.layer_norm.weight', [h]],
+    ['lm_head.layer_norm.bias', [h]],
     ['lm_head.bias', [config.vocabularySize]],
   ]
   return shapes.map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? 'decayed' : 'undecayed' }))
 }
 
 /** Mean cross-entropy of the masked tokens: `labels` int32 [masked], `lossWeight` = 1 / masked. */
-export const maskedLanguageModelObjective = (config: EncoderConfig, dtype: Scalar): Objective => (parameter) => {
-  const batch: BatchInputs = batchInputs(dtype)
-  const masked: RowSelection = rowSelection('masked')
-  const hidden = encoder(config, parameter, batch, new Map(), noDropout.dropout)
-  const logits = maskedLanguageModelHead(config, parameter, hidden, masked)
-  const loss = mul(crossEntropySum(logits, input('labels', ['masked'], 'int32')), input('lossWeight', [], dtype))
-  return { loss, report: {} }
-}
+export const maskedLanguageModelObjective =
+  (config: EncoderConfig, dtype: Scalar): Objective =>
+  (parameter) => {
+    const batch: BatchInputs = batchInputs(dtype)
+    const masked: RowSelection = rowSelection('masked')
+    const hidden = encoder(config, parameter, batch, new Map(), noDropout.dropout)
+    const logits = maskedLanguageModelHead(config, parameter, hidden, masked)
+    const loss = mul(crossEntropySum(logits, input('labels', ['masked'], 'int32')), input('lossWeight', [], dtype))
+    return { loss, report: {} }
+  }

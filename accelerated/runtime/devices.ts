@@ -9,7 +9,7 @@ export const devices: ReadonlyArray<Device> = ['cpu', 'webgpu', 'cuda']
  * what is cut, seven for the parts.
  */
 export const onnxTarget = (device: Device): OnnxTarget =>
-  (device === 'webgpu' ? { fusedMatMul: false, largestSplit: 7 } : { fusedMatMul: true })
+  device === 'webgpu' ? { fusedMatMul: false, largestSplit: 7 } : { fusedMatMul: true }
 
 /** The provider by ONNX Runtime's name for it. CUDA's TF32 is off: its ten-bit mantissas would not meet our tolerances. */
 export const executionProvider = (device: Device): { readonly name: string } & Record<string, unknown> =>

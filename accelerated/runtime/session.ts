@@ -25,10 +25,12 @@ export type Session = {
 
 /** Compiles the graph of `outputs` for a device. @throws when the provider refuses the graph or the device does not work here. */
 export const openSession = async (outputs: Readonly<Record<string, Expression>>, settings: SessionSettings): Promise<Session> => {
-  return sessionOf(await ort.InferenceSession.create(toOnnx(outputs, onnxTarget(settings.device)), {
-    ...sessionOptions(settings),
-    externalData: settings.weightFiles.map(({ location, bytes }) => ({ path: location, data: bytes })),
-  }))
+  return sessionOf(
+    await ort.InferenceSession.create(toOnnx(outputs, onnxTarget(settings.device)), {
+      ...sessionOptions(settings),
+      externalData: settings.weightFiles.map(({ location, bytes }) => ({ path: location, data: bytes })),
+    }),
+  )
 }
 
 /** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */

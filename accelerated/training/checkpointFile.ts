@@ -22,10 +22,19 @@ import { layoutOf } from './runState.js'
 import type { Carried } from './trainingEvents.js'
 
 const stateSchema = z.strictObject({
-  step: z.int().min(0), gatedStep: z.int().min(0), gating: z.enum(['open', 'sampled']),
+  step: z.int().min(0),
+  gatedStep: z.int().min(0),
+  gating: z.enum(['open', 'sampled']),
   modules: z.array(z.strictObject({ name: z.string().max(500), d: z.int().min(1), k: z.int().min(1), r: z.int().min(1) })).max(100_000),
   initialDensity: z.number().nullable(),
-  retained: z.strictObject({ expectedDensity: z.number(), retainedDensity: z.number(), ranks: z.record(z.string(), z.int().min(0)), lambda: z.number() }).nullable(),
+  retained: z
+    .strictObject({
+      expectedDensity: z.number(),
+      retainedDensity: z.number(),
+      ranks: z.record(z.string(), z.int().min(0)),
+      lambda: z.number(),
+    })
+    .nullable(),
 })
 const numbers = z.record(z.string(), z.number())
 const schema = z.strictObject({
@@ -47,8 +56,11 @@ const pattern = /^step-(\d{9})\.safetensors$/
 const nameOf = (step: number): string => `step-${String(step).padStart(9, '0')}.safetensors`
 
 const vectorsOf = (prefix: string, { parameters, firstMoment, secondMoment }: RunState): ReadonlyArray<readonly [string, WritableTensor]> =>
-  [['parameters', parameters], ['firstMoment', firstMoment], ['secondMoment', secondMoment]].map(([name, data]) =>
-    [`${prefix}.${name as string}`, { shape: [(data as Vector).length], data: data as Vector }] as const)
+  [
+    ['parameters', parameters],
+    ['firstMoment', firstMoment],
+    ['secondMoment', secondMoment],
+  ].map(([name, data]) => [`${prefix}.${name as string}`, { shape: [(data as Vector).length], data: data as Vector }] as const)
 
 const described = ({ parameters: _p, firstMoment: _m, secondMoment: _v, ...rest }: RunState) => rest
 
@@ -59,7 +71,11 @@ const described = ({ parameters: _p, firstMoment: _m, secondMoment: _v, ...rest 
 export const saveCheckpoint = async (folder: string, { state, best, ...rest }: Checkpoint): Promise<string> => {
   await mkdir(folder, { recursive: true })
   const tensors = new Map([...vectorsOf('state', state), ...(best === null ? [] : vectorsOf('best', best.state))])
-  const content = JSON.stringify({ state: described(state), best: best === null ? null : { ...best, state: described(best.state) }, ...rest })
+  const content = JSON.stringify({
+    state: described(state),
+    best: best === null ? null : { ...best, state: described(best.state) },
+    ...rest,
+  })
   const bytes = writeSafetensors(tensors, { content })
   const path = join(folder, nameOf(state.step))
   await writeFileAtomically(checksumOf(path), `${createHash('sha256').update(bytes).digest('hex')}\n`)
@@ -79,7 +95,8 @@ const checksumOf = (path: string): string => `${path}.sha256`
 const tidy = async (folder: string): Promise<void> => {
   for (const step of (await checkpointSteps(folder)).slice(0, -kept)) await unlink(join(folder, nameOf(step)))
   const there = new Set((await checkpointSteps(folder)).map((step) => checksumOf(nameOf(step))))
-  for (const name of await readdir(folder)) if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !there.has(name)) await unlink(join(folder, name))
+  for (const name of await readdir(folder))
+    if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !there.has(name)) await unlink(join(folder, name))
 }
 
 /** The newest checkpoint's file and step, unread; null where there is none. */
@@ -90,20 +107,29 @@ export const lastCheckpoint = async (folder: string): Promise<{ readonly path: s
 
 /** Steps of the checkpoints in a folder, ascending; none where the folder is absent. */
 export const checkpointSteps = async (folder: string): Promise<ReadonlyArray<number>> =>
-  (await readdir(folder).catch(() => [])).flatMap((name) => {
-    const step = pattern.exec(name)?.[1]
-    return step === undefined ? [] : [Number(step)]
-  }).sort((a, b) => a - b)
+  (await readdir(folder).catch(() => []))
+    .flatMap((name) => {
+      const step = pattern.exec(name)?.[1]
+      return step === undefined ? [] : [Number(step)]
+    })
+    .sort((a, b) => a - b)
 
 /**
  * The newest checkpoint that is whole; null where there is none. One that is not is renamed to `….damaged` and reported through `onDamaged`.
  * Throws FileError, and changes nothing, for one that is whole but no state of `run`: its model or data are not what they were, or it is not
  * the run's own. What this allocates and how long it takes is bounded by what the run needs, whatever the file says of itself.
  */
-export const newestCheckpoint = async (folder: string, run: RunOutline, onDamaged: (message: string) => void): Promise<Checkpoint | null> => {
-  for (const step of [...await checkpointSteps(folder)].reverse()) {
+export const newestCheckpoint = async (
+  folder: string,
+  run: RunOutline,
+  onDamaged: (message: string) => void,
+): Promise<Checkpoint | null> => {
+  for (const step of [...(await checkpointSteps(folder))].reverse()) {
     const path = join(folder, nameOf(step))
-    const size = await stat(path).then((found) => found.size, () => 0)
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => 0,
+    )
     const limit = headerLimit + 6 * largestVector(run) * bytesOfNumber[run.dtype]
     if (size > limit) throw fileError(path, `at most ${limit} bytes, by the model as it is now`, `${size}`)
     const damage = await damageOf(folder, nameOf(step))
@@ -152,17 +178,33 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
   const { state, best, ...rest } = parsed.data
   const restored = async (prefix: string, described: z.infer<typeof stateSchema>): Promise<RunState> => {
     const misfit = misfitOf(run, described)
-    if (misfit !== null) throw fileError(path, `a ${prefix} of this run, by its model and data as they are now: ${misfit.expected}`, misfit.found)
+    if (misfit !== null)
+      throw fileError(path, `a ${prefix} of this run, by its model and data as they are now: ${misfit.expected}`, misfit.found)
     const size = layoutOf(run.config, described).size
     const vector = async (part: keyof Vectors): Promise<Vector> => {
       const [label, entry, dtype] = [`${prefix}.${part}`, tensors.get(`${prefix}.${part}`), run.dtype === 'float64' ? 'F64' : 'F32']
-      if (entry?.dtype !== dtype || entry.shape.join() !== String(size)) throw fileError(path, `tensor ${label} of ${dtype} [${size}]`, entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`)
+      if (entry?.dtype !== dtype || entry.shape.join() !== String(size))
+        throw fileError(
+          path,
+          `tensor ${label} of ${dtype} [${size}]`,
+          entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`,
+        )
       const values = await readExactly(entry)
       const bad = values.find((x) => !Number.isFinite(x) || (part === 'secondMoment' && x < 0))
-      if (bad !== undefined) throw fileError(path, `tensor ${label} of finite numbers${part === 'secondMoment' ? ' from 0' : ''}`, String(bad))
+      if (bad !== undefined)
+        throw fileError(path, `tensor ${label} of finite numbers${part === 'secondMoment' ? ' from 0' : ''}`, String(bad))
       return values
     }
-    return { ...described, parameters: await vector('parameters'), firstMoment: await vector('firstMoment'), secondMoment: await vector('secondMoment') }
+    return {
+      ...described,
+      parameters: await vector('parameters'),
+      firstMoment: await vector('firstMoment'),
+      secondMoment: await vector('secondMoment'),
+    }
   }
-  return { ...rest, state: await restored('state', state), best: best === null ? null : { ...best, state: await restored('best', best.state) } }
+  return {
+    ...rest,
+    state: await restored('state', state),
+    best: best === null ? null : { ...best, state: await restored('best', best.state) },
+  }
 }

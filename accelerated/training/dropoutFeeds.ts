@@ -18,19 +18,37 @@ const elementsOf = ({ elements }: DropoutSite, dimensions: Dimensions): number =
 /** Pools of 0 and 1/(1 − p), large enough for batches up to `largest`. */
 export const dropoutPools = (seed: number, sites: ReadonlyArray<DropoutSite>, largest: Dimensions, dtype: Scalar): Feeds => {
   const probabilities = [...new Set(sites.map(({ probability }) => probability))]
-  return Object.fromEntries(probabilities.map((p, i) => {
-    const size = Math.max(...sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))) + slack
-    return [poolName(p), floatFeed(uniforms(seed, 'dropoutPool', i, size).map((u) => (u < p ? 0 : 1 / (1 - p))), [size], dtype)]
-  }))
+  return Object.fromEntries(
+    probabilities.map((p, i) => {
+      const size = Math.max(...sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))) + slack
+      return [
+        poolName(p),
+        floatFeed(
+          uniforms(seed, 'dropoutPool', i, size).map((u) => (u < p ? 0 : 1 / (1 - p))),
+          [size],
+          dtype,
+        ),
+      ]
+    }),
+  )
 }
 
 /** The offsets of one pass. @param draw a number that no other pass of the run has */
-export const dropoutOffsets = (seed: number, draw: number, sites: ReadonlyArray<DropoutSite>, pools: Feeds, dimensions: Dimensions): Feeds => {
+export const dropoutOffsets = (
+  seed: number,
+  draw: number,
+  sites: ReadonlyArray<DropoutSite>,
+  pools: Feeds,
+  dimensions: Dimensions,
+): Feeds => {
   if (sites.length === 0) return {}
   const u = uniforms(seed, 'dropoutOffsets', draw, sites.length)
   const offsets = sites.map((site, i) => {
     const room = (pools[poolName(site.probability)]?.shape[0] ?? 0) - elementsOf(site, dimensions)
-    if (!(room >= 0)) throw new Error(`dropoutOffsets: expected a pool that holds ${elementsOf(site, dimensions)} entries for ${site.site}, found ${room} too few`)
+    if (!(room >= 0))
+      throw new Error(
+        `dropoutOffsets: expected a pool that holds ${elementsOf(site, dimensions)} entries for ${site.site}, found ${room} too few`,
+      )
     return BigInt(Math.floor((u[i] ?? 0) * (room + 1)))
   })
   return { dropoutOffsets: { data: BigInt64Array.from(offsets), shape: [sites.length] } }

@@ -50,16 +50,41 @@ export const openPhase = async (phase: PhaseSettings, modules: ReadonlyArray<Ada
   const build = (accumulation: Accumulation) => {
     const plan = pooledDropout([...dropoutSites(config), ...headDropoutSites(config)], probabilityOf(config, settings.dropout), dtype)
     const beta = settings.method === 'salora' ? settings.beta : 0
-    const objective = saloraObjective(config, frozen, modules, { ...settings, scale: phase.scale, beta }, gating, plan, dtype, accumulation !== 'whole')
-    const step = trainingStep(layout, objective, {
-      ...adamwDefaults, gateAdam, weightDecay: settings.weightDecay, clip: settings.clip, lambdaOptimizer: settings.lambdaOptimizer,
-    }, accumulation, dtype)
+    const objective = saloraObjective(
+      config,
+      frozen,
+      modules,
+      { ...settings, scale: phase.scale, beta },
+      gating,
+      plan,
+      dtype,
+      accumulation !== 'whole',
+    )
+    const step = trainingStep(
+      layout,
+      objective,
+      {
+        ...adamwDefaults,
+        gateAdam,
+        weightDecay: settings.weightDecay,
+        clip: settings.clip,
+        lambdaOptimizer: settings.lambdaOptimizer,
+      },
+      accumulation,
+      dtype,
+    )
     return { step, sites: plan.sites() }
   }
   const whole = build(settings.accumulate === 1 ? 'whole' : 'finish')
-  const [update, add] = [await openSession(whole.step, phase.session), settings.accumulate === 1 ? null : await openSession(build('add').step, phase.session)]
+  const [update, add] = [
+    await openSession(whole.step, phase.session),
+    settings.accumulate === 1 ? null : await openSession(build('add').step, phase.session),
+  ]
   return {
-    layout, sites: whole.sites, update, add,
+    layout,
+    sites: whole.sites,
+    update,
+    add,
     pools: dropoutPools(settings.seed, whole.sites, phase.largest, dtype),
     release: async () => {
       await update.release()
@@ -69,5 +94,8 @@ export const openPhase = async (phase: PhaseSettings, modules: ReadonlyArray<Ada
 }
 
 /** --dropout stands for all three probabilities of config.json. */
-const probabilityOf = (config: EncoderConfig, override: number | null) => (site: string): number =>
-  override ?? (site.startsWith('head.') ? config.headDropout : site.endsWith('.probabilities') ? config.attentionDropout : config.hiddenDropout)
+const probabilityOf =
+  (config: EncoderConfig, override: number | null) =>
+  (site: string): number =>
+    override ??
+    (site.startsWith('head.') ? config.headDropout : site.endsWith('.probabilities') ? config.attentionDropout : config.hiddenDropout)

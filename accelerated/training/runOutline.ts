@@ -17,7 +17,10 @@ export type RunOutline = {
 export const largestVector = ({ config, modules }: RunOutline): number => layoutOf(config, { modules, gating: 'sampled' }).size
 
 /** What of a state's description no state of the run could have; null where it fits. */
-export const misfitOf = (run: RunOutline, state: Omit<RunState, keyof Vectors>): { readonly expected: string; readonly found: string } | null => {
+export const misfitOf = (
+  run: RunOutline,
+  state: Omit<RunState, keyof Vectors>,
+): { readonly expected: string; readonly found: string } | null => {
   const { step, gatedStep, gating, initialDensity, retained, modules } = state
   const started = new Map(run.modules.map((module) => [module.name, module]))
   const rankOf = new Map(modules.map(({ name, r }) => [name, r]))
@@ -27,11 +30,37 @@ export const misfitOf = (run: RunOutline, state: Omit<RunState, keyof Vectors>):
   })
   const inOrder = run.modules.filter(({ name }) => rankOf.has(name)).map(({ name }) => name)
   const failed = ([expected, found, holds]: readonly [string, string, boolean]) => (holds ? [] : [{ expected, found }])
-  return ([
-    [`at most ${run.steps} steps, gated ones among them`, `${step}, ${gatedStep} of them gated`, step <= run.steps && gatedStep <= step],
-    ['the adapted matrices with the ranks of its start or, once pruned, fewer', stranger === undefined ? '' : `${stranger.name} ${stranger.d} × ${stranger.k} of rank ${stranger.r}`, stranger === undefined],
-    [`${retained === null ? run.modules.length : 'those'} matrices, each once and in their order`, String(modules.length), modules.every(({ name }, i) => name === inOrder[i]) && (retained !== null || modules.length === run.modules.length)],
-    ['gates before T_end alone, with the density they began with', gating, gating === 'open' || (retained === null && initialDensity !== null)],
-    ['retained ranks that are those of its matrices', 'others', retained === null || (Object.keys(retained.ranks).length === run.modules.length && run.modules.every(({ name }) => retained.ranks[name] === (rankOf.get(name) ?? 0)))],
-  ] as const).flatMap(failed)[0] ?? null
+  return (
+    (
+      [
+        [
+          `at most ${run.steps} steps, gated ones among them`,
+          `${step}, ${gatedStep} of them gated`,
+          step <= run.steps && gatedStep <= step,
+        ],
+        [
+          'the adapted matrices with the ranks of its start or, once pruned, fewer',
+          stranger === undefined ? '' : `${stranger.name} ${stranger.d} × ${stranger.k} of rank ${stranger.r}`,
+          stranger === undefined,
+        ],
+        [
+          `${retained === null ? run.modules.length : 'those'} matrices, each once and in their order`,
+          String(modules.length),
+          modules.every(({ name }, i) => name === inOrder[i]) && (retained !== null || modules.length === run.modules.length),
+        ],
+        [
+          'gates before T_end alone, with the density they began with',
+          gating,
+          gating === 'open' || (retained === null && initialDensity !== null),
+        ],
+        [
+          'retained ranks that are those of its matrices',
+          'others',
+          retained === null ||
+            (Object.keys(retained.ranks).length === run.modules.length &&
+              run.modules.every(({ name }) => retained.ranks[name] === (rankOf.get(name) ?? 0))),
+        ],
+      ] as const
+    ).flatMap(failed)[0] ?? null
+  )
 }

@@ -23,7 +23,12 @@ export type RunState = Vectors & {
   /** C(Θ) where the window began, for gateControl; null before */
   readonly initialDensity: number | null
   /** what T_end left; null before, and for a method without gates */
-  readonly retained: { readonly expectedDensity: number; readonly retainedDensity: number; readonly ranks: Readonly<Record<string, number>>; readonly lambda: number } | null
+  readonly retained: {
+    readonly expectedDensity: number
+    readonly retainedDensity: number
+    readonly ranks: Readonly<Record<string, number>>
+    readonly lambda: number
+  } | null
 }
 
 /** Factor of B A: α / r and, where warmupGate is 'expected', times ĝ(0) until gates are sampled. Pruning does not change it. */
@@ -41,8 +46,14 @@ export const openGates = (config: EncoderConfig, state: RunState, settings: Hard
   const gates = state.modules.reduce((sum, { r }) => sum + r, 0)
   const start = new Float64Array(gates).fill(logTheta)
   return {
-    ...state, ...carry(state, (vector, isMoment) => flatten(to, ({ name }) =>
-      name === 'logTheta' ? (isMoment ? undefined : start) : name === 'lambda' ? undefined : tensorOf(from, vector, name), dtype)),
+    ...state,
+    ...carry(state, (vector, isMoment) =>
+      flatten(
+        to,
+        ({ name }) => (name === 'logTheta' ? (isMoment ? undefined : start) : name === 'lambda' ? undefined : tensorOf(from, vector, name)),
+        dtype,
+      ),
+    ),
     gating: 'sampled',
     initialDensity: densityOf(settings, state.modules, start),
   }
@@ -64,7 +75,8 @@ export const closeGates = (config: EncoderConfig, state: RunState, settings: Ret
   })
   const to = layoutOf(config, { modules, gating: 'open' })
   return {
-    ...state, ...carry(state, (vector, isMoment) => flatten(to, keptPart(from, vector, state.modules, retention, !isMoment), dtype)),
+    ...state,
+    ...carry(state, (vector, isMoment) => flatten(to, keptPart(from, vector, state.modules, retention, !isMoment), dtype)),
     gating: 'open',
     modules,
     retained: {
@@ -94,11 +106,14 @@ export const deterministicParameters = (config: EncoderConfig, state: RunState, 
 }
 
 const carry = (state: RunState, move: (vector: Vector, isMoment: boolean) => Vector): Vectors => ({
-  parameters: move(state.parameters, false), firstMoment: move(state.firstMoment, true), secondMoment: move(state.secondMoment, true),
+  parameters: move(state.parameters, false),
+  firstMoment: move(state.firstMoment, true),
+  secondMoment: move(state.secondMoment, true),
 })
 
 /** Kept rows of A and kept columns of B, these times their factors where `fold`; everything else as it is. */
-const keptPart = (from: ParameterLayout, vector: Vector, modules: ReadonlyArray<AdaptedModule>, { kept, factors }: Retention, fold: boolean) =>
+const keptPart =
+  (from: ParameterLayout, vector: Vector, modules: ReadonlyArray<AdaptedModule>, { kept, factors }: Retention, fold: boolean) =>
   ({ name, size }: ParameterEntry): ArrayLike<number> => {
     const old = tensorOf(from, vector, name)
     const i = modules.findIndex((module) => name === `${module.name}.A` || name === `${module.name}.B`)
@@ -107,8 +122,9 @@ const keptPart = (from: ParameterLayout, vector: Vector, modules: ReadonlyArray<
     const [own, part] = [kept[i] ?? [], new Float64Array(size)]
     own.forEach((j, to) => {
       if (name.endsWith('.A')) part.set(old.subarray(j * module.k, (j + 1) * module.k), to * module.k)
-      else for (let row = 0; row < module.d; row++) part[row * own.length + to] = (old[row * module.r + j] ?? NaN) * (fold ? (factors[i]?.[to] ?? NaN) : 1)
+      else
+        for (let row = 0; row < module.d; row++)
+          part[row * own.length + to] = (old[row * module.r + j] ?? NaN) * (fold ? (factors[i]?.[to] ?? NaN) : 1)
     })
     return part
   }
-

@@ -14,12 +14,17 @@ import { layoutOf } from './runState.js'
 const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
 
 /** The matrices to adapt and their ranks at the start. @throws SettingsError for a name that no matrix has */
-export const startingModules = (config: EncoderConfig, { targetModules, rank, rankPattern }: Pick<Settings, 'targetModules' | 'rank' | 'rankPattern'>): ReadonlyArray<AdaptedModule> => {
+export const startingModules = (
+  config: EncoderConfig,
+  { targetModules, rank, rankPattern }: Pick<Settings, 'targetModules' | 'rank' | 'rankPattern'>,
+): ReadonlyArray<AdaptedModule> => {
   const targeted = targetedModules(config, targetModules)
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
   if (unknown !== undefined) throw new SettingsError('rankPattern', 'expected names of adapted matrices', JSON.stringify(unknown[0]))
-  const modules = targeted.map((module) => ({ ...module, r: patterns.find(([pattern]) => isTarget(module.name, pattern))?.[1] ?? rank })).filter(({ r }) => r > 0)
+  const modules = targeted
+    .map((module) => ({ ...module, r: patterns.find(([pattern]) => isTarget(module.name, pattern))?.[1] ?? rank }))
+    .filter(({ r }) => r > 0)
   if (modules.length === 0) throw new SettingsError('rankPattern', 'expected a rank above 0', 'none')
   return modules
 }
@@ -40,10 +45,24 @@ export const startOfRun = async (model: ModelFolder, settings: Settings): Promis
   const modules = startingModules(model.config, settings)
   const layout = layoutOf(model.config, { modules, gating: 'open' })
   const head = new Map(await Promise.all([...model.headTensors].map(async ([name, entry]) => [name, await readTensor(entry)] as const)))
-  const parameters = flatten(layout, (entry) => head.get(entry.name)
-    ?? (/\.[AB]$/.test(entry.name) ? initialAdapterTensor(settings.seed, settings.initialisation, entry) : initialHeadTensor(settings.seed, entry)), settings.precision)
+  const parameters = flatten(
+    layout,
+    (entry) =>
+      head.get(entry.name) ??
+      (/\.[AB]$/.test(entry.name)
+        ? initialAdapterTensor(settings.seed, settings.initialisation, entry)
+        : initialHeadTensor(settings.seed, entry)),
+    settings.precision,
+  )
   return {
-    step: 0, gatedStep: 0, gating: 'open', modules, initialDensity: null, retained: null,
-    parameters, firstMoment: zeros(layout.size, settings.precision), secondMoment: zeros(layout.size, settings.precision),
+    step: 0,
+    gatedStep: 0,
+    gating: 'open',
+    modules,
+    initialDensity: null,
+    retained: null,
+    parameters,
+    firstMoment: zeros(layout.size, settings.precision),
+    secondMoment: zeros(layout.size, settings.precision),
   }
 }

@@ -33,8 +33,14 @@ export const planOf = (settings: Settings, config: EncoderConfig, examples: numb
   const stepsPerEpoch = Math.ceil(examples / (batchSize * accumulate))
   const steps = maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch))
   const gates = method === 'salora' ? gateSteps(steps, gateStart, gateEnd) : null
-  if (gates !== null && gates.end <= gates.start) throw new SettingsError('gateEnd', `expected at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`, `${gateEnd}, which leaves none`)
-  if (maxLength > longestInput(config)) throw new SettingsError('maxLength', `expected at most the encoder's ${longestInput(config)} positions`, String(maxLength))
+  if (gates !== null && gates.end <= gates.start)
+    throw new SettingsError(
+      'gateEnd',
+      `expected at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`,
+      `${gateEnd}, which leaves none`,
+    )
+  if (maxLength > longestInput(config))
+    throw new SettingsError('maxLength', `expected at most the encoder's ${longestInput(config)} positions`, String(maxLength))
   return { steps, stepsPerEpoch, gates }
 }
 
@@ -43,7 +49,12 @@ export const planOf = (settings: Settings, config: EncoderConfig, examples: numb
  * checkpoint. What a run computes is a function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
  * @throws TrainingError where a number is not finite, naming the step and the rows of its batch, or where the gates never ran
  */
-export async function* train(task: TrainingTask, start: RunState, resumed: Carried | null, signal: AbortSignal): AsyncGenerator<TrainingEvent, TrainingResult> {
+export async function* train(
+  task: TrainingTask,
+  start: RunState,
+  resumed: Carried | null,
+  signal: AbortSignal,
+): AsyncGenerator<TrainingEvent, TrainingResult> {
   const { config, settings, training } = task
   const dtype = settings.precision
   const { steps, stepsPerEpoch, gates } = planOf(settings, config, training.length)
@@ -60,7 +71,7 @@ export async function* train(task: TrainingTask, start: RunState, resumed: Carri
 
   try {
     if (task.evaluateStart === true && state.step === 0 && !signal.aborted) {
-      yield { kind: 'evaluation', step: 0, epoch: 0, ...await evaluate(task, state), eligible: false, best: false }
+      yield { kind: 'evaluation', step: 0, epoch: 0, ...(await evaluate(task, state)), eligible: false, best: false }
     }
     while (state.step < steps && !signal.aborted) {
       const phase = phaseAt(gates, state.step)
@@ -84,20 +95,35 @@ export async function* train(task: TrainingTask, start: RunState, resumed: Carri
       const rate = learningRate(state.step)
       const { results, tokens, loss, taskLoss } = await takeStep({ config, settings, training, gates }, graphs, state, rate, parts)
       const report: StepReport = {
-        kind: 'step', step: state.step + 1, epoch: (state.step + 1) / stepsPerEpoch, loss, taskLoss,
+        kind: 'step',
+        step: state.step + 1,
+        epoch: (state.step + 1) / stepsPerEpoch,
+        loss,
+        taskLoss,
         orthogonality: results['orthogonality'] === undefined ? null : total(results['orthogonality']),
-        density: scalarOf(results['density']), lambda: state.gating === 'sampled' ? scalarOf(tensorOf(graphs.layout, state.parameters, 'lambda')) : null,
-        learningRate: rate, gradientNorm: scalarOf(results['gradientNorm']) ?? NaN,
-        tokens, tokensPerSecond: (1000 * tokens) / (performance.now() - began),
+        density: scalarOf(results['density']),
+        lambda: state.gating === 'sampled' ? scalarOf(tensorOf(graphs.layout, state.parameters, 'lambda')) : null,
+        learningRate: rate,
+        gradientNorm: scalarOf(results['gradientNorm']) ?? NaN,
+        tokens,
+        tokensPerSecond: (1000 * tokens) / (performance.now() - began),
       }
       if (results['orthogonality'] !== undefined) {
         orthogonality = Object.fromEntries(state.modules.map(({ name }, i) => [name, Number(results['orthogonality']?.[i])]))
       }
       state = {
-        ...state, step: state.step + 1, gatedStep: state.gatedStep + (state.gating === 'sampled' ? 1 : 0),
-        parameters: results['nextParameters'] as Vector, firstMoment: results['nextFirstMoment'] as Vector, secondMoment: results['nextSecondMoment'] as Vector,
+        ...state,
+        step: state.step + 1,
+        gatedStep: state.gatedStep + (state.gating === 'sampled' ? 1 : 0),
+        parameters: results['nextParameters'] as Vector,
+        firstMoment: results['nextFirstMoment'] as Vector,
+        secondMoment: results['nextSecondMoment'] as Vector,
       }
-      checkStep(report, state, parts.flat().map((i) => training[i]?.row ?? NaN))
+      checkStep(
+        report,
+        state,
+        parts.flat().map((i) => training[i]?.row ?? NaN),
+      )
       yield report
 
       const atEnd = state.step === steps
@@ -138,7 +164,7 @@ export async function* train(task: TrainingTask, start: RunState, resumed: Carri
     const factor = scaleOf(settings, of)
     if (predictor === null || predictor.modules !== of.modules || predictor.scale !== factor) {
       await predictor?.release()
-      predictor = { ...await openPredictor({ ...whole, dtype, scale: factor }, of.modules), modules: of.modules, scale: factor }
+      predictor = { ...(await openPredictor({ ...whole, dtype, scale: factor }, of.modules)), modules: of.modules, scale: factor }
     }
     const outputs = await predictor.predict(deterministicParameters(config, of, settings, dtype), whole.evaluation, settings.batchSize)
     checkOutputs(of.step, outputs, whole.evaluation)

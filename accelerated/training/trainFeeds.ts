@@ -20,13 +20,22 @@ export type Results = Readonly<Record<string, NumericArray | undefined>>
 export const firstPosition = (config: EncoderConfig): number => (config.family === 'roberta' ? config.paddingIndex + 1 : 0)
 
 /** Inputs of the encoder and of the sequence head. */
-export const encoderFeeds = (config: EncoderConfig, examples: ReadonlyArray<TokenisedExample>, dtype: Scalar): { readonly feeds: Feeds; readonly tokens: number; readonly dimensions: Dimensions } => {
+export const encoderFeeds = (
+  config: EncoderConfig,
+  examples: ReadonlyArray<TokenisedExample>,
+  dtype: Scalar,
+): { readonly feeds: Feeds; readonly tokens: number; readonly dimensions: Dimensions } => {
   const { feeds, tokens, batch, sequence } = packBatch(examples, firstPosition(config), dtype)
   return { feeds: { ...feeds, ...selectionFeeds(firstTokens(examples), tokens) }, tokens, dimensions: { tokens, batch, sequence } }
 }
 
 /** The above with labels; `whole` is the number of examples that make one step. */
-export const batchFeeds = (config: EncoderConfig, examples: ReadonlyArray<LabelledExample>, whole: number, dtype: Scalar): ReturnType<typeof encoderFeeds> => {
+export const batchFeeds = (
+  config: EncoderConfig,
+  examples: ReadonlyArray<LabelledExample>,
+  whole: number,
+  dtype: Scalar,
+): ReturnType<typeof encoderFeeds> => {
   const encoded = encoderFeeds(config, examples, dtype)
   const labels = examples.map(({ label }) => label)
   return {

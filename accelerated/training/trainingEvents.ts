@@ -44,15 +44,32 @@ export type StepReport = {
 }
 
 export type TrainingEvent =
-  | { readonly kind: 'start'; readonly steps: number; readonly stepsPerEpoch: number; readonly gates: GateSteps; readonly resumedAt: number }
+  | {
+      readonly kind: 'start'
+      readonly steps: number
+      readonly stepsPerEpoch: number
+      readonly gates: GateSteps
+      readonly resumedAt: number
+    }
   | StepReport
-  | ({ readonly kind: 'evaluation'; readonly step: number; readonly epoch: number; readonly eligible: boolean; readonly best: boolean } & Scored)
+  | ({
+      readonly kind: 'evaluation'
+      readonly step: number
+      readonly epoch: number
+      readonly eligible: boolean
+      readonly best: boolean
+    } & Scored)
   | { readonly kind: 'retained'; readonly step: number; readonly retained: NonNullable<RunState['retained']> }
   /** the state after this step: save it to resume from it */
   | ({ readonly kind: 'checkpoint'; readonly state: RunState } & Carried)
 
 /** The state whose evaluation was the best among those that satisfy the budget. */
-export type BestState = { readonly state: RunState; readonly step: number; readonly selection: number; readonly scores: Readonly<Record<string, number>> }
+export type BestState = {
+  readonly state: RunState
+  readonly step: number
+  readonly selection: number
+  readonly scores: Readonly<Record<string, number>>
+}
 
 /** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
 export type Carried = {

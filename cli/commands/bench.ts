@@ -11,9 +11,13 @@ import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
 export const addBench = (program: Command): void => {
-  const command = program.command('bench').summary('measures this machine').description(
-    'Measures training steps of a random model of RoBERTa-base\'s shape, LoRA and SaLoRA in turn, beside the largest single product in them.\n'
-    + 'Rates count the multiplications and additions of matrix products and nothing else.')
+  const command = program
+    .command('bench')
+    .summary('measures this machine')
+    .description(
+      "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the largest single product in them.\n" +
+        'Rates count the multiplications and additions of matrix products and nothing else.',
+    )
   addFlags(command, ['device', 'threads'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
@@ -25,10 +29,17 @@ export const addBench = (program: Command): void => {
       ...(given['device'] === undefined ? {} : { device: given['device'] }),
       ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
     })
-    const result = await benchmark({
-      device, threads, layers: count(given, 'layers', '--layers', 100), batchSize: count(given, 'batchSize', '--batch-size', 1024),
-      sequence: count(given, 'sequence', '--sequence', 4096), repeats: count(given, 'repeats', '--repeats', 1000),
-    }, terminal.note)
+    const result = await benchmark(
+      {
+        device,
+        threads,
+        layers: count(given, 'layers', '--layers', 100),
+        batchSize: count(given, 'batchSize', '--batch-size', 1024),
+        sequence: count(given, 'sequence', '--sequence', 4096),
+        repeats: count(given, 'repeats', '--repeats', 1000),
+      },
+      terminal.note,
+    )
     terminal.result(benchText(result), result)
     return exitCodes.success
   })
@@ -40,14 +51,15 @@ const count = (given: Values, name: string, flag: string, most: number): number 
   return value
 }
 
-const benchText = ({ device, layers, batchSize, sequence, product, lora, salora, ratio, residentBytes }: BenchmarkResult): string => [
-  `${layers} layers of RoBERTa-base's shape, ${batchSize} examples of ${sequence} tokens a step, on ${device}`,
-  '',
-  `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
-  `LoRA step    ${rateText(lora)}`,
-  `SaLoRA step  ${rateText(salora)}, ${ratio.toFixed(3)} × LoRA`,
-  `memory       ${megabytes(residentBytes)} resident while SaLoRA trains`,
-].join('\n')
+const benchText = ({ device, layers, batchSize, sequence, product, lora, salora, ratio, residentBytes }: BenchmarkResult): string =>
+  [
+    `${layers} layers of RoBERTa-base's shape, ${batchSize} examples of ${sequence} tokens a step, on ${device}`,
+    '',
+    `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
+    `LoRA step    ${rateText(lora)}`,
+    `SaLoRA step  ${rateText(salora)}, ${ratio.toFixed(3)} × LoRA`,
+    `memory       ${megabytes(residentBytes)} resident while SaLoRA trains`,
+  ].join('\n')
 
 const rateText = ({ milliseconds, gigaflops, share, tokensPerSecond }: StepRate): string =>
   `${`${milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  ${percent(share)} of the product's rate, ${counted(tokensPerSecond)} tokens/s`

@@ -10,24 +10,37 @@ import { exitCodes } from '../exitCodes.js'
 import { megabytes } from '../numbers.js'
 
 export const addDoctor = (program: Command): void => {
-  const command = program.command('doctor').summary('which devices work here, what is missing, how to get it').description(
-    'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.')
+  const command = program
+    .command('doctor')
+    .summary('which devices work here, what is missing, how to get it')
+    .description(
+      'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.',
+    )
   withOutput(command, ['salora doctor --json'], async (_given, terminal) => {
     terminal.note('trying each device …')
     const devices = await probeDevices()
     const machine = {
-      versions, platform: `${platform()} ${arch()}`, processor: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(),
-      memoryBytes: totalmem(), freeMemoryBytes: freemem(),
+      versions,
+      platform: `${platform()} ${arch()}`,
+      processor: cpus()[0]?.model ?? 'unknown',
+      cores: availableParallelism(),
+      memoryBytes: totalmem(),
+      freeMemoryBytes: freemem(),
     }
     const automatic = devices.some(({ device, works }) => device === 'cpu' && works) ? await chooseDevice('auto') : null
-    terminal.result([
-      ...devices.flatMap(deviceLines),
-      '',
-      `auto      ${automatic ?? 'none works'}`,
-      `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
-      `versions  ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}`,
-      `model     ${embeddedModel}`,
-    ].join('\n'), { devices, auto: automatic, ...machine, embeddedModel })
+    terminal.result(
+      [
+        ...devices.flatMap(deviceLines),
+        '',
+        `auto      ${automatic ?? 'none works'}`,
+        `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
+        `versions  ${Object.entries(versions)
+          .map(([name, version]) => `${name} ${version}`)
+          .join(', ')}`,
+        `model     ${embeddedModel}`,
+      ].join('\n'),
+      { devices, auto: automatic, ...machine, embeddedModel },
+    )
     return automatic === null ? exitCodes.failure : exitCodes.success
   })
 }

@@ -15,36 +15,55 @@ import { usageError } from '../usageError.js'
 const taskFlags = ['task', 'text', 'textPair', 'label', 'problem', 'data', 'evalData']
 
 export const addEvaluate = (program: Command): void => {
-  const command = program.command('evaluate').summary('scores a trained adapter').description(
-    'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.')
+  const command = program
+    .command('evaluate')
+    .summary('scores a trained adapter')
+    .description(
+      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.',
+    )
   addAdapterFlags(command)
   addFlags(command, taskFlags)
-  withOutput(command, [
-    'salora evaluate --run runs/sst2-salora-1',
-    'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
-  ], async (given, terminal) => {
-    const { adapter: options, runTask } = await adapterRequest(given)
-    const wanted = dataWanted(given, runTask)
-    terminal.note(`opening ${options.adapter} …`)
-    const adapter = await openTrainedAdapter(options)
-    try {
-      const names = adapter.labelNames
-      const labelled = wanted.whole ? evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names }) : evaluationOfRun(wanted.task)
-      terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
-      const began = performance.now()
-      const scored = await scoreAdapter(adapter, labelled)
-      if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-      const { scores, majority, examples, source } = scored
-      terminal.result([
-        ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
-        ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
-        `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
-      ].join('\n'), { ...scored, adapter: options.adapter, model: options.model, device: adapter.device, seconds: (performance.now() - began) / 1000 })
-      return exitCodes.success
-    } finally {
-      await adapter.release()
-    }
-  })
+  withOutput(
+    command,
+    [
+      'salora evaluate --run runs/sst2-salora-1',
+      'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
+    ],
+    async (given, terminal) => {
+      const { adapter: options, runTask } = await adapterRequest(given)
+      const wanted = dataWanted(given, runTask)
+      terminal.note(`opening ${options.adapter} …`)
+      const adapter = await openTrainedAdapter(options)
+      try {
+        const names = adapter.labelNames
+        const labelled = wanted.whole
+          ? evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })
+          : evaluationOfRun(wanted.task)
+        terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
+        const began = performance.now()
+        const scored = await scoreAdapter(adapter, labelled)
+        if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
+        const { scores, majority, examples, source } = scored
+        terminal.result(
+          [
+            ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
+            ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+            `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
+          ].join('\n'),
+          {
+            ...scored,
+            adapter: options.adapter,
+            model: options.model,
+            device: adapter.device,
+            seconds: (performance.now() - began) / 1000,
+          },
+        )
+        return exitCodes.success
+      } finally {
+        await adapter.release()
+      }
+    },
+  )
 }
 
 /** `whole`: all of the data named, as opposed to the part that a run held out. */

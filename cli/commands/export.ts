@@ -20,19 +20,35 @@ const explained: Readonly<Record<ExportFormat, string>> = {
 }
 
 export const addExport = (program: Command): void => {
-  const command = program.command('export').summary('hands a trained adapter to other tools').description(
-    `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`)
+  const command = program
+    .command('export')
+    .summary('hands a trained adapter to other tools')
+    .description(
+      `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
+    )
   addAdapterFlags(command, [])
-  command.option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
+  command
+    .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
     .option('--output <folder>', 'a folder that is new or empty')
     .option('--precision <name>', 'of merged: float32 or float16, which can round away what was trained (default: float32)')
   withOutput(command, ['salora export --run runs/reviews --format merged --output exported/reviews'], async (given, terminal) => {
     const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
     if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
-    const { adapter, runSettings } = await adapterRequest(Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])))
+    const { adapter, runSettings } = await adapterRequest(
+      Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])),
+    )
     terminal.note(`writing ${output} …`)
-    const report = await exportAdapter({ ...adapter, format, output, precision, targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules) })
-    if (format === 'transformers.js' && report.problem === 'regression') terminal.warn("pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification")
+    const report = await exportAdapter({
+      ...adapter,
+      format,
+      output,
+      precision,
+      targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules),
+    })
+    if (format === 'transformers.js' && report.problem === 'regression')
+      terminal.warn(
+        "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
+      )
     terminal.result(textOf(report), report)
     return exitCodes.success
   })
@@ -40,7 +56,12 @@ export const addExport = (program: Command): void => {
 
 const formatOf = (given: Values): ExportFormat => {
   const found = exportFormats.find((format) => format === given['format'])
-  if (found === undefined) throw usageError('--format', `one of ${exportFormats.join(', ')}`, given['format'] === undefined ? 'none given' : JSON.stringify(given['format']))
+  if (found === undefined)
+    throw usageError(
+      '--format',
+      `one of ${exportFormats.join(', ')}`,
+      given['format'] === undefined ? 'none given' : JSON.stringify(given['format']),
+    )
   return found
 }
 
@@ -54,13 +75,17 @@ const precisionOf = ({ precision = 'float32' }: Values): 'float32' | 'float16' =
   return precision
 }
 
-const targetsOf = async ({ model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>, targets: ReadonlyArray<string> | null): Promise<ReadonlyArray<string>> => {
+const targetsOf = async (
+  { model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>,
+  targets: ReadonlyArray<string> | null,
+): Promise<ReadonlyArray<string>> => {
   const { config } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
   return targetedModules(config, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string => [
-  `${output}`,
-  ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
-  `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
-].join('\n')
+const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+  [
+    `${output}`,
+    ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
+    `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+  ].join('\n')

@@ -8,10 +8,14 @@ import { exitCodes } from '../exitCodes.js'
 import { textLines, type TextLine } from '../textLines.js'
 
 export const addPredict = (program: Command): void => {
-  const command = program.command('predict').summary('one text a line in, one JSON line out').description(
-    'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n'
-    + '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n'
-    + 'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.')
+  const command = program
+    .command('predict')
+    .summary('one text a line in, one JSON line out')
+    .description(
+      'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
+        '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
+        'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.',
+    )
   addAdapterFlags(command)
   withOutput(command, [`echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`], async (given, terminal) => {
     const { adapter: options } = await adapterRequest(given)
@@ -37,7 +41,9 @@ export const addPredict = (program: Command): void => {
     if (terminal.json) process.stdout.write(written === 0 ? '[]\n' : '\n]\n')
     const [first] = problems
     if (first === undefined || !('problem' in first)) return exitCodes.success
-    process.stderr.write(`standard input, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`)
+    process.stderr.write(
+      `standard input, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`,
+    )
     return exitCodes.failure
   })
 }

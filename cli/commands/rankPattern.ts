@@ -6,8 +6,12 @@ import { exitCodes } from '../exitCodes.js'
 import { usageError } from '../usageError.js'
 
 export const addRankPattern = (program: Command): void => {
-  const command = program.command('rank-pattern').summary('the ranks that a run found, as arguments of an ordinary LoRA').description(
-    "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.")
+  const command = program
+    .command('rank-pattern')
+    .summary('the ranks that a run found, as arguments of an ordinary LoRA')
+    .description(
+      "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.",
+    )
   command.option('--run <folder>', 'a run of salora train')
   withOutput(command, ['salora rank-pattern --run runs/reviews > pattern.json'], async (given, terminal) => {
     if (typeof given['run'] !== 'string') throw usageError('--run', 'the folder of a run', 'none given')

@@ -6,13 +6,21 @@ import { trainingRun } from '../trainingRun.js'
 import { trainRequest } from '../trainRequest.js'
 
 export const addTrain = (program: Command): void => {
-  const command = program.command('train').summary('one fine-tuning run').description(
-    'Fine-tunes a BERT or RoBERTa model on a task. The run\'s folder gets config.json, metrics.jsonl, result.json, adapter/ (which PEFT loads) and checkpoints/.\n'
-    + 'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.')
+  const command = program
+    .command('train')
+    .summary('one fine-tuning run')
+    .description(
+      "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, adapter/ (which PEFT loads) and checkpoints/.\n" +
+        'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.',
+    )
   withOffline(addFlags(command)).option('--config <file>', 'JSON with settings of the same names in camelCase; flags win')
-  withOutput(command, [
-    'salora train --model FacebookAI/roberta-base --task sst2 --data glue --density 0.5 --epochs 3',
-    'salora train --model ./bert --task reviews.csv --text review --label stars --problem regression',
-    'salora train --resume --output runs/sst2-salora-1',
-  ], async (given, terminal) => trainingRun(await trainRequest(given), terminal))
+  withOutput(
+    command,
+    [
+      'salora train --model FacebookAI/roberta-base --task sst2 --data glue --density 0.5 --epochs 3',
+      'salora train --model ./bert --task reviews.csv --text review --label stars --problem regression',
+      'salora train --resume --output runs/sst2-salora-1',
+    ],
+    async (given, terminal) => trainingRun(await trainRequest(given), terminal),
+  )
 }

@@ -13,9 +13,13 @@ import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
 export const addVerify = (program: Command): void => {
-  const command = program.command('verify').summary('compares the accelerated path with the reference on this machine').description(
-    'Draws small models and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n'
-    + 'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.')
+  const command = program
+    .command('verify')
+    .summary('compares the accelerated path with the reference on this machine')
+    .description(
+      'Draws small models and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
+        'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.',
+    )
   addFlags(command, ['device', 'precision', 'seed'])
   command.option('--cases <n>', 'models to draw', '4')
   withOutput(command, ['salora verify --device webgpu --cases 8'], async (given, terminal) => {
@@ -23,7 +27,8 @@ export const addVerify = (program: Command): void => {
     const cases = numberOf('--cases', String(given['cases']))
     if (!Number.isInteger(cases) || cases < 1) throw usageError('--cases', 'a whole number of at least 1', String(cases))
     const device = await chooseDevice(settings.device)
-    if (settings.precision === 'float64' && device !== 'cpu') throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
+    if (settings.precision === 'float64' && device !== 'cpu')
+      throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
     const rows: Row[] = []
     let model = -1
     for await (const row of verify({ device, dtype: settings.precision, seed: settings.seed, cases })) {
@@ -32,23 +37,47 @@ export const addVerify = (program: Command): void => {
       rows.push(row)
     }
     const broken = rows.filter(({ holds }) => !holds)
-    terminal.result([
-      ...tableOf(worstOfEach(rows)),
-      '',
-      broken.length === 0
-        ? `all ${counted(rows.length)} comparisons of ${plural(cases, 'model')} hold on ${device} in ${settings.precision}; the worst of each kind is shown`
-        : `${counted(broken.length)} of ${counted(rows.length)} comparisons fail on ${device} in ${settings.precision}; the worst of each kind is shown`,
-    ].join('\n'), { device, precision: settings.precision, seed: settings.seed, cases, comparisons: rows.length, broken: broken.length, holds: broken.length === 0, rows })
+    terminal.result(
+      [
+        ...tableOf(worstOfEach(rows)),
+        '',
+        broken.length === 0
+          ? `all ${counted(rows.length)} comparisons of ${plural(cases, 'model')} hold on ${device} in ${settings.precision}; the worst of each kind is shown`
+          : `${counted(broken.length)} of ${counted(rows.length)} comparisons fail on ${device} in ${settings.precision}; the worst of each kind is shown`,
+      ].join('\n'),
+      {
+        device,
+        precision: settings.precision,
+        seed: settings.seed,
+        cases,
+        comparisons: rows.length,
+        broken: broken.length,
+        holds: broken.length === 0,
+        rows,
+      },
+    )
     return broken.length === 0 ? exitCodes.success : exitCodes.failure
   })
 }
 
 /** The worst of each kind, at its worst place. */
 const tableOf = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
-  const cells = rows.map((row) => [kindOf(row), digits(row.reference), digits(row.accelerated), row.difference.toExponential(1), row.bound.toExponential(1), row.holds ? 'holds' : 'FAILS'])
+  const cells = rows.map((row) => [
+    kindOf(row),
+    digits(row.reference),
+    digits(row.accelerated),
+    row.difference.toExponential(1),
+    row.bound.toExponential(1),
+    row.holds ? 'holds' : 'FAILS',
+  ])
   const all = [['quantity', 'reference', 'accelerated', 'difference', 'bound', ''], ...cells]
   const widths = all[0]?.map((_, column) => Math.max(...all.map((line) => (line[column] ?? '').length))) ?? []
-  return all.map((line) => line.map((cell, column) => (column === 0 || column === 5 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd())
+  return all.map((line) =>
+    line
+      .map((cell, column) => (column === 0 || column === 5 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
 }
 
 const digits = (x: number): string => x.toPrecision(9)

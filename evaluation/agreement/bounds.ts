@@ -6,20 +6,31 @@ export type Bound = { readonly device: Device; readonly dtype: Scalar; readonly 
 
 export const bounds: ReadonlyArray<Bound> = [
   {
-    device: 'cpu', dtype: 'float64', relative: 1e-9,
-    because: 'rounding is 1e-16 an operation; thousands of operations and divisions by small deviations leave 1e-12, a wrong formula leaves 1e-3 or more',
+    device: 'cpu',
+    dtype: 'float64',
+    relative: 1e-9,
+    because:
+      'rounding is 1e-16 an operation; thousands of operations and divisions by small deviations leave 1e-12, a wrong formula leaves 1e-3 or more',
   },
   {
-    device: 'cpu', dtype: 'float32', relative: 1e-4,
-    because: 'rounding is 6e-8 an operation; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
+    device: 'cpu',
+    dtype: 'float32',
+    relative: 1e-4,
+    because:
+      'rounding is 6e-8 an operation; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
   },
   {
-    device: 'cuda', dtype: 'float32', relative: 1e-4,
+    device: 'cuda',
+    dtype: 'float32',
+    relative: 1e-4,
     because: 'as the CPU: TF32, whose mantissas have ten bits, is switched off, and only the order of sums differs',
   },
   {
-    device: 'webgpu', dtype: 'float32', relative: 1e-3,
-    because: 'WGSL lets exp, tanh, division and square roots err by several units in the last place, and multiply-adds may or may not be fused',
+    device: 'webgpu',
+    dtype: 'float32',
+    relative: 1e-3,
+    because:
+      'WGSL lets exp, tanh, division and square roots err by several units in the last place, and multiply-adds may or may not be fused',
   },
 ]
 

@@ -5,7 +5,15 @@ import type { AdaptedModule } from '../../accelerated/salora.js'
 import { saloraTrainables } from '../../accelerated/salora.js'
 import { closeGates, deterministicParameters, openGates, type RunState } from '../../accelerated/training/runState.js'
 import {
-  density, deterministicGate, encoder, mergeAdapters, pruneState, scaleOf, type PruneSettings, type Tensors, type TrainingState,
+  density,
+  deterministicGate,
+  encoder,
+  mergeAdapters,
+  pruneState,
+  scaleOf,
+  type PruneSettings,
+  type Tensors,
+  type TrainingState,
 } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import { compareStates } from './compareSteps.js'
@@ -33,7 +41,11 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
   const after = await advance(model, target, { reference: pruned, accelerated: closed }, 'open', 3)
 
   const gates = gatesWithoutNoise(model, gated.reference)
-  const soft = await logitsOf(model, target, gated.accelerated.modules, { ...gated.accelerated, gating: 'open', parameters: deterministicParameters(config, gated.accelerated, settings, target.dtype) })
+  const soft = await logitsOf(model, target, gated.accelerated.modules, {
+    ...gated.accelerated,
+    gating: 'open',
+    parameters: deterministicParameters(config, gated.accelerated, settings, target.dtype),
+  })
   const ungated = await logitsOf(model, target, after.accelerated.modules, after.accelerated)
   const merged = mergeAdapters(scaleOf(settings))({ base: model.base, adapters: after.reference.adapters, gates: {} })
   const mergedLogits = await logitsOf({ ...model, base: merged }, target, [], headOnly(model, after))
@@ -42,7 +54,11 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
     ...compareStates(model, target, gated, 'run', number),
     row('expected density', [density(settings)(gated.reference.adapters)], [closed.retained?.expectedDensity ?? NaN]),
     row('retained density', [retainedDensity], [closed.retained?.retainedDensity ?? NaN]),
-    row('retained ranks', Object.values(retained).map(({ length }) => length), ranks),
+    row(
+      'retained ranks',
+      Object.values(retained).map(({ length }) => length),
+      ranks,
+    ),
     ...compareStates(model, target, after, 'run', number).map((compared) => ({ ...compared, quantity: `pruned ${compared.quantity}` })),
     compareLogits('logits with ĝ', referenceLogits(model, gated.reference, gates), soft),
     compareLogits('logits after pruning', expectedPruned, ungated),
@@ -57,10 +73,18 @@ const referenceLogits = ({ config, settings, base, batch }: Model, { adapters, h
   encoder(config, { scale: scaleOf(settings) })({ base, adapters, head, gates }, batch).logits.data
 
 /** By the path that evaluation and prediction take, in batches of two. */
-const logitsOf = async (model: Model, target: Target, modules: ReadonlyArray<AdaptedModule>, { parameters }: Pick<RunState, 'parameters' | 'gating'>): Promise<ReadonlyArray<number>> => {
+const logitsOf = async (
+  model: Model,
+  target: Target,
+  modules: ReadonlyArray<AdaptedModule>,
+  { parameters }: Pick<RunState, 'parameters' | 'gating'>,
+): Promise<ReadonlyArray<number>> => {
   const { config, settings } = model
   const session = { device: target.device, threads: 1, weightFiles: [] }
-  const predictor = await openPredictor({ config, frozen: constants(model.base, target.dtype), session, scale: scaleOf(settings), dtype: target.dtype }, modules)
+  const predictor = await openPredictor(
+    { config, frozen: constants(model.base, target.dtype), session, scale: scaleOf(settings), dtype: target.dtype },
+    modules,
+  )
   return (await predictor.predict(parameters, toExamples(model.batch), 2).finally(predictor.release)).flat()
 }
 

@@ -26,7 +26,8 @@ export const compareStep = async (model: Model, target: Target, gating: Gating =
     const logTheta = sampled ? parameter('logTheta') : null
     return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, target.dtype)) }
   })
-  const results = await session.run({ ...feedsOf(model, modules, noise, 1, 1, target.dtype, layout.size), ...stateFeeds(state, target.dtype) })
+  const results = await session
+    .run({ ...feedsOf(model, modules, noise, 1, 1, target.dtype, layout.size), ...stateFeeds(state, target.dtype) })
     .finally(session.release)
 
   const bound = boundOf(target.device, target.dtype)
@@ -36,8 +37,14 @@ export const compareStep = async (model: Model, target: Target, gating: Gating =
   return [
     value('loss', [expected.loss], result('loss')),
     value('taskLoss', [expected.taskLoss], result('taskLoss')),
-    ...(model.settings.beta === 0 ? [] : [value('orthogonality', [expected.orthogonality], [result('orthogonality').reduce((a, b) => a + b, 0)])]),
-    ...(sampled ? [value('density', [expected.density], result('density')), value('gates', gateVector(modules, expected.gates), result('gates'))] : []),
-    ...[...namedNumbers(expected.gradients, sampled)].map(([name, numbers]) => compare('gradients', bound, number)(`gradient of ${name}`, numbers, gradients.get(name) ?? [])),
+    ...(model.settings.beta === 0
+      ? []
+      : [value('orthogonality', [expected.orthogonality], [result('orthogonality').reduce((a, b) => a + b, 0)])]),
+    ...(sampled
+      ? [value('density', [expected.density], result('density')), value('gates', gateVector(modules, expected.gates), result('gates'))]
+      : []),
+    ...[...namedNumbers(expected.gradients, sampled)].map(([name, numbers]) =>
+      compare('gradients', bound, number)(`gradient of ${name}`, numbers, gradients.get(name) ?? []),
+    ),
   ]
 }

@@ -8,13 +8,21 @@ import { advance, layoutFor, startOfBoth } from './segment.js'
 import { namedNumbers, namedParts } from './translate.js'
 
 /** Rows of a state that both derivations reached. */
-export const compareStates = (model: Model, target: Target, { reference, accelerated }: Pick<Reached, 'reference' | 'accelerated'>, part: Part, number: number): ReadonlyArray<Row> => {
+export const compareStates = (
+  model: Model,
+  target: Target,
+  { reference, accelerated }: Pick<Reached, 'reference' | 'accelerated'>,
+  part: Part,
+  number: number,
+): ReadonlyArray<Row> => {
   const { modules, gating } = accelerated
   const layout = layoutFor(model, modules, gating)
   const row = compare(part, boundOf(target.device, target.dtype), number)
   const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): ReadonlyArray<Row> => {
     const actual = namedParts(layout, vector)
-    return [...namedNumbers(expected, gating === 'sampled')].map(([name, numbers]) => row(`${quantity} of ${name}`, numbers, actual.get(name) ?? []))
+    return [...namedNumbers(expected, gating === 'sampled')].map(([name, numbers]) =>
+      row(`${quantity} of ${name}`, numbers, actual.get(name) ?? []),
+    )
   }
   return [
     ...rows('parameter', reference, accelerated.parameters),

@@ -1,7 +1,24 @@
 /** Small models to compare the two derivations on: everything random, so that no term is symmetric or zero, and all of it exact in float32. */
 import {
-  adaptedModules, baseShapes, drawDropout, headShapes, map, moduleShape, normal, sigmoid, tensor, uniform,
-  type Batch, type EncoderConfig, type Noise, type Parameters, type Shape, type StepControl, type StepSettings, type Tensor, type Tensors,
+  adaptedModules,
+  baseShapes,
+  drawDropout,
+  headShapes,
+  map,
+  moduleShape,
+  normal,
+  sigmoid,
+  tensor,
+  uniform,
+  type Batch,
+  type EncoderConfig,
+  type Noise,
+  type Parameters,
+  type Shape,
+  type StepControl,
+  type StepSettings,
+  type Tensor,
+  type Tensors,
 } from '../../reference/index.js'
 
 /** Where sampled gates lie: all shut (s̄ < 0), all open (s̄ > 1), all strictly between, or some of each. */
@@ -42,31 +59,61 @@ export type Model = {
 }
 
 const placements: Readonly<Record<GatePlacement, ReadonlyArray<number>>> = {
-  mixed: [0.3, -0.05, 0.7, 1.05, 0.5], inside: [0.3, 0.7, 0.5], shut: [-0.05, -0.03], open: [1.05, 1.03],
+  mixed: [0.3, -0.05, 0.7, 1.05, 0.5],
+  inside: [0.3, 0.7, 0.5],
+  shut: [-0.05, -0.03],
+  open: [1.05, 1.03],
 }
 
 const hash = (text: string): number => [...text].reduce((total, letter) => (Math.imul(total, 31) + letter.charCodeAt(0)) >>> 0, 7)
 const rounded = map(Math.fround)
 
-const normals = (shape: Shape, deviation: number, seed: number, name: string): Tensor => rounded(normal(shape, deviation)((seed + hash(name)) >>> 0)[0])
+const normals = (shape: Shape, deviation: number, seed: number, name: string): Tensor =>
+  rounded(normal(shape, deviation)((seed + hash(name)) >>> 0)[0])
 
 const integers = (count: number, below: number, seed: number, name: string): ReadonlyArray<number> =>
   [...uniform([count], 0, below)((seed + hash(name)) >>> 0)[0].data].map(Math.floor)
 
 /** Of one over the root of the inputs, as networks have it, so that activations are about 1 and no softmax saturates; tables and vectors: a half. */
-const deviationOf = (name: string, [, inputs]: Shape): number => (inputs === undefined || name.startsWith('embeddings') ? 0.5 : 1 / Math.sqrt(inputs))
+const deviationOf = (name: string, [, inputs]: Shape): number =>
+  inputs === undefined || name.startsWith('embeddings') ? 0.5 : 1 / Math.sqrt(inputs)
 
 /** Independent tensors by name: weights of norms around 1, everything else around 0. */
 const tensors = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
-  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
-    const values = normals(shape, deviationOf(name, shape), seed, name)
-    return [name, name.endsWith('LayerNorm.weight') ? rounded(map((x) => 1 + x / 2)(values)) : values]
-  }))
+  Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const values = normals(shape, deviationOf(name, shape), seed, name)
+      return [name, name.endsWith('LayerNorm.weight') ? rounded(map((x) => 1 + x / 2)(values)) : values]
+    }),
+  )
 
-const configOf = ({ family, problem, activation, layers, heads, headSize, intermediateSize, lengths, classes, dropout }: ModelOptions): EncoderConfig => ({
-  family, problem, activation, layers, heads, intermediateSize,
-  hiddenSize: heads * headSize, vocabularySize: 11, maxPositions: Math.max(...lengths) + 3, tokenTypes: family === 'bert' ? 2 : 1,
-  layerNormEpsilon: 1e-5, paddingIndex: 1, hiddenDropout: dropout, attentionDropout: dropout, headDropout: dropout,
+const configOf = ({
+  family,
+  problem,
+  activation,
+  layers,
+  heads,
+  headSize,
+  intermediateSize,
+  lengths,
+  classes,
+  dropout,
+}: ModelOptions): EncoderConfig => ({
+  family,
+  problem,
+  activation,
+  layers,
+  heads,
+  intermediateSize,
+  hiddenSize: heads * headSize,
+  vocabularySize: 11,
+  maxPositions: Math.max(...lengths) + 3,
+  tokenTypes: family === 'bert' ? 2 : 1,
+  layerNormEpsilon: 1e-5,
+  paddingIndex: 1,
+  hiddenDropout: dropout,
+  attentionDropout: dropout,
+  headDropout: dropout,
   labels: problem === 'regression' ? 1 : classes,
 })
 
@@ -81,23 +128,40 @@ export const drawModel = (options: ModelOptions): Model => {
   const { family, lengths, rank, seed, gates, tau, beta, clip, lambdaOptimizer } = options
   const config = configOf(options)
   const settings: StepSettings = {
-    tau, gamma: -0.1, zeta: 1.1, alpha: 3, rank, beta, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01,
-    gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, lambdaOptimizer, ...(clip === null ? {} : { clip }),
+    tau,
+    gamma: -0.1,
+    zeta: 1.1,
+    alpha: 3,
+    rank,
+    beta,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+    gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 },
+    lambdaOptimizer,
+    ...(clip === null ? {} : { clip }),
   }
   const adapter = (module: string, [d, k]: readonly [number, number]) => ({
-    A: normals([rank, k], 1 / Math.sqrt(k), seed, `${module}.A`), B: normals([d, rank], 0.5 / Math.sqrt(rank), seed, `${module}.B`), logTheta: normals([rank], 1, seed, `${module}.logTheta`),
+    A: normals([rank, k], 1 / Math.sqrt(k), seed, `${module}.A`),
+    B: normals([d, rank], 0.5 / Math.sqrt(rank), seed, `${module}.B`),
+    logTheta: normals([rank], 1, seed, `${module}.logTheta`),
   })
   const inputIds = lengths.map((length, example) => integers(length, config.vocabularySize, seed, `ids ${example}`))
-  const labels = config.problem === 'regression'
-    ? normals([lengths.length], 1, seed, 'labels').data
-    : integers(lengths.length, config.labels, seed, 'labels')
+  const labels =
+    config.problem === 'regression'
+      ? normals([lengths.length], 1, seed, 'labels').data
+      : integers(lengths.length, config.labels, seed, 'labels')
   const batch: Batch = {
-    inputIds, labels: [...labels],
+    inputIds,
+    labels: [...labels],
     ...(family === 'bert' ? { tokenTypeIds: inputIds.map((ids, example) => integers(ids.length, 2, seed, `types ${example}`)) } : {}),
   }
   const s = placements[gates]
   return {
-    config, settings, batch,
+    config,
+    settings,
+    batch,
     base: tensors(baseShapes(config), seed),
     parameters: {
       adapters: Object.fromEntries(adaptedModules(config).map((module) => [module, adapter(module, moduleShape(config, module))])),
@@ -107,9 +171,15 @@ export const drawModel = (options: ModelOptions): Model => {
     // b is far from the density, which starts near 0.9: (C − b)² would lose digits where they are close.
     control: { gating: 'sampled', targetDensity: 0.5, learningRate: 1e-3, controlLearningRate: 0.01, multiplierLearningRate: 0.05 },
     noiseAt: (adapters, step) => ({
-      gates: Object.fromEntries(Object.entries(adapters).map(([module, { logTheta }], i) => [
-        module, tensor(logTheta.shape, logTheta.data.map((location, j) => noiseFor(settings, location, s[(i + j + step) % s.length] ?? NaN))),
-      ])),
+      gates: Object.fromEntries(
+        Object.entries(adapters).map(([module, { logTheta }], i) => [
+          module,
+          tensor(
+            logTheta.shape,
+            logTheta.data.map((location, j) => noiseFor(settings, location, s[(i + j + step) % s.length] ?? NaN)),
+          ),
+        ]),
+      ),
       dropout: drawDropout(config, batch)((seed + hash(`dropout ${step}`)) >>> 0)[0],
     }),
   }

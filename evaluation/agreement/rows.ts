@@ -24,16 +24,26 @@ export type Row = {
 export type Numbers = ArrayLike<number>
 
 /** Compares two tensors of a quantity. */
-export const compare = (part: Part, bound: number, model = 0) => (quantity: string, reference: Numbers, accelerated: Numbers): Row => {
-  const scale = largest(Array.from(reference, Math.abs))
-  const errors = Array.from(reference, (x, i) => relative(Math.abs((accelerated[i] ?? NaN) - x), scale))
-  const index = Math.max(0, errors.indexOf(largest(errors)))
-  const difference = accelerated.length === reference.length ? largest(errors) : Infinity
-  return {
-    part, model, quantity, size: reference.length, index, reference: reference[index] ?? NaN, accelerated: accelerated[index] ?? NaN,
-    difference, bound, holds: difference <= bound,
+export const compare =
+  (part: Part, bound: number, model = 0) =>
+  (quantity: string, reference: Numbers, accelerated: Numbers): Row => {
+    const scale = largest(Array.from(reference, Math.abs))
+    const errors = Array.from(reference, (x, i) => relative(Math.abs((accelerated[i] ?? NaN) - x), scale))
+    const index = Math.max(0, errors.indexOf(largest(errors)))
+    const difference = accelerated.length === reference.length ? largest(errors) : Infinity
+    return {
+      part,
+      model,
+      quantity,
+      size: reference.length,
+      index,
+      reference: reference[index] ?? NaN,
+      accelerated: accelerated[index] ?? NaN,
+      difference,
+      bound,
+      holds: difference <= bound,
+    }
   }
-}
 
 const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((most, x) => Math.max(most, x), 0)
 
@@ -42,7 +52,9 @@ const relative = (error: number, scale: number): number => (error === 0 ? 0 : Nu
 /** The row of each part and kind of quantity that lies farthest off, in the order they first occur. `gradient of head.weight` is of kind `gradient`. */
 export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
   const kinds = [...new Set(rows.map(kindOf))]
-  return kinds.map((kind) => rows.filter((row) => kindOf(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)))
+  return kinds.map((kind) =>
+    rows.filter((row) => kindOf(row) === kind).reduce((worst, row) => (row.difference > worst.difference ? row : worst)),
+  )
 }
 
 export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler).*/, '')}`

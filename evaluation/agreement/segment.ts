@@ -8,7 +8,16 @@ import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js
 import type { RunState } from '../../accelerated/training/runState.js'
 import { trainingStep as stepGraph, type Accumulation, type Objective, type Scalar } from '../../accelerated/trainingStep.js'
 import type { Device } from '../../accelerated/runtime/devices.js'
-import { moduleShape, scaleOf, startFrom, trainingStep, zerosLike, type Noise, type StepReport, type TrainingState } from '../../reference/index.js'
+import {
+  moduleShape,
+  scaleOf,
+  startFrom,
+  trainingStep,
+  zerosLike,
+  type Noise,
+  type StepReport,
+  type TrainingState,
+} from '../../reference/index.js'
 import type { Model } from './model.js'
 import { constants, dropoutFeeds, dropoutOf, gateVector, scalarFeeds, toExamples, toVector } from './translate.js'
 
@@ -29,16 +38,34 @@ export const layoutFor = ({ config }: Model, modules: ReadonlyArray<AdaptedModul
 
 /** The production graph of one step; `extra` adds outputs to what it reports. */
 export const openStep = (
-  model: Model, modules: ReadonlyArray<AdaptedModule>, gating: Gating, accumulation: Accumulation, target: Target, extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
+  model: Model,
+  modules: ReadonlyArray<AdaptedModule>,
+  gating: Gating,
+  accumulation: Accumulation,
+  target: Target,
+  extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
 ): Promise<Session> => openSession(stepOutputs(model, modules, gating, accumulation, target.dtype, extra), sessionOf(target))
 
 /** Its expressions. */
 export const stepOutputs = (
-  model: Model, modules: ReadonlyArray<AdaptedModule>, gating: Gating, accumulation: Accumulation, dtype: Scalar, extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
+  model: Model,
+  modules: ReadonlyArray<AdaptedModule>,
+  gating: Gating,
+  accumulation: Accumulation,
+  dtype: Scalar,
+  extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
 ): ReturnType<typeof stepGraph> => {
   const { config, settings } = model
   const objective = saloraObjective(
-    config, constants(model.base, dtype), modules, { ...settings, scale: scaleOf(settings) }, gating, dropoutOf(config, dtype), dtype, accumulation !== 'whole')
+    config,
+    constants(model.base, dtype),
+    modules,
+    { ...settings, scale: scaleOf(settings) },
+    gating,
+    dropoutOf(config, dtype),
+    dtype,
+    accumulation !== 'whole',
+  )
   const withExtra: Objective = (parameter) => {
     const { loss, report } = objective(parameter)
     return { loss, report: { ...report, ...extra(parameter) } }
@@ -47,7 +74,15 @@ export const stepOutputs = (
 }
 
 /** Everything that step t is fed but the state. */
-export const feedsOf = (model: Model, modules: ReadonlyArray<AdaptedModule>, noise: Noise, step: number, gatedStep: number, dtype: Scalar, size: number): Feeds => {
+export const feedsOf = (
+  model: Model,
+  modules: ReadonlyArray<AdaptedModule>,
+  noise: Noise,
+  step: number,
+  gatedStep: number,
+  dtype: Scalar,
+  size: number,
+): Feeds => {
   const u = gateVector(modules, noise.gates)
   return {
     ...batchFeeds(model.config, toExamples(model.batch), model.batch.labels.length, dtype).feeds,
@@ -63,8 +98,15 @@ export const startOf = (model: Model, gating: Gating, dtype: Scalar): RunState =
   const modules = modulesOf(model, model.parameters.adapters)
   const layout = layoutFor(model, modules, gating)
   return {
-    step: 0, gatedStep: 0, gating, modules, initialDensity: null, retained: null,
-    parameters: toVector(layout, model.parameters, dtype), firstMoment: zeros(layout.size, dtype), secondMoment: zeros(layout.size, dtype),
+    step: 0,
+    gatedStep: 0,
+    gating,
+    modules,
+    initialDensity: null,
+    retained: null,
+    parameters: toVector(layout, model.parameters, dtype),
+    firstMoment: zeros(layout.size, dtype),
+    secondMoment: zeros(layout.size, dtype),
   }
 }
 
@@ -77,7 +119,13 @@ export type Reached = {
 }
 
 /** Both derivations `steps` steps on. The noise is placed by the reference's log θ and given to both. */
-export const advance = async (model: Model, target: Target, start: Pick<Reached, 'reference' | 'accelerated'>, gating: Gating, steps: number): Promise<Reached> => {
+export const advance = async (
+  model: Model,
+  target: Target,
+  start: Pick<Reached, 'reference' | 'accelerated'>,
+  gating: Gating,
+  steps: number,
+): Promise<Reached> => {
   const { modules } = start.accelerated
   const layout = layoutFor(model, modules, gating)
   const session = await openStep(model, modules, gating, 'whole', target)
@@ -88,14 +136,21 @@ export const advance = async (model: Model, target: Target, start: Pick<Reached,
       const { reference, accelerated } = reached
       const noise = model.noiseAt(reference.adapters, reference.step)
       const [next, reported] = referenceStep(reference, model.batch, noise, { ...model.control, gating })
-      const feeds = { ...feedsOf(model, modules, noise, next.step, next.gatedStep, target.dtype, layout.size), ...stateFeeds(accelerated, target.dtype) }
+      const feeds = {
+        ...feedsOf(model, modules, noise, next.step, next.gatedStep, target.dtype, layout.size),
+        ...stateFeeds(accelerated, target.dtype),
+      }
       results = await session.run(feeds)
       report = reported
       reached = {
         reference: next,
         accelerated: {
-          ...accelerated, step: next.step, gatedStep: next.gatedStep, parameters: results['nextParameters'] as Vector,
-          firstMoment: results['nextFirstMoment'] as Vector, secondMoment: results['nextSecondMoment'] as Vector,
+          ...accelerated,
+          step: next.step,
+          gatedStep: next.gatedStep,
+          parameters: results['nextParameters'] as Vector,
+          firstMoment: results['nextFirstMoment'] as Vector,
+          secondMoment: results['nextSecondMoment'] as Vector,
         },
       }
     }
@@ -106,12 +161,16 @@ export const advance = async (model: Model, target: Target, start: Pick<Reached,
   return { ...reached, report, results }
 }
 
-export const startOfBoth = (model: Model, gating: Gating, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> =>
-  ({ reference: startFrom(model.parameters), accelerated: startOf(model, gating, dtype) })
+export const startOfBoth = (model: Model, gating: Gating, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> => ({
+  reference: startFrom(model.parameters),
+  accelerated: startOf(model, gating, dtype),
+})
 
 /** Before T_start: log θ = 0 and λ = 0, as a run's gates will start. */
 export const startOfRun = (model: Model, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> => {
   const { reference, accelerated } = startOfBoth(model, 'open', dtype)
-  const adapters = Object.fromEntries(Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]))
+  const adapters = Object.fromEntries(
+    Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]),
+  )
   return { reference: { ...reference, adapters, lambda: 0 }, accelerated }
 }

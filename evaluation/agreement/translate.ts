@@ -28,11 +28,22 @@ export const constants = (base: Tensors, dtype: Scalar): TensorSource => {
 }
 
 /** Every trained tensor, or its gradient or moments, by name; Θ is one tensor, matrix by matrix. Θ and λ only where `gated`. */
-export const namedNumbers = ({ adapters, head, lambda }: Parameters, gated: boolean): ReadonlyMap<string, Numbers> => new Map<string, Numbers>([
-  ...Object.entries(adapters).flatMap(([module, { A, B }]): ReadonlyArray<[string, Numbers]> => [[`${module}.A`, A.data], [`${module}.B`, B.data]]),
-  ...Object.entries(head).map(([name, { data }]): [string, Numbers] => [name, data]),
-  ...(gated ? [['logTheta', Object.values(adapters).flatMap(({ logTheta }) => [...logTheta.data])], ['lambda', [lambda]]] as const : []),
-])
+export const namedNumbers = ({ adapters, head, lambda }: Parameters, gated: boolean): ReadonlyMap<string, Numbers> =>
+  new Map<string, Numbers>([
+    ...Object.entries(adapters).flatMap(
+      ([module, { A, B }]): ReadonlyArray<[string, Numbers]> => [
+        [`${module}.A`, A.data],
+        [`${module}.B`, B.data],
+      ],
+    ),
+    ...Object.entries(head).map(([name, { data }]): [string, Numbers] => [name, data]),
+    ...(gated
+      ? ([
+          ['logTheta', Object.values(adapters).flatMap(({ logTheta }) => [...logTheta.data])],
+          ['lambda', [lambda]],
+        ] as const)
+      : []),
+  ])
 
 /** The same of a flat vector. */
 export const namedParts = (layout: ParameterLayout, vector: Vector): ReadonlyMap<string, Numbers> =>
@@ -53,7 +64,8 @@ export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): ReadonlyA
 const sitesOf = (config: EncoderConfig): ReadonlyArray<string> => [...dropoutSites(config), ...headDropoutSites(config)]
 
 /** Dropout at the one probability that these models have everywhere. */
-export const dropoutOf = (config: EncoderConfig, dtype: Scalar): DropoutPlan => pooledDropout(sitesOf(config), () => config.hiddenDropout, dtype)
+export const dropoutOf = (config: EncoderConfig, dtype: Scalar): DropoutPlan =>
+  pooledDropout(sitesOf(config), () => config.hiddenDropout, dtype)
 
 /** The masks one after another as the pool, and where each begins. */
 export const dropoutFeeds = (config: EncoderConfig, masks: Noise['dropout'], dtype: Scalar): Feeds => {
@@ -70,13 +82,19 @@ export const dropoutFeeds = (config: EncoderConfig, masks: Noise['dropout'], dty
 /** η and 1 − βᵗ. @param step of W, from 1 @param gatedStep of Θ and λ, from 1 */
 export const scalarFeeds = (
   rates: Readonly<Record<'learningRate' | 'controlLearningRate' | 'multiplierLearningRate' | 'targetDensity', number>>,
-  adam: { readonly beta1: number; readonly beta2: number; readonly gateAdam: { readonly beta1: number; readonly beta2: number } }, step: number, gatedStep: number, dtype: Scalar,
+  adam: { readonly beta1: number; readonly beta2: number; readonly gateAdam: { readonly beta1: number; readonly beta2: number } },
+  step: number,
+  gatedStep: number,
+  dtype: Scalar,
 ): Feeds => {
   const scalars = {
     ...rates,
-    correction1: 1 - adam.beta1 ** step, correction2: 1 - adam.beta2 ** step,
-    gateCorrection1: 1 - adam.gateAdam.beta1 ** gatedStep, gateCorrection2: 1 - adam.gateAdam.beta2 ** gatedStep,
-    multiplierCorrection1: 1 - adam.beta1 ** gatedStep, multiplierCorrection2: 1 - adam.beta2 ** gatedStep,
+    correction1: 1 - adam.beta1 ** step,
+    correction2: 1 - adam.beta2 ** step,
+    gateCorrection1: 1 - adam.gateAdam.beta1 ** gatedStep,
+    gateCorrection2: 1 - adam.gateAdam.beta2 ** gatedStep,
+    multiplierCorrection1: 1 - adam.beta1 ** gatedStep,
+    multiplierCorrection2: 1 - adam.beta2 ** gatedStep,
   }
   return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, scalarFeed(value, dtype)]))
 }

@@ -21,7 +21,12 @@ export async function* verify({ seed, cases, ...target }: VerifySettings): Async
     const model = drawModel(options)
     yield* await compareStep(model, target, 'sampled', number)
     yield* await compareSteps(model, target, 10, number)
-    yield* await compareRun(model, target, { retain: number % 2 === 0 ? 'budget' : 'paper', gateAfter: number % 3 === 0 ? 'soft' : 'binary', density: 0.5 }, number)
+    yield* await compareRun(
+      model,
+      target,
+      { retain: number % 2 === 0 ? 'budget' : 'paper', gateAfter: number % 3 === 0 ? 'soft' : 'binary', density: 0.5 },
+      number,
+    )
   }
 }
 
@@ -33,9 +38,19 @@ export const drawOptions = (seed: number, number: number): ModelOptions => {
     family: number % 2 === 0 ? 'roberta' : 'bert',
     problem: number % 4 < 2 ? 'classification' : 'regression',
     activation: number % 3 < 2 ? 'gelu' : 'gelu_tanh',
-    layers: from(0, [1, 2]), heads: from(1, [1, 2, 3]), headSize: from(2, [4, 5, 6]), intermediateSize: from(3, [7, 9, 11]), rank: from(4, [1, 2, 3, 4]),
+    layers: from(0, [1, 2]),
+    heads: from(1, [1, 2, 3]),
+    headSize: from(2, [4, 5, 6]),
+    intermediateSize: from(3, [7, 9, 11]),
+    rank: from(4, [1, 2, 3, 4]),
     lengths: Array.from({ length: from(5, [1, 2, 3, 4]) }, (_, example) => from(6 + example, [1, 2, 3, 4, 5])),
-    classes: from(10, [2, 3, 4]), gates: 'mixed', tau: from(11, [1, 0.75]), beta: 0.1, clip: from(12, [null, 0.5]), lambdaOptimizer: from(13, ['adam', 'sgd'] as const),
-    dropout: number % 2 === 0 ? 0.2 : 0.5, seed: (seed + number) >>> 0,
+    classes: from(10, [2, 3, 4]),
+    gates: 'mixed',
+    tau: from(11, [1, 0.75]),
+    beta: 0.1,
+    clip: from(12, [null, 0.5]),
+    lambdaOptimizer: from(13, ['adam', 'sgd'] as const),
+    dropout: number % 2 === 0 ? 0.2 : 0.5,
+    seed: (seed + number) >>> 0,
   }
 }

@@ -8,16 +8,28 @@ import type { CellRecord } from './table.js'
 type Parsed = { readonly record: ReadonlyArray<string>; readonly info: Info }
 
 /** The records of a text known to be UTF-8; a problem where a quote opens or closes inside a field, or never closes. */
-export const commaSeparated = (file: string) => (bytes: Buffer): E.Either<Problem, ReadonlyArray<CellRecord>> =>
-  pipe(
-    // With `info`, each item is { record, info }, which csv-parse's type does not say.
-    E.tryCatch(() => parse(bytes, { info: true, relax_column_count: true, record_delimiter: ['\r\n', '\n'] }) as unknown as Parsed[], quoteProblem(file)),
-    E.map((parsed) => withoutEmptyEnd(parsed)),
-    E.map((parsed) => {
-      const firstRows = rowsOf(bytes, parsed.map(({ info }) => info.bytes))
-      return parsed.map(({ record }, index) => ({ row: firstRows[index] ?? 0, width: record.length, cell: (column) => record[column] ?? '' }))
-    }),
-  )
+export const commaSeparated =
+  (file: string) =>
+  (bytes: Buffer): E.Either<Problem, ReadonlyArray<CellRecord>> =>
+    pipe(
+      // With `info`, each item is { record, info }, which csv-parse's type does not say.
+      E.tryCatch(
+        () => parse(bytes, { info: true, relax_column_count: true, record_delimiter: ['\r\n', '\n'] }) as unknown as Parsed[],
+        quoteProblem(file),
+      ),
+      E.map((parsed) => withoutEmptyEnd(parsed)),
+      E.map((parsed) => {
+        const firstRows = rowsOf(
+          bytes,
+          parsed.map(({ info }) => info.bytes),
+        )
+        return parsed.map(({ record }, index) => ({
+          row: firstRows[index] ?? 0,
+          width: record.length,
+          cell: (column) => record[column] ?? '',
+        }))
+      }),
+    )
 
 /** The row on which each record begins. Counted here: csv-parse counts a CRLF inside quotes as two lines. */
 const rowsOf = (bytes: Buffer, ends: ReadonlyArray<number>): ReadonlyArray<number> => {
@@ -35,10 +47,17 @@ const rowsOf = (bytes: Buffer, ends: ReadonlyArray<number>): ReadonlyArray<numbe
 const withoutEmptyEnd = (parsed: ReadonlyArray<Parsed>): ReadonlyArray<Parsed> =>
   parsed.slice(0, parsed.findLastIndex(({ record }) => record.length > 1 || record[0] !== '') + 1)
 
-const quoteProblem = (file: string) => (error: unknown): Problem => {
-  if (!(error instanceof CsvError)) throw error
-  const row = Number(error['lines'])
-  return error.code === 'CSV_QUOTE_NOT_CLOSED'
-    ? { where: file, row, expected: 'a closing quote', found: 'the end of the file inside a quoted field' }
-    : { where: file, row, expected: 'a quoted field with quotes at both ends and "" for a quote inside', found: `a stray quote (${error.code})` }
-}
+const quoteProblem =
+  (file: string) =>
+  (error: unknown): Problem => {
+    if (!(error instanceof CsvError)) throw error
+    const row = Number(error['lines'])
+    return error.code === 'CSV_QUOTE_NOT_CLOSED'
+      ? { where: file, row, expected: 'a closing quote', found: 'the end of the file inside a quoted field' }
+      : {
+          where: file,
+          row,
+          expected: 'a quoted field with quotes at both ends and "" for a quote inside',
+          found: `a stray quote (${error.code})`,
+        }
+  }

@@ -72,7 +72,11 @@ const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<
     case '.jsonl':
       return pipe(readText(file), E.chain(jsonLines(file, wanted)))
     default:
-      return E.left({ where: file, expected: `a file whose name ends in ${READERS.slice(0, -1).join(', ')} or ${READERS.at(-1)}`, found: extname(file) === '' ? 'no ending' : quoted(extname(file)) })
+      return E.left({
+        where: file,
+        expected: `a file whose name ends in ${READERS.slice(0, -1).join(', ')} or ${READERS.at(-1)}`,
+        found: extname(file) === '' ? 'no ending' : quoted(extname(file)),
+      })
   }
 }
 
@@ -81,17 +85,27 @@ type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labe
 const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Problem, Labels> => {
   const written = rows.map(({ row, cells }) => ({ row, label: (cells[0] ?? '').trim() }))
   if (problem === 'regression') {
-    return pipe(written, E.traverseArray(scoreOf(file)), E.map((labels) => ({ labelNames: null, labels })))
+    return pipe(
+      written,
+      E.traverseArray(scoreOf(file)),
+      E.map((labels) => ({ labelNames: null, labels })),
+    )
   }
   return pipe(
     labelNames === undefined ? classesOf(file, written) : E.right(labelNames),
-    E.chain((names) => pipe(written, E.traverseArray(classIndex(file, names)), E.map((labels) => ({ labelNames: names, labels })))),
+    E.chain((names) =>
+      pipe(
+        written,
+        E.traverseArray(classIndex(file, names)),
+        E.map((labels) => ({ labelNames: names, labels })),
+      ),
+    ),
   )
 }
 
 const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Problem, Example> => {
   const [, text = '', textPair] = cells
-  const empty = text.trim() === '' ? options.text ?? 'text' : textPair?.trim() === '' ? options.textPair ?? '' : null
+  const empty = text.trim() === '' ? (options.text ?? 'text') : textPair?.trim() === '' ? (options.textPair ?? '') : null
   if (empty !== null) return E.left({ where: file, row, expected: `a text in column ${quoted(empty)}`, found: 'an empty one' })
   return E.right(textPair === undefined ? { text, label, row } : { text, textPair, label, row })
 }

@@ -50,22 +50,30 @@ export const readGlue = (name: GlueName, file: string): E.Either<Problem, Datase
   )
 
 /** The classes of a task in Hugging Face's order; null for STS-B. */
-export const labelNamesOf = (name: GlueName): ReadonlyArray<string> | null =>
-  GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
+export const labelNamesOf = (name: GlueName): ReadonlyArray<string> | null => GLUE_TASKS[name].labels?.map((label) => label.name) ?? null
 
 /** Label, text and, of a pair, the second text, in that order. */
-const pick = (file: string, columns: GlueColumns, ragged: RaggedRows) => (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
-  if (!columns.header) return pickPlaces(file, columns.width, [columns.label, columns.text], ragged)(records)
-  const wanted = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
-  return pickNamed(file, wanted.map((column) => ({ name: column })), ragged)(records)
-}
+const pick =
+  (file: string, columns: GlueColumns, ragged: RaggedRows) =>
+  (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
+    if (!columns.header) return pickPlaces(file, columns.width, [columns.label, columns.text], ragged)(records)
+    const wanted = [columns.label, columns.text, ...(columns.textPair === undefined ? [] : [columns.textPair])]
+    return pickNamed(
+      file,
+      wanted.map((column) => ({ name: column })),
+      ragged,
+    )(records)
+  }
 
 const exampleOf = (name: GlueName, file: string) => {
   const readLabel = GLUE_TASKS[name].labels === null ? scoreReader(name, file) : classReader(name, file)
   return ({ row, cells }: TableRow): E.Either<Problem, Example> => {
     const [written = '', sentence = '', textPair] = cells
     const text = name === 'sst2' ? sentence.trimEnd() : sentence
-    return pipe(readLabel(written, row), E.map((label) => (textPair === undefined ? { text, label, row } : { text, textPair, label, row })))
+    return pipe(
+      readLabel(written, row),
+      E.map((label) => (textPair === undefined ? { text, label, row } : { text, textPair, label, row })),
+    )
   }
 }
 
@@ -73,13 +81,17 @@ const classReader = (name: GlueName, file: string) => {
   const written = (GLUE_TASKS[name].labels ?? []).map((label) => label.written)
   return (found: string, row: number): E.Either<Problem, number> => {
     const index = written.indexOf(found)
-    return index >= 0 ? E.right(index) : E.left({ where: file, row, expected: `a label of ${name} (${oneOf(written)})`, found: quoted(found) })
+    return index >= 0
+      ? E.right(index)
+      : E.left({ where: file, row, expected: `a label of ${name} (${oneOf(written)})`, found: quoted(found) })
   }
 }
 
-const scoreReader = (name: GlueName, file: string) => (found: string, row: number): E.Either<Problem, number> => {
-  const score = decimal(found)
-  return score !== null && score >= 0 && score <= HIGHEST_SCORE
-    ? E.right(score)
-    : E.left({ where: file, row, expected: `a score of ${name} (a number from 0 to ${HIGHEST_SCORE})`, found: quoted(found) })
-}
+const scoreReader =
+  (name: GlueName, file: string) =>
+  (found: string, row: number): E.Either<Problem, number> => {
+    const score = decimal(found)
+    return score !== null && score >= 0 && score <= HIGHEST_SCORE
+      ? E.right(score)
+      : E.left({ where: file, row, expected: `a score of ${name} (a number from 0 to ${HIGHEST_SCORE})`, found: quoted(found) })
+  }

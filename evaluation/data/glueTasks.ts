@@ -37,7 +37,8 @@ const numbered = (...names: ReadonlyArray<string>) => names.map((name, index) =>
 const named = (...names: ReadonlyArray<string>) => names.map((name) => ({ written: name, name }))
 
 const byOne = (metric: MetricName) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
-const byMeanOf = (first: MetricName, second: MetricName) => ({ metrics: [first, second], selectionMetric: 'mean', paperMetric: first }) as const
+const byMeanOf = (first: MetricName, second: MetricName) =>
+  ({ metrics: [first, second], selectionMetric: 'mean', paperMetric: first }) as const
 
 export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
   cola: {

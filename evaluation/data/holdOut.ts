@@ -15,7 +15,8 @@ export type HoldOutSettings<A> = {
  * of SHA-256(seed, text), and of each stratum the first ones are set aside. Hence the split depends neither on a generator's
  * state nor on the order of the rows within a stratum. Both parts keep the order of `examples`.
  */
-export const holdOut = <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
+export const holdOut =
+  <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
   (examples: ReadonlyArray<A>): { readonly kept: ReadonlyArray<A>; readonly held: ReadonlyArray<A> } => {
     const strata = new Map<string | number, Set<string>>()
     const hashes = examples.map(textHash(seed))
@@ -42,5 +43,9 @@ export const labelStrata = (problem: ProblemType, examples: ReadonlyArray<Exampl
   return (_, index) => tenths.get(index) ?? 0
 }
 
-const textHash = (seed: number) => ({ text, textPair }: Pick<Example, 'text' | 'textPair'>): string =>
-  createHash('sha256').update(JSON.stringify([seed, text, textPair ?? null])).digest('hex')
+const textHash =
+  (seed: number) =>
+  ({ text, textPair }: Pick<Example, 'text' | 'textPair'>): string =>
+    createHash('sha256')
+      .update(JSON.stringify([seed, text, textPair ?? null]))
+      .digest('hex')

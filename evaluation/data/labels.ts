@@ -16,7 +16,12 @@ export const classesOf = (file: string, written: ReadonlyArray<WrittenLabel>): E
   const fraction = classes.every((label) => decimal(label) !== null) ? classes.find((label) => !isInteger(label)) : undefined
   if (fraction !== undefined) {
     const row = written.find(({ label }) => label === fraction)?.row ?? 1
-    return E.left({ where: file, row, expected: "a class (text or an integer; a real number is a label of problem 'regression')", found: quoted(fraction) })
+    return E.left({
+      where: file,
+      row,
+      expected: "a class (text or an integer; a real number is a label of problem 'regression')",
+      found: quoted(fraction),
+    })
   }
   if (classes.length < 2) return E.left({ where: file, expected: 'at least two classes', found: `only ${oneOf(classes.map(quoted))}` })
   return E.right(classes.every(isInteger) ? classes.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1)) : classes.sort())
@@ -26,9 +31,13 @@ export const classesOf = (file: string, written: ReadonlyArray<WrittenLabel>): E
 export const classIndex = (file: string, labelNames: ReadonlyArray<string>) => {
   const indices = new Map(labelNames.map((name, index) => [name, index]))
   return ({ row, label }: WrittenLabel): E.Either<Problem, number> =>
-    E.fromNullable({ where: file, row, expected: `a label of the training data (${oneOf(labelNames)})`, found: quoted(label) })(indices.get(label))
+    E.fromNullable({ where: file, row, expected: `a label of the training data (${oneOf(labelNames)})`, found: quoted(label) })(
+      indices.get(label),
+    )
 }
 
 /** The score that a written label stands for. */
-export const scoreOf = (file: string) => ({ row, label }: WrittenLabel): E.Either<Problem, number> =>
-  E.fromNullable({ where: file, row, expected: 'a real number as label', found: quoted(label) })(decimal(label))
+export const scoreOf =
+  (file: string) =>
+  ({ row, label }: WrittenLabel): E.Either<Problem, number> =>
+    E.fromNullable({ where: file, row, expected: 'a real number as label', found: quoted(label) })(decimal(label))

@@ -51,10 +51,17 @@ export const loadTask = (options: TaskOptions): E.Either<Problem, Task> => {
  */
 export const loadEvaluation = (options: TaskOptions): E.Either<Problem, Scoring & { readonly evaluation: Dataset }> => {
   const { task, evalData } = options
-  if (isGlueName(task)) return pipe(readGlueSplit(task, 'dev', options), E.map((evaluation) => ({ ...glueScoring(task), evaluation })))
+  if (isGlueName(task))
+    return pipe(
+      readGlueSplit(task, 'dev', options),
+      E.map((evaluation) => ({ ...glueScoring(task), evaluation })),
+    )
   if (task === 'sentiment') return loadSentiment(options)
   return looksLikeFile(task)
-    ? pipe(readDelimited(evalData ?? task, options), E.map((evaluation) => ({ ...fileScoring(evaluation.labelNames), evaluation })))
+    ? pipe(
+        readDelimited(evalData ?? task, options),
+        E.map((evaluation) => ({ ...fileScoring(evaluation.labelNames), evaluation })),
+      )
     : E.left(unknownTask(task))
 }
 
@@ -70,14 +77,24 @@ const readGlueSplit = (name: GlueName, split: 'train' | 'dev', { data, evalData 
   if (split === 'dev' && evalData !== undefined) return readGlue(name, evalData)
   return data === undefined
     ? E.left({ where: '--data', expected: `the folder of GLUE's ${GLUE_TASKS[name].folder} (for --task ${name})`, found: 'none given' })
-    : pipe(glueFile(name, split, data), E.chain((file) => readGlue(name, file)))
+    : pipe(
+        glueFile(name, split, data),
+        E.chain((file) => readGlue(name, file)),
+      )
 }
 
 const loadSentiment = ({ evalData }: TaskOptions): E.Either<Problem, Task> =>
   evalData === undefined
     ? pipe(
         readSentiment(),
-        E.map(({ train, dev }) => ({ name: 'sentiment', train, evaluation: dev, ...SENTIMENT_SCORING, labelNames: train.labelNames, heldOut: false })),
+        E.map(({ train, dev }) => ({
+          name: 'sentiment',
+          train,
+          evaluation: dev,
+          ...SENTIMENT_SCORING,
+          labelNames: train.labelNames,
+          heldOut: false,
+        })),
       )
     : E.left({ where: '--eval-data', expected: 'no file with --task sentiment, whose dev sentences are embedded', found: quoted(evalData) })
 
@@ -99,7 +116,11 @@ const heldOutOf = (all: Dataset, { holdOutSeed, problem }: TaskOptions): E.Eithe
   const { kept, held } = holdOut(settings)(all.examples)
   return held.length > 0
     ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples: held, skipped: [] }, heldOut: true })
-    : E.left({ where: all.source, expected: 'enough rows to hold a tenth of each class out (or --eval-data)', found: `${all.examples.length}` })
+    : E.left({
+        where: all.source,
+        expected: 'enough rows to hold a tenth of each class out (or --eval-data)',
+        found: `${all.examples.length}`,
+      })
 }
 
 const evaluationBeside = (train: Dataset, file: string, options: TaskOptions): E.Either<Problem, Parts> =>

@@ -43,16 +43,25 @@ export const readSentiment = (): E.Either<Problem, Sentiment> =>
     }),
   )
 
-const dataset = (part: string, examples: ReadonlyArray<SentimentExample>, skipped: Dataset['skipped']): Dataset =>
-  ({ source: `sentiment (${part})`, examples, labelNames: SENTIMENT_LABELS, skipped })
+const dataset = (part: string, examples: ReadonlyArray<SentimentExample>, skipped: Dataset['skipped']): Dataset => ({
+  source: `sentiment (${part})`,
+  examples,
+  labelNames: SENTIMENT_LABELS,
+  skipped,
+})
 
 // Each file ends in an entry without text and class.
 const Fixture = z.array(z.object({ text: z.string(), class: z.union([z.literal(0), z.literal(1), z.null()]) }))
 
 const readSource = (source: SentimentExample['source']): E.Either<Problem, ReadonlyArray<SentimentExample>> =>
   pipe(
-    E.tryCatch(() => Fixture.parse(createRequire(import.meta.url)(`sentiment/test/fixtures/${source}.json`)), () => missing(source)),
-    E.map((entries) => entries.flatMap(({ text, class: label }) => (label === null ? [] : [{ text: restored(text), label, row: 0, source }]))),
+    E.tryCatch(
+      () => Fixture.parse(createRequire(import.meta.url)(`sentiment/test/fixtures/${source}.json`)),
+      () => missing(source),
+    ),
+    E.map((entries) =>
+      entries.flatMap(({ text, class: label }) => (label === null ? [] : [{ text: restored(text), label, row: 0, source }])),
+    ),
   )
 
 const missing = (source: string): Problem => ({

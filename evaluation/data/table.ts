@@ -16,11 +16,11 @@ export type Table = { readonly rows: ReadonlyArray<TableRow>; readonly skipped: 
 export type RaggedRows = 'refuse' | 'skip'
 
 /** `a column "review" (--text)`. */
-export const columnExpected = ({ name, flag }: WantedColumn): string =>
-  `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
+export const columnExpected = ({ name, flag }: WantedColumn): string => `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
 
 /** The wanted columns of records without header: `places` are column numbers from 0, of `width` in all. */
-export const pickPlaces = (file: string, width: number, places: ReadonlyArray<number>, ragged: RaggedRows) =>
+export const pickPlaces =
+  (file: string, width: number, places: ReadonlyArray<number>, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
     const rows: TableRow[] = []
     const skipped: SkippedRow[] = []
@@ -33,7 +33,8 @@ export const pickPlaces = (file: string, width: number, places: ReadonlyArray<nu
   }
 
 /** The wanted columns of records whose first is the header. */
-export const pickNamed = (file: string, wanted: ReadonlyArray<WantedColumn>, ragged: RaggedRows) =>
+export const pickNamed =
+  (file: string, wanted: ReadonlyArray<WantedColumn>, ragged: RaggedRows) =>
   (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
     const iterator = records[Symbol.iterator]()
     const first = iterator.next()
@@ -46,12 +47,14 @@ export const pickNamed = (file: string, wanted: ReadonlyArray<WantedColumn>, rag
     )
   }
 
-const placeIn = (file: string, header: ReadonlyArray<string>) => (wanted: WantedColumn): E.Either<Problem, number> => {
-  const place = header.indexOf(wanted.name)
-  if (place === -1) return E.left({ where: file, row: 1, expected: columnExpected(wanted), found: columnsFound(header) })
-  return place === header.lastIndexOf(wanted.name)
-    ? E.right(place)
-    : E.left({ where: file, row: 1, expected: `one column ${quoted(wanted.name)}`, found: 'more than one of that name' })
-}
+const placeIn =
+  (file: string, header: ReadonlyArray<string>) =>
+  (wanted: WantedColumn): E.Either<Problem, number> => {
+    const place = header.indexOf(wanted.name)
+    if (place === -1) return E.left({ where: file, row: 1, expected: columnExpected(wanted), found: columnsFound(header) })
+    return place === header.lastIndexOf(wanted.name)
+      ? E.right(place)
+      : E.left({ where: file, row: 1, expected: `one column ${quoted(wanted.name)}`, found: 'more than one of that name' })
+  }
 
 const columnCount = (width: number): string => (width === 1 ? '1 column' : `${width} columns`)

@@ -18,9 +18,17 @@ const CARRIAGE_RETURN = 0x0d
 export const readText = (file: string): E.Either<Problem, Buffer> =>
   pipe(
     knownSize(file),
-    E.chain(() => E.tryCatch(() => readFileSync(file), (error) => problem(file, 'a file that can be read', code(error)))),
+    E.chain(() =>
+      E.tryCatch(
+        () => readFileSync(file),
+        (error) => problem(file, 'a file that can be read', code(error)),
+      ),
+    ),
     E.chain(utf8(file)),
-    E.filterOrElse((bytes) => endOfText(bytes) > 0, () => problem(file, 'at least one row', 'an empty file')),
+    E.filterOrElse(
+      (bytes) => endOfText(bytes) > 0,
+      () => problem(file, 'at least one row', 'an empty file'),
+    ),
   )
 
 export type Line = { readonly row: number; readonly start: number; readonly end: number }
@@ -53,18 +61,20 @@ const knownSize = (file: string): E.Either<Problem, number> => {
     : E.right(stat.size)
 }
 
-const utf8 = (file: string) => (bytes: Buffer): E.Either<Problem, Buffer> => {
-  if (isUtf8(bytes)) {
-    const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-    return E.right(marked ? bytes.subarray(3) : bytes)
+const utf8 =
+  (file: string) =>
+  (bytes: Buffer): E.Either<Problem, Buffer> => {
+    if (isUtf8(bytes)) {
+      const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+      return E.right(marked ? bytes.subarray(3) : bytes)
+    }
+    const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
+    if (utf16) return E.left(problem(file, 'text in UTF-8', 'text in UTF-16'))
+    for (const { row, start, end } of lines(bytes)) {
+      if (!isUtf8(bytes.subarray(start, end))) return E.left({ ...problem(file, 'text in UTF-8', 'bytes that are not UTF-8'), row })
+    }
+    throw new Error('utf8: bytes that are not UTF-8 as a whole must hold such a line')
   }
-  const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
-  if (utf16) return E.left(problem(file, 'text in UTF-8', 'text in UTF-16'))
-  for (const { row, start, end } of lines(bytes)) {
-    if (!isUtf8(bytes.subarray(start, end))) return E.left({ ...problem(file, 'text in UTF-8', 'bytes that are not UTF-8'), row })
-  }
-  throw new Error('utf8: bytes that are not UTF-8 as a whole must hold such a line')
-}
 
 /** Where the last line ends that is not empty. */
 const endOfText = (bytes: Buffer): number => {

@@ -29,7 +29,9 @@ const parseFlags = () => {
       },
     }).values
   } catch (error) {
-    return fail(`expected --corpora DIR [--exclude FILE]... [--output DIR], found: ${error instanceof Error ? error.message : String(error)}`)
+    return fail(
+      `expected --corpora DIR [--exclude FILE]... [--output DIR], found: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }
 const { corpora, exclude, output } = parseFlags()

@@ -31,11 +31,11 @@ const isPrintable = (byte: number): boolean =>
 
 const ALL_BYTES = Array.from({ length: 256 }, (_, byte) => byte)
 const PRINTABLE_BYTES = ALL_BYTES.filter(isPrintable)
-const OTHER_BYTES = ALL_BYTES.filter(byte => !isPrintable(byte))
+const OTHER_BYTES = ALL_BYTES.filter((byte) => !isPrintable(byte))
 
 /** [byte, character]: a printable byte stands for itself, the n-th other byte for the code point 256 + n. */
 const BYTE_CHARACTERS: ReadonlyArray<readonly [number, string]> = [
-  ...PRINTABLE_BYTES.map(byte => [byte, String.fromCodePoint(byte)] as const),
+  ...PRINTABLE_BYTES.map((byte) => [byte, String.fromCodePoint(byte)] as const),
   ...OTHER_BYTES.map((byte, n) => [byte, String.fromCodePoint(256 + n)] as const),
 ]
 const CHARACTER_OF_BYTE: ReadonlyMap<number, string> = new Map(BYTE_CHARACTERS)
@@ -46,12 +46,13 @@ export const BYTE_TOKENS: ReadonlyArray<string> = BYTE_CHARACTERS.map(([, charac
 
 /** The UTF-8 bytes of a text, one printable character each. */
 export const toPrintable = (text: string): string =>
-  Array.from(new TextEncoder().encode(text), byte => CHARACTER_OF_BYTE.get(byte)).join('')
+  Array.from(new TextEncoder().encode(text), (byte) => CHARACTER_OF_BYTE.get(byte)).join('')
 
 /** The text whose bytes the printable characters stand for. Inverse of `toPrintable`. */
 export const fromPrintable = (printable: string): string =>
   new TextDecoder('utf-8', { ignoreBOM: true }).decode(
-    Uint8Array.from(Array.from(printable, character => BYTE_OF_CHARACTER.get(character) ?? 0x3f)))
+    Uint8Array.from(Array.from(printable, (character) => BYTE_OF_CHARACTER.get(character) ?? 0x3f)),
+  )
 
 /** How often each word occurs in the lines. */
 export const countWords = (lines: Iterable<string>): ReadonlyMap<string, number> => {
@@ -87,7 +88,7 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
   const symbolTexts = [...BYTE_TOKENS]
   const symbolOf = new Map(symbolTexts.map((text, symbol) => [text, symbol]))
   const counted = [...wordCounts]
-  const words = counted.map(([word]): ReadonlyArray<number> => Array.from(toPrintable(word), c => symbolOf.get(c) as number))
+  const words = counted.map(([word]): ReadonlyArray<number> => Array.from(toPrintable(word), (c) => symbolOf.get(c) as number))
   const pairCounts = new Map<number, number>()
   const wordsWithPair = new Map<number, Set<number>>()
 
@@ -114,8 +115,7 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
     let best = -1
     let bestCount = 1
     for (const [key, count] of pairCounts)
-      if ((count > bestCount || (count === bestCount && best >= 0 && key < best)) && !forbidden.has(key))
-        [best, bestCount] = [key, count]
+      if ((count > bestCount || (count === bestCount && best >= 0 && key < best)) && !forbidden.has(key)) [best, bestCount] = [key, count]
     if (best < 0) break
     const left = Math.floor(best / 0x100000)
     const right = best % 0x100000
@@ -151,16 +151,18 @@ export type BytePairTokenizer = {
 /** The encoder and decoder of a learnt encoding. Words already met are remembered. */
 export const bytePairTokenizer = ({ tokens, merges }: BytePairEncoding): BytePairTokenizer => {
   const idOf = new Map(tokens.map((token, id) => [token, id]))
-  const rankOf = new Map(merges.map((merge, rank) => {
-    const [left, right, merged] = [idOf.get(merge[0]), idOf.get(merge[1]), idOf.get(merge[0] + merge[1])]
-    if (left === undefined || right === undefined || merged === undefined)
-      throw new Error(`bytePairTokenizer: expected merge ${rank} to be made of tokens, actual '${merge.join(' ')}'`)
-    return [pairKey(left, right), { rank, left, right, merged }] as const
-  }))
+  const rankOf = new Map(
+    merges.map((merge, rank) => {
+      const [left, right, merged] = [idOf.get(merge[0]), idOf.get(merge[1]), idOf.get(merge[0] + merge[1])]
+      if (left === undefined || right === undefined || merged === undefined)
+        throw new Error(`bytePairTokenizer: expected merge ${rank} to be made of tokens, actual '${merge.join(' ')}'`)
+      return [pairKey(left, right), { rank, left, right, merged }] as const
+    }),
+  )
   const remembered = new Map<string, ReadonlyArray<number>>()
 
   const encodeWord = (word: string): ReadonlyArray<number> => {
-    let symbols: ReadonlyArray<number> = Array.from(toPrintable(word), character => idOf.get(character) as number)
+    let symbols: ReadonlyArray<number> = Array.from(toPrintable(word), (character) => idOf.get(character) as number)
     for (;;) {
       const first = symbols
         .slice(1)
@@ -184,7 +186,7 @@ export const bytePairTokenizer = ({ tokens, merges }: BytePairEncoding): BytePai
   }
   return {
     size: tokens.length,
-    encode: text => splitWords(text).flatMap(encodeRemembered),
-    decode: ids => fromPrintable(Array.from(ids, tokenOf).join('')),
+    encode: (text) => splitWords(text).flatMap(encodeRemembered),
+    decode: (ids) => fromPrintable(Array.from(ids, tokenOf).join('')),
   }
 }

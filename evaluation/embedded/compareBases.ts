@@ -15,7 +15,11 @@ import { embeddedModel, quickstartSettings } from '../quickstart.js'
 import { embeddedConfig, initialParameters } from './pretrain.js'
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '5' }, output: { type: 'string', default: 'runs/bases' }, results: { type: 'string', default: 'evaluation/results/bases.json' } },
+  options: {
+    seeds: { type: 'string', default: '5' },
+    output: { type: 'string', default: 'runs/bases' },
+    results: { type: 'string', default: 'evaluation/results/bases.json' },
+  },
 })
 
 /** The embedded model as it was before its first step of pre-training. */
@@ -23,19 +27,32 @@ const writeRandomBase = async (folder: string): Promise<string> => {
   await mkdir(folder, { recursive: true })
   const layout = parameterLayout(pretrainedTensors(embeddedConfig))
   const parameters = initialParameters(layout)
-  const tensors = new Map(layout.entries.map(({ name, shape }) => [
-    name.startsWith('lm_head.') ? name : `roberta.${name}`, { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
-  ]))
+  const tensors = new Map(
+    layout.entries.map(({ name, shape }) => [
+      name.startsWith('lm_head.') ? name : `roberta.${name}`,
+      { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
+    ]),
+  )
   await writeFile(join(folder, 'model.safetensors'), writeSafetensors(tensors, { format: 'pt' }))
-  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) await copyFile(join(embeddedModel, file), join(folder, file))
+  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(embeddedModel, file), join(folder, file))
   return folder
 }
 
 const random = await writeRandomBase(join(values.output, 'random-base'))
-const variants = [['pretrained', embeddedModel], ['random', random]].map(([name = '', model = '']) => ({
-  name, options: { model, task: { task: 'sentiment' }, settings: resolveSettings(quickstartSettings) },
+const variants = [
+  ['pretrained', embeddedModel],
+  ['random', random],
+].map(([name = '', model = '']) => ({
+  name,
+  options: { model, task: { task: 'sentiment' }, settings: resolveSettings(quickstartSettings) },
 }))
-const runs = await compare(variants, Array.from({ length: Number(values.seeds) }, (_, i) => i), values.output, console.log)
+const runs = await compare(
+  variants,
+  Array.from({ length: Number(values.seeds) }, (_, i) => i),
+  values.output,
+  console.log,
+)
 console.log(comparisonTable(runs))
 console.log(`majority class: ${(100 * (runs[0]?.result.majority?.share ?? NaN)).toFixed(1)} %`)
 await writeComparison(values.results, `node dist/evaluation/embedded/compareBases.js --seeds ${values.seeds}`, runs)

@@ -28,54 +28,75 @@ const SHORTEST_PART = 12
 
 /** The form in which sentences are compared: letters only, lower case, and every number as `num`. */
 export const normalForm = (text: string): string =>
-  text.toLowerCase().replace(/\d+/g, 'num').replace(/[^\p{L}]+/gu, '')
+  text
+    .toLowerCase()
+    .replace(/\d+/g, 'num')
+    .replace(/[^\p{L}]+/gu, '')
 
 /** Cuts a text after `.`, `!` or `?` where what follows starts like a sentence. */
 export const splitSentences = (text: string): ReadonlyArray<string> =>
-  text.split(/(?<=[.!?]["”’)]?)\s+(?=["“‘(]?\p{Lu})/u).map(sentence => sentence.trim()).filter(sentence => sentence !== '')
+  text
+    .split(/(?<=[.!?]["”’)]?)\s+(?=["“‘(]?\p{Lu})/u)
+    .map((sentence) => sentence.trim())
+    .filter((sentence) => sentence !== '')
 
 /** The normal forms of texts and of their longer sentences. */
 export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
-  new Set([...texts]
-    .flatMap(text => [normalForm(text), ...splitSentences(text).map(normalForm).filter(form => form.length >= SHORTEST_PART)])
-    .filter(form => form !== ''))
+  new Set(
+    [...texts]
+      .flatMap((text) => [
+        normalForm(text),
+        ...splitSentences(text)
+          .map(normalForm)
+          .filter((form) => form.length >= SHORTEST_PART),
+      ])
+      .filter((form) => form !== ''),
+  )
 
 /** The 3,000 labelled sentences (Yelp, Amazon, IMDb) in the test fixtures of the `sentiment` package: `[{ text, class }]`. */
 export const sentimentSentences = (): ReadonlyArray<string> => {
   const require = createRequire(import.meta.url)
-  return ['yelp', 'amazon', 'imdb'].flatMap(name => {
-    const rows = JSON.parse(readFileSync(require.resolve(`sentiment/test/fixtures/${name}.json`), 'utf8')) as
-      ReadonlyArray<{ readonly text: string }>
-    return rows.map(({ text }) => text).filter(text => text.trim() !== '')
+  return ['yelp', 'amazon', 'imdb'].flatMap((name) => {
+    const rows = JSON.parse(readFileSync(require.resolve(`sentiment/test/fixtures/${name}.json`), 'utf8')) as ReadonlyArray<{
+      readonly text: string
+    }>
+    return rows.map(({ text }) => text).filter((text) => text.trim() !== '')
   })
 }
 
 const paragraphsOf = (text: string): ReadonlyArray<string> =>
-  text.split(/\n\s*\n/).map(paragraph => paragraph.replace(/\s+/g, ' ').trim())
+  text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
 
-const linesOf = (text: string): ReadonlyArray<string> => text.split('\n').map(line => line.trim())
+const linesOf = (text: string): ReadonlyArray<string> => text.split('\n').map((line) => line.trim())
 
 /** A Project Gutenberg book without its licence, pictures, headings (no lower-case letter) and marks of emphasis. */
 const readBook = (text: string): ReadonlyArray<string> =>
   paragraphsOf((text.split(/\*\*\* ?START OF[^\n]*\n/)[1] ?? text).split(/\*\*\* ?END OF/)[0] as string)
-    .filter(paragraph => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
-    .map(paragraph => paragraph.replace(/_/g, ''))
+    .filter((paragraph) => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
+    .map((paragraph) => paragraph.replace(/_/g, ''))
 
 type Reader = (text: string) => ReadonlyArray<string>
 
 const READERS: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
-  [/^wiki\..*\.raw$/, text => linesOf(text).filter(line => !line.startsWith('=')).map(restoreWikiText)],
+  [
+    /^wiki\..*\.raw$/,
+    (text) =>
+      linesOf(text)
+        .filter((line) => !line.startsWith('='))
+        .map(restoreWikiText),
+  ],
   // In this file a heading or paragraph follows the last full stop without a blank.
-  [/^wiki_demo\.txt$/, text => linesOf(text).map(line => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' '))],
+  [/^wiki_demo\.txt$/, (text) => linesOf(text).map((line) => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' '))],
   [/^tales\.txt$/, readBook],
   [/^tinyshakespeare\.txt$/, paragraphsOf],
-  [/^yelp_shen2017\..*\.txt$/, text => linesOf(text).map(restoreReview)],
+  [/^yelp_shen2017\..*\.txt$/, (text) => linesOf(text).map(restoreReview)],
 ]
 
 /** Lines of at most `LONGEST_LINE` characters; a longer sentence is cut between words. */
 const packSentences = (sentences: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const pieces = sentences.flatMap(sentence =>
-    sentence.length <= LONGEST_LINE ? [sentence] : sentence.match(new RegExp(`\\S.{0,${LONGEST_LINE - 1}}(?=\\s|$)`, 'gu')) ?? [])
+  const pieces = sentences.flatMap((sentence) =>
+    sentence.length <= LONGEST_LINE ? [sentence] : (sentence.match(new RegExp(`\\S.{0,${LONGEST_LINE - 1}}(?=\\s|$)`, 'gu')) ?? []),
+  )
   const lines: string[] = []
   for (const piece of pieces) {
     const last = lines.at(-1)
@@ -94,7 +115,7 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
   let repeated = 0
   for (const paragraph of paragraphs) {
     const sentences = excluded.has(normalForm(paragraph)) ? [] : splitSentences(paragraph)
-    const kept = sentences.filter(sentence => !excluded.has(normalForm(sentence)))
+    const kept = sentences.filter((sentence) => !excluded.has(normalForm(sentence)))
     removed += sentences.length === 0 && paragraph !== '' ? 1 : sentences.length - kept.length
     for (const line of packSentences(kept)) {
       const form = normalForm(line)
@@ -116,16 +137,14 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
  * left out besides the `sentiment` sentences. Left: one line naming the folder or file, what was expected and what was found.
  */
 export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Either<string, Corpus> => {
-  const absent = furtherExcluded.find(file => !existsSync(file))
+  const absent = furtherExcluded.find((file) => !existsSync(file))
   if (absent !== undefined) return left(`--exclude ${absent}: expected a file of one sentence a line, found no such file`)
   if (!existsSync(folder)) return left(`--corpora ${folder}: expected a folder of text files, found no such folder`)
-  const known = readdirSync(folder).sort().flatMap(name =>
-    READERS.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
+  const known = readdirSync(folder)
+    .sort()
+    .flatMap((name) => READERS.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
   if (known.length === 0) return left(`--corpora ${folder}: expected wiki.*.raw, wiki_demo.txt, tales.txt, … , found none of them`)
-  const excluded = excludedForms([
-    ...sentimentSentences(),
-    ...furtherExcluded.flatMap(file => linesOf(readFileSync(file, 'utf8'))),
-  ])
+  const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
   const paragraphs = known.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
   return right(corpusFromParagraphs(paragraphs, excluded))
 }

@@ -26,7 +26,7 @@ const joinQuotationMarks = (text: string): string => {
 export const joinPunctuation = (text: string): string =>
   joinQuotationMarks(text)
     .replace(/ (n't|'s|'m|'re|'ve|'ll|'d)(?![\w])/gi, '$1')
-    .replace(/s ' /g, 's\' ')
+    .replace(/s ' /g, "s' ")
     .replace(/ +([.,;:!?%)\]]|\.\.\.)(?=[\s.,;:!?)\]"']|$)/g, '$1')
     .replace(/([([$#£]) +/g, '$1')
     .replace(/ {2,}/g, ' ')

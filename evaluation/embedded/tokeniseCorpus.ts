@@ -11,9 +11,11 @@ export type TokenisedCorpus = {
 /** Tokenises lines. Throws where the vocabulary does not fit 16 bits. */
 export const tokeniseCorpus = (lines: ReadonlyArray<string>, tokenizer: BytePairTokenizer): TokenisedCorpus => {
   if (tokenizer.size > 0x10000) throw new Error(`tokeniseCorpus: expected at most 65536 tokens, actual ${tokenizer.size}`)
-  const encoded = lines.map(line => Uint16Array.from(tokenizer.encode(line)))
+  const encoded = lines.map((line) => Uint16Array.from(tokenizer.encode(line)))
   const starts = new Uint32Array(lines.length + 1)
-  encoded.forEach((ids, i) => { starts[i + 1] = (starts[i] as number) + ids.length })
+  encoded.forEach((ids, i) => {
+    starts[i + 1] = (starts[i] as number) + ids.length
+  })
   const tokens = new Uint16Array(starts[lines.length] as number)
   encoded.forEach((ids, i) => tokens.set(ids, starts[i] as number))
   return { tokens, starts }

@@ -19,7 +19,7 @@ export const tokenizerJson = ({ tokens, merges }: BytePairEncoding): object => (
   version: '1.0',
   truncation: null,
   padding: null,
-  added_tokens: [...LEADING_SPECIAL_TOKENS, MASK_TOKEN].map(content => ({
+  added_tokens: [...LEADING_SPECIAL_TOKENS, MASK_TOKEN].map((content) => ({
     id: tokens.lastIndexOf(content),
     content,
     single_word: false,
@@ -41,7 +41,7 @@ export const tokenizerJson = ({ tokens, merges }: BytePairEncoding): object => (
     fuse_unk: false,
     byte_fallback: false,
     vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-    merges: merges.map(merge => merge.join(' ')),
+    merges: merges.map((merge) => merge.join(' ')),
   },
 })
 
@@ -62,8 +62,10 @@ export const specialTokensMapJson = (): object => SPECIAL_TOKENS
 /** The encoding in the text of a `tokenizer.json` that `tokenizerJson` wrote. */
 export const parseTokenizerJson = (text: string): BytePairEncoding => {
   const { model } = JSON.parse(text) as {
-    readonly model: { readonly vocab: Readonly<Record<string, number>>, readonly merges: ReadonlyArray<string> }
+    readonly model: { readonly vocab: Readonly<Record<string, number>>; readonly merges: ReadonlyArray<string> }
   }
-  const tokens = Object.entries(model.vocab).sort(([, a], [, b]) => a - b).map(([token]) => token)
-  return { tokens, merges: model.merges.map(merge => merge.split(' ') as unknown as Merge) }
+  const tokens = Object.entries(model.vocab)
+    .sort(([, a], [, b]) => a - b)
+    .map(([token]) => token)
+  return { tokens, merges: model.merges.map((merge) => merge.split(' ') as unknown as Merge) }
 }

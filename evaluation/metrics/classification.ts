@@ -38,8 +38,7 @@ export const matthews = (predictions: Classes, labels: Classes): number => {
   return spread === 0 ? 0 : (agreements(predictions, labels) * n - dot(p, t)) / Math.sqrt(spread)
 }
 
-const agreements = (predictions: Classes, labels: Classes): number =>
-  predictions.filter((prediction, i) => prediction === labels[i]).length
+const agreements = (predictions: Classes, labels: Classes): number => predictions.filter((prediction, i) => prediction === labels[i]).length
 
 const occurrences = (values: Classes, value: number): number => values.filter((other) => other === value).length
 

@@ -14,13 +14,17 @@ export type SelectionMetric = MetricName | 'mean'
 export type Scores = Readonly<Partial<Record<MetricName, number>>>
 
 /** Each of `metrics` of predicted classes or scores against the labels, in the order of `metrics`. */
-export const score = (metrics: ReadonlyArray<MetricName>) => (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): Scores =>
-  Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
+export const score =
+  (metrics: ReadonlyArray<MetricName>) =>
+  (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): Scores =>
+    Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
 /** The number by which checkpoints are compared. Throws if `scores` lacks it. */
-export const selectionScore = (selection: SelectionMetric) => (scores: Scores): number => {
-  const values = selection === 'mean' ? Object.values(scores) : [scores[selection]]
-  const known = values.filter((value) => value !== undefined)
-  if (known.length === 0) throw new Error(`selectionScore: expected a score of ${selection}, got ${JSON.stringify(scores)}`)
-  return known.reduce((sum, value) => sum + value, 0) / known.length
-}
+export const selectionScore =
+  (selection: SelectionMetric) =>
+  (scores: Scores): number => {
+    const values = selection === 'mean' ? Object.values(scores) : [scores[selection]]
+    const known = values.filter((value) => value !== undefined)
+    if (known.length === 0) throw new Error(`selectionScore: expected a score of ${selection}, got ${JSON.stringify(scores)}`)
+    return known.reduce((sum, value) => sum + value, 0) / known.length
+  }

@@ -24,7 +24,9 @@ type Step = 'open' | 'write' | 'sync' | 'close' | 'rename'
 /** A file system that fails with `code` at one step (at the second write, after some bytes are out). */
 const failingAt = (step: Step, code: string): FileSystem => {
   let writes = 0
-  const failIf = (now: boolean) => { if (now) throw failure(code) }
+  const failIf = (now: boolean) => {
+    if (now) throw failure(code)
+  }
   return {
     open: async (name, flags) => {
       failIf(step === 'open')
@@ -34,25 +36,37 @@ const failingAt = (step: Step, code: string): FileSystem => {
           failIf(step === 'write' && writes++ > 0)
           return handle.write(bytes.subarray(0, Math.max(1, bytes.length >> 1)))
         },
-        sync: async () => { failIf(step === 'sync'); await handle.sync() },
-        close: async () => { await handle.close(); failIf(step === 'close') },
+        sync: async () => {
+          failIf(step === 'sync')
+          await handle.sync()
+        },
+        close: async () => {
+          await handle.close()
+          failIf(step === 'close')
+        },
       }
     },
-    rename: async (from, to) => { failIf(step === 'rename'); await rename(from, to) },
+    rename: async (from, to) => {
+      failIf(step === 'rename')
+      await rename(from, to)
+    },
     unlink,
   }
 }
 
 describe(`writing files atomically (seed ${SEED})`, () => {
   it('the file holds exactly what was given, also when the system takes it in small parts', () =>
-    fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 5 }), async (pieces) => {
-      const whole = Buffer.concat(pieces)
-      await writeFileAtomically(path, pieces)
-      expect(await readFile(path)).toEqual(whole)
-      await writeFileAtomically(path, whole)
-      expect(await readFile(path)).toEqual(whole)
-      expect(await readdir(folder)).toEqual(['result.json'])
-    }), { seed: SEED, numRuns: 30 }))
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 5 }), async (pieces) => {
+        const whole = Buffer.concat(pieces)
+        await writeFileAtomically(path, pieces)
+        expect(await readFile(path)).toEqual(whole)
+        await writeFileAtomically(path, whole)
+        expect(await readFile(path)).toEqual(whole)
+        expect(await readdir(folder)).toEqual(['result.json'])
+      }),
+      { seed: SEED, numRuns: 30 },
+    ))
 
   it('a text is written as UTF-8, and half-taken writes are completed', async () => {
     const halves: FileSystem = { open: failingAt('rename', 'never').open, rename, unlink }

@@ -29,7 +29,9 @@ beforeAll(async () => {
     asked.push(`${request.method} ${request.url}`)
     answer(request, response)
   })
-  await new Promise<void>((listening) => { server.listen(0, '127.0.0.1', listening) })
+  await new Promise<void>((listening) => {
+    server.listen(0, '127.0.0.1', listening)
+  })
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 })
 beforeEach(async () => {
@@ -43,7 +45,8 @@ afterAll(async () => {
 })
 
 /** A hub with these files at any revision; its answers name the commit. */
-const serving = (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
+const serving =
+  (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
   (request: IncomingMessage, response: ServerResponse): void => {
     const content = stored[request.url?.split('/').at(-1) ?? '']
     const length = content === undefined ? {} : { 'content-length': String(Buffer.byteLength(content)) }
@@ -54,12 +57,15 @@ const resolve = (model: string, options: HubOptions = {}) =>
   resolveModel(model, { ...options, environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache, ...options.environment } })
 
 const messageFor = async (model: string, options?: HubOptions): Promise<string> =>
-  resolve(model, options).then(() => 'no error', (thrown: unknown) => {
-    expect(thrown).toBeInstanceOf(FileError)
-    const message = (thrown as Error).message
-    expect(message).not.toContain('\n')
-    return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')
-  })
+  resolve(model, options).then(
+    () => 'no error',
+    (thrown: unknown) => {
+      expect(thrown).toBeInstanceOf(FileError)
+      const message = (thrown as Error).message
+      expect(message).not.toContain('\n')
+      return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')
+    },
+  )
 
 describe('what --model means', () => {
   it('an existing folder is itself, and nothing is asked of the network', async () => {
@@ -68,16 +74,24 @@ describe('what --model means', () => {
   })
 
   it.each(['../nowhere', './x', '/no/such/folder', 'a/b/c', 'a\\b', 'a--b', 'a..b', '-a', 'a/', '', 'a b', 'a/b?c', 'x'.repeat(97)])(
-    'refuses %j, which is neither a folder nor a hub id', async (model) => {
-      expect(await messageFor(model)).toMatch(/^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, found neither$/)
+    'refuses %j, which is neither a folder nor a hub id',
+    async (model) => {
+      expect(await messageFor(model)).toMatch(
+        /^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, found neither$/,
+      )
       expect(asked).toEqual([])
-    })
+    },
+  )
 
   it('refuses a file, and a revision that would leave the cache', async () => {
     const file = join(root, 'file')
     await writeFile(file, '')
-    expect(await messageFor(file)).toBe(`--model "${file}": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found a file`)
-    expect(await messageFor('a/b', { revision: '../..' })).toBe('a/b: expected a revision of letters, digits, ".", "_" and "-", found "../.."')
+    expect(await messageFor(file)).toBe(
+      `--model "${file}": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found a file`,
+    )
+    expect(await messageFor('a/b', { revision: '../..' })).toBe(
+      'a/b: expected a revision of letters, digits, ".", "_" and "-", found "../.."',
+    )
   })
 })
 
@@ -85,7 +99,11 @@ describe('downloading a model', () => {
   it('fetches the files of one commit, and answers from the cache afterwards', async () => {
     answer = serving(files)
     const progress: string[] = []
-    const { folder, baseModelName } = await resolve('me/model', { onProgress: ({ file, received, total }) => { if (received === total) progress.push(file) } })
+    const { folder, baseModelName } = await resolve('me/model', {
+      onProgress: ({ file, received, total }) => {
+        if (received === total) progress.push(file)
+      },
+    })
     expect(baseModelName).toBe('me/model')
     expect(folder).toBe(join(cache, 'models--me--model', 'snapshots', commit))
     for (const [name, content] of Object.entries(files)) expect(await readFile(join(folder, name), 'utf8')).toBe(content)
@@ -116,7 +134,9 @@ describe('downloading a model', () => {
   it('does not follow an index out of the cache', async () => {
     const { 'model.safetensors': _, ...rest } = files
     answer = serving({ ...rest, 'model.safetensors.index.json': JSON.stringify({ weight_map: { x: '../../../x.safetensors' } }) })
-    expect(await messageFor('model')).toContain('expected shards named like model-00001-of-00002.safetensors, in the same folder, found "../../../x.safetensors"')
+    expect(await messageFor('model')).toContain(
+      'expected shards named like model-00001-of-00002.safetensors, in the same folder, found "../../../x.safetensors"',
+    )
   })
 
   it('takes up an interrupted download where it stopped', async () => {
@@ -124,14 +144,16 @@ describe('downloading a model', () => {
       if (request.url?.endsWith('model.safetensors')) response.writeHead(503).end()
       else serving(files)(request, response)
     }
-    expect(await messageFor('me/model')).toBe(`HUB/me/model/resolve/${commit}/model.safetensors: expected status 200, found 503 Service Unavailable`)
+    expect(await messageFor('me/model')).toBe(
+      `HUB/me/model/resolve/${commit}/model.safetensors: expected status 200, found 503 Service Unavailable`,
+    )
     asked = []
     answer = serving(files)
     await resolve('me/model')
     expect(asked.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
   })
 
-  it('finds what Python tools put into the hub\'s cache', async () => {
+  it("finds what Python tools put into the hub's cache", async () => {
     const model = join(cache, 'hub', 'models--me--model')
     await mkdir(join(model, 'refs'), { recursive: true })
     await mkdir(join(model, 'snapshots', commit), { recursive: true })
@@ -165,12 +187,20 @@ describe('downloading a model', () => {
 describe('mistakes with a hub', () => {
   it('names a model that is not there, needs a token, or has pickled weights only', async () => {
     answer = serving({})
-    expect(await messageFor('me/model')).toBe(`HUB/me/model/resolve/${commit}/config.json: expected config.json in the model's repository, found none (no such model or revision?)`)
-    answer = (_, response) => { response.writeHead(401).end() }
-    expect(await messageFor('me/model')).toBe('HUB/me/model/resolve/main/config.json: expected status 200, found 401 (no such model, or one that needs HF_TOKEN)')
+    expect(await messageFor('me/model')).toBe(
+      `HUB/me/model/resolve/${commit}/config.json: expected config.json in the model's repository, found none (no such model or revision?)`,
+    )
+    answer = (_, response) => {
+      response.writeHead(401).end()
+    }
+    expect(await messageFor('me/model')).toBe(
+      'HUB/me/model/resolve/main/config.json: expected status 200, found 401 (no such model, or one that needs HF_TOKEN)',
+    )
     const { 'model.safetensors': _, ...rest } = files
     answer = serving(rest)
-    expect(await messageFor('me/other')).toBe(`HUB/me/other/resolve/${commit}/model.safetensors: expected weights in safetensors, found none (pickled weights are not read)`)
+    expect(await messageFor('me/other')).toBe(
+      `HUB/me/other/resolve/${commit}/model.safetensors: expected weights in safetensors, found none (pickled weights are not read)`,
+    )
   })
 
   it('keeps nothing of a file that came short', async () => {
@@ -180,8 +210,14 @@ describe('mistakes with a hub', () => {
       response.write('half')
       setTimeout(() => response.destroy(), 50)
     }
-    expect(await messageFor('me/model')).toMatch(/^HUB\/me\/model\/resolve\/\w+\/model\.safetensors: expected 1000 bytes, found [04] \(.*\)$/)
-    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual(['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    expect(await messageFor('me/model')).toMatch(
+      /^HUB\/me\/model\/resolve\/\w+\/model\.safetensors: expected 1000 bytes, found [04] \(.*\)$/,
+    )
+    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual([
+      'config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ])
   })
 
   it('stops when told to', async () => {
@@ -197,17 +233,24 @@ describe('mistakes with a hub', () => {
 
   it('names a hub that does not answer, and an absent model where the network is not allowed', async () => {
     const closed = createServer()
-    await new Promise<void>((listening) => { closed.listen(0, '127.0.0.1', listening) })
+    await new Promise<void>((listening) => {
+      closed.listen(0, '127.0.0.1', listening)
+    })
     const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
     await new Promise((done) => closed.close(done))
     expect(await messageFor('me/model', { environment: { HF_ENDPOINT: nobody } })).toMatch(
-      /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .*ECONNREFUSED.*$/)
+      /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, found fetch failed: .*ECONNREFUSED.*$/,
+    )
     expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
-      'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), found no complete copy there')
+      'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), found no complete copy there',
+    )
     // a name of one word may have been meant as a folder
     expect(await messageFor('reviews', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
-      'reviews: expected the model in CACHE/models--reviews (HF_HUB_OFFLINE is set), found no complete copy there, and no folder reviews here')
+      'reviews: expected the model in CACHE/models--reviews (HF_HUB_OFFLINE is set), found no complete copy there, and no folder reviews here',
+    )
     answer = serving({})
-    expect(await messageFor('reviews')).toMatch(/^HUB\/reviews\/.*config\.json: expected config\.json in the model's repository, found none \(no such model or revision\?\), and no folder reviews here$/)
+    expect(await messageFor('reviews')).toMatch(
+      /^HUB\/reviews\/.*config\.json: expected config\.json in the model's repository, found none \(no such model or revision\?\), and no folder reviews here$/,
+    )
   })
 })

@@ -25,58 +25,110 @@ const parts = ['query', 'key', 'value'] as const
 const lengthOf = (example: Example): number => example.query.length / hidden
 
 /** Examples of one to five tokens; query, key and value of each: [length, hidden]. */
-const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(fc.integer({ min: 1, max: 5 }).chain((length) => {
-  const numbers = evenlyMany(-2, 2)(length * hidden)
-  return fc.record({ query: numbers, key: numbers, value: numbers })
-}), { minLength: 1, maxLength: 4 })
+const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(
+  fc.integer({ min: 1, max: 5 }).chain((length) => {
+    const numbers = evenlyMany(-2, 2)(length * hidden)
+    return fc.record({ query: numbers, key: numbers, value: numbers })
+  }),
+  { minLength: 1, maxLength: 4 },
+)
 
 /** softmax(q kᵀ / √headSize) v of one example, head by head and token by token: [length, hidden] */
 const naiveAttention = (example: Example): ReadonlyArray<number> => {
   const tokens = upTo(lengthOf(example))
-  const at = (part: typeof parts[number], token: number, column: number): number => example[part][token * hidden + column] ?? NaN
-  return tokens.flatMap((i) => upTo(hidden).map((column) => {
-    const first = Math.floor(column / headSize) * headSize
-    const weights = tokens.map((j) => Math.exp(sum(upTo(headSize).map((c) => at('query', i, first + c) * at('key', j, first + c))) / Math.sqrt(headSize)))
-    return sum(tokens.map((j) => (weights[j] ?? NaN) * at('value', j, column))) / sum(weights)
-  }))
+  const at = (part: (typeof parts)[number], token: number, column: number): number => example[part][token * hidden + column] ?? NaN
+  return tokens.flatMap((i) =>
+    upTo(hidden).map((column) => {
+      const first = Math.floor(column / headSize) * headSize
+      const weights = tokens.map((j) =>
+        Math.exp(sum(upTo(headSize).map((c) => at('query', i, first + c) * at('key', j, first + c))) / Math.sqrt(headSize)),
+      )
+      return sum(tokens.map((j) => (weights[j] ?? NaN) * at('value', j, column))) / sum(weights)
+    }),
+  )
 }
 
 const feedsOf = (batch: ReadonlyArray<Example>) => {
-  const { feeds, tokens } = packBatch(batch.map((example) => ({ inputIds: upTo(lengthOf(example)) })), 0, 'float64')
-  return { ...feeds, ...Object.fromEntries(parts.map((part) => [part, float64(batch.flatMap((example) => example[part]), [tokens, hidden])])) }
+  const { feeds, tokens } = packBatch(
+    batch.map((example) => ({ inputIds: upTo(lengthOf(example)) })),
+    0,
+    'float64',
+  )
+  return {
+    ...feeds,
+    ...Object.fromEntries(
+      parts.map((part) => [
+        part,
+        float64(
+          batch.flatMap((example) => example[part]),
+          [tokens, hidden],
+        ),
+      ]),
+    ),
+  }
 }
 
 const [query, key, value] = parts.map((part) => input(part, ['tokens', hidden], 'float64')) as [Expression, Expression, Expression]
 const context = attention({ heads, headSize }, batchInputs('float64'), query, key, value, (x) => x, 'site')
 
 describe(`attention (seed ${SEED})`, () => {
-  it('of a packed batch equals attention of each example alone', () => withGraph({ context }, (run) =>
-    fc.assert(fc.asyncProperty(examples, async (batch) => {
-      assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), { relative: boundOf('cpu', 'float64'), name: 'context' })
-    }), { seed: SEED, numRuns: 30 })))
+  it('of a packed batch equals attention of each example alone', () =>
+    withGraph({ context }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), {
+            relative: boundOf('cpu', 'float64'),
+            name: 'context',
+          })
+        }),
+        { seed: SEED, numRuns: 30 },
+      ),
+    ))
 
-  it('gives an example what it gives it without the others, however long they are', () => withGraph({ context }, (run) =>
-    fc.assert(fc.asyncProperty(examples, async (batch) => {
-      const together = resultOf(await run(feedsOf(batch)), 'context')
-      const alone: number[] = []
-      for (const example of batch) alone.push(...resultOf(await run(feedsOf([example])), 'context'))
-      assertClose(together, alone, { relative: 1e-14, absolute: 1e-15, name: 'context' })
-    }), { seed: SEED, numRuns: 15 })))
+  it('gives an example what it gives it without the others, however long they are', () =>
+    withGraph({ context }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const together = resultOf(await run(feedsOf(batch)), 'context')
+          const alone: number[] = []
+          for (const example of batch) alone.push(...resultOf(await run(feedsOf([example])), 'context'))
+          assertClose(together, alone, { relative: 1e-14, absolute: 1e-15, name: 'context' })
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    ))
 
   it('hands back, through packing and padding, the gradient that differences give', () => {
     const loss = reduceSum(mul(context, input('yBar', ['tokens', hidden], 'float64')))
     const gradients = gradient(loss, [query, key, value])
     const outputs = { loss, ...Object.fromEntries(parts.map((part, i) => [`gradient of ${part}`, gradients[i] as Expression])) }
-    return withGraph(outputs, (run) => fc.assert(fc.asyncProperty(examples.filter((batch) => batch.length > 1), async (batch) => {
-      const packed = feedsOf(batch)
-      const tokens = sum(batch.map(lengthOf))
-      const feeds = { ...packed, yBar: float64(upTo(tokens * hidden).map((i) => Math.cos(i)), [tokens, hidden]) }
-      const results = await run(feeds)
-      for (const part of parts) {
-        const shape = [tokens, hidden]
-        const expected = await differences(async (x) => resultOf(await run({ ...feeds, [part]: float64(x, shape) }), 'loss')[0] ?? NaN, Float64Array.from(batch.flatMap((example) => example[part])))
-        assertClose(resultOf(results, `gradient of ${part}`), expected, { ...differenceTolerance, name: `gradient of ${part}` })
-      }
-    }), { seed: SEED, numRuns: 3 }))
+    return withGraph(outputs, (run) =>
+      fc.assert(
+        fc.asyncProperty(
+          examples.filter((batch) => batch.length > 1),
+          async (batch) => {
+            const packed = feedsOf(batch)
+            const tokens = sum(batch.map(lengthOf))
+            const feeds = {
+              ...packed,
+              yBar: float64(
+                upTo(tokens * hidden).map((i) => Math.cos(i)),
+                [tokens, hidden],
+              ),
+            }
+            const results = await run(feeds)
+            for (const part of parts) {
+              const shape = [tokens, hidden]
+              const expected = await differences(
+                async (x) => resultOf(await run({ ...feeds, [part]: float64(x, shape) }), 'loss')[0] ?? NaN,
+                Float64Array.from(batch.flatMap((example) => example[part])),
+              )
+              assertClose(resultOf(results, `gradient of ${part}`), expected, { ...differenceTolerance, name: `gradient of ${part}` })
+            }
+          },
+        ),
+        { seed: SEED, numRuns: 3 },
+      ),
+    )
   })
 })

@@ -27,28 +27,64 @@ describe(`dropout (seed ${SEED})`, () => {
     const untouched = dropout(x, 'silent')
     const maskedScores = dropout(scores, 'probabilities')
     const twice = dropout(masked, 'output') // the third offset, the first pool
-    const [xBar, scoresBar] = gradient(add(reduceSum(mul(twice, input('yBar', ['tokens', 3], 'float64'))), reduceSum(maskedScores)), [x, scores])
+    const [xBar, scoresBar] = gradient(add(reduceSum(mul(twice, input('yBar', ['tokens', 3], 'float64'))), reduceSum(maskedScores)), [
+      x,
+      scores,
+    ])
     expect(untouched).toBe(x)
     expect(used().map(({ site, probability, elements }) => [site, probability, elements])).toEqual([
-      ['embeddings', 0.1, ['tokens', 3]], ['probabilities', 0.5, ['batch', 2, 'tokens', 'tokens']], ['output', 0.1, ['tokens', 3]],
+      ['embeddings', 0.1, ['tokens', 3]],
+      ['probabilities', 0.5, ['batch', 2, 'tokens', 'tokens']],
+      ['output', 0.1, ['tokens', 3]],
     ])
-    const drawn = fc.record({ tokens: fc.integer({ min: 1, max: 4 }), batch: fc.integer({ min: 1, max: 2 }), offsets: fc.tuple(fc.nat(20), fc.nat(20), fc.nat(20)) })
-      .chain((sizes) => fc.tuple(fc.constant(sizes), numbers(3 * sizes.tokens), numbers(3 * sizes.tokens), numbers(2 * sizes.batch * sizes.tokens ** 2)))
-    const pools = { [poolName(0.1)]: Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? 0 : 1 / 0.9 + i)), [poolName(0.5)]: Array.from({ length: 90 }, (_, i) => (i % 2 === 0 ? 0 : 2 + i)) }
-    return withGraph({ masked, maskedScores, xBar: xBar as Expression, scoresBar: scoresBar as Expression }, (run) => fc.assert(fc.asyncProperty(drawn, async ([{ tokens, batch, offsets }, xs, yBar, scoreValues]) => {
-      const results = await run({
-        x: float64(xs, [tokens, 3]), yBar: float64(yBar, [tokens, 3]), scores: float64(scoreValues, [batch, 2, tokens, tokens]), dropoutOffsets: int64(offsets),
-        ...Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, float64(pool)])),
+    const drawn = fc
+      .record({
+        tokens: fc.integer({ min: 1, max: 4 }),
+        batch: fc.integer({ min: 1, max: 2 }),
+        offsets: fc.tuple(fc.nat(20), fc.nat(20), fc.nat(20)),
       })
-      const mask = (pool: number, offset: number, count: number): ReadonlyArray<number> => (pools[poolName(pool)] ?? []).slice(offset, offset + count)
-      const first = mask(0.1, offsets[0], xs.length)
-      const second = mask(0.5, offsets[1], scoreValues.length)
-      close('masked', resultOf(results, 'masked'), xs.map((value, i) => Math.tanh(value) * (first[i] ?? NaN)))
-      close('masked scores', resultOf(results, 'maskedScores'), scoreValues.map((value, i) => value * (second[i] ?? NaN)))
-      const third = mask(0.1, offsets[2], xs.length)
-      close('gradient of x', resultOf(results, 'xBar'), xs.map((value, i) => (yBar[i] ?? NaN) * (third[i] ?? NaN) * (first[i] ?? NaN) * (1 - Math.tanh(value) ** 2)))
-      close('gradient of the scores', resultOf(results, 'scoresBar'), second)
-    }), { seed: SEED, numRuns: 20 }))
+      .chain((sizes) =>
+        fc.tuple(fc.constant(sizes), numbers(3 * sizes.tokens), numbers(3 * sizes.tokens), numbers(2 * sizes.batch * sizes.tokens ** 2)),
+      )
+    const pools = {
+      [poolName(0.1)]: Array.from({ length: 40 }, (_, i) => (i % 3 === 0 ? 0 : 1 / 0.9 + i)),
+      [poolName(0.5)]: Array.from({ length: 90 }, (_, i) => (i % 2 === 0 ? 0 : 2 + i)),
+    }
+    return withGraph({ masked, maskedScores, xBar: xBar as Expression, scoresBar: scoresBar as Expression }, (run) =>
+      fc.assert(
+        fc.asyncProperty(drawn, async ([{ tokens, batch, offsets }, xs, yBar, scoreValues]) => {
+          const results = await run({
+            x: float64(xs, [tokens, 3]),
+            yBar: float64(yBar, [tokens, 3]),
+            scores: float64(scoreValues, [batch, 2, tokens, tokens]),
+            dropoutOffsets: int64(offsets),
+            ...Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, float64(pool)])),
+          })
+          const mask = (pool: number, offset: number, count: number): ReadonlyArray<number> =>
+            (pools[poolName(pool)] ?? []).slice(offset, offset + count)
+          const first = mask(0.1, offsets[0], xs.length)
+          const second = mask(0.5, offsets[1], scoreValues.length)
+          close(
+            'masked',
+            resultOf(results, 'masked'),
+            xs.map((value, i) => Math.tanh(value) * (first[i] ?? NaN)),
+          )
+          close(
+            'masked scores',
+            resultOf(results, 'maskedScores'),
+            scoreValues.map((value, i) => value * (second[i] ?? NaN)),
+          )
+          const third = mask(0.1, offsets[2], xs.length)
+          close(
+            'gradient of x',
+            resultOf(results, 'xBar'),
+            xs.map((value, i) => (yBar[i] ?? NaN) * (third[i] ?? NaN) * (first[i] ?? NaN) * (1 - Math.tanh(value) ** 2)),
+          )
+          close('gradient of the scores', resultOf(results, 'scoresBar'), second)
+        }),
+        { seed: SEED, numRuns: 20 },
+      ),
+    )
   })
 
   it('is no node at all where every probability is 0', () => {

@@ -11,7 +11,8 @@ import { float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 
 const options = { seed: SEED, numRuns: 60 }
-const example = fc.array(fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max: 1 })), { minLength: 1, maxLength: 6 })
+const example = fc
+  .array(fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max: 1 })), { minLength: 1, maxLength: 6 })
   .map((pairs) => ({ inputIds: pairs.map(([id]) => id), tokenTypeIds: pairs.map(([, type]) => type) }))
 const examples = fc.array(example, { minLength: 1, maxLength: 5 })
 const data = (feeds: Feeds, name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
@@ -19,59 +20,93 @@ const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_,
 
 describe(`packing (seed ${SEED})`, () => {
   it('lists the tokens of all examples one after another, with positions that start anew in each', () => {
-    fc.assert(fc.property(examples, fc.integer({ min: 0, max: 2 }), (batch, first) => {
-      const packed = packBatch(batch, first, 'float32')
-      expect(data(packed.feeds, 'inputIds')).toEqual(batch.flatMap(({ inputIds }) => inputIds))
-      expect(data(packed.feeds, 'tokenTypes')).toEqual(batch.flatMap(({ tokenTypeIds }) => tokenTypeIds))
-      expect(data(packed.feeds, 'positions')).toEqual(batch.flatMap(({ inputIds }) => inputIds.map((_, i) => first + i)))
-      expect(packed).toMatchObject({ batch: batch.length, sequence: Math.max(...batch.map(({ inputIds }) => inputIds.length)), tokens: data(packed.feeds, 'inputIds').length })
-    }), options)
+    fc.assert(
+      fc.property(examples, fc.integer({ min: 0, max: 2 }), (batch, first) => {
+        const packed = packBatch(batch, first, 'float32')
+        expect(data(packed.feeds, 'inputIds')).toEqual(batch.flatMap(({ inputIds }) => inputIds))
+        expect(data(packed.feeds, 'tokenTypes')).toEqual(batch.flatMap(({ tokenTypeIds }) => tokenTypeIds))
+        expect(data(packed.feeds, 'positions')).toEqual(batch.flatMap(({ inputIds }) => inputIds.map((_, i) => first + i)))
+        expect(packed).toMatchObject({
+          batch: batch.length,
+          sequence: Math.max(...batch.map(({ inputIds }) => inputIds.length)),
+          tokens: data(packed.feeds, 'inputIds').length,
+        })
+      }),
+      options,
+    )
   })
 
   it('gives token j of example i slot i · sequence + j, and finds it there', () => {
-    fc.assert(fc.property(examples, (batch) => {
-      const { feeds, tokens, sequence } = packBatch(batch, 0, 'float32')
-      const [slotOfToken, tokenOfSlot, orNone] = ['slotOfToken', 'tokenOfSlot', 'tokenOfSlotOrNone'].map((name) => data(feeds, name)) as [number[], number[], number[]]
-      expect(slotOfToken).toEqual(batch.flatMap(({ inputIds }, i) => inputIds.map((_, j) => i * sequence + j)))
-      expect(slotOfToken.map((slot) => tokenOfSlot[slot])).toEqual(upTo(tokens))
-      expect(slotOfToken.map((slot) => orNone[slot])).toEqual(upTo(tokens))
-    }), options)
+    fc.assert(
+      fc.property(examples, (batch) => {
+        const { feeds, tokens, sequence } = packBatch(batch, 0, 'float32')
+        const [slotOfToken, tokenOfSlot, orNone] = ['slotOfToken', 'tokenOfSlot', 'tokenOfSlotOrNone'].map((name) => data(feeds, name)) as [
+          number[],
+          number[],
+          number[],
+        ]
+        expect(slotOfToken).toEqual(batch.flatMap(({ inputIds }, i) => inputIds.map((_, j) => i * sequence + j)))
+        expect(slotOfToken.map((slot) => tokenOfSlot[slot])).toEqual(upTo(tokens))
+        expect(slotOfToken.map((slot) => orNone[slot])).toEqual(upTo(tokens))
+      }),
+      options,
+    )
   })
 
   it('marks padding, and nothing else, in all three arrays over slots', () => {
-    fc.assert(fc.property(examples, fc.constantFrom('float32' as const, 'float64' as const), (batch, dtype) => {
-      const { feeds, tokens, sequence } = packBatch(batch, 0, dtype)
-      const padding = batch.flatMap(({ inputIds }) => upTo(sequence).map((j) => j >= inputIds.length))
-      expect(data(feeds, 'tokenOfSlotOrNone').map((token) => token === tokens)).toEqual(padding)
-      expect(data(feeds, 'attentionBias')).toEqual(padding.map((isPadding) => (isPadding ? -1e9 : 0)))
-      expect(data(feeds, 'tokenOfSlot').filter((_, slot) => padding[slot]).every((token) => token === 0)).toBe(true)
-      expect(feeds['attentionBias']?.data).toBeInstanceOf(dtype === 'float64' ? Float64Array : Float32Array)
-    }), options)
+    fc.assert(
+      fc.property(examples, fc.constantFrom('float32' as const, 'float64' as const), (batch, dtype) => {
+        const { feeds, tokens, sequence } = packBatch(batch, 0, dtype)
+        const padding = batch.flatMap(({ inputIds }) => upTo(sequence).map((j) => j >= inputIds.length))
+        expect(data(feeds, 'tokenOfSlotOrNone').map((token) => token === tokens)).toEqual(padding)
+        expect(data(feeds, 'attentionBias')).toEqual(padding.map((isPadding) => (isPadding ? -1e9 : 0)))
+        expect(
+          data(feeds, 'tokenOfSlot')
+            .filter((_, slot) => padding[slot])
+            .every((token) => token === 0),
+        ).toBe(true)
+        expect(feeds['attentionBias']?.data).toBeInstanceOf(dtype === 'float64' ? Float64Array : Float32Array)
+      }),
+      options,
+    )
   })
 
   it('makes token types 0 where an example has none', () => {
-    expect(data(packBatch([{ inputIds: [5, 6] }, { inputIds: [7], tokenTypeIds: [1] }], 0, 'float32').feeds, 'tokenTypes')).toEqual([0, 0, 1])
+    expect(data(packBatch([{ inputIds: [5, 6] }, { inputIds: [7], tokenTypeIds: [1] }], 0, 'float32').feeds, 'tokenTypes')).toEqual([
+      0, 0, 1,
+    ])
   })
 
   it('refuses batches without examples and examples without tokens', () => {
     expect(() => packBatch([], 0, 'float32')).toThrow('packBatch: expected examples of at least one token, found lengths []')
-    expect(() => packBatch([{ inputIds: [1] }, { inputIds: [] }], 0, 'float32')).toThrow('packBatch: expected examples of at least one token, found lengths [1,0]')
+    expect(() => packBatch([{ inputIds: [1] }, { inputIds: [] }], 0, 'float32')).toThrow(
+      'packBatch: expected examples of at least one token, found lengths [1,0]',
+    )
   })
 
   it('knows where each example starts', () => {
-    fc.assert(fc.property(examples, (batch) => {
-      const ids = data(packBatch(batch, 0, 'float32').feeds, 'inputIds')
-      expect(firstTokens(batch).map((start) => ids[start])).toEqual(batch.map(({ inputIds }) => inputIds[0]))
-      expect(new Set(firstTokens(batch)).size).toBe(batch.length)
-    }), options)
+    fc.assert(
+      fc.property(examples, (batch) => {
+        const ids = data(packBatch(batch, 0, 'float32').feeds, 'inputIds')
+        expect(firstTokens(batch).map((start) => ids[start])).toEqual(batch.map(({ inputIds }) => inputIds[0]))
+        expect(new Set(firstTokens(batch)).size).toBe(batch.length)
+      }),
+      options,
+    )
   })
 
   it('selects rows and knows the way back', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 12 }).chain((tokens) => fc.tuple(fc.constant(tokens), fc.shuffledSubarray([...upTo(tokens)]))), ([tokens, rows]) => {
-      const feeds = selectionFeeds(rows, tokens)
-      expect(data(feeds, 'tokenOfRow')).toEqual(rows)
-      expect(data(feeds, 'rowOfToken')).toEqual(upTo(tokens).map((token) => (rows.includes(token) ? rows.indexOf(token) : rows.length)))
-    }), options)
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }).chain((tokens) => fc.tuple(fc.constant(tokens), fc.shuffledSubarray([...upTo(tokens)]))),
+        ([tokens, rows]) => {
+          const feeds = selectionFeeds(rows, tokens)
+          expect(data(feeds, 'tokenOfRow')).toEqual(rows)
+          expect(data(feeds, 'rowOfToken')).toEqual(upTo(tokens).map((token) => (rows.includes(token) ? rows.indexOf(token) : rows.length)))
+        },
+      ),
+      options,
+    )
   })
 
   it('unpacks in the graph what it packed, forwards and backwards', () => {
@@ -80,13 +115,18 @@ describe(`packing (seed ${SEED})`, () => {
     const packed = selectRows(x, inputs.tokenOfSlot, inputs.slotOfToken)
     const unpacked = selectRows(flattenRows(packed), inputs.slotOfToken, inputs.tokenOfSlotOrNone, { partial: true })
     const [xBar] = gradient(reduceSum(mul(unpacked, input('yBar', ['tokens', 2], 'float64'))), [x])
-    return withGraph({ unpacked, xBar: xBar as Expression }, (run) => fc.assert(fc.asyncProperty(examples, async (batch) => {
-      const { feeds, tokens } = packBatch(batch, 0, 'float64')
-      const [numbers, others] = [upTo(2 * tokens).map((i) => i + 0.5), upTo(2 * tokens).map((i) => -3 * i - 1)]
-      const results = await run({ ...feeds, x: float64(numbers, [tokens, 2]), yBar: float64(others, [tokens, 2]) })
-      expect(resultOf(results, 'unpacked')).toEqual(numbers)
-      expect(resultOf(results, 'xBar')).toEqual(others)
-    }), { seed: SEED, numRuns: 15 }))
+    return withGraph({ unpacked, xBar: xBar as Expression }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const { feeds, tokens } = packBatch(batch, 0, 'float64')
+          const [numbers, others] = [upTo(2 * tokens).map((i) => i + 0.5), upTo(2 * tokens).map((i) => -3 * i - 1)]
+          const results = await run({ ...feeds, x: float64(numbers, [tokens, 2]), yBar: float64(others, [tokens, 2]) })
+          expect(resultOf(results, 'unpacked')).toEqual(numbers)
+          expect(resultOf(results, 'xBar')).toEqual(others)
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    )
   })
 
   it('hands a head’s gradient back to the rows it read, and zero to the others', () => {
@@ -94,13 +134,25 @@ describe(`packing (seed ${SEED})`, () => {
     const x = input('x', ['tokens', 3], 'float64')
     const heads = selectRows(x, tokenOfRow, rowOfToken, { partial: true })
     const [xBar] = gradient(reduceSum(mul(heads, input('yBar', ['batch', 3], 'float64'))), [x])
-    return withGraph({ heads, xBar: xBar as Expression }, (run) => fc.assert(fc.asyncProperty(examples, async (batch) => {
-      const { tokens } = packBatch(batch, 0, 'float64')
-      const firsts = firstTokens(batch)
-      const numbers = upTo(3 * tokens)
-      const results = await run({ ...selectionFeeds(firsts, tokens), x: float64(numbers, [tokens, 3]), yBar: float64(firsts.flatMap(() => [7, 8, 9]), [batch.length, 3]) })
-      expect(resultOf(results, 'heads')).toEqual(firsts.flatMap((token) => [3 * token, 3 * token + 1, 3 * token + 2]))
-      expect(resultOf(results, 'xBar')).toEqual(upTo(tokens).flatMap((token) => (firsts.includes(token) ? [7, 8, 9] : [0, 0, 0])))
-    }), { seed: SEED, numRuns: 15 }))
+    return withGraph({ heads, xBar: xBar as Expression }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const { tokens } = packBatch(batch, 0, 'float64')
+          const firsts = firstTokens(batch)
+          const numbers = upTo(3 * tokens)
+          const results = await run({
+            ...selectionFeeds(firsts, tokens),
+            x: float64(numbers, [tokens, 3]),
+            yBar: float64(
+              firsts.flatMap(() => [7, 8, 9]),
+              [batch.length, 3],
+            ),
+          })
+          expect(resultOf(results, 'heads')).toEqual(firsts.flatMap((token) => [3 * token, 3 * token + 1, 3 * token + 2]))
+          expect(resultOf(results, 'xBar')).toEqual(upTo(tokens).flatMap((token) => (firsts.includes(token) ? [7, 8, 9] : [0, 0, 0])))
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    )
   })
 })

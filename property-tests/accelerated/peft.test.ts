@@ -15,13 +15,28 @@ import { adapterModules, headTensorShapes, type EncoderConfig } from '../../acce
 import { SEED } from '../support/seed.js'
 
 let folder = ''
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'salora-peft-')) })
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))
+})
 afterAll(() => rm(folder, { recursive: true }))
 
 const roberta: EncoderConfig = {
-  family: 'roberta', vocabularySize: 11, hiddenSize: 4, layers: 1, heads: 2, intermediateSize: 6, maxPositions: 9, tokenTypes: 1,
-  layerNormEpsilon: 1e-5, activation: 'gelu', paddingIndex: 1, hiddenDropout: 0.1, attentionDropout: 0.1, headDropout: 0.1,
-  labels: 2, problem: 'classification',
+  family: 'roberta',
+  vocabularySize: 11,
+  hiddenSize: 4,
+  layers: 1,
+  heads: 2,
+  intermediateSize: 6,
+  maxPositions: 9,
+  tokenTypes: 1,
+  layerNormEpsilon: 1e-5,
+  activation: 'gelu',
+  paddingIndex: 1,
+  hiddenDropout: 0.1,
+  attentionDropout: 0.1,
+  headDropout: 0.1,
+  labels: 2,
+  problem: 'classification',
 }
 const bert: EncoderConfig = { ...roberta, family: 'bert', tokenTypes: 2, paddingIndex: 0 }
 
@@ -36,11 +51,16 @@ const headOf = (config: EncoderConfig, keep: (name: string) => boolean = () => t
 
 /** An adapter whose modules, in layer order, have these ranks. */
 const adapterOf = (config: EncoderConfig, ranks: ReadonlyArray<number>, others: Partial<Adapter> = {}): Adapter => ({
-  config, baseModelName: 'me/model', rank: 8, alpha: 16,
-  modules: new Map(adapterModules(config).flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
-    const r = ranks[i]
-    return r === undefined ? [] : [[name, { A: weights([r, k], 2 * i), B: weights([d, r], 2 * i + 1) }]]
-  })),
+  config,
+  baseModelName: 'me/model',
+  rank: 8,
+  alpha: 16,
+  modules: new Map(
+    adapterModules(config).flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
+      const r = ranks[i]
+      return r === undefined ? [] : [[name, { A: weights([r, k], 2 * i), B: weights([d, r], 2 * i + 1) }]]
+    }),
+  ),
   head: headOf(config),
   ...others,
 })
@@ -53,12 +73,15 @@ const keysOf = async (adapter: Adapter): Promise<ReadonlyArray<string>> => {
 }
 
 const messageFor = async (config: EncoderConfig): Promise<string> =>
-  loadAdapter(folder, config).then(() => 'no error', (thrown: unknown) => {
-    expect(thrown).toBeInstanceOf(FileError)
-    const message = (thrown as Error).message
-    expect(message).not.toContain('\n')
-    return message.replaceAll(folder, 'M')
-  })
+  loadAdapter(folder, config).then(
+    () => 'no error',
+    (thrown: unknown) => {
+      expect(thrown).toBeInstanceOf(FileError)
+      const message = (thrown as Error).message
+      expect(message).not.toContain('\n')
+      return message.replaceAll(folder, 'M')
+    },
+  )
 
 describe(`an adapter on disk (seed ${SEED})`, () => {
   it('RoBERTa: the keys are exactly those that PEFT writes, matrices of rank 0 left out', async () => {
@@ -81,10 +104,14 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     const classifier = ['base_model.model.classifier.bias', 'base_model.model.classifier.weight']
     const query = ['A', 'B'].map((side) => `base_model.model.bert.encoder.layer.0.attention.self.query.lora_${side}.weight`)
     const pooler = ['base_model.model.bert.pooler.dense.bias', 'base_model.model.bert.pooler.dense.weight']
-    const savedModules = async (): Promise<unknown> => JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')).modules_to_save
+    const savedModules = async (): Promise<unknown> =>
+      JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')).modules_to_save
     expect(await keysOf(adapterOf(bert, [8]))).toEqual([...query, ...pooler, ...classifier])
     expect(await savedModules()).toEqual(['classifier', 'pooler', 'score'])
-    expect(await keysOf(adapterOf(bert, [8], { head: headOf(bert, (name) => name.startsWith('classifier')) }))).toEqual([...query, ...classifier])
+    expect(await keysOf(adapterOf(bert, [8], { head: headOf(bert, (name) => name.startsWith('classifier')) }))).toEqual([
+      ...query,
+      ...classifier,
+    ])
     expect(await savedModules()).toEqual(['classifier', 'score'])
   })
 
@@ -120,32 +147,43 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
   })
 
   it('what is saved is what is loaded, for every pattern of ranks', () =>
-    fc.assert(fc.asyncProperty(
-      fc.constantFrom(roberta, bert),
-      fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 6, maxLength: 6 }).filter((ranks) => ranks.some((r) => r > 0)),
-      fc.double({ min: 0.5, max: 64, noNaN: true }),
-      fc.option(fc.constantFrom(['no', 'yes'], ['a', 'ß']), { nil: undefined }),
-      async (config, ranks, alpha, labelNames) => {
-        const adapter = adapterOf(config, ranks, { alpha, ...(labelNames === undefined ? {} : { labelNames }) })
-        await saveAdapter(folder, adapter)
-        const loaded = await loadAdapter(folder, config)
-        expect(loaded).toMatchObject({ config, baseModelName: 'me/model', rank: 8, alpha, labelNames })
-        expect(loaded.head).toEqual(adapter.head)
-        const kept = [...adapter.modules].filter(([, { A }]) => A.shape[0] !== 0)
-        expect([...loaded.modules.keys()]).toEqual(kept.map(([name]) => name))
-        for (const [name, { A, B }] of kept) {
-          const { scale, ...pair } = loaded.modules.get(name)!
-          expect(pair).toEqual({ A, B })
-          expect(Math.abs(scale / (alpha / 8) - 1)).toBeLessThan(1e-15)
-        }
-      }), { seed: SEED, numRuns: 60 }))
+    fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(roberta, bert),
+        fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 6, maxLength: 6 }).filter((ranks) => ranks.some((r) => r > 0)),
+        fc.double({ min: 0.5, max: 64, noNaN: true }),
+        fc.option(fc.constantFrom(['no', 'yes'], ['a', 'ß']), { nil: undefined }),
+        async (config, ranks, alpha, labelNames) => {
+          const adapter = adapterOf(config, ranks, { alpha, ...(labelNames === undefined ? {} : { labelNames }) })
+          await saveAdapter(folder, adapter)
+          const loaded = await loadAdapter(folder, config)
+          expect(loaded).toMatchObject({ config, baseModelName: 'me/model', rank: 8, alpha, labelNames })
+          expect(loaded.head).toEqual(adapter.head)
+          const kept = [...adapter.modules].filter(([, { A }]) => A.shape[0] !== 0)
+          expect([...loaded.modules.keys()]).toEqual(kept.map(([name]) => name))
+          for (const [name, { A, B }] of kept) {
+            const { scale, ...pair } = loaded.modules.get(name)!
+            expect(pair).toEqual({ A, B })
+            expect(Math.abs(scale / (alpha / 8) - 1)).toBeLessThan(1e-15)
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 60 },
+    ))
 
   it('an adapter pruned to nothing is one pair of zeros, since PEFT refuses an empty one', async () => {
     await saveAdapter(folder, adapterOf(roberta, [0, 0, 0, 0, 0, 0]))
     const loaded = await loadAdapter(folder, roberta)
-    expect([...loaded.modules]).toEqual([['encoder.layer.0.attention.self.query', {
-      A: { shape: [1, 4], data: new Float32Array(4) }, B: { shape: [4, 1], data: new Float32Array(4) }, scale: 2,
-    }]])
+    expect([...loaded.modules]).toEqual([
+      [
+        'encoder.layer.0.attention.self.query',
+        {
+          A: { shape: [1, 4], data: new Float32Array(4) },
+          B: { shape: [4, 1], data: new Float32Array(4) },
+          scale: 2,
+        },
+      ],
+    ])
     expect(loaded.head.size).toBe(4)
   })
 
@@ -153,7 +191,8 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     const product = ({ A, B }: LowRankPair): ReadonlyArray<number> => {
       const [r = 0, k = 0] = A.shape
       return Array.from({ length: B.shape[0]! * k }, (_, at) =>
-        Array.from({ length: r }, (_, j) => B.data[Math.floor(at / k) * r + j]! * A.data[j * k + (at % k)]!).reduce((a, b) => a + b, 0))
+        Array.from({ length: r }, (_, j) => B.data[Math.floor(at / k) * r + j]! * A.data[j * k + (at % k)]!).reduce((a, b) => a + b, 0),
+      )
     }
     const adapter = adapterOf(roberta, [8, 0, 3, 1, 2, 5])
     const padded = padToRank(adapter)
@@ -172,34 +211,66 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect((await loadAdapter(folder, roberta)).config).toEqual(one)
     await saveAdapter(folder, adapterOf(roberta, [2], { head: new Map() }))
     expect((await loadAdapter(folder, roberta)).head.size).toBe(0)
-    expect(JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({ task_type: null, modules_to_save: null })
+    expect(JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
+      task_type: null,
+      modules_to_save: null,
+    })
   })
 
   it('refuses to write what does not belong to the encoder', () => {
     expect(() => peftFiles(adapterOf(roberta, []))).toThrow('expected at least one adapted module, found none')
-    expect(() => peftFiles(adapterOf(roberta, [1], { head: new Map([['classifier.weight', weights([2, 4], 0)]]) }))).toThrow('found classifier.weight')
-    expect(() => peftFiles(adapterOf(roberta, [1], { head: headOf(roberta, (name) => name !== 'classifier.out_proj.bias') }))).toThrow('expected a whole head, found none of classifier.out_proj.bias')
+    expect(() => peftFiles(adapterOf(roberta, [1], { head: new Map([['classifier.weight', weights([2, 4], 0)]]) }))).toThrow(
+      'found classifier.weight',
+    )
+    expect(() => peftFiles(adapterOf(roberta, [1], { head: headOf(roberta, (name) => name !== 'classifier.out_proj.bias') }))).toThrow(
+      'expected a whole head, found none of classifier.out_proj.bias',
+    )
     expect(() => peftFiles(adapterOf(roberta, [1], { labelNames: ['one'] }))).toThrow('expected 2 label names, found 1')
-    expect(() => peftFiles(adapterOf({ ...roberta, hiddenSize: 5 }, [1], { config: roberta, head: new Map() }))).toThrow('query.A: expected [1,4], found [1,5]')
+    expect(() => peftFiles(adapterOf({ ...roberta, hiddenSize: 5 }, [1], { config: roberta, head: new Map() }))).toThrow(
+      'query.A: expected [1,4], found [1,5]',
+    )
   })
 })
 
 describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
-  const peft = { peft_type: 'LORA', task_type: 'SEQ_CLS', r: 2, lora_alpha: 3, target_modules: ['query', 'value'], modules_to_save: null, bias: 'none', fan_in_fan_out: false, inference_mode: true, peft_version: '0.21.2', lora_dropout: 0.1 }
+  const peft = {
+    peft_type: 'LORA',
+    task_type: 'SEQ_CLS',
+    r: 2,
+    lora_alpha: 3,
+    target_modules: ['query', 'value'],
+    modules_to_save: null,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    peft_version: '0.21.2',
+    lora_dropout: 0.1,
+  }
 
   /** Writes the configuration and, for these modules and ranks, the tensors. */
-  const write = async (config: object, modules: Readonly<Record<string, number>>, extra: ReadonlyMap<string, WritableTensor> = new Map(), prefix = 'roberta.'): Promise<void> => {
+  const write = async (
+    config: object,
+    modules: Readonly<Record<string, number>>,
+    extra: ReadonlyMap<string, WritableTensor> = new Map(),
+    prefix = 'roberta.',
+  ): Promise<void> => {
     const sizes = new Map(adapterModules(roberta).map((module) => [module.name, module]))
     await rm(join(folder, 'salora.json'), { force: true })
     await writeFile(join(folder, 'adapter_config.json'), JSON.stringify(config))
     const pairs = Object.entries(modules).flatMap(([name, r]): ReadonlyArray<[string, WritableTensor]> => {
       const { d, k } = sizes.get(`encoder.layer.0.${name}`)!
       const key = `base_model.model.${prefix}encoder.layer.0.${name}`
-      return [[`${key}.lora_A.weight`, weights([r, k], 0)], [`${key}.lora_B.weight`, weights([d, r], 1)]]
+      return [
+        [`${key}.lora_A.weight`, weights([r, k], 0)],
+        [`${key}.lora_B.weight`, weights([d, r], 1)],
+      ]
     })
     await writeFile(join(folder, 'adapter_model.safetensors'), writeSafetensors(new Map([...pairs, ...extra])))
   }
-  const scales = async (): Promise<unknown> => Object.fromEntries([...(await loadAdapter(folder, roberta)).modules].map(([name, { scale }]) => [name.replace('encoder.layer.0.', ''), scale]))
+  const scales = async (): Promise<unknown> =>
+    Object.fromEntries(
+      [...(await loadAdapter(folder, roberta)).modules].map(([name, { scale }]) => [name.replace('encoder.layer.0.', ''), scale]),
+    )
 
   it('endings of names mean all modules with that ending', async () => {
     await write(peft, { 'attention.self.query': 2, 'attention.self.value': 2 })
@@ -211,7 +282,10 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
   })
 
   it('one expression, patterns of ranks and alphas, and the rank-stabilised scale', async () => {
-    await write({ ...peft, target_modules: '.*\\.self\\.(query|key)', rank_pattern: { 'self.key': 4 }, alpha_pattern: { 'layer.0.*key': 1 } }, { 'attention.self.query': 2, 'attention.self.key': 4 })
+    await write(
+      { ...peft, target_modules: '.*\\.self\\.(query|key)', rank_pattern: { 'self.key': 4 }, alpha_pattern: { 'layer.0.*key': 1 } },
+      { 'attention.self.query': 2, 'attention.self.key': 4 },
+    )
     expect(await scales()).toEqual({ 'attention.self.query': 1.5, 'attention.self.key': 0.25 })
     await write({ ...peft, use_rslora: true, rank_pattern: { value: 4 } }, { 'attention.self.query': 2, 'attention.self.value': 4 })
     expect(await scales()).toEqual({ 'attention.self.query': 3 / Math.sqrt(2), 'attention.self.value': 1.5 })
@@ -223,25 +297,64 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
   })
 
   it('the outputs are those of its own head', async () => {
-    const head = [...headTensorShapes({ ...roberta, labels: 3 })].map(([name, shape]): [string, WritableTensor] => [`base_model.model.${name}`, weights(shape, 0)])
-    await write({ ...peft, modules_to_save: ['classifier', 'score'] }, { 'attention.self.query': 2, 'attention.self.value': 2 }, new Map(head))
+    const head = [...headTensorShapes({ ...roberta, labels: 3 })].map(([name, shape]): [string, WritableTensor] => [
+      `base_model.model.${name}`,
+      weights(shape, 0),
+    ])
+    await write(
+      { ...peft, modules_to_save: ['classifier', 'score'] },
+      { 'attention.self.query': 2, 'attention.self.value': 2 },
+      new Map(head),
+    )
     expect((await loadAdapter(folder, roberta)).config).toMatchObject({ labels: 3, problem: 'classification' })
   })
 
   it.each<readonly [string, object, string | RegExp]>([
-    ['another method', { peft_type: 'ADALORA' }, /^M\/adapter_config\.json: expected a plain LoRA configuration with a valid peft_type \(.*\), found "ADALORA"$/],
+    [
+      'another method',
+      { peft_type: 'ADALORA' },
+      /^M\/adapter_config\.json: expected a plain LoRA configuration with a valid peft_type \(.*\), found "ADALORA"$/,
+    ],
     ['weight decomposition', { use_dora: true }, /valid use_dora \(.*\), found true$/],
     ['trained biases', { bias: 'all' }, /valid bias \(.*\), found/],
     ['chosen layers', { layers_to_transform: [1] }, /valid layers_to_transform \(.*\), found \[1\]$/],
     ['a start that changes the frozen weights', { init_lora_weights: 'pissa' }, /valid init_lora_weights \(.*\), found/],
     ['a rank of 0', { r: 0 }, /valid r \(.*\), found 0$/],
-    ['targets that are none', { target_modules: ['q_proj'] }, 'M/adapter_config.json: expected target_modules that mean a matrix of the roberta encoder, found "["q_proj"]"'],
-    ['an expression that is none', { target_modules: '(' }, /^M\/adapter_config\.json: expected a regular expression that matches module names, found "\(" \(Invalid regular expression: .*\)$/],
-    ['an expression that takes for ever', { target_modules: '(.*)*(.*)*(.*)*(.*)*x' }, /^M\/adapter_config\.json: expected a regular expression that matches module names, found .* \(Script execution timed out after 3000ms\)$/],
-    ['a rank that the tensors do not have', { r: 3 }, 'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.weight of shape [3,4], found [2,4]'],
-    ['a module without tensors', { target_modules: ['query', 'key', 'value'] }, 'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.key.lora_A.weight [2,4], found none of that name'],
-    ['tensors without a module', { target_modules: ['query'] }, 'M/adapter_model.safetensors: expected only the 2 tensors that adapter_config.json describes, found "base_model.model.roberta.encoder.layer.0.attention.self.value.lora_A.weight"'],
-    ['a head that is not there', { modules_to_save: ['classifier'] }, 'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], found none of that name'],
+    [
+      'targets that are none',
+      { target_modules: ['q_proj'] },
+      'M/adapter_config.json: expected target_modules that mean a matrix of the roberta encoder, found "["q_proj"]"',
+    ],
+    [
+      'an expression that is none',
+      { target_modules: '(' },
+      /^M\/adapter_config\.json: expected a regular expression that matches module names, found "\(" \(Invalid regular expression: .*\)$/,
+    ],
+    [
+      'an expression that takes for ever',
+      { target_modules: '(.*)*(.*)*(.*)*(.*)*x' },
+      /^M\/adapter_config\.json: expected a regular expression that matches module names, found .* \(Script execution timed out after 3000ms\)$/,
+    ],
+    [
+      'a rank that the tensors do not have',
+      { r: 3 },
+      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.weight of shape [3,4], found [2,4]',
+    ],
+    [
+      'a module without tensors',
+      { target_modules: ['query', 'key', 'value'] },
+      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.key.lora_A.weight [2,4], found none of that name',
+    ],
+    [
+      'tensors without a module',
+      { target_modules: ['query'] },
+      'M/adapter_model.safetensors: expected only the 2 tensors that adapter_config.json describes, found "base_model.model.roberta.encoder.layer.0.attention.self.value.lora_A.weight"',
+    ],
+    [
+      'a head that is not there',
+      { modules_to_save: ['classifier'] },
+      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], found none of that name',
+    ],
   ])('names %s', async (_, change, expected) => {
     await write({ ...peft, ...change }, { 'attention.self.query': 2, 'attention.self.value': 2 })
     const message = await messageFor(roberta)
@@ -257,9 +370,13 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     await write(peft, modules, new Map([[key, { shape: [4, 2], data: Float32Array.of(0, 1, NaN, 0, 0, 0, 0, 0) }]]))
     expect(await messageFor(roberta)).toBe(`M/adapter_model.safetensors: expected finite numbers in ${key}, found NaN at 2`)
     await write(peft, modules, new Map([['base_model.model.classifier.dense.bias', weights([4], 0)]]))
-    expect(await messageFor(roberta)).toBe('M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], found none of that name')
+    expect(await messageFor(roberta)).toBe(
+      'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], found none of that name',
+    )
     await write(peft, modules)
-    expect(await messageFor(bert)).toBe('M/adapter_model.safetensors: expected tensor base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight [2,4], found none of that name')
+    expect(await messageFor(bert)).toBe(
+      'M/adapter_model.safetensors: expected tensor base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight [2,4], found none of that name',
+    )
   })
 
   it('names what is wrong in salora.json', async () => {
@@ -271,8 +388,12 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
   })
 })
 
-describe('PEFT\'s rules for names', () => {
-  const names = ['roberta.encoder.layer.1.output.dense', 'roberta.encoder.layer.11.output.dense', 'roberta.encoder.layer.1.attention.output.dense']
+describe("PEFT's rules for names", () => {
+  const names = [
+    'roberta.encoder.layer.1.output.dense',
+    'roberta.encoder.layer.11.output.dense',
+    'roberta.encoder.layer.1.attention.output.dense',
+  ]
 
   it('a list matches whole parts of a name, an expression the whole name', () => {
     expect(matchModules(['dense'], names, 'x')).toEqual([true, true, true])

@@ -33,17 +33,23 @@ describe(`random numbers (seed ${SEED})`, () => {
   })
 
   it('lie strictly between 0 and 1', () => {
-    fc.assert(fc.property(seed, stream, step, count, (s, name, t, n) => {
-      const u = uniforms(s, name, t, n)
-      expect(u.length).toBe(n)
-      expect(u.every((x) => x > 0 && x < 1)).toBe(true)
-    }), options)
+    fc.assert(
+      fc.property(seed, stream, step, count, (s, name, t, n) => {
+        const u = uniforms(s, name, t, n)
+        expect(u.length).toBe(n)
+        expect(u.every((x) => x > 0 && x < 1)).toBe(true)
+      }),
+      options,
+    )
   })
 
   it('do not depend on how many are drawn', () => {
-    fc.assert(fc.property(seed, stream, step, count, count, (s, name, t, n, m) => {
-      expect(uniforms(s, name, t, n + m).slice(0, n)).toEqual(uniforms(s, name, t, n))
-    }), options)
+    fc.assert(
+      fc.property(seed, stream, step, count, count, (s, name, t, n, m) => {
+        expect(uniforms(s, name, t, n + m).slice(0, n)).toEqual(uniforms(s, name, t, n))
+      }),
+      options,
+    )
   })
 
   it('differ between seeds, streams and steps, in the high words of seeds and steps too', () => {
@@ -65,7 +71,8 @@ describe(`random numbers (seed ${SEED})`, () => {
     const u = uniforms(SEED, 'dropoutPool', 0, n)
     expect(Math.abs(mean(u) - 1 / 2)).toBeLessThan(0.0072)
     expect(Math.abs(variance(u) - 1 / 12)).toBeLessThan(0.0019)
-    for (const lag of [1, 2, 4]) expect(Math.abs(mean(u.slice(lag).map((x, i) => (x - 0.5) * ((u[i] ?? NaN) - 0.5) * 12)))).toBeLessThan(0.025)
+    for (const lag of [1, 2, 4])
+      expect(Math.abs(mean(u.slice(lag).map((x, i) => (x - 0.5) * ((u[i] ?? NaN) - 0.5) * 12)))).toBeLessThan(0.025)
   })
 
   it('have the first four moments of a normal distribution, and independent pairs', () => {
@@ -80,9 +87,12 @@ describe(`random numbers (seed ${SEED})`, () => {
   })
 
   it('permute: every number from 0 to n − 1 occurs once', () => {
-    fc.assert(fc.property(seed, step, fc.integer({ min: 0, max: 60 }), (s, t, n) => {
-      expect([...permutation(s, 'order', t, n)].sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i))
-    }), options)
+    fc.assert(
+      fc.property(seed, step, fc.integer({ min: 0, max: 60 }), (s, t, n) => {
+        expect([...permutation(s, 'order', t, n)].sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i))
+      }),
+      options,
+    )
   })
 
   it('permute without preference: the 24 orders of four are equally frequent', () => {

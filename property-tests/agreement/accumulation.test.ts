@@ -19,28 +19,40 @@ describe('accumulation', () => {
     const state = startOf(model, gating, 'float64')
     const layout = layoutFor(model, state.modules, gating)
     const noise = model.noiseAt(model.parameters.adapters, 0)
-    const [add, finish] = [await openStep(model, state.modules, gating, 'add', target), await openStep(model, state.modules, gating, 'finish', target)]
+    const [add, finish] = [
+      await openStep(model, state.modules, gating, 'add', target),
+      await openStep(model, state.modules, gating, 'finish', target),
+    ]
     const examples = toExamples(model.batch)
     const feeds = (from: number, to: number) => ({
-      ...feedsOf(model, state.modules, noise, 1, 1, 'float64', layout.size), ...stateFeeds(state, 'float64'),
+      ...feedsOf(model, state.modules, noise, 1, 1, 'float64', layout.size),
+      ...stateFeeds(state, 'float64'),
       ...batchFeeds(model.config, examples.slice(from, to), examples.length, 'float64').feeds,
     })
     const first = await add.run(feeds(0, 1))
-    const second = await finish.run({ ...feeds(1, 4), gradientSum: floatFeed(first['nextGradientSum'] as Vector, [layout.size], 'float64') })
+    const second = await finish.run({
+      ...feeds(1, 4),
+      gradientSum: floatFeed(first['nextGradientSum'] as Vector, [layout.size], 'float64'),
+    })
     await add.release()
     await finish.release()
 
-    const [whole, report] = trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, noise, { ...model.control, gating })
+    const [whole, report] = trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, noise, {
+      ...model.control,
+      gating,
+    })
     const row = compare('steps', 1e-9)
     const parts = (name: string): ReadonlyMap<string, ArrayLike<number>> => namedParts(layout, second[name] as Vector)
     const [parameters, m, v] = [parts('nextParameters'), parts('nextFirstMoment'), parts('nextSecondMoment')]
     const sampled = gating === 'sampled'
-    expect(disagreements([
-      row('loss', [report.loss], [Number(first['loss']?.[0]) + Number(second['loss']?.[0])]),
-      row('gradient norm', [report.gradientNorm], [Number(second['gradientNorm']?.[0])]),
-      ...[...namedNumbers(whole, sampled)].map(([name, expected]) => row(name, expected, parameters.get(name) ?? [])),
-      ...[...namedNumbers(whole.m, sampled)].map(([name, expected]) => row(`m of ${name}`, expected, m.get(name) ?? [])),
-      ...[...namedNumbers(whole.v, sampled)].map(([name, expected]) => row(`v of ${name}`, expected, v.get(name) ?? [])),
-    ])).toEqual([])
+    expect(
+      disagreements([
+        row('loss', [report.loss], [Number(first['loss']?.[0]) + Number(second['loss']?.[0])]),
+        row('gradient norm', [report.gradientNorm], [Number(second['gradientNorm']?.[0])]),
+        ...[...namedNumbers(whole, sampled)].map(([name, expected]) => row(name, expected, parameters.get(name) ?? [])),
+        ...[...namedNumbers(whole.m, sampled)].map(([name, expected]) => row(`m of ${name}`, expected, m.get(name) ?? [])),
+        ...[...namedNumbers(whole.v, sampled)].map(([name, expected]) => row(`v of ${name}`, expected, v.get(name) ?? [])),
+      ]),
+    ).toEqual([])
   })
 })

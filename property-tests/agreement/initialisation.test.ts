@@ -6,8 +6,11 @@ import { SEED } from '../support/seed.js'
 
 const [k, r, d] = [50, 40, 30]
 const layout = parameterLayout([
-  { name: 'm.A', shape: [r, k], group: 'decayed' }, { name: 'm.B', shape: [d, r], group: 'decayed' },
-  { name: 'other.A', shape: [r, k], group: 'decayed' }, { name: 'w', shape: [60, 50], group: 'decayed' }, { name: 'b', shape: [60], group: 'undecayed' },
+  { name: 'm.A', shape: [r, k], group: 'decayed' },
+  { name: 'm.B', shape: [d, r], group: 'decayed' },
+  { name: 'other.A', shape: [r, k], group: 'decayed' },
+  { name: 'w', shape: [60, 50], group: 'decayed' },
+  { name: 'b', shape: [60], group: 'undecayed' },
 ])
 const entry = (name: string) => layout.entries.find((e) => e.name === name) ?? expect.unreachable(name)
 const mean = (x: ArrayLike<number>): number => Array.from(x).reduce((sum, value) => sum + value, 0) / x.length
@@ -21,13 +24,15 @@ describe(`initialisation (seed ${SEED})`, () => {
     expect(A.every((x) => Math.abs(x) <= bound)).toBe(true)
     expect(Math.max(...A)).toBeGreaterThan(0.99 * bound)
     expect(Math.min(...A)).toBeLessThan(-0.99 * bound)
-    expect(Math.abs(mean(A))).toBeLessThan(4 * bound / Math.sqrt(3 * A.length))
+    expect(Math.abs(mean(A))).toBeLessThan((4 * bound) / Math.sqrt(3 * A.length))
     expect(deviation(A) / (bound / Math.sqrt(3))).toBeCloseTo(1, 1)
   })
 
   it('draws A from N(0, 1/r²) when asked, and starts B at 0 either way', () => {
     expect(deviation(initialAdapterTensor(SEED, 'gaussian', entry('m.A'))) * r).toBeCloseTo(1, 1)
-    ;(['kaiming', 'gaussian'] as const).forEach((kind) => expect(initialAdapterTensor(SEED, kind, entry('m.B'))).toEqual(new Float64Array(d * r)))
+    ;(['kaiming', 'gaussian'] as const).forEach((kind) =>
+      expect(initialAdapterTensor(SEED, kind, entry('m.B'))).toEqual(new Float64Array(d * r)),
+    )
   })
 
   it('draws a new head from N(0, 0.02²) with biases of 0', () => {

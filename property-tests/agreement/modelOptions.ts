@@ -25,8 +25,24 @@ export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
 
 /** One model of middling size; `change` says what a test is about. */
 export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions => ({
-  family: 'roberta', problem: 'classification', activation: 'gelu', layers: 1, heads: 2, headSize: 3, intermediateSize: 7, rank: 2, lengths: [3, 1, 4],
-  classes: 3, gates: 'mixed', tau: 1, beta: 0.1, clip: null, lambdaOptimizer: 'adam', dropout: 0.2, seed: 5, ...change,
+  family: 'roberta',
+  problem: 'classification',
+  activation: 'gelu',
+  layers: 1,
+  heads: 2,
+  headSize: 3,
+  intermediateSize: 7,
+  rank: 2,
+  lengths: [3, 1, 4],
+  classes: 3,
+  gates: 'mixed',
+  tau: 1,
+  beta: 0.1,
+  clip: null,
+  lambdaOptimizer: 'adam',
+  dropout: 0.2,
+  seed: 5,
+  ...change,
 })
 
 /** What does not hold, in words: [] where all agree. */

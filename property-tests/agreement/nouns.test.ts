@@ -29,18 +29,22 @@ describe(`nouns (seed ${SEED})`, () => {
     const [g, p, c] = [sampleGate(settings)(logTheta, u), probabilityNonZero(settings)(logTheta), deterministicGate(settings)(logTheta)]
     const [gBar] = gradient(reduceSum(mul(g, weights)), [logTheta])
     const [pBar] = gradient(reduceSum(mul(p, weights)), [logTheta])
-    return withGraph({ g, p, c, gBar: gBar ?? g, pBar: pBar ?? p }, (run) => fc.assert(fc.asyncProperty(
-      tensorOf([size], -8, 8), tensorOf([size], 1e-4, 1 - 1e-4), tensorOf([size]),
-      async (location, noise, bar) => {
-        const results = await run({ logTheta: feed(location), u: feed(noise), weights: feed(bar) })
-        const close = (name: string, expected: reference.Tensor) => assertClose(resultOf(results, name), expected.data, { relative, name })
-        close('g', reference.sampleGate(settings)(location, noise))
-        close('c', reference.deterministicGate(settings)(location))
-        close('p', reference.probabilityNonZero(settings)(location))
-        close('gBar', reference.sampleGateVjp(settings)(location, noise, bar))
-        close('pBar', reference.probabilityNonZeroVjp(settings)(location, bar))
-        resultOf(results, 'g').forEach((x) => expect(x >= 0 && x <= 1).toBe(true))
-      }), { seed: SEED, numRuns: 20 }))
+    return withGraph({ g, p, c, gBar: gBar ?? g, pBar: pBar ?? p }, (run) =>
+      fc.assert(
+        fc.asyncProperty(tensorOf([size], -8, 8), tensorOf([size], 1e-4, 1 - 1e-4), tensorOf([size]), async (location, noise, bar) => {
+          const results = await run({ logTheta: feed(location), u: feed(noise), weights: feed(bar) })
+          const close = (name: string, expected: reference.Tensor) =>
+            assertClose(resultOf(results, name), expected.data, { relative, name })
+          close('g', reference.sampleGate(settings)(location, noise))
+          close('c', reference.deterministicGate(settings)(location))
+          close('p', reference.probabilityNonZero(settings)(location))
+          close('gBar', reference.sampleGateVjp(settings)(location, noise, bar))
+          close('pBar', reference.probabilityNonZeroVjp(settings)(location, bar))
+          resultOf(results, 'g').forEach((x) => expect(x >= 0 && x <= 1).toBe(true))
+        }),
+        { seed: SEED, numRuns: 20 },
+      ),
+    )
   })
 
   it('noise of 0 and 1, which a generator could draw, is a gate and not NaN', async () => {
@@ -56,7 +60,11 @@ describe(`nouns (seed ${SEED})`, () => {
       const g = sampleGate(settings)(location, u)
       const [slope] = gradient(reduceSum(g), [location])
       const results = await evaluate({ g, slope: slope ?? g }, { logTheta: float64([logTheta]), u: float64([0.5]) })
-      const byHand = reference.sampleGateVjp(settings)(reference.tensor([1], [logTheta]), reference.tensor([1], [0.5]), reference.tensor([1], [1])).data[0]
+      const byHand = reference.sampleGateVjp(settings)(
+        reference.tensor([1], [logTheta]),
+        reference.tensor([1], [0.5]),
+        reference.tensor([1], [1]),
+      ).data[0]
       assertClose(resultOf(results, 'slope'), [byHand ?? NaN], { relative: 1e-12 })
       return [resultOf(results, 'g')[0] ?? NaN, resultOf(results, 'slope')[0] ?? NaN]
     }
@@ -69,50 +77,85 @@ describe(`nouns (seed ${SEED})`, () => {
   })
 
   it('the density of matrices of unequal cost, its slope, and that of the Lagrangian in Θ and λ', () => {
-    const matrices = [{ d: 3, k: 5, r: 2 }, { d: 7, k: 3, r: 3 }, { d: 1, k: 1, r: 1 }]
+    const matrices = [
+      { d: 3, k: 5, r: 2 },
+      { d: 7, k: 3, r: 3 },
+      { d: 1, k: 1, r: 1 },
+    ]
     const [logTheta, lambda, b] = [vector('logTheta', 6), input('lambda', [], 'float64'), input('b', [], 'float64')]
     const c = density(settingsOf(1), gateCosts(matrices))(logTheta)
     const l = lagrangian(mul(c, 0), lambda, c, b)
     const [thetaBar, lambdaBar] = gradient(l, [logTheta, lambda])
-    return withGraph({ c, l, thetaBar: thetaBar ?? c, lambdaBar: lambdaBar ?? c }, (run) => fc.assert(fc.asyncProperty(
-      tensorOf([6], -4, 4), fc.double({ min: 0, max: 50, noNaN: true }), fc.double({ min: 0.05, max: 1, noNaN: true }),
-      async (location, multiplier, target) => {
-        const adapters = Object.fromEntries(matrices.map(({ d, k, r }, i) => [`m${i}`, {
-          A: reference.filled([r, k], 0), B: reference.filled([d, r], 0), logTheta: reference.tensor([r], [...location.data].slice([0, 2, 5][i], [2, 5, 6][i])),
-        }]))
-        const results = await run({ logTheta: feed(location), lambda: float64([multiplier], []), b: float64([target], []) })
-        const now = reference.density(settingsOf(1))(adapters)
-        const bar = reference.densityVjp(settingsOf(1))(adapters, reference.penaltySlope(multiplier, now, target))
-        assertClose(resultOf(results, 'c'), [now], { relative, name: 'C' })
-        assertClose(resultOf(results, 'l'), [reference.penalty(multiplier, now, target)], { relative, absolute: 1e-14, name: 'penalty' })
-        assertClose(resultOf(results, 'lambdaBar'), [reference.violation(now, target)], { relative, absolute: 1e-15, name: '∂/∂λ' })
-        assertClose(resultOf(results, 'thetaBar'), Object.values(bar).flatMap(({ data }) => [...data]), { relative, absolute: 1e-14, name: '∂/∂Θ' })
-      }), { seed: SEED, numRuns: 30 }))
+    return withGraph({ c, l, thetaBar: thetaBar ?? c, lambdaBar: lambdaBar ?? c }, (run) =>
+      fc.assert(
+        fc.asyncProperty(
+          tensorOf([6], -4, 4),
+          fc.double({ min: 0, max: 50, noNaN: true }),
+          fc.double({ min: 0.05, max: 1, noNaN: true }),
+          async (location, multiplier, target) => {
+            const adapters = Object.fromEntries(
+              matrices.map(({ d, k, r }, i) => [
+                `m${i}`,
+                {
+                  A: reference.filled([r, k], 0),
+                  B: reference.filled([d, r], 0),
+                  logTheta: reference.tensor([r], [...location.data].slice([0, 2, 5][i], [2, 5, 6][i])),
+                },
+              ]),
+            )
+            const results = await run({ logTheta: feed(location), lambda: float64([multiplier], []), b: float64([target], []) })
+            const now = reference.density(settingsOf(1))(adapters)
+            const bar = reference.densityVjp(settingsOf(1))(adapters, reference.penaltySlope(multiplier, now, target))
+            assertClose(resultOf(results, 'c'), [now], { relative, name: 'C' })
+            assertClose(resultOf(results, 'l'), [reference.penalty(multiplier, now, target)], {
+              relative,
+              absolute: 1e-14,
+              name: 'penalty',
+            })
+            assertClose(resultOf(results, 'lambdaBar'), [reference.violation(now, target)], { relative, absolute: 1e-15, name: '∂/∂λ' })
+            assertClose(
+              resultOf(results, 'thetaBar'),
+              Object.values(bar).flatMap(({ data }) => [...data]),
+              { relative, absolute: 1e-14, name: '∂/∂Θ' },
+            )
+          },
+        ),
+        { seed: SEED, numRuns: 30 },
+      ),
+    )
   })
 
-  it('the low-rank update and the orthogonality term, with gradients, in every shape', () => fc.assert(fc.asyncProperty(
-    lowRankShape.chain(({ n, d, k, r }) => fc.tuple(tensorOf([r, k]), tensorOf([d, r]), tensorOf([r], 0, 1), tensorOf([n, k]), tensorOf([n, d]))),
-    async ([A, B, g, x, yBar]) => {
-      const shaped = ({ shape }: reference.Tensor, name: string) => input(name, shape, 'float64')
-      const [a, b, gates, rows, bar] = [shaped(A, 'A'), shaped(B, 'B'), shaped(g, 'g'), shaped(x, 'x'), shaped(yBar, 'yBar')] as const
-      const y = addLowRank(mul(bar, 0), rows, { A: a, B: b, g: gates, scale: 1.5 })
-      const [aBar, bBar, gBar, xBar] = gradient(reduceSum(mul(y, bar)), [a, b, gates, rows])
-      const r = orthogonality(a, b)
-      const [aOfR, bOfR] = gradient(r, [a, b])
-      const outputs = { y, r, aBar: aBar ?? y, bBar: bBar ?? y, gBar: gBar ?? y, xBar: xBar ?? y, aOfR: aOfR ?? y, bOfR: bOfR ?? y }
-      const results = await evaluate(outputs, { A: feed(A), B: feed(B), g: feed(g), x: feed(x), yBar: feed(yBar) })
-      const close = (name: string, expected: ArrayLike<number>) => assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
-      const pulled = reference.applyIncrementVjp(1.5)({ A, B }, g, x, yBar)
-      const regulariser = reference.orthogonalityVjp({ A, B }, 1)
-      close('y', reference.applyIncrement(1.5)({ A, B }, g, x).data)
-      close('aBar', pulled.A.data)
-      close('bBar', pulled.B.data)
-      close('gBar', pulled.g.data)
-      close('xBar', pulled.x.data)
-      close('r', [reference.orthogonality({ A, B })])
-      close('aOfR', regulariser.A.data)
-      close('bOfR', regulariser.B.data)
-    }), { seed: SEED, numRuns: 12 }))
+  it('the low-rank update and the orthogonality term, with gradients, in every shape', () =>
+    fc.assert(
+      fc.asyncProperty(
+        lowRankShape.chain(({ n, d, k, r }) =>
+          fc.tuple(tensorOf([r, k]), tensorOf([d, r]), tensorOf([r], 0, 1), tensorOf([n, k]), tensorOf([n, d])),
+        ),
+        async ([A, B, g, x, yBar]) => {
+          const shaped = ({ shape }: reference.Tensor, name: string) => input(name, shape, 'float64')
+          const [a, b, gates, rows, bar] = [shaped(A, 'A'), shaped(B, 'B'), shaped(g, 'g'), shaped(x, 'x'), shaped(yBar, 'yBar')] as const
+          const y = addLowRank(mul(bar, 0), rows, { A: a, B: b, g: gates, scale: 1.5 })
+          const [aBar, bBar, gBar, xBar] = gradient(reduceSum(mul(y, bar)), [a, b, gates, rows])
+          const r = orthogonality(a, b)
+          const [aOfR, bOfR] = gradient(r, [a, b])
+          const outputs = { y, r, aBar: aBar ?? y, bBar: bBar ?? y, gBar: gBar ?? y, xBar: xBar ?? y, aOfR: aOfR ?? y, bOfR: bOfR ?? y }
+          const results = await evaluate(outputs, { A: feed(A), B: feed(B), g: feed(g), x: feed(x), yBar: feed(yBar) })
+          const close = (name: string, expected: ArrayLike<number>) =>
+            assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
+          const pulled = reference.applyIncrementVjp(1.5)({ A, B }, g, x, yBar)
+          const regulariser = reference.orthogonalityVjp({ A, B }, 1)
+          close('y', reference.applyIncrement(1.5)({ A, B }, g, x).data)
+          close('aBar', pulled.A.data)
+          close('bBar', pulled.B.data)
+          close('gBar', pulled.g.data)
+          close('xBar', pulled.x.data)
+          close('r', [reference.orthogonality({ A, B })])
+          close('aOfR', regulariser.A.data)
+          close('bOfR', regulariser.B.data)
+        },
+      ),
+      { seed: SEED, numRuns: 12 },
+    ))
 
   it('AdamW with decay, and its ascent with projection: λ never falls where its gradient is a square', () => {
     const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
@@ -121,20 +164,47 @@ describe(`nouns (seed ${SEED})`, () => {
     const scalars = { rate: scalar('rate'), correction1: scalar('correction1'), correction2: scalar('correction2') }
     const down = adamw(settings)(p, g, { first: m, second: v }, scalars, 0.02)
     const up = adamw(settings)(p, mul(g, g), { first: mul(m, m), second: v }, scalars, 0, 1)
-    const outputs = { down: down.parameters, nextM: down.moments.first, nextV: down.moments.second, up: projectToNonNegative(up.parameters), gain: add(up.parameters, mul(p, -1)) }
-    return withGraph(outputs, (run) => fc.assert(fc.asyncProperty(
-      tensorOf([6]), tensorOf([6]), tensorOf([6]), tensorOf([6], 0, 2), fc.integer({ min: 1, max: 2000 }), fc.double({ min: 1e-5, max: 0.1, noNaN: true }),
-      async (parameter, slope, first, second, step, learningRate) => {
-        const results = await run({
-          p: feed(parameter), g: feed(slope), m: feed(first), v: feed(second),
-          rate: float64([learningRate], []), correction1: float64([1 - settings.beta1 ** step], []), correction2: float64([1 - settings.beta2 ** step], []),
-        })
-        const [next, moments] = reference.adamw(settings)(parameter, slope, { m: first, v: second }, { learningRate, weightDecay: 0.02, step })
-        assertClose(resultOf(results, 'down'), next.data, { relative, name: 'parameters' })
-        assertClose(resultOf(results, 'nextM'), moments.m.data, { relative, name: 'm' })
-        assertClose(resultOf(results, 'nextV'), moments.v.data, { relative, name: 'v' })
-        resultOf(results, 'gain').forEach((gain) => expect(gain).toBeGreaterThanOrEqual(0))
-        resultOf(results, 'up').forEach((lambda) => expect(lambda).toBeGreaterThanOrEqual(0))
-      }), { seed: SEED, numRuns: 30 }))
+    const outputs = {
+      down: down.parameters,
+      nextM: down.moments.first,
+      nextV: down.moments.second,
+      up: projectToNonNegative(up.parameters),
+      gain: add(up.parameters, mul(p, -1)),
+    }
+    return withGraph(outputs, (run) =>
+      fc.assert(
+        fc.asyncProperty(
+          tensorOf([6]),
+          tensorOf([6]),
+          tensorOf([6]),
+          tensorOf([6], 0, 2),
+          fc.integer({ min: 1, max: 2000 }),
+          fc.double({ min: 1e-5, max: 0.1, noNaN: true }),
+          async (parameter, slope, first, second, step, learningRate) => {
+            const results = await run({
+              p: feed(parameter),
+              g: feed(slope),
+              m: feed(first),
+              v: feed(second),
+              rate: float64([learningRate], []),
+              correction1: float64([1 - settings.beta1 ** step], []),
+              correction2: float64([1 - settings.beta2 ** step], []),
+            })
+            const [next, moments] = reference.adamw(settings)(
+              parameter,
+              slope,
+              { m: first, v: second },
+              { learningRate, weightDecay: 0.02, step },
+            )
+            assertClose(resultOf(results, 'down'), next.data, { relative, name: 'parameters' })
+            assertClose(resultOf(results, 'nextM'), moments.m.data, { relative, name: 'm' })
+            assertClose(resultOf(results, 'nextV'), moments.v.data, { relative, name: 'v' })
+            resultOf(results, 'gain').forEach((gain) => expect(gain).toBeGreaterThanOrEqual(0))
+            resultOf(results, 'up').forEach((lambda) => expect(lambda).toBeGreaterThanOrEqual(0))
+          },
+        ),
+        { seed: SEED, numRuns: 30 },
+      ),
+    )
   })
 })

@@ -5,7 +5,16 @@ import { drawModel } from '../../evaluation/agreement/model.js'
 import { startOf, stepOutputs } from '../../evaluation/agreement/segment.js'
 import { someOptions } from './modelOptions.js'
 
-const gateInputs = ['u', 'targetDensity', 'controlLearningRate', 'multiplierLearningRate', 'gateCorrection1', 'gateCorrection2', 'multiplierCorrection1', 'multiplierCorrection2']
+const gateInputs = [
+  'u',
+  'targetDensity',
+  'controlLearningRate',
+  'multiplierLearningRate',
+  'gateCorrection1',
+  'gateCorrection2',
+  'multiplierCorrection1',
+  'multiplierCorrection2',
+]
 
 const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; readonly beta?: number } = {}): string => {
   const model = drawModel(someOptions(change))
@@ -25,13 +34,13 @@ describe('the graph of a plain step', () => {
     expect(plain).not.toMatch(/density|logTheta|lambda/)
   })
 
-  it('does not change with the gates\' settings, and is smaller', () => {
+  it("does not change with the gates' settings, and is smaller", () => {
     expect(graphOf('open', { tau: 0.6 })).toBe(plain)
     expect(graphOf('sampled', { tau: 0.6 })).not.toBe(gated)
     expect(operators(plain).length).toBeLessThan(operators(gated).length)
   })
 
-  it('without regulariser has no node but LoRA\'s: one matrix needs the product with A, that with B, their four gradients and no more', () => {
+  it("without regulariser has no node but LoRA's: one matrix needs the product with A, that with B, their four gradients and no more", () => {
     const products = operators(graphOf('open', { beta: 0 })).filter((op) => op === 'MatMul').length
     // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products (the first layer's three
     // inputs need none), Ā, B̄ and the inner gradient of each adapter, x̄ of three adapters, four of attention, W̄ of the head's two and x̄ of both.

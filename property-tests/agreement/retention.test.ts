@@ -14,52 +14,94 @@ type Matrix = { readonly d: number; readonly k: number; readonly logTheta: Reado
 /** Locations with ties, as they are before any gradient, and saturated ones. */
 const location = fc.oneof(fc.constantFrom(0, -Math.log(11), 40, -40), fc.double({ min: -6, max: 6, noNaN: true }))
 const matrix: fc.Arbitrary<Matrix> = fc.record({
-  d: fc.integer({ min: 1, max: 9 }), k: fc.integer({ min: 1, max: 9 }), logTheta: fc.array(location, { minLength: 1, maxLength: 6 }),
+  d: fc.integer({ min: 1, max: 9 }),
+  k: fc.integer({ min: 1, max: 9 }),
+  logTheta: fc.array(location, { minLength: 1, maxLength: 6 }),
 })
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
-const modulesOf = (matrices: ReadonlyArray<Matrix>) => matrices.map(({ d, k, logTheta }, i) => ({ name: `m${i}`, d, k, r: logTheta.length }))
-const adaptersOf = (matrices: ReadonlyArray<Matrix>): reference.Adapters => Object.fromEntries(matrices.map(({ d, k, logTheta }, i) => [`m${i}`, {
-  A: reference.filled([logTheta.length, k], 1), B: reference.filled([d, logTheta.length], 1), logTheta: reference.tensor([logTheta.length], logTheta),
-}]))
+const modulesOf = (matrices: ReadonlyArray<Matrix>) =>
+  matrices.map(({ d, k, logTheta }, i) => ({ name: `m${i}`, d, k, r: logTheta.length }))
+const adaptersOf = (matrices: ReadonlyArray<Matrix>): reference.Adapters =>
+  Object.fromEntries(
+    matrices.map(({ d, k, logTheta }, i) => [
+      `m${i}`,
+      {
+        A: reference.filled([logTheta.length, k], 1),
+        B: reference.filled([d, logTheta.length], 1),
+        logTheta: reference.tensor([logTheta.length], logTheta),
+      },
+    ]),
+  )
 const all = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<number> => matrices.flatMap(({ logTheta }) => logTheta)
 const drawn = fc.record({
-  matrices: fc.array(matrix, { minLength: 1, maxLength: 5 }), budget: fc.double({ min: 0.01, max: 1, noNaN: true }),
-  rule: fc.constantFrom('budget', 'paper'), after: fc.constantFrom('soft', 'binary'),
+  matrices: fc.array(matrix, { minLength: 1, maxLength: 5 }),
+  budget: fc.double({ min: 0.01, max: 1, noNaN: true }),
+  rule: fc.constantFrom('budget', 'paper'),
+  after: fc.constantFrom('soft', 'binary'),
 })
 
 describe(`retention (seed ${SEED})`, () => {
-  it('keeps the triplets that the reference keeps, with the same factors and the same density', () => fc.assert(fc.property(drawn, ({ matrices, budget, rule, after }) => {
-    const kept = retain(settings, modulesOf(matrices), all(matrices), budget, rule, after)
-    const expected = reference.prune({ ...settings, retain: rule, gateAfter: after, targetDensity: budget })(adaptersOf(matrices))
-    expect(kept.kept).toEqual(Object.values(expected.retained))
-    assertClose([kept.retainedDensity], [expected.retainedDensity], { relative: 1e-14, name: 'retained density' })
-    matrices.forEach((_, i) => {
-      const first = expected.adapters[`m${i}`]?.B // [d, kept] of ones: its first row is the factors
-      assertClose(kept.factors[i] ?? [], [...(first?.data ?? [])].slice(0, kept.kept[i]?.length), { relative: 1e-14, name: 'factors' })
-    })
-  }), { seed: SEED, numRuns: 400 }))
+  it('keeps the triplets that the reference keeps, with the same factors and the same density', () =>
+    fc.assert(
+      fc.property(drawn, ({ matrices, budget, rule, after }) => {
+        const kept = retain(settings, modulesOf(matrices), all(matrices), budget, rule, after)
+        const expected = reference.prune({ ...settings, retain: rule, gateAfter: after, targetDensity: budget })(adaptersOf(matrices))
+        expect(kept.kept).toEqual(Object.values(expected.retained))
+        assertClose([kept.retainedDensity], [expected.retainedDensity], { relative: 1e-14, name: 'retained density' })
+        matrices.forEach((_, i) => {
+          const first = expected.adapters[`m${i}`]?.B // [d, kept] of ones: its first row is the factors
+          assertClose(kept.factors[i] ?? [], [...(first?.data ?? [])].slice(0, kept.kept[i]?.length), { relative: 1e-14, name: 'factors' })
+        })
+      }),
+      { seed: SEED, numRuns: 400 },
+    ))
 
-  it('never spends more than the budget, and leaves out no triplet that would still fit', () => fc.assert(fc.property(drawn, ({ matrices, budget, after }) => {
-    const { kept, retainedDensity } = retain(settings, modulesOf(matrices), all(matrices), budget, 'budget', after)
-    const total = matrices.reduce((sum, { d, k, logTheta }) => sum + (d + k) * logTheta.length, 0)
-    expect(retainedDensity).toBeLessThanOrEqual(budget * (1 + 1e-9))
-    matrices.forEach(({ d, k, logTheta }, i) => {
-      if ((kept[i] ?? []).length < logTheta.length) expect((retainedDensity + (d + k) / total) * (1 + 1e-9)).toBeGreaterThan(budget)
-    })
-  }), { seed: SEED, numRuns: 200 }))
+  it('never spends more than the budget, and leaves out no triplet that would still fit', () =>
+    fc.assert(
+      fc.property(drawn, ({ matrices, budget, after }) => {
+        const { kept, retainedDensity } = retain(settings, modulesOf(matrices), all(matrices), budget, 'budget', after)
+        const total = matrices.reduce((sum, { d, k, logTheta }) => sum + (d + k) * logTheta.length, 0)
+        expect(retainedDensity).toBeLessThanOrEqual(budget * (1 + 1e-9))
+        matrices.forEach(({ d, k, logTheta }, i) => {
+          if ((kept[i] ?? []).length < logTheta.length) expect((retainedDensity + (d + k) / total) * (1 + 1e-9)).toBeGreaterThan(budget)
+        })
+      }),
+      { seed: SEED, numRuns: 200 },
+    ))
 
-  it('of equal matrices never keeps a triplet and drops a likelier one', () => fc.assert(fc.property(fc.array(location, { minLength: 2, maxLength: 12 }), fc.double({ min: 0.05, max: 1, noNaN: true }), (logTheta, budget) => {
-    const chosen = new Set(retain(settings, [{ name: 'm', d: 3, k: 4, r: logTheta.length }], logTheta, budget, 'budget', 'binary').kept[0])
-    const [inside, outside] = [logTheta.filter((_, j) => chosen.has(j)), logTheta.filter((_, j) => !chosen.has(j))]
-    if (inside.length > 0 && outside.length > 0) expect(Math.min(...inside)).toBeGreaterThanOrEqual(Math.max(...outside))
-  }), { seed: SEED, numRuns: 200 }))
+  it('of equal matrices never keeps a triplet and drops a likelier one', () =>
+    fc.assert(
+      fc.property(
+        fc.array(location, { minLength: 2, maxLength: 12 }),
+        fc.double({ min: 0.05, max: 1, noNaN: true }),
+        (logTheta, budget) => {
+          const chosen = new Set(
+            retain(settings, [{ name: 'm', d: 3, k: 4, r: logTheta.length }], logTheta, budget, 'budget', 'binary').kept[0],
+          )
+          const [inside, outside] = [logTheta.filter((_, j) => chosen.has(j)), logTheta.filter((_, j) => !chosen.has(j))]
+          if (inside.length > 0 && outside.length > 0) expect(Math.min(...inside)).toBeGreaterThanOrEqual(Math.max(...outside))
+        },
+      ),
+      { seed: SEED, numRuns: 200 },
+    ))
 
   it('has both derivations list the matrices in the order of the model, by which ties are settled', () => {
-    const { config, settings: { rank } } = drawModel(someOptions({ layers: 11 }))
+    const {
+      config,
+      settings: { rank },
+    } = drawModel(someOptions({ layers: 11 }))
     const [adapters] = reference.initialAdapters(config, { ...reference.defaultSettings, rank })(SEED)
     expect(Object.keys(adapters)).toEqual(adapterModules(config).map(({ name }) => name))
   })
 
-  it('computes the density that the reference computes', () => fc.assert(fc.property(fc.array(matrix, { minLength: 1, maxLength: 5 }), (matrices) =>
-    assertClose([densityOf(settings, modulesOf(matrices), all(matrices))], [reference.density(settings)(adaptersOf(matrices))], { relative: 1e-13, name: 'C' })), { seed: SEED, numRuns: 200 }))
+  it('computes the density that the reference computes', () =>
+    fc.assert(
+      fc.property(fc.array(matrix, { minLength: 1, maxLength: 5 }), (matrices) =>
+        assertClose([densityOf(settings, modulesOf(matrices), all(matrices))], [reference.density(settings)(adaptersOf(matrices))], {
+          relative: 1e-13,
+          name: 'C',
+        }),
+      ),
+      { seed: SEED, numRuns: 200 },
+    ))
 })

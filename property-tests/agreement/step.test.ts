@@ -21,10 +21,16 @@ const edges: ReadonlyArray<readonly [string, Partial<ModelOptions>]> = [
 
 describe(`one step (seed ${SEED})`, () => {
   it('has the same values and gradients in float64 to 1e-9', () =>
-    fc.assert(fc.asyncProperty(modelOptions, (options) => agrees(options, 'float64')), { seed: SEED, numRuns: 8 }))
+    fc.assert(
+      fc.asyncProperty(modelOptions, (options) => agrees(options, 'float64')),
+      { seed: SEED, numRuns: 8 },
+    ))
 
   it('has the same values and gradients in float32 to 1e-4', () =>
-    fc.assert(fc.asyncProperty(modelOptions, (options) => agrees(options, 'float32')), { seed: SEED, numRuns: 6 }))
+    fc.assert(
+      fc.asyncProperty(modelOptions, (options) => agrees(options, 'float32')),
+      { seed: SEED, numRuns: 6 },
+    ))
 
   it.each(edges)('agrees in float64: %s', (_, change) => agrees(someOptions(change), 'float64'))
   it.each(edges)('agrees in float32: %s', (_, change) => agrees(someOptions(change), 'float32'))
@@ -33,10 +39,21 @@ describe(`one step (seed ${SEED})`, () => {
 
   it('compares numbers that are there, none of them all zero', async () => {
     const rows = await compareStep(drawModel(someOptions()), { device: 'cpu', dtype: 'float64' })
-    expect(rows.map(({ quantity }) => quantity)).toEqual(expect.arrayContaining([
-      'loss', 'taskLoss', 'orthogonality', 'density', 'gates', 'gradient of lambda', 'gradient of logTheta', 'gradient of classifier.out_proj.bias',
-      ...['query', 'key', 'value'].flatMap((name) => ['A', 'B'].map((factor) => `gradient of encoder.layer.0.attention.self.${name}.${factor}`)),
-    ]))
+    expect(rows.map(({ quantity }) => quantity)).toEqual(
+      expect.arrayContaining([
+        'loss',
+        'taskLoss',
+        'orthogonality',
+        'density',
+        'gates',
+        'gradient of lambda',
+        'gradient of logTheta',
+        'gradient of classifier.out_proj.bias',
+        ...['query', 'key', 'value'].flatMap((name) =>
+          ['A', 'B'].map((factor) => `gradient of encoder.layer.0.attention.self.${name}.${factor}`),
+        ),
+      ]),
+    )
     rows.forEach(({ size, reference, quantity }) => expect(size > 0 && reference !== 0, quantity).toBe(true))
   })
 })

@@ -12,10 +12,16 @@ const agrees = async (options: ModelOptions, dtype: 'float64' | 'float32'): Prom
 
 describe(`ten training steps (seed ${SEED})`, () => {
   it('reach the same state in float64 to 1e-9', () =>
-    fc.assert(fc.asyncProperty(modelOptions, (options) => agrees(options, 'float64')), { seed: SEED + 1, numRuns: 4 }))
+    fc.assert(
+      fc.asyncProperty(modelOptions, (options) => agrees(options, 'float64')),
+      { seed: SEED + 1, numRuns: 4 },
+    ))
 
   it('reach the same state in float32 to 1e-4', () =>
-    fc.assert(fc.asyncProperty(modelOptions, (options) => agrees(options, 'float32')), { seed: SEED + 1, numRuns: 4 }))
+    fc.assert(
+      fc.asyncProperty(modelOptions, (options) => agrees(options, 'float32')),
+      { seed: SEED + 1, numRuns: 4 },
+    ))
 
   it.each<readonly [string, Partial<ModelOptions>]>([
     ['r = 1, one token, one example', { rank: 1, lengths: [1] }],

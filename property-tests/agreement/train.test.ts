@@ -20,17 +20,35 @@ const steps = 12
 const taskOf = (model: Model, change: SettingsInput): TrainingTask => {
   const examples = toExamples(model.batch)
   const settings = resolveSettings({
-    rank: model.settings.rank, alpha: model.settings.alpha, maxSteps: steps, batchSize: 2, dropout: 0, precision: 'float64', gateStart: 0.25, gateEnd: 0.75,
-    warmup: 0.2, learningRate: 1e-3, maxLength: 5, seed: 11, device: 'cpu', ...change,
+    rank: model.settings.rank,
+    alpha: model.settings.alpha,
+    maxSteps: steps,
+    batchSize: 2,
+    dropout: 0,
+    precision: 'float64',
+    gateStart: 0.25,
+    gateEnd: 0.75,
+    warmup: 0.2,
+    learningRate: 1e-3,
+    maxLength: 5,
+    seed: 11,
+    device: 'cpu',
+    ...change,
   })
   return {
-    config: model.config, frozen: constants(model.base, 'float64'), session: sessionOf(target), settings, training: examples, evaluation: examples,
+    config: model.config,
+    frozen: constants(model.base, 'float64'),
+    session: sessionOf(target),
+    settings,
+    training: examples,
+    evaluation: examples,
     score: () => ({ scores: {}, selection: 0, constant: null }),
   }
 }
 
 const rowsOf = ({ inputIds, tokenTypeIds, labels }: Batch, rows: ReadonlyArray<number>): Batch => ({
-  inputIds: rows.map((i) => inputIds[i] ?? []), labels: rows.map((i) => labels[i] ?? NaN),
+  inputIds: rows.map((i) => inputIds[i] ?? []),
+  labels: rows.map((i) => labels[i] ?? NaN),
   ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: rows.map((i) => tokenTypeIds[i] ?? []) }),
 })
 
@@ -43,25 +61,52 @@ const replay = (model: Model, { settings, training }: TrainingTask): TrainingSta
   let state = startOfRun(model, 'float64').reference
   const gates = modulesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
   const control = gateControl({
-    steps: (window?.end ?? 0) - (window?.start ?? 0), gates: gates.length, initialDensity: density(settings)(state.adapters), targetDensity: settings.density,
+    steps: (window?.end ?? 0) - (window?.start ?? 0),
+    gates: gates.length,
+    initialDensity: density(settings)(state.adapters),
+    targetDensity: settings.density,
     controlLearningRate: settings.controlLearningRate,
   })
   const step = trainingStep(model.config, { ...model.settings, beta: settings.beta, weightDecay: settings.weightDecay }, model.base)
   for (let t = 0; t < steps; t++) {
     const gated = window !== null && t >= window.start && t < window.end
     if (t === window?.end) state = pruneState({ ...settings, targetDensity: settings.density })(state)[0]
-    const batches = batchesOfEpoch(settings.seed, Math.floor(t / stepsPerEpoch), training.map(({ inputIds }) => inputIds.length), settings.batchSize)
+    const batches = batchesOfEpoch(
+      settings.seed,
+      Math.floor(t / stepsPerEpoch),
+      training.map(({ inputIds }) => inputIds.length),
+      settings.batchSize,
+    )
     const rows = (inBatches(batches, settings.accumulate)[t % stepsPerEpoch] ?? []).flat()
     const u = uniforms(settings.seed, 'gates', t, gates.length)
-    const noise = Object.fromEntries(Object.keys(state.adapters).map((module) => [module, tensor([gates.filter((name) => name === module).length], u.filter((_, j) => gates[j] === module))]))
-    state = step(state, rowsOf(model.batch, rows), { gates: noise, dropout: {} }, {
-      ...model.control, ...(gated ? control(state.gatedStep + 1) : {}), gating: gated ? 'sampled' : 'open', learningRate: rate(t),
-    })[0]
+    const noise = Object.fromEntries(
+      Object.keys(state.adapters).map((module) => [
+        module,
+        tensor(
+          [gates.filter((name) => name === module).length],
+          u.filter((_, j) => gates[j] === module),
+        ),
+      ]),
+    )
+    state = step(
+      state,
+      rowsOf(model.batch, rows),
+      { gates: noise, dropout: {} },
+      {
+        ...model.control,
+        ...(gated ? control(state.gatedStep + 1) : {}),
+        gating: gated ? 'sampled' : 'open',
+        learningRate: rate(t),
+      },
+    )[0]
   }
   return state
 }
 
-const runOf = async (model: Model, task: TrainingTask): Promise<{ readonly reports: ReadonlyArray<StepReport>; readonly result: TrainingResult }> => {
+const runOf = async (
+  model: Model,
+  task: TrainingTask,
+): Promise<{ readonly reports: ReadonlyArray<StepReport>; readonly result: TrainingResult }> => {
   const events = train(task, startOfRun(model, 'float64').accelerated, null, new AbortController().signal)
   const reports: StepReport[] = []
   for (;;) {

@@ -20,7 +20,9 @@ const timeout = 400_000
 describe('a graph for webgpu', () => {
   it('has no node with more outputs than a shader has buffers for: a found failure, `Too many storage buffers in shader`', () => {
     const model = drawModel(someOptions())
-    const { node } = readModel(toOnnx(stepOutputs(model, startOf(model, 'sampled', 'float32').modules, 'sampled', 'whole', 'float32'), onnxTarget('webgpu')))
+    const { node } = readModel(
+      toOnnx(stepOutputs(model, startOf(model, 'sampled', 'float32').modules, 'sampled', 'whole', 'float32'), onnxTarget('webgpu')),
+    )
     expect(Math.max(...node.map(({ output }) => output.length))).toBeLessThanOrEqual(7)
     expect(node.filter(({ opType }) => opType === 'FusedMatMul')).toEqual([])
   })
@@ -32,7 +34,13 @@ describe('a graph for webgpu', () => {
       const bytes = toOnnx(outputs, { fusedMatMul: false, largestSplit })
       expect(readModel(bytes).node.filter(({ opType }) => opType === 'Split').length).toBe(largestSplit === 4 ? 1 : 0)
       const session = await ort.InferenceSession.create(bytes)
-      const results = await session.run({ x: new ort.Tensor('float32', Float32Array.from({ length: 10 }, (_, i) => i), [10]) })
+      const results = await session.run({
+        x: new ort.Tensor(
+          'float32',
+          Float32Array.from({ length: 10 }, (_, i) => i),
+          [10],
+        ),
+      })
       expect(parts.map((_, i) => Array.from(results[`part${i}`]?.data as Float32Array))).toEqual([[0], [1, 2, 3, 4], [5, 6], [7, 8, 9]])
       await session.release()
     }
@@ -40,11 +48,19 @@ describe('a graph for webgpu', () => {
 })
 
 describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () => {
-  it.each([{}, { rank: 1, lengths: [1], family: 'bert', problem: 'regression', dropout: 0 }] as const)('values and gradients agree to 1e-3: %j', async (change) => {
-    expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])
-  }, timeout)
+  it.each([{}, { rank: 1, lengths: [1], family: 'bert', problem: 'regression', dropout: 0 }] as const)(
+    'values and gradients agree to 1e-3: %j',
+    async (change) => {
+      expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])
+    },
+    timeout,
+  )
 
-  it('ten steps reach the same state to 1e-3', async () => {
-    expect(disagreements(await compareSteps(drawModel(someOptions()), target, 10))).toEqual([])
-  }, timeout)
+  it(
+    'ten steps reach the same state to 1e-3',
+    async () => {
+      expect(disagreements(await compareSteps(drawModel(someOptions()), target, 10))).toEqual([])
+    },
+    timeout,
+  )
 })

@@ -1,8 +1,24 @@
 /** Encoders small enough for finite differences, complete in every part. */
 import {
-  baseShapes, defaultSettings, drawDropout, headShapes, initialAdapters, normal, tensor, uniform, zerosLike,
-  type Activation, type Adapter, type Batch, type EncoderConfig, type Noise, type Parameters, type Settings, type Shape,
-  type Tensor, type Tensors,
+  baseShapes,
+  defaultSettings,
+  drawDropout,
+  headShapes,
+  initialAdapters,
+  normal,
+  tensor,
+  uniform,
+  zerosLike,
+  type Activation,
+  type Adapter,
+  type Batch,
+  type EncoderConfig,
+  type Noise,
+  type Parameters,
+  type Settings,
+  type Shape,
+  type Tensor,
+  type Tensors,
 } from '../../reference/index.js'
 import { noiseFor } from './settings.js'
 
@@ -31,30 +47,67 @@ const hash = (text: string): number => [...text].reduce((total, letter) => (Math
 
 /** Independent tensors by name: norms' weights around 1, everything else around 0. */
 const draw = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
-  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
-    const [values] = normal(shape, 0.5)(seed + hash(name))
-    return [name, name.endsWith('LayerNorm.weight') ? tensor(shape, values.data.map(value => 1 + value / 2)) : values]
-  }))
+  Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const [values] = normal(shape, 0.5)(seed + hash(name))
+      return [
+        name,
+        name.endsWith('LayerNorm.weight')
+          ? tensor(
+              shape,
+              values.data.map((value) => 1 + value / 2),
+            )
+          : values,
+      ]
+    }),
+  )
 
 const integers = (n: number, below: number, seed: number): ReadonlyArray<number> =>
   [...uniform([n], 0, below)(seed)[0].data].map(Math.floor)
 
 /** A model, a batch and noise, all determined by the options. B is not 0, and no gate is near a kink. */
 export const tiny = (options: TinyOptions): Tiny => {
-  const { family, problem, activation = 'gelu', layers = 2, rank = 2, lengths = [3, 1, 2], s = [0.3, -0.05, 0.7, 1.04, 0.5], seed } = options
+  const {
+    family,
+    problem,
+    activation = 'gelu',
+    layers = 2,
+    rank = 2,
+    lengths = [3, 1, 2],
+    s = [0.3, -0.05, 0.7, 1.04, 0.5],
+    seed,
+  } = options
   const config: EncoderConfig = {
-    family, problem, activation, layers,
-    vocabularySize: 9, hiddenSize: 4, heads: 2, intermediateSize: 6, maxPositions: 8, tokenTypes: family === 'bert' ? 2 : 1,
-    layerNormEpsilon: 1e-5, paddingIndex: 1, hiddenDropout: 0.25, attentionDropout: 0.25, headDropout: 0.25,
+    family,
+    problem,
+    activation,
+    layers,
+    vocabularySize: 9,
+    hiddenSize: 4,
+    heads: 2,
+    intermediateSize: 6,
+    maxPositions: 8,
+    tokenTypes: family === 'bert' ? 2 : 1,
+    layerNormEpsilon: 1e-5,
+    paddingIndex: 1,
+    hiddenDropout: 0.25,
+    attentionDropout: 0.25,
+    headDropout: 0.25,
     labels: problem === 'regression' ? 1 : 3,
   }
   const settings: Settings = { ...defaultSettings, rank, alpha: 3 }
   const [initial] = initialAdapters(config, settings)(seed)
-  const randomise = (name: string, { A, B, logTheta }: Adapter): Adapter =>
-    ({ A, B: normal(B.shape, 0.5)(seed + hash(`${name}B`))[0], logTheta: normal(logTheta.shape)(seed + hash(`${name}T`))[0] })
+  const randomise = (name: string, { A, B, logTheta }: Adapter): Adapter => ({
+    A,
+    B: normal(B.shape, 0.5)(seed + hash(`${name}B`))[0],
+    logTheta: normal(logTheta.shape)(seed + hash(`${name}T`))[0],
+  })
   const adapters = Object.fromEntries(Object.entries(initial).map(([name, adapter]) => [name, randomise(name, adapter)]))
   const u = (logTheta: Tensor, offset: number): Tensor =>
-    tensor(logTheta.shape, logTheta.data.map((location, j) => noiseFor(settings)(location, s[(offset + j) % s.length]!)))
+    tensor(
+      logTheta.shape,
+      logTheta.data.map((location, j) => noiseFor(settings)(location, s[(offset + j) % s.length]!)),
+    )
   const inputIds = lengths.map((length, example) => integers(length, config.vocabularySize, seed + 100 + example))
   const batch: Batch = {
     inputIds,
@@ -62,7 +115,9 @@ export const tiny = (options: TinyOptions): Tiny => {
     labels: problem === 'regression' ? lengths.map((_, example) => example - 0.5) : integers(lengths.length, 3, seed + 300),
   }
   return {
-    config, settings, batch,
+    config,
+    settings,
+    batch,
     base: draw(baseShapes(config), seed),
     parameters: { adapters, head: draw(headShapes(config), seed + 1), lambda: 0.7 },
     noise: {
@@ -75,6 +130,7 @@ export const tiny = (options: TinyOptions): Tiny => {
 /** The same parameters with B = 0: every increment is 0. */
 export const withoutIncrements = ({ parameters }: Tiny): Parameters => ({
   ...parameters,
-  adapters: Object.fromEntries(Object.entries(parameters.adapters).map(([name, adapter]) => [name, { ...adapter, B: zerosLike(adapter.B) }])),
+  adapters: Object.fromEntries(
+    Object.entries(parameters.adapters).map(([name, adapter]) => [name, { ...adapter, B: zerosLike(adapter.B) }]),
+  ),
 })
-

@@ -4,8 +4,36 @@ import { packBatch, selectionFeeds } from '../../accelerated/packing.js'
 import type { Feeds } from '../../accelerated/feeds.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from '../../accelerated/graph/expression.js'
 import {
-  add, cast, clip, concat, div, erf, exp, expand, flattenRows, gather, input, layerNormalization, less, log, logSoftmax, matMul, mul, neg,
-  reduceMean, reduceSum, reshape, selectRows, sigmoid, slice, softmax, sqrt, sub, tanh, transpose, where,
+  add,
+  cast,
+  clip,
+  concat,
+  div,
+  erf,
+  exp,
+  expand,
+  flattenRows,
+  gather,
+  input,
+  layerNormalization,
+  less,
+  log,
+  logSoftmax,
+  matMul,
+  mul,
+  neg,
+  reduceMean,
+  reduceSum,
+  reshape,
+  selectRows,
+  sigmoid,
+  slice,
+  softmax,
+  sqrt,
+  sub,
+  tanh,
+  transpose,
+  where,
 } from '../../accelerated/graph/operators.js'
 import { int32 } from '../support/runGraph.js'
 import { evenly, evenlyMany } from './graphNumbers.js'
@@ -33,7 +61,16 @@ const positive: Numbers = evenlyMany(0.5, 3)
 const nonZero: Numbers = (count) => fc.array(fc.oneof(evenly(0.5, 2), evenly(-2, -0.5)), { minLength: count, maxLength: count })
 /** Below, between and above the kinks at −1 and 1, further away from them than a difference steps. */
 const offTheKinks: Numbers = (count) =>
-  fc.array(fc.oneof(...[[-3, -1.1], [-0.9, 0.9], [1.1, 3]].map(([min = 0, max = 0]) => evenly(min, max))), { minLength: count, maxLength: count })
+  fc.array(
+    fc.oneof(
+      ...[
+        [-3, -1.1],
+        [-0.9, 0.9],
+        [1.1, 3],
+      ].map(([min = 0, max = 0]) => evenly(min, max)),
+    ),
+    { minLength: count, maxLength: count },
+  )
 /** Rows whose deviation is far from zero, where normalisation is smooth on the scale of a difference's step. */
 const spread: Numbers = (count) => evenlyMany(-0.3, 0.3)(count).map((noise) => noise.map((x, i) => x + ((7 * i) % 5)))
 
@@ -45,103 +82,240 @@ const the = (x: Readonly<Record<string, Expression>>, name: string): Expression 
   return found
 }
 
-const one = (op: DifferentiableOp, title: string, shape: Shape, y: (x: Expression, d: (name: string) => Dimension) => Expression, numbers: Numbers = anywhere, rest: Partial<RuleCase> = {}): RuleCase =>
-  ({ op, title, inputs: { x: { shape, numbers } }, y: (x, d) => y(the(x, 'x'), d), occasion: anySizes, ...rest })
+const one = (
+  op: DifferentiableOp,
+  title: string,
+  shape: Shape,
+  y: (x: Expression, d: (name: string) => Dimension) => Expression,
+  numbers: Numbers = anywhere,
+  rest: Partial<RuleCase> = {},
+): RuleCase => ({ op, title, inputs: { x: { shape, numbers } }, y: (x, d) => y(the(x, 'x'), d), occasion: anySizes, ...rest })
 
-const two = (op: DifferentiableOp, title: string, p: Shape, q: Shape, y: (p: Expression, q: Expression) => Expression, numbersOfQ: Numbers = anywhere, rest: Partial<RuleCase> = {}): RuleCase =>
-  ({ op, title, inputs: { p: { shape: p, numbers: anywhere }, q: { shape: q, numbers: numbersOfQ } }, y: (x) => y(the(x, 'p'), the(x, 'q')), occasion: anySizes, ...rest })
+const two = (
+  op: DifferentiableOp,
+  title: string,
+  p: Shape,
+  q: Shape,
+  y: (p: Expression, q: Expression) => Expression,
+  numbersOfQ: Numbers = anywhere,
+  rest: Partial<RuleCase> = {},
+): RuleCase => ({
+  op,
+  title,
+  inputs: { p: { shape: p, numbers: anywhere }, q: { shape: q, numbers: numbersOfQ } },
+  y: (x) => y(the(x, 'p'), the(x, 'q')),
+  occasion: anySizes,
+  ...rest,
+})
 
 // ------------------------------------------------------------------------------------------------- elementwise operators
 
 const broadcasts: ReadonlyArray<readonly [string, Shape, Shape]> = [
-  ['equal shapes', ['a', 'b'], ['a', 'b']], ['with a scalar', ['a', 'b'], []], ['a scalar first', [], ['a']], ['with a trailing vector', ['a', 'b'], ['b']],
-  ['in both directions', [1, 4, 5], [2, 3, 1, 1]], ['with leading ones', [1, 1, 'b'], ['c', 'a', 'b']], ['a column and a row', ['a', 1], [1, 'b']],
+  ['equal shapes', ['a', 'b'], ['a', 'b']],
+  ['with a scalar', ['a', 'b'], []],
+  ['a scalar first', [], ['a']],
+  ['with a trailing vector', ['a', 'b'], ['b']],
+  ['in both directions', [1, 4, 5], [2, 3, 1, 1]],
+  ['with leading ones', [1, 1, 'b'], ['c', 'a', 'b']],
+  ['a column and a row', ['a', 1], [1, 'b']],
 ]
 const binary = (['Add', 'Sub', 'Mul', 'Div'] as const).flatMap((op) =>
-  broadcasts.map(([title, p, q]) => two(op, title, p, q, { Add: add, Sub: sub, Mul: mul, Div: div }[op], nonZero)))
+  broadcasts.map(([title, p, q]) => two(op, title, p, q, { Add: add, Sub: sub, Mul: mul, Div: div }[op], nonZero)),
+)
 
 const unary = [
-  one('Neg', 'of a matrix', ['a', 'b'], neg), one('Exp', 'of a matrix', ['a', 'b'], exp), one('Log', 'of positive numbers', ['a', 'b'], log, positive),
-  one('Sqrt', 'of positive numbers', ['a', 'b'], sqrt, positive), one('Sigmoid', 'of a matrix', ['a', 'b'], sigmoid), one('Tanh', 'of a matrix', ['a', 'b'], tanh),
-  one('Erf', 'of a matrix', ['a', 'b'], erf), one('Clip', 'off its kinks', ['a', 'b'], (x) => clip(x, -1, 1), offTheKinks),
+  one('Neg', 'of a matrix', ['a', 'b'], neg),
+  one('Exp', 'of a matrix', ['a', 'b'], exp),
+  one('Log', 'of positive numbers', ['a', 'b'], log, positive),
+  one('Sqrt', 'of positive numbers', ['a', 'b'], sqrt, positive),
+  one('Sigmoid', 'of a matrix', ['a', 'b'], sigmoid),
+  one('Tanh', 'of a matrix', ['a', 'b'], tanh),
+  one('Erf', 'of a matrix', ['a', 'b'], erf),
+  one('Clip', 'off its kinks', ['a', 'b'], (x) => clip(x, -1, 1), offTheKinks),
   one('Cast', 'there and back', ['a', 'b'], (x) => cast(cast(x, 'float32'), 'float64'), anywhere, { coarse: true }),
-  two('Where', 'of a fixed condition', ['a', 'b'], ['a', 'b'], (p, q) => where(less(input('condition', p.shape, 'float64'), 0), p, q), anywhere, {
-    occasion: anySizes.chain(({ sizes: { a = 1, b = 1, ...sizes } }) => anywhere(a * b).map((data) => ({ sizes: { ...sizes, a, b }, feeds: { condition: { data: Float64Array.from(data), shape: [a, b] } } }))),
-  }),
+  two(
+    'Where',
+    'of a fixed condition',
+    ['a', 'b'],
+    ['a', 'b'],
+    (p, q) => where(less(input('condition', p.shape, 'float64'), 0), p, q),
+    anywhere,
+    {
+      occasion: anySizes.chain(({ sizes: { a = 1, b = 1, ...sizes } }) =>
+        anywhere(a * b).map((data) => ({
+          sizes: { ...sizes, a, b },
+          feeds: { condition: { data: Float64Array.from(data), shape: [a, b] } },
+        })),
+      ),
+    },
+  ),
 ]
 
 // --------------------------------------------------------------------------------------------------------------- algebra
 
-const flags = [[false, false], [false, true], [true, false], [true, true]] as const
-const oriented = (leading: Shape, transposed: boolean, rows: Dimension, columns: Dimension): Shape => [...leading, ...(transposed ? [columns, rows] : [rows, columns])]
-const products = ([[[], 1], [[], 0.7], [['c', 2], 1], [['c', 2], -1.3]] as const).flatMap(([leading, alpha]) =>
-  flags.map(([transposeA, transposeB]) => two(
-    'MatMul', `${leading.length + 2}-D, α = ${alpha}, transposes ${transposeA ? 'A' : '–'}${transposeB ? 'B' : '–'}`,
-    oriented(leading, transposeA, 'a', 3), oriented(leading, transposeB, 3, 'b'), (p, q) => matMul(p, q, { transposeA, transposeB, alpha }),
-  )))
+const flags = [
+  [false, false],
+  [false, true],
+  [true, false],
+  [true, true],
+] as const
+const oriented = (leading: Shape, transposed: boolean, rows: Dimension, columns: Dimension): Shape => [
+  ...leading,
+  ...(transposed ? [columns, rows] : [rows, columns]),
+]
+const products = (
+  [
+    [[], 1],
+    [[], 0.7],
+    [['c', 2], 1],
+    [['c', 2], -1.3],
+  ] as const
+).flatMap(([leading, alpha]) =>
+  flags.map(([transposeA, transposeB]) =>
+    two(
+      'MatMul',
+      `${leading.length + 2}-D, α = ${alpha}, transposes ${transposeA ? 'A' : '–'}${transposeB ? 'B' : '–'}`,
+      oriented(leading, transposeA, 'a', 3),
+      oriented(leading, transposeB, 3, 'b'),
+      (p, q) => matMul(p, q, { transposeA, transposeB, alpha }),
+    ),
+  ),
+)
 
-const normalised = ([['over a named dimension', ['a', 'b'], 'b', anywhere, 0.1], ['of rank 3', ['a', 2, 5], 5, spread, 1e-5]] as const).map(([title, shape, width, numbers, epsilon]): RuleCase => ({
-  op: 'LayerNormalization', title, occasion: anySizes,
-  inputs: { x: { shape, numbers }, scale: { shape: [width], numbers: anywhere }, bias: { shape: [width], numbers: anywhere } },
-  y: (x) => layerNormalization(the(x, 'x'), the(x, 'scale'), the(x, 'bias'), epsilon),
-}))
+const normalised = (
+  [
+    ['over a named dimension', ['a', 'b'], 'b', anywhere, 0.1],
+    ['of rank 3', ['a', 2, 5], 5, spread, 1e-5],
+  ] as const
+).map(
+  ([title, shape, width, numbers, epsilon]): RuleCase => ({
+    op: 'LayerNormalization',
+    title,
+    occasion: anySizes,
+    inputs: { x: { shape, numbers }, scale: { shape: [width], numbers: anywhere }, bias: { shape: [width], numbers: anywhere } },
+    y: (x) => layerNormalization(the(x, 'x'), the(x, 'scale'), the(x, 'bias'), epsilon),
+  }),
+)
 
-const summedAxes: ReadonlyArray<readonly [ReadonlyArray<number> | undefined, boolean]> =
-  [[[0], false], [[1], true], [[0, 2], false], [[-1, 0], true], [undefined, false], [undefined, true]]
+const summedAxes: ReadonlyArray<readonly [ReadonlyArray<number> | undefined, boolean]> = [
+  [[0], false],
+  [[1], true],
+  [[0, 2], false],
+  [[-1, 0], true],
+  [undefined, false],
+  [undefined, true],
+]
 
 const algebra = [
-  ...products, ...normalised,
-  one('Softmax', 'of rows', ['a', 'b'], softmax), one('Softmax', 'of rank 4', ['c', 2, 'a', 'b'], softmax),
-  one('LogSoftmax', 'of rows', ['a', 'b'], logSoftmax), one('LogSoftmax', 'of rank 3', ['c', 'a', 'b'], logSoftmax),
+  ...products,
+  ...normalised,
+  one('Softmax', 'of rows', ['a', 'b'], softmax),
+  one('Softmax', 'of rank 4', ['c', 2, 'a', 'b'], softmax),
+  one('LogSoftmax', 'of rows', ['a', 'b'], logSoftmax),
+  one('LogSoftmax', 'of rank 3', ['c', 'a', 'b'], logSoftmax),
   ...summedAxes.map(([axes, keep]) =>
-    one('ReduceSum', `over ${axes ?? 'all'}${keep ? ', dimensions kept' : ''}`, ['a', 'b', 'c'], (x) => reduceSum(x, axes, keep))),
-  ...([[[1], false], [[-1], true], [[1, 2], false], [[2, 1], true]] as const).map(([axes, keep]) =>
-    one('ReduceMean', `over ${axes}${keep ? ', dimensions kept' : ''}`, ['a', 3, 2], (x) => reduceMean(x, axes, keep))),
+    one('ReduceSum', `over ${axes ?? 'all'}${keep ? ', dimensions kept' : ''}`, ['a', 'b', 'c'], (x) => reduceSum(x, axes, keep)),
+  ),
+  ...(
+    [
+      [[1], false],
+      [[-1], true],
+      [[1, 2], false],
+      [[2, 1], true],
+    ] as const
+  ).map(([axes, keep]) =>
+    one('ReduceMean', `over ${axes}${keep ? ', dimensions kept' : ''}`, ['a', 3, 2], (x) => reduceMean(x, axes, keep)),
+  ),
 ]
 
 // -------------------------------------------------------------------------------------------------------- shape and rows
 
 const shapes = [
-  one('Reshape', 'of known sizes', ['a', 6], (x, d) => reshape(x, [d('a'), 2, 3])), one('Reshape', 'into rows', ['a', 'b', 3], flattenRows),
+  one('Reshape', 'of known sizes', ['a', 6], (x, d) => reshape(x, [d('a'), 2, 3])),
+  one('Reshape', 'into rows', ['a', 'b', 3], flattenRows),
   one('Reshape', 'to two names at run time', ['a', 'b'], (x, d) => reshape(x, [d('b'), d('a')])),
-  one('Transpose', 'of a matrix', ['a', 'b'], (x) => transpose(x, [1, 0])), one('Transpose', 'by a cycle', ['a', 'b', 3], (x) => transpose(x, [2, 0, 1])),
+  one('Transpose', 'of a matrix', ['a', 'b'], (x) => transpose(x, [1, 0])),
+  one('Transpose', 'by a cycle', ['a', 'b', 3], (x) => transpose(x, [2, 0, 1])),
   one('Transpose', 'of four dimensions', ['a', 'b', 3, 'c'], (x) => transpose(x, [0, 2, 1, 3])),
-  two('Expand', 'of a vector', ['b'], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)), two('Expand', 'of a column', ['a', 1], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)),
-  two('Expand', 'of a scalar', [], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)), one('Expand', 'to known sizes', [1, 3], (x) => expand(x, [2, 4, 3])),
-  two('Concat', 'by columns', ['a', 2], ['a', 3], (p, q) => concat([p, q, p], 1)), two('Concat', 'by rows', [3, 'b'], [1, 'b'], (p, q) => concat([p, q], 0)),
+  two('Expand', 'of a vector', ['b'], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)),
+  two('Expand', 'of a column', ['a', 1], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)),
+  two('Expand', 'of a scalar', [], ['a', 'b'], (p, q) => mul(expand(p, q.shape), q)),
+  one('Expand', 'to known sizes', [1, 3], (x) => expand(x, [2, 4, 3])),
+  two('Concat', 'by columns', ['a', 2], ['a', 3], (p, q) => concat([p, q, p], 1)),
+  two('Concat', 'by rows', [3, 'b'], [1, 'b'], (p, q) => concat([p, q], 0)),
   two('Concat', 'of the last axis', ['a', 2, 1], ['a', 2, 4], (p, q) => concat([p, q], -1)),
-  one('Slice', 'at the start', ['a', 5], (x) => slice(x, 1, 0, 2)), one('Slice', 'inside', ['a', 5], (x) => slice(x, -1, 1, 3)),
+  one('Slice', 'at the start', ['a', 5], (x) => slice(x, 1, 0, 2)),
+  one('Slice', 'inside', ['a', 5], (x) => slice(x, -1, 1, 3)),
   one('Slice', 'at the end', [4, 'b'], (x) => slice(x, 0, 3, 1)),
 ]
 
 /** Examples of one to four tokens, as a packed batch lays them out. */
 const packed = fc.array(length(4), { minLength: 1, maxLength: 4 }).map((lengths) => {
-  const { feeds, tokens, batch, sequence } = packBatch(lengths.map((n) => ({ inputIds: new Array<number>(n).fill(0) })), 0, 'float64')
+  const { feeds, tokens, batch, sequence } = packBatch(
+    lengths.map((n) => ({ inputIds: new Array<number>(n).fill(0) })),
+    0,
+    'float64',
+  )
   const slots = Array.from(feeds['tokenOfSlotOrNone']?.data ?? [], Number)
   const real = Float64Array.from(slots, (token) => (token < tokens ? 1 : 0))
-  return { sizes: { tokens, batch, sequence, slots: batch * sequence }, feeds: { ...feeds, real: { data: real, shape: [batch, sequence, 1] } } }
+  return {
+    sizes: { tokens, batch, sequence, slots: batch * sequence },
+    feeds: { ...feeds, real: { data: real, shape: [batch, sequence, 1] } },
+  }
 })
-const indexed = (shape: ReadonlyArray<'a' | 'b'>): fc.Arbitrary<Occasion> => anySizes.chain(({ sizes }) => {
-  const dimensions = shape.map((d) => sizes[d] ?? 1)
-  const count = dimensions.reduce((n, d) => n * d, 1)
-  // Three rows at most are ever asked for: repetitions are the rule, and rows that nobody asks for too.
-  return fc.array(fc.integer({ min: 0, max: 2 }), { minLength: count, maxLength: count }).map((index) => ({ sizes: { ...sizes, rows: 5 }, feeds: { index: int32(index, dimensions) } }))
-})
+const indexed = (shape: ReadonlyArray<'a' | 'b'>): fc.Arbitrary<Occasion> =>
+  anySizes.chain(({ sizes }) => {
+    const dimensions = shape.map((d) => sizes[d] ?? 1)
+    const count = dimensions.reduce((n, d) => n * d, 1)
+    // Three rows at most are ever asked for: repetitions are the rule, and rows that nobody asks for too.
+    return fc
+      .array(fc.integer({ min: 0, max: 2 }), { minLength: count, maxLength: count })
+      .map((index) => ({ sizes: { ...sizes, rows: 5 }, feeds: { index: int32(index, dimensions) } }))
+  })
 const selected = packed.chain((occasion) =>
-  fc.shuffledSubarray(Array.from({ length: occasion.sizes.tokens }, (_, i) => i), { minLength: 1 }).map((rows) =>
-    ({ sizes: { ...occasion.sizes, rows: rows.length }, feeds: selectionFeeds(rows, occasion.sizes.tokens) })))
+  fc
+    .shuffledSubarray(
+      Array.from({ length: occasion.sizes.tokens }, (_, i) => i),
+      { minLength: 1 },
+    )
+    .map((rows) => ({ sizes: { ...occasion.sizes, rows: rows.length }, feeds: selectionFeeds(rows, occasion.sizes.tokens) })),
+)
 
 const rows = [
   one('Gather', 'of repeated rows', [5, 3], (x, d) => gather(x, input('index', [d('a')], 'int32')), anywhere, { occasion: indexed(['a']) }),
-  one('Gather', 'by a matrix of indices', ['rows', 2], (x, d) => gather(x, input('index', [d('a'), d('b')], 'int32')), anywhere, { occasion: indexed(['a', 'b']) }),
+  one('Gather', 'by a matrix of indices', ['rows', 2], (x, d) => gather(x, input('index', [d('a'), d('b')], 'int32')), anywhere, {
+    occasion: indexed(['a', 'b']),
+  }),
   one('Gather', 'of numbers', ['rows'], (x, d) => gather(x, input('index', [d('a')], 'int32')), anywhere, { occasion: indexed(['a']) }),
-  one('SelectRows', 'into padded slots, whose copies receive nothing', ['tokens', 3], (x, d) => mul(
-    selectRows(x, input('tokenOfSlot', [d('batch'), d('sequence')], 'int32'), input('slotOfToken', [d('tokens')], 'int32')),
-    input('real', [d('batch'), d('sequence'), 1], 'float64')), anywhere, { occasion: packed }),
-  one('SelectRows', 'out of padded slots (partial)', ['slots', 3], (x, d) =>
-    selectRows(x, input('slotOfToken', [d('tokens')], 'int32'), input('tokenOfSlotOrNone', [d('slots')], 'int32'), { partial: true }), anywhere, { occasion: packed }),
-  one('SelectRows', 'of some tokens in any order (partial)', ['tokens', 2], (x, d) =>
-    selectRows(x, input('tokenOfRow', [d('rows')], 'int32'), input('rowOfToken', [d('tokens')], 'int32'), { partial: true }), anywhere, { occasion: selected }),
+  one(
+    'SelectRows',
+    'into padded slots, whose copies receive nothing',
+    ['tokens', 3],
+    (x, d) =>
+      mul(
+        selectRows(x, input('tokenOfSlot', [d('batch'), d('sequence')], 'int32'), input('slotOfToken', [d('tokens')], 'int32')),
+        input('real', [d('batch'), d('sequence'), 1], 'float64'),
+      ),
+    anywhere,
+    { occasion: packed },
+  ),
+  one(
+    'SelectRows',
+    'out of padded slots (partial)',
+    ['slots', 3],
+    (x, d) =>
+      selectRows(x, input('slotOfToken', [d('tokens')], 'int32'), input('tokenOfSlotOrNone', [d('slots')], 'int32'), { partial: true }),
+    anywhere,
+    { occasion: packed },
+  ),
+  one(
+    'SelectRows',
+    'of some tokens in any order (partial)',
+    ['tokens', 2],
+    (x, d) => selectRows(x, input('tokenOfRow', [d('rows')], 'int32'), input('rowOfToken', [d('tokens')], 'int32'), { partial: true }),
+    anywhere,
+    { occasion: selected },
+  ),
 ]
 
 export const ruleCases: ReadonlyArray<RuleCase> = [...binary, ...unary, ...algebra, ...shapes, ...rows]

@@ -21,21 +21,29 @@ beforeAll(async () => {
 afterAll(() => rm(cwd, { recursive: true }))
 
 /** A learning rate that rises from 0 by 1e24 a step: B A overflows soon after the first steps. */
-const exploding = (name: string, saveEvery: number): Killable =>
-  ({ folder: join(cwd, name), settings: ['--max-steps', '20', '--batch-size', '4', '--learning-rate', '2e25', '--warmup', '1', '--save-every', String(saveEvery)] })
+const exploding = (name: string, saveEvery: number): Killable => ({
+  folder: join(cwd, name),
+  settings: ['--max-steps', '20', '--batch-size', '4', '--learning-rate', '2e25', '--warmup', '1', '--save-every', String(saveEvery)],
+})
 
 describe('a loss or a gradient that is not finite', () => {
   it('ends the run with the step, the rows of its batch and the last good checkpoint; the run can be resumed, and says the same again', async () => {
     const run = exploding('saved', 1)
     const { code, stderr } = await trainOnce(run, false, null)
     expect(code).toBe(1)
-    const [, step, rows, path, good] = /^step (\d+): expected .*, found .*; the batch is rows ([\d, ]+); the last good checkpoint is (run\/checkpoints\/step-\d{9}\.safetensors), after step (\d+)\n$/.exec(stderr) ?? []
-    expect(stderr).toMatch(/expected (a finite loss and gradient, found loss \S+ and gradient norm \S+|finite gradients, found one that makes a parameter \S+);/)
+    const [, step, rows, path, good] =
+      /^step (\d+): expected .*, found .*; the batch is rows ([\d, ]+); the last good checkpoint is (run\/checkpoints\/step-\d{9}\.safetensors), after step (\d+)\n$/.exec(
+        stderr,
+      ) ?? []
+    expect(stderr).toMatch(
+      /expected (a finite loss and gradient, found loss \S+ and gradient norm \S+|finite gradients, found one that makes a parameter \S+);/,
+    )
     expect(Number(step)).toBeGreaterThan(1)
     expect(Number(good)).toBe(Number(step) - 1)
     // rows of the file, whose header is row 1
     expect(rows?.split(', ')).toHaveLength(4)
-    for (const row of rows?.split(', ') ?? []) expect((await readFile(join(cwd, 'toy.tsv'), 'utf8')).split('\n')[Number(row) - 1]).toMatch(/film number/)
+    for (const row of rows?.split(', ') ?? [])
+      expect((await readFile(join(cwd, 'toy.tsv'), 'utf8')).split('\n')[Number(row) - 1]).toMatch(/film number/)
 
     const kept = await savedState(outputOf(run), join(cwd, 'tiny')) // which is read only where all its numbers are finite
     expect(join('run/checkpoints', `step-${String(kept.step).padStart(9, '0')}.safetensors`)).toBe(path)
@@ -55,7 +63,30 @@ describe('a model that predicts one class only', () => {
   it('is pointed out at the evaluation, with the class', async () => {
     // a head that hardly moves from where it began answers everything alike
     const { code, stderr } = await salora(
-      ['train', '--model', 'tiny', '--task', 'toy.tsv', '--eval-data', 'dev.tsv', '--max-length', '16', '--max-steps', '6', '--eval-every', '3', '--learning-rate', '1e-9', '--device', 'cpu', '--output', 'constant', '--quiet'], { cwd })
+      [
+        'train',
+        '--model',
+        'tiny',
+        '--task',
+        'toy.tsv',
+        '--eval-data',
+        'dev.tsv',
+        '--max-length',
+        '16',
+        '--max-steps',
+        '6',
+        '--eval-every',
+        '3',
+        '--learning-rate',
+        '1e-9',
+        '--device',
+        'cpu',
+        '--output',
+        'constant',
+        '--quiet',
+      ],
+      { cwd },
+    )
     expect(code).toBe(0)
     expect(stderr).toMatch(/^(warning: step [36]: every example of the evaluation is predicted as (good|bad)\n){2}$/)
   })
@@ -63,7 +94,14 @@ describe('a model that predicts one class only', () => {
   it('but not before training, where it means nothing', async () => {
     const settings = resolveSettings({ maxSteps: 2, maxLength: 16, learningRate: 1e-9, device: 'cpu' })
     const warnings: string[] = []
-    const options = { model: join(cwd, 'tiny'), task: { task: join(cwd, 'toy.tsv') }, output: join(cwd, 'start'), resume: false, evaluateStart: true, settings }
+    const options = {
+      model: join(cwd, 'tiny'),
+      task: { task: join(cwd, 'toy.tsv') },
+      output: join(cwd, 'start'),
+      resume: false,
+      evaluateStart: true,
+      settings,
+    }
     for await (const event of finetuneJob(options, new AbortController().signal)) {
       if (event.kind === 'warning') warnings.push(event.message)
     }

@@ -11,8 +11,12 @@ describe('productCount', () => {
     const [m, n, p] = [3, 5, 7]
     const sizes = { batch: 4 }
     expect(productCount([matMul(input('a', [m, n], 'float32'), input('b', [n, p], 'float32'))], {})).toBe(2 * m * n * p)
-    expect(productCount([matMul(input('a', [n, m], 'float32'), input('b', [p, n], 'float32'), { transposeA: true, transposeB: true })], {})).toBe(2 * m * n * p)
-    expect(productCount([matMul(input('a', ['12*batch', m, n], 'float32'), input('b', ['12*batch', n, p], 'float32'))], sizes)).toBe(12 * 4 * 2 * m * n * p)
+    expect(
+      productCount([matMul(input('a', [n, m], 'float32'), input('b', [p, n], 'float32'), { transposeA: true, transposeB: true })], {}),
+    ).toBe(2 * m * n * p)
+    expect(productCount([matMul(input('a', ['12*batch', m, n], 'float32'), input('b', ['12*batch', n, p], 'float32'))], sizes)).toBe(
+      12 * 4 * 2 * m * n * p,
+    )
   })
 
   it('counts forward and backward: a linear layer costs three products, or two where its weight is frozen', () => {
@@ -20,22 +24,47 @@ describe('productCount', () => {
     const y = matMul(x, w)
     const loss = reduceSum(matMul(transpose(y, [1, 0]), y))
     const own = 2 * 7 * 11 * 7
-    expect(productCount([loss, ...gradient(loss, [x, w])], { tokens: 11 }) - productCount([loss, ...gradient(loss, [x])], { tokens: 11 })).toBe(2 * 5 * 11 * 7)
+    expect(
+      productCount([loss, ...gradient(loss, [x, w])], { tokens: 11 }) - productCount([loss, ...gradient(loss, [x])], { tokens: 11 }),
+    ).toBe(2 * 5 * 11 * 7)
     expect(productCount([loss], { tokens: 11 })).toBe(2 * 11 * 5 * 7 + own)
   })
 
   it('refuses a dimension without a size', () => {
-    expect(() => productCount([matMul(input('a', ['rows', 2], 'float32'), input('b', [2, 2], 'float32'))], { tokens: 1 })).toThrow('productCount: expected a size for dimension rows, found tokens')
+    expect(() => productCount([matMul(input('a', ['rows', 2], 'float32'), input('b', [2, 2], 'float32'))], { tokens: 1 })).toThrow(
+      'productCount: expected a size for dimension rows, found tokens',
+    )
   })
 })
 
 describe('salora bench', () => {
   it('counts, for LoRA, what the shape says, and relates the rates', async () => {
     const [layers, batchSize, sequence, rank] = [1, 2, 8, 8]
-    const { code, stdout } = await salora(['bench', '--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu', '--json', '--quiet'], { cwd: tmpdir() })
+    const { code, stdout } = await salora(
+      ['bench', '--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu', '--json', '--quiet'],
+      { cwd: tmpdir() },
+    )
     expect(code).toBe(0)
-    const result = JSON.parse(stdout) as { product: { gigaflops: number; milliseconds: number }; lora: Rate; salora: Rate; ratio: number; residentBytes: number }
-    const [h, i, tokens, modules] = [768, 3072, batchSize * sequence, [[768, 768], [768, 768], [768, 768], [768, 768], [3072, 768], [768, 3072]]]
+    const result = JSON.parse(stdout) as {
+      product: { gigaflops: number; milliseconds: number }
+      lora: Rate
+      salora: Rate
+      ratio: number
+      residentBytes: number
+    }
+    const [h, i, tokens, modules] = [
+      768,
+      3072,
+      batchSize * sequence,
+      [
+        [768, 768],
+        [768, 768],
+        [768, 768],
+        [768, 768],
+        [3072, 768],
+        [768, 3072],
+      ],
+    ]
     // frozen products forward, and backward except into the embeddings; adapters: A x and B z forward, twice that backward, but for x̄ of the first three
     const frozen = 2 * tokens * (4 * h * h + 2 * h * i)
     const adapters = modules.reduce((sum, [d = 0, k = 0]) => sum + 2 * tokens * rank * (d + k), 0)
@@ -59,7 +88,10 @@ describe('salora doctor', () => {
   it('tries the three devices, and each that does not work says how to get it', async () => {
     const { code, stdout } = await salora(['doctor', '--json', '--quiet'], { cwd: tmpdir() })
     expect(code).toBe(0)
-    const { devices, versions } = JSON.parse(stdout) as { devices: { device: string; works: boolean; remedy: string | null }[]; versions: Record<string, string> }
+    const { devices, versions } = JSON.parse(stdout) as {
+      devices: { device: string; works: boolean; remedy: string | null }[]
+      versions: Record<string, string>
+    }
     expect(devices.map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda'])
     for (const { works, remedy } of devices) expect(remedy === null).toBe(works)
     expect(versions['node']).toBe(process.versions.node)

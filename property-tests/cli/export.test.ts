@@ -32,10 +32,17 @@ afterAll(() => rm(root, { recursive: true }))
 
 const families: ReadonlyArray<Family> = ['roberta', 'bert']
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-const texts: ReadonlyArray<Text> = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map((text) => ({ text }))
+const texts: ReadonlyArray<Text> = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map(
+  (text) => ({ text }),
+)
 const json = async (path: string): Promise<Record<string, unknown>> => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
 
-const logits = async (model: string, adapter: string | null, precision: 'float32' | 'float64' = 'float64', of = texts): Promise<ReadonlyArray<number>> => {
+const logits = async (
+  model: string,
+  adapter: string | null,
+  precision: 'float32' | 'float64' = 'float64',
+  of = texts,
+): Promise<ReadonlyArray<number>> => {
   const opened = await openTrainedAdapter({ model, adapter, device: 'cpu', precision, threads: 1, maxLength: 64, batchSize: 3 })
   try {
     return (await opened.predict(of)).flat()
@@ -44,10 +51,25 @@ const logits = async (model: string, adapter: string | null, precision: 'float32
   }
 }
 
-const exported = (family: Family, format: ExportFormat, output: string, more: { readonly precision?: 'float16'; readonly model?: string; readonly adapter?: string } = {}): Promise<ExportReport> => exportAdapter({
-  model: at(family), adapter: at(`${family}-adapter`), format, output: at(output), precision: 'float32', maxLength: 64,
-  targeted: ['attention.self.query', 'intermediate.dense', 'output.dense'].flatMap((name) => [`encoder.layer.0.${name}`, `encoder.layer.1.${name}`]), ...more,
-})
+const exported = (
+  family: Family,
+  format: ExportFormat,
+  output: string,
+  more: { readonly precision?: 'float16'; readonly model?: string; readonly adapter?: string } = {},
+): Promise<ExportReport> =>
+  exportAdapter({
+    model: at(family),
+    adapter: at(`${family}-adapter`),
+    format,
+    output: at(output),
+    precision: 'float32',
+    maxLength: 64,
+    targeted: ['attention.self.query', 'intermediate.dense', 'output.dense'].flatMap((name) => [
+      `encoder.layer.0.${name}`,
+      `encoder.layer.1.${name}`,
+    ]),
+    ...more,
+  })
 
 const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
   const powers = row.map((x) => Math.exp(x - Math.max(...row)))
@@ -68,7 +90,12 @@ describe.each(families)('an export of %s', (family) => {
   it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
     await exported(family, 'peft-padded', `${family}-padded`)
     expect(await json(at(`${family}-padded`, 'adapter_config.json'))).toEqual({
-      ...await json(at(`${family}-adapter`, 'adapter_config.json')), r: 4, lora_alpha: 8, rank_pattern: {}, alpha_pattern: {}, target_modules: expect.any(Array) as unknown,
+      ...(await json(at(`${family}-adapter`, 'adapter_config.json'))),
+      r: 4,
+      lora_alpha: 8,
+      rank_pattern: {},
+      alpha_pattern: {},
+      target_modules: expect.any(Array) as unknown,
     })
     const { modules } = await loadAdapter(at(`${family}-padded`), (await openModelFolder(at(family))).config)
     expect([...modules.values()].map(({ A, B }) => [A.shape[0], B.shape[1]])).toEqual(Array.from({ length: 11 }, () => [4, 4]))
@@ -84,22 +111,34 @@ describe.each(families)('an export of %s', (family) => {
     expect(comparison.largestLogitDifference).toBeLessThan(bound * comparison.largestLogit)
     assertClose(await logits(at(`${family}-merged`), null), await logits(at(family), at(`${family}-adapter`)), { relative: bound })
     expect(await json(at(`${family}-merged`, 'config.json'))).toMatchObject({
-      architectures: [family === 'roberta' ? 'RobertaForSequenceClassification' : 'BertForSequenceClassification'], problem_type: 'single_label_classification',
-      id2label: { 0: 'bad', 1: 'good', 2: 'neither' }, label2id: { bad: 0, good: 1, neither: 2 }, torch_dtype: 'float32',
+      architectures: [family === 'roberta' ? 'RobertaForSequenceClassification' : 'BertForSequenceClassification'],
+      problem_type: 'single_label_classification',
+      id2label: { 0: 'bad', 1: 'good', 2: 'neither' },
+      label2id: { bad: 0, good: 1, neither: 2 },
+      torch_dtype: 'float32',
     })
     const { torch_dtype: _, ...others } = ofTheFileOnly
     for (const key of Object.keys(others)) expect(await json(at(`${family}-merged`, 'config.json'))).not.toHaveProperty([key])
     const { tensors, metadata } = await readSafetensors(at(`${family}-merged`, 'model.safetensors'))
     expect(metadata).toEqual({ format: 'pt' })
-    expect([...tensors.keys()].filter((name) => !name.startsWith(`${family}.`)).sort()).toEqual([...headTensorShapes(config).keys()].filter((name) => name.startsWith('classifier.')).sort())
+    expect([...tensors.keys()].filter((name) => !name.startsWith(`${family}.`)).sort()).toEqual(
+      [...headTensorShapes(config).keys()].filter((name) => name.startsWith('classifier.')).sort(),
+    )
   })
 
   it('as merged has the tokenizer of the base, in its own words where it has some, and what other tools need to pad and cut', async () => {
     await exported(family, 'merged', `${family}-tokenizer`)
     expect(await readFile(at(`${family}-tokenizer`, 'tokenizer.json'))).toEqual(await readFile(at(family, 'tokenizer.json')))
-    expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(family === 'bert'
-      ? { tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', model_max_length: 140 }
-      : { ...await json(at(family, 'tokenizer_config.json')), tokenizer_class: 'RobertaTokenizer', pad_token: '<pad>', model_max_length: 78 })
+    expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(
+      family === 'bert'
+        ? { tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', model_max_length: 140 }
+        : {
+            ...(await json(at(family, 'tokenizer_config.json'))),
+            tokenizer_class: 'RobertaTokenizer',
+            pad_token: '<pad>',
+            model_max_length: 78,
+          },
+    )
     const own = { tokenizer_class: 'Own', pad_token: '[UNK]', model_max_length: 9 }
     await writeFamily(at(`${family}-own`), family)
     await writeFile(at(`${family}-own`, 'tokenizer_config.json'), JSON.stringify(own))
@@ -114,19 +153,35 @@ describe.each(families)('an export of %s', (family) => {
     expect((await json(at(`${family}-tabled`, 'tokenizer_config.json')))['pad_token']).toBe(family === 'bert' ? '[PAD]' : '<pad>') // of the table alone
   })
 
-  it.each([[2, 4], [6, 6]])('of pairs at scales and ranks of their own, rank 4 beside a usual %d, is the same function in each layout', async (rank, padded) => {
-    const { model: { config }, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+  it.each([
+    [2, 4],
+    [6, 6],
+  ])('of pairs at scales and ranks of their own, rank 4 beside a usual %d, is the same function in each layout', async (rank, padded) => {
+    const {
+      model: { config },
+      adapter,
+    } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const uneven = `${family}-uneven-${rank}`
     await mkdir(at(uneven))
     await saveAdapter(at(uneven), { ...adapter, rank, alpha: 2 * rank, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'] })
     const file = at(uneven, adapterFiles.config)
     const { alpha_pattern: alphas, ...settings } = await json(file)
-    await writeFile(file, JSON.stringify({ ...settings, alpha_pattern: { ...alphas as object, [`${config.family}.encoder.layer.0.attention.self.query`]: 3 } }))
+    await writeFile(
+      file,
+      JSON.stringify({
+        ...settings,
+        alpha_pattern: { ...(alphas as object), [`${config.family}.encoder.layer.0.attention.self.query`]: 3 },
+      }),
+    )
     const wanted = await logits(at(family), at(uneven))
     expect(wanted).not.toEqual(await logits(at(family), at(`${family}-adapter`)))
     for (const format of ['peft', 'peft-padded', 'merged'] as const) {
       await exported(family, format, `${uneven}-${format}`, { adapter: at(uneven) })
-      assertClose(format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)), wanted, { relative: 1e-5 })
+      assertClose(
+        format === 'merged' ? await logits(at(`${uneven}-merged`), null) : await logits(at(family), at(`${uneven}-${format}`)),
+        wanted,
+        { relative: 1e-5 },
+      )
     }
     expect(await json(at(`${uneven}-peft-padded`, 'adapter_config.json'))).toMatchObject({ r: padded, lora_alpha: 2 * padded })
   })
@@ -136,13 +191,14 @@ describe.each(families)('an export of %s', (family) => {
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
       await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest)
-      return [folder, ...await readdir(join(folder, 'onnx'))]
+      return [folder, ...(await readdir(join(folder, 'onnx')))]
     }
     const [folder = '', ...files] = await write()
     const { size } = await stat(join(folder, 'onnx', 'model.onnx'))
     expect(files).toEqual(['model.onnx'])
-    const { graph } = messageType('ModelProto').decode(await readFile(join(folder, 'onnx', 'model.onnx'))) as unknown as
-      { readonly graph: { readonly node: ReadonlyArray<{ readonly domain?: string }> } }
+    const { graph } = messageType('ModelProto').decode(await readFile(join(folder, 'onnx', 'model.onnx'))) as unknown as {
+      readonly graph: { readonly node: ReadonlyArray<{ readonly domain?: string }> }
+    }
     expect(graph.node.filter(({ domain }) => (domain ?? '') !== '')).toEqual([]) // no operator is a provider's own
     expect((await write(size)).slice(1)).toEqual(['model.onnx'])
     expect((await write(size - 1)).slice(1)).toEqual(['model.onnx', 'model.onnx_data'])
@@ -158,13 +214,20 @@ describe.each(families)('an export of %s', (family) => {
     }
     expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
     // Node finds the data file by itself; a browser fetches it because config.json says so.
-    expect((await json(join(folder, 'config.json')))['transformers.js_config']).toEqual(where === 'in the model' ? undefined : { use_external_data_format: true })
+    expect((await json(join(folder, 'config.json')))['transformers.js_config']).toEqual(
+      where === 'in the model' ? undefined : { use_external_data_format: true },
+    )
     const rows = await logits(at(family), at(`${family}-adapter`), 'float32')
     const wanted = texts.map((_, i) => softmax(rows.slice(3 * i, 3 * i + 3)))
     const classify = await pipeline('text-classification', folder, { dtype: 'fp32', device: 'cpu', local_files_only: true })
     try {
-      const batch = await classify(texts.map(({ text }) => text), { top_k: 3 }) as unknown as ReadonlyArray<ReadonlyArray<Answer>>
-      const alone = await Promise.all(texts.map(async ({ text }) => await classify(text, { top_k: 3 }) as unknown as ReadonlyArray<Answer>))
+      const batch = (await classify(
+        texts.map(({ text }) => text),
+        { top_k: 3 },
+      )) as unknown as ReadonlyArray<ReadonlyArray<Answer>>
+      const alone = await Promise.all(
+        texts.map(async ({ text }) => (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<Answer>),
+      )
       for (const answers of [batch, alone]) {
         answers.forEach((answer, i) => {
           const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
@@ -180,7 +243,7 @@ describe.each(families)('an export of %s', (family) => {
 type Answer = { readonly label: string; readonly score: number }
 
 describe('merging', () => {
-  it('adds scale · B A, number by number, and leaves the checkpoint\'s own bytes where there is no pair', async () => {
+  it("adds scale · B A, number by number, and leaves the checkpoint's own bytes where there is no pair", async () => {
     const trained = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, modules: new Map() } }, new Map())
     const merged = mergedTensors(trained, new Map())
@@ -189,8 +252,13 @@ describe('merging', () => {
       const pair = trained.adapter.modules.get(name)
       const r = pair?.A.shape[0] ?? 0
       // alpha / rank = 2
-      const update = (i: number, j: number): number => Array.from({ length: r }, (_, c) => (pair?.B.data[i * r + c] ?? NaN) * (pair?.A.data[c * k + j] ?? NaN)).reduce((a, b) => a + b, 0)
-      assertClose(found, Array.from({ length: d * k }, (_, n) => (W[n] ?? NaN) + 2 * update(Math.floor(n / k), n % k)), { relative: 1e-15, name })
+      const update = (i: number, j: number): number =>
+        Array.from({ length: r }, (_, c) => (pair?.B.data[i * r + c] ?? NaN) * (pair?.A.data[c * k + j] ?? NaN)).reduce((a, b) => a + b, 0)
+      assertClose(
+        found,
+        Array.from({ length: d * k }, (_, n) => (W[n] ?? NaN) + 2 * update(Math.floor(n / k), n % k)),
+        { relative: 1e-15, name },
+      )
     }
   })
 
@@ -203,15 +271,24 @@ describe('merging', () => {
     expect(narrow.comparison.largestLogitDifference).toBeGreaterThan(20 * wide.comparison.largestLogitDifference)
     expect(narrow.comparison.largestLogitDifference).toBeLessThan(1e-2 * wide.comparison.largestLogit)
     expect((await json(at('half-narrow', 'config.json')))['torch_dtype']).toBe('float16')
-    expect((await stat(at('half-narrow', 'model.safetensors'))).size).toBeLessThan(0.6 * (await stat(at('half-wide', 'model.safetensors'))).size)
+    expect((await stat(at('half-narrow', 'model.safetensors'))).size).toBeLessThan(
+      0.6 * (await stat(at('half-wide', 'model.safetensors'))).size,
+    )
   })
 
   it('reports the largest change of a logit over all texts and outputs, whatever its sign', async () => {
     for (const family of families) {
       const { comparison } = await exported(family, 'merged', `${family}-coarse`, { precision: 'float16' })
-      const [wanted, found] = [await logits(at(family), at(`${family}-adapter`), 'float32', trialTexts), await logits(at(`${family}-coarse`), null, 'float32', trialTexts)]
+      const [wanted, found] = [
+        await logits(at(family), at(`${family}-adapter`), 'float32', trialTexts),
+        await logits(at(`${family}-coarse`), null, 'float32', trialTexts),
+      ]
       const changes = wanted.map((x, i) => x - (found[i] ?? NaN))
-      assertClose([comparison.largestLogitDifference, comparison.largestLogit], [changes, wanted].map((all) => Math.max(...all.map(Math.abs))), { relative: 1e-3 })
+      assertClose(
+        [comparison.largestLogitDifference, comparison.largestLogit],
+        [changes, wanted].map((all) => Math.max(...all.map(Math.abs))),
+        { relative: 1e-3 },
+      )
     }
   })
 
@@ -219,10 +296,18 @@ describe('merging', () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('beyond'))
     // a dense layer of ones before a last layer whose first row overflows
-    const fill: Readonly<Record<string, (i: number) => number>> = { 'classifier.dense.bias': () => 100, 'classifier.out_proj.weight': (i) => (i < 16 ? 3e38 : 1) }
-    const head = new Map([...adapter.head].map(([name, { shape, data }]) => [name, { shape, data: data.map((_, i) => fill[name]?.(i) ?? 0) }]))
+    const fill: Readonly<Record<string, (i: number) => number>> = {
+      'classifier.dense.bias': () => 100,
+      'classifier.out_proj.weight': (i) => (i < 16 ? 3e38 : 1),
+    }
+    const head = new Map(
+      [...adapter.head].map(([name, { shape, data }]) => [name, { shape, data: data.map((_, i) => fill[name]?.(i) ?? 0) }]),
+    )
     await saveAdapter(at('beyond'), { ...adapter, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
-    expect((await exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).comparison).toMatchObject({ largestLogitDifference: NaN, largestLogit: Infinity })
+    expect((await exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).comparison).toMatchObject({
+      largestLogitDifference: NaN,
+      largestLogit: Infinity,
+    })
   })
 
   it('refuses what float32, or the float16 asked for, cannot hold', async () => {
@@ -230,20 +315,34 @@ describe('merging', () => {
     await mkdir(at('steep'))
     const name = 'encoder.layer.0.attention.self.query'
     const steep = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(64).fill(1e19) })
-    await saveAdapter(at('steep'), { ...adapter, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], modules: new Map([[name, { A: steep([4, 16]), B: steep([16, 4]) }]]) })
-    for (const format of ['merged', 'transformers.js'] as const) { // 2 · 4 · 1e38 is a number in float64
+    await saveAdapter(at('steep'), {
+      ...adapter,
+      baseModelName: 'm',
+      labelNames: ['bad', 'good', 'neither'],
+      modules: new Map([[name, { A: steep([4, 16]), B: steep([16, 4]) }]]),
+    })
+    for (const format of ['merged', 'transformers.js'] as const) {
+      // 2 · 4 · 1e38 is a number in float64
       await expect(exported('roberta', format, `steep-${format}`, { adapter: at('steep') })).rejects.toThrow(
-        `model.safetensors: expected roberta.${name}.weight plus the adapter's update to be finite float32 numbers, found one that is not`)
+        `model.safetensors: expected roberta.${name}.weight plus the adapter's update to be finite float32 numbers, found one that is not`,
+      )
     }
     const tensors = tinyTensors()
     const positions = 'roberta.embeddings.position_embeddings.weight'
     const { shape, data } = tensors.get(positions)!
-    for (const [value, fits] of [[65_519, true], [-65_520, false]] as const) { // float16 has 65504; half-way to the next number it would have is infinity
+    for (const [value, fits] of [
+      [65_519, true],
+      [-65_520, false],
+    ] as const) {
+      // float16 has 65504; half-way to the next number it would have is infinity
       const large = new Map([...tensors, [positions, { shape, data: data.map((x, i) => (i === 0 ? value : x)) }]])
       const model = await writeTinyModel(at(`large${value}`), { 'model.safetensors': writeSafetensors(large) })
       const narrow = exported('roberta', 'merged', `narrow${value}`, { model, precision: 'float16' })
       if (fits) await narrow
-      else await expect(narrow).rejects.toThrow(`model.safetensors: expected numbers in ${positions} that float16 can hold (--precision float32 holds all), found a larger one`)
+      else
+        await expect(narrow).rejects.toThrow(
+          `model.safetensors: expected numbers in ${positions} that float16 can hold (--precision float32 holds all), found a larger one`,
+        )
     }
   })
 
@@ -252,7 +351,9 @@ describe('merging', () => {
     await mkdir(at('nameless'))
     const { labelNames: _, ...rest } = adapter
     await saveAdapter(at('nameless'), { ...rest, baseModelName: 'm' })
-    const model = await writeTinyModel(at('naming'), { 'config.json': JSON.stringify({ ...tinyConfig, id2label: { 0: 'a', 1: 'b', 2: 'c' } }) })
+    const model = await writeTinyModel(at('naming'), {
+      'config.json': JSON.stringify({ ...tinyConfig, id2label: { 0: 'a', 1: 'b', 2: 'c' } }),
+    })
     const names = async (name: string, more: { readonly model?: string; readonly adapter?: string }): Promise<unknown> => {
       await exported('roberta', 'merged', name, more)
       return (await json(at(name, 'config.json')))['id2label']
@@ -275,21 +376,25 @@ describe('merging', () => {
 describe('a new folder', () => {
   it('is there once it is whole; folders above it are made', async () => {
     const output = at('one', 'two', 'three')
-    expect(await inNewFolder(output, {}, async (stage) => {
-      await writeFile(join(stage, 'a'), '')
-      await expect(readdir(output)).rejects.toThrow('ENOENT')
-      return 7
-    })).toBe(7)
+    expect(
+      await inNewFolder(output, {}, async (stage) => {
+        await writeFile(join(stage, 'a'), '')
+        await expect(readdir(output)).rejects.toThrow('ENOENT')
+        return 7
+      }),
+    ).toBe(7)
     expect(await readdir(output)).toEqual(['a'])
     expect(await readdir(at('one', 'two'))).toEqual(['three'])
   })
 
   it('may be an empty one; that stays as it was where writing fails', async () => {
     await mkdir(at('parent', 'empty'), { recursive: true })
-    await expect(inNewFolder(at('parent', 'empty'), {}, async (stage) => {
-      await mkdir(join(stage, 'half'))
-      throw new Error('enough')
-    })).rejects.toThrow('enough')
+    await expect(
+      inNewFolder(at('parent', 'empty'), {}, async (stage) => {
+        await mkdir(join(stage, 'half'))
+        throw new Error('enough')
+      }),
+    ).rejects.toThrow('enough')
     expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty'])
     await inNewFolder(at('parent', 'empty'), {}, (stage) => writeFile(join(stage, 'a'), ''))
     expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty', join('empty', 'a')])
@@ -298,7 +403,10 @@ describe('a new folder', () => {
   it('is not another of the folders by a link', async () => {
     await mkdir(at('mine'))
     await symlink(at('mine'), at('link'))
-    for (const [output, other] of [['mine', 'link'], ['link', 'mine']] as const) {
+    for (const [output, other] of [
+      ['mine', 'link'],
+      ['link', 'mine'],
+    ] as const) {
       const refused = inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)
       await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, found the model's folder`)
     }
@@ -310,7 +418,10 @@ describe('salora export', () => {
   /** What it writes to a stream, without a process. */
   const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
     const written: string[] = []
-    const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => { written.push(String(text)); return true })
+    const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+      written.push(String(text))
+      return true
+    })
     try {
       await runProgram([...base(), ...args])
       expect(Number(process.exitCode) > 0).toBe(stream === 'stderr')
@@ -327,7 +438,9 @@ describe('salora export', () => {
     const said = await written('stdout', '--format', 'peft', '--output', at('said'))
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
-    expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(new RegExp(`^@/said\n${files.join('')}largest change of a logit over 5 texts: 0 \\(logits up to [\\d.]+\\)\n$`))
+    expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
+      new RegExp(`^@/said\n${files.join('')}largest change of a logit over 5 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
+    )
   })
 
   it('warns that transformers.js answers 1 to everything in a regression, which it does', async () => {
@@ -357,12 +470,22 @@ describe('salora export', () => {
     const merged = ['--format', 'merged', '--output']
     expect(await refused(...merged, at('full'))).toBe('--output @/full: expected a new or an empty folder, found "notes.txt" in it\n')
     expect(await refused(...merged, at('bert'))).toBe("--output @/bert: expected a folder of its own, found the model's folder\n")
-    expect(await refused(...merged, at('bert-adapter'))).toBe("--output @/bert-adapter: expected a folder of its own, found the adapter's folder\n")
-    expect(await refused(...merged, at('full', 'notes.txt'))).toBe('--output @/full/notes.txt: expected a new or an empty folder, found a file\n')
+    expect(await refused(...merged, at('bert-adapter'))).toBe(
+      "--output @/bert-adapter: expected a folder of its own, found the adapter's folder\n",
+    )
+    expect(await refused(...merged, at('full', 'notes.txt'))).toBe(
+      '--output @/full/notes.txt: expected a new or an empty folder, found a file\n',
+    )
     expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, found .*\n$/)
-    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(`--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`)
-    expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe('--precision: expected float32 for --format peft, found float16\n')
-    expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe('--precision: expected float32 or float16, found "float8"\n')
+    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(
+      `--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`,
+    )
+    expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
+      '--precision: expected float32 for --format peft, found float16\n',
+    )
+    expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
+      '--precision: expected float32 or float16, found "float8"\n',
+    )
     expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
     expect(await readdir(root)).toEqual(before)
   })

@@ -17,8 +17,27 @@ beforeAll(async () => {
 afterAll(() => rm(cwd, { recursive: true }))
 
 const steps = 300
-const args = (output: string): ReadonlyArray<string> =>
-  ['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '4', '--max-steps', String(steps), '--save-every', '20', '--eval-every', '1000', '--device', 'cpu', '--output', output]
+const args = (output: string): ReadonlyArray<string> => [
+  'train',
+  '--model',
+  'tiny',
+  '--task',
+  'toy.tsv',
+  '--max-length',
+  '16',
+  '--batch-size',
+  '4',
+  '--max-steps',
+  String(steps),
+  '--save-every',
+  '20',
+  '--eval-every',
+  '1000',
+  '--device',
+  'cpu',
+  '--output',
+  output,
+]
 
 const saved = (output: string) => savedState(join(cwd, output), join(cwd, 'tiny'))
 
@@ -45,7 +64,10 @@ describe('Ctrl-C', () => {
     expect(resumed.code).toBe(0)
     expect(resumed.stderr).toContain(`going on after step ${step} of 300`)
     expect(JSON.parse(await readFile(join(cwd, 'once', 'result.json'), 'utf8'))).toMatchObject({ interrupted: false, steps })
-    const lines = (await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as { kind: string; step: number })
+    const lines = (await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string; step: number })
     expect(lines.filter(({ kind }) => kind === 'step').map((line) => line.step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
   })
 
@@ -87,8 +109,12 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
     // with log θ and λ, from step 60 on, a checkpoint has 49,188 bytes instead of 48,008
     const full = await salora([...args('small'), '--quiet'], { cwd, largestFile: 48 })
     expect(full.code).toBe(1)
-    expect(full.stderr).toBe('small/checkpoints/step-000000080.safetensors: expected to write the file, found EFBIG: file too large, write\n')
-    expect((await readdir(join(cwd, 'small', 'checkpoints'))).sort()).toEqual([40, 60].flatMap((step) => [`step-0000000${step}.safetensors`, `step-0000000${step}.safetensors.sha256`]))
+    expect(full.stderr).toBe(
+      'small/checkpoints/step-000000080.safetensors: expected to write the file, found EFBIG: file too large, write\n',
+    )
+    expect((await readdir(join(cwd, 'small', 'checkpoints'))).sort()).toEqual(
+      [40, 60].flatMap((step) => [`step-0000000${step}.safetensors`, `step-0000000${step}.safetensors.sha256`]),
+    )
     expect((await saved('small')).step).toBe(60)
   })
 })

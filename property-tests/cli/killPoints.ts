@@ -24,11 +24,14 @@ const isLast = (moment: string): boolean => {
 
 const die = (): never => {
   process.kill(process.pid, 'SIGKILL')
-  for (;;) { /* the signal is on its way */ }
+  for (;;) {
+    /* the signal is on its way */
+  }
 }
 
 /** `.step-3.safetensors.17.ab12.partial` by the name it will have, in its folder */
-const nameOf = (path: string): string => join(basename(dirname(path)), basename(path).replace(/^\.(.+)\.\d+\.[0-9a-f]{12}\.partial$/, '$1 (temporary)'))
+const nameOf = (path: string): string =>
+  join(basename(dirname(path)), basename(path).replace(/^\.(.+)\.\d+\.[0-9a-f]{12}\.partial$/, '$1 (temporary)'))
 
 type Content = string | Uint8Array
 const half = (content: Content): Content => content.slice(0, Math.ceil(content.length / 2))
@@ -41,11 +44,13 @@ if (!isMainThread) {
       if (isWriting && isLast(`open ${nameOf(path)}`)) die()
       const handle = await open(path, flags)
       if (!isWriting) return handle
-      const torn = <R>(operation: string, write: (content: Content) => Promise<R>) => async (content: Content): Promise<R> => {
-        if (!isLast(`${operation} ${nameOf(path)}`)) return write(content)
-        await write(half(content))
-        return die()
-      }
+      const torn =
+        <R>(operation: string, write: (content: Content) => Promise<R>) =>
+        async (content: Content): Promise<R> => {
+          if (!isLast(`${operation} ${nameOf(path)}`)) return write(content)
+          await write(half(content))
+          return die()
+        }
       const [write, append, sync] = [handle.write.bind(handle), handle.appendFile.bind(handle), handle.sync.bind(handle)]
       return Object.assign(handle, {
         write: torn('write', (content) => write(Buffer.from(content as Uint8Array))),
@@ -59,13 +64,16 @@ if (!isMainThread) {
   })
   syncBuiltinESMExports()
 
-  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (...given: ReadonlyArray<unknown>) => Promise<ort.InferenceSession>
+  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (
+    ...given: ReadonlyArray<unknown>
+  ) => Promise<ort.InferenceSession>
   Object.assign(ort.InferenceSession, {
     create: async (...given: ReadonlyArray<unknown>) => {
       const session = await create(...given)
       const run = session.run.bind(session) as (feeds: ort.InferenceSession.FeedsType) => Promise<ort.InferenceSession.ReturnType>
       return Object.assign(session, {
-        run: (feeds: ort.InferenceSession.FeedsType) => (isLast('firstMoment' in feeds ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds)),
+        run: (feeds: ort.InferenceSession.FeedsType) =>
+          isLast('firstMoment' in feeds ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds),
       })
     },
   })

@@ -22,12 +22,34 @@ export type Killable = {
 export const outputOf = ({ folder }: Killable): string => join(folder, 'run')
 
 /** Runs `salora train`, with the same flags each time. @returns how it ended, and the moments it went through */
-export const trainOnce = async ({ folder, settings }: Killable, resume: boolean, moment: Moment | null): Promise<Finished & { readonly moments: ReadonlyArray<string> }> => {
+export const trainOnce = async (
+  { folder, settings }: Killable,
+  resume: boolean,
+  moment: Moment | null,
+): Promise<Finished & { readonly moments: ReadonlyArray<string> }> => {
   await mkdir(folder, { recursive: true })
   const trace = join(folder, `trace-${process.hrtime.bigint()}`)
-  const args = ['train', '--model', '../tiny', '--task', '../toy.tsv', '--eval-data', '../dev.tsv', '--max-length', '16', '--device', 'cpu', '--output', 'run', '--quiet', ...settings]
+  const args = [
+    'train',
+    '--model',
+    '../tiny',
+    '--task',
+    '../toy.tsv',
+    '--eval-data',
+    '../dev.tsv',
+    '--max-length',
+    '16',
+    '--device',
+    'cpu',
+    '--output',
+    'run',
+    '--quiet',
+    ...settings,
+  ]
   const finished = await salora([...args, ...(resume ? ['--resume'] : [])], {
-    cwd: folder, nodeArguments: ['--import', killPoints], environment: { KILL_TRACE: trace, ...(typeof moment === 'string' ? { KILL_AT: moment } : {}) },
+    cwd: folder,
+    nodeArguments: ['--import', killPoints],
+    environment: { KILL_TRACE: trace, ...(typeof moment === 'string' ? { KILL_AT: moment } : {}) },
     ...(moment === null || typeof moment === 'string' ? {} : { onStart: (child) => signalAfter(child, trace, moment) }),
   })
   return { ...finished, moments: existsSync(trace) ? linesOf(trace) : [] }
@@ -50,15 +72,29 @@ const wallClock = /"(tokensPerSecond|seconds|peakMemoryBytes)": ?[^,}\n]+/g
 /** Everything that a run leaves, byte for byte, without its three measures of time and memory. */
 export const remains = async (run: Killable): Promise<Readonly<Record<string, string>>> => {
   const output = outputOf(run)
-  const names = (await readdir(output, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(output.length + 1))
-  return Object.fromEntries(await Promise.all(names.sort().map(async (name) => {
-    const bytes = await readFile(join(output, name))
-    return [name, /^(metrics\.jsonl|result\.json)$/.test(name) ? bytes.toString().replaceAll(wallClock, '"$1": …') : createHash('sha256').update(bytes).digest('hex')] as const
-  })))
+  const names = (await readdir(output, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(output.length + 1))
+  return Object.fromEntries(
+    await Promise.all(
+      names.sort().map(async (name) => {
+        const bytes = await readFile(join(output, name))
+        return [
+          name,
+          /^(metrics\.jsonl|result\.json)$/.test(name)
+            ? bytes.toString().replaceAll(wallClock, '"$1": …')
+            : createHash('sha256').update(bytes).digest('hex'),
+        ] as const
+      }),
+    ),
+  )
 }
 
 /** Kills the run at one moment after another, resuming in between, then lets it end. A moment may depend on what is left of the run. */
-export const killAgainAndAgain = async (run: Killable, moments: ReadonlyArray<Moment | ((done: number) => Moment)>): Promise<ReadonlyArray<Finished & { readonly moments: ReadonlyArray<string> }>> => {
+export const killAgainAndAgain = async (
+  run: Killable,
+  moments: ReadonlyArray<Moment | ((done: number) => Moment)>,
+): Promise<ReadonlyArray<Finished & { readonly moments: ReadonlyArray<string> }>> => {
   const killed = []
   for (const [i, moment] of moments.entries()) {
     const finished = await trainOnce(run, i > 0, typeof moment === 'function' ? moment(await lastStep(run)) : moment)
@@ -69,4 +105,9 @@ export const killAgainAndAgain = async (run: Killable, moments: ReadonlyArray<Mo
 }
 
 const lastStep = async (run: Killable): Promise<number> =>
-  Math.max(0, ...(await readdir(join(outputOf(run), 'checkpoints')).catch(() => [])).map((name) => Number(/^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? 0)))
+  Math.max(
+    0,
+    ...(await readdir(join(outputOf(run), 'checkpoints')).catch(() => [])).map((name) =>
+      Number(/^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? 0),
+    ),
+  )

@@ -48,7 +48,10 @@ const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--ma
 
 describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
-    [['train', '--rnk', '3'], '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?'],
+    [
+      ['train', '--rnk', '3'],
+      '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?',
+    ],
     [['trian'], 'salora trian: expected a command that salora knows (--help lists them), found an unknown one; did you mean train?'],
     [['train', '--rank'], '--rank: expected a value, found none'],
     [['train'], '--model: expected a folder in Hugging Face layout or a hub id, found none given'],
@@ -69,24 +72,47 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
     [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
-  ])('salora %j', async (args, line) => { expect(await mistakeHere(args)).toBe(line) })
+  ])('salora %j', async (args, line) => {
+    expect(await mistakeHere(args)).toBe(line)
+  })
 
   it.each<readonly [ReadonlyArray<string>, string]>([
-    [['train', '--rnk', '3'], '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?'],
-    [[...train, '--target-modules', 'querry'], '--target-modules: expected endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"'],
+    [
+      ['train', '--rnk', '3'],
+      '--rnk: expected a flag that the command knows (--help lists them), found an unknown one; did you mean --rank?',
+    ],
+    [
+      [...train, '--target-modules', 'querry'],
+      '--target-modules: expected endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"',
+    ],
     [[...train, '--max-length', '79'], "--max-length: expected at most the encoder's 78 positions, found 79"],
-    [[...train, '--task', 'colla'], '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'],
+    [
+      [...train, '--task', 'colla'],
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"',
+    ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
-  ])('as a process: salora %j', async (args, line) => { expect(await mistake(args, 2)).toBe(line) })
+  ])('as a process: salora %j', async (args, line) => {
+    expect(await mistake(args, 2)).toBe(line)
+  })
 })
 
 describe('a mistake in a file ends with exit code 1 and names the file', () => {
   it.each<readonly [string, string, string, string]>([
-    ['toy.tsv with a missing label column', 'labels.tsv', 'text\tclass\na film\tgood\n', 'labels.tsv, row 1: expected a column "label" (--label), found the columns "text", "class"'],
+    [
+      'toy.tsv with a missing label column',
+      'labels.tsv',
+      'text\tclass\na film\tgood\n',
+      'labels.tsv, row 1: expected a column "label" (--label), found the columns "text", "class"',
+    ],
     ['an empty file', 'empty.tsv', '', 'empty.tsv: expected at least one row, found an empty file'],
     ['a header alone', 'header.tsv', 'text\tlabel\n', 'header.tsv: expected at least one row of data, found none'],
     ['one class only', 'one.tsv', 'text\tlabel\na\tgood\nb\tgood\n', 'one.tsv: expected at least two classes, found only "good"'],
-    ['a text that is empty', 'hole.tsv', 'text\tlabel\na\tgood\n\tbad\n', 'hole.tsv, row 3: expected a text in column "text", found an empty one'],
+    [
+      'a text that is empty',
+      'hole.tsv',
+      'text\tlabel\na\tgood\n\tbad\n',
+      'hole.tsv, row 3: expected a text in column "text", found an empty one',
+    ],
   ])('%s', async (_what, name, content, line) => {
     await writeFile(join(cwd, name), content)
     expect(await mistake([...train, '--task', name], 1)).toBe(`@/${line}`)
@@ -94,12 +120,16 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
 
   it('a row that is not UTF-8', async () => {
     await writeFile(join(cwd, 'latin.tsv'), Buffer.from('text\tlabel\na\tgood\ncaf\xe9\tbad\n', 'latin1'))
-    expect(await mistake([...train, '--task', 'latin.tsv'], 1)).toBe('@/latin.tsv, row 3: expected text in UTF-8, found bytes that are not UTF-8')
+    expect(await mistake([...train, '--task', 'latin.tsv'], 1)).toBe(
+      '@/latin.tsv, row 3: expected text in UTF-8, found bytes that are not UTF-8',
+    )
   })
 
   it('a label that the training data lacks', async () => {
     await writeFile(join(cwd, 'other.tsv'), 'text\tlabel\na\tgood\nb\tmiddling\n')
-    expect(await mistake([...train, '--eval-data', 'other.tsv'], 1)).toBe('@/other.tsv, row 3: expected a label of the training data (bad or good), found "middling"')
+    expect(await mistake([...train, '--eval-data', 'other.tsv'], 1)).toBe(
+      '@/other.tsv, row 3: expected a label of the training data (bad or good), found "middling"',
+    )
   })
 
   it('a task file that is not there', async () => {
@@ -126,7 +156,9 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
   const query = 'roberta.encoder.layer.0.attention.self.query.weight'
 
   it('no such folder', async () => {
-    expect(await mistake([...train, '--model', './none'], 1)).toBe('--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found neither')
+    expect(await mistake([...train, '--model', './none'], 1)).toBe(
+      '--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, found neither',
+    )
   })
 
   it('a folder without config.json', async () => {
@@ -135,13 +167,16 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
   })
 
   it('another architecture', async () => {
-    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) }))
-      .toBe('@/gpt/config.json: expected model_type "roberta" or "bert" (the supported families), found "gpt2"')
+    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) })).toBe(
+      '@/gpt/config.json: expected model_type "roberta" or "bert" (the supported families), found "gpt2"',
+    )
   })
 
   it('truncated safetensors', async () => {
     const whole = writeSafetensors(tinyTensors())
-    expect(await withModel('cut', { 'model.safetensors': whole.subarray(0, whole.length - 100) })).toMatch(/^@\/cut\/model\.safetensors: expected .*, found .*$/)
+    expect(await withModel('cut', { 'model.safetensors': whole.subarray(0, whole.length - 100) })).toMatch(
+      /^@\/cut\/model\.safetensors: expected .*, found .*$/,
+    )
   })
 
   it('a header longer than the file', async () => {
@@ -152,8 +187,9 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
 
   it('a tensor of the wrong shape', async () => {
     const tensors = tinyTensors().set(query, { shape: [16, 8], data: new Float32Array(128) })
-    expect(await withModel('shape', { 'model.safetensors': writeSafetensors(tensors) }))
-      .toMatch(/^@\/shape\/model\.safetensors: expected tensor roberta\.encoder\.layer\.0\.attention\.self\.query\.weight of shape \[16, ?16\], found \[16, ?8\]$/)
+    expect(await withModel('shape', { 'model.safetensors': writeSafetensors(tensors) })).toMatch(
+      /^@\/shape\/model\.safetensors: expected tensor roberta\.encoder\.layer\.0\.attention\.self\.query\.weight of shape \[16, ?16\], found \[16, ?8\]$/,
+    )
   })
 
   it('a weight that is not a number', async () => {
@@ -161,8 +197,9 @@ describe.concurrent('a mistake in a model ends with exit code 1 and names the fi
     const data = Float32Array.from(tensors.get(query)?.data ?? [])
     data[35] = NaN
     tensors.set(query, { shape: [16, 16], data })
-    expect(await withModel('nan', { 'model.safetensors': writeSafetensors(tensors) }))
-      .toMatch(/^@\/nan\/model\.safetensors: expected finite float32 numbers in roberta\.encoder\.layer\.0\.attention\.self\.query\.weight, found NaN at \[2, ?3\]$/)
+    expect(await withModel('nan', { 'model.safetensors': writeSafetensors(tensors) })).toMatch(
+      /^@\/nan\/model\.safetensors: expected finite float32 numbers in roberta\.encoder\.layer\.0\.attention\.self\.query\.weight, found NaN at \[2, ?3\]$/,
+    )
   })
 })
 
@@ -176,11 +213,15 @@ describe('an output that cannot be written', () => {
     await mkdir(join(cwd, 'earlier'))
     const config = JSON.stringify({ model: 'm', task: {}, settings: {} })
     await writeFile(join(cwd, 'earlier', 'config.json'), config)
-    expect(await mistake([...train, '--output', 'earlier'], 1)).toBe('--output earlier: expected a new folder (or --resume to go on with the run that is there), found config.json of an earlier run')
+    expect(await mistake([...train, '--output', 'earlier'], 1)).toBe(
+      '--output earlier: expected a new folder (or --resume to go on with the run that is there), found config.json of an earlier run',
+    )
     expect(await readFile(join(cwd, 'earlier', 'config.json'), 'utf8')).toBe(config)
   })
 
   it('a run to evaluate that is none', async () => {
-    expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe('--run tiny/none: expected the folder of a run of salora train, found no config.json there')
+    expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe(
+      '--run tiny/none: expected the folder of a run of salora train, found no config.json there',
+    )
   })
 })

@@ -24,17 +24,42 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-const ranks = { 'encoder.layer.0.attention.self.query': 4, 'encoder.layer.0.attention.output.dense': 3, 'encoder.layer.1.attention.self.query': 0, 'encoder.layer.1.output.dense': 1 }
-const train = ['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '4', '--batch-size', '8', '--device', 'cpu', '--quiet', '--json']
+const ranks = {
+  'encoder.layer.0.attention.self.query': 4,
+  'encoder.layer.0.attention.output.dense': 3,
+  'encoder.layer.1.attention.self.query': 0,
+  'encoder.layer.1.output.dense': 1,
+}
+const train = [
+  'train',
+  '--model',
+  'tiny',
+  '--task',
+  'toy.tsv',
+  '--max-length',
+  '16',
+  '--max-steps',
+  '4',
+  '--batch-size',
+  '8',
+  '--device',
+  'cpu',
+  '--quiet',
+  '--json',
+]
 
 describe('a rank pattern', () => {
-  it('means, by PEFT\'s rules of matching, each matrix\'s own rank and the run\'s scale, with and without the family in front', async () => {
+  it("means, by PEFT's rules of matching, each matrix's own rank and the run's scale, with and without the family in front", async () => {
     const modules = adapterModules((await openModelFolder(join(cwd, 'tiny'))).config).map(({ name }) => name)
     const cases = [4, 6].flatMap((rank) => [modules, modules.map((name) => `roberta.${name}`)].map((names) => [rank, names] as const))
     for (const [rank, names] of cases) {
       const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
       expect([...targets, ...Object.keys(pattern), ...Object.keys(alphas)]).not.toContain('encoder.layer.1.attention.self.query') // PEFT has no rank 0
-      const [targeted, found, scaled] = [matchModules(targets, names, ''), lookUpPattern(pattern, names, ''), lookUpPattern(alphas, names, '')]
+      const [targeted, found, scaled] = [
+        matchModules(targets, names, ''),
+        lookUpPattern(pattern, names, ''),
+        lookUpPattern(alphas, names, ''),
+      ]
       expect([r, alpha]).toEqual([rank, 10])
       expect(Object.values(pattern)).not.toContain(r)
       modules.forEach((name, i) => {
@@ -46,19 +71,46 @@ describe('a rank pattern', () => {
   })
 
   it('found by a run of salora starts a run of lora with the same ranks and scale', async () => {
-    const found = await salora([...train, '--rank', '3', '--alpha', '5', '--density', '0.4', '--max-steps', '10', '--control-learning-rate', '0.5', '--output', 'found'], { cwd })
+    const found = await salora(
+      [
+        ...train,
+        '--rank',
+        '3',
+        '--alpha',
+        '5',
+        '--density',
+        '0.4',
+        '--max-steps',
+        '10',
+        '--control-learning-rate',
+        '0.5',
+        '--output',
+        'found',
+      ],
+      { cwd },
+    )
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found')])
     await writeFile(join(cwd, 'pattern.json'), printed)
     const started = await salora([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
     expect([found.code, started.code]).toEqual([0, 0])
-    const kept = (of: string): unknown => Object.fromEntries(Object.entries((JSON.parse(of) as { readonly ranks: Readonly<Record<string, number>> }).ranks).filter(([, rank]) => rank > 0))
+    const kept = (of: string): unknown =>
+      Object.fromEntries(
+        Object.entries((JSON.parse(of) as { readonly ranks: Readonly<Record<string, number>> }).ranks).filter(([, rank]) => rank > 0),
+      )
     expect(kept(started.stdout)).toEqual(kept(found.stdout))
     expect(Object.keys((JSON.parse(printed) as RankPattern).rank_pattern).length).toBeGreaterThan(0)
     const { modules } = await loadAdapter(join(cwd, 'started', 'adapter'), (await openModelFolder(join(cwd, 'tiny'))).config)
     for (const { scale } of modules.values()) expect(scale).toBeCloseTo(5 / 3, 12)
     const exported = await salora(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
-    expect((JSON.parse(exported.stdout) as { readonly comparison: { readonly largestLogitDifference: number } }).comparison.largestLogitDifference).toBeLessThan(1e-6)
-    expect(JSON.parse(await readFile(join(cwd, 'padded', 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 3, rank_pattern: noKeys, alpha_pattern: noKeys })
+    expect(
+      (JSON.parse(exported.stdout) as { readonly comparison: { readonly largestLogitDifference: number } }).comparison
+        .largestLogitDifference,
+    ).toBeLessThan(1e-6)
+    expect(JSON.parse(await readFile(join(cwd, 'padded', 'adapter_config.json'), 'utf8'))).toMatchObject({
+      r: 3,
+      rank_pattern: noKeys,
+      alpha_pattern: noKeys,
+    })
     // matrices that the run pruned to nothing are pairs of zeros in it: the run says which it adapted
     await salora(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
     expect((await loadAdapter(join(cwd, 'whole'), (await openModelFolder(join(cwd, 'tiny'))).config)).modules.size).toBe(12)
@@ -70,32 +122,63 @@ describe('a rank pattern', () => {
 
   it('read from a file is the same where PEFT wrote the family in front', async () => {
     const given = rankPattern(ranks, 4, 10)
-    const prefixed = (table: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))
+    const prefixed = (table: Readonly<Record<string, number>>) =>
+      Object.fromEntries(Object.entries(table).map(([name, value]) => [`roberta.${name}`, value]))
     const targets = given.target_modules.map((name) => `roberta.${name}`)
-    const asPeft = { ...given, target_modules: targets, rank_pattern: prefixed(given.rank_pattern), alpha_pattern: prefixed(given.alpha_pattern) }
-    expect(await write(asPeft).then(readRankPattern)).toEqual({ rank: 4, alpha: 10, targetModules: given.target_modules, rankPattern: given.rank_pattern })
+    const asPeft = {
+      ...given,
+      target_modules: targets,
+      rank_pattern: prefixed(given.rank_pattern),
+      alpha_pattern: prefixed(given.alpha_pattern),
+    }
+    expect(await write(asPeft).then(readRankPattern)).toEqual({
+      rank: 4,
+      alpha: 10,
+      targetModules: given.target_modules,
+      rankPattern: given.rank_pattern,
+    })
   })
 
   it('may leave a matrix out by a rank of 0', async () => {
-    const pattern = await write({ r: 4, lora_alpha: 8, target_modules: ['query', 'key'], rank_pattern: { key: 0 }, alpha_pattern: { key: 0 } })
+    const pattern = await write({
+      r: 4,
+      lora_alpha: 8,
+      target_modules: ['query', 'key'],
+      rank_pattern: { key: 0 },
+      alpha_pattern: { key: 0 },
+    })
     const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
     const { config } = await openModelFolder(join(cwd, 'tiny'))
-    expect(startingModules(config, settings).map(({ name, r }) => [name, r])).toEqual([0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]))
+    expect(startingModules(config, settings).map(({ name, r }) => [name, r])).toEqual(
+      [0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]),
+    )
   })
 
   it('that cannot be meant is one line', async () => {
     const good = rankPattern(ranks, 4, 10)
-    await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow('alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), found 10')
+    await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow(
+      'alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), found 10',
+    )
     const steep = { ...good.alpha_pattern, 'encoder.layer.0.attention.self.query': 20 }
-    await expect(write({ ...good, alpha_pattern: steep }).then(readRankPattern)).rejects.toThrow('alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20')
+    await expect(write({ ...good, alpha_pattern: steep }).then(readRankPattern)).rejects.toThrow(
+      'alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20',
+    )
     await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(/with a valid target_modules/)
     await expect(write({ ...good, r: 0 }).then(readRankPattern)).rejects.toThrow(/what salora rank-pattern prints, with a valid r/)
     const absent = { 'encoder.layer.9.output.dense': 2 }
     const { config } = await openModelFolder(join(cwd, 'tiny'))
-    expect(() => startingModules(config, { targetModules: null, rank: 4, rankPattern: absent })).toThrow('rankPattern: expected names of adapted matrices, found "encoder.layer.9.output.dense"')
-    expect(() => startingModules(config, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow('rankPattern: expected a rank above 0, found none')
-    await expect(trainRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(/^--rank-pattern: expected method lora, whose ranks stay, found \{/)
-    await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow('/nowhere: expected the folder of a run of salora train, found no config.json there')
+    expect(() => startingModules(config, { targetModules: null, rank: 4, rankPattern: absent })).toThrow(
+      'rankPattern: expected names of adapted matrices, found "encoder.layer.9.output.dense"',
+    )
+    expect(() => startingModules(config, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
+      'rankPattern: expected a rank above 0, found none',
+    )
+    await expect(trainRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
+      /^--rank-pattern: expected method lora, whose ranks stay, found \{/,
+    )
+    await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow(
+      '/nowhere: expected the folder of a run of salora train, found no config.json there',
+    )
   })
 
   it('of a run without ranks to give is one line', async () => {
@@ -107,10 +190,13 @@ describe('a rank pattern', () => {
       return rankPatternOfRun(run)
     }
     await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, found none there`)
-    await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(`${run}/result.json: expected the ranks that a run found, found a run that ended before its gates were closed`)
+    await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(
+      `${run}/result.json: expected the ranks that a run found, found a run that ended before its gates were closed`,
+    )
     expect(await of({ query: 8 }, { retainedDensity: null, targetDensity: null })).toMatchObject({ target_modules: ['query'] }) // lora has no gates
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, found none`)
-    for (const rank of [-1, 0.5, '4']) await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run with a valid ranks\.query/)
+    for (const rank of [-1, 0.5, '4'])
+      await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run with a valid ranks\.query/)
     expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, found none given\n')
   })
 
@@ -138,7 +224,10 @@ const write = async (pattern: object): Promise<string> => {
 /** What a command writes, without a process. */
 const outputHere = async (args: ReadonlyArray<string>, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> => {
   const written: string[] = []
-  const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => { written.push(String(text)); return true })
+  const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+    written.push(String(text))
+    return true
+  })
   try {
     await runProgram(args)
   } finally {

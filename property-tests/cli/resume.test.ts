@@ -14,14 +14,30 @@ import { toyFile } from './toyTask.js'
 
 const steps = 32
 /** gates are sampled in steps 11 to 18; evaluations at 8, 16, 24 and 32; the epochs have 10 steps */
-const shared = ['--max-steps', String(steps), '--learning-rate', '0.01', '--dropout', '0.2', '--gate-start', '0.3', '--gate-end', '0.56', '--eval-every', '8']
+const shared = [
+  '--max-steps',
+  String(steps),
+  '--learning-rate',
+  '0.01',
+  '--dropout',
+  '0.2',
+  '--gate-start',
+  '0.3',
+  '--gate-end',
+  '0.56',
+  '--eval-every',
+  '8',
+]
 const variants = {
   often: [...shared, '--batch-size', '4', '--save-every', '3', '--threads', '1'],
   accumulated: [...shared, '--batch-size', '2', '--accumulate', '2', '--precision', 'float64'],
 } as const
 
 let cwd = ''
-const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable => ({ folder: join(cwd, name), settings: variants[variant] })
+const runIn = (name: string, variant: keyof typeof variants = 'often'): Killable => ({
+  folder: join(cwd, name),
+  settings: variants[variant],
+})
 const file = (step: number): string => `checkpoints/step-${String(step).padStart(9, '0')}.safetensors`
 
 const whole: Record<string, { readonly remains: Readonly<Record<string, string>>; readonly moments: ReadonlyArray<string> }> = {}
@@ -30,34 +46,70 @@ beforeAll(async () => {
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
   await writeFile(join(cwd, 'dev.tsv'), toyFile(16))
-  await Promise.all((['often', 'accumulated'] as const).map(async (variant) => {
-    const { code, stderr, moments } = await trainOnce(runIn(variant, variant), false, null)
-    expect([code, stderr.replaceAll(/^warning: step .*\n/gm, '')]).toEqual([0, ''])
-    whole[variant] = { remains: await remains(runIn(variant, variant)), moments }
-  }))
+  await Promise.all(
+    (['often', 'accumulated'] as const).map(async (variant) => {
+      const { code, stderr, moments } = await trainOnce(runIn(variant, variant), false, null)
+      expect([code, stderr.replaceAll(/^warning: step .*\n/gm, '')]).toEqual([0, ''])
+      whole[variant] = { remains: await remains(runIn(variant, variant)), moments }
+    }),
+  )
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
 /** A moment that may come anywhere in what is left of the run. */
-const anywhere = (variant: keyof typeof variants, draw: number) => (done: number): Moment => {
-  const moments = whole[variant]?.moments ?? []
-  const left = moments.length - 1 - moments.indexOf(`rename ${file(done)}`)
-  return `${1 + Math.floor((uniforms(SEED, 'order', draw, 1)[0] ?? 0) * 0.8 * left)} *`
-}
+const anywhere =
+  (variant: keyof typeof variants, draw: number) =>
+  (done: number): Moment => {
+    const moments = whole[variant]?.moments ?? []
+    const left = moments.length - 1 - moments.indexOf(`rename ${file(done)}`)
+    return `${1 + Math.floor((uniforms(SEED, 'order', draw, 1)[0] ?? 0) * 0.8 * left)} *`
+  }
 
 /** Seconds on an idle machine; a chain of nine processes has to wait its turn on a busy one. */
 const timeout = 900_000
 
 describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => {
   it.each<readonly [string, keyof typeof variants, ReadonlyArray<Moment | ((done: number) => Moment)>]>([
-    ['in the first half: before there is a checkpoint, in its rename, in an evaluation, in the window, in a half-written save, after T_end', 'often', [
-      '1 rename run/config.json', `1 rename ${file(3)}.sha256`, `1 rename ${file(3)}`, '2 evaluation', '3 gated step', `1 write ${file(15)} (temporary)`, `1 open ${file(21)}.sha256 (temporary)`,
-    ]],
-    ['in the second half: in a clean-up, in an evaluation, in the last save, in the adapter, in the result', 'often', [
-      `1 unlink ${file(9)}`, '6 evaluation', '1 append run/metrics.jsonl', `1 rename ${file(steps)}`, `1 unlink ${file(27)}`, '1 write adapter/adapter_model.safetensors (temporary)', '1 rename adapter/adapter_config.json', '1 rename run/result.json',
-    ]],
-    ...[0, 4, 8, 12].map((first) => [`at random moments, draws ${first} to ${first + 3}`, 'often' as const, [0, 1, 2, 3].map((i) => anywhere('often', first + i))] as const),
-    ['at random moments, with accumulated batches, float64 and a save at each evaluation', 'accumulated', [20, anywhere('accumulated', 16), 12, anywhere('accumulated', 17), anywhere('accumulated', 18), anywhere('accumulated', 19)]],
+    [
+      'in the first half: before there is a checkpoint, in its rename, in an evaluation, in the window, in a half-written save, after T_end',
+      'often',
+      [
+        '1 rename run/config.json',
+        `1 rename ${file(3)}.sha256`,
+        `1 rename ${file(3)}`,
+        '2 evaluation',
+        '3 gated step',
+        `1 write ${file(15)} (temporary)`,
+        `1 open ${file(21)}.sha256 (temporary)`,
+      ],
+    ],
+    [
+      'in the second half: in a clean-up, in an evaluation, in the last save, in the adapter, in the result',
+      'often',
+      [
+        `1 unlink ${file(9)}`,
+        '6 evaluation',
+        '1 append run/metrics.jsonl',
+        `1 rename ${file(steps)}`,
+        `1 unlink ${file(27)}`,
+        '1 write adapter/adapter_model.safetensors (temporary)',
+        '1 rename adapter/adapter_config.json',
+        '1 rename run/result.json',
+      ],
+    ],
+    ...[0, 4, 8, 12].map(
+      (first) =>
+        [
+          `at random moments, draws ${first} to ${first + 3}`,
+          'often' as const,
+          [0, 1, 2, 3].map((i) => anywhere('often', first + i)),
+        ] as const,
+    ),
+    [
+      'at random moments, with accumulated batches, float64 and a save at each evaluation',
+      'accumulated',
+      [20, anywhere('accumulated', 16), 12, anywhere('accumulated', 17), anywhere('accumulated', 18), anywhere('accumulated', 19)],
+    ],
   ])('%s', async (name, variant, moments) => {
     const run = runIn(name.replaceAll(/\W+/g, '-').slice(0, 40) + variant, variant)
     const processes = await killAgainAndAgain(run, moments)
@@ -74,7 +126,13 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
 
   it('nor the evaluation before the first step, where the run was asked for one and --resume is not', async () => {
     const output = join(cwd, 'start')
-    const options: FinetuneOptions = { model: join(cwd, 'tiny'), task: { task: join(cwd, 'toy.tsv') }, output, resume: false, settings: resolveSettings({ maxSteps: 4, maxLength: 16, device: 'cpu' }) }
+    const options: FinetuneOptions = {
+      model: join(cwd, 'tiny'),
+      task: { task: join(cwd, 'toy.tsv') },
+      output,
+      resume: false,
+      settings: resolveSettings({ maxSteps: 4, maxLength: 16, device: 'cpu' }),
+    }
     const evaluations = async (asked: FinetuneOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
       const seen: number[] = []
       for await (const event of finetuneJob(asked, new AbortController().signal)) {
@@ -90,7 +148,10 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
 
 describe('the run that is compared', () => {
   it('has what a resumed run could lose: a best that is not the last, gates, retention, several evaluations', async () => {
-    const result = JSON.parse(await readFile(join(outputOf(runIn('often')), 'result.json'), 'utf8')) as Record<string, Record<string, number>>
+    const result = JSON.parse(await readFile(join(outputOf(runIn('often')), 'result.json'), 'utf8')) as Record<
+      string,
+      Record<string, number>
+    >
     expect(result['best']?.['step']).toBeLessThan(result['last']?.['step'] ?? 0)
     expect(Object.keys(result['orthogonality'] ?? {})).toHaveLength(12)
     expect(result['last']?.['scores']).toBeDefined()
@@ -112,21 +173,26 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
   const stopped = (): Killable => runIn('stopped')
   beforeAll(async () => {
     expect((await trainOnce(stopped(), false, `1 open ${file(21)}.sha256 (temporary)`)).signal).toBe('SIGKILL')
-    expect((await readdir(join(outputOf(stopped()), 'checkpoints'))).filter((name) => name.endsWith('.safetensors'))).toEqual([15, 18].map((step) => file(step).slice('checkpoints/'.length)))
+    expect((await readdir(join(outputOf(stopped()), 'checkpoints'))).filter((name) => name.endsWith('.safetensors'))).toEqual(
+      [15, 18].map((step) => file(step).slice('checkpoints/'.length)),
+    )
   })
   const copied = async (name: string): Promise<Killable> => {
     const run = runIn(name.replaceAll(' ', '-'))
     await cp(stopped().folder, run.folder, { recursive: true })
     return run
   }
-  const withoutDamaged = async (run: Killable) => Object.fromEntries(Object.entries(await remains(run)).filter(([name]) => !name.endsWith('.damaged')))
+  const withoutDamaged = async (run: Killable) =>
+    Object.fromEntries(Object.entries(await remains(run)).filter(([name]) => !name.endsWith('.damaged')))
 
   it.each(Object.entries(damage))('with %s is named and set aside, and the one before it used, to the same end', async (name, harm) => {
     const run = await copied(name)
     await harm(join(outputOf(run), file(18)))
     const { code, stderr, moments } = await trainOnce(run, true, null)
     expect(code).toBe(0)
-    expect(stderr).toMatch(/^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64}; set aside as run\/checkpoints\/step-000000018\.safetensors\.damaged\n/)
+    expect(stderr).toMatch(
+      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64}; set aside as run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
+    )
     expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
     expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
     expect(await withoutDamaged(run)).toEqual(whole['often']?.remains)
@@ -152,8 +218,15 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
   it('is not looked for where the settings are others: those that differ are named, and nothing changes', async () => {
     const run = await copied('settings')
     const before = await remains(run)
-    const { code, stderr } = await trainOnce({ ...run, settings: [...run.settings, '--learning-rate', '0.1', '--batch-size', '8'] }, true, null)
-    expect([code, stderr]).toEqual([1, 'run/config.json: expected the settings that the run began with, found --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n'])
+    const { code, stderr } = await trainOnce(
+      { ...run, settings: [...run.settings, '--learning-rate', '0.1', '--batch-size', '8'] },
+      true,
+      null,
+    )
+    expect([code, stderr]).toEqual([
+      1,
+      'run/config.json: expected the settings that the run began with, found --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n',
+    ])
     expect(await remains(run)).toEqual(before)
   })
 })

@@ -11,6 +11,8 @@ export const savedState = async (output: string, modelFolder: string): Promise<C
   const model = await openModelFolder(modelFolder, { outputs: { labels: 2, problem: 'classification' } })
   const { modules } = await startOfRun(model, settings)
   const outline = { config: model.config, dtype: settings.precision, steps: settings.maxSteps ?? Infinity, modules }
-  const checkpoint = await newestCheckpoint(join(output, 'checkpoints'), outline, (message) => { throw new Error(message) })
+  const checkpoint = await newestCheckpoint(join(output, 'checkpoints'), outline, (message) => {
+    throw new Error(message)
+  })
   return checkpoint!.state
 }

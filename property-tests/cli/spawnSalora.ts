@@ -5,7 +5,12 @@ import { fileURLToPath } from 'node:url'
 
 export const program = fileURLToPath(new URL('../../dist/cli/salora.js', import.meta.url))
 
-export type Finished = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly stdout: string; readonly stderr: string }
+export type Finished = {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
 
 export type SpawnOptions = {
   readonly cwd: string
@@ -21,15 +26,21 @@ export type SpawnOptions = {
   readonly onStart?: (child: ChildProcess) => void
 }
 
-export const salora = (args: ReadonlyArray<string>, { cwd, input = '', onError, largestFile, nodeArguments = [], environment = {}, onStart }: SpawnOptions): Promise<Finished> => {
+export const salora = (
+  args: ReadonlyArray<string>,
+  { cwd, input = '', onError, largestFile, nodeArguments = [], environment = {}, onStart }: SpawnOptions,
+): Promise<Finished> => {
   if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
   return new Promise((resolve, reject) => {
     const words = [process.execPath, ...nodeArguments, program, ...args]
-    const [command = '', ...rest] = largestFile === undefined ? words : ['bash', '-c', `ulimit -f ${largestFile}; exec "$@"`, 'bash', ...words]
+    const [command = '', ...rest] =
+      largestFile === undefined ? words : ['bash', '-c', `ulimit -f ${largestFile}; exec "$@"`, 'bash', ...words]
     const child = spawn(command, rest, { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined, ...environment } })
     if (onStart !== undefined) child.once('spawn', () => onStart(child))
     let [stdout, stderr] = ['', '']
-    child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text
       onError?.(stderr, child)

@@ -10,54 +10,110 @@ import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes } f
 import { normals } from '../../accelerated/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
-const letters = 'abcdefghijklmnopqrstuvwxyz0123456789.,;!?\''
+const letters = "abcdefghijklmnopqrstuvwxyz0123456789.,;!?'"
 const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']
 
 /** A WordPiece tokenizer whose pieces are single characters. */
 const wordPiece = {
-  version: '1.0', truncation: null, padding: null,
-  added_tokens: specials.map((content, id) => ({ id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false })),
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: specials.map((content, id) => ({
+    id,
+    content,
+    special: true,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+  })),
   normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
   pre_tokenizer: { type: 'BertPreTokenizer' },
   post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
   decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100,
-    vocab: Object.fromEntries([...specials, ...letters, ...[...letters].map((letter) => `##${letter}`)].map((piece, id) => [piece, id])) },
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries([...specials, ...letters, ...[...letters].map((letter) => `##${letter}`)].map((piece, id) => [piece, id])),
+  },
 }
 
-const bertConfig = { ...tinyConfig, model_type: 'bert', vocab_size: Object.keys(wordPiece.model.vocab).length, max_position_embeddings: 140, type_vocab_size: 2, pad_token_id: 0 }
+const bertConfig = {
+  ...tinyConfig,
+  model_type: 'bert',
+  vocab_size: Object.keys(wordPiece.model.vocab).length,
+  max_position_embeddings: 140,
+  type_vocab_size: 2,
+  pad_token_id: 0,
+}
 
 /** What is true of this file, and of none that is made from it. */
 export const ofTheFileOnly = {
-  torch_dtype: 'float16', _name_or_path: 'elsewhere', num_labels: 7, dtype: 'float16', quantization_config: {},
-  'transformers.js_config': { use_external_data_format: true }, auto_map: { AutoModel: 'theirs.Model' },
+  torch_dtype: 'float16',
+  _name_or_path: 'elsewhere',
+  num_labels: 7,
+  dtype: 'float16',
+  quantization_config: {},
+  'transformers.js_config': { use_external_data_format: true },
+  auto_map: { AutoModel: 'theirs.Model' },
 }
 
 export type Family = 'roberta' | 'bert'
 
 /** Writes the model; float16 halves what is stored of it. → the folder */
 export const writeFamily = async (folder: string, family: Family, dtype: 'F32' | 'F16' = 'F32'): Promise<string> => {
-  const stored = (tensors: ReturnType<typeof tinyTensors>) => writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))
+  const stored = (tensors: ReturnType<typeof tinyTensors>) =>
+    writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))
   if (family === 'roberta') return writeTinyModel(folder, { 'model.safetensors': stored(tinyTensors()) })
   const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(JSON.stringify(bertConfig), 'config.json')))
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, ...ofTheFileOnly }))
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece))
-  await writeFile(join(folder, 'model.safetensors'), stored(new Map([...shapes].map(([name, shape], i) => [`bert.${name}`, { shape, data: name.endsWith('LayerNorm.weight') ? new Float32Array(elementCount(shape)).fill(1) : random(1, i, shape, 0.2).data }]))))
+  await writeFile(
+    join(folder, 'model.safetensors'),
+    stored(
+      new Map(
+        [...shapes].map(([name, shape], i) => [
+          `bert.${name}`,
+          {
+            shape,
+            data: name.endsWith('LayerNorm.weight') ? new Float32Array(elementCount(shape)).fill(1) : random(1, i, shape, 0.2).data,
+          },
+        ]),
+      ),
+    ),
+  )
   return folder
 }
 
-const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1) =>
-  ({ shape, data: Float32Array.from(normals(seed, 'initialisation', stream, elementCount(shape)), (x) => scale * x) })
+const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
+  shape,
+  data: Float32Array.from(normals(seed, 'initialisation', stream, elementCount(shape)), (x) => scale * x),
+})
 
 /** Ranks 4, 3, 2, 1, 0, 4, … down the matrices; rank 4 before pruning, alpha 8. → the folder */
-export const writeAdapter = async (folder: string, model: string, labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither']): Promise<string> => {
+export const writeAdapter = async (
+  folder: string,
+  model: string,
+  labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
+): Promise<string> => {
   const problem = labelNames.length === 1 ? 'regression' : 'classification'
   const { config } = await openModelFolder(model, { outputs: { labels: labelNames.length, problem } })
   await mkdir(folder, { recursive: true })
   await saveAdapter(folder, {
-    config, baseModelName: model, rank: 4, alpha: 8, labelNames,
-    modules: new Map(adapterModules(config).map(({ name, d, k }, i) => [name, { A: random(2, i, [4 - (i % 5), k], 0.3), B: random(3, i, [d, 4 - (i % 5)], 0.3) }])),
+    config,
+    baseModelName: model,
+    rank: 4,
+    alpha: 8,
+    labelNames,
+    modules: new Map(
+      adapterModules(config).map(({ name, d, k }, i) => [
+        name,
+        { A: random(2, i, [4 - (i % 5), k], 0.3), B: random(3, i, [d, 4 - (i % 5)], 0.3) },
+      ]),
+    ),
     head: new Map([...headTensorShapes(config)].map(([name, shape], i) => [name, random(4, i, shape)])),
   })
   return folder

@@ -23,11 +23,29 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
   const folder = join(root, name)
   await mkdir(folder)
   const { config } = await openModelFolder(join(root, 'tiny'))
-  const random = (stream: number, shape: ReadonlyArray<number>, scale = 1) => ({ shape, data: Float32Array.from(normals(2, 'initialisation', stream, shape.reduce((a, b) => a * b, 1)), (x) => scale * x) })
+  const random = (stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
+    shape,
+    data: Float32Array.from(
+      normals(
+        2,
+        'initialisation',
+        stream,
+        shape.reduce((a, b) => a * b, 1),
+      ),
+      (x) => scale * x,
+    ),
+  })
   await saveAdapter(folder, {
-    config, baseModelName: 'tiny', rank: 4, alpha: 8, labelNames: ['bad', 'good'],
-    modules: new Map(adapterModules(config).filter((module) => module.name.endsWith('query')).map(({ name: path, d, k }, i) =>
-      [path, { A: random(i, [4, k]), B: random(10 + i, [d, 4], i === 0 ? factor : 1) }])),
+    config,
+    baseModelName: 'tiny',
+    rank: 4,
+    alpha: 8,
+    labelNames: ['bad', 'good'],
+    modules: new Map(
+      adapterModules(config)
+        .filter((module) => module.name.endsWith('query'))
+        .map(({ name: path, d, k }, i) => [path, { A: random(i, [4, k]), B: random(10 + i, [d, 4], i === 0 ? factor : 1) }]),
+    ),
     head: withHead ? new Map([...headTensorShapes(config)].map(([path, shape], i) => [path, random(20 + i, shape)])) : new Map(),
   })
   if (alphaOfLayer0 !== null) {
@@ -39,7 +57,15 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
 }
 
 const outputs = async (adapter: string): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
-  const opened = await openTrainedAdapter({ model: join(root, 'tiny'), adapter, device: 'cpu', precision: 'float64', threads: 1, maxLength: null, batchSize: 2 })
+  const opened = await openTrainedAdapter({
+    model: join(root, 'tiny'),
+    adapter,
+    device: 'cpu',
+    precision: 'float64',
+    threads: 1,
+    maxLength: null,
+    batchSize: 2,
+  })
   try {
     return await opened.predict([{ text: 'a good film' }, { text: 'bad', textPair: 'and long, too' }, { text: 'great' }])
   } finally {
@@ -49,31 +75,62 @@ const outputs = async (adapter: string): Promise<ReadonlyArray<ReadonlyArray<num
 
 describe('opening an adapter', () => {
   it('a module with another alpha acts as if its B were multiplied by the ratio of the scales', async () => {
-    const [plain, rescaled, other] = [await outputs(await write('plain', 1, null)), await outputs(await write('rescaled', 4, 2)), await outputs(await write('other', 4, null))]
+    const [plain, rescaled, other] = [
+      await outputs(await write('plain', 1, null)),
+      await outputs(await write('rescaled', 4, 2)),
+      await outputs(await write('other', 4, null)),
+    ]
     expect(rescaled).toEqual(plain) // factors of 2 are exact
     expect(Math.abs((other[0]?.[0] ?? NaN) - (plain[0]?.[0] ?? NaN))).toBeGreaterThan(1e-3)
   })
 
   it('without a head in the adapter or the model it says which tensor is missing', async () => {
     const adapter = await write('headless', 1, null, false)
-    await expect(outputs(adapter)).rejects.toThrow(`${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, found it in neither`)
+    await expect(outputs(adapter)).rejects.toThrow(
+      `${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, found it in neither`,
+    )
   })
 })
 
 describe('scoring an adapter', () => {
   /** Says class 1 for texts that begin with g. */
   const adapter = (labelNames: ReadonlyArray<string> | undefined): TrainedAdapter => ({
-    device: 'cpu', config: { labels: 2, problem: 'classification' } as TrainedAdapter['config'], labelNames, release: async () => undefined,
+    device: 'cpu',
+    config: { labels: 2, problem: 'classification' } as TrainedAdapter['config'],
+    labelNames,
+    release: async () => undefined,
     predict: async (texts) => texts.map(({ text }) => (text.startsWith('g') ? [0, 1] : [1, 0])),
   })
   const data = (labelNames: ReadonlyArray<string>): Labelled => ({
-    problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy',
-    evaluation: { source: 'data.tsv', labelNames, skipped: [], examples: [['good', 'good'], ['great', 'good'], ['bad', 'bad'], ['grim', 'bad'], ['ok', 'good']].map(([text = '', label = ''], row) => ({ text, label: labelNames.indexOf(label), row })) },
+    problem: 'classification',
+    metrics: ['accuracy'],
+    selectionMetric: 'accuracy',
+    evaluation: {
+      source: 'data.tsv',
+      labelNames,
+      skipped: [],
+      examples: [
+        ['good', 'good'],
+        ['great', 'good'],
+        ['bad', 'bad'],
+        ['grim', 'bad'],
+        ['ok', 'good'],
+      ].map(([text = '', label = ''], row) => ({ text, label: labelNames.indexOf(label), row })),
+    },
   })
 
   it('goes by the names of the classes, in whatever order the data has them', async () => {
-    for (const order of [['bad', 'good'], ['good', 'bad']]) {
-      expect(await scoreAdapter(adapter(['bad', 'good']), data(order))).toEqual({ scores: { accuracy: 0.6 }, examples: 5, source: 'data.tsv', majority: { label: 'good', share: 0.6 }, constant: null })
+    for (const order of [
+      ['bad', 'good'],
+      ['good', 'bad'],
+    ]) {
+      expect(await scoreAdapter(adapter(['bad', 'good']), data(order))).toEqual({
+        scores: { accuracy: 0.6 },
+        examples: 5,
+        source: 'data.tsv',
+        majority: { label: 'good', share: 0.6 },
+        constant: null,
+      })
     }
   })
 
@@ -82,7 +139,11 @@ describe('scoring an adapter', () => {
   })
 
   it('refuses data with a class that the adapter does not know, or of another kind', async () => {
-    await expect(scoreAdapter(adapter(['no', 'yes']), data(['bad', 'good']))).rejects.toThrow('data.tsv: expected the adapter\'s labels (no, yes), found "bad"')
-    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), problem: 'regression' })).rejects.toThrow('data.tsv: expected labels of a classification, as the adapter was trained for, found those of a regression')
+    await expect(scoreAdapter(adapter(['no', 'yes']), data(['bad', 'good']))).rejects.toThrow(
+      'data.tsv: expected the adapter\'s labels (no, yes), found "bad"',
+    )
+    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), problem: 'regression' })).rejects.toThrow(
+      'data.tsv: expected labels of a classification, as the adapter was trained for, found those of a regression',
+    )
   })
 })

@@ -16,7 +16,20 @@ beforeAll(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
   await writeTinyModel(join(cwd, 'tiny'))
   await writeFile(join(cwd, 'toy.tsv'), toyFile(80))
-  await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', maxLength: 16, maxSteps: 99, batchSize: 8, learningRate: 0.02, device: 'cpu', rank: 4, evalEvery: 4 }))
+  await writeFile(
+    join(cwd, 'settings.json'),
+    JSON.stringify({
+      model: 'tiny',
+      task: 'toy.tsv',
+      maxLength: 16,
+      maxSteps: 99,
+      batchSize: 8,
+      learningRate: 0.02,
+      device: 'cpu',
+      rank: 4,
+      evalEvery: 4,
+    }),
+  )
   trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', '--seed', '7', '--json'], { cwd })
 })
 afterAll(() => rm(cwd, { recursive: true }))
@@ -33,30 +46,65 @@ describe('salora train', () => {
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
   })
 
-  it('writes the run\'s folder as promised', async () => {
+  it("writes the run's folder as promised", async () => {
     expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json'])
     const config = await json(run('config.json'))
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
     // the flag wins over the file, the file over the default
-    expect(config['settings']).toMatchObject({ maxSteps: 12, seed: 7, rank: 4, learningRate: 0.02, batchSize: 8, density: 0.5, method: 'salora' })
+    expect(config['settings']).toMatchObject({
+      maxSteps: 12,
+      seed: 7,
+      rank: 4,
+      learningRate: 0.02,
+      batchSize: 8,
+      density: 0.5,
+      method: 'salora',
+    })
     expect(config['device']).toBe('cpu')
     const result = await json(run('result.json'))
-    for (const key of ['best', 'last', 'trainableParameters', 'expectedDensity', 'retainedDensity', 'ranks', 'orthogonality', 'seconds', 'peakMemoryBytes', 'device']) expect(result).toHaveProperty(key)
+    for (const key of [
+      'best',
+      'last',
+      'trainableParameters',
+      'expectedDensity',
+      'retainedDensity',
+      'ranks',
+      'orthogonality',
+      'seconds',
+      'peakMemoryBytes',
+      'device',
+    ])
+      expect(result).toHaveProperty(key)
   })
 
   it('logs one line a step and one an evaluation', async () => {
-    const lines = (await readFile(run('metrics.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+    const lines = (await readFile(run('metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
     const steps = lines.filter(({ kind }) => kind === 'step')
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     for (const step of steps) {
-      for (const key of ['step', 'epoch', 'loss', 'taskLoss', 'orthogonality', 'density', 'lambda', 'learningRate', 'gradientNorm', 'tokensPerSecond']) expect(step).toHaveProperty(key)
+      for (const key of [
+        'step',
+        'epoch',
+        'loss',
+        'taskLoss',
+        'orthogonality',
+        'density',
+        'lambda',
+        'learningRate',
+        'gradientNorm',
+        'tokensPerSecond',
+      ])
+        expect(step).toHaveProperty(key)
     }
     expect(steps.filter(({ density }) => density !== null).map(({ step }) => step)).toEqual([3, 4, 5, 6])
     expect(lines.filter(({ kind }) => kind === 'evaluation').map(({ step }) => step)).toEqual([4, 8, 12])
   })
 
   it('leaves an adapter with the ranks of the result, within the budget', async () => {
-    const { ranks, retainedDensity, retainedParameters } = await json(run('result.json')) as unknown as RunResult
+    const { ranks, retainedDensity, retainedParameters } = (await json(run('result.json'))) as unknown as RunResult
     const adapter = await loadAdapter(run('adapter'), (await openModelFolder(join(cwd, 'tiny'))).config)
     expect(retainedDensity).toBeLessThanOrEqual(0.5)
     for (const [name, rank] of Object.entries(ranks)) expect([name, adapter.modules.get(name)?.A.shape[0] ?? 0]).toEqual([name, rank])
@@ -67,7 +115,7 @@ describe('salora train', () => {
 
 describe('salora evaluate', () => {
   it('scores the part that the run held out as the run itself did', async () => {
-    const { best } = await json(run('result.json')) as unknown as RunResult
+    const { best } = (await json(run('result.json'))) as unknown as RunResult
     const { code, stdout } = await salora(['evaluate', '--run', 'runs/toy-salora-1', '--json', '--quiet'], { cwd })
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, examples: 8, device: 'cpu', majority: { label: 'bad', share: 0.5 } })
@@ -84,12 +132,16 @@ describe('salora evaluate', () => {
 })
 
 describe('salora predict', () => {
-  const predict = (input: string | Uint8Array, ...flags: ReadonlyArray<string>) => salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
+  const predict = (input: string | Uint8Array, ...flags: ReadonlyArray<string>) =>
+    salora(['predict', '--run', 'runs/toy-salora-1', ...flags], { cwd, input })
 
   it('answers each line with one JSON line, in order', async () => {
     const { code, stdout } = await predict('good fine great film\nbad awful poor film\na text\twith a second one')
     expect(code).toBe(0)
-    const answers = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { label: string; score: number; scores: Record<string, number> })
+    const answers = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { label: string; score: number; scores: Record<string, number> })
     expect(answers).toHaveLength(3)
     for (const { label, score, scores } of answers) {
       expect(Object.keys(scores)).toEqual(['bad', 'good'])
@@ -103,7 +155,10 @@ describe('salora predict', () => {
     const { code, stdout, stderr } = await predict(Buffer.from('good\n\ncaf\xe9\nbad\n', 'latin1'), '--json', '--quiet')
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
-      { scores: {} }, { error: 'expected a text, found an empty one' }, { error: 'expected text in UTF-8, found other bytes' }, { scores: {} },
+      { scores: {} },
+      { error: 'expected a text, found an empty one' },
+      { error: 'expected text in UTF-8, found other bytes' },
+      { scores: {} },
     ])
     expect(stderr).toBe('standard input, line 2: expected a text, found an empty one (and 1 more such lines)\n')
   })
@@ -121,7 +176,7 @@ describe('salora train --resume', () => {
     expect(await readFile(run('result.json'), 'utf8')).toBe(before)
   })
 
-  it('names the setting that is not the run\'s own', async () => {
+  it("names the setting that is not the run's own", async () => {
     await rm(run('result.json'))
     const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
     expect(code).toBe(1)
@@ -131,7 +186,10 @@ describe('salora train --resume', () => {
 
 describe('salora quickstart', () => {
   it('shows scores before and after, the budget and the ranks', async () => {
-    const { code, stdout } = await salora(['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'], { cwd })
+    const { code, stdout } = await salora(
+      ['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'],
+      { cwd },
+    )
     expect(code).toBe(0)
     expect(stdout).toMatch(/^trained 6 steps\n\nscores +before +best \(step 6\)\n +accuracy +0\.\d{4} +0\.\d{4}\n/)
     expect(stdout).toMatch(/budget +target 50\.0 %, retained (50\.0|4\d\.\d) %/)

@@ -5,25 +5,38 @@ import { describe, expect, it } from 'vitest'
 
 const root = new URL('../../', import.meta.url)
 const folders = ['reference', 'accelerated', 'evaluation', 'cli', 'property-tests'].filter((folder) => existsSync(new URL(folder, root)))
-const files = folders.flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts')).map((name) => posix.join(folder, name.replaceAll('\\', '/'))))
+const files = folders.flatMap((folder) =>
+  readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => posix.join(folder, name.replaceAll('\\', '/'))),
+)
 const textOf = (file: string): string => readFileSync(new URL(file, root), 'utf8')
 
 type Import = { readonly file: string; readonly of: string }
 /** Every import, types included; relative ones from the root, packages as `npm:NAME`. */
 const imports: ReadonlyArray<Import> = files.flatMap((file) =>
-  [...textOf(file).matchAll(/^(?:import|export)\s(?:[^'";=]*?\sfrom\s)?'([^']+)'|\bimport\('([^']+)'\)/gm)].map(([, of, lazy]) => of ?? lazy ?? '').map((of) =>
-    ({ file, of: of.startsWith('.') ? posix.join(posix.dirname(file), of) : `npm:${of}` })))
+  [...textOf(file).matchAll(/^(?:import|export)\s(?:[^'";=]*?\sfrom\s)?'([^']+)'|\bimport\('([^']+)'\)/gm)]
+    .map(([, of, lazy]) => of ?? lazy ?? '')
+    .map((of) => ({ file, of: of.startsWith('.') ? posix.join(posix.dirname(file), of) : `npm:${of}` })),
+)
 const from = (folder: string): ReadonlyArray<Import> => imports.filter(({ file }) => file.startsWith(`${folder}/`))
 const show = (found: ReadonlyArray<Import>): ReadonlyArray<string> => found.map(({ file, of }) => `${file} imports ${of}`)
-const within = (...starts: ReadonlyArray<string>) => ({ of }: Import): boolean => starts.some((start) => of === start || of.startsWith(start))
+const within =
+  (...starts: ReadonlyArray<string>) =>
+  ({ of }: Import): boolean =>
+    starts.some((start) => of === start || of.startsWith(start))
 
 describe('the architecture', () => {
-  it('is read: there are files and imports in every folder', () => folders.forEach((folder) => expect(from(folder).length, folder).toBeGreaterThan(10)))
+  it('is read: there are files and imports in every folder', () =>
+    folders.forEach((folder) => expect(from(folder).length, folder).toBeGreaterThan(10)))
 
   it('keeps the reference to fp-ts, ndarray and itself', () => {
     expect(show(from('reference').filter((i) => !within('reference/', 'npm:fp-ts/', 'npm:ndarray')(i)))).toEqual([])
-    expect(from('reference').filter(within('npm:ndarray')).map(({ file }) => file)).toEqual(['reference/tensor.ts'])
+    expect(
+      from('reference')
+        .filter(within('npm:ndarray'))
+        .map(({ file }) => file),
+    ).toEqual(['reference/tensor.ts'])
   })
 
   it('keeps the accelerated path from the reference, the evaluation, the command line and the tests', () =>
@@ -33,7 +46,9 @@ describe('the architecture', () => {
     expect(show(from('accelerated/graph').filter((i) => !within('accelerated/graph/', 'npm:protobufjs')(i)))).toEqual([]))
 
   it('runs ONNX Runtime in accelerated/runtime and nowhere else; tests may ask it about a graph', () =>
-    expect(show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/runtime|property-tests)\//.test(file)))).toEqual([]))
+    expect(
+      show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/runtime|property-tests)\//.test(file))),
+    ).toEqual([]))
 
   it('has the evaluation know nothing of the command line, and nothing outside the tests know of the tests', () => {
     expect(show(from('evaluation').filter(within('cli/')))).toEqual([])

@@ -13,8 +13,19 @@ describe('README', () => {
     const [, program = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? []
     expect(program.trim().split('\n').length).toBeLessThanOrEqual(20)
     // A user's project: the package is installed, the embedded model lies where the program looks for it.
-    for (const [link, target] of [['node_modules', 'node_modules'], ['evaluation', 'evaluation']] as const) symlinkSync(resolve(target), join(folder, link))
-    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'salora', type: 'module', exports: { './accelerated': './dist/accelerated/index.js', './evaluation': './dist/evaluation/index.js' } }))
+    for (const [link, target] of [
+      ['node_modules', 'node_modules'],
+      ['evaluation', 'evaluation'],
+    ] as const)
+      symlinkSync(resolve(target), join(folder, link))
+    writeFileSync(
+      join(folder, 'package.json'),
+      JSON.stringify({
+        name: 'salora',
+        type: 'module',
+        exports: { './accelerated': './dist/accelerated/index.js', './evaluation': './dist/evaluation/index.js' },
+      }),
+    )
     symlinkSync(resolve('dist'), join(folder, 'dist'))
     writeFileSync(join(folder, 'program.mjs'), program)
     const printed = execFileSync(process.execPath, ['program.mjs'], { cwd: folder, encoding: 'utf8' })

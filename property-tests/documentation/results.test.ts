@@ -2,10 +2,23 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
-type Results = { readonly command: string; readonly table: ReadonlyArray<string>; readonly runs: ReadonlyArray<{ readonly variant: string; readonly last: { readonly scores: Readonly<Record<string, number>> }; readonly retainedDensity: number | null; readonly expectedDensity: number | null; readonly targetDensity: number | null }> }
+type Results = {
+  readonly command: string
+  readonly table: ReadonlyArray<string>
+  readonly runs: ReadonlyArray<{
+    readonly variant: string
+    readonly last: { readonly scores: Readonly<Record<string, number>> }
+    readonly retainedDensity: number | null
+    readonly expectedDensity: number | null
+    readonly targetDensity: number | null
+  }>
+}
 
 const readme = readFileSync('README.md', 'utf8')
-const tables = [...readme.matchAll(/<!-- results: (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({ name, text }))
+const tables = [...readme.matchAll(/<!-- results: (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({
+  name,
+  text,
+}))
 
 describe('README', () => {
   it('shows two tables of results', () => expect(tables.map(({ name }) => name)).toEqual(['bases', 'mrpc']))

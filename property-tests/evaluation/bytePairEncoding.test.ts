@@ -14,20 +14,31 @@ import { parseTokenizerJson, specialTokensMapJson, tokenizerConfigJson, tokenize
 import { SEED } from '../support/seed.js'
 
 const BASE = 4 + 256 + 1
-const TEXT = 'The food was good. The good food, it\'s the best! 12 of 10 would eat <mask> again. Café “naïve” 日本語 🙂'
+const TEXT = "The food was good. The good food, it's the best! 12 of 10 would eat <mask> again. Café “naïve” 日本語 🙂"
 const small = trainBytePairEncoding(countWords(Array.from({ length: 3 }, () => TEXT)), BASE + 60)
 const tokenizer = bytePairTokenizer(small)
 const anyText = fc.string({ unit: 'binary', maxLength: 60 })
 
 describe('byte-pair encoding', () => {
   // Sennrich et al. 2016, figure of section 3.2 without their end-of-word sign: low 5, lowest 2, newer 6, wider 3.
-  const worked = new Map([['low', 5], ['lowest', 2], ['newer', 6], ['wider', 3]])
+  const worked = new Map([
+    ['low', 5],
+    ['lowest', 2],
+    ['newer', 6],
+    ['wider', 3],
+  ])
 
   it('merges the pairs a hand count finds, the oldest symbols first among equals', () => {
     // e r: 6 + 3 = 9. Then l o = o w = 7 (`l` is older). Then lo w = 7. Then n e = e w = w er = 6 (`e` is older).
     // Then n ew = ew er = 6 (`n`). Then new er = 6. Then low is done, and i d = d er = w i = 3 (`d` is older).
     expect(trainBytePairEncoding(worked, BASE + 7).merges).toEqual([
-      ['e', 'r'], ['l', 'o'], ['lo', 'w'], ['e', 'w'], ['n', 'ew'], ['new', 'er'], ['d', 'er'],
+      ['e', 'r'],
+      ['l', 'o'],
+      ['lo', 'w'],
+      ['e', 'w'],
+      ['n', 'ew'],
+      ['new', 'er'],
+      ['d', 'er'],
     ])
   })
 
@@ -41,7 +52,11 @@ describe('byte-pair encoding', () => {
 
   it('encodes a word with the earliest merges first', () => {
     const { tokens, merges } = trainBytePairEncoding(worked, BASE + 7)
-    expect(bytePairTokenizer({ tokens, merges }).encode('lower').map(id => tokens[id])).toEqual(['low', 'er'])
+    expect(
+      bytePairTokenizer({ tokens, merges })
+        .encode('lower')
+        .map((id) => tokens[id]),
+    ).toEqual(['low', 'er'])
   })
 
   it('stops early where no pair occurs twice', () => {
@@ -50,32 +65,48 @@ describe('byte-pair encoding', () => {
 
   it('never makes a special token out of text', () => {
     const { tokens } = trainBytePairEncoding(new Map([['<s>', 50]]), BASE + 5)
-    expect(tokens.filter(token => token === '<s>')).toHaveLength(1)
+    expect(tokens.filter((token) => token === '<s>')).toHaveLength(1)
   })
 
   it('depends on the counts alone, not on the order of the words', () => {
     const order = fc.shuffledSubarray([...countWords([TEXT, TEXT])], { minLength: countWords([TEXT]).size })
     const expected = trainBytePairEncoding(countWords([TEXT, TEXT]), BASE + 40)
-    fc.assert(fc.property(order, entries => {
-      expect(trainBytePairEncoding(new Map(entries), BASE + 40)).toEqual(expected)
-    }), { seed: SEED, numRuns: 20 })
+    fc.assert(
+      fc.property(order, (entries) => {
+        expect(trainBytePairEncoding(new Map(entries), BASE + 40)).toEqual(expected)
+      }),
+      { seed: SEED, numRuns: 20 },
+    )
   })
 
   it('counts incrementally what counting afresh before every merge finds', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 8 })
     const counts = fc.dictionary(word, fc.integer({ min: 1, max: 9 }), { minKeys: 1, maxKeys: 8 })
-    fc.assert(fc.property(counts, dictionary => {
-      const words = new Map(Object.entries(dictionary))
-      expect(trainBytePairEncoding(words, BASE + 12).merges).toEqual(mergesCountedAfresh(words, 12))
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(counts, (dictionary) => {
+        const words = new Map(Object.entries(dictionary))
+        expect(trainBytePairEncoding(words, BASE + 12).merges).toEqual(mergesCountedAfresh(words, 12))
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 
   it('cuts a text into words that add up to it', () => {
-    fc.assert(fc.property(anyText, text => { expect(splitWords(text).join('')).toBe(text) }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(anyText, (text) => {
+        expect(splitWords(text).join('')).toBe(text)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 
   it('decodes what it encoded, for every text', () => {
-    fc.assert(fc.property(anyText, text => { expect(tokenizer.decode(tokenizer.encode(text))).toBe(text) }), { seed: SEED, numRuns: 500 })
+    fc.assert(
+      fc.property(anyText, (text) => {
+        expect(tokenizer.decode(tokenizer.encode(text))).toBe(text)
+      }),
+      { seed: SEED, numRuns: 500 },
+    )
     // A byte-order mark is text like any other: a decoder that drops it loses a character.
     expect(tokenizer.decode(tokenizer.encode('\uFEFFgood'))).toBe('\uFEFFgood')
     expect(tokenizer.decode([0, ...tokenizer.encode(TEXT), 2, 1])).toBe(TEXT)
@@ -93,14 +124,19 @@ const embedded = new URL('../../evaluation/embedded/model/', import.meta.url).pa
 
 describe.each([
   ['a freshly learnt encoding', undefined],
-  ['the embedded model\'s files', embedded],
+  ["the embedded model's files", embedded],
 ])('transformers.js, reading %s', (_, folder) => {
   const written = mkdtempSync(join(tmpdir(), 'salora-tokenizer-'))
   const source = folder ?? written
   const load = async () => {
     env.allowRemoteModels = false
     env.localModelPath = join(source, '..')
-    const theirs = await AutoTokenizer.from_pretrained(source.split('/').filter(part => part !== '').at(-1) ?? '')
+    const theirs = await AutoTokenizer.from_pretrained(
+      source
+        .split('/')
+        .filter((part) => part !== '')
+        .at(-1) ?? '',
+    )
     const encoding = parseTokenizerJson(readFileSync(join(source, 'tokenizer.json'), 'utf8'))
     const ids = (text: string, pair?: string): ReadonlyArray<number> =>
       (theirs(text, { ...(pair === undefined ? {} : { text_pair: pair }), return_tensor: false }) as { input_ids: number[] }).input_ids
@@ -111,15 +147,27 @@ describe.each([
     writeFileSync(join(written, 'tokenizer_config.json'), JSON.stringify(tokenizerConfigJson()))
     writeFileSync(join(written, 'special_tokens_map.json'), JSON.stringify(specialTokensMapJson()))
   })
-  afterAll(() => { rmSync(written, { recursive: true }) })
+  afterAll(() => {
+    rmSync(written, { recursive: true })
+  })
 
   it.skipIf(folder !== undefined && !existsSync(folder))('gives our ids between <s> and </s>', async () => {
     const { ours, ids } = await load()
-    const texts = ['Wow... Loved this place.', ' two  blanks\n\tand tabs ', 'I\'ll say it\'s 10/10!!', 'Café “naïve” 日本語 🙂', 'ALL CAPS', '']
+    const texts = [
+      'Wow... Loved this place.',
+      ' two  blanks\n\tand tabs ',
+      "I'll say it's 10/10!!",
+      'Café “naïve” 日本語 🙂',
+      'ALL CAPS',
+      '',
+    ]
     for (const text of texts) expect(ids(text)).toEqual([0, ...ours.encode(text), 2])
-    fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), text => {
-      expect(ids(text)).toEqual([0, ...ours.encode(text), 2])
-    }), { seed: SEED, numRuns: 200 })
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), (text) => {
+        expect(ids(text)).toEqual([0, ...ours.encode(text), 2])
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
   })
 
   it('joins pairs as <s> A </s></s> B </s> and lets <mask> take the blank before it', async () => {
@@ -135,44 +183,49 @@ describe('the pre-training corpus', () => {
   })
 
   it('compares sentences by letters, with every number alike', () => {
-    expect(normalForm('I ca n\'t wait $ _num_ , OK ?')).toBe(normalForm('I can\'t wait $45, ok?'))
+    expect(normalForm("I ca n't wait $ _num_ , OK ?")).toBe(normalForm("I can't wait $45, ok?"))
   })
 
   it('keeps no excluded sentence, alone, in other clothes, or within a paragraph', () => {
     const corpus = corpusFromParagraphs(
       ['crust is not good .', 'Fine start. Crust is NOT good! Fine end.', 'The crust is not good.'],
-      excludedForms(['Crust is not good.']))
+      excludedForms(['Crust is not good.']),
+    )
     expect([...corpus.training, ...corpus.validation].sort()).toEqual(['Fine start. Fine end.', 'The crust is not good.'])
     expect(corpus.removed).toBe(2)
   })
 
   it('holds about one line in a hundred out, none of them in training in another form, and repeats none', () => {
-    const word = (n: number): string => n.toString(26).replace(/./g, digit => String.fromCharCode(97 + parseInt(digit, 26)))
+    const word = (n: number): string => n.toString(26).replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 26)))
     const lines = Array.from({ length: 10_000 }, (_, i) => `Line ${word(i)} here.`)
-    const corpus = corpusFromParagraphs([...lines, ...lines, ...lines.map(line => line.toUpperCase())], new Set())
+    const corpus = corpusFromParagraphs([...lines, ...lines, ...lines.map((line) => line.toUpperCase())], new Set())
     expect(corpus.repeated).toBe(10_000)
     // Binomial(10000, 1/100): mean 100, standard deviation 9.95; twice, since upper case falls on the same side.
     expect(Math.abs(corpus.validation.length / 2 - 100)).toBeLessThan(40)
     const trained = new Set(corpus.training.map(normalForm))
-    expect(corpus.validation.filter(line => trained.has(normalForm(line)))).toEqual([])
+    expect(corpus.validation.filter((line) => trained.has(normalForm(line)))).toEqual([])
   })
 
   it('cuts long paragraphs between sentences, and longer sentences between words, losing nothing', () => {
-    const paragraph = Array.from({ length: 40 }, (_, i) =>
-      `Sentence ${i} has ${Array.from({ length: i * 4 }, (__, j) => `w${i * 4 * j} `).join('')}words.`).join(' ')
+    const paragraph = Array.from(
+      { length: 40 },
+      (_, i) => `Sentence ${i} has ${Array.from({ length: i * 4 }, (__, j) => `w${i * 4 * j} `).join('')}words.`,
+    ).join(' ')
     const { training, validation } = corpusFromParagraphs([paragraph], new Set())
-    expect(Math.max(...training.map(line => line.length))).toBeLessThanOrEqual(360)
+    expect(Math.max(...training.map((line) => line.length))).toBeLessThanOrEqual(360)
     // None of these lines happens to fall into the held-out hundredth.
     expect(validation).toEqual([])
     expect(training.join(' ')).toBe(paragraph)
   })
 
   it('writes reviews and WikiText as people do', () => {
-    expect(restoreReview('i ca n\'t say it \'s `` great \'\' ( really ) , but i \'ll be back !'))
-      .toBe('I can\'t say it\'s "great" (really), but I\'ll be back!')
+    expect(restoreReview("i ca n't say it 's `` great '' ( really ) , but i 'll be back !")).toBe(
+      "I can't say it's \"great\" (really), but I'll be back!",
+    )
     expect(restoreReview('paid $ _num_ for it .')).toMatch(/^Paid \$\d+ for it\.$/)
-    expect(restoreWikiText('The 35 @.@ 6 cm gun , a twin @-@ gun of 1 @,@ 000 t ( est . ) , was " red " .'))
-      .toBe('The 35.6 cm gun, a twin-gun of 1,000 t (est.), was "red".')
+    expect(restoreWikiText('The 35 @.@ 6 cm gun , a twin @-@ gun of 1 @,@ 000 t ( est . ) , was " red " .')).toBe(
+      'The 35.6 cm gun, a twin-gun of 1,000 t (est.), was "red".',
+    )
   })
 
   it('names the folder where there is nothing to read', () => {
@@ -180,14 +233,17 @@ describe('the pre-training corpus', () => {
     expect(isLeft(read) && read.left).toMatch(/^--corpora \/no\/such\/folder: expected/)
   })
 
-  it.skipIf(!existsSync('../shared/data/corpora'))('leaves the sentiment sentences out of the real corpus (skipped without ../shared/data)', () => {
-    const read = readCorpus('../shared/data/corpora')
-    expect(isRight(read)).toBe(true)
-    if (isLeft(read)) return
-    const excluded = excludedForms(sentimentSentences())
-    expect([...read.right.training, ...read.right.validation].filter(line => excluded.has(normalForm(line)))).toEqual([])
-    expect(read.right.removed).toBeGreaterThan(100)
-  })
+  it.skipIf(!existsSync('../shared/data/corpora'))(
+    'leaves the sentiment sentences out of the real corpus (skipped without ../shared/data)',
+    () => {
+      const read = readCorpus('../shared/data/corpora')
+      expect(isRight(read)).toBe(true)
+      if (isLeft(read)) return
+      const excluded = excludedForms(sentimentSentences())
+      expect([...read.right.training, ...read.right.validation].filter((line) => excluded.has(normalForm(line)))).toEqual([])
+      expect(read.right.removed).toBeGreaterThan(100)
+    },
+  )
 })
 
 // Helpers
@@ -197,7 +253,7 @@ const mergesCountedAfresh = (counts: ReadonlyMap<string, number>, steps: number)
   const symbols = ['a', 'b', 'c']
   const words = [...counts].map(([word, count]) => ({ parts: [...word], count }))
   const merges: string[][] = []
-  for (let made = 0; made < steps;) {
+  for (let made = 0; made < steps; ) {
     const pairs = new Map<string, number>()
     for (const { parts, count } of words)
       parts.slice(1).forEach((part, i) => pairs.set(`${parts[i]} ${part}`, (pairs.get(`${parts[i]} ${part}`) ?? 0) + count))

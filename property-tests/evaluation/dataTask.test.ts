@@ -5,7 +5,17 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import { describeProblem, holdOut, labelStrata, loadEvaluation, loadTask, tenth, type Problem, type Task, type TaskOptions } from '../../evaluation/data/index.js'
+import {
+  describeProblem,
+  holdOut,
+  labelStrata,
+  loadEvaluation,
+  loadTask,
+  tenth,
+  type Problem,
+  type Task,
+  type TaskOptions,
+} from '../../evaluation/data/index.js'
 import { SEED } from '../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))
@@ -26,8 +36,10 @@ const load = (options: TaskOptions): Task => {
 const line = (result: E.Either<Problem, unknown>): string =>
   E.isLeft(result) ? describeProblem(result.left).replaceAll(`${folder}/`, '') : 'no problem'
 
-const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string => `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`
-const labelled = <A extends string | number>(n: number, label: (i: number) => A) => Array.from({ length: n }, (_, i) => [`text ${i}`, label(i)] as const)
+const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string =>
+  `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`
+const labelled = <A extends string | number>(n: number, label: (i: number) => A) =>
+  Array.from({ length: n }, (_, i) => [`text ${i}`, label(i)] as const)
 
 describe('a task of GLUE', () => {
   mkdirSync(join(folder, 'CoLA'))
@@ -37,52 +49,87 @@ describe('a task of GLUE', () => {
 
   it('trains on train.tsv and evaluates on dev.tsv', () => {
     expect(load({ task: 'cola', data: folder })).toMatchObject({
-      name: 'cola', problem: 'classification', metrics: ['matthews'], selectionMetric: 'matthews', labelNames: ['unacceptable', 'acceptable'], heldOut: false,
-      train: { examples: [{ text: 'One.', label: 1 }, { text: 'Two.', label: 0 }] },
+      name: 'cola',
+      problem: 'classification',
+      metrics: ['matthews'],
+      selectionMetric: 'matthews',
+      labelNames: ['unacceptable', 'acceptable'],
+      heldOut: false,
+      train: {
+        examples: [
+          { text: 'One.', label: 1 },
+          { text: 'Two.', label: 0 },
+        ],
+      },
       evaluation: { examples: [{ text: 'Three.', label: 1 }] },
     })
   })
 
   it('evaluates on another file of the same layout if one is given, and needs no train.tsv for it', () => {
     expect(load({ task: 'cola', data: folder, evalData: mismatched }).evaluation.examples).toMatchObject([{ text: 'Four.', label: 0 }])
-    expect(loadEvaluation({ task: 'cola', evalData: mismatched })).toMatchObject({ right: { metrics: ['matthews'], evaluation: { examples: [{ text: 'Four.' }] } } })
+    expect(loadEvaluation({ task: 'cola', evalData: mismatched })).toMatchObject({
+      right: { metrics: ['matthews'], evaluation: { examples: [{ text: 'Four.' }] } },
+    })
   })
 
   it('needs a folder', () => {
     expect(line(loadTask({ task: 'cola' }))).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), found none given")
-    expect(line(loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe("absent: expected a folder with GLUE's CoLA, found none there")
+    expect(line(loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe(
+      "absent: expected a folder with GLUE's CoLA, found none there",
+    )
   })
 })
 
 describe('a task that is not known', () => {
   it('is told with those that are', () => {
-    const told = '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'
+    const told =
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'
     expect(line(loadTask({ task: 'colla' }))).toBe(told)
     expect(line(loadEvaluation({ task: 'colla' }))).toBe(told)
     expect(line(loadTask({ task: 'constructor' }))).toMatch(/^--task: expected cola/)
   })
 
   it('refuses another evaluation file for the embedded sentences', () => {
-    expect(line(loadTask({ task: 'sentiment', evalData: 'x.csv' }))).toBe('--eval-data: expected no file with --task sentiment, whose dev sentences are embedded, found "x.csv"')
+    expect(line(loadTask({ task: 'sentiment', evalData: 'x.csv' }))).toBe(
+      '--eval-data: expected no file with --task sentiment, whose dev sentences are embedded, found "x.csv"',
+    )
   })
 })
 
 describe('a file of the user’s own', () => {
   it('is evaluated on the file given, by the classes of the training file', () => {
-    const train = write('train.csv', csv([['a', 'no'], ['b', 'yes'], ['c', 'maybe']]))
+    const train = write(
+      'train.csv',
+      csv([
+        ['a', 'no'],
+        ['b', 'yes'],
+        ['c', 'maybe'],
+      ]),
+    )
     const evaluation = write('eval.jsonl', '{"text":"d","label":"yes"}')
     const task = load({ task: train, evalData: evaluation })
-    expect(task).toMatchObject({ labelNames: ['maybe', 'no', 'yes'], metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy', heldOut: false })
+    expect(task).toMatchObject({
+      labelNames: ['maybe', 'no', 'yes'],
+      metrics: ['accuracy', 'matthews'],
+      selectionMetric: 'accuracy',
+      heldOut: false,
+    })
     expect(task.evaluation).toMatchObject({ labelNames: ['maybe', 'no', 'yes'], examples: [{ text: 'd', label: 2 }] })
     const unknown = write('unknown.csv', csv([['d', 'perhaps']]))
-    expect(line(loadTask({ task: train, evalData: unknown }))).toBe('unknown.csv, row 2: expected a label of the training data (maybe, no or yes), found "perhaps"')
+    expect(line(loadTask({ task: train, evalData: unknown }))).toBe(
+      'unknown.csv, row 2: expected a label of the training data (maybe, no or yes), found "perhaps"',
+    )
   })
 
   it('holds out a tenth of each class if no other file is given', () => {
     const task = load({ task: write('tenth.csv', csv(labelled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
-    const counts = (examples: Task['train']['examples']) => [0, 1].map((label) => examples.filter((example) => example.label === label).length)
+    const counts = (examples: Task['train']['examples']) =>
+      [0, 1].map((label) => examples.filter((example) => example.label === label).length)
     expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'f1', 'matthews'], selectionMetric: 'accuracy' })
-    expect([counts(task.train.examples), counts(task.evaluation.examples)]).toEqual([[135, 45], [15, 5]])
+    expect([counts(task.train.examples), counts(task.evaluation.examples)]).toEqual([
+      [135, 45],
+      [15, 5],
+    ])
   })
 
   it('holds out a tenth of a regression’s rows, one of each tenth of the scores', () => {
@@ -93,36 +140,66 @@ describe('a file of the user’s own', () => {
 
   it('holds out other rows with another seed, and the same with the same', () => {
     const file = write('seeds.csv', csv(labelled(100, (i) => i % 2)))
-    const held = (holdOutSeed?: number) => load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed }).evaluation.examples.map(({ row }) => row)
+    const held = (holdOutSeed?: number) =>
+      load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed }).evaluation.examples.map(({ row }) => row)
     expect(held()).toEqual(held(0))
     expect(held(1)).not.toEqual(held(0))
   })
 
   it('is refused where nothing can be held out', () => {
-    expect(line(loadTask({ task: write('two.csv', csv([['a', 1], ['b', 0]])) }))).toBe('two.csv: expected enough rows to hold a tenth of each class out (or --eval-data), found 2')
+    expect(
+      line(
+        loadTask({
+          task: write(
+            'two.csv',
+            csv([
+              ['a', 1],
+              ['b', 0],
+            ]),
+          ),
+        }),
+      ),
+    ).toBe('two.csv: expected enough rows to hold a tenth of each class out (or --eval-data), found 2')
   })
 
   it('is read whole for evaluation', () => {
-    const file = write('whole.csv', csv([['a', 1], ['b', 1]]))
-    expect(loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({ right: { metrics: ['accuracy', 'f1', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } } })
+    const file = write(
+      'whole.csv',
+      csv([
+        ['a', 1],
+        ['b', 1],
+      ]),
+    )
+    expect(loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({
+      right: { metrics: ['accuracy', 'f1', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } },
+    })
   })
 })
 
 describe(`the hold-out, seed ${SEED}`, () => {
-  const example = fc.record({ text: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'), label: fc.integer({ min: 0, max: 2 }), row: fc.nat() })
+  const example = fc.record({
+    text: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'),
+    label: fc.integer({ min: 0, max: 2 }),
+    row: fc.nat(),
+  })
   const examples = fc.array(example, { minLength: 1, maxLength: 80 })
-  const split = (seed: number, rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>) =>
-    holdOut({ seed, stratumOf: labelStrata('classification', rows), heldOf: tenth })(rows)
+  const split = (
+    seed: number,
+    rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>,
+  ) => holdOut({ seed, stratumOf: labelStrata('classification', rows), heldOf: tenth })(rows)
 
   it('has each example on one side, in the order of the file, and no text on both', () => {
-    fc.assert(fc.property(examples, fc.nat(), (rows, seed) => {
-      const { kept, held } = split(seed, rows)
-      expect(rows.filter((row) => kept.includes(row))).toEqual(kept)
-      expect(rows.filter((row) => held.includes(row))).toEqual(held)
-      expect(kept.length + held.length).toBe(rows.length)
-      const texts = new Set(kept.map(({ text }) => text))
-      expect(held.filter(({ text }) => texts.has(text))).toEqual([])
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(examples, fc.nat(), (rows, seed) => {
+        const { kept, held } = split(seed, rows)
+        expect(rows.filter((row) => kept.includes(row))).toEqual(kept)
+        expect(rows.filter((row) => held.includes(row))).toEqual(held)
+        expect(kept.length + held.length).toBe(rows.length)
+        const texts = new Set(kept.map(({ text }) => text))
+        expect(held.filter(({ text }) => texts.has(text))).toEqual([])
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 
   it('counts a text that has two labels once, for the first of them', () => {
@@ -133,8 +210,11 @@ describe(`the hold-out, seed ${SEED}`, () => {
   it('does not depend on the order of the rows', () => {
     const distinct = fc.uniqueArray(example, { selector: ({ text }) => text, minLength: 1 })
     const shuffled = distinct.chain((rows) => fc.tuple(fc.constant(rows), fc.shuffledSubarray(rows, { minLength: rows.length })))
-    fc.assert(fc.property(shuffled, ([rows, others]) => {
-      expect(new Set(split(0, others).held)).toEqual(new Set(split(0, rows).held))
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(shuffled, ([rows, others]) => {
+        expect(new Set(split(0, others).held)).toEqual(new Set(split(0, rows).held))
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 })

@@ -46,24 +46,36 @@ describe('three formats', () => {
   })
 
   it('reads .jsonl, whose rows need not have their keys in one order', () => {
-    const lines = ['{"review":"I said \\"no\\"","reply":"Oh, well","mood":"bad"}', '{"mood":"good","id":[1],"reply":"\\"Yes","review":"Fine"}']
+    const lines = [
+      '{"review":"I said \\"no\\"","reply":"Oh, well","mood":"bad"}',
+      '{"mood":"good","id":[1],"reply":"\\"Yes","review":"Fine"}',
+    ]
     const shifted = expected.examples.map((example) => ({ ...example, row: example.row - 1 })) // there is no header
     expect(read('a.jsonl', lines.join('\n'), named)).toMatchObject({ ...expected, examples: shifted })
   })
 
   it('looks for columns "text" and "label" if none are named, and takes an ending in capitals', () => {
-    expect(read('A.CSV', 'label,text\n1,a\n0,b\n').examples).toEqual([{ text: 'a', label: 1, row: 2 }, { text: 'b', label: 0, row: 3 }])
+    expect(read('A.CSV', 'label,text\n1,a\n0,b\n').examples).toEqual([
+      { text: 'a', label: 1, row: 2 },
+      { text: 'b', label: 0, row: 3 },
+    ])
   })
 
   it('reads CRLF and a byte-order mark in each format', () => {
-    const examples = [{ text: 'a', label: 1 }, { text: 'b', label: 0 }]
+    const examples = [
+      { text: 'a', label: 1 },
+      { text: 'b', label: 0 },
+    ]
     expect(read('b.csv', '\ufefftext,label\r\na,1\r\nb,0\r\n').examples).toMatchObject(examples)
     expect(read('b.tsv', '\ufefftext\tlabel\r\na\t1\r\nb\t0\r\n').examples).toMatchObject(examples)
     expect(read('b.jsonl', '\ufeff{"text":"a","label":1}\r\n{"text":"b","label":0}\r\n').examples).toMatchObject(examples)
   })
 
   it('reads a .csv that mixes both ends of line, and passes over empty lines at its end', () => {
-    const examples = [{ text: 'a', label: 1, row: 2 }, { text: 'b', label: 0, row: 3 }]
+    const examples = [
+      { text: 'a', label: 1, row: 2 },
+      { text: 'b', label: 0, row: 3 },
+    ]
     expect(read('e.csv', 'text,label\na,1\r\nb,0\n\r\n\n').examples).toEqual(examples)
     expect(read('e.csv', 'text,label\r\na,1\nb,0\n\n').examples).toEqual(examples)
   })
@@ -103,15 +115,19 @@ describe('labels', () => {
   it('keeps to the classes of the training data', () => {
     const labelNames = ['good', 'bad', 'mixed']
     expect(read('l.csv', csv('bad', 'bad'), { labelNames })).toMatchObject({ labelNames, examples: [{ label: 1 }, { label: 1 }] })
-    expect(refusal('l.csv', csv('bad', 'ugly'), { labelNames }))
-      .toBe('l.csv, row 3: expected a label of the training data (good, bad or mixed), found "ugly"')
+    expect(refusal('l.csv', csv('bad', 'ugly'), { labelNames })).toBe(
+      'l.csv, row 3: expected a label of the training data (good, bad or mixed), found "ugly"',
+    )
   })
 
   it('refuses real numbers as classes, numbers that are none as scores, and a single class', () => {
-    expect(refusal('l.csv', csv('1', '0', '0.5')))
-      .toBe('l.csv, row 4: expected a class (text or an integer; a real number is a label of problem \'regression\'), found "0.5"')
+    expect(refusal('l.csv', csv('1', '0', '0.5'))).toBe(
+      'l.csv, row 4: expected a class (text or an integer; a real number is a label of problem \'regression\'), found "0.5"',
+    )
     for (const label of ['', 'high', '1e999', 'NaN']) {
-      expect(refusal('l.csv', csv('1', label), { problem: 'regression' })).toBe(`l.csv, row 3: expected a real number as label, found "${label}"`)
+      expect(refusal('l.csv', csv('1', label), { problem: 'regression' })).toBe(
+        `l.csv, row 3: expected a real number as label, found "${label}"`,
+      )
     }
     expect(refusal('l.csv', csv('1', '1'))).toBe('l.csv: expected at least two classes, found only "1"')
     expect(refusal('l.csv', csv('1', ' '))).toBe('l.csv, row 3: expected a label, found an empty one')
@@ -120,21 +136,33 @@ describe('labels', () => {
 
 describe('each mistake is told in one line', () => {
   it('tells a column that is missing, its flag, and the columns found', () => {
-    expect(refusal('m.csv', 'sentence,label\na,1\n')).toBe('m.csv, row 1: expected a column "text" (--text), found the columns "sentence", "label"')
-    expect(refusal('m.tsv', 'text\tclass\na\t1\n', { label: 'mood' })).toBe('m.tsv, row 1: expected a column "mood" (--label), found the columns "text", "class"')
+    expect(refusal('m.csv', 'sentence,label\na,1\n')).toBe(
+      'm.csv, row 1: expected a column "text" (--text), found the columns "sentence", "label"',
+    )
+    expect(refusal('m.tsv', 'text\tclass\na\t1\n', { label: 'mood' })).toBe(
+      'm.tsv, row 1: expected a column "mood" (--label), found the columns "text", "class"',
+    )
     expect(refusal('m.csv', 'text;label\na;1\n')).toBe('m.csv, row 1: expected a column "label" (--label), found the columns "text;label"')
-    expect(refusal('m.csv', 'text,label\na,1\n', { textPair: 'reply' })).toBe('m.csv, row 1: expected a column "reply" (--text-pair), found the columns "text", "label"')
-    expect(refusal('m.jsonl', '{"text":"a","label":1}\n{"text":"b"}')).toBe('m.jsonl, row 2: expected a column "label" (--label), found the columns "text"')
+    expect(refusal('m.csv', 'text,label\na,1\n', { textPair: 'reply' })).toBe(
+      'm.csv, row 1: expected a column "reply" (--text-pair), found the columns "text", "label"',
+    )
+    expect(refusal('m.jsonl', '{"text":"a","label":1}\n{"text":"b"}')).toBe(
+      'm.jsonl, row 2: expected a column "label" (--label), found the columns "text"',
+    )
     expect(refusal('m.jsonl', '{}')).toBe('m.jsonl, row 1: expected a column "label" (--label), found no columns')
   })
 
   it('is not led astray by a column called __proto__ or constructor', () => {
-    expect(refusal('p.jsonl', '{"text":"a","label":1}', { text: 'constructor' })).toBe('p.jsonl, row 1: expected a column "constructor" (--text), found the columns "text", "label"')
+    expect(refusal('p.jsonl', '{"text":"a","label":1}', { text: 'constructor' })).toBe(
+      'p.jsonl, row 1: expected a column "constructor" (--text), found the columns "text", "label"',
+    )
     expect(read('p.jsonl', '{"__proto__":"a","label":1}\n{"__proto__":"b","label":0}', { text: '__proto__' }).examples[0]?.text).toBe('a')
   })
 
   it('tells one column asked for twice', () => {
-    expect(refusal('t.csv', 'text,label\na,1\n', { textPair: 'text' })).toBe('t.csv: expected different columns for text, text pair and label, found "text" named twice')
+    expect(refusal('t.csv', 'text,label\na,1\n', { textPair: 'text' })).toBe(
+      't.csv: expected different columns for text, text pair and label, found "text" named twice',
+    )
   })
 
   it('tells a row with the wrong number of columns, an empty line among them', () => {
@@ -145,8 +173,12 @@ describe('each mistake is told in one line', () => {
   })
 
   it('tells a quote that never closes, and one that stands astray', () => {
-    expect(refusal('q.csv', 'text,label\na,1\n"b,0\n')).toMatch(/^q\.csv, row \d: expected a closing quote, found the end of the file inside a quoted field$/)
-    expect(refusal('q.csv', 'text,label\n"a"b,1\n')).toMatch(/^q\.csv, row 2: expected a quoted field with quotes at both ends and "" for a quote inside, found a stray quote/)
+    expect(refusal('q.csv', 'text,label\na,1\n"b,0\n')).toMatch(
+      /^q\.csv, row \d: expected a closing quote, found the end of the file inside a quoted field$/,
+    )
+    expect(refusal('q.csv', 'text,label\n"a"b,1\n')).toMatch(
+      /^q\.csv, row 2: expected a quoted field with quotes at both ends and "" for a quote inside, found a stray quote/,
+    )
     expect(refusal('q.csv', 'text,label\na"b,1\n')).toMatch(/^q\.csv, row 2: expected a quoted field .*, found a stray quote/)
   })
 
@@ -159,15 +191,24 @@ describe('each mistake is told in one line', () => {
 
   it('tells an empty text', () => {
     expect(refusal('e.csv', 'text,label\na,1\n ,0\n')).toBe('e.csv, row 3: expected a text in column "text", found an empty one')
-    expect(refusal('e.csv', 'text,b,label\na,,1\nb,c,0\n', { textPair: 'b' })).toBe('e.csv, row 2: expected a text in column "b", found an empty one')
+    expect(refusal('e.csv', 'text,b,label\na,,1\nb,c,0\n', { textPair: 'b' })).toBe(
+      'e.csv, row 2: expected a text in column "b", found an empty one',
+    )
   })
 
   it('tells an empty file, a header alone, an ending it does not know, and bytes that are not UTF-8', () => {
-    for (const name of ['z.csv', 'z.tsv', 'z.jsonl']) expect(refusal(name, '')).toBe(`${name}: expected at least one row, found an empty file`)
+    for (const name of ['z.csv', 'z.tsv', 'z.jsonl'])
+      expect(refusal(name, '')).toBe(`${name}: expected at least one row, found an empty file`)
     expect(refusal('z.csv', 'text,label\n')).toBe('z.csv: expected at least one row of data, found none')
     expect(refusal('z.parquet', 'PAR1')).toBe('z.parquet: expected a file whose name ends in .tsv, .csv or .jsonl, found ".parquet"')
-    for (const [name, head] of [['u.csv', 'text,label\n'], ['u.tsv', 'text\tlabel\n'], ['u.jsonl', '{"text":"a","label":1}\n']] as const) {
-      expect(refusal(name, Buffer.concat([Buffer.from(head), Buffer.of(0xc3, 0x28)]))).toBe(`${name}, row 2: expected text in UTF-8, found bytes that are not UTF-8`)
+    for (const [name, head] of [
+      ['u.csv', 'text,label\n'],
+      ['u.tsv', 'text\tlabel\n'],
+      ['u.jsonl', '{"text":"a","label":1}\n'],
+    ] as const) {
+      expect(refusal(name, Buffer.concat([Buffer.from(head), Buffer.of(0xc3, 0x28)]))).toBe(
+        `${name}, row 2: expected text in UTF-8, found bytes that are not UTF-8`,
+      )
     }
   })
 
@@ -175,7 +216,9 @@ describe('each mistake is told in one line', () => {
     const file = write('huge.csv', '')
     truncateSync(file, 2 ** 31) // a hole: it takes no room on the disk
     const result = readDelimited(file)
-    expect(E.isLeft(result) && describeProblem(result.left)).toBe(`${file}: expected at most 2147483647 bytes (2 GiB), found 2147483648 bytes`)
+    expect(E.isLeft(result) && describeProblem(result.left)).toBe(
+      `${file}: expected at most 2147483647 bytes (2 GiB), found 2147483648 bytes`,
+    )
     rmSync(file)
   })
 })

@@ -31,24 +31,35 @@ describe(`round trips, seed ${SEED}`, () => {
   const seen = (data: Dataset) => data.examples.map(({ text: read, label }) => [read, label])
 
   it('reads from a quoted .csv whatever text was written into it', () => {
-    fc.assert(fc.property(rows(text), fc.constantFrom('\n', '\r\n'), (written, end) => {
-      const content = [['text', 'label'], ...written.map(([cell, label]) => [quoted(cell), String(label)])].map((row) => row.join(',')).join(end)
-      expect(seen(read('r.csv', content, { labelNames }))).toEqual(written)
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(rows(text), fc.constantFrom('\n', '\r\n'), (written, end) => {
+        const content = [['text', 'label'], ...written.map(([cell, label]) => [quoted(cell), String(label)])]
+          .map((row) => row.join(','))
+          .join(end)
+        expect(seen(read('r.csv', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 
   it('reads from a .jsonl whatever text was written into it', () => {
-    fc.assert(fc.property(rows(text), (written) => {
-      const content = written.map(([cell, label]) => JSON.stringify({ text: cell, label })).join('\n')
-      expect(seen(read('r.jsonl', content, { labelNames }))).toEqual(written)
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(rows(text), (written) => {
+        const content = written.map(([cell, label]) => JSON.stringify({ text: cell, label })).join('\n')
+        expect(seen(read('r.jsonl', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 
   it('reads from a .tsv whatever text without tab and newline was written into it', () => {
     const cell = text.map((s) => s.replace(/[\t\n]/g, '_'))
-    fc.assert(fc.property(rows(cell), (written) => {
-      const content = `text\tlabel\n${written.map((row) => row.join('\t')).join('\n')}`
-      expect(seen(read('r.tsv', content, { labelNames }))).toEqual(written)
-    }), { seed: SEED, numRuns: 300 })
+    fc.assert(
+      fc.property(rows(cell), (written) => {
+        const content = `text\tlabel\n${written.map((row) => row.join('\t')).join('\n')}`
+        expect(seen(read('r.tsv', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
   })
 })

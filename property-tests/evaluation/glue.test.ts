@@ -25,7 +25,10 @@ describe('each task of GLUE in its official layout', () => {
   it('reads CoLA, which has no header: source, label, the author’s mark, sentence', () => {
     expect(read('cola', 'gj04\t1\t\tThey sang.\ngj04\t0\t*\tSang they.\n')).toMatchObject({
       labelNames: ['unacceptable', 'acceptable'],
-      examples: [{ text: 'They sang.', label: 1, row: 1 }, { text: 'Sang they.', label: 0, row: 2 }],
+      examples: [
+        { text: 'They sang.', label: 1, row: 1 },
+        { text: 'Sang they.', label: 0, row: 2 },
+      ],
       skipped: [],
     })
   })
@@ -46,18 +49,28 @@ describe('each task of GLUE in its official layout', () => {
 
   it('reads STS-B’s scores as numbers and gives it no classes', () => {
     const header = 'index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore'
-    expect(read('stsb', `${header}\n0\tg\tf\ty\t1\tnone\tnone\tOne.\tTwo.\t3.800\n1\tg\tf\ty\t2\tnone\tnone\tOne.\tOne.\t5\n`)).toMatchObject({
+    expect(
+      read('stsb', `${header}\n0\tg\tf\ty\t1\tnone\tnone\tOne.\tTwo.\t3.800\n1\tg\tf\ty\t2\tnone\tnone\tOne.\tOne.\t5\n`),
+    ).toMatchObject({
       labelNames: null,
-      examples: [{ text: 'One.', textPair: 'Two.', label: 3.8, row: 2 }, { text: 'One.', textPair: 'One.', label: 5, row: 3 }],
+      examples: [
+        { text: 'One.', textPair: 'Two.', label: 3.8, row: 2 },
+        { text: 'One.', textPair: 'One.', label: 5, row: 3 },
+      ],
     })
   })
 
   it('reads RTE and QNLI, whose class 0 is entailment', () => {
     expect(read('rte', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tnot_entailment\n1\tC.\tD.\tentailment\n')).toMatchObject({
       labelNames: ['entailment', 'not_entailment'],
-      examples: [{ text: 'A.', textPair: 'B.', label: 1 }, { text: 'C.', textPair: 'D.', label: 0 }],
+      examples: [
+        { text: 'A.', textPair: 'B.', label: 1 },
+        { text: 'C.', textPair: 'D.', label: 0 },
+      ],
     })
-    expect(read('qnli', 'index\tquestion\tsentence\tlabel\n0\tWho?\tHe.\tentailment\n').examples).toEqual([{ text: 'Who?', textPair: 'He.', label: 0, row: 2 }])
+    expect(read('qnli', 'index\tquestion\tsentence\tlabel\n0\tWho?\tHe.\tentailment\n').examples).toEqual([
+      { text: 'Who?', textPair: 'He.', label: 0, row: 2 },
+    ])
   })
 
   it('reads WNLI, whose class 1 is entailment', () => {
@@ -68,11 +81,25 @@ describe('each task of GLUE in its official layout', () => {
   })
 
   it('reads MNLI’s gold label, whether the file has twelve columns or sixteen', () => {
-    const head = ['index', 'promptID', 'pairID', 'genre', 'sentence1_binary_parse', 'sentence2_binary_parse', 'sentence1_parse', 'sentence2_parse', 'sentence1', 'sentence2']
+    const head = [
+      'index',
+      'promptID',
+      'pairID',
+      'genre',
+      'sentence1_binary_parse',
+      'sentence2_binary_parse',
+      'sentence1_parse',
+      'sentence2_parse',
+      'sentence1',
+      'sentence2',
+    ]
     const row = ['0', '1', '1n', 'fiction', '( a )', '( b )', '(ROOT a)', '(ROOT b)', 'A.', 'B.']
     const file = (votes: ReadonlyArray<string>): string =>
       `${[...head, ...votes.map((_, i) => `label${i + 1}`), 'gold_label'].join('\t')}\n${[...row, ...votes, 'contradiction'].join('\t')}\n`
-    const expected = { labelNames: ['entailment', 'neutral', 'contradiction'], examples: [{ text: 'A.', textPair: 'B.', label: 2, row: 2 }] }
+    const expected = {
+      labelNames: ['entailment', 'neutral', 'contradiction'],
+      examples: [{ text: 'A.', textPair: 'B.', label: 2, row: 2 }],
+    }
     expect(read('mnli', file(['neutral']))).toMatchObject(expected)
     expect(read('mnli', file(['neutral', 'neutral', 'entailment', 'entailment', 'entailment']))).toMatchObject(expected)
   })
@@ -89,7 +116,10 @@ describe('each task of GLUE in its official layout', () => {
   it('skips the rows of QQP that have the wrong number of columns, and lists them', () => {
     const { examples, skipped } = read('qqp', `${qqp}\n0\t\t\tWhy?\tHow?\t0\n1\t3\t4\tbroken\nin two\t?\t1\n2\t\t\tWho?\tWhat?\t1\n`)
     expect(examples.map(({ row }) => row)).toEqual([2, 5])
-    expect(skipped).toEqual([{ row: 3, found: '4 columns' }, { row: 4, found: '3 columns' }])
+    expect(skipped).toEqual([
+      { row: 3, found: '4 columns' },
+      { row: 4, found: '3 columns' },
+    ])
   })
 })
 
@@ -108,7 +138,8 @@ describe('the text format', () => {
       'sentence\tlabel\nfine\t1\n"poor\t0',
       'sentence\tlabel\r\nfine\t1\r\n"poor\t0',
       'sentence\tlabel\nfine\t1\n"poor\t0\n\n\r\n',
-    ]) expect(read('sst2', content).examples).toEqual(tidy)
+    ])
+      expect(read('sst2', content).examples).toEqual(tidy)
   })
 
   it('keeps characters that only look like an end of line inside their row', () => {
@@ -134,7 +165,8 @@ describe('the folder', () => {
 
 describe('the table of tasks', () => {
   it('has GLUE’s metrics, selects by their mean, and names the one that the paper prints', () => {
-    const of = (name: GlueName) => [GLUE_TASKS[name].metrics.join(' '), GLUE_TASKS[name].selectionMetric, GLUE_TASKS[name].paperMetric].join(', ')
+    const of = (name: GlueName) =>
+      [GLUE_TASKS[name].metrics.join(' '), GLUE_TASKS[name].selectionMetric, GLUE_TASKS[name].paperMetric].join(', ')
     expect(Object.fromEntries(GLUE_NAMES.map((name) => [name, of(name)]))).toEqual({
       cola: 'matthews, matthews, matthews',
       sst2: 'accuracy, accuracy, accuracy',

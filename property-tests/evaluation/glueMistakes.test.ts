@@ -25,27 +25,34 @@ describe('each mistake is told in one line', () => {
   it('tells a label that the task does not have', () => {
     const good = 'gj04\t1\t\tA.\n'
     expect(refusal('cola', `${good.repeat(11)}gj04\t2\t\tB.\n`)).toBe('bad.tsv, row 12: expected a label of cola (0 or 1), found "2"')
-    expect(refusal('mnli', 'sentence1\tsentence2\tgold_label\nA.\tB.\t-\n'))
-      .toBe('bad.tsv, row 2: expected a label of mnli (entailment, neutral or contradiction), found "-"')
+    expect(refusal('mnli', 'sentence1\tsentence2\tgold_label\nA.\tB.\t-\n')).toBe(
+      'bad.tsv, row 2: expected a label of mnli (entailment, neutral or contradiction), found "-"',
+    )
   })
 
   it('tells a score that is no number from 0 to 5', () => {
     for (const score of ['6', '-1', '', 'high', 'Infinity', '0x2']) {
-      expect(refusal('stsb', `sentence1\tsentence2\tscore\nA.\tB.\t${score}\n`))
-        .toBe(`bad.tsv, row 2: expected a score of stsb (a number from 0 to 5), found "${score}"`)
+      expect(refusal('stsb', `sentence1\tsentence2\tscore\nA.\tB.\t${score}\n`)).toBe(
+        `bad.tsv, row 2: expected a score of stsb (a number from 0 to 5), found "${score}"`,
+      )
     }
   })
 
   it('tells a row with the wrong number of columns', () => {
     expect(refusal('cola', 'gj04\t1\t\tA.\ngj04\t1\tB.\n')).toBe('bad.tsv, row 2: expected 4 columns, found 3 columns')
-    expect(refusal('rte', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tentailment\n\n1\tA.\tB.\tentailment\n'))
-      .toBe('bad.tsv, row 3: expected 4 columns, found 1 column')
+    expect(refusal('rte', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tentailment\n\n1\tA.\tB.\tentailment\n')).toBe(
+      'bad.tsv, row 3: expected 4 columns, found 1 column',
+    )
   })
 
   it('tells a header that is not the task’s', () => {
-    expect(refusal('sst2', 'index\tsentence\n0\tA.\n')).toBe('bad.tsv, row 1: expected a column "label", found the columns "index", "sentence"')
+    expect(refusal('sst2', 'index\tsentence\n0\tA.\n')).toBe(
+      'bad.tsv, row 1: expected a column "label", found the columns "index", "sentence"',
+    )
     expect(refusal('sst2', 'fine\t1\npoor\t0\n')).toBe('bad.tsv, row 1: expected a column "label", found the columns "fine", "1"')
-    expect(refusal('sst2', 'sentence\tlabel\tlabel\nA.\t1\t1\n')).toBe('bad.tsv, row 1: expected one column "label", found more than one of that name')
+    expect(refusal('sst2', 'sentence\tlabel\tlabel\nA.\t1\t1\n')).toBe(
+      'bad.tsv, row 1: expected one column "label", found more than one of that name',
+    )
   })
 
   it('tells bytes that are not UTF-8, and their row', () => {
@@ -55,7 +62,8 @@ describe('each mistake is told in one line', () => {
   })
 
   it('tells an empty file, and one without rows', () => {
-    for (const content of ['', '\n\r\n', '\ufeff']) expect(refusal('cola', content)).toBe('bad.tsv: expected at least one row, found an empty file')
+    for (const content of ['', '\n\r\n', '\ufeff'])
+      expect(refusal('cola', content)).toBe('bad.tsv: expected at least one row, found an empty file')
     expect(refusal('sst2', 'sentence\tlabel\n')).toBe('bad.tsv: expected at least one row of data, found none')
     expect(refusal('qqp', 'question1\tquestion2\tis_duplicate\nbroken\n')).toBe('bad.tsv: expected at least one row of data, found none')
   })

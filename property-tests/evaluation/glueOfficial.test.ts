@@ -7,7 +7,17 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
-import { describeProblem, GLUE_TASKS, glueFile, labelNamesOf, loadTask, readGlue, type Dataset, type GlueName, type GlueSplit } from '../../evaluation/data/index.js'
+import {
+  describeProblem,
+  GLUE_TASKS,
+  glueFile,
+  labelNamesOf,
+  loadTask,
+  readGlue,
+  type Dataset,
+  type GlueName,
+  type GlueSplit,
+} from '../../evaluation/data/index.js'
 import { majorityClass } from '../../evaluation/metrics/index.js'
 
 const glue = join(import.meta.dirname, '../../../shared/data/glue')
@@ -19,7 +29,8 @@ const right = <A>(result: E.Either<Parameters<typeof describeProblem>[0], A>): A
 
 const read = (name: GlueName, split: GlueSplit): Dataset => right(readGlue(name, right(glueFile(name, split, glue))))
 
-const classCounts = ({ examples, labelNames }: Dataset) => labelNames?.map((_, label) => examples.filter((example) => example.label === label).length)
+const classCounts = ({ examples, labelNames }: Dataset) =>
+  labelNames?.map((_, label) => examples.filter((example) => example.label === label).length)
 
 const hash = ({ examples }: Dataset): string => {
   const lines = examples.map(({ label, text, textPair }) => `${label}\t${text}${textPair === undefined ? '' : `\t${textPair}`}\n`)
@@ -31,7 +42,13 @@ const onFiles = (name: GlueName) => {
   return { test: it.skipIf(!present), says: present ? '' : ` (skipped: ../shared/data/glue/${GLUE_TASKS[name].folder} is absent)` }
 }
 
-const CASES: ReadonlyArray<{ name: GlueName; split: GlueSplit; rows: number; classes: ReadonlyArray<number> | undefined; sha256?: string }> = [
+const CASES: ReadonlyArray<{
+  name: GlueName
+  split: GlueSplit
+  rows: number
+  classes: ReadonlyArray<number> | undefined
+  sha256?: string
+}> = [
   { name: 'cola', split: 'train', rows: 8551, classes: [2528, 6023] },
   { name: 'cola', split: 'dev', rows: 1043, classes: [322, 721], sha256: '8af2d7fd51628cb7' },
   { name: 'sst2', split: 'train', rows: 67349, classes: [29780, 37569], sha256: 'd6d6db63b0850e9d' },
@@ -77,13 +94,23 @@ describe('what the files are known for', () => {
   mrpc.test(`loads as a task with train, dev, metrics and classes${mrpc.says}`, () => {
     const task = right(loadTask({ task: 'mrpc', data: glue }))
     expect([task.train.examples.length, task.evaluation.examples.length]).toEqual([3668, 408])
-    expect(task).toMatchObject({ problem: 'classification', metrics: ['accuracy', 'f1'], selectionMetric: 'mean', labelNames: ['not_equivalent', 'equivalent'], heldOut: false })
-    expect(task.train.examples[0]?.text).toBe('Amrozi accused his brother , whom he called " the witness " , of deliberately distorting his evidence .')
+    expect(task).toMatchObject({
+      problem: 'classification',
+      metrics: ['accuracy', 'f1'],
+      selectionMetric: 'mean',
+      labelNames: ['not_equivalent', 'equivalent'],
+      heldOut: false,
+    })
+    expect(task.train.examples[0]?.text).toBe(
+      'Amrozi accused his brother , whom he called " the witness " , of deliberately distorting his evidence .',
+    )
   })
 
   const sst2 = onFiles('sst2')
   sst2.test(`test.tsv, which has no labels, is refused by its header${sst2.says}`, () => {
     const result = readGlue('sst2', join(glue, 'SST-2/test.tsv'))
-    expect(E.isLeft(result) && describeProblem(result.left)).toMatch(/test\.tsv, row 1: expected a column "label", found the columns "index", "sentence"$/)
+    expect(E.isLeft(result) && describeProblem(result.left)).toMatch(
+      /test\.tsv, row 1: expected a column "label", found the columns "index", "sentence"$/,
+    )
   })
 })

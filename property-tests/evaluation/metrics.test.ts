@@ -1,7 +1,17 @@
 /** Metrics against numbers of scikit-learn 1.9.1 and SciPy 1.17.1, and against sums done by hand. */
 import { describe, expect, it } from 'vitest'
 import {
-  accuracy, averageRanks, constantPrediction, f1, majorityClass, matthews, METRICS, pearson, score, selectionScore, spearman,
+  accuracy,
+  averageRanks,
+  constantPrediction,
+  f1,
+  majorityClass,
+  matthews,
+  METRICS,
+  pearson,
+  score,
+  selectionScore,
+  spearman,
 } from '../../evaluation/metrics/index.js'
 
 describe('worked examples', () => {

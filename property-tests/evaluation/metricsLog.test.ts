@@ -15,20 +15,26 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const lines = fc.array(fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => JSON.stringify(text)), { maxLength: 12 })
+const lines = fc.array(
+  fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => JSON.stringify(text)),
+  { maxLength: 12 },
+)
 
 describe('a metrics log that is opened again', () => {
   it('keeps the lines before the checkpoint, drops what follows and a torn last line, and says how many are missing', async () => {
-    await fc.assert(fc.asyncProperty(lines, lines, fc.nat(3), fc.constantFrom('', '{"kind":"st'), async (before, after, missing, torn) => {
-      const text = (some: ReadonlyArray<string>): string => some.map((line) => `${line}\n`).join('')
-      await writeFile(file, text(missing > 0 ? before : [...before, ...after]) + torn)
-      const log = await openMetricsLog(root, before.length + missing)
-      expect(log.missing).toBe(missing)
-      expect(log.lines()).toBe(before.length)
-      log.append({ kind: 'step', step: 7 })
-      await log.flush()
-      expect(await readFile(file, 'utf8')).toBe(`${text(before)}{"kind":"step","step":7}\n`)
-    }), { seed: SEED, numRuns: 100 })
+    await fc.assert(
+      fc.asyncProperty(lines, lines, fc.nat(3), fc.constantFrom('', '{"kind":"st'), async (before, after, missing, torn) => {
+        const text = (some: ReadonlyArray<string>): string => some.map((line) => `${line}\n`).join('')
+        await writeFile(file, text(missing > 0 ? before : [...before, ...after]) + torn)
+        const log = await openMetricsLog(root, before.length + missing)
+        expect(log.missing).toBe(missing)
+        expect(log.lines()).toBe(before.length)
+        log.append({ kind: 'step', step: 7 })
+        await log.flush()
+        expect(await readFile(file, 'utf8')).toBe(`${text(before)}{"kind":"step","step":7}\n`)
+      }),
+      { seed: SEED, numRuns: 100 },
+    )
   })
 
   it('of more than one piece of a megabyte is cut at the right line', async () => {

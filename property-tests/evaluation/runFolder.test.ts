@@ -18,17 +18,31 @@ beforeAll(async () => {
   await writeTinyModel(join(root, 'tiny'))
   await writeFile(join(root, 'toy.tsv'), toyFile(40))
 })
-beforeEach(async () => { output = await mkdtemp(join(root, 'run-')) })
+beforeEach(async () => {
+  output = await mkdtemp(join(root, 'run-'))
+})
 afterAll(() => rm(root, { recursive: true }))
 
-const options = (resume: boolean): FinetuneOptions =>
-  ({ model: join(root, 'tiny'), task: { task: join(root, 'toy.tsv') }, output, resume, settings: resolveSettings({ maxSteps: 2, maxLength: 16, device: 'cpu' }) })
+const options = (resume: boolean): FinetuneOptions => ({
+  model: join(root, 'tiny'),
+  task: { task: join(root, 'toy.tsv') },
+  output,
+  resume,
+  settings: resolveSettings({ maxSteps: 2, maxLength: 16, device: 'cpu' }),
+})
 const opened = (resume: boolean): Promise<RunFolder> => openRunFolder(options(resume), 'cpu', null)
 const begun = async (resume: boolean) => (await opened(resume)).begin(0)
 const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
 const contents = async (): Promise<Readonly<Record<string, string>>> => {
   const files = (await readdir(output, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
-  return Object.fromEntries(await Promise.all(files.map(async ({ parentPath, name }) => [join(parentPath, name).slice(output.length + 1), await readFile(join(parentPath, name), 'latin1')] as const)))
+  return Object.fromEntries(
+    await Promise.all(
+      files.map(
+        async ({ parentPath, name }) =>
+          [join(parentPath, name).slice(output.length + 1), await readFile(join(parentPath, name), 'latin1')] as const,
+      ),
+    ),
+  )
 }
 
 /** config.json as an earlier process wrote it, changed. */
@@ -38,7 +52,11 @@ const rewriteConfig = async (change: (config: Readonly<Record<string, unknown>>)
 }
 
 describe('what a killed process left half-written', () => {
-  const temporaries = ['.config.json.4711.0123456789ab.partial', 'adapter/.adapter_config.json.1.fedcba987654.partial', 'checkpoints/.step-000000004.safetensors.99999.00000000000f.partial']
+  const temporaries = [
+    '.config.json.4711.0123456789ab.partial',
+    'adapter/.adapter_config.json.1.fedcba987654.partial',
+    'checkpoints/.step-000000004.safetensors.99999.00000000000f.partial',
+  ]
   const others = ['.hidden', '.notes.partial', 'draft.4711.0123456789ab.partial', 'checkpoints/.keep']
   const leave = async (): Promise<void> => {
     await begun(false)
@@ -65,7 +83,8 @@ describe('what a killed process left half-written', () => {
 describe('a folder that is resumed', () => {
   const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
     const said: string[] = []
-    for await (const event of finetuneJob(options(resume), new AbortController().signal)) if (event.kind === 'warning') said.push(event.message)
+    for await (const event of finetuneJob(options(resume), new AbortController().signal))
+      if (event.kind === 'warning') said.push(event.message)
     return said.filter((message) => !message.startsWith('step '))
   }
 
@@ -74,7 +93,9 @@ describe('a folder that is resumed', () => {
     const { salora: _, ...rest } = versions
     await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
     const bits = 'the run may not end in the bits it would have had'
-    expect(await warnings(true)).toEqual([`${output}: node was "v1.2.3" and is "${versions['node']}"; salora was undefined and is "${versions['salora']}"; ${bits}`])
+    expect(await warnings(true)).toEqual([
+      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was undefined and is "${versions['salora']}"; ${bits}`,
+    ])
     expect(await warnings(true)).toEqual([])
   })
 
@@ -90,15 +111,20 @@ describe('a folder that is resumed', () => {
     const before = await contents()
     expect(Object.keys(before)).toContain('result.json')
     await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
-    await expect(warnings(true)).rejects.toThrow(/step-000000002\.safetensors: expected tensor state\.parameters of F32 \[\d+\], found F32 \[\d+\]$/)
+    await expect(warnings(true)).rejects.toThrow(
+      /step-000000002\.safetensors: expected tensor state\.parameters of F32 \[\d+\], found F32 \[\d+\]$/,
+    )
     await writeFile(join(root, 'toy.tsv'), toyFile(40))
     expect(await contents()).toEqual(before)
     expect(await warnings(true)).toEqual([])
   })
 })
 
-it('checkpoints without config.json are nobody\'s run', async () => {
+it("checkpoints without config.json are nobody's run", async () => {
   await mkdir(join(output, 'checkpoints'))
   await writeFile(join(output, 'checkpoints', 'step-000000004.safetensors'), '')
-  for (const resume of [false, true]) await expect(opened(resume)).rejects.toThrow(`--output ${output}: expected a new folder, or a run with its config.json, found checkpoints without one`)
+  for (const resume of [false, true])
+    await expect(opened(resume)).rejects.toThrow(
+      `--output ${output}: expected a new folder, or a run with its config.json, found checkpoints without one`,
+    )
 })

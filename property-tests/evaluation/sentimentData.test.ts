@@ -22,7 +22,8 @@ describe('the embedded sentences', () => {
   it('are balanced: of each source and label 100 are for evaluation', () => {
     expect([count(dev, 0), count(dev, 1)]).toEqual([300, 300])
     expect(Math.abs(count(train, 0) - count(train, 1))).toBeLessThan(12)
-    for (const first of [1, 1001, 2001]) { // the rows of Yelp, Amazon and IMDb
+    for (const first of [1, 1001, 2001]) {
+      // the rows of Yelp, Amazon and IMDb
       const source = dev.examples.filter(({ row }) => row >= first && row < first + 1000)
       expect([0, 1].map((label) => source.filter((example) => example.label === label).length)).toEqual([100, 100])
     }
@@ -35,7 +36,11 @@ describe('the embedded sentences', () => {
 
   // The rows, by hashlib and sorted() of Python.
   it('are split by SHA-256, the same in every session', () => {
-    const digest = (data: Dataset) => createHash('sha256').update(JSON.stringify(data.examples.map(({ row }) => row))).digest('hex').slice(0, 16)
+    const digest = (data: Dataset) =>
+      createHash('sha256')
+        .update(JSON.stringify(data.examples.map(({ row }) => row)))
+        .digest('hex')
+        .slice(0, 16)
     expect([digest(train), digest(dev)]).toEqual(['1826f4dbcc455dd4', '071ed896a17b0bdf'])
   })
 
@@ -55,6 +60,8 @@ describe('the embedded sentences', () => {
   })
 
   it('load as the task "sentiment"', () => {
-    expect(loadTask({ task: 'sentiment' })).toMatchObject({ right: { name: 'sentiment', problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false } })
+    expect(loadTask({ task: 'sentiment' })).toMatchObject({
+      right: { name: 'sentiment', problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
+    })
   })
 })

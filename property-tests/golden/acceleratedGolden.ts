@@ -33,7 +33,13 @@ export type GoldenRun = {
   readonly logits: (parameters: Vector, batch: GoldenBatch) => Promise<ReadonlyArray<number>>
 }
 
-export const openGoldenRun = async (family: Family, { lora }: Golden, dtype: Scalar, gating: Gating = 'open', settings: GateSettings = plain): Promise<GoldenRun> => {
+export const openGoldenRun = async (
+  family: Family,
+  { lora }: Golden,
+  dtype: Scalar,
+  gating: Gating = 'open',
+  settings: GateSettings = plain,
+): Promise<GoldenRun> => {
   const model = await openModelFolder(folderOf(family))
   const { config } = model
   const modules = adapterModules(config).map((module) => ({ ...module, r: lora.rank }))
@@ -51,15 +57,32 @@ export const openGoldenRun = async (family: Family, { lora }: Golden, dtype: Sca
         const logTheta = parameter('logTheta')
         return { loss, report: { ...report, gates: sampleGate(settings)(logTheta, input('u', logTheta.shape, dtype)) } }
       }
-      return openSession(trainingStep(layout, withGates, { ...adamw, gateAdam, weightDecay: lora.weightDecay, clip: null, lambdaOptimizer: 'adam' }, accumulation, dtype), session)
+      return openSession(
+        trainingStep(
+          layout,
+          withGates,
+          { ...adamw, gateAdam, weightDecay: lora.weightDecay, clip: null, lambdaOptimizer: 'adam' },
+          accumulation,
+          dtype,
+        ),
+        session,
+      )
     },
     feeds: (batch, step) => ({
       ...batchFeeds(config, examplesOf(batch), batch.labels.length, dtype).feeds,
-      ...scalarFeeds({ learningRate: lora.learningRate, controlLearningRate: 0, multiplierLearningRate: 0, targetDensity: settings.targetDensity }, { ...adamw, gateAdam }, step, 1, dtype),
+      ...scalarFeeds(
+        { learningRate: lora.learningRate, controlLearningRate: 0, multiplierLearningRate: 0, targetDensity: settings.targetDensity },
+        { ...adamw, gateAdam },
+        step,
+        1,
+        dtype,
+      ),
       gradientSum: floatFeed(zeros(layout.size, dtype), [layout.size], dtype),
     }),
     start: (values) => ({
-      parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype), firstMoment: zeros(layout.size, dtype), secondMoment: zeros(layout.size, dtype),
+      parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype),
+      firstMoment: zeros(layout.size, dtype),
+      secondMoment: zeros(layout.size, dtype),
     }),
     logits: async (parameters, batch) => {
       const predictor = await openPredictor({ config, frozen, session, scale, dtype }, modules)

@@ -16,13 +16,24 @@ export type ExportName = (typeof exportNames)[number]
 /** Ranks 1 to 4, in turn; but one matrix keeps none in `rank-zero`. */
 const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zero' && matrix === 4 ? 0 : 1 + ((3 * matrix) % 4))
 
-const random = (stream: number, shape: ReadonlyArray<number>): Weights =>
-  ({ shape, data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x) })
+const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
+  shape,
+  data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x),
+})
 
 const adapterOf = (config: EncoderConfig, name: ExportName): Adapter => {
   const adapter: Adapter = {
-    config, baseModelName: `golden/${config.family}`, rank: 4, alpha: 8, labelNames: ['a', 'b', 'c'],
-    modules: new Map(adapterModules(config).map(({ name: path, d, k }, i): [string, LowRankPair] => [path, { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) }])),
+    config,
+    baseModelName: `golden/${config.family}`,
+    rank: 4,
+    alpha: 8,
+    labelNames: ['a', 'b', 'c'],
+    modules: new Map(
+      adapterModules(config).map(({ name: path, d, k }, i): [string, LowRankPair] => [
+        path,
+        { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) },
+      ]),
+    ),
     head: new Map([...headTensorShapes(config)].map(([path, shape], i) => [path, random(100 + i, shape)])),
   }
   return name === 'padded' ? padToRank(adapter) : adapter
@@ -39,10 +50,19 @@ export const exportGolden = async (folder: string, family: Family, name: ExportN
 
 /** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
 export const predictGolden = async (family: Family, adapter: string, { batches }: Golden): Promise<ReadonlyArray<number>> => {
-  const opened = await openTrainedAdapter({ model: folderOf(family), adapter, device: 'cpu', precision: 'float32', threads: 1, maxLength: null, batchSize: 4 })
+  const opened = await openTrainedAdapter({
+    model: folderOf(family),
+    adapter,
+    device: 'cpu',
+    precision: 'float32',
+    threads: 1,
+    maxLength: null,
+    batchSize: 4,
+  })
   const texts = batches.flatMap((batch) => batch.texts.map(([text, textPair]) => (textPair === undefined ? { text } : { text, textPair })))
   return (await opened.predict(texts).finally(opened.release)).flat()
 }
 
 /** Beside an export, for PEFT to be held against. */
-export const writeLogits = (adapter: string, logits: ReadonlyArray<number>): Promise<void> => writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))
+export const writeLogits = (adapter: string, logits: ReadonlyArray<number>): Promise<void> =>
+  writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))

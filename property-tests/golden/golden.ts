@@ -40,7 +40,12 @@ export type Golden = {
   readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
   readonly batches: ReadonlyArray<GoldenBatch>
   readonly peftAdapter: { readonly logits: Logits }
-} & Readonly<Record<Scalar, { readonly logits: Logits; readonly losses: ReadonlyArray<number>; readonly finalLogits: Logits; readonly gated?: GoldenGated }>>
+} & Readonly<
+  Record<
+    Scalar,
+    { readonly logits: Logits; readonly losses: ReadonlyArray<number>; readonly finalLogits: Logits; readonly gated?: GoldenGated }
+  >
+>
 
 export const readGolden = (family: Family): Golden => JSON.parse(readFileSync(join(folderOf(family), 'golden.json'), 'utf8')) as Golden
 
@@ -52,9 +57,17 @@ export const readTensors = (family: Family): ReadonlyMap<string, GoldenTensor> =
   const bytes = readFileSync(file)
   const start = 8 + Number(bytes.readBigUInt64LE(0))
   const { tensors } = parseHeader(bytes.toString('utf8', 8, start), file, start, bytes.length - start)
-  return new Map([...tensors].map(([name, { dtype, shape, offset }]) => [name, {
-    shape, data: Float64Array.from({ length: elementCount(shape) }, (_, i) => (dtype === 'F64' ? bytes.readDoubleLE(offset + 8 * i) : bytes.readFloatLE(offset + 4 * i))),
-  }]))
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, offset }]) => [
+      name,
+      {
+        shape,
+        data: Float64Array.from({ length: elementCount(shape) }, (_, i) =>
+          dtype === 'F64' ? bytes.readDoubleLE(offset + 8 * i) : bytes.readFloatLE(offset + 4 * i),
+        ),
+      },
+    ]),
+  )
 }
 
 /** Those under a prefix, by the rest of their names. */
@@ -65,15 +78,24 @@ export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): Rea
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds[i], label: labels[i] ?? NaN, row: i + 1 }))
 
 /** Rows of every tensor under a prefix against ours by name; a tensor that either side lacks is infinitely far off. */
-export const compareTensors = (quantity: string, bound: number, golden: ReadonlyMap<string, GoldenTensor>, ours: ReadonlyMap<string, Numbers>): ReadonlyArray<Row> =>
-  [...new Set([...golden.keys(), ...ours.keys()])].map((name) => compare('values', bound)(`${quantity} of ${name}`, golden.get(name)?.data ?? [NaN], ours.get(name) ?? []))
+export const compareTensors = (
+  quantity: string,
+  bound: number,
+  golden: ReadonlyMap<string, GoldenTensor>,
+  ours: ReadonlyMap<string, Numbers>,
+): ReadonlyArray<Row> =>
+  [...new Set([...golden.keys(), ...ours.keys()])].map((name) =>
+    compare('values', bound)(`${quantity} of ${name}`, golden.get(name)?.data ?? [NaN], ours.get(name) ?? []),
+  )
 
-export const compareNumbers = (quantity: string, bound: number, golden: Numbers, ours: Numbers): Row => compare('values', bound)(quantity, golden, ours)
+export const compareNumbers = (quantity: string, bound: number, golden: Numbers, ours: Numbers): Row =>
+  compare('values', bound)(quantity, golden, ours)
 
 /** Every row within its bound. GOLDEN_TABLE=1 prints the largest difference of each quantity. */
 export const expectAgreement = (title: string, rows: ReadonlyArray<Row>): void => {
   if (process.env['GOLDEN_TABLE'] !== undefined) {
-    for (const { quantity, difference, bound } of worstOfEach(rows)) console.log(`${title} | ${quantity} | ${difference.toExponential(1)} | ${bound}`)
+    for (const { quantity, difference, bound } of worstOfEach(rows))
+      console.log(`${title} | ${quantity} | ${difference.toExponential(1)} | ${bound}`)
   }
   expect(rows.length).toBeGreaterThan(0)
   expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])

@@ -5,7 +5,18 @@ import type { Vectors } from '../../accelerated/training/runState.js'
 import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
 import { namedParts } from '../../evaluation/agreement/translate.js'
 import { openGoldenRun } from './acceleratedGolden.js'
-import { compareNumbers, compareTensors, dtypes, expectAgreement, families, goldenBounds, readGolden, readTensors, under, type GoldenBatch } from './golden.js'
+import {
+  compareNumbers,
+  compareTensors,
+  dtypes,
+  expectAgreement,
+  families,
+  goldenBounds,
+  readGolden,
+  readTensors,
+  under,
+  type GoldenBatch,
+} from './golden.js'
 
 describe.each(families)('%s under PEFT', (family) => {
   const golden = readGolden(family)
@@ -20,7 +31,12 @@ describe.each(families)('%s under PEFT', (family) => {
     expectAgreement(`accelerated, ${family}, ${dtype}`, [
       compareNumbers('logits', bound, expected.logits.flat(), await run.logits(state.parameters, first)),
       compareNumbers('loss', bound, expected.losses.slice(0, 1), Array.from(results['loss'] ?? [], Number)),
-      ...compareTensors('gradient', bound, under(tensors, `${dtype}/gradient/`), namedParts(run.layout, results['nextGradientSum'] as Vector)),
+      ...compareTensors(
+        'gradient',
+        bound,
+        under(tensors, `${dtype}/gradient/`),
+        namedParts(run.layout, results['nextGradientSum'] as Vector),
+      ),
     ])
   })
 
@@ -33,7 +49,11 @@ describe.each(families)('%s under PEFT', (family) => {
       for (let step = 1; step <= golden.lora.steps; step++) {
         const batch = golden.batches[(step - 1) % golden.batches.length] as GoldenBatch
         const results = await session.run({ ...run.feeds(batch, step), ...stateFeeds(state, dtype) })
-        state = { parameters: results['nextParameters'] as Vector, firstMoment: results['nextFirstMoment'] as Vector, secondMoment: results['nextSecondMoment'] as Vector }
+        state = {
+          parameters: results['nextParameters'] as Vector,
+          firstMoment: results['nextFirstMoment'] as Vector,
+          secondMoment: results['nextSecondMoment'] as Vector,
+        }
         losses.push(Number(results['loss']?.[0]))
       }
     } finally {

@@ -1,7 +1,15 @@
 /** Golden checkpoints and parameters as the reference takes them. */
 import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoint/safetensors.js'
-import { adaptedModules, headShapes, tensor, type EncoderConfig, type Parameters, type Tensor, type Tensors } from '../../reference/index.js'
+import {
+  adaptedModules,
+  headShapes,
+  tensor,
+  type EncoderConfig,
+  type Parameters,
+  type Tensor,
+  type Tensors,
+} from '../../reference/index.js'
 import { folderOf, type Family, type GoldenTensor } from './golden.js'
 
 export const readReference = async (family: Family): Promise<{ readonly config: EncoderConfig; readonly base: Tensors }> => {
@@ -11,14 +19,25 @@ export const readReference = async (family: Family): Promise<{ readonly config: 
 }
 
 /** @param logTheta of all matrices, in their order */
-export const referenceParameters = (config: EncoderConfig, rank: number, values: ReadonlyMap<string, GoldenTensor>, logTheta: Float64Array, lambda: number): Parameters => {
+export const referenceParameters = (
+  config: EncoderConfig,
+  rank: number,
+  values: ReadonlyMap<string, GoldenTensor>,
+  logTheta: Float64Array,
+  lambda: number,
+): Parameters => {
   const at = (name: string): Tensor => {
     const found = values.get(name)
     if (found === undefined) throw new Error(`referenceParameters: expected ${name} in the fixture, found ${[...values.keys()].join(', ')}`)
     return tensor(found.shape, found.data)
   }
   return {
-    adapters: Object.fromEntries(adaptedModules(config).map((name, i) => [name, { A: at(`${name}.A`), B: at(`${name}.B`), logTheta: tensor([rank], logTheta.slice(i * rank, (i + 1) * rank)) }])),
+    adapters: Object.fromEntries(
+      adaptedModules(config).map((name, i) => [
+        name,
+        { A: at(`${name}.A`), B: at(`${name}.B`), logTheta: tensor([rank], logTheta.slice(i * rank, (i + 1) * rank)) },
+      ]),
+    ),
     head: Object.fromEntries(Object.keys(headShapes(config)).map((name) => [name, at(name)])),
     lambda,
   }

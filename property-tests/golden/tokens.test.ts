@@ -8,7 +8,13 @@ import { loadTokenizer } from '../../accelerated/tokenizer.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
 import { fixtures } from './golden.js'
 
-type Part = { readonly file: string; readonly from: number; readonly to: number; readonly columns: readonly [number, number?]; readonly maxLength: number }
+type Part = {
+  readonly file: string
+  readonly from: number
+  readonly to: number
+  readonly columns: readonly [number, number?]
+  readonly maxLength: number
+}
 
 const data = join(import.meta.dirname, '../../../shared/data')
 const minilm = process.env['SALORA_TEST_MODEL']
@@ -19,16 +25,26 @@ const parts = JSON.parse(readFileSync(join(import.meta.dirname, 'sentences.json'
 const digestsOf = async (folder: string): Promise<ReadonlyArray<string>> => {
   const { encode } = await loadTokenizer(folder, (await openModelFolder(folder)).config)
   const lines = parts.flatMap(({ file, from, to, columns: [first, second], maxLength }) =>
-    readFileSync(join(data, file), 'utf8').split('\n').slice(from, to).map((line) => {
-      const cells = line.split('\t')
-      const { inputIds, tokenTypeIds } = encode(cells[first] ?? '', second === undefined ? undefined : cells[second], maxLength)
-      return `${inputIds.join()};${tokenTypeIds.join()}\n`
-    }))
-  return Array.from({ length: Math.ceil(lines.length / 100) }, (_, i) => createHash('sha256').update(lines.slice(100 * i, 100 * i + 100).join('')).digest('hex').slice(0, 16))
+    readFileSync(join(data, file), 'utf8')
+      .split('\n')
+      .slice(from, to)
+      .map((line) => {
+        const cells = line.split('\t')
+        const { inputIds, tokenTypeIds } = encode(cells[first] ?? '', second === undefined ? undefined : cells[second], maxLength)
+        return `${inputIds.join()};${tokenTypeIds.join()}\n`
+      }),
+  )
+  return Array.from({ length: Math.ceil(lines.length / 100) }, (_, i) =>
+    createHash('sha256')
+      .update(lines.slice(100 * i, 100 * i + 100).join(''))
+      .digest('hex')
+      .slice(0, 16),
+  )
 }
 
 /** Hundreds of rows whose ids differ, by their number. */
-const differing = (ours: ReadonlyArray<string>, theirs: ReadonlyArray<string>): ReadonlyArray<number> => theirs.flatMap((digest, i) => (ours[i] === digest ? [] : [i]))
+const differing = (ours: ReadonlyArray<string>, theirs: ReadonlyArray<string>): ReadonlyArray<number> =>
+  theirs.flatMap((digest, i) => (ours[i] === digest ? [] : [i]))
 
 describe.skipIf(!existsSync(data))('token ids of 10,000 rows (needs ../shared/data)', () => {
   it('of the embedded RoBERTa model', async () => {

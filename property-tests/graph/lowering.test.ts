@@ -13,15 +13,57 @@ import { sameFormulaFloat64 } from '../support/tolerance.js'
 
 /** [x, erf x] by mpmath 1.3.0 at 40 digits, rounded to float64: `mpmath.erf(mpmath.mpf(x))`. */
 const erfTable: ReadonlyArray<readonly [number, number]> = [
-  [-7, -1.0], [-6.5, -1.0], [-6.1, -1.0], [-6, -1.0], [-5.9, -0.9999999999999999], [-5.5, -0.9999999999999927], [-5.1, -0.9999999999994507],
-  [-4.7, -0.9999999999700474], [-4.2, -0.9999999971445058], [-3.9, -0.9999999652077514], [-3.5, -0.9999992569016276], [-3.1, -0.9999883513426328],
-  [-2.7, -0.9998656672600594], [-2.3, -0.9988568234026434], [-1.9, -0.9927904292352575], [-1.5, -0.9661051464753108], [-1.1, -0.8802050695740817],
-  [-0.9, -0.7969082124228322], [-0.6, -0.6038560908479259], [-0.35, -0.3793820535623103], [-0.1, -0.1124629160182849], [-0.01, -0.011283415555849618],
-  [-0.001, -0.0011283787909692365], [-1e-8, -1.1283791670955126e-8], [0, 0], [1e-12, 1.1283791670955126e-12], [1e-5, 1.1283791670579e-5],
-  [0.02, 0.022564574691844946], [0.2, 0.22270258921047847], [0.4, 0.42839235504666845], [0.5, 0.5204998778130465], [0.75, 0.7111556336535151],
-  [1, 0.8427007929497149], [1.25, 0.9229001282564583], [1.6, 0.976348383344644], [2, 0.9953222650189527], [2.2, 0.9981371537020182], [2.5, 0.999593047982555],
-  [2.9, 0.9999589021219005], [3, 0.9999779095030014], [3.3, 0.9999969422902035], [3.7, 0.9999998328489421], [4, 0.9999999845827421], [4.4, 0.999999999510829],
-  [4.9, 0.999999999995781], [5.3, 0.9999999999999338], [5.7, 0.9999999999999992], [5.95, 1.0], [6.05, 1.0], [6.7, 1.0], [7, 1.0],
+  [-7, -1.0],
+  [-6.5, -1.0],
+  [-6.1, -1.0],
+  [-6, -1.0],
+  [-5.9, -0.9999999999999999],
+  [-5.5, -0.9999999999999927],
+  [-5.1, -0.9999999999994507],
+  [-4.7, -0.9999999999700474],
+  [-4.2, -0.9999999971445058],
+  [-3.9, -0.9999999652077514],
+  [-3.5, -0.9999992569016276],
+  [-3.1, -0.9999883513426328],
+  [-2.7, -0.9998656672600594],
+  [-2.3, -0.9988568234026434],
+  [-1.9, -0.9927904292352575],
+  [-1.5, -0.9661051464753108],
+  [-1.1, -0.8802050695740817],
+  [-0.9, -0.7969082124228322],
+  [-0.6, -0.6038560908479259],
+  [-0.35, -0.3793820535623103],
+  [-0.1, -0.1124629160182849],
+  [-0.01, -0.011283415555849618],
+  [-0.001, -0.0011283787909692365],
+  [-1e-8, -1.1283791670955126e-8],
+  [0, 0],
+  [1e-12, 1.1283791670955126e-12],
+  [1e-5, 1.1283791670579e-5],
+  [0.02, 0.022564574691844946],
+  [0.2, 0.22270258921047847],
+  [0.4, 0.42839235504666845],
+  [0.5, 0.5204998778130465],
+  [0.75, 0.7111556336535151],
+  [1, 0.8427007929497149],
+  [1.25, 0.9229001282564583],
+  [1.6, 0.976348383344644],
+  [2, 0.9953222650189527],
+  [2.2, 0.9981371537020182],
+  [2.5, 0.999593047982555],
+  [2.9, 0.9999589021219005],
+  [3, 0.9999779095030014],
+  [3.3, 0.9999969422902035],
+  [3.7, 0.9999998328489421],
+  [4, 0.9999999845827421],
+  [4.4, 0.999999999510829],
+  [4.9, 0.999999999995781],
+  [5.3, 0.9999999999999338],
+  [5.7, 0.9999999999999992],
+  [5.95, 1.0],
+  [6.05, 1.0],
+  [6.7, 1.0],
+  [7, 1.0],
 ]
 const points = erfTable.map(([x]) => x)
 const values = erfTable.map(([, y]) => y)
@@ -35,7 +77,11 @@ describe(`lowering (seed ${SEED})`, () => {
   it('keeps the relative precision of erf where it is small', async () => {
     const small = erfTable.filter(([x]) => x !== 0 && Math.abs(x) <= 0.02)
     const { y } = await evaluate({ y: erf(input('x', ['n'], 'float64')) }, { x: float64(small.map(([x]) => x)) })
-    assertClose((y as Float64Array).map((value, i) => value / (small[i]?.[1] ?? NaN)), small.map(() => 1), { relative: 1e-15, name: 'erf / expected' })
+    assertClose(
+      (y as Float64Array).map((value, i) => value / (small[i]?.[1] ?? NaN)),
+      small.map(() => 1),
+      { relative: 1e-15, name: 'erf / expected' },
+    )
   })
 
   it('has float32 erf agree with the same table', async () => {
@@ -60,28 +106,44 @@ describe(`lowering (seed ${SEED})`, () => {
 
   /** y, μ, 1/σ and (x − μ)/σ · scale + bias of one float64 graph. */
   const normalisation = (epsilon: number): Readonly<Record<string, Expression>> => {
-    const [x, scale, bias] = [input('x', ['rows', 'width'], 'float64'), input('scale', ['width'], 'float64'), input('bias', ['width'], 'float64')]
+    const [x, scale, bias] = [
+      input('x', ['rows', 'width'], 'float64'),
+      input('scale', ['width'], 'float64'),
+      input('bias', ['width'], 'float64'),
+    ]
     const y = layerNormalization(x, scale, bias, epsilon)
     const [mean, inverse] = [outputOf(y, 1, ['rows', 1]), outputOf(y, 2, ['rows', 1])]
     return { y, mean, inverse, recomposed: add(mul(mul(sub(x, mean), inverse), scale), bias) }
   }
-  const rows = fc.integer({ min: 2, max: 6 }).chain((width) => fc.tuple(
-    fc.constant(width), ...Array.from({ length: 3 }, () => evenlyMany(-3, 3)(width)),
-  )) as fc.Arbitrary<[number, number[], number[], number[]]>
+  const rows = fc
+    .integer({ min: 2, max: 6 })
+    .chain((width) => fc.tuple(fc.constant(width), ...Array.from({ length: 3 }, () => evenlyMany(-3, 3)(width)))) as fc.Arbitrary<
+    [number, number[], number[], number[]]
+  >
 
   // A deviation of the order of √ε is where an ε that is not quite the same one shows.
   it.each([1e-5, 1e-12, 0.1])('gives layer normalisation’s output, mean and inverse deviation in float64 (ε = %d)', (epsilon) =>
-    withGraph(normalisation(epsilon), (run) => fc.assert(fc.asyncProperty(rows, fc.constantFrom(1, 1e-3), async ([width, data, scale, bias], size) => {
-      const x = data.map((value, i) => (value + i) * size)
-      const results = await run({ x: float64(x, [1, width]), scale: float64(scale), bias: float64(bias) })
-      const mean = x.reduce((a, b) => a + b, 0) / width
-      const inverse = 1 / Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width + epsilon)
-      const expected = { mean: [mean], inverse: [inverse], y: x.map((value, i) => (value - mean) * inverse * (scale[i] ?? NaN) + (bias[i] ?? NaN)) }
-      const close = (name: string, oracle: ReadonlyArray<number>): void =>
-        assertClose(resultOf(results, name), oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
-      close('mean', expected.mean)
-      close('inverse', expected.inverse)
-      close('recomposed', expected.y)
-      close('y', expected.y)
-    }), { seed: SEED, numRuns: 30 })))
+    withGraph(normalisation(epsilon), (run) =>
+      fc.assert(
+        fc.asyncProperty(rows, fc.constantFrom(1, 1e-3), async ([width, data, scale, bias], size) => {
+          const x = data.map((value, i) => (value + i) * size)
+          const results = await run({ x: float64(x, [1, width]), scale: float64(scale), bias: float64(bias) })
+          const mean = x.reduce((a, b) => a + b, 0) / width
+          const inverse = 1 / Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width + epsilon)
+          const expected = {
+            mean: [mean],
+            inverse: [inverse],
+            y: x.map((value, i) => (value - mean) * inverse * (scale[i] ?? NaN) + (bias[i] ?? NaN)),
+          }
+          const close = (name: string, oracle: ReadonlyArray<number>): void =>
+            assertClose(resultOf(results, name), oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
+          close('mean', expected.mean)
+          close('inverse', expected.inverse)
+          close('recomposed', expected.y)
+          close('y', expected.y)
+        }),
+        { seed: SEED, numRuns: 30 },
+      ),
+    ),
+  )
 })

@@ -4,7 +4,25 @@ import type { DType, Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import {
-  add, cast, concat, constant, exp, expand, flattenRows, input, matMul, mul, reduceSum, scalar, sizeOf, split, square, sub, tanh, transpose, weight,
+  add,
+  cast,
+  concat,
+  constant,
+  exp,
+  expand,
+  flattenRows,
+  input,
+  matMul,
+  mul,
+  reduceSum,
+  scalar,
+  sizeOf,
+  split,
+  square,
+  sub,
+  tanh,
+  transpose,
+  weight,
 } from '../../accelerated/graph/operators.js'
 import { print } from '../../accelerated/graph/print.js'
 import * as ort from 'onnxruntime-node'
@@ -16,7 +34,15 @@ const only = (gradients: ReadonlyArray<Expression>): Expression => gradients[0] 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => Math.fround(Math.sin(1 + 2 * i)))
 
 /** α op(A) op(B) by its definition, matrix by matrix. */
-const naiveProduct = (a: ReadonlyArray<number>, b: ReadonlyArray<number>, batches: number, [m, n, p]: readonly [number, number, number], transposeA: boolean, transposeB: boolean, alpha: number): ReadonlyArray<number> =>
+const naiveProduct = (
+  a: ReadonlyArray<number>,
+  b: ReadonlyArray<number>,
+  batches: number,
+  [m, n, p]: readonly [number, number, number],
+  transposeA: boolean,
+  transposeB: boolean,
+  alpha: number,
+): ReadonlyArray<number> =>
   Array.from({ length: batches * m * p }, (_, at) => {
     const [batch, i, j] = [Math.floor(at / (m * p)), Math.floor(at / p) % m, at % p]
     const left = (k: number): number => a[batch * m * n + (transposeA ? k * m + i : i * n + k)] ?? NaN
@@ -43,11 +69,24 @@ describe('serialisation', () => {
     `)
   })
 
-  it.each([[[], false, false, 1], [[], true, false, 0.5], [[], false, true, -2], [[], true, true, 1], [[2, 2], true, false, 1], [[2, 2], false, true, 0.25], [[2, 2], true, true, 3], [[2, 2], false, false, 0.5]] as const)(
-    'gives the product that its definition gives, fused or not (leading %j, transposes %s %s, α = %d)', async (leading, transposeA, transposeB, alpha) => {
+  it.each([
+    [[], false, false, 1],
+    [[], true, false, 0.5],
+    [[], false, true, -2],
+    [[], true, true, 1],
+    [[2, 2], true, false, 1],
+    [[2, 2], false, true, 0.25],
+    [[2, 2], true, true, 3],
+    [[2, 2], false, false, 0.5],
+  ] as const)(
+    'gives the product that its definition gives, fused or not (leading %j, transposes %s %s, α = %d)',
+    async (leading, transposeA, transposeB, alpha) => {
       const [m, n, p] = [2, 3, 4]
       const batches = leading.reduce<number>((count, d) => count * d, 1)
-      const [shapeA, shapeB] = [[...leading, ...(transposeA ? [n, m] : [m, n])], [...leading, ...(transposeB ? [p, n] : [n, p])]]
+      const [shapeA, shapeB] = [
+        [...leading, ...(transposeA ? [n, m] : [m, n])],
+        [...leading, ...(transposeB ? [p, n] : [n, p])],
+      ]
       const [a, b] = [numbers(batches * m * n), numbers(batches * n * p).map((value) => -value)]
       const y = matMul(input('a', shapeA, 'float32'), input('b', shapeB, 'float32'), { transposeA, transposeB, alpha })
       const expected = naiveProduct(a, b, batches, [m, n, p], transposeA, transposeB, alpha)
@@ -58,29 +97,48 @@ describe('serialisation', () => {
         expect(written.filter(({ domain }) => domain === 'com.microsoft').length).toBe(fusedMatMul && !plain ? 1 : 0)
         expect(domains).toEqual(fusedMatMul && !plain ? ['', 'com.microsoft'] : ['']) // what none of its nodes needs, a runtime need not know
         const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1 })
-        const result = await session.run({ a: new ort.Tensor('float32', Float32Array.from(a), shapeA), b: new ort.Tensor('float32', Float32Array.from(b), shapeB) })
+        const result = await session.run({
+          a: new ort.Tensor('float32', Float32Array.from(a), shapeA),
+          b: new ort.Tensor('float32', Float32Array.from(b), shapeB),
+        })
         await session.release()
         assertClose(result['y']?.data as Float32Array, expected, { relative: reorderedFloat32, name: `fusedMatMul: ${fusedMatMul}` })
       }
-    })
+    },
+  )
 
-  it.each([[[], false, false], [[], true, true], [[2, 2], false, false], [[2, 2], false, true]] as const)(
-    'keeps all digits of α in float64 (leading %j, transposes %s %s)', async (leading, transposeA, transposeB) => {
-      const batches = leading.reduce<number>((count, d) => count * d, 1)
-      const [a, b] = [numbers(batches * 9), numbers(batches * 9).map((value) => 1 - value)]
-      const alpha = 1 / Math.sqrt(3)
-      const y = matMul(input('a', [...leading, 3, 3], 'float64'), input('b', [...leading, 3, 3], 'float64'), { transposeA, transposeB, alpha })
-      const results = await evaluate({ y }, { a: float64(a, [...leading, 3, 3]), b: float64(b, [...leading, 3, 3]) })
-      assertClose(resultOf(results, 'y'), naiveProduct(a, b, batches, [3, 3, 3], transposeA, transposeB, alpha), { relative: 1e-14, name: 'α A B' })
+  it.each([
+    [[], false, false],
+    [[], true, true],
+    [[2, 2], false, false],
+    [[2, 2], false, true],
+  ] as const)('keeps all digits of α in float64 (leading %j, transposes %s %s)', async (leading, transposeA, transposeB) => {
+    const batches = leading.reduce<number>((count, d) => count * d, 1)
+    const [a, b] = [numbers(batches * 9), numbers(batches * 9).map((value) => 1 - value)]
+    const alpha = 1 / Math.sqrt(3)
+    const y = matMul(input('a', [...leading, 3, 3], 'float64'), input('b', [...leading, 3, 3], 'float64'), {
+      transposeA,
+      transposeB,
+      alpha,
     })
+    const results = await evaluate({ y }, { a: float64(a, [...leading, 3, 3]), b: float64(b, [...leading, 3, 3]) })
+    assertClose(resultOf(results, 'y'), naiveProduct(a, b, batches, [3, 3, 3], transposeA, transposeB, alpha), {
+      relative: 1e-14,
+      name: 'α A B',
+    })
+  })
 
   it('writes an input once though it is declared twice, and refuses two shapes or dtypes under one name', async () => {
     const twice = add(input('x', [2], 'float32'), mul(input('x', [2], 'float32'), 3))
     expect(readModel(toOnnx({ y: twice }, { fusedMatMul: true })).input.map(({ name }) => name)).toEqual(['x'])
     const { y } = await evaluate({ y: twice }, { x: float32([1, 2]) })
     expect([...(y as Float32Array)]).toEqual([4, 8])
-    expect(() => toOnnx({ y: add(input('x', [2], 'float32'), input('x', [1], 'float32')) }, { fusedMatMul: true })).toThrow('toOnnx: input x is declared twice, as [2] and as [1]')
-    expect(() => toOnnx({ y: input('x', [2], 'float32'), z: input('x', [2], 'int32') }, { fusedMatMul: true })).toThrow('toOnnx: input x is declared twice')
+    expect(() => toOnnx({ y: add(input('x', [2], 'float32'), input('x', [1], 'float32')) }, { fusedMatMul: true })).toThrow(
+      'toOnnx: input x is declared twice, as [2] and as [1]',
+    )
+    expect(() => toOnnx({ y: input('x', [2], 'float32'), z: input('x', [2], 'int32') }, { fusedMatMul: true })).toThrow(
+      'toOnnx: input x is declared twice',
+    )
   })
 
   it('reads a weight at an odd offset of a file’s bytes', async () => {
@@ -94,7 +152,8 @@ describe('serialisation', () => {
 
   it.each([
     // 1, −2, 0.5, 1.5 by their bit patterns: IEEE 754 binary16, and the upper half of binary32
-    ['float16', [0x3c00, 0xc000, 0x3800, 0x3e00]], ['bfloat16', [0x3f80, 0xc000, 0x3f00, 0x3fc0]],
+    ['float16', [0x3c00, 0xc000, 0x3800, 0x3e00]],
+    ['bfloat16', [0x3f80, 0xc000, 0x3f00, 0x3fc0]],
   ] as const)('reads %s weights through a cast', async (dtype, patterns) => {
     const bytes = new Uint8Array(9)
     bytes.set(new Uint8Array(Uint16Array.from(patterns).buffer), 1)
@@ -116,7 +175,11 @@ describe('serialisation', () => {
       count: cast(sizeOf(x), 'float64'),
     }
     return withGraph(outputs, async (run) => {
-      for (const [batch, sequence] of [[1, 1], [2, 3], [4, 2]] as const) {
+      for (const [batch, sequence] of [
+        [1, 1],
+        [2, 3],
+        [4, 2],
+      ] as const) {
         const data = numbers(batch * sequence * 2)
         const results = await run({ x: float64(data, [batch, sequence, 2]), row: float64([1, 2], [1, 2]) })
         expect([...(results['repeated'] ?? [])]).toEqual(Array.from({ length: batch * sequence }, () => [1, 2]).flat())
@@ -140,12 +203,17 @@ describe('serialisation', () => {
   })
 
   it('says which dimension no input carries', () => {
-    expect(() => toOnnx({ y: expand(scalar(1, 'float32'), ['unknown']) }, { fusedMatMul: true })).toThrow("toOnnx: expected an input that carries dimension 'unknown', found none")
+    expect(() => toOnnx({ y: expand(scalar(1, 'float32'), ['unknown']) }, { fusedMatMul: true })).toThrow(
+      "toOnnx: expected an input that carries dimension 'unknown', found none",
+    )
   })
 
   it('names every value once, however many leaves stand before the nodes that serialisation adds', () => {
     for (let before = 1; before < 12; before++) {
-      const x = concat(Array.from({ length: before }, (_, i) => input(`x${i}`, ['n', 'm', 2], 'float64')), 2)
+      const x = concat(
+        Array.from({ length: before }, (_, i) => input(`x${i}`, ['n', 'm', 2], 'float64')),
+        2,
+      )
       const swapped = matMul(transpose(x, [1, 0, 2]), transpose(x, [1, 0, 2]), { transposeA: true, alpha: 0.5 })
       const y = concat([expand(scalar(1, 'float64'), ['n', 'm', 2]), x, expand(scalar(2, 'float64'), ['n', 'm', 2])], 2)
       const { node } = readModel(toOnnx({ y: exp(y), swapped: exp(swapped) }, { fusedMatMul: false }))
@@ -158,7 +226,18 @@ describe('serialisation', () => {
     const x = input('x', [5], 'float64')
     const y = tanh(x)
     const [first, second, third] = split(sub(x, 1), [1, 3, 1])
-    const results = await evaluate({ y, again: y, x2: x, c: constant([4, 5], [2], 'float64'), first: first as Expression, second: second as Expression, third: third as Expression }, { x: float64([1, 2, 3, 4, 5]) })
+    const results = await evaluate(
+      {
+        y,
+        again: y,
+        x2: x,
+        c: constant([4, 5], [2], 'float64'),
+        first: first as Expression,
+        second: second as Expression,
+        third: third as Expression,
+      },
+      { x: float64([1, 2, 3, 4, 5]) },
+    )
     expect(results['again']).toEqual(results['y'])
     expect([...(results['x2'] ?? [])]).toEqual([1, 2, 3, 4, 5])
     expect([...(results['c'] ?? [])]).toEqual([4, 5])
@@ -166,6 +245,8 @@ describe('serialisation', () => {
   })
 
   it('refuses constants of a dtype that it cannot write', () => {
-    expect(() => toOnnx({ y: constant([1], [1], 'bfloat16' satisfies DType) }, { fusedMatMul: true })).toThrow('initializerBytes: expected float64, float32, int32, int64 or bool, found bfloat16')
+    expect(() => toOnnx({ y: constant([1], [1], 'bfloat16' satisfies DType) }, { fusedMatMul: true })).toThrow(
+      'initializerBytes: expected float64, float32, int32, int64 or bool, found bfloat16',
+    )
   })
 })

@@ -17,12 +17,15 @@ import { coarseDifferenceTolerance, differenceTolerance } from '../support/toler
 
 /** ⟨ȳ, y⟩ and its gradient in each input, with ȳ a further input; for all sizes, or for those given. */
 const graphOf = (rule: RuleCase, sizes?: Sizes) => {
-  const d = (dimension: Dimension): Dimension => (typeof dimension === 'string' ? sizes?.[dimension] ?? dimension : dimension)
+  const d = (dimension: Dimension): Dimension => (typeof dimension === 'string' ? (sizes?.[dimension] ?? dimension) : dimension)
   const names = Object.keys(rule.inputs)
   const x = Object.fromEntries(Object.entries(rule.inputs).map(([name, { shape }]) => [name, input(name, shape.map(d), 'float64')]))
   const y = rule.y(x, d)
   const loss = reduceSum(mul(y, input('yBar', y.shape, 'float64')))
-  const gradients = gradient(loss, names.map((name) => x[name] as Expression))
+  const gradients = gradient(
+    loss,
+    names.map((name) => x[name] as Expression),
+  )
   return { y, outputs: { loss, ...Object.fromEntries(names.map((name, i) => [`gradient of ${name}`, gradients[i] as Expression])) } }
 }
 
@@ -35,17 +38,26 @@ const drawing = (rule: RuleCase, y: Expression, occasion: Occasion) => {
   })
   const shape = sized(y.shape, flatSizes)
   const yBar = evenlyMany(-1, 1)(elements(shape))
-  return fc.tuple(fc.tuple(...numbers), yBar).map(([inputs, data]) => ({ inputs: Object.fromEntries(inputs), feeds: { ...occasion.feeds, yBar: float64(data, shape) } }))
+  return fc
+    .tuple(fc.tuple(...numbers), yBar)
+    .map(([inputs, data]) => ({ inputs: Object.fromEntries(inputs), feeds: { ...occasion.feeds, yBar: float64(data, shape) } }))
 }
 
 /** Sizes of names such as `a*b` in y's shape. */
 const composites = (y: Expression, sizes: Sizes): Sizes =>
-  Object.fromEntries(y.shape.filter((d) => typeof d === 'string').map((d) => [d, d.split('*').reduce((size, name) => size * (sizes[name] ?? NaN), 1)]))
+  Object.fromEntries(
+    y.shape.filter((d) => typeof d === 'string').map((d) => [d, d.split('*').reduce((size, name) => size * (sizes[name] ?? NaN), 1)]),
+  )
 
-const assertGradients = async (rule: RuleCase, run: Session['run'], { inputs, feeds }: { inputs: Record<string, ReturnType<typeof float64>>; feeds: Occasion['feeds'] }) => {
+const assertGradients = async (
+  rule: RuleCase,
+  run: Session['run'],
+  { inputs, feeds }: { inputs: Record<string, ReturnType<typeof float64>>; feeds: Occasion['feeds'] },
+) => {
   const results = await run({ ...feeds, ...inputs })
   for (const [name, { data, shape }] of Object.entries(inputs)) {
-    const loss = async (x: Float64Array): Promise<number> => Number(resultOf(await run({ ...feeds, ...inputs, [name]: float64(x, shape) }), 'loss')[0])
+    const loss = async (x: Float64Array): Promise<number> =>
+      Number(resultOf(await run({ ...feeds, ...inputs, [name]: float64(x, shape) }), 'loss')[0])
     const expected = await differences(loss, Float64Array.from(data as Float64Array))
     const tolerance = rule.coarse === true ? coarseDifferenceTolerance : differenceTolerance
     assertClose(resultOf(results, `gradient of ${name}`), expected, { ...tolerance, name: `gradient of ${name} [${shape}]` })
@@ -58,22 +70,33 @@ describe(`gradient rules (seed ${SEED})`, () => {
   })
 
   for (const op of Object.keys(vjps)) {
-    it.each(ruleCases.filter((rule) => rule.op === op).map((rule) => [rule.title, rule] as const))(`${op} %s: equals central differences`, async (_, rule) => {
-      const { y, outputs } = graphOf(rule)
-      expect(topologicalOrder([y]).map((node) => node.op)).toContain(op)
-      // One session serves all sizes …
-      await withGraph(outputs, (run) => fc.assert(
-        fc.asyncProperty(rule.occasion.chain((occasion) => drawing(rule, y, occasion)), (drawn) => assertGradients(rule, run, drawn)),
-        { seed: SEED, numRuns: 4 },
-      ))
-      // … and so does one written for a certain size.
-      for (const occasion of fc.sample(rule.occasion, { seed: SEED + 1, numRuns: 1 })) {
-        const fixed = graphOf(rule, occasion.sizes)
-        await withGraph(fixed.outputs, (run) => fc.assert(
-          fc.asyncProperty(drawing(rule, fixed.y, occasion), (drawn) => assertGradients(rule, run, drawn)), { seed: SEED, numRuns: 1 },
-        ))
-      }
-    })
+    it.each(ruleCases.filter((rule) => rule.op === op).map((rule) => [rule.title, rule] as const))(
+      `${op} %s: equals central differences`,
+      async (_, rule) => {
+        const { y, outputs } = graphOf(rule)
+        expect(topologicalOrder([y]).map((node) => node.op)).toContain(op)
+        // One session serves all sizes …
+        await withGraph(outputs, (run) =>
+          fc.assert(
+            fc.asyncProperty(
+              rule.occasion.chain((occasion) => drawing(rule, y, occasion)),
+              (drawn) => assertGradients(rule, run, drawn),
+            ),
+            { seed: SEED, numRuns: 4 },
+          ),
+        )
+        // … and so does one written for a certain size.
+        for (const occasion of fc.sample(rule.occasion, { seed: SEED + 1, numRuns: 1 })) {
+          const fixed = graphOf(rule, occasion.sizes)
+          await withGraph(fixed.outputs, (run) =>
+            fc.assert(
+              fc.asyncProperty(drawing(rule, fixed.y, occasion), (drawn) => assertGradients(rule, run, drawn)),
+              { seed: SEED, numRuns: 1 },
+            ),
+          )
+        }
+      },
+    )
   }
 
   it('takes the derivative of clip to be 0 at both kinks and outside, 1 strictly inside', async () => {

@@ -25,7 +25,9 @@ import { bytePair, roberta, runConfig, runResult, wordPiece } from './validFiles
 let root = ''
 let folder = ''
 let made = 0
-beforeAll(async () => { root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-'))) })
+beforeAll(async () => {
+  root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-')))
+})
 beforeEach(async () => {
   folder = join(root, `f${made++}`)
   await mkdir(folder)
@@ -50,7 +52,8 @@ const refusal = async (read: () => unknown): Promise<string> => {
 
 const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
 const at = (name: string): string => join(folder, name)
-const put = (name: string, content: string | Uint8Array | object): Promise<void> => writeFile(at(name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
+const put = (name: string, content: string | Uint8Array | object): Promise<void> =>
+  writeFile(at(name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
 const sized = async (name: string, start: Uint8Array, size: number): Promise<void> => {
   const handle = await open(at(name), 'w')
   await handle.write(start)
@@ -64,17 +67,24 @@ const length = (bytes: number | bigint): Buffer => {
 }
 
 describe('a safetensors header', () => {
-  it.each([[100_000_000n], [16_000_001n], [2n ** 64n - 1n], [2n ** 63n]])('that says it has %d bytes is refused by its length alone', async (declared) => {
-    await put('x', Buffer.concat([length(declared), Buffer.from('{}')]))
-    expect(await refusal(() => readSafetensors(at('x')))).toBe(`F/x: expected a header of at most 16000000 bytes, found a length of ${declared} (not a safetensors file?)`)
-  })
+  it.each([[100_000_000n], [16_000_001n], [2n ** 64n - 1n], [2n ** 63n]])(
+    'that says it has %d bytes is refused by its length alone',
+    async (declared) => {
+      await put('x', Buffer.concat([length(declared), Buffer.from('{}')]))
+      expect(await refusal(() => readSafetensors(at('x')))).toBe(
+        `F/x: expected a header of at most 16000000 bytes, found a length of ${declared} (not a safetensors file?)`,
+      )
+    },
+  )
   it('that really has 100 MB is refused unread', async () => {
     await sized('x', Buffer.concat([length(100_000_000), Buffer.from('{')]), 100_000_008)
     expect(await refusal(() => readSafetensors(at('x')))).toMatch(/^F\/x: expected a header of at most 16000000 bytes/)
   })
   it('within the bound but of a small file is refused by the size of the file', async () => {
     await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
-    expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected a header of 15000000 bytes, found 2 bytes (the file is cut short)')
+    expect(await refusal(() => readSafetensors(at('x')))).toBe(
+      'F/x: expected a header of 15000000 bytes, found 2 bytes (the file is cut short)',
+    )
   })
   it('of too many lists is refused before they are made', async () => {
     const text = Buffer.from(`{"a":[${'[],'.repeat(2_000_001)}[]]}`)
@@ -93,13 +103,21 @@ describe('JSON', () => {
   it('deeper than 64 levels is refused, a million levels as well', async () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
     expect(parseJson(nested(64), 'x')).toHaveLength(1)
-    for (const levels of [65, 1_000_000]) expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, found more')
-    for (const [name, read] of [['config.json', parseConfigFile], ['index', parseShardIndex], ['run', parseRunConfig]] as const) {
+    for (const levels of [65, 1_000_000])
+      expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, found more')
+    for (const [name, read] of [
+      ['config.json', parseConfigFile],
+      ['index', parseShardIndex],
+      ['run', parseRunConfig],
+    ] as const) {
       expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, found more`)
     }
   })
   it('brackets within strings count for nothing', () => {
-    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({ a: '[{'.repeat(100), b: '\\"['.repeat(200) })
+    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({
+      a: '[{'.repeat(100),
+      b: '\\"['.repeat(200),
+    })
   })
   it('larger than its bound is refused by the size of the file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
@@ -117,32 +135,45 @@ describe('JSON', () => {
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
   it('with the names of prototypes changes none', async () => {
-    const text = (json: object): string => JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
+    const text = (json: object): string =>
+      JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
     expect(parseConfigFile(text(roberta), 'x').vocab_size).toBe(11)
     expect(parseRunConfig(text(runConfig), 'x').model).toBe('./bert')
     expect(parseRunConfig(JSON.stringify(runConfig).replace('"task":"sentiment"', '"__proto__":"x"'), 'x').task).toEqual({})
     expect(Reflect.get({}, 'polluted')).toBeUndefined()
   })
   it.each([
-    ['vocab_size', 10_000_000], ['hidden_size', 65_536], ['num_hidden_layers', 1_024], ['num_attention_heads', 1_024], ['intermediate_size', 1_048_576],
-    ['max_position_embeddings', 1_048_576], ['type_vocab_size', 1_024], ['num_labels', 1_000_000],
+    ['vocab_size', 10_000_000],
+    ['hidden_size', 65_536],
+    ['num_hidden_layers', 1_024],
+    ['num_attention_heads', 1_024],
+    ['intermediate_size', 1_048_576],
+    ['max_position_embeddings', 1_048_576],
+    ['type_vocab_size', 1_024],
+    ['num_labels', 1_000_000],
   ])('with a %s that is no whole number from 1 to %d is refused', async (key, limit) => {
     const withZero = JSON.stringify({ ...roberta, [key]: 0 })
-    const said = (value: string | number): Promise<string> => refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
-    for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1]) expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected a valid ${key} \\(`))
+    const said = (value: string | number): Promise<string> =>
+      refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
+    for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1])
+      expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected a valid ${key} \\(`))
     expect(await said(limit)).not.toContain('expected a valid')
   })
   it.each<readonly [string, object]>([
-    ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }], ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }],
+    ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }],
+    ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }],
   ])('with a long %s is refused', async (key, change) => {
-    expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(`expected a valid ${key} (`)
+    expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(
+      `expected a valid ${key} (`,
+    )
   })
 })
 
 describe('what is no plain file', () => {
   it('is not waited for: a pipe of any of the names is refused', async () => {
     execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
-    for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))]) expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
+    for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
+      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
     expect(await refusal(() => openModelFolder(folder))).toBe('F/config.json: expected a file, found something else')
     expect(await refusal(() => loadAdapter(folder, config))).toBe('F/adapter_config.json: expected a file, found something else')
     expect(await refusal(() => readRunConfig(folder))).toBe('F/config.json: expected a file, found something else')
@@ -155,8 +186,12 @@ describe('what is no plain file', () => {
     await symlink('config.json', at('config.json'))
     expect(await refusal(() => openModelFolder(folder))).toMatch(/^F\/config\.json: expected a readable file, found .*ELOOP/)
   })
-  it('a link may lead out of the folder within a model of the hub\'s cache, and in nothing that looks only half like one', async () => {
-    for (const [snapshot, said] of [['models--a--b/snapshots/c', 'no error'], ['plain/snapshots/c', 'F'], ['models--a--c/plain/c', 'F']] as const) {
+  it("a link may lead out of the folder within a model of the hub's cache, and in nothing that looks only half like one", async () => {
+    for (const [snapshot, said] of [
+      ['models--a--b/snapshots/c', 'no error'],
+      ['plain/snapshots/c', 'F'],
+      ['models--a--c/plain/c', 'F'],
+    ] as const) {
       folder = join(root, snapshot)
       await mkdir(folder, { recursive: true })
       await writeFile(join(folder, '..', '..', 'blob'), JSON.stringify(runConfig))
@@ -168,23 +203,42 @@ describe('what is no plain file', () => {
 
 const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)) })
 const pair = { A: zeros([2, 4]), B: zeros([4, 2]) }
-const adapter = peftFiles({ config, baseModelName: 'm', rank: 2, alpha: 2, modules: new Map([['encoder.layer.0.attention.self.query', pair]]), head: new Map() })
+const adapter = peftFiles({
+  config,
+  baseModelName: 'm',
+  rank: 2,
+  alpha: 2,
+  modules: new Map([['encoder.layer.0.attention.self.query', pair]]),
+  head: new Map(),
+})
 
 describe('each file that is read', () => {
   const weights = writeSafetensors(new Map([...baseTensorShapes(config)].map(([name, shape]) => [name, zeros(shape)])))
   const index = { weight_map: Object.fromEntries([...baseTensorShapes(config).keys()].map((name) => [name, 'shard.safetensors'])) }
-  const folders: Readonly<Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>> = {
+  const folders: Readonly<
+    Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>
+  > = {
     model: { read: () => openModelFolder(folder), files: { 'config.json': JSON.stringify(roberta), 'model.safetensors': weights } },
     'model in shards': {
       read: () => openModelFolder(folder),
-      files: { 'config.json': JSON.stringify(roberta), 'model.safetensors.index.json': JSON.stringify(index), 'shard.safetensors': weights },
+      files: {
+        'config.json': JSON.stringify(roberta),
+        'model.safetensors.index.json': JSON.stringify(index),
+        'shard.safetensors': weights,
+      },
     },
-    tokenizer: { read: () => loadTokenizer(folder, config), files: { 'tokenizer.json': JSON.stringify(bytePair), 'tokenizer_config.json': '{"remove_space":false}' } },
+    tokenizer: {
+      read: () => loadTokenizer(folder, config),
+      files: { 'tokenizer.json': JSON.stringify(bytePair), 'tokenizer_config.json': '{"remove_space":false}' },
+    },
     adapter: {
       read: () => loadAdapter(folder, config),
       files: { 'adapter_config.json': adapter.configText, 'adapter_model.safetensors': adapter.weights, 'salora.json': adapter.namesText },
     },
-    run: { read: () => rankPatternOfRun(folder), files: { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) } },
+    run: {
+      read: () => rankPatternOfRun(folder),
+      files: { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) },
+    },
   }
   const cases = Object.entries(folders).flatMap(([of, { files }]) => Object.keys(files).map((name) => [name, of] as const))
   const refusalOf = async (of: string, change: () => Promise<unknown>): Promise<string> => {
@@ -197,30 +251,49 @@ describe('each file that is read', () => {
   it.each(cases)('%s of a %s, is refused where it is a link out of the folder', async (name, of) => {
     const beside = `${folder}-beside` // its path begins as the folder's does
     await mkdir(beside)
-    expect(await refusalOf(of, async () => {
-      await rename(at(name), join(beside, name))
-      await symlink(join(beside, name), at(name))
-    })).toBe(`F/${name}: expected a file within F, found a link to F-beside/${name}`)
+    expect(
+      await refusalOf(of, async () => {
+        await rename(at(name), join(beside, name))
+        await symlink(join(beside, name), at(name))
+      }),
+    ).toBe(`F/${name}: expected a file within F, found a link to F-beside/${name}`)
   })
   it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused with a key twice', async (name, of) => {
-    expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(`F/${name}: expected each key once, found "x" twice`)
+    expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(
+      `F/${name}: expected each key once, found "x" twice`,
+    )
   })
   it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused beyond its bytes', async (name, of) => {
     const limit = { 'tokenizer.json': 64_000_000, 'tokenizer_config.json': 4_000_000 }[name] ?? 16_000_000
-    expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(`F/${name}: expected at most ${limit} bytes, found ${limit + 1}`)
+    expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(
+      `F/${name}: expected at most ${limit} bytes, found ${limit + 1}`,
+    )
   })
 })
 
 describe('an index of shards', () => {
   it.each([
-    '../x.safetensors', '/x.safetensors', 'a/../x.safetensors', 'x\\y.safetensors', '..safetensors',
-    'a..b.safetensors', `${'x'.repeat(202)}.safetensors`, 'x.bin', '', 'x\u0000.safetensors', '~/x.safetensors',
+    '../x.safetensors',
+    '/x.safetensors',
+    'a/../x.safetensors',
+    'x\\y.safetensors',
+    '..safetensors',
+    'a..b.safetensors',
+    `${'x'.repeat(202)}.safetensors`,
+    'x.bin',
+    '',
+    'x\u0000.safetensors',
+    '~/x.safetensors',
   ])('may not name %j', async (name) => {
-    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: { a: name } }), 'index'))).toMatch(/^index: expected shards named like/)
+    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: { a: name } }), 'index'))).toMatch(
+      /^index: expected shards named like/,
+    )
   })
   it('may not name more than a thousand', async () => {
     const map = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`t${i}`, `s${i}.safetensors`]))
-    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: map }), 'index'))).toBe('index: expected at most 1000 shards, found 1001')
+    expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: map }), 'index'))).toBe(
+      'index: expected at most 1000 shards, found 1001',
+    )
   })
 })
 
@@ -234,16 +307,29 @@ describe('a tokenizer', () => {
   const kind = "F/tokenizer.json: expected a tokenizer of BERT's or RoBERTa's kind with a valid"
   it('whose ids would make a list of billions is refused by the ids', async () => {
     for (const id of [30, 2 ** 32 - 2, 2 ** 40]) {
-      expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe(`F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`)
-      expect(await refusal(() => load({ ...bytePair, added_tokens: [...bytePair.added_tokens, { id, content: 'z' }] }))).toBe(`F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`)
+      expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe(
+        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`,
+      )
+      expect(await refusal(() => load({ ...bytePair, added_tokens: [...bytePair.added_tokens, { id, content: 'z' }] }))).toBe(
+        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`,
+      )
     }
   })
   it('whose table or merges are of other kinds is refused', async () => {
     const said = (change: object): Promise<string> => refusal(() => load({ ...bytePair, model: { ...bytePair.model, ...change } }))
-    for (const id of [-1, 0.5, '4', null]) expect(await said({ vocab: { ...bytePair.model.vocab, z: id } })).toBe('F/tokenizer.json: expected an id for "z" in model.vocab, found no whole number from 0')
+    for (const id of [-1, 0.5, '4', null])
+      expect(await said({ vocab: { ...bytePair.model.vocab, z: id } })).toBe(
+        'F/tokenizer.json: expected an id for "z" in model.vocab, found no whole number from 0',
+      )
     expect(await said({ vocab: [['a', 0]] })).toBe('F/tokenizer.json: expected model.vocab that maps tokens to ids, found something else')
-    for (const [merges, at] of [[['a b', ['a', 'b']], 1], [[['a', 'b', 'c']], 0], [['a b', 7], 1]] as const) {
-      expect(await said({ merges })).toBe(`F/tokenizer.json: expected model.merges that are all texts or all pairs of texts, found something else at ${at}`)
+    for (const [merges, at] of [
+      [['a b', ['a', 'b']], 1],
+      [[['a', 'b', 'c']], 0],
+      [['a b', 7], 1],
+    ] as const) {
+      expect(await said({ merges })).toBe(
+        `F/tokenizer.json: expected model.merges that are all texts or all pairs of texts, found something else at ${at}`,
+      )
     }
   })
   it('that has more tokens than a call has arguments is read', async () => {
@@ -252,18 +338,28 @@ describe('a tokenizer', () => {
     expect((await loadTokenizer(folder, { ...config, vocabularySize: 400_010 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
   })
   it.each([
-    ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false }], ['normalizer', { type: 'Replace', pattern: { Regex: '(a*)*b' }, content: '' }],
-    ['normalizer', { type: 'Replace', pattern: { String: '' }, content: 'x'.repeat(1_000) }], ['normalizer', { type: 'Prepend', prepend: 'x' }], ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
-    ['pre_tokenizer', { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' } }] }], ['post_processor', { type: 'Sequence', processors: [{ type: 'Sequence', processors: [] }] }],
+    ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false }],
+    ['normalizer', { type: 'Replace', pattern: { Regex: '(a*)*b' }, content: '' }],
+    ['normalizer', { type: 'Replace', pattern: { String: '' }, content: 'x'.repeat(1_000) }],
+    ['normalizer', { type: 'Prepend', prepend: 'x' }],
+    ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
+    ['pre_tokenizer', { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' } }] }],
+    ['post_processor', { type: 'Sequence', processors: [{ type: 'Sequence', processors: [] }] }],
     ['model', { type: 'Unigram', vocab: [['a', 0]] }],
-    ['added_tokens', Array.from({ length: 100_001 }, () => ({ id: 9, content: 'z' }))], ['added_tokens', [{ id: 9, content: 'z'.repeat(1_001) }]],
-    ['post_processor', { type: 'TemplateProcessing', single: Array.from({ length: 17 }, () => ({ Sequence: { id: 'A', type_id: 0 } })), pair: [] }],
+    ['added_tokens', Array.from({ length: 100_001 }, () => ({ id: 9, content: 'z' }))],
+    ['added_tokens', [{ id: 9, content: 'z'.repeat(1_001) }]],
+    [
+      'post_processor',
+      { type: 'TemplateProcessing', single: Array.from({ length: 17 }, () => ({ Sequence: { id: 'A', type_id: 0 } })), pair: [] },
+    ],
     ['pre_tokenizer', { type: 'Sequence', pretokenizers: Array.from({ length: 17 }, () => ({ type: 'Whitespace' })) }],
   ])('with a %s beyond the known ones is refused', async (part, value) => {
     expect(await refusal(() => load({ ...bytePair, [part]: value }))).toContain(`${kind} ${part}`)
   })
   it('may not make words longer than a thousand characters, whose cost is their square', async () => {
-    expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1_001 } }))).toContain(`${kind} model.max_input_chars_per_word`)
+    expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1_001 } }))).toContain(
+      `${kind} model.max_input_chars_per_word`,
+    )
   })
   it('of an old file, which leaves out the type of its model, is read', async () => {
     const { type: _, ...model } = bytePair.model
@@ -276,10 +372,15 @@ describe('a tokenizer', () => {
   it('that has no id for a piece says so instead of giving none', async () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
     const tokenizer = await loadTokenizer(folder, { ...config, ...bert })
-    expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe('F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"')
+    expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe(
+      'F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"',
+    )
   })
   it('passes no template and no token of its settings on', async () => {
-    expect((await load(bytePair, { chat_template: [{ name: 1 }], unk_token: { a: 1 }, additional_special_tokens: 3 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
+    expect(
+      (await load(bytePair, { chat_template: [{ name: 1 }], unk_token: { a: 1 }, additional_special_tokens: 3 })).encode('a', undefined, 7)
+        .inputIds,
+    ).toEqual([0, 4, 2])
     expect(await refusal(() => load(bytePair, { remove_space: 'yes' }))).toContain('F/tokenizer_config.json: expected a valid remove_space')
     expect(await refusal(() => load(bytePair, []))).toContain('F/tokenizer_config.json: expected a valid object')
   })
@@ -290,51 +391,81 @@ describe("an adapter's patterns", () => {
   it('have three seconds together, not each', async () => {
     const table = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${'(.*)*'.repeat(8)}x{${i + 1}}`, 1]))
     const began = performance.now()
-    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toMatch(/^x: expected a regular expression that matches module names, found "\(\.\*\)/)
+    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toMatch(
+      /^x: expected a regular expression that matches module names, found "\(\.\*\)/,
+    )
     expect(performance.now() - began).toBeLessThan(6_000)
   })
   it('may not be many more than the modules', async () => {
     const table = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, 1]))
-    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toBe('x: expected at most 148 patterns of ranks or alphas for 12 modules, found 1000')
+    expect(await refusal(() => lookUpPattern(table, names, 'x'))).toBe(
+      'x: expected at most 148 patterns of ranks or alphas for 12 modules, found 1000',
+    )
   })
 })
 
 describe("an adapter's settings", () => {
   const settings = { peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['query'] }
   it.each<readonly [string, object]>([
-    ['r', { r: 65_537 }], ['r', { r: 0 }], ['lora_alpha', { lora_alpha: 1.1e9 }], ['lora_alpha', { lora_alpha: -1.1e9 }],
-    ['rank_pattern.query', { rank_pattern: { query: 65_537 } }], ['alpha_pattern.query', { alpha_pattern: { query: 1.1e9 } }],
-    ['target_modules', { target_modules: 'x'.repeat(10_001) }], ['target_modules.0', { target_modules: ['x'.repeat(1_001)] }],
+    ['r', { r: 65_537 }],
+    ['r', { r: 0 }],
+    ['lora_alpha', { lora_alpha: 1.1e9 }],
+    ['lora_alpha', { lora_alpha: -1.1e9 }],
+    ['rank_pattern.query', { rank_pattern: { query: 65_537 } }],
+    ['alpha_pattern.query', { alpha_pattern: { query: 1.1e9 } }],
+    ['target_modules', { target_modules: 'x'.repeat(10_001) }],
+    ['target_modules.0', { target_modules: ['x'.repeat(1_001)] }],
     ['target_modules', { target_modules: Array.from({ length: 100_001 }, () => 'x') }],
-    ['modules_to_save.0', { modules_to_save: ['x'.repeat(1_001)] }], ['base_model_name_or_path', { base_model_name_or_path: 'x'.repeat(10_001) }],
+    ['modules_to_save.0', { modules_to_save: ['x'.repeat(1_001)] }],
+    ['base_model_name_or_path', { base_model_name_or_path: 'x'.repeat(10_001) }],
   ])('with %s out of bounds are refused', async (key, change) => {
     expect(parsePeftConfig(JSON.stringify(settings), 'x')).toEqual(settings)
-    expect(await refusal(() => parsePeftConfig(JSON.stringify({ ...settings, ...change }), 'x'))).toContain(`x: expected a plain LoRA configuration with a valid ${key} (`)
+    expect(await refusal(() => parsePeftConfig(JSON.stringify({ ...settings, ...change }), 'x'))).toContain(
+      `x: expected a plain LoRA configuration with a valid ${key} (`,
+    )
   })
 })
 
 describe("an adapter's names of classes", () => {
-  it.each([['long ones', ['x'.repeat(1_001), 'y']], ['a million and one', Array.from({ length: 1_000_001 }, () => 'x')]])('%s are refused', async (_, labelNames) => {
+  it.each([
+    ['long ones', ['x'.repeat(1_001), 'y']],
+    ['a million and one', Array.from({ length: 1_000_001 }, () => 'x')],
+  ])('%s are refused', async (_, labelNames) => {
     await put('adapter_config.json', adapter.configText)
     await put('adapter_model.safetensors', adapter.weights)
     await put('salora.json', { labelNames, problem: 'classification' })
-    expect(await refusal(() => loadAdapter(folder, config))).toMatch(/^F\/salora\.json: expected labelNames and problem as salora writes them, found Too big/)
+    expect(await refusal(() => loadAdapter(folder, config))).toMatch(
+      /^F\/salora\.json: expected labelNames and problem as salora writes them, found Too big/,
+    )
   })
 })
 
 describe('a run that is read back', () => {
   it('is what was written', () => {
-    for (const config of [runConfig, { ...runConfig, evaluateStart: true, later: 1 }]) expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
+    for (const config of [runConfig, { ...runConfig, evaluateStart: true, later: 1 }])
+      expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
     expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
   })
   it('of other kinds is refused', async () => {
-    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model/)
-    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid evaluateStart/)
-    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid task\.task/)
-    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(/^x: expected the config\.json of a run with a valid model /)
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run with a valid model/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run with a valid evaluateStart/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run with a valid task\.task/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run with a valid model /,
+    )
     const many = JSON.stringify({ ...runConfig, settings: { targetModules: Array.from({ length: 100_001 }, () => 'x') } })
-    expect(await refusal(() => parseRunConfig(many, 'x'))).toMatch(/^x: expected the config\.json of a run with a valid settings\.targetModules /)
-    expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(/^x: expected the result\.json of a run with a valid last/)
+    expect(await refusal(() => parseRunConfig(many, 'x'))).toMatch(
+      /^x: expected the config\.json of a run with a valid settings\.targetModules /,
+    )
+    expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(
+      /^x: expected the result\.json of a run with a valid last/,
+    )
     expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run with a valid object/)
   })
 })

@@ -50,9 +50,12 @@ beforeAll(async () => {
 afterAll(async () => {
   await rm(root, { recursive: true })
   const total = (part: (count: Count) => number): number => [...counts.values()].reduce((sum, count) => sum + part(count), 0)
-  const lines = [...counts].map(([name, { read, refused, slowest, largest }]) =>
-    `${name}: ${read} read, ${refused} refused, slowest ${slowest.toFixed(0)} ms, most memory ${(largest / 2 ** 20).toFixed(0)} MiB`)
-  if (process.env['FUZZ_CASES'] !== undefined) console.info([...lines, `${total(({ read, refused }) => read + refused)} cases, nothing lost`].join('\n'))
+  const lines = [...counts].map(
+    ([name, { read, refused, slowest, largest }]) =>
+      `${name}: ${read} read, ${refused} refused, slowest ${slowest.toFixed(0)} ms, most memory ${(largest / 2 ** 20).toFixed(0)} MiB`,
+  )
+  if (process.env['FUZZ_CASES'] !== undefined)
+    console.info([...lines, `${total(({ read, refused }) => read + refused)} cases, nothing lost`].join('\n'))
 })
 
 type Change = { readonly name: string; readonly content: string | Uint8Array }
@@ -64,48 +67,68 @@ const fuzz = (
   changes: fc.Arbitrary<ReadonlyArray<Change>>,
   read: (folder: string) => Promise<unknown>,
   mayAppear: RegExp = /^$/,
-) => it(`${reader} (${numRuns} cases)`, async () => {
-  const count = newCount()
-  counts.set(reader, count)
-  const folder = join(work, 'case')
-  const reset = async (): Promise<void> => {
-    await rm(folder, { recursive: true, force: true })
-    await mkdir(folder)
-    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
-  }
-  await reset()
-  await read(folder) // as it is, it is valid
-  await reset()
-  await fc.assert(fc.asyncProperty(changes, async (changed) => {
-    for (const { name, content } of changed) await writeFile(join(folder, name), content)
-    await survives(count, () => read(folder))
-    const names = new Set([...Object.keys(files), ...changed.map(({ name }) => name)])
-    const left = await readdir(folder)
-    expect(left.filter((name) => !names.has(name) && !mayAppear.test(name))).toEqual([])
-    if (left.some((name) => mayAppear.test(name))) await reset()
-    else for (const { name } of changed) await (files[name] === undefined ? rm(join(folder, name)) : writeFile(join(folder, name), files[name]))
-  }), { seed: SEED, numRuns })
-  expect(await treeOf(join(root, 'outside'))).toEqual(before)
-  expect((await readdir(root)).sort()).toEqual(['outside', 'work', 'x'])
-  expect(await readdir(work)).toEqual(['case'])
-  expect(await readdir('.')).toEqual(repository)
-  expect(count.read + count.refused).toBeGreaterThanOrEqual(numRuns)
-  expect(count.refused).toBeGreaterThan(numRuns / 20) // or the changes change nothing
-}, 12 * 3_600_000)
+) =>
+  it(
+    `${reader} (${numRuns} cases)`,
+    async () => {
+      const count = newCount()
+      counts.set(reader, count)
+      const folder = join(work, 'case')
+      const reset = async (): Promise<void> => {
+        await rm(folder, { recursive: true, force: true })
+        await mkdir(folder)
+        for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
+      }
+      await reset()
+      await read(folder) // as it is, it is valid
+      await reset()
+      await fc.assert(
+        fc.asyncProperty(changes, async (changed) => {
+          for (const { name, content } of changed) await writeFile(join(folder, name), content)
+          await survives(count, () => read(folder))
+          const names = new Set([...Object.keys(files), ...changed.map(({ name }) => name)])
+          const left = await readdir(folder)
+          expect(left.filter((name) => !names.has(name) && !mayAppear.test(name))).toEqual([])
+          if (left.some((name) => mayAppear.test(name))) await reset()
+          else
+            for (const { name } of changed)
+              await (files[name] === undefined ? rm(join(folder, name)) : writeFile(join(folder, name), files[name]))
+        }),
+        { seed: SEED, numRuns },
+      )
+      expect(await treeOf(join(root, 'outside'))).toEqual(before)
+      expect((await readdir(root)).sort()).toEqual(['outside', 'work', 'x'])
+      expect(await readdir(work)).toEqual(['case'])
+      expect(await readdir('.')).toEqual(repository)
+      expect(count.read + count.refused).toBeGreaterThanOrEqual(numRuns)
+      expect(count.refused).toBeGreaterThan(numRuns / 20) // or the changes change nothing
+    },
+    12 * 3_600_000,
+  )
 
 /** Byte changes of one of the files, or changes of it as JSON. */
-const changesOf = (files: Readonly<Record<string, string | Uint8Array>>, jsonOnly: ReadonlyArray<string> = []): fc.Arbitrary<ReadonlyArray<Change>> =>
+const changesOf = (
+  files: Readonly<Record<string, string | Uint8Array>>,
+  jsonOnly: ReadonlyArray<string> = [],
+): fc.Arbitrary<ReadonlyArray<Change>> =>
   fc.constantFrom(...Object.keys(files)).chain((name) => {
     const content = files[name]!
     const bytes = edits.map((changes) => [{ name, content: applyEdits(Buffer.from(content), changes) }])
     if (typeof content !== 'string' || !content.trimStart().startsWith('{') || jsonOnly.includes(name)) return bytes
-    return fc.oneof(bytes, jsonEdits.map((changes) => [{ name, content: applyJsonEdits(JSON.parse(content), changes) }]))
+    return fc.oneof(
+      bytes,
+      jsonEdits.map((changes) => [{ name, content: applyJsonEdits(JSON.parse(content), changes) }]),
+    )
   })
 
 const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
 const tensorsOf = (prefix: string): Map<string, WritableTensor> =>
-  new Map([...baseTensorShapes(config), ...headTensorShapes(config)].map(([name, shape], i) =>
-    [name.startsWith('classifier') ? name : `${prefix}${name}`, { shape, data: new Float32Array(elementCount(shape)).fill(i / 64) }]))
+  new Map(
+    [...baseTensorShapes(config), ...headTensorShapes(config)].map(([name, shape], i) => [
+      name.startsWith('classifier') ? name : `${prefix}${name}`,
+      { shape, data: new Float32Array(elementCount(shape)).fill(i / 64) },
+    ]),
+  )
 
 const vectorsOf = ({ modules }: Pick<RunOutline, 'modules'>, gating: Gating) => {
   const vector = new Float32Array(layoutOf(config, { modules, gating }).size).fill(0.5)
@@ -115,20 +138,25 @@ const vectorsOf = ({ modules }: Pick<RunOutline, 'modules'>, gating: Gating) => 
 /** Changes of a safetensors file's header as JSON, its length put right; with the data as it was, or cut. */
 const headerChanges = (name: string, bytes: Uint8Array): fc.Arbitrary<ReadonlyArray<Change>> => {
   const { header, data } = partsOf(bytes)
-  return fc.tuple(jsonEdits, fc.oneof(fc.constant(0), fc.nat(40))).map(([changes, cut]) =>
-    [{ name, content: assembled(applyJsonEdits(header, changes), data.subarray(0, data.length - cut)) }])
+  return fc
+    .tuple(jsonEdits, fc.oneof(fc.constant(0), fc.nat(40)))
+    .map(([changes, cut]) => [{ name, content: assembled(applyJsonEdits(header, changes), data.subarray(0, data.length - cut)) }])
 }
 
 /** Changes of the JSON that a checkpoint keeps in its metadata; its tensors stay as they are. */
 const contentChanges = (bytes: Uint8Array): fc.Arbitrary<Uint8Array> => {
   const { header, data } = partsOf(bytes)
   const content: unknown = JSON.parse(header.__metadata__.content)
-  return jsonEdits.map((changes) => assembled(JSON.stringify({ ...header, __metadata__: { content: applyJsonEdits(content, changes) } }), data))
+  return jsonEdits.map((changes) =>
+    assembled(JSON.stringify({ ...header, __metadata__: { content: applyJsonEdits(content, changes) } }), data),
+  )
 }
 
 const partsOf = (bytes: Uint8Array) => {
   const length = Number(Buffer.from(bytes).readBigUInt64LE(0))
-  const header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString()) as { readonly __metadata__: { readonly content: string } }
+  const header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString()) as {
+    readonly __metadata__: { readonly content: string }
+  }
   return { header, data: bytes.subarray(8 + length) }
 }
 
@@ -140,43 +168,94 @@ const assembled = (header: string, data: Uint8Array): Uint8Array => {
 }
 
 describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
-  const small = writeSafetensors(new Map<string, WritableTensor>([
-    ['a', { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }], ['b', { shape: [3], data: Float64Array.of(1, 2, 3) }], ['c', { shape: [3], data: Float32Array.of(1, 2, 3), dtype: 'F16' }],
-  ]), { format: 'pt' })
-  fuzz('a safetensors file', { 'model.safetensors': small }, fc.oneof(changesOf({ 'model.safetensors': small }), headerChanges('model.safetensors', small)), async (folder) => {
-    const { tensors } = await readSafetensors(join(folder, 'model.safetensors'))
-    for (const entry of tensors.values()) if (/^B?F\d+$/.test(entry.dtype)) await readTensor(entry)
-  })
+  const small = writeSafetensors(
+    new Map<string, WritableTensor>([
+      ['a', { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }],
+      ['b', { shape: [3], data: Float64Array.of(1, 2, 3) }],
+      ['c', { shape: [3], data: Float32Array.of(1, 2, 3), dtype: 'F16' }],
+    ]),
+    { format: 'pt' },
+  )
+  fuzz(
+    'a safetensors file',
+    { 'model.safetensors': small },
+    fc.oneof(changesOf({ 'model.safetensors': small }), headerChanges('model.safetensors', small)),
+    async (folder) => {
+      const { tensors } = await readSafetensors(join(folder, 'model.safetensors'))
+      for (const entry of tensors.values()) if (/^B?F\d+$/.test(entry.dtype)) await readTensor(entry)
+    },
+  )
 
   const whole = { 'config.json': JSON.stringify(roberta), 'model.safetensors': writeSafetensors(tensorsOf('roberta.')) }
-  fuzz('a model folder', whole, fc.oneof(changesOf(whole), headerChanges('model.safetensors', whole['model.safetensors'])), async (folder) => checkFinite(await openModelFolder(folder)))
+  fuzz(
+    'a model folder',
+    whole,
+    fc.oneof(changesOf(whole), headerChanges('model.safetensors', whole['model.safetensors'])),
+    async (folder) => checkFinite(await openModelFolder(folder)),
+  )
 
   const all = [...tensorsOf('roberta.')]
   const halves = [all.slice(0, 10), all.slice(10)] as const
-  const index = JSON.stringify({ metadata: { total_size: 1 }, weight_map: Object.fromEntries(halves.flatMap((half, i) => half.map(([name]) => [name, `model-0000${i + 1}-of-00002.safetensors`]))) })
-  const sharded = {
-    'config.json': JSON.stringify(roberta), 'model.safetensors.index.json': index,
-    'model-00001-of-00002.safetensors': writeSafetensors(new Map(halves[0])), 'model-00002-of-00002.safetensors': writeSafetensors(new Map(halves[1])),
-  }
-  fuzz('a sharded model folder', sharded, fc.oneof({ weight: 3, arbitrary: changesOf({ 'model.safetensors.index.json': index }) }, changesOf(sharded)), async (folder) => {
-    parseShardIndex(await readFile(join(folder, 'model.safetensors.index.json'), 'utf8'), 'index')
-    await checkFinite(await openModelFolder(folder))
+  const index = JSON.stringify({
+    metadata: { total_size: 1 },
+    weight_map: Object.fromEntries(halves.flatMap((half, i) => half.map(([name]) => [name, `model-0000${i + 1}-of-00002.safetensors`]))),
   })
+  const sharded = {
+    'config.json': JSON.stringify(roberta),
+    'model.safetensors.index.json': index,
+    'model-00001-of-00002.safetensors': writeSafetensors(new Map(halves[0])),
+    'model-00002-of-00002.safetensors': writeSafetensors(new Map(halves[1])),
+  }
+  fuzz(
+    'a sharded model folder',
+    sharded,
+    fc.oneof({ weight: 3, arbitrary: changesOf({ 'model.safetensors.index.json': index }) }, changesOf(sharded)),
+    async (folder) => {
+      parseShardIndex(await readFile(join(folder, 'model.safetensors.index.json'), 'utf8'), 'index')
+      await checkFinite(await openModelFolder(folder))
+    },
+  )
 
   const weights = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)).fill(0.5) })
-  const { configText, namesText, weights: adapterWeights } = peftFiles({
-    config, baseModelName: 'me/model', rank: 4, alpha: 8,
-    modules: new Map([['encoder.layer.0.attention.self.query', { A: weights([4, sizes.hidden_size]), B: weights([sizes.hidden_size, 4]) }], ['encoder.layer.1.output.dense', { A: weights([1, 6]), B: weights([sizes.hidden_size, 1]) }]]),
-    head: new Map([...headTensorShapes(config)].map(([name, shape]) => [name, weights(shape)])), labelNames: ['bad', 'good'],
+  const {
+    configText,
+    namesText,
+    weights: adapterWeights,
+  } = peftFiles({
+    config,
+    baseModelName: 'me/model',
+    rank: 4,
+    alpha: 8,
+    modules: new Map([
+      ['encoder.layer.0.attention.self.query', { A: weights([4, sizes.hidden_size]), B: weights([sizes.hidden_size, 4]) }],
+      ['encoder.layer.1.output.dense', { A: weights([1, 6]), B: weights([sizes.hidden_size, 1]) }],
+    ]),
+    head: new Map([...headTensorShapes(config)].map(([name, shape]) => [name, weights(shape)])),
+    labelNames: ['bad', 'good'],
   })
   const adapter = { 'adapter_config.json': configText, 'adapter_model.safetensors': adapterWeights, 'salora.json': namesText }
-  fuzz('an adapter folder', adapter, fc.oneof(changesOf(adapter), headerChanges('adapter_model.safetensors', adapterWeights)), (folder) => loadAdapter(folder, config))
+  fuzz('an adapter folder', adapter, fc.oneof(changesOf(adapter), headerChanges('adapter_model.safetensors', adapterWeights)), (folder) =>
+    loadAdapter(folder, config),
+  )
 
   const texts = ['', 'a b', 'ab ba !', '\u0000é東\ud800', 'ab'.repeat(1_000), ' '.repeat(2_000), 'a '.repeat(1_000)]
-  for (const [name, json, family] of [['byte-pair', bytePair, 'roberta'], ['word-piece', wordPiece, 'bert']] as const) {
-    const files = { 'tokenizer.json': JSON.stringify(json), 'tokenizer_config.json': JSON.stringify({ model_max_length: 20, unk_token: '[UNK]', remove_space: false }) }
+  for (const [name, json, family] of [
+    ['byte-pair', bytePair, 'roberta'],
+    ['word-piece', wordPiece, 'bert'],
+  ] as const) {
+    const files = {
+      'tokenizer.json': JSON.stringify(json),
+      'tokenizer_config.json': JSON.stringify({ model_max_length: 20, unk_token: '[UNK]', remove_space: false }),
+    }
     fuzz(`a ${name} tokenizer`, files, changesOf(files), async (folder) => {
-      const { encode } = await loadTokenizer(folder, { ...config, family, vocabularySize: 30, maxPositions: 40, tokenTypes: family === 'bert' ? 2 : 1, paddingIndex: family === 'bert' ? 0 : 1 })
+      const { encode } = await loadTokenizer(folder, {
+        ...config,
+        family,
+        vocabularySize: 30,
+        maxPositions: 40,
+        tokenTypes: family === 'bert' ? 2 : 1,
+        paddingIndex: family === 'bert' ? 0 : 1,
+      })
       for (const text of texts) {
         const { inputIds } = encode(text, text.slice(0, 3), 20)
         expect(inputIds.every((id) => Number.isInteger(id) && id >= 0 && id < 30)).toBe(true)
@@ -186,28 +265,68 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
 
   const modules = [{ name: 'encoder.layer.0.attention.self.query', d: 4, k: 4, r: 2 }]
   const outline = { config, dtype: 'float32' as const, steps: 8, modules }
-  const state = { step: 4, gatedStep: 2, gating: 'sampled' as const, modules, initialDensity: 0.5, retained: null, ...vectorsOf(outline, 'sampled') }
-  const pruned = { ...state, step: 6, gating: 'open' as const, modules: [{ ...modules[0]!, r: 1 }], retained: { expectedDensity: 0.5, retainedDensity: 0.5, ranks: { [modules[0]!.name]: 1 }, lambda: 1 } }
+  const state = {
+    step: 4,
+    gatedStep: 2,
+    gating: 'sampled' as const,
+    modules,
+    initialDensity: 0.5,
+    retained: null,
+    ...vectorsOf(outline, 'sampled'),
+  }
+  const pruned = {
+    ...state,
+    step: 6,
+    gating: 'open' as const,
+    modules: [{ ...modules[0]!, r: 1 }],
+    retained: { expectedDensity: 0.5, retainedDensity: 0.5, ranks: { [modules[0]!.name]: 1 }, lambda: 1 },
+  }
   it('writes the checkpoint to break', async () => {
     await mkdir(join(work, 'case'), { recursive: true })
-    await saveCheckpoint(join(work, 'made'), { state: { ...pruned, ...vectorsOf({ ...outline, modules: pruned.modules }, 'open') }, best: { state, step: 4, selection: 0.5, scores: { accuracy: 0.5 } }, lastEvaluation: null, orthogonality: {}, metricsLines: 4 } satisfies Checkpoint)
+    await saveCheckpoint(join(work, 'made'), {
+      state: { ...pruned, ...vectorsOf({ ...outline, modules: pruned.modules }, 'open') },
+      best: { state, step: 4, selection: 0.5, scores: { accuracy: 0.5 } },
+      lastEvaluation: null,
+      orthogonality: {},
+      metricsLines: 4,
+    } satisfies Checkpoint)
     for (const name of await readdir(join(work, 'made'))) checkpoint[name] = await readFile(join(work, 'made', name))
     await rm(join(work, 'made'), { recursive: true })
   })
   const checkpoint: Record<string, Uint8Array> = {}
   const file = 'step-000000006.safetensors'
-  const signed = (content: Uint8Array): ReadonlyArray<Change> => [{ name: file, content }, { name: `${file}.sha256`, content: `${createHash('sha256').update(content).digest('hex')}\n` }]
-  fuzz('a checkpoint', checkpoint, fc.oneof(
-    edits.map((changes) => [{ name: file, content: applyEdits(checkpoint[file]!, changes) }]),
-    edits.map((changes) => [{ name: `${file}.sha256`, content: applyEdits(checkpoint[`${file}.sha256`]!, changes) }]),
-    edits.map((changes) => signed(applyEdits(checkpoint[file]!, changes))),
-    fc.nat().chain(() => headerChanges(file, checkpoint[file]!)).map(([change]) => signed(Buffer.from(change!.content))),
-    { weight: 2, arbitrary: fc.nat().chain(() => contentChanges(checkpoint[file]!)).map(signed) },
-  ), async (folder) => {
-    const told: string[] = []
-    const found = await newestCheckpoint(folder, outline, (message) => { told.push(message) })
-    if (found === null) throw new FileError(told[0] ?? 'nothing told')
-  }, /\.damaged$/)
+  const signed = (content: Uint8Array): ReadonlyArray<Change> => [
+    { name: file, content },
+    { name: `${file}.sha256`, content: `${createHash('sha256').update(content).digest('hex')}\n` },
+  ]
+  fuzz(
+    'a checkpoint',
+    checkpoint,
+    fc.oneof(
+      edits.map((changes) => [{ name: file, content: applyEdits(checkpoint[file]!, changes) }]),
+      edits.map((changes) => [{ name: `${file}.sha256`, content: applyEdits(checkpoint[`${file}.sha256`]!, changes) }]),
+      edits.map((changes) => signed(applyEdits(checkpoint[file]!, changes))),
+      fc
+        .nat()
+        .chain(() => headerChanges(file, checkpoint[file]!))
+        .map(([change]) => signed(Buffer.from(change!.content))),
+      {
+        weight: 2,
+        arbitrary: fc
+          .nat()
+          .chain(() => contentChanges(checkpoint[file]!))
+          .map(signed),
+      },
+    ),
+    async (folder) => {
+      const told: string[] = []
+      const found = await newestCheckpoint(folder, outline, (message) => {
+        told.push(message)
+      })
+      if (found === null) throw new FileError(told[0] ?? 'nothing told')
+    },
+    /\.damaged$/,
+  )
 
   const tables = {
     'task.tsv': `text\tlabel\n${Array.from({ length: 40 }, (_, i) => `words ${i}\t${i % 2}`).join('\n')}\n`,

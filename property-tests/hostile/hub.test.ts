@@ -15,7 +15,11 @@ import { resolveModel, type HubOptions } from '../../accelerated/checkpoint/hub.
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const weights = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 7919) % 251))
-const files: Readonly<Record<string, Buffer>> = { 'config.json': Buffer.from('{"a":1}'), 'tokenizer.json': Buffer.from('{"b":2}'), 'model.safetensors': weights }
+const files: Readonly<Record<string, Buffer>> = {
+  'config.json': Buffer.from('{"a":1}'),
+  'tokenizer.json': Buffer.from('{"b":2}'),
+  'model.safetensors': weights,
+}
 const sha256 = createHash('sha256').update(weights).digest('hex')
 const gitHash = (content: Buffer): string => createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
 
@@ -35,7 +39,9 @@ beforeAll(async () => {
       answer(request, response)
     })
     servers.push(server)
-    await new Promise<void>((ready) => { server.listen(0, '127.0.0.1', ready) })
+    await new Promise<void>((ready) => {
+      server.listen(0, '127.0.0.1', ready)
+    })
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
   endpoint = await listening('hub', (request, response) => hub(request, response))
@@ -64,41 +70,67 @@ const sendRange: Answer = (request, response) => {
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
   if (from >= content.length) return void response.writeHead(416).end()
   const rest = content.subarray(from)
-  response.writeHead(from > 0 ? 206 : 200, { 'content-length': rest.length, ...(from > 0 ? { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` } : {}) })
+  response.writeHead(from > 0 ? 206 : 200, {
+    'content-length': rest.length,
+    ...(from > 0 ? { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` } : {}),
+  })
   response.end(request.method === 'HEAD' ? undefined : rest)
 }
 
 /** As the real hub: small files itself, with git's hash; weights by a redirect to the storage, with SHA-256 and size on the hub's own answer. */
-const honest = (linked: Readonly<Record<string, string>> = {}): Answer => (request, response) => {
-  const content = files[nameOf(request)]
-  response.setHeader('x-repo-commit', commit)
-  if (content === undefined) return void response.writeHead(404).end()
-  if (nameOf(request) !== 'model.safetensors') {
-    response.setHeader('etag', `"${gitHash(content)}"`)
-    return sendRange(request, response)
+const honest =
+  (linked: Readonly<Record<string, string>> = {}): Answer =>
+  (request, response) => {
+    const content = files[nameOf(request)]
+    response.setHeader('x-repo-commit', commit)
+    if (content === undefined) return void response.writeHead(404).end()
+    if (nameOf(request) !== 'model.safetensors') {
+      response.setHeader('etag', `"${gitHash(content)}"`)
+      return sendRange(request, response)
+    }
+    response
+      .writeHead(302, {
+        location: `${storage}/lfs/model.safetensors`,
+        'x-linked-etag': `"${sha256}"`,
+        'x-linked-size': String(weights.length),
+        ...linked,
+      })
+      .end()
   }
-  response.writeHead(302, { location: `${storage}/lfs/model.safetensors`, 'x-linked-etag': `"${sha256}"`, 'x-linked-size': String(weights.length), ...linked }).end()
-}
 
 /** Another answer for the weights on the hub's first address; everything else honest. */
-const forWeights = (answer: Answer): Answer => (request, response) => {
-  if (nameOf(request) === 'model.safetensors') answer(request, response)
-  else honest()(request, response)
-}
+const forWeights =
+  (answer: Answer): Answer =>
+  (request, response) => {
+    if (nameOf(request) === 'model.safetensors') answer(request, response)
+    else honest()(request, response)
+  }
 
 const resolve = (options: HubOptions = {}) =>
-  resolveModel('me/model', { ...options, environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache, HF_TOKEN: 'secret', ...options.environment } })
+  resolveModel('me/model', {
+    ...options,
+    environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache, HF_TOKEN: 'secret', ...options.environment },
+  })
 
 const message = async (options?: HubOptions): Promise<string> => {
-  const said = await resolve(options).then(() => 'no error', (thrown: unknown) => {
-    expect(thrown).toBeInstanceOf(FileError)
-    return (thrown as Error).message
-  })
+  const said = await resolve(options).then(
+    () => 'no error',
+    (thrown: unknown) => {
+      expect(thrown).toBeInstanceOf(FileError)
+      return (thrown as Error).message
+    },
+  )
   expect(said).not.toContain('\n')
   // whatever went wrong, no weights are in the snapshot, and offline nothing is found
   if (said !== 'no error') {
-    expect(await readdir(join(cache, 'models--me--model', 'snapshots', commit)).then((names) => names.includes('model.safetensors'), () => false)).toBe(false)
-    for (const revision of ['main', commit]) await expect(resolve({ revision, environment: { HF_HUB_OFFLINE: '1' } })).rejects.toThrow('no complete copy there')
+    expect(
+      await readdir(join(cache, 'models--me--model', 'snapshots', commit)).then(
+        (names) => names.includes('model.safetensors'),
+        () => false,
+      ),
+    ).toBe(false)
+    for (const revision of ['main', commit])
+      await expect(resolve({ revision, environment: { HF_HUB_OFFLINE: '1' } })).rejects.toThrow('no complete copy there')
   }
   return said.replaceAll(endpoint, 'HUB').replaceAll(storage, 'STORE')
 }
@@ -146,7 +178,10 @@ describe('a download from the hub', () => {
     store = (request, response) => {
       if (broken++ >= 3) return sendRange(request, response)
       const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
-      response.writeHead(from > 0 ? 206 : 200, { 'content-length': weights.length - from, ...(from > 0 ? { 'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}` } : {}) })
+      response.writeHead(from > 0 ? 206 : 200, {
+        'content-length': weights.length - from,
+        ...(from > 0 ? { 'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}` } : {}),
+      })
       response.write(weights.subarray(from, from + 5_000))
       setTimeout(() => response.destroy(), 100)
     }
@@ -169,15 +204,23 @@ describe('a download from the hub', () => {
     expect(ranges()).toEqual([undefined, undefined])
     store = (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
-      response.writeHead(from > 0 ? 206 : 200, { 'content-length': weights.length - from, 'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}` })
+      response.writeHead(from > 0 ? 206 : 200, {
+        'content-length': weights.length - from,
+        'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}`,
+      })
       response.write(weights.subarray(from, from + 1))
       setTimeout(() => response.destroy(), 300)
     }
     asked = []
     expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found [3-6] `)) // a busy machine may lose one
     expect(ranges()).toHaveLength(6)
-    store = (request, response) => { // chunked, and too much
-      response.writeHead(206, { 'content-range': `bytes ${/\d+/.exec(request.headers.range ?? '0')?.[0]}-${weights.length - 1}/${weights.length}` }).end(weights)
+    store = (request, response) => {
+      // chunked, and too much
+      response
+        .writeHead(206, {
+          'content-range': `bytes ${/\d+/.exec(request.headers.range ?? '0')?.[0]}-${weights.length - 1}/${weights.length}`,
+        })
+        .end(weights)
     }
     asked = []
     expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found more`)
@@ -199,7 +242,8 @@ describe('a download from the hub', () => {
       response.writeHead(200, { 'content-length': weights.length })
       let sent = 0
       const sending = setInterval(() => {
-        response.write(weights.subarray(sent, sent += 4_000))
+        response.write(weights.subarray(sent, sent + 4_000))
+        sent += 4_000
         if (sent < weights.length) return
         clearInterval(sending)
         response.end()
@@ -224,7 +268,8 @@ describe('a download from the hub', () => {
     hub = (request, response) => {
       const wrong = `"${'f'.repeat(64)}"`
       if (nameOf(request) !== 'model.safetensors') return honest()(request, response)
-      if (request.url?.startsWith('/moved/') === true) response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-etag': wrong }).end()
+      if (request.url?.startsWith('/moved/') === true)
+        response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-etag': wrong }).end()
       else response.writeHead(302, { location: '/moved/model.safetensors', etag: wrong, 'x-linked-etag': `"${sha256}"` }).end()
     }
     expect(await message()).toBe('no error')
@@ -237,7 +282,9 @@ describe('a download from the hub', () => {
     await writeFile(join(cache, 'models--me--model', 'blobs', sha256), 'what is there')
     hub = (request, response) => {
       if (nameOf(request) !== 'config.json') return honest()(request, response)
-      response.writeHead(200, { 'x-repo-commit': commit, etag: `W/"${config}"` }).end(request.method === 'HEAD' ? undefined : files['config.json'])
+      response
+        .writeHead(200, { 'x-repo-commit': commit, etag: `W/"${config}"` })
+        .end(request.method === 'HEAD' ? undefined : files['config.json'])
     }
     expect(await message()).toBe('no error')
     expect(await blobs()).toContain(config)
@@ -258,14 +305,18 @@ describe('a download from the hub', () => {
     await anew(weights) // whole, but not yet known to be: nothing is left to send, which servers call 416
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
     await anew('x'.repeat(50_000)) // longer than the file, and wrong
-    store = (_, response) => { response.writeHead(200, { 'content-length': weights.length }).end(weights) }
+    store = (_, response) => {
+      response.writeHead(200, { 'content-length': weights.length }).end(weights)
+    }
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
   })
 
   it('what an earlier process left is not trusted: with a wrong beginning the hash refuses it, and the next try is right', async () => {
     await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete`), 'wrong')
-    expect(await message()).toMatch(new RegExp(`^${W}: expected the hash ${sha256} that the hub gives, found [0-9a-f]{64} \\(nothing of it is kept\\)$`))
+    expect(await message()).toMatch(
+      new RegExp(`^${W}: expected the hash ${sha256} that the hub gives, found [0-9a-f]{64} \\(nothing of it is kept\\)$`),
+    )
     expect(await message()).toBe('no error')
   })
 
@@ -279,7 +330,9 @@ describe('a download from the hub', () => {
 })
 
 describe('a hub that lies', () => {
-  const flat = (send: (response: ServerResponse) => void): void => { store = (_, response) => send(response) }
+  const flat = (send: (response: ServerResponse) => void): void => {
+    store = (_, response) => send(response)
+  }
 
   it('about the content: the hash refuses it', async () => {
     flat((response) => response.writeHead(200, { 'content-length': weights.length }).end(Buffer.alloc(weights.length, 1)))
@@ -290,7 +343,9 @@ describe('a hub that lies', () => {
       sendRange(request, response)
     }
     await rm(join(cache, 'models--me--model'), { recursive: true })
-    expect(await message()).toMatch(/config\.json: expected the hash 0{40} that the hub gives, found [0-9a-f]{40} \(nothing of it is kept\)$/)
+    expect(await message()).toMatch(
+      /config\.json: expected the hash 0{40} that the hub gives, found [0-9a-f]{40} \(nothing of it is kept\)$/,
+    )
   })
 
   it('about the length: shorter, longer, and other than the hub says', async () => {
@@ -310,17 +365,22 @@ describe('a hub that lies', () => {
     })
     // the surplus belongs to no answer: it is either never read or an error, and the file is right or absent
     const said = await message()
-    if (said === 'no error') expect(await readFile(join(cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'))).toEqual(weights)
+    if (said === 'no error')
+      expect(await readFile(join(cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'))).toEqual(weights)
   })
 
   it('about the length, without a hash to tell', async () => {
-    hub = forWeights((_, response) => { response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-size': String(weights.length) }).end() })
+    hub = forWeights((_, response) => {
+      response.writeHead(302, { location: `${storage}/model.safetensors`, 'x-linked-size': String(weights.length) }).end()
+    })
     flat((response) => response.writeHead(200).end('abc')) // chunked
     expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found 3`)
   })
 
   it('about its size: more than any file of its kind is refused before it is read', async () => {
-    hub = (_, response) => { response.writeHead(200, { 'content-length': '99999999999', 'x-repo-commit': commit }).end('x') }
+    hub = (_, response) => {
+      response.writeHead(200, { 'content-length': '99999999999', 'x-repo-commit': commit }).end('x')
+    }
     expect(await message()).toMatch(/config\.json: expected at most 64000000 bytes, found 99999999999$/)
     hub = honest({ 'x-linked-size': '50000000001' })
     flat((response) => response.writeHead(200).end('x'))
@@ -330,7 +390,10 @@ describe('a hub that lies', () => {
   it('about the range it sends', async () => {
     let first = true
     store = (_, response) => {
-      response.writeHead(first ? 200 : 206, first ? { 'content-length': weights.length } : { 'content-range': 'bytes 7-9/10', 'content-length': 3 })
+      response.writeHead(
+        first ? 200 : 206,
+        first ? { 'content-length': weights.length } : { 'content-range': 'bytes 7-9/10', 'content-length': 3 },
+      )
       if (!first) return void response.end('abc')
       first = false
       response.write(weights.subarray(0, 100))
@@ -359,16 +422,27 @@ describe('a hub that lies', () => {
 })
 
 describe('a hub that leads elsewhere', () => {
-  it.each([['file:///etc/passwd', 'one to file:'], ['ftp://127.0.0.1/x', 'one to ftp:'], ['data:text/plain,x', 'one to data:'], ['http://[', 'no address']])('to %s is not followed', async (location, found) => {
-    hub = forWeights((_, response) => { response.writeHead(302, { location }).end() })
+  it.each([
+    ['file:///etc/passwd', 'one to file:'],
+    ['ftp://127.0.0.1/x', 'one to ftp:'],
+    ['data:text/plain,x', 'one to data:'],
+    ['http://[', 'no address'],
+  ])('to %s is not followed', async (location, found) => {
+    hub = forWeights((_, response) => {
+      response.writeHead(302, { location }).end()
+    })
     expect(await message()).toBe(`${W}: expected a redirect to http:// or https://, found ${found}`)
   })
 
   it('from https to http is not followed', async () => {
-    const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
+    const fetching = vi
+      .spyOn(globalThis, 'fetch')
+      .mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
     try {
       const asking = { endpoint: 'https://hub.test', patience: 1_000 }
-      await expect(ask(asking, 'https://hub.test/x', 'GET')).rejects.toThrow('https://hub.test/x: expected a redirect to https://, found one to http:')
+      await expect(ask(asking, 'https://hub.test/x', 'GET')).rejects.toThrow(
+        'https://hub.test/x: expected a redirect to https://, found one to http:',
+      )
       expect(fetching).toHaveBeenCalledTimes(1)
     } finally {
       fetching.mockRestore()
@@ -376,13 +450,17 @@ describe('a hub that leads elsewhere', () => {
   })
 
   it('in a circle is left after five', async () => {
-    hub = forWeights((request, response) => { response.writeHead(302, { location: request.url ?? '' }).end() })
+    hub = forWeights((request, response) => {
+      response.writeHead(302, { location: request.url ?? '' }).end()
+    })
     expect(await message()).toBe(`${W}: expected at most 5 redirects, found more`)
     expect(asked.filter(({ line }) => line.startsWith('GET') && line.endsWith('model.safetensors'))).toHaveLength(6)
   })
 
   it('does not let the storage name the hash or the commit, where the hub names none', async () => {
-    hub = (_, response) => { response.writeHead(302, { location: `${storage}${_.url}` }).end() }
+    hub = (_, response) => {
+      response.writeHead(302, { location: `${storage}${_.url}` }).end()
+    }
     store = (request, response) => {
       response.setHeader('etag', `"${'f'.repeat(64)}"`)
       response.setHeader('x-repo-commit', 'f'.repeat(40))
@@ -396,36 +474,52 @@ describe('a hub that leads elsewhere', () => {
 
 describe('a hub that does not help', () => {
   it.each([
-    [401, '401 (no such model, or one that needs HF_TOKEN)'], [403, '403 (no such model, or one that needs HF_TOKEN)'], [500, '500 Internal Server Error'], [503, '503 Service Unavailable'],
-    [204, '204 No Content'], [206, '206 Partial Content'],
+    [401, '401 (no such model, or one that needs HF_TOKEN)'],
+    [403, '403 (no such model, or one that needs HF_TOKEN)'],
+    [500, '500 Internal Server Error'],
+    [503, '503 Service Unavailable'],
+    [204, '204 No Content'],
+    [206, '206 Partial Content'],
   ])('with status %d is told in one line', async (status, found) => {
-    hub = forWeights((_, response) => { response.writeHead(status).end() })
+    hub = forWeights((_, response) => {
+      response.writeHead(status).end()
+    })
     expect(await message()).toBe(`${W}: expected status 200, found ${found}`)
     hub = honest()
-    store = (_, response) => { response.writeHead(status).end() }
+    store = (_, response) => {
+      response.writeHead(status).end()
+    }
     expect(await message()).toBe(`${W}: expected status 200, found ${found}`)
   })
 
   it('with status 404 has no weights', async () => {
-    hub = forWeights((_, response) => { response.writeHead(404).end() })
+    hub = forWeights((_, response) => {
+      response.writeHead(404).end()
+    })
     expect(await message()).toBe(`${W}: expected weights in safetensors, found none (pickled weights are not read)`)
   })
 
   it('by silence is left, before the answer and within it', async () => {
     const environment = { HF_HUB_DOWNLOAD_TIMEOUT: '0.2' }
     hub = () => undefined
-    expect(await message({ environment })).toBe('HUB/me/model/resolve/main/config.json: expected an answer from the hub, found silence for 0.2 s')
+    expect(await message({ environment })).toBe(
+      'HUB/me/model/resolve/main/config.json: expected an answer from the hub, found silence for 0.2 s',
+    )
     hub = honest()
     store = (_, response) => {
       response.writeHead(200, { 'content-length': weights.length })
       response.write('half')
     }
-    expect(await message({ environment })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found 4 \\(silence for 0\\.2 s\\)$`))
+    expect(await message({ environment })).toMatch(
+      new RegExp(`^${W}: expected ${weights.length} bytes, found 4 \\(silence for 0\\.2 s\\)$`),
+    )
   })
 
   it('by no address of the web is refused', async () => {
     for (const wrong of ['file:///tmp', 'nonsense', 'ftp://x']) {
-      expect(await message({ environment: { HF_ENDPOINT: wrong } })).toBe(`HF_ENDPOINT: expected an http or https address, found "${wrong}"`)
+      expect(await message({ environment: { HF_ENDPOINT: wrong } })).toBe(
+        `HF_ENDPOINT: expected an http or https address, found "${wrong}"`,
+      )
     }
   })
 })

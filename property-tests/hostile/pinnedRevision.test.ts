@@ -30,11 +30,20 @@ beforeAll(async () => {
   await writeFile(join(root, 'toy.tsv'), toyFile(40))
   server = createServer((request, response) => {
     readFile(join(root, 'model', request.url?.split('/').at(-1) ?? '')).then(
-      (content) => response.writeHead(200, { 'x-repo-commit': commit, 'content-length': content.length }).end(request.method === 'HEAD' ? undefined : content),
-      () => response.writeHead(404, { 'x-repo-commit': commit }).end())
+      (content) =>
+        response
+          .writeHead(200, { 'x-repo-commit': commit, 'content-length': content.length })
+          .end(request.method === 'HEAD' ? undefined : content),
+      () => response.writeHead(404, { 'x-repo-commit': commit }).end(),
+    )
   })
-  await new Promise<void>((ready) => { server.listen(0, '127.0.0.1', ready) })
-  Object.assign(process.env, { HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, SALORA_CACHE: join(root, 'cache') })
+  await new Promise<void>((ready) => {
+    server.listen(0, '127.0.0.1', ready)
+  })
+  Object.assign(process.env, {
+    HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    SALORA_CACHE: join(root, 'cache'),
+  })
 })
 afterAll(async () => {
   server.closeAllConnections()
@@ -48,7 +57,10 @@ afterAll(async () => {
 
 const run = async (options: Partial<FinetuneOptions>): Promise<RunResult> => {
   const settings = resolveSettings({ maxSteps: 2, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
-  const events = finetuneJob({ model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'run'), resume: false, settings, ...options }, new AbortController().signal)
+  const events = finetuneJob(
+    { model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'run'), resume: false, settings, ...options },
+    new AbortController().signal,
+  )
   for (;;) {
     const next = await events.next()
     if (next.done === true) return next.value
@@ -64,8 +76,13 @@ it('result.json and config.json name the commit', async () => {
 
 it('a resumed run takes the commit it began with, though the branch has moved', async () => {
   const cache = join(root, 'cache', 'models--me--tiny')
-  const weights = new Map([...tinyTensors()].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data, (x) => 2 * x) }]))
-  await writeTinyModel(join(cache, 'snapshots', other), { 'config.json': JSON.stringify({ ...tinyConfig, moved: true }), 'model.safetensors': writeSafetensors(weights) })
+  const weights = new Map(
+    [...tinyTensors()].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data, (x) => 2 * x) }]),
+  )
+  await writeTinyModel(join(cache, 'snapshots', other), {
+    'config.json': JSON.stringify({ ...tinyConfig, moved: true }),
+    'model.safetensors': writeSafetensors(weights),
+  })
   await writeFile(join(cache, 'refs', 'main'), other)
   expect((await run({ output: join(root, 'later') })).revision).toBe(other)
   expect((await run({ resume: true })).revision).toBe(commit)
@@ -73,13 +90,21 @@ it('a resumed run takes the commit it began with, though the branch has moved', 
 
 it('what is done with a run afterwards takes its commit too', async () => {
   const printed: string[] = []
-  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => { printed.push(String(text)); return true })
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed.push(String(text))
+    return true
+  })
   const { adapter } = await adapterRequest({ run: join(root, 'run') })
   expect(basename((await loadTrainedModel(adapter)).model.folder)).toBe(commit)
-  for (const [name, moved] of [['run', undefined], ['later', true]] as const) {
+  for (const [name, moved] of [
+    ['run', undefined],
+    ['later', true],
+  ] as const) {
     await runProgram(['export', '--run', join(root, name), '--format', 'merged', '--output', join(root, `${name}-merged`), '--quiet'])
     expect(process.exitCode).toBe(0)
-    expect((JSON.parse(await readFile(join(root, `${name}-merged`, 'config.json'), 'utf8')) as { readonly moved?: boolean }).moved).toBe(moved)
+    expect((JSON.parse(await readFile(join(root, `${name}-merged`, 'config.json'), 'utf8')) as { readonly moved?: boolean }).moved).toBe(
+      moved,
+    )
   }
   await runProgram(['export', '--run', join(root, 'run'), '--format', 'peft', '--output', join(root, 'run-peft'), '--quiet', '--json'])
   spy.mockRestore()
@@ -101,7 +126,9 @@ it('a link that has come to mean another commit does not resume', async () => {
   expect((await run({ model, output })).revision).toBe(commit)
   await rm(model)
   await pointTo(other)
-  await expect(run({ model, output, resume: true })).rejects.toThrow(`${output}/config.json: expected the settings that the run began with, found revision was "${commit}" and is "${other}"`)
+  await expect(run({ model, output, resume: true })).rejects.toThrow(
+    `${output}/config.json: expected the settings that the run began with, found revision was "${commit}" and is "${other}"`,
+  )
 })
 
 it('a folder of its own has none', async () => {
@@ -109,11 +136,29 @@ it('a folder of its own has none', async () => {
 })
 
 it('--offline asks nobody: what the cache lacks is told in one line', async () => {
-  const words = ['train', '--model', 'me/absent', '--task', join(root, 'toy.tsv'), '--output', join(root, 'none'), '--max-steps', '1', '--device', 'cpu', '--offline', '--quiet']
+  const words = [
+    'train',
+    '--model',
+    'me/absent',
+    '--task',
+    join(root, 'toy.tsv'),
+    '--output',
+    join(root, 'none'),
+    '--max-steps',
+    '1',
+    '--device',
+    'cpu',
+    '--offline',
+    '--quiet',
+  ]
   const child = spawn(process.execPath, [program, ...words], { env: { ...process.env, HF_HUB_OFFLINE: undefined } }) // the server would answer
   let stderr = ''
-  child.stderr.on('data', (piece: Buffer) => { stderr += piece.toString() })
+  child.stderr.on('data', (piece: Buffer) => {
+    stderr += piece.toString()
+  })
   const code = await new Promise((closed) => child.on('close', closed))
-  expect(stderr.trim()).toMatch(/^me\/absent: expected the model in .*models--me--absent \(HF_HUB_OFFLINE is set\), found no complete copy there$/)
+  expect(stderr.trim()).toMatch(
+    /^me\/absent: expected the model in .*models--me--absent \(HF_HUB_OFFLINE is set\), found no complete copy there$/,
+  )
   expect(code).toBe(1)
 })

@@ -42,11 +42,15 @@ export const survives = async (count: Count, read: () => Promise<unknown>): Prom
 
 /** Names, kinds and contents of everything below a folder. */
 export const treeOf = async (folder: string): Promise<ReadonlyArray<string>> => {
-  const found = await Promise.all((await readdir(folder)).sort().map(async (name): Promise<ReadonlyArray<string>> => {
-    const path = join(folder, name)
-    const kind = await lstat(path)
-    if (kind.isDirectory()) return [name, ...(await treeOf(path)).map((inner) => `${name}/${inner}`)]
-    return [`${name}: ${kind.isSymbolicLink() ? await readlink(path) : kind.isFile() ? (await readFile(path)).toString('latin1') : 'other'}`]
-  }))
+  const found = await Promise.all(
+    (await readdir(folder)).sort().map(async (name): Promise<ReadonlyArray<string>> => {
+      const path = join(folder, name)
+      const kind = await lstat(path)
+      if (kind.isDirectory()) return [name, ...(await treeOf(path)).map((inner) => `${name}/${inner}`)]
+      return [
+        `${name}: ${kind.isSymbolicLink() ? await readlink(path) : kind.isFile() ? (await readFile(path)).toString('latin1') : 'other'}`,
+      ]
+    }),
+  )
   return found.flat()
 }

@@ -1,38 +1,117 @@
 /** The smallest valid files of each kind, to be broken. */
 
-export const sizes = { vocab_size: 11, hidden_size: 4, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 6, max_position_embeddings: 9 }
-export const roberta = { model_type: 'roberta', ...sizes, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu', id2label: { 0: 'bad', 1: 'good' }, classifier_dropout: null }
+export const sizes = {
+  vocab_size: 11,
+  hidden_size: 4,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  intermediate_size: 6,
+  max_position_embeddings: 9,
+}
+export const roberta = {
+  model_type: 'roberta',
+  ...sizes,
+  type_vocab_size: 1,
+  layer_norm_eps: 1e-5,
+  pad_token_id: 1,
+  hidden_act: 'gelu',
+  id2label: { 0: 'bad', 1: 'good' },
+  classifier_dropout: null,
+}
 
-const special = (id: number, content: string) => ({ id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false })
+const special = (id: number, content: string) => ({
+  id,
+  content,
+  special: true,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+})
 
 export const wordPiece = {
-  version: '1.0', truncation: null, padding: null,
+  version: '1.0',
+  truncation: null,
+  padding: null,
   added_tokens: [special(0, '[PAD]'), special(1, '[UNK]'), special(2, '[CLS]'), special(3, '[SEP]')],
   normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
   pre_tokenizer: { type: 'BertPreTokenizer' },
-  post_processor: { type: 'TemplateProcessing',
-    single: [{ SpecialToken: { id: '[CLS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '[SEP]', type_id: 0 } }],
-    pair: [{ SpecialToken: { id: '[CLS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '[SEP]', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }, { SpecialToken: { id: '[SEP]', type_id: 1 } }],
-    special_tokens: {} },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [
+      { SpecialToken: { id: '[CLS]', type_id: 0 } },
+      { Sequence: { id: 'A', type_id: 0 } },
+      { SpecialToken: { id: '[SEP]', type_id: 0 } },
+    ],
+    pair: [
+      { SpecialToken: { id: '[CLS]', type_id: 0 } },
+      { Sequence: { id: 'A', type_id: 0 } },
+      { SpecialToken: { id: '[SEP]', type_id: 0 } },
+      { Sequence: { id: 'B', type_id: 1 } },
+      { SpecialToken: { id: '[SEP]', type_id: 1 } },
+    ],
+    special_tokens: {},
+  },
   decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7, '##a': 8, '##b': 9 } },
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7, '##a': 8, '##b': 9 },
+  },
 }
 
 export const bytePair = {
-  version: '1.0', truncation: null, padding: null,
+  version: '1.0',
+  truncation: null,
+  padding: null,
   added_tokens: [special(0, '<s>'), special(1, '<pad>'), special(2, '</s>'), special(3, '<unk>')],
   normalizer: null,
   pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
   post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 0], trim_offsets: true, add_prefix_space: false },
   decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-  model: { type: 'BPE', dropout: null, unk_token: '<unk>', continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false, vocab: { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, 'Ġ': 6, 'Ġa': 7, 'Ġb': 8, ab: 9 }, merges: ['Ġ a', 'Ġ b', 'a b'] },
+  model: {
+    type: 'BPE',
+    dropout: null,
+    unk_token: '<unk>',
+    continuing_subword_prefix: '',
+    end_of_word_suffix: '',
+    fuse_unk: false,
+    vocab: { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, Ġ: 6, Ġa: 7, Ġb: 8, ab: 9 },
+    merges: ['Ġ a', 'Ġ b', 'a b'],
+  },
 }
 
-export const runConfig = { model: './bert', revision: null, task: { task: 'sentiment' }, settings: { rank: 8, density: 0.5, targetModules: ['query'], clip: null, method: 'salora' }, device: 'cpu', versions: { salora: '0.1.0' } }
+export const runConfig = {
+  model: './bert',
+  revision: null,
+  task: { task: 'sentiment' },
+  settings: { rank: 8, density: 0.5, targetModules: ['query'], clip: null, method: 'salora' },
+  device: 'cpu',
+  versions: { salora: '0.1.0' },
+}
 
 export const runResult = {
-  device: 'cpu', revision: null, examples: { training: 10, evaluation: 2 }, trainableParameters: { adapter: 10, head: 3, gates: 2 }, majority: { label: 'good', share: 0.5 },
-  best: { step: 4, scores: { accuracy: 0.5 } }, last: { step: 8, scores: { accuracy: 0.5 } }, stepsDone: 8, interrupted: false,
-  targetDensity: 0.5, expectedDensity: 0.5, retainedDensity: 0.5, retainedParameters: 5, lambda: 0.1,
-  ranks: { 'encoder.layer.0.attention.self.query': 4 }, orthogonality: { mean: 0.1 }, steps: 8, seconds: 1.5, peakMemoryBytes: 1e8, seed: 1, output: 'runs/x',
+  device: 'cpu',
+  revision: null,
+  examples: { training: 10, evaluation: 2 },
+  trainableParameters: { adapter: 10, head: 3, gates: 2 },
+  majority: { label: 'good', share: 0.5 },
+  best: { step: 4, scores: { accuracy: 0.5 } },
+  last: { step: 8, scores: { accuracy: 0.5 } },
+  stepsDone: 8,
+  interrupted: false,
+  targetDensity: 0.5,
+  expectedDensity: 0.5,
+  retainedDensity: 0.5,
+  retainedParameters: 5,
+  lambda: 0.1,
+  ranks: { 'encoder.layer.0.attention.self.query': 4 },
+  orthogonality: { mean: 0.1 },
+  steps: 8,
+  seconds: 1.5,
+  peakMemoryBytes: 1e8,
+  seed: 1,
+  output: 'runs/x',
 }

@@ -1,8 +1,26 @@
 import { describe, expect, it } from 'vitest'
 import {
-  adamw, defaultSettings, density, densityVjp, drawNoise, filled, initMoments, initialState, multiplierAscent, named, penaltySlope,
-  probabilityNonZero, probabilityNonZeroVjp, tensor, trainingStep, violation, zipWith,
-  type Adapters, type Moments, type Tensor, type TrainingState,
+  adamw,
+  defaultSettings,
+  density,
+  densityVjp,
+  drawNoise,
+  filled,
+  initMoments,
+  initialState,
+  multiplierAscent,
+  named,
+  penaltySlope,
+  probabilityNonZero,
+  probabilityNonZeroVjp,
+  tensor,
+  trainingStep,
+  violation,
+  zipWith,
+  type Adapters,
+  type Moments,
+  type Tensor,
+  type TrainingState,
 } from '../../reference/index.js'
 import { tiny } from '../arbitraries/encoders.js'
 import { assertClose } from '../support/assertClose.js'
@@ -15,33 +33,54 @@ const mean = 0.8
 const b = 0.5
 const adaptersOf = (logTheta: Tensor): Adapters => ({ only: { A: filled([4, 3], 0), B: filled([2, 4], 0), logTheta } })
 
-interface Game { readonly logTheta: Tensor; readonly moments: Moments; readonly lambda: number }
-
-const play = (rate: number) => ({ logTheta, moments, lambda }: Game, step: number): Game => {
-  const adapters = adaptersOf(logTheta)
-  const now = density(defaultSettings)(adapters)
-  const wish = probabilityNonZeroVjp(defaultSettings)(logTheta, zipWith((p, t) => p - t)(probabilityNonZero(defaultSettings)(logTheta), wishes))
-  const gradient = zipWith((x, y) => x + y)(wish, named(densityVjp(defaultSettings)(adapters, penaltySlope(lambda, now, b)), 'only'))
-  const [next, after] = adamw(defaultSettings)(logTheta, gradient, moments, { learningRate: 0.02, weightDecay: 0, step })
-  return { logTheta: next, moments: after, lambda: multiplierAscent(rate)(lambda, violation(now, b)) }
+interface Game {
+  readonly logTheta: Tensor
+  readonly moments: Moments
+  readonly lambda: number
 }
 
-const run = (steps: number, rate: number, lambda: number): Game => Array.from({ length: steps }, (_, i) => i + 1)
-  .reduce(play(rate), { logTheta: filled([4], 0), moments: initMoments(filled([4], 0)), lambda })
+const play =
+  (rate: number) =>
+  ({ logTheta, moments, lambda }: Game, step: number): Game => {
+    const adapters = adaptersOf(logTheta)
+    const now = density(defaultSettings)(adapters)
+    const wish = probabilityNonZeroVjp(defaultSettings)(
+      logTheta,
+      zipWith((p, t) => p - t)(probabilityNonZero(defaultSettings)(logTheta), wishes),
+    )
+    const gradient = zipWith((x, y) => x + y)(wish, named(densityVjp(defaultSettings)(adapters, penaltySlope(lambda, now, b)), 'only'))
+    const [next, after] = adamw(defaultSettings)(logTheta, gradient, moments, { learningRate: 0.02, weightDecay: 0, step })
+    return { logTheta: next, moments: after, lambda: multiplierAscent(rate)(lambda, violation(now, b)) }
+  }
+
+const run = (steps: number, rate: number, lambda: number): Game =>
+  Array.from({ length: steps }, (_, i) => i + 1).reduce(play(rate), {
+    logTheta: filled([4], 0),
+    moments: initMoments(filled([4], 0)),
+    lambda,
+  })
 
 describe('a quadratic with a density constraint', () => {
-  it.each([0, 1, 10, 100])('settles where stationarity says it must when the multiplier is held at %d', lambda => {
+  it.each([0, 1, 10, 100])('settles where stationarity says it must when the multiplier is held at %d', (lambda) => {
     const { logTheta } = run(4000, 0, lambda)
-    const kappa = 2 * lambda / 4
+    const kappa = (2 * lambda) / 4
     const C = (mean + kappa * b) / (1 + kappa)
     assertClose([density(defaultSettings)(adaptersOf(logTheta))], [C], { relative: 1e-4, name: 'C' })
-    assertClose(probabilityNonZero(defaultSettings)(logTheta).data, wishes.data.map(t => t - mean + C), { relative: 1e-3, name: 'P' })
+    assertClose(
+      probabilityNonZero(defaultSettings)(logTheta).data,
+      wishes.data.map((t) => t - mean + C),
+      { relative: 1e-3, name: 'P' },
+    )
   })
 
   it('reaches its target density, and the constrained optimum, when the multiplier ascends', () => {
     const { logTheta, lambda } = run(8000, 50, 0)
     assertClose([density(defaultSettings)(adaptersOf(logTheta))], [b], { relative: 0, absolute: 0.01, name: 'C' })
-    assertClose(probabilityNonZero(defaultSettings)(logTheta).data, wishes.data.map(t => t - mean + b), { relative: 0, absolute: 0.015, name: 'P' })
+    assertClose(
+      probabilityNonZero(defaultSettings)(logTheta).data,
+      wishes.data.map((t) => t - mean + b),
+      { relative: 0, absolute: 0.015, name: 'P' },
+    )
     expect(lambda).toBeGreaterThan(50)
   })
 })
@@ -70,7 +109,7 @@ describe(`an encoder in training (seed ${SEED})`, () => {
   it('learns a batch by heart, and moves B off 0', () => {
     const { losses, state } = train(60, 'open')
     expect(losses.at(-1)! < 0.1 * losses[0]!).toBe(true)
-    Object.values(state.adapters).forEach(({ B }) => expect(B.data.some(x => x !== 0)).toBe(true))
+    Object.values(state.adapters).forEach(({ B }) => expect(B.data.some((x) => x !== 0)).toBe(true))
   })
 
   it('reaches the density asked for with sampled gates, while λ never falls, and still learns', () => {

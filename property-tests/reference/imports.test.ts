@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest'
 
 const folder = new URL('../../reference/', import.meta.url)
 const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  .filter(name => name.endsWith('.ts'))
-  .map(name => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }))
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }))
 const imports = (text: string): ReadonlyArray<string> => [...text.matchAll(/from '([^']+)'/g)].map(([, path]) => path!)
 
 describe('the reference', () => {
   it('imports nothing but fp-ts, ndarray and itself, and ndarray in one file only', () => {
-    const all = sources.flatMap(({ name, text }) => imports(text).map(path => ({ name, path })))
+    const all = sources.flatMap(({ name, text }) => imports(text).map((path) => ({ name, path })))
     const outside = all.filter(({ path }) => !path.startsWith('./') && !path.startsWith('../'))
     expect(outside.filter(({ path }) => !path.startsWith('fp-ts/') && path !== 'ndarray')).toEqual([])
     expect(outside.filter(({ path }) => path === 'ndarray').map(({ name }) => name)).toEqual(['tensor.ts'])

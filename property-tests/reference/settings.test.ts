@@ -8,9 +8,18 @@ const problems = (change: Partial<Settings>): ReadonlyArray<string> => {
 }
 
 describe('settings', () => {
-  it('are the paper\'s by default, and valid', () => {
+  it("are the paper's by default, and valid", () => {
     expect(defaultSettings).toMatchObject({
-      rank: 8, alpha: 16, targetDensity: 0.5, beta: 0.1, tau: 1, gamma: -0.1, zeta: 1.1, gateStart: 0.2, gateEnd: 0.5, controlLearningRate: 0.01,
+      rank: 8,
+      alpha: 16,
+      targetDensity: 0.5,
+      beta: 0.1,
+      tau: 1,
+      gamma: -0.1,
+      zeta: 1.1,
+      gateStart: 0.2,
+      gateEnd: 0.5,
+      controlLearningRate: 0.01,
     })
     expect(validate(defaultSettings)).toEqual(right(defaultSettings))
     expect(problems({ clip: 1, targetDensity: 1, gateStart: 0, gateEnd: 1, beta: 0 })).toEqual([])
@@ -30,7 +39,9 @@ describe('settings', () => {
     [{ beta2: 1 }, 'beta2: expected a number from 0 to below 1, found 1'],
     [{ clip: 0 }, 'clip: expected a number > 0, found 0'],
     [{ initialLogTheta: Infinity }, 'initialLogTheta: expected a number, found Infinity'],
-  ])('that cannot be are named, with what they may be and what they are: %j', (change, message) => expect(problems(change)).toEqual([message]))
+  ])('that cannot be are named, with what they may be and what they are: %j', (change, message) =>
+    expect(problems(change)).toEqual([message]),
+  )
 
   it('are all reported at once', () => {
     expect(problems({ gateStart: 0.6, rank: -1 })).toEqual([
@@ -38,7 +49,7 @@ describe('settings', () => {
       'gateStart: expected a number ≥ 0 and below gateEnd, found 0.6',
       'gateEnd: expected a number ≤ 1 and above gateStart, found 0.5',
     ])
-    const wrong = { ...defaultSettings, ...JSON.parse('{"retain":"most"}') as object }
+    const wrong = { ...defaultSettings, ...(JSON.parse('{"retain":"most"}') as object) }
     expect(validate(wrong)).toMatchObject({ left: [{ setting: 'retain', expected: 'budget or paper', found: 'most' }] })
   })
 })

@@ -1,8 +1,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  addRow, columnSums, generate, matMul, rowMeans, scatterRows, selectColumns, selectRows, slice, stackColumns, stackRows, sum,
-  multiply, tensor, transpose, type Tensor,
+  addRow,
+  columnSums,
+  generate,
+  matMul,
+  rowMeans,
+  scatterRows,
+  selectColumns,
+  selectRows,
+  slice,
+  stackColumns,
+  stackRows,
+  sum,
+  multiply,
+  tensor,
+  transpose,
+  type Tensor,
 } from '../../reference/index.js'
 import { length } from '../arbitraries/shapes.js'
 import { tensorOf } from '../arbitraries/tensors.js'
@@ -11,24 +25,30 @@ import { SEED } from '../support/seed.js'
 
 const options = { seed: SEED, numRuns: 60 }
 const at = (x: Tensor, i: number, j: number): number => x.data[i * x.shape[1]! + j]!
-const matrix = fc.tuple(length(), length()).chain(shape => tensorOf(shape))
+const matrix = fc.tuple(length(), length()).chain((shape) => tensorOf(shape))
 
 describe(`tensors (seed ${SEED})`, () => {
   it('multiplies matrices by the sum over the inner index, however either operand is stored', () => {
     const operands = fc.tuple(length(), length(), length()).chain(([n, p, m]) => fc.tuple(tensorOf([n, p]), tensorOf([p, m])))
-    fc.assert(fc.property(operands, ([x, y]) => {
-      const [n, p, m] = [x.shape[0]!, x.shape[1]!, y.shape[1]!]
-      const expected = generate([n, m], i =>
-        Array.from({ length: p }, (_, l) => at(x, Math.floor(i / m), l) * at(y, l, i % m)).reduce((a, b) => a + b, 0))
-      const [xT, yT] = [transpose(x), transpose(y)]
-      ;[
-        matMul(x, y), matMul(xT, y, { transposeX: true }), matMul(x, yT, { transposeY: true }),
-        matMul(xT, yT, { transposeX: true, transposeY: true }),
-      ].forEach(product => {
-        expect(product.shape).toEqual([n, m])
-        assertClose(product.data, expected.data, { relative: 1e-14, absolute: 1e-15, name: 'product' })
-      })
-    }), options)
+    fc.assert(
+      fc.property(operands, ([x, y]) => {
+        const [n, p, m] = [x.shape[0]!, x.shape[1]!, y.shape[1]!]
+        const expected = generate([n, m], (i) =>
+          Array.from({ length: p }, (_, l) => at(x, Math.floor(i / m), l) * at(y, l, i % m)).reduce((a, b) => a + b, 0),
+        )
+        const [xT, yT] = [transpose(x), transpose(y)]
+        ;[
+          matMul(x, y),
+          matMul(xT, y, { transposeX: true }),
+          matMul(x, yT, { transposeY: true }),
+          matMul(xT, yT, { transposeX: true, transposeY: true }),
+        ].forEach((product) => {
+          expect(product.shape).toEqual([n, m])
+          assertClose(product.data, expected.data, { relative: 1e-14, absolute: 1e-15, name: 'product' })
+        })
+      }),
+      options,
+    )
   })
 
   it('swaps rows and columns when it transposes', () => {
@@ -41,19 +61,32 @@ describe(`tensors (seed ${SEED})`, () => {
   })
 
   it('finds what it stacked', () => {
-    fc.assert(fc.property(matrix, x => {
-      expect(slice(stackRows([x, x]), [x.shape[0]!, 0], [2 * x.shape[0]!, x.shape[1]!])).toEqual(x)
-      expect(slice(stackColumns([x, x]), [0, x.shape[1]!], [x.shape[0]!, 2 * x.shape[1]!])).toEqual(x)
-    }), options)
+    fc.assert(
+      fc.property(matrix, (x) => {
+        expect(slice(stackRows([x, x]), [x.shape[0]!, 0], [2 * x.shape[0]!, x.shape[1]!])).toEqual(x)
+        expect(slice(stackColumns([x, x]), [0, x.shape[1]!], [x.shape[0]!, 2 * x.shape[1]!])).toEqual(x)
+      }),
+      options,
+    )
   })
 
   it('scatters rows by the transpose of how it selects them', () => {
-    const cases = matrix.chain(x => fc.array(fc.integer({ min: 0, max: x.shape[0]! - 1 }), { minLength: 1, maxLength: 6 })
-      .chain(indices => tensorOf([indices.length, x.shape[1]!]).map(y => [x, indices, y] as const)))
-    fc.assert(fc.property(cases, ([x, indices, y]) => {
-      const inner = sum(multiply(selectRows(x, indices), y))
-      assertClose([sum(multiply(x, scatterRows(y, indices, x.shape[0]!)))], [inner], { relative: 1e-13, absolute: 1e-13, name: '⟨Sx, y⟩' })
-    }), options)
+    const cases = matrix.chain((x) =>
+      fc
+        .array(fc.integer({ min: 0, max: x.shape[0]! - 1 }), { minLength: 1, maxLength: 6 })
+        .chain((indices) => tensorOf([indices.length, x.shape[1]!]).map((y) => [x, indices, y] as const)),
+    )
+    fc.assert(
+      fc.property(cases, ([x, indices, y]) => {
+        const inner = sum(multiply(selectRows(x, indices), y))
+        assertClose([sum(multiply(x, scatterRows(y, indices, x.shape[0]!)))], [inner], {
+          relative: 1e-13,
+          absolute: 1e-13,
+          name: '⟨Sx, y⟩',
+        })
+      }),
+      options,
+    )
   })
 
   it('adds a row to every row, sums down columns, and takes means along rows', () => {

@@ -1,8 +1,27 @@
 import { describe, expect, it } from 'vitest'
 import {
-  crossEntropy, deterministicGate, encoder, filled, mapAdapter, named, objective, penalty, sampleGate, scaleOf, squaredNorm, startFrom, tensor,
-  trainingStep, zerosLike,
-  type Adapter, type Adapters, type Gating, type Parameters, type StepControl, type Tensor, type TrainingState,
+  crossEntropy,
+  deterministicGate,
+  encoder,
+  filled,
+  mapAdapter,
+  named,
+  objective,
+  penalty,
+  sampleGate,
+  scaleOf,
+  squaredNorm,
+  startFrom,
+  tensor,
+  trainingStep,
+  zerosLike,
+  type Adapter,
+  type Adapters,
+  type Gating,
+  type Parameters,
+  type StepControl,
+  type Tensor,
+  type TrainingState,
 } from '../../reference/index.js'
 import { tiny, type Tiny, type TinyOptions } from '../arbitraries/encoders.js'
 import { assertClose } from '../support/assertClose.js'
@@ -11,20 +30,35 @@ import { SEED } from '../support/seed.js'
 
 const roberta: TinyOptions = { family: 'roberta', problem: 'classification', seed: SEED }
 const bound = { relative: 1e-7, absolute: 1e-9 }
-const control: StepControl = { gating: 'sampled', targetDensity: 0.5, learningRate: 0.01, controlLearningRate: 0.02, multiplierLearningRate: 0.03 }
+const control: StepControl = {
+  gating: 'sampled',
+  targetDensity: 0.5,
+  learningRate: 0.01,
+  controlLearningRate: 0.02,
+  multiplierLearningRate: 0.03,
+}
 
 const evaluate = (model: Tiny, gating: Gating, parameters: Parameters = model.parameters, noise = model.noise) =>
   objective(model.config, model.settings, model.base)(parameters, model.batch, noise, { gating, targetDensity: 0.5 })
 
-const step = (model: Tiny, change: Partial<StepControl> = {}, state: TrainingState = startFrom(model.parameters), settings = model.settings) =>
-  trainingStep(model.config, settings, model.base)(state, model.batch, model.noise, { ...control, ...change })
+const step = (
+  model: Tiny,
+  change: Partial<StepControl> = {},
+  state: TrainingState = startFrom(model.parameters),
+  settings = model.settings,
+) => trainingStep(model.config, settings, model.base)(state, model.batch, model.noise, { ...control, ...change })
 
-const withAdapter = (parameters: Parameters, name: string, change: Partial<Adapter>): Parameters =>
-  ({ ...parameters, adapters: { ...parameters.adapters, [name]: { ...parameters.adapters[name]!, ...change } } })
+const withAdapter = (parameters: Parameters, name: string, change: Partial<Adapter>): Parameters => ({
+  ...parameters,
+  adapters: { ...parameters.adapters, [name]: { ...parameters.adapters[name]!, ...change } },
+})
 
 const cases: ReadonlyArray<readonly [string, TinyOptions]> = [
-  ...(['roberta', 'bert'] as const).flatMap(family => (['classification', 'regression'] as const).map(problem =>
-    [`${family}, ${problem}`, { family, problem, layers: 1, seed: SEED }] as const)),
+  ...(['roberta', 'bert'] as const).flatMap((family) =>
+    (['classification', 'regression'] as const).map(
+      (problem) => [`${family}, ${problem}`, { family, problem, layers: 1, seed: SEED }] as const,
+    ),
+  ),
   ['tanh GELU, r = 1, one token', { ...roberta, activation: 'gelu_tanh', layers: 1, rank: 1, lengths: [1] }],
   ['two layers', { ...roberta, rank: 1, lengths: [2] }],
   ['all gates shut', { ...roberta, layers: 1, s: [-0.05] }],
@@ -38,12 +72,19 @@ describe(`the objective (seed ${SEED})`, () => {
     const loss = (changed: Parameters) => evaluate(model, 'sampled', changed).loss
     const { gradients } = evaluate(model, 'sampled')
     const check = (name: string, x: Tensor, actual: Tensor, put: (x: Tensor) => Parameters) =>
-      assertClose(actual.data, gradient(y => loss(put(y)), x).data, { ...bound, name: `gradient of ${name}` })
-    Object.entries(parameters.adapters).forEach(([name, adapter]) => (['A', 'B', 'logTheta'] as const).forEach(part =>
-      check(`${name}.${part}`, adapter[part], gradients.adapters[name]![part], x => withAdapter(parameters, name, { [part]: x }))))
+      assertClose(actual.data, gradient((y) => loss(put(y)), x).data, { ...bound, name: `gradient of ${name}` })
+    Object.entries(parameters.adapters).forEach(([name, adapter]) =>
+      (['A', 'B', 'logTheta'] as const).forEach((part) =>
+        check(`${name}.${part}`, adapter[part], gradients.adapters[name]![part], (x) => withAdapter(parameters, name, { [part]: x })),
+      ),
+    )
     Object.entries(parameters.head).forEach(([name, x]) =>
-      check(name, x, named(gradients.head, name), y => ({ ...parameters, head: { ...parameters.head, [name]: y } })))
-    assertClose([gradients.lambda], [slope(t => loss({ ...parameters, lambda: parameters.lambda + t }))], { ...bound, name: 'gradient of λ' })
+      check(name, x, named(gradients.head, name), (y) => ({ ...parameters, head: { ...parameters.head, [name]: y } })),
+    )
+    assertClose([gradients.lambda], [slope((t) => loss({ ...parameters, lambda: parameters.lambda + t }))], {
+      ...bound,
+      name: 'gradient of λ',
+    })
   })
 
   it('is the mean loss plus β R plus λ (C − b)², term by term', () => {
@@ -58,14 +99,14 @@ describe(`the objective (seed ${SEED})`, () => {
   it('pushes every location down through the density alone when the loss does not feel the gates', () => {
     // Clipped gates pass no gradient of the loss, so this is the L0 term's gradient, and it is there.
     const { gradients } = evaluate(tiny({ ...roberta, s: [1.05] }), 'sampled')
-    Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every(x => x > 0)).toBe(true))
+    Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x > 0)).toBe(true))
   })
 
   it('leaves the density out, and Θ and λ alone, when gates are not sampled', () => {
-    (['open', 'expected'] as const).forEach(gating => {
+    ;(['open', 'expected'] as const).forEach((gating) => {
       const { gradients, penalty: term } = evaluate(tiny(roberta), gating)
       expect([term, gradients.lambda]).toEqual([0, 0])
-      Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every(x => x === 0)).toBe(true))
+      Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
     })
   })
 
@@ -82,7 +123,16 @@ describe(`the objective (seed ${SEED})`, () => {
 
   it('depends on the noise, through the gates', () => {
     const model = tiny(roberta)
-    const reflected = Object.entries(model.noise.gates).map(([name, u]) => [name, tensor(u.shape, u.data.map(x => 1 - x))] as const)
+    const reflected = Object.entries(model.noise.gates).map(
+      ([name, u]) =>
+        [
+          name,
+          tensor(
+            u.shape,
+            u.data.map((x) => 1 - x),
+          ),
+        ] as const,
+    )
     const other = { ...model.noise, gates: Object.fromEntries(reflected) }
     expect(evaluate(model, 'sampled', model.parameters, other).taskLoss).not.toBe(evaluate(model, 'sampled').taskLoss)
     expect(evaluate(model, 'open', model.parameters, other).taskLoss).toBe(evaluate(model, 'open').taskLoss)
@@ -93,7 +143,9 @@ describe(`the objective (seed ${SEED})`, () => {
     const [name, adapter] = Object.entries(model.parameters.adapters).at(-1)!
     const parameters = withAdapter(model.parameters, name, { B: zerosLike(adapter.B) })
     const withBeta = (beta: number) =>
-      objective(model.config, { ...model.settings, beta }, model.base)(parameters, model.batch, model.noise, control).gradients.adapters[name]!.B
+      objective(model.config, { ...model.settings, beta }, model.base)(parameters, model.batch, model.noise, control).gradients.adapters[
+        name
+      ]!.B
     expect(withBeta(100)).toEqual(withBeta(0))
     expect(squaredNorm(withBeta(0))).toBeGreaterThan(0)
   })
@@ -114,26 +166,34 @@ describe(`a training step (seed ${SEED})`, () => {
     const settings = { ...model.settings, weightDecay: 0 }
     const [next] = step(model, {}, startFrom(model.parameters), settings)
     const { gradients } = evaluate(model, 'sampled')
-    const moved = (name: string, before: Tensor, after: Tensor, slope: Tensor, rate: number) => assertClose(
-      after.data, before.data.map((x, i) => x - rate * slope.data[i]! / (Math.abs(slope.data[i]!) + 1e-8)), { relative: 0, absolute: 1e-12, name })
+    const moved = (name: string, before: Tensor, after: Tensor, slope: Tensor, rate: number) =>
+      assertClose(
+        after.data,
+        before.data.map((x, i) => x - (rate * slope.data[i]!) / (Math.abs(slope.data[i]!) + 1e-8)),
+        { relative: 0, absolute: 1e-12, name },
+      )
     tensorsOf(model.parameters.adapters).forEach(([name, before]) => {
       moved(`${name}.A`, before.A, next.adapters[name]!.A, gradients.adapters[name]!.A, 0.01)
       moved(`${name}.B`, before.B, next.adapters[name]!.B, gradients.adapters[name]!.B, 0.01)
       moved(`${name}.logTheta`, before.logTheta, next.adapters[name]!.logTheta, gradients.adapters[name]!.logTheta, 0.02)
     })
-    Object.entries(model.parameters.head).forEach(([name, before]) => moved(name, before, named(next.head, name), named(gradients.head, name), 0.01))
+    Object.entries(model.parameters.head).forEach(([name, before]) =>
+      moved(name, before, named(next.head, name), named(gradients.head, name), 0.01),
+    )
     assertClose([next.lambda], [0.73], { relative: 1e-6, name: 'λ ascends' })
     expect([next.step, next.gatedStep]).toEqual([1, 1])
   })
 
   it('never lowers λ, with either ascent, wherever the density is', () => {
     const model = tiny(roberta)
-    ;(['adam', 'sgd'] as const).forEach(lambdaOptimizer => [0.01, 0.3, 0.9, 1].forEach(targetDensity => {
-      const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, lambdaOptimizer })[0]
-      const twice = step(model, { targetDensity }, once, { ...model.settings, lambdaOptimizer })[0]
-      expect(once.lambda).toBeGreaterThanOrEqual(0.7)
-      expect(twice.lambda).toBeGreaterThanOrEqual(once.lambda)
-    }))
+    ;(['adam', 'sgd'] as const).forEach((lambdaOptimizer) =>
+      [0.01, 0.3, 0.9, 1].forEach((targetDensity) => {
+        const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, lambdaOptimizer })[0]
+        const twice = step(model, { targetDensity }, once, { ...model.settings, lambdaOptimizer })[0]
+        expect(once.lambda).toBeGreaterThanOrEqual(0.7)
+        expect(twice.lambda).toBeGreaterThanOrEqual(once.lambda)
+      }),
+    )
   })
 
   it('raises λ by η (C − b)² exactly when asked to follow Algorithm 1 to the letter', () => {
@@ -146,7 +206,13 @@ describe(`a training step (seed ${SEED})`, () => {
     const model = tiny(roberta)
     const start = step(model)[0]
     const [next] = step(model, { gating: 'open' }, start)
-    expect([next.step, next.gatedStep, next.lambda, next.m.lambda, next.v.lambda]).toEqual([2, 1, start.lambda, start.m.lambda, start.v.lambda])
+    expect([next.step, next.gatedStep, next.lambda, next.m.lambda, next.v.lambda]).toEqual([
+      2,
+      1,
+      start.lambda,
+      start.m.lambda,
+      start.v.lambda,
+    ])
     tensorsOf(start.adapters).forEach(([name, { A, logTheta }]) => {
       expect(next.adapters[name]!.logTheta).toEqual(logTheta)
       expect(next.m.adapters[name]!.logTheta).toEqual(start.m.adapters[name]!.logTheta)
@@ -164,15 +230,25 @@ describe(`a training step (seed ${SEED})`, () => {
     assertClose(next.adapters[name]!.logTheta.data, expected, { relative: 1e-5, name: 'log θ' })
   })
 
-  it('decays A, B and the head\'s matrices, and neither biases nor Θ nor λ', () => {
+  it("decays A, B and the head's matrices, and neither biases nor Θ nor λ", () => {
     const model = tiny(roberta)
-    const [plain, decayed] = [0, 0.5].map(weightDecay => step(model, {}, startFrom(model.parameters), { ...model.settings, weightDecay })[0])
+    const [plain, decayed] = [0, 0.5].map(
+      (weightDecay) => step(model, {}, startFrom(model.parameters), { ...model.settings, weightDecay })[0],
+    )
     const shrunk = (before: Tensor, without: Tensor, after: Tensor, factor: number) =>
-      assertClose(after.data, without.data.map((x, i) => x - factor * before.data[i]!), { relative: 1e-13 })
-    tensorsOf(model.parameters.adapters).forEach(([name, before]) => (['A', 'B', 'logTheta'] as const).forEach(part =>
-      shrunk(before[part], plain!.adapters[name]![part], decayed!.adapters[name]![part], part === 'logTheta' ? 0 : 0.005)))
+      assertClose(
+        after.data,
+        without.data.map((x, i) => x - factor * before.data[i]!),
+        { relative: 1e-13 },
+      )
+    tensorsOf(model.parameters.adapters).forEach(([name, before]) =>
+      (['A', 'B', 'logTheta'] as const).forEach((part) =>
+        shrunk(before[part], plain!.adapters[name]![part], decayed!.adapters[name]![part], part === 'logTheta' ? 0 : 0.005),
+      ),
+    )
     Object.entries(model.parameters.head).forEach(([name, before]) =>
-      shrunk(before, named(plain!.head, name), named(decayed!.head, name), name.endsWith('.bias') ? 0 : 0.005))
+      shrunk(before, named(plain!.head, name), named(decayed!.head, name), name.endsWith('.bias') ? 0 : 0.005),
+    )
     expect(decayed!.lambda).toBe(plain!.lambda)
   })
 
@@ -180,10 +256,14 @@ describe(`a training step (seed ${SEED})`, () => {
     const model = tiny(roberta)
     const [free, { gradientNorm, gradients }] = step(model)
     const weights = [...Object.values(gradients.adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(gradients.head)]
-    assertClose([gradientNorm], [Math.hypot(...weights.flatMap(x => [...x.data]))], { relative: 1e-12, name: 'norm' })
+    assertClose([gradientNorm], [Math.hypot(...weights.flatMap((x) => [...x.data]))], { relative: 1e-12, name: 'norm' })
     const [clipped] = step(model, {}, startFrom(model.parameters), { ...model.settings, clip: gradientNorm / 4 })
     const [name, { A }] = tensorsOf(free.m.adapters)[0]!
-    assertClose(clipped.m.adapters[name]!.A.data, A.data.map(x => x / 4), { relative: 1e-6, name: 'm of A' })
+    assertClose(
+      clipped.m.adapters[name]!.A.data,
+      A.data.map((x) => x / 4),
+      { relative: 1e-6, name: 'm of A' },
+    )
     expect(clipped.m.adapters[name]!.logTheta).toEqual(free.m.adapters[name]!.logTheta)
     expect(step(model, {}, startFrom(model.parameters), { ...model.settings, clip: 2 * gradientNorm })[0]).toEqual(free)
   })
@@ -198,11 +278,11 @@ describe(`a training step (seed ${SEED})`, () => {
 
   it('refuses noise of another rank and noise that is absent', () => {
     const model = tiny(roberta)
-    const run = (gates: Record<string, Tensor>) => () => trainingStep(model.config, model.settings, model.base)(
-      startFrom(model.parameters), model.batch, { gates, dropout: {} }, control)
+    const run = (gates: Record<string, Tensor>) => () =>
+      trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, { gates, dropout: {} }, control)
     expect(run({})).toThrow('expected a tensor called encoder.layer.0')
-    const mapped = Object.fromEntries(Object.keys(model.noise.gates).map(name => [name, filled([5], 0.5)]))
+    const mapped = Object.fromEntries(Object.keys(model.noise.gates).map((name) => [name, filled([5], 0.5)]))
     expect(run(mapped)).toThrow('expected shape [2], actual [5]')
-    expect(mapAdapter(zerosLike)(Object.values(model.parameters.adapters)[0]!).A.data.every(x => x === 0)).toBe(true)
+    expect(mapAdapter(zerosLike)(Object.values(model.parameters.adapters)[0]!).A.data.every((x) => x === 0)).toBe(true)
   })
 })

@@ -11,7 +11,9 @@ export interface Closeness {
 
 /** Throws unless every |actual − expected| ≤ absolute + relative · max |expected|. NaN is never close. */
 export const assertClose = (
-  actual: ArrayLike<number>, expected: ArrayLike<number>, { relative, absolute = 0, name = 'values' }: Closeness,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { relative, absolute = 0, name = 'values' }: Closeness,
 ): void => {
   if (actual.length !== expected.length) throw new Error(`${name}: expected ${expected.length} numbers, actual ${actual.length}`)
   const indices = Array.from(expected, (_, index) => index)
@@ -22,7 +24,9 @@ export const assertClose = (
   }
   const worst = indices.reduce((most, index) => (error(index) > error(most) ? index : most), 0)
   if (indices.length > 0 && !(error(worst) <= bound)) {
-    throw new Error(`${name}: at index ${worst} of ${expected.length} expected ${expected[worst]}, actual ${actual[worst]}, ` +
-      `difference ${error(worst)} exceeds ${bound}`)
+    throw new Error(
+      `${name}: at index ${worst} of ${expected.length} expected ${expected[worst]}, actual ${actual[worst]}, ` +
+        `difference ${error(worst)} exceeds ${bound}`,
+    )
   }
 }

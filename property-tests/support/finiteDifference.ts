@@ -10,11 +10,11 @@ export const slope = (f: (x: number) => number): number => (8 * (f(h) - f(-h)) -
 
 /** ∂f/∂xᵢ for every i. */
 export const gradient = (f: (x: Tensor) => number, x: Tensor): Tensor =>
-  generate(x.shape, i => slope(step => f(generate(x.shape, j => x.data[j]! + (i === j ? step : 0)))))
+  generate(x.shape, (i) => slope((step) => f(generate(x.shape, (j) => x.data[j]! + (i === j ? step : 0)))))
 
 /** d/dt f(x + t·direction) at t = 0. */
 export const directional = (f: (x: Tensor) => number, x: Tensor, direction: Tensor): number =>
-  slope(step => f(generate(x.shape, i => x.data[i]! + step * direction.data[i]!)))
+  slope((step) => f(generate(x.shape, (i) => x.data[i]! + step * direction.data[i]!)))
 
 export interface VjpCase {
   readonly name: string
@@ -27,6 +27,6 @@ export interface VjpCase {
 /** Every gradient that `vjp` returns is that of ⟨ȳ, forward(inputs)⟩ by differences. */
 export const assertVjp = ({ name, forward, vjp, inputs, yBar }: VjpCase): void =>
   Object.entries(vjp(inputs, yBar)).forEach(([input, actual]) => {
-    const expected = gradient(x => sum(multiply(yBar, forward({ ...inputs, [input]: x }))), named(inputs, input))
+    const expected = gradient((x) => sum(multiply(yBar, forward({ ...inputs, [input]: x }))), named(inputs, input))
     assertClose(actual.data, expected.data, { relative: 1e-8, absolute: 1e-10, name: `${name}: gradient of ${input}` })
   })

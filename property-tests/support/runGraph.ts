@@ -13,7 +13,11 @@ export const openGraph = (outputs: Outputs, weightFiles: ReadonlyArray<WeightFil
   openSession(outputs, { device: 'cpu', threads: 1, weightFiles })
 
 /** The session of `outputs` for as long as `use` runs. */
-export const withGraph = async <A>(outputs: Outputs, use: (run: Session['run']) => Promise<A>, weightFiles: ReadonlyArray<WeightFile> = []): Promise<A> => {
+export const withGraph = async <A>(
+  outputs: Outputs,
+  use: (run: Session['run']) => Promise<A>,
+  weightFiles: ReadonlyArray<WeightFile> = [],
+): Promise<A> => {
   const session = await openGraph(outputs, weightFiles)
   try {
     return await use(session.run)
@@ -33,15 +37,27 @@ export const resultOf = (results: Results, name: string): ReadonlyArray<number> 
   return Array.from<number | bigint, number>(found as ArrayLike<number | bigint>, Number)
 }
 
-export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Float64Array.from(data), shape })
-export const float32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Float32Array.from(data), shape })
-export const int32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: Int32Array.from(data), shape })
-export const int64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data: BigInt64Array.from(Array.from(data, BigInt)), shape })
+export const float64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+  data: Float64Array.from(data),
+  shape,
+})
+export const float32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+  data: Float32Array.from(data),
+  shape,
+})
+export const int32 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+  data: Int32Array.from(data),
+  shape,
+})
+export const int64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [data.length]): Feed => ({
+  data: BigInt64Array.from(Array.from(data, BigInt)),
+  shape,
+})
 
 /** How many elements a shape has once its names have sizes. */
 export const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
 export const sized = (shape: Shape, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> =>
-  shape.map((d) => (typeof d === 'number' ? d : sizes[d] ?? NaN))
+  shape.map((d) => (typeof d === 'number' ? d : (sizes[d] ?? NaN)))
 
 /**
  * ∂f/∂x[i] for every i by central differences, f being a run of a session. `slope` is synchronous, so it is asked twice: first for the
@@ -70,12 +86,25 @@ const schema = protobuf.parse(`
   message ValueInfoProto { string name = 1; }
 `).root
 
-export type WrittenNode = { readonly opType: string; readonly domain: string; readonly input: ReadonlyArray<string>; readonly output: ReadonlyArray<string> }
-export type WrittenGraph = { readonly domains: ReadonlyArray<string>; readonly node: ReadonlyArray<WrittenNode>; readonly input: ReadonlyArray<{ readonly name: string }>; readonly initializer: ReadonlyArray<{ readonly name: string }> }
+export type WrittenNode = {
+  readonly opType: string
+  readonly domain: string
+  readonly input: ReadonlyArray<string>
+  readonly output: ReadonlyArray<string>
+}
+export type WrittenGraph = {
+  readonly domains: ReadonlyArray<string>
+  readonly node: ReadonlyArray<WrittenNode>
+  readonly input: ReadonlyArray<{ readonly name: string }>
+  readonly initializer: ReadonlyArray<{ readonly name: string }>
+}
 
 /** The graph in a model's bytes, and the domains of operators that it declares. */
 export const readModel = (bytes: Uint8Array): WrittenGraph => {
   const type = schema.lookupType('ModelProto')
-  const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as { readonly opsetImport: ReadonlyArray<{ readonly domain: string }>; readonly graph: Omit<WrittenGraph, 'domains'> }
+  const model = type.toObject(type.decode(bytes), { arrays: true, defaults: true }) as {
+    readonly opsetImport: ReadonlyArray<{ readonly domain: string }>
+    readonly graph: Omit<WrittenGraph, 'domains'>
+  }
   return { ...model.graph, domains: model.opsetImport.map(({ domain }) => domain) }
 }

@@ -19,53 +19,63 @@ export interface ModelTensors {
 }
 
 const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string, () => Tensors[string]>>): Tensors =>
-  Object.fromEntries(Object.entries(gradients).filter(([name]) => wanted(name)).map(([name, compute]) => [name, compute()]))
+  Object.fromEntries(
+    Object.entries(gradients)
+      .filter(([name]) => wanted(name))
+      .map(([name, compute]) => [name, compute()]),
+  )
 
 /** h = W x + bias, without an increment. x: [n, k] → [n, d] */
-const frozenLinear = (model: ModelTensors, module: string): Layer => x => {
-  const weight = named(model.weights, `${module}.weight`)
-  return {
-    value: linear(x, weight, named(model.weights, `${module}.bias`)),
-    pullback: yBar => ({
-      x: linearInputVjp(weight, yBar),
-      gradients: keepWanted(model, {
-        [`${module}.weight`]: () => linearWeightVjp(x, yBar),
-        [`${module}.bias`]: () => linearBiasVjp(yBar),
+const frozenLinear =
+  (model: ModelTensors, module: string): Layer =>
+  (x) => {
+    const weight = named(model.weights, `${module}.weight`)
+    return {
+      value: linear(x, weight, named(model.weights, `${module}.bias`)),
+      pullback: (yBar) => ({
+        x: linearInputVjp(weight, yBar),
+        gradients: keepWanted(model, {
+          [`${module}.weight`]: () => linearWeightVjp(x, yBar),
+          [`${module}.bias`]: () => linearBiasVjp(yBar),
+        }),
       }),
-    }),
+    }
   }
-}
 
 /** h = W x + bias + scale · B (g ⊙ (A x)). x: [n, k] → [n, d]; gradients of A, B and g are called MODULE.A, .B and .g */
-export const adaptedLinear = (model: ModelTensors, module: string): Layer => x => {
-  const frozen = frozenLinear(model, module)(x)
-  const factors = model.factors[module]
-  if (factors === undefined) return frozen
-  const g = named(model.gates, module)
-  return {
-    value: add(frozen.value, applyIncrement(model.scale)(factors, g, x)),
-    pullback: yBar => {
-      const through = frozen.pullback(yBar)
-      const adapter = applyIncrementVjp(model.scale)(factors, g, x, yBar)
-      return {
-        x: add(through.x, adapter.x),
-        gradients: { ...through.gradients, [`${module}.A`]: adapter.A, [`${module}.B`]: adapter.B, [`${module}.g`]: adapter.g },
-      }
-    },
+export const adaptedLinear =
+  (model: ModelTensors, module: string): Layer =>
+  (x) => {
+    const frozen = frozenLinear(model, module)(x)
+    const factors = model.factors[module]
+    if (factors === undefined) return frozen
+    const g = named(model.gates, module)
+    return {
+      value: add(frozen.value, applyIncrement(model.scale)(factors, g, x)),
+      pullback: (yBar) => {
+        const through = frozen.pullback(yBar)
+        const adapter = applyIncrementVjp(model.scale)(factors, g, x, yBar)
+        return {
+          x: add(through.x, adapter.x),
+          gradients: { ...through.gradients, [`${module}.A`]: adapter.A, [`${module}.B`]: adapter.B, [`${module}.g`]: adapter.g },
+        }
+      },
+    }
   }
-}
 
 /** Layer normalisation with the weights of this name. x: [n, width] → [n, width] */
-export const normalisation = (model: ModelTensors, epsilon: number, name: string): Layer => x => {
-  const weight = named(model.weights, `${name}.weight`)
-  return {
-    value: layerNorm(epsilon)(x, weight, named(model.weights, `${name}.bias`)),
-    pullback: yBar => {
-      const pulled = layerNormVjp(epsilon)(x, weight, yBar)
-      return {
-        x: pulled.x,
-        gradients: keepWanted(model, { [`${name}.weight`]: () => pulled.weight, [`${name}.bias`]: () => pulled.bias }),
-      }
-    },
+export const normalisation =
+  (model: ModelTensors, epsilon: number, name: string): Layer =>
+  (x) => {
+    const weight = named(model.weights, `${name}.weight`)
+    return {
+      value: layerNorm(epsilon)(x, weight, named(model.weights, `${name}.bias`)),
+      pullback: (yBar) => {
+        const pulled = layerNormVjp(epsilon)(x, weight, yBar)
+        return {
+          x: pulled.x,
+          gradients: keepWanted(model, { [`${name}.weight`]: () => pulled.weight, [`${name}.bias`]: () => pulled.bias }),
+        }
+      },
+    }
   }
-}

@@ -34,8 +34,11 @@ const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): Readon
   if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, actual ${heads}`)
   return lengths.map((length, example) => {
     const start = lengths.slice(0, example).reduce((total, n) => total + n, 0)
-    return count(heads).map(head => ({
-      example, head, from: [start, head * width] as const, to: [start + length, (head + 1) * width] as const,
+    return count(heads).map((head) => ({
+      example,
+      head,
+      from: [start, head * width] as const,
+      to: [start + length, (head + 1) * width] as const,
     }))
   })
 }
@@ -57,17 +60,20 @@ const probabilities = (query: Tensor, key: Tensor): Tensor =>
 const assemble = (blocks: ReadonlyArray<ReadonlyArray<Tensor>>): Tensor => stackRows(blocks.map(stackColumns))
 
 /** dropout(softmax(Q Kᵀ / √width)) V for each example and head → [tokens, hidden] */
-export const attention = (settings: AttentionSettings) => ({ query, key, value }: QueryKeyValue): Tensor => {
-  const tokens = settings.lengths.reduce((total, n) => total + n, 0)
-  const [, hidden] = matrixShape('attention', query)
-  ;[query, key, value].forEach(x => checkShape('attention', x, [tokens, hidden]))
-  const context = (block: Block): Tensor =>
-    matMul(dropout(maskOf(settings, block), probabilities(part(query, block), part(key, block))), part(value, block))
-  return assemble(blocksOf(settings, hidden).map(blocks => blocks.map(context)))
-}
+export const attention =
+  (settings: AttentionSettings) =>
+  ({ query, key, value }: QueryKeyValue): Tensor => {
+    const tokens = settings.lengths.reduce((total, n) => total + n, 0)
+    const [, hidden] = matrixShape('attention', query)
+    ;[query, key, value].forEach((x) => checkShape('attention', x, [tokens, hidden]))
+    const context = (block: Block): Tensor =>
+      matMul(dropout(maskOf(settings, block), probabilities(part(query, block), part(key, block))), part(value, block))
+    return assemble(blocksOf(settings, hidden).map((blocks) => blocks.map(context)))
+  }
 
 /** Vjp of attention, block by block. yBar: [tokens, hidden] → each [tokens, hidden] */
-export const attentionVjp = (settings: AttentionSettings) =>
+export const attentionVjp =
+  (settings: AttentionSettings) =>
   ({ query, key, value }: QueryKeyValue, yBar: Tensor): QueryKeyValue => {
     const [, hidden] = matrixShape('attentionVjp', query)
     const gradients = (block: Block): QueryKeyValue => {
@@ -82,7 +88,7 @@ export const attentionVjp = (settings: AttentionSettings) =>
         value: matMul(dropout(mask, p), y, { transposeX: true }),
       }
     }
-    const all = blocksOf(settings, hidden).map(blocks => blocks.map(gradients))
-    const collect = (pick: (gradient: QueryKeyValue) => Tensor): Tensor => assemble(all.map(blocks => blocks.map(pick)))
-    return { query: collect(g => g.query), key: collect(g => g.key), value: collect(g => g.value) }
+    const all = blocksOf(settings, hidden).map((blocks) => blocks.map(gradients))
+    const collect = (pick: (gradient: QueryKeyValue) => Tensor): Tensor => assemble(all.map((blocks) => blocks.map(pick)))
+    return { query: collect((g) => g.query), key: collect((g) => g.key), value: collect((g) => g.value) }
   }

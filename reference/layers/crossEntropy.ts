@@ -3,7 +3,7 @@ import { checkShape, generate, map, matrixShape, rowMaxima, rowSums, subtractCol
 import { softmax } from './softmax.js'
 
 const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {
-  const bad = labels.find(label => !(Number.isInteger(label) && label >= 0 && label < classes))
+  const bad = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes))
   if (bad !== undefined) throw new Error(`crossEntropy: expected labels from 0 to ${classes - 1}, actual ${bad}`)
 }
 
@@ -22,5 +22,5 @@ export const crossEntropyVjp = (logits: Tensor, labels: ReadonlyArray<number>, l
   const [batch, classes] = matrixShape('crossEntropyVjp', logits)
   const p = softmax(logits)
   const onehot = (i: number): number => (labels[Math.floor(i / classes)] === i % classes ? 1 : 0)
-  return generate(logits.shape, i => (p.data[i]! - onehot(i)) / batch * lossBar)
+  return generate(logits.shape, (i) => ((p.data[i]! - onehot(i)) / batch) * lossBar)
 }

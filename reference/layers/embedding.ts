@@ -5,5 +5,4 @@ import { scatterRows, selectRows, type Tensor } from '../tensor.js'
 export const embedding = (table: Tensor, indices: ReadonlyArray<number>): Tensor => selectRows(table, indices)
 
 /** Rows that were looked up more than once add up. yBar: [n, width] → [entries, width] */
-export const embeddingVjp = (entries: number, indices: ReadonlyArray<number>, yBar: Tensor): Tensor =>
-  scatterRows(yBar, indices, entries)
+export const embeddingVjp = (entries: number, indices: ReadonlyArray<number>, yBar: Tensor): Tensor => scatterRows(yBar, indices, entries)

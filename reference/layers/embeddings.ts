@@ -18,7 +18,7 @@ const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Loo
   // RoBERTa's positions begin after the padding index, as its position table was trained that way.
   const first = config.family === 'roberta' ? config.paddingIndex + 1 : 0
   const longest = config.maxPositions - first
-  const types = tokenTypeIds ?? inputIds.map(ids => ids.map(() => 0))
+  const types = tokenTypeIds ?? inputIds.map((ids) => ids.map(() => 0))
   inputIds.forEach((ids, example) => {
     if (ids.length === 0) mismatch('embeddings', 'at least one token in each example', `none in example ${example}`)
     if (ids.length > longest) mismatch('embeddings', `at most ${longest} tokens`, `${ids.length} in example ${example}`)
@@ -27,7 +27,7 @@ const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Loo
   })
   return {
     'embeddings.word_embeddings.weight': inputIds.flat(),
-    'embeddings.position_embeddings.weight': inputIds.flatMap(ids => ids.map((_, position) => first + position)),
+    'embeddings.position_embeddings.weight': inputIds.flatMap((ids) => ids.map((_, position) => first + position)),
     'embeddings.token_type_embeddings.weight': types.flat(),
   }
 }
@@ -45,8 +45,9 @@ export const embeddings = (model: ModelTensors, config: EncoderConfig, tokens: T
   const table = (name: string): Tensor => named(model.weights, name)
   return {
     value: rows.map(([name, indices]) => embedding(table(name), indices)).reduce((total, part) => add(total, part)),
-    pullback: yBar => Object.fromEntries(rows
-      .filter(([name]) => model.wanted(name))
-      .map(([name, indices]) => [name, embeddingVjp(table(name).shape[0]!, indices, yBar)])),
+    pullback: (yBar) =>
+      Object.fromEntries(
+        rows.filter(([name]) => model.wanted(name)).map(([name, indices]) => [name, embeddingVjp(table(name).shape[0]!, indices, yBar)]),
+      ),
   }
 }

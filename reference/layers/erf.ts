@@ -10,7 +10,7 @@ const fractionTerms = counting(100)
 
 /** erf x = 2/√π · x e^(−x²) Σₙ (2x²)ⁿ / (1·3·5···(2n + 1)): every term has one sign, so nothing cancels. */
 const series = (x: number): number =>
-  2 / Math.sqrt(Math.PI) * x * Math.exp(-x * x) * seriesTerms.reduceRight((rest, n) => 1 + rest * 2 * x * x / (2 * n + 3), 1)
+  (2 / Math.sqrt(Math.PI)) * x * Math.exp(-x * x) * seriesTerms.reduceRight((rest, n) => 1 + (rest * 2 * x * x) / (2 * n + 3), 1)
 
 /** erfc x = e^(−x²)/√π · 1/(x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ···)))), for x > 0 */
 const fraction = (x: number): number =>

@@ -5,8 +5,9 @@ import { gelu, geluVjp } from './gelu.js'
 import { plainLayer, sequence, type Layer } from './layer.js'
 
 /** x: [tokens, hidden] → [tokens, hidden], through [tokens, intermediate] */
-export const feedForward = (model: ModelTensors, { activation }: EncoderConfig, layer: string): Layer => sequence(
-  adaptedLinear(model, `${layer}.intermediate.dense`),
-  plainLayer(gelu(activation), geluVjp(activation)),
-  adaptedLinear(model, `${layer}.output.dense`),
-)
+export const feedForward = (model: ModelTensors, { activation }: EncoderConfig, layer: string): Layer =>
+  sequence(
+    adaptedLinear(model, `${layer}.intermediate.dense`),
+    plainLayer(gelu(activation), geluVjp(activation)),
+    adaptedLinear(model, `${layer}.output.dense`),
+  )

@@ -12,12 +12,12 @@ interface Curve {
 /** Φ(x), the standard normal distribution function. */
 const normalCdf = (x: number): number => erfc(-x / Math.SQRT2) / 2
 
-const normalDensity = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI)
+const normalDensity = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)
 
 /** x Φ(x), of slope Φ(x) + x φ(x) */
 const exact: Curve = {
-  value: x => x * normalCdf(x),
-  slope: x => normalCdf(x) + x * normalDensity(x),
+  value: (x) => x * normalCdf(x),
+  slope: (x) => normalCdf(x) + x * normalDensity(x),
 }
 
 const cubic = 0.044715
@@ -26,14 +26,20 @@ const innerSlope = (x: number): number => Math.sqrt(2 / Math.PI) * (1 + 3 * cubi
 
 /** x/2 (1 + tanh t) with t = √(2/π)(x + 0.044715 x³), of slope (1 + tanh t)/2 + x/2 (1 − tanh² t) t′ */
 const approximate: Curve = {
-  value: x => x / 2 * (1 + Math.tanh(inner(x))),
-  slope: x => (1 + Math.tanh(inner(x))) / 2 + x / 2 * (1 - Math.tanh(inner(x)) ** 2) * innerSlope(x),
+  value: (x) => (x / 2) * (1 + Math.tanh(inner(x))),
+  slope: (x) => (1 + Math.tanh(inner(x))) / 2 + (x / 2) * (1 - Math.tanh(inner(x)) ** 2) * innerSlope(x),
 }
 
 const curves: Readonly<Record<Activation, Curve>> = { gelu: exact, gelu_tanh: approximate }
 
 /** x: any shape → the same shape */
-export const gelu = (kind: Activation) => (x: Tensor): Tensor => map(curves[kind].value)(x)
+export const gelu =
+  (kind: Activation) =>
+  (x: Tensor): Tensor =>
+    map(curves[kind].value)(x)
 
 /** x, yBar: the same shape → that shape */
-export const geluVjp = (kind: Activation) => (x: Tensor, yBar: Tensor): Tensor => multiply(yBar, map(curves[kind].slope)(x))
+export const geluVjp =
+  (kind: Activation) =>
+  (x: Tensor, yBar: Tensor): Tensor =>
+    multiply(yBar, map(curves[kind].slope)(x))

@@ -16,37 +16,46 @@ export interface Traced {
 export type Layer = (x: Tensor) => Traced
 
 /** A layer without tensors of its own. */
-export const plainLayer = (forward: (x: Tensor) => Tensor, vjp: (x: Tensor, yBar: Tensor) => Tensor): Layer => x => ({
-  value: forward(x),
-  pullback: yBar => ({ x: vjp(x, yBar), gradients: {} }),
-})
+export const plainLayer =
+  (forward: (x: Tensor) => Tensor, vjp: (x: Tensor, yBar: Tensor) => Tensor): Layer =>
+  (x) => ({
+    value: forward(x),
+    pullback: (yBar) => ({ x: vjp(x, yBar), gradients: {} }),
+  })
 
-const andThen = (first: Layer, second: Layer): Layer => x => {
-  const inner = first(x)
-  const outer = second(inner.value)
-  return {
-    value: outer.value,
-    pullback: yBar => {
-      const fromOuter = outer.pullback(yBar)
-      const fromInner = inner.pullback(fromOuter.x)
-      return { x: fromInner.x, gradients: { ...fromOuter.gradients, ...fromInner.gradients } }
-    },
+const andThen =
+  (first: Layer, second: Layer): Layer =>
+  (x) => {
+    const inner = first(x)
+    const outer = second(inner.value)
+    return {
+      value: outer.value,
+      pullback: (yBar) => {
+        const fromOuter = outer.pullback(yBar)
+        const fromInner = inner.pullback(fromOuter.x)
+        return { x: fromInner.x, gradients: { ...fromOuter.gradients, ...fromInner.gradients } }
+      },
+    }
   }
-}
 
-const identityLayer: Layer = plainLayer(x => x, (_, yBar) => yBar)
+const identityLayer: Layer = plainLayer(
+  (x) => x,
+  (_, yBar) => yBar,
+)
 
 /** One layer after another. Their tensors have different names, so gradients need no adding up. */
 export const sequence = (...layers: ReadonlyArray<Layer>): Layer => layers.reduce(andThen, identityLayer)
 
 /** x + layer(x) */
-export const residual = (layer: Layer): Layer => x => {
-  const traced = layer(x)
-  return {
-    value: add(x, traced.value),
-    pullback: yBar => {
-      const pulled = traced.pullback(yBar)
-      return { x: add(yBar, pulled.x), gradients: pulled.gradients }
-    },
+export const residual =
+  (layer: Layer): Layer =>
+  (x) => {
+    const traced = layer(x)
+    return {
+      value: add(x, traced.value),
+      pullback: (yBar) => {
+        const pulled = traced.pullback(yBar)
+        return { x: add(yBar, pulled.x), gradients: pulled.gradients }
+      },
+    }
   }
-}

@@ -1,18 +1,29 @@
 /** Layer normalisation (Ba, Kiros and Hinton, 2016) over the last axis. */
 import {
-  addRow, columnSums, map, multiply, multiplyColumn, multiplyRow, rowMeans, subtract, subtractColumn, type Tensor,
+  addRow,
+  columnSums,
+  map,
+  multiply,
+  multiplyColumn,
+  multiplyRow,
+  rowMeans,
+  subtract,
+  subtractColumn,
+  type Tensor,
 } from '../tensor.js'
 
 /** x̂ = (x − mean) / √(variance + ε), and 1 / √(variance + ε). x: [n, width] */
 const normalise = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonly inverseDeviation: Tensor } => {
   const centred = subtractColumn(x, rowMeans(x))
-  const inverseDeviation = map(variance => 1 / Math.sqrt(variance + epsilon))(rowMeans(multiply(centred, centred))) // [n]
+  const inverseDeviation = map((variance) => 1 / Math.sqrt(variance + epsilon))(rowMeans(multiply(centred, centred))) // [n]
   return { xHat: multiplyColumn(centred, inverseDeviation), inverseDeviation }
 }
 
 /** y = x̂ ⊙ weight + bias. x: [n, width], weight, bias: [width] → [n, width] */
-export const layerNorm = (epsilon: number) => (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
-  addRow(multiplyRow(normalise(epsilon, x).xHat, weight), bias)
+export const layerNorm =
+  (epsilon: number) =>
+  (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
+    addRow(multiplyRow(normalise(epsilon, x).xHat, weight), bias)
 
 /**
  * x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / √(variance + ε) with h = ȳ ⊙ weight;

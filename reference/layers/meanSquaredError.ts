@@ -10,4 +10,4 @@ export const meanSquaredError = (outputs: Tensor, labels: ReadonlyArray<number>)
 
 /** x̄ = 2 (x − label) / batch · l̄. → [batch, 1] */
 export const meanSquaredErrorVjp = (outputs: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor =>
-  scaleBy(2 * lossBar / labels.length)(errors(outputs, labels))
+  scaleBy((2 * lossBar) / labels.length)(errors(outputs, labels))
