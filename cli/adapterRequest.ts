@@ -1,7 +1,7 @@
 /** Which trained adapter is meant: the one of a run (--run), or one in PEFT's layout on a model (--model, --adapter). */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { fileError } from '../accelerated/checkpoint/fileError.js'
+import { fileError } from '../accelerated/files/fileError.js'
 import type { Settings } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
 import { readRunConfig } from '../evaluation/storedRun.js'

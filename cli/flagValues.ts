@@ -1,6 +1,6 @@
 /** Values of flags and of --config files: text becomes numbers and lists, and each mistake names its flag or its file. */
-import { fileError, quoted } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
+import { fileError, quoted } from '../accelerated/files/fileError.js'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import { decimal } from '../evaluation/data/dataset.js'
 import { runFileLimit } from '../evaluation/storedRun.js'
 import { flagOf } from './flagNames.js'

@@ -1,6 +1,6 @@
 /** Whatever was thrown, as one line and an exit code. A stack trace is shown on demand only. */
 import { CommanderError } from 'commander'
-import { reason } from '../accelerated/checkpoint/fileError.js'
+import { reason } from '../accelerated/files/fileError.js'
 import { SettingsError } from '../accelerated/settings.js'
 import { isExpected } from '../evaluation/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'

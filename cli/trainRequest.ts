@@ -1,7 +1,7 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
 import { existsSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
-import { fileError } from '../accelerated/checkpoint/fileError.js'
+import { fileError } from '../accelerated/files/fileError.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'

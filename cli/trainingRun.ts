@@ -1,7 +1,7 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
 import { join } from 'node:path'
-import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
-import { readText } from '../accelerated/checkpoint/jsonText.js'
+import { fileError, reason } from '../accelerated/files/fileError.js'
+import { readText } from '../accelerated/files/jsonText.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
 import { parseRunResult, runFileLimit } from '../evaluation/storedRun.js'

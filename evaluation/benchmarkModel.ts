@@ -2,12 +2,12 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
-import { parseConfigFile } from '../accelerated/checkpoint/configFile.js'
-import { elementCount } from '../accelerated/checkpoint/safetensorsHeader.js'
-import { layOut } from '../accelerated/checkpoint/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf } from '../accelerated/encoderConfig.js'
-import { uniforms } from '../accelerated/random.js'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { parseConfigFile } from '../accelerated/files/configFile.js'
+import { elementCount } from '../accelerated/files/safetensors/safetensorsHeader.js'
+import { layOut } from '../accelerated/files/safetensors/writeSafetensors.js'
+import { baseTensorShapes, encoderConfigOf } from '../accelerated/models/encoderConfig.js'
+import { uniforms } from '../accelerated/training/random.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number }
 

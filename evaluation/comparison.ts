@@ -1,7 +1,7 @@
 /** Comparisons: the same task under several variants and seeds, one table of means and deviations. */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import type { FinetuneOptions, RunResult } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
 import { readRunResult } from './storedRun.js'

@@ -1,5 +1,5 @@
 /** Errors whose message is the one line to show a user; any other is a defect, shown with its stack. */
-import { FileError } from '../accelerated/checkpoint/fileError.js'
+import { FileError } from '../accelerated/files/fileError.js'
 import { DeviceError } from '../accelerated/runtime/deviceProbe.js'
 import { SettingsError } from '../accelerated/settings.js'
 import { TrainingError } from '../accelerated/training/train.js'

@@ -1,9 +1,9 @@
 /** metrics.jsonl: one line an event. Lines are appended in groups, so that a step never waits for the disk. */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../accelerated/checkpoint/atomicFile.js'
-import { fileError, reason } from '../accelerated/checkpoint/fileError.js'
-import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { fileError, reason } from '../accelerated/files/fileError.js'
+import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 
 export type MetricsLog = {
   readonly append: (event: { readonly kind: string; readonly step: number }) => void

@@ -1,7 +1,7 @@
 /** A folder that appears complete or not at all: its files are made in a neighbour of another name, which then takes the place. */
 import { mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { fileError, quoted, reason } from '../accelerated/checkpoint/fileError.js'
+import { fileError, quoted, reason } from '../accelerated/files/fileError.js'
 
 /**
  * Runs `write` with an empty folder that becomes `output`. `others`: folders that `output` must not be, by what to call them.

@@ -1,9 +1,9 @@
 /** The ranks that a run found, as the settings of an ordinary LoRA that starts with them: written for PEFT's LoraConfig, read for ours. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
-import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
+import { fileError } from '../accelerated/files/fileError.js'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
+import { firstProblem } from '../accelerated/files/schemaProblem.js'
 import type { Settings } from '../accelerated/settings.js'
 import { readRunConfig, readRunResult } from './storedRun.js'
 

@@ -1,10 +1,10 @@
 /** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError } from '../accelerated/checkpoint/fileError.js'
-import { parseJson, readText } from '../accelerated/checkpoint/jsonText.js'
-import { firstProblem } from '../accelerated/checkpoint/schemaProblem.js'
-import { fileInFolder } from '../accelerated/checkpoint/weightFiles.js'
+import { fileError } from '../accelerated/files/fileError.js'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
+import { firstProblem } from '../accelerated/files/schemaProblem.js'
+import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 import type { RunConfig, RunResult } from './run.js'
 
 /** Bytes of either file: ranks of a thousand layers need 1 MB. */

@@ -1,6 +1,6 @@
 /** Sessions: expressions in, a function from feeds to results out. The only place that runs ONNX Runtime. */
 import * as ort from 'onnxruntime-node'
-import type { Feed, Feeds, NumericArray } from '../feeds.js'
+import type { Feed, Feeds, NumericArray } from './feeds.js'
 import type { Expression } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import type { Device } from './devices.js'

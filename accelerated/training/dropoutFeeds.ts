@@ -1,10 +1,10 @@
 /** Feeds of dropout: the pools, drawn once a run, and each step's offsets into them. */
-import type { Feeds } from '../feeds.js'
-import { floatFeed } from '../feeds.js'
-import type { DropoutSite } from '../layers/dropout.js'
-import { poolName } from '../layers/dropout.js'
-import { uniforms } from '../random.js'
-import type { Scalar } from '../trainingStep.js'
+import type { Feeds } from '../runtime/feeds.js'
+import { floatFeed } from '../runtime/feeds.js'
+import type { DropoutSite } from '../models/layers/dropout.js'
+import { poolName } from '../models/layers/dropout.js'
+import { uniforms } from './random.js'
+import type { Scalar } from './trainingStep.js'
 
 /** Sizes of a step's named dimensions, by name. */
 export type Dimensions = Readonly<Record<string, number>>

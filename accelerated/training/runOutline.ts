@@ -1,6 +1,6 @@
 /** What any state of a run must be like, known from its start alone: a checkpoint that claims to be of the run is held to it before it is believed. */
-import type { EncoderConfig } from '../encoderConfig.js'
-import type { Scalar } from '../trainingStep.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
+import type { Scalar } from './trainingStep.js'
 import type { RunState, Vectors } from './runState.js'
 import { layoutOf } from './runState.js'
 

@@ -1,14 +1,14 @@
 /** What a run carries from step to step, and what becomes of it where the gate window begins and ends. */
-import type { EncoderConfig } from '../encoderConfig.js'
-import type { HardConcrete } from '../hardConcrete.js'
-import type { ParameterEntry, ParameterLayout, Vector } from '../parameterVector.js'
-import { flatten, parameterLayout, tensorOf } from '../parameterVector.js'
-import type { GateAfter, Retention, RetentionRule } from '../retention.js'
-import { densityOf, expectedGate, retain } from '../retention.js'
-import type { AdaptedModule, Gating } from '../salora.js'
-import { saloraTrainables } from '../salora.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
+import type { HardConcrete } from '../methods/salora/hardConcrete.js'
+import type { ParameterEntry, ParameterLayout, Vector } from './parameterVector.js'
+import { flatten, parameterLayout, tensorOf } from './parameterVector.js'
+import type { GateAfter, Retention, RetentionRule } from '../methods/salora/retention.js'
+import { densityOf, expectedGate, retain } from '../methods/salora/retention.js'
+import type { AdaptedModule, Gating } from '../methods/salora/salora.js'
+import { saloraTrainables } from '../methods/salora/salora.js'
 import type { Settings } from '../settings.js'
-import type { Scalar } from '../trainingStep.js'
+import type { Scalar } from './trainingStep.js'
 
 export type Vectors = { readonly parameters: Vector; readonly firstMoment: Vector; readonly secondMoment: Vector }
 

@@ -2,12 +2,12 @@
  * Training: Algorithm 1 as an asynchronous sequence of events. Each step runs one graph; T_start and T_end change graph and state; nothing
  * else happens here. The caller saves, shows and stops: this file has no disk, no terminal and no clock but the one for speed.
  */
-import type { EncoderConfig } from '../encoderConfig.js'
-import { longestInput } from '../encoderConfig.js'
-import { tensorOf } from '../parameterVector.js'
-import type { Vector } from '../parameterVector.js'
-import type { Predictor } from '../prediction.js'
-import { openPredictor } from '../prediction.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
+import { longestInput } from '../models/encoderConfig.js'
+import { tensorOf } from './parameterVector.js'
+import type { Vector } from './parameterVector.js'
+import type { Predictor } from './prediction.js'
+import { openPredictor } from './prediction.js'
 import type { Settings } from '../settings.js'
 import { SettingsError } from '../settings.js'
 import { checkGatesRan, checkOutputs, checkStep } from './accidents.js'

@@ -1,10 +1,10 @@
 /** Feeds of a batch of labelled examples, and of the state. */
-import type { EncoderConfig } from '../encoderConfig.js'
-import type { Feeds, NumericArray } from '../feeds.js'
-import { floatFeed, int32Feed, scalarFeed } from '../feeds.js'
-import type { TokenisedExample } from '../packing.js'
-import { firstTokens, packBatch, selectionFeeds } from '../packing.js'
-import type { Scalar } from '../trainingStep.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
+import type { Feeds, NumericArray } from '../runtime/feeds.js'
+import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
+import type { TokenisedExample } from '../models/packing.js'
+import { firstTokens, packBatch, selectionFeeds } from '../models/packing.js'
+import type { Scalar } from './trainingStep.js'
 import type { Dimensions } from './dropoutFeeds.js'
 import type { Vectors } from './runState.js'
 

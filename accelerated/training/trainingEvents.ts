@@ -1,6 +1,6 @@
 /** What training is given, and what it tells: the task, the events of a run in their order, and its result. */
-import type { EncoderConfig } from '../encoderConfig.js'
-import type { TensorSource } from '../encoder.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
+import type { TensorSource } from '../models/encoder.js'
 import type { SessionSettings } from '../runtime/session.js'
 import type { Settings } from '../settings.js'
 import type { RunState } from './runState.js'

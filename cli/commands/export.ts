@@ -1,8 +1,8 @@
 /** salora export: hands what was trained to other tools. */
 import type { Command } from 'commander'
 import { targetedModules } from '../../accelerated/training/startOfRun.js'
-import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
-import { resolveModel } from '../../accelerated/checkpoint/hub.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
 import type { TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'

@@ -1,6 +1,6 @@
 /** How far the accelerated path may lie from the reference: one table, a reason a row. Bounds are shares of the largest |reference| of a tensor. */
 import type { Device } from '../../accelerated/runtime/devices.js'
-import type { Scalar } from '../../accelerated/trainingStep.js'
+import type { Scalar } from '../../accelerated/training/trainingStep.js'
 
 export type Bound = { readonly device: Device; readonly dtype: Scalar; readonly relative: number; readonly because: string }
 

@@ -1,8 +1,8 @@
 /** The life of a run: plain steps, gated steps, retention, plain steps on what was retained, and the logits of what is handed over. */
-import { parameterLayout, tensorOf } from '../../accelerated/parameterVector.js'
-import { openPredictor } from '../../accelerated/prediction.js'
-import type { AdaptedModule } from '../../accelerated/salora.js'
-import { saloraTrainables } from '../../accelerated/salora.js'
+import { parameterLayout, tensorOf } from '../../accelerated/training/parameterVector.js'
+import { openPredictor } from '../../accelerated/training/prediction.js'
+import type { AdaptedModule } from '../../accelerated/methods/salora/salora.js'
+import { saloraTrainables } from '../../accelerated/methods/salora/salora.js'
 import { closeGates, deterministicParameters, openGates, type RunState } from '../../accelerated/training/runState.js'
 import {
   density,

@@ -1,9 +1,9 @@
 /** One step: the objective's values and the gradient of every trained tensor. */
 import { input } from '../../accelerated/graph/operators.js'
-import { sampleGate } from '../../accelerated/hardConcrete.js'
-import type { Vector } from '../../accelerated/parameterVector.js'
+import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
 import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
-import type { Gating } from '../../accelerated/salora.js'
+import type { Gating } from '../../accelerated/methods/salora/salora.js'
 import { objective } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import type { Model } from './model.js'

@@ -1,12 +1,12 @@
 /** A stretch of training steps with one kind of gating, done by both derivations from the same state, batch and noise. */
-import type { Feeds, NumericArray } from '../../accelerated/feeds.js'
-import { floatFeed } from '../../accelerated/feeds.js'
-import { parameterLayout, zeros, type ParameterLayout, type Vector } from '../../accelerated/parameterVector.js'
+import type { Feeds, NumericArray } from '../../accelerated/runtime/feeds.js'
+import { floatFeed } from '../../accelerated/runtime/feeds.js'
+import { parameterLayout, zeros, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
 import { openSession, type Session } from '../../accelerated/runtime/session.js'
-import { saloraObjective, saloraTrainables, type AdaptedModule, type Gating } from '../../accelerated/salora.js'
+import { saloraObjective, saloraTrainables, type AdaptedModule, type Gating } from '../../accelerated/methods/salora/salora.js'
 import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js'
 import type { RunState } from '../../accelerated/training/runState.js'
-import { trainingStep as stepGraph, type Accumulation, type Objective, type Scalar } from '../../accelerated/trainingStep.js'
+import { trainingStep as stepGraph, type Accumulation, type Objective, type Scalar } from '../../accelerated/training/trainingStep.js'
 import type { Device } from '../../accelerated/runtime/devices.js'
 import {
   moduleShape,

@@ -1,6 +1,6 @@
 /** Problem: one mistake in what the user gave, told in one line that says where, what was expected and what was found. */
 
-import { oneLine } from '../../accelerated/checkpoint/fileError.js'
+import { oneLine } from '../../accelerated/files/fileError.js'
 
 export type Problem = {
   /** The file or the flag that is at fault. */

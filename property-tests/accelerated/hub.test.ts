@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { FileError } from '../../accelerated/checkpoint/fileError.js'
-import { resolveModel, type HubOptions } from '../../accelerated/checkpoint/hub.js'
+import { FileError } from '../../accelerated/files/fileError.js'
+import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const files = {

@@ -4,13 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
-import { FileError } from '../../accelerated/checkpoint/fileError.js'
-import { checkFinite, openModelFolder, type OpenOptions } from '../../accelerated/checkpoint/modelFolder.js'
-import { readTensor } from '../../accelerated/checkpoint/safetensors.js'
-import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
-import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpoint/writeSafetensors.js'
-import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes, longestInput } from '../../accelerated/encoderConfig.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { FileError } from '../../accelerated/files/fileError.js'
+import { checkFinite, openModelFolder, type OpenOptions } from '../../accelerated/files/modelFolder.js'
+import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import {
+  adapterModules,
+  baseTensorShapes,
+  encoderConfigOf,
+  headTensorShapes,
+  longestInput,
+} from '../../accelerated/models/encoderConfig.js'
 import { SEED } from '../support/seed.js'
 
 let root = ''

@@ -1,12 +1,12 @@
 /** Packed batches: where each token went and how it comes back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { batchInputs, rowSelection } from '../../accelerated/batchInputs.js'
-import type { Feeds } from '../../accelerated/feeds.js'
+import { batchInputs, rowSelection } from '../../accelerated/models/batchInputs.js'
+import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { flattenRows, input, mul, reduceSum, selectRows } from '../../accelerated/graph/operators.js'
-import { firstTokens, packBatch, selectionFeeds } from '../../accelerated/packing.js'
+import { firstTokens, packBatch, selectionFeeds } from '../../accelerated/models/packing.js'
 import { float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 

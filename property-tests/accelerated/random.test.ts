@@ -1,8 +1,8 @@
 /** Philox against its authors' known answers, and what training relies on in the numbers drawn from it. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Stream } from '../../accelerated/random.js'
-import { normals, permutation, philox, streams, uniforms } from '../../accelerated/random.js'
+import type { Stream } from '../../accelerated/training/random.js'
+import { normals, permutation, philox, streams, uniforms } from '../../accelerated/training/random.js'
 import { SEED } from '../support/seed.js'
 
 const options = { seed: SEED, numRuns: 50 }

@@ -1,7 +1,7 @@
 /** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
 import { describe, expect, it } from 'vitest'
-import type { Vector } from '../../accelerated/parameterVector.js'
-import { floatFeed } from '../../accelerated/feeds.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { floatFeed } from '../../accelerated/runtime/feeds.js'
 import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/model.js'

@@ -1,9 +1,9 @@
 /** The controller's laws, and the density that it reaches in a simulated run. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { gateAdam, gateControl, type GateWindow } from '../../accelerated/gateControl.js'
-import { normals } from '../../accelerated/random.js'
-import { densityOf, openProbability } from '../../accelerated/retention.js'
+import { gateAdam, gateControl, type GateWindow } from '../../accelerated/methods/salora/gateControl.js'
+import { normals } from '../../accelerated/training/random.js'
+import { densityOf, openProbability } from '../../accelerated/methods/salora/retention.js'
 import { adamw } from '../../accelerated/training/adamwDefaults.js'
 import * as reference from '../../reference/index.js'
 import { SEED } from '../support/seed.js'

@@ -1,7 +1,7 @@
 /** Where training starts: the laws of A, B and a new head. */
 import { describe, expect, it } from 'vitest'
-import { initialAdapterTensor, initialHeadTensor } from '../../accelerated/initialisation.js'
-import { parameterLayout } from '../../accelerated/parameterVector.js'
+import { initialAdapterTensor, initialHeadTensor } from '../../accelerated/methods/initialisation.js'
+import { parameterLayout } from '../../accelerated/training/parameterVector.js'
 import { SEED } from '../support/seed.js'
 
 const [k, r, d] = [50, 40, 30]

@@ -1,8 +1,8 @@
 /** Which triplets stay: two implementations, on any log θ, budget and rule. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { adapterModules } from '../../accelerated/encoderConfig.js'
-import { densityOf, retain } from '../../accelerated/retention.js'
+import { adapterModules } from '../../accelerated/models/encoderConfig.js'
+import { densityOf, retain } from '../../accelerated/methods/salora/retention.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import * as reference from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'

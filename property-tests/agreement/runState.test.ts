@@ -1,9 +1,9 @@
 /** What T_start and T_end do to a run's state, number by number. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { uniforms } from '../../accelerated/random.js'
-import { expectedGate } from '../../accelerated/retention.js'
-import { tensorOf } from '../../accelerated/parameterVector.js'
+import { uniforms } from '../../accelerated/training/random.js'
+import { expectedGate } from '../../accelerated/methods/salora/retention.js'
+import { tensorOf } from '../../accelerated/training/parameterVector.js'
 import { closeGates, deterministicParameters, layoutOf, openGates, type RunState } from '../../accelerated/training/runState.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { startOf } from '../../evaluation/agreement/segment.js'

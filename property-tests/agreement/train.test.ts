@@ -1,7 +1,7 @@
 /** The trainer against the reference: the same run, replayed step by step from the run's seed, its batch order, schedule and control. */
 import { describe, expect, it } from 'vitest'
-import { gateControl } from '../../accelerated/gateControl.js'
-import { uniforms } from '../../accelerated/random.js'
+import { gateControl } from '../../accelerated/methods/salora/gateControl.js'
+import { uniforms } from '../../accelerated/training/random.js'
 import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
 import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
 import { gateSteps, learningRateAt } from '../../accelerated/training/schedule.js'

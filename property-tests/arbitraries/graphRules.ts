@@ -1,7 +1,7 @@
 /** One small graph a gradient rule, or several: what goes in, from which domain, and which sizes and index arrays a run may bring. */
 import fc from 'fast-check'
-import { packBatch, selectionFeeds } from '../../accelerated/packing.js'
-import type { Feeds } from '../../accelerated/feeds.js'
+import { packBatch, selectionFeeds } from '../../accelerated/models/packing.js'
+import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from '../../accelerated/graph/expression.js'
 import {
   add,

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { uniforms } from '../../accelerated/random.js'
+import { uniforms } from '../../accelerated/training/random.js'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions } from '../../evaluation/run.js'

@@ -1,6 +1,6 @@
 /** The newest checkpoint of a run's folder, read as the run itself would read it. */
 import { join } from 'node:path'
-import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { newestCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
 import { startOfRun } from '../../accelerated/training/startOfRun.js'
 import { readRunConfig } from '../../evaluation/storedRun.js'

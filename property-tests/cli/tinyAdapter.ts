@@ -1,13 +1,13 @@
 /** Tiny models of both families, each with an adapter of ranks 0 to 4 as pruning leaves it, a random head and class names. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { saveAdapter } from '../../accelerated/adapter/peft.js'
-import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
-import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
-import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
-import { writeSafetensors } from '../../accelerated/checkpoint/writeSafetensors.js'
-import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/encoderConfig.js'
-import { normals } from '../../accelerated/random.js'
+import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/models/encoderConfig.js'
+import { normals } from '../../accelerated/training/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789.,;!?'"

@@ -2,11 +2,11 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseConfigFile } from '../../accelerated/checkpoint/configFile.js'
-import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
-import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpoint/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf } from '../../accelerated/encoderConfig.js'
-import { normals } from '../../accelerated/random.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { baseTensorShapes, encoderConfigOf } from '../../accelerated/models/encoderConfig.js'
+import { normals } from '../../accelerated/training/random.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
 
 const vocabulary = (): number => {

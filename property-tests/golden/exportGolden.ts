@@ -1,12 +1,12 @@
 /** Adapters as this library exports them, on the golden checkpoints: what `make_golden.py --check` loads into PEFT. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { padToRank, type Adapter, type LowRankPair, type Weights } from '../../accelerated/adapter/adapter.js'
-import { saveAdapter } from '../../accelerated/adapter/peft.js'
-import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
-import { elementCount } from '../../accelerated/checkpoint/safetensorsHeader.js'
-import { adapterModules, headTensorShapes, type EncoderConfig } from '../../accelerated/encoderConfig.js'
-import { normals } from '../../accelerated/random.js'
+import { padToRank, type Adapter, type LowRankPair, type Weights } from '../../accelerated/formats/peft/adapter.js'
+import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { adapterModules, headTensorShapes, type EncoderConfig } from '../../accelerated/models/encoderConfig.js'
+import { normals } from '../../accelerated/training/random.js'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { folderOf, type Family, type Golden } from './golden.js'
 

@@ -1,7 +1,7 @@
 /** One gated step is torch's autograd of METHOD.md's equations (5) to (12): the hard-concrete objective and its gradients, by both derivations. */
 import { describe, it } from 'vitest'
-import type { Vector } from '../../accelerated/parameterVector.js'
-import { floatFeed } from '../../accelerated/feeds.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { floatFeed } from '../../accelerated/runtime/feeds.js'
 import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
 import { namedNumbers, namedParts } from '../../evaluation/agreement/translate.js'

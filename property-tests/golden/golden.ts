@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { elementCount, parseHeader } from '../../accelerated/checkpoint/safetensorsHeader.js'
+import { elementCount, parseHeader } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import type { LabelledExample } from '../../accelerated/training/trainFeeds.js'
-import type { Scalar } from '../../accelerated/trainingStep.js'
+import type { Scalar } from '../../accelerated/training/trainingStep.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
 export type Family = 'roberta' | 'bert'

@@ -1,6 +1,6 @@
 /** The accelerated path trains plain LoRA as PEFT does: logits, loss, every gradient, and twenty steps of AdamW. */
 import { describe, expect, it } from 'vitest'
-import type { Vector } from '../../accelerated/parameterVector.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
 import type { Vectors } from '../../accelerated/training/runState.js'
 import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
 import { namedParts } from '../../evaluation/agreement/translate.js'

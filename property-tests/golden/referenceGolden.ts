@@ -1,6 +1,6 @@
 /** Golden checkpoints and parameters as the reference takes them. */
-import { openModelFolder } from '../../accelerated/checkpoint/modelFolder.js'
-import { readTensor } from '../../accelerated/checkpoint/safetensors.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
 import {
   adaptedModules,
   headShapes,

@@ -7,10 +7,10 @@ import { mkdtemp, readFile, readdir, readlink, rm, symlink, mkdir, writeFile } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FileError } from '../../accelerated/checkpoint/fileError.js'
-import { ask } from '../../accelerated/checkpoint/hubAnswer.js'
-import { fileInFolder } from '../../accelerated/checkpoint/weightFiles.js'
-import { resolveModel, type HubOptions } from '../../accelerated/checkpoint/hub.js'
+import { FileError } from '../../accelerated/files/fileError.js'
+import { ask } from '../../accelerated/files/hub/hubAnswer.js'
+import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
+import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 const commit = '0123456789abcdef0123456789abcdef01234567'

@@ -1,6 +1,6 @@
 /** Runs expressions on the CPU provider for tests, and reads a model's bytes back through an ONNX schema of its own. */
 import protobuf from 'protobufjs'
-import type { Feed, Feeds } from '../../accelerated/feeds.js'
+import type { Feed, Feeds } from '../../accelerated/runtime/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
 import type { Results, Session, WeightFile } from '../../accelerated/runtime/session.js'
 import { openSession } from '../../accelerated/runtime/session.js'

@@ -1,0 +1,173 @@
+/** One file of a model over HTTP, as the hub serves it: ENDPOINT/MODEL/resolve/REVISION/FILE, checked against the hash that the hub gives. */
+import { mkdir, rename, stat, symlink, unlink } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { writeFileAtomically } from '../atomicFile.js'
+import { FileError, fileError } from '../fileError.js'
+import { ask, dismiss, reasonOf, type Answer, type Asking } from './hubAnswer.js'
+import { hashOf, partialFile } from './partialFile.js'
+
+/** Bytes of one file so far; `total` is undefined where the server does not say. */
+export type DownloadProgress = { readonly file: string; readonly received: number; readonly total: number | undefined }
+
+/** A model at one revision of a server. */
+export type Remote = Asking & {
+  readonly model: string
+  readonly revision: string
+  readonly onProgress: (progress: DownloadProgress) => void
+}
+
+/** How often a download that broke off goes on by itself; two attempts in a row without a byte end it before. */
+const attempts = 6
+
+/** The connection broke or fell silent within the answer: the only mistake that asking again may mend. */
+class InterruptedAnswer extends FileError {}
+
+/** Bytes of a file of weights, and of any other. */
+const weightLimit = 50_000_000_000
+const textLimit = 64_000_000
+
+/** The address of a file of the model. */
+export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): string =>
+  `${endpoint}/${model}/resolve/${encodeURIComponent(revision)}/${encodeURIComponent(file)}`
+
+/** The commit that the revision stands for now, so that all files are of one commit; undefined where the server does not say. */
+export const commitOf = async (remote: Remote): Promise<string | undefined> => {
+  const answer = await ask(remote, fileUrl(remote, 'config.json'), 'HEAD')
+  await dismiss(answer)
+  return answer.facts.commit
+}
+
+/**
+ * Downloads `file` to `path` in a snapshot (nothing to do if it is there already). False if the model has no such file. Where the hub
+ * gives a hash the bytes lie in `blobs` under it, and an interrupted download goes on; where it gives none they are kept only whole.
+ * Throws FileError: another status, another length, another hash.
+ */
+export const download = async (remote: Remote, file: string, path: string, blobs: string): Promise<boolean> => {
+  if (await isFile(path)) return true
+  const url = fileUrl(remote, file)
+  const first = await ask(remote, url, 'GET')
+  if (first.response.status === 404) {
+    await dismiss(first)
+    return false
+  }
+  const { hash } = first.facts
+  if (hash === undefined) {
+    await writeFileAtomically(path, piecesOf(first, remote, file, url, 0))
+    return true
+  }
+  await mkdir(blobs, { recursive: true })
+  const blob = join(blobs, hash)
+  if (await isFile(blob)) await dismiss(first)
+  else await fetchBlob(remote, file, url, blob, hash, first)
+  await place(blob, path)
+  return true
+}
+
+/** Fills BLOB.incomplete, from where an earlier attempt left it, and gives it its name when its hash is right. */
+const fetchBlob = async (remote: Remote, file: string, url: string, blob: string, hash: string, first: Answer): Promise<void> => {
+  const partial = await partialFile(`${blob}.incomplete`)
+  try {
+    let answer: Answer | undefined = first
+    for (let attempt = 1, fruitless = 0; ; attempt++) {
+      const from: number = partial.size()
+      if (from > 0) {
+        if (answer !== undefined) await dismiss(answer)
+        answer = await ask(remote, url, 'GET', { range: `bytes=${from}-` })
+      }
+      answer ??= await ask(remote, url, 'GET')
+      // 416: nothing is left to send; whether that is the file, the hash will tell
+      if (answer.response.status === 416 && from > 0) {
+        await dismiss(answer)
+        break
+      }
+      const start = startOf(answer.response, from, url)
+      try {
+        await partial.writeFrom(start, piecesOf(answer, remote, file, url, start))
+        break
+      } catch (thrown) {
+        answer = undefined
+        fruitless = partial.size() > from ? 0 : fruitless + 1
+        if (attempt === attempts || fruitless === 2 || !(thrown instanceof InterruptedAnswer) || remote.signal?.aborted === true)
+          throw thrown
+      }
+    }
+  } finally {
+    await partial.close()
+  }
+  const found = await hashOf(`${blob}.incomplete`, hash.length === 40 ? 'git' : 'sha256')
+  if (found !== hash) {
+    await unlink(`${blob}.incomplete`)
+    throw fileError(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
+  }
+  await rename(`${blob}.incomplete`, blob)
+}
+
+/** The byte with which the answer begins: `from` if the server heeded the range, 0 if it sends the whole. */
+const startOf = (response: Response, from: number, url: string): number => {
+  if (response.status === 200) return 0
+  if (response.status !== 206 || from === 0) return checkStatus(response, url)
+  const range = /^bytes (\d{1,15})-/.exec(response.headers.get('content-range') ?? '')
+  if (range === null || Number(range[1]) !== from)
+    throw fileError(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
+  return from
+}
+
+const checkStatus = (response: Response, url: string): never => {
+  const { status, statusText } = response
+  throw fileError(
+    url,
+    'status 200',
+    status === 401 || status === 403 ? `${status} (no such model, or one that needs HF_TOKEN)` : `${status} ${statusText}`.trim(),
+  )
+}
+
+async function* piecesOf(
+  { response, facts, clock }: Answer,
+  remote: Remote,
+  file: string,
+  url: string,
+  start: number,
+): AsyncGenerator<Uint8Array> {
+  const { status, body, headers } = response
+  const declared = headers.get('content-length')
+  const sent = declared === null || headers.has('content-encoding') ? undefined : start + Number(declared)
+  const total = sent ?? facts.size
+  let received = start
+  try {
+    if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
+    if (facts.size !== undefined && sent !== undefined && sent !== facts.size)
+      throw fileError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
+    const limit = file.endsWith('.safetensors') ? weightLimit : textLimit
+    if ((total ?? 0) > limit) throw fileError(url, `at most ${limit} bytes`, `${total}`)
+    for await (const piece of body as ReadableStream<Uint8Array>) {
+      clock.heard()
+      received += piece.length
+      if (received > (total ?? limit)) throw fileError(url, `${total ?? `at most ${limit}`} bytes`, `more`)
+      remote.onProgress({ file, received, total })
+      yield piece
+    }
+  } catch (thrown) {
+    throw thrown instanceof FileError
+      ? thrown
+      : new InterruptedAnswer(fileError(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`).message)
+  } finally {
+    clock.stop()
+  }
+  if (total !== undefined && received !== total) throw fileError(url, `${total} bytes`, `${received}`)
+}
+
+/** As Python's tools do: a link in the snapshot; where the system allows none, the file itself. */
+const place = async (blob: string, path: string): Promise<void> => {
+  await symlink(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
+    if (await isFile(path)) return
+    await rename(blob, path).catch(() => {
+      throw fileError(path, `a link to ${basename(blob)}`, String(thrown))
+    })
+  })
+}
+
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )

@@ -1,0 +1,122 @@
+/** Text to token ids as the original BERT and RoBERTa do it: the folder's own tokenizer, their special tokens, the longer text cut first. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { FileError, fileError, quoted, reason } from './fileError.js'
+import { parseJson, readText } from './jsonText.js'
+import { firstProblem } from './schemaProblem.js'
+import { fileInFolder } from './safetensors/weightFiles.js'
+import { longestInput, type EncoderConfig } from '../models/encoderConfig.js'
+import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
+
+/** One example for the encoder; both lists have its length. */
+export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly tokenTypeIds: ReadonlyArray<number> }
+
+/** A loaded tokenizer. */
+export type Tokenizer = {
+  /**
+   * RoBERTa: `<s> A </s>` or `<s> A </s></s> B </s>`, token types 0. BERT: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, token types 0,
+   * then 1 for `B [SEP]`. At most `maxLength` tokens. Throws if `maxLength` leaves no room or is more than the encoder has positions for.
+   */
+  readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
+}
+
+/**
+ * Loads tokenizer.json (and tokenizer_config.json, if there) of a model folder; nothing is fetched. Throws FileError: a file missing or
+ * not understood, ids beyond the word table, special tokens placed unlike the family's.
+ */
+export const loadTokenizer = async (folder: string, config: EncoderConfig): Promise<Tokenizer> => {
+  const file = await fileInFolder(folder, 'tokenizer.json')
+  if (file === undefined) throw fileError(folder, 'tokenizer.json in the folder', 'none')
+  const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
+  const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
+  const tokenizer = await construct(
+    parseTokenizerFile(await readText(file), file, config.vocabularySize, join(folder, 'config.json')),
+    settings,
+    file,
+  )
+  const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
+    const ids: ReadonlyArray<unknown> = tokenizer.encode(text, {
+      add_special_tokens: special,
+      ...(textPair === undefined ? {} : { text_pair: textPair }),
+    })
+    if (!ids.every(isId))
+      throw fileError(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
+    return ids
+  }
+
+  const frame = frameOf(idsOf, config.family, file)
+  return {
+    encode: (text, second, maxLength) => {
+      const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
+      const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
+      if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > longestInput(config)) {
+        throw new Error(`encode: expected maxLength from ${specials + 1} to ${longestInput(config)}, found ${maxLength}`)
+      }
+      if (textPair === undefined) return frame(idsOf(text).slice(0, maxLength - specials), undefined)
+      const [a, b] = [idsOf(text), idsOf(textPair)]
+      const [lengthA, lengthB] = longestFirst(a.length, b.length, maxLength - specials)
+      return frame(a.slice(0, lengthA), b.slice(0, lengthB))
+    },
+  }
+}
+
+/**
+ * The lengths that remain of two texts when together they may have `room` tokens: the longer gives way until both are equal; of an odd
+ * room the longer keeps the extra token (the second, if they are equally long).
+ */
+export const longestFirst = (lengthA: number, lengthB: number, room: number): readonly [number, number] => {
+  if (lengthA + lengthB <= room) return [lengthA, lengthB]
+  const half = Math.floor(room / 2)
+  if (lengthA > lengthB) return lengthB <= half ? [room - lengthB, lengthB] : [room - half, half]
+  return lengthA <= half ? [lengthA, room - lengthA] : [half, room - half]
+}
+
+type Frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined) => Encoding
+
+/** Puts the special tokens round the texts, after checking on a short pair that the folder's own tokenizer would place them the same. */
+const frameOf = (
+  idsOf: (text: string, textPair?: string, special?: boolean) => ReadonlyArray<number>,
+  family: EncoderConfig['family'],
+  file: string,
+): Frame => {
+  const probe = idsOf('a')
+  const framed = idsOf('a', undefined, true)
+  const [start = NaN, end = NaN] = [framed[0], framed[framed.length - 1]]
+  const between = family === 'roberta' ? [end, end] : [end]
+  const frame: Frame = (a, b) => {
+    const first = [start, ...a, ...(b === undefined ? [end] : between)]
+    const second = b === undefined ? [] : [...b, end]
+    // RoBERTa has one token type; the second </s> before B is of no consequence to it
+    return { inputIds: [...first, ...second], tokenTypeIds: [...first.map(() => 0), ...second.map(() => (family === 'bert' ? 1 : 0))] }
+  }
+  const agrees =
+    frame(probe, undefined).inputIds.join() === framed.join() && frame(probe, probe).inputIds.join() === idsOf('a', 'a', true).join()
+  if (!agrees) {
+    const form = family === 'roberta' ? '<s> A </s></s> B </s>' : '[CLS] A [SEP] B [SEP]'
+    throw fileError(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)
+  }
+  return frame
+}
+
+const isId = (id: unknown): id is number => Number.isSafeInteger(id)
+
+/** What of tokenizer_config.json changes ids; chat templates and the rest are not passed on. */
+const settingsSchema = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })
+
+const parseSettings = (text: string, file: string): z.infer<typeof settingsSchema> => {
+  const json = parseJson(text, file)
+  const parsed = settingsSchema.safeParse(json)
+  if (parsed.success) return parsed.data
+  const { path, message, found } = firstProblem(parsed.error, json)
+  throw fileError(file, `a valid ${path || 'object'} (${message})`, found)
+}
+
+/** Imported when needed: the package loads its own inference runtime with it. */
+const construct = async (tokenizerJson: TokenizerFile, settings: object, file: string) => {
+  const { PreTrainedTokenizer } = await import('@huggingface/transformers')
+  try {
+    return new PreTrainedTokenizer(tokenizerJson, settings)
+  } catch (thrown) {
+    throw thrown instanceof FileError ? thrown : fileError(file, 'a tokenizer that transformers.js understands', reason(thrown))
+  }
+}

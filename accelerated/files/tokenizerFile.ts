@@ -1,0 +1,162 @@
+/**
+ * tokenizer.json as far as BERT and RoBERTa need it, within bounds: only components that cost time linear in the text are passed on
+ * (no regular expression, no replacement of the file's own), and ids that are rows of the word table.
+ */
+import { z } from 'zod'
+import { fileError, quoted } from './fileError.js'
+import { parseJson } from './jsonText.js'
+import { firstProblem } from './schemaProblem.js'
+
+/** Bytes of a tokenizer_config.json. */
+export const tokenizerConfigLimit = 4_000_000
+
+const word = z.string().max(1_000)
+const flag = z.boolean().nullish()
+const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
+const id = z.int().min(0)
+const anchor = z.tuple([word, id])
+
+const normalizers = [
+  part('NFC'),
+  part('NFD'),
+  part('NFKC'),
+  part('NFKD'),
+  part('Lowercase'),
+  part('StripAccents'),
+  part('Strip').extend({ strip_left: flag, strip_right: flag }),
+  part('BertNormalizer').extend({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
+] as const
+const preTokenizers = [
+  part('BertPreTokenizer'),
+  part('Whitespace'),
+  part('WhitespaceSplit'),
+  part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
+  part('Punctuation').extend({ behavior: word.nullish() }),
+  part('Digits').extend({ individual_digits: flag }),
+] as const
+const template = z
+  .array(
+    z.union([
+      z.strictObject({ SpecialToken: z.object({ id: word, type_id: id }) }),
+      z.strictObject({ Sequence: z.object({ id: z.enum(['A', 'B']), type_id: id }) }),
+    ]),
+  )
+  .max(16)
+const postProcessors = [
+  part('BertProcessing').extend({ sep: anchor, cls: anchor }),
+  part('RobertaProcessing').extend({ sep: anchor, cls: anchor, trim_offsets: flag, add_prefix_space: flag }),
+  part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
+  part('TemplateProcessing').extend({ single: template, pair: template }),
+] as const
+const inSequence = 16
+
+const schema = z.object({
+  added_tokens: z
+    .array(z.object({ id, content: word.min(1), single_word: flag, lstrip: flag, rstrip: flag, normalized: flag, special: flag }))
+    .max(100_000)
+    .nullish(),
+  normalizer: z
+    .discriminatedUnion('type', [
+      ...normalizers,
+      part('Sequence').extend({ normalizers: z.array(z.discriminatedUnion('type', normalizers)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  pre_tokenizer: z
+    .discriminatedUnion('type', [
+      ...preTokenizers,
+      part('Sequence').extend({ pretokenizers: z.array(z.discriminatedUnion('type', preTokenizers)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  post_processor: z
+    .discriminatedUnion('type', [
+      ...postProcessors,
+      part('Sequence').extend({ processors: z.array(z.discriminatedUnion('type', postProcessors)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  model: z.discriminatedUnion('type', [
+    part('WordPiece').extend({
+      unk_token: word,
+      continuing_subword_prefix: word.default('##'),
+      // matching a word costs the square of its length
+      max_input_chars_per_word: z.int().min(1).max(1_000).default(100),
+      vocab: z.unknown(),
+    }),
+    part('BPE').extend({
+      unk_token: word.nullish(),
+      continuing_subword_prefix: word.nullish(),
+      continuing_subword_suffix: word.nullish(),
+      end_of_word_suffix: word.nullish(),
+      dropout: z.literal(0).nullish(),
+      fuse_unk: flag,
+      byte_fallback: flag,
+      ignore_merges: flag,
+      vocab: z.unknown(),
+      merges: z.array(z.unknown()),
+    }),
+  ]),
+})
+
+/** What transformers.js is given. */
+export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens'> & {
+  readonly added_tokens: ReadonlyArray<unknown>
+  readonly decoder: null
+}
+
+/**
+ * Parses the text of a tokenizer.json for a word table of `vocabularySize` rows. `where` is the file's name in messages, `configFile` that
+ * of the table's size. Throws FileError: not JSON, a component that is not known to be harmless, a table that is none, ids beyond the rows.
+ */
+export const parseTokenizerFile = (text: string, where: string, vocabularySize: number, configFile: string): TokenizerFile => {
+  const json = parseJson(text, where)
+  const typed = withModelType(json)
+  const parsed = schema.safeParse(typed)
+  if (!parsed.success) {
+    const { path, message, found } = firstProblem(parsed.error, typed)
+    throw fileError(where, `a tokenizer of BERT's or RoBERTa's kind with a valid ${path || 'object'} (${message})`, found)
+  }
+  const { model, added_tokens: added } = parsed.data
+  const largest = Math.max(
+    largestId(model.vocab, where),
+    (added ?? []).reduce((most, token) => Math.max(most, token.id), -1),
+  )
+  if (largest >= vocabularySize) throw fileError(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
+  if (model.type === 'BPE') checkMerges(model.merges, where)
+  return { ...parsed.data, added_tokens: added ?? [], decoder: null } // nothing here decodes
+}
+
+/** Old files of both families leave the model's type out; only byte pairs have merges. */
+const withModelType = (json: unknown): unknown => {
+  if (!isTable(json) || !isTable(json['model']) || json['model']['type'] !== undefined) return json
+  return { ...json, model: { ...json['model'], type: 'merges' in json['model'] ? 'BPE' : 'WordPiece' } }
+}
+
+const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** By hand: a schema would copy a quarter of a million entries. An id far beyond the others would make a list of that length. */
+const largestId = (vocab: unknown, where: string): number => {
+  if (!isTable(vocab)) throw fileError(where, 'model.vocab that maps tokens to ids', 'something else')
+  let largest = -1
+  for (const [token, value] of Object.entries(vocab)) {
+    if (!Number.isSafeInteger(value) || Number(value) < 0)
+      throw fileError(where, `an id for ${quoted(token)} in model.vocab`, 'no whole number from 0')
+    largest = Math.max(largest, Number(value))
+  }
+  return largest
+}
+
+const checkMerges = (merges: ReadonlyArray<unknown>, where: string): void => {
+  const kind = (merge: unknown): string =>
+    typeof merge === 'string'
+      ? 'text'
+      : Array.isArray(merge) && merge.length === 2 && merge.every((half) => typeof half === 'string')
+        ? 'pair'
+        : 'other'
+  const first = kind(merges[0] ?? '')
+  const odd = merges.findIndex((merge) => kind(merge) !== first)
+  if (first === 'other' || odd >= 0)
+    throw fileError(where, 'model.merges that are all texts or all pairs of texts', `something else at ${Math.max(odd, 0)}`)
+}

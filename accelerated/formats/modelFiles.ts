@@ -1,0 +1,87 @@
+/** The small files of an exported model folder: config.json of a sequence classifier, and the base model's tokenizer. */
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFileAtomically } from '../files/atomicFile.js'
+import { fileError, reason } from '../files/fileError.js'
+import { parseJson, readText } from '../files/jsonText.js'
+import { fileInFolder } from '../files/safetensors/weightFiles.js'
+import { longestInput, type EncoderConfig } from '../models/encoderConfig.js'
+
+export type WrittenPrecision = 'float32' | 'float16'
+
+/** What a copy of config.json must not keep: it was true of the base model's file only. */
+const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
+
+/** The names of the outputs, `LABEL_0` and so on where there are none, as other tools have it. */
+export const labelsOf = ({ labels }: EncoderConfig, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+  Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
+
+/** Writes config.json: the base model's, with the head's architecture, classes and dtype. `more` is added as it is. */
+export const writeModelConfig = async (
+  folder: string,
+  base: string,
+  config: EncoderConfig,
+  labelNames: ReadonlyArray<string> | undefined,
+  precision: WrittenPrecision,
+  more: object = {},
+): Promise<void> => {
+  const file = join(base, 'config.json')
+  const given = Object.entries(parseJson(await readText(file), file) as object).filter(([key]) => !ofTheBase.includes(key))
+  const labels = labelsOf(config, labelNames)
+  await writeFileAtomically(
+    join(folder, 'config.json'),
+    jsonText({
+      ...Object.fromEntries(given),
+      architectures: [config.family === 'roberta' ? 'RobertaForSequenceClassification' : 'BertForSequenceClassification'],
+      id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+      label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+      problem_type: config.problem === 'regression' ? 'regression' : 'single_label_classification',
+      torch_dtype: precision,
+      ...more,
+    }),
+  )
+}
+
+const tokenizerFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json', 'merges.txt', 'vocab.txt']
+
+/**
+ * Copies the tokenizer. Its settings name a class, a padding token and a longest input even where the base model's do not (the original
+ * BERT's and RoBERTa's do not): without them other tools guess, or cannot pad a batch.
+ */
+export const writeTokenizer = async (folder: string, base: string, config: EncoderConfig): Promise<void> => {
+  for (const name of tokenizerFiles) {
+    const file = await fileInFolder(base, name)
+    if (file !== undefined)
+      await copyFile(file, join(folder, name)).catch((thrown: unknown) => {
+        throw fileError(join(folder, name), 'to write the file', reason(thrown))
+      })
+  }
+  const file = await fileInFolder(base, 'tokenizer_config.json')
+  const settings = (file === undefined ? {} : parseJson(await readText(file), file)) as { readonly model_max_length?: unknown }
+  const given = typeof settings.model_max_length === 'number' ? settings.model_max_length : Infinity
+  await writeFileAtomically(
+    join(folder, 'tokenizer_config.json'),
+    jsonText({
+      ...(await paddingToken(base, config)),
+      tokenizer_class: config.family === 'roberta' ? 'RobertaTokenizer' : 'BertTokenizer',
+      ...settings,
+      model_max_length: Math.min(given, longestInput(config)),
+    }),
+  )
+}
+
+/** The token whose id is the padding index, where tokenizer.json has it. */
+const paddingToken = async (base: string, { paddingIndex }: EncoderConfig): Promise<{ readonly pad_token?: string }> => {
+  const file = join(base, 'tokenizer.json')
+  const { added_tokens: added = [], model } = parseJson(await readText(file), file) as TokenizerJson
+  const token =
+    added.find(({ id }) => id === paddingIndex)?.content ?? Object.entries(model?.vocab ?? {}).find(([, id]) => id === paddingIndex)?.[0]
+  return token === undefined ? {} : { pad_token: token }
+}
+
+type TokenizerJson = {
+  readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }>
+  readonly model?: { readonly vocab?: Readonly<Record<string, number>> }
+}
+
+const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`

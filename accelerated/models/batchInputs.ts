@@ -1,0 +1,47 @@
+/** What a step is told of its batch: the real tokens one after another, and how they lie in a padded [batch, sequence] for attention. */
+import type { Expression } from '../graph/expression.js'
+import { input } from '../graph/operators.js'
+
+export type BatchInputs = {
+  /** int32 [tokens] */
+  readonly inputIds: Expression
+  /** int32 [tokens] */
+  readonly positions: Expression
+  /** int32 [tokens] */
+  readonly tokenTypes: Expression
+  /** int32 [batch, sequence]: the token in each slot; 0 in slots that hold padding */
+  readonly tokenOfSlot: Expression
+  /** int32 [batch*sequence]: the token in each slot; the number of tokens in slots that hold padding */
+  readonly tokenOfSlotOrNone: Expression
+  /** int32 [tokens]: the slot of each token */
+  readonly slotOfToken: Expression
+  /** [batch, sequence]: 0 for tokens, −1e9 for padding (its exponential is 0 in float32 and float64) */
+  readonly attentionBias: Expression
+}
+
+/** A batch that keeps its padding: every slot is a token, in place. */
+export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'>
+
+/** Rows of hidden states that a head reads, and the way back. */
+export type RowSelection = {
+  /** int32 [rows]: the token of each selected row */
+  readonly tokenOfRow: Expression
+  /** int32 [tokens]: the selected row of each token, or the number of rows where it was not selected */
+  readonly rowOfToken: Expression
+}
+
+export const batchInputs = (dtype: 'float32' | 'float64'): BatchInputs => ({
+  inputIds: input('inputIds', ['tokens'], 'int32'),
+  positions: input('positions', ['tokens'], 'int32'),
+  tokenTypes: input('tokenTypes', ['tokens'], 'int32'),
+  tokenOfSlot: input('tokenOfSlot', ['batch', 'sequence'], 'int32'),
+  tokenOfSlotOrNone: input('tokenOfSlotOrNone', ['batch*sequence'], 'int32'),
+  slotOfToken: input('slotOfToken', ['tokens'], 'int32'),
+  attentionBias: input('attentionBias', ['batch', 'sequence'], dtype),
+})
+
+/** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones */
+export const rowSelection = (rows: string): RowSelection => ({
+  tokenOfRow: input('tokenOfRow', [rows], 'int32'),
+  rowOfToken: input('rowOfToken', ['tokens'], 'int32'),
+})

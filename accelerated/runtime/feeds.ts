@@ -1,0 +1,23 @@
+/** Feeds: named arrays with their sizes, what a step's graph is given. */
+import type { Scalar } from '../training/trainingStep.js'
+
+export type NumericArray = Float32Array | Float64Array | Int32Array | BigInt64Array
+export type Feed = { readonly data: NumericArray; readonly shape: ReadonlyArray<number> }
+export type Feeds = Readonly<Record<string, Feed>>
+
+/** Numbers in the graph's dtype; a Float32Array stays as it is where the graph is float32. */
+export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: Scalar): Feed => ({
+  data:
+    dtype === 'float64'
+      ? data instanceof Float64Array
+        ? data
+        : Float64Array.from(data)
+      : data instanceof Float32Array
+        ? data
+        : Float32Array.from(data),
+  shape,
+})
+
+export const scalarFeed = (value: number, dtype: Scalar): Feed => floatFeed([value], [], dtype)
+
+export const int32Feed = (data: Int32Array, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data, shape })
