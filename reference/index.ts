@@ -5,51 +5,21 @@
  *  - slow: one core, no blocking, no reuse. Nothing here is changed to be faster.
  * It imports fp-ts and ndarray, reads no file, and knows nothing of the accelerated path, which is checked against it.
  *
- * Reading order: hardConcrete → lowRank → orthogonality → lagrangian → objective → trainingStep → prune; then layers/.
+ * Reading order: methods/lowRank; in methods/salora/ hardConcrete → orthogonality → lagrangian → objective → trainingStep → gateControl →
+ * retention → prune; training/; then models/ and layers/.
  */
-export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './adamw.js'
-export {
-  encoder,
-  mergeAdapters,
-  type EncoderGradients,
-  type EncoderOptions,
-  type Operands,
-  type TracedEncoder,
-} from './encoder.js'
-export {
-  adaptedModules,
-  adapterParameterCount,
-  baseShapes,
-  gateCount,
-  headShapes,
-  layerName,
-  moduleShape,
-  type EncoderConfig,
-} from './encoderConfig.js'
-export {
-  deterministicGate,
-  expectedGate,
-  expectedL0,
-  expectedL0Vjp,
-  noiseMargin,
-  probabilityNonZero,
-  probabilityNonZeroVjp,
-  sampleGate,
-  sampleGateVjp,
-  sigmoid,
-  type HardConcrete,
-} from './hardConcrete.js'
-export {
-  density,
-  densityVjp,
-  multiplierAscent,
-  parameterCount,
-  penalty,
-  penaltySlope,
-  project,
-  tripletCost,
-  violation,
-} from './lagrangian.js'
+export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
+export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
+export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
+export { embedding, embeddingVjp } from './layers/embedding.js'
+export type { Tokens } from './layers/embeddings.js'
+export { erf, erfc } from './layers/erf.js'
+export { gelu, geluVjp, type Activation } from './layers/gelu.js'
+export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
+export { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './layers/linear.js'
+export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
+export { softmax, softmaxVjp } from './layers/softmax.js'
+export { matMul } from './matMul.js'
 export {
   applyIncrement,
   applyIncrementVjp,
@@ -62,19 +32,33 @@ export {
   type Adapters,
   type FactorGradients,
   type Factors,
-} from './lowRank.js'
-export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
-export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
-export { dropout, dropoutVjp } from './layers/dropout.js'
-export { embedding, embeddingVjp } from './layers/embedding.js'
-export type { Tokens } from './layers/embeddings.js'
-export { erf, erfc } from './layers/erf.js'
-export { gelu, geluVjp, type Activation } from './layers/gelu.js'
-export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
-export { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './layers/linear.js'
-export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
-export { softmax, softmaxVjp } from './layers/softmax.js'
-export { drawDropout, drawGateNoise, drawNoise, dropoutSites, type Noise } from './noise.js'
+} from './methods/lowRank.js'
+export { gateControl, type ControlRule, type GateControl, type GateWindow } from './methods/salora/gateControl.js'
+export { meanGate, rootMeanSquareGate } from './methods/salora/gateMoments.js'
+export {
+  deterministicGate,
+  expectedL0,
+  expectedL0Vjp,
+  noiseMargin,
+  probabilityNonZero,
+  probabilityNonZeroVjp,
+  sampleGate,
+  sampleGateVjp,
+  sigmoid,
+  type HardConcrete,
+} from './methods/salora/hardConcrete.js'
+export {
+  density,
+  densityVjp,
+  multiplierAscent,
+  parameterCount,
+  penalty,
+  penaltySlope,
+  project,
+  tripletCost,
+  violation,
+} from './methods/salora/lagrangian.js'
+export { drawDropout, drawGateNoise, drawNoise, type Noise } from './methods/salora/noise.js'
 export {
   objective,
   type Batch,
@@ -82,11 +66,46 @@ export {
   type Gating,
   type Objective,
   type ObjectiveSettings,
-} from './objective.js'
-export { orthogonality, orthogonalityVjp } from './orthogonality.js'
-export { prune, pruneState, type Pruned, type PruneSettings, type Retained } from './prune.js'
-export { dropoutMask, normal, uniform, type Seed } from './random.js'
-export { gateWindow, linearSchedule, type GateWindow, type LinearSchedule } from './schedule.js'
+} from './methods/salora/objective.js'
+export {
+  orthogonality,
+  orthogonalityTerm,
+  orthogonalityVjp,
+  type OrthogonalitySettings,
+  type OrthogonalityTerm,
+} from './methods/salora/orthogonality.js'
+export { exportedAdapters, prune, pruneState, type GateAfter, type Pruned, type PruneSettings } from './methods/salora/prune.js'
+export { retained, type Permutation, type Retained, type RetentionRule, type RetentionSettings } from './methods/salora/retention.js'
+export {
+  initialAdapters,
+  initialHead,
+  initialState,
+  mapAdapter,
+  startFrom,
+  type AfterEnd,
+  type Parameters,
+  type TrainingState,
+} from './methods/salora/trainingState.js'
+export { trainingStep, type StepControl, type StepReport, type StepSettings } from './methods/salora/trainingStep.js'
+export { dropoutSites } from './models/dropoutSites.js'
+export {
+  encoder,
+  mergeAdapters,
+  type EncoderGradients,
+  type EncoderOptions,
+  type Operands,
+  type TracedEncoder,
+} from './models/encoder.js'
+export {
+  adaptedModules,
+  adapterParameterCount,
+  baseShapes,
+  gateCount,
+  headShapes,
+  layerName,
+  moduleShape,
+  type EncoderConfig,
+} from './models/encoderConfig.js'
 export { defaultSettings, describeProblem, validate, type Problem, type Settings } from './settings.js'
 export type { Shape } from './shape.js'
 export {
@@ -98,7 +117,6 @@ export {
   generate,
   identity,
   map,
-  matMul,
   multiply,
   multiplyColumn,
   multiplyRow,
@@ -125,13 +143,7 @@ export {
   type Tensor,
   type Tensors,
 } from './tensor.js'
-export {
-  initialAdapters,
-  initialHead,
-  initialState,
-  mapAdapter,
-  startFrom,
-  type Parameters,
-  type TrainingState,
-} from './trainingState.js'
-export { trainingStep, type StepControl, type StepReport, type StepSettings } from './trainingStep.js'
+export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './training/adamw.js'
+export { normal, uniform, type Seed } from './training/random.js'
+export { batchesOfEpoch, type EpochOrder } from './training/batchOrder.js'
+export { gateSteps, linearSchedule, type GateFractions, type GateSteps, type LinearSchedule } from './training/schedule.js'

@@ -1,36 +1,36 @@
 /** Every setting of SaLoRA with the paper's value and where it is given; ours, named so, where the paper is silent. */
 import { left, right, type Either } from 'fp-ts/lib/Either.js'
-import type { AdamWSettings } from './adamw.js'
-import type { HardConcrete } from './hardConcrete.js'
+import type { ControlRule } from './methods/salora/gateControl.js'
+import type { HardConcrete } from './methods/salora/hardConcrete.js'
+import type { OrthogonalitySettings } from './methods/salora/orthogonality.js'
+import type { GateAfter } from './methods/salora/prune.js'
+import type { RetentionRule } from './methods/salora/retention.js'
+import type { AdamWSettings } from './training/adamw.js'
 
-export interface Settings extends HardConcrete, AdamWSettings {
+export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSettings {
   /** r, components of each adapted matrix before pruning. */
   readonly rank: number
   /** α; the increment is scaled by α / r. */
   readonly alpha: number
   /** b, the share of the adapters' parameters to keep. */
   readonly targetDensity: number
-  /** β, weight of the orthogonality term. */
-  readonly beta: number
   /** T_start and T_end, the fractions of training between which gates are sampled. */
   readonly gateStart: number
   readonly gateEnd: number
   /** η_p, peak learning rate of A, B and the head. */
   readonly learningRate: number
-  /** η_c of Θ. */
+  /** η_c of Θ and λ. */
   readonly controlLearningRate: number
-  /** η_c of λ. */
-  readonly multiplierLearningRate: number
+  /** How the density comes to b: our ramp, with Adam, or Algorithm 1 to the letter. */
+  readonly control: ControlRule
   /** Adam of Θ; beta1, beta2 and epsilon are those of W and λ. */
   readonly gateAdam: AdamWSettings
-  /** Ascent of λ by Adam, or by plain gradient steps, Algorithm 1 to the letter. */
-  readonly lambdaOptimizer: 'adam' | 'sgd'
   /** Gates before T_start: all 1, or ĝ. */
   readonly warmupGate: 'open' | 'expected'
-  /** Which triplets stay at T_end: the most probable that fit the budget, or those with ĝ > 0. */
-  readonly retain: 'budget' | 'paper'
-  /** Gates of the triplets that stay: ĝ folded into B, or 1. */
-  readonly gateAfter: 'soft' | 'binary'
+  /** Which triplets stay at T_end. */
+  readonly retain: RetentionRule
+  /** Gates of the triplets that stay. */
+  readonly gateAfter: GateAfter
   /** Of A, B and the head's matrices. */
   readonly weightDecay: number
   /** Fraction of training in which η_p rises. */
@@ -47,16 +47,17 @@ export const defaultSettings: Settings = {
   alpha: 16, // appendix, table of hyperparameters
   tau: 1,
   gamma: -0.1,
-  zeta: 1.1, // §4.1; the text file lost γ's sign
+  zeta: 1.1, // §4.1
   targetDensity: 0.5, // §4.1
   beta: 0.1, // §4.1
+  orthogonality: 'mean', // ours: summed as in Eq. (12), β = 0.1 outweighs the task
+  orthogonalityAfter: 'unit', // the paper has one term throughout
   gateStart: 0.2,
   gateEnd: 0.5, // appendix
   learningRate: 4e-4, // appendix: tuned for each task; the value chosen most often for RoBERTa-base
-  controlLearningRate: 0.01,
-  multiplierLearningRate: 0.01, // §4.1, η_c
+  controlLearningRate: 0.01, // §4.1
+  control: 'ramp', // ours: the paper's plain steps do not move the density
   gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
-  lambdaOptimizer: 'adam', // ours: plain steps of 0.01 do not move the density
   warmupGate: 'open', // ours: plain LoRA before T_start
   retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than was asked for
   gateAfter: 'soft', // ours: folding ĝ into B keeps the function as it is
@@ -104,7 +105,6 @@ const rules: Readonly<Record<NumberSetting, Rule>> = {
   gateEnd: { expected: 'a number ≤ 1 and above gateStart', holds: (value, { gateStart }) => value <= 1 && value > gateStart },
   learningRate: positive,
   controlLearningRate: positive,
-  multiplierLearningRate: positive,
   weightDecay: notNegative,
   beta1: decay,
   beta2: decay,
@@ -115,13 +115,15 @@ const rules: Readonly<Record<NumberSetting, Rule>> = {
   initialLambda: notNegative,
 }
 
-type ChoiceSetting = 'lambdaOptimizer' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialisation'
+type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialisation'
 
 const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
-  lambdaOptimizer: ['adam', 'sgd'],
+  orthogonality: ['mean', 'sum'],
+  orthogonalityAfter: ['unit', 'folded', 'off'],
+  control: ['ramp', 'paper'],
   warmupGate: ['open', 'expected'],
-  retain: ['budget', 'paper'],
-  gateAfter: ['soft', 'binary'],
+  retain: ['budget', 'paper', 'random', 'magnitude'],
+  gateAfter: ['soft', 'binary', 'kept'],
   initialisation: ['kaiming', 'gaussian'],
 }
 

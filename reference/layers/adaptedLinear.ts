@@ -1,5 +1,5 @@
 /** The layers that have tensors: linear layers with their low-rank increment, and normalisations. */
-import { applyIncrement, applyIncrementVjp, type Factors } from '../lowRank.js'
+import { applyIncrement, applyIncrementVjp, type Factors } from '../methods/lowRank.js'
 import { add, named, type Tensors } from '../tensor.js'
 import type { Layer } from './layer.js'
 import { layerNorm, layerNormVjp } from './layerNorm.js'

@@ -1,5 +1,6 @@
 /** Multi-head scaled dot-product self-attention (Vaswani et al., 2017), within each example of a batch. */
-import { checkShape, matMul, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor.js'
+import { matMul } from '../matMul.js'
+import { checkShape, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor.js'
 import { dropout, dropoutVjp } from './dropout.js'
 import { softmax, softmaxVjp } from './softmax.js'
 

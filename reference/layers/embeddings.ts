@@ -1,5 +1,5 @@
 /** The input of an encoder: the sum of word, position and token-type embeddings. */
-import type { EncoderConfig } from '../encoderConfig.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
 import { mismatch } from '../shape.js'
 import { add, named, type Tensor, type Tensors } from '../tensor.js'
 import type { ModelTensors } from './adaptedLinear.js'

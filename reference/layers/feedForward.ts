@@ -1,5 +1,5 @@
 /** The position-wise feed-forward block of an encoder layer: W_D gelu(W_U x). */
-import type { EncoderConfig } from '../encoderConfig.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
 import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
 import { gelu, geluVjp } from './gelu.js'
 import { plainLayer, sequence, type Layer } from './layer.js'

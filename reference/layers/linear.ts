@@ -1,5 +1,6 @@
 /** Linear layers: y = x Wᵀ + bias. */
-import { addRow, columnSums, matMul, type Tensor } from '../tensor.js'
+import { matMul } from '../matMul.js'
+import { addRow, columnSums, type Tensor } from '../tensor.js'
 
 /** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
 export const linear = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => addRow(matMul(x, weight, { transposeY: true }), bias)

@@ -1,5 +1,5 @@
 /** The head that turns an encoder's first token into the outputs of a task. */
-import type { EncoderConfig } from '../encoderConfig.js'
+import type { EncoderConfig } from '../models/encoderConfig.js'
 import { map, multiply, scatterRows, selectRows, type Tensors } from '../tensor.js'
 import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
 import { dropout, dropoutVjp } from './dropout.js'

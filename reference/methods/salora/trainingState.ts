@@ -1,19 +1,27 @@
-/** What training changes: the parameters, their moments and the two counters, and how they start. */
-import { pipe } from 'fp-ts/lib/function.js'
+/** What training changes: the parameters, their moments and the two counters, what T_end leaves, and how all this starts. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import * as S from 'fp-ts/lib/State.js'
-import { adaptedModules, headShapes, moduleShape, type EncoderConfig } from './encoderConfig.js'
-import type { Adapter, Adapters } from './lowRank.js'
-import { normal, uniform, type Seed } from './random.js'
-import type { Settings } from './settings.js'
-import type { Shape } from './shape.js'
-import { filled, zerosLike, type Tensor, type Tensors } from './tensor.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import { adaptedModules, headShapes, moduleShape, type EncoderConfig } from '../../models/encoderConfig.js'
+import type { Settings } from '../../settings.js'
+import type { Shape } from '../../shape.js'
+import { filled, zerosLike, type Tensor, type Tensors } from '../../tensor.js'
+import { normal, uniform, type Seed } from '../../training/random.js'
+import type { Adapter, Adapters } from '../lowRank.js'
 
 /** W (A, B and the head), Θ (logTheta) and λ; also the form of their gradients and of their moments. */
 export interface Parameters {
   readonly adapters: Adapters
   readonly head: Tensors
   readonly lambda: number
+}
+
+/** What T_end leaves as constants of the rest of the run, by module. */
+export interface AfterEnd {
+  /** Gates that are kept, each [r]; a module that is absent has every gate open. */
+  readonly gates: Tensors
+  /** ‖Bⱼ‖² as T_end left it, each [r]: the diagonal of D². */
+  readonly squaredNorms: Tensors
 }
 
 export interface TrainingState extends Parameters {
@@ -24,9 +32,10 @@ export interface TrainingState extends Parameters {
   readonly step: number
   /** Steps done with sampled gates; bias correction of Θ's and λ's moments. */
   readonly gatedStep: number
+  /** null up to T_end. */
+  readonly afterEnd: AfterEnd | null
 }
 
-/** f of each tensor of an adapter. */
 export const mapAdapter =
   (f: (x: Tensor) => Tensor) =>
   ({ A, B, logTheta }: Adapter): Adapter => ({ A: f(A), B: f(B), logTheta: f(logTheta) })
@@ -44,6 +53,7 @@ export const startFrom = (parameters: Parameters): TrainingState => ({
   v: zeros(parameters),
   step: 0,
   gatedStep: 0,
+  afterEnd: null,
 })
 
 // PEFT's kaiming-uniform with a = √5 is U(−1/√k, 1/√k); its gaussian is N(0, 1/r²).
@@ -61,7 +71,7 @@ export const initialAdapters = (config: EncoderConfig, settings: Settings): S.St
   return pipe(
     Object.fromEntries(adaptedModules(config).map((module) => [module, moduleShape(config, module)])),
     R.traverse(S.Applicative)(adapter),
-    // traverse goes by name, and layer 10 before layer 2; the adapters stand in the order of the model, which settles ties in prune.
+    // traverse goes by name, and layer 10 before layer 2; the adapters stand in the order of the model, which settles ties in retention.
     S.map((drawn) => Object.fromEntries(adaptedModules(config).map((module) => [module, drawn[module]!]))),
   )
 }
@@ -73,7 +83,6 @@ export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> =>
     R.traverse(S.Applicative)((shape: Shape) => (shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0)))),
   )
 
-/** The state before the first step. */
 export const initialState = (config: EncoderConfig, settings: Settings): S.State<Seed, TrainingState> =>
   pipe(
     initialAdapters(config, settings),

@@ -1,13 +1,13 @@
 /** A RoBERTa or BERT encoder with gated adapters on its six matrices and a head: forwards, and backwards by hand-derived rules. */
+import { normalisation, type ModelTensors } from '../layers/adaptedLinear.js'
+import { embeddings, type Tokens } from '../layers/embeddings.js'
+import { feedForward } from '../layers/feedForward.js'
+import { residual, sequence, type Layer } from '../layers/layer.js'
+import { selfAttention } from '../layers/selfAttention.js'
+import { dropoutLayer, sequenceHead } from '../layers/sequenceHead.js'
+import { merge, openGates, type Factors } from '../methods/lowRank.js'
+import { named, type Tensor, type Tensors } from '../tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
-import { normalisation, type ModelTensors } from './layers/adaptedLinear.js'
-import { embeddings, type Tokens } from './layers/embeddings.js'
-import { feedForward } from './layers/feedForward.js'
-import { residual, sequence, type Layer } from './layers/layer.js'
-import { selfAttention } from './layers/selfAttention.js'
-import { dropoutLayer, sequenceHead } from './layers/sequenceHead.js'
-import { merge, openGates, type Factors } from './lowRank.js'
-import { named, type Tensor, type Tensors } from './tensor.js'
 
 /** The tensors that a forward pass reads. */
 export interface Operands {

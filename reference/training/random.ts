@@ -1,7 +1,7 @@
 /** Seeded random tensors as fp-ts States: a draw returns the numbers and the seed to go on with. */
 import type { State } from 'fp-ts/lib/State.js'
-import { sizeOf, type Shape } from './shape.js'
-import { generate, type Tensor } from './tensor.js'
+import { sizeOf, type Shape } from '../shape.js'
+import { generate, type Tensor } from '../tensor.js'
 
 /** An integer from 0 to 2³² − 1: where the sequence of draws stands. */
 export type Seed = number
@@ -39,8 +39,3 @@ export const normal =
     ),
     advance(seed, 4 * sizeOf(shape)),
   ]
-
-/** A dropout mask: 0 with this probability, otherwise 1 / (1 − probability), so that the mean is 1. */
-export const dropoutMask =
-  (shape: Shape, probability: number): State<Seed, Tensor> =>
-  (seed) => [generate(shape, (i) => (uniformAt(seed, i) < probability ? 0 : 1 / (1 - probability))), advance(seed, 2 * sizeOf(shape))]

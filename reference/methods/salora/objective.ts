@@ -1,30 +1,29 @@
 /** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import { encoder } from './encoder.js'
-import type { EncoderConfig } from './encoderConfig.js'
+import { crossEntropy, crossEntropyVjp } from '../../layers/crossEntropy.js'
+import type { Tokens } from '../../layers/embeddings.js'
+import { meanSquaredError, meanSquaredErrorVjp } from '../../layers/meanSquaredError.js'
+import { encoder } from '../../models/encoder.js'
+import type { EncoderConfig } from '../../models/encoderConfig.js'
+import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor.js'
+import { openGates, scaleOf, type Adapter } from '../lowRank.js'
 import { deterministicGate, sampleGate, sampleGateVjp, type HardConcrete } from './hardConcrete.js'
 import { density, densityVjp, penalty, penaltySlope, violation } from './lagrangian.js'
-import { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
-import type { Tokens } from './layers/embeddings.js'
-import { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
-import { openGates, scaleOf, type Adapter } from './lowRank.js'
 import type { Noise } from './noise.js'
-import { orthogonality, orthogonalityVjp } from './orthogonality.js'
-import { add, named, zerosLike, type Tensor, type Tensors } from './tensor.js'
-import type { Parameters } from './trainingState.js'
+import { orthogonalityTerm, type OrthogonalitySettings } from './orthogonality.js'
+import type { AfterEnd, Parameters } from './trainingState.js'
 
 /** Examples, and for each a class or, in a regression, a number. */
 export interface Batch extends Tokens {
   readonly labels: ReadonlyArray<number>
 }
 
-/** g drawn from u, g = ĝ, or g = 1. Only the first trains Θ and λ. */
+/** g drawn from u, g = ĝ, or g as it is without a gate: 1, and after T_end ĝ where it is kept. Only the first trains Θ and λ. */
 export type Gating = 'sampled' | 'expected' | 'open'
 
-export interface ObjectiveSettings extends HardConcrete {
+export interface ObjectiveSettings extends HardConcrete, OrthogonalitySettings {
   readonly alpha: number
   readonly rank: number
-  readonly beta: number
 }
 
 export interface Constraint {
@@ -34,11 +33,13 @@ export interface Constraint {
 }
 
 export interface Objective {
-  /** L: taskLoss + β · orthogonality + penalty */
+  /** L: taskLoss + the orthogonality term + penalty */
   readonly loss: number
   /** The batch's mean loss. */
   readonly taskLoss: number
-  /** Σᵢ R(Bᵢ, Aᵢ), without β. */
+  /** R(Bᵢ, Aᵢ) by module, the sum of its two norms. */
+  readonly orthogonalities: Readonly<Record<string, number>>
+  /** Σᵢ R(Bᵢ, Aᵢ), whatever its weight in L. */
   readonly orthogonality: number
   /** C(Θ) */
   readonly density: number
@@ -55,12 +56,12 @@ export interface Objective {
 }
 
 const gatesOf =
-  (settings: HardConcrete, gating: Gating, noise: Noise) =>
+  (settings: HardConcrete, gating: Gating, noise: Noise, kept: Tensors) =>
   (module: string, adapter: Adapter): Tensor =>
     ({
       sampled: () => sampleGate(settings)(adapter.logTheta, named(noise.gates, module)),
       expected: () => deterministicGate(settings)(adapter.logTheta),
-      open: () => openGates(adapter),
+      open: () => kept[module] ?? openGates(adapter),
     })[gating]()
 
 const losses = {
@@ -69,22 +70,29 @@ const losses = {
 }
 
 /**
- * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12).
- * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. Throws on shapes or labels that do not fit.
+ * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12); by default β / 2K stands in place of β.
+ * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. After T_end, `afterEnd` has the gates and norms that it left.
+ * Throws on shapes or labels that do not fit.
  */
 export const objective =
   (config: EncoderConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
-  (parameters: Parameters, batch: Batch, noise: Noise, { gating, targetDensity }: Constraint): Objective => {
+  (
+    parameters: Parameters,
+    batch: Batch,
+    noise: Noise,
+    { gating, targetDensity }: Constraint,
+    afterEnd: AfterEnd | null = null,
+  ): Objective => {
     const { adapters, head, lambda } = parameters
     const sampled = gating === 'sampled'
-    const gates = R.mapWithIndex(gatesOf(settings, gating, noise))(adapters)
+    const gates = R.mapWithIndex(gatesOf(settings, gating, noise, afterEnd?.gates ?? {}))(adapters)
 
     // Forwards.
     const run = encoder(config, { scale: scaleOf(settings), baseGradients })
     const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
     const taskOf = losses[config.problem]
     const taskLoss = taskOf.value(traced.logits, batch.labels)
-    const orthogonalityNow = Object.values(adapters).reduce((total, adapter) => total + orthogonality(adapter), 0)
+    const regulariser = orthogonalityTerm(settings)(adapters, afterEnd?.squaredNorms ?? null)
     const densityNow = density(settings)(adapters)
     const penaltyNow = sampled ? penalty(lambda, densityNow, targetDensity) : 0
 
@@ -92,23 +100,23 @@ export const objective =
     const task = traced.pullback(taskOf.vjp(traced.logits, batch.labels, 1))
     const budget = densityVjp(settings)(adapters, penaltySlope(lambda, densityNow, targetDensity))
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
-      const regulariser = orthogonalityVjp(adapter, settings.beta)
-      const factors = task.adapters[module]!
+      const [factors, independence] = [task.adapters[module]!, regulariser.gradients[module]!]
       const thetaGradient = (): Tensor =>
         add(
           sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
           named(budget, module), // through the density
         )
       return {
-        A: add(factors.A, regulariser.A),
-        B: add(factors.B, regulariser.B),
+        A: add(factors.A, independence.A),
+        B: add(factors.B, independence.B),
         logTheta: sampled ? thetaGradient() : zerosLike(adapter.logTheta),
       }
     }
     return {
-      loss: taskLoss + settings.beta * orthogonalityNow + penaltyNow,
+      loss: taskLoss + regulariser.value + penaltyNow,
       taskLoss,
-      orthogonality: orthogonalityNow,
+      orthogonalities: regulariser.each,
+      orthogonality: regulariser.total,
       density: densityNow,
       penalty: penaltyNow,
       logits: traced.logits,

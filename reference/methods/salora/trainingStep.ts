@@ -1,30 +1,28 @@
 /** One iteration of Algorithm 1, from a state, a mini-batch and noise to the next state. Nothing is hidden. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import { adamw, type AdamWSettings, type Moments } from './adamw.js'
-import type { EncoderConfig } from './encoderConfig.js'
+import type { EncoderConfig } from '../../models/encoderConfig.js'
+import { filled, named, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor.js'
+import { adamw, type AdamWSettings, type Moments } from '../../training/adamw.js'
+import type { Adapter } from '../lowRank.js'
+import type { ControlRule, GateControl } from './gateControl.js'
 import { multiplierAscent, project } from './lagrangian.js'
-import type { Adapter } from './lowRank.js'
 import type { Noise } from './noise.js'
 import { objective, type Batch, type Constraint, type Objective, type ObjectiveSettings } from './objective.js'
-import { filled, named, scaleBy, squaredNorm, type Tensor, type Tensors } from './tensor.js'
 import type { Parameters, TrainingState } from './trainingState.js'
 
 export interface StepSettings extends ObjectiveSettings, AdamWSettings {
   readonly weightDecay: number
+  /** ramp: Θ and λ by Adam · paper: by plain steps. */
+  readonly control: ControlRule
   /** Adam of Θ. */
   readonly gateAdam: AdamWSettings
-  readonly lambdaOptimizer: 'adam' | 'sgd'
   readonly clip?: number
 }
 
 /** What may change from step to step. */
-export interface StepControl extends Constraint {
+export interface StepControl extends Constraint, GateControl {
   /** η_p of A, B and the head. */
   readonly learningRate: number
-  /** η_c of Θ. */
-  readonly controlLearningRate: number
-  /** η_c of λ. */
-  readonly multiplierLearningRate: number
 }
 
 /** The objective before the update, and the norm of W's gradient before clipping. */
@@ -52,13 +50,19 @@ const clipFactor = (clip: number | undefined, norm: number): number => (clip ===
 
 const scalar = (x: number): Tensor => filled([], x)
 
+/** Θ's descent: Adam's, without decay, or a plain step. */
+const descend =
+  (settings: StepSettings, { controlLearningRate }: StepControl, step: number) =>
+  (logTheta: Tensor, gradient: Tensor, moments: Moments): Updated =>
+    settings.control === 'paper'
+      ? [subtract(logTheta, scaleBy(controlLearningRate)(gradient)), moments]
+      : adamw(settings.gateAdam)(logTheta, gradient, moments, { learningRate: controlLearningRate, weightDecay: 0, step })
+
 /** λ's ascent: Adam's descent of −λ, so that the moments are those of ∂L/∂λ, or a plain step. → λ and its moments */
 const ascend =
   (settings: StepSettings, { multiplierLearningRate }: StepControl, step: number) =>
   ({ lambda, m, v }: TrainingState, gradient: number): readonly [number, number, number] => {
-    if (settings.lambdaOptimizer === 'sgd') {
-      return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
-    }
+    if (settings.control === 'paper') return [multiplierAscent(multiplierLearningRate)(lambda, gradient), m.lambda, v.lambda]
     const before = { m: scalar(m.lambda), v: scalar(v.lambda) }
     const now = { learningRate: multiplierLearningRate, weightDecay: 0, step }
     const [next, moments] = adamw(settings)(scalar(-lambda), scalar(gradient), before, now)
@@ -81,7 +85,7 @@ export const trainingStep =
     // 4      Sample a gate mask set G and share it across the mini-batch       → `noise.gates`
     // 5      Compute the gradient ∇L(W, Θ, λ)
     // 9, 10  else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
-    const evaluated = objective(config, settings, base)(state, batch, noise, control)
+    const evaluated = objective(config, settings, base)(state, batch, noise, control, state.afterEnd)
     const { gradients } = evaluated
     const gradientNorm = normOfWeights(gradients)
     const clipped = scaleBy(clipFactor(settings.clip, gradientNorm))
@@ -98,12 +102,11 @@ export const trainingStep =
           step,
         },
       )
-    // 7      Update Θ ← Θ − η_c ∇_Θ L. The paper does not say by which optimiser; plain steps of 0.01 leave the density where
-    //        it is, so this is Adam, without decay. The paper gives no bound for log θ, and none is needed in float64.
-    const thetaStep = { learningRate: control.controlLearningRate, weightDecay: 0, step: gatedStep }
-    const location = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
-      gated ? adamw(settings.gateAdam)(parameter, gradient, { m, v }, thetaStep) : [parameter, { m, v }]
+    // 7      Update Θ ← Θ − η_c ∇_Θ L. The paper gives no bound for log θ, and none is needed in float64.
+    const location = (logTheta: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
+      gated ? descend(settings, control, gatedStep)(logTheta, gradient, { m, v }) : [logTheta, { m, v }]
     // 8      Update λ ← λ + η_c ∇_λ L, projected onto R₊.
+    //        In 7 and 8, `settings.control` says whether these are plain steps, as the paper writes them, or Adam's.
     const [lambda, lambdaM, lambdaV] = gated
       ? ascend(settings, control, gatedStep)(state, gradients.lambda)
       : [state.lambda, state.m.lambda, state.v.lambda]
@@ -130,7 +133,14 @@ export const trainingStep =
       lambda: lambdaPart,
     })
     return [
-      { ...collect(updatedParameter, lambda), m: collect(updatedM, lambdaM), v: collect(updatedV, lambdaV), step, gatedStep },
+      {
+        ...collect(updatedParameter, lambda),
+        m: collect(updatedM, lambdaM),
+        v: collect(updatedV, lambdaV),
+        step,
+        gatedStep,
+        afterEnd: state.afterEnd,
+      },
       { ...evaluated, gradientNorm },
     ]
   }

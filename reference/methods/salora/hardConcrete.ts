@@ -1,5 +1,5 @@
 /** Hard-concrete gates (Louizos, Welling and Kingma, 2018): how an L0 norm is made differentiable. Equations (7) and (8). */
-import { checkShape, generate, map, multiply, sum, zipWith, type Tensor } from './tensor.js'
+import { checkShape, generate, map, multiply, sum, zipWith, type Tensor } from '../../tensor.js'
 
 /** τ, the temperature, and (γ, ζ), the interval that (0, 1) is stretched to; τ > 0, γ < 0, ζ > 1. */
 export interface HardConcrete {
@@ -20,8 +20,8 @@ const clamp =
 
 const logit = (u: number): number => Math.log(u / (1 - u))
 
-/** log(−γ / ζ): where a gate opens, in units of τ. */
-const logRatio = ({ gamma, zeta }: HardConcrete): number => Math.log(-gamma / zeta)
+/** log(−γ / ζ): ĝ is above 0 where log θ is above this, P(g > 0) above ½ where log θ is above τ times this. */
+export const logRatio = ({ gamma, zeta }: HardConcrete): number => Math.log(-gamma / zeta)
 
 /** σ((log(u / (1 − u)) + log θ) / τ), the concrete variable before it is stretched. logTheta, u: [r] → [r] */
 const concrete =
@@ -86,28 +86,3 @@ export const expectedL0Vjp =
   (settings: HardConcrete) =>
   (logTheta: Tensor, l0Bar: number): Tensor =>
     probabilityNonZeroVjp(settings)(logTheta, map(() => l0Bar)(logTheta))
-
-/** (log(1 + z) − z) / z², by its series where the difference would cancel. */
-const logRemainder = (z: number): number =>
-  Math.abs(z) > 0.05
-    ? (Math.log1p(z) - z) / (z * z)
-    : Array.from({ length: 16 }, (_, n) => n).reduceRight((rest, n) => (n % 2 === 0 ? -1 : 1) / (n + 2) + z * rest, 0)
-
-/**
- * E[g] for τ = 1: (ζ − γ) ∫ P(s > γ + (ζ − γ)x) dx over the x from x₀ = −γ/(ζ − γ) to x₁ = (1 − γ)/(ζ − γ), where
- * P = k(1 − x) / (k + (1 − k)x) and k = θ. METHOD.md has the integral in closed form; it is arranged here so that nothing
- * cancels near k = 1. Throws for another τ, where no closed form is known. logTheta: [r] → [r]
- */
-export const expectedGate =
-  ({ tau, gamma, zeta }: HardConcrete) =>
-  (logTheta: Tensor): Tensor => {
-    if (tau !== 1) throw new Error(`expectedGate: expected tau = 1, actual ${tau}`)
-    const x0 = -gamma / (zeta - gamma)
-    const width = 1 / (zeta - gamma)
-    return map((location) => {
-      const k = Math.exp(location)
-      const q = k + (1 - k) * x0
-      const z = ((1 - k) * width) / q
-      return (k / q) * (1 - x0 + (width / q) * logRemainder(z))
-    })(logTheta)
-  }

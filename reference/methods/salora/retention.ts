@@ -1,0 +1,114 @@
+/** Which triplets (a column of B, its gate, a row of A) outlive T_end. Section 3.5, which asks for ĝ > 0, and budgets. */
+import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import { mismatch } from '../../shape.js'
+import { columnSums, map, multiply, rowSums, type Tensor } from '../../tensor.js'
+import type { Adapter, Adapters } from '../lowRank.js'
+import { deterministicGate, type HardConcrete } from './hardConcrete.js'
+import { parameterCount, tripletCost } from './lagrangian.js'
+
+/**
+ * paper: those with ĝ > 0, which are more than b asks for where gradients are noisy. The other rules buy triplets within b, in an order.
+ * budget: the most probable first · random: as a permutation says ·
+ * magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run whose gates were never sampled, such as LoRA's.
+ */
+export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
+
+export interface RetentionSettings extends HardConcrete {
+  readonly retain: RetentionRule
+  /** b; the rule `paper` does not look at it. */
+  readonly targetDensity: number
+}
+
+/** By module: which of its triplets stay, in ascending order. */
+export type Retained = Readonly<Record<string, ReadonlyArray<number>>>
+
+/** Which triplet is bought n-th: a permutation of all of them, counted from 0, module by module. Asked for by `random` alone. */
+export type Permutation = ReadonlyArray<number>
+
+interface Triplet {
+  readonly module: string
+  readonly index: number
+  /** d + k */
+  readonly cost: number
+  readonly logTheta: number
+  /** ‖Bⱼ‖·‖Aⱼ‖, the norm of BⱼAⱼ. */
+  readonly magnitude: number
+}
+
+const roots = map(Math.sqrt)
+
+/** Module by module. */
+const tripletsOf = (adapters: Adapters): ReadonlyArray<Triplet> =>
+  Object.entries(adapters).flatMap(([module, adapter]) => {
+    const { A, B, logTheta } = adapter
+    const magnitudes = multiply(roots(columnSums(multiply(B, B))), roots(rowSums(multiply(A, A)))) // [r]
+    return [...logTheta.data].map((location, index) => ({
+      module,
+      index,
+      cost: tripletCost(adapter),
+      logTheta: location,
+      magnitude: magnitudes.data[index]!,
+    }))
+  })
+
+const permuted = (triplets: ReadonlyArray<Triplet>, permutation: Permutation | undefined): ReadonlyArray<Triplet> =>
+  permutation !== undefined && permutation.length === triplets.length && new Set(permutation).size === triplets.length
+    ? permutation.map((place) => triplets[place] ?? mismatch('retained', `places from 0 to ${triplets.length - 1}`, `${place}`))
+    : mismatch(
+        'retained',
+        `a permutation of ${triplets.length} triplets`,
+        permutation === undefined ? 'none' : `[${permutation.join(', ')}]`,
+      )
+
+/** Ties stay in the order of modules and indices. */
+const largestFirst = (triplets: ReadonlyArray<Triplet>, size: (triplet: Triplet) => number): ReadonlyArray<Triplet> =>
+  [...triplets].sort((a, b) => size(b) - size(a))
+
+/** P(g > 0) grows with log θ, which never saturates: so log θ ranks the triplets by it. */
+const inOrder = (
+  rule: Exclude<RetentionRule, 'paper'>,
+  triplets: ReadonlyArray<Triplet>,
+  permutation: Permutation | undefined,
+): ReadonlyArray<Triplet> =>
+  ({
+    budget: () => largestFirst(triplets, ({ logTheta }) => logTheta),
+    magnitude: () => largestFirst(triplets, ({ magnitude }) => magnitude),
+    random: () => permuted(triplets, permutation),
+  })[rule]()
+
+interface Purchases {
+  readonly kept: ReadonlyArray<Triplet>
+  readonly spent: number
+}
+
+// So that 0.29 of 100 parameters is 29, although 0.29 · 100 < 29 in float64.
+const rounding = 1e-12
+
+/** From the first down, each whose cost still fits. A budget below the cheapest buys nothing. */
+const within = (budget: number, triplets: ReadonlyArray<Triplet>): ReadonlyArray<Triplet> => {
+  const buy = ({ kept, spent }: Purchases, triplet: Triplet): Purchases =>
+    spent + triplet.cost <= budget * (1 + rounding) ? { kept: [...kept, triplet], spent: spent + triplet.cost } : { kept, spent }
+  return triplets.reduce(buy, { kept: [], spent: 0 }).kept
+}
+
+const isOpen = (settings: HardConcrete, adapters: Adapters): ((triplet: Triplet) => boolean) => {
+  const gates = R.map(({ logTheta }: Adapter): Tensor => deterministicGate(settings)(logTheta))(adapters)
+  return ({ module, index }) => gates[module]!.data[index]! > 0
+}
+
+/** The triplets that stay: those with ĝ > 0, or as many as b · Σ(#B + #A) buys at d + k each. Throws on a permutation that is none. */
+export const retained =
+  ({ retain, targetDensity, ...settings }: RetentionSettings) =>
+  (adapters: Adapters, permutation?: Permutation): Retained => {
+    const triplets = tripletsOf(adapters)
+    const kept =
+      retain === 'paper'
+        ? triplets.filter(isOpen(settings, adapters))
+        : within(targetDensity * parameterCount(adapters), inOrder(retain, triplets, permutation))
+    return R.mapWithIndex((name: string) =>
+      kept
+        .filter(({ module }) => module === name)
+        .map(({ index }) => index)
+        .sort((a, b) => a - b),
+    )(adapters)
+  }

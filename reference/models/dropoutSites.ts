@@ -1,0 +1,36 @@
+/** Where an encoder drops values out, one site after another, and how often. */
+import type { Tokens } from '../layers/embeddings.js'
+import type { Shape } from '../shape.js'
+import { layerName, type EncoderConfig } from './encoderConfig.js'
+
+interface Site {
+  readonly shape: Shape
+  readonly probability: number
+}
+
+/** The sites of a batch, by name: the shape there, and the probability of a 0. */
+export const dropoutSites = (config: EncoderConfig, { inputIds }: Tokens): Readonly<Record<string, Site>> => {
+  const lengths = inputIds.map((ids) => ids.length)
+  const tokens = lengths.reduce((total, n) => total + n, 0)
+  const longest = Math.max(...lengths)
+  const hidden: Site = { shape: [tokens, config.hiddenSize], probability: config.hiddenDropout }
+  const pooled: Site = { shape: [lengths.length, config.hiddenSize], probability: config.headDropout }
+  const weights: Site = {
+    shape: [lengths.length, config.heads, longest, longest],
+    probability: config.attentionDropout,
+  }
+  const names = Array.from({ length: config.layers }, (_, n) => layerName(n))
+  const layers = names.flatMap(
+    (layer): ReadonlyArray<readonly [string, Site]> => [
+      [`${layer}.attention.probabilities`, weights],
+      [`${layer}.attention.output`, hidden],
+      [`${layer}.output`, hidden],
+    ],
+  )
+  return {
+    embeddings: hidden,
+    ...Object.fromEntries(layers),
+    'head.input': pooled,
+    ...(config.family === 'roberta' ? { 'head.hidden': pooled } : {}),
+  }
+}
