@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type FileError, fileError, reason } from './fileError.js'
+import { type Mistake, mistake, reason } from './mistake.js'
 
 /** The part of node:fs/promises that writing needs; a test passes one whose disk is full. */
 export type FileSystem = {
@@ -21,7 +21,7 @@ export type Content = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable
 
 /**
  * Writes the file at `path`, replacing what is there only when all of `content` is safely on the disk.
- * Throws FileError (no space, no permission, no such folder); the old file is then as it was, and no temporary is left.
+ * Throws Mistake (no space, no permission, no such folder); the old file is then as it was, and no temporary is left.
  * An error of `content` itself is passed on in the same state.
  */
 export const writeFileAtomically = async (
@@ -76,7 +76,7 @@ const syncFolder = async (folder: string): Promise<void> => {
 }
 
 /** What the system said when a file could not be written, in one line. */
-export const writeError = (path: string, thrown: unknown): FileError => {
+export const writeError = (path: string, thrown: unknown): Mistake => {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
   const explained: Readonly<Record<string, string>> = {
     ENOSPC: 'no space left on the disk',
@@ -89,5 +89,5 @@ export const writeError = (path: string, thrown: unknown): FileError => {
     EISDIR: 'a folder of that name',
   }
   const found = explained[code]
-  return fileError(path, 'to write the file', found === undefined ? reason(thrown) : `${found} (${code})`)
+  return mistake(path, 'to write the file', found === undefined ? reason(thrown) : `${found} (${code})`)
 }

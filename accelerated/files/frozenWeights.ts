@@ -1,18 +1,19 @@
 /** Frozen weights: each is an initializer that points into the checkpoint's own file, so a graph is a few hundred kilobytes. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { fileError, reason } from './fileError.js'
-import type { ModelFolder } from './modelFolder.js'
-import type { TensorSource } from '../models/encoder.js'
-import type { DType, Expression } from '../graph/expression.js'
+import { mistake, reason } from './mistake.js'
+import { headTensor, type ModelFolder } from './modelFolder.js'
+import { readTensor } from './safetensors/safetensors.js'
+import type { DType, Expression, FloatType } from '../graph/expression.js'
 import { cast, weight } from '../graph/operators.js'
-import type { WeightFile } from '../runtime/session.js'
-import type { Scalar } from '../training/trainingStep.js'
+import type { TensorSource } from '../models/host.js'
+import type { WeightFile, WeightSource } from '../runtime/engine.js'
+import type { CheckpointNumbers } from '../training/parameterVector.js'
 
 const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', F64: 'float64', F16: 'float16', BF16: 'bfloat16' }
 
 /** The model's frozen tensors by canonical name, cast to the graph's dtype where the file has another. */
-export const frozenWeights = (model: ModelFolder, dtype: Scalar): TensorSource => {
+export const frozenWeights = (model: ModelFolder, dtype: FloatType): TensorSource => {
   const known = new Map<string, Expression>()
   return (name) => {
     const entry = model.tensors.get(name)
@@ -32,15 +33,29 @@ export const frozenWeights = (model: ModelFolder, dtype: Scalar): TensorSource =
   }
 }
 
-/** The files those weights point into. ONNX Runtime reads from these bytes; they are shared by all sessions of a run. */
-export const weightFiles = async (model: ModelFolder): Promise<ReadonlyArray<WeightFile>> => {
-  const files = new Set([...model.tensors.values()].map(({ file }) => file))
-  return Promise.all(
+/** The files those weights point into. ONNX Runtime reads from these bytes; they are read when first asked for and shared by all sessions of a run. */
+export const weightSource = (model: ModelFolder): WeightSource => {
+  let read: Promise<ReadonlyArray<WeightFile>> | null = null
+  return () => {
+    read ??= readFiles(new Set([...model.tensors.values()].map(({ file }) => file)))
+    return read
+  }
+}
+
+const readFiles = (files: ReadonlySet<string>): Promise<ReadonlyArray<WeightFile>> =>
+  Promise.all(
     [...files].map(async (file) => ({
       location: basename(file),
       bytes: await readFile(file).catch((thrown: unknown) => {
-        throw fileError(file, 'weights of less than 2 GiB that can be read', reason(thrown))
+        throw mistake(file, 'weights of less than 2 GiB that can be read', reason(thrown))
       }),
     })),
   )
-}
+
+/** The numbers of the model's tensors and of the heads that its files have. */
+export const checkpointNumbers =
+  (model: ModelFolder): CheckpointNumbers =>
+  async (name, shape) => {
+    const entry = model.tensors.get(name) ?? headTensor(model, name, shape)
+    return entry === undefined ? undefined : readTensor(entry)
+  }

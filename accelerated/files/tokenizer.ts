@@ -1,11 +1,11 @@
 /** Text to token ids as the original BERT and RoBERTa do it: the folder's own tokenizer, their special tokens, the longer text cut first. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { FileError, fileError, quoted, reason } from './fileError.js'
+import { checked } from './checked.js'
 import { parseJson, readText } from './jsonText.js'
-import { firstProblem } from './schemaProblem.js'
+import { mistake, quoted, reason } from './mistake.js'
 import { fileInFolder } from './safetensors/weightFiles.js'
-import { longestInput, type EncoderConfig } from '../models/encoderConfig.js'
+import type { Framing, Model } from '../models/architecture.js'
 import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
 
 /** One example for the encoder; both lists have its length. */
@@ -21,36 +21,37 @@ export type Tokenizer = {
 }
 
 /**
- * Loads tokenizer.json (and tokenizer_config.json, if there) of a model folder; nothing is fetched. Throws FileError: a file missing or
+ * Loads tokenizer.json (and tokenizer_config.json, if there) of a model folder; nothing is fetched. Throws Mistake: a file missing or
  * not understood, ids beyond the word table, special tokens placed unlike the family's.
  */
-export const loadTokenizer = async (folder: string, config: EncoderConfig): Promise<Tokenizer> => {
+export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabularySize' | 'framing' | 'outline'>): Promise<Tokenizer> => {
   const file = await fileInFolder(folder, 'tokenizer.json')
-  if (file === undefined) throw fileError(folder, 'tokenizer.json in the folder', 'none')
+  if (file === undefined) throw mistake(folder, 'tokenizer.json in the folder', 'none')
   const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
   const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
   const tokenizer = await construct(
-    parseTokenizerFile(await readText(file), file, config.vocabularySize, join(folder, 'config.json')),
+    parseTokenizerFile(await readText(file), file, model.vocabularySize, join(folder, 'config.json')),
     settings,
     file,
   )
   const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
-    const ids: ReadonlyArray<unknown> = tokenizer.encode(text, {
+    const ids: ReadonlyArray<number> = tokenizer.encode(text, {
       add_special_tokens: special,
       ...(textPair === undefined ? {} : { text_pair: textPair }),
     })
-    if (!ids.every(isId))
-      throw fileError(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
+    // an unknown piece has none, whatever the type says
+    if (!ids.every(Number.isSafeInteger))
+      throw mistake(file, 'an id for every piece of a text (or an unk_token that has one)', `none for a piece of ${quoted(text, 40)}`)
     return ids
   }
 
-  const frame = frameOf(idsOf, config.family, file)
+  const frame = frameOf(idsOf, model.framing, file)
   return {
     encode: (text, second, maxLength) => {
       const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
       const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
-      if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > longestInput(config)) {
-        throw new Error(`encode: expected maxLength from ${specials + 1} to ${longestInput(config)}, found ${maxLength}`)
+      if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > model.outline.longestInput) {
+        throw new Error(`encode: expected maxLength from ${specials + 1} to ${model.outline.longestInput}, found ${maxLength}`)
       }
       if (textPair === undefined) return frame(idsOf(text).slice(0, maxLength - specials), undefined)
       const [a, b] = [idsOf(text), idsOf(textPair)]
@@ -76,40 +77,32 @@ type Frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined) =>
 /** Puts the special tokens round the texts, after checking on a short pair that the folder's own tokenizer would place them the same. */
 const frameOf = (
   idsOf: (text: string, textPair?: string, special?: boolean) => ReadonlyArray<number>,
-  family: EncoderConfig['family'],
+  { between: ends, secondType, form }: Framing,
   file: string,
 ): Frame => {
   const probe = idsOf('a')
   const framed = idsOf('a', undefined, true)
   const [start = NaN, end = NaN] = [framed[0], framed[framed.length - 1]]
-  const between = family === 'roberta' ? [end, end] : [end]
+  const between = new Array<number>(ends).fill(end)
   const frame: Frame = (a, b) => {
     const first = [start, ...a, ...(b === undefined ? [end] : between)]
     const second = b === undefined ? [] : [...b, end]
     // RoBERTa has one token type; the second </s> before B is of no consequence to it
-    return { inputIds: [...first, ...second], tokenTypeIds: [...first.map(() => 0), ...second.map(() => (family === 'bert' ? 1 : 0))] }
+    return { inputIds: [...first, ...second], tokenTypeIds: [...first.map(() => 0), ...second.map(() => secondType)] }
   }
   const agrees =
     frame(probe, undefined).inputIds.join() === framed.join() && frame(probe, probe).inputIds.join() === idsOf('a', 'a', true).join()
   if (!agrees) {
-    const form = family === 'roberta' ? '<s> A </s></s> B </s>' : '[CLS] A [SEP] B [SEP]'
-    throw fileError(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)
+    throw mistake(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)
   }
   return frame
 }
 
-const isId = (id: unknown): id is number => Number.isSafeInteger(id)
-
 /** What of tokenizer_config.json changes ids; chat templates and the rest are not passed on. */
-const settingsSchema = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })
+const tokenizerSettings = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })
 
-const parseSettings = (text: string, file: string): z.infer<typeof settingsSchema> => {
-  const json = parseJson(text, file)
-  const parsed = settingsSchema.safeParse(json)
-  if (parsed.success) return parsed.data
-  const { path, message, found } = firstProblem(parsed.error, json)
-  throw fileError(file, `a valid ${path || 'object'} (${message})`, found)
-}
+const parseSettings = (text: string, file: string): z.infer<typeof tokenizerSettings> =>
+  checked(tokenizerSettings, parseJson(text, file), file, 'settings of a tokenizer')
 
 /** Imported when needed: the package loads its own inference runtime with it. */
 const construct = async (tokenizerJson: TokenizerFile, settings: object, file: string) => {
@@ -117,6 +110,6 @@ const construct = async (tokenizerJson: TokenizerFile, settings: object, file: s
   try {
     return new PreTrainedTokenizer(tokenizerJson, settings)
   } catch (thrown) {
-    throw thrown instanceof FileError ? thrown : fileError(file, 'a tokenizer that transformers.js understands', reason(thrown))
+    throw mistake(file, 'a tokenizer that transformers.js understands', reason(thrown))
   }
 }

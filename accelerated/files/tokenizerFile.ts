@@ -3,9 +3,9 @@
  * (no regular expression, no replacement of the file's own), and ids that are rows of the word table.
  */
 import { z } from 'zod'
-import { fileError, quoted } from './fileError.js'
+import { checked } from './checked.js'
 import { parseJson } from './jsonText.js'
-import { firstProblem } from './schemaProblem.js'
+import { mistake, quoted } from './mistake.js'
 
 /** Bytes of a tokenizer_config.json. */
 export const tokenizerConfigLimit = 4_000_000
@@ -107,24 +107,18 @@ export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens'> & {
 
 /**
  * Parses the text of a tokenizer.json for a word table of `vocabularySize` rows. `where` is the file's name in messages, `configFile` that
- * of the table's size. Throws FileError: not JSON, a component that is not known to be harmless, a table that is none, ids beyond the rows.
+ * of the table's size. Throws Mistake: not JSON, a component that is not known to be harmless, a table that is none, ids beyond the rows.
  */
 export const parseTokenizerFile = (text: string, where: string, vocabularySize: number, configFile: string): TokenizerFile => {
-  const json = parseJson(text, where)
-  const typed = withModelType(json)
-  const parsed = schema.safeParse(typed)
-  if (!parsed.success) {
-    const { path, message, found } = firstProblem(parsed.error, typed)
-    throw fileError(where, `a tokenizer of BERT's or RoBERTa's kind with a valid ${path || 'object'} (${message})`, found)
-  }
-  const { model, added_tokens: added } = parsed.data
+  const tokenizer = checked(schema, withModelType(parseJson(text, where)), where, "a tokenizer of BERT's or RoBERTa's kind")
+  const { model, added_tokens: added } = tokenizer
   const largest = Math.max(
     largestId(model.vocab, where),
     (added ?? []).reduce((most, token) => Math.max(most, token.id), -1),
   )
-  if (largest >= vocabularySize) throw fileError(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
+  if (largest >= vocabularySize) throw mistake(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
   if (model.type === 'BPE') checkMerges(model.merges, where)
-  return { ...parsed.data, added_tokens: added ?? [], decoder: null } // nothing here decodes
+  return { ...tokenizer, added_tokens: added ?? [], decoder: null } // nothing here decodes
 }
 
 /** Old files of both families leave the model's type out; only byte pairs have merges. */
@@ -138,11 +132,11 @@ const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 /** By hand: a schema would copy a quarter of a million entries. An id far beyond the others would make a list of that length. */
 const largestId = (vocab: unknown, where: string): number => {
-  if (!isTable(vocab)) throw fileError(where, 'model.vocab that maps tokens to ids', 'something else')
+  if (!isTable(vocab)) throw mistake(where, 'model.vocab that maps tokens to ids', 'something else')
   let largest = -1
   for (const [token, value] of Object.entries(vocab)) {
     if (!Number.isSafeInteger(value) || Number(value) < 0)
-      throw fileError(where, `an id for ${quoted(token)} in model.vocab`, 'no whole number from 0')
+      throw mistake(where, `an id for ${quoted(token)} in model.vocab`, 'no whole number from 0')
     largest = Math.max(largest, Number(value))
   }
   return largest
@@ -158,5 +152,5 @@ const checkMerges = (merges: ReadonlyArray<unknown>, where: string): void => {
   const first = kind(merges[0] ?? '')
   const odd = merges.findIndex((merge) => kind(merge) !== first)
   if (first === 'other' || odd >= 0)
-    throw fileError(where, 'model.merges that are all texts or all pairs of texts', `something else at ${Math.max(odd, 0)}`)
+    throw mistake(where, 'model.merges that are all texts or all pairs of texts', `something else at ${Math.max(odd, 0)}`)
 }

@@ -1,9 +1,8 @@
 /** The `merged` export: a sequence classifier in Hugging Face layout, with no trace of an adapter, for every tool that reads such folders. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
-import { fileError } from '../files/fileError.js'
+import { mistake } from '../files/mistake.js'
 import { encode, layOut } from '../files/safetensors/writeSafetensors.js'
-import { headTensorShapes, type EncoderConfig } from '../models/encoderConfig.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer, type WrittenPrecision } from './modelFiles.js'
 
@@ -12,7 +11,7 @@ const float16Limit = 65_520
 
 /**
  * Writes model.safetensors, tokenizer and (last) config.json into an existing folder. float32 by default, whatever the base model's dtype:
- * float16 has eleven bits, and what they round away of W + ΔW can be as large as the update that was trained. Throws FileError.
+ * float16 has eleven bits, and what they round away of W + ΔW can be as large as the update that was trained. Throws Mistake.
  */
 export const writeMergedFolder = async (
   folder: string,
@@ -20,8 +19,8 @@ export const writeMergedFolder = async (
   labelNames: ReadonlyArray<string> | undefined,
   precision: WrittenPrecision,
 ): Promise<void> => {
-  const { config } = trained.adapter
-  const tensors = new Map([...mergedTensors(trained, headTensorShapes(config))].map(([name, tensor]) => [storedName(config, name), tensor]))
+  const { adapter, base } = trained
+  const tensors = new Map([...mergedTensors(trained)].map(([name, tensor]) => [adapter.model.naming.stored(name), tensor]))
   const dtype = precision === 'float16' ? 'F16' : 'F32'
   const { header, order } = layOut(
     [...tensors].map(([name, { shape }]) => ({ name, shape, dtype })),
@@ -29,12 +28,9 @@ export const writeMergedFolder = async (
   )
   const file = join(folder, 'model.safetensors')
   await writeFileAtomically(file, piecesOf(header, order, tensors, dtype, file))
-  await writeTokenizer(folder, trained.model.folder, config)
-  await writeModelConfig(folder, trained.model.folder, config, labelNames, precision)
+  await writeTokenizer(folder, base.folder, adapter.model)
+  await writeModelConfig(folder, base.folder, adapter, labelNames, precision)
 }
-
-/** As transformers calls a tensor: the classifier stands beside the encoder, everything else (BERT's pooler too) within it. */
-const storedName = ({ family }: EncoderConfig, name: string): string => (name.startsWith('classifier.') ? name : `${family}.${name}`)
 
 async function* piecesOf(
   header: Uint8Array,
@@ -48,7 +44,7 @@ async function* piecesOf(
     const { shape, read } = tensors.get(name)!
     const data = await read()
     if (dtype === 'F16' && data.some((x) => Math.abs(x) >= float16Limit))
-      throw fileError(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
+      throw mistake(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
     yield encode({ shape, data, dtype })
   }
 }

@@ -2,10 +2,11 @@
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
-import { fileError, reason } from '../files/fileError.js'
+import { mistake, reason } from '../files/mistake.js'
 import { parseJson, readText } from '../files/jsonText.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
-import { longestInput, type EncoderConfig } from '../models/encoderConfig.js'
+import type { Model } from '../models/architecture.js'
+import type { Outputs } from '../objectives/sequence.js'
 
 export type WrittenPrecision = 'float32' | 'float16'
 
@@ -13,29 +14,29 @@ export type WrittenPrecision = 'float32' | 'float16'
 const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** The names of the outputs, `LABEL_0` and so on where there are none, as other tools have it. */
-export const labelsOf = ({ labels }: EncoderConfig, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+export const labelsOf = ({ labels }: Outputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
 /** Writes config.json: the base model's, with the head's architecture, classes and dtype. `more` is added as it is. */
 export const writeModelConfig = async (
   folder: string,
   base: string,
-  config: EncoderConfig,
+  { model, outputs }: { readonly model: Model; readonly outputs: Outputs },
   labelNames: ReadonlyArray<string> | undefined,
   precision: WrittenPrecision,
   more: object = {},
 ): Promise<void> => {
   const file = join(base, 'config.json')
   const given = Object.entries(parseJson(await readText(file), file) as object).filter(([key]) => !ofTheBase.includes(key))
-  const labels = labelsOf(config, labelNames)
+  const labels = labelsOf(outputs, labelNames)
   await writeFileAtomically(
     join(folder, 'config.json'),
     jsonText({
       ...Object.fromEntries(given),
-      architectures: [config.family === 'roberta' ? 'RobertaForSequenceClassification' : 'BertForSequenceClassification'],
+      architectures: [model.naming.sequenceClassifier],
       id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
       label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-      problem_type: config.problem === 'regression' ? 'regression' : 'single_label_classification',
+      problem_type: outputs.problem === 'regression' ? 'regression' : 'single_label_classification',
       torch_dtype: precision,
       ...more,
     }),
@@ -47,13 +48,19 @@ const tokenizerFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_toke
 /**
  * Copies the tokenizer. Its settings name a class, a padding token and a longest input even where the base model's do not (the original
  * BERT's and RoBERTa's do not): without them other tools guess, or cannot pad a batch.
+ * @param longestInput tokens of a text; virtual ones leave it fewer than the model has positions
  */
-export const writeTokenizer = async (folder: string, base: string, config: EncoderConfig): Promise<void> => {
+export const writeTokenizer = async (
+  folder: string,
+  base: string,
+  model: Model,
+  longestInput = model.outline.longestInput,
+): Promise<void> => {
   for (const name of tokenizerFiles) {
     const file = await fileInFolder(base, name)
     if (file !== undefined)
       await copyFile(file, join(folder, name)).catch((thrown: unknown) => {
-        throw fileError(join(folder, name), 'to write the file', reason(thrown))
+        throw mistake(join(folder, name), 'to write the file', reason(thrown))
       })
   }
   const file = await fileInFolder(base, 'tokenizer_config.json')
@@ -62,16 +69,16 @@ export const writeTokenizer = async (folder: string, base: string, config: Encod
   await writeFileAtomically(
     join(folder, 'tokenizer_config.json'),
     jsonText({
-      ...(await paddingToken(base, config)),
-      tokenizer_class: config.family === 'roberta' ? 'RobertaTokenizer' : 'BertTokenizer',
+      ...(await paddingToken(base, model)),
+      tokenizer_class: model.naming.tokenizer,
       ...settings,
-      model_max_length: Math.min(given, longestInput(config)),
+      model_max_length: Math.min(given, longestInput),
     }),
   )
 }
 
 /** The token whose id is the padding index, where tokenizer.json has it. */
-const paddingToken = async (base: string, { paddingIndex }: EncoderConfig): Promise<{ readonly pad_token?: string }> => {
+const paddingToken = async (base: string, { paddingIndex }: Model): Promise<{ readonly pad_token?: string }> => {
   const file = join(base, 'tokenizer.json')
   const { added_tokens: added = [], model } = parseJson(await readText(file), file) as TokenizerJson
   const token =

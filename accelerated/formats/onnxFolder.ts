@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
 import { elementCount } from '../files/safetensors/safetensorsHeader.js'
 import { encode } from '../files/safetensors/writeSafetensors.js'
-import { headTensorShapes } from '../models/encoderConfig.js'
 import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
 import type { ExternalData } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import { weight } from '../graph/operators.js'
+import { roomFor } from '../training/plan.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer } from './modelFiles.js'
 import { paddedInference } from './paddedInference.js'
@@ -18,7 +18,7 @@ export const onnxFiles = { folder: 'onnx', model: 'model.onnx', data: 'model.onn
 
 /**
  * Writes onnx/model.onnx, tokenizer and (last) config.json into an existing folder. Plain ONNX operators only: the file may be opened by any
- * provider, in a browser too. Weights stand in the model's file, or from `largest` bytes on in onnx/model.onnx_data. Throws FileError.
+ * provider, in a browser too. Weights stand in the model's file, or from `largest` bytes on in onnx/model.onnx_data. Throws Mistake.
  */
 export const writeOnnxFolder = async (
   folder: string,
@@ -26,11 +26,11 @@ export const writeOnnxFolder = async (
   labelNames: ReadonlyArray<string> | undefined,
   largest: number = largestModel,
 ): Promise<void> => {
-  const { config } = trained.adapter
-  const tensors = mergedTensors(trained, headTensorShapes(config))
+  const { adapter, base } = trained
+  const tensors = tensorsOf(trained)
   const places = placesOf(tensors)
   const model = toOnnx(
-    paddedInference(config, (name) => weight(name, tensors.get(name)?.shape ?? [], 'float32', places.get(name)!)),
+    paddedInference(adapter, (name) => weight(name, tensors.get(name)?.shape ?? [], 'float32', places.get(name)!)),
     { fusedMatMul: false },
   )
   const whole = embedWeights(model)
@@ -46,16 +46,28 @@ export const writeOnnxFolder = async (
       ),
     )
   await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, tensors) : model)
-  await writeTokenizer(folder, trained.model.folder, config)
+  await writeTokenizer(folder, base.folder, adapter.model, roomFor(adapter.method, adapter.settings, adapter.model).left)
   await writeModelConfig(
     folder,
-    trained.model.folder,
-    config,
+    base.folder,
+    adapter,
     labelNames,
     'float32',
     embedded ? {} : { 'transformers.js_config': { use_external_data_format: true } },
   )
 }
+
+/** Merged where the method can be; else the model's own tensors and, beside them, the method's, which are a part of the graph. */
+const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
+  new Map<string, MergedTensor>([
+    ...mergedTensors(trained),
+    ...(trained.adapter.method.merge === undefined
+      ? [...trained.adapter.tensors].map(([name, { shape, data }]): readonly [string, MergedTensor] => [
+          name,
+          { shape, read: async () => data },
+        ])
+      : []),
+  ])
 
 /** One after another in the data file. */
 const placesOf = (tensors: ReadonlyMap<string, MergedTensor>): ReadonlyMap<string, ExternalData> => {

@@ -1,49 +1,68 @@
 /** Inference as other tools call it: padded token ids and an attention mask in, logits out; positions and token places follow inside the graph. */
-import { encoder, type TensorSource } from '../models/encoder.js'
-import type { EncoderConfig } from '../models/encoderConfig.js'
+import { product } from '../graph/dimension.js'
 import type { Expression, Shape } from '../graph/expression.js'
-import { add, cast, constant, cumulativeSum, equal, gather, input, mul, reshape, sub, transpose } from '../graph/operators.js'
-import { outputLayers } from '../models/heads.js'
-import { noDropout } from '../models/layers/dropout.js'
+import {
+  add,
+  cast,
+  concat,
+  constant,
+  cumulativeSum,
+  cut,
+  expand,
+  gather,
+  input,
+  minimum,
+  mul,
+  reshape,
+  scalar,
+  sub,
+  transpose,
+} from '../graph/operators.js'
+import type { PaddedInputs } from '../models/batchInputs.js'
+import { plainHost, type Host, type TensorSource } from '../models/host.js'
+import { noVirtualTokens } from '../models/packing.js'
+import type { Adapter } from './adapter.js'
 
 const slots: Shape = ['batch', 'sequence']
-const rows: Shape = ['batch*sequence']
 
 /** exp(−1e9) is 0: padding gets no attention. */
 const paddingBias = -1e9
 
 /**
- * Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and, of BERT, token_type_ids.
- * → { logits: float32 [batch, labels] }. `tensor` gives encoder and head, merged.
+ * Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and, where the family has them, token_type_ids.
+ * → { logits: float32 [batch, labels] }. `tensor` gives model and head: merged where the method can be, else beside the method's own tensors.
  */
-export const paddedInference = (config: EncoderConfig, tensor: TensorSource): Readonly<Record<string, Expression>> => {
+export const paddedInference = (
+  { model, outputs, method, phase, settings }: Adapter,
+  tensor: TensorSource,
+): Readonly<Record<string, Expression>> => {
   const ids = input('input_ids', slots, 'int64')
   const mask = input('attention_mask', slots, 'int64')
   const zeros = mul(ids, 0)
-  const types = config.family === 'bert' ? input('token_type_ids', slots, 'int64') : zeros
-  const hidden = encoder(
-    config,
-    tensor,
-    {
-      inputIds: reshape(ids, rows),
-      positions: reshape(positionsOf(config, ids, zeros), rows),
-      tokenTypes: reshape(types, rows),
-      attentionBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
-    },
-    new Map(),
-    noDropout.dropout,
-  ) // [batch*sequence, hidden]
-  const places = sub(cumulativeSum(add(reshape(zeros, rows), 1), 0), 1) // 0, 1, 2, … over all slots
-  const firstOfRow = gather(transpose(reshape(places, slots), [1, 0]), constant([0], [], 'int64')) // [batch]
-  return { logits: outputLayers(config, tensor, gather(hidden, firstOfRow), noDropout.dropout) }
+  const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
+  const host: Host = method.merge === undefined ? method.wrap(phase, settings, tensor)(plainHost(tensor)) : plainHost(tensor)
+
+  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
+  // Each virtual token takes a position, as a word does that is no padding.
+  const positions = model.paddedPositions(afterVirtual(count, model.paddingIndex === 0 ? 1 : 0, ids))
+  const bias = mul(sub(1, cast(mask, 'float32')), paddingBias)
+  const ones = add(afterVirtual(inside, 0, zeros), 1)
+  const batch: PaddedInputs = {
+    inputIds: flat(afterVirtual(inside, 0, ids)),
+    positions: flat(inside === count ? positions : (cut(positions, 1, [count, 'sequence'])[1] as Expression)),
+    tokenTypes: flat(afterVirtual(inside, 0, types)),
+    attentionBias: afterVirtual(inside, 0, bias),
+    virtualToken: flat(minimum(sub(cumulativeSum(ones, 1), 1), inside)),
+  }
+  const hidden = model.hidden(host, batch) // [batch*slots, hidden]
+  const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
+  const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
+  return { logits: model.sequenceHead(outputs.labels).outputs(gather(hidden, firstOfRow), host) }
 }
 
-/**
- * BERT counts slots from 0. RoBERTa counts, from paddingIndex + 1, the tokens that are not the padding token; padding itself stands at
- * paddingIndex. (transformers: create_position_ids_from_input_ids)
- */
-const positionsOf = ({ family, paddingIndex }: EncoderConfig, ids: Expression, zeros: Expression): Expression => {
-  if (family === 'bert') return sub(cumulativeSum(add(zeros, 1), 1), 1)
-  const real = sub(1, cast(equal(ids, paddingIndex), 'int64'))
-  return add(mul(cumulativeSum(real, 1), real), paddingIndex)
-}
+/** The value of each virtual token before a row's own. own: [batch, sequence] → [batch, count+sequence] */
+const afterVirtual = (count: number, value: number, own: Expression): Expression =>
+  count === 0 ? own : concat([expand(scalar(value, own.dtype), own.shape.with(1, count)), own], 1)
+
+const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])

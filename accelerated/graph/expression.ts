@@ -3,9 +3,15 @@
  * inputs, its attributes, and the shape and dtype that follow from them. Names appear at serialisation only; unreachable work never exists.
  */
 
+/** What a graph computes in. */
+export type FloatType = 'float32' | 'float64'
+
 export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'bool'
 
-/** A size known when the graph is written, or the name of one that each run brings (`'tokens'`). Two names are equal when they are the same. */
+/**
+ * A size known when the graph is written, or the name of one that each run brings: `tokens`, or of names `12*batch`, `3+sequence`
+ * (dimension.ts). Two dimensions are equal when their texts are the same.
+ */
 export type Dimension = number | string
 export type Shape = ReadonlyArray<Dimension>
 
@@ -25,6 +31,7 @@ export type DifferentiableOp =
   | 'Sigmoid'
   | 'Tanh'
   | 'Erf'
+  | 'Relu'
   | 'Clip'
   | 'MatMul'
   | 'Softmax'
@@ -48,15 +55,17 @@ export type NonDifferentiableOp =
   | 'Equal'
   | 'Min'
   | 'Max'
-  | 'Size'
   | 'SliceVector'
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Split'
   | 'OutputOf'
 
+/** Operators that every gradient takes for constants: Size reads a shape and no number, StopGradient is there to say so. */
+export type DetachedOp = 'Size' | 'StopGradient'
+
 export type LeafOp = 'Input' | 'Constant' | 'Weight'
-export type Op = DifferentiableOp | NonDifferentiableOp | LeafOp
+export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | LeafOp
 
 export type Attributes = {
   readonly name?: string
@@ -73,7 +82,9 @@ export type Attributes = {
   readonly minimum?: number
   readonly maximum?: number
   readonly sizes?: ReadonlyArray<number>
-  readonly start?: number
+  /** Slice: the sizes of what it leaves off on either side */
+  readonly before?: Dimension
+  readonly after?: Dimension
   readonly output?: number
   /** SelectRows: some rows are selected by no index, so their gradient is zero. */
   readonly partial?: boolean

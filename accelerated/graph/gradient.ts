@@ -1,8 +1,8 @@
 /**
- * The reverse walk: gradients of a scalar expression as expressions. Only what depends on the targets is walked (frozen weights cost
- * nothing, nor does anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere else.
+ * The reverse walk: gradients of a scalar expression as expressions. Only what varies with the targets is walked (frozen weights cost
+ * nothing, nor does what is detached or anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere else.
  */
-import type { DifferentiableOp, Expression, Shape } from './expression.js'
+import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
 import { vjps } from './vjps.js'
@@ -16,8 +16,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   const order = topologicalOrder([y])
   const goals = new Set(targets)
   const relevant = new Set<Expression>()
-  // Size reads a shape and no number, so what follows from it does not vary with a target.
-  for (const node of order) if (goals.has(node) || (node.op !== 'Size' && node.inputs.some((x) => relevant.has(x)))) relevant.add(node)
+  for (const node of order) if (goals.has(node) || (!isDetached(node.op) && node.inputs.some((x) => relevant.has(x)))) relevant.add(node)
 
   const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
   for (const node of [...order].reverse()) {
@@ -42,6 +41,9 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
     return found
   })
 }
+
+const detached: Readonly<Record<DetachedOp, true>> = { Size: true, StopGradient: true }
+const isDetached = (op: Op): boolean => Object.hasOwn(detached, op)
 
 /** Undo broadcasting: what was repeated is summed. */
 const sumTo = (contribution: Expression, shape: Shape, op: string): Expression => {

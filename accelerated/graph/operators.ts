@@ -2,6 +2,7 @@
  * Operators: one function per operation, with shape inference and shape errors. Arguments that are plain numbers become constants of the
  * other operand's dtype. Errors are programmer errors: they name the operator, what it expected and what it was given.
  */
+import { knownFactor, namedFactors, product, sum } from './dimension.js'
 import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
 import { sameShape, showShape } from './expression.js'
 
@@ -90,7 +91,7 @@ export const where = (condition: Expression, a: Expression, b: Expression): Expr
       )
 
 const unary =
-  (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf') =>
+  (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Relu') =>
   (x: Expression): Expression =>
     node(op, [x], x.shape, x.dtype)
 
@@ -102,9 +103,15 @@ export const sigmoid = unary('Sigmoid')
 export const tanh = unary('Tanh')
 export const erf = unary('Erf')
 
+/** max(0, x); its derivative is 1 where x > 0 and 0 elsewhere, the kink included. */
+export const relu = unary('Relu')
+
 /** min(maximum, max(minimum, x)); its derivative is 1 strictly inside and 0 elsewhere, the two kinks included. */
 export const clip = (x: Expression, low: number, high: number): Expression =>
   node('Clip', [x], x.shape, x.dtype, { minimum: low, maximum: high })
+
+/** x as a constant of every gradient: ∂/∂x is not taken through it. It costs nothing when it runs. */
+export const stopGradient = (x: Expression): Expression => node('StopGradient', [x], x.shape, x.dtype)
 
 export const square = (x: Expression): Expression => mul(x, x)
 
@@ -172,31 +179,14 @@ export const reduceMean = reduce('ReduceMean')
 
 // ------------------------------------------------------------------------------------------------------- shape and rows
 
-/** What a shape's size is the product of: `12*batch` gives 12 and `batch`; a sum such as `tokens+1` is a factor of its own. */
-const factors = (shape: Shape): Shape =>
-  shape.flatMap<Dimension>((d) =>
-    typeof d === 'number' || d.includes('+') ? [d] : d.split('*').map((factor) => (/^\d+$/.test(factor) ? Number(factor) : factor)),
-  )
-const knownSize = (shape: Shape): number => factors(shape).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
-const names = (shape: Shape): ReadonlyArray<string> => factors(shape).filter((d) => typeof d === 'string')
-const symbols = (shape: Shape): string => [...names(shape)].sort().join('*')
+const symbols = (shape: Shape): string => [...namedFactors(shape)].sort().join('*')
 
 /** The same elements in another shape: known sizes and names must multiply to the same product. */
 export const reshape = (x: Expression, shape: Shape): Expression => {
   if (sameShape(x.shape, shape)) return x
-  return knownSize(x.shape) === knownSize(shape) && symbols(x.shape) === symbols(shape)
+  return knownFactor(x.shape) === knownFactor(shape) && symbols(x.shape) === symbols(shape)
     ? node('Reshape', [x], shape, x.dtype)
     : fail('reshape', `a shape of as many elements as ${showShape(x.shape)}`, showShape(shape))
-}
-
-/** The product of dimensions, `batch*sequence` or `12*batch` where some are names. */
-export const product = (dimensions: Shape): Dimension => {
-  const [known, named] = [knownSize(dimensions), names(dimensions)]
-  if (named.length === 0) return known
-  const parts = known === 1 ? named : [known, ...named]
-  return parts.length > 1 && named.some((d) => d.includes('+'))
-    ? fail('product', 'sizes and names', `a sum among ${showShape(dimensions)}`)
-    : parts.join('*')
 }
 
 /** [a, b, n] → [a·b, n]: all dimensions but the last become rows. */
@@ -229,8 +219,7 @@ export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expressi
   if (rest.some((part) => part.dtype !== first.dtype || !sameShape(part.shape.toSpliced(at, 1), first.shape.toSpliced(at, 1)))) {
     fail('concat', `parts that differ in axis ${at} alone`, parts.map((part) => `${part.dtype} ${showShape(part.shape)}`).join(', '))
   }
-  const sizes = parts.map((part) => part.shape[at] as Dimension)
-  const total = sizes.every((d) => typeof d === 'number') ? (sizes as number[]).reduce((a, b) => a + b, 0) : sizes.join('+')
+  const total = sum(parts.map((part) => part.shape[at] as Dimension))
   return node('Concat', parts, first.shape.with(at, total), first.dtype, { axis: at })
 }
 
@@ -239,8 +228,23 @@ export const slice = (x: Expression, axis: number, start: number, size: number):
   const at = normaliseAxis('slice', x, axis)
   const whole = x.shape[at]
   if (typeof whole !== 'number' || start < 0 || size < 1 || start + size > whole)
-    fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
-  return size === whole ? x : node('Slice', [x], x.shape.with(at, size), x.dtype, { axis: at, start, sizes: [size] })
+    return fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
+  return size === whole ? x : part(x, at, start, size, whole - start - size)
+}
+
+/** What is left of an axis without its first `before` and its last `after`. */
+const part = (x: Expression, axis: number, before: Dimension, size: Dimension, after: Dimension): Expression =>
+  node('Slice', [x], x.shape.with(axis, size), x.dtype, { axis, before, after })
+
+/**
+ * concat undone: consecutive parts of one axis, of `sizes` that add up to its own. One of them at most may be a name: where a part begins and
+ * ends is counted from the start of the axis or from its end.
+ */
+export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Expression> => {
+  const at = normaliseAxis('cut', x, axis)
+  if (sum(sizes) !== x.shape[at]) fail('cut', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
+  if (sizes.filter((d) => typeof d === 'string').length > 1) fail('cut', 'one part of unknown size at most', showShape(sizes))
+  return sizes.length === 1 ? [x] : sizes.map((size, i) => part(x, at, sum(sizes.slice(0, i)), size, sum(sizes.slice(i + 1))))
 }
 
 /** A vector cut into consecutive parts by one node. x: [n] → parts of `sizes`, which must add up to n. Never differentiated: ask for gradients in the parts. */

@@ -1,5 +1,5 @@
 /** An expression as text, one line a node: for snapshots and for debugging. */
-import type { Expression } from './expression.js'
+import type { Attributes, Expression } from './expression.js'
 import { showShape, topologicalOrder } from './expression.js'
 
 /** `v2: float32 [tokens, 8] = MatMul(v0, v1) {transposeB: true}` … ending with the named results. */
@@ -9,12 +9,16 @@ export const print = (outputs: Readonly<Record<string, Expression>>): string => 
   const lines = order.map((node) => {
     const attributes = Object.entries(node.attributes)
       .filter(([key, value]) => key !== 'name' && value !== undefined && value !== false)
-      .map(
-        ([key, value]) =>
-          `${key}: ${value instanceof Float64Array ? `${value.length > 6 ? `${value.length} numbers` : `[${[...value]}]`}` : JSON.stringify(value)}`,
-      )
+      .map(([key, value]) => `${key}: ${showAttribute(value)}`)
     const inputs = node.inputs.map((x) => names.get(x)).join(', ')
     return `${names.get(node)}: ${node.dtype} ${showShape(node.shape)} = ${node.op}(${inputs})${attributes.length > 0 ? ` {${attributes.join(', ')}}` : ''}`
   })
   return [...lines, ...Object.entries(outputs).map(([name, node]) => `${name} = ${names.get(node)}`)].join('\n')
+}
+
+/** Long lists as their length: the shapes of a Split's parts stand on the lines of the parts. */
+const showAttribute = (value: Attributes[keyof Attributes]): string => {
+  if (value instanceof Float64Array || Array.isArray(value))
+    return value.length > 6 ? `${value.length} numbers` : `[${[...value].join(', ')}]`
+  return typeof value === 'object' ? JSON.stringify(value) : `${value}`
 }

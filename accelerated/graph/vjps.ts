@@ -3,11 +3,13 @@
  * inputs, and answers one gradient an input (`null`: none flows there). Broadcasting is undone by the walk in gradient.ts, so no rule
  * mentions it.
  */
-import type { DifferentiableOp, Expression, Shape } from './expression.js'
+import { product } from './dimension.js'
+import type { DifferentiableOp, Dimension, Expression, Shape } from './expression.js'
 import {
   cast,
   concat,
   constant,
+  cut,
   div,
   exp,
   expand,
@@ -17,14 +19,12 @@ import {
   mul,
   neg,
   outputOf,
-  product,
   reduceMean,
   reduceSum,
   reshape,
   scalar,
   scatterAddRows,
   selectRows,
-  slice,
   square,
   sub,
   transpose,
@@ -45,6 +45,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Sigmoid: (yBar, y) => [mul(yBar, mul(y, sub(1, y)))], // σ′ = σ(1 − σ)
   Tanh: (yBar, y) => [mul(yBar, sub(1, square(y)))], // tanh′ = 1 − tanh²
   Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
+  Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
   MatMul: matMulVjp,
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
@@ -143,25 +144,17 @@ const countReduced = (y: Expression, shape: Shape): number =>
 
 /** Each part gets its own stretch of ȳ. */
 function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
-  const axis = y.attributes.axis ?? 0
-  const sizes = parts.flatMap(({ shape }) => (typeof shape[axis] === 'number' ? [shape[axis]] : []))
-  if (sizes.length < parts.length)
-    throw new Error(`Concat: expected parts of known size to differentiate, found ${parts.map(({ shape }) => shape[axis]).join(', ')}`)
-  return sizes.map((size, i) =>
-    slice(
-      yBar,
-      axis,
-      sizes.slice(0, i).reduce((start, before) => start + before, 0),
-      size,
-    ),
-  )
+  const { axis = 0 } = y.attributes
+  const sizes = parts.map(({ shape }) => shape[axis] as Dimension)
+  if (sizes.filter((d) => typeof d === 'string').length > 1)
+    throw new Error(`Concat: expected one part of unknown size at most to differentiate, found ${sizes.join(', ')}`)
+  return cut(yBar, axis, sizes)
 }
 
 /** Zeros before and after. */
-function sliceVjp(yBar: Expression, y: Expression, x?: Expression): ReadonlyArray<Expression> {
-  const { axis = 0, start = 0, sizes = [] } = y.attributes
-  const whole = given(x).shape[axis] as number
-  const zeros = (size: number): ReadonlyArray<Expression> =>
+function sliceVjp(yBar: Expression, y: Expression): ReadonlyArray<Expression> {
+  const { axis = 0, before = 0, after = 0 } = y.attributes
+  const zeros = (size: Dimension): ReadonlyArray<Expression> =>
     size === 0 ? [] : [expand(scalar(0, yBar.dtype), yBar.shape.with(axis, size))]
-  return [concat([...zeros(start), yBar, ...zeros(whole - start - (sizes[0] ?? 0))], axis)]
+  return [concat([...zeros(before), yBar, ...zeros(after)], axis)]
 }

@@ -1,5 +1,5 @@
 /** What a step is told of its batch: the real tokens one after another, and how they lie in a padded [batch, sequence] for attention. */
-import type { Expression } from '../graph/expression.js'
+import type { Expression, FloatType } from '../graph/expression.js'
 import { input } from '../graph/operators.js'
 
 export type BatchInputs = {
@@ -17,9 +17,11 @@ export type BatchInputs = {
   readonly slotOfToken: Expression
   /** [batch, sequence]: 0 for tokens, −1e9 for padding (its exponential is 0 in float32 and float64) */
   readonly attentionBias: Expression
+  /** int32 [tokens]: which virtual token of a method's prompt stands there, or their number where a real one does */
+  readonly virtualToken: Expression
 }
 
-/** A batch that keeps its padding: every slot is a token, in place. */
+/** A batch that keeps its padding: every slot is a token, in place. Virtual tokens are slots too. */
 export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'>
 
 /** Rows of hidden states that a head reads, and the way back. */
@@ -30,7 +32,7 @@ export type RowSelection = {
   readonly rowOfToken: Expression
 }
 
-export const batchInputs = (dtype: 'float32' | 'float64'): BatchInputs => ({
+export const batchInputs = (dtype: FloatType): BatchInputs => ({
   inputIds: input('inputIds', ['tokens'], 'int32'),
   positions: input('positions', ['tokens'], 'int32'),
   tokenTypes: input('tokenTypes', ['tokens'], 'int32'),
@@ -38,6 +40,7 @@ export const batchInputs = (dtype: 'float32' | 'float64'): BatchInputs => ({
   tokenOfSlotOrNone: input('tokenOfSlotOrNone', ['batch*sequence'], 'int32'),
   slotOfToken: input('slotOfToken', ['tokens'], 'int32'),
   attentionBias: input('attentionBias', ['batch', 'sequence'], dtype),
+  virtualToken: input('virtualToken', ['tokens'], 'int32'),
 })
 
 /** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones */

@@ -1,57 +1,73 @@
 /** Packing: examples of different lengths become the feeds of one step, their real tokens one after another. */
-import type { Feed, Feeds } from '../runtime/feeds.js'
+import type { Feeds } from '../runtime/feeds.js'
 import { floatFeed, int32Feed } from '../runtime/feeds.js'
-import type { Scalar } from '../training/trainingStep.js'
+import type { FloatType } from '../graph/expression.js'
 
 export type TokenisedExample = { readonly inputIds: ReadonlyArray<number>; readonly tokenTypeIds?: ReadonlyArray<number> | undefined }
 
-export type PackedBatch = { readonly feeds: Feeds; readonly tokens: number; readonly batch: number; readonly sequence: number }
+export type PackedBatch = {
+  readonly feeds: Feeds
+  readonly tokens: number
+  readonly batch: number
+  readonly sequence: number
+  /** where each example begins among the tokens, virtual ones included: what a sequence head reads */
+  readonly firstTokens: ReadonlyArray<number>
+}
 
 /** exp(−1e9) is 0 in float32 and float64: padding gets no attention at all. */
 const paddingBias = -1e9
+
+/** Virtual tokens that a method puts before each example: in place of word embeddings, or as keys and values that only move the positions. */
+export type VirtualTokens = { readonly count: number; readonly at: 'embeddings' | 'attention' }
+
+export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
 
 /**
  * The inputs of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0).
  * @throws when there is no example or one has no token: programmer errors, since tokenisers add special tokens.
  */
-export const packBatch = (examples: ReadonlyArray<TokenisedExample>, firstPosition: number, dtype: Scalar): PackedBatch => {
-  const lengths = examples.map(({ inputIds }) => inputIds.length)
+export const packBatch = (
+  examples: ReadonlyArray<TokenisedExample>,
+  firstPosition: number,
+  dtype: FloatType,
+  { count, at }: VirtualTokens = noVirtualTokens,
+): PackedBatch => {
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
+  const lengths = examples.map(({ inputIds }) => inputIds.length + inside)
   const batch = lengths.length
-  const sequence = Math.max(0, ...lengths)
+  const sequence = lengths.reduce((most, length) => Math.max(most, length), 0)
   const tokens = lengths.reduce((a, b) => a + b, 0)
-  if (batch === 0 || lengths.some((length) => length === 0))
+  if (batch === 0 || lengths.some((length) => length === inside))
     throw new Error(`packBatch: expected examples of at least one token, found lengths [${lengths}]`)
-  const inputIds = new Int32Array(tokens)
-  const positions = new Int32Array(tokens)
-  const tokenTypes = new Int32Array(tokens)
-  const slotOfToken = new Int32Array(tokens)
+  const perToken = (): Int32Array => new Int32Array(tokens)
+  const [inputIds, positions, tokenTypes, slotOfToken] = [perToken(), perToken(), perToken(), perToken()]
+  const virtualToken = perToken().fill(inside)
   const tokenOfSlot = new Int32Array(batch * sequence)
   const tokenOfSlotOrNone = new Int32Array(batch * sequence).fill(tokens)
   const attentionBias = new Float64Array(batch * sequence).fill(paddingBias)
   let token = 0
   examples.forEach((example, row) => {
-    example.inputIds.forEach((id, column) => {
-      const slot = row * sequence + column
-      inputIds[token] = id
-      positions[token] = firstPosition + column
-      tokenTypes[token] = example.tokenTypeIds?.[column] ?? 0
+    for (let column = 0; column < (lengths[row] ?? 0); column++, token++) {
+      const [slot, own] = [row * sequence + column, column - inside]
+      if (own < 0) virtualToken[token] = column
+      inputIds[token] = example.inputIds[own] ?? 0 // a virtual token's row is not read
+      tokenTypes[token] = example.tokenTypeIds?.[own] ?? 0
+      positions[token] = firstPosition + column + count - inside
       slotOfToken[token] = slot
       tokenOfSlot[slot] = token
       tokenOfSlotOrNone[slot] = token
       attentionBias[slot] = 0
-      token += 1
-    })
+    }
   })
-  const feeds: Record<string, Feed> = {
-    inputIds: int32Feed(inputIds),
-    positions: int32Feed(positions),
-    tokenTypes: int32Feed(tokenTypes),
-    slotOfToken: int32Feed(slotOfToken),
+  const feeds: Feeds = {
+    ...Object.fromEntries(
+      Object.entries({ inputIds, positions, tokenTypes, slotOfToken, virtualToken }).map(([name, data]) => [name, int32Feed(data)]),
+    ),
     tokenOfSlot: int32Feed(tokenOfSlot, [batch, sequence]),
     tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
     attentionBias: floatFeed(attentionBias, [batch, sequence], dtype),
   }
-  return { feeds, tokens, batch, sequence }
+  return { feeds, tokens, batch, sequence, firstTokens: startsOf(lengths) }
 }
 
 /** The inputs of RowSelection: rows of the packed tokens, by their place among all tokens. */
@@ -63,12 +79,10 @@ export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number): F
   return { tokenOfRow: int32Feed(Int32Array.from(tokenOfRow)), rowOfToken: int32Feed(rowOfToken) }
 }
 
-/** Where each example starts: what a sequence head reads. */
-export const firstTokens = (examples: ReadonlyArray<TokenisedExample>): ReadonlyArray<number> => {
+const startsOf = (lengths: ReadonlyArray<number>): ReadonlyArray<number> => {
   let start = 0
-  return examples.map(({ inputIds }) => {
-    const first = start
-    start += inputIds.length
-    return first
+  return lengths.map((length) => {
+    start += length
+    return start - length
   })
 }

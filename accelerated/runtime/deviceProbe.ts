@@ -2,74 +2,85 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import * as ort from 'onnxruntime-node'
 import { input, matMul } from '../graph/operators.js'
-import type { Device } from './devices.js'
-import { devices } from './devices.js'
-import { openSession } from './session.js'
+import type { Device } from './devices/device.js'
+import { devices } from './devices/index.js'
+import { noWeights } from './engine.js'
+import { bundledProviders, nodeEngine } from './node.js'
 
-export type DeviceReport = { readonly device: Device; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
+export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
-const remedies: Readonly<Record<Device, string>> = {
-  cpu: 'reinstall onnxruntime-node for this platform: npm ci',
-  webgpu:
-    "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers for a software one), or on a GPU machine the vendor's driver",
-  cuda: 'onnxruntime-node comes without its CUDA provider; with an NVIDIA GPU, CUDA 12 and cuDNN 9 installed, fetch it with: npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12',
+/** @throws DeviceError for a name that no device has */
+export const deviceOf = (name: string): Device => {
+  const found = devices.find((device) => device.name === name)
+  if (found === undefined)
+    throw new DeviceError(`device: expected one of ${devices.map((device) => device.name).join(', ')}, found ${name}`)
+  return found
 }
 
-/** ONNX Runtime lists CUDA whether or not its library is there, and complains on standard error when it is not. */
-const cudaLibrary = join(
-  dirname(createRequire(import.meta.url).resolve('onnxruntime-node')),
-  '../bin/napi-v6',
-  process.platform,
-  process.arch,
-  process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so',
-)
+/** Beside ONNX Runtime's own library. */
+const libraryFile = (library: string): string =>
+  join(
+    dirname(createRequire(import.meta.url).resolve('onnxruntime-node')),
+    '../bin/napi-v6',
+    process.platform,
+    process.arch,
+    process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`,
+  )
+
+const isBundled = ({ provider, library }: Device): boolean =>
+  bundledProviders().includes(provider.name) && (library === undefined || existsSync(libraryFile(library)))
 
 /** Runs [1 2] · [3 4]ᵀ = 11 on the device. */
-export const probeDevice = async (device: Device): Promise<DeviceReport> => {
-  const bundled = ort
-    .listSupportedBackends()
-    .map(({ name }) => name)
-    .filter((name) => name !== 'cuda' || existsSync(cudaLibrary))
-  if (!bundled.includes(device))
-    return { device, works: false, detail: `not in this build of ONNX Runtime (it has ${bundled.join(', ')})`, remedy: remedies[device] }
+export const probeDevice = async (name: string): Promise<DeviceReport> => {
+  const device = deviceOf(name)
+  const failed = (detail: string): DeviceReport => ({ device: name, works: false, detail, remedy: device.remedy })
+  if (!isBundled(device)) {
+    const there = devices.filter(isBundled).map((other) => other.name)
+    return failed(`not in this build of ONNX Runtime (it has ${there.join(', ')})`)
+  }
   try {
-    const session = await openSession(
-      { y: matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32')) },
-      { device, threads: 1, weightFiles: [] },
-    )
+    const product = matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32'))
+    const session = await nodeEngine({ device, threads: 1 }).open({ y: product }, noWeights)
     const { y } = await session.run({
       a: { data: Float32Array.of(1, 2), shape: [1, 2] },
       b: { data: Float32Array.of(3, 4), shape: [2, 1] },
     })
     await session.release()
     return y?.[0] === 11
-      ? { device, works: true, detail: 'ran a product', remedy: null }
-      : { device, works: false, detail: `computed ${y?.[0]} where 11 is right`, remedy: remedies[device] }
+      ? { device: name, works: true, detail: 'ran a product', remedy: null }
+      : failed(`computed ${y?.[0]} where 11 is right`)
   } catch (error) {
-    return { device, works: false, detail: firstLine(error), remedy: remedies[device] }
+    return failed(firstLine(error))
   }
 }
 
 export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
   const reports: DeviceReport[] = []
-  for (const device of devices) reports.push(await probeDevice(device))
+  for (const { name } of devices) reports.push(await probeDevice(name))
   return reports
 }
 
 /**
- * The device of a run. `auto` is CUDA where it works and otherwise the CPU: WebGPU also runs on software drivers, where it is the slowest
- * choice, so it must be asked for. A device asked for that does not work is an error, never another device.
+ * The device of a run. `auto` is the first automatic one that works: CUDA, else the CPU. A device asked for that does not work is an error,
+ * never another device.
  */
-export const chooseDevice = async (wanted: Device | 'auto'): Promise<Device> => {
-  if (wanted === 'auto') return (await probeDevice('cuda')).works ? 'cuda' : 'cpu'
+export const chooseDevice = async (wanted: string): Promise<Device> => {
+  if (wanted === 'auto') {
+    const automatic = devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
+    for (const device of automatic) if ((await probeDevice(device.name)).works) return device
+    throw new DeviceError('device auto: expected one that works here, found none; salora doctor says why')
+  }
   const report = await probeDevice(wanted)
   if (!report.works)
-    throw new DeviceError(`device ${wanted}: expected one that works here, found: ${report.detail}. To get it: ${report.remedy ?? ''}`)
-  return wanted
+    throw new DeviceError(
+      `device ${wanted}: expected one that works here, found none (${report.detail}); to get it: ${report.remedy ?? ''}`,
+    )
+  return deviceOf(wanted)
 }
 
 export class DeviceError extends Error {}
 
-const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+/** ONNX Runtime begins with the line of its own source that found the fault. */
+const firstLine = (error: unknown): string =>
+  ((error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '').replace(/^\/\S+\.cc:\d+ .* was false\. /, '')

@@ -1,12 +1,12 @@
 /** Feeds: named arrays with their sizes, what a step's graph is given. */
-import type { Scalar } from '../training/trainingStep.js'
+import type { FloatType } from '../graph/expression.js'
 
 export type NumericArray = Float32Array | Float64Array | Int32Array | BigInt64Array
 export type Feed = { readonly data: NumericArray; readonly shape: ReadonlyArray<number> }
 export type Feeds = Readonly<Record<string, Feed>>
 
 /** Numbers in the graph's dtype; a Float32Array stays as it is where the graph is float32. */
-export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: Scalar): Feed => ({
+export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: FloatType): Feed => ({
   data:
     dtype === 'float64'
       ? data instanceof Float64Array
@@ -18,6 +18,6 @@ export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>,
   shape,
 })
 
-export const scalarFeed = (value: number, dtype: Scalar): Feed => floatFeed([value], [], dtype)
+export const scalarFeed = (value: number, dtype: FloatType): Feed => floatFeed([value], [], dtype)
 
 export const int32Feed = (data: Int32Array, shape: ReadonlyArray<number> = [data.length]): Feed => ({ data, shape })

@@ -1,6 +1,6 @@
 /** AdamW as expressions over one flat vector: Loshchilov & Hutter (2019), in PyTorch's form. */
 import type { Expression } from '../graph/expression.js'
-import { add, div, maximum, mul, sqrt, square, sub } from '../graph/operators.js'
+import { add, div, mul, sqrt, square, sub } from '../graph/operators.js'
 
 export type AdamWSettings = { readonly beta1: number; readonly beta2: number; readonly epsilon: number }
 export type Moments = { readonly first: Expression; readonly second: Expression }
@@ -27,6 +27,3 @@ export const adamw =
     const decayed = weightDecay === 0 ? parameters : mul(parameters, sub(1, mul(rate, weightDecay)))
     return { parameters: direction === 1 ? add(decayed, step) : sub(decayed, step), moments: { first: m, second: v } }
   }
-
-/** λ lives on the half-line λ ≥ 0. */
-export const projectToNonNegative = (lambda: Expression): Expression => maximum(lambda, 0)

@@ -7,42 +7,35 @@ import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../files/atomicFile.js'
-import { fileError, reason } from '../files/fileError.js'
+import { checked, expectation } from '../files/checked.js'
+import { mistake, reason } from '../files/mistake.js'
 import { parseJson, readText } from '../files/jsonText.js'
 import { readBytes, withRegularFile } from '../files/regularFile.js'
 import { headerLimit, readExactly, readSafetensors } from '../files/safetensors/safetensors.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
 import type { WritableTensor } from '../files/safetensors/writeSafetensors.js'
-import { writeSafetensors } from '../files/safetensors/writeSafetensors.js'
+import { safetensorsPieces } from '../files/safetensors/writeSafetensors.js'
+import type { Assembly } from './assembly.js'
+import { layoutOf } from './assembly.js'
+import type { Carried } from './events.js'
 import type { Vector } from './parameterVector.js'
-import type { RunOutline } from './runOutline.js'
-import { largestVector, misfitOf } from './runOutline.js'
-import type { RunState, Vectors } from './runState.js'
-import { layoutOf } from './runState.js'
-import type { Carried } from './trainingEvents.js'
+import { namedVectors, type RunState } from './state.js'
 
-const stateSchema = z.strictObject({
-  step: z.int().min(0),
-  gatedStep: z.int().min(0),
-  gating: z.enum(['open', 'sampled']),
-  modules: z.array(z.strictObject({ name: z.string().max(500), d: z.int().min(1), k: z.int().min(1), r: z.int().min(1) })).max(100_000),
-  initialDensity: z.number().nullable(),
-  retained: z
-    .strictObject({
-      expectedDensity: z.number(),
-      retainedDensity: z.number(),
-      ranks: z.record(z.string(), z.int().min(0)),
-      lambda: z.number(),
-    })
-    .nullable(),
-})
 const numbers = z.record(z.string(), z.number())
+const count = z.int().min(0)
+/** The layout of checkpoints; one of another number is of another version of salora. */
+const layoutVersion = 2
+
+/** What a checkpoint says beside its vectors. Phases are checked by their method's own schema. */
 const schema = z.strictObject({
-  state: stateSchema,
-  best: z.strictObject({ state: stateSchema, step: z.int().min(0), selection: z.number(), scores: numbers }).nullable(),
-  lastEvaluation: z.strictObject({ step: z.int().min(0), scores: numbers }).nullable(),
-  orthogonality: numbers,
-  metricsLines: z.int().min(0),
+  layout: z.literal(layoutVersion),
+  method: z.string().max(500),
+  step: count,
+  phase: z.unknown(),
+  best: z.strictObject({ phase: z.unknown(), step: count, selection: z.number(), scores: numbers }).nullable(),
+  lastEvaluation: z.strictObject({ step: count, scores: numbers }).nullable(),
+  byMatrix: z.record(z.string(), numbers),
+  metricsLines: count,
 })
 
 export type Checkpoint = Carried & {
@@ -51,36 +44,49 @@ export type Checkpoint = Carried & {
   readonly metricsLines: number
 }
 
+/** What any state of a run must be like, known from its start alone: a checkpoint that claims to be of the run is held to it before it is believed. */
+export type RunOutline = Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'> & {
+  /** steps of the whole run */
+  readonly steps: number
+  /** the state that it starts with */
+  readonly start: RunState
+}
+
 const kept = 2
 const pattern = /^step-(\d{9})\.safetensors$/
 const nameOf = (step: number): string => `step-${String(step).padStart(9, '0')}.safetensors`
 
-const vectorsOf = (prefix: string, { parameters, firstMoment, secondMoment }: RunState): ReadonlyArray<readonly [string, WritableTensor]> =>
-  [
-    ['parameters', parameters],
-    ['firstMoment', firstMoment],
-    ['secondMoment', secondMoment],
-  ].map(([name, data]) => [`${prefix}.${name as string}`, { shape: [(data as Vector).length], data: data as Vector }] as const)
-
-const described = ({ parameters: _p, firstMoment: _m, secondMoment: _v, ...rest }: RunState) => rest
+/** Every vector of the state, and the parameters of the best evaluation. */
+const vectorsOf = ({ state, best }: Checkpoint): ReadonlyMap<string, WritableTensor> =>
+  new Map(
+    [...Object.entries(namedVectors(state)), ...(best === null ? [] : [['best', best.parameters] as const])].map(([name, data]) => [
+      name,
+      { shape: [data.length], data },
+    ]),
+  )
 
 /**
  * Writes the checkpoint of a step beside the earlier ones and keeps the newest two. The checksum goes first: whenever the process dies, a
- * checkpoint that is there has its checksum, and at most a checksum is left over. Throws FileError; nothing of the new one is then left.
+ * checkpoint that is there has its checksum, and at most a checksum is left over. Throws Mistake; nothing of the new one is then left.
  */
-export const saveCheckpoint = async (folder: string, { state, best, ...rest }: Checkpoint): Promise<string> => {
+export const saveCheckpoint = async (folder: string, method: string, checkpoint: Checkpoint): Promise<string> => {
+  const { state, best, ...rest } = checkpoint
   await mkdir(folder, { recursive: true })
-  const tensors = new Map([...vectorsOf('state', state), ...(best === null ? [] : vectorsOf('best', best.state))])
   const content = JSON.stringify({
-    state: described(state),
-    best: best === null ? null : { ...best, state: described(best.state) },
+    layout: layoutVersion,
+    method,
+    step: state.step,
+    phase: state.phase,
+    best: best === null ? null : { phase: best.phase, step: best.step, selection: best.selection, scores: best.scores },
     ...rest,
   })
-  const bytes = writeSafetensors(tensors, { content })
+  const pieces = safetensorsPieces(vectorsOf(checkpoint), { content })
   const path = join(folder, nameOf(state.step))
-  await writeFileAtomically(checksumOf(path), `${createHash('sha256').update(bytes).digest('hex')}\n`)
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(piece)
+  await writeFileAtomically(checksumOf(path), `${hash.digest('hex')}\n`)
   try {
-    await writeFileAtomically(path, bytes)
+    await writeFileAtomically(path, pieces)
   } catch (error) {
     await unlink(checksumOf(path)).catch(() => undefined)
     throw error
@@ -116,7 +122,7 @@ export const checkpointSteps = async (folder: string): Promise<ReadonlyArray<num
 
 /**
  * The newest checkpoint that is whole; null where there is none. One that is not is renamed to `….damaged` and reported through `onDamaged`.
- * Throws FileError, and changes nothing, for one that is whole but no state of `run`: its model or data are not what they were, or it is not
+ * Throws Mistake, and changes nothing, for one that is whole but no state of `run`: its model or data are not what they were, or it is not
  * the run's own. What this allocates and how long it takes is bounded by what the run needs, whatever the file says of itself.
  */
 export const newestCheckpoint = async (
@@ -130,8 +136,8 @@ export const newestCheckpoint = async (
       (found) => found.size,
       () => 0,
     )
-    const limit = headerLimit + 6 * largestVector(run) * bytesOfNumber[run.dtype]
-    if (size > limit) throw fileError(path, `at most ${limit} bytes, by the model as it is now`, `${size}`)
+    const limit = headerLimit + largestBytes(run)
+    if (size > limit) throw mistake(path, `at most ${limit} bytes, by the model as it is now`, `${size}`)
     const damage = await damageOf(folder, nameOf(step))
     if (damage === null) {
       const checkpoint = await loadCheckpoint(path, run)
@@ -146,16 +152,20 @@ export const newestCheckpoint = async (
 
 const bytesOfNumber = { float32: 4, float64: 8 } as const
 
+/** A state of any phase has at most twice the numbers that the run starts with: gates are one for each of many. */
+const largestBytes = ({ start, precision }: RunOutline): number =>
+  2 * bytesOfNumber[precision.dtype] * Object.values(namedVectors(start)).reduce((sum, { length }) => sum + length, start.parameters.length)
+
 /** Why a checkpoint's bytes are not those that its `.sha256` was written for, in one line; null where they are. */
 const damageOf = async (folder: string, name: string): Promise<string | null> => {
   try {
     const path = await fileInFolder(folder, name)
-    if (path === undefined) throw fileError(join(folder, name), 'a file', 'a link to none')
+    if (path === undefined) throw mistake(join(folder, name), 'a file', 'a link to none')
     const checksumFile = await fileInFolder(folder, checksumOf(name))
-    if (checksumFile === undefined) throw fileError(path, 'the checksum in its .sha256 file', 'no such file')
+    if (checksumFile === undefined) throw mistake(path, 'the checksum in its .sha256 file', 'no such file')
     const digest = (await readText(checksumFile, 1_000)).trim()
     const found = await digestOf(path)
-    if (digest !== found) throw fileError(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
+    if (digest !== found) throw mistake(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
     return null
   } catch (error) {
     return reason(error)
@@ -173,38 +183,54 @@ const digestOf = (path: string): Promise<string> =>
 
 const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint> => {
   const { tensors, metadata } = await readSafetensors(path)
-  const parsed = schema.safeParse(parseJson(metadata['content'] ?? 'null', path))
-  if (!parsed.success) throw fileError(path, 'a checkpoint of this version', parsed.error.issues[0]?.message ?? 'another content')
-  const { state, best, ...rest } = parsed.data
-  const restored = async (prefix: string, described: z.infer<typeof stateSchema>): Promise<RunState> => {
-    const misfit = misfitOf(run, described)
-    if (misfit !== null)
-      throw fileError(path, `a ${prefix} of this run, by its model and data as they are now: ${misfit.expected}`, misfit.found)
-    const size = layoutOf(run.config, described).size
-    const vector = async (part: keyof Vectors): Promise<Vector> => {
-      const [label, entry, dtype] = [`${prefix}.${part}`, tensors.get(`${prefix}.${part}`), run.dtype === 'float64' ? 'F64' : 'F32']
-      if (entry?.dtype !== dtype || entry.shape.join() !== String(size))
-        throw fileError(
-          path,
-          `tensor ${label} of ${dtype} [${size}]`,
-          entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`,
-        )
-      const values = await readExactly(entry)
-      const bad = values.find((x) => !Number.isFinite(x) || (part === 'secondMoment' && x < 0))
-      if (bad !== undefined)
-        throw fileError(path, `tensor ${label} of finite numbers${part === 'secondMoment' ? ' from 0' : ''}`, String(bad))
-      return values
-    }
-    return {
-      ...described,
-      parameters: await vector('parameters'),
-      firstMoment: await vector('firstMoment'),
-      secondMoment: await vector('secondMoment'),
-    }
+  const json = parseJson(metadata['content'] ?? 'null', path)
+  const layout = typeof json === 'object' && json !== null && 'layout' in json ? json.layout : 1
+  if (layout !== layoutVersion)
+    throw mistake(
+      path,
+      `a checkpoint of layout ${layoutVersion}, as this version of salora writes it`,
+      `layout ${JSON.stringify(layout)}: go on with the version that wrote it, or start anew`,
+    )
+  const { method, step, phase, best, layout: _, ...rest } = checked(schema, json, path, 'a checkpoint of this version')
+  const misfit = (expected: string, found: string) =>
+    mistake(path, `a state of this run, by its model and data as they are now: ${expected}`, found)
+  if (method !== run.method.name) throw misfit(`method ${run.method.name}`, method)
+  if (step > run.steps) throw misfit(`at most ${run.steps} steps`, String(step))
+
+  const phaseOf = (given: unknown, done: number): unknown => {
+    const read = run.method.phase.safeParse(given, { error: expectation })
+    if (!read.success) throw misfit(`a phase of ${run.method.name}`, read.error.issues[0]?.message ?? 'another')
+    const problem = run.method.misfit?.(read.data, run.start.phase, { step: done, steps: run.steps }) ?? null
+    if (problem !== null) throw misfit(problem.expected, problem.found)
+    return read.data
   }
-  return {
-    ...rest,
-    state: await restored('state', state),
-    best: best === null ? null : { ...best, state: await restored('best', best.state) },
+  const vector = async (name: string, size: number): Promise<Vector> => {
+    const [entry, dtype] = [tensors.get(name), run.precision.dtype === 'float64' ? 'F64' : 'F32']
+    if (entry?.dtype !== dtype || entry.shape.join() !== String(size))
+      throw mistake(
+        path,
+        `tensor ${name} of ${dtype} [${size}]`,
+        entry === undefined ? 'none of that name' : `${entry.dtype} [${entry.shape.join()}]`,
+      )
+    const values = await readExactly(entry)
+    const bad = values.find((x) => !Number.isFinite(x) || (name === 'secondMoment' && x < 0))
+    if (bad !== undefined) throw mistake(path, `tensor ${name} of finite numbers${name === 'secondMoment' ? ' from 0' : ''}`, String(bad))
+    return values
   }
+  const own = phaseOf(phase, step)
+  const { size } = layoutOf(run, own)
+  const memory: Record<string, Vector> = {}
+  for (const name of run.method.memory?.(own, run.settings).names ?? []) memory[name] = await vector(name, size)
+  const state: RunState = {
+    step,
+    phase: own,
+    parameters: await vector('parameters', size),
+    firstMoment: await vector('firstMoment', size),
+    secondMoment: await vector('secondMoment', size),
+    memory,
+  }
+  if (best === null) return { ...rest, state, best }
+  if (best.step > step) throw misfit('a best step before its own', String(best.step))
+  const bestPhase = phaseOf(best.phase, best.step)
+  return { ...rest, state, best: { ...best, phase: bestPhase, parameters: await vector('best', layoutOf(run, bestPhase).size) } }
 }

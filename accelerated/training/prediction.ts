@@ -1,75 +1,49 @@
-/** Prediction: outputs of many examples from the parameters of an open layout, in batches of similar length. */
-import { input } from '../graph/operators.js'
-import type { EncoderConfig } from '../models/encoderConfig.js'
-import type { TensorSource } from '../models/encoder.js'
-import { floatFeed } from '../runtime/feeds.js'
-import type { TokenisedExample } from '../models/packing.js'
-import type { Vector } from './parameterVector.js'
-import { parameterLayout, splitParameters } from './parameterVector.js'
-import type { SessionSettings } from '../runtime/session.js'
-import { openSession } from '../runtime/session.js'
-import type { AdaptedModule } from '../methods/salora/salora.js'
-import { saloraTrainables, sequenceInference } from '../methods/salora/salora.js'
+/** Prediction: an objective's answers for many examples, in batches of similar length. */
+import type { TrainingExample, Objective } from '../objectives/objective.js'
+import { inferenceGraph, layoutOf, type Assembly } from './assembly.js'
 import { inBatches } from './batchOrder.js'
-import { encoderFeeds } from './trainFeeds.js'
-import type { Scalar } from './trainingStep.js'
+import type { Vector } from './parameterVector.js'
+import type { Runtime } from './phase.js'
+import { blockFeeds } from './state.js'
+import { batchFeeds } from './takeStep.js'
 
-export type PredictorSettings = {
-  readonly config: EncoderConfig
-  readonly frozen: TensorSource
-  readonly session: SessionSettings
-  /** factor of B A */
-  readonly scale: number
-  readonly dtype: Scalar
-}
-
-/** → [examples][labels], in the order given */
-export type Predictor = {
-  readonly predict: (
-    parameters: Vector,
-    examples: ReadonlyArray<TokenisedExample>,
-    batchSize: number,
-  ) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+export type Predictor<E, O> = {
+  /** one answer an example, in the order given */
+  readonly predict: (parameters: Vector, examples: ReadonlyArray<E>, batchSize: number) => Promise<ReadonlyArray<O>>
   readonly release: () => Promise<void>
 }
 
-export const openPredictor = async (
-  { config, frozen, session, scale, dtype }: PredictorSettings,
-  modules: ReadonlyArray<AdaptedModule>,
-): Promise<Predictor> => {
-  const layout = parameterLayout(saloraTrainables(config, modules, 'open'))
-  const tensors = splitParameters(layout, input('parameters', [layout.size], dtype))
-  const forward = await openSession(
-    sequenceInference(
-      config,
-      frozen,
-      modules,
-      scale,
-      dtype,
-    )((name) => {
-      const tensor = tensors.get(name)
-      if (tensor === undefined) throw new Error(`openPredictor: expected ${name} among the trained tensors`)
-      return tensor
-    }),
-    session,
-  )
+/** Draws of inference (masked tokens, say) are those of steps that no run has. */
+const firstDraw = 2 ** 24
+
+/** @param phase one without randomness: see Method.deterministic */
+export const openPredictor = async <E extends TrainingExample, O>(
+  assembly: Assembly,
+  objective: Objective<E, O>,
+  phase: unknown,
+  { engine, weights }: Runtime,
+): Promise<Predictor<E, O>> => {
+  const layout = layoutOf(assembly, phase)
+  const session = await engine.open(inferenceGraph(assembly, phase), weights)
   return {
-    release: forward.release,
+    release: session.release,
     predict: async (parameters, examples, batchSize) => {
-      const outputs = new Array<ReadonlyArray<number>>(examples.length)
-      const byLength = examples.map((_, i) => i).sort((a, b) => (examples[b]?.inputIds.length ?? 0) - (examples[a]?.inputIds.length ?? 0))
-      for (const rows of inBatches(byLength, batchSize)) {
-        const { feeds } = encoderFeeds(
-          config,
-          rows.map((row) => examples[row] as TokenisedExample),
-          dtype,
+      const answers = new Array<O>(examples.length)
+      const lengthOf = (i: number): number => examples[i]?.inputIds.length ?? 0
+      const byLength = examples.map((_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a))
+      const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
+      for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
+        const draw = { seed: assembly.settings.seed, step: firstDraw + i }
+        const prepared = objective.prepare(
+          rows.map((row) => examples[row] as E),
+          draw,
         )
-        const { logits } = await forward.run({ ...feeds, parameters: floatFeed(parameters, [layout.size], dtype) })
-        rows.forEach((row, i) => {
-          outputs[row] = Array.from({ length: config.labels }, (_, j) => Number(logits?.[i * config.labels + j]))
+        const results = await session.run({ ...fixed, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
+        prepared.read(results).forEach((answer, place) => {
+          answers[rows[place] ?? 0] = answer
         })
       }
-      return outputs
+      return answers
     },
   }
 }

@@ -4,7 +4,16 @@
  */
 
 /** What randomness is drawn for; the numbers are part of every run's reproducibility and are never reused for another purpose. */
-export const streams = { initialisation: 1, order: 2, gates: 3, dropoutPool: 4, dropoutOffsets: 5, masking: 6, split: 7 } as const
+export const streams = {
+  initialisation: 1,
+  order: 2,
+  gates: 3,
+  dropoutPool: 4,
+  dropoutOffsets: 5,
+  masking: 6,
+  split: 7,
+  retention: 8,
+} as const
 export type Stream = keyof typeof streams
 
 const high = (a: number, b: number): number => {

@@ -1,108 +1,115 @@
-/** One step of a run: its noise, its scalars and its batches as feeds, the phase's graph, and what comes back. */
-import type { EncoderConfig } from '../models/encoderConfig.js'
-import type { Feeds } from '../runtime/feeds.js'
-import { floatFeed, scalarFeed } from '../runtime/feeds.js'
-import { gateAdam, gateControl } from '../methods/salora/gateControl.js'
-import type { Vector } from './parameterVector.js'
-import { uniforms } from './random.js'
-import type { Settings } from '../settings.js'
-import { adamw } from './adamwDefaults.js'
+/** One step of a run: its scalars, its noise and its batches as feeds, the phase's graph, and the state that comes back. */
+import { adamOf } from '../commonSettings.js'
+import type { FloatType } from '../graph/expression.js'
+import type { Clock } from '../methods/method.js'
+import { noVirtualTokens, packBatch, type PackedBatch, type TokenisedExample } from '../models/packing.js'
+import type { Objective, Prepared, TrainingExample } from '../objectives/objective.js'
+import type { Results, Session } from '../runtime/engine.js'
+import { floatFeed, scalarFeed, type Feeds } from '../runtime/feeds.js'
+import type { Assembly } from './assembly.js'
 import { dropoutOffsets } from './dropoutFeeds.js'
-import type { PhaseGraphs } from './phaseGraphs.js'
-import type { RunState } from './runState.js'
-import type { GateSteps } from './schedule.js'
-import type { LabelledExample, Results } from './trainFeeds.js'
-import { batchFeeds, stateFeeds } from './trainFeeds.js'
+import { correctionNames } from './optimiser.js'
+import { zeros, type Vector } from './parameterVector.js'
+import type { OpenedPhase } from './phase.js'
+import { blockFeeds, collect, namedVectors, resultsInto, roomForNext, stateFeeds, type RunState } from './state.js'
 
-/** What does not change from step to step. */
-export type StepContext = {
-  readonly config: EncoderConfig
-  readonly settings: Settings
-  readonly training: ReadonlyArray<LabelledExample>
-  readonly gates: GateSteps
+export type StepContext<E extends TrainingExample> = {
+  readonly assembly: Assembly
+  readonly objective: Objective<E>
+  readonly clock: Clock
+  readonly learningRate: number
+  /** parameters of the step before the last, whose memory may be used again */
+  readonly spare: Vector | null
 }
-export type StepOutcome = { readonly results: Results; readonly tokens: number; readonly loss: number; readonly taskLoss: number }
 
-/** `parts` are the rows of each accumulated batch: all but the last only add their gradients. */
-export const takeStep = async (
-  context: StepContext,
-  graphs: PhaseGraphs,
+export type StepOutcome = {
+  readonly state: RunState
+  /** of the last part */
+  readonly results: Results
+  readonly tokens: number
+  readonly loss: number
+  readonly taskLoss: number
+}
+
+/** `parts` are the examples of each accumulated batch: all but the last only add their gradients. */
+export const takeStep = async <E extends TrainingExample>(
+  { assembly, objective, clock, learningRate, spare }: StepContext<E>,
+  { layout, update, add, sites, pools }: OpenedPhase,
   state: RunState,
-  learningRate: number,
-  parts: ReadonlyArray<ReadonlyArray<number>>,
+  parts: ReadonlyArray<ReadonlyArray<E>>,
 ): Promise<StepOutcome> => {
-  const { config, settings, training } = context
-  const dtype = settings.precision
+  const { method, settings, precision } = assembly
+  const { dtype } = precision
+  const controls = method.controls?.(state.phase, settings, clock) ?? {}
   const fixed: Feeds = {
-    ...stateFeeds(state, dtype),
-    ...weightFeeds(settings, state, learningRate),
-    ...(state.gating === 'sampled' ? gateFeeds(context, state) : {}),
-    ...graphs.pools,
+    ...stateFeeds(layout, state, dtype),
+    ...weightFeeds(assembly, clock, learningRate),
+    ...Object.fromEntries(Object.entries(controls).map(([name, value]) => [name, controlFeed(value, dtype)])),
+    ...pools,
   }
-  const examples = parts.reduce((sum, part) => sum + part.length, 0)
-  const size = graphs.layout.size
-  let gradientSum = floatFeed(new Float32Array(graphs.add === null ? 0 : size), [size], dtype)
-  let outcome: StepOutcome = { results: {}, tokens: 0, loss: 0, taskLoss: 0 }
-  for (const [i, part] of parts.entries()) {
-    const batch = batchFeeds(
-      config,
-      part.map((row) => training[row] as LabelledExample),
-      examples,
-      dtype,
-    )
-    const offsets = dropoutOffsets(settings.seed, state.step * settings.accumulate + i, graphs.sites, graphs.pools, batch.dimensions)
+  const prepared = parts.map((part, i) => objective.prepare(part, { seed: settings.seed, step: state.step * settings.accumulate + i }))
+  const whole = prepared.reduce((sum, { weight }) => sum + weight, 0)
+  const room = roomForNext(layout, state, spare, dtype)
+  let gradientSum = zeros(add === null ? 0 : layout.size, dtype)
+  let outcome = { results: {} as Results, tokens: 0, loss: 0, taskLoss: 0 }
+  for (const [i, part] of prepared.entries()) {
+    const { packed, feeds } = batchFeeds(assembly, part, whole)
+    const offsets = dropoutOffsets(settings.seed, state.step * settings.accumulate + i, sites, pools, dimensionsOf(packed))
+    const sum = add === null ? {} : blockFeeds(layout, 'gradientSum', gradientSum, dtype)
     const isLast = i === parts.length - 1
-    const results = await (isLast ? graphs.update : (graphs.add ?? graphs.update)).run({
-      ...fixed,
-      ...batch.feeds,
-      ...offsets,
-      gradientSum,
-    })
-    if (!isLast) gradientSum = floatFeed(results['nextGradientSum'] as Vector, [size], dtype)
+    const target: Readonly<Record<string, Vector>> = isLast ? namedVectors(room) : { gradientSum: zeros(layout.size, dtype) }
+    const session: Session = isLast ? update : (add ?? update)
+    const results = await session.run({ ...fixed, ...feeds, ...offsets, ...sum }, resultsInto(layout, target))
+    collect(layout, target, results)
+    if (target['gradientSum'] !== undefined) gradientSum = target['gradientSum']
     outcome = {
       results,
-      tokens: outcome.tokens + batch.tokens,
-      loss: outcome.loss + (scalarOf(results['loss']) ?? NaN),
-      taskLoss: outcome.taskLoss + (scalarOf(results['taskLoss']) ?? NaN),
+      tokens: outcome.tokens + packed.tokens,
+      loss: outcome.loss + numberOf(results['loss']),
+      taskLoss: outcome.taskLoss + numberOf(results['taskLoss']),
     }
   }
-  return outcome
+  return { ...outcome, state: { ...room, step: state.step + 1, phase: state.phase } }
+}
+
+/** What is fed of one batch. `whole`: the weight of all parts of the step together. */
+export const batchFeeds = (
+  { method, settings, model, precision }: Pick<Assembly, 'method' | 'settings' | 'model' | 'precision'>,
+  { shown, weight, feeds }: Prepared<unknown>,
+  whole: number,
+): { readonly packed: PackedBatch; readonly feeds: Feeds } => {
+  const packed = packBatch(shown, model.firstPosition, precision.dtype, method.virtualTokens?.(settings) ?? noVirtualTokens)
+  const batchShare = scalarFeed(weight / whole, precision.dtype)
+  return { packed, feeds: { ...packed.feeds, ...feeds(packed, whole, precision.dtype), batchShare } }
+}
+
+export const dimensionsOf = ({ tokens, batch, sequence }: PackedBatch): Readonly<Record<string, number>> => ({ tokens, batch, sequence })
+
+/** Bounds of any batch's dimensions: the longest examples could meet in one. */
+export const largestBatch = (
+  examples: ReadonlyArray<TokenisedExample>,
+  batchSize: number,
+  virtual: number,
+): Readonly<Record<string, number>> => {
+  const longest = examples
+    .map(({ inputIds }) => inputIds.length + virtual)
+    .sort((a, b) => b - a)
+    .slice(0, batchSize)
+  return { batch: longest.length, sequence: longest[0] ?? 0, tokens: longest.reduce((a, b) => a + b, 0) }
 }
 
 /** η_p and the bias corrections of W, whose steps are counted from 1. */
-const weightFeeds = ({ precision }: Settings, { step }: RunState, learningRate: number): Feeds => ({
-  learningRate: scalarFeed(learningRate, precision),
-  correction1: scalarFeed(1 - adamw.beta1 ** (step + 1), precision),
-  correction2: scalarFeed(1 - adamw.beta2 ** (step + 1), precision),
-})
-
-/** Noise of this step and the controller's scalars; its counter is that of the gated steps. */
-const gateFeeds = ({ settings, gates }: StepContext, { modules, step, gatedStep, initialDensity }: RunState): Feeds => {
-  const dtype = settings.precision
-  const count = modules.reduce((sum, { r }) => sum + r, 0)
-  const t = gatedStep + 1
-  const control = gateControl({
-    steps: gates === null ? 1 : gates.end - gates.start,
-    gates: count,
-    initialDensity: initialDensity ?? NaN,
-    targetDensity: settings.density,
-    controlLearningRate: settings.controlLearningRate,
-  })(t)
+const weightFeeds = ({ settings, precision }: Assembly, { step }: Clock, learningRate: number): Feeds => {
+  const [first, second] = correctionNames('weight')
+  const { beta1, beta2 } = adamOf(settings)
   return {
-    u: floatFeed(uniforms(settings.seed, 'gates', step, count), [count], dtype),
-    targetDensity: scalarFeed(control.targetDensity, dtype),
-    controlLearningRate: scalarFeed(control.controlLearningRate, dtype),
-    // 'sgd' is Algorithm 1 to the letter: η_c times the plain gradient, whether or not that reaches b.
-    multiplierLearningRate: scalarFeed(
-      settings.lambdaOptimizer === 'sgd' ? settings.controlLearningRate : control.multiplierLearningRate,
-      dtype,
-    ),
-    gateCorrection1: scalarFeed(1 - gateAdam.beta1 ** t, dtype),
-    gateCorrection2: scalarFeed(1 - gateAdam.beta2 ** t, dtype),
-    multiplierCorrection1: scalarFeed(1 - adamw.beta1 ** t, dtype),
-    multiplierCorrection2: scalarFeed(1 - adamw.beta2 ** t, dtype),
+    learningRate: scalarFeed(learningRate, precision.dtype),
+    [first]: scalarFeed(1 - beta1 ** (step + 1), precision.dtype),
+    [second]: scalarFeed(1 - beta2 ** (step + 1), precision.dtype),
   }
 }
 
-/** The one number of a scalar output; null where the graph has no such output. */
-export const scalarOf = (values: ArrayLike<number | bigint> | undefined): number | null => (values === undefined ? null : Number(values[0]))
+const controlFeed = (value: number | Float64Array, dtype: FloatType) =>
+  typeof value === 'number' ? scalarFeed(value, dtype) : floatFeed(value, [value.length], dtype)
+
+const numberOf = (values: ArrayLike<number | bigint> | undefined): number => (values === undefined ? NaN : Number(values[0]))

@@ -3,9 +3,10 @@ import { mkdir, realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
-import { FileError, fileError, quoted, reason } from '../fileError.js'
+import { Mistake, mistake, quoted, reason } from '../mistake.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { readText } from '../jsonText.js'
+import { isFile } from '../regularFile.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 
 /** Where models come from and go to; every part has a default taken from the environment. */
@@ -31,7 +32,7 @@ const usualPatience = 30_000
 /**
  * An existing folder is itself; anything else must be a hub id such as `FacebookAI/roberta-base`.
  * Variables heeded: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
- * A revision that is complete in the cache is used without asking the network. Throws FileError.
+ * A revision that is complete in the cache is used without asking the network. Throws Mistake.
  */
 export const resolveModel = async (model: string, options: HubOptions = {}): Promise<ResolvedModel> => {
   const { revision = 'main', environment = process.env } = options
@@ -41,22 +42,22 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   )
   if (kind === 'folder') return { folder: model, baseModelName: model, revision: await snapshotOf(model) }
   if (kind === 'file' || !isHubId(model)) {
-    throw fileError(
+    throw mistake(
       `--model ${quoted(model)}`,
       'a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base',
       kind === 'file' ? 'a file' : 'neither',
     )
   }
-  if (!isRevision(revision)) throw fileError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
+  if (!isRevision(revision)) throw mistake(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
   const cache = join(cacheFolder(environment), `models--${model.replace('/', '--')}`)
   const cached = await cachedSnapshot(cache, revision)
   if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // which a name of one word may have meant
   if (isTrue(environment['HF_HUB_OFFLINE'])) {
-    throw fileError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
+    throw mistake(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
   }
   const folder = await downloadSnapshot(model, revision, cache, { ...options, environment }).catch((thrown: unknown) => {
-    throw thrown instanceof FileError ? new FileError(`${thrown.message}${noFolder}`) : thrown
+    throw thrown instanceof Mistake ? mistake(thrown.where, thrown.expected, `${thrown.found}${noFolder}`) : thrown
   })
   return { folder, baseModelName: model, revision: basename(folder) }
 }
@@ -92,11 +93,7 @@ const cachedSnapshot = async (cache: string, revision: string): Promise<string |
   )
   if (!isRevision(commit)) return undefined
   const folder = join(cache, 'snapshots', commit)
-  const has = async (name: string) =>
-    stat(join(folder, name)).then(
-      (found) => found.isFile(),
-      () => false,
-    )
+  const has = (name: string) => isFile(join(folder, name))
   const complete =
     (await has('config.json')) && (await has('tokenizer.json')) && ((await has('model.safetensors')) || (await hasAllShards(folder, has)))
   return complete ? folder : undefined
@@ -120,7 +117,7 @@ const downloadSnapshot = async (
 ): Promise<string> => {
   const endpoint = (environment['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '')
   if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : ''))
-    throw fileError('HF_ENDPOINT', 'an http or https address', quoted(endpoint))
+    throw mistake('HF_ENDPOINT', 'an http or https address', quoted(endpoint))
   const token = environment['HF_TOKEN']
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
   const remote: Remote = {
@@ -138,7 +135,7 @@ const downloadSnapshot = async (
   await makeFolder(folder)
   const get = (name: string) => download(pinned, name, join(folder, name), join(cache, 'blobs'))
   const need = async (name: string) => {
-    if (!(await get(name))) throw fileError(fileUrl(pinned, name), `${name} in the model's repository`, 'none (no such model or revision?)')
+    if (!(await get(name))) throw mistake(fileUrl(pinned, name), `${name} in the model's repository`, 'none (no such model or revision?)')
   }
   await need('config.json')
   await need('tokenizer.json')
@@ -146,7 +143,7 @@ const downloadSnapshot = async (
   await get('special_tokens_map.json')
   if (!(await get('model.safetensors'))) {
     if (!(await get('model.safetensors.index.json'))) {
-      throw fileError(fileUrl(pinned, 'model.safetensors'), 'weights in safetensors', 'none (pickled weights are not read)')
+      throw mistake(fileUrl(pinned, 'model.safetensors'), 'weights in safetensors', 'none (pickled weights are not read)')
     }
     const index = join(folder, 'model.safetensors.index.json')
     for (const shard of shardsOf(await readText(index, indexLimit), index)) await need(shard)
@@ -160,6 +157,6 @@ const downloadSnapshot = async (
 
 const makeFolder = async (folder: string): Promise<void> => {
   await mkdir(folder, { recursive: true }).catch((thrown: unknown) => {
-    throw fileError(folder, 'to create the cache folder', reason(thrown))
+    throw mistake(folder, 'to create the cache folder', reason(thrown))
   })
 }

@@ -1,5 +1,5 @@
 /** One question to the hub and its answer, redirects followed by hand: where they may lead, and who gets to see the token. */
-import { FileError, fileError, reason } from '../fileError.js'
+import { Mistake, mistake, reason } from '../mistake.js'
 
 /** A server of models, as asked. */
 export type Asking = {
@@ -30,7 +30,7 @@ const redirectLimit = 5
 
 /**
  * Asks for `url` and follows redirects: at most five, from https to https only, and the token goes to the endpoint's own host alone.
- * Throws FileError: no answer, silence, a redirect to elsewhere than the web.
+ * Throws Mistake: no answer, silence, a redirect to elsewhere than the web.
  */
 export const ask = async (
   asking: Asking,
@@ -61,10 +61,10 @@ export const ask = async (
       await response.body?.cancel()
       at = nextAddress(location, at, url)
     }
-    throw fileError(url, `at most ${redirectLimit} redirects`, 'more')
+    throw mistake(url, `at most ${redirectLimit} redirects`, 'more')
   } catch (thrown) {
     clock.stop()
-    throw thrown instanceof FileError ? thrown : fileError(url, 'an answer from the hub', reasonOf(thrown, asking))
+    throw thrown instanceof Mistake ? thrown : mistake(url, 'an answer from the hub', reasonOf(thrown, asking))
   }
 }
 
@@ -78,7 +78,7 @@ const nextAddress = (location: string, from: URL, url: string): URL => {
   const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined
   const allowed = from.protocol === 'https:' ? ['https:'] : ['http:', 'https:']
   if (next === undefined || !allowed.includes(next.protocol)) {
-    throw fileError(
+    throw mistake(
       url,
       `a redirect to ${allowed.map((protocol) => `${protocol}//`).join(' or ')}`,
       next === undefined ? 'no address' : `one to ${next.protocol}`,

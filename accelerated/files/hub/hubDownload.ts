@@ -1,8 +1,9 @@
 /** One file of a model over HTTP, as the hub serves it: ENDPOINT/MODEL/resolve/REVISION/FILE, checked against the hash that the hub gives. */
-import { mkdir, rename, stat, symlink, unlink } from 'node:fs/promises'
+import { mkdir, rename, symlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
-import { FileError, fileError } from '../fileError.js'
+import { Mistake, mistake } from '../mistake.js'
+import { isFile } from '../regularFile.js'
 import { ask, dismiss, reasonOf, type Answer, type Asking } from './hubAnswer.js'
 import { hashOf, partialFile } from './partialFile.js'
 
@@ -20,7 +21,7 @@ export type Remote = Asking & {
 const attempts = 6
 
 /** The connection broke or fell silent within the answer: the only mistake that asking again may mend. */
-class InterruptedAnswer extends FileError {}
+class InterruptedAnswer extends Mistake {}
 
 /** Bytes of a file of weights, and of any other. */
 const weightLimit = 50_000_000_000
@@ -40,7 +41,7 @@ export const commitOf = async (remote: Remote): Promise<string | undefined> => {
 /**
  * Downloads `file` to `path` in a snapshot (nothing to do if it is there already). False if the model has no such file. Where the hub
  * gives a hash the bytes lie in `blobs` under it, and an interrupted download goes on; where it gives none they are kept only whole.
- * Throws FileError: another status, another length, another hash.
+ * Throws Mistake: another status, another length, another hash.
  */
 export const download = async (remote: Remote, file: string, path: string, blobs: string): Promise<boolean> => {
   if (await isFile(path)) return true
@@ -52,7 +53,7 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   }
   const { hash } = first.facts
   if (hash === undefined) {
-    await writeFileAtomically(path, piecesOf(first, remote, file, url, 0))
+    await writeFileAtomically(path, receivedPieces(first, remote, file, url, 0))
     return true
   }
   await mkdir(blobs, { recursive: true })
@@ -80,9 +81,9 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
         await dismiss(answer)
         break
       }
-      const start = startOf(answer.response, from, url)
+      const start = firstByteOf(answer.response, from, url)
       try {
-        await partial.writeFrom(start, piecesOf(answer, remote, file, url, start))
+        await partial.writeFrom(start, receivedPieces(answer, remote, file, url, start))
         break
       } catch (thrown) {
         answer = undefined
@@ -97,31 +98,31 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
   const found = await hashOf(`${blob}.incomplete`, hash.length === 40 ? 'git' : 'sha256')
   if (found !== hash) {
     await unlink(`${blob}.incomplete`)
-    throw fileError(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
+    throw mistake(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
   }
   await rename(`${blob}.incomplete`, blob)
 }
 
 /** The byte with which the answer begins: `from` if the server heeded the range, 0 if it sends the whole. */
-const startOf = (response: Response, from: number, url: string): number => {
+const firstByteOf = (response: Response, from: number, url: string): number => {
   if (response.status === 200) return 0
   if (response.status !== 206 || from === 0) return checkStatus(response, url)
   const range = /^bytes (\d{1,15})-/.exec(response.headers.get('content-range') ?? '')
   if (range === null || Number(range[1]) !== from)
-    throw fileError(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
+    throw mistake(url, `bytes from ${from}`, `content-range ${response.headers.get('content-range') ?? 'missing'}`)
   return from
 }
 
 const checkStatus = (response: Response, url: string): never => {
   const { status, statusText } = response
-  throw fileError(
+  throw mistake(
     url,
     'status 200',
     status === 401 || status === 403 ? `${status} (no such model, or one that needs HF_TOKEN)` : `${status} ${statusText}`.trim(),
   )
 }
 
-async function* piecesOf(
+async function* receivedPieces(
   { response, facts, clock }: Answer,
   remote: Remote,
   file: string,
@@ -136,24 +137,24 @@ async function* piecesOf(
   try {
     if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
     if (facts.size !== undefined && sent !== undefined && sent !== facts.size)
-      throw fileError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
+      throw mistake(url, `${facts.size} bytes, as the hub says`, `${sent}`)
     const limit = file.endsWith('.safetensors') ? weightLimit : textLimit
-    if ((total ?? 0) > limit) throw fileError(url, `at most ${limit} bytes`, `${total}`)
+    if ((total ?? 0) > limit) throw mistake(url, `at most ${limit} bytes`, `${total}`)
     for await (const piece of body as ReadableStream<Uint8Array>) {
       clock.heard()
       received += piece.length
-      if (received > (total ?? limit)) throw fileError(url, `${total ?? `at most ${limit}`} bytes`, `more`)
+      if (received > (total ?? limit)) throw mistake(url, `${total ?? `at most ${limit}`} bytes`, `more`)
       remote.onProgress({ file, received, total })
       yield piece
     }
   } catch (thrown) {
-    throw thrown instanceof FileError
+    throw thrown instanceof Mistake
       ? thrown
-      : new InterruptedAnswer(fileError(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`).message)
+      : new InterruptedAnswer(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`)
   } finally {
     clock.stop()
   }
-  if (total !== undefined && received !== total) throw fileError(url, `${total} bytes`, `${received}`)
+  if (total !== undefined && received !== total) throw mistake(url, `${total} bytes`, `${received}`)
 }
 
 /** As Python's tools do: a link in the snapshot; where the system allows none, the file itself. */
@@ -161,13 +162,7 @@ const place = async (blob: string, path: string): Promise<void> => {
   await symlink(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
     if (await isFile(path)) return
     await rename(blob, path).catch(() => {
-      throw fileError(path, `a link to ${basename(blob)}`, String(thrown))
+      throw mistake(path, `a link to ${basename(blob)}`, String(thrown))
     })
   })
 }
-
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  )

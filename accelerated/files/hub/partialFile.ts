@@ -12,7 +12,7 @@ export type PartialFile = {
   readonly close: () => Promise<void>
 }
 
-/** Opens the file, with what an earlier download left in it, or creates it; a link of that name is not followed. Throws FileError. */
+/** Opens the file, with what an earlier download left in it, or creates it; a link of that name is not followed. Throws Mistake. */
 export const partialFile = async (path: string): Promise<PartialFile> => {
   const guarded = <T>(action: Promise<T>): Promise<T> =>
     action.catch((thrown: unknown) => {

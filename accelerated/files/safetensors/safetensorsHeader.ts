@@ -1,7 +1,8 @@
 /** The header of a safetensors file, from its JSON text: checked so that every byte of the data belongs to exactly one tensor. */
 import { z } from 'zod'
-import { fileError, quoted } from '../fileError.js'
+import { checked } from '../checked.js'
 import { parseJson } from '../jsonText.js'
+import { mistake, quoted } from '../mistake.js'
 
 /** Bytes of one element; packed types below a byte are not read. */
 export const bytesOf = {
@@ -23,13 +24,13 @@ export const bytesOf = {
 } as const
 
 /** An element type by its name in the header. */
-export type DType = keyof typeof bytesOf
+export type StoredType = keyof typeof bytesOf
 
 /** Where one tensor lies: `length` bytes from byte `offset` of `file`, row-major, little-endian. */
 export type TensorEntry = {
   /** The tensor's name in the file. */
   readonly name: string
-  readonly dtype: DType
+  readonly dtype: StoredType
   readonly shape: ReadonlyArray<number>
   /** Counted from the first byte of the file. */
   readonly offset: number
@@ -46,50 +47,38 @@ export type SafetensorsHeader = {
 /** The product of the dimensions; 1 for a scalar. */
 export const elementCount = (shape: ReadonlyArray<number>): number => shape.reduce((count, side) => count * side, 1)
 
+const metadataSchema = z.record(z.string(), z.string())
 const natural = z.int().min(0)
 const entrySchema = z.strictObject({
-  dtype: z.string(),
+  dtype: z.enum(Object.keys(bytesOf) as ReadonlyArray<StoredType>),
   shape: z.array(natural),
   data_offsets: z.tuple([natural, natural]),
 })
 
 /**
  * Parses the JSON of a header. `dataStart` is the file offset of the data, `dataLength` the bytes that follow it.
- * Throws FileError for anything but strict JSON, string metadata, known types, and ranges that cover the data without gap or overlap.
+ * Throws Mistake for anything but strict JSON, string metadata, known types, and ranges that cover the data without gap or overlap.
  */
 export const parseHeader = (text: string, file: string, dataStart: number, dataLength: number): SafetensorsHeader => {
   const json = parseObject(text, file)
-  const metadata = z.record(z.string(), z.string()).optional().safeParse(json.get('__metadata__'))
-  if (!metadata.success) throw fileError(file, '__metadata__ that maps names to strings', 'another value')
+  const metadata = checked(metadataSchema.optional(), json.get('__metadata__'), file, '__metadata__') ?? {}
   const entries = [...json].filter(([name]) => name !== '__metadata__').map(([name, value]) => parseEntry(name, value, file, dataStart))
   checkCover(entries, file, dataStart, dataLength)
-  return { metadata: metadata.data ?? {}, tensors: new Map(entries.map((entry) => [entry.name, entry])) }
+  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, entry])) }
 }
 
 const parseObject = (text: string, file: string): ReadonlyMap<string, unknown> => {
-  if (!text.startsWith('{')) throw fileError(file, 'a header that starts with {', quoted(text, 20))
+  if (!text.startsWith('{')) throw mistake(file, 'a header that starts with {', quoted(text, 20))
   return new Map(Object.entries(Object(parseJson(text, file))))
 }
 
 const parseEntry = (name: string, value: unknown, file: string, dataStart: number): TensorEntry => {
-  const parsed = entrySchema.safeParse(value)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const problem = [issue?.path.join('.'), issue?.message].filter(Boolean).join(': ')
-    throw fileError(file, `dtype, shape and data_offsets for tensor ${quoted(name)}`, problem)
-  }
-  const {
-    dtype,
-    shape,
-    data_offsets: [begin, end],
-  } = parsed.data
-  if (!isDType(dtype)) {
-    throw fileError(file, `tensor ${quoted(name)} of dtype ${Object.keys(bytesOf).join(', ')}`, quoted(dtype))
-  }
+  const { dtype, shape, data_offsets: offsets } = checked(entrySchema, value, file, `tensor ${quoted(name)}`)
+  const [begin, end] = offsets
   const length = elementCount(shape) * bytesOf[dtype]
-  if (!Number.isSafeInteger(length)) throw fileError(file, `tensor ${quoted(name)} of fewer than 2^53 bytes`, `shape ${showShape(shape)}`)
+  if (!Number.isSafeInteger(length)) throw mistake(file, `tensor ${quoted(name)} of fewer than 2^53 bytes`, `shape ${showShape(shape)}`)
   if (begin > end || end - begin !== length) {
-    throw fileError(file, `${length} bytes for tensor ${quoted(name)} (${dtype} ${showShape(shape)})`, `data_offsets [${begin},${end}]`)
+    throw mistake(file, `${length} bytes for tensor ${quoted(name)} (${dtype} ${showShape(shape)})`, `data_offsets [${begin},${end}]`)
   }
   return { name, dtype, shape, offset: dataStart + begin, length, file }
 }
@@ -97,20 +86,18 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
 /** A shape in messages, short whatever the file says. */
 export const showShape = (shape: ReadonlyArray<number>): string => `[${shape.slice(0, 8).join(',')}${shape.length > 8 ? ',…' : ''}]`
 
-const isDType = (name: string): name is DType => Object.hasOwn(bytesOf, name)
-
 /** In the order of their offsets, each tensor begins where the one before it ends, and the last ends with the file. */
 const checkCover = (entries: ReadonlyArray<TensorEntry>, file: string, dataStart: number, dataLength: number): void => {
   const inOrder = [...entries].sort((a, b) => a.offset - b.offset || a.length - b.length)
   const end = inOrder.reduce((covered, { name, offset, length }) => {
     if (offset !== covered) {
       const fault = offset < covered ? 'it overlaps the one before' : 'a gap before it'
-      throw fileError(file, `tensor ${quoted(name)} at byte ${covered - dataStart} of the data`, `byte ${offset - dataStart} (${fault})`)
+      throw mistake(file, `tensor ${quoted(name)} at byte ${covered - dataStart} of the data`, `byte ${offset - dataStart} (${fault})`)
     }
     return covered + length
   }, dataStart)
   if (end - dataStart !== dataLength) {
     const fault = end - dataStart > dataLength ? 'the file is cut short' : 'bytes that no tensor claims'
-    throw fileError(file, `${end - dataStart} bytes of data after the header`, `${dataLength} (${fault})`)
+    throw mistake(file, `${end - dataStart} bytes of data after the header`, `${dataLength} (${fault})`)
   }
 }

@@ -2,8 +2,9 @@
 import { realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import { z } from 'zod'
-import { FileError, fileError, quoted, reason } from '../fileError.js'
+import { checked } from '../checked.js'
 import { parseJson, readText } from '../jsonText.js'
+import { Mistake, mistake, quoted, reason } from '../mistake.js'
 import { readSafetensors } from './safetensors.js'
 import type { TensorEntry } from './safetensorsHeader.js'
 
@@ -13,31 +14,28 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 export const indexLimit = 16_000_000
 const shardLimit = 1_000
 
-/** Every tensor of the folder by its name in the files. Throws FileError. */
+/** Every tensor of the folder by its name in the files. Throws Mistake. */
 export const openWeights = async (folder: string): Promise<ReadonlyMap<string, TensorEntry>> => {
   const single = await fileInFolder(folder, 'model.safetensors')
   if (single !== undefined) return (await readSafetensors(single)).tensors
   const index = await fileInFolder(folder, 'model.safetensors.index.json')
   if (index !== undefined) return openShards(folder, index)
   const pickled = await fileInFolder(folder, 'pytorch_model.bin')
-  throw fileError(
+  throw mistake(
     folder,
     'model.safetensors or model.safetensors.index.json',
     pickled === undefined ? 'neither' : 'only pytorch_model.bin (pickled weights are not read: convert them to safetensors)',
   )
 }
 
-/** The shard names of an index file's text, each once. `where` is the file's name in messages. Throws FileError. */
+/** The shard names of an index file's text, each once. `where` is the file's name in messages. Throws Mistake. */
 export const parseShardIndex = (text: string, where: string): Readonly<Record<string, string>> => {
-  const parsed = indexSchema.safeParse(parseJson(text, where))
-  if (!parsed.success) throw fileError(where, 'weight_map from tensor names to file names', parsed.error.issues[0]?.message ?? 'none')
-  const unsafe = Object.values(parsed.data.weight_map).find(
-    (shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'),
-  )
-  if (unsafe !== undefined) throw fileError(where, 'shards named like model-00001-of-00002.safetensors, in the same folder', quoted(unsafe))
-  const count = new Set(Object.values(parsed.data.weight_map)).size
-  if (count > shardLimit) throw fileError(where, `at most ${shardLimit} shards`, `${count}`)
-  return parsed.data.weight_map
+  const { weight_map: shards } = checked(indexSchema, parseJson(text, where), where, 'an index of shards')
+  const unsafe = Object.values(shards).find((shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'))
+  if (unsafe !== undefined) throw mistake(where, 'shards named like model-00001-of-00002.safetensors, in the same folder', quoted(unsafe))
+  const count = new Set(Object.values(shards)).size
+  if (count > shardLimit) throw mistake(where, `at most ${shardLimit} shards`, `${count}`)
+  return shards
 }
 
 const openShards = async (folder: string, index: string): Promise<ReadonlyMap<string, TensorEntry>> => {
@@ -45,14 +43,13 @@ const openShards = async (folder: string, index: string): Promise<ReadonlyMap<st
   const shards = new Map<string, ReadonlyMap<string, TensorEntry>>()
   for (const shard of new Set(weightMap.map(([, name]) => name))) {
     const file = await fileInFolder(folder, shard)
-    if (file === undefined) throw fileError(index, `shard ${shard} in the same folder`, 'no such file')
+    if (file === undefined) throw mistake(index, `shard ${shard} in the same folder`, 'no such file')
     shards.set(shard, (await readSafetensors(file)).tensors)
   }
   return new Map(
     weightMap.map(([name, shard]) => {
       const entry = shards.get(shard)?.get(name)
-      if (entry === undefined)
-        throw fileError(join(folder, shard), `tensor ${quoted(name)} as ${basename(index)} says`, 'none of that name')
+      if (entry === undefined) throw mistake(join(folder, shard), `tensor ${quoted(name)} as ${basename(index)} says`, 'none of that name')
       return [name, entry]
     }),
   )
@@ -60,19 +57,19 @@ const openShards = async (folder: string, index: string): Promise<ReadonlyMap<st
 
 /**
  * The path of a file in the folder, undefined if there is none. A link may lead elsewhere within the folder, or, in the hub's
- * cache (models--…/snapshots/REVISION/FILE → ../../blobs/HASH), within the same model's cache. Throws FileError if it leads out.
+ * cache (models--…/snapshots/REVISION/FILE → ../../blobs/HASH), within the same model's cache. Throws Mistake if it leads out.
  */
 export const fileInFolder = async (folder: string, name: string): Promise<string | undefined> => {
   const file = join(folder, name)
   try {
     const root = ownedBy(await realpath(folder))
     const target = await realpath(file)
-    if (!target.startsWith(root.endsWith(sep) ? root : root + sep)) throw fileError(file, `a file within ${root}`, `a link to ${target}`)
-    if (!(await stat(target)).isFile()) throw fileError(file, 'a file', 'something else')
+    if (!target.startsWith(root.endsWith(sep) ? root : root + sep)) throw mistake(file, `a file within ${root}`, `a link to ${target}`)
+    if (!(await stat(target)).isFile()) throw mistake(file, 'a file', 'something else')
     return file
   } catch (thrown) {
     if (isAbsent(thrown)) return undefined
-    throw thrown instanceof FileError ? thrown : fileError(file, 'a readable file', reason(thrown))
+    throw thrown instanceof Mistake ? thrown : mistake(file, 'a readable file', reason(thrown))
   }
 }
 

@@ -37,15 +37,28 @@ export const layOut = (
   return { header, order: inOrder.map(({ name }) => name) }
 }
 
-/** The whole file. Throws if a tensor's data does not fill its shape, or takes the name of the metadata. */
+/** The file piece by piece, so that a large one is never in memory twice. Throws if a tensor's data does not fill its shape, or takes the name of the metadata. */
+export const safetensorsPieces = (
+  tensors: ReadonlyMap<string, WritableTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Iterable<Uint8Array> => {
+  const { header, order } = layOut(
+    [...tensors].map(([name, tensor]) => declare(name, tensor)),
+    metadata,
+  )
+  return {
+    *[Symbol.iterator]() {
+      yield header
+      for (const name of order) yield encode(tensors.get(name) as WritableTensor)
+    },
+  }
+}
+
+/** The whole file. Throws as safetensorsPieces does. */
 export const writeSafetensors = (
   tensors: ReadonlyMap<string, WritableTensor>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array => {
-  const declared = [...tensors].map(([name, tensor]) => declare(name, tensor))
-  const { header, order } = layOut(declared, metadata)
-  return Buffer.concat([header, ...order.map((name) => encode(tensors.get(name)!))])
-}
+): Uint8Array => Buffer.concat([...safetensorsPieces(tensors, metadata)])
 
 const declare = (name: string, tensor: WritableTensor): Declaration => {
   if (name === '__metadata__') throw new Error('writeSafetensors: expected another name than __metadata__')
@@ -59,12 +72,12 @@ const declare = (name: string, tensor: WritableTensor): Declaration => {
 
 const typeOf = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data instanceof Float64Array ? 'F64' : 'F32')
 
-/** A tensor's data as they stand in the file, each number rounded once. */
+/** A tensor's data as they stand in the file, each number rounded once; the very bytes where they stand so in memory. */
 export const encode = (tensor: WritableTensor): Uint8Array => {
   const { data } = tensor
-  const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => Uint16Array.from(data, toFloat16) }[
-    typeOf(tensor)
-  ]()
+  const type = typeOf(tensor)
+  if (type === typeOf({ shape: [], data })) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  const typed = { F64: () => Float64Array.from(data), F32: () => Float32Array.from(data), F16: () => toFloat16(data) }[type]()
   return new Uint8Array(typed.buffer)
 }
 

@@ -1,6 +1,6 @@
 /** Which modules a PEFT configuration means: its lists of names and its regular expressions, by PEFT's own rules. */
 import { runInNewContext } from 'node:vm'
-import { fileError, quoted, reason } from '../../files/fileError.js'
+import { mistake, quoted, reason } from '../../files/mistake.js'
 
 /** Milliseconds that the untrusted regular expressions of one setting may take together, over all module names. */
 const patience = 3_000
@@ -8,7 +8,7 @@ const patience = 3_000
 /** A list of names, each exact or a whole ending (`query` means every `….query`), or one regular expression for the whole name. */
 export type ModulePattern = string | ReadonlyArray<string>
 
-/** For each name, whether `target_modules` or `exclude_modules` means it. Throws FileError for an expression that JavaScript refuses. */
+/** For each name, whether `target_modules` or `exclude_modules` means it. Throws Mistake for an expression that JavaScript refuses. */
 export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string>, where: string): ReadonlyArray<boolean> =>
   typeof pattern === 'string'
     ? (matchExpressions([pattern], (given) => `^(?:${given})$`, names, where)[0] ?? [])
@@ -26,7 +26,7 @@ export const lookUpPattern = (
   const keys = Object.keys(table)
   const limit = 100 + 4 * names.length
   if (keys.length > limit)
-    throw fileError(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
+    throw mistake(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
   const matches = matchExpressions(keys, (key) => `^(?:.*\\.)?(?:${key})$`, names, where)
   const first = names.map((_, i) => keys.find((_key, at) => matches[at]?.[i]))
   return first.map((key) => (key === undefined ? undefined : table[key]))
@@ -72,6 +72,6 @@ const matchWithinPatience = (
     const matches = JSON.parse(String(answer)) as ReadonlyArray<ReadonlyArray<boolean>>
     return given.map((written, at) => [written, matches[at] ?? []] as const)
   } catch (thrown) {
-    throw fileError(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)
+    throw mistake(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)
   }
 }

@@ -2,64 +2,81 @@
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../files/atomicFile.js'
 import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
-import { adapterModules, headTensorShapes, type EncoderConfig } from '../../models/encoderConfig.js'
-import { padPair, rankOf, type Adapter, type LowRankPair, type Weights } from './adapter.js'
+import type { Model } from '../../models/architecture.js'
+import type { Weights } from '../adapter.js'
+import { namesFile, namesText } from '../adapterTensors.js'
+import { padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
 import { peftConfigText } from './peftConfig.js'
 
-/** The names of an adapter's files. `salora.json` holds what PEFT has no place for: the problem and the names of the classes. */
-export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: 'salora.json' } as const
+/** The names of an adapter's files. */
+export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: namesFile } as const
 
 /** Before every tensor's name, from the two wrappers that PEFT puts around a model. */
 export const peftPrefix = 'base_model.model.'
 
-/** Writes the adapter's files into an existing folder, each whole or not at all; the configuration last. Throws FileError. */
-export const saveAdapter = async (folder: string, adapter: Adapter): Promise<void> => {
-  const { configText, weights, namesText } = peftFiles(adapter)
-  await writeFileAtomically(join(folder, adapterFiles.weights), weights)
-  await writeFileAtomically(join(folder, adapterFiles.names), namesText)
-  await writeFileAtomically(join(folder, adapterFiles.config), configText)
+/** What an adapter's files hold. */
+export type AdapterContents = { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string }
+
+/** Writes the adapter's files into an existing folder, each whole or not at all; the configuration last. Throws Mistake. */
+export const saveAdapter = (folder: string, adapter: LowRankAdapter): Promise<void> => writeContents(folder, peftFiles(adapter))
+
+export const writeContents = async (folder: string, files: AdapterContents): Promise<void> => {
+  await writeFileAtomically(join(folder, adapterFiles.weights), files.weights)
+  await writeFileAtomically(join(folder, adapterFiles.names), files.namesText)
+  await writeFileAtomically(join(folder, adapterFiles.config), files.configText)
 }
 
 /**
  * The contents of the adapter's files. Matrices of rank 0 are left out; were all of them, one stays as a pair of zeros of rank 1,
  * because PEFT refuses an adapter that adapts nothing. Throws for modules that the encoder lacks and shapes that do not fit.
  */
-export const peftFiles = (adapter: Adapter): { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string } => {
+export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   check(adapter)
-  const { config, baseModelName, rank, alpha, head, labelNames } = adapter
+  const { model, outputs, baseModelName, rank, alpha, rslora = false, dropout = 0, head, labelNames } = adapter
   const kept = keptModules(adapter)
-  const path = (name: string) => `${config.family}.${name}`
+  const path = (name: string) => `${model.naming.prefix}${name}`
   const tensors = new Map<string, WritableTensor>([
-    ...kept.flatMap(
-      ([name, { A, B }]): ReadonlyArray<readonly [string, WritableTensor]> => [
-        [`${peftPrefix}${path(name)}.lora_A.weight`, A],
-        [`${peftPrefix}${path(name)}.lora_B.weight`, B],
-      ],
-    ),
-    ...[...head].map(([name, tensor]): readonly [string, WritableTensor] => [headKey(config, name), tensor]),
+    ...kept.flatMap(([name, { A, B, magnitude }]): ReadonlyArray<readonly [string, WritableTensor]> => {
+      const keys = pairKeys(`${peftPrefix}${path(name)}`)
+      return [[keys.A, A], [keys.B, B], ...(magnitude === undefined ? [] : [[keys.magnitude, magnitude] as const])]
+    }),
+    ...[...head].map(([name, tensor]): readonly [string, WritableTensor] => [headKey(model, name), tensor]),
   ])
   return {
     configText: peftConfigText({
       baseModelName,
       rank,
       alpha,
+      rslora,
+      dora: kept.some(([, { magnitude }]) => magnitude !== undefined),
+      dropout,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
-      modulesToSave: head.size === 0 ? [] : ['classifier', 'score', ...(partOf(head, 'pooler.') ? ['pooler'] : [])],
+      modulesToSave: modulesToSave(head),
     }),
     weights: writeSafetensors(tensors, { format: 'pt' }),
-    namesText: `${JSON.stringify({ labelNames: labelNames ?? null, problem: config.problem }, null, 2)}\n`,
+    namesText: namesText(outputs, labelNames),
   }
 }
 
+/** The keys of a pair at the key of its matrix. */
+export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>> => ({
+  A: `${at}.lora_A.weight`,
+  B: `${at}.lora_B.weight`,
+  magnitude: `${at}.lora_magnitude_vector`,
+})
+
 /** The key of a head tensor: the classifier stands beside the encoder, BERT's pooler within it. */
-export const headKey = ({ family }: EncoderConfig, name: string): string =>
-  `${peftPrefix}${name.startsWith('pooler.') ? `${family}.` : ''}${name}`
+export const headKey = ({ naming }: Model, name: string): string => `${peftPrefix}${naming.stored(name)}`
+
+/** PEFT itself names 'classifier' and 'score' for a sequence classifier. */
+export const modulesToSave = (head: ReadonlyMap<string, Weights>): ReadonlyArray<string> =>
+  head.size === 0 ? [] : ['classifier', 'score', ...(partOf(head, 'pooler.') ? ['pooler'] : [])]
 
 const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
 
 /** In layer order, so that the files do not depend on the order of a Map. */
-const keptModules = ({ config, modules }: Adapter): ReadonlyArray<readonly [string, LowRankPair]> => {
-  const all = adapterModules(config).flatMap(({ name }) => {
+const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly [string, LowRankPair]> => {
+  const all = model.outline.matrices.flatMap(({ name }) => {
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
   })
@@ -67,17 +84,18 @@ const keptModules = ({ config, modules }: Adapter): ReadonlyArray<readonly [stri
   return kept.length > 0 ? kept : all.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
 }
 
-const check = ({ config, rank, modules, head, labelNames }: Adapter): void => {
+const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
   if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, found ${rank}`)
   if (modules.size === 0) throw new Error('peftFiles: expected at least one adapted module, found none')
-  const sizes = new Map(adapterModules(config).map((module) => [module.name, module]))
+  const sizes = new Map(model.outline.matrices.map((module) => [module.name, module]))
   for (const [name, pair] of modules) {
     const size = sizes.get(name)
     if (size === undefined) throw new Error(`peftFiles: expected a module of the encoder, found ${name}`)
     checkShape(`${name}.A`, pair.A, [rankOf(pair), size.k])
     checkShape(`${name}.B`, pair.B, [size.d, rankOf(pair)])
+    if (pair.magnitude !== undefined) checkShape(`${name}.magnitude`, pair.magnitude, [size.d])
   }
-  const shapes = headTensorShapes(config)
+  const shapes = model.sequenceHead(outputs.labels).tensors
   for (const [name, tensor] of head) {
     const shape = shapes.get(name)
     if (shape === undefined) throw new Error(`peftFiles: expected a head tensor (${[...shapes.keys()].join(', ')}), found ${name}`)
@@ -86,7 +104,7 @@ const check = ({ config, rank, modules, head, labelNames }: Adapter): void => {
   const missing = [...shapes.keys()].find((name) => !head.has(name) && (name.startsWith('classifier.') || partOf(head, 'pooler.')))
   if (head.size > 0 && missing !== undefined) throw new Error(`peftFiles: expected a whole head, found none of ${missing}`)
   const names = labelNames?.length
-  if (names !== undefined && names !== config.labels) throw new Error(`peftFiles: expected ${config.labels} label names, found ${names}`)
+  if (names !== undefined && names !== outputs.labels) throw new Error(`peftFiles: expected ${outputs.labels} label names, found ${names}`)
 }
 
 const checkShape = (name: string, { shape, data }: Weights, expected: ReadonlyArray<number>): void => {

@@ -1,14 +1,16 @@
 /**
  * What drives the density to its target within the gate window: three scalars a step, pure functions of the window and the budget.
  *
- * The paper fixes η_c = 0.01 for Θ and λ and holds b constant. With 100 gated steps log θ can then move by about 1, and 0.9167 → 0.5 needs
- * 2.4; and λ, rising by 0.01 a step, stays far below the task's own gradient. So:
- *  - the target is lowered along a straight line in log-odds over the first 60 % of the window (as FLOP and CoFiPruning warm up theirs), and
- *    is b from then on: the violation stays small, and Adam still sees the task's gradient beside the constraint's;
- *  - η_Θ is η_c, or what crosses that distance in time where η_c would not; it falls linearly to 0 over the last 40 %, which ends hunting;
+ * `paper` is Algorithm 1 to the letter: b and η_c are constant, Θ and λ take plain steps. log θ then hardly moves in a few hundred steps, and
+ * λ, rising by η_c (C − b)², stays far below the task's own gradient: the density stays at 0.917. `ramp` reaches b:
+ *  - the target is lowered along a straight line in log-odds over the first 90 % of the window (as FLOP and CoFiPruning warm up theirs), and is
+ *    b from then on: the violation stays small, and Adam still sees the task's gradient beside the constraint's. The later the target
+ *    arrives, the longer triplets compete: with 60 % the kept half was right less often, at no gain in |C − b|;
+ *  - η_Θ is η_c, or what crosses that distance in time where η_c would not; it falls linearly to 0 over the last 10 %, which ends hunting;
  *  - λ's step is G · 10⁻⁴ growing geometrically to G · 10⁵ (G gates): at rest |C − b| = |task force| / (2λ wⱼ P(1 − P)), wⱼ ~ 1/G, and the
  *    size of the task's force is unknown over decades, so all of them are passed at the same relative speed. Once λ holds the constraint,
- *    (C − b)² is tiny against Adam's memory, and λ all but stops.
+ *    (C − b)² is tiny against Adam's memory, and λ all but stops. In effect this is a quadratic penalty on a prescribed path: what acts
+ *    is 2λ(C − b), and λ's own size (10⁶ to 10⁷) says little.
  * Above about 1,000 gated steps η_Θ is the paper's 0.01. Adam's memory for log θ is short (β₁ = 0.5, β₂ = 0.99): in a closed loop memory is delay.
  */
 import type { AdamWSettings } from '../../training/adamw.js'
@@ -17,7 +19,14 @@ export const gateAdam: AdamWSettings = { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 
 
 export type GateControl = { readonly targetDensity: number; readonly controlLearningRate: number; readonly multiplierLearningRate: number }
 
-export type GateWindow = {
+/** ramp: a falling target, Adam for Θ and λ · paper: Algorithm 1 to the letter */
+export type ControlRule = 'ramp' | 'paper'
+
+/** Gated steps from which on |C − b| ≤ 0.02 at T_end has been seen whatever the task. */
+export const enoughSteps = 100
+
+export type ControlledWindow = {
+  readonly control: ControlRule
   /** N: steps in which gates are sampled */
   readonly steps: number
   /** G: gates of all matrices */
@@ -30,7 +39,7 @@ export type GateWindow = {
   readonly controlLearningRate: number
 }
 
-const descent = 0.6 // share of the window in which the target falls
+const descent = 0.9 // share of the window in which the target falls
 const reach = 3 // times the distance that Adam's steps could cover if all pointed one way
 const [firstStrength, growth] = [1e-4, 1e9] // λ's step per gate: from 10⁻⁴ to 10⁵
 
@@ -42,8 +51,9 @@ const largestTarget = 0.999
 
 /** The scalars of gated step t = 1 … N. */
 export const gateControl =
-  ({ steps, gates, initialDensity, targetDensity, controlLearningRate }: GateWindow) =>
+  ({ control, steps, gates, initialDensity, targetDensity, controlLearningRate }: ControlledWindow) =>
   (t: number): GateControl => {
+    if (control === 'paper') return { targetDensity, controlLearningRate, multiplierLearningRate: controlLearningRate }
     const [from, to] = [logit(initialDensity), logit(Math.min(targetDensity, largestTarget))]
     const progress = Math.min(1, t / (descent * steps))
     const peak = Math.max(controlLearningRate, (reach * (1 + Math.abs(from - to))) / steps)

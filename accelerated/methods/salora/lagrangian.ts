@@ -1,26 +1,28 @@
-/** The density constraint and its Lagrangian as expressions: equations (11) and (12). */
+/** The density constraint and its Lagrangian: equations (11) and (12). */
 import type { Expression } from '../../graph/expression.js'
-import { add, constant, mul, reduceSum, square, sub } from '../../graph/operators.js'
-import type { HardConcrete } from './hardConcrete.js'
-import { probabilityNonZero } from './hardConcrete.js'
+import { mul, square, sub } from '../../graph/operators.js'
+import { onExpressions, type Arithmetic } from './arithmetic.js'
+import { probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
 
 /** The parameters that gate j switches: dᵢ + kᵢ for each of the rᵢ gates of matrix i, in the order of log θ. */
 export const gateCosts = (matrices: ReadonlyArray<{ readonly d: number; readonly k: number; readonly r: number }>): ReadonlyArray<number> =>
   matrices.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
 
-/** Eq. (11): C(Θ) = Σⱼ P(gⱼ > 0) costⱼ / Σⱼ costⱼ. logTheta: [gates] → scalar in [0, 1] */
-export const density =
+/** Eq. (11): C(Θ) = Σⱼ P(gⱼ > 0) costⱼ / Σⱼ costⱼ. logTheta: [gates] → one number in [0, 1] */
+export const densityOn =
+  <T>(on: Arithmetic<T>) =>
   (settings: HardConcrete, costs: ReadonlyArray<number>) =>
-  (logTheta: Expression): Expression => {
+  (logTheta: T): T => {
     const total = costs.reduce((a, b) => a + b, 0)
-    const share = constant(
+    const shares = on.constant(
       costs.map((cost) => cost / total),
-      [costs.length],
-      logTheta.dtype,
+      logTheta,
     )
-    return reduceSum(mul(probabilityNonZero(settings)(logTheta), share))
+    return on.sum(on.mul(probabilityNonZeroOn(on)(settings)(logTheta), shares))
   }
 
-/** Eq. (12): R(W, Θ) + λ (C(Θ) − b)². All scalars. */
-export const lagrangian = (objective: Expression, lambda: Expression, c: Expression, b: Expression): Expression =>
-  add(objective, mul(lambda, square(sub(c, b))))
+/** Eq. (11)'s C(Θ) as an expression. */
+export const density = densityOn(onExpressions)
+
+/** Eq. (12)'s last term: λ (C(Θ) − b)². All scalars. */
+export const densityPenalty = (lambda: Expression, c: Expression, b: Expression): Expression => mul(lambda, square(sub(c, b)))

@@ -2,15 +2,20 @@
 import type { Expression } from '../../graph/expression.js'
 import { add, constant, matMul, reduceSum, square, sub } from '../../graph/operators.js'
 
-/** Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F. A: [r, k], B: [d, r] → scalar */
-export const orthogonality = (A: Expression, B: Expression): Expression => {
-  const r = A.shape[0] as number
-  const identity = constant(
-    Array.from({ length: r * r }, (_, i) => (i % (r + 1) === 0 ? 1 : 0)),
-    [r, r],
-    A.dtype,
-  )
+/** diag of these numbers, [r, r] */
+const diagonal = (numbers: ReadonlyArray<number>, like: Expression): Expression => {
+  const r = numbers.length
+  const entries = Array.from({ length: r * r }, (_, i) => (i % (r + 1) === 0 ? (numbers[Math.floor(i / r)] ?? 0) : 0))
+  return constant(entries, [r, r], like.dtype)
+}
+
+/**
+ * Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F. A: [r, k], B: [d, r] → scalar. With squared norms D² for B's columns, [r], its first
+ * part is ‖BᵀB − D²‖²_F.
+ */
+export const orthogonality = (A: Expression, B: Expression, squaredNorms?: ReadonlyArray<number>): Expression => {
+  const ones = new Array<number>(A.shape[0] as number).fill(1)
   const gramB = matMul(B, B, { transposeA: true })
   const gramA = matMul(A, A, { transposeB: true })
-  return add(reduceSum(square(sub(gramB, identity))), reduceSum(square(sub(gramA, identity))))
+  return add(reduceSum(square(sub(gramB, diagonal(squaredNorms ?? ones, B)))), reduceSum(square(sub(gramA, diagonal(ones, A)))))
 }

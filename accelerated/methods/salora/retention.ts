@@ -1,83 +1,101 @@
-/** Retention: which triplets (column of B, gate, row of A) outlive T_end, and what becomes of them. Section 3.5 of the paper, and METHOD's budget. */
-import type { HardConcrete } from './hardConcrete.js'
-import type { AdaptedModule } from './salora.js'
+/** Retention: which triplets (column of B, gate, row of A) outlive T_end, and what becomes of them. Section 3.5 of the paper. */
+import type { AdaptedMatrix } from '../lowRank.js'
+import { onNumbers } from './arithmetic.js'
+import { deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcrete } from './hardConcrete.js'
+import { gateCosts } from './lagrangian.js'
 
-/** budget: the most probable triplets whose cost fits b · Σ(#Bᵢ + #Aᵢ) · paper: those with ĝ > 0 */
-export type RetentionRule = 'budget' | 'paper'
-/** soft: ĝ goes into B's column, so the function does not jump · binary: the column stays as it is */
-export type GateAfter = 'soft' | 'binary'
+/**
+ * Which triplets stay. paper: those with ĝ > 0. The others buy within b · Σ(#Bᵢ + #Aᵢ), in an order: budget: the most probable first ·
+ * random: as drawn · magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, of a run whose gates were never sampled. The last two are there to compare with.
+ */
+export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
+/** soft: ĝ goes into B's column, so the function does not jump · kept: ĝ stays a constant gate until the end · binary: the gate becomes 1 */
+export type GateAfter = 'soft' | 'kept' | 'binary'
+
+/** What T_end finds, triplet by triplet in the order of the matrices. */
+export type Triplets = {
+  readonly logTheta: ArrayLike<number>
+  /** ‖Bⱼ‖ ‖Aⱼ‖ */
+  readonly magnitudes: ReadonlyArray<number>
+  /** which triplet `random` buys n-th */
+  readonly permutation: ArrayLike<number>
+}
 
 export type Retention = {
   /** by matrix, the triplets that stay, in ascending order */
   readonly kept: ReadonlyArray<ReadonlyArray<number>>
-  /** by matrix, the factor of each kept column of B */
-  readonly factors: ReadonlyArray<ReadonlyArray<number>>
+  /** by matrix, the gate of each kept triplet: 1 where gates were never sampled */
+  readonly gates: ReadonlyArray<ReadonlyArray<number>>
+  /** by matrix, √E[g²] of each kept triplet's sampled gates, not below that of a gate whose ĝ is 0 */
+  readonly sizes: ReadonlyArray<ReadonlyArray<number>>
   /** Σ kept (dᵢ + kᵢ) / Σ rᵢ (dᵢ + kᵢ) */
   readonly retainedDensity: number
 }
 
-/** P(g > 0) of one gate: eq. (8)'s term as a number. */
-export const openProbability =
-  ({ tau, gamma, zeta }: HardConcrete) =>
-  (logTheta: number): number =>
-    1 / (1 + Math.exp(-(logTheta - tau * Math.log(-gamma / zeta))))
+const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): ReadonlyArray<number> =>
+  deterministicGateOn(onNumbers)(settings)(Array.from(logTheta))
 
-/** ĝ of one gate. */
-export const expectedGate =
-  ({ gamma, zeta }: HardConcrete) =>
-  (logTheta: number): number =>
-    Math.min(1, Math.max(0, (zeta - gamma) / (1 + Math.exp(-logTheta)) + gamma))
-
-/** C(Θ) of gates in the order of the matrices: eq. (11) as a number. */
-export const densityOf = (settings: HardConcrete, modules: ReadonlyArray<AdaptedModule>, logTheta: ArrayLike<number>): number => {
-  const costs = costsOf(modules)
-  return costs.reduce((sum, cost, j) => sum + cost * openProbability(settings)(logTheta[j] ?? NaN), 0) / total(costs)
+/** Each matrix's stretch of the numbers of all gates. */
+const byMatrix = <T>(matrices: ReadonlyArray<AdaptedMatrix>, all: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> => {
+  let first = 0
+  return matrices.map(({ r }) => {
+    first += r
+    return all.slice(first - r, first)
+  })
 }
 
-/** @param logTheta [gates], in the order of the matrices */
 export const retain = (
   settings: HardConcrete,
-  modules: ReadonlyArray<AdaptedModule>,
-  logTheta: ArrayLike<number>,
+  matrices: ReadonlyArray<AdaptedMatrix>,
+  { logTheta, magnitudes, permutation }: Triplets,
   budget: number,
   rule: RetentionRule,
-  after: GateAfter,
 ): Retention => {
-  const costs = costsOf(modules)
-  const gateOf = (j: number): number => expectedGate(settings)(logTheta[j] ?? NaN)
+  const costs = gateCosts(matrices)
+  const gates = rule === 'magnitude' ? costs.map(() => 1) : gatesOf(settings, logTheta)
   const all = costs.map((_, j) => j)
-  const chosen = new Set(rule === 'paper' ? all.filter((j) => gateOf(j) > 0) : withinBudget(all, costs, logTheta, budget))
-  let first = 0
-  const kept = modules.map(({ r }) => {
-    const own = Array.from({ length: r }, (_, j) => j).filter((j) => chosen.has(first + j))
-    first += r
-    return own
-  })
-  const starts = modules.map((_, i) => modules.slice(0, i).reduce((sum, { r }) => sum + r, 0))
+  const falling = (size: ArrayLike<number>): ReadonlyArray<number> => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
+  const chosen = {
+    paper: () => all.filter((j) => (gates[j] ?? 0) > 0),
+    budget: () => withinBudget(falling(logTheta), costs, budget), // log θ orders P(g > 0)
+    random: () => withinBudget(Array.from(permutation), costs, budget),
+    magnitude: () => withinBudget(falling(magnitudes), costs, budget),
+  }[rule]()
+  const stays = new Set(chosen)
+  const ofKept = <T>(values: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> =>
+    byMatrix(
+      matrices,
+      values.map((value, j) => ({ value, stay: stays.has(j) })),
+    ).map((own) => own.flatMap(({ value, stay }) => (stay ? [value] : [])))
+  const places = byMatrix(matrices, all).flatMap((own) => own.map((j) => j - (own[0] ?? 0)))
+  const size = (j: number): number =>
+    rule === 'magnitude' ? 1 : rootMeanSquareGate(settings)(Math.max(logTheta[j] ?? NaN, shutLogTheta(settings)))
   return {
-    kept,
-    factors: kept.map((own, i) => own.map((j) => (after === 'soft' ? gateOf((starts[i] ?? 0) + j) : 1))),
-    retainedDensity: total(costs.filter((_, j) => chosen.has(j))) / total(costs),
+    kept: ofKept(places),
+    gates: ofKept(gates),
+    sizes: ofKept(all).map((own) => own.map(size)),
+    retainedDensity: total(costs.filter((_, j) => stays.has(j))) / total(costs),
   }
 }
 
-/** In falling order of log θ (which orders P(g > 0)), each triplet that still fits; ties go to the earlier matrix. */
-const withinBudget = (
-  all: ReadonlyArray<number>,
-  costs: ReadonlyArray<number>,
+/** Every triplet, each with its ĝ: the function as it is without noise. */
+export const retainAll = (
+  settings: HardConcrete,
+  matrices: ReadonlyArray<AdaptedMatrix>,
   logTheta: ArrayLike<number>,
-  budget: number,
-): ReadonlyArray<number> => {
+): Pick<Retention, 'kept' | 'gates'> => ({
+  kept: matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j)),
+  gates: byMatrix(matrices, gatesOf(settings, logTheta)),
+})
+
+/** From the first down, each triplet that still fits; a budget below the cheapest buys none. */
+const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
-  return [...all]
-    .sort((a, b) => (logTheta[b] ?? 0) - (logTheta[a] ?? 0) || a - b)
-    .filter((j) => {
-      const fits = (costs[j] ?? 0) <= left
-      if (fits) left -= costs[j] ?? 0
-      return fits
-    })
+  return order.filter((j) => {
+    const fits = (costs[j] ?? 0) <= left
+    if (fits) left -= costs[j] ?? 0
+    return fits
+  })
 }
 
-const costsOf = (modules: ReadonlyArray<AdaptedModule>): ReadonlyArray<number> =>
-  modules.flatMap(({ d, k, r }) => new Array<number>(r).fill(d + k))
 const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)

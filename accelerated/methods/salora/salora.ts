@@ -1,118 +1,244 @@
-/** SaLoRA's objective on a sequence task: the mean loss, equation (9)'s orthogonality and, while gates are sampled, equation (12)'s constraint. */
-import { batchInputs, rowSelection } from '../../models/batchInputs.js'
-import type { Adapters, TensorSource } from '../../models/encoder.js'
-import { encoder } from '../../models/encoder.js'
-import type { AdapterModule, EncoderConfig } from '../../models/encoderConfig.js'
-import { headTensorShapes } from '../../models/encoderConfig.js'
-import type { Expression } from '../../graph/expression.js'
-import { add, concat, input, mul, reduceSum, reshape, slice } from '../../graph/operators.js'
-import type { HardConcrete } from './hardConcrete.js'
-import { sampleGate } from './hardConcrete.js'
-import { sequenceHead } from '../../models/heads.js'
-import { density, gateCosts, lagrangian } from './lagrangian.js'
-import type { DropoutPlan } from '../../models/layers/dropout.js'
-import { noDropout } from '../../models/layers/dropout.js'
-import { crossEntropySum, squaredErrorSum } from '../../models/layers/loss.js'
-import { orthogonality } from './orthogonality.js'
+/** SaLoRA: low-rank adapters whose triplets carry gates; the task's loss, equation (9)'s orthogonality and equation (12)'s constraint. */
+import { add, concat, constant, input, mul, reduceSum, reshape, slice } from '../../graph/operators.js'
+import type { TensorSource } from '../../models/host.js'
+import { SettingsError } from '../../settingsError.js'
+import { adamOf, weightGroupsOf } from '../../commonSettings.js'
+import type { OptimiserGroup } from '../../training/optimiser.js'
 import type { Trainable } from '../../training/parameterVector.js'
-import type { Objective, Scalar } from '../../training/trainingStep.js'
+import { uniforms } from '../../training/random.js'
+import { zeroInitial } from '../initialisation.js'
+import { adaptedMatrices, factorCount, factorTensors, lowRankWrap, matrixOfWeight, mergeProduct, type LowRankFactors } from '../lowRank.js'
+import type { Clock, Controls, Method, Penalty } from '../method.js'
+import { onNumbers } from './arithmetic.js'
+import { enoughSteps, gateAdam, gateControl } from './gateControl.js'
+import { deterministicGateOn, sampleGate } from './hardConcrete.js'
+import { density, densityPenalty, gateCosts } from './lagrangian.js'
+import { misfit } from './misfit.js'
+import { orthogonality } from './orthogonality.js'
+import { closeGates, gateCount, openGates, saloraPhase, withoutNoise, type SaloraPhase } from './phase.js'
+import { saloraSettings, type SaloraSettings } from './settings.js'
+import { gateWindow } from './window.js'
 
-/** One adapted matrix and the rank of its adapter: r before T_end, what was retained after. A matrix of rank 0 is not listed. */
-export type AdaptedModule = AdapterModule & { readonly r: number }
+export const salora: Method<SaloraSettings, SaloraPhase> = {
+  name: 'salora',
+  summary: 'structure-aware low-rank adaptation: finds the rank of each matrix within an exact budget',
+  settings: saloraSettings,
+  phase: saloraPhase,
+  // The paper to the letter: eq. (12)'s sum, Algorithm 1's plain steps, section 3.5's ĝ > 0 whose triplets stay as they are.
+  presets: { paper: { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' } },
 
-/** open: plain LoRA, gates are 1 and do not exist · sampled: T_start ≤ t < T_end */
-export type Gating = 'open' | 'sampled'
+  check: ({ gateStart, gateEnd, ...settings }, steps) => {
+    if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
+    if (steps === null) return
+    const { start, end } = gateWindow({ gateStart, gateEnd, ...settings }, steps)
+    if (end > start) return
+    const expected = `at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`
+    throw new SettingsError('gateEnd', expected, `${gateEnd}, which leaves none`)
+  },
 
-export type SaloraSettings = HardConcrete & {
-  /** α / r of the rank that training started with; pruning does not change it */
-  readonly scale: number
-  readonly beta: number
+  start: (outline, settings) => ({
+    stage: 'before',
+    matrices: [...adaptedMatrices(outline, settings)],
+    opened: null,
+    retained: null,
+    gates: null,
+    squaredNorms: null,
+  }),
+
+  tensors: (phase, settings) => [
+    ...factorTensors(phase.matrices, settings.initialisation, weightGroupsOf(settings).decayed),
+    ...(phase.stage === 'gated' ? controlTensors(phase, settings) : []),
+  ],
+
+  wrap: (phase, settings, parameter) => lowRankWrap(factorsOf(phase, settings, parameter), settings.loraDropout),
+
+  penalty: (phase, settings, parameter) => {
+    const regulariser = regulariserOf(phase, settings, parameter)
+    if (phase.stage !== 'gated') return regulariser
+    const logTheta = parameter('logTheta')
+    const c = density(settings, gateCosts(phase.matrices))(logTheta)
+    const constraint = densityPenalty(parameter('lambda'), c, input('targetDensity', [], logTheta.dtype))
+    return {
+      value: regulariser === null ? constraint : add(regulariser.value, constraint),
+      report: { ...regulariser?.report, density: c },
+    }
+  },
+
+  controls: (phase, settings, clock) => (phase.stage === 'gated' ? controlsOf(phase, settings, clock) : {}),
+
+  advance: (phase, settings, { step, steps }, state) => {
+    const { start, end } = gateWindow(settings, steps)
+    if (phase.stage === 'before' && samples(settings) && step >= start && step < end)
+      return { ...openGates(phase, settings, step, state), told: { name: 'gated', line: 'gates are sampled from here on', facts: {} } }
+    if (phase.stage === 'after' || step < end) return null
+    const closed = closeGates(phase, settings, step, state)
+    return { ...closed, told: closed.phase.retained === null ? null : told(closed.phase.retained) }
+  },
+
+  deterministic: (phase, settings, parameters, state) => withoutNoise(phase, settings, earlyGate(settings), parameters, state),
+
+  eligible: ({ stage }) => stage === 'after',
+
+  unfinished: ({ opened, retained }, settings, { steps }) => {
+    const { start, end } = gateWindow(settings, steps)
+    if ((opened?.step === start || !samples(settings)) && retained?.step === end) return null
+    const found = opened === null ? 'none' : `those from step ${opened.step}`
+    return `expected sampled gates in steps ${start} to ${end - 1} and retention after them, found ${found} and ${retained === null ? 'none' : `retention at ${retained.step}`}: nothing was pruned by them`
+  },
+
+  misfit,
+
+  format: 'peftLora', // what is handed over is a low-rank adapter like any other
+
+  merge: ({ matrices }, { alpha, rank }, name, tensor, trained) => {
+    const matrix = matrixOfWeight(matrices, name)
+    if (matrix === undefined) return null
+    return mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, alpha / rank)
+  },
+
+  columns: [
+    { name: 'density', label: 'density', digits: 3 },
+    { name: 'lambda', label: 'λ', digits: 4 },
+  ],
+
+  measures: ({ stage, matrices }, report, parameter) => {
+    const regularisers = report('orthogonality')
+    return {
+      columns: {
+        orthogonality: regularisers === undefined ? null : Array.from(regularisers).reduce((a, b) => a + b, 0),
+        density: report('density')?.[0] ?? null,
+        lambda: stage === 'gated' ? (parameter('lambda')[0] ?? null) : null,
+      },
+      byMatrix:
+        regularisers === undefined
+          ? {}
+          : { orthogonality: Object.fromEntries(matrices.map(({ name }, i) => [name, regularisers[i] ?? NaN])) },
+    }
+  },
+
+  stage: ({ stage }) => ({ before: 'training', gated: 'gated', after: 'retained' })[stage],
+
+  announce: (settings, { steps }) => {
+    const { start, end } = gateWindow(settings, steps)
+    if (!samples(settings)) return `the largest triplets are retained after step ${end}`
+    return `gates are sampled in steps ${start + 1} to ${end}`
+  },
+
+  warnings: (settings, { steps }) => {
+    const { start, end } = gateWindow(settings, steps)
+    if (end - start >= enoughSteps || !samples(settings) || settings.control === 'paper') return []
+    return [
+      `gates are sampled in ${end - start} ${end - start === 1 ? 'step' : 'steps'} only: below ${enoughSteps} neither the density asked for nor the ranks that are found mean much`,
+    ]
+  },
+
+  counts: (phase, settings) => ({ adapter: factorCount(phase.matrices), ...(samples(settings) ? { gates: gateCount(phase) } : {}) }),
+
+  result: ({ matrices, retained }, settings) => ({
+    targetDensity: settings.density,
+    expectedDensity: retained?.expectedDensity ?? null,
+    retainedDensity: retained?.retainedDensity ?? null,
+    retainedParameters: factorCount(matrices),
+    lambda: retained?.lambda ?? null,
+    ranks: retained?.ranks ?? Object.fromEntries(matrices.map(({ name, r }) => [name, r])),
+  }),
 }
 
-/** A, B and the head; while gates are sampled also log θ (of all matrices, in their order) and λ. */
-export const saloraTrainables = (
-  config: EncoderConfig,
-  modules: ReadonlyArray<AdaptedModule>,
-  gating: Gating,
-): ReadonlyArray<Trainable> => [
-  ...modules.flatMap(
-    ({ name, d, k, r }): ReadonlyArray<Trainable> => [
-      { name: `${name}.A`, shape: [r, k], group: 'decayed' },
-      { name: `${name}.B`, shape: [d, r], group: 'decayed' },
-    ],
-  ),
-  ...[...headTensorShapes(config)].map(([name, shape]): Trainable => ({ name, shape, group: shape.length > 1 ? 'decayed' : 'undecayed' })),
-  ...(gating === 'sampled'
-    ? [
-        { name: 'logTheta', shape: [modules.reduce((gates, { r }) => gates + r, 0)], group: 'gates' } as const,
-        { name: 'lambda', shape: [], group: 'multiplier' } as const,
-      ]
-    : []),
+/** Whether gates are sampled at all: `magnitude` chooses among the triplets of plain LoRA. */
+const samples = ({ retain }: Pick<SaloraSettings, 'retain'>): boolean => retain !== 'magnitude'
+
+/** β times equation (9)'s norms: their mean over all matrices that have an adapter now, or their sum. Reports each matrix's own. */
+const regulariserOf = (
+  { matrices, squaredNorms }: SaloraPhase,
+  { beta, orthogonality: average, orthogonalityAfter }: SaloraSettings,
+  parameter: TensorSource,
+): Penalty | null => {
+  if (beta === 0 || matrices.length === 0 || (squaredNorms !== null && orthogonalityAfter === 'off')) return null
+  const norms = orthogonalityAfter === 'folded' ? squaredNorms : null
+  const each = matrices.map(({ name }, i) => reshape(orthogonality(parameter(`${name}.A`), parameter(`${name}.B`), norms?.[i]), [1]))
+  const all = concat(each, 0) // [matrices]
+  return { value: mul(reduceSum(all), average === 'mean' ? beta / (2 * matrices.length) : beta), report: { orthogonality: all } }
+}
+
+/** λ is in the vector as a scalar; Θ of all matrices as one vector, in their order. */
+const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): ReadonlyArray<Trainable> => [
+  { name: 'logTheta', shape: [gateCount(phase)], group: gates(settings), initial: zeroInitial },
+  { name: 'lambda', shape: [], group: multiplier(settings), initial: zeroInitial },
 ]
 
-/** Inputs beside the batch and the state: lossWeight = 1 / examples of the whole batch; `u` [gates] and targetDensity while gates are sampled. */
-export const saloraObjective =
-  (
-    config: EncoderConfig,
-    frozen: TensorSource,
-    modules: ReadonlyArray<AdaptedModule>,
-    settings: SaloraSettings,
-    gating: Gating,
-    { dropout }: DropoutPlan,
-    dtype: Scalar,
-    accumulating = false,
-  ): Objective =>
-  (parameter) => {
-    const logTheta = gating === 'sampled' ? parameter('logTheta') : null
-    const gates = logTheta === null ? null : sampleGate(settings)(logTheta, input('u', [logTheta.shape[0] ?? 0], dtype))
-    const logits = sequenceLogits(config, frozen, adaptersOf(modules, settings.scale, parameter, gates), parameter, dropout, dtype)
-    const regression = config.problem === 'regression'
-    const labels = input('labels', ['batch'], regression ? dtype : 'int32')
-    const taskLoss = mul((regression ? squaredErrorSum : crossEntropySum)(logits, labels), input('lossWeight', [], dtype))
+/** Θ descends by Adam at η_c, without decay; or as Algorithm 1 writes it. */
+const gates = ({ control }: SaloraSettings): OptimiserGroup => ({
+  name: 'gates',
+  adam: control === 'ramp' ? gateAdam : null,
+  weightDecay: 0,
+  direction: 'descent',
+  rate: 'controlLearningRate',
+  counter: 'gate',
+  isWeight: false,
+  nonNegative: false,
+})
 
-    // A part of an accumulated batch carries its share of what does not depend on the batch, so that the parts add up to one step.
-    const share = (x: Expression): Expression => (accumulating ? mul(x, input('batchShare', [], dtype)) : x)
-    const regularisers =
-      settings.beta === 0 || modules.length === 0
-        ? null
-        : concat(
-            modules.map(({ name }) => reshape(orthogonality(parameter(`${name}.A`), parameter(`${name}.B`)), [1])),
-            0,
-          ) // [matrices]
-    const objective = regularisers === null ? taskLoss : add(taskLoss, share(mul(reduceSum(regularisers), settings.beta)))
-    const report = { taskLoss, ...(regularisers === null ? {} : { orthogonality: regularisers }) }
-    if (logTheta === null) return { loss: objective, report }
+/** λ ascends, by Adam or by its plain gradient, and is projected onto λ ≥ 0. */
+const multiplier = (settings: SaloraSettings): OptimiserGroup => ({
+  name: 'multiplier',
+  adam: settings.control === 'ramp' ? adamOf(settings) : null,
+  weightDecay: 0,
+  direction: 'ascent',
+  rate: 'multiplierLearningRate',
+  counter: 'multiplier',
+  isWeight: false,
+  nonNegative: true,
+})
 
-    const c = density(settings, gateCosts(modules))(logTheta)
-    return {
-      loss: lagrangian(objective, share(parameter('lambda')), c, input('targetDensity', [], dtype)),
-      report: { ...report, density: c },
-    }
-  }
-
-/** Logits for evaluation and prediction: parameters in, no dropout, no gates. → { logits: [batch, labels] } */
-export const sequenceInference =
-  (config: EncoderConfig, frozen: TensorSource, modules: ReadonlyArray<AdaptedModule>, scale: number, dtype: Scalar) =>
-  (parameter: TensorSource): Readonly<Record<string, Expression>> => ({
-    logits: sequenceLogits(config, frozen, adaptersOf(modules, scale, parameter, null), parameter, noDropout.dropout, dtype),
-  })
-
-const sequenceLogits = (
-  config: EncoderConfig,
-  frozen: TensorSource,
-  adapters: Adapters,
-  head: TensorSource,
-  dropout: DropoutPlan['dropout'],
-  dtype: Scalar,
-): Expression => sequenceHead(config, head, encoder(config, frozen, batchInputs(dtype), adapters, dropout), rowSelection('batch'), dropout)
+/** ĝ(0), by which plain LoRA counts before T_start where `warmupGate` is expected. */
+const earlyGate = (settings: SaloraSettings): number =>
+  settings.warmupGate === 'expected' ? (deterministicGateOn(onNumbers)(settings)([0])[0] ?? NaN) : 1
 
 /** Each matrix gets its stretch of the gates. */
-const adaptersOf = (modules: ReadonlyArray<AdaptedModule>, scale: number, parameter: TensorSource, gates: Expression | null): Adapters => {
-  const starts = modules.map((_, i) => modules.slice(0, i).reduce((sum, { r }) => sum + r, 0))
+const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
+  const g =
+    phase.stage === 'gated'
+      ? sampleGate(settings)(parameter('logTheta'), input('u', [gateCount(phase)], parameter('logTheta').dtype))
+      : null
+  const scale = (settings.alpha / settings.rank) * (phase.stage === 'before' ? earlyGate(settings) : 1)
+  let first = 0
   return new Map(
-    modules.map(({ name, r }, i) => [
-      name,
-      { A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: gates === null ? null : slice(gates, 0, starts[i] ?? 0, r), scale },
-    ]),
+    phase.matrices.map(({ name, r }, i) => {
+      const kept = phase.gates?.[i]
+      first += r
+      const own = g !== null ? slice(g, 0, first - r, r) : kept === undefined ? null : constant(kept, [r], parameter(`${name}.A`).dtype)
+      return [name, { A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: own, scale }]
+    }),
   )
 }
+
+/** Noise of this step, the target's density and the rates, with the bias corrections of Θ and λ, whose steps are the gated ones. */
+const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: Clock): Controls => {
+  const { start, end } = gateWindow(settings, steps)
+  const [count, t] = [gateCount(phase), step - (phase.opened?.step ?? start) + 1]
+  const control = gateControl({
+    control: settings.control,
+    steps: end - start,
+    gates: count,
+    initialDensity: phase.opened?.density ?? NaN,
+    targetDensity: settings.density,
+    controlLearningRate: settings.controlLearningRate,
+  })(t)
+  const adam = adamOf(settings)
+  return {
+    u: uniforms(settings.seed, 'gates', step, count),
+    targetDensity: control.targetDensity,
+    controlLearningRate: control.controlLearningRate,
+    multiplierLearningRate: control.multiplierLearningRate,
+    gateCorrection1: 1 - gateAdam.beta1 ** t,
+    gateCorrection2: 1 - gateAdam.beta2 ** t,
+    multiplierCorrection1: 1 - adam.beta1 ** t,
+    multiplierCorrection2: 1 - adam.beta2 ** t,
+  }
+}
+
+const told = ({ step: _, ...facts }: NonNullable<SaloraPhase['retained']>) => ({
+  name: 'retained',
+  line: `${(100 * facts.retainedDensity).toFixed(1)} % of the adapter's parameters retained${facts.expectedDensity === null ? '' : ` (expected density ${facts.expectedDensity.toFixed(3)}, λ ${facts.lambda?.toPrecision(4)})`}`,
+  facts,
+})

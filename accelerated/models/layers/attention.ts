@@ -2,9 +2,16 @@
 import type { Expression } from '../../graph/expression.js'
 import { add, flattenRows, matMul, reshape, selectRows, softmax, transpose } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
-import type { Dropout } from './dropout.js'
+import type { Host } from '../host.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
+
+export type AttentionSettings = Heads & {
+  /** the layer's name, for what the host adds to its keys and values */
+  readonly layer: string
+  /** of the probabilities */
+  readonly dropout: number
+}
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
 const pack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x: Expression): Expression => {
@@ -24,18 +31,16 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  shape: Heads,
+  { layer, dropout, ...shape }: AttentionSettings,
+  host: Pick<Host, 'keyValue' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
-  query: Expression,
-  key: Expression,
-  value: Expression,
-  dropout: Dropout,
-  site: string,
+  ...projected: readonly [query: Expression, key: Expression, value: Expression]
 ): Expression => {
-  const [q, k, v] = [query, key, value].map((x) => pack(shape, batch, x)) as [Expression, Expression, Expression]
-  const scores = matMul(q, k, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, sequence]
-  const [rows, , , columns] = scores.shape
-  const bias = reshape(batch.attentionBias, [rows ?? 1, 1, 1, columns ?? 1])
-  const probabilities = dropout(softmax(add(scores, bias)), site)
-  return unpack(shape, batch, matMul(probabilities, v))
+  const [query, ownKey, ownValue] = projected.map((x) => pack(shape, batch, x)) as [Expression, Expression, Expression]
+  const [rows, columns] = batch.attentionBias.shape
+  const own = { key: ownKey, value: ownValue, bias: reshape(batch.attentionBias, [rows ?? 1, 1, 1, columns ?? 1]) }
+  const { key, value, bias } = host.keyValue(layer, own)
+  const scores = matMul(query, key, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
+  const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
+  return unpack(shape, batch, matMul(probabilities, value))
 }

@@ -2,40 +2,33 @@
  * Dropout whose masks follow from the step's feeds. A pool of mask entries (0 or 1/(1 − p)) is fed once and for all; each site of each step
  * reads it at an offset of its own that the step feeds, so a mask is the same on every provider and a resumed run draws the same ones.
  */
-import type { Expression } from '../../graph/expression.js'
-import { input, mul, slice, sliceVector } from '../../graph/operators.js'
+import type { DType, Expression } from '../../graph/expression.js'
+import { input, mul, sliceVector } from '../../graph/operators.js'
+import type { Wrap } from '../host.js'
 
-/** x with the mask of `site` applied. */
-export type Dropout = (x: Expression, site: string) => Expression
+/** Where a mask is read, with its shape. */
+export type DropoutSite = { readonly site: string; readonly probability: number; readonly shape: Expression['shape'] }
 
-/** One pool for each probability that is not zero; `sites` in the order of the offsets that a step feeds. */
-export type DropoutPlan = { readonly dropout: Dropout; readonly sites: () => ReadonlyArray<DropoutSite> }
-export type DropoutSite = { readonly site: string; readonly probability: number; readonly elements: Expression['shape'] }
-
-export const noDropout: DropoutPlan = { dropout: (x) => x, sites: () => [] }
+/** `sites` in the order in which the graph used them. */
+export type DropoutPlan = { readonly wrap: Wrap; readonly sites: () => ReadonlyArray<DropoutSite> }
 
 export const poolName = (probability: number): string => `dropoutPool(${probability})`
+export const offsetName = (site: string): string => `dropoutOffset(${site})`
 
-/** Dropout for `sites` expected in this order. @param probabilityOf 0 leaves a site alone. */
-export const pooledDropout = (
-  sites: ReadonlyArray<string>,
-  probabilityOf: (site: string) => number,
-  dtype: 'float32' | 'float64',
-): DropoutPlan => {
-  const active = sites.filter((site) => probabilityOf(site) > 0)
-  if (active.length === 0) return noDropout
-  const offsets = input('dropoutOffsets', [active.length], 'int64')
-  const pools = new Map([...new Set(active.map(probabilityOf))].map((p) => [p, input(poolName(p), [`pool(${p})`], dtype)]))
+/** Inputs: one pool for each probability that is not 0, and an offset for each site: int64 [1]. */
+export const pooledDropout = (dtype: DType): DropoutPlan => {
   const used: DropoutSite[] = []
   return {
     sites: () => used,
-    dropout: (x, site) => {
-      const pool = pools.get(probabilityOf(site))
-      if (pool === undefined) return x
-      const at = active.indexOf(site)
-      if (at < 0) throw new Error(`dropout: expected one of the sites ${active.join(', ')}, found ${site}`)
-      used.push({ site, probability: probabilityOf(site), elements: x.shape })
-      return mul(x, sliceVector(pool, slice(offsets, 0, at, 1), x))
-    },
+    wrap: (host) => ({
+      ...host,
+      dropout: (site, x, probability) => {
+        if (probability === 0) return x
+        if (used.some((other) => other.site === site)) throw new Error(`dropout: expected each site once, found ${site} twice`)
+        used.push({ site, probability, shape: x.shape })
+        const pool = input(poolName(probability), [`pool(${probability})`], dtype)
+        return mul(x, sliceVector(pool, input(offsetName(site), [1], 'int64'), x))
+      },
+    }),
   }
 }

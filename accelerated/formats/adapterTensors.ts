@@ -1,0 +1,110 @@
+/** The tensors of an adapter's files: opened, held to what its configuration says, read once and checked; and the head among them. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { checked } from '../files/checked.js'
+import { mistake, quoted } from '../files/mistake.js'
+import { parseJson, readText } from '../files/jsonText.js'
+import { readTensor } from '../files/safetensors/safetensors.js'
+import { showShape, type TensorEntry } from '../files/safetensors/safetensorsHeader.js'
+import { fileInFolder } from '../files/safetensors/weightFiles.js'
+import type { Model, TensorShape } from '../models/architecture.js'
+import type { Outputs } from '../objectives/sequence.js'
+import type { Weights } from './adapter.js'
+
+/** What other formats have no place for: the problem and the names of the classes. */
+export const namesFile = 'salora.json'
+
+/** Bytes of an adapter_config.json or salora.json. */
+export const adapterConfigLimit = 16_000_000
+
+export const namesText = ({ problem }: Outputs, labelNames: ReadonlyArray<string> | undefined): string =>
+  `${JSON.stringify({ labelNames: labelNames ?? null, problem }, null, 2)}\n`
+
+const namesSchema = z.object({
+  labelNames: z.array(z.string().max(1_000)).max(1_000_000).nullable(),
+  problem: z.enum(['classification', 'regression']),
+})
+export type StoredNames = z.infer<typeof namesSchema>
+
+export const readNames = async (folder: string): Promise<StoredNames | undefined> => {
+  const file = await fileInFolder(folder, namesFile)
+  if (file === undefined) return undefined
+  return checked(namesSchema, parseJson(await readText(file, adapterConfigLimit), file), file, 'names as salora writes them')
+}
+
+/** The path of a file that must be there; like those of a model, it may be a link only within its folder or the hub's cache. */
+export const fileOf = async (folder: string, name: string): Promise<string> => {
+  const file = await fileInFolder(folder, name)
+  if (file === undefined) throw mistake(join(folder, name), 'a readable file', 'none (no such file or folder)')
+  return file
+}
+
+type Entries = ReadonlyMap<string, TensorEntry>
+type Shapes = ReadonlyMap<string, TensorShape>
+
+/** The name of the head's tensor whose first side is the number of outputs. */
+const outputWeight = (model: Model): string =>
+  [...model.sequenceHead(2).tensors].find(
+    ([name, shape]) => shape.length > 1 && shape[0] !== model.sequenceHead(3).tensors.get(name)?.[0],
+  )?.[0] ?? ''
+
+/** The outputs of the head in a file, else those given. @throws Mistake where the stored names do not fit them */
+export const outputsIn = (
+  tensors: Entries,
+  keyOf: (name: string) => string,
+  model: Model,
+  given: Outputs,
+  names: StoredNames | undefined,
+  folder: string,
+): Outputs => {
+  const found = tensors.get(keyOf(outputWeight(model)))?.shape[0]
+  const labels = found ?? given.labels
+  if (names?.labelNames && names.labelNames.length !== labels) {
+    throw mistake(join(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
+  }
+  return { labels, problem: names?.problem ?? (found === undefined ? given.problem : found === 1 ? 'regression' : 'classification') }
+}
+
+/** A head's part (classifier, pooler) is whole or absent; those that the configuration says were saved must be there. */
+export const headShapesIn = (
+  tensors: Entries,
+  keyOf: (name: string) => string,
+  model: Model,
+  { labels }: Outputs,
+  saved: ReadonlyArray<string>,
+): Shapes => {
+  const shapes = model.sequenceHead(labels).tensors
+  const partOf = (name: string): string => name.split('.')[0] ?? ''
+  const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(partOf))
+  return new Map([...shapes].filter(([name]) => inFile.has(partOf(name)) || saved.includes(partOf(name))))
+}
+
+/** Every tensor that is expected is there in its shape, and no other. @throws Mistake */
+export const checkKeys = (tensors: Entries, expected: Shapes, file: string, configName: string): void => {
+  for (const [key, shape] of expected) {
+    const entry = tensors.get(key)
+    if (entry === undefined) throw mistake(file, `tensor ${key} ${showShape(shape)}`, 'none of that name')
+    if (entry.shape.join() !== shape.join()) throw mistake(file, `tensor ${key} of shape ${showShape(shape)}`, showShape(entry.shape))
+  }
+  const stray = [...tensors.keys()].find((key) => !expected.has(key))
+  if (stray !== undefined) throw mistake(file, `only the ${expected.size} tensors that ${configName} describes`, quoted(stray, 120))
+}
+
+/** @throws Mistake for a number that is not finite */
+export const readWeights = async (entry: TensorEntry): Promise<Weights> => {
+  const data = await readTensor(entry)
+  const at = data.findIndex((x) => !Number.isFinite(x))
+  if (at >= 0) throw mistake(entry.file, `finite numbers in ${entry.name}`, `${data[at]} at ${at}`)
+  return { shape: entry.shape, data }
+}
+
+/** The tensors under these keys, by their names. */
+export const readAll = async (
+  tensors: Entries,
+  names: Iterable<string>,
+  keyOf: (name: string) => string,
+): Promise<ReadonlyMap<string, Weights>> => {
+  const read = new Map<string, Weights>()
+  for (const name of names) read.set(name, await readWeights(tensors.get(keyOf(name)) as TensorEntry))
+  return read
+}

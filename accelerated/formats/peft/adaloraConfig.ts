@@ -1,0 +1,91 @@
+/** PEFT's adapter_config.json of AdaLoRA: LoRA's with the schedule as it was trained, and which triplets are left. */
+import { z } from 'zod'
+import { checked } from '../../files/checked.js'
+import { parseJson } from '../../files/jsonText.js'
+import { mistake, quoted } from '../../files/mistake.js'
+import { scheduleOf } from '../../methods/adalora/schedule.js'
+import type { AdaloraSettings } from '../../methods/adalora/settings.js'
+import { loraConfig } from './peftConfig.js'
+
+const count = z.int().min(0).max(1e12)
+const number = z.number().min(-1e9).max(1e9)
+
+/** PEFT's defaults. It reads neither r nor alpha_pattern, nor use_rslora, and gives an alpha that is not above 0 another meaning. */
+const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora: true }).extend({
+  peft_type: z.literal('ADALORA'),
+  init_r: z.int().min(1).max(65_536).default(12),
+  target_r: count.default(8),
+  lora_alpha: z.number().gt(0).max(1e9),
+  total_step: z.int().min(1).max(1e12),
+  tinit: count.default(0),
+  tfinal: count.default(0),
+  deltaT: z.int().min(1).max(1e12).default(1),
+  beta1: number.default(0.85),
+  beta2: number.default(0.85),
+  orth_reg_weight: number.default(0.5),
+  rank_pattern: z.record(z.string().max(10_000), z.array(z.boolean())).nullish(),
+  use_dora: z.literal(false).nullish(),
+})
+
+export type AdaloraConfig = z.infer<typeof adaloraConfig>
+
+/** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws Mistake. */
+export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
+  const config = checked<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
+  const { tinit, tfinal, total_step: steps } = config
+  if (tinit >= steps - tfinal) throw mistake(where, `tinit and tfinal that leave some of total_step ${steps}`, `${tinit} and ${tfinal}`)
+  return config
+}
+
+/** By path, which triplets are left; undefined for a module that the pattern does not name. Throws Mistake. */
+export const keptTriplets = (
+  { rank_pattern: pattern, init_r: rank }: AdaloraConfig,
+  paths: ReadonlyArray<string>,
+  where: string,
+): ReadonlyArray<ReadonlyArray<boolean> | undefined> => {
+  const keys = paths.map((path) => `${path}.lora_E`)
+  const stray = Object.keys(pattern ?? {}).find((key) => !keys.includes(key))
+  if (stray !== undefined) throw mistake(where, 'a rank_pattern of adapted matrices', quoted(stray, 120))
+  return keys.map((key) => {
+    const kept = pattern?.[key]
+    if (kept !== undefined && kept.length !== rank)
+      throw mistake(where, `rank_pattern.${key} of init_r ${rank} triplets`, String(kept.length))
+    return kept
+  })
+}
+
+/** What PEFT is told of a run. It asks for a length and a schedule even of one that was stopped before its first step. */
+export const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Record<string, unknown>> => {
+  const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : scheduleOf(settings, steps)
+  return {
+    peft_type: 'ADALORA',
+    init_r: settings.initRank,
+    target_r: settings.targetRank,
+    lora_alpha: settings.alpha,
+    total_step: steps ?? 1,
+    tinit: warmup,
+    tfinal: final,
+    deltaT: settings.deltaT,
+    beta1: settings.importanceBeta1,
+    beta2: settings.importanceBeta2,
+    orth_reg_weight: settings.orthogonalityWeight,
+    lora_dropout: settings.loraDropout,
+    bias: 'none',
+    fan_in_fan_out: false,
+    init_lora_weights: true,
+  }
+}
+
+/** The same the other way round. They may be anything in a file of PEFT's; those that a user gives are held to more. */
+export const runSettings = (config: AdaloraConfig) => ({
+  initRank: config.init_r,
+  targetRank: config.target_r,
+  alpha: config.lora_alpha,
+  loraDropout: config.lora_dropout ?? 0,
+  warmupShare: config.tinit / config.total_step,
+  finalShare: config.tfinal / config.total_step,
+  deltaT: config.deltaT,
+  importanceBeta1: config.beta1,
+  importanceBeta2: config.beta2,
+  orthogonalityWeight: config.orth_reg_weight,
+})

@@ -1,0 +1,142 @@
+/** LoRA in PEFT's layout: what `lora` and `salora` hand over, and what either of them, or PEFT, wrote. */
+import { join } from 'node:path'
+import { mistake } from '../../files/mistake.js'
+import { headTensor, type ModelFolder } from '../../files/modelFolder.js'
+import { readTensor } from '../../files/safetensors/safetensors.js'
+import { methodOf, resolveSettings, type Settings } from '../../settings.js'
+import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
+import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
+import { isPeftType } from './peftConfig.js'
+import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
+import { padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
+import { adapterFiles, saveAdapter } from './peft.js'
+
+export const peftLora: AdapterFormat = {
+  title: "PEFT's `LORA`",
+  write: (folder, adapter) => saveAdapter(folder, lowRankOf(adapter)),
+  read: async (folder, base) =>
+    (await isPeftType(join(folder, adapterFiles.config), 'LORA'))
+      ? adapterOf(await loadLowRank(folder, base.model, base.outputs), base, folder)
+      : null,
+  asLora: (adapter) => adapter,
+}
+
+/**
+ * One rank, one alpha and no patterns, for servers that ignore patterns; zero rows and columns change nothing. `targeted`: the
+ * matrices that training adapted; those it left at rank 0 become pairs of zeros. Throws Mistake.
+ */
+export const writePaddedLora = async (folder: string, adapter: Adapter, targeted: ReadonlyArray<string>): Promise<void> => {
+  const { modules, ...rest } = lowRankOf(adapter)
+  if ([...modules.values()].some(({ magnitude }) => magnitude !== undefined))
+    throw mistake('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
+  const empty = adapter.model.outline.matrices
+    .filter(({ name }) => targeted.includes(name) && !modules.has(name))
+    .map(({ name, d, k }): readonly [string, LowRankPair] => [
+      name,
+      { A: { shape: [0, k], data: new Float32Array(0) }, B: { shape: [d, 0], data: new Float32Array(0) } },
+    ])
+  const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT allows a pattern above r
+  const alpha = rest.alpha * (rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank)
+  return saveAdapter(folder, padToRank({ ...rest, rank: widest, alpha, modules: new Map([...modules, ...empty]) }))
+}
+
+/** Of a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
+export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tensors, head, labelNames }: Adapter): LowRankAdapter => {
+  const { rank, alpha, rslora = false, dora = false, loraDropout = 0 } = settings
+  if (rank === undefined || alpha === undefined)
+    throw new Error('lowRankOf: expected settings of a low-rank method, found no rank and alpha')
+  const tensor = (name: string): Weights => {
+    const weights = tensors.get(name)
+    if (weights === undefined) throw new Error(`lowRankOf: expected ${name} among the adapter's tensors, found none`)
+    return weights
+  }
+  const pair = (name: string): LowRankPair => ({
+    A: tensor(`${name}.A`),
+    B: tensor(`${name}.B`),
+    ...(dora ? { magnitude: tensor(`${name}.magnitude`) } : {}),
+  })
+  return {
+    model,
+    outputs,
+    baseModelName,
+    rank,
+    alpha,
+    rslora,
+    dropout: loraDropout,
+    modules: new Map((phase as LoraPhase).matrices.map(({ name }) => [name, pair(name)])),
+    head,
+    ...(labelNames === undefined ? {} : { labelNames }),
+  }
+}
+
+const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: string): Promise<Adapter> => {
+  const { model, outputs, baseModelName, rank, rslora, dora, dropout, modules, labelNames } = loaded
+  // alpha may be anything in a file of PEFT's; settings that a user gives are held to more
+  const settings: Settings & LoraSettings = {
+    ...(resolveSettings({ method: 'lora' }) as Settings & LoraSettings),
+    rank,
+    alpha: loaded.alpha || rank,
+    rslora,
+    dora,
+    loraDropout: dropout,
+  }
+  const phase: LoraPhase = { matrices: model.outline.matrices.flatMap(({ name }) => matrixOf(modules.get(name))) }
+  return {
+    model,
+    outputs,
+    baseModelName: baseModelName ?? '',
+    method: methodOf('lora'),
+    settings,
+    phase,
+    tensors: tensorsOf(modules, loraScale(settings)),
+    head: new Map([...(await changedHead(loaded, settings, base, folder)), ...loaded.head]),
+    labelNames,
+  }
+}
+
+const matrixOf = (pair: ScaledPair | undefined): ReadonlyArray<AdaptedMatrix> =>
+  pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: rankOf(pair) }]
+
+/** Pairs come to one scale by a factor in B; it is exactly 1 for adapters trained here. */
+const tensorsOf = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
+  new Map(
+    [...pairs].flatMap(
+      ([name, { A, B, magnitude, scale: own }]): ReadonlyArray<readonly [string, Weights]> => [
+        [`${name}.A`, A],
+        [`${name}.B`, own === scale ? B : { ...B, data: B.data.map((x) => (x * own) / scale) }],
+        ...(magnitude === undefined ? [] : [[`${name}.magnitude`, magnitude] as const]),
+      ],
+    ),
+  )
+
+/** Matrices of the model's own head with their pairs inside: heads are handed over whole here. */
+const changedHead = async (
+  { headModules }: LoadedLowRank,
+  settings: Settings & LoraSettings,
+  base: ModelFolder,
+  folder: string,
+): Promise<ReadonlyMap<string, Weights>> => {
+  const own = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
+    const entry = headTensor(base, name, shape)
+    if (entry === undefined)
+      throw mistake(folder, `a model with ${name} [${shape.join(', ')}], which the adapter changes`, `none in ${base.folder}`)
+    return { shape, data: await readTensor(entry) }
+  }
+  const tensors = tensorsOf(headModules, loraScale(settings))
+  const changed = new Map<string, Weights>()
+  for (const [name, { d, k }] of headModules) {
+    const { shape, data } = await own(`${name}.weight`, [d, k])
+    const phase: LoraPhase = { matrices: [...matrixOf(headModules.get(name))] }
+    const merged = lora.merge?.(
+      phase,
+      settings,
+      `${name}.weight`,
+      () => data,
+      (of) => tensors.get(of)?.data ?? [],
+    )
+    changed.set(`${name}.weight`, { shape, data: Float32Array.from(merged ?? data) })
+    changed.set(`${name}.bias`, await own(`${name}.bias`, [d]))
+  }
+  return changed
+}

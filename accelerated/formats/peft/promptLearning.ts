@@ -1,0 +1,130 @@
+/** Prefix and prompt tuning in PEFT's layout, which calls both prompt learning: one tensor without a module's name, and a head without LoRA's wrapper. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { checked } from '../../files/checked.js'
+import { parseJson, readText } from '../../files/jsonText.js'
+import { mistake } from '../../files/mistake.js'
+import { readSafetensors } from '../../files/safetensors/safetensors.js'
+import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
+import type { Model, TensorShape } from '../../models/architecture.js'
+import { methodOf, resolveSettings } from '../../settings.js'
+import { roomFor, shortestText } from '../../training/plan.js'
+import type { Adapter, AdapterFormat } from '../adapter.js'
+import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, namesText, outputsIn, readAll, readNames } from '../adapterTensors.js'
+import { adapterFiles, modulesToSave, writeContents } from './peft.js'
+import { configText, isPeftType } from './peftConfig.js'
+
+const size = z.int().min(1).max(1_000_000).nullish()
+
+/** What both have in adapter_config.json. PEFT takes sizes that are null from the model. */
+const common = {
+  task_type: z.string().max(100).nullish(),
+  base_model_name_or_path: z.string().max(10_000).nullish(),
+  num_virtual_tokens: z.int().min(1).max(65_536),
+  token_dim: size,
+  num_layers: size,
+  num_attention_heads: size,
+  num_transformer_submodules: z.literal(1).nullish(),
+  modules_to_save: z.array(z.string().max(1_000)).max(1_000).nullish(),
+}
+
+const types = { prefix: 'PREFIX_TUNING', prompt: 'PROMPT_TUNING' } as const
+type Name = keyof typeof types
+
+const schemas = {
+  prefix: z.object({ ...common, peft_type: z.literal(types.prefix), prefix_projection: z.literal(false).nullish() }),
+  prompt: z.object({ ...common, peft_type: z.literal(types.prompt) }),
+} as const
+type Config = z.infer<(typeof schemas)[Name]>
+
+/** What each writes beside what both have. */
+const ownKeys: Readonly<Record<Name, (model: Model) => Readonly<Record<string, unknown>>>> = {
+  prefix: ({ outline }) => ({ encoder_hidden_size: outline.hiddenSize, prefix_projection: false }),
+  prompt: () => ({ prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null }),
+}
+
+const promptLearning = (name: Name): AdapterFormat => ({
+  title: `PEFT's \`${name.toUpperCase()}_TUNING\``,
+  write: async (folder, { model, baseModelName, settings, tensors, outputs, head, labelNames }) => {
+    const heads = [...head].map(([of, weights]): readonly [string, WritableTensor] => [headKey(model, of), weights])
+    await writeContents(folder, {
+      weights: writeSafetensors(new Map<string, WritableTensor>([...tensors, ...heads]), { format: 'pt' }),
+      namesText: namesText(outputs, labelNames),
+      configText: configText(baseModelName, modulesToSave(head), {
+        peft_type: types[name],
+        num_virtual_tokens: settings.virtualTokens,
+        num_transformer_submodules: 1,
+        ...sizesOf(model),
+        ...ownKeys[name](model),
+      }),
+    })
+  },
+  read: async (folder, { model, outputs }) =>
+    (await isPeftType(join(folder, adapterFiles.config), types[name])) ? readPrompt(folder, name, model, outputs) : null,
+})
+
+export const peftPrefix = promptLearning('prefix')
+export const peftPrompt = promptLearning('prompt')
+
+const headKey = ({ naming }: Model, name: string): string => `base_model.${naming.stored(name)}`
+
+const sizesOf = ({ outline: { hiddenSize, layers } }: Model) => ({
+  token_dim: hiddenSize,
+  num_layers: layers.length,
+  num_attention_heads: layers[0]?.heads ?? 0,
+})
+
+const readPrompt = async (folder: string, name: Name, model: Model, given: Adapter['outputs']): Promise<Adapter> => {
+  const [configFile, weightsFile] = [await fileOf(folder, adapterFiles.config), await fileOf(folder, adapterFiles.weights)]
+  const config: Config = checked<Config>(
+    schemas[name],
+    parseJson(await readText(configFile, adapterConfigLimit), configFile),
+    configFile,
+    `a ${name} configuration`,
+  )
+  checkSizes(config, model, configFile)
+  const [method, settings] = [methodOf(name), resolveSettings({ method: name, virtualTokens: config.num_virtual_tokens })]
+  const { positions, left } = roomFor(method, settings, model)
+  if (left < shortestText)
+    throw mistake(
+      configFile,
+      `num_virtual_tokens of at most ${positions - shortestText}, as the model has ${positions} positions`,
+      String(config.num_virtual_tokens),
+    )
+
+  const { tensors } = await readSafetensors(weightsFile)
+  const names = await readNames(folder)
+  const keyOf = (of: string): string => headKey(model, of)
+  const outputs = outputsIn(tensors, keyOf, model, given, names, folder)
+  const phase = method.start(model.outline, settings)
+  const own = method.tensors(phase, settings)
+  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
+  const expected = new Map<string, TensorShape>([
+    ...own.map(({ name: key, shape }) => [key, shape] as const),
+    ...[...headShapes].map(([of, shape]) => [keyOf(of), shape] as const),
+  ])
+  checkKeys(tensors, expected, weightsFile, adapterFiles.config)
+  return {
+    model,
+    baseModelName: config.base_model_name_or_path ?? '',
+    method,
+    settings,
+    phase,
+    outputs,
+    tensors: await readAll(
+      tensors,
+      own.map(({ name: key }) => key),
+      (key) => key,
+    ),
+    head: await readAll(tensors, headShapes.keys(), keyOf),
+    labelNames: names?.labelNames ?? undefined,
+  }
+}
+
+/** @throws Mistake for an adapter that was trained on a model of other sizes, whether or not its tensor would fit this one */
+const checkSizes = (config: Config, model: Model, where: string): void => {
+  for (const [key, expected] of Object.entries(sizesOf(model))) {
+    const found = config[key as keyof ReturnType<typeof sizesOf>] ?? expected
+    if (found !== expected) throw mistake(where, `${key} ${expected}, as the model has it`, String(found))
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Arithmetic of dimensions. A dimension is a number, a name, a sum `3+sequence` (what Concat makes) or a product `12*batch` (what flattening
+ * makes); a sum inside a product stands in parentheses: `batch*(3+sequence)`. Terms and factors keep their order: `a*b` and `b*a` are two
+ * names. A name may have parentheses of its own (`pool(0.1)`), and nothing inside them is read.
+ */
+import type { Dimension, Shape } from './expression.js'
+
+/** `3+a*b` → 3, `a*b` */
+export const terms = (d: Dimension): Shape => (typeof d === 'number' ? [d] : between(d, '+').map(parse))
+
+/** `2*a*(3+b)` → 2, `a`, `3+b`; of a sum: the sum */
+export const factors = (d: Dimension): Shape => (typeof d === 'number' || terms(d).length > 1 ? [d] : between(d, '*').map(parse))
+
+/** The parts of a text between signs that stand in no parentheses. */
+const between = (text: string, sign: string): ReadonlyArray<string> => {
+  const parts = ['']
+  let depth = 0
+  for (const letter of text) {
+    depth += letter === '(' ? 1 : letter === ')' ? -1 : 0
+    if (letter === sign && depth === 0) parts.push('')
+    else parts.push(`${parts.pop()}${letter}`)
+  }
+  return parts
+}
+
+const parse = (part: string): Dimension =>
+  /^\d+$/.test(part) ? Number(part) : part.startsWith('(') && part.endsWith(')') ? part.slice(1, -1) : part
+
+/** Neighbouring numbers are added: 2, `3+a` → `5+a`. */
+export const sum = (dimensions: Shape): Dimension => {
+  const added: Dimension[] = []
+  for (const d of dimensions.flatMap(terms)) {
+    const last = added.at(-1)
+    if (typeof last === 'number' && typeof d === 'number') added[added.length - 1] = last + d
+    else if (d !== 0) added.push(d)
+  }
+  return added.length > 1 ? added.join('+') : (added[0] ?? 0)
+}
+
+/** The number comes first: `batch`, 12, `3+sequence` → `12*batch*(3+sequence)`. */
+export const product = (dimensions: Shape): Dimension => {
+  const [known, names] = [knownFactor(dimensions), namedFactors(dimensions)]
+  const parts = known === 1 && names.length > 0 ? names : [known, ...names]
+  return parts.length > 1 ? parts.map((d) => (terms(d).length > 1 ? `(${d})` : d)).join('*') : (parts[0] as Dimension)
+}
+
+/** A shape's size is the product of these two. */
+export const knownFactor = (shape: Shape): number =>
+  shape.flatMap(factors).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
+export const namedFactors = (shape: Shape): ReadonlyArray<string> => shape.flatMap(factors).filter((d) => typeof d === 'string')
+
+/**
+ * The number that a dimension is in a run where names have these sizes.
+ * @param where whose business it is, for the message
+ */
+export const sizeOfDimension = (
+  dimension: Dimension,
+  sizes: Readonly<Record<string, number>>,
+  where: string = 'sizeOfDimension',
+): number => {
+  if (typeof dimension === 'number') return dimension
+  if (Object.hasOwn(sizes, dimension)) return sizes[dimension] as number
+  const [added, multiplied] = [terms(dimension), factors(dimension)]
+  const size = (d: Dimension): number => sizeOfDimension(d, sizes, where)
+  if (added.length > 1) return added.map(size).reduce((a, b) => a + b)
+  if (multiplied.length > 1) return multiplied.map(size).reduce((a, b) => a * b)
+  throw new Error(`${where}: expected a size for dimension ${dimension}, found ${Object.keys(sizes).join(', ')}`)
+}

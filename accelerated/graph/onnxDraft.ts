@@ -1,0 +1,57 @@
+/** A model being written: its nodes in order and its constants, each value under a name of its own. Here alone serialisation changes anything. */
+import type { DType } from './expression.js'
+import type { AttributeValue, InitializerProto, NodeProto } from './onnxProto.js'
+import { elementType, initializerBytes } from './onnxProto.js'
+
+/** The two decisions that depend on the provider. */
+export type OnnxTarget = {
+  /** transposed and scaled products are one `FusedMatMul` (CPU, CUDA), or plain ONNX (WebGPU, which lacks it) */
+  readonly fusedMatMul: boolean
+  /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */
+  readonly largestSplit?: number
+}
+
+export type Draft = {
+  readonly target: OnnxTarget
+  readonly nodes: ReadonlyArray<NodeProto>
+  readonly initializers: ReadonlyMap<string, InitializerProto>
+  /** Adds a node; → the name of its first result. */
+  readonly emit: (
+    opType: string,
+    operands: ReadonlyArray<string>,
+    attributes?: Readonly<Record<string, AttributeValue>>,
+    results?: ReadonlyArray<string>,
+    domain?: string,
+  ) => string
+  /** Each adds an initializer where there is none of that name; → its name. */
+  readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
+  readonly integers: (values: ReadonlyArray<number>) => string
+  readonly weight: (tensor: InitializerProto) => string
+}
+
+export const emptyDraft = (target: OnnxTarget): Draft => {
+  const nodes: NodeProto[] = []
+  const initializers = new Map<string, InitializerProto>()
+  /** Values that serialisation adds are numbered apart (`Expand'8`) from those of expressions (`Expand:8`): the two counts differ. */
+  const fresh = (stem: string): string => `${stem}'${nodes.length}`
+  const constant: Draft['constant'] = (data, shape, dtype) => {
+    const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`
+    if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
+    return name
+  }
+  return {
+    target,
+    nodes,
+    initializers,
+    emit: (opType, operands, attributes = {}, results = [fresh(opType)], domain = '') => {
+      nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${opType}_${nodes.length}` })
+      return results[0] ?? ''
+    },
+    constant,
+    integers: (values) => constant(values, [values.length], 'int64'),
+    weight: (tensor) => {
+      initializers.set(tensor.name, tensor)
+      return tensor.name
+    },
+  }
+}

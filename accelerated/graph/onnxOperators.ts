@@ -1,0 +1,144 @@
+/** How each operator is written in ONNX: a table with exactly the operators' names as keys, so a missing one does not compile. */
+import type { Dimension, Expression, Op } from './expression.js'
+import type { Draft } from './onnxDraft.js'
+import { emitProduct } from './onnxProducts.js'
+import type { AttributeValue } from './onnxProto.js'
+import { elementType } from './onnxProto.js'
+import type { RuntimeShapes } from './onnxShapes.js'
+
+/** An expression about to be written. */
+export type Unwritten = {
+  readonly node: Expression
+  /** names of its inputs */
+  readonly x: ReadonlyArray<string>
+  /** the name that its value is to have, unless it has one already */
+  readonly result: string
+  /** some OutputOf reads it */
+  readonly manyOutputs: boolean
+}
+
+/** Adds what computes the node's value; → the value's name. */
+type Serialiser = (unwritten: Unwritten, draft: Draft, shapes: RuntimeShapes) => string
+
+/** One node of the same name, with the same operands. */
+const asIs: Serialiser = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
+
+const withAttributes =
+  (opType: string, attributes: (node: Expression) => Readonly<Record<string, AttributeValue>>): Serialiser =>
+  ({ node, x, result }, { emit }) =>
+    emit(opType, x, attributes(node), [result])
+
+/** One node with further operands: numbers and shapes that ONNX takes as tensors. */
+const withOperands =
+  (
+    opType: string,
+    operands: (node: Expression, draft: Draft, shapes: RuntimeShapes) => ReadonlyArray<string>,
+    attributes: (node: Expression) => Readonly<Record<string, AttributeValue>> = () => ({}),
+  ): Serialiser =>
+  ({ node, x, result }, draft, shapes) =>
+    draft.emit(opType, [...x, ...operands(node, draft, shapes)], attributes(node), [result])
+
+const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serialiser =>
+  withOperands(
+    opType,
+    ({ attributes }, { integers }) => [integers(attributes.axes ?? [])],
+    ({ attributes }) => ({ keepdims: attributes.keepDimensions === true ? 1 : 0 }),
+  )
+
+export const serialisers: Readonly<Record<Op, Serialiser>> = {
+  Input: ({ node }) => node.attributes.name ?? '',
+  Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as ReadonlyArray<number>, node.dtype),
+  Weight: ({ node }, { weight }) => {
+    const { name = '', external } = node.attributes
+    if (external === undefined) throw new Error(`toOnnx: weight ${name} has no external data`)
+    return weight({ name, shape: node.shape as ReadonlyArray<number>, dataType: elementType(node.dtype), external })
+  },
+
+  Add: asIs,
+  Sub: asIs,
+  Mul: asIs,
+  Div: asIs,
+  Neg: asIs,
+  Exp: asIs,
+  Log: asIs,
+  Sqrt: asIs,
+  Sigmoid: asIs,
+  Tanh: asIs,
+  Erf: asIs,
+  Relu: asIs,
+  Less: asIs,
+  Equal: asIs,
+  Min: asIs,
+  Max: asIs,
+  Where: asIs,
+  Clip: withOperands('Clip', ({ attributes: { minimum = -Infinity, maximum = Infinity }, dtype }, { constant }) => [
+    constant([minimum], [], dtype),
+    constant([maximum], [], dtype),
+  ]),
+  Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
+
+  MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
+  Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
+  LogSoftmax: withAttributes('LogSoftmax', () => ({ axis: -1 })),
+  LayerNormalization: ({ node, x, result, manyOutputs }, { emit }) =>
+    emit(
+      'LayerNormalization',
+      x,
+      { axis: -1, epsilon: { float: node.attributes.epsilon ?? 1e-5 } },
+      manyOutputs ? [0, 1, 2].map((output) => outputName(node, result, output)) : [result],
+    ),
+  ReduceSum: reduction('ReduceSum'),
+  ReduceMean: reduction('ReduceMean'),
+  CumulativeSum: withOperands('CumSum', ({ attributes }, { constant }) => [constant([attributes.axis ?? 0], [], 'int64')]),
+
+  Reshape: withOperands('Reshape', ({ inputs, shape }, _, shapes) => [shapes.reshape(inputs[0]?.shape ?? [], shape)]),
+  Transpose: withAttributes('Transpose', ({ attributes }) => ({ perm: attributes.permutation ?? [] })),
+  Expand: withOperands('Expand', ({ shape }, _, shapes) => [shapes.shape(shape)]),
+  Concat: withAttributes('Concat', ({ attributes }) => ({ axis: attributes.axis ?? 0 })),
+  Slice: withOperands('Slice', ({ attributes: { axis = 0, before = 0, after = 0 }, shape }, { integers }) => [
+    ...stretch(before, shape[axis] ?? 0, after).map((place) => integers([place])),
+    integers([axis]),
+  ]),
+  SliceVector: withOperands('Slice', (_, { integers }) => [integers([0])]),
+  Split: ({ node, x, result }, { emit, integers, target }) => {
+    const { sizes = [] } = node.attributes
+    const parts = sizes.map((size, i) => ({ name: outputName(node, result, i), start: sizes.slice(0, i).reduce((a, b) => a + b, 0), size }))
+    if (sizes.length > (target.largestSplit ?? Infinity))
+      for (const { name, start, size } of parts)
+        emit('Slice', [...x, integers([start]), integers([start + size]), integers([0])], {}, [name])
+    else
+      emit(
+        'Split',
+        [...x, integers(sizes)],
+        { axis: 0 },
+        parts.map(({ name }) => name),
+      )
+    return result
+  },
+  OutputOf: ({ node: { inputs, attributes }, x: [parent = ''] }) => outputName(inputs[0], parent, attributes.output ?? 0),
+  StopGradient: ({ x: [value = ''] }) => value,
+  Size: ({ x, result }, { emit, integers }) => emit('Reshape', [emit('Size', x), integers([1])], {}, [result]),
+
+  Gather: withAttributes('Gather', () => ({ axis: 0 })),
+  SelectRows: ({ x: [rows = '', index = ''], result }, { emit }) => emit('Gather', [rows, index], { axis: 0 }, [result]),
+  ScatterAddRows: ({ node, x: [updates = '', index = ''], result }, { emit, constant, integers }, shapes) => {
+    const zeros = emit('Expand', [constant([0], [], node.dtype), shapes.shape(node.shape)])
+    const places = emit('Unsqueeze', [emit('Cast', [index], { to: elementType('int64') }), integers([-1])])
+    return emit('ScatterND', [zeros, places, updates], { reduction: 'add' }, [result])
+  },
+}
+
+/** Where a part of an axis begins and ends: counted from the start (≥ 0) where that is known, else from the end (< 0). */
+const stretch = (before: Dimension, size: Dimension, after: Dimension): readonly [number, number] => {
+  if (typeof before === 'number' && typeof size === 'number') return [before, before + size]
+  if (typeof before === 'number' && typeof after === 'number') return [before, after === 0 ? endOfAxis : -after]
+  if (typeof size === 'number' && typeof after === 'number') return [-size - after, after === 0 ? endOfAxis : -after]
+  throw new Error(`toOnnx: expected one unknown size at most in a slice, found ${before}, ${size}, ${after}`)
+}
+
+/** ONNX takes what lies beyond the end for the end. No axis is longer than an int32 counts. */
+const endOfAxis = 2 ** 31 - 1
+
+/** The name of output 0, 1, 2, … of a node whose value is called `first`. */
+const outputName = (node: Expression | undefined, first: string, output: number): string =>
+  output === 0 ? first : `${first}:${node?.op === 'Split' ? output : output === 1 ? 'mean' : 'inverseDeviation'}`

@@ -1,0 +1,47 @@
+/** Run-time shapes: what an ONNX node must be told where sizes are names that each run brings. */
+import { factors, terms } from './dimension.js'
+import type { Dimension, Shape } from './expression.js'
+import type { Draft } from './onnxDraft.js'
+import type { ValueInfoProto } from './onnxProto.js'
+
+export type RuntimeShapes = {
+  /** The name of an int64 vector of this shape's sizes. */
+  readonly shape: (shape: Shape) => string
+  /** The same as Reshape takes it. */
+  readonly reshape: (from: Shape, to: Shape) => string
+}
+
+/** A name's size is read off the first input that carries it, once. */
+export const runtimeShapes = ({ emit, integers }: Draft, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
+  const sources = new Map<string, { readonly input: string; readonly axis: number }>()
+  for (const { name, shape } of inputs)
+    shape.forEach((d, axis) => {
+      if (typeof d === 'string' && !sources.has(d)) sources.set(d, { input: name, axis })
+    })
+
+  const written = new Map<string, string>()
+  const dimension = (d: Dimension): string => {
+    if (typeof d === 'number') return integers([d])
+    const name = written.get(d) ?? newDimension(d)
+    written.set(d, name)
+    return name
+  }
+  const newDimension = (d: string): string => {
+    const source = sources.get(d)
+    if (source !== undefined) return emit('Shape', [source.input], { start: source.axis, end: source.axis + 1 })
+    const [added, multiplied] = [terms(d), factors(d)]
+    if (added.length > 1) return added.map(dimension).reduce((a, b) => emit('Add', [a, b]))
+    if (multiplied.length > 1) return multiplied.map(dimension).reduce((a, b) => emit('Mul', [a, b]))
+    throw new Error(`toOnnx: expected an input that carries dimension '${d}', found none`)
+  }
+  const shape = (sizes: Shape): string =>
+    sizes.every((d) => typeof d === 'number') ? integers(sizes) : emit('Concat', sizes.map(dimension), { axis: 0 })
+  return {
+    shape,
+    /** No run-time shape is needed when all but one dimension are known or stay in place (0) and the other follows (−1). */
+    reshape: (from, to) => {
+      const codes = to.map((d, i) => (typeof d === 'number' ? d : d === from[i] ? 0 : -1))
+      return codes.filter((code) => code === -1).length <= 1 ? integers(codes) : shape(to)
+    },
+  }
+}

@@ -1,0 +1,73 @@
+/** DoRA (Liu et al., 2024): W + s B A gives each row of a matrix its direction alone; the row's length, its magnitude m, is trained apart. */
+import type { Expression } from '../graph/expression.js'
+import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
+import type { Wrap } from '../models/host.js'
+import type { OptimiserGroup } from '../training/optimiser.js'
+import type { Trainable } from '../training/parameterVector.js'
+import { constantInitial } from './initialisation.js'
+import { addLowRank, type AdaptedMatrix, type LowRankFactors } from './lowRank.js'
+
+/** magnitude: [d] */
+export type DoraFactors = LowRankFactors & { readonly magnitude: Expression }
+
+/** ‖W + s B A‖ of each row. Gradients take it for a constant, as section 4.3 has it: nothing of its size is kept for them. W: [d, k] → [d] */
+const lengths = (W: Expression, { A, B, scale }: LowRankFactors): Expression =>
+  stopGradient(sqrt(reduceSum(square(add(W, matMul(B, A, { alpha: scale }))), [1])))
+
+/**
+ * Eq. (5): h = b + c ⊙ (W x + s B A x) with c = m / ‖W + s B A‖. Where x is dropped to x′, the model's own W x keeps x:
+ * h = b + W x + (c − 1) ⊙ W x′ + c ⊙ s B A x′.
+ */
+export const doraWrap =
+  (factors: ReadonlyMap<string, DoraFactors>, dropout: number): Wrap =>
+  (host) => ({
+    ...host,
+    linear: (name, x) => {
+      const own = factors.get(name)
+      const wx = host.linear(name, x)
+      if (own === undefined) return wx
+      const c = div(own.magnitude, lengths(host.tensor(`${name}.weight`), own)) // [d]
+      const keptBias = mul(sub(1, c), host.tensor(`${name}.bias`)) // host.linear has added b, which c does not scale
+      const scaled = (wx: Expression, x: Expression): Expression => add(mul(addLowRank(wx, x, own), c), keptBias)
+      if (dropout === 0) return scaled(wx, x)
+      const dropped = host.dropout(`${name}.lora`, x, dropout)
+      const wDropped = host.linear(name, dropped)
+      return add(scaled(wDropped, dropped), sub(wx, wDropped))
+    },
+  })
+
+/** Magnitudes start at ‖W‖, which is ‖W + s B A‖ at B = 0: the adapted model starts as the base model. */
+export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: OptimiserGroup): ReadonlyArray<Trainable> =>
+  matrices.map(({ name, d, k }) => ({
+    name: `${name}.magnitude`,
+    shape: [d],
+    group,
+    initial: {
+      fromCheckpoint: async (_, checkpoint) => {
+        const W = await checkpoint(`${name}.weight`, [d, k])
+        return W === undefined ? undefined : rowLengths(W, { d, k })
+      },
+      draw: constantInitial(1).draw,
+    },
+  }))
+
+/** Σ dᵢ */
+export const magnitudeCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => matrices.reduce((sum, { d }) => sum + d, 0)
+
+type Size = Pick<AdaptedMatrix, 'd' | 'k'>
+
+const rowLengths = (W: ArrayLike<number>, { d, k }: Size): Float64Array =>
+  Float64Array.from({ length: d }, (_, row) => {
+    let sum = 0
+    for (let i = row * k; i < (row + 1) * k; i++) sum += (W[i] ?? 0) ** 2
+    return Math.sqrt(sum)
+  })
+
+/** m / ‖W + s B A‖ ⊙ (W + s B A). merged: W + s B A, [d, k] → [d, k] */
+export const mergeMagnitude = (merged: Float64Array, magnitude: ArrayLike<number>, size: Size): Float64Array => {
+  const found = rowLengths(merged, size)
+  return merged.map((x, i) => {
+    const row = Math.floor(i / size.k)
+    return (x * (magnitude[row] ?? NaN)) / (found[row] ?? NaN)
+  })
+}

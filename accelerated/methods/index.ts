@@ -1,0 +1,12 @@
+/** The methods there are: one line each. */
+import { adalora } from './adalora/adalora.js'
+import { full } from './full.js'
+import { houlsby } from './houlsby.js'
+import { lora } from './lora.js'
+import type { Method } from './method.js'
+import { pfeiffer } from './pfeiffer.js'
+import { prefix } from './prefix.js'
+import { prompt } from './prompt.js'
+import { salora } from './salora/salora.js'
+
+export const methods = [salora, lora, adalora, houlsby, pfeiffer, prefix, prompt, full] as const satisfies ReadonlyArray<Method>

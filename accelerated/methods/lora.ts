@@ -1,0 +1,77 @@
+/** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices; with rsLoRA's scale or DoRA's magnitudes where asked for. */
+import { z } from 'zod'
+import type { TensorSource } from '../models/host.js'
+import { setting, type SettingValues } from '../setting.js'
+import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
+import { doraWrap, magnitudeCount, magnitudeTensors, mergeMagnitude } from './dora.js'
+import {
+  adaptedMatrices,
+  factorCount,
+  factorTensors,
+  lowRankWrap,
+  matricesSchema,
+  matrixOfWeight,
+  mergeProduct,
+  type LowRankFactors,
+} from './lowRank.js'
+import { lowRankSettings } from './lowRankSettings.js'
+import type { Method } from './method.js'
+
+export const loraSettings = {
+  ...lowRankSettings,
+  rslora: setting('switch', '', 'the adapter counts alpha / √rank instead (rsLoRA)', z.boolean().default(false)),
+  dora: setting('switch', '', 'W + ΔW gives directions; lengths are trained apart (DoRA)', z.boolean().default(false)),
+  rankPattern: setting(
+    'file',
+    'file',
+    'ranks by matrix, as salora rank-pattern prints them; 0 leaves a matrix out',
+    z.record(z.string().min(1), z.int().min(0).max(1024)).nullable().default(null),
+  ),
+} as const
+
+export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
+
+export const loraPhase = z.strictObject({ matrices: matricesSchema })
+export type LoraPhase = z.infer<typeof loraPhase>
+
+/** α / r, or α / √r (Kalajdzievski, 2023): one for all matrices, whatever ranks a pattern gives them. */
+export const loraScale = ({ alpha, rank, rslora }: Pick<LoraSettings, 'alpha' | 'rank' | 'rslora'>): number =>
+  alpha / (rslora ? Math.sqrt(rank) : rank)
+
+export const lora: Method<LoraSettings, LoraPhase> = {
+  name: 'lora',
+  summary: 'low-rank adaptation at a fixed rank',
+  settings: loraSettings,
+  phase: loraPhase,
+  start: (outline, settings) => ({ matrices: [...adaptedMatrices(outline, settings)] }),
+  tensors: ({ matrices }, settings) => {
+    const { decayed, undecayed } = weightGroupsOf(settings)
+    return [...factorTensors(matrices, settings.initialisation, decayed), ...(settings.dora ? magnitudeTensors(matrices, undecayed) : [])]
+  },
+  wrap: ({ matrices }, settings, parameter) => {
+    const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
+    const factors = factorsOf(settings, parameter)
+    if (!settings.dora) return lowRankWrap(each(factors), settings.loraDropout)
+    return doraWrap(
+      each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
+      settings.loraDropout,
+    )
+  },
+  format: 'peftLora',
+  merge: ({ matrices }, settings, name, tensor, trained) => {
+    const matrix = matrixOfWeight(matrices, name)
+    if (matrix === undefined) return null
+    const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
+    return settings.dora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
+  },
+  misfit: (phase, start) =>
+    JSON.stringify(phase.matrices) === JSON.stringify(start.matrices)
+      ? null
+      : { expected: 'the adapted matrices of its start', found: `${phase.matrices.length} others` },
+  counts: ({ matrices }, { dora }) => ({ adapter: factorCount(matrices) + (dora ? magnitudeCount(matrices) : 0) }),
+  result: ({ matrices }) => ({ ranks: Object.fromEntries(matrices.map(({ name, r }) => [name, r])) }),
+}
+
+const factorsOf =
+  (settings: LoraSettings, parameter: TensorSource) =>
+  (name: string): LowRankFactors => ({ A: parameter(`${name}.A`), B: parameter(`${name}.B`), g: null, scale: loraScale(settings) })

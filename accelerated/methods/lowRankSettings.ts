@@ -1,0 +1,16 @@
+/** Settings that every method with low-rank adapters has. */
+import { z } from 'zod'
+import { setting } from '../setting.js'
+
+export const lowRankSettings = {
+  targetModules: setting(
+    'list',
+    'names',
+    'adapted matrices by suffix, with commas: query,value; or all-linear, all of each layer (the default)',
+    z.array(z.string().min(1)).min(1).nullable().default(null),
+  ),
+  rank: setting('number', 'r', 'rank of each adapter at the start', z.int().min(1).max(1024).default(8)),
+  alpha: setting('number', 'number', 'the adapter counts alpha / rank', z.number().positive().default(16)),
+  loraDropout: setting('number', 'probability', "of dropout of each adapter's own input", z.number().min(0).lt(1).default(0)),
+  initialisation: setting('text', 'name', 'of A: kaiming or gaussian', z.enum(['kaiming', 'gaussian']).default('kaiming')),
+} as const

@@ -1,0 +1,29 @@
+/** Prompt embeddings: the one tensor that prefix and prompt train, in PEFT's name and layout, a row for each virtual token. */
+import { z } from 'zod'
+import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
+import { setting, type SettingValues } from '../setting.js'
+import { normalInitial } from './initialisation.js'
+import type { Method } from './method.js'
+
+const settings = {
+  virtualTokens: setting('number', 'tokens', 'trained ones before each text', z.int().min(1).max(65_536).default(40)),
+} as const
+
+export type PromptSettings = SettingValues<typeof settings> & CommonSettings
+
+export const promptEmbeddings = 'prompt_embeddings'
+
+/** [virtual tokens, numbers of each] */
+export const promptShape = z.tuple([z.int().min(1), z.int().min(1)])
+type PromptPhase = { readonly shape: z.infer<typeof promptShape> }
+
+/** What a method is that trains this tensor alone. It starts from N(0, 1), as torch.nn.Embedding does and PEFT leaves it. */
+export const promptMethod = {
+  settings,
+  tensors: ({ shape }, own) => [{ name: promptEmbeddings, shape, group: weightGroupsOf(own).decayed, initial: normalInitial(1) }],
+  misfit: (found, start) =>
+    JSON.stringify(found) === JSON.stringify(start)
+      ? null
+      : { expected: `${promptEmbeddings} of ${start.shape.join(' × ')}, as at its start`, found: `another of ${found.shape.join(' × ')}` },
+  counts: ({ shape: [tokens, width] }) => ({ adapter: tokens * width }),
+} as const satisfies Partial<Method<PromptSettings, PromptPhase>>

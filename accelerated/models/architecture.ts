@@ -1,0 +1,88 @@
+/** An architecture: all that is known of a family of models. A model is an architecture with its sizes filled in; nothing above asks for more. */
+import type { Expression } from '../graph/expression.js'
+import type { BatchInputs, PaddedInputs } from './batchInputs.js'
+import type { Host } from './host.js'
+
+export type TensorShape = ReadonlyArray<number>
+
+/** One matrix W [d, k] = [out, in] that can carry an adapter. */
+export type Matrix = { readonly name: string; readonly d: number; readonly k: number }
+
+/** A block with a residual around it, and whether it is the attention's or the feed-forward's. */
+export type Sublayer = { readonly name: string; readonly of: 'attention' | 'feedForward' }
+
+export type Layer = {
+  readonly name: string
+  readonly heads: number
+  readonly headSize: number
+  readonly sublayers: ReadonlyArray<Sublayer>
+}
+
+/** Names and sizes of a model, without its numbers: what a method can take hold of. */
+export type Outline = {
+  readonly hiddenSize: number
+  /** every tensor of the base model by canonical name; heads are apart */
+  readonly tensors: ReadonlyMap<string, TensorShape>
+  /** in layer order */
+  readonly matrices: ReadonlyArray<Matrix>
+  readonly layers: ReadonlyArray<Layer>
+  /** positions of one example */
+  readonly longestInput: number
+}
+
+/** Layers on top of the hidden states, with tensors of their own. */
+export type Head = {
+  readonly tensors: ReadonlyMap<string, TensorShape>
+  /** rows: [rows, hidden] → [rows, outputs] */
+  readonly outputs: (rows: Expression, host: Host) => Expression
+}
+
+/** How special tokens frame one text or two, and which token type the second text has. */
+export type Framing = {
+  /** end-of-text tokens between two texts */
+  readonly between: number
+  readonly secondType: 0 | 1
+  /** for messages: `<s> A </s></s> B </s>` */
+  readonly form: string
+}
+
+/** What other tools call the model's parts. */
+export type Naming = {
+  /** before the names of the encoder's tensors in files: `roberta.` */
+  readonly prefix: string
+  readonly sequenceClassifier: string
+  readonly tokenizer: string
+  /** name in files of a canonical name that stands outside the encoder or within it */
+  readonly stored: (name: string) => string
+}
+
+export type Model = {
+  /** config.json's model_type */
+  readonly type: string
+  readonly outline: Outline
+  readonly vocabularySize: number
+  readonly paddingIndex: number
+  /** the number of the first token's position */
+  readonly firstPosition: number
+  /** whether inputs have token types that matter */
+  readonly tokenTypes: boolean
+  readonly framing: Framing
+  readonly naming: Naming
+  /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
+  readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
+  /** Reads each example's first token: classes, or the one number of a regression. */
+  readonly sequenceHead: (outputs: number) => Head
+  /** Reads masked tokens: logits over the vocabulary. */
+  readonly maskedHead: () => Head
+  /** Positions of padded token ids, as the family counts them where it is given ids alone. ids: int64 [batch, sequence] */
+  readonly paddedPositions: (ids: Expression) => Expression
+  /** The same model with this probability at every dropout site of its own. */
+  readonly withDropout: (probability: number) => Model
+}
+
+/** One family, by the model_type values it answers to. */
+export type Architecture = {
+  readonly modelTypes: ReadonlyArray<string>
+  /** From a config.json, already parsed as JSON. `where` is the file's name in messages. @throws a mistake that names the key */
+  readonly open: (json: object, where: string) => Model
+}

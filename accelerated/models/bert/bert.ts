@@ -1,0 +1,54 @@
+/** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder, two heads, two ways to count positions and to frame texts. */
+import type { Expression } from '../../graph/expression.js'
+import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
+import type { Architecture, Framing, Model, Naming } from '../architecture.js'
+import { encoderConfig, type EncoderConfig } from './config.js'
+import { encoder } from './encoder.js'
+import { maskedHead, sequenceHead } from './heads.js'
+import { firstPosition, outlineOf } from './outline.js'
+
+/** The model of these sizes. */
+export const encoderModel = (config: EncoderConfig): Model => ({
+  type: config.family,
+  outline: outlineOf(config),
+  vocabularySize: config.vocabularySize,
+  paddingIndex: config.paddingIndex,
+  firstPosition: firstPosition(config),
+  tokenTypes: config.family === 'bert',
+  framing: framings[config.family],
+  naming: namings[config.family],
+  hidden: (host, batch) => encoder(config, host, batch),
+  sequenceHead: sequenceHead(config),
+  maskedHead: () => maskedHead(config),
+  paddedPositions: (ids) => paddedPositions(config, ids),
+  withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+})
+
+export const bertArchitecture: Architecture = {
+  modelTypes: ['roberta', 'bert'],
+  open: (json, where) => encoderModel(encoderConfig(json, where)),
+}
+
+const framings: Readonly<Record<EncoderConfig['family'], Framing>> = {
+  roberta: { between: 2, secondType: 0, form: '<s> A </s></s> B </s>' },
+  bert: { between: 1, secondType: 1, form: '[CLS] A [SEP] B [SEP]' },
+}
+
+/** The classifier stands beside the encoder, everything else (BERT's pooler too) within it. */
+const naming = (family: string, name: string): Naming => ({
+  prefix: `${family}.`,
+  sequenceClassifier: `${name}ForSequenceClassification`,
+  tokenizer: `${name}Tokenizer`,
+  stored: (tensor) => (/^(classifier|lm_head)\./.test(tensor) ? tensor : `${family}.${tensor}`),
+})
+const namings: Readonly<Record<EncoderConfig['family'], Naming>> = { roberta: naming('roberta', 'Roberta'), bert: naming('bert', 'Bert') }
+
+/**
+ * BERT counts slots from 0. RoBERTa counts, from paddingIndex + 1, the tokens that are not the padding token; padding itself stands at
+ * paddingIndex. (transformers: create_position_ids_from_input_ids)
+ */
+const paddedPositions = ({ family, paddingIndex }: EncoderConfig, ids: Expression): Expression => {
+  if (family === 'bert') return sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1)
+  const real = sub(1, cast(equal(ids, paddingIndex), 'int64'))
+  return add(mul(cumulativeSum(real, 1), real), paddingIndex)
+}

@@ -1,0 +1,43 @@
+/** What reads the encoder's hidden states: sequence heads of RoBERTa and BERT, and RoBERTa's masked-language-model head. */
+import { add, layerNormalization, matMul, tanh } from '../../graph/operators.js'
+import type { Head, TensorShape } from '../architecture.js'
+import { gelu } from '../layers/gelu.js'
+import type { EncoderConfig } from './config.js'
+
+const linear = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
+  [`${name}.weight`, [out, input]],
+  [`${name}.bias`, [out]],
+]
+
+/** RoBERTa: dropout → classifier.dense → tanh → dropout → classifier.out_proj. BERT: pooler.dense → tanh → dropout → classifier. */
+export const sequenceHead =
+  ({ family, hiddenSize: h, headDropout }: EncoderConfig) =>
+  (outputs: number): Head =>
+    family === 'roberta'
+      ? {
+          tensors: new Map([...linear('classifier.dense', h, h), ...linear('classifier.out_proj', outputs, h)]),
+          outputs: (rows, host) => {
+            const inner = tanh(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
+            return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
+          },
+        }
+      : {
+          tensors: new Map([...linear('pooler.dense', h, h), ...linear('classifier', outputs, h)]),
+          outputs: (rows, host) =>
+            host.linear('classifier', host.dropout('head.input', tanh(host.linear('pooler.dense', rows)), headDropout)),
+        }
+
+/** dense → gelu → norm, then a decoder tied to the word embeddings: [masked, hidden] → [masked, vocabulary] */
+export const maskedHead = ({ hiddenSize: h, vocabularySize, layerNormEpsilon }: EncoderConfig): Head => ({
+  tensors: new Map<string, TensorShape>([
+    ...linear('lm_head.dense', h, h),
+    ['lm_head.layer_norm.weight', [h]],
+    ['lm_head.layer_norm.bias', [h]],
+    ['lm_head.bias', [vocabularySize]],
+  ]),
+  outputs: (rows, host) => {
+    const [scale, bias] = [host.tensor('lm_head.layer_norm.weight'), host.tensor('lm_head.layer_norm.bias')]
+    const transformed = layerNormalization(gelu(host.linear('lm_head.dense', rows)), scale, bias, layerNormEpsilon)
+    return add(matMul(transformed, host.tensor('embeddings.word_embeddings.weight'), { transposeB: true }), host.tensor('lm_head.bias'))
+  },
+})

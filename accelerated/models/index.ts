@@ -1,0 +1,5 @@
+/** The architectures there are: one line each. */
+import type { Architecture } from './architecture.js'
+import { bertArchitecture } from './bert/bert.js'
+
+export const architectures: ReadonlyArray<Architecture> = [bertArchitecture]

@@ -1,0 +1,25 @@
+/** Losses of a batch, example by example or summed; the caller's weight turns a sum into a mean. */
+import type { Expression } from '../graph/expression.js'
+import { cast, constant, equal, logSoftmax, mul, neg, reduceSum, reshape, square, sub } from '../graph/operators.js'
+
+/** log softmax(logits) at the labels, 0 elsewhere. → [rows, classes] */
+const atLabels = (logits: Expression, labels: Expression): Expression => {
+  const [rows = 1, classes = 1] = logits.shape
+  const each = constant(
+    Array.from({ length: classes as number }, (_, i) => i),
+    [1, classes as number],
+    labels.dtype,
+  )
+  const oneHot = cast(equal(reshape(labels, [rows, 1]), each), logits.dtype)
+  return mul(logSoftmax(logits), oneHot)
+}
+
+/** −log softmax(logits)[label] of each row. logits: [rows, classes], labels: int32 [rows] → [rows] */
+export const crossEntropies = (logits: Expression, labels: Expression): Expression => neg(reduceSum(atLabels(logits, labels), [-1]))
+
+/** −Σ log softmax(logits)[label]. logits: [rows, classes], labels: int32 [rows] → scalar */
+export const crossEntropySum = (logits: Expression, labels: Expression): Expression => neg(reduceSum(atLabels(logits, labels)))
+
+/** Σ (output − label)². outputs: [batch, 1], labels: [batch] → scalar */
+export const squaredErrorSum = (outputs: Expression, labels: Expression): Expression =>
+  reduceSum(square(sub(reshape(outputs, labels.shape), labels)))

@@ -1,0 +1,5 @@
+/** The precisions there are: one line each. */
+import { float32, float64 } from './floats.js'
+import type { Precision } from './precision.js'
+
+export const precisions: ReadonlyArray<Precision> = [float32, float64]

@@ -1,0 +1,86 @@
+/** What training is given, and what it tells: the task, the events of a run in their order, and its result. */
+import type { Measures } from '../methods/method.js'
+import type { Objective, TrainingExample } from '../objectives/objective.js'
+import type { Assembly } from './assembly.js'
+import type { Vector } from './parameterVector.js'
+import type { Runtime } from './phase.js'
+import type { RunState } from './state.js'
+
+export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {
+  readonly objective: Objective<E, O>
+  readonly runtime: Runtime
+  readonly training: ReadonlyArray<E>
+  readonly evaluation: ReadonlyArray<E>
+  /** Scores of the evaluation's answers, and the one number by which checkpoints compare (greater is better). */
+  readonly score: (answers: ReadonlyArray<O>) => Scored
+  /** also evaluate before the first step: what training starts from */
+  readonly evaluateStart?: boolean
+}
+
+export type Scored = {
+  readonly scores: Readonly<Record<string, number>>
+  readonly selection: number
+  /** the class that every example is predicted as, where that is so */
+  readonly constant: string | null
+}
+
+export type StepReport = {
+  readonly kind: 'step'
+  readonly step: number
+  readonly epoch: number
+  readonly loss: number
+  readonly taskLoss: number
+  /** the method's own columns: orthogonality, density, lambda */
+  readonly columns: Measures['columns']
+  readonly learningRate: number
+  readonly gradientNorm: number
+  readonly tokens: number
+  readonly tokensPerSecond: number
+}
+
+export type TrainingEvent =
+  | {
+      readonly kind: 'start'
+      readonly steps: number
+      readonly stepsPerEpoch: number
+      readonly resumedAt: number
+      /** what the phase that it begins with is called; null where the method has but one */
+      readonly stage: string | null
+      /** what the method has to say of its phases */
+      readonly announced: string | null
+    }
+  | StepReport
+  | ({
+      readonly kind: 'evaluation'
+      readonly step: number
+      readonly epoch: number
+      readonly eligible: boolean
+      readonly best: boolean
+    } & Scored)
+  /** the method's phase changed, after this step */
+  | {
+      readonly kind: 'phase'
+      readonly step: number
+      readonly name: string
+      readonly line: string
+      readonly facts: Readonly<Record<string, unknown>>
+    }
+  /** the state after this step: save it to resume from it */
+  | ({ readonly kind: 'checkpoint'; readonly state: RunState } & Carried)
+
+/** What is handed over of a state: the function without randomness. */
+export type Handed = { readonly phase: unknown; readonly parameters: Vector }
+
+/** The evaluation that was the best among those that may be, and what it was of. */
+export type Best = Handed & { readonly step: number; readonly selection: number; readonly scores: Readonly<Record<string, number>> }
+
+/** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
+export type Carried = {
+  readonly best: Best | null
+  /** the last evaluation: an interrupted run may have gone on after it */
+  readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
+  /** what the last step measured matrix by matrix; empty where the method measures nothing */
+  readonly byMatrix: Measures['byMatrix']
+}
+
+export type TrainingResult = Carried & { readonly last: RunState; readonly handed: Handed; readonly interrupted: boolean }

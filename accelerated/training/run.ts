@@ -1,0 +1,194 @@
+/**
+ * Training as an asynchronous sequence of events: the method's next phase, its graph, a step, what it told. The caller saves, shows and
+ * stops: this file has no disk, no terminal and no clock but the one for speed; and no method, whose phases are its own.
+ */
+import type { Clock } from '../methods/method.js'
+import type { TrainingExample } from '../objectives/objective.js'
+import { checkAnswers, checkStep, TrainingError } from './accidents.js'
+import { layoutOf, type Assembly } from './assembly.js'
+import { batchesOfEpoch, inBatches } from './batchOrder.js'
+import type { Best, Carried, Handed, Scored, StepReport, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
+import { tensorOf, type Vector } from './parameterVector.js'
+import { openPhase, type OpenedPhase } from './phase.js'
+import { planOf } from './plan.js'
+import { openPredictor, type Predictor } from './prediction.js'
+import { learningRateAt } from './schedule.js'
+import type { RunState } from './state.js'
+import { largestBatch, takeStep, type StepOutcome } from './takeStep.js'
+
+export { TrainingError } from './accidents.js'
+
+/**
+ * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step at hand, with a
+ * checkpoint. What a run computes is a function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
+ * A large state is written over from step to step, `start` among them: take what is to be kept of an event before asking for the next.
+ * @throws TrainingError where a number is not finite, naming the step and the rows of its batch, or where the method never did its work
+ */
+export async function* train<E extends TrainingExample, O>(
+  task: TrainingTask<E, O>,
+  start: RunState,
+  resumed: Carried | null,
+  signal: AbortSignal,
+): AsyncGenerator<TrainingEvent, TrainingResult> {
+  const { method, settings } = task
+  const { steps, stepsPerEpoch } = planOf(method, settings, task.model, task.training.length)
+  const clockAt = (step: number): Clock => ({ step, steps })
+  const batches = batchSource(task, stepsPerEpoch)
+  const graphs = graphSource(task)
+  const evaluator = evaluatorOf(task)
+  const rate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
+  let state = start
+  let { best, lastEvaluation, byMatrix }: Carried = resumed ?? { best: null, lastEvaluation: null, byMatrix: {} }
+  let spare: Vector | null = null
+
+  /** The method's next phase, where it is time for one. */
+  const advanced = function* (): Generator<TrainingEvent, RunState> {
+    const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(task, phase), dtype: task.precision.dtype }
+    const next = method.advance?.(state.phase, settings, clockAt(state.step), layouts) ?? null
+    if (next === null) return state
+    if (next.told !== null) yield { kind: 'phase', step: state.step, ...next.told }
+    return { ...next.vectors, step: state.step, phase: next.phase }
+  }
+
+  try {
+    const [stage, announced] = [method.stage?.(state.phase) ?? null, method.announce?.(settings, clockAt(0)) ?? null]
+    yield { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, stage, announced }
+    if (task.evaluateStart === true && state.step === 0 && !signal.aborted)
+      yield { kind: 'evaluation', step: 0, epoch: 0, ...(await evaluator.evaluate(state)), eligible: false, best: false }
+    while (state.step < steps && !signal.aborted) {
+      state = yield* advanced()
+      const opened = await graphs.of(state.phase)
+      const parts = batches(state.step)
+      const began = performance.now()
+      const context = { assembly: task, objective: task.objective, clock: clockAt(state.step), learningRate: rate(state.step), spare }
+      const outcome = await takeStep(context, opened, state, parts)
+      const { report, measured } = reportOf(task, opened, state, outcome, { learningRate: rate(state.step), stepsPerEpoch, began })
+      if (Object.keys(measured).length > 0) byMatrix = measured
+      spare = state.parameters
+      state = outcome.state
+      checkStep(report, opened.layout, state, parts.flat())
+      yield report
+
+      const atEnd = state.step === steps
+      if (atEnd) state = yield* advanced() // what the run hands over has its last phase behind it
+      // A scheduled evaluation takes place even where a signal came: the resumed run goes on after it.
+      const isScheduled = atEnd || state.step % (settings.evalEvery ?? stepsPerEpoch) === 0
+      if (isScheduled) {
+        const { handed, ...scored } = await evaluator.evaluate(state)
+        const eligible = method.eligible?.(state.phase) ?? true
+        const isBest: boolean = eligible && (best === null || scored.selection > best.selection)
+        if (isBest) best = bestOf(handed, state.step, scored)
+        lastEvaluation = { step: state.step, scores: scored.scores }
+        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
+      }
+      const isDue = settings.saveEvery === null ? isScheduled : atEnd || state.step % settings.saveEvery === 0
+      if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, lastEvaluation, byMatrix }
+      // For the interrupted run's result alone: an evaluation that the whole run does not make is in no checkpoint.
+      if (signal.aborted && lastEvaluation === null) {
+        const { handed: _, ...scored } = await evaluator.evaluate(state)
+        lastEvaluation = { step: state.step, scores: scored.scores }
+        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible: false, best: false }
+      }
+    }
+    const unfinished = state.step >= steps ? (method.unfinished?.(state.phase, settings, clockAt(steps)) ?? null) : null
+    if (unfinished !== null) throw new TrainingError(`the run's end: ${unfinished}`)
+  } finally {
+    await graphs.release()
+    await evaluator.release()
+  }
+  return { last: state, handed: handedOf(task, state), lastEvaluation, best, interrupted: state.step < steps, byMatrix }
+}
+
+/** The function of a state without randomness. */
+export const handedOf = (
+  task: Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'>,
+  { phase, parameters }: Pick<RunState, 'phase' | 'parameters'>,
+): Handed =>
+  task.method.deterministic?.(phase, task.settings, parameters, { layoutOf: (of) => layoutOf(task, of), dtype: task.precision.dtype }) ?? {
+    phase,
+    parameters,
+  }
+
+/** A copy: the state goes on. */
+const bestOf = ({ phase, parameters }: Handed, step: number, { selection, scores }: Scored): Best => ({
+  phase,
+  parameters: parameters.slice(),
+  step,
+  selection,
+  scores,
+})
+
+/** The examples of a step, part by part. */
+const batchSource = <E extends TrainingExample, O>({ settings, training }: TrainingTask<E, O>, stepsPerEpoch: number) => {
+  const lengths = training.map(({ inputIds }) => inputIds.length)
+  let order: { readonly epoch: number; readonly batches: ReadonlyArray<ReadonlyArray<number>> } | null = null
+  return (step: number): ReadonlyArray<ReadonlyArray<E>> => {
+    const epoch = Math.floor(step / stepsPerEpoch)
+    if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(settings.seed, epoch, lengths, settings.batchSize) }
+    const parts = inBatches(order.batches, settings.accumulate)[step % stepsPerEpoch] ?? []
+    return parts.map((rows) => rows.map((row) => training[row] as E))
+  }
+}
+
+/** The sessions of the phase at hand: opened when the phase is new, released when it is over. */
+const graphSource = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => {
+  const virtual = task.method.virtualTokens?.(task.settings)
+  const largest = largestBatch(task.training, task.settings.batchSize, virtual?.at === 'embeddings' ? virtual.count : 0)
+  let current: { readonly phase: unknown; readonly opened: OpenedPhase } | null = null
+  return {
+    of: async (phase: unknown): Promise<OpenedPhase> => {
+      if (current !== null && current.phase !== phase) {
+        await current.opened.release()
+        current = null
+      }
+      current ??= { phase, opened: await openPhase(task, phase, task.runtime, largest) }
+      return current.opened
+    },
+    release: async (): Promise<void> => current?.opened.release(),
+  }
+}
+
+/** Evaluation without noise; one session serves as long as the phase that is handed over stays the same. */
+const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => {
+  let current: { readonly key: string; readonly predictor: Predictor<E, O> } | null = null
+  return {
+    evaluate: async (state: RunState): Promise<Scored & { readonly handed: Handed }> => {
+      const handed = handedOf(task, state)
+      const key = JSON.stringify(handed.phase)
+      if (current?.key !== key) {
+        await current?.predictor.release()
+        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime) }
+      }
+      const answers = await current.predictor.predict(handed.parameters, task.evaluation, task.settings.batchSize)
+      checkAnswers(state.step, answers, task.evaluation)
+      return { ...task.score(answers), handed }
+    },
+    release: async (): Promise<void> => current?.predictor.release(),
+  }
+}
+
+/** What a step tells, and what it measured matrix by matrix. Parameters are those before the step. */
+const reportOf = (
+  { method }: Pick<Assembly, 'method'>,
+  { layout }: OpenedPhase,
+  before: RunState,
+  { results, tokens, loss, taskLoss }: StepOutcome,
+  at: { readonly learningRate: number; readonly stepsPerEpoch: number; readonly began: number },
+): { readonly report: StepReport; readonly measured: Carried['byMatrix'] } => {
+  const numbers = (name: string): ReadonlyArray<number> | undefined =>
+    results[name] === undefined ? undefined : Array.from(results[name], Number)
+  const measures = method.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
+  const report: StepReport = {
+    kind: 'step',
+    step: before.step + 1,
+    epoch: (before.step + 1) / at.stepsPerEpoch,
+    loss,
+    taskLoss,
+    columns: measures?.columns ?? {},
+    learningRate: at.learningRate,
+    gradientNorm: numbers('gradientNorm')?.[0] ?? NaN,
+    tokens,
+    tokensPerSecond: (1000 * tokens) / (performance.now() - at.began),
+  }
+  return { report, measured: measures?.byMatrix ?? {} }
+}

@@ -1,0 +1,106 @@
+/** What a run carries from step to step, and its vectors block by block as feeds and as memory for results. */
+import type { FloatType } from '../graph/expression.js'
+import type { Method, Vectors } from '../methods/method.js'
+import type { Results } from '../runtime/engine.js'
+import { floatFeed, type Feed, type Feeds } from '../runtime/feeds.js'
+import type { Assembly } from './assembly.js'
+import { layoutOf } from './assembly.js'
+import { zeros, type CheckpointNumbers, type ParameterLayout, type Vector } from './parameterVector.js'
+import { blockInput, blockOutput } from './step.js'
+
+export type RunState = Vectors & {
+  /** steps done */
+  readonly step: number
+  /** of the method: JSON */
+  readonly phase: unknown
+}
+
+/** The state before the first step. @throws SettingsError where the model cannot carry the method */
+export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
+  const { method, settings, model, precision } = assembly
+  const phase = method.start(model.outline, settings)
+  const layout = layoutOf(assembly, phase)
+  const parameters = zeros(layout.size, precision.dtype)
+  for (const entry of layout.entries) {
+    const { fromCheckpoint, draw } = entry.initial
+    const given = fromCheckpoint === false ? undefined : await fromCheckpoint(entry, checkpoint)
+    parameters.set(given ?? draw(settings.seed, entry), entry.offset)
+  }
+  return { step: 0, phase, parameters, ...emptyMoments(method, phase, settings, layout, precision.dtype) }
+}
+
+const emptyMoments = (
+  method: Method,
+  phase: unknown,
+  settings: unknown,
+  { size }: ParameterLayout,
+  dtype: FloatType,
+): Omit<Vectors, 'parameters'> => ({
+  firstMoment: zeros(size, dtype),
+  secondMoment: zeros(size, dtype),
+  memory: Object.fromEntries((method.memory?.(phase, settings).names ?? []).map((name) => [name, zeros(size, dtype)])),
+})
+
+/** The same vectors, each moved by `move`. */
+export const mapVectors = (
+  { parameters, firstMoment, secondMoment, memory }: Vectors,
+  move: (vector: Vector, name: string) => Vector,
+): Vectors => ({
+  parameters: move(parameters, 'parameters'),
+  firstMoment: move(firstMoment, 'firstMoment'),
+  secondMoment: move(secondMoment, 'secondMoment'),
+  memory: Object.fromEntries(Object.entries(memory).map(([name, vector]) => [name, move(vector, name)])),
+})
+
+/** Every vector of a state by name. */
+export const namedVectors = ({ parameters, firstMoment, secondMoment, memory }: Vectors): Readonly<Record<string, Vector>> => ({
+  parameters,
+  firstMoment,
+  secondMoment,
+  ...memory,
+})
+
+/** A vector's blocks as feeds: views, not copies. */
+export const blockFeeds = (layout: ParameterLayout, name: string, vector: Vector, dtype: FloatType): Feeds =>
+  Object.fromEntries(
+    layout.blocks.map((block) => [
+      blockInput(name, block),
+      floatFeed(vector.subarray(block.offset, block.offset + block.size), [block.size], dtype),
+    ]),
+  )
+
+export const stateFeeds = (layout: ParameterLayout, vectors: Vectors, dtype: FloatType): Feeds =>
+  Object.assign({}, ...Object.entries(namedVectors(vectors)).map(([name, vector]) => blockFeeds(layout, name, vector, dtype)))
+
+/** Numbers from which on a state's vectors are written over instead of made anew: the model's own size, in full fine-tuning. */
+const largeState = 1 << 24
+
+/**
+ * Memory for the next state. A small one is new. A large one takes the place of the old: moments are written over where they lie, since
+ * nothing but their own update reads them; parameters are read until the end of the step, so those of this step and of the last take turns.
+ */
+export const roomForNext = (layout: ParameterLayout, state: Vectors, spare: Vector | null, dtype: FloatType): Vectors =>
+  layout.size < largeState
+    ? mapVectors(state, () => zeros(layout.size, dtype))
+    : { ...state, parameters: spare?.length === layout.size ? spare : zeros(layout.size, dtype) }
+
+/** Where a step's results go, for an engine that can write into the caller's memory. */
+export const resultsInto = (layout: ParameterLayout, room: Readonly<Record<string, Vector>>): Readonly<Record<string, Feed>> =>
+  Object.fromEntries(
+    Object.entries(room).flatMap(([name, vector]) =>
+      layout.blocks.map((block) => [
+        blockOutput(name, block),
+        { data: vector.subarray(block.offset, block.offset + block.size), shape: [block.size] },
+      ]),
+    ),
+  )
+
+/** The results' blocks in their places: copied where the engine made memory of its own. */
+export const collect = (layout: ParameterLayout, room: Readonly<Record<string, Vector>>, results: Results): void => {
+  for (const [name, vector] of Object.entries(room))
+    for (const block of layout.blocks) {
+      const result = results[blockOutput(name, block)]
+      if (result === undefined) throw new Error(`collect: expected ${blockOutput(name, block)} among the results, found none`)
+      if (result.buffer !== vector.buffer) vector.set(result as Vector, block.offset)
+    }
+}
