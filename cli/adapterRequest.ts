@@ -1,7 +1,7 @@
-/** Which trained adapter is meant: the one of a run (--run), or one in PEFT's layout on a model (--model, --adapter). */
+/** Which trained adapter is meant: the one of a run (--run), or one in a folder on a model (--model, --adapter). */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { fileError } from '../accelerated/files/fileError.js'
+import { mistake } from '../accelerated/files/mistake.js'
 import type { Settings } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -26,11 +26,11 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
   command
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
-    .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout")
+    .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
   return withOffline(addFlags(command, machine))
 }
 
-/** @throws UsageError, SettingsError or FileError with one line */
+/** @throws UsageError, SettingsError or Mistake with one line */
 export const adapterRequest = async (given: Values): Promise<AdapterRequest> => {
   const flags = flagValues(given)
   const [run, adapter, model] = [given['run'], given['adapter'], flags['model']].map((value) =>
@@ -41,8 +41,8 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
   if (run === null && model === null) throw usageError('--model', 'the model that the adapter belongs to', 'none given')
   const earlier = run === null ? null : await runConfig(run)
   const settings = settingsOf({
-    ...earlier?.settings,
-    ...Object.fromEntries(Object.entries(flags).filter(([name]) => machineFlags.includes(name))),
+    ...ofMachine(earlier?.settings ?? {}), // the others may be of another version
+    ...ofMachine(flags),
   })
   return {
     adapter: {
@@ -60,8 +60,10 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
   }
 }
 
+const ofMachine = (values: Values): Values => Object.fromEntries(Object.entries(values).filter(([name]) => machineFlags.includes(name)))
+
 const runConfig = async (run: string) => {
   const config = await readRunConfig(run)
-  if (config === null) throw fileError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  if (config === null) throw mistake(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
   return config
 }

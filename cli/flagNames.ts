@@ -1,10 +1,10 @@
 /** Names: a setting in camelCase is the flag in kebab-case, and back. */
-import { settingsSchema } from '../accelerated/settings.js'
+import { allSettings } from '../accelerated/settings.js'
 
 /** `gateStart` → `--gate-start` */
 export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
-export const settingNames: ReadonlyArray<string> = Object.keys(settingsSchema.shape)
+export const settingNames: ReadonlyArray<string> = ['method', ...Object.keys(allSettings)]
 
 /** Settings whose names are no ordinary words, so that they can be told in a sentence. */
 const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))

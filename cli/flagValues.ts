@@ -1,10 +1,11 @@
 /** Values of flags and of --config files: text becomes numbers and lists, and each mistake names its flag or its file. */
-import { fileError, quoted } from '../accelerated/files/fileError.js'
+import { mistake, quoted } from '../accelerated/files/mistake.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import { decimal } from '../evaluation/data/dataset.js'
 import { runFileLimit } from '../evaluation/storedRun.js'
 import { flagOf } from './flagNames.js'
-import type { Flag, FlagKind } from './trainFlags.js'
+import type { SettingKind } from '../accelerated/setting.js'
+import type { Flag } from './trainFlags.js'
 import { trainFlags } from './trainFlags.js'
 import { usageError } from './usageError.js'
 
@@ -16,7 +17,7 @@ export const flagValues = (given: Values, flags: ReadonlyArray<Flag> = trainFlag
     flags.filter(({ name }) => given[name] !== undefined).map(({ name, kind }) => [name, parsedFlag(flagOf(name), kind, given[name])]),
   )
 
-const parsedFlag = (where: string, kind: FlagKind, written: unknown): unknown => {
+const parsedFlag = (where: string, kind: SettingKind, written: unknown): unknown => {
   if (kind === 'switch') return written === true
   const text = String(written)
   if (kind === 'number') return numberOf(where, text)
@@ -37,26 +38,27 @@ const listOf = (where: string, text: string): ReadonlyArray<string> => {
   return parts
 }
 
-const kinds: Readonly<Record<FlagKind, { readonly expected: string; readonly is: (value: unknown) => boolean }>> = {
+const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly is: (value: unknown) => boolean }>> = {
   text: { expected: 'a string', is: (value) => typeof value === 'string' && value !== '' },
   number: { expected: 'a number', is: (value) => typeof value === 'number' || value === null },
   list: {
     expected: 'a list of strings',
     is: (value) => value === null || (Array.isArray(value) && value.every((part) => typeof part === 'string')),
   },
+  file: { expected: 'a file name', is: (value) => typeof value === 'string' && value !== '' },
   switch: { expected: 'true or false', is: (value) => typeof value === 'boolean' },
 }
 
-/** The object in a --config file. Throws FileError: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
+/** The object in a --config file. Throws Mistake: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
 export const configValues = async (file: string): Promise<Values> => {
   const json = parseJson(await readText(file, runFileLimit), file)
   if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw fileError(file, 'an object of settings', quoted(JSON.stringify(json)))
+    throw mistake(file, 'an object of settings', quoted(JSON.stringify(json)))
   for (const [name, value] of Object.entries(json)) {
     const known = trainFlags.find((flag) => flag.name === name)
-    if (known === undefined) throw fileError(file, 'settings of salora train in camelCase (its --help lists the flags)', quoted(name))
+    if (known === undefined) throw mistake(file, 'settings of salora train in camelCase (its --help lists the flags)', quoted(name))
     const { expected, is } = kinds[known.kind]
-    if (!is(value)) throw fileError(file, `${expected} for ${name}`, JSON.stringify(value))
+    if (!is(value)) throw mistake(file, `${expected} for ${name}`, JSON.stringify(value))
   }
   return json as Values
 }

@@ -1,8 +1,10 @@
 /** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../evaluation/run.js'
-import { counted, duration, percent, short } from './numbers.js'
+import { counted, duration, short } from './numbers.js'
 import type { Terminal } from './terminal.js'
+import { methods } from '../accelerated/methods/index.js'
+import type { Method } from '../accelerated/methods/method.js'
 
 export type Progress = {
   readonly show: (event: FinetuneEvent) => void
@@ -24,7 +26,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
     show: (event) => {
       if (event.kind === 'warning') return warn(event.message)
       clock.see(event)
-      const told = toldBy(event, clock)
+      const told = toldBy(event)
       if (told !== null) return note(told)
       const isDue = event.kind === 'step' && (event.step === clock.steps() || performance.now() - last > 1000 * secondsBetweenLines)
       if (event.kind !== 'step' || !isDue) return
@@ -63,45 +65,50 @@ const bar = (): Progress => {
     show: (event) => {
       clock.see(event)
       if (event.kind === 'warning') return say(`warning: ${event.message}`)
-      const told = toldBy(event, clock)
+      const told = toldBy(event)
       if (told !== null) say(told)
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: '', left: '…' })
       if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: clock.left(event.step) })
-      if (event.kind === 'retained') only?.update({ phase: clock.phase() })
+      if (event.kind === 'phase') only?.update({ phase: clock.phase() })
     },
     close: () => bars.stop(),
   }
 }
 
-const numbersOf = ({ taskLoss, density, lambda, tokensPerSecond }: Step): string =>
+const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.columns ?? [])
+
+/** Loss, the columns of the method, and the speed. */
+const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): string =>
   [
     `loss ${short(taskLoss)}`,
-    ...(density === null ? [] : [`density ${density.toFixed(3)}`]),
-    ...(lambda === null ? [] : [`λ ${short(lambda)}`]),
+    ...columns.flatMap(({ name, label, digits }) => {
+      const value = measured[name] ?? null
+      return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
+    }),
     `${counted(tokensPerSecond)} tokens/s`,
   ].join('  ')
 
 /** The line that an event is worth wherever it is shown; null where it is none. */
-const toldBy = (event: FinetuneEvent, clock: RunClock): string | null => {
+const toldBy = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':
       return `${event.what} …`
     case 'ready':
       return (
         `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; ` +
-        `${counted(event.trainableParameters.adapter)} trainable parameters in adapters, ${counted(event.trainableParameters.head)} in the head`
+        `trainable parameters: ${Object.entries(event.trainableParameters)
+          .map(([part, count]) => `${counted(count)} in the ${part}`)
+          .join(', ')}`
       )
     case 'start':
       return (
         `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +
-        (event.gates === null ? '' : `; gates are sampled in steps ${event.gates.start + 1} to ${event.gates.end}`)
+        (event.announced === null ? '' : `; ${event.announced}`)
       )
-    case 'step':
-      return clock.isFirstGated(event) ? `step ${event.step}: gates are sampled from here on` : null
     case 'evaluation':
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${event.best ? ' (the best so far)' : ''}`
-    case 'retained':
-      return `step ${event.step}: ${percent(event.retained.retainedDensity)} of the adapter's parameters retained (expected density ${event.retained.expectedDensity.toFixed(3)}, λ ${short(event.retained.lambda)})`
+    case 'phase':
+      return `step ${event.step}: ${event.line}`
     default:
       return null
   }
@@ -117,33 +124,25 @@ type RunClock = {
   readonly steps: () => number
   /** time left, in words; unknown after a single step, which also compiles the graph */
   readonly left: (step: number) => string
+  /** the method's phase, or training */
   readonly phase: () => string
-  readonly isFirstGated: (step: Step) => boolean
 }
 
 /** What progress remembers of a run: its length, its beginning, its phase. */
 const runClock = (): RunClock => {
-  let [steps, gated, retained, firstGated] = [0, false, false, -1]
+  let [steps, phase] = [0, 'training']
   let first: { readonly step: number; readonly at: number } | null = null
   return {
     see: (event) => {
-      if (event.kind === 'start') {
-        steps = event.steps
-        // resumed inside or after the window
-        gated = event.gates !== null && event.resumedAt > event.gates.start
-        retained = event.gates !== null && event.resumedAt > event.gates.end
-      }
-      if (event.kind === 'retained') retained = true
-      if (event.kind !== 'step') return
-      first ??= { step: event.step, at: performance.now() }
-      if (event.density !== null && !gated) [gated, firstGated] = [true, event.step]
+      if (event.kind === 'start') [steps, phase] = [event.steps, event.stage ?? 'training']
+      if (event.kind === 'phase') phase = event.name
+      if (event.kind === 'step') first ??= { step: event.step, at: performance.now() }
     },
     steps: () => steps,
     left: (step) =>
       first === null || step === first.step
         ? 'unknown time'
         : duration(((performance.now() - first.at) / 1000 / (step - first.step)) * (steps - step)),
-    phase: () => (retained ? 'retained' : gated ? 'gated   ' : 'training'),
-    isFirstGated: ({ step }) => step === firstGated,
+    phase: () => phase.padEnd('training'.length),
   }
 }

@@ -1,7 +1,7 @@
 /** Whatever was thrown, as one line and an exit code. A stack trace is shown on demand only. */
 import { CommanderError } from 'commander'
-import { reason } from '../accelerated/files/fileError.js'
-import { SettingsError } from '../accelerated/settings.js'
+import { reason } from '../accelerated/files/mistake.js'
+import { SettingsError } from '../accelerated/settingsError.js'
 import { isExpected } from '../evaluation/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
 import { inFlags } from './flagNames.js'

@@ -14,7 +14,9 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
     ...(majority === null ? [] : [`  always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),
-    ...(Object.keys(result.ranks).length === 0 ? [] : ['ranks', ...heatMap(result.ranks, { colour }).map((line) => `  ${line}`), '']),
+    ...(Object.keys(result.ranks ?? {}).length === 0
+      ? []
+      : ['ranks', ...heatMap(result.ranks ?? {}, { colour }).map((line) => `  ${line}`), '']),
     ...parameterLines(result),
     `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
     `run         ${output}`,
@@ -46,15 +48,36 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
   ]
 }
 
-const budgetLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
-  if (targetDensity === null) return []
-  const found =
-    retainedDensity === null || expectedDensity === null
-      ? 'the gates were not closed yet'
-      : `retained ${percent(retainedDensity)}, expected density ${expectedDensity.toFixed(4)}${lambda === null ? '' : `, λ ${short(lambda)}`}`
-  return [`budget      target ${percent(targetDensity)}, ${found}`, '']
+/** Of triplets, or of the share of parameters. */
+const budgetLines = (result: RunResult): ReadonlyArray<string> => {
+  const { budget, ranksFixedAt, ranks = {} } = result
+  if (budget === undefined) return densityLines(result)
+  const left = Object.values(ranks).reduce((a, b) => a + b, 0)
+  const found = ranksFixedAt == null ? 'the ranks were not fixed yet' : `${counted(left)} left after step ${ranksFixedAt}`
+  return [`budget      ${counted(budget)} triplets, ${found}`, '']
 }
 
-const parameterLines = ({ trainableParameters: { adapter, head, gates }, retainedParameters }: RunResult): ReadonlyArray<string> => [
-  `parameters  ${counted(adapter)} trained in adapters${retainedParameters === adapter ? '' : ` (${counted(retainedParameters)} retained)`}, ${counted(head)} in the head, ${counted(gates)} gates`,
-]
+const densityLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
+  if (targetDensity == null) return []
+  const found =
+    retainedDensity == null
+      ? ['the gates were not closed yet']
+      : [
+          `retained ${percent(retainedDensity)}`,
+          ...(expectedDensity == null ? [] : [`expected density ${expectedDensity.toFixed(4)}`]),
+          ...(lambda == null ? [] : [`λ ${short(lambda)}`]),
+        ]
+  return [`budget      ${[`target ${percent(targetDensity)}`, ...found].join(', ')}`, '']
+}
+
+/** What was trained, part by part, and what of the adapter is left. */
+const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): ReadonlyArray<string> => {
+  const left =
+    retainedParameters === undefined || retainedParameters === trainableParameters['adapter']
+      ? ''
+      : ` (${counted(retainedParameters)} retained)`
+  const parts = Object.entries(trainableParameters).map(
+    ([part, count]) => `${counted(count)} in the ${part}${part === 'adapter' ? left : ''}`,
+  )
+  return [`parameters  ${parts.join(', ')}`]
+}

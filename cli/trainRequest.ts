@@ -1,10 +1,11 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
 import { existsSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
-import { fileError } from '../accelerated/files/fileError.js'
+import { mistake, shown } from '../accelerated/files/mistake.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
-import { resolveSettings, SettingsError, settingsSchema } from '../accelerated/settings.js'
-import type { TaskOptions } from '../evaluation/data/index.js'
+import { allSettings, methodOf, resolveSettings } from '../accelerated/settings.js'
+import { SettingsError } from '../accelerated/settingsError.js'
+import { tasks, type TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -12,10 +13,13 @@ import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, type Values } from './flagValues.js'
 import { usageError, UsageError } from './usageError.js'
 
-const taskNames = ['task', 'text', 'textPair', 'label', 'problem', 'data', 'evalData'] as const
-const announced = { method: ['adalora', 'full', 'prefix', 'prompt', 'houlsby', 'pfeiffer'], precision: ['mixed'] } as const
+export const taskFlagNames: ReadonlyArray<string> = [
+  'task',
+  'evalData',
+  ...tasks.flatMap(({ flags = [] }) => flags.map(({ name }) => name)),
+]
 
-/** @param given what commander collected. @throws UsageError, SettingsError or FileError with one line */
+/** @param given what commander collected. @throws UsageError, SettingsError or Mistake with one line */
 export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   const flags = flagValues(given)
   const file = typeof given['config'] === 'string' ? given['config'] : null
@@ -26,8 +30,17 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   const pattern = await patternOf(flags['rankPattern'] ?? fromFile['rankPattern'])
   // a pattern stands where it was named: in the file below the file's own settings, as a flag above them
   const [below, above] = 'rankPattern' in flags ? [{}, pattern] : [pattern, {}]
+  const earlier = resume && output !== null ? await valuesOfRun(output) : {}
+  const method = flags['method'] ?? fromFile['method'] ?? earlier['method'] ?? 'salora'
+  if (earlier['method'] !== undefined && earlier['method'] !== method)
+    throw mistake(
+      join(output ?? '', 'config.json'),
+      'the settings that the run began with',
+      `method was ${JSON.stringify(earlier['method'])} and is ${JSON.stringify(method)}`,
+    )
   const values: Values = {
-    ...(resume && output !== null ? await valuesOfRun(output) : {}),
+    ...earlier,
+    ...presetOf(flags['preset'] ?? fromFile['preset'], method),
     ...below,
     ...fromFile,
     ...above,
@@ -35,12 +48,8 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
     ...('rankPattern' in pattern ? { rankPattern: pattern['rankPattern'] } : {}),
   }
 
-  for (const [name, later] of Object.entries(announced)) {
-    const found = later.find((value) => value === values[name])
-    if (found !== undefined) throw usageError(flagOf(name), `${choices(name)} (${found} is not there yet)`, found)
-  }
   if (resume && values['model'] === undefined)
-    throw fileError(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
+    throw mistake(`--output ${output}`, 'the folder of a run to resume (or the flags of a new one)', 'no config.json there')
   const model = textOf(values['model'])
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
@@ -56,11 +65,10 @@ export const settingsOf = (values: Values, fileOf: (name: string) => string | nu
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     const { setting, expected } = error
-    const found =
-      setting in given ? JSON.stringify(given[setting]) : `the default ${JSON.stringify((settingsSchema.parse({}) as Values)[setting])}`
+    const found = setting in given ? shown(given[setting]) : `the default ${shown(allSettings[setting]?.schema.parse(undefined))}`
     const file = fileOf(setting)
-    if (file !== null) throw new UsageError(`${file}: ${setting}: ${inWords(expected)}, found ${found}`)
-    throw new UsageError(`${flagOf(setting)}: ${inFlags(inWords(expected))}, found ${found}`)
+    if (file !== null) throw new UsageError(`${file}: ${setting}: expected ${expected}, found ${found}`)
+    throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, found ${found}`)
   }
 }
 
@@ -71,7 +79,7 @@ export const taskOptions = (values: Values): TaskOptions => {
   const problem = values['problem']
   if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
     throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
-  const given = taskNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
+  const given = taskFlagNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   const paths = ['task', 'data', 'evalData']
   return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions
 }
@@ -80,6 +88,20 @@ export const taskOptions = (values: Values): TaskOptions => {
 export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+/** The settings that a preset of the method stands for. */
+const presetOf = (name: unknown, method: unknown): Values => {
+  if (name === undefined) return {}
+  const { presets = {} } = methodOf(method)
+  const found = Object.hasOwn(presets, String(name)) ? presets[String(name)] : undefined
+  if (found === undefined)
+    throw usageError(
+      '--preset',
+      Object.keys(presets).length > 0 ? `one of ${Object.keys(presets).join(', ')}` : `none, as method ${String(method)} has no presets`,
+      JSON.stringify(name),
+    )
+  return found
+}
 
 /** The settings that a rank pattern's file stands for. */
 const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'string' ? readRankPattern(file) : {})
@@ -97,18 +119,3 @@ const freeFolder = async (task: string, method: string): Promise<string> => {
     if (!existsSync(folder)) return folder
   }
 }
-
-const choices = (setting: string): string => (setting === 'method' ? 'salora or lora' : 'float32 or float64')
-
-/** `expected number >=1` → `expected a number of at least 1`; `one of "a"|"b"` → `one of a, b`. */
-const inWords = (expected: string): string =>
-  expected
-    .replace('expected number', 'expected a number')
-    .replace(/expected int\b/, 'expected a whole number')
-    .replace(/expected array.*/, 'expected at least one name')
-    .replace(/ ?>=\s*(\S+)/, ' of at least $1')
-    .replace(/ ?<=\s*(\S+)/, ' of at most $1')
-    .replace(/ ?>\s*(\S+)/, ' above $1')
-    .replace(/ ?<\s*(\S+)/, ' below $1')
-    .replaceAll('"|"', ', ')
-    .replaceAll('"', '')

@@ -1,6 +1,6 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
 import { join } from 'node:path'
-import { fileError, reason } from '../accelerated/files/fileError.js'
+import { mistake, reason } from '../accelerated/files/mistake.js'
 import { readText } from '../accelerated/files/jsonText.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
@@ -30,7 +30,7 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
       if (event.kind === 'result') result = event.result
     }
   } catch (error) {
-    throw isSystemError(error) ? fileError(options.output, "to write the run's files", reason(error)) : error
+    throw isSystemError(error) ? mistake(options.output, "to write the run's files", reason(error)) : error
   } finally {
     progress.close()
     interrupt.release()

@@ -3,32 +3,26 @@
  * large product of the kind that such a step contains. Steps are those of train(), batches, feeds and state included.
  */
 import { rm } from 'node:fs/promises'
+import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { openModelFolder } from '../accelerated/files/modelFolder.js'
-import { frozenWeights, weightFiles } from '../accelerated/files/frozenWeights.js'
-import { gateAdam } from '../accelerated/methods/salora/gateControl.js'
 import { input, matMul } from '../accelerated/graph/operators.js'
-import { noDropout } from '../accelerated/models/layers/dropout.js'
-import { parameterLayout } from '../accelerated/training/parameterVector.js'
-import { uniforms } from '../accelerated/training/random.js'
+import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
-import type { Device } from '../accelerated/runtime/devices.js'
-import type { SessionSettings, WeightFile } from '../accelerated/runtime/session.js'
-import { openSession } from '../accelerated/runtime/session.js'
-import type { Gating } from '../accelerated/methods/salora/salora.js'
-import { saloraObjective, saloraTrainables } from '../accelerated/methods/salora/salora.js'
+import { nodeEngine } from '../accelerated/runtime/node.js'
 import type { Settings } from '../accelerated/settings.js'
-import { resolveSettings } from '../accelerated/settings.js'
-import { adamw } from '../accelerated/training/adamwDefaults.js'
-import { startOfRun } from '../accelerated/training/startOfRun.js'
-import { train } from '../accelerated/training/train.js'
-import { trainingStep } from '../accelerated/training/trainingStep.js'
-import type { BenchmarkShape } from './benchmarkModel.js'
-import { benchmarkVocabulary, writeBenchmarkModel } from './benchmarkModel.js'
+import { methodOf, resolveSettings } from '../accelerated/settings.js'
+import { precisionOf } from '../accelerated/commonSettings.js'
+import { assemble, layoutOf, stepGraph } from '../accelerated/training/assembly.js'
+import type { Runtime } from '../accelerated/training/phase.js'
+import { uniforms } from '../accelerated/training/random.js'
+import { train } from '../accelerated/training/run.js'
+import { startOfRun } from '../accelerated/training/state.js'
+import { benchmarkVocabulary, writeBenchmarkModel, type BenchmarkShape } from './benchmarkModel.js'
 import { productCount } from './productCount.js'
 
 export type BenchmarkOptions = {
-  readonly device: Device | 'auto'
+  readonly device: string
   readonly layers: number
   readonly batchSize: number
   /** tokens of each example; there is no padding */
@@ -47,7 +41,6 @@ export type StepRate = {
   readonly operations: number
 }
 export type BenchmarkResult = BenchmarkOptions & {
-  readonly device: Device
   readonly product: { readonly shape: string; readonly milliseconds: number; readonly gigaflops: number }
   readonly lora: StepRate
   readonly salora: StepRate
@@ -64,8 +57,8 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
   const { layers, batchSize, sequence, repeats, threads } = options
   const device = await chooseDevice(options.device)
   note('writing a random model …')
-  const { model, files } = await openRandomModel({ layers, sequence })
-  const session: SessionSettings = { device, threads, weightFiles: files }
+  const { model, weights } = await openRandomModel({ layers, sequence })
+  const session: Runtime = { engine: nodeEngine({ device, threads }), weights }
   const gated = await openRun(model, session, settingsOf('salora', batchSize, sequence))
   note('SaLoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await gated.step()
@@ -95,7 +88,7 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
   })
   return {
     ...options,
-    device,
+    device: device.name,
     residentBytes,
     product: { shape: product.shape, milliseconds: productTime, gigaflops: productRate },
     lora: rateOf(median(times.map((time) => time.lora)), plain.operations),
@@ -105,13 +98,13 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
 }
 
 /** Its bytes are in memory, as in any run, so the folder goes at once and an interrupted benchmark leaves nothing behind. */
-const openRandomModel = async (
-  shape: BenchmarkShape,
-): Promise<{ readonly model: ModelFolder; readonly files: ReadonlyArray<WeightFile> }> => {
+const openRandomModel = async (shape: BenchmarkShape): Promise<{ readonly model: ModelFolder; readonly weights: Runtime['weights'] }> => {
   const folder = await writeBenchmarkModel(shape)
   try {
     const model = await openModelFolder(folder)
-    return { model, files: await weightFiles(model) }
+    const weights = weightSource(model)
+    await weights()
+    return { model, weights }
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -127,68 +120,41 @@ const settingsOf = (method: 'salora' | 'lora', batchSize: number, maxLength: num
     dropout: 0,
     maxSteps: steps,
     evalEvery: steps,
-    gateStart: 0,
-    gateEnd: 1,
     learningRate: 1e-5,
+    ...(method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
   })
 
 /** A run of train(): `step` takes one step and gives its milliseconds. SaLoRA's gates are sampled from the first step on. */
-const openRun = async (model: ModelFolder, session: SessionSettings, settings: Settings) => {
-  const start = await startOfRun(model, settings)
-  const frozen = frozenWeights(model, 'float32')
-  const ids = uniforms(1, 'order', 0, settings.batchSize * settings.maxLength)
-  const training = Array.from({ length: settings.batchSize }, (_, row) => ({
+const openRun = async (base: ModelFolder, runtime: Runtime, settings: Settings) => {
+  const { batchSize: batch, maxLength } = settings
+  const [method, precision] = [methodOf(settings.method), precisionOf('float32')]
+  const assembly = assemble({ model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }, (model) =>
+    sequence(model, { labels: 2, problem: 'classification' }),
+  )
+  const start = await startOfRun(assembly, checkpointNumbers(base))
+  const ids = uniforms(1, 'order', 0, batch * maxLength)
+  const training = Array.from({ length: batch }, (_, row) => ({
     inputIds: Array.from(
-      { length: settings.maxLength },
-      (_, column) => 5 + Math.floor((benchmarkVocabulary - 5) * (ids[row * settings.maxLength + column] ?? 0)),
+      { length: maxLength },
+      (__, column) => 5 + Math.floor((benchmarkVocabulary - 5) * (ids[row * maxLength + column] ?? 0)),
     ),
     label: row % 2,
     row,
   }))
-  const run = train(
-    {
-      config: model.config,
-      frozen,
-      session,
-      settings,
-      training,
-      evaluation: [],
-      score: () => ({ scores: {}, selection: 0, constant: null }),
-    },
-    start,
-    null,
-    new AbortController().signal,
-  )
+  const score = () => ({ scores: {}, selection: 0, constant: null })
+  const run = train({ ...assembly, runtime, training, evaluation: [], score }, start, null, new AbortController().signal)
   await run.next() // 'start'
-
-  const gating: Gating = settings.method === 'salora' ? 'sampled' : 'open'
-  const objective = saloraObjective(
-    model.config,
-    frozen,
-    start.modules,
-    {
-      ...settings,
-      scale: settings.alpha / settings.rank,
-      beta: settings.method === 'salora' ? settings.beta : 0,
-    },
-    gating,
-    noDropout,
-    'float32',
-  )
-  const layout = parameterLayout(saloraTrainables(model.config, start.modules, gating))
-  const graph = trainingStep(layout, objective, {
-    ...adamw,
-    gateAdam,
-    weightDecay: settings.weightDecay,
-    clip: null,
-    lambdaOptimizer: 'adam',
-  })
-  const { batchSize: batch, maxLength: sequence } = settings
+  const clock = { step: 0, steps }
+  const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+  const phase = method.advance?.(start.phase, settings, clock, layouts)?.phase ?? start.phase
+  const { outputs } = stepGraph(assembly, phase, 'whole')
   return {
-    operations: productCount(Object.values(graph), { batch, sequence, tokens: batch * sequence }),
+    operations: productCount(Object.values(outputs), { batch, sequence: maxLength, tokens: batch * maxLength }),
     step: () =>
       milliseconds(async () => {
-        const { value } = await run.next()
+        const told = await run.next()
+        // SaLoRA's first step comes after the news of its phase
+        const { value } = told.done !== true && told.value.kind === 'phase' ? await run.next() : told
         if (value === undefined || !('kind' in value) || value.kind !== 'step')
           throw new Error('benchmark: expected a step of the run, found another event')
       }),
@@ -202,15 +168,13 @@ const openRun = async (model: ModelFolder, session: SessionSettings, settings: S
 const [productRows, productRuns] = [4, 5]
 
 /** A large product at the rate a step could at best have: intermediate states, of four batches together, by the output matrix; the median of five runs. */
-const openProduct = async (model: ModelFolder, session: SessionSettings, batchTokens: number) => {
+const openProduct = async (base: ModelFolder, { engine, weights }: Runtime, batchTokens: number) => {
   const tokens = productRows * batchTokens
-  const { hiddenSize, intermediateSize } = model.config
-  const y = matMul(
-    input('x', [tokens, intermediateSize], 'float32'),
-    frozenWeights(model, 'float32')('encoder.layer.0.output.dense.weight'),
-    { transposeB: true },
-  )
-  const { run, release } = await openSession({ y }, session)
+  const name = 'encoder.layer.0.output.dense'
+  const { d: hiddenSize, k: intermediateSize } = base.model.outline.matrices.find((matrix) => matrix.name === name) ?? { d: 0, k: 0 }
+  const weight = frozenWeights(base, 'float32')(`${name}.weight`)
+  const y = matMul(input('x', [tokens, intermediateSize], 'float32'), weight, { transposeB: true })
+  const { run, release } = await engine.open({ y }, weights)
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, tokens * intermediateSize)), shape: [tokens, intermediateSize] }
   return {
     operations: productCount([y], {}),

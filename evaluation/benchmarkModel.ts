@@ -6,7 +6,6 @@ import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import { parseConfigFile } from '../accelerated/files/configFile.js'
 import { elementCount } from '../accelerated/files/safetensors/safetensorsHeader.js'
 import { layOut } from '../accelerated/files/safetensors/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf } from '../accelerated/models/encoderConfig.js'
 import { uniforms } from '../accelerated/training/random.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number }
@@ -30,7 +29,7 @@ export const writeBenchmarkModel = async ({ layers, sequence }: BenchmarkShape):
     pad_token_id: 1,
     hidden_act: 'gelu',
   })
-  const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(text, configFile)))
+  const shapes = parseConfigFile(text, configFile).model.outline.tensors
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
   async function* content(): AsyncGenerator<Uint8Array> {
     yield header

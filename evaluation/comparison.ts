@@ -1,6 +1,7 @@
 /** Comparisons: the same task under several variants and seeds, one table of means and deviations. */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import type { FinetuneOptions, RunResult } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
@@ -49,15 +50,15 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
     const own = runs.filter(({ variant }) => variant === name).map(({ result }) => result)
     const last = metrics.map((metric) => spread(own.map((r) => 100 * (r.last.scores[metric] ?? NaN))))
     const best = metrics.map((metric) => spread(own.map((r) => 100 * ((r.best ?? r.last).scores[metric] ?? NaN))))
-    const densities = own.flatMap((r) => (r.expectedDensity === null ? [] : [r.expectedDensity]))
-    const retained = own.flatMap((r) => (r.retainedDensity === null ? [] : [r.retainedDensity]))
+    const densities = own.flatMap((r) => (r.expectedDensity == null ? [] : [r.expectedDensity]))
+    const retained = own.flatMap((r) => (r.retainedDensity == null ? [] : [r.retainedDensity]))
     return [
       name,
       ...last,
       ...best,
       densities.length === 0 ? '–' : range(densities),
       retained.length === 0 ? '–' : range(retained),
-      `${Math.round(mean(own.map((r) => r.retainedParameters)))}`,
+      `${Math.round(mean(own.map((r) => r.retainedParameters ?? r.trainableParameters['adapter'] ?? NaN)))}`,
       `${own.length}`,
     ]
   })
@@ -73,10 +74,9 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
   return [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
-const deviation = (values: ReadonlyArray<number>): number =>
-  Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(1, values.length - 1))
-const spread = (values: ReadonlyArray<number>): string => `${mean(values).toFixed(1)} ± ${deviation(values).toFixed(1)}`
+/** Of a single run the deviation is told as 0. */
+const spread = (values: number[]): string =>
+  `${mean(values).toFixed(1)} ± ${(values.length < 2 ? 0 : sampleStandardDeviation(values)).toFixed(1)}`
 const range = (values: ReadonlyArray<number>): string => `${Math.min(...values).toFixed(3)} … ${Math.max(...values).toFixed(3)}`
 
 /** Results beside their table: everything a reader needs to check a number of the README. */

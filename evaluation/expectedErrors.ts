@@ -1,10 +1,10 @@
 /** Errors whose message is the one line to show a user; any other is a defect, shown with its stack. */
-import { FileError } from '../accelerated/files/fileError.js'
+import { Mistake } from '../accelerated/files/mistake.js'
 import { DeviceError } from '../accelerated/runtime/deviceProbe.js'
-import { SettingsError } from '../accelerated/settings.js'
-import { TrainingError } from '../accelerated/training/train.js'
-import { UserError } from './finetuneJob.js'
+import { SettingsError } from '../accelerated/settingsError.js'
+import { TrainingError } from '../accelerated/training/accidents.js'
+import { UserError } from './userError.js'
 
-const expected = [FileError, DeviceError, SettingsError, TrainingError, UserError]
+const expected = [Mistake, DeviceError, SettingsError, TrainingError, UserError]
 
 export const isExpected = (error: unknown): boolean => expected.some((kind) => error instanceof kind)

@@ -1,23 +1,36 @@
 /** Export: a trained adapter becomes a folder that another tool opens, complete or absent, and compared with what was trained. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { EncoderConfig } from '../accelerated/models/encoderConfig.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
+import type { Method } from '../accelerated/methods/method.js'
+import type { Outputs } from '../accelerated/objectives/sequence.js'
+import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
 import { writeMergedFolder } from '../accelerated/formats/mergedFolder.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { WrittenPrecision } from '../accelerated/formats/modelFiles.js'
 import { onnxFiles, writeOnnxFolder } from '../accelerated/formats/onnxFolder.js'
-import { writePaddedFolder, writePeftFolder } from '../accelerated/formats/peft/peftFolder.js'
+import { writePaddedLora } from '../accelerated/formats/peft/lora.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
-import { openModelFile } from '../accelerated/runtime/session.js'
+import { openModelFile } from '../accelerated/runtime/node.js'
 import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
 import { inNewFolder } from './newFolder.js'
 
-export const exportFormats = ['peft', 'peft-padded', 'merged', 'transformers.js'] as const
+export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js'] as const
 export type ExportFormat = (typeof exportFormats)[number]
+
+/** Which methods have it: the layout that they are saved in, and what follows from their mathematics. */
+const isFor: Readonly<Record<ExportFormat, (method: Method) => boolean>> = {
+  peft: ({ format }) => format.startsWith('peft'),
+  'peft-padded': (method) => formatOf(method).asLora !== undefined,
+  adapters: ({ format }) => format === 'adapters',
+  merged: ({ merge }) => merge !== undefined,
+  'transformers.js': () => true,
+}
 
 /** The model as a run names it, and tokens an example in the comparison. */
 export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength'> & {
-  /** a folder in PEFT's layout */
+  /** a folder in the layout of a method */
   readonly adapter: string
   readonly format: ExportFormat
   /** a folder that is new or empty */
@@ -31,7 +44,7 @@ export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | '
 export type ExportReport = {
   readonly format: ExportFormat
   readonly output: string
-  readonly problem: EncoderConfig['problem']
+  readonly problem: Outputs['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
   /** the export against model + adapter, both in float32 on the CPU */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
@@ -46,21 +59,29 @@ export const trialTexts: ReadonlyArray<Text> = [
   { text: '3.5 of 5 stars' },
 ]
 
-/** Writes the folder. @throws FileError with one line; nothing is left in `output` then */
+/** Writes the folder. @throws Mistake with one line; nothing is left in `output` then */
 export const exportAdapter = async (options: ExportOptions): Promise<ExportReport> => {
   const { format, output, adapter: folder } = options
   const trained = await loadTrainedModel(options)
-  return inNewFolder(output, { "the model's folder": trained.model.folder, "the adapter's folder": folder }, async (stage) => {
+  const { method } = trained.adapter
+  if (!isFor[format](method))
+    throw mistake(
+      '--format',
+      `one of ${exportFormats.filter((name) => isFor[name](method)).join(', ')} for an adapter of method ${method.name}`,
+      format,
+    )
+  return inNewFolder(output, { "the model's folder": trained.base.folder, "the adapter's folder": folder }, async (stage) => {
     const names = labelNamesOf(trained)
-    if (format === 'peft') await writePeftFolder(stage, trained.adapter, names)
-    if (format === 'peft-padded') await writePaddedFolder(stage, trained.adapter, names, options.targeted ?? [])
+    const adapter = { ...trained.adapter, labelNames: names }
+    if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
+    if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
     if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
     const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
     return {
       format,
       output,
-      problem: trained.adapter.config.problem,
+      problem: trained.adapter.outputs.problem,
       files: await filesOf(stage),
       comparison: {
         texts: trialTexts.length,
@@ -77,7 +98,11 @@ const largest = (values: ReadonlyArray<number>): number =>
 
 /** Logits of the trial texts, one after another. */
 const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
-  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: trialTexts.length, maxLength }, 'cpu')
+  const opened = await openPredictions(
+    trained,
+    { precision: 'float32', threads: 0, batchSize: trialTexts.length, maxLength },
+    deviceOf('cpu'),
+  )
   try {
     return (await opened.predict(trialTexts)).flat()
   } finally {
@@ -102,12 +127,12 @@ const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: 
     shape: [rows.length, sequence],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
   })
-  const session = await openModelFile(file, { device: 'cpu', threads: 0 })
+  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
   try {
     const { logits } = await session.run({
       input_ids: padded(
         encoded.map(({ inputIds }) => inputIds),
-        trained.adapter.config.paddingIndex,
+        trained.adapter.model.paddingIndex,
       ),
       attention_mask: padded(
         encoded.map(({ inputIds }) => inputIds.map(() => 1)),

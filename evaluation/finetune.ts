@@ -1,7 +1,7 @@
 /** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
 import { Worker } from 'node:worker_threads'
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
-import { UserError } from './finetuneJob.js'
+import { UserError } from './userError.js'
 
 /** What the worker sends: an event, or the error that ended the run (`expected` when its message is one line for a user). */
 export type WorkerMessage =

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
-import { fileError, reason } from '../accelerated/files/fileError.js'
+import { mistake, reason } from '../accelerated/files/mistake.js'
 import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 
 export type MetricsLog = {
@@ -17,7 +17,7 @@ export type MetricsLog = {
 
 const linesInAGroup = 20
 
-/** Opens metrics.jsonl of a run's folder with its first `kept` lines; what follows them is dropped. Throws FileError where it cannot be written. */
+/** Opens metrics.jsonl of a run's folder with its first `kept` lines; what follows them is dropped. Throws Mistake where it cannot be written. */
 export const openMetricsLog = async (output: string, kept: number): Promise<MetricsLog> => {
   const file = join(output, 'metrics.jsonl')
   const there = (await fileInFolder(output, 'metrics.jsonl')) === undefined || kept === 0 ? 0 : await keepLines(file, kept)
@@ -28,11 +28,7 @@ export const openMetricsLog = async (output: string, kept: number): Promise<Metr
   const flush = (): Promise<void> => {
     const text = waiting.join('')
     waiting = []
-    writing = writing
-      .then(() => (text === '' ? undefined : appendDurably(file, text)))
-      .catch((error: unknown) => {
-        throw fileError(file, 'a file that can be appended to', reason(error))
-      })
+    writing = writing.then(() => (text === '' ? undefined : appendDurably(file, text)))
     return writing
   }
   return {
@@ -50,7 +46,7 @@ export const openMetricsLog = async (output: string, kept: number): Promise<Metr
 /** Cuts the file after its first `kept` lines, or after its last whole one. @returns how many it then has */
 const keepLines = async (file: string, kept: number): Promise<number> => {
   const handle = await open(file, 'r+').catch((error: unknown) => {
-    throw fileError(file, 'a file that can be changed', reason(error))
+    throw mistake(file, 'a file that can be changed', reason(error))
   })
   try {
     const piece = Buffer.alloc(1 << 20)
@@ -71,13 +67,17 @@ const keepLines = async (file: string, kept: number): Promise<number> => {
 
 const lineBreak = 0x0a
 
-/** Flushed to the disk: a checkpoint counts on the lines before it. */
+/** Flushed to the disk: a checkpoint counts on the lines before it. Throws Mistake. */
 const appendDurably = async (file: string, text: string): Promise<void> => {
-  const handle = await open(file, 'a')
   try {
-    await handle.appendFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
+    const handle = await open(file, 'a')
+    try {
+      await handle.appendFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw mistake(file, 'a file that can be appended to', reason(error))
   }
 }

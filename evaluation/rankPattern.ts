@@ -1,10 +1,10 @@
 /** The ranks that a run found, as the settings of an ordinary LoRA that starts with them: written for PEFT's LoraConfig, read for ours. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError } from '../accelerated/files/fileError.js'
+import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
-import { firstProblem } from '../accelerated/files/schemaProblem.js'
-import type { Settings } from '../accelerated/settings.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { methodOf, resolveSettings, type Settings } from '../accelerated/settings.js'
 import { readRunConfig, readRunResult } from './storedRun.js'
 
 /** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
@@ -19,17 +19,25 @@ export type RankPattern = {
   readonly alpha_pattern: Readonly<Record<string, number>>
 }
 
-/** @throws FileError where the folder has no finished run, or one that pruned everything */
-export const rankPatternOfRun = async (run: string): Promise<RankPattern> => {
+/** @throws Mistake where the folder has no finished run, one that pruned everything, or (unless forced) one too short for its ranks to mean anything */
+export const rankPatternOfRun = async (run: string, force = false): Promise<RankPattern> => {
   const config = await readRunConfig(run)
-  if (config === null) throw fileError(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
+  if (config === null) throw mistake(`--run ${run}`, 'the folder of a run of salora train', 'no config.json there')
   const file = join(run, 'result.json')
   const result = await readRunResult(run)
-  if (result === null) throw fileError(file, 'the result of a finished run', 'none there')
-  if (result.targetDensity !== null && result.retainedDensity === null)
-    throw fileError(file, 'the ranks that a run found', 'a run that ended before its gates were closed')
-  const pattern = rankPattern(result.ranks, config.settings.rank, config.settings.alpha)
-  if (pattern.target_modules.length === 0) throw fileError(file, 'a matrix that kept a rank', 'none')
+  if (result === null) throw mistake(file, 'the result of a finished run', 'none there')
+  if (result.targetDensity != null && result.retainedDensity == null)
+    throw mistake(file, 'the ranks that a run found', 'a run that ended before its gates were closed')
+  if (result.ranksFixedAt === null) throw mistake(file, 'the ranks that a run found', 'a run that ended before its ranks were fixed')
+  const { initRank, rank = initRank, alpha, rslora = false } = config.settings
+  if (result.ranks === undefined || rank === undefined || alpha === undefined)
+    throw mistake(file, 'the ranks of a method that has some', `a run of ${config.settings.method}`)
+  const method = methodOf(config.settings.method)
+  const settings = { ...resolveSettings({ method: method.name }), ...config.settings }
+  const [doubt] = method.warnings?.(settings, { step: 0, steps: result.steps }) ?? []
+  if (doubt !== undefined && !force) throw mistake(file, 'ranks that mean something (--force prints them all the same)', doubt)
+  const pattern = rankPattern(result.ranks, rank, rslora ? alpha * Math.sqrt(rank) : alpha) // α / √r as plain LoRA has it
+  if (pattern.target_modules.length === 0) throw mistake(file, 'a matrix that kept a rank', 'none')
   return pattern
 }
 
@@ -54,19 +62,14 @@ const schema = z.object({
   alpha_pattern: z.record(z.string(), z.number()).default({}),
 })
 
-/** The settings that a file of `salora rank-pattern` stands for. @throws FileError: no such file, or scales that differ by matrix */
+/** The settings that a file of `salora rank-pattern` stands for. @throws Mistake: no such file, or scales that differ by matrix */
 export const readRankPattern = async (file: string): Promise<Pick<Settings, 'rank' | 'alpha' | 'targetModules' | 'rankPattern'>> => {
-  const json = parseJson(await readText(file), file)
-  const parsed = schema.safeParse(json)
-  if (!parsed.success) {
-    const { path, message, found } = firstProblem(parsed.error, json)
-    throw fileError(file, `what salora rank-pattern prints, with a valid ${path || 'object'} (${message})`, found)
-  }
-  const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = parsed.data
+  const written = checked(schema, parseJson(await readText(file), file), file, 'the output of salora rank-pattern')
+  const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = written
   for (const name of new Set([...Object.keys(pattern), ...Object.keys(alphas)])) {
     const wanted = (alpha * (pattern[name] ?? r)) / r
     if (Math.abs((alphas[name] ?? alpha) - wanted) > 1e-9 * wanted)
-      throw fileError(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
+      throw mistake(file, `alpha_pattern ${wanted} for ${name} (one scale for all)`, String(alphas[name] ?? alpha))
   }
   return {
     rank: r,

@@ -1,7 +1,6 @@
 /** A run, in types: what it is asked, what it tells on the way, and what it answers. */
-import type { Device } from '../accelerated/runtime/devices.js'
 import type { Settings } from '../accelerated/settings.js'
-import type { TrainingEvent } from '../accelerated/training/train.js'
+import type { TrainingEvent } from '../accelerated/training/events.js'
 import type { TaskOptions } from './data/index.js'
 
 export type FinetuneOptions = {
@@ -27,11 +26,12 @@ export type FinetuneEvent =
 
 /** What is known before the first step. */
 export type RunFacts = {
-  readonly device: Device
+  readonly device: string
   /** the commit of the model on the hub; null where the model is a folder of its own */
   readonly revision: string | null
   readonly examples: { readonly training: number; readonly evaluation: number }
-  readonly trainableParameters: { readonly adapter: number; readonly head: number; readonly gates: number }
+  /** by part: `head`, and the method's own, such as `adapter` and `gates` */
+  readonly trainableParameters: Readonly<Record<string, number>>
   readonly majority: { readonly label: string; readonly share: number } | null
 }
 
@@ -42,32 +42,42 @@ export type RunConfig = {
   readonly revision?: string | null
   readonly task: TaskOptions
   readonly settings: Settings
-  readonly device: Device
+  readonly device: string
   /** absent where false */
   readonly evaluateStart?: boolean
   readonly versions: Readonly<Record<string, string>>
 }
 
-/** result.json */
-export type RunResult = RunFacts & {
-  readonly best: { readonly step: number; readonly scores: Scores } | null
-  readonly last: { readonly step: number; readonly scores: Scores }
-  readonly interrupted: boolean
-  /** later than `last.step` where an interrupted run went on after its last evaluation */
-  readonly stepsDone: number
-  readonly targetDensity: number | null
-  readonly expectedDensity: number | null
-  readonly retainedDensity: number | null
-  readonly retainedParameters: number
-  readonly lambda: number | null
-  readonly ranks: Readonly<Record<string, number>>
-  readonly orthogonality: Readonly<Record<string, number>>
-  readonly steps: number
-  /** of the process that ended the run, as is the memory */
-  readonly seconds: number
-  readonly peakMemoryBytes: number
-  readonly seed: number
-  readonly output: string
+/** What methods with a budget or with ranks add to result.json. */
+export type BudgetResult = {
+  readonly targetDensity?: number | null
+  readonly expectedDensity?: number | null
+  readonly retainedDensity?: number | null
+  readonly retainedParameters?: number
+  readonly lambda?: number | null
+  /** triplets that the run may leave */
+  readonly budget?: number
+  /** steps done when the ranks were fixed; null where the run ended before */
+  readonly ranksFixedAt?: number | null
+  /** by matrix */
+  readonly ranks?: Readonly<Record<string, number>>
+  readonly orthogonality?: Readonly<Record<string, number>>
 }
+
+/** result.json */
+export type RunResult = RunFacts &
+  BudgetResult & {
+    readonly best: { readonly step: number; readonly scores: Scores } | null
+    readonly last: { readonly step: number; readonly scores: Scores }
+    readonly interrupted: boolean
+    /** later than `last.step` where an interrupted run went on after its last evaluation */
+    readonly stepsDone: number
+    readonly steps: number
+    /** of the process that ended the run, as is the memory */
+    readonly seconds: number
+    readonly peakMemoryBytes: number
+    readonly seed: number
+    readonly output: string
+  }
 
 export type Scores = Readonly<Record<string, number>>

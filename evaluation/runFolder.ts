@@ -3,9 +3,8 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { versions } from './versions.js'
 import { removeTemporaries, writeFileAtomically } from '../accelerated/files/atomicFile.js'
-import { fileError, reason } from '../accelerated/files/fileError.js'
+import { mistake, reason } from '../accelerated/files/mistake.js'
 import { lastCheckpoint } from '../accelerated/training/checkpointFile.js'
-import type { Device } from '../accelerated/runtime/devices.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
 import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
@@ -26,26 +25,26 @@ export type RunFolder = {
   readonly writeResult: (result: RunResult) => Promise<void>
 }
 
-/** Creates the folder, or with `resume` opens it; nothing in it is changed before `begin`. Throws FileError: it cannot be written, holds another run, or one with other settings. */
-export const openRunFolder = async (options: FinetuneOptions, device: Device, revision: string | null): Promise<RunFolder> => {
+/** Creates the folder, or with `resume` opens it; nothing in it is changed before `begin`. Throws Mistake: it cannot be written, holds another run, or one with other settings. */
+export const openRunFolder = async (options: FinetuneOptions, device: string, revision: string | null): Promise<RunFolder> => {
   const { output, resume, model, task, settings } = options
   const [adapter, checkpoints, configFile] = [join(output, 'adapter'), join(output, 'checkpoints'), join(output, 'config.json')]
   const folders = [output, adapter, checkpoints]
   try {
     for (const folder of folders) await mkdir(folder, { recursive: true })
   } catch (error) {
-    throw fileError(`--output ${output}`, 'a folder that can be written', reason(error))
+    throw mistake(`--output ${output}`, 'a folder that can be written', reason(error))
   }
   const earlier = await readRunConfig(output)
   const evaluateStart = earlier?.evaluateStart ?? options.evaluateStart ?? false
   const config: RunConfig = { model, revision, task, settings, device, ...(evaluateStart ? { evaluateStart } : {}), versions }
   if (earlier !== null && !resume)
-    throw fileError(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
+    throw mistake(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
   if (earlier === null && (await lastCheckpoint(checkpoints)) !== null)
-    throw fileError(`--output ${output}`, 'a new folder, or a run with its config.json', 'checkpoints without one')
+    throw mistake(`--output ${output}`, 'a new folder, or a run with its config.json', 'checkpoints without one')
   if (earlier !== null) {
     const different = differences({ revision, ...earlier }, config)
-    if (different.length > 0) throw fileError(configFile, 'the settings that the run began with', different.join('; '))
+    if (different.length > 0) throw mistake(configFile, 'the settings that the run began with', different.join('; '))
   }
   const result = join(output, 'result.json')
   return {

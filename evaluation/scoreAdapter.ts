@@ -2,9 +2,10 @@
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { Dataset, Scoring, TaskOptions } from './data/index.js'
 import { describeProblem, loadEvaluation, loadTask } from './data/index.js'
-import { predictionOf, UserError } from './finetuneJob.js'
+import { predictionOf } from './preparation.js'
 import { constantPrediction, majorityClass, score } from './metrics/index.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
+import { UserError } from './userError.js'
 
 export type AdapterScore = {
   readonly scores: Readonly<Record<string, number>>
@@ -33,10 +34,10 @@ export const evaluationOf = (task: TaskOptions): Labelled => {
 
 /** @throws UserError where the labels of the data are not those of the adapter */
 export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, problem, metrics }: Labelled): Promise<AdapterScore> => {
-  const { config } = adapter
-  if (problem !== config.problem)
+  const { outputs } = adapter
+  if (problem !== outputs.problem)
     throw new UserError(
-      `${evaluation.source}: expected labels of a ${config.problem}, as the adapter was trained for, found those of a ${problem}`,
+      `${evaluation.source}: expected labels of a ${outputs.problem}, as the adapter was trained for, found those of a ${problem}`,
     )
   const classOf = ownClass(adapter, evaluation)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
@@ -54,11 +55,11 @@ export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, proble
 }
 
 /** From the data's index of a class to the adapter's: by name where both have names, which may stand in another order. */
-const ownClass = ({ config, labelNames }: TrainedAdapter, { labelNames: theirs, source }: Dataset): ((label: number) => number) => {
+const ownClass = ({ outputs, labelNames }: TrainedAdapter, { labelNames: theirs, source }: Dataset): ((label: number) => number) => {
   if (theirs === null) return (label) => label
   if (labelNames === undefined) {
-    if (theirs.length !== config.labels)
-      throw new UserError(`${source}: expected ${config.labels} classes, as the adapter has, found ${theirs.length}`)
+    if (theirs.length !== outputs.labels)
+      throw new UserError(`${source}: expected ${outputs.labels} classes, as the adapter has, found ${theirs.length}`)
     return (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))

@@ -1,9 +1,8 @@
 /** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fileError } from '../accelerated/files/fileError.js'
+import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
-import { firstProblem } from '../accelerated/files/schemaProblem.js'
 import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 import type { RunConfig, RunResult } from './run.js'
 
@@ -11,7 +10,7 @@ import type { RunConfig, RunResult } from './run.js'
 export const runFileLimit = 16_000_000
 
 const text = z.string().max(100_000)
-const device = z.enum(['cpu', 'webgpu', 'cuda'])
+const device = z.string().max(100)
 const scores = z.record(text, z.number().nullable())
 const count = z.int().min(0)
 
@@ -30,18 +29,20 @@ const evaluation = z.looseObject({ step: count, scores })
 const resultSchema = z.looseObject({
   device,
   examples: z.looseObject({ training: count, evaluation: count }),
-  trainableParameters: z.looseObject({ adapter: count, head: count, gates: count }),
+  trainableParameters: z.record(text, count),
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),
   best: evaluation.nullable(),
   last: evaluation,
   interrupted: z.boolean(),
-  targetDensity: z.number().nullable(),
-  expectedDensity: z.number().nullable(),
-  retainedDensity: z.number().nullable(),
-  retainedParameters: count,
-  lambda: z.number().nullable(),
-  ranks: z.record(text, count),
-  orthogonality: z.record(text, z.number().nullable()),
+  targetDensity: z.number().nullish(),
+  expectedDensity: z.number().nullish(),
+  retainedDensity: z.number().nullish(),
+  retainedParameters: count.optional(),
+  lambda: z.number().nullish(),
+  budget: count.optional(),
+  ranksFixedAt: count.nullish(),
+  ranks: z.record(text, count).optional(),
+  orthogonality: z.record(text, z.number().nullable()).optional(),
   steps: count,
   seconds: z.number(),
   peakMemoryBytes: z.number(),
@@ -49,28 +50,22 @@ const resultSchema = z.looseObject({
   output: text,
 })
 
-/** config.json of a run, or null where the folder has none. Throws FileError where it is not one. */
+/** config.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
 export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
   const file = join(output, 'config.json')
   return (await fileInFolder(output, 'config.json')) === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
 }
 
-/** result.json of a run, or null where the folder has none. Throws FileError where it is not one. */
+/** result.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
 export const readRunResult = async (output: string): Promise<RunResult | null> => {
   const file = join(output, 'result.json')
   return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
 }
 
-/** Parses the text of a run's config.json. `where` is the file's name in messages. Throws FileError. */
-export const parseRunConfig = (written: string, where: string): RunConfig => parse<RunConfig>(configSchema, written, where, 'config.json')
+/** Parses the text of a run's config.json. `where` is the file's name in messages. Throws Mistake. */
+export const parseRunConfig = (written: string, where: string): RunConfig =>
+  checked(configSchema, parseJson(written, where), where, 'the config.json of a run') as object as RunConfig
 
-/** Parses the text of a run's result.json. `where` is the file's name in messages. Throws FileError. */
-export const parseRunResult = (written: string, where: string): RunResult => parse<RunResult>(resultSchema, written, where, 'result.json')
-
-const parse = <T>(schema: z.ZodType, written: string, where: string, kind: string): T => {
-  const json = parseJson(written, where)
-  const parsed = schema.safeParse(json)
-  if (parsed.success) return parsed.data as T
-  const { path, message, found } = firstProblem(parsed.error, json)
-  throw fileError(where, `the ${kind} of a run with a valid ${path || 'object'} (${message})`, found)
-}
+/** Parses the text of a run's result.json. `where` is the file's name in messages. Throws Mistake. */
+export const parseRunResult = (written: string, where: string): RunResult =>
+  checked(resultSchema, parseJson(written, where), where, 'the result.json of a run') as object as RunResult

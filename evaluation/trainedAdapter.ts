@@ -1,36 +1,37 @@
 /** A trained adapter, opened for use: model, tokenizer, adapter and head together answer texts with outputs. */
-import type { LoadedAdapter } from '../accelerated/formats/peft/loadPeft.js'
-import { loadAdapter } from '../accelerated/formats/peft/loadPeft.js'
-import type { Weights } from '../accelerated/formats/peft/adapter.js'
-import { fileError } from '../accelerated/files/fileError.js'
+import { precisionOf } from '../accelerated/commonSettings.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
-import { checkFinite, openModelFolder } from '../accelerated/files/modelFolder.js'
+import { checkFinite, headTensor, openModelFolder } from '../accelerated/files/modelFolder.js'
 import { readTensor } from '../accelerated/files/safetensors/safetensors.js'
-import type { EncoderConfig } from '../accelerated/models/encoderConfig.js'
-import { adapterModules, headTensorShapes, longestInput } from '../accelerated/models/encoderConfig.js'
-import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
-import { frozenWeights, weightFiles } from '../accelerated/files/frozenWeights.js'
-import type { Vector } from '../accelerated/training/parameterVector.js'
-import { flatten, parameterLayout } from '../accelerated/training/parameterVector.js'
-import { openPredictor } from '../accelerated/training/prediction.js'
-import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
-import type { Device } from '../accelerated/runtime/devices.js'
-import type { AdaptedModule } from '../accelerated/methods/salora/salora.js'
-import { saloraTrainables } from '../accelerated/methods/salora/salora.js'
 import type { Encoding } from '../accelerated/files/tokenizer.js'
 import { loadTokenizer } from '../accelerated/files/tokenizer.js'
-import type { Scalar } from '../accelerated/training/trainingStep.js'
+import type { Adapter, Weights } from '../accelerated/formats/adapter.js'
+import { readAdapter } from '../accelerated/formats/index.js'
+import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
+import type { Method } from '../accelerated/methods/method.js'
+import type { Outputs } from '../accelerated/objectives/sequence.js'
+import { sequence } from '../accelerated/objectives/sequence.js'
+import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../accelerated/runtime/devices/device.js'
+import { nodeEngine } from '../accelerated/runtime/node.js'
+import { methodOf, resolveSettings } from '../accelerated/settings.js'
+import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
+import { flatten } from '../accelerated/training/parameterVector.js'
+import { roomFor } from '../accelerated/training/plan.js'
+import { openPredictor } from '../accelerated/training/prediction.js'
 
 export type TrainedAdapterOptions = {
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
   /** the commit of a hub id; its main branch if none is given */
   readonly revision?: string
-  /** a folder in PEFT's layout; null where the model classifies as it is */
+  /** a folder in the layout of a method; null where the model classifies as it is */
   readonly adapter: string | null
-  readonly device: Device | 'auto'
-  readonly precision: Scalar
+  readonly device: string
+  readonly precision: string
   readonly threads: number
   /** tokens an example; more than the encoder has positions for is an error, null is 128 or those positions */
   readonly maxLength: number | null
@@ -40,8 +41,8 @@ export type TrainedAdapterOptions = {
 export type Text = { readonly text: string; readonly textPair?: string }
 
 export type TrainedAdapter = {
-  readonly device: Device
-  readonly config: EncoderConfig
+  readonly device: string
+  readonly outputs: Outputs
   /** the classes in the order of the outputs, where adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
   /** → [texts][labels]: logits, or in a regression the value */
@@ -51,114 +52,104 @@ export type TrainedAdapter = {
 
 const usualLength = 128
 
-/** Opens everything. @throws FileError or DeviceError with one line for the user */
+/** Opens everything. @throws Mistake or DeviceError with one line for the user */
 export const openTrainedAdapter = async (options: TrainedAdapterOptions): Promise<TrainedAdapter> => {
   const device = await chooseDevice(options.device)
   return openPredictions(await loadTrainedModel(options), options, device)
 }
 
-/** Model, adapter and head, checked; no session yet. @throws FileError */
+/** Model, adapter and head, checked; no session yet. @throws Mistake */
 export const loadTrainedModel = async (options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter'>): Promise<TrainedModel> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
-  const model = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
-  await checkFinite(model)
-  const adapter = options.adapter === null ? noAdapter(model) : await loadAdapter(options.adapter, model.config)
-  return { model, adapter, head: await headOf(model, adapter, options.adapter ?? model.folder) }
+  const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
+  if (base.multiLabel)
+    throw mistake(`${base.folder}/config.json`, 'problem_type single_label_classification or regression', 'multi_label_classification')
+  await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
+  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
+  return { base, adapter, head: await headOf(base, adapter, options.adapter ?? base.folder) }
 }
 
 /** The names of the classes, where adapter or model have them. */
-export const labelNamesOf = ({ model, adapter }: TrainedModel): ReadonlyArray<string> | undefined =>
-  adapter.labelNames ?? (model.labelNames?.length === adapter.config.labels ? model.labelNames : undefined)
+export const labelNamesOf = ({ base, adapter }: TrainedModel): ReadonlyArray<string> | undefined =>
+  adapter.labelNames ?? (base.labelNames?.length === adapter.outputs.labels ? base.labelNames : undefined)
 
-/** @throws FileError for a maxLength that the encoder has no positions for */
+/** @throws Mistake for a maxLength that the encoder has no positions for */
 export const openPredictions = async (
   trained: TrainedModel,
-  options: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>,
+  { precision: name, threads, batchSize, maxLength }: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>,
   device: Device,
 ): Promise<TrainedAdapter> => {
-  const { model, adapter, head } = trained
-  const { precision, threads, batchSize } = options
-  const { config } = adapter
-  const encode = await encodingOf(trained, options.maxLength)
-  const modules = modulesOf(adapter)
-  const scale = adapter.alpha / adapter.rank || 1
-  const predictor = await openPredictor(
-    {
-      config,
-      frozen: frozenWeights(model, precision),
-      session: { device, threads, weightFiles: await weightFiles(model) },
-      scale,
-      dtype: precision,
-    },
-    modules,
+  const { base, adapter, head } = trained
+  const precision = precisionOf(name)
+  const encode = await encodingOf(trained, maxLength)
+  const objective = sequence(adapter.model, adapter.outputs)
+  const assembly: Assembly = {
+    model: adapter.model,
+    frozen: frozenWeights(base, precision.dtype),
+    method: adapter.method,
+    settings: adapter.settings,
+    objective,
+    precision,
+  }
+  const runtime = { engine: nodeEngine({ device, threads }), weights: weightSource(base) }
+  const predictor = await openPredictor(assembly, objective, adapter.phase, runtime)
+  const parameters = flatten(
+    layoutOf(assembly, adapter.phase),
+    (entry) => (adapter.tensors.get(entry.name) ?? head.get(entry.name))?.data,
+    precision.dtype,
   )
-  const parameters = parametersOf(adapter, modules, head, scale, precision)
   return {
-    device,
-    config,
+    device: device.name,
+    outputs: adapter.outputs,
     labelNames: labelNamesOf(trained),
-    predict: (texts) => predictor.predict(parameters, texts.map(encode), batchSize),
+    predict: (texts) => {
+      const examples = texts.map((text, row) => ({ ...encode(text), row, label: 0 })) // a label is only needed for a loss
+      return predictor.predict(parameters, examples, batchSize)
+    },
     release: predictor.release,
   }
 }
 
-/** Texts to token ids, at most `maxLength` (null: 128, or the encoder's positions). @throws FileError */
-export const encodingOf = async (
-  { model, adapter: { config } }: TrainedModel,
-  wanted: number | null,
-): Promise<(text: Text) => Encoding> => {
-  const maxLength = wanted ?? Math.min(usualLength, longestInput(config))
-  if (maxLength > longestInput(config))
-    throw fileError('--max-length', `at most the encoder's ${longestInput(config)} positions`, String(maxLength))
-  const tokenizer = await loadTokenizer(model.folder, config)
+/** Texts to token ids, at most `maxLength` (null: 128, or the model's positions). @throws Mistake */
+export const encodingOf = async ({ base, adapter }: TrainedModel, wanted: number | null): Promise<(text: Text) => Encoding> => {
+  const { left, told } = roomFor(adapter.method, adapter.settings, base.model)
+  const maxLength = wanted ?? Math.min(usualLength, left)
+  if (maxLength > left) throw mistake('--max-length', `at most ${told}`, String(maxLength))
+  const tokenizer = await loadTokenizer(base.folder, base.model)
   return ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)
 }
 
-const noAdapter = ({ config, baseModelName }: ModelFolder): LoadedAdapter => ({
-  config,
-  baseModelName,
-  rank: 1,
-  alpha: 1,
-  modules: new Map(),
-  head: new Map(),
-  labelNames: undefined,
-})
-
-/** The adapted matrices in layer order, each with its rank. */
-const modulesOf = ({ config, modules }: LoadedAdapter): ReadonlyArray<AdaptedModule> =>
-  adapterModules(config).flatMap((module) => {
-    const pair = modules.get(module.name)
-    return pair === undefined ? [] : [{ ...module, r: pair.A.shape[0] ?? 0 }]
-  })
-
-/** The adapter's head or, where it brings only a part, the rest from the model. */
-const headOf = async (model: ModelFolder, adapter: LoadedAdapter, folder: string): Promise<ReadonlyMap<string, Float32Array>> => {
-  const head = new Map<string, Float32Array>()
-  for (const [name, shape] of headTensorShapes(adapter.config)) {
-    const [own, base] = [adapter.head.get(name), model.headTensors.get(name)]
-    if (own !== undefined) head.set(name, own.data)
-    else if (base !== undefined && base.shape.join() === shape.join()) head.set(name, await readTensor(base))
-    else throw fileError(folder, `${name} [${shape.join(', ')}] of the head in the adapter or in ${model.folder}`, 'it in neither')
-  }
-  return head
+/** The model as it is: a method that trains nothing but the head. */
+const headAlone: Pick<Method, 'start' | 'tensors' | 'wrap' | 'merge'> = {
+  start: () => ({}),
+  tensors: () => [],
+  wrap: () => (host) => host,
+  merge: () => null,
 }
 
-/** One vector as training has it. Pairs come to the one scale of the graph by a factor in B; it is exactly 1 for adapters trained here. */
-const parametersOf = (
-  adapter: LoadedAdapter,
-  modules: ReadonlyArray<AdaptedModule>,
-  head: ReadonlyMap<string, Float32Array>,
-  scale: number,
-  dtype: Scalar,
-): Vector => {
-  const scaled = ({ data }: Weights, own: number): Float32Array => (own === scale ? data : data.map((x) => (x * own) / scale))
-  return flatten(
-    parameterLayout(saloraTrainables(adapter.config, modules, 'open')),
-    ({ name }) => {
-      const pair = adapter.modules.get(name.slice(0, -2))
-      if (pair === undefined) return head.get(name)
-      return name.endsWith('.A') ? pair.A.data : scaled(pair.B, pair.scale)
-    },
-    dtype,
-  )
+const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
+  const settings = resolveSettings({ method: 'full' })
+  return {
+    model,
+    baseModelName,
+    method: { ...methodOf('full'), ...headAlone },
+    settings,
+    phase: {},
+    tensors: new Map(),
+    outputs,
+    head: new Map(),
+    labelNames: undefined,
+  }
+}
+
+/** The adapter's head or, where it brings only a part, the rest from the model. */
+const headOf = async (base: ModelFolder, { head: own, model, outputs }: Adapter, folder: string): Promise<ReadonlyMap<string, Weights>> => {
+  const head = new Map<string, Weights>()
+  for (const [name, shape] of model.sequenceHead(outputs.labels).tensors) {
+    const [trained, entry] = [own.get(name), headTensor(base, name, shape)]
+    if (trained !== undefined) head.set(name, trained)
+    else if (entry !== undefined) head.set(name, { shape, data: await readTensor(entry) })
+    else throw mistake(folder, `${name} [${shape.join(', ')}] of the head in the adapter or in ${base.folder}`, 'it in neither')
+  }
+  return head
 }

@@ -5,7 +5,7 @@ import { benchmark } from '../../evaluation/benchmark.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { numberOf, type Values } from '../flagValues.js'
-import { counted, megabytes, percent } from '../numbers.js'
+import { counted, megabytes, percent, plural } from '../numbers.js'
 import { addFlags } from '../trainFlags.js'
 import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
@@ -53,7 +53,7 @@ const count = (given: Values, name: string, flag: string, most: number): number 
 
 const benchText = ({ device, layers, batchSize, sequence, product, lora, salora, ratio, residentBytes }: BenchmarkResult): string =>
   [
-    `${layers} layers of RoBERTa-base's shape, ${batchSize} examples of ${sequence} tokens a step, on ${device}`,
+    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}`,
     '',
     `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
     `LoRA step    ${rateText(lora)}`,

@@ -27,7 +27,7 @@ export const addDoctor = (program: Command): void => {
       memoryBytes: totalmem(),
       freeMemoryBytes: freemem(),
     }
-    const automatic = devices.some(({ device, works }) => device === 'cpu' && works) ? await chooseDevice('auto') : null
+    const automatic = devices.some(({ device, works }) => device === 'cpu' && works) ? (await chooseDevice('auto')).name : null
     terminal.result(
       [
         ...devices.flatMap(deviceLines),
@@ -46,9 +46,6 @@ export const addDoctor = (program: Command): void => {
 }
 
 const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
-  `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${inShort(detail)}`,
+  `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${detail}`,
   ...(remedy === null ? [] : [`${''.padEnd(19)}to get it: ${remedy}`]),
 ]
-
-/** ONNX Runtime begins with the line of its own source that found the fault. */
-const inShort = (detail: string): string => detail.replace(/^\/\S+\.cc:\d+ .* was false\. /, '')

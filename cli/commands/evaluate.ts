@@ -9,10 +9,8 @@ import { exitCodes } from '../exitCodes.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { counted } from '../numbers.js'
 import { addFlags } from '../trainFlags.js'
-import { taskOptions } from '../trainRequest.js'
+import { taskFlagNames, taskOptions } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
-
-const taskFlags = ['task', 'text', 'textPair', 'label', 'problem', 'data', 'evalData']
 
 export const addEvaluate = (program: Command): void => {
   const command = program
@@ -22,7 +20,7 @@ export const addEvaluate = (program: Command): void => {
       'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.',
     )
   addAdapterFlags(command)
-  addFlags(command, taskFlags)
+  addFlags(command, taskFlagNames)
   withOutput(
     command,
     [
@@ -68,7 +66,7 @@ export const addEvaluate = (program: Command): void => {
 
 /** `whole`: all of the data named, as opposed to the part that a run held out. */
 const dataWanted = (given: Values, runTask: TaskOptions | null): { readonly task: TaskOptions; readonly whole: boolean } => {
-  const flags = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => taskFlags.includes(name)))
+  const flags = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => taskFlagNames.includes(name)))
   if (runTask === null && flags['task'] === undefined) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
   if (flags['task'] !== undefined) return { task: taskOptions(flags), whole: true }
   return { task: taskOptions({ ...runTask, ...flags }), whole: flags['evalData'] !== undefined }

@@ -1,6 +1,6 @@
 /** salora export: hands what was trained to other tools. */
 import type { Command } from 'commander'
-import { targetedModules } from '../../accelerated/training/startOfRun.js'
+import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
@@ -15,6 +15,7 @@ import { usageError } from '../usageError.js'
 const explained: Readonly<Record<ExportFormat, string>> = {
   peft: "the adapter in PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",
   'peft-padded': 'the same function at one rank, without patterns: for servers that ignore them',
+  adapters: 'of houlsby and pfeiffer: the layout of the adapters library, for load_adapter(folder, use_safetensors=True)',
   merged: 'a Hugging Face model with the adapter merged into its weights',
   'transformers.js': "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder)",
 }
@@ -43,7 +44,7 @@ export const addExport = (program: Command): void => {
       format,
       output,
       precision,
-      targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules),
+      targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null),
     })
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
@@ -77,10 +78,10 @@ const precisionOf = ({ precision = 'float32' }: Values): 'float32' | 'float16' =
 
 const targetsOf = async (
   { model, revision }: Pick<TrainedAdapterOptions, 'model' | 'revision'>,
-  targets: ReadonlyArray<string> | null,
+  targets: ReadonlyArray<string> | null = null,
 ): Promise<ReadonlyArray<string>> => {
-  const { config } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
-  return targetedModules(config, targets).map(({ name }) => name)
+  const { model: own } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
+  return targetedMatrices(own.outline, targets).map(({ name }) => name)
 }
 
 const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>

@@ -56,9 +56,9 @@ const answersTo = async (adapter: TrainedAdapter, lines: ReadonlyArray<TextLine>
   return lines.map((line) => ('given' in line ? answerOf(adapter, outputs[next++] ?? []) : { error: line.problem }))
 }
 
-const answerOf = ({ config, labelNames }: TrainedAdapter, output: ReadonlyArray<number>): unknown => {
-  if (config.problem === 'regression') return { value: output[0] }
-  const largest = Math.max(...output)
+const answerOf = ({ outputs, labelNames }: TrainedAdapter, output: ReadonlyArray<number>): unknown => {
+  if (outputs.problem === 'regression') return { value: output[0] }
+  const largest = output.reduce((most, logit) => Math.max(most, logit), -Infinity)
   const powers = output.map((logit) => Math.exp(logit - largest))
   const total = powers.reduce((a, b) => a + b, 0)
   const named = powers.map((power, i) => [labelNames?.[i] ?? `LABEL_${i}`, power / total] as const)

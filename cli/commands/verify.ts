@@ -1,7 +1,8 @@
 /** salora verify: the accelerated path against the reference, on this machine. */
 import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
-import { SettingsError } from '../../accelerated/settings.js'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { SettingsError } from '../../accelerated/settingsError.js'
 import type { Row } from '../../evaluation/agreement/index.js'
 import { kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
 import { withOutput } from '../command.js'
@@ -26,12 +27,12 @@ export const addVerify = (program: Command): void => {
     const settings = settingsOf(flagValues(given))
     const cases = numberOf('--cases', String(given['cases']))
     if (!Number.isInteger(cases) || cases < 1) throw usageError('--cases', 'a whole number of at least 1', String(cases))
-    const device = await chooseDevice(settings.device)
-    if (settings.precision === 'float64' && device !== 'cpu')
-      throw new SettingsError('precision', 'expected float32 on this device', `float64 on ${device}`)
+    const { name: device, tolerances } = await chooseDevice(settings.device)
+    const { dtype } = precisionOf(settings.precision)
+    if (tolerances[dtype] === undefined) throw new SettingsError('precision', 'float32 on this device', `float64 on ${device}`)
     const rows: Row[] = []
     let model = -1
-    for await (const row of verify({ device, dtype: settings.precision, seed: settings.seed, cases })) {
+    for await (const row of verify({ device, dtype, seed: settings.seed, cases })) {
       if (row.model !== model) terminal.note(`model ${row.model + 1}/${cases} …`)
       model = row.model
       rows.push(row)

@@ -1,39 +1,39 @@
 /** One step: the objective's values and the gradient of every trained tensor. */
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
-import type { Gating } from '../../accelerated/methods/salora/salora.js'
-import { objective } from '../../reference/index.js'
+import { zeros } from '../../accelerated/training/parameterVector.js'
+import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { objective, type Gating } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Target } from './segment.js'
-import { feedsOf, layoutFor, openStep, startOf } from './segment.js'
+import { feedsOf, layoutFor, openStep, phaseIn, startOf } from './segment.js'
 import { gateVector, namedNumbers, namedParts } from './translate.js'
 
 /** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */
 export const compareStep = async (model: Model, target: Target, gating: Gating = 'sampled', number = 0): Promise<ReadonlyArray<Row>> => {
   const sampled = gating === 'sampled'
   const state = startOf(model, gating, target.dtype)
-  const { modules } = state
-  const layout = layoutFor(model, modules, gating)
+  const phase = phaseIn(state)
+  const layout = layoutFor(model, phase)
   const noise = model.noiseAt(model.parameters.adapters, 0)
   const expected = objective(model.config, model.settings, model.base)(model.parameters, model.batch, noise, { ...model.control, gating })
 
-  const session = await openStep(model, modules, gating, 'add', target, (parameter) => {
+  const session = await openStep(model, phase, 'add', target, (parameter) => {
     const logTheta = sampled ? parameter('logTheta') : null
     return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, target.dtype)) }
   })
-  const results = await session
-    .run({ ...feedsOf(model, modules, noise, 1, 1, target.dtype, layout.size), ...stateFeeds(state, target.dtype) })
-    .finally(session.release)
+  const gradientSum = zeros(layout.size, target.dtype)
+  const feeds = { ...feedsOf(model, phase, noise, 1, 1, target.dtype), ...stateFeeds(layout, state, target.dtype) }
+  const results = await session.run(feeds, resultsInto(layout, { gradientSum })).finally(session.release)
+  collect(layout, { gradientSum }, results)
 
   const bound = boundOf(target.device, target.dtype)
   const value = compare('values', bound, number)
   const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
-  const gradients = namedParts(layout, results['nextGradientSum'] as Vector)
+  const gradients = namedParts(layout, gradientSum)
   return [
     value('loss', [expected.loss], result('loss')),
     value('taskLoss', [expected.taskLoss], result('taskLoss')),
@@ -41,7 +41,10 @@ export const compareStep = async (model: Model, target: Target, gating: Gating =
       ? []
       : [value('orthogonality', [expected.orthogonality], [result('orthogonality').reduce((a, b) => a + b, 0)])]),
     ...(sampled
-      ? [value('density', [expected.density], result('density')), value('gates', gateVector(modules, expected.gates), result('gates'))]
+      ? [
+          value('density', [expected.density], result('density')),
+          value('gates', gateVector(phase.matrices, expected.gates), result('gates')),
+        ]
       : []),
     ...[...namedNumbers(expected.gradients, sampled)].map(([name, numbers]) =>
       compare('gradients', bound, number)(`gradient of ${name}`, numbers, gradients.get(name) ?? []),

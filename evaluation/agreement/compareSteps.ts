@@ -4,7 +4,7 @@ import type { Model } from './model.js'
 import type { Part, Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Reached, Target } from './segment.js'
-import { advance, layoutFor, startOfBoth } from './segment.js'
+import { advance, layoutFor, phaseIn, startOfBoth } from './segment.js'
 import { namedNumbers, namedParts } from './translate.js'
 
 /** Rows of a state that both derivations reached. */
@@ -15,12 +15,12 @@ export const compareStates = (
   part: Part,
   number: number,
 ): ReadonlyArray<Row> => {
-  const { modules, gating } = accelerated
-  const layout = layoutFor(model, modules, gating)
+  const phase = phaseIn(accelerated)
+  const layout = layoutFor(model, phase)
   const row = compare(part, boundOf(target.device, target.dtype), number)
   const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): ReadonlyArray<Row> => {
     const actual = namedParts(layout, vector)
-    return [...namedNumbers(expected, gating === 'sampled')].map(([name, numbers]) =>
+    return [...namedNumbers(expected, phase.stage === 'gated')].map(([name, numbers]) =>
       row(`${quantity} of ${name}`, numbers, actual.get(name) ?? []),
     )
   }

@@ -41,7 +41,9 @@ export type ModelOptions = {
   readonly tau: number
   readonly beta: number
   readonly clip: number | null
-  readonly lambdaOptimizer: StepSettings['lambdaOptimizer']
+  readonly orthogonality: StepSettings['orthogonality']
+  readonly orthogonalityAfter: StepSettings['orthogonalityAfter']
+  readonly control: StepSettings['control']
   /** probability of each dropout; 1 / (1 − p) must be a float32 */
   readonly dropout: 0 | 0.2 | 0.5
   readonly seed: number
@@ -125,7 +127,7 @@ const noiseFor = ({ tau, gamma, zeta }: StepSettings, logTheta: number, s: numbe
 
 /** The model, batch, settings and noise of these options: the same options give the same numbers. */
 export const drawModel = (options: ModelOptions): Model => {
-  const { family, lengths, rank, seed, gates, tau, beta, clip, lambdaOptimizer } = options
+  const { family, lengths, rank, seed, gates, tau, beta, clip, orthogonality, orthogonalityAfter, control } = options
   const config = configOf(options)
   const settings: StepSettings = {
     tau,
@@ -134,12 +136,14 @@ export const drawModel = (options: ModelOptions): Model => {
     alpha: 3,
     rank,
     beta,
+    orthogonality,
+    orthogonalityAfter,
     beta1: 0.9,
     beta2: 0.999,
     epsilon: 1e-8,
     weightDecay: 0.01,
     gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 },
-    lambdaOptimizer,
+    control,
     ...(clip === null ? {} : { clip }),
   }
   const adapter = (module: string, [d, k]: readonly [number, number]) => ({

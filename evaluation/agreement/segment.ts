@@ -1,112 +1,148 @@
 /** A stretch of training steps with one kind of gating, done by both derivations from the same state, batch and noise. */
-import type { Feeds, NumericArray } from '../../accelerated/runtime/feeds.js'
-import { floatFeed } from '../../accelerated/runtime/feeds.js'
-import { parameterLayout, zeros, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
-import { openSession, type Session } from '../../accelerated/runtime/session.js'
-import { saloraObjective, saloraTrainables, type AdaptedModule, type Gating } from '../../accelerated/methods/salora/salora.js'
-import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js'
-import type { RunState } from '../../accelerated/training/runState.js'
-import { trainingStep as stepGraph, type Accumulation, type Objective, type Scalar } from '../../accelerated/training/trainingStep.js'
-import type { Device } from '../../accelerated/runtime/devices.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import type { TensorSource } from '../../accelerated/models/host.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import type { Results, Session } from '../../accelerated/runtime/engine.js'
+import { noWeights } from '../../accelerated/runtime/engine.js'
+import type { Feeds } from '../../accelerated/runtime/feeds.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
+import { zeros, type ParameterLayout } from '../../accelerated/training/parameterVector.js'
+import { collect, mapVectors, namedVectors, blockFeeds, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
+import type { Accumulation } from '../../accelerated/training/step.js'
+import { batchFeeds } from '../../accelerated/training/takeStep.js'
 import {
   moduleShape,
-  scaleOf,
   startFrom,
   trainingStep,
   zerosLike,
+  type Gating,
   type Noise,
   type StepReport,
   type TrainingState,
 } from '../../reference/index.js'
 import type { Model } from './model.js'
-import { constants, dropoutFeeds, dropoutOf, gateVector, scalarFeeds, toExamples, toVector } from './translate.js'
+import { constants, dropoutFeeds, gateVector, scalarFeeds, toExamples, toVector } from './translate.js'
 
 /** Where and in what the accelerated path computes. */
-export type Target = { readonly device: Device; readonly dtype: Scalar }
+export type Target = { readonly device: string; readonly dtype: FloatType }
 
 /** Tiny graphs: more threads would only wait for each other. */
-export const sessionOf = ({ device }: Target) => ({ device, threads: 1, weightFiles: [] })
+export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device: deviceOf(device), threads: 1 }), weights: noWeights })
 
-export const modulesOf = ({ config }: Model, adapters: TrainingState['adapters']): ReadonlyArray<AdaptedModule> =>
+/** SaLoRA on the accelerated path, with the model's settings. */
+export const assemblyOf = (model: Model, dtype: FloatType): Assembly => {
+  const { config, settings } = model
+  const own = encoderModel(config)
+  return {
+    model: own,
+    frozen: constants(model.base, dtype),
+    method: salora,
+    settings: settingsOf(settings),
+    objective: sequence(own, config),
+    precision: precisionOf(dtype),
+  }
+}
+
+const settingsOf = ({
+  rank,
+  alpha,
+  tau,
+  gamma,
+  zeta,
+  beta,
+  orthogonality,
+  orthogonalityAfter,
+  control,
+  clip,
+  weightDecay,
+}: Model['settings']) =>
+  resolveSettings({ rank, alpha, tau, gamma, zeta, beta, orthogonality, orthogonalityAfter, control, clip: clip ?? null, weightDecay })
+
+export const matricesOf = ({ config }: Model, adapters: TrainingState['adapters']): SaloraPhase['matrices'] =>
   Object.entries(adapters).map(([name, { logTheta }]) => {
     const [d, k] = moduleShape(config, name)
     return { name, d, k, r: logTheta.data.length }
   })
 
-export const layoutFor = ({ config }: Model, modules: ReadonlyArray<AdaptedModule>, gating: Gating): ParameterLayout =>
-  parameterLayout(saloraTrainables(config, modules, gating))
+/** Before the window, or in it. */
+export const phaseOf = (model: Model, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
+  stage: gating === 'sampled' ? 'gated' : 'before',
+  matrices: matricesOf(model, adapters),
+  opened: gating === 'sampled' ? { step: 0, density: NaN } : null,
+  retained: null,
+  gates: null,
+  squaredNorms: null,
+})
 
-/** The production graph of one step; `extra` adds outputs to what it reports. */
-export const openStep = (
-  model: Model,
-  modules: ReadonlyArray<AdaptedModule>,
-  gating: Gating,
-  accumulation: Accumulation,
-  target: Target,
-  extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
-): Promise<Session> => openSession(stepOutputs(model, modules, gating, accumulation, target.dtype, extra), sessionOf(target))
+/** The phase of an accelerated state of SaLoRA. */
+export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phase as SaloraPhase
 
-/** Its expressions. */
+export const layoutFor = (model: Model, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
+
+/** The production graph of one step; `more` adds outputs to what it reports. */
 export const stepOutputs = (
   model: Model,
-  modules: ReadonlyArray<AdaptedModule>,
-  gating: Gating,
+  phase: SaloraPhase,
   accumulation: Accumulation,
-  dtype: Scalar,
-  extra: (parameter: Parameters<Objective>[0]) => ReturnType<Objective>['report'] = () => ({}),
-): ReturnType<typeof stepGraph> => {
-  const { config, settings } = model
-  const objective = saloraObjective(
-    config,
-    constants(model.base, dtype),
-    modules,
-    { ...settings, scale: scaleOf(settings) },
-    gating,
-    dropoutOf(config, dtype),
-    dtype,
-    accumulation !== 'whole',
-  )
-  const withExtra: Objective = (parameter) => {
-    const { loss, report } = objective(parameter)
-    return { loss, report: { ...report, ...extra(parameter) } }
-  }
-  return stepGraph(layoutFor(model, modules, gating), withExtra, { ...settings, clip: settings.clip ?? null }, accumulation, dtype)
-}
+  dtype: FloatType,
+  more?: (parameter: TensorSource) => StepGraph['outputs'],
+): StepGraph => stepGraph(assemblyOf(model, dtype), phase, accumulation, more)
+
+export const openStep = (
+  model: Model,
+  phase: SaloraPhase,
+  accumulation: Accumulation,
+  target: Target,
+  more?: (parameter: TensorSource) => StepGraph['outputs'],
+): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.dtype, more).outputs, noWeights)
 
 /** Everything that step t is fed but the state. */
-export const feedsOf = (
-  model: Model,
-  modules: ReadonlyArray<AdaptedModule>,
-  noise: Noise,
-  step: number,
-  gatedStep: number,
-  dtype: Scalar,
-  size: number,
-): Feeds => {
-  const u = gateVector(modules, noise.gates)
+export const feedsOf = (model: Model, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, dtype: FloatType): Feeds => {
+  const u = gateVector(phase.matrices, noise.gates)
+  const assembly = assemblyOf(model, dtype)
+  const examples = toExamples(model.batch)
+  const layout = layoutOf(assembly, phase)
   return {
-    ...batchFeeds(model.config, toExamples(model.batch), model.batch.labels.length, dtype).feeds,
-    ...dropoutFeeds(model.config, noise.dropout, dtype),
+    ...batchFeeds(assembly, sequence(assembly.model, model.config).prepare(examples, { seed: 0, step: 0 }), examples.length).feeds,
+    ...dropoutFeeds(stepOutputs(model, phase, 'whole', dtype).sites, noise.dropout, dtype),
     ...scalarFeeds(model.control, model.settings, step, Math.max(1, gatedStep), dtype),
-    u: floatFeed(u, [u.length], dtype),
-    gradientSum: floatFeed(zeros(size, dtype), [size], dtype),
+    u: { data: dtype === 'float64' ? Float64Array.from(u) : Float32Array.from(u), shape: [u.length] },
+    ...blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype),
   }
+}
+
+/** Runs one step's graph on a state: → the next one, and what the step reported. */
+export const runStep = async (
+  session: Session,
+  layout: ParameterLayout,
+  state: RunState,
+  feeds: Feeds,
+  dtype: FloatType,
+): Promise<{ readonly state: RunState; readonly results: Results }> => {
+  const room = mapVectors(state, () => zeros(layout.size, dtype))
+  const results = await session.run({ ...feeds, ...stateFeeds(layout, state, dtype) }, resultsInto(layout, namedVectors(room)))
+  collect(layout, namedVectors(room), results)
+  return { state: { ...state, ...room, step: state.step + 1 }, results }
 }
 
 /** The accelerated state before any step, at the reference's parameters. */
-export const startOf = (model: Model, gating: Gating, dtype: Scalar): RunState => {
-  const modules = modulesOf(model, model.parameters.adapters)
-  const layout = layoutFor(model, modules, gating)
+export const startOf = (model: Model, gating: Gating, dtype: FloatType): RunState => {
+  const phase = phaseOf(model, model.parameters.adapters, gating)
+  const layout = layoutFor(model, phase)
   return {
     step: 0,
-    gatedStep: 0,
-    gating,
-    modules,
-    initialDensity: null,
-    retained: null,
+    phase,
     parameters: toVector(layout, model.parameters, dtype),
     firstMoment: zeros(layout.size, dtype),
     secondMoment: zeros(layout.size, dtype),
+    memory: {},
   }
 }
 
@@ -115,7 +151,7 @@ export type Reached = {
   readonly accelerated: RunState
   /** of the last step */
   readonly report: StepReport
-  readonly results: Readonly<Record<string, NumericArray>>
+  readonly results: Results
 }
 
 /** Both derivations `steps` steps on. The noise is placed by the reference's log θ and given to both. */
@@ -126,33 +162,21 @@ export const advance = async (
   gating: Gating,
   steps: number,
 ): Promise<Reached> => {
-  const { modules } = start.accelerated
-  const layout = layoutFor(model, modules, gating)
-  const session = await openStep(model, modules, gating, 'whole', target)
+  const phase = phaseIn(start.accelerated)
+  const layout = layoutFor(model, phase)
+  const session = await openStep(model, phase, 'whole', target)
   const referenceStep = trainingStep(model.config, model.settings, model.base)
-  let [reached, report, results] = [start, undefined as StepReport | undefined, {} as Reached['results']]
+  let [reached, report, results] = [start, undefined as StepReport | undefined, {} as Results]
   try {
     for (let i = 0; i < steps; i++) {
       const { reference, accelerated } = reached
       const noise = model.noiseAt(reference.adapters, reference.step)
       const [next, reported] = referenceStep(reference, model.batch, noise, { ...model.control, gating })
-      const feeds = {
-        ...feedsOf(model, modules, noise, next.step, next.gatedStep, target.dtype, layout.size),
-        ...stateFeeds(accelerated, target.dtype),
-      }
-      results = await session.run(feeds)
+      const feeds = feedsOf(model, phase, noise, next.step, next.gatedStep, target.dtype)
+      const stepped = await runStep(session, layout, accelerated, feeds, target.dtype)
+      results = stepped.results
       report = reported
-      reached = {
-        reference: next,
-        accelerated: {
-          ...accelerated,
-          step: next.step,
-          gatedStep: next.gatedStep,
-          parameters: results['nextParameters'] as Vector,
-          firstMoment: results['nextFirstMoment'] as Vector,
-          secondMoment: results['nextSecondMoment'] as Vector,
-        },
-      }
+      reached = { reference: next, accelerated: stepped.state }
     }
   } finally {
     await session.release()
@@ -161,13 +185,13 @@ export const advance = async (
   return { ...reached, report, results }
 }
 
-export const startOfBoth = (model: Model, gating: Gating, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> => ({
+export const startOfBoth = (model: Model, gating: Gating, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => ({
   reference: startFrom(model.parameters),
   accelerated: startOf(model, gating, dtype),
 })
 
 /** Before T_start: log θ = 0 and λ = 0, as a run's gates will start. */
-export const startOfRun = (model: Model, dtype: Scalar): Pick<Reached, 'reference' | 'accelerated'> => {
+export const startOfRun = (model: Model, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => {
   const { reference, accelerated } = startOfBoth(model, 'open', dtype)
   const adapters = Object.fromEntries(
     Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]),

@@ -1,23 +1,20 @@
 /** The reference's tensors by name as the accelerated path's flat vectors and feeds, and back to names. */
-import type { TensorSource } from '../../accelerated/models/encoder.js'
+import type { Expression, FloatType } from '../../accelerated/graph/expression.js'
+import { constant } from '../../accelerated/graph/operators.js'
+import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
+import type { TensorSource } from '../../accelerated/models/host.js'
+import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
+import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
-import type { Expression } from '../../accelerated/graph/expression.js'
-import { constant } from '../../accelerated/graph/operators.js'
-import { dropoutSites } from '../../accelerated/models/encoder.js'
-import { headDropoutSites } from '../../accelerated/models/heads.js'
-import type { DropoutPlan } from '../../accelerated/models/layers/dropout.js'
-import { poolName, pooledDropout } from '../../accelerated/models/layers/dropout.js'
+import { correctionNames } from '../../accelerated/training/optimiser.js'
 import type { ParameterLayout, Vector } from '../../accelerated/training/parameterVector.js'
 import { flatten, tensorOf } from '../../accelerated/training/parameterVector.js'
-import type { AdaptedModule } from '../../accelerated/methods/salora/salora.js'
-import type { LabelledExample } from '../../accelerated/training/trainFeeds.js'
-import type { Scalar } from '../../accelerated/training/trainingStep.js'
-import { named, type Batch, type EncoderConfig, type Noise, type Parameters, type Tensors } from '../../reference/index.js'
+import { named, type Batch, type Noise, type Parameters, type Tensors } from '../../reference/index.js'
 import type { Numbers } from './rows.js'
 
 /** Frozen tensors written into the graph: these models are a few thousand numbers. */
-export const constants = (base: Tensors, dtype: Scalar): TensorSource => {
+export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
   const known = new Map<string, Expression>()
   return (name) => {
     const { shape, data } = named(base, name)
@@ -45,15 +42,15 @@ export const namedNumbers = ({ adapters, head, lambda }: Parameters, gated: bool
       : []),
   ])
 
-/** The same of a flat vector. */
+/** Every tensor of a flat vector, by name. */
 export const namedParts = (layout: ParameterLayout, vector: Vector): ReadonlyMap<string, Numbers> =>
   new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
 
 /** [gates], matrix by matrix. */
-export const gateVector = (modules: ReadonlyArray<AdaptedModule>, byModule: Tensors): ReadonlyArray<number> =>
+export const gateVector = (modules: ReadonlyArray<Pick<AdaptedMatrix, 'name'>>, byModule: Tensors): ReadonlyArray<number> =>
   modules.flatMap(({ name }) => [...named(byModule, name).data])
 
-export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype: Scalar): Vector => {
+export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype: FloatType): Vector => {
   const numbers = namedNumbers(parameters, true)
   return flatten(layout, ({ name }) => numbers.get(name), dtype)
 }
@@ -61,21 +58,19 @@ export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype:
 export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): ReadonlyArray<LabelledExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds?.[i], label: labels[i] ?? NaN, row: i + 1 }))
 
-const sitesOf = (config: EncoderConfig): ReadonlyArray<string> => [...dropoutSites(config), ...headDropoutSites(config)]
-
-/** Dropout at the one probability that these models have everywhere. */
-export const dropoutOf = (config: EncoderConfig, dtype: Scalar): DropoutPlan =>
-  pooledDropout(sitesOf(config), () => config.hiddenDropout, dtype)
-
-/** The masks one after another as the pool, and where each begins. */
-export const dropoutFeeds = (config: EncoderConfig, masks: Noise['dropout'], dtype: Scalar): Feeds => {
-  if (config.hiddenDropout === 0) return {}
-  const parts = sitesOf(config).map((site) => named(masks, site).data)
-  const offsets = parts.map((_, i) => parts.slice(0, i).reduce((sum, { length }) => sum + length, 0))
-  const pool = parts.flatMap((part) => [...part])
+/** The reference's masks one after another as the pool, and where each begins. All sites have one probability. */
+export const dropoutFeeds = (sites: ReadonlyArray<DropoutSite>, masks: Noise['dropout'], dtype: FloatType): Feeds => {
+  const parts = sites.map(({ site }) => [...named(masks, site).data])
+  const pool = parts.flat()
+  let start = 0
+  const offsets = sites.map(({ site }, i) => {
+    const at = start
+    start += parts[i]?.length ?? 0
+    return [offsetName(site), { data: BigInt64Array.of(BigInt(at)), shape: [1] }] as const
+  })
   return {
-    [poolName(config.hiddenDropout)]: floatFeed(pool, [pool.length], dtype),
-    dropoutOffsets: { data: BigInt64Array.from(offsets, BigInt), shape: [offsets.length] },
+    ...Object.fromEntries(offsets),
+    ...(sites[0] === undefined ? {} : { [poolName(sites[0].probability)]: floatFeed(pool, [pool.length], dtype) }),
   }
 }
 
@@ -85,16 +80,17 @@ export const scalarFeeds = (
   adam: { readonly beta1: number; readonly beta2: number; readonly gateAdam: { readonly beta1: number; readonly beta2: number } },
   step: number,
   gatedStep: number,
-  dtype: Scalar,
+  dtype: FloatType,
 ): Feeds => {
-  const scalars = {
+  const corrections = (counter: string, { beta1, beta2 }: { readonly beta1: number; readonly beta2: number }, t: number) => {
+    const [first, second] = correctionNames(counter)
+    return { [first]: 1 - beta1 ** t, [second]: 1 - beta2 ** t }
+  }
+  const scalars: Readonly<Record<string, number>> = {
     ...rates,
-    correction1: 1 - adam.beta1 ** step,
-    correction2: 1 - adam.beta2 ** step,
-    gateCorrection1: 1 - adam.gateAdam.beta1 ** gatedStep,
-    gateCorrection2: 1 - adam.gateAdam.beta2 ** gatedStep,
-    multiplierCorrection1: 1 - adam.beta1 ** gatedStep,
-    multiplierCorrection2: 1 - adam.beta2 ** gatedStep,
+    ...corrections('weight', adam, step),
+    ...corrections('gate', adam.gateAdam, gatedStep),
+    ...corrections('multiplier', adam, gatedStep),
   }
   return Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, scalarFeed(value, dtype)]))
 }

@@ -24,7 +24,11 @@ export async function* verify({ seed, cases, ...target }: VerifySettings): Async
     yield* await compareRun(
       model,
       target,
-      { retain: number % 2 === 0 ? 'budget' : 'paper', gateAfter: number % 3 === 0 ? 'soft' : 'binary', density: 0.5 },
+      {
+        retain: number % 2 === 0 ? 'budget' : 'paper',
+        gateAfter: (['soft', 'binary', 'kept'] as const)[number % 3] ?? 'soft',
+        density: 0.5,
+      },
       number,
     )
   }
@@ -49,7 +53,9 @@ export const drawOptions = (seed: number, number: number): ModelOptions => {
     tau: from(11, [1, 0.75]),
     beta: 0.1,
     clip: from(12, [null, 0.5]),
-    lambdaOptimizer: from(13, ['adam', 'sgd'] as const),
+    control: from(13, ['ramp', 'paper'] as const),
+    orthogonality: number % 2 === 0 ? 'mean' : 'sum',
+    orthogonalityAfter: (['unit', 'folded', 'off'] as const)[number % 3] ?? 'unit',
     dropout: number % 2 === 0 ? 0.2 : 0.5,
     seed: (seed + number) >>> 0,
   }

@@ -2,20 +2,21 @@
 import { CsvError, parse, type Info } from 'csv-parse/sync'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import type { Problem } from './problem.js'
+import { type Mistake, mistake } from '../../accelerated/files/mistake.js'
 import type { CellRecord } from './table.js'
+import { atRow } from './wording.js'
 
 type Parsed = { readonly record: ReadonlyArray<string>; readonly info: Info }
 
-/** The records of a text known to be UTF-8; a problem where a quote opens or closes inside a field, or never closes. */
+/** The records of a text known to be UTF-8; a mistake where a quote opens or closes inside a field, or never closes. */
 export const commaSeparated =
   (file: string) =>
-  (bytes: Buffer): E.Either<Problem, ReadonlyArray<CellRecord>> =>
+  (bytes: Buffer): E.Either<Mistake, ReadonlyArray<CellRecord>> =>
     pipe(
       // With `info`, each item is { record, info }, which csv-parse's type does not say.
       E.tryCatch(
         () => parse(bytes, { info: true, relax_column_count: true, record_delimiter: ['\r\n', '\n'] }) as unknown as Parsed[],
-        quoteProblem(file),
+        quoteMistake(file),
       ),
       E.map((parsed) => withoutEmptyEnd(parsed)),
       E.map((parsed) => {
@@ -47,17 +48,12 @@ const rowsOf = (bytes: Buffer, ends: ReadonlyArray<number>): ReadonlyArray<numbe
 const withoutEmptyEnd = (parsed: ReadonlyArray<Parsed>): ReadonlyArray<Parsed> =>
   parsed.slice(0, parsed.findLastIndex(({ record }) => record.length > 1 || record[0] !== '') + 1)
 
-const quoteProblem =
+const quoteMistake =
   (file: string) =>
-  (error: unknown): Problem => {
+  (error: unknown): Mistake => {
     if (!(error instanceof CsvError)) throw error
-    const row = Number(error['lines'])
+    const where = atRow(file, Number(error['lines']))
     return error.code === 'CSV_QUOTE_NOT_CLOSED'
-      ? { where: file, row, expected: 'a closing quote', found: 'the end of the file inside a quoted field' }
-      : {
-          where: file,
-          row,
-          expected: 'a quoted field with quotes at both ends and "" for a quote inside',
-          found: `a stray quote (${error.code})`,
-        }
+      ? mistake(where, 'a closing quote', 'the end of the file inside a quoted field')
+      : mistake(where, 'a quoted field with quotes at both ends and "" for a quote inside', `a stray quote (${error.code})`)
   }

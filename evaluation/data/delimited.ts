@@ -2,14 +2,15 @@
 import { extname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { commaSeparated } from './commaSeparated.js'
 import type { Dataset, Example, ProblemType } from './dataset.js'
 import { jsonLines } from './jsonLines.js'
 import { classesOf, classIndex, scoreOf } from './labels.js'
-import { quoted, type Problem } from './problem.js'
 import { pickNamed, type Table, type TableRow, type WantedColumn } from './table.js'
 import { tabSeparated } from './tabSeparated.js'
-import { readText } from './textFile.js'
+import { readUtf8 } from './textFile.js'
+import { atRow, oneOf } from './wording.js'
 
 export type DelimitedOptions = {
   /** Column of the text; `text` if not given. */
@@ -24,16 +25,16 @@ export type DelimitedOptions = {
   readonly labelNames?: ReadonlyArray<string>
 }
 
-const READERS = ['.tsv', '.csv', '.jsonl']
+const ENDINGS = ['.tsv', '.csv', '.jsonl']
 
 /** Whether `task` names a file of the user's own rather than a known task. */
 export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
 
 /**
- * The examples of `file`, or the first problem in it: a column that is missing (those found are listed), a row with the wrong
+ * The examples of `file`, or the first mistake in it: a column that is missing (those found are listed), a row with the wrong
  * number of columns, an empty text, a label that is unknown or of the wrong kind. Blanks around a label do not count.
  */
-export const readDelimited = (file: string, options: DelimitedOptions = {}): E.Either<Problem, Dataset> =>
+export const readDelimited = (file: string, options: DelimitedOptions = {}): E.Either<Mistake, Dataset> =>
   pipe(
     wantedColumns(file, options),
     E.chain((wanted) => readTable(file, wanted)),
@@ -51,7 +52,7 @@ export const readDelimited = (file: string, options: DelimitedOptions = {}): E.E
     ),
   )
 
-const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions): E.Either<Problem, ReadonlyArray<WantedColumn>> => {
+const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions): E.Either<Mistake, ReadonlyArray<WantedColumn>> => {
   const wanted = [
     { name: label ?? 'label', flag: '--label' },
     { name: text ?? 'text', flag: '--text' },
@@ -60,29 +61,27 @@ const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions
   const twice = wanted.find(({ name }, index) => wanted.findIndex((other) => other.name === name) !== index)
   return twice === undefined
     ? E.right(wanted)
-    : E.left({ where: file, expected: 'different columns for text, text pair and label', found: `${quoted(twice.name)} named twice` })
+    : E.left(mistake(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`))
 }
 
-const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<Problem, Table> => {
+const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<Mistake, Table> => {
   switch (extname(file).toLowerCase()) {
     case '.tsv':
-      return pipe(readText(file), E.map(tabSeparated), E.chain(pickNamed(file, wanted, 'refuse')))
+      return pipe(readUtf8(file), E.map(tabSeparated), E.chain(pickNamed(file, wanted, 'refuse')))
     case '.csv':
-      return pipe(readText(file), E.chain(commaSeparated(file)), E.chain(pickNamed(file, wanted, 'refuse')))
+      return pipe(readUtf8(file), E.chain(commaSeparated(file)), E.chain(pickNamed(file, wanted, 'refuse')))
     case '.jsonl':
-      return pipe(readText(file), E.chain(jsonLines(file, wanted)))
+      return pipe(readUtf8(file), E.chain(jsonLines(file, wanted)))
     default:
-      return E.left({
-        where: file,
-        expected: `a file whose name ends in ${READERS.slice(0, -1).join(', ')} or ${READERS.at(-1)}`,
-        found: extname(file) === '' ? 'no ending' : quoted(extname(file)),
-      })
+      return E.left(
+        mistake(file, `a file whose name ends in ${oneOf(ENDINGS)}`, extname(file) === '' ? 'no ending' : quoted(extname(file))),
+      )
   }
 }
 
 type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labels: ReadonlyArray<number> }
 
-const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Problem, Labels> => {
+const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Mistake, Labels> => {
   const written = rows.map(({ row, cells }) => ({ row, label: (cells[0] ?? '').trim() }))
   if (problem === 'regression') {
     return pipe(
@@ -103,9 +102,9 @@ const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, row
   )
 }
 
-const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Problem, Example> => {
+const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Mistake, Example> => {
   const [, text = '', textPair] = cells
   const empty = text.trim() === '' ? (options.text ?? 'text') : textPair?.trim() === '' ? (options.textPair ?? '') : null
-  if (empty !== null) return E.left({ where: file, row, expected: `a text in column ${quoted(empty)}`, found: 'an empty one' })
+  if (empty !== null) return E.left(mistake(atRow(file, row), `a text in column ${quoted(empty)}`, 'an empty one'))
   return E.right(textPair === undefined ? { text, label, row } : { text, textPair, label, row })
 }

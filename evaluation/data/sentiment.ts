@@ -6,18 +6,18 @@ import { createRequire } from 'node:module'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { z } from 'zod'
+import { type Mistake, mistake } from '../../accelerated/files/mistake.js'
 import type { Dataset, Example } from './dataset.js'
 import { holdOut } from './holdOut.js'
-import type { Problem } from './problem.js'
 
 export const SENTIMENT_LABELS: ReadonlyArray<string> = ['negative', 'positive']
 
-const SOURCES = ['yelp', 'amazon', 'imdb'] as const
+export const SENTIMENT_SOURCES = ['yelp', 'amazon', 'imdb'] as const
 
 const DEV_SENTENCES = 100 // of each source and label, hence 600 in all
 const SPLIT_SEED = 0
 
-export type SentimentExample = Example & { readonly source: (typeof SOURCES)[number] }
+export type SentimentExample = Example & { readonly source: (typeof SENTIMENT_SOURCES)[number] }
 
 export type Sentiment = { readonly train: Dataset; readonly dev: Dataset }
 
@@ -25,9 +25,9 @@ export type Sentiment = { readonly train: Dataset; readonly dev: Dataset }
  * Train and dev, stratified by source and label, the same everywhere. A sentence that occurred before (case and blanks
  * aside) is left out, so that none is in both, and is listed in train's `skipped`. `row` counts through the three sources.
  */
-export const readSentiment = (): E.Either<Problem, Sentiment> =>
+export const readSentiment = (): E.Either<Mistake, Sentiment> =>
   pipe(
-    SOURCES,
+    SENTIMENT_SOURCES,
     E.traverseArray(readSource),
     E.map((sources) => {
       const all = sources.flat().map((example, index) => ({ ...example, row: index + 1 }))
@@ -53,22 +53,27 @@ const dataset = (part: string, examples: ReadonlyArray<SentimentExample>, skippe
 // Each file ends in an entry without text and class.
 const Fixture = z.array(z.object({ text: z.string(), class: z.union([z.literal(0), z.literal(1), z.null()]) }))
 
-const readSource = (source: SentimentExample['source']): E.Either<Problem, ReadonlyArray<SentimentExample>> =>
+/** A source's entries as the package has them. */
+export const readFixture = (source: SentimentExample['source']): E.Either<Mistake, z.infer<typeof Fixture>> =>
+  E.tryCatch(
+    () => Fixture.parse(createRequire(import.meta.url)(`sentiment/test/fixtures/${source}.json`)),
+    () => missing(source),
+  )
+
+const readSource = (source: SentimentExample['source']): E.Either<Mistake, ReadonlyArray<SentimentExample>> =>
   pipe(
-    E.tryCatch(
-      () => Fixture.parse(createRequire(import.meta.url)(`sentiment/test/fixtures/${source}.json`)),
-      () => missing(source),
-    ),
+    readFixture(source),
     E.map((entries) =>
       entries.flatMap(({ text, class: label }) => (label === null ? [] : [{ text: restored(text), label, row: 0, source }])),
     ),
   )
 
-const missing = (source: string): Problem => ({
-  where: `sentiment/test/fixtures/${source}.json`,
-  expected: 'the labelled sentences of the npm package sentiment 5.0.2 (npm install)',
-  found: 'none that can be read',
-})
+const missing = (source: string): Mistake =>
+  mistake(
+    `sentiment/test/fixtures/${source}.json`,
+    'the labelled sentences of the npm package sentiment 5.0.2 (npm install)',
+    'none that can be read',
+  )
 
 // Characters 0x80 to 0x9F of Windows-1252, a blank where it has none. (Node 20's TextDecoder takes windows-1252 for Latin-1.)
 const WINDOWS_1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ'

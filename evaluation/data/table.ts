@@ -1,8 +1,9 @@
 /** A table: the columns asked for, picked out of records of cells. Ill-formed records are refused or, by the caller's choice, skipped and listed. */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import type { SkippedRow } from './dataset.js'
-import { columnsFound, quoted, type Problem } from './problem.js'
+import { atRow } from './wording.js'
 
 /** One line of cells; `cell(i)` is decoded when asked for. */
 export type CellRecord = { readonly row: number; readonly width: number; readonly cell: (column: number) => string }
@@ -18,27 +19,36 @@ export type RaggedRows = 'refuse' | 'skip'
 /** `a column "review" (--text)`. */
 export const columnExpected = ({ name, flag }: WantedColumn): string => `a column ${quoted(name)}${flag === undefined ? '' : ` (${flag})`}`
 
+const MOST_COLUMNS = 12
+
+/** `the columns "a", "b"`, or that there is none. */
+export const columnsFound = (names: ReadonlyArray<string>): string => {
+  const more = names.length > MOST_COLUMNS ? ` and ${names.length - MOST_COLUMNS} more` : ''
+  const first = names.slice(0, MOST_COLUMNS).map((name) => quoted(name))
+  return names.length === 0 ? 'no columns' : `the columns ${first.join(', ')}${more}`
+}
+
 /** The wanted columns of records without header: `places` are column numbers from 0, of `width` in all. */
 export const pickPlaces =
   (file: string, width: number, places: ReadonlyArray<number>, ragged: RaggedRows) =>
-  (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
+  (records: Iterable<CellRecord>): E.Either<Mistake, Table> => {
     const rows: TableRow[] = []
     const skipped: SkippedRow[] = []
     for (const record of records) {
       if (record.width === width) rows.push({ row: record.row, cells: places.map(record.cell) })
       else if (ragged === 'skip') skipped.push({ row: record.row, found: columnCount(record.width) })
-      else return E.left({ where: file, row: record.row, expected: columnCount(width), found: columnCount(record.width) })
+      else return E.left(mistake(atRow(file, record.row), columnCount(width), columnCount(record.width)))
     }
-    return rows.length > 0 ? E.right({ rows, skipped }) : E.left({ where: file, expected: 'at least one row of data', found: 'none' })
+    return rows.length > 0 ? E.right({ rows, skipped }) : E.left(mistake(file, 'at least one row of data', 'none'))
   }
 
 /** The wanted columns of records whose first is the header. */
 export const pickNamed =
   (file: string, wanted: ReadonlyArray<WantedColumn>, ragged: RaggedRows) =>
-  (records: Iterable<CellRecord>): E.Either<Problem, Table> => {
+  (records: Iterable<CellRecord>): E.Either<Mistake, Table> => {
     const iterator = records[Symbol.iterator]()
     const first = iterator.next()
-    if (first.done === true) return E.left({ where: file, expected: 'a header', found: 'an empty file' })
+    if (first.done === true) return E.left(mistake(file, 'a header', 'an empty file'))
     const header = Array.from({ length: first.value.width }, (_, column) => first.value.cell(column).trim())
     return pipe(
       wanted,
@@ -49,12 +59,12 @@ export const pickNamed =
 
 const placeIn =
   (file: string, header: ReadonlyArray<string>) =>
-  (wanted: WantedColumn): E.Either<Problem, number> => {
+  (wanted: WantedColumn): E.Either<Mistake, number> => {
     const place = header.indexOf(wanted.name)
-    if (place === -1) return E.left({ where: file, row: 1, expected: columnExpected(wanted), found: columnsFound(header) })
+    if (place === -1) return E.left(mistake(atRow(file, 1), columnExpected(wanted), columnsFound(header)))
     return place === header.lastIndexOf(wanted.name)
       ? E.right(place)
-      : E.left({ where: file, row: 1, expected: `one column ${quoted(wanted.name)}`, found: 'more than one of that name' })
+      : E.left(mistake(atRow(file, 1), `one column ${quoted(wanted.name)}`, 'more than one of that name'))
   }
 
 const columnCount = (width: number): string => (width === 1 ? '1 column' : `${width} columns`)

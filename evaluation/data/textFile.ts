@@ -3,7 +3,8 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync, statSync } from 'node:fs'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import type { Problem } from './problem.js'
+import { type Mistake, mistake } from '../../accelerated/files/mistake.js'
+import { atRow } from './wording.js'
 
 /** Node reads at most this many bytes at once (2 GiB less one). */
 export const MAXIMUM_BYTES = 2 ** 31 - 1
@@ -12,22 +13,22 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * The bytes of `file` without byte-order mark. A problem if the file is missing, is not a plain file, cannot be read, is
+ * The bytes of `file` without byte-order mark. A mistake if the file is missing, is not a plain file, cannot be read, is
  * larger than 2 GiB (asked before it is read), holds no text, or is not UTF-8 (the row is named).
  */
-export const readText = (file: string): E.Either<Problem, Buffer> =>
+export const readUtf8 = (file: string): E.Either<Mistake, Buffer> =>
   pipe(
     knownSize(file),
     E.chain(() =>
       E.tryCatch(
         () => readFileSync(file),
-        (error) => problem(file, 'a file that can be read', code(error)),
+        (error) => mistake(file, 'a file that can be read', code(error)),
       ),
     ),
     E.chain(utf8(file)),
     E.filterOrElse(
       (bytes) => endOfText(bytes) > 0,
-      () => problem(file, 'at least one row', 'an empty file'),
+      () => mistake(file, 'at least one row', 'an empty file'),
     ),
   )
 
@@ -49,29 +50,29 @@ export function* lines(bytes: Buffer): Generator<Line> {
   }
 }
 
-const knownSize = (file: string): E.Either<Problem, number> => {
+const knownSize = (file: string): E.Either<Mistake, number> => {
   const found = E.tryCatch(() => statSync(file, { throwIfNoEntry: false }), code)
-  if (E.isLeft(found)) return E.left(problem(file, 'a file that can be read', found.left))
+  if (E.isLeft(found)) return E.left(mistake(file, 'a file that can be read', found.left))
   const stat = found.right
-  if (stat === undefined) return E.left(problem(file, 'a file', 'none there'))
-  if (stat.isDirectory()) return E.left(problem(file, 'a file', 'a folder'))
-  if (!stat.isFile()) return E.left(problem(file, 'a plain file', 'a device or a pipe'))
+  if (stat === undefined) return E.left(mistake(file, 'a file', 'none there'))
+  if (stat.isDirectory()) return E.left(mistake(file, 'a file', 'a folder'))
+  if (!stat.isFile()) return E.left(mistake(file, 'a plain file', 'a device or a pipe'))
   return stat.size > MAXIMUM_BYTES
-    ? E.left(problem(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`))
+    ? E.left(mistake(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`))
     : E.right(stat.size)
 }
 
 const utf8 =
   (file: string) =>
-  (bytes: Buffer): E.Either<Problem, Buffer> => {
+  (bytes: Buffer): E.Either<Mistake, Buffer> => {
     if (isUtf8(bytes)) {
       const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
       return E.right(marked ? bytes.subarray(3) : bytes)
     }
     const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
-    if (utf16) return E.left(problem(file, 'text in UTF-8', 'text in UTF-16'))
+    if (utf16) return E.left(mistake(file, 'text in UTF-8', 'text in UTF-16'))
     for (const { row, start, end } of lines(bytes)) {
-      if (!isUtf8(bytes.subarray(start, end))) return E.left({ ...problem(file, 'text in UTF-8', 'bytes that are not UTF-8'), row })
+      if (!isUtf8(bytes.subarray(start, end))) return E.left(mistake(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8'))
     }
     throw new Error('utf8: bytes that are not UTF-8 as a whole must hold such a line')
   }
@@ -82,8 +83,6 @@ const endOfText = (bytes: Buffer): number => {
   while (end > 0 && (bytes[end - 1] === LINE_FEED || bytes[end - 1] === CARRIAGE_RETURN)) end--
   return end
 }
-
-const problem = (where: string, expected: string, found: string): Problem => ({ where, expected, found })
 
 const code = (error: unknown): string =>
   `an error of the system (${error instanceof Error && 'code' in error ? String(error.code) : String(error)})`

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isLeft } from 'fp-ts/lib/Either.js'
-import { bytePairTokenizer, countWords, trainBytePairEncoding } from './bytePairEncoding.js'
+import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
 import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
 import { tokeniseCorpus } from './tokeniseCorpus.js'
@@ -42,11 +42,11 @@ const corpus = isLeft(read) ? fail(read.left) : read.right
 const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
 mkdirSync(output, { recursive: true })
 const write = (name: string, content: object): void => writeFileSync(join(output, name), `${JSON.stringify(content, null, 1)}\n`)
-write('tokenizer.json', tokenizerJson(encoding))
+const tokenizer = tokenizerJson(encoding)
+write('tokenizer.json', tokenizer)
 write('tokenizer_config.json', tokenizerConfigJson())
 write('special_tokens_map.json', specialTokensMapJson())
 
-const tokenizer = bytePairTokenizer(encoding)
 const summary = (lines: ReadonlyArray<string>): string => {
   const tokens = tokeniseCorpus(lines, tokenizer).tokens.length
   const bytes = lines.reduce((total, line) => total + Buffer.byteLength(line), 0)

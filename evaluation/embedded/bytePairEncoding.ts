@@ -1,9 +1,8 @@
 /**
- * Byte-level byte-pair encoding: learn merges from word counts, then turn text into token ids and back.
+ * Byte-level byte-pair encoding, learnt from word counts.
  *
  * Text is cut into words by GPT-2's pattern, each word is written as bytes, each byte as one printable character, and the most
- * frequent adjacent pair is merged, again and again (Sennrich et al. 2016; bytes as in Radford et al. 2019). Nothing is ever unknown,
- * and for every text without lone surrogates `decode(encode(text)) === text`.
+ * frequent adjacent pair is merged, again and again (Sennrich et al. 2016; bytes as in Radford et al. 2019). Nothing is ever unknown.
  */
 
 /** RoBERTa's special tokens in RoBERTa's order; `<mask>` comes last in the vocabulary. */
@@ -39,7 +38,6 @@ const BYTE_CHARACTERS: ReadonlyArray<readonly [number, string]> = [
   ...OTHER_BYTES.map((byte, n) => [byte, String.fromCodePoint(256 + n)] as const),
 ]
 const CHARACTER_OF_BYTE: ReadonlyMap<number, string> = new Map(BYTE_CHARACTERS)
-const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map(([byte, character]) => [character, byte]))
 
 /** The 256 byte tokens, in the order of their ids. */
 export const BYTE_TOKENS: ReadonlyArray<string> = BYTE_CHARACTERS.map(([, character]) => character)
@@ -47,12 +45,6 @@ export const BYTE_TOKENS: ReadonlyArray<string> = BYTE_CHARACTERS.map(([, charac
 /** The UTF-8 bytes of a text, one printable character each. */
 export const toPrintable = (text: string): string =>
   Array.from(new TextEncoder().encode(text), (byte) => CHARACTER_OF_BYTE.get(byte)).join('')
-
-/** The text whose bytes the printable characters stand for. Inverse of `toPrintable`. */
-export const fromPrintable = (printable: string): string =>
-  new TextDecoder('utf-8', { ignoreBOM: true }).decode(
-    Uint8Array.from(Array.from(printable, (character) => BYTE_OF_CHARACTER.get(character) ?? 0x3f)),
-  )
 
 /** How often each word occurs in the lines. */
 export const countWords = (lines: Iterable<string>): ReadonlyMap<string, number> => {
@@ -138,55 +130,4 @@ export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, s
     }
   }
   return { tokens: [...LEADING_SPECIAL_TOKENS, ...symbolTexts, MASK_TOKEN], merges }
-}
-
-export type BytePairTokenizer = {
-  readonly size: number
-  /** Token ids of a text, without `<s>` and `</s>`; a special token written out in the text is plain text here. */
-  readonly encode: (text: string) => ReadonlyArray<number>
-  /** The text of ids; special tokens are skipped. Throws where an id is outside the vocabulary. */
-  readonly decode: (ids: Iterable<number>) => string
-}
-
-/** The encoder and decoder of a learnt encoding. Words already met are remembered. */
-export const bytePairTokenizer = ({ tokens, merges }: BytePairEncoding): BytePairTokenizer => {
-  const idOf = new Map(tokens.map((token, id) => [token, id]))
-  const rankOf = new Map(
-    merges.map((merge, rank) => {
-      const [left, right, merged] = [idOf.get(merge[0]), idOf.get(merge[1]), idOf.get(merge[0] + merge[1])]
-      if (left === undefined || right === undefined || merged === undefined)
-        throw new Error(`bytePairTokenizer: expected merge ${rank} to be made of tokens, actual '${merge.join(' ')}'`)
-      return [pairKey(left, right), { rank, left, right, merged }] as const
-    }),
-  )
-  const remembered = new Map<string, ReadonlyArray<number>>()
-
-  const encodeWord = (word: string): ReadonlyArray<number> => {
-    let symbols: ReadonlyArray<number> = Array.from(toPrintable(word), (character) => idOf.get(character) as number)
-    for (;;) {
-      const first = symbols
-        .slice(1)
-        .map((right, i) => rankOf.get(pairKey(symbols[i] as number, right)))
-        .reduce((a, b) => (b !== undefined && (a === undefined || b.rank < a.rank) ? b : a), undefined)
-      if (first === undefined) return symbols
-      symbols = replacePair(symbols, first.left, first.right, first.merged)
-    }
-  }
-  const encodeRemembered = (word: string): ReadonlyArray<number> => {
-    const known = remembered.get(word)
-    if (known !== undefined) return known
-    const ids = encodeWord(word)
-    remembered.set(word, ids)
-    return ids
-  }
-  const tokenOf = (id: number): string => {
-    const token = tokens[id]
-    if (token === undefined) throw new Error(`decode: expected an id in [0, ${tokens.length}), actual ${id}`)
-    return SPECIAL_TOKENS.has(token) ? '' : token
-  }
-  return {
-    size: tokens.length,
-    encode: (text) => splitWords(text).flatMap(encodeRemembered),
-    decode: (ids) => fromPrintable(Array.from(ids, tokenOf).join('')),
-  }
 }

@@ -3,16 +3,14 @@
  *
  *   node dist/evaluation/embedded/compareBases.js [--seeds 5] [--output runs/bases] [--results FILE]
  */
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { parameterLayout, tensorOf } from '../../accelerated/training/parameterVector.js'
-import { pretrainedTensors } from '../../accelerated/objectives/masked.js'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { resolveSettings } from '../../accelerated/settings.js'
+import { startOfRun } from '../../accelerated/training/state.js'
 import { compare, comparisonTable, writeComparison } from '../comparison.js'
 import { embeddedModel, quickstartSettings } from '../quickstart.js'
-import { embeddedConfig, initialParameters } from './pretrain.js'
+import { pretraining, writeEmbeddedModel } from './embeddedModel.js'
 
 const { values } = parseArgs({
   options: {
@@ -25,17 +23,9 @@ const { values } = parseArgs({
 /** The embedded model as it was before its first step of pre-training. */
 const writeRandomBase = async (folder: string): Promise<string> => {
   await mkdir(folder, { recursive: true })
-  const layout = parameterLayout(pretrainedTensors(embeddedConfig))
-  const parameters = initialParameters(layout)
-  const tensors = new Map(
-    layout.entries.map(({ name, shape }) => [
-      name.startsWith('lm_head.') ? name : `roberta.${name}`,
-      { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
-    ]),
-  )
-  await writeFile(join(folder, 'model.safetensors'), writeSafetensors(tensors, { format: 'pt' }))
-  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
-    await copyFile(join(embeddedModel, file), join(folder, file))
+  const { phase, parameters } = await startOfRun(pretraining(), async () => undefined)
+  await writeEmbeddedModel(folder, phase, parameters, 'F32')
+  for (const file of ['tokenizer.json', 'tokenizer_config.json']) await copyFile(join(embeddedModel, file), join(folder, file))
   return folder
 }
 

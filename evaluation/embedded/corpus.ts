@@ -5,9 +5,9 @@
  * `yelp_shen2017.{negative,positive}.txt`, some or all. Which file a Yelp line came from, its label, is not kept.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { left, right, type Either } from 'fp-ts/lib/Either.js'
+import { isLeft, left, right, type Either } from 'fp-ts/lib/Either.js'
+import { readFixture, SENTIMENT_SOURCES } from '../data/sentiment.js'
 import { hashText, restoreReview, restoreWikiText } from './detokenise.js'
 
 export type Corpus = {
@@ -53,16 +53,13 @@ export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
       .filter((form) => form !== ''),
   )
 
-/** The 3,000 labelled sentences (Yelp, Amazon, IMDb) in the test fixtures of the `sentiment` package: `[{ text, class }]`. */
-export const sentimentSentences = (): ReadonlyArray<string> => {
-  const require = createRequire(import.meta.url)
-  return ['yelp', 'amazon', 'imdb'].flatMap((name) => {
-    const rows = JSON.parse(readFileSync(require.resolve(`sentiment/test/fixtures/${name}.json`), 'utf8')) as ReadonlyArray<{
-      readonly text: string
-    }>
-    return rows.map(({ text }) => text).filter((text) => text.trim() !== '')
+/** The 3,000 sentences of the embedded data, as the `sentiment` package has them. Throws Mistake where it is not installed. */
+export const sentimentSentences = (): ReadonlyArray<string> =>
+  SENTIMENT_SOURCES.flatMap((source) => {
+    const entries = readFixture(source)
+    if (isLeft(entries)) throw entries.left
+    return entries.right.map(({ text }) => text).filter((text) => text.trim() !== '')
   })
-}
 
 const paragraphsOf = (text: string): ReadonlyArray<string> =>
   text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
@@ -77,7 +74,7 @@ const readBook = (text: string): ReadonlyArray<string> =>
 
 type Reader = (text: string) => ReadonlyArray<string>
 
-const READERS: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
+const CORPUS_FILES: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
   [
     /^wiki\..*\.raw$/,
     (text) =>
@@ -142,7 +139,7 @@ export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string
   if (!existsSync(folder)) return left(`--corpora ${folder}: expected a folder of text files, found no such folder`)
   const known = readdirSync(folder)
     .sort()
-    .flatMap((name) => READERS.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
+    .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
   if (known.length === 0) return left(`--corpora ${folder}: expected wiki.*.raw, wiki_demo.txt, tales.txt, … , found none of them`)
   const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
   const paragraphs = known.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))

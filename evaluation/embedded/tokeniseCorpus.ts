@@ -1,5 +1,5 @@
 /** A corpus as one array of token ids: what the pre-training script draws its batches from. */
-import type { BytePairTokenizer } from './bytePairEncoding.js'
+import { Tokenizer } from '@huggingface/tokenizers'
 
 export type TokenisedCorpus = {
   /** [tokens]: the ids of all lines, one line after another, without `<s>` and `</s>`. */
@@ -8,10 +8,12 @@ export type TokenisedCorpus = {
   readonly starts: Uint32Array
 }
 
-/** Tokenises lines. Throws where the vocabulary does not fit 16 bits. */
-export const tokeniseCorpus = (lines: ReadonlyArray<string>, tokenizer: BytePairTokenizer): TokenisedCorpus => {
-  if (tokenizer.size > 0x10000) throw new Error(`tokeniseCorpus: expected at most 65536 tokens, actual ${tokenizer.size}`)
-  const encoded = lines.map((line) => Uint16Array.from(tokenizer.encode(line)))
+/** Tokenises lines by a `tokenizer.json`; a special token written out in one is plain text. Throws where the vocabulary does not fit 16 bits. */
+export const tokeniseCorpus = (lines: ReadonlyArray<string>, tokenizerJson: object): TokenisedCorpus => {
+  const tokenizer = new Tokenizer({ ...tokenizerJson, added_tokens: [] }, {})
+  const { size } = tokenizer.get_vocab()
+  if (size > 0x10000) throw new Error(`tokeniseCorpus: expected at most 65536 tokens, actual ${size}`)
+  const encoded = lines.map((line) => Uint16Array.from(tokenizer.encode(line, { add_special_tokens: false }).ids))
   const starts = new Uint32Array(lines.length + 1)
   encoded.forEach((ids, i) => {
     starts[i + 1] = (starts[i] as number) + ids.length

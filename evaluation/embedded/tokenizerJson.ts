@@ -1,10 +1,10 @@
 /** A learnt byte-pair encoding in the Hugging Face files `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`. */
-import { LEADING_SPECIAL_TOKENS, MASK_TOKEN, type BytePairEncoding, type Merge } from './bytePairEncoding.js'
+import { LEADING_SPECIAL_TOKENS, MASK_TOKEN, type BytePairEncoding } from './bytePairEncoding.js'
 
 /** The longest input, in tokens, that the embedded model is made for. */
 export const MODEL_MAX_LENGTH = 256
 
-const SPECIAL_TOKENS = {
+const TOKENS_BY_ROLE = {
   bos_token: '<s>',
   eos_token: '</s>',
   unk_token: '<unk>',
@@ -52,20 +52,9 @@ export const tokenizerConfigJson = (): object => ({
   add_prefix_space: false,
   errors: 'replace',
   clean_up_tokenization_spaces: false,
-  ...SPECIAL_TOKENS,
+  ...TOKENS_BY_ROLE,
   mask_token: MASK_TOKEN,
 })
 
 /** `special_tokens_map.json`. */
-export const specialTokensMapJson = (): object => SPECIAL_TOKENS
-
-/** The encoding in the text of a `tokenizer.json` that `tokenizerJson` wrote. */
-export const parseTokenizerJson = (text: string): BytePairEncoding => {
-  const { model } = JSON.parse(text) as {
-    readonly model: { readonly vocab: Readonly<Record<string, number>>; readonly merges: ReadonlyArray<string> }
-  }
-  const tokens = Object.entries(model.vocab)
-    .sort(([, a], [, b]) => a - b)
-    .map(([token]) => token)
-  return { tokens, merges: model.merges.map((merge) => merge.split(' ') as unknown as Merge) }
-}
+export const specialTokensMapJson = (): object => TOKENS_BY_ROLE

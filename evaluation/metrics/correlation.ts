@@ -1,49 +1,32 @@
 /** Metrics of predicted scores: Pearson's and Spearman's correlation, each in [−1, 1]. */
+import { sampleCorrelation, sampleRankCorrelation } from 'simple-statistics'
 import { assertAligned } from './aligned.js'
 
-type Scores = ReadonlyArray<number>
+type Numbers = ReadonlyArray<number>
 
 /**
  * Pearson's r = Σ(x − x̄)(y − ȳ) / √(Σ(x − x̄)² Σ(y − ȳ)²), in [−1, 1]. Where predictions or labels are all equal r is
  * undefined (SciPy: NaN); it is 0 here, so that checkpoints can be compared, and `constantPrediction` tells the cause.
  */
-export const pearson = (predictions: Scores, labels: Scores): number => {
+export const pearson = (predictions: Numbers, labels: Numbers): number => {
   assertAligned('pearson', predictions, labels)
-  // Equality is asked of the values: x̄ is rounded, so x − x̄ need not vanish where all x are equal.
-  if (allEqual(predictions) || allEqual(labels)) return 0
-  const x = unitDeviations(predictions)
-  const y = unitDeviations(labels)
-  return Math.min(1, Math.max(-1, dot(x, y)))
+  return correlation(sampleCorrelation, scaled(predictions), scaled(labels))
 }
 
 /** Spearman's ρ: Pearson's r of the ranks, in [−1, 1]; tied values share the mean of their ranks. 0 as `pearson` is. */
-export const spearman = (predictions: Scores, labels: Scores): number => {
+export const spearman = (predictions: Numbers, labels: Numbers): number => {
   assertAligned('spearman', predictions, labels)
-  return pearson(averageRanks(predictions), averageRanks(labels))
+  return correlation(sampleRankCorrelation, predictions, labels)
 }
 
-/** Ranks from 1; values that are equal get the mean of the ranks they take up. */
-export const averageRanks = (values: Scores): ReadonlyArray<number> => {
-  const sorted = Float64Array.from(values).sort()
-  const firsts = new Map<number, number>()
-  const counts = new Map<number, number>()
-  sorted.forEach((value, index) => {
-    if (!firsts.has(value)) firsts.set(value, index + 1)
-    counts.set(value, (counts.get(value) ?? 0) + 1)
-  })
-  return values.map((value) => (firsts.get(value) ?? 0) + ((counts.get(value) ?? 1) - 1) / 2)
-}
+const correlation = (of: (x: number[], y: number[]) => number, x: Numbers, y: Numbers): number =>
+  // Equality is asked of the values: x̄ is rounded, so x − x̄ need not vanish where all x are equal.
+  allEqual(x) || allEqual(y) ? 0 : Math.min(1, Math.max(-1, of([...x], [...y])))
 
-/** (x − x̄) / ‖x − x̄‖, of x scaled to at most 1, so that no square overflows or vanishes. */
-const unitDeviations = (values: Scores): Scores => {
+/** Scaled to at most 1, so that no square overflows or vanishes. */
+const scaled = (values: Numbers): Numbers => {
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const scaled = values.map((value) => value / largest)
-  const mean = scaled.reduce((sum, value) => sum + value, 0) / scaled.length
-  const deviations = scaled.map((value) => value - mean)
-  const norm = Math.sqrt(dot(deviations, deviations))
-  return deviations.map((deviation) => deviation / norm)
+  return largest === 0 ? values : values.map((value) => value / largest)
 }
 
-const allEqual = (values: Scores): boolean => values.every((value) => value === values[0])
-
-const dot = (a: Scores, b: Scores): number => a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0)
+const allEqual = (values: Numbers): boolean => values.every((value) => value === values[0])

@@ -1,0 +1,52 @@
+/** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
+import type { Either } from 'fp-ts/lib/Either.js'
+import type { Mistake } from '../../accelerated/files/mistake.js'
+import type { MetricName, SelectionMetric } from '../metrics/score.js'
+import type { Dataset, ProblemType } from './dataset.js'
+import type { DelimitedOptions } from './delimited.js'
+
+export type TaskOptions = {
+  /** A task of GLUE (`cola`, …), `sentiment` (the embedded data), or a .tsv, .csv or .jsonl file. */
+  readonly task: string
+  /** GLUE only: the folder of its official files, or the parent of the official folders. */
+  readonly data?: string
+  /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out. */
+  readonly evalData?: string
+  /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
+  readonly holdOutSeed?: number
+} & DelimitedOptions
+
+export type Scoring = {
+  readonly problem: ProblemType
+  readonly metrics: ReadonlyArray<MetricName>
+  /** The metric of the best checkpoint, greater is better; `mean` is the unweighted mean of `metrics`. */
+  readonly selectionMetric: SelectionMetric
+}
+
+export type Task = Scoring & {
+  readonly name: string
+  readonly train: Dataset
+  readonly evaluation: Dataset
+  readonly labelNames: ReadonlyArray<string> | null
+  /** Whether `evaluation` was held out of the task's file for want of another. */
+  readonly heldOut: boolean
+}
+
+export type Evaluation = Scoring & { readonly evaluation: Dataset }
+
+/** Tasks that are read alike. Whatever names or recognises tasks anywhere follows from this. */
+export type TaskKind = {
+  /** The tasks by name; none where they are named otherwise, which `help` then says. */
+  readonly names: ReadonlyArray<string>
+  /** What the tasks are, in a few words that can follow `expected` or `or`. */
+  readonly help: string
+  readonly recognises: (task: string) => boolean
+  /** The options that this kind takes and others do not, for the command line. */
+  readonly flags?: ReadonlyArray<TaskFlag>
+  readonly load: (options: TaskOptions) => Either<Mistake, Task>
+  /** The evaluation data alone, for a model already trained. Of a file, `options` has the training's `labelNames`. */
+  readonly loadEvaluation: (options: TaskOptions) => Either<Mistake, Evaluation>
+}
+
+/** An option as a flag: its name in camelCase, what it takes, what it means. */
+export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }

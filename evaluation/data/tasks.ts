@@ -1,0 +1,7 @@
+/** The kinds of tasks there are: a new one is a file in tasks/ and a line here. */
+import type { TaskKind } from './task.js'
+import { fileTask } from './tasks/fileTask.js'
+import { glueTask } from './tasks/glueTask.js'
+import { sentimentTask } from './tasks/sentimentTask.js'
+
+export const tasks: ReadonlyArray<TaskKind> = [glueTask, sentimentTask, fileTask]

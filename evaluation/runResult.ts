@@ -1,0 +1,58 @@
+/** What a finished run answers: its result, and its adapter as numbers. */
+import type { Adapter, Weights } from '../accelerated/formats/adapter.js'
+import type { ModelFolder } from '../accelerated/files/modelFolder.js'
+import type { Outputs } from '../accelerated/objectives/sequence.js'
+import { layoutOf } from '../accelerated/training/assembly.js'
+import type { Handed, TrainingResult } from '../accelerated/training/events.js'
+import { tensorOf } from '../accelerated/training/parameterVector.js'
+import type { SequenceTask } from './preparation.js'
+import type { FinetuneOptions, RunFacts, RunResult } from './run.js'
+
+export const resultOf = (
+  { output }: FinetuneOptions,
+  { method, settings }: Pick<SequenceTask, 'method' | 'settings'>,
+  { best, last, lastEvaluation, interrupted, byMatrix, handed }: TrainingResult,
+  facts: RunFacts,
+  steps: number,
+  seconds: number,
+): RunResult => ({
+  ...facts,
+  best: best === null ? null : { step: best.step, scores: best.scores },
+  last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
+  stepsDone: last.step,
+  interrupted,
+  ...method.result?.(best?.phase ?? handed.phase, settings),
+  ...byMatrix,
+  steps,
+  seconds,
+  peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+  seed: settings.seed,
+  output,
+})
+
+/** What is handed over, tensor by tensor. */
+export const adapterOf = (
+  task: SequenceTask,
+  { model, baseModelName }: Pick<ModelFolder, 'model' | 'baseModelName'>,
+  outputs: Outputs,
+  { phase, parameters }: Handed,
+  labelNames: ReadonlyArray<string> | undefined,
+): Adapter => {
+  const { method, settings } = task
+  const layout = layoutOf(task, phase)
+  const weights = (name: string, shape: ReadonlyArray<number>): readonly [string, Weights] => [
+    name,
+    { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
+  ]
+  return {
+    model,
+    baseModelName,
+    method,
+    settings,
+    phase,
+    outputs,
+    labelNames,
+    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
+    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([name, shape]) => weights(name, shape))),
+  }
+}

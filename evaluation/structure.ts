@@ -1,0 +1,67 @@
+/**
+ * Do the gates find structure? SaLoRA beside LoRA of the same start and of the same end, and beside halves that no gate chose.
+ *
+ *   node dist/evaluation/structure.js --model DIR --task mrpc --data DIR [--variants lora-8,lora-4,…] [--seeds 3] [--epochs 12]
+ *     [--learning-rate 1e-3] [--output runs/structure] [--results FILE]
+ */
+import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { resolveSettings, type SettingsInput } from '../accelerated/settings.js'
+import { compare, comparisonTable, writeComparison } from './comparison.js'
+
+/** Fixed before looking; what differs from the defaults of `salora train`. */
+const variants: Readonly<Record<string, SettingsInput>> = {
+  'lora-8': { method: 'lora' },
+  'lora-4': { method: 'lora', rank: 4, alpha: 8 }, // the same scale, and the parameters that SaLoRA ends with
+  'salora-mean': {},
+  'salora-mean-kept': { gateAfter: 'kept' },
+  'salora-sum': { orthogonality: 'sum' },
+  'salora-sum-kept': { orthogonality: 'sum', gateAfter: 'kept' },
+  'salora-sum-folded': { orthogonality: 'sum', orthogonalityAfter: 'folded' },
+  'salora-sum-off': { orthogonality: 'sum', orthogonalityAfter: 'off' },
+  'salora-random': { retain: 'random' },
+  'salora-magnitude': { retain: 'magnitude' },
+  'salora-paper': { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' },
+}
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    task: { type: 'string', default: 'mrpc' },
+    data: { type: 'string' },
+    variants: { type: 'string', default: Object.keys(variants).join(',') },
+    seeds: { type: 'string', default: '3' },
+    epochs: { type: 'string', default: '12' },
+    'learning-rate': { type: 'string', default: '1e-3' },
+    output: { type: 'string', default: 'runs/structure' },
+    results: { type: 'string' },
+  },
+})
+const { model = '', task, data = '' } = values
+
+const runs = await compare(
+  values.variants.split(',').map((name) => {
+    const own = variants[name]
+    if (own === undefined) throw new Error(`--variants: expected some of ${Object.keys(variants).join(', ')}, found ${name}`)
+    const settings = resolveSettings({
+      rank: 8,
+      epochs: Number(values.epochs),
+      learningRate: Number(values['learning-rate']),
+      batchSize: 32,
+      maxLength: 128,
+      ...own,
+    })
+    return { name, options: { model, task: { task, data }, settings } }
+  }),
+  Array.from({ length: Number(values.seeds) }, (_, i) => i),
+  join(values.output, `${task}-${basename(model)}`),
+  console.log,
+)
+console.log(comparisonTable(runs))
+const majority = runs[0]?.result.majority
+if (majority != null) console.log(`majority class: ${majority.label}, ${(100 * majority.share).toFixed(1)} %`)
+await writeComparison(
+  values.results ?? `evaluation/results/${task}-${basename(model)}.json`,
+  `node dist/evaluation/structure.js --model DIR --task ${task} --data DIR --variants ${values.variants} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}`,
+  runs,
+)
