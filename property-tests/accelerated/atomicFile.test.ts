@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { writeFileAtomically, type FileSystem } from '../../accelerated/files/atomicFile.js'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { SEED } from '../support/seed.js'
 
 let folder = ''
@@ -84,7 +84,7 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     ['write', 'EIO', 'EIO: from the system'],
   ])('when %s fails with %s the old file stays and no temporary does', async (step, code, found) => {
     const thrown: unknown = await writeFileAtomically(path, 'new content', failingAt(step, code)).catch((error: unknown) => error)
-    expect(thrown).toBeInstanceOf(FileError)
+    expect(thrown).toBeInstanceOf(Mistake)
     expect((thrown as Error).message).toBe(`${path}: expected to write the file, found ${found}`)
     expect(await readFile(path, 'utf8')).toBe('old')
     expect(await readdir(folder)).toEqual(['result.json'])

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
@@ -60,7 +60,7 @@ const messageFor = async (model: string, options?: HubOptions): Promise<string> 
   resolve(model, options).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(FileError)
+      expect(thrown).toBeInstanceOf(Mistake)
       const message = (thrown as Error).message
       expect(message).not.toContain('\n')
       return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')

@@ -2,9 +2,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { input } from '../../accelerated/graph/operators.js'
+import { lowRankWrap, type LowRankFactors } from '../../accelerated/methods/lowRank.js'
+import { plainHost } from '../../accelerated/models/host.js'
 import { gelu, geluTanh } from '../../accelerated/models/layers/gelu.js'
-import { linear } from '../../accelerated/models/layers/linear.js'
-import { crossEntropySum, squaredErrorSum } from '../../accelerated/models/layers/loss.js'
+import { crossEntropies, crossEntropySum, squaredErrorSum } from '../../accelerated/objectives/loss.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, float64, int32, resultOf, withGraph } from '../support/runGraph.js'
@@ -40,13 +41,16 @@ describe(`layers (seed ${SEED})`, () => {
     )
   })
 
-  it('a linear layer is x Wᵀ + b, plus scale · B (g ⊙ A x) with an adapter', () => {
-    const [x, weight, bias] = [input('x', ['tokens', 3], 'float64'), input('W', [4, 3], 'float64'), input('b', [4], 'float64')]
+  it('a linear layer is x Wᵀ + b of its own name, plus scale · B (g ⊙ A x) with an adapter of that name', () => {
+    const x = input('x', ['tokens', 3], 'float64')
     const [A, B, g] = [input('A', [2, 3], 'float64'), input('B', [4, 2], 'float64'), input('g', [2], 'float64')]
+    const plain = plainHost((name) => input(name, name.endsWith('.bias') ? [4] : [4, 3], 'float64'))
+    const adapted = (factors: Omit<LowRankFactors, 'scale'>) => lowRankWrap(new Map([['own', { ...factors, scale: 0.5 }]]), 0)(plain)
     const outputs = {
-      plain: linear(x, { weight, bias }),
-      gated: linear(x, { weight, bias }, { A, B, g, scale: 0.5 }),
-      open: linear(x, { weight, bias }, { A, B, g: null, scale: 0.5 }),
+      plain: plain.linear('own', x),
+      gated: adapted({ A, B, g }).linear('own', x),
+      open: adapted({ A, B, g: null }).linear('own', x),
+      other: adapted({ A, B, g }).linear('other', x),
     }
     const drawn = fc
       .integer({ min: 1, max: 4 })
@@ -57,19 +61,25 @@ describe(`layers (seed ${SEED})`, () => {
           const tokens = xs.length / 3
           const results = await run({
             x: float64(xs, [tokens, 3]),
-            W: float64(W, [4, 3]),
-            b: float64(b),
+            'own.weight': float64(W, [4, 3]),
+            'own.bias': float64(b),
+            'other.weight': float64(
+              W.map((w) => -w),
+              [4, 3],
+            ),
+            'other.bias': float64(b.map((value) => value + 1)),
             A: float64(a, [2, 3]),
             B: float64(bs, [4, 2]),
             g: float64(gs),
           })
           const at = (m: ReadonlyArray<number>, columns: number, i: number, j: number): number => m[i * columns + j] ?? NaN
-          const expected = (gates: ReadonlyArray<number>): ReadonlyArray<number> =>
+          const expected = (gates: ReadonlyArray<number>, sign = 1, more = 0): ReadonlyArray<number> =>
             upTo(tokens).flatMap((t) =>
               upTo(4).map(
                 (i) =>
                   (b[i] ?? NaN) +
-                  sum(upTo(3).map((k) => at(W, 3, i, k) * at(xs, 3, t, k))) +
+                  more +
+                  sign * sum(upTo(3).map((k) => at(W, 3, i, k) * at(xs, 3, t, k))) +
                   0.5 *
                     sum(
                       upTo(2).map((r) => at(bs, 2, i, r) * (gates[r] ?? NaN) * sum(upTo(3).map((k) => at(a, 3, r, k) * at(xs, 3, t, k)))),
@@ -79,18 +89,20 @@ describe(`layers (seed ${SEED})`, () => {
           close('plain', resultOf(results, 'plain'), expected([0, 0]))
           close('gated', resultOf(results, 'gated'), expected(gs))
           close('open', resultOf(results, 'open'), expected([1, 1]))
+          close('other', resultOf(results, 'other'), expected([0, 0], -1, 1))
         }),
         options,
       ),
     )
   })
 
-  it('cross-entropy is −Σ log of the probability of the label, for large logits too', () => {
-    const loss = crossEntropySum(input('logits', ['batch', 3], 'float64'), input('labels', ['batch'], 'int32'))
+  it('cross-entropy is −log of the probability of the label, row by row and summed, for large logits too', () => {
+    const [logits, labels] = [input('logits', ['batch', 3], 'float64'), input('labels', ['batch'], 'int32')]
+    const outputs = { losses: crossEntropies(logits, labels), loss: crossEntropySum(logits, labels) }
     const drawn = fc
       .integer({ min: 1, max: 5 })
       .chain((batch) => fc.tuple(numbers(3 * batch, 8), fc.array(fc.integer({ min: 0, max: 2 }), { minLength: batch, maxLength: batch })))
-    return withGraph({ loss }, (run) =>
+    return withGraph(outputs, (run) =>
       fc.assert(
         fc.asyncProperty(drawn, fc.constantFrom(0, 1000, -1000), async ([logits, labels], shift) => {
           const results = await run({
@@ -100,13 +112,13 @@ describe(`layers (seed ${SEED})`, () => {
             ),
             labels: int32(labels),
           })
-          const expected = sum(
-            labels.map((label, i) => {
-              const row = logits.slice(3 * i, 3 * i + 3)
-              return Math.log(sum(row.map(Math.exp))) - (row[label] ?? NaN)
-            }),
-          )
-          assertClose(resultOf(results, 'loss'), [expected], { relative: 1e-11, absolute: 1e-11, name: 'cross-entropy' }) // adding 1000 costs the logits three digits
+          const expected = labels.map((label, i) => {
+            const row = logits.slice(3 * i, 3 * i + 3)
+            return Math.log(sum(row.map(Math.exp))) - (row[label] ?? NaN)
+          })
+          const tolerance = { relative: 1e-11, absolute: 1e-11 } // adding 1000 costs the logits three digits
+          assertClose(resultOf(results, 'losses'), expected, { ...tolerance, name: 'cross-entropies' })
+          assertClose(resultOf(results, 'loss'), [sum(expected)], { ...tolerance, name: 'cross-entropy' })
         }),
         options,
       ),

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { add, input, mul, reduceSum, tanh } from '../../accelerated/graph/operators.js'
-import { noDropout, poolName, pooledDropout } from '../../accelerated/models/layers/dropout.js'
+import { plainHost } from '../../accelerated/models/host.js'
+import { offsetName, poolName, pooledDropout } from '../../accelerated/models/layers/dropout.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { float64, int64, resultOf, withGraph } from '../support/runGraph.js'
@@ -14,25 +15,26 @@ import { sameFormulaFloat64 } from '../support/tolerance.js'
 const close = (name: string, actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void =>
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 const numbers = (count: number): fc.Arbitrary<number[]> => evenlyMany(-1.5, 1.5)(count)
-const probabilities: Readonly<Record<string, number>> = { embeddings: 0.1, silent: 0, probabilities: 0.5, output: 0.1 }
-const sites = Object.keys(probabilities)
-const of = (site: string): number => probabilities[site] ?? NaN
+const plain = plainHost(() => {
+  throw new Error('dropout asks for no tensor')
+})
 
 describe(`dropout (seed ${SEED})`, () => {
   it('multiplies by the slice of the site’s pool at the offset fed for it, and hands back the gradient through that slice alone', () => {
-    const { dropout, sites: used } = pooledDropout(sites, of, 'float64')
+    const { wrap, sites } = pooledDropout('float64')
+    const { dropout } = wrap(plain)
     const x = input('x', ['tokens', 3], 'float64')
     const scores = input('scores', ['batch', 2, 'tokens', 'tokens'], 'float64')
-    const masked = dropout(tanh(x), 'embeddings')
-    const untouched = dropout(x, 'silent')
-    const maskedScores = dropout(scores, 'probabilities')
-    const twice = dropout(masked, 'output') // the third offset, the first pool
+    const masked = dropout('embeddings', tanh(x), 0.1)
+    const untouched = dropout('silent', x, 0)
+    const maskedScores = dropout('probabilities', scores, 0.5)
+    const twice = dropout('output', masked, 0.1) // an offset of its own, the first pool
     const [xBar, scoresBar] = gradient(add(reduceSum(mul(twice, input('yBar', ['tokens', 3], 'float64'))), reduceSum(maskedScores)), [
       x,
       scores,
     ])
     expect(untouched).toBe(x)
-    expect(used().map(({ site, probability, elements }) => [site, probability, elements])).toEqual([
+    expect(sites().map(({ site, probability, shape }) => [site, probability, shape])).toEqual([
       ['embeddings', 0.1, ['tokens', 3]],
       ['probabilities', 0.5, ['batch', 2, 'tokens', 'tokens']],
       ['output', 0.1, ['tokens', 3]],
@@ -57,7 +59,7 @@ describe(`dropout (seed ${SEED})`, () => {
             x: float64(xs, [tokens, 3]),
             yBar: float64(yBar, [tokens, 3]),
             scores: float64(scoreValues, [batch, 2, tokens, tokens]),
-            dropoutOffsets: int64(offsets),
+            ...Object.fromEntries(sites().map(({ site }, i) => [offsetName(site), int64([offsets[i] ?? NaN])])),
             ...Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, float64(pool)])),
           })
           const mask = (pool: number, offset: number, count: number): ReadonlyArray<number> =>
@@ -87,14 +89,18 @@ describe(`dropout (seed ${SEED})`, () => {
     )
   })
 
-  it('is no node at all where every probability is 0', () => {
-    expect(pooledDropout(sites, () => 0, 'float32')).toBe(noDropout)
+  it('is no node at all where the probability is 0, nor on a host without dropout', () => {
+    const { wrap, sites } = pooledDropout('float32')
+    const { dropout } = wrap(plain)
     const x = input('x', [2], 'float32')
-    expect(noDropout.dropout(x, 'anything')).toBe(x)
+    expect([dropout('a', x, 0), dropout('a', x, 0), plain.dropout('a', x, 0.1)].every((y) => y === x)).toBe(true)
+    expect(sites()).toEqual([])
   })
 
-  it('refuses a site that has no offset', () => {
-    const { dropout } = pooledDropout(['a', 'b'], () => 0.1, 'float32')
-    expect(() => dropout(input('x', [2], 'float32'), 'c')).toThrow('dropout: expected one of the sites a, b, found c')
+  it('refuses a site that is used twice: both would get one mask', () => {
+    const { dropout } = pooledDropout('float32').wrap(plain)
+    const x = dropout('b', dropout('a', input('x', [2], 'float32'), 0.1), 0.1)
+    expect(() => dropout('a', x, 0.1)).toThrow('dropout: expected each site once, found a twice')
+    expect(() => dropout('a', x, 0.2)).toThrow('dropout: expected each site once, found a twice')
   })
 })

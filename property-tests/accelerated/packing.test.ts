@@ -6,7 +6,7 @@ import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { flattenRows, input, mul, reduceSum, selectRows } from '../../accelerated/graph/operators.js'
-import { firstTokens, packBatch, selectionFeeds } from '../../accelerated/models/packing.js'
+import { packBatch, selectionFeeds } from '../../accelerated/models/packing.js'
 import { float64, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 
@@ -77,19 +77,49 @@ describe(`packing (seed ${SEED})`, () => {
     ])
   })
 
+  it('gives virtual tokens a slot each before every example, numbered, and real tokens their number', () => {
+    fc.assert(
+      fc.property(examples, fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 2 }), (batch, count, first) => {
+        const longer = batch.map(({ inputIds, tokenTypeIds }) => ({
+          inputIds: [...Array<number>(count).fill(0), ...inputIds],
+          tokenTypeIds: [...Array<number>(count).fill(0), ...tokenTypeIds],
+        }))
+        const { feeds, ...sizes } = packBatch(batch, first, 'float32', { count, at: 'embeddings' })
+        const { feeds: expected, ...expectedSizes } = packBatch(longer, first, 'float32')
+        expect(sizes).toEqual(expectedSizes)
+        expect({ ...feeds, virtualToken: null }).toEqual({ ...expected, virtualToken: null })
+        expect(data(feeds, 'virtualToken')).toEqual(batch.flatMap(({ inputIds }) => [...upTo(count), ...inputIds.map(() => count)]))
+      }),
+      options,
+    )
+  })
+
+  it('moves only the positions for virtual tokens that are keys and values', () => {
+    fc.assert(
+      fc.property(examples, fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 2 }), (batch, count, first) => {
+        expect(packBatch(batch, first, 'float32', { count, at: 'attention' })).toEqual(packBatch(batch, first + count, 'float32'))
+      }),
+      options,
+    )
+  })
+
   it('refuses batches without examples and examples without tokens', () => {
     expect(() => packBatch([], 0, 'float32')).toThrow('packBatch: expected examples of at least one token, found lengths []')
     expect(() => packBatch([{ inputIds: [1] }, { inputIds: [] }], 0, 'float32')).toThrow(
       'packBatch: expected examples of at least one token, found lengths [1,0]',
+    )
+    expect(() => packBatch([{ inputIds: [] }], 0, 'float32', { count: 2, at: 'embeddings' })).toThrow(
+      'packBatch: expected examples of at least one token, found lengths [2]',
     )
   })
 
   it('knows where each example starts', () => {
     fc.assert(
       fc.property(examples, (batch) => {
-        const ids = data(packBatch(batch, 0, 'float32').feeds, 'inputIds')
-        expect(firstTokens(batch).map((start) => ids[start])).toEqual(batch.map(({ inputIds }) => inputIds[0]))
-        expect(new Set(firstTokens(batch)).size).toBe(batch.length)
+        const { feeds, firstTokens } = packBatch(batch, 7, 'float32')
+        expect(firstTokens.map((start) => data(feeds, 'inputIds')[start])).toEqual(batch.map(({ inputIds }) => inputIds[0]))
+        expect(firstTokens.map((start) => data(feeds, 'positions')[start])).toEqual(batch.map(() => 7))
+        expect(new Set(firstTokens).size).toBe(batch.length)
       }),
       options,
     )
@@ -137,8 +167,7 @@ describe(`packing (seed ${SEED})`, () => {
     return withGraph({ heads, xBar: xBar as Expression }, (run) =>
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {
-          const { tokens } = packBatch(batch, 0, 'float64')
-          const firsts = firstTokens(batch)
+          const { tokens, firstTokens: firsts } = packBatch(batch, 0, 'float64')
           const numbers = upTo(3 * tokens)
           const results = await run({
             ...selectionFeeds(firsts, tokens),

@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { padToRank, type Adapter, type LowRankPair, type Weights } from '../../accelerated/formats/peft/adapter.js'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import type { Weights } from '../../accelerated/formats/adapter.js'
+import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
+import { padToRank, type LowRankAdapter, type LowRankPair } from '../../accelerated/formats/peft/lowRankAdapter.js'
 import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modulePattern.js'
 import { peftFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { readSafetensors } from '../../accelerated/files/safetensors/safetensors.js'
 import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { adapterModules, headTensorShapes, type EncoderConfig } from '../../accelerated/models/encoderConfig.js'
+import type { Model } from '../../accelerated/models/architecture.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import type { EncoderConfig } from '../../accelerated/models/bert/config.js'
+import type { Outputs } from '../../accelerated/objectives/sequence.js'
 import { SEED } from '../support/seed.js'
 
 let folder = ''
@@ -20,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const roberta: EncoderConfig = {
+const sizes: EncoderConfig = {
   family: 'roberta',
   vocabularySize: 11,
   hiddenSize: 4,
@@ -35,10 +39,10 @@ const roberta: EncoderConfig = {
   hiddenDropout: 0.1,
   attentionDropout: 0.1,
   headDropout: 0.1,
-  labels: 2,
-  problem: 'classification',
 }
-const bert: EncoderConfig = { ...roberta, family: 'bert', tokenTypes: 2, paddingIndex: 0 }
+const roberta = encoderModel(sizes)
+const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, paddingIndex: 0 })
+const twoClasses: Outputs = { labels: 2, problem: 'classification' }
 
 /** Numbers that differ everywhere, so that a mix-up shows. */
 const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({
@@ -46,37 +50,41 @@ const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({
   data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => from + i / 64),
 })
 
-const headOf = (config: EncoderConfig, keep: (name: string) => boolean = () => true): ReadonlyMap<string, Weights> =>
-  new Map([...headTensorShapes(config)].filter(([name]) => keep(name)).map(([name, shape], i) => [name, weights(shape, 100 + i)]))
+const headOf = (model: Model, labels = 2, keep: (name: string) => boolean = () => true): ReadonlyMap<string, Weights> =>
+  new Map([...model.sequenceHead(labels).tensors].filter(([name]) => keep(name)).map(([name, shape], i) => [name, weights(shape, 100 + i)]))
 
 /** An adapter whose modules, in layer order, have these ranks. */
-const adapterOf = (config: EncoderConfig, ranks: ReadonlyArray<number>, others: Partial<Adapter> = {}): Adapter => ({
-  config,
+const adapterOf = (model: Model, ranks: ReadonlyArray<number>, others: Partial<LowRankAdapter> = {}): LowRankAdapter => ({
+  model,
+  outputs: twoClasses,
   baseModelName: 'me/model',
   rank: 8,
   alpha: 16,
   modules: new Map(
-    adapterModules(config).flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
+    model.outline.matrices.flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
       const r = ranks[i]
       return r === undefined ? [] : [[name, { A: weights([r, k], 2 * i), B: weights([d, r], 2 * i + 1) }]]
     }),
   ),
-  head: headOf(config),
+  head: headOf(model),
   ...others,
 })
 
-const keysOf = async (adapter: Adapter): Promise<ReadonlyArray<string>> => {
+const keysOf = async (adapter: LowRankAdapter): Promise<ReadonlyArray<string>> => {
   await saveAdapter(folder, adapter)
   const { tensors, metadata } = await readSafetensors(join(folder, 'adapter_model.safetensors'))
   expect(metadata).toEqual({ format: 'pt' })
   return [...tensors.keys()].sort()
 }
 
-const messageFor = async (config: EncoderConfig): Promise<string> =>
-  loadAdapter(folder, config).then(
+/** For a model whose own configuration says two classes. */
+const load = (model: Model) => loadLowRank(folder, model, twoClasses)
+
+const messageFor = async (model: Model): Promise<string> =>
+  load(model).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(FileError)
+      expect(thrown).toBeInstanceOf(Mistake)
       const message = (thrown as Error).message
       expect(message).not.toContain('\n')
       return message.replaceAll(folder, 'M')
@@ -108,7 +116,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
       JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8')).modules_to_save
     expect(await keysOf(adapterOf(bert, [8]))).toEqual([...query, ...pooler, ...classifier])
     expect(await savedModules()).toEqual(['classifier', 'pooler', 'score'])
-    expect(await keysOf(adapterOf(bert, [8], { head: headOf(bert, (name) => name.startsWith('classifier')) }))).toEqual([
+    expect(await keysOf(adapterOf(bert, [8], { head: headOf(bert, 2, (name) => name.startsWith('classifier')) }))).toEqual([
       ...query,
       ...classifier,
     ])
@@ -146,25 +154,47 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
 `)
   })
 
-  it('what is saved is what is loaded, for every pattern of ranks', () =>
+  it('what is saved is what is loaded, for every pattern of ranks, either scale, with magnitudes or without', () =>
     fc.assert(
       fc.asyncProperty(
         fc.constantFrom(roberta, bert),
         fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 6, maxLength: 6 }).filter((ranks) => ranks.some((r) => r > 0)),
         fc.double({ min: 0.5, max: 64, noNaN: true }),
         fc.option(fc.constantFrom(['no', 'yes'], ['a', 'ß']), { nil: undefined }),
-        async (config, ranks, alpha, labelNames) => {
-          const adapter = adapterOf(config, ranks, { alpha, ...(labelNames === undefined ? {} : { labelNames }) })
+        fc.constantFrom<Outputs['problem']>('classification', 'regression'),
+        fc.record({ rslora: fc.boolean(), dora: fc.boolean(), dropout: fc.constantFrom(0, 0.25) }),
+        async (model, ranks, alpha, labelNames, problem, { rslora, dora, dropout }) => {
+          const { modules } = adapterOf(model, ranks)
+          const magnitudeOf = (name: string, d: number) => (dora ? { magnitude: weights([d], name.length) } : {})
+          const adapter = adapterOf(model, ranks, {
+            alpha,
+            rslora,
+            dropout,
+            modules: new Map([...modules].map(([name, pair]) => [name, { ...pair, ...magnitudeOf(name, pair.B.shape[0] ?? 0) }])),
+            outputs: { labels: 2, problem },
+            ...(labelNames === undefined ? {} : { labelNames }),
+          })
           await saveAdapter(folder, adapter)
-          const loaded = await loadAdapter(folder, config)
-          expect(loaded).toMatchObject({ config, baseModelName: 'me/model', rank: 8, alpha, labelNames })
+          const loaded = await load(model)
+          expect(loaded.model).toBe(model)
+          expect(loaded).toMatchObject({
+            outputs: { labels: 2, problem },
+            baseModelName: 'me/model',
+            rank: 8,
+            alpha,
+            rslora,
+            dora,
+            dropout,
+            labelNames,
+          })
+          expect(loaded.headModules.size).toBe(0)
           expect(loaded.head).toEqual(adapter.head)
           const kept = [...adapter.modules].filter(([, { A }]) => A.shape[0] !== 0)
           expect([...loaded.modules.keys()]).toEqual(kept.map(([name]) => name))
-          for (const [name, { A, B }] of kept) {
-            const { scale, ...pair } = loaded.modules.get(name)!
-            expect(pair).toEqual({ A, B })
-            expect(Math.abs(scale / (alpha / 8) - 1)).toBeLessThan(1e-15)
+          for (const [name, pair] of kept) {
+            const { scale, ...found } = loaded.modules.get(name)!
+            expect(found).toEqual({ ...model.outline.matrices.find((matrix) => matrix.name === name), ...pair })
+            expect(Math.abs(scale / (alpha / (rslora ? Math.sqrt(8) : 8)) - 1)).toBeLessThan(1e-15)
           }
         },
       ),
@@ -173,13 +203,16 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
 
   it('an adapter pruned to nothing is one pair of zeros, since PEFT refuses an empty one', async () => {
     await saveAdapter(folder, adapterOf(roberta, [0, 0, 0, 0, 0, 0]))
-    const loaded = await loadAdapter(folder, roberta)
+    const loaded = await load(roberta)
     expect([...loaded.modules]).toEqual([
       [
         'encoder.layer.0.attention.self.query',
         {
           A: { shape: [1, 4], data: new Float32Array(4) },
           B: { shape: [4, 1], data: new Float32Array(4) },
+          name: 'encoder.layer.0.attention.self.query',
+          d: 4,
+          k: 4,
           scale: 2,
         },
       ],
@@ -206,11 +239,12 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
   })
 
   it('a regression and an adapter without a head come back as such', async () => {
-    const one: EncoderConfig = { ...roberta, labels: 1, problem: 'regression' }
-    await saveAdapter(folder, adapterOf(one, [2]))
-    expect((await loadAdapter(folder, roberta)).config).toEqual(one)
+    const one: Outputs = { labels: 1, problem: 'regression' }
+    await saveAdapter(folder, adapterOf(roberta, [2], { outputs: one, head: headOf(roberta, 1) }))
+    expect((await load(roberta)).outputs).toEqual(one)
     await saveAdapter(folder, adapterOf(roberta, [2], { head: new Map() }))
-    expect((await loadAdapter(folder, roberta)).head.size).toBe(0)
+    const headless = await load(roberta)
+    expect([headless.head.size, headless.outputs]).toEqual([0, twoClasses])
     expect(JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
       task_type: null,
       modules_to_save: null,
@@ -222,11 +256,11 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect(() => peftFiles(adapterOf(roberta, [1], { head: new Map([['classifier.weight', weights([2, 4], 0)]]) }))).toThrow(
       'found classifier.weight',
     )
-    expect(() => peftFiles(adapterOf(roberta, [1], { head: headOf(roberta, (name) => name !== 'classifier.out_proj.bias') }))).toThrow(
+    expect(() => peftFiles(adapterOf(roberta, [1], { head: headOf(roberta, 2, (name) => name !== 'classifier.out_proj.bias') }))).toThrow(
       'expected a whole head, found none of classifier.out_proj.bias',
     )
     expect(() => peftFiles(adapterOf(roberta, [1], { labelNames: ['one'] }))).toThrow('expected 2 label names, found 1')
-    expect(() => peftFiles(adapterOf({ ...roberta, hiddenSize: 5 }, [1], { config: roberta, head: new Map() }))).toThrow(
+    expect(() => peftFiles(adapterOf(encoderModel({ ...sizes, hiddenSize: 5 }), [1], { model: roberta, head: new Map() }))).toThrow(
       'query.A: expected [1,4], found [1,5]',
     )
   })
@@ -254,11 +288,11 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     extra: ReadonlyMap<string, WritableTensor> = new Map(),
     prefix = 'roberta.',
   ): Promise<void> => {
-    const sizes = new Map(adapterModules(roberta).map((module) => [module.name, module]))
+    const matrices = new Map(roberta.outline.matrices.map((matrix) => [matrix.name, matrix]))
     await rm(join(folder, 'salora.json'), { force: true })
     await writeFile(join(folder, 'adapter_config.json'), JSON.stringify(config))
     const pairs = Object.entries(modules).flatMap(([name, r]): ReadonlyArray<[string, WritableTensor]> => {
-      const { d, k } = sizes.get(`encoder.layer.0.${name}`)!
+      const { d, k } = matrices.get(`encoder.layer.0.${name}`)!
       const key = `base_model.model.${prefix}encoder.layer.0.${name}`
       return [
         [`${key}.lora_A.weight`, weights([r, k], 0)],
@@ -268,9 +302,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     await writeFile(join(folder, 'adapter_model.safetensors'), writeSafetensors(new Map([...pairs, ...extra])))
   }
   const scales = async (): Promise<unknown> =>
-    Object.fromEntries(
-      [...(await loadAdapter(folder, roberta)).modules].map(([name, { scale }]) => [name.replace('encoder.layer.0.', ''), scale]),
-    )
+    Object.fromEntries([...(await load(roberta)).modules].map(([name, { scale }]) => [name.replace('encoder.layer.0.', ''), scale]))
 
   it('endings of names mean all modules with that ending', async () => {
     await write(peft, { 'attention.self.query': 2, 'attention.self.value': 2 })
@@ -297,7 +329,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
   })
 
   it('the outputs are those of its own head', async () => {
-    const head = [...headTensorShapes({ ...roberta, labels: 3 })].map(([name, shape]): [string, WritableTensor] => [
+    const head = [...roberta.sequenceHead(3).tensors].map(([name, shape]): [string, WritableTensor] => [
       `base_model.model.${name}`,
       weights(shape, 0),
     ])
@@ -306,20 +338,28 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       { 'attention.self.query': 2, 'attention.self.value': 2 },
       new Map(head),
     )
-    expect((await loadAdapter(folder, roberta)).config).toMatchObject({ labels: 3, problem: 'classification' })
+    expect((await load(roberta)).outputs).toEqual({ labels: 3, problem: 'classification' })
   })
 
   it.each<readonly [string, object, string | RegExp]>([
     [
       'another method',
       { peft_type: 'ADALORA' },
-      /^M\/adapter_config\.json: expected a plain LoRA configuration with a valid peft_type \(.*\), found "ADALORA"$/,
+      /^M\/adapter_config\.json: expected a plain LoRA configuration whose peft_type is LORA, found "ADALORA"$/,
     ],
-    ['weight decomposition', { use_dora: true }, /valid use_dora \(.*\), found true$/],
-    ['trained biases', { bias: 'all' }, /valid bias \(.*\), found/],
-    ['chosen layers', { layers_to_transform: [1] }, /valid layers_to_transform \(.*\), found \[1\]$/],
-    ['a start that changes the frozen weights', { init_lora_weights: 'pissa' }, /valid init_lora_weights \(.*\), found/],
-    ['a rank of 0', { r: 0 }, /valid r \(.*\), found 0$/],
+    [
+      'weight decomposition without its magnitudes',
+      { use_dora: true },
+      'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_magnitude_vector [4], found none of that name',
+    ],
+    ['trained biases', { bias: 'all' }, /whose bias is none, found/],
+    ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), found \[1\]$/],
+    [
+      'a start that changes the frozen weights',
+      { init_lora_weights: 'pissa' },
+      /whose init_lora_weights is true or false or one of gaussian, orthogonal, eva, found/,
+    ],
+    ['a rank of 0', { r: 0 }, /whose r is a whole number of at least 1, found 0$/],
     [
       'targets that are none',
       { target_modules: ['q_proj'] },
@@ -384,7 +424,11 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     await writeFile(join(folder, 'salora.json'), '{"labelNames":["a"],"problem":"classification"}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected 2 labelNames, found 1')
     await writeFile(join(folder, 'salora.json'), '{}')
-    expect(await messageFor(roberta)).toMatch(/^M\/salora\.json: expected labelNames and problem as salora writes them, found .+$/)
+    expect(await messageFor(roberta)).toBe('M/salora.json: expected names as salora writes them whose labelNames is a list, found nothing')
+    await writeFile(join(folder, 'salora.json'), '{"labelNames":null,"problem":"ranking"}')
+    expect(await messageFor(roberta)).toBe(
+      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, found "ranking"',
+    )
   })
 })
 

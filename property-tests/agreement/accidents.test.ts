@@ -1,37 +1,46 @@
 /** What ends a run instead of going into its result: numbers that are not finite, and gates that never ran. */
 import { describe, expect, it } from 'vitest'
-import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { checkGatesRan, checkOutputs, checkStep } from '../../accelerated/training/accidents.js'
-import { train, TrainingError, type TrainingResult, type TrainingTask } from '../../accelerated/training/train.js'
-import type { RunState } from '../../accelerated/training/runState.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { layoutOf } from '../../accelerated/training/assembly.js'
+import { checkAnswers, checkStep } from '../../accelerated/training/accidents.js'
+import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import { train, TrainingError } from '../../accelerated/training/run.js'
+import { startOfRun, type RunState } from '../../accelerated/training/state.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { sessionOf, startOfRun } from '../../evaluation/agreement/segment.js'
-import { constants, toExamples } from '../../evaluation/agreement/translate.js'
+import { assemblyOf, phaseIn, runtimeOf } from '../../evaluation/agreement/segment.js'
+import { toExamples } from '../../evaluation/agreement/translate.js'
 import { someOptions } from './modelOptions.js'
 
 const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
 const examples = toExamples(model.batch).map((example, i) => ({ ...example, row: 10 + i }))
-const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, more: Partial<TrainingTask> = {}): Promise<TrainingResult> => {
-  const task: TrainingTask = {
-    config: model.config,
-    frozen: constants(model.base, 'float64'),
-    session: sessionOf({ device: 'cpu', dtype: 'float64' }),
-    settings: resolveSettings({
-      rank: model.settings.rank,
-      alpha: model.settings.alpha,
-      maxSteps: 10,
-      batchSize: 2,
-      precision: 'float64',
-      maxLength: 5,
-      device: 'cpu',
-      ...change,
-    }),
+type Task = TrainingTask<LabelledExample, unknown>
+
+const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, more: Partial<Task> = {}): Promise<TrainingResult> => {
+  const settings = resolveSettings({
+    rank: model.settings.rank,
+    alpha: model.settings.alpha,
+    maxSteps: 10,
+    batchSize: 2,
+    precision: 'float64',
+    maxLength: 5,
+    device: 'cpu',
+    ...change,
+  })
+  const assembly = { ...assemblyOf(model, 'float64'), method: methodOf(settings.method), settings }
+  const task: Task = {
+    ...assembly,
+    objective: assembly.objective as Task['objective'],
+    runtime: runtimeOf({ device: 'cpu', dtype: 'float64' }),
     training: examples,
     evaluation: examples,
     score: () => ({ scores: {}, selection: 0, constant: null }),
     ...more,
   }
-  const events = train(task, { ...startOfRun(model, 'float64').accelerated, ...state }, null, new AbortController().signal)
+  const start = await startOfRun(assembly, async () => undefined)
+  const events = train(task, { ...start, ...state }, null, new AbortController().signal)
   for (;;) {
     const next = await events.next()
     if (next.done === true) return next.value
@@ -41,31 +50,44 @@ const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, mor
 describe('a run that comes to its end', () => {
   it('is no success where its gates never ran, or not in each step of their window', async () => {
     await expect(runFrom({ step: 10 })).rejects.toThrow(
-      "the run's end: expected 3 steps with sampled gates and retention after them, found 0 and none",
+      "the run's end: expected sampled gates in steps 2 to 4 and retention after them, found none and none: nothing was pruned by them",
     )
     await expect(runFrom({ step: 10 })).rejects.toBeInstanceOf(TrainingError)
-    await expect(runFrom({ step: 3 })).rejects.toThrow('found 2 and retention')
+    await expect(runFrom({ step: 3 })).rejects.toThrow('found those from step 3 and retention at 5')
   })
 
-  it('is none without retention, nor with a window of no steps', () => {
-    const retained = { expectedDensity: 0.5, retainedDensity: 0.5, ranks: {}, lambda: 0 }
-    expect(() => checkGatesRan({ start: 2, end: 5 }, { gatedStep: 3, retained })).not.toThrow()
-    expect(() => checkGatesRan({ start: 2, end: 5 }, { gatedStep: 3, retained: null })).toThrow(
-      'expected 3 steps with sampled gates and retention after them, found 3 and none',
-    )
-    expect(() => checkGatesRan({ start: 5, end: 5 }, { gatedStep: 0, retained })).toThrow(
-      'expected 0 steps with sampled gates and retention after them, found 0 and retention',
-    )
+  it('is none without retention, nor with one at another step', () => {
+    const settings = resolveSettings({}) as never
+    const phase = {
+      stage: 'after',
+      matrices: [],
+      opened: { step: 2, density: 1 },
+      retained: { step: 5, expectedDensity: 0.5, retainedDensity: 0.5, ranks: {}, lambda: 0 },
+      gates: null,
+      squaredNorms: null,
+    } satisfies SaloraPhase
+    const unfinished = (of: SaloraPhase) => salora.unfinished?.(of, settings, { step: 10, steps: 10 })
+    expect(unfinished(phase)).toBeNull()
+    expect(unfinished({ ...phase, retained: null })).toContain('found those from step 2 and none')
+    expect(unfinished({ ...phase, retained: { ...phase.retained, step: 6 } })).toContain('retention at 6')
   })
 
-  it('is one where they did, and where the method has none', async () => {
-    expect((await runFrom({})).last).toMatchObject({ step: 10, gatedStep: 3, retained: { retainedDensity: expect.any(Number) as number } })
-    expect((await runFrom({ step: 10 }, { method: 'lora' })).last.retained).toBeNull()
+  it('is one where they did, where the largest triplets of plain LoRA are kept, and where the method has none', async () => {
+    const { last } = await runFrom({})
+    expect([last.step, phaseIn(last).retained?.step, phaseIn(last).opened?.step]).toEqual([10, 5, 2])
+    const compared = phaseIn((await runFrom({}, { retain: 'magnitude' })).last)
+    expect([compared.opened, compared.retained?.step, compared.retained?.expectedDensity]).toEqual([null, 5, null])
+    expect((await runFrom({ step: 10 }, { method: 'lora' })).last.step).toBe(10)
   })
 })
 
 describe('numbers that are not finite', () => {
   const fine = { step: 7, loss: 1, gradientNorm: 1 }
+  const [first] = layoutOf(
+    assemblyOf(model, 'float64'),
+    salora.start(assemblyOf(model, 'float64').model.outline, resolveSettings({}) as never),
+  ).blocks
+  const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
   const message = (check: () => void): string => {
     try {
       check()
@@ -96,13 +118,15 @@ describe('numbers that are not finite', () => {
       'step 7: expected finite gradients, found one that makes a parameter -Infinity; the batch is rows 4, 2',
     ],
   ])('%s', (_, change, parameter, expected) =>
-    expect(message(() => checkStep({ ...fine, ...change }, { parameters: Float32Array.of(1, parameter) }, [4, 2]))).toBe(expected),
+    expect(
+      message(() => checkStep({ ...fine, ...change }, layout, { parameters: Float32Array.of(1, parameter) }, [{ row: 4 }, { row: 2 }])),
+    ).toBe(expected),
   )
 
   it('in an evaluation', () => {
     expect(
       message(() =>
-        checkOutputs(
+        checkAnswers(
           8,
           [
             [0, 1],
@@ -114,7 +138,7 @@ describe('numbers that are not finite', () => {
     ).toBe('step 8: expected finite outputs in the evaluation, found NaN, 1 for row 11')
     expect(
       message(() =>
-        checkOutputs(
+        checkAnswers(
           8,
           [
             [0, 1],
@@ -127,7 +151,9 @@ describe('numbers that are not finite', () => {
   })
 
   it('end a training, in a step of several batches with the rows of them all, in an evaluation with its row', async () => {
-    const lost = { parameters: startOfRun(model, 'float64').accelerated.parameters.map(() => NaN) }
+    const assembly = assemblyOf(model, 'float64')
+    const { size } = layoutOf(assembly, salora.start(assembly.model.outline, resolveSettings({ rank: model.settings.rank }) as never))
+    const lost = { parameters: new Float64Array(size).fill(NaN) }
     const said = await runFrom(lost, { batchSize: 1, accumulate: 4 }).then(
       () => '',
       (error: unknown) => (error as Error).message,

@@ -1,15 +1,17 @@
 /** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
 import { describe, expect, it } from 'vitest'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { floatFeed } from '../../accelerated/runtime/feeds.js'
-import { batchFeeds, stateFeeds } from '../../accelerated/training/trainFeeds.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { zeros } from '../../accelerated/training/parameterVector.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { batchFeeds } from '../../accelerated/training/takeStep.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { feedsOf, layoutFor, openStep, startOf, type Target } from '../../evaluation/agreement/segment.js'
+import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf, type Target } from '../../evaluation/agreement/segment.js'
 import { namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/translate.js'
 import { startFrom, trainingStep } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
+type Parts = ReturnType<typeof namedParts>
 const target: Target = { device: 'cpu', dtype: 'float64' }
 
 describe('accumulation', () => {
@@ -17,23 +19,26 @@ describe('accumulation', () => {
     // Masks belong to a batch's shape, so parts of it have others: no dropout here.
     const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3], clip: 0.2 }))
     const state = startOf(model, gating, 'float64')
-    const layout = layoutFor(model, state.modules, gating)
+    const phase = phaseIn(state)
+    const layout = layoutFor(model, phase)
+    const assembly = assemblyOf(model, 'float64')
     const noise = model.noiseAt(model.parameters.adapters, 0)
-    const [add, finish] = [
-      await openStep(model, state.modules, gating, 'add', target),
-      await openStep(model, state.modules, gating, 'finish', target),
-    ]
+    const [add, finish] = [await openStep(model, phase, 'add', target), await openStep(model, phase, 'finish', target)]
     const examples = toExamples(model.batch)
     const feeds = (from: number, to: number) => ({
-      ...feedsOf(model, state.modules, noise, 1, 1, 'float64', layout.size),
-      ...stateFeeds(state, 'float64'),
-      ...batchFeeds(model.config, examples.slice(from, to), examples.length, 'float64').feeds,
+      ...feedsOf(model, phase, noise, 1, 1, 'float64'),
+      ...stateFeeds(layout, state, 'float64'),
+      ...batchFeeds(
+        assembly,
+        sequence(assembly.model, model.config).prepare(examples.slice(from, to), { seed: 0, step: 0 }),
+        examples.length,
+      ).feeds,
     })
-    const first = await add.run(feeds(0, 1))
-    const second = await finish.run({
-      ...feeds(1, 4),
-      gradientSum: floatFeed(first['nextGradientSum'] as Vector, [layout.size], 'float64'),
-    })
+    const gradientSum = zeros(layout.size, 'float64')
+    const first = await add.run(feeds(0, 1), resultsInto(layout, { gradientSum }))
+    collect(layout, { gradientSum }, first)
+    const sum = blockFeeds(layout, 'gradientSum', gradientSum, 'float64')
+    const { state: next, results: second } = await runStep(finish, layout, state, { ...feeds(1, 4), ...sum }, 'float64')
     await add.release()
     await finish.release()
 
@@ -42,8 +47,11 @@ describe('accumulation', () => {
       gating,
     })
     const row = compare('steps', 1e-9)
-    const parts = (name: string): ReadonlyMap<string, ArrayLike<number>> => namedParts(layout, second[name] as Vector)
-    const [parameters, m, v] = [parts('nextParameters'), parts('nextFirstMoment'), parts('nextSecondMoment')]
+    const [parameters, m, v] = [next.parameters, next.firstMoment, next.secondMoment].map((vector) => namedParts(layout, vector)) as [
+      Parts,
+      Parts,
+      Parts,
+    ]
     const sampled = gating === 'sampled'
     expect(
       disagreements([

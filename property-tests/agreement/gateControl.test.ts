@@ -1,14 +1,17 @@
 /** The controller's laws, and the density that it reaches in a simulated run. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { gateAdam, gateControl, type GateWindow } from '../../accelerated/methods/salora/gateControl.js'
+import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { gateAdam, gateControl, type ControlledWindow } from '../../accelerated/methods/salora/gateControl.js'
+import { probabilityNonZeroOn } from '../../accelerated/methods/salora/hardConcrete.js'
+import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
+import { gateWindow } from '../../accelerated/methods/salora/window.js'
 import { normals } from '../../accelerated/training/random.js'
-import { densityOf, openProbability } from '../../accelerated/methods/salora/retention.js'
-import { adamw } from '../../accelerated/training/adamwDefaults.js'
 import * as reference from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 
-const windows: fc.Arbitrary<GateWindow> = fc.record({
+const windows: fc.Arbitrary<ControlledWindow> = fc.record({
+  control: fc.constant('ramp'),
   steps: fc.integer({ min: 1, max: 5000 }),
   gates: fc.integer({ min: 1, max: 2000 }),
   initialDensity: fc.double({ min: 0.6, max: 0.99, noNaN: true }),
@@ -16,6 +19,9 @@ const windows: fc.Arbitrary<GateWindow> = fc.record({
   controlLearningRate: fc.constantFrom(0.01, 0.003),
 })
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+const densityOf = (modules: Parameters<typeof gateCosts>[0], logTheta: ArrayLike<number>): number =>
+  densityOn(onNumbers)(settings, gateCosts(modules))(Array.from(logTheta))[0] ?? NaN
 
 describe(`the gate window's control (seed ${SEED})`, () => {
   it('is made of positive, finite scalars, and ends at the budget', () =>
@@ -48,13 +54,49 @@ describe(`the gate window's control (seed ${SEED})`, () => {
     ))
 
   it("moves Θ at the paper's 0.01 in long windows, until it ends", () => {
-    const long = gateControl({ steps: 20_000, gates: 576, initialDensity: 0.9167, targetDensity: 0.5, controlLearningRate: 0.01 })
+    const long = gateControl({
+      control: 'ramp',
+      steps: 20_000,
+      gates: 576,
+      initialDensity: 0.9167,
+      targetDensity: 0.5,
+      controlLearningRate: 0.01,
+    })
     expect([1, 5000, 12_000].map((t) => long(t).controlLearningRate)).toEqual([0.01, 0.01, 0.01])
     expect(long(20_000).controlLearningRate).toBeLessThan(1e-5)
   })
 
+  it("is the reference's, scalar by scalar, by either rule", () =>
+    fc.assert(
+      fc.property(windows, fc.constantFrom('ramp', 'paper'), fc.nat(), (window, control, at) => {
+        const [t, own] = [1 + (at % window.steps), { ...window, control }]
+        const [found, expected] = [gateControl(own)(t), reference.gateControl(own)(t)]
+        for (const name of ['targetDensity', 'controlLearningRate', 'multiplierLearningRate'] as const)
+          expect(Math.abs(found[name] - expected[name]), name).toBeLessThanOrEqual(1e-12 * Math.abs(expected[name]))
+      }),
+      { seed: SEED, numRuns: 300 },
+    ))
+
+  it('opens and closes in the same steps as the reference, in runs of every length to 3,000', () => {
+    for (const [gateStart, gateEnd] of [
+      [0.2, 0.5],
+      [0, 1],
+      [0.07, 0.29],
+      [1 / 3, 2 / 3],
+    ] as const)
+      for (let steps = 1; steps <= 3000; steps++)
+        expect(gateWindow({ gateStart, gateEnd }, steps), `${steps} steps`).toEqual(reference.gateSteps({ gateStart, gateEnd, steps }))
+  })
+
   it('leaves a budget of everything finite, and at 1', () => {
-    const window: GateWindow = { steps: 100, gates: 10, initialDensity: 0.9167, targetDensity: 1, controlLearningRate: 0.01 }
+    const window: ControlledWindow = {
+      control: 'ramp',
+      steps: 100,
+      gates: 10,
+      initialDensity: 0.9167,
+      targetDensity: 1,
+      controlLearningRate: 0.01,
+    }
     expect(gateControl(window)(100).targetDensity).toBe(1)
     Array.from({ length: 100 }, (_, t) => gateControl(window)(t + 1)).forEach((control) =>
       Object.values(control).forEach((x) => expect(Number.isFinite(x)).toBe(true)),
@@ -81,9 +123,10 @@ const simulate = ({
   const wishes = normals(seed, 'gates', 0, gates).map((x) => force * (1 + x))
   const start = new Float64Array(gates)
   const control = gateControl({
+    control: 'ramp',
     steps,
     gates,
-    initialDensity: densityOf(settings, modules, start),
+    initialDensity: densityOf(modules, start),
     targetDensity: budget,
     controlLearningRate: 0.01,
   })
@@ -97,11 +140,11 @@ const simulate = ({
   ]
   for (let t = 1; t <= steps; t++) {
     const { targetDensity, controlLearningRate, multiplierLearningRate } = control(t)
-    const c = densityOf(settings, modules, theta.data)
+    const c = densityOf(modules, theta.data)
     const noise = normals(seed, 'gates', t, gates)
     const gradient = tensor(
       theta.data.map((x, j) => {
-        const p = openProbability(settings)(x)
+        const p = probabilityNonZeroOn(onNumbers)(settings)([x])[0] ?? NaN
         return (
           -(wishes[j] ?? 0) +
           3 * force * (noise[j] ?? 0) +
@@ -111,7 +154,7 @@ const simulate = ({
     )
     const before = lambda.data[0] ?? NaN
     ;[theta, moments] = reference.adamw(gateAdam)(theta, gradient, moments, { learningRate: controlLearningRate, weightDecay: 0, step: t })
-    const ascent = reference.adamw(adamw)(tensor([-before]), tensor([(c - targetDensity) ** 2]), lambdaMoments, {
+    const ascent = reference.adamw(adam)(tensor([-before]), tensor([(c - targetDensity) ** 2]), lambdaMoments, {
       learningRate: multiplierLearningRate,
       weightDecay: 0,
       step: t,
@@ -119,7 +162,7 @@ const simulate = ({
     ;[lambda, lambdaMoments] = [tensor([Math.max(0, -(ascent[0].data[0] ?? NaN))]), ascent[1]]
     never &&= (lambda.data[0] ?? NaN) >= before
   }
-  return { density: densityOf(settings, modules, theta.data), lambdaNeverFell: never }
+  return { density: densityOf(modules, theta.data), lambdaNeverFell: never }
 }
 
 describe(`the density after a simulated window (seed ${SEED})`, () => {

@@ -1,11 +1,11 @@
 /** Each of the method's nouns alone, over many values in one session: gates, their law, density, orthogonality, low-rank update, AdamW. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { adamw, projectToNonNegative } from '../../accelerated/training/adamw.js'
+import { adamw } from '../../accelerated/training/adamw.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { add, input, mul, reduceSum } from '../../accelerated/graph/operators.js'
+import { add, input, maximum, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import { deterministicGate, probabilityNonZero, sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import { density, gateCosts, lagrangian } from '../../accelerated/methods/salora/lagrangian.js'
+import { density, densityPenalty, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { addLowRank } from '../../accelerated/methods/lowRank.js'
 import { orthogonality } from '../../accelerated/methods/salora/orthogonality.js'
 import { boundOf } from '../../evaluation/agreement/bounds.js'
@@ -47,11 +47,12 @@ describe(`nouns (seed ${SEED})`, () => {
     )
   })
 
-  it('noise of 0 and 1, which a generator could draw, is a gate and not NaN', async () => {
-    const [logTheta, u] = [reference.tensor([4], [0, 0, 3, -3]), reference.tensor([4], [0, 1, 0, 1])]
-    const [location, noise] = [vector('logTheta', 4), vector('u', 4)]
+  it('noise of 0 and 1, which a generator could draw, counts as that of one in a million', async () => {
+    const [logTheta, u] = [reference.tensor([6], [0, 0, 3, -3, 14, -14]), reference.tensor([6], [0, 1, 0, 1, 0, 1])]
+    const [location, noise] = [vector('logTheta', 6), vector('u', 6)]
     const results = await evaluate({ g: sampleGate(settingsOf(1))(location, noise) }, { logTheta: feed(logTheta), u: feed(u) })
-    expect(resultOf(results, 'g')).toEqual([...reference.sampleGate(settingsOf(1))(logTheta, u).data])
+    assertClose(resultOf(results, 'g'), [...reference.sampleGate(settingsOf(1))(logTheta, u).data], { relative: 1e-12 })
+    expect(resultOf(results, 'g')[4]).toBeCloseTo(1.2 / (1 + Math.exp(Math.log(999_999) - 14)) - 0.1, 12) // where the location is as far out, the clamp decides
   })
 
   it('at the kinks, s̄ = 0 and s̄ = 1 exactly, no gradient flows; a step inside, it does', async () => {
@@ -84,7 +85,7 @@ describe(`nouns (seed ${SEED})`, () => {
     ]
     const [logTheta, lambda, b] = [vector('logTheta', 6), input('lambda', [], 'float64'), input('b', [], 'float64')]
     const c = density(settingsOf(1), gateCosts(matrices))(logTheta)
-    const l = lagrangian(mul(c, 0), lambda, c, b)
+    const l = densityPenalty(lambda, c, b)
     const [thetaBar, lambdaBar] = gradient(l, [logTheta, lambda])
     return withGraph({ c, l, thetaBar: thetaBar ?? c, lambdaBar: lambdaBar ?? c }, (run) =>
       fc.assert(
@@ -168,7 +169,7 @@ describe(`nouns (seed ${SEED})`, () => {
       down: down.parameters,
       nextM: down.moments.first,
       nextV: down.moments.second,
-      up: projectToNonNegative(up.parameters),
+      up: maximum(up.parameters, 0),
       gain: add(up.parameters, mul(p, -1)),
     }
     return withGraph(outputs, (run) =>

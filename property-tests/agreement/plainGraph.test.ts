@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { print } from '../../accelerated/graph/print.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { startOf, stepOutputs } from '../../evaluation/agreement/segment.js'
+import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/segment.js'
 import { someOptions } from './modelOptions.js'
 
 const gateInputs = [
@@ -18,7 +18,7 @@ const gateInputs = [
 
 const graphOf = (gating: 'open' | 'sampled', change: { readonly tau?: number; readonly beta?: number } = {}): string => {
   const model = drawModel(someOptions(change))
-  return print(stepOutputs(model, startOf(model, gating, 'float32').modules, gating, 'whole', 'float32'))
+  return print(stepOutputs(model, phaseIn(startOf(model, gating, 'float32')), 'whole', 'float32').outputs)
 }
 const operators = (text: string): ReadonlyArray<string> => [...text.matchAll(/ = (\w+)\(/g)].map(([, op]) => op ?? '')
 const inputs = (text: string): ReadonlyArray<string> => [...text.matchAll(/^(\S+): .* = Input\(/gm)].map(([, name]) => name ?? '')

@@ -1,8 +1,11 @@
 /** Which triplets stay: two implementations, on any log θ, budget and rule. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { adapterModules } from '../../accelerated/models/encoderConfig.js'
-import { densityOf, retain } from '../../accelerated/methods/salora/retention.js'
+import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
+import { retain, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import { permutation, uniforms } from '../../accelerated/training/random.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import * as reference from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
@@ -26,31 +29,43 @@ const adaptersOf = (matrices: ReadonlyArray<Matrix>): reference.Adapters =>
     matrices.map(({ d, k, logTheta }, i) => [
       `m${i}`,
       {
-        A: reference.filled([logTheta.length, k], 1),
-        B: reference.filled([d, logTheta.length], 1),
+        A: reference.tensor([logTheta.length, k], uniforms(i, 'split', 0, logTheta.length * k)),
+        B: reference.tensor([d, logTheta.length], uniforms(i, 'split', 1, logTheta.length * d)),
         logTheta: reference.tensor([logTheta.length], logTheta),
       },
     ]),
   )
 const all = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<number> => matrices.flatMap(({ logTheta }) => logTheta)
+const norm = (numbers: ReadonlyArray<number>): number => Math.hypot(...numbers)
+/** What T_end finds of them: their factors are those of adaptersOf. */
+const tripletsOf = (matrices: ReadonlyArray<Matrix>) => ({
+  logTheta: all(matrices),
+  magnitudes: Object.values(adaptersOf(matrices)).flatMap(({ A, B, logTheta }) =>
+    [...logTheta.data].map((_, j) => {
+      const [r, k] = A.shape as readonly [number, number]
+      return norm([...A.data].slice(j * k, (j + 1) * k)) * norm([...B.data].filter((_x, i) => i % r === j))
+    }),
+  ),
+  permutation: [...permutation(3, 'split', 9, all(matrices).length)],
+})
 const drawn = fc.record({
   matrices: fc.array(matrix, { minLength: 1, maxLength: 5 }),
   budget: fc.double({ min: 0.01, max: 1, noNaN: true }),
-  rule: fc.constantFrom('budget', 'paper'),
-  after: fc.constantFrom('soft', 'binary'),
+  rule: fc.constantFrom<RetentionRule[]>('budget', 'paper', 'random', 'magnitude'),
 })
 
 describe(`retention (seed ${SEED})`, () => {
-  it('keeps the triplets that the reference keeps, with the same factors and the same density', () =>
+  it('keeps the triplets that the reference keeps, with the same gates and the same density', () =>
     fc.assert(
-      fc.property(drawn, ({ matrices, budget, rule, after }) => {
-        const kept = retain(settings, modulesOf(matrices), all(matrices), budget, rule, after)
-        const expected = reference.prune({ ...settings, retain: rule, gateAfter: after, targetDensity: budget })(adaptersOf(matrices))
+      fc.property(drawn, ({ matrices, budget, rule }) => {
+        const triplets = tripletsOf(matrices)
+        const kept = retain(settings, modulesOf(matrices), triplets, budget, rule)
+        const rules = { ...settings, retain: rule, gateAfter: 'kept', targetDensity: budget } as const
+        const expected = reference.prune(rules)(adaptersOf(matrices), triplets.permutation)
         expect(kept.kept).toEqual(Object.values(expected.retained))
         assertClose([kept.retainedDensity], [expected.retainedDensity], { relative: 1e-14, name: 'retained density' })
         matrices.forEach((_, i) => {
-          const first = expected.adapters[`m${i}`]?.B // [d, kept] of ones: its first row is the factors
-          assertClose(kept.factors[i] ?? [], [...(first?.data ?? [])].slice(0, kept.kept[i]?.length), { relative: 1e-14, name: 'factors' })
+          assertClose(kept.gates[i] ?? [], [...(expected.gates[`m${i}`]?.data ?? [])], { relative: 1e-14, name: 'gates' })
         })
       }),
       { seed: SEED, numRuns: 400 },
@@ -58,8 +73,9 @@ describe(`retention (seed ${SEED})`, () => {
 
   it('never spends more than the budget, and leaves out no triplet that would still fit', () =>
     fc.assert(
-      fc.property(drawn, ({ matrices, budget, after }) => {
-        const { kept, retainedDensity } = retain(settings, modulesOf(matrices), all(matrices), budget, 'budget', after)
+      fc.property(drawn, ({ matrices, budget, rule }) => {
+        if (rule === 'paper') return
+        const { kept, retainedDensity } = retain(settings, modulesOf(matrices), tripletsOf(matrices), budget, rule)
         const total = matrices.reduce((sum, { d, k, logTheta }) => sum + (d + k) * logTheta.length, 0)
         expect(retainedDensity).toBeLessThanOrEqual(budget * (1 + 1e-9))
         matrices.forEach(({ d, k, logTheta }, i) => {
@@ -76,7 +92,8 @@ describe(`retention (seed ${SEED})`, () => {
         fc.double({ min: 0.05, max: 1, noNaN: true }),
         (logTheta, budget) => {
           const chosen = new Set(
-            retain(settings, [{ name: 'm', d: 3, k: 4, r: logTheta.length }], logTheta, budget, 'budget', 'binary').kept[0],
+            retain(settings, [{ name: 'm', d: 3, k: 4, r: logTheta.length }], tripletsOf([{ d: 3, k: 4, logTheta }]), budget, 'budget')
+              .kept[0],
           )
           const [inside, outside] = [logTheta.filter((_, j) => chosen.has(j)), logTheta.filter((_, j) => !chosen.has(j))]
           if (inside.length > 0 && outside.length > 0) expect(Math.min(...inside)).toBeGreaterThanOrEqual(Math.max(...outside))
@@ -91,16 +108,20 @@ describe(`retention (seed ${SEED})`, () => {
       settings: { rank },
     } = drawModel(someOptions({ layers: 11 }))
     const [adapters] = reference.initialAdapters(config, { ...reference.defaultSettings, rank })(SEED)
-    expect(Object.keys(adapters)).toEqual(adapterModules(config).map(({ name }) => name))
+    expect(Object.keys(adapters)).toEqual(encoderModel(config).outline.matrices.map(({ name }) => name))
   })
 
   it('computes the density that the reference computes', () =>
     fc.assert(
       fc.property(fc.array(matrix, { minLength: 1, maxLength: 5 }), (matrices) =>
-        assertClose([densityOf(settings, modulesOf(matrices), all(matrices))], [reference.density(settings)(adaptersOf(matrices))], {
-          relative: 1e-13,
-          name: 'C',
-        }),
+        assertClose(
+          densityOn(onNumbers)(settings, gateCosts(modulesOf(matrices)))(all(matrices)),
+          [reference.density(settings)(adaptersOf(matrices))],
+          {
+            relative: 1e-13,
+            name: 'C',
+          },
+        ),
       ),
       { seed: SEED, numRuns: 200 },
     ))

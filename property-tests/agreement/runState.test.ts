@@ -1,89 +1,102 @@
 /** What T_start and T_end do to a run's state, number by number. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { uniforms } from '../../accelerated/training/random.js'
-import { expectedGate } from '../../accelerated/methods/salora/retention.js'
+import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { deterministicGateOn } from '../../accelerated/methods/salora/hardConcrete.js'
+import { closeGates, openGates, withoutNoise, type SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { tensorOf } from '../../accelerated/training/parameterVector.js'
-import { closeGates, deterministicParameters, layoutOf, openGates, type RunState } from '../../accelerated/training/runState.js'
+import { uniforms } from '../../accelerated/training/random.js'
+import type { RunState } from '../../accelerated/training/state.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { startOf } from '../../evaluation/agreement/segment.js'
+import { layoutFor, phaseIn, startOf } from '../../evaluation/agreement/segment.js'
+import { rootMeanSquareGate, tensor } from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 import { someOptions } from './modelOptions.js'
 
 const model = drawModel(someOptions({ rank: 3 }))
-const { config } = model
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
+const layoutOf = (phase: SaloraPhase) => layoutFor(model, phase)
+const relayout = (state: RunState) => ({ vectors: state, layoutOf, dtype: 'float64' as const })
+const gateOf = (logTheta: number): number => deterministicGateOn(onNumbers)(settings)([logTheta])[0] ?? NaN
 const noisy = (state: RunState, seed: number): RunState => {
-  const size = state.parameters.length
+  const size = layoutOf(phaseIn(state)).size
   const draw = (place: number, low: number, high: number) => uniforms(seed, 'split', place, size).map((u) => low + (high - low) * u)
   return { ...state, parameters: draw(0, -2, 2), firstMoment: draw(1, -1, 1), secondMoment: draw(2, 0, 1) }
 }
 const vectors = ['parameters', 'firstMoment', 'secondMoment'] as const
-const part = (state: RunState, vector: (typeof vectors)[number], name: string): ReadonlyArray<number> => [
-  ...tensorOf(layoutOf(config, state), state[vector], name),
+type Moved = Pick<RunState, (typeof vectors)[number] | 'phase'>
+const part = (state: Moved, vector: (typeof vectors)[number], name: string): ReadonlyArray<number> => [
+  ...tensorOf(layoutOf(phaseIn(state)), state[vector], name),
 ]
+const opened = (state: RunState): RunState => {
+  const { phase, vectors: moved } = openGates(phaseIn(state), settings, state.step, relayout(state))
+  return { ...state, ...moved, phase }
+}
+const closed = (state: RunState, rules: Omit<Parameters<typeof closeGates>[1], 'tau' | 'gamma' | 'zeta' | 'seed'>): RunState => {
+  const { phase, vectors: moved } = closeGates(phaseIn(state), { ...settings, ...rules, seed: 0 }, state.step, relayout(state))
+  return { ...state, ...moved, phase }
+}
 
 describe(`the state of a run (seed ${SEED})`, () => {
   const plain = noisy(startOf(model, 'open', 'float64'), SEED)
-  const gated = noisy(openGates(config, plain, settings, 0, 'float64'), SEED + 1)
+  const gated = noisy(opened(plain), SEED + 1)
+  const { matrices } = phaseIn(plain)
 
   it('at T_start gains log θ and λ, with moments of 0, and keeps every other number', () => {
-    const opened = openGates(config, plain, settings, 0.25, 'float64')
-    layoutOf(config, plain).entries.forEach(({ name }) =>
-      vectors.forEach((vector) => expect(part(opened, vector, name)).toEqual(part(plain, vector, name))),
+    const after = opened(plain)
+    layoutOf(phaseIn(plain)).entries.forEach(({ name }) =>
+      vectors.forEach((vector) => expect(part(after, vector, name)).toEqual(part(plain, vector, name))),
     )
-    expect(part(opened, 'parameters', 'logTheta')).toEqual(new Array(18).fill(0.25))
-    ;(['firstMoment', 'secondMoment'] as const).forEach((vector) =>
-      ['logTheta', 'lambda'].forEach((name) => expect(part(opened, vector, name).every((x) => x === 0)).toBe(true)),
-    )
-    expect(part(opened, 'parameters', 'lambda')).toEqual([0])
-    expect([opened.step, opened.gating]).toEqual([plain.step, 'sampled'])
-    expect(openGates(config, plain, settings, 0, 'float64').initialDensity).toBeCloseTo(11 / 12, 12)
+    vectors.forEach((vector) => expect(part(after, vector, 'logTheta')).toEqual(new Array(18).fill(0)))
+    vectors.forEach((vector) => expect(part(after, vector, 'lambda')).toEqual([0]))
+    expect([after.step, phaseIn(after).stage]).toEqual([plain.step, 'gated'])
+    expect(phaseIn(after).opened?.density).toBeCloseTo(11 / 12, 12)
   })
 
-  it('at T_end keeps rows of A, columns of B times ĝ, their moments as they were, and the head', () =>
+  it("at T_end keeps rows of A, columns of B times ĝ with moments over √E[g²], the others' moments as they were, and the head", () =>
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 1e6 }),
         fc.double({ min: 0.05, max: 1, noNaN: true }),
-        fc.constantFrom('soft', 'binary'),
-        fc.constantFrom('budget', 'paper'),
+        fc.constantFrom('soft', 'binary', 'kept'),
+        fc.constantFrom('budget', 'paper', 'random'),
         (seed, density, gateAfter, retain) => {
           const state = noisy(gated, seed)
-          const closed = closeGates(config, state, { ...settings, density, gateAfter, retain }, 'float64')
+          const after = closed(state, { density, gateAfter, retain })
+          const phase = phaseIn(after)
           const logTheta = part(state, 'parameters', 'logTheta')
-          expect(closed.gating).toBe('open')
-          expect(closed.retained?.ranks).toEqual(
-            Object.fromEntries(state.modules.map(({ name }) => [name, closed.modules.find((m) => m.name === name)?.r ?? 0])),
+          expect(phase.stage).toBe('after')
+          expect(phase.retained?.ranks).toEqual(
+            Object.fromEntries(matrices.map(({ name }) => [name, phase.matrices.find((m) => m.name === name)?.r ?? 0])),
           )
-          ;[...layoutOf(config, closed).entries]
-            .filter(({ name }) => !/\.[AB]$/.test(name))
-            .forEach(({ name }) => vectors.forEach((vector) => expect(part(closed, vector, name)).toEqual(part(state, vector, name))))
-          state.modules.forEach(({ name, r, d, k }, i) => {
-            const left = closed.modules.find((m) => m.name === name)?.r ?? 0
+          layoutOf(phase)
+            .entries.filter(({ name }) => !/\.[AB]$/.test(name))
+            .forEach(({ name }) => vectors.forEach((vector) => expect(part(after, vector, name)).toEqual(part(state, vector, name))))
+          matrices.forEach(({ name, r, d, k }, i) => {
+            const left = phase.matrices.find((m) => m.name === name)?.r ?? 0
             if (left === 0) return
-            // Rows of A are all different, so each tells which triplet it was.
-            const rows = Array.from({ length: r }, (_, j) =>
-              part(state, 'parameters', `${name}.A`)
-                .slice(j * k, (j + 1) * k)
-                .join(),
-            )
-            const kept = Array.from({ length: left }, (_, j) =>
-              rows.indexOf(
-                part(closed, 'parameters', `${name}.A`)
+            const rowsOf = (of: Moved, count: number) =>
+              Array.from({ length: count }, (_, j) =>
+                part(of, 'parameters', `${name}.A`)
                   .slice(j * k, (j + 1) * k)
                   .join(),
-              ),
-            )
-            expect(kept.every((j, at) => j > (kept[at - 1] ?? -1))).toBe(true)
-            vectors.forEach((vector) => {
-              const [before, after] = [part(state, vector, `${name}.B`), part(closed, vector, `${name}.B`)]
-              kept.forEach((j, at) =>
-                Array.from({ length: d }, (_, row) => row).forEach((row) => {
-                  const factor = vector === 'parameters' && gateAfter === 'soft' ? expectedGate(settings)(logTheta[3 * i + j] ?? NaN) : 1
-                  expect(after[row * left + at]).toBe((before[row * r + j] ?? NaN) * factor)
-                }),
               )
+            const before = rowsOf(state, r) // rows of A are all different, so each tells which triplet it was
+            const kept = rowsOf(after, left).map((row) => before.indexOf(row))
+            expect(kept.every((j, at) => j > (kept[at - 1] ?? -1))).toBe(true)
+            kept.forEach((j, at) => {
+              const location = logTheta[3 * i + j] ?? NaN
+              const size = rootMeanSquareGate(settings)(tensor([1], [Math.max(location, -Math.log(11))])).data[0] ?? NaN
+              const factors = { parameters: gateOf(location), firstMoment: 1 / size, secondMoment: 1 / size ** 2 }
+              vectors.forEach((vector) => {
+                const [old, now] = [part(state, vector, `${name}.B`), part(after, vector, `${name}.B`)]
+                for (let row = 0; row < d; row++) {
+                  const expected = (old[row * r + j] ?? NaN) * (gateAfter === 'soft' ? factors[vector] : 1)
+                  expect(Math.abs((now[row * left + at] ?? NaN) - expected)).toBeLessThanOrEqual(1e-9 * Math.abs(expected))
+                }
+              })
+              const constant = phase.gates?.[phase.matrices.findIndex((m) => m.name === name)]?.[at]
+              expect(constant).toBe(gateAfter === 'kept' ? gateOf(location) : undefined)
             })
           })
         },
@@ -92,22 +105,35 @@ describe(`the state of a run (seed ${SEED})`, () => {
     ))
 
   it("without noise is the function of ĝ: nothing but B's columns changes, and of a state without gates nothing", () => {
-    const folded = { ...gated, gating: 'open' as const, parameters: deterministicParameters(config, gated, settings, 'float64') }
+    const folded = withoutNoise(phaseIn(gated), settings, 1, gated.parameters, relayout(gated))
     const logTheta = part(gated, 'parameters', 'logTheta')
-    layoutOf(config, folded).entries.forEach(({ name, shape: [, r = 1] }) => {
-      const module = gated.modules.findIndex((m) => `${m.name}.B` === name)
-      const expected = part(gated, 'parameters', name).map((x, i) =>
-        module < 0 ? x : x * expectedGate(settings)(logTheta[3 * module + (i % r)] ?? NaN),
-      )
-      expect(part(folded, 'parameters', name)).toEqual(expected)
+    layoutOf(folded.phase).entries.forEach(({ name, shape: [, r = 1] }) => {
+      const matrix = matrices.findIndex((m) => `${m.name}.B` === name)
+      const expected = part(gated, 'parameters', name).map((x, i) => (matrix < 0 ? x : x * gateOf(logTheta[3 * matrix + (i % r)] ?? NaN)))
+      expect([...tensorOf(layoutOf(folded.phase), folded.parameters, name)]).toEqual(expected)
     })
-    expect(deterministicParameters(config, plain, settings, 'float64')).toBe(plain.parameters)
+    expect(withoutNoise(phaseIn(plain), settings, 1, plain.parameters, relayout(plain)).parameters).toBe(plain.parameters)
+  })
+
+  it('whose gates were kept hands over B times them, and one that began at ĝ(0) hands over half of B', () => {
+    const kept = closed(gated, { density: 0.5, gateAfter: 'kept', retain: 'budget' })
+    const handed = withoutNoise(phaseIn(kept), settings, 1, kept.parameters, relayout(kept))
+    const { matrices: left, gates } = phaseIn(kept)
+    left.forEach(({ name, r }, i) => {
+      const expected = part(kept, 'parameters', `${name}.B`).map((x, at) => x * (gates?.[i]?.[at % r] ?? NaN))
+      expect([...tensorOf(layoutOf(handed.phase), handed.parameters, `${name}.B`)]).toEqual(expected)
+    })
+    const early = withoutNoise(phaseIn(plain), settings, 0.5, plain.parameters, relayout(plain))
+    const [first] = matrices
+    const B = part(plain, 'parameters', `${first?.name}.B`)
+    expect([...tensorOf(layoutOf(early.phase), early.parameters, `${first?.name}.B`)]).toEqual(B.map((x) => x / 2))
   })
 
   it('with a budget of nothing keeps no adapter, and the head', () => {
-    const closed = closeGates(config, gated, { ...settings, density: 1e-6, gateAfter: 'soft', retain: 'budget' }, 'float64')
-    expect([closed.modules, closed.retained?.retainedDensity]).toEqual([[], 0])
-    expect(layoutOf(config, closed).entries.map(({ name }) => name)).toEqual([
+    const after = closed(gated, { density: 1e-6, gateAfter: 'soft', retain: 'budget' })
+    const phase = phaseIn(after)
+    expect([phase.matrices, phase.retained?.retainedDensity]).toEqual([[], 0])
+    expect(layoutOf(phase).entries.map(({ name }) => name)).toEqual([
       'classifier.dense.weight',
       'classifier.out_proj.weight',
       'classifier.dense.bias',

@@ -25,7 +25,8 @@ describe(`ten training steps (seed ${SEED})`, () => {
 
   it.each<readonly [string, Partial<ModelOptions>]>([
     ['r = 1, one token, one example', { rank: 1, lengths: [1] }],
-    ['clipping, plain ascent of λ', { clip: 0.1, lambdaOptimizer: 'sgd' }],
+    ['clipping, plain steps of Θ and λ', { clip: 0.1, control: 'paper' }],
+    ['the sum of the norms', { orthogonality: 'sum' }],
     ['all gates open', { gates: 'open' }],
   ])('agree in both dtypes: %s', async (_, change) => {
     await agrees(someOptions(change), 'float64')

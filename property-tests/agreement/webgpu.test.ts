@@ -3,12 +3,11 @@ import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { input, split } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { onnxTarget } from '../../accelerated/runtime/devices.js'
-import { probeDevice } from '../../accelerated/runtime/deviceProbe.js'
+import { deviceOf, probeDevice } from '../../accelerated/runtime/deviceProbe.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { startOf, stepOutputs, type Target } from '../../evaluation/agreement/segment.js'
+import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agreement/segment.js'
 import { readModel } from '../support/runGraph.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
@@ -21,7 +20,7 @@ describe('a graph for webgpu', () => {
   it('has no node with more outputs than a shader has buffers for: a found failure, `Too many storage buffers in shader`', () => {
     const model = drawModel(someOptions())
     const { node } = readModel(
-      toOnnx(stepOutputs(model, startOf(model, 'sampled', 'float32').modules, 'sampled', 'whole', 'float32'), onnxTarget('webgpu')),
+      toOnnx(stepOutputs(model, phaseIn(startOf(model, 'sampled', 'float32')), 'whole', 'float32').outputs, deviceOf('webgpu').target),
     )
     expect(Math.max(...node.map(({ output }) => output.length))).toBeLessThanOrEqual(7)
     expect(node.filter(({ opType }) => opType === 'FusedMatMul')).toEqual([])

@@ -8,6 +8,7 @@ import {
   cast,
   clip,
   concat,
+  cut,
   div,
   erf,
   exp,
@@ -24,12 +25,14 @@ import {
   neg,
   reduceMean,
   reduceSum,
+  relu,
   reshape,
   selectRows,
   sigmoid,
   slice,
   softmax,
   sqrt,
+  square,
   sub,
   tanh,
   transpose,
@@ -57,7 +60,7 @@ export type RuleCase = {
 
 const anywhere: Numbers = evenlyMany(-2, 2)
 const positive: Numbers = evenlyMany(0.5, 3)
-/** Not zero, of either sign: denominators. */
+/** Not zero, of either sign: denominators, and what has a kink at 0. */
 const nonZero: Numbers = (count) => fc.array(fc.oneof(evenly(0.5, 2), evenly(-2, -0.5)), { minLength: count, maxLength: count })
 /** Below, between and above the kinks at −1 and 1, further away from them than a difference steps. */
 const offTheKinks: Numbers = (count) =>
@@ -96,14 +99,14 @@ const two = (
   title: string,
   p: Shape,
   q: Shape,
-  y: (p: Expression, q: Expression) => Expression,
+  y: (p: Expression, q: Expression, d: (name: string) => Dimension) => Expression,
   numbersOfQ: Numbers = anywhere,
   rest: Partial<RuleCase> = {},
 ): RuleCase => ({
   op,
   title,
   inputs: { p: { shape: p, numbers: anywhere }, q: { shape: q, numbers: numbersOfQ } },
-  y: (x) => y(the(x, 'p'), the(x, 'q')),
+  y: (x, d) => y(the(x, 'p'), the(x, 'q'), d),
   occasion: anySizes,
   ...rest,
 })
@@ -128,9 +131,11 @@ const unary = [
   one('Exp', 'of a matrix', ['a', 'b'], exp),
   one('Log', 'of positive numbers', ['a', 'b'], log, positive),
   one('Sqrt', 'of positive numbers', ['a', 'b'], sqrt, positive),
+  one('Sqrt', 'of squares: rows over their norms', ['a', 'b'], (x) => div(x, sqrt(reduceSum(square(x), [1], true))), nonZero),
   one('Sigmoid', 'of a matrix', ['a', 'b'], sigmoid),
   one('Tanh', 'of a matrix', ['a', 'b'], tanh),
   one('Erf', 'of a matrix', ['a', 'b'], erf),
+  one('Relu', 'off its kink', ['a', 'b'], relu, nonZero),
   one('Clip', 'off its kinks', ['a', 'b'], (x) => clip(x, -1, 1), offTheKinks),
   one('Cast', 'there and back', ['a', 'b'], (x) => cast(cast(x, 'float32'), 'float64'), anywhere, { coarse: true }),
   two(
@@ -244,9 +249,48 @@ const shapes = [
   two('Concat', 'by columns', ['a', 2], ['a', 3], (p, q) => concat([p, q, p], 1)),
   two('Concat', 'by rows', [3, 'b'], [1, 'b'], (p, q) => concat([p, q], 0)),
   two('Concat', 'of the last axis', ['a', 2, 1], ['a', 2, 4], (p, q) => concat([p, q], -1)),
+  two('Concat', 'of a known part and a named one', ['a', 2], ['a', 'b'], (p, q) => concat([p, q], 1)),
+  two('Concat', 'of a named part and a known one', ['b', 'a'], [3, 'a'], (p, q) => concat([p, q], 0)),
+  two('Concat', 'of a named part among known ones', ['a', 2], ['a', 'b'], (p, q) => concat([p, p, q, p], 1)),
+  two('Concat', 'of a sum and more', ['a', 'c', 2], ['a', 3, 2], (p, q) => concat([q, concat([p, q], 1)], 1)),
+  one('Expand', 'over a named batch', [1, 2, 3, 2], (x, d) => expand(x, [d('a'), 2, 3, 2])),
   one('Slice', 'at the start', ['a', 5], (x) => slice(x, 1, 0, 2)),
   one('Slice', 'inside', ['a', 5], (x) => slice(x, -1, 1, 3)),
   one('Slice', 'at the end', [4, 'b'], (x) => slice(x, 0, 3, 1)),
+  ...['before', 'of', 'after'].map((title, i) =>
+    two(
+      'Slice',
+      `${title} a named part among known ones`,
+      [2, 'a'],
+      ['b', 'a'],
+      (p, q, d) => cut(concat([p, q, p], 0), 0, [2, d('b'), 2])[i] as Expression,
+    ),
+  ),
+  ...['of', 'after'].map((title, i) =>
+    two(
+      'Slice',
+      `${title} a named part before a known one`,
+      ['a', 3],
+      ['a', 'b'],
+      (p, q, d) => cut(concat([q, p], 1), 1, [d('b'), 3])[i] as Expression,
+    ),
+  ),
+  two(
+    'Slice',
+    'between a named part and a known one',
+    ['a', 2],
+    ['a', 'b'],
+    (p, q, d) => cut(concat([q, p, p], 1), 1, [d('b'), 2, 2])[1] as Expression,
+  ),
+  ...['before', 'of'].map((title, i) =>
+    two(
+      'Slice',
+      `${title} a named part after a known one`,
+      ['a', 3],
+      ['a', 'b'],
+      (p, q, d) => cut(concat([p, q], 1), 1, [3, d('b')])[i] as Expression,
+    ),
+  ),
 ]
 
 /** Examples of one to four tokens, as a packed batch lays them out. */

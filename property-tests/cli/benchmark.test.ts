@@ -88,13 +88,16 @@ describe('salora doctor', () => {
   it('tries the three devices, and each that does not work says how to get it', async () => {
     const { code, stdout } = await salora(['doctor', '--json', '--quiet'], { cwd: tmpdir() })
     expect(code).toBe(0)
-    const { devices, versions } = JSON.parse(stdout) as {
+    const { devices, versions, auto } = JSON.parse(stdout) as {
       devices: { device: string; works: boolean; remedy: string | null }[]
       versions: Record<string, string>
+      auto: unknown
     }
     expect(devices.map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda'])
     for (const { works, remedy } of devices) expect(remedy === null).toBe(works)
     expect(versions['node']).toBe(process.versions.node)
+    expect(auto).toBe(devices.find(({ device, works }) => device === 'cuda' && works)?.device ?? 'cpu')
+    expect((await salora(['doctor', '--quiet'], { cwd: tmpdir() })).stdout).toContain(`\nauto      ${String(auto)}\n`)
   })
 })
 

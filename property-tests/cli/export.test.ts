@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
+import { lowRankOf } from '../../accelerated/formats/peft/lora.js'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { readSafetensors } from '../../accelerated/files/safetensors/safetensors.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { adapterModules, headTensorShapes } from '../../accelerated/models/encoderConfig.js'
 import { mergedTensors } from '../../accelerated/formats/mergedWeights.js'
 import { writeOnnxFolder } from '../../accelerated/formats/onnxFolder.js'
 import { messageType } from '../../accelerated/graph/onnxProto.js'
@@ -71,6 +71,12 @@ const exported = (
     ...more,
   })
 
+/** The pairs of an adapter's folder, as they are read back for a model of the family. */
+const modulesIn = async (folder: string, family: Family) => {
+  const { model, outputs } = await openModelFolder(at(family))
+  return (await loadLowRank(at(folder), model, outputs)).modules
+}
+
 const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
   const powers = row.map((x) => Math.exp(x - Math.max(...row)))
   return powers.map((power) => power / powers.reduce((a, b) => a + b, 0))
@@ -82,7 +88,7 @@ describe.each(families)('an export of %s', (family) => {
     expect(comparison.largestLogitDifference).toBe(0)
     expect(comparison.largestLogit).toBeGreaterThan(0.1)
     expect(await logits(at(family), at(`${family}-peft`))).toEqual(await logits(at(family), at(`${family}-adapter`)))
-    expect((await loadAdapter(at(`${family}-peft`), (await openModelFolder(at(family))).config)).modules.size).toBe(10) // of 12
+    expect((await modulesIn(`${family}-peft`, family)).size).toBe(10) // of 12
     expect(await json(at(`${family}-peft`, 'adapter_config.json'))).toEqual(await json(at(`${family}-adapter`, 'adapter_config.json')))
     expect(await json(at(`${family}-peft`, 'salora.json'))).toEqual(await json(at(`${family}-adapter`, 'salora.json')))
   })
@@ -97,7 +103,7 @@ describe.each(families)('an export of %s', (family) => {
       alpha_pattern: {},
       target_modules: expect.any(Array) as unknown,
     })
-    const { modules } = await loadAdapter(at(`${family}-padded`), (await openModelFolder(at(family))).config)
+    const modules = await modulesIn(`${family}-padded`, family)
     expect([...modules.values()].map(({ A, B }) => [A.shape[0], B.shape[1]])).toEqual(Array.from({ length: 11 }, () => [4, 4]))
     const pruned = modules.get('encoder.layer.0.intermediate.dense') // i = 4: rank 0, targeted
     expect([...(pruned?.A.data ?? [1]), ...(pruned?.B.data ?? [1])].every((x) => x === 0)).toBe(true)
@@ -107,7 +113,7 @@ describe.each(families)('an export of %s', (family) => {
 
   it('as merged is a classifier in Hugging Face layout, without an adapter', async () => {
     const { comparison } = await exported(family, 'merged', `${family}-merged`)
-    const [bound, { config }] = [1e-5, await openModelFolder(at(`${family}-merged`))]
+    const [bound, { model, outputs }] = [1e-5, await openModelFolder(at(`${family}-merged`))]
     expect(comparison.largestLogitDifference).toBeLessThan(bound * comparison.largestLogit)
     assertClose(await logits(at(`${family}-merged`), null), await logits(at(family), at(`${family}-adapter`)), { relative: bound })
     expect(await json(at(`${family}-merged`, 'config.json'))).toMatchObject({
@@ -122,7 +128,7 @@ describe.each(families)('an export of %s', (family) => {
     const { tensors, metadata } = await readSafetensors(at(`${family}-merged`, 'model.safetensors'))
     expect(metadata).toEqual({ format: 'pt' })
     expect([...tensors.keys()].filter((name) => !name.startsWith(`${family}.`)).sort()).toEqual(
-      [...headTensorShapes(config).keys()].filter((name) => name.startsWith('classifier.')).sort(),
+      [...model.sequenceHead(outputs.labels).tensors.keys()].filter((name) => name.startsWith('classifier.')).sort(),
     )
   })
 
@@ -157,20 +163,23 @@ describe.each(families)('an export of %s', (family) => {
     [2, 4],
     [6, 6],
   ])('of pairs at scales and ranks of their own, rank 4 beside a usual %d, is the same function in each layout', async (rank, padded) => {
-    const {
-      model: { config },
-      adapter,
-    } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
+    const { base, adapter } = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const uneven = `${family}-uneven-${rank}`
     await mkdir(at(uneven))
-    await saveAdapter(at(uneven), { ...adapter, rank, alpha: 2 * rank, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'] })
+    await saveAdapter(at(uneven), {
+      ...lowRankOf(adapter),
+      rank,
+      alpha: 2 * rank,
+      baseModelName: 'm',
+      labelNames: ['bad', 'good', 'neither'],
+    })
     const file = at(uneven, adapterFiles.config)
     const { alpha_pattern: alphas, ...settings } = await json(file)
     await writeFile(
       file,
       JSON.stringify({
         ...settings,
-        alpha_pattern: { ...(alphas as object), [`${config.family}.encoder.layer.0.attention.self.query`]: 3 },
+        alpha_pattern: { ...(alphas as object), [`${base.model.type}.encoder.layer.0.attention.self.query`]: 3 },
       }),
     )
     const wanted = await logits(at(family), at(uneven))
@@ -245,11 +254,12 @@ type Answer = { readonly label: string; readonly score: number }
 describe('merging', () => {
   it("adds scale · B A, number by number, and leaves the checkpoint's own bytes where there is no pair", async () => {
     const trained = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
-    const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, modules: new Map() } }, new Map())
-    const merged = mergedTensors(trained, new Map())
-    for (const { name, d, k } of adapterModules(trained.model.config)) {
+    const { modules } = lowRankOf(trained.adapter)
+    const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, phase: { matrices: [] }, tensors: new Map() } })
+    const merged = mergedTensors(trained)
+    for (const { name, d, k } of trained.base.model.outline.matrices) {
       const [W, found] = [await plain.get(`${name}.weight`)!.read(), await merged.get(`${name}.weight`)!.read()]
-      const pair = trained.adapter.modules.get(name)
+      const pair = modules.get(name)
       const r = pair?.A.shape[0] ?? 0
       // alpha / rank = 2
       const update = (i: number, j: number): number =>
@@ -303,7 +313,7 @@ describe('merging', () => {
     const head = new Map(
       [...adapter.head].map(([name, { shape, data }]) => [name, { shape, data: data.map((_, i) => fill[name]?.(i) ?? 0) }]),
     )
-    await saveAdapter(at('beyond'), { ...adapter, baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
+    await saveAdapter(at('beyond'), { ...lowRankOf(adapter), baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
     expect((await exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).comparison).toMatchObject({
       largestLogitDifference: NaN,
       largestLogit: Infinity,
@@ -316,7 +326,7 @@ describe('merging', () => {
     const name = 'encoder.layer.0.attention.self.query'
     const steep = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(64).fill(1e19) })
     await saveAdapter(at('steep'), {
-      ...adapter,
+      ...lowRankOf(adapter),
       baseModelName: 'm',
       labelNames: ['bad', 'good', 'neither'],
       modules: new Map([[name, { A: steep([4, 16]), B: steep([16, 4]) }]]),
@@ -349,7 +359,7 @@ describe('merging', () => {
   it('names the classes as the adapter does, else as the model, else by their numbers', async () => {
     const { adapter } = await loadTrainedModel({ model: at('roberta'), adapter: at('roberta-adapter') })
     await mkdir(at('nameless'))
-    const { labelNames: _, ...rest } = adapter
+    const { labelNames: _, ...rest } = lowRankOf(adapter)
     await saveAdapter(at('nameless'), { ...rest, baseModelName: 'm' })
     const model = await writeTinyModel(at('naming'), {
       'config.json': JSON.stringify({ ...tinyConfig, id2label: { 0: 'a', 1: 'b', 2: 'c' } }),
@@ -488,6 +498,18 @@ describe('salora export', () => {
     )
     expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
     expect(await readdir(root)).toEqual(before)
+  })
+
+  it('has no layout of PEFT for what is a whole model, and says so in one line', async () => {
+    await exported('bert', 'merged', 'whole')
+    const before = await readdir(root)
+    for (const format of ['peft', 'peft-padded'])
+      expect(await refused('--adapter', at('whole'), '--format', format, '--output', at('none'))).toMatch(
+        /^(--format|@\/whole).*: expected .*, found .*\n$/,
+      )
+    expect(await readdir(root)).toEqual(before)
+    for (const format of ['merged', 'transformers.js'])
+      expect(await written('stdout', '--adapter', at('whole'), '--format', format, '--output', at(`whole-${format}`))).toMatch(/^@\/whole-/)
   })
 
   it('leaves nothing behind when the disk is full', async () => {

@@ -33,6 +33,9 @@ const die = (): never => {
 const nameOf = (path: string): string =>
   join(basename(dirname(path)), basename(path).replace(/^\.(.+)\.\d+\.[0-9a-f]{12}\.partial$/, '$1 (temporary)'))
 
+/** Moments are fed to a step block by block: `firstMoment(decayed)`. */
+const isStep = (feeds: object): boolean => Object.keys(feeds).some((input) => input.startsWith('firstMoment('))
+
 type Content = string | Uint8Array
 const half = (content: Content): Content => content.slice(0, Math.ceil(content.length / 2))
 
@@ -70,10 +73,10 @@ if (!isMainThread) {
   Object.assign(ort.InferenceSession, {
     create: async (...given: ReadonlyArray<unknown>) => {
       const session = await create(...given)
-      const run = session.run.bind(session) as (feeds: ort.InferenceSession.FeedsType) => Promise<ort.InferenceSession.ReturnType>
+      const run = session.run.bind(session) as (...given: ReadonlyArray<unknown>) => Promise<ort.InferenceSession.ReturnType>
       return Object.assign(session, {
-        run: (feeds: ort.InferenceSession.FeedsType) =>
-          isLast('firstMoment' in feeds ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds),
+        run: (feeds: object, ...fetches: ReadonlyArray<unknown>) =>
+          isLast(isStep(feeds) ? ('u' in feeds ? 'gated step' : 'step') : 'evaluation') ? die() : run(feeds, ...fetches),
       })
     },
   })

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { salora, type Finished } from './spawnSalora.js'
+import { shortWindow } from './toyTask.js'
 
 /** killPoints.ts as built */
 const killPoints = fileURLToPath(new URL('../../dist/property-tests/cli/killPoints.js', import.meta.url))
@@ -21,7 +22,7 @@ export type Killable = {
 
 export const outputOf = ({ folder }: Killable): string => join(folder, 'run')
 
-/** Runs `salora train`, with the same flags each time. @returns how it ended, and the moments it went through */
+/** Runs `salora train`, with the same flags each time. @returns how it ended, what it said but for the shortness of its window, and the moments it went through */
 export const trainOnce = async (
   { folder, settings }: Killable,
   resume: boolean,
@@ -52,7 +53,7 @@ export const trainOnce = async (
     environment: { KILL_TRACE: trace, ...(typeof moment === 'string' ? { KILL_AT: moment } : {}) },
     ...(moment === null || typeof moment === 'string' ? {} : { onStart: (child) => signalAfter(child, trace, moment) }),
   })
-  return { ...finished, moments: existsSync(trace) ? linesOf(trace) : [] }
+  return { ...finished, stderr: finished.stderr.replace(shortWindow, ''), moments: existsSync(trace) ? linesOf(trace) : [] }
 }
 
 const linesOf = (file: string): ReadonlyArray<string> => readFileSync(file, 'utf8').split('\n').slice(0, -1)

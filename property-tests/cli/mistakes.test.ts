@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { methods } from '../../accelerated/methods/index.js'
+import { precisions } from '../../accelerated/precisions/index.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { runProgram } from '../../cli/program.js'
 import { salora } from './spawnSalora.js'
@@ -44,6 +46,9 @@ const mistakeHere = async (args: ReadonlyArray<string>): Promise<string> => {
   }
 }
 
+const methodNames = methods.map(({ name }) => name)
+const ofLowRank = methods.filter(({ settings }) => Object.hasOwn(settings, 'rank')).map(({ name }) => name)
+
 const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
 
 describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
@@ -57,7 +62,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [['train'], '--model: expected a folder in Hugging Face layout or a hub id, found none given'],
     [['train', '--model', 'tiny'], '--task: expected the name of a task or a file of examples, found none given'],
     [['train', '--resume'], '--output: expected the folder of the run to resume, found none given'],
-    [[...train, '--rank', '0'], '--rank: expected a number of at least 1, found 0'],
+    [[...train, '--rank', '0'], '--rank: expected a whole number of at least 1, found 0'],
     [[...train, '--rank', '2.5'], '--rank: expected a whole number, found 2.5'],
     [[...train, '--rank', 'three'], '--rank: expected a number, found "three"'],
     [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, found 0.6'],
@@ -66,9 +71,21 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [[...train, '--density', '0'], '--density: expected a number above 0, found 0'],
     [[...train, '--density', '1.01'], '--density: expected a number of at most 1, found 1.01'],
     [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, found 0.1'],
-    [[...train, '--method', 'adalora'], '--method: expected salora or lora (adalora is not there yet), found adalora'],
-    [[...train, '--method', 'qlora'], '--method: expected one of salora, lora, found "qlora"'],
-    [[...train, '--precision', 'mixed'], '--precision: expected float32 or float64 (mixed is not there yet), found mixed'],
+    [[...train, '--method', 'qlora'], `--method: expected one of ${methodNames.join(', ')}, found "qlora"`],
+    [[...train, '--precision', 'int4'], `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, found "int4"`],
+    [[...train, '--method', 'lora', '--density', '0.5'], '--density: expected a setting of method lora (it is one of salora), found 0.5'],
+    [
+      [...train, '--method', 'full', '--rank', '4'],
+      `--rank: expected a setting of method full (it is one of ${ofLowRank.join(', ')}), found 4`,
+    ],
+    [
+      [...train, '--lambda-optimizer', 'adam'],
+      '--lambda-optimizer: expected a flag that the command knows (--help lists them), found an unknown one',
+    ],
+    [[...train, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, found "max"'],
+    [[...train, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, found "hard"'],
+    [[...train, '--preset', 'papers'], '--preset: expected one of paper, found "papers"'],
+    [[...train, '--preset', 'constructor'], '--preset: expected one of paper, found "constructor"'],
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
     [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
@@ -83,9 +100,9 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [
       [...train, '--target-modules', 'querry'],
-      '--target-modules: expected endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"',
+      '--target-modules: expected all-linear, or endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, found "querry"',
     ],
-    [[...train, '--max-length', '79'], "--max-length: expected at most the encoder's 78 positions, found 79"],
+    [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, found 79"],
     [
       [...train, '--task', 'colla'],
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"',
@@ -141,7 +158,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
     ['{"rank": "3"}', 'expected a number for rank, found "3"', '1'],
     ['[3]', 'expected an object of settings, found "[3]"', '1'],
     ['{"rank": 3, "rank": 4}', 'expected each key once, found "rank" twice', '1'],
-    ['{"rank": 0}', 'rank: expected a number of at least 1, found 0', '2'],
+    ['{"rank": 0}', 'rank: expected a whole number of at least 1, found 0', '2'],
   ])('a --config that says %s', async (content, line, code) => {
     await writeFile(join(cwd, 'settings.json'), content)
     expect(await mistake([...train, '--config', 'settings.json'], code === '1' ? 1 : 2)).toBe(`settings.json: ${line}`)

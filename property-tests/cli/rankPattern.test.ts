@@ -3,11 +3,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modulePattern.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { adapterModules } from '../../accelerated/models/encoderConfig.js'
-import { startingModules } from '../../accelerated/training/startOfRun.js'
+import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
+import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
+import { resolveSettings } from '../../accelerated/settings.js'
 import { runProgram } from '../../cli/program.js'
 import { trainRequest } from '../../cli/trainRequest.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../evaluation/rankPattern.js'
@@ -50,7 +51,7 @@ const train = [
 
 describe('a rank pattern', () => {
   it("means, by PEFT's rules of matching, each matrix's own rank and the run's scale, with and without the family in front", async () => {
-    const modules = adapterModules((await openModelFolder(join(cwd, 'tiny'))).config).map(({ name }) => name)
+    const modules = (await openModelFolder(join(cwd, 'tiny'))).model.outline.matrices.map(({ name }) => name)
     const cases = [4, 6].flatMap((rank) => [modules, modules.map((name) => `roberta.${name}`)].map((names) => [rank, names] as const))
     for (const [rank, names] of cases) {
       const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
@@ -89,7 +90,12 @@ describe('a rank pattern', () => {
       ],
       { cwd },
     )
-    const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found')])
+    // three steps with sampled gates: what they found is printed only when asked for all the same
+    expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
+      `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
+        'found gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
+    )
+    const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)
     const started = await salora([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
     expect([found.code, started.code]).toEqual([0, 0])
@@ -99,7 +105,8 @@ describe('a rank pattern', () => {
       )
     expect(kept(started.stdout)).toEqual(kept(found.stdout))
     expect(Object.keys((JSON.parse(printed) as RankPattern).rank_pattern).length).toBeGreaterThan(0)
-    const { modules } = await loadAdapter(join(cwd, 'started', 'adapter'), (await openModelFolder(join(cwd, 'tiny'))).config)
+    const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
+    const { modules } = await loadLowRank(join(cwd, 'started', 'adapter'), model, outputs)
     for (const { scale } of modules.values()) expect(scale).toBeCloseTo(5 / 3, 12)
     const exported = await salora(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
     expect(
@@ -113,7 +120,7 @@ describe('a rank pattern', () => {
     })
     // matrices that the run pruned to nothing are pairs of zeros in it: the run says which it adapted
     await salora(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
-    expect((await loadAdapter(join(cwd, 'whole'), (await openModelFolder(join(cwd, 'tiny'))).config)).modules.size).toBe(12)
+    expect((await loadLowRank(join(cwd, 'whole'), model, outputs)).modules.size).toBe(12)
     expect(Object.keys(kept(found.stdout) as object).length).toBeLessThan(12)
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
     const resumed = await trainRequest({ resume: true, output: join(cwd, 'started') })
@@ -148,8 +155,8 @@ describe('a rank pattern', () => {
       alpha_pattern: { key: 0 },
     })
     const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
-    const { config } = await openModelFolder(join(cwd, 'tiny'))
-    expect(startingModules(config, settings).map(({ name, r }) => [name, r])).toEqual(
+    const { outline } = (await openModelFolder(join(cwd, 'tiny'))).model
+    expect(lora.start(outline, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
       [0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]),
     )
   })
@@ -163,18 +170,22 @@ describe('a rank pattern', () => {
     await expect(write({ ...good, alpha_pattern: steep }).then(readRankPattern)).rejects.toThrow(
       'alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20',
     )
-    await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(/with a valid target_modules/)
-    await expect(write({ ...good, r: 0 }).then(readRankPattern)).rejects.toThrow(/what salora rank-pattern prints, with a valid r/)
+    await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(
+      /whose target_modules is a list of at least 1 entry/,
+    )
+    await expect(write({ ...good, r: 0 }).then(readRankPattern)).rejects.toThrow(
+      /the output of salora rank-pattern whose r is a whole number of at least 1/,
+    )
     const absent = { 'encoder.layer.9.output.dense': 2 }
-    const { config } = await openModelFolder(join(cwd, 'tiny'))
-    expect(() => startingModules(config, { targetModules: null, rank: 4, rankPattern: absent })).toThrow(
+    const { outline } = (await openModelFolder(join(cwd, 'tiny'))).model
+    expect(() => adaptedMatrices(outline, { targetModules: null, rank: 4, rankPattern: absent })).toThrow(
       'rankPattern: expected names of adapted matrices, found "encoder.layer.9.output.dense"',
     )
-    expect(() => startingModules(config, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
+    expect(() => adaptedMatrices(outline, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
       'rankPattern: expected a rank above 0, found none',
     )
     await expect(trainRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
-      /^--rank-pattern: expected method lora, whose ranks stay, found \{/,
+      /^--rank-pattern: expected a setting of method salora \(it is one of lora\), found \{/,
     )
     await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow(
       '/nowhere: expected the folder of a run of salora train, found no config.json there',
@@ -184,19 +195,33 @@ describe('a rank pattern', () => {
   it('of a run without ranks to give is one line', async () => {
     const run = join(cwd, 'odd')
     await mkdir(run)
-    await writeFile(join(run, 'config.json'), JSON.stringify(runConfig))
-    const of = async (found: object, more: object = {}): Promise<RankPattern> => {
-      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, ranks: found, ...more }))
-      return rankPatternOfRun(run)
+    const begun = (method: string): Promise<void> =>
+      writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: resolveSettings({ method }) }))
+    const of = async (found: object | undefined, more: object = {}, force = false): Promise<RankPattern> => {
+      await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, steps: 1000, ranks: found, ...more }))
+      return rankPatternOfRun(run, force)
     }
+    await begun('salora')
     await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, found none there`)
     await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(
       `${run}/result.json: expected the ranks that a run found, found a run that ended before its gates were closed`,
     )
-    expect(await of({ query: 8 }, { retainedDensity: null, targetDensity: null })).toMatchObject({ target_modules: ['query'] }) // lora has no gates
+    // 99 of 330 steps have sampled gates, 100 of 333
+    expect(await of({ query: 8 }, { steps: 333 })).toMatchObject({ target_modules: ['query'] })
+    await expect(of({ query: 8 }, { steps: 330 })).rejects.toThrow(
+      `${run}/result.json: expected ranks that mean something (--force prints them all the same), found gates are sampled in 99 steps only: `,
+    )
+    expect(await of({ query: 8 }, { steps: 330 }, true)).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, found none`)
+    const noGates = { targetDensity: undefined, expectedDensity: undefined, retainedDensity: undefined, lambda: undefined, steps: 3 }
+    await begun('lora')
+    expect(await of({ query: 8 }, noGates)).toMatchObject({ target_modules: ['query'] })
+    await begun('full')
+    await expect(of(undefined, noGates)).rejects.toThrow(
+      `${run}/result.json: expected the ranks of a method that has some, found a run of full`,
+    )
     for (const rank of [-1, 0.5, '4'])
-      await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run with a valid ranks\.query/)
+      await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run whose ranks\.query/)
     expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, found none given\n')
   })
 

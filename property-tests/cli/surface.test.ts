@@ -1,14 +1,21 @@
 /** The surface: every setting has its flag, every command teaches, and the parts that draw and read text do so for any input. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { adapterRequest } from '../../cli/adapterRequest.js'
 import { errorReport } from '../../cli/reportError.js'
 import { flagOf, inFlags, settingNames } from '../../cli/flagNames.js'
 import { heatMap } from '../../cli/heatMap.js'
 import { duration, short } from '../../cli/numbers.js'
 import { textLines, type TextLine } from '../../cli/textLines.js'
 import { trainFlags } from '../../cli/trainFlags.js'
-import { settingsOf } from '../../cli/trainRequest.js'
+import { settingsOf, trainRequest } from '../../cli/trainRequest.js'
+import { summaryText } from '../../cli/summary.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { runConfig, runResult } from '../hostile/validFiles.js'
 import { SEED } from '../support/seed.js'
 import { salora } from './spawnSalora.js'
 
@@ -39,6 +46,56 @@ describe('flags', () => {
     })
   })
 })
+
+describe('a preset', () => {
+  const paper = { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
+  const asked = async (given: Readonly<Record<string, unknown>>) =>
+    (await trainRequest({ model: 'm', task: 'sentiment', ...given })).settings
+
+  it('stands for settings that belong together, below whatever is given beside it, as a flag or in a --config file', async () => {
+    expect(await asked({ preset: 'paper' })).toEqual(resolveSettings(paper as object))
+    expect(await asked({ preset: 'paper', retain: 'budget' })).toEqual(resolveSettings({ ...paper, retain: 'budget' } as object))
+    const config = await file('settings.json', { preset: 'paper', gateAfter: 'soft' })
+    expect(await asked({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
+  })
+
+  it('of a method that has none is refused in one line', async () => {
+    await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, found [^:]*$/)
+  })
+})
+
+describe('a run that is there', () => {
+  const output = (settings: object): Promise<string> =>
+    file('config.json', { ...runConfig, settings }).then((written) => join(written, '..'))
+
+  it('is not resumed with another preset in silence: its settings are then others, which the run refuses', async () => {
+    const { settings } = await trainRequest({ resume: true, output: await output(resolveSettings({})), preset: 'paper' })
+    expect(settings.control).toBe('paper')
+  })
+
+  it('is not resumed with another method: it is the method that is named', async () => {
+    const given = { resume: true, output: await output(resolveSettings({})), method: 'lora' }
+    await expect(trainRequest(given)).rejects.toThrow(
+      /expected the settings that the run began with, found (--)?method was "salora" and is "lora"/,
+    )
+  })
+
+  it('is used for what it is, whatever settings its version had: those of gates in a run of LoRA, and others that are gone', async () => {
+    const settings = { ...resolveSettings({ method: 'lora', maxLength: 77, device: 'cpu' }), density: 0.5, lambdaOptimizer: 'adam' }
+    const { adapter } = await adapterRequest({ run: await output(settings), batchSize: '3' })
+    expect(adapter).toMatchObject({ maxLength: 77, batchSize: 3, device: 'cpu' })
+  })
+})
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-surface-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+const file = async (name: string, content: object): Promise<string> => {
+  await writeFile(join(folder, name), JSON.stringify(content))
+  return join(folder, name)
+}
 
 describe('help', () => {
   it.each(['quickstart', 'train', 'evaluate', 'predict', 'export', 'rank-pattern', 'verify', 'doctor', 'bench'])(
@@ -107,6 +164,30 @@ describe('what is drawn', () => {
     const coloured = heatMap(ranks, { colour: true })
     expect(coloured[1]).toMatch(/\u001b\[48;5;46m/)
     expect(coloured.map((line) => line.replaceAll(/\u001b\[[\d;]*m/g, ''))).toEqual(heatMap(ranks, { colour: false }))
+  })
+
+  it('a summary has a line of the budget where there is one: before it was kept, with gates, and without', () => {
+    const lineOf = (change: object): string | undefined =>
+      summaryText({ ...runResult, ...change } as RunResult, null, { colour: false })
+        .split('\n')
+        .find((line) => line.startsWith('budget'))
+    expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000, λ 0.1')
+    expect(lineOf({ expectedDensity: null, lambda: null })).toBe('budget      target 50.0 %, retained 50.0 %') // of --retain magnitude
+    const open = { retainedDensity: null, expectedDensity: null, lambda: null }
+    expect(lineOf(open)).toBe('budget      target 50.0 %, the gates were not closed yet')
+    expect(lineOf({ ...open, targetDensity: undefined })).toBeUndefined()
+  })
+
+  it('a summary counts what was trained part by part, and of an adapter what is left of it', () => {
+    const lineOf = (change: object): string | undefined =>
+      summaryText({ ...runResult, ...change } as RunResult, null, { colour: false })
+        .split('\n')
+        .find((line) => line.startsWith('parameters'))
+    expect(lineOf({})).toBe('parameters  10 in the adapter (5 retained), 3 in the head, 2 in the gates')
+    expect(lineOf({ retainedParameters: 10 })).toBe('parameters  10 in the adapter, 3 in the head, 2 in the gates')
+    expect(lineOf({ retainedParameters: undefined, trainableParameters: { model: 136_848, head: 306 } })).toBe(
+      'parameters  136,848 in the model, 306 in the head',
+    )
   })
 
   it('numbers and times are short', () => {

@@ -6,7 +6,7 @@ import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { adapterModules, baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/models/encoderConfig.js'
+import type { Outputs } from '../../accelerated/objectives/sequence.js'
 import { normals } from '../../accelerated/training/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
@@ -67,7 +67,7 @@ export const writeFamily = async (folder: string, family: Family, dtype: 'F32' |
   const stored = (tensors: ReturnType<typeof tinyTensors>) =>
     writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))
   if (family === 'roberta') return writeTinyModel(folder, { 'model.safetensors': stored(tinyTensors()) })
-  const shapes = baseTensorShapes(encoderConfigOf(parseConfigFile(JSON.stringify(bertConfig), 'config.json')))
+  const shapes = parseConfigFile(JSON.stringify(bertConfig), 'config.json').model.outline.tensors
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, ...ofTheFileOnly }))
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece))
@@ -99,22 +99,23 @@ export const writeAdapter = async (
   model: string,
   labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
 ): Promise<string> => {
-  const problem = labelNames.length === 1 ? 'regression' : 'classification'
-  const { config } = await openModelFolder(model, { outputs: { labels: labelNames.length, problem } })
+  const { model: encoder } = await openModelFolder(model)
+  const outputs: Outputs = { labels: labelNames.length, problem: labelNames.length === 1 ? 'regression' : 'classification' }
   await mkdir(folder, { recursive: true })
   await saveAdapter(folder, {
-    config,
+    model: encoder,
+    outputs,
     baseModelName: model,
     rank: 4,
     alpha: 8,
     labelNames,
     modules: new Map(
-      adapterModules(config).map(({ name, d, k }, i) => [
+      encoder.outline.matrices.map(({ name, d, k }, i) => [
         name,
         { A: random(2, i, [4 - (i % 5), k], 0.3), B: random(3, i, [d, 4 - (i % 5)], 0.3) },
       ]),
     ),
-    head: new Map([...headTensorShapes(config)].map(([name, shape], i) => [name, random(4, i, shape)])),
+    head: new Map([...encoder.sequenceHead(outputs.labels).tensors].map(([name, shape], i) => [name, random(4, i, shape)])),
   })
   return folder
 }

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf } from '../../accelerated/models/encoderConfig.js'
 import { normals } from '../../accelerated/training/random.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
 
@@ -33,7 +32,7 @@ export const tinyConfig = {
 
 export const tinyTensors = (): Map<string, WritableTensor> =>
   new Map(
-    [...baseTensorShapes(encoderConfigOf(parseConfigFile(JSON.stringify(tinyConfig), 'config.json')))].map(([name, shape], i) => [
+    [...parseConfigFile(JSON.stringify(tinyConfig), 'config.json').model.outline.tensors].map(([name, shape], i) => [
       `roberta.${name}`,
       {
         shape,

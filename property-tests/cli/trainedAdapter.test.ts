@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { adapterModules, headTensorShapes } from '../../accelerated/models/encoderConfig.js'
 import { normals } from '../../accelerated/training/random.js'
 import { scoreAdapter, type Labelled } from '../../evaluation/scoreAdapter.js'
 import { openTrainedAdapter, type TrainedAdapter } from '../../evaluation/trainedAdapter.js'
@@ -22,7 +21,7 @@ afterAll(() => rm(root, { recursive: true }))
 const write = async (name: string, factor: number, alphaOfLayer0: number | null, withHead = true): Promise<string> => {
   const folder = join(root, name)
   await mkdir(folder)
-  const { config } = await openModelFolder(join(root, 'tiny'))
+  const { model, outputs } = await openModelFolder(join(root, 'tiny'))
   const random = (stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
     shape,
     data: Float32Array.from(
@@ -36,17 +35,20 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
     ),
   })
   await saveAdapter(folder, {
-    config,
+    model,
+    outputs,
     baseModelName: 'tiny',
     rank: 4,
     alpha: 8,
     labelNames: ['bad', 'good'],
     modules: new Map(
-      adapterModules(config)
-        .filter((module) => module.name.endsWith('query'))
+      model.outline.matrices
+        .filter((matrix) => matrix.name.endsWith('query'))
         .map(({ name: path, d, k }, i) => [path, { A: random(i, [4, k]), B: random(10 + i, [d, 4], i === 0 ? factor : 1) }]),
     ),
-    head: withHead ? new Map([...headTensorShapes(config)].map(([path, shape], i) => [path, random(20 + i, shape)])) : new Map(),
+    head: withHead
+      ? new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(20 + i, shape)]))
+      : new Map(),
   })
   if (alphaOfLayer0 !== null) {
     const file = join(folder, adapterFiles.config)
@@ -96,7 +98,7 @@ describe('scoring an adapter', () => {
   /** Says class 1 for texts that begin with g. */
   const adapter = (labelNames: ReadonlyArray<string> | undefined): TrainedAdapter => ({
     device: 'cpu',
-    config: { labels: 2, problem: 'classification' } as TrainedAdapter['config'],
+    outputs: { labels: 2, problem: 'classification' },
     labelNames,
     release: async () => undefined,
     predict: async (texts) => texts.map(({ text }) => (text.startsWith('g') ? [0, 1] : [1, 0])),

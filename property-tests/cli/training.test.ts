@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import type { RunResult } from '../../evaluation/run.js'
 import { salora, type Finished } from './spawnSalora.js'
@@ -41,7 +41,7 @@ describe('salora train', () => {
   it('succeeds, with one JSON document on standard output that is result.json, and its progress on standard error', async () => {
     expect(trained.code).toBe(0)
     expect(JSON.parse(trained.stdout)).toEqual(await json(run('result.json')))
-    expect(trained.stderr).toContain('12 steps, 9 an epoch; gates are sampled in steps 3 to 6\n')
+    expect(trained.stderr).toContain('12 steps, 9 an epoch; gates are sampled in steps 4 to 6\n')
     expect(trained.stderr).toContain('step 3: gates are sampled from here on\n')
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
   })
@@ -99,14 +99,47 @@ describe('salora train', () => {
       ])
         expect(step).toHaveProperty(key)
     }
-    expect(steps.filter(({ density }) => density !== null).map(({ step }) => step)).toEqual([3, 4, 5, 6])
+    expect(steps.filter(({ density }) => density !== null).map(({ step }) => step)).toEqual([4, 5, 6])
     expect(lines.filter(({ kind }) => kind === 'evaluation').map(({ step }) => step)).toEqual([4, 8, 12])
+    // the gate window is [⌈0.2 · 12⌉, ⌈0.5 · 12⌉) in steps done
+    expect(lines.filter(({ kind }) => kind === 'gated')).toEqual([{ kind: 'gated', step: 3 }])
+    const { expectedDensity, retainedDensity, ranks, lambda } = await json(run('result.json'))
+    expect(lines.filter(({ kind }) => kind === 'retained')).toEqual([
+      { kind: 'retained', step: 6, expectedDensity, retainedDensity, ranks, lambda },
+    ])
+    expect(steps.filter(({ lambda }) => lambda !== null).map(({ step }) => step)).toEqual([4, 5, 6])
+  })
+
+  it('says of a window too short for the ranks to mean anything that it is', () =>
+    expect(trained.stderr).toContain(
+      'warning: gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
+    ))
+
+  it('with --method lora knows nothing of gates: not in its lines, its result, its flags or what it trains', async () => {
+    const args = ['train', '--config', 'settings.json', '--max-steps', '2', '--method', 'lora', '--output', 'plain', '--quiet', '--json']
+    const { code, stdout } = await salora(args, { cwd })
+    expect(code).toBe(0)
+    const lines = (await readFile(join(cwd, 'plain', 'metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object)
+    const ofGates = ['density', 'lambda', 'orthogonality', 'targetDensity', 'expectedDensity', 'retainedDensity', 'retainedParameters']
+    const { settings } = await json(join(cwd, 'plain', 'config.json'))
+    for (const told of [...lines, JSON.parse(stdout) as object, settings as object])
+      for (const key of ofGates) expect(told).not.toHaveProperty(key)
+    expect(lines).toHaveLength(3)
+    expect(JSON.parse(stdout)).toMatchObject({ trainableParameters: { adapter: 4 * 448, head: 306 } })
+    expect((JSON.parse(stdout) as RunResult).trainableParameters).not.toHaveProperty('gates')
+    const refused = await salora([...args, '--output', 'refused', '--density', '0.5'], { cwd })
+    expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), found 0.5\n'])
   })
 
   it('leaves an adapter with the ranks of the result, within the budget', async () => {
-    const { ranks, retainedDensity, retainedParameters } = (await json(run('result.json'))) as unknown as RunResult
-    const adapter = await loadAdapter(run('adapter'), (await openModelFolder(join(cwd, 'tiny'))).config)
+    const { ranks = {}, retainedDensity, retainedParameters } = (await json(run('result.json'))) as unknown as RunResult
+    const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
+    const adapter = await loadLowRank(run('adapter'), model, outputs)
     expect(retainedDensity).toBeLessThanOrEqual(0.5)
+    expect(Object.keys(ranks)).toEqual(model.outline.matrices.map(({ name }) => name))
     for (const [name, rank] of Object.entries(ranks)) expect([name, adapter.modules.get(name)?.A.shape[0] ?? 0]).toEqual([name, rank])
     expect([...adapter.modules.values()].reduce((sum, { A, B }) => sum + A.data.length + B.data.length, 0)).toBe(retainedParameters)
     expect(adapter.labelNames).toEqual(['bad', 'good'])

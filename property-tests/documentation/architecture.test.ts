@@ -45,6 +45,35 @@ describe('the architecture', () => {
   it('keeps the graph layer to itself and protobufjs', () =>
     expect(show(from('accelerated/graph').filter((i) => !within('accelerated/graph/', 'npm:protobufjs')(i)))).toEqual([]))
 
+  it('trains without Node: of what the training loop needs, nothing touches node: or ONNX Runtime, which the engine alone does', () => {
+    const values = (file: string): ReadonlyArray<string> =>
+      [...textOf(file).matchAll(/^(?:import|export)\s(?!type\b)(?:[^'";=]*?\sfrom\s)?'([^']+)'/gm)].map(([, of = '']) => of)
+    const needed = new Set<string>()
+    const visit = (file: string): void => {
+      if (needed.has(file)) return
+      needed.add(file)
+      for (const of of values(file)) if (of.startsWith('.')) visit(posix.join(posix.dirname(file), of).replace(/\.js$/, '.ts'))
+    }
+    for (const file of ['accelerated/training/run.ts', 'accelerated/training/state.ts', 'accelerated/settings.ts']) visit(file)
+    expect(needed.size).toBeGreaterThan(40)
+    const touching = [...needed].flatMap((file) =>
+      values(file)
+        .filter((of) => /^(node:|onnxruntime)/.test(of))
+        .map((of) => `${file} imports ${of}`),
+    )
+    expect(touching).toEqual([])
+    expect(values('accelerated/runtime/node.ts')).toContain('onnxruntime-node')
+  })
+
+  it('has no method in its training loop', () => {
+    const loop = ['run', 'takeStep', 'step', 'assembly', 'phase', 'state', 'events', 'plan', 'prediction'].map(
+      (name) => `accelerated/training/${name}.ts`,
+    )
+    const methods = imports.filter(({ file, of }) => loop.includes(file) && /accelerated\/methods\/(?!method\.js)/.test(of))
+    expect(show(methods)).toEqual([])
+    loop.forEach((file) => expect(textOf(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''), file).not.toMatch(/gate|lora|retain/i))
+  })
+
   it('runs ONNX Runtime in accelerated/runtime and nowhere else; tests may ask it about a graph', () =>
     expect(
       show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/runtime|property-tests)\//.test(file))),

@@ -5,17 +5,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  describeProblem,
-  holdOut,
-  labelStrata,
-  loadEvaluation,
-  loadTask,
-  tenth,
-  type Problem,
-  type Task,
-  type TaskOptions,
-} from '../../evaluation/data/index.js'
+import type { Mistake } from '../../accelerated/files/mistake.js'
+import { holdOut, labelStrata, loadEvaluation, loadTask, tenth, type Task, type TaskOptions } from '../../evaluation/data/index.js'
 import { SEED } from '../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))
@@ -29,12 +20,12 @@ const write = (name: string, content: string): string => {
 
 const load = (options: TaskOptions): Task => {
   const result = loadTask(options)
-  if (E.isLeft(result)) throw new Error(describeProblem(result.left))
+  if (E.isLeft(result)) throw result.left
   return result.right
 }
 
-const line = (result: E.Either<Problem, unknown>): string =>
-  E.isLeft(result) ? describeProblem(result.left).replaceAll(`${folder}/`, '') : 'no problem'
+const line = (result: E.Either<Mistake, unknown>): string =>
+  E.isLeft(result) ? result.left.message.replaceAll(`${folder}/`, '') : 'no problem'
 
 const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string =>
   `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import { describeProblem, readDelimited, type Dataset, type DelimitedOptions } from '../../evaluation/data/index.js'
+import { readDelimited, type Dataset, type DelimitedOptions } from '../../evaluation/data/index.js'
 import { SEED } from '../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
@@ -19,7 +19,7 @@ const write = (name: string, content: string | Uint8Array): string => {
 
 const read = (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Dataset => {
   const result = readDelimited(write(name, content), options)
-  if (E.isLeft(result)) throw new Error(describeProblem(result.left))
+  if (E.isLeft(result)) throw result.left
   return result.right
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import { describeProblem, GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../evaluation/data/index.js'
+import { GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../evaluation/data/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -17,7 +17,7 @@ const write = (name: string, content: string | Uint8Array): string => {
 
 const read = (name: GlueName, content: string | Uint8Array): Dataset => {
   const result = readGlue(name, write('read.tsv', content))
-  if (E.isLeft(result)) throw new Error(describeProblem(result.left))
+  if (E.isLeft(result)) throw result.left
   return result.right
 }
 

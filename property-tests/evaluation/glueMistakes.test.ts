@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import { describeProblem, glueFile, readGlue, type GlueName, type Problem } from '../../evaluation/data/index.js'
+import type { Mistake } from '../../accelerated/files/mistake.js'
+import { glueFile, readGlue, type GlueName } from '../../evaluation/data/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -16,8 +17,8 @@ const write = (name: string, content: string | Uint8Array): string => {
 }
 
 /** The line of a problem, without the name of the temporary folder. */
-const line = (result: E.Either<Problem, unknown>): string =>
-  E.isLeft(result) ? describeProblem(result.left).replaceAll(`${folder}/`, '').replaceAll(folder, 'FOLDER') : 'no problem'
+const line = (result: E.Either<Mistake, unknown>): string =>
+  E.isLeft(result) ? result.left.message.replaceAll(`${folder}/`, '').replaceAll(folder, 'FOLDER') : 'no problem'
 
 const refusal = (name: GlueName, content: string | Uint8Array): string => line(readGlue(name, write('bad.tsv', content)))
 
@@ -78,6 +79,6 @@ describe('each mistake is told in one line', () => {
 
   it('cuts what it quotes, and keeps it on one line', () => {
     const told = refusal('cola', `gj04\t${'x'.repeat(500)}\u0001\t\tA.\n`)
-    expect(told).toBe(`bad.tsv, row 1: expected a label of cola (0 or 1), found "${'x'.repeat(60)}…"`)
+    expect(told).toBe(`bad.tsv, row 1: expected a label of cola (0 or 1), found "${'x'.repeat(80)}…"`)
   })
 })

@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
+import type { Mistake } from '../../accelerated/files/mistake.js'
 import {
-  describeProblem,
   GLUE_TASKS,
   glueFile,
   labelNamesOf,
@@ -22,8 +22,8 @@ import { majorityClass } from '../../evaluation/metrics/index.js'
 
 const glue = join(import.meta.dirname, '../../../shared/data/glue')
 
-const right = <A>(result: E.Either<Parameters<typeof describeProblem>[0], A>): A => {
-  if (E.isLeft(result)) throw new Error(describeProblem(result.left))
+const right = <A>(result: E.Either<Mistake, A>): A => {
+  if (E.isLeft(result)) throw result.left
   return result.right
 }
 
@@ -109,7 +109,7 @@ describe('what the files are known for', () => {
   const sst2 = onFiles('sst2')
   sst2.test(`test.tsv, which has no labels, is refused by its header${sst2.says}`, () => {
     const result = readGlue('sst2', join(glue, 'SST-2/test.tsv'))
-    expect(E.isLeft(result) && describeProblem(result.left)).toMatch(
+    expect(E.isLeft(result) && result.left.message).toMatch(
       /test\.tsv, row 1: expected a column "label", found the columns "index", "sentence"$/,
     )
   })

@@ -1,5 +1,5 @@
 /** metrics.jsonl when a run goes on: its first lines byte for byte, whatever a killed process left behind them. */
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -57,5 +57,17 @@ describe('a metrics log that is opened again', () => {
     await log.flush()
     expect(await readFile(join(root, 'diary'), 'utf8')).toBe('a\nb\n')
     await expect(readFile(join(root, 'nothing'))).rejects.toThrow('ENOENT')
+  })
+})
+
+describe('a metrics log that can no longer be appended to', () => {
+  it('says so in one line at each flush from then on, also after a group of lines that nobody waited for', async () => {
+    const inner = await mkdtemp(join(root, 'run-'))
+    const log = await openMetricsLog(inner, 0)
+    await rm(join(inner, 'metrics.jsonl'))
+    await mkdir(join(inner, 'metrics.jsonl'))
+    const said = `${inner}/metrics.jsonl: expected a file that can be appended to, found EISDIR: illegal operation on a directory, open '${inner}/metrics.jsonl'`
+    for (let step = 1; step <= 40; step++) log.append({ kind: 'step', step }) // two groups
+    for (let i = 0; i < 2; i++) await expect(log.flush()).rejects.toMatchObject({ message: said })
   })
 })

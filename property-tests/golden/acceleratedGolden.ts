@@ -1,92 +1,140 @@
-/** The production graphs on a golden checkpoint: folder → frozen weights → objective → step, as training builds them. */
+/** The production graphs on a golden checkpoint: folder → frozen weights → assembly → step, as training builds them, for any method. */
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { adapterModules } from '../../accelerated/models/encoderConfig.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { Clock } from '../../accelerated/methods/method.js'
+import type { TensorSource } from '../../accelerated/models/host.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import type { Results, Session } from '../../accelerated/runtime/engine.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
-import { floatFeed } from '../../accelerated/runtime/feeds.js'
-import { frozenWeights, weightFiles } from '../../accelerated/files/frozenWeights.js'
-import { gateAdam } from '../../accelerated/methods/salora/gateControl.js'
-import { input } from '../../accelerated/graph/operators.js'
-import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import { noDropout } from '../../accelerated/models/layers/dropout.js'
-import { flatten, parameterLayout, zeros, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { assemble, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
+import { flatten, zeros, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
+import type { Runtime } from '../../accelerated/training/phase.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { openSession, type Session } from '../../accelerated/runtime/session.js'
-import { saloraObjective, saloraTrainables, type Gating } from '../../accelerated/methods/salora/salora.js'
-import { adamw } from '../../accelerated/training/adamwDefaults.js'
-import type { Vectors } from '../../accelerated/training/runState.js'
-import { batchFeeds } from '../../accelerated/training/trainFeeds.js'
-import { trainingStep, type Accumulation, type Objective, type Scalar } from '../../accelerated/training/trainingStep.js'
-import { scalarFeeds } from '../../evaluation/agreement/translate.js'
+import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
+import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
-import { examplesOf, folderOf, type Family, type Golden, type GoldenBatch } from './golden.js'
-
-/** (7), (9) and (12)'s constants; plain LoRA has none of them. */
-export type GateSettings = Readonly<Record<'tau' | 'gamma' | 'zeta' | 'beta' | 'targetDensity', number>>
-const plain: GateSettings = { tau: 1, gamma: -0.1, zeta: 1.1, beta: 0, targetDensity: 1 }
+import { examplesOf, folderOf, type Family, type GoldenBatch } from './golden.js'
 
 export type GoldenRun = {
   readonly layout: ParameterLayout
-  readonly openStep: (accumulation: Accumulation) => Promise<Session>
-  /** Everything but the state. @param step from 1 */
-  readonly feeds: (batch: GoldenBatch, step: number) => Feeds
-  readonly start: (values: ReadonlyMap<string, { readonly data: Numbers }>) => Vectors
+  readonly start: (values: ReadonlyMap<string, { readonly data: Numbers }>) => RunState
+  /** loss, report and gradients of one batch; `more` feeds what no step of a run draws */
+  readonly gradients: (
+    state: RunState,
+    batch: GoldenBatch,
+    more?: Feeds,
+  ) => Promise<{ readonly results: Results; readonly gradients: Vector }>
+  /** One step as a run takes it, at its own place in the schedule, in the phase that it is time for; `more` feeds as it does for gradients. */
+  readonly step: (
+    state: RunState,
+    batch: GoldenBatch,
+    more?: Feeds,
+  ) => Promise<{ readonly state: RunState; readonly loss: number; readonly results: Results }>
   readonly logits: (parameters: Vector, batch: GoldenBatch) => Promise<ReadonlyArray<number>>
+  readonly release: () => Promise<void>
 }
 
-export const openGoldenRun = async (
-  family: Family,
-  { lora }: Golden,
-  dtype: Scalar,
-  gating: Gating = 'open',
-  settings: GateSettings = plain,
-): Promise<GoldenRun> => {
-  const model = await openModelFolder(folderOf(family))
-  const { config } = model
-  const modules = adapterModules(config).map((module) => ({ ...module, r: lora.rank }))
-  const layout = parameterLayout(saloraTrainables(config, modules, gating))
-  const frozen = frozenWeights(model, dtype)
-  const session = { device: 'cpu', threads: 1, weightFiles: await weightFiles(model) } as const
-  const scale = lora.alpha / lora.rank
+export type GoldenOptions = {
+  readonly family: Family
+  readonly dtype: FloatType
+  /** method and its settings; those of AdamW among them */
+  readonly settings: SettingsInput
+  /** the phase to be in, from that which the method starts with */
+  readonly phase?: (start: unknown) => unknown
+  readonly steps: number
+  /** outputs of the gradients' graph beside those of training */
+  readonly more?: (parameter: TensorSource) => StepGraph['outputs']
+}
+
+/** The learning rate is constant, as in the golden runs, and there is no dropout but a method's own, whose masks `more` has to feed. */
+export const openGoldenRun = async ({ family, dtype, settings: given, phase: enter, steps, more }: GoldenOptions): Promise<GoldenRun> => {
+  const base = await openModelFolder(folderOf(family))
+  const settings = resolveSettings({ dropout: 0, precision: dtype, ...given })
+  const method = methodOf(settings.method)
+  const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
+  const labels = 3
+  const assembly = assemble(parts, (model) => sequence(model, { labels, problem: 'classification' }))
+  const phase = (enter ?? ((same) => same))(method.start(base.model.outline, settings))
+  const runtime: Runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const layout = layoutOf(assembly, phase)
+  const openUpdate = async (own: unknown) => {
+    const { outputs, ...graph } = stepGraph(assembly, own, 'whole')
+    return { phase: own, layout: graph.layout, update: await runtime.engine.open(outputs, runtime.weights) }
+  }
+  let opened = await openUpdate(phase)
+  const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
+  const clockOf = ({ step: done }: RunState): Clock => ({ step: done, steps })
+  const advanced = (state: RunState): RunState => {
+    const next = method.advance?.(state.phase, settings, clockOf(state), {
+      vectors: state,
+      layoutOf: (of) => layoutOf(assembly, of),
+      dtype,
+    })
+    return next == null ? state : { ...next.vectors, step: state.step, phase: next.phase }
+  }
   return {
     layout,
-    openStep: (accumulation) => {
-      const objective = saloraObjective(config, frozen, modules, { ...settings, scale }, gating, noDropout, dtype, accumulation !== 'whole')
-      const withGates: Objective = (parameter) => {
-        const { loss, report } = objective(parameter)
-        if (gating === 'open') return { loss, report }
-        const logTheta = parameter('logTheta')
-        return { loss, report: { ...report, gates: sampleGate(settings)(logTheta, input('u', logTheta.shape, dtype)) } }
-      }
-      return openSession(
-        trainingStep(
-          layout,
-          withGates,
-          { ...adamw, gateAdam, weightDecay: lora.weightDecay, clip: null, lambdaOptimizer: 'adam' },
-          accumulation,
-          dtype,
-        ),
-        session,
-      )
-    },
-    feeds: (batch, step) => ({
-      ...batchFeeds(config, examplesOf(batch), batch.labels.length, dtype).feeds,
-      ...scalarFeeds(
-        { learningRate: lora.learningRate, controlLearningRate: 0, multiplierLearningRate: 0, targetDensity: settings.targetDensity },
-        { ...adamw, gateAdam },
-        step,
-        1,
-        dtype,
-      ),
-      gradientSum: floatFeed(zeros(layout.size, dtype), [layout.size], dtype),
-    }),
     start: (values) => ({
+      step: 0,
+      phase,
       parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype),
       firstMoment: zeros(layout.size, dtype),
       secondMoment: zeros(layout.size, dtype),
+      memory: Object.fromEntries((method.memory?.(phase, settings).names ?? []).map((name) => [name, zeros(layout.size, dtype)])),
     }),
+    gradients: async (state, batch, extra = {}) => {
+      const gradientSum = zeros(layout.size, dtype)
+      const feeds = { ...feedsOf(assembly, batch, clockOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
+      const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
+      const results = await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
+      collect(layout, { gradientSum }, results)
+      return { results, gradients: gradientSum }
+    },
+    step: async (given, batch, extra = {}) => {
+      const state = advanced(given)
+      if (state.phase !== opened.phase) {
+        await opened.update.release()
+        opened = await openUpdate(state.phase)
+      }
+      const { update } = opened
+      const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
+      const own = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
+      const context = { assembly, objective: assembly.objective, clock: clockOf(state), learningRate: settings.learningRate, spare: null }
+      const outcome = await takeStep(context, own, state, [examplesOf(batch)])
+      return { state: outcome.state, loss: outcome.loss, results: outcome.results }
+    },
     logits: async (parameters, batch) => {
-      const predictor = await openPredictor({ config, frozen, session, scale, dtype }, modules)
-      return (await predictor.predict(parameters, examplesOf(batch), batch.labels.length).finally(predictor.release)).flat()
+      const plain = method.deterministic?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
+        phase,
+        parameters,
+      }
+      const predictor = await openPredictor(assembly, assembly.objective, plain.phase, runtime)
+      return (await predictor.predict(plain.parameters, examplesOf(batch), batch.labels.length).finally(predictor.release)).flat()
+    },
+    release: async () => {
+      await opened.update.release()
+      await add.release()
     },
   }
+}
+
+const feedsOf = (
+  assembly: Assembly & { readonly objective: ReturnType<typeof sequence> },
+  batch: GoldenBatch,
+  clock: Clock,
+  { phase }: RunState,
+): Feeds => {
+  const { method, settings, objective, precision } = assembly
+  const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: clock.step })
+  const controls = Object.entries(method.controls?.(phase, settings, clock) ?? {}).map(([name, value]) => {
+    const numbers = typeof value === 'number' ? [value] : value
+    const data = precision.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+    return [name, { data, shape: typeof value === 'number' ? [] : [data.length] }] as const
+  })
+  return { ...batchFeeds(assembly, prepared, prepared.weight).feeds, ...Object.fromEntries(controls) }
 }

@@ -1,11 +1,11 @@
 /** Adapters as this library exports them, on the golden checkpoints: what `make_golden.py --check` loads into PEFT. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { padToRank, type Adapter, type LowRankPair, type Weights } from '../../accelerated/formats/peft/adapter.js'
+import type { Weights } from '../../accelerated/formats/adapter.js'
+import { padToRank, type LowRankAdapter, type LowRankPair } from '../../accelerated/formats/peft/lowRankAdapter.js'
 import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder, type ModelFolder } from '../../accelerated/files/modelFolder.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { adapterModules, headTensorShapes, type EncoderConfig } from '../../accelerated/models/encoderConfig.js'
 import { normals } from '../../accelerated/training/random.js'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { folderOf, type Family, type Golden } from './golden.js'
@@ -16,40 +16,44 @@ export type ExportName = (typeof exportNames)[number]
 /** Ranks 1 to 4, in turn; but one matrix keeps none in `rank-zero`. */
 const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zero' && matrix === 4 ? 0 : 1 + ((3 * matrix) % 4))
 
-const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
+export const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
   shape,
   data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x),
 })
 
-const adapterOf = (config: EncoderConfig, name: ExportName): Adapter => {
-  const adapter: Adapter = {
-    config,
-    baseModelName: `golden/${config.family}`,
+const adapterOf = ({ model, outputs }: ModelFolder, name: ExportName): LowRankAdapter => {
+  const adapter: LowRankAdapter = {
+    model,
+    outputs,
+    baseModelName: `golden/${model.type}`,
     rank: 4,
     alpha: 8,
     labelNames: ['a', 'b', 'c'],
     modules: new Map(
-      adapterModules(config).map(({ name: path, d, k }, i): [string, LowRankPair] => [
+      model.outline.matrices.map(({ name: path, d, k }, i): [string, LowRankPair] => [
         path,
         { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) },
       ]),
     ),
-    head: new Map([...headTensorShapes(config)].map(([path, shape], i) => [path, random(100 + i, shape)])),
+    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
   }
   return name === 'padded' ? padToRank(adapter) : adapter
 }
 
 /** Writes FOLDER/family/name in PEFT's layout. → that folder */
 export const exportGolden = async (folder: string, family: Family, name: ExportName): Promise<string> => {
-  const { config } = await openModelFolder(folderOf(family))
   const at = join(folder, family, name)
   await mkdir(at, { recursive: true })
-  await saveAdapter(at, adapterOf(config, name))
+  await saveAdapter(at, adapterOf(await openModelFolder(folderOf(family)), name))
   return at
 }
 
 /** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
-export const predictGolden = async (family: Family, adapter: string, { batches }: Golden): Promise<ReadonlyArray<number>> => {
+export const predictGolden = async (
+  family: Family,
+  adapter: string,
+  { batches }: Pick<Golden, 'batches'>,
+): Promise<ReadonlyArray<number>> => {
   const opened = await openTrainedAdapter({
     model: folderOf(family),
     adapter,

@@ -1,8 +1,9 @@
-/** One gated step is torch's autograd of METHOD.md's equations (5) to (12): the hard-concrete objective and its gradients, by both derivations. */
+/** One gated step is torch's autograd of equations (5) to (12): the hard-concrete objective and its gradients, by both derivations. */
 import { describe, it } from 'vitest'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { floatFeed } from '../../accelerated/runtime/feeds.js'
-import { stateFeeds } from '../../accelerated/training/trainFeeds.js'
+import { input } from '../../accelerated/graph/operators.js'
+import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
 import { namedNumbers, namedParts } from '../../evaluation/agreement/translate.js'
 import { objective, tensor } from '../../reference/index.js'
@@ -42,27 +43,26 @@ const compareGated = (
 describe("a gated step by torch's autograd", () => {
   it.each(dtypes)('is the accelerated one (%s)', async (dtype) => {
     const [expected, bound] = [golden[dtype].gated as GoldenGated, goldenBounds[dtype]]
-    const run = await openGoldenRun('roberta', golden, dtype, 'sampled', expected.settings)
+    const { lambda, targetDensity, ...settings } = expected.settings
+    const { rank, alpha } = golden.lora
+    const run = await openGoldenRun({
+      family: 'roberta',
+      dtype,
+      steps: 100,
+      settings: { method: 'salora', orthogonality: 'sum', rank, alpha, ...settings },
+      phase: (start) => ({ ...(start as SaloraPhase), stage: 'gated', opened: { step: 0, density: 1 } }),
+      more: (parameter) => ({ gates: sampleGate(settings)(parameter('logTheta'), input('u', parameter('logTheta').shape, dtype)) }),
+    })
     const state = run.start(
-      new Map([
-        ...under(tensors, 'start/'),
-        ['logTheta', logTheta],
-        ['lambda', { shape: [], data: Float64Array.of(expected.settings.lambda) }],
-      ]),
+      new Map([...under(tensors, 'start/'), ['logTheta', logTheta], ['lambda', { shape: [], data: Float64Array.of(lambda) }]]),
     )
-    const session = await run.openStep('add')
-    const results = await session
-      .run({ ...run.feeds(batch, 1), ...stateFeeds(state, dtype), u: floatFeed(u.data, u.shape, dtype) })
-      .finally(session.release)
+    const fed = { u: floatFeed(u.data, u.shape, dtype), targetDensity: scalarFeed(targetDensity, dtype) }
+    const { results, gradients } = await run.gradients(state, batch, fed)
+    await run.release()
     const sum = (name: string): number => Array.from(results[name] ?? [NaN], Number).reduce((a, b) => a + b)
     expectAgreement(`accelerated, gated, ${dtype}`, [
       ...compareGated(bound, expected, sum, Array.from(results['gates'] ?? [], Number)),
-      ...compareTensors(
-        'gradient',
-        bound,
-        under(tensors, `${dtype}/gated/gradient/`),
-        namedParts(run.layout, results['nextGradientSum'] as Vector),
-      ),
+      ...compareTensors('gradient', bound, under(tensors, `${dtype}/gated/gradient/`), namedParts(run.layout, gradients)),
     ])
   })
 
@@ -74,7 +74,7 @@ describe("a gated step by torch's autograd", () => {
     const gateNoise = Object.fromEntries(
       Object.keys(parameters.adapters).map((name, i) => [name, tensor([rank], u.data.slice(i * rank, (i + 1) * rank))]),
     )
-    const found = objective(config, { ...expected.settings, rank, alpha }, base)(
+    const found = objective(config, { ...expected.settings, orthogonality: 'sum', orthogonalityAfter: 'unit', rank, alpha }, base)(
       parameters,
       batch,
       { gates: gateNoise, dropout: {} },

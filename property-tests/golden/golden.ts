@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { elementCount, parseHeader } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import type { LabelledExample } from '../../accelerated/training/trainFeeds.js'
-import type { Scalar } from '../../accelerated/training/trainingStep.js'
+import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
 export type Family = 'roberta' | 'bert'
 export const families: ReadonlyArray<Family> = ['roberta', 'bert']
-export const dtypes: ReadonlyArray<Scalar> = ['float64', 'float32']
+export const dtypes: ReadonlyArray<FloatType> = ['float64', 'float32']
 
 /** Shares of a tensor's largest number. In float64 rounding leaves 1e-12 after 20 steps, in float32 1e-6; a wrong formula leaves 1e-3 or more. */
-export const goldenBounds: Readonly<Record<Scalar, number>> = { float64: 1e-9, float32: 1e-5 }
+export const goldenBounds: Readonly<Record<FloatType, number>> = { float64: 1e-9, float32: 1e-5 }
 
 export const fixtures = join(import.meta.dirname, 'fixtures')
 export const folderOf = (family: Family): string => join(fixtures, family)
@@ -42,18 +42,63 @@ export type Golden = {
   readonly peftAdapter: { readonly logits: Logits }
 } & Readonly<
   Record<
-    Scalar,
+    FloatType,
     { readonly logits: Logits; readonly losses: ReadonlyArray<number>; readonly finalLogits: Logits; readonly gated?: GoldenGated }
   >
 >
 
 export const readGolden = (family: Family): Golden => JSON.parse(readFileSync(join(folderOf(family), 'golden.json'), 'utf8')) as Golden
 
+/** What stands beside plain LoRA, each in a folder of its own within the family's. */
+export const methods = [
+  'full',
+  'adalora',
+  'rslora',
+  'dora',
+  'lora-dropout',
+  'all-linear',
+  'prefix',
+  'prompt',
+  'houlsby',
+  'pfeiffer',
+] as const
+export type Method = (typeof methods)[number]
+export const methodFolder = (family: Family, method: Method): string => join(folderOf(family), method)
+
+/** A library's numbers of one method, on the family's checkpoint and batches. */
+export type MethodGolden = {
+  /** The method's own, and those of AdamW. */
+  readonly settings: Readonly<Record<string, number>> & Readonly<Record<'steps' | 'learningRate' | 'weightDecay', number>>
+  readonly batches: ReadonlyArray<GoldenBatch>
+  /** By folder within the method's: what the library says of all texts when it opens again what it saved. */
+  readonly saved: Readonly<Record<string, Logits>>
+} & Readonly<
+  Record<
+    FloatType,
+    {
+      readonly logits: Logits
+      /** Of every batch at the start, without dropout. */
+      readonly evaluation: ReadonlyArray<{ readonly logits: Logits; readonly loss: number }>
+      readonly losses: ReadonlyArray<number>
+      readonly finalLogits: Logits
+    }
+  >
+>
+
+/** @typeParam More: what a method's fixture holds besides */
+export const readMethod = <More = unknown>(family: Family, method: Method): MethodGolden & More => ({
+  ...(JSON.parse(readFileSync(join(methodFolder(family, method), 'golden.json'), 'utf8')) as Omit<MethodGolden, 'batches'> & More),
+  batches: readGolden(family).batches,
+})
+
 export type GoldenTensor = { readonly shape: ReadonlyArray<number>; readonly data: Float64Array }
 
-/** All tensors of a family as they are: the library's own reader rounds F64 to float32. */
-export const readTensors = (family: Family): ReadonlyMap<string, GoldenTensor> => {
-  const file = join(folderOf(family), 'golden.safetensors')
+/** All tensors of plain LoRA or of a method. */
+export const readTensors = (family: Family, method?: Method): ReadonlyMap<string, GoldenTensor> =>
+  tensorsIn(join(method === undefined ? folderOf(family) : methodFolder(family, method), 'golden.safetensors'))
+
+/** All tensors of a file as they are: the library's own reader rounds F64 to float32. */
+export const tensorsIn = (file: string): ReadonlyMap<string, GoldenTensor> => {
   const bytes = readFileSync(file)
   const start = 8 + Number(bytes.readBigUInt64LE(0))
   const { tensors } = parseHeader(bytes.toString('utf8', 8, start), file, start, bytes.length - start)

@@ -1,45 +1,91 @@
-"""Adapters that this library exported, loaded into PEFT: every key accounted for, and the same logits."""
+"""Folders that this library exported, opened by the libraries whose formats they are: every key accounted for, and the same logits."""
 import hashlib
+import importlib.util
 import json
+import sys
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
-from peft.utils import load_peft_weights
+import transformers
 
-from golden_lora import logits
-from golden_models import open_model
+from golden_models import CLASSES, open_model
+from golden_training import all_logits
 
 BOUND = 1e-5
+FAMILIES = ('roberta', 'bert')
+PEFT_FILES = ('adapter_model.safetensors', 'adapter_config.json')
+FILES = {'full': ('model.safetensors', 'config.json'), 'bottleneck': ('adapter.safetensors', 'adapter_config.json', 'model_head.safetensors', 'head_config.json')}
 
 
 def check(fixtures, folder):
-    """Raises at the first adapter that does not load whole or differs; else writes what PEFT made of each."""
-    checked = {}
-    for family in ('roberta', 'bert'):
+    """Raises at the first folder that does not load whole or differs; else writes what its library made of each. What another environment checked stays."""
+    written = fixtures / 'exchange.json'
+    checked, left = json.loads(written.read_text()), []
+    for family in FAMILIES:
         batches = json.loads((fixtures / family / 'golden.json').read_text())['batches']
-        for adapter in sorted(path for path in (folder / family).iterdir() if path.is_dir()):
-            keys = account_for_keys(family, fixtures / family, adapter)
-            model = PeftModel.from_pretrained(open_model(family, fixtures / family, torch.float32), adapter).eval()
-            found = torch.tensor([row for batch in batches for row in logits(model, family, batch)]).flatten()
-            ours = torch.tensor(json.loads((adapter / 'logits.json').read_text()))
+        for exported in sorted(path for path in (folder / family).iterdir() if path.is_dir()):
+            name, kind = f'{family}/{exported.name}', kind_of(exported)
+            if not opens_here(kind):
+                left.append(name)
+                continue
+            model, keys = OPEN.get(kind, open_peft)(family, fixtures / family, exported)
+            found = torch.tensor(all_logits(model, family, batches)).flatten()
+            ours = torch.tensor(json.loads((exported / 'logits.json').read_text()))
             difference = ((found - ours).abs().max() / found.abs().max()).item()
-            print(f'{family}/{adapter.name}: {keys} keys, none missing, none unexpected; logits differ by {difference:.1e}')
-            assert difference <= BOUND, f'{adapter}: expected logits within {BOUND} of PEFT, found {difference}'
-            digest = lambda file: hashlib.sha256((adapter / file).read_bytes()).hexdigest()
-            checked[f'{family}/{adapter.name}'] = {
-                **{f'sha256 of {file}': digest(file) for file in ('adapter_model.safetensors', 'adapter_config.json')}, 'logits': found.tolist(),
-            }
-    (fixtures / 'exchange.json').write_text(json.dumps(checked) + '\n')
+            print(f'{name}: {keys} keys, none missing, none unexpected; logits differ by {difference:.1e}')
+            assert difference <= BOUND, f'{exported}: expected logits within {BOUND} of the library, found {difference}'
+            digests = {f'sha256 of {file}': hashlib.sha256((exported / file).read_bytes()).hexdigest() for file in FILES.get(kind, PEFT_FILES)}
+            checked[name] = {**digests, 'logits': found.tolist()}
+    print(f"left to another environment: {', '.join(left) or 'nothing'}")
+    ordered = sorted(checked.items(), key=lambda entry: (FAMILIES.index(entry[0].partition('/')[0]), entry[0]))
+    written.write_text(json.dumps(dict(ordered)) + '\n')
 
 
-def account_for_keys(family, base, adapter):
+def kind_of(exported):
+    """`full`, `bottleneck`, or PEFT's own word for the method."""
+    config = exported / 'adapter_config.json'
+    return json.loads(config.read_text()).get('peft_type', 'bottleneck') if config.exists() else 'full'
+
+
+def opens_here(kind):
+    """Each in the environment of make_golden.py that makes its fixture."""
+    version = tuple(map(int, transformers.__version__.split('.')[:2]))
+    if kind == 'bottleneck':
+        return 'adapters' in sys.modules or importlib.util.find_spec('adapters') is not None
+    return version < (4, 54) if kind == 'PREFIX_TUNING' else version >= (5, 0)
+
+
+def open_full(family, base, exported):
+    model, found = CLASSES[family].from_pretrained(exported, attn_implementation='eager', output_loading_info=True)
+    account(exported, **{key: found[key] for key in ('missing_keys', 'unexpected_keys', 'mismatched_keys')})
+    return model, len(model.state_dict())
+
+
+def open_bottleneck(family, base, exported):
+    from safetensors import safe_open
+    from golden_bottleneck import reopen
+    model, found = reopen(family, base, exported)
+    account(exported, **found)
+    return model, sum(len(safe_open(exported / file, 'pt').keys()) for file in FILES['bottleneck'] if file.endswith('.safetensors'))
+
+
+def open_peft(family, base, exported):
     """The file's tensors are exactly the trained tensors of the model that PEFT makes of the configuration."""
-    model = get_peft_model(open_model(family, base, torch.float32), PeftConfig.from_pretrained(adapter))
-    weights = load_peft_weights(str(adapter), device='cpu')
+    from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+    model = get_peft_model(open_model(family, base, torch.float32), PeftConfig.from_pretrained(exported))
+    weights = load_peft_weights(str(exported), device='cpu')
     result = set_peft_model_state_dict(model, weights)
-    own = [name for name, _ in model.named_parameters() if 'lora_' in name or 'modules_to_save' in name]
-    missing = [name for name in result.missing_keys if name in own]
-    assert not missing, f'{adapter}: missing {missing}'
-    assert not result.unexpected_keys, f'{adapter}: unexpected {result.unexpected_keys}'
-    assert len(weights) == len(own), f'{adapter}: expected {len(own)} tensors, found {len(weights)}'
-    return len(weights)
+    own = [name for name, _ in model.named_parameters() if any(part in name for part in ('lora_', 'modules_to_save', 'prompt_encoder'))]
+    # PEFT gives virtual tokens to their encoder itself, strictly, and its account of the rest knows nothing of that.
+    virtual = {'prompt_embeddings', 'prompt_encoder.default.embedding.weight'} if 'prompt_embeddings' in weights else set()
+    account(exported, missing_keys=(set(result.missing_keys) & set(own)) - virtual, unexpected_keys=set(result.unexpected_keys) - virtual)
+    assert len(weights) == len(own), f'{exported}: expected {len(own)} tensors, found {len(weights)}'
+    return PeftModel.from_pretrained(open_model(family, base, torch.float32), exported), len(weights)
+
+
+def account(exported, **problems):
+    for problem, keys in problems.items():
+        assert not keys, f"{exported}: {problem.replace('_', ' ')}: {sorted(map(str, keys))}"
+
+
+OPEN = {'full': open_full, 'bottleneck': open_bottleneck}

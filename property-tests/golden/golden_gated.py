@@ -1,4 +1,4 @@
-"""METHOD.md's equations (5), (7), (8), (9), (11) and (12), transcribed for torch's autograd: one gated step of SaLoRA."""
+"""The paper's equations (5), (7), (8), (9), (11) and (12), transcribed for torch's autograd: one gated step of SaLoRA."""
 import math
 
 import torch

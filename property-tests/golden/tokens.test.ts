@@ -23,7 +23,7 @@ const parts = JSON.parse(readFileSync(join(import.meta.dirname, 'sentences.json'
 
 /** One digest for each hundred rows, as golden_tokens.py makes them. */
 const digestsOf = async (folder: string): Promise<ReadonlyArray<string>> => {
-  const { encode } = await loadTokenizer(folder, (await openModelFolder(folder)).config)
+  const { encode } = await loadTokenizer(folder, (await openModelFolder(folder)).model)
   const lines = parts.flatMap(({ file, from, to, columns: [first, second], maxLength }) =>
     readFileSync(join(data, file), 'utf8')
       .split('\n')

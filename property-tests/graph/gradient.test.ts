@@ -25,7 +25,9 @@ import {
   sliceVector,
   softmax,
   split,
+  sqrt,
   square,
+  stopGradient,
   sub,
   tanh,
   weight,
@@ -228,8 +230,35 @@ describe(`gradient (seed ${SEED})`, () => {
       'ReduceMean: expected axes of known size to differentiate, found rows; use reduceSum and divide',
     )
     expect(() => gradient(reduceSum(square(concat([named, named], 0))), [named])).toThrow(
-      'Concat: expected parts of known size to differentiate, found rows, rows',
+      'Concat: expected one part of unknown size at most to differentiate, found rows, rows',
     )
+  })
+
+  it('takes what is detached for a constant: the norms of rows that DoRA divides by', () => {
+    const [yBar, fedNorms] = [input('yBar', [3, 3], 'float64'), input('norms', [3, 1], 'float64')]
+    const norms = sqrt(reduceSum(square(w), [1], true))
+    const lossWith = (divisor: Expression): Expression => reduceSum(mul(add(square(div(w, divisor)), w), yBar))
+    const outputs = { norms, detached: only(gradient(lossWith(stopGradient(norms)), [w])), whole: only(gradient(lossWith(norms), [w])) }
+    return withGraph(outputs, (run) =>
+      withGraph({ constant: only(gradient(lossWith(fedNorms), [w])) }, (runConstant) =>
+        fc.assert(
+          fc.asyncProperty(numbers(9), numbers(9), async (ws, ys) => {
+            const feeds = { w: float64(ws, [3, 3]), yBar: float64(ys, [3, 3]) }
+            const results = await run(feeds)
+            const expected = await runConstant({ ...feeds, norms: float64(resultOf(results, 'norms'), [3, 1]) })
+            close('∂/∂w', resultOf(results, 'detached'), resultOf(expected, 'constant'))
+            expect(resultOf(results, 'whole')).not.toEqual(resultOf(results, 'detached'))
+          }),
+          options,
+        ),
+      ),
+    )
+  })
+
+  it('hands a detached expression its gradient where it is the target, and says so where a target lies below it alone', () => {
+    const h = stopGradient(tanh(x))
+    expect(only(gradient(reduceSum(h), [h])).shape).toEqual([2, 3])
+    expect(() => gradient(reduceSum(square(h)), [x])).toThrow('gradient: the expression does not depend on target 0 (x [2, 3])')
   })
 
   it('ignores a condition, though it depends on the target', () => {

@@ -8,6 +8,7 @@ import {
   cast,
   concat,
   constant,
+  cut,
   exp,
   expand,
   flattenRows,
@@ -19,6 +20,7 @@ import {
   sizeOf,
   split,
   square,
+  stopGradient,
   sub,
   tanh,
   transpose,
@@ -66,6 +68,25 @@ describe('serialisation', () => {
       v8: float32 [tokens, 2] = Add(v6, v7)
       v9: float32 [2, 3] = MatMul(v8, x) {transposeA: true, alpha: 0.5}
       wBar = v9"
+    `)
+  })
+
+  it('prints parts of known and of unknown size, and no long list', () => {
+    const x = input('x', ['3+sequence', 2], 'float32')
+    const [first, rest] = cut(x, 0, [3, 'sequence']) as [Expression, Expression]
+    const parts = split(input('vector', [8], 'float32'), [1, 1, 1, 1, 1, 1, 2])
+    expect(print({ first: transpose(stopGradient(first), [1, 0]), rest, part: parts[6] as Expression })).toMatchInlineSnapshot(`
+      "x: float32 [3+sequence, 2] = Input()
+      v1: float32 [3, 2] = Slice(x) {axis: 0, before: 0, after: sequence}
+      v2: float32 [3, 2] = StopGradient(v1)
+      v3: float32 [2, 3] = Transpose(v2) {permutation: [1, 0]}
+      v4: float32 [sequence, 2] = Slice(x) {axis: 0, before: 3, after: 0}
+      vector: float32 [8] = Input()
+      v6: float32 [1] = Split(vector) {sizes: 7 numbers}
+      v7: float32 [2] = OutputOf(v6) {output: 6}
+      first = v3
+      rest = v4
+      part = v7"
     `)
   })
 
@@ -242,6 +263,19 @@ describe('serialisation', () => {
     expect([...(results['x2'] ?? [])]).toEqual([1, 2, 3, 4, 5])
     expect([...(results['c'] ?? [])]).toEqual([4, 5])
     expect([results['first'], results['second'], results['third']].map((part) => [...(part ?? [])])).toEqual([[0], [1, 2, 3], [4]])
+  })
+
+  it('writes no node for what is detached, and gives it a name where it is an output', async () => {
+    const x = input('x', [2], 'float64')
+    const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
+    expect(types(mul(stopGradient(tanh(x)), stopGradient(x)))).toEqual(['Tanh', 'Mul'])
+    const detached = stopGradient(square(x))
+    const results = await evaluate({ detached, fed: stopGradient(x), y: sub(detached, stopGradient(detached)) }, { x: float64([2, 3]) })
+    expect([results['detached'], results['fed'], results['y']].map((y) => [...(y ?? [])])).toEqual([
+      [4, 9],
+      [2, 3],
+      [0, 0],
+    ])
   })
 
   it('refuses constants of a dtype that it cannot write', () => {

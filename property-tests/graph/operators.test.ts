@@ -1,11 +1,13 @@
 /** Shape errors: operator, what was expected, what was found; and the shapes that operators infer over named dimensions. */
 import { describe, expect, it } from 'vitest'
+import { product } from '../../accelerated/graph/dimension.js'
 import type { DType, Expression, Shape } from '../../accelerated/graph/expression.js'
 import {
   add,
   broadcastShapes,
   concat,
   constant,
+  cut,
   equal,
   expand,
   flattenRows,
@@ -15,7 +17,6 @@ import {
   less,
   matMul,
   minimum,
-  product,
   reduceMean,
   reduceSum,
   reshape,
@@ -83,7 +84,14 @@ describe('operators', () => {
       () => selectRows(t([5, 2]), t([3], 'int32'), t([4], 'int32')),
       'selectRows: expected x of rank 2 and one inverse entry a row, found [5, 2] and [4]',
     ],
-    ['product', () => product(['tokens+1', 'b']), 'product: expected sizes and names, found a sum among [tokens+1, b]'],
+    ['cut', () => cut(t(['3+n', 2]), 0, [2, 'n']), 'cut: expected sizes that add up to axis 0 of [3+n, 2], found [2, n]'],
+    ['cut of two names', () => cut(t(['n+m']), 0, ['n', 'm']), 'cut: expected one part of unknown size at most, found [n, m]'],
+    ['add of sums', () => add(t(['3+n']), t(['n+3'])), 'Add: expected dimensions that are equal or 1, found [3+n] and [n+3]'],
+    [
+      'reshape of sums',
+      () => reshape(t(['3+n', 2]), ['2*(2+n)']),
+      'reshape: expected a shape of as many elements as [3+n, 2], found [2*(2+n)]',
+    ],
   ])('say what they expected and found: %s', (_, make, message) => {
     expect(make).toThrow(message)
   })
@@ -94,21 +102,26 @@ describe('operators', () => {
     expect(reduceSum(t(['a', 'b', 3]), [-1, 0], true).shape).toEqual([1, 'b', 1])
     expect(concat([t(['tokens', 3]), t([1, 3])], 0).shape).toEqual(['tokens+1', 3])
     expect(flattenRows(t(['batch', 'sequence', 3])).shape).toEqual(['batch*sequence', 3])
+    expect(flattenRows(t(['batch', '5+sequence', 3])).shape).toEqual(['batch*(5+sequence)', 3])
+    expect(concat([t([3, 2]), t(['sequence', 2]), t([1, 2]), t([4, 2])], 0).shape).toEqual(['3+sequence+5', 2])
+    expect(cut(t(['a', '2+n+1']), 1, [2, 'n', 1]).map(({ shape }) => shape)).toEqual([
+      ['a', 2],
+      ['a', 'n'],
+      ['a', 1],
+    ])
     expect(gather(t([9, 4]), t(['a', 'b'], 'int32')).shape).toEqual(['a', 'b', 4])
   })
 
   it('count known sizes and names apart, in any order', () => {
-    expect(product([2, 3])).toBe(6)
-    expect(product(['batch', 12, 'sequence', 2])).toBe('24*batch*sequence')
-    expect(product([product([4, 'a']), 3])).toBe('12*a')
-    expect(product([1, 'tokens+1'])).toBe('tokens+1')
     expect(reshape(t(['batch', 12, 'sequence']), ['12*batch*sequence']).shape).toEqual(['12*batch*sequence'])
     expect(reshape(t(['24*a']), [2, 'a', 12]).shape).toEqual([2, 'a', 12])
+    expect(reshape(t(['b', '3+a', 2]), [product([2, '3+a', 'b'])]).shape).toEqual(['2*(3+a)*b'])
     expect(reshape(t(['tokens+1', 4]), [2, 'tokens+1', 2]).shape).toEqual([2, 'tokens+1', 2])
   })
 
   it('do nothing where nothing is to be done', () => {
     const x = t([2, 3])
-    for (const same of [reshape(x, [2, 3]), expand(x, [2, 3]), concat([x], 0), slice(x, 1, 0, 3), reduceSum(x, [])]) expect(same).toBe(x)
+    for (const same of [reshape(x, [2, 3]), expand(x, [2, 3]), concat([x], 0), slice(x, 1, 0, 3), cut(x, 1, [3])[0], reduceSum(x, [])])
+      expect(same).toBe(x)
   })
 })

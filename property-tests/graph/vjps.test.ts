@@ -1,17 +1,18 @@
 /** Every gradient rule against central differences of the graph it belongs to, in float64 on the CPU provider. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 import type { Dimension, Expression } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { clip, input, mul, reduceSum } from '../../accelerated/graph/operators.js'
+import { clip, input, mul, reduceSum, relu } from '../../accelerated/graph/operators.js'
 import { vjps } from '../../accelerated/graph/vjps.js'
-import type { Session } from '../../accelerated/runtime/session.js'
+import type { Session } from '../../accelerated/runtime/engine.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import type { Occasion, RuleCase, Sizes } from '../arbitraries/graphRules.js'
 import { ruleCases } from '../arbitraries/graphRules.js'
 import { assertClose } from '../support/assertClose.js'
-import { differences, elements, evaluate, float64, resultOf, sized, withGraph } from '../support/runGraph.js'
+import { differences, elements, evaluate, float32, float64, resultOf, sized, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { coarseDifferenceTolerance, differenceTolerance } from '../support/tolerance.js'
 
@@ -43,11 +44,9 @@ const drawing = (rule: RuleCase, y: Expression, occasion: Occasion) => {
     .map(([inputs, data]) => ({ inputs: Object.fromEntries(inputs), feeds: { ...occasion.feeds, yBar: float64(data, shape) } }))
 }
 
-/** Sizes of names such as `a*b` in y's shape. */
+/** Sizes of names such as `a*b` and `2+a` in y's shape. */
 const composites = (y: Expression, sizes: Sizes): Sizes =>
-  Object.fromEntries(
-    y.shape.filter((d) => typeof d === 'string').map((d) => [d, d.split('*').reduce((size, name) => size * (sizes[name] ?? NaN), 1)]),
-  )
+  Object.fromEntries(y.shape.filter((d) => typeof d === 'string').map((d) => [d, sizeOfDimension(d, sizes)]))
 
 const assertGradients = async (
   rule: RuleCase,
@@ -104,5 +103,17 @@ describe(`gradient rules (seed ${SEED})`, () => {
     const [slopes] = gradient(reduceSum(clip(x, -1, 1)), [x])
     const { g } = await evaluate({ g: slopes as Expression }, { x: float64([-2, -1, -1 + 2 ** -50, 0, 1 - 2 ** -50, 1, 2]) })
     expect([...(g as Float64Array)]).toEqual([0, 0, 1, 1, 1, 0, 0])
+  })
+
+  it.each([
+    ['float64', float64],
+    ['float32', float32],
+  ] as const)('takes relu in %s to be max(0, x), and its derivative to be 0 up to the kink, 1 beyond', async (dtype, feed) => {
+    const x = input('x', [6], dtype)
+    const values = [-2, -(2 ** -50), 0, 2 ** -50, 1, 3]
+    const [slopes] = gradient(reduceSum(mul(relu(x), input('yBar', [6], dtype))), [x])
+    const results = await evaluate({ y: relu(x), g: slopes as Expression }, { x: feed(values), yBar: feed([1, 2, 3, 4, -5, 6]) })
+    expect(resultOf(results, 'y')).toEqual(values.map((value) => Math.max(0, value)))
+    expect(resultOf(results, 'g')).toEqual([0, 0, 0, 4, -5, 6])
   })
 })

@@ -3,23 +3,25 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, open, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern } from '../../accelerated/formats/peft/modulePattern.js'
 import { peftFiles } from '../../accelerated/formats/peft/peft.js'
 import { parsePeftConfig } from '../../accelerated/formats/peft/peftConfig.js'
 import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { parseShardIndex } from '../../accelerated/files/safetensors/weightFiles.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf } from '../../accelerated/models/encoderConfig.js'
 import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
 import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
 import { parseRunConfig, parseRunResult, readRunConfig } from '../../evaluation/storedRun.js'
+import { SEED } from '../support/seed.js'
+import { applyEdits, edits } from './cases.js'
 import { bytePair, roberta, runConfig, runResult, wordPiece } from './validFiles.js'
 
 let root = ''
@@ -40,7 +42,7 @@ const refusal = async (read: () => unknown): Promise<string> => {
   try {
     await read()
   } catch (thrown) {
-    expect(thrown).toBeInstanceOf(FileError)
+    expect(thrown).toBeInstanceOf(Mistake)
     expect(process.memoryUsage().arrayBuffers - held).toBeLessThan(80_000_000)
     expect(performance.now() - began).toBeLessThan(10_000)
     const { message } = thrown as Error
@@ -50,7 +52,7 @@ const refusal = async (read: () => unknown): Promise<string> => {
   return 'no error'
 }
 
-const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
+const { model, outputs } = parseConfigFile(JSON.stringify(roberta), 'config.json')
 const at = (name: string): string => join(folder, name)
 const put = (name: string, content: string | Uint8Array | object): Promise<void> =>
   writeFile(at(name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
@@ -134,10 +136,29 @@ describe('JSON', () => {
     for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, found "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
+  it(`is what JSON.parse makes of it, or is refused, whatever is changed in it (seed ${SEED})`, () => {
+    const value = fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' })
+    fc.assert(
+      fc.property(value, fc.option(edits), fc.nat(3), (json, changes, indent) => {
+        const written = Buffer.from(JSON.stringify(json, null, indent))
+        const text = (changes === null ? written : applyEdits(written, changes)).toString()
+        const attempt = (parse: () => unknown): unknown => {
+          try {
+            return { read: parse() }
+          } catch (thrown) {
+            return thrown instanceof Mistake && /found ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
+          }
+        }
+        const ours = attempt(() => parseJson(text, 'x'))
+        if (changes === null || ours !== 'twice') expect(ours).toEqual(attempt(() => JSON.parse(text)))
+      }),
+      { seed: SEED, numRuns: 2_000 },
+    )
+  })
   it('with the names of prototypes changes none', async () => {
     const text = (json: object): string =>
       JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
-    expect(parseConfigFile(text(roberta), 'x').vocab_size).toBe(11)
+    expect(parseConfigFile(text(roberta), 'x').model.vocabularySize).toBe(11)
     expect(parseRunConfig(text(runConfig), 'x').model).toBe('./bert')
     expect(parseRunConfig(JSON.stringify(runConfig).replace('"task":"sentiment"', '"__proto__":"x"'), 'x').task).toEqual({})
     expect(Reflect.get({}, 'polluted')).toBeUndefined()
@@ -156,15 +177,15 @@ describe('JSON', () => {
     const said = (value: string | number): Promise<string> =>
       refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
     for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1])
-      expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected a valid ${key} \\(`))
-    expect(await said(limit)).not.toContain('expected a valid')
+      expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected an? [a-z]+ whose ${key} is a whole number`))
+    expect(await said(limit)).not.toContain('whose')
   })
   it.each<readonly [string, object]>([
     ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }],
     ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }],
   ])('with a long %s is refused', async (key, change) => {
     expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(
-      `expected a valid ${key} (`,
+      `expected a configuration whose ${key} is a text of at most 1`,
     )
   })
 })
@@ -175,7 +196,7 @@ describe('what is no plain file', () => {
     for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
       expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
     expect(await refusal(() => openModelFolder(folder))).toBe('F/config.json: expected a file, found something else')
-    expect(await refusal(() => loadAdapter(folder, config))).toBe('F/adapter_config.json: expected a file, found something else')
+    expect(await refusal(() => loadLowRank(folder, model, outputs))).toBe('F/adapter_config.json: expected a file, found something else')
     expect(await refusal(() => readRunConfig(folder))).toBe('F/config.json: expected a file, found something else')
   })
   it('a device and a folder are refused', async () => {
@@ -204,7 +225,8 @@ describe('what is no plain file', () => {
 const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)) })
 const pair = { A: zeros([2, 4]), B: zeros([4, 2]) }
 const adapter = peftFiles({
-  config,
+  model,
+  outputs,
   baseModelName: 'm',
   rank: 2,
   alpha: 2,
@@ -213,8 +235,8 @@ const adapter = peftFiles({
 })
 
 describe('each file that is read', () => {
-  const weights = writeSafetensors(new Map([...baseTensorShapes(config)].map(([name, shape]) => [name, zeros(shape)])))
-  const index = { weight_map: Object.fromEntries([...baseTensorShapes(config).keys()].map((name) => [name, 'shard.safetensors'])) }
+  const weights = writeSafetensors(new Map([...model.outline.tensors].map(([name, shape]) => [name, zeros(shape)] as const)))
+  const index = { weight_map: Object.fromEntries([...model.outline.tensors.keys()].map((name) => [name, 'shard.safetensors'])) }
   const folders: Readonly<
     Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>
   > = {
@@ -228,15 +250,15 @@ describe('each file that is read', () => {
       },
     },
     tokenizer: {
-      read: () => loadTokenizer(folder, config),
+      read: () => loadTokenizer(folder, model),
       files: { 'tokenizer.json': JSON.stringify(bytePair), 'tokenizer_config.json': '{"remove_space":false}' },
     },
     adapter: {
-      read: () => loadAdapter(folder, config),
+      read: () => loadLowRank(folder, model, outputs),
       files: { 'adapter_config.json': adapter.configText, 'adapter_model.safetensors': adapter.weights, 'salora.json': adapter.namesText },
     },
     run: {
-      read: () => rankPatternOfRun(folder),
+      read: () => rankPatternOfRun(folder, true),
       files: { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) },
     },
   }
@@ -301,10 +323,13 @@ describe('a tokenizer', () => {
   const load = async (json: object, settings: object = {}) => {
     await put('tokenizer.json', json)
     await put('tokenizer_config.json', settings)
-    return loadTokenizer(folder, { ...config, vocabularySize: 30 })
+    return loadTokenizer(folder, { ...model, vocabularySize: 30 })
   }
-  const bert = { family: 'bert', vocabularySize: 30, paddingIndex: 0, tokenTypes: 2 } as const
-  const kind = "F/tokenizer.json: expected a tokenizer of BERT's or RoBERTa's kind with a valid"
+  const bert = parseConfigFile(
+    JSON.stringify({ ...roberta, model_type: 'bert', vocab_size: 30, pad_token_id: 0, type_vocab_size: 2 }),
+    'config.json',
+  ).model
+  const kind = "F/tokenizer.json: expected a tokenizer of BERT's or RoBERTa's kind whose"
   it('whose ids would make a list of billions is refused by the ids', async () => {
     for (const id of [30, 2 ** 32 - 2, 2 ** 40]) {
       expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe(
@@ -335,7 +360,7 @@ describe('a tokenizer', () => {
   it('that has more tokens than a call has arguments is read', async () => {
     const vocab = Object.fromEntries(Array.from({ length: 400_000 }, (_, i) => [`t${i}`, i + 10]))
     await put('tokenizer.json', { ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, ...vocab } } })
-    expect((await loadTokenizer(folder, { ...config, vocabularySize: 400_010 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
+    expect((await loadTokenizer(folder, { ...model, vocabularySize: 400_010 })).encode('a', undefined, 7).inputIds).toEqual([0, 4, 2])
   })
   it.each([
     ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false }],
@@ -367,11 +392,11 @@ describe('a tokenizer', () => {
     expect((await load({ ...bytePair, model: { ...model, merges: ['Ġ a'] } })).encode('ab', undefined, 7).inputIds).toEqual([0, 4, 5, 2]) // word pieces would find ab in the table
     const { type: __, ...pieces } = wordPiece.model
     await put('tokenizer.json', { ...wordPiece, model: pieces })
-    expect((await loadTokenizer(folder, { ...config, ...bert })).encode('ab', undefined, 7).inputIds).toEqual([2, 4, 9, 3])
+    expect((await loadTokenizer(folder, bert)).encode('ab', undefined, 7).inputIds).toEqual([2, 4, 9, 3])
   })
   it('that has no id for a piece says so instead of giving none', async () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
-    const tokenizer = await loadTokenizer(folder, { ...config, ...bert })
+    const tokenizer = await loadTokenizer(folder, bert)
     expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe(
       'F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"',
     )
@@ -381,8 +406,10 @@ describe('a tokenizer', () => {
       (await load(bytePair, { chat_template: [{ name: 1 }], unk_token: { a: 1 }, additional_special_tokens: 3 })).encode('a', undefined, 7)
         .inputIds,
     ).toEqual([0, 4, 2])
-    expect(await refusal(() => load(bytePair, { remove_space: 'yes' }))).toContain('F/tokenizer_config.json: expected a valid remove_space')
-    expect(await refusal(() => load(bytePair, []))).toContain('F/tokenizer_config.json: expected a valid object')
+    expect(await refusal(() => load(bytePair, { remove_space: 'yes' }))).toContain(
+      'F/tokenizer_config.json: expected settings of a tokenizer whose remove_space is true or false',
+    )
+    expect(await refusal(() => load(bytePair, []))).toContain('F/tokenizer_config.json: expected settings of a tokenizer (an object)')
   })
 })
 
@@ -421,7 +448,7 @@ describe("an adapter's settings", () => {
   ])('with %s out of bounds are refused', async (key, change) => {
     expect(parsePeftConfig(JSON.stringify(settings), 'x')).toEqual(settings)
     expect(await refusal(() => parsePeftConfig(JSON.stringify({ ...settings, ...change }), 'x'))).toContain(
-      `x: expected a plain LoRA configuration with a valid ${key} (`,
+      `x: expected a plain LoRA configuration whose ${key} is a`,
     )
   })
 })
@@ -434,8 +461,8 @@ describe("an adapter's names of classes", () => {
     await put('adapter_config.json', adapter.configText)
     await put('adapter_model.safetensors', adapter.weights)
     await put('salora.json', { labelNames, problem: 'classification' })
-    expect(await refusal(() => loadAdapter(folder, config))).toMatch(
-      /^F\/salora\.json: expected labelNames and problem as salora writes them, found Too big/,
+    expect(await refusal(() => loadLowRank(folder, model, outputs))).toMatch(
+      /^F\/salora\.json: expected names as salora writes them whose labelNames(\.0)? is a (text|list) of at most 10+ /,
     )
   })
 })
@@ -448,24 +475,22 @@ describe('a run that is read back', () => {
   })
   it('of other kinds is refused', async () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
-      /^x: expected the config\.json of a run with a valid model/,
+      /^x: expected the config\.json of a run whose model/,
     )
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(
-      /^x: expected the config\.json of a run with a valid evaluateStart/,
+      /^x: expected the config\.json of a run whose evaluateStart/,
     )
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(
-      /^x: expected the config\.json of a run with a valid task\.task/,
+      /^x: expected the config\.json of a run whose task\.task/,
     )
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(
-      /^x: expected the config\.json of a run with a valid model /,
+      /^x: expected the config\.json of a run whose model /,
     )
     const many = JSON.stringify({ ...runConfig, settings: { targetModules: Array.from({ length: 100_001 }, () => 'x') } })
-    expect(await refusal(() => parseRunConfig(many, 'x'))).toMatch(
-      /^x: expected the config\.json of a run with a valid settings\.targetModules /,
-    )
+    expect(await refusal(() => parseRunConfig(many, 'x'))).toMatch(/^x: expected the config\.json of a run whose settings\.targetModules /)
     expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(
-      /^x: expected the result\.json of a run with a valid last/,
+      /^x: expected the result\.json of a run whose last/,
     )
-    expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run with a valid object/)
+    expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run \(an object\)/)
   })
 })

@@ -1,41 +1,30 @@
 /** A checkpoint is believed only as far as the run's own start allows: its checksum is no proof of who wrote it. */
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { FileError } from '../../accelerated/files/fileError.js'
-import { encoderConfigOf } from '../../accelerated/models/encoderConfig.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
-import type { RunOutline } from '../../accelerated/training/runOutline.js'
-import { layoutOf, type RunState, type Vectors } from '../../accelerated/training/runState.js'
-import { roberta } from './validFiles.js'
+import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/training/checkpointFile.js'
+import type { RunState } from '../../accelerated/training/state.js'
+import { gated, matrices, pruned, runOutline, sizeIn, stateOf, type Described } from './saloraRun.js'
 
-const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
-const [query, value] = ['query', 'value'].map((part) => ({ name: `encoder.layer.0.attention.self.${part}`, d: 4, k: 4, r: 2 })) as [
-  RunState['modules'][0],
-  RunState['modules'][0],
-]
-const run: RunOutline = { config, dtype: 'float32', steps: 8, modules: [query, value] }
-
-type Described = Omit<RunState, keyof Vectors>
-const withVectors = (state: Described, size = layoutOf(config, state).size): RunState => {
-  const vector = (first: number): Vector => Float32Array.from({ length: size }, (_, i) => first + i)
-  return { ...state, parameters: vector(-3), firstMoment: vector(-2), secondMoment: vector(0) }
-}
-const gated: Described = { step: 4, gatedStep: 2, gating: 'sampled', modules: [query, value], initialDensity: 0.5, retained: null }
-const pruned: Described = {
-  step: 6,
-  gatedStep: 3,
-  gating: 'open',
-  modules: [{ ...value, r: 1 }],
-  initialDensity: 0.5,
-  retained: { expectedDensity: 0.5, retainedDensity: 0.25, lambda: 1, ranks: { [query.name]: 0, [value.name]: 1 } },
-}
-const checkpointOf = (state: RunState): Checkpoint => ({ state, best: null, lastEvaluation: null, orthogonality: {}, metricsLines: 4 })
+const [query, value] = matrices
+const checkpointOf = (state: RunState): Checkpoint => ({ state, best: null, lastEvaluation: null, byMatrix: {}, metricsLines: 4 })
+const bestOf = (described: Described) => ({
+  parameters: stateOf(described).parameters,
+  ...described,
+  selection: 0.5,
+  scores: { accuracy: 0.5 },
+})
+const save = (checkpoint: Checkpoint): Promise<string> => saveCheckpoint(folder, 'salora', checkpoint)
+/** The state with another phase. */
+const withPhase = (state: Described, change: Partial<SaloraPhase>): RunState => stateOf({ ...state, phase: { ...state.phase, ...change } })
 
 let root = ''
 let made = 0
@@ -50,22 +39,32 @@ beforeEach(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 /** What is told of damaged ones, and the step of the one that is used. */
-const read = async (outline = run): Promise<{ readonly told: ReadonlyArray<string>; readonly step: number | undefined }> => {
+const read = async (dtype: FloatType = 'float32'): Promise<{ readonly told: ReadonlyArray<string>; readonly step: number | undefined }> => {
   const told: string[] = []
-  const found = await newestCheckpoint(folder, outline, (message) => told.push(message.replaceAll(folder, 'F')))
+  const found = await newestCheckpoint(folder, await runOutline(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
   return { told, step: found?.state.step }
 }
+/** Every file of the folder, and when it was written. */
+const folderNow = async (): Promise<unknown> =>
+  Promise.all(
+    (await readdir(folder)).map(async (name) => {
+      const { ino, size, mtimeMs } = await lstat(join(folder, name))
+      return { name, ino, size, mtimeMs }
+    }),
+  )
 /** The one line, after which everything is as it was. */
-const refusal = async (): Promise<string> => {
-  const before = await readdir(folder)
-  const line = await read().then(
+const refusal = async (outline?: RunOutline): Promise<string> => {
+  const before = await folderNow()
+  const line = await newestCheckpoint(folder, outline ?? (await runOutline('float32')), (message) => {
+    throw new Error(message)
+  }).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(FileError)
+      expect(thrown).toBeInstanceOf(Mistake)
       return (thrown as Error).message.replaceAll(folder, 'F')
     },
   )
-  expect(await readdir(folder)).toEqual(before)
+  expect(await folderNow()).toEqual(before)
   return line
 }
 const file = (step: number): string => join(folder, `step-00000000${step}.safetensors`)
@@ -82,12 +81,12 @@ describe('a checkpoint of the run', () => {
     ['gated', gated],
     ['pruned', pruned],
   ])('that is %s comes back as it was saved', async (_, state) => {
-    const saved = checkpointOf(withVectors(state))
-    await saveCheckpoint(folder, { ...saved, best: { state: withVectors(pruned), step: 6, selection: 0.5, scores: { accuracy: 0.5 } } })
-    expect(await newestCheckpoint(folder, run, () => undefined)).toMatchObject({ ...saved, best: { state: withVectors(pruned) } })
+    const saved = { ...checkpointOf(stateOf({ ...state, step: 6 })), best: bestOf(pruned) }
+    await save(saved)
+    expect(await newestCheckpoint(folder, await runOutline('float32'), () => undefined)).toEqual(saved)
   })
   it('in float64 comes back with every bit', async () => {
-    const state = withVectors(gated)
+    const state = stateOf(gated)
     const third = (x: number): number => x + 1 / 3
     const doubles = {
       ...state,
@@ -95,9 +94,9 @@ describe('a checkpoint of the run', () => {
       firstMoment: Float64Array.from(state.firstMoment, third),
       secondMoment: Float64Array.from(state.secondMoment, third),
     }
-    await saveCheckpoint(folder, checkpointOf(doubles))
-    expect((await newestCheckpoint(folder, { ...run, dtype: 'float64' }, () => undefined))?.state).toEqual(doubles)
-    expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor state\.parameters of F32 \[\d+\], found F64 \[\d+\]$/)
+    await save(checkpointOf(doubles))
+    expect((await newestCheckpoint(folder, await runOutline('float64'), () => undefined))?.state).toEqual(doubles)
+    expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor parameters of F32 \[\d+\], found F64 \[\d+\]$/)
   })
 })
 
@@ -105,111 +104,165 @@ const one = (vector: Vector, at: number, x: number): Vector => vector.map((old, 
 
 describe('a checkpoint that is signed and no state of the run', () => {
   it.each<readonly [string, RunState, string]>([
-    [
-      'has more steps than the run',
-      withVectors({ ...gated, step: 9 }),
-      'expected a state of this run, by its model and data as they are now: at most 8 steps, gated ones among them, found 9, 2 of them gated',
-    ],
-    [
-      'has more gated steps than steps',
-      withVectors({ ...gated, gatedStep: 5 }),
-      'expected a state of this run, by its model and data as they are now: at most 8 steps, gated ones among them, found 4, 5 of them gated',
-    ],
+    ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, found 9'],
     [
       'adapts a matrix of another name',
-      withVectors({ ...gated, modules: [query, { ...value, name: 'x' }] }),
+      withPhase(gated, { matrices: [query, { ...value, name: 'x' }] }),
       'with the ranks of its start or, once pruned, fewer, found x 4 × 4 of rank 2',
     ],
     [
       'adapts one of another size',
-      withVectors({ ...gated, modules: [query, { ...value, d: 6 }] }),
+      withPhase(gated, { matrices: [query, { ...value, d: 6 }] }),
       'found encoder.layer.0.attention.self.value 6 × 4 of rank 2',
     ],
     [
       'has a rank above that of the start',
-      withVectors({ ...pruned, modules: [{ ...value, r: 3 }] }),
+      withPhase(pruned, { matrices: [{ ...value, r: 3 }] }),
       'found encoder.layer.0.attention.self.value 4 × 4 of rank 3',
     ],
     [
       'has a lower rank before it is pruned',
-      withVectors({ ...gated, modules: [query, { ...value, r: 1 }] }),
+      withPhase(gated, { matrices: [query, { ...value, r: 1 }] }),
       'found encoder.layer.0.attention.self.value 4 × 4 of rank 1',
     ],
-    [
-      'lacks a matrix before it is pruned',
-      withVectors({ ...gated, modules: [query] }),
-      '2 matrices, each once and in their order, found 1',
-    ],
+    ['lacks a matrix before it is pruned', withPhase(gated, { matrices: [query] }), '2 matrices, each once and in their order, found 1'],
     [
       'has a matrix twice',
-      withVectors({
-        ...pruned,
-        modules: [
+      withPhase(pruned, {
+        matrices: [
           { ...value, r: 1 },
           { ...value, r: 1 },
         ],
       }),
       'those matrices, each once and in their order, found 2',
     ],
-    ['has them in another order', withVectors({ ...gated, modules: [value, query] }), '2 matrices, each once and in their order, found 2'],
-    [
-      'samples gates after they were closed',
-      withVectors({ ...pruned, gating: 'sampled' }),
-      'gates before T_end alone, with the density they began with, found sampled',
-    ],
+    ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, found 2'],
+    ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, found gated'],
     [
       'samples gates that began nowhere',
-      withVectors({ ...gated, initialDensity: null }),
-      'gates before T_end alone, with the density they began with, found sampled',
+      withPhase(gated, { opened: null }),
+      'gates from T_start on, with the density they began with, found gated',
     ],
     [
+      'has opened its gates and samples none yet',
+      withPhase(gated, { stage: 'before' }),
+      'gates from T_start on, with the density they began with, found before',
+    ],
+    [
+      'has closed its gates and retained nothing',
+      withPhase(gated, { stage: 'after' }),
+      'retention after T_end, and nowhere else, found after',
+    ],
+    [
+      'opened its gates later than it is',
+      withPhase(gated, { opened: { step: 5, density: 0.5 } }),
+      'gates opened and closed within 4 steps, found 5 and ',
+    ],
+    [
+      'opened its gates after it closed them',
+      withPhase(pruned, { opened: { step: 6, density: 0.5 } }),
+      'gates opened and closed within 6 steps, found 6 and 5',
+    ],
+    [
+      'closed its gates later than it is',
+      withPhase(pruned, { retained: { ...pruned.phase.retained!, step: 7 } }),
+      'gates opened and closed within 6 steps, found 2 and 7',
+    ],
+    [
+      'keeps gates of more triplets than it has',
+      withPhase(pruned, { gates: [[0.5, 0.5]] }),
+      'gates and norms of as many triplets as its matrices have, found others',
+    ],
+    [
+      'knows norms of fewer triplets than it has',
+      withPhase(pruned, { squaredNorms: [] }),
+      'gates and norms of as many triplets as its matrices have, found others',
+    ],
+    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, found '],
+    [
       'retained other ranks than it has',
-      withVectors({ ...pruned, retained: { ...pruned.retained!, ranks: { [query.name]: 1, [value.name]: 1 } } }),
+      withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { [query.name]: 1, [value.name]: 1 } } }),
       'retained ranks that are those of its matrices, found others',
     ],
     [
       'retained ranks of strangers',
-      withVectors({ ...pruned, retained: { ...pruned.retained!, ranks: { ...pruned.retained!.ranks, x: 1 } } }),
+      withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { ...pruned.phase.retained!.ranks, x: 1 } } }),
       'retained ranks that are those of its matrices, found others',
     ],
     [
       'has a longer vector',
-      withVectors(gated, layoutOf(config, gated).size + 1),
-      `expected tensor state.parameters of F32 [${layoutOf(config, gated).size}], found F32 [${layoutOf(config, gated).size + 1}]`,
+      stateOf(gated, sizeIn(gated.phase) + 1),
+      `expected tensor parameters of F32 [${sizeIn(gated.phase)}], found F32 [${sizeIn(gated.phase) + 1}]`,
     ],
     [
       'has no number where a parameter was',
-      { ...withVectors(gated), parameters: one(withVectors(gated).parameters, 7, NaN) },
-      'expected tensor state.parameters of finite numbers, found NaN',
+      { ...stateOf(gated), parameters: one(stateOf(gated).parameters, 7, NaN) },
+      'expected tensor parameters of finite numbers, found NaN',
     ],
     [
       'has an infinite moment',
-      { ...withVectors(gated), firstMoment: one(withVectors(gated).firstMoment, 0, -Infinity) },
-      'expected tensor state.firstMoment of finite numbers, found -Infinity',
+      { ...stateOf(gated), firstMoment: one(stateOf(gated).firstMoment, 0, -Infinity) },
+      'expected tensor firstMoment of finite numbers, found -Infinity',
     ],
     [
       'has a negative mean of squares',
-      { ...withVectors(gated), secondMoment: one(withVectors(gated).secondMoment, 1, -1) },
-      'expected tensor state.secondMoment of finite numbers from 0, found -1',
+      { ...stateOf(gated), secondMoment: one(stateOf(gated).secondMoment, 1, -1) },
+      'expected tensor secondMoment of finite numbers from 0, found -1',
     ],
   ])('because it %s is refused, and nothing is changed', async (_, state, message) => {
-    await saveCheckpoint(folder, checkpointOf(withVectors({ ...gated, step: 3 })))
-    await saveCheckpoint(folder, checkpointOf(state))
+    await save(checkpointOf(stateOf({ ...gated, step: 3 })))
+    await save(checkpointOf(state))
     expect(await refusal()).toContain(message)
   })
 
-  it('because its best is none is refused too', async () => {
-    await saveCheckpoint(folder, {
-      ...checkpointOf(withVectors(gated)),
-      best: { state: withVectors({ ...gated, step: 9 }), step: 9, selection: 1, scores: {} },
-    })
-    expect(await refusal()).toContain('expected a best of this run, by its model and data as they are now: at most 8 steps')
+  it.each<readonly [string, Described, string]>([
+    [
+      'of a later step',
+      { ...pruned, step: 7 },
+      'expected a state of this run, by its model and data as they are now: a best step before its own, found 7',
+    ],
+    [
+      'with retained ranks of strangers',
+      { ...pruned, phase: { ...pruned.phase, matrices: [{ ...query, r: 1 }] } },
+      'retained ranks that are those of its matrices',
+    ],
+  ])('because its best is one %s is refused too', async (_, best, message) => {
+    await save({ ...checkpointOf(stateOf(pruned)), best: bestOf(best) })
+    expect(await refusal()).toContain(message)
+  })
+
+  it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
+    const remembering = {
+      ...(await runOutline('float32')),
+      method: { ...salora, memory: () => ({ names: ['slow'], settle: (updated) => updated }) },
+    } satisfies RunOutline
+    const state = stateOf(gated)
+    await save(checkpointOf(state))
+    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], found none of that name`)
+    await save(checkpointOf({ ...state, memory: { slow: new Float32Array(3) } }))
+    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], found F32 [3]`)
+    const saved = checkpointOf({ ...state, memory: { slow: state.firstMoment } })
+    await save(saved)
+    expect(await newestCheckpoint(folder, remembering, () => undefined)).toEqual(saved)
+  })
+
+  it('because it is of another method, or of the layout before this one, is refused too', async () => {
+    await saveCheckpoint(folder, 'lora', checkpointOf(stateOf(gated)))
+    expect(await refusal()).toContain('method salora, found lora')
+    const header = Buffer.from(JSON.stringify({ __metadata__: { content: JSON.stringify({ state: { step: 4 }, best: null }) } }))
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(header.length))
+    await writeFile(file(4), Buffer.concat([length, header]))
+    await sign(4)
+    expect(await refusal()).toBe(
+      'F/step-000000004.safetensors: expected a checkpoint of layout 2, as this version of salora writes it, found layout 1: go on with the version that wrote it, or start anew',
+    )
   })
 })
 
 describe('what is no checkpoint', () => {
   beforeEach(async () => {
-    await saveCheckpoint(folder, checkpointOf(withVectors(gated)))
+    await save(checkpointOf(stateOf(gated)))
   })
 
   it('but larger than any of the run could be is refused by its size, before a byte is read', async () => {

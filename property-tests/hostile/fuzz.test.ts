@@ -6,27 +6,23 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadAdapter } from '../../accelerated/formats/peft/loadPeft.js'
+import { readAdapter } from '../../accelerated/formats/index.js'
 import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { checkFinite, openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { parseShardIndex } from '../../accelerated/files/safetensors/weightFiles.js'
 import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { baseTensorShapes, encoderConfigOf, headTensorShapes } from '../../accelerated/models/encoderConfig.js'
 import { peftFiles } from '../../accelerated/formats/peft/peft.js'
 import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
-import type { Gating } from '../../accelerated/methods/salora/salora.js'
-import type { RunOutline } from '../../accelerated/training/runOutline.js'
-import { layoutOf } from '../../accelerated/training/runState.js'
-import { newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
-import { describeProblem, loadTask } from '../../evaluation/data/index.js'
-import { UserError } from '../../evaluation/finetuneJob.js'
+import { newestCheckpoint, saveCheckpoint } from '../../accelerated/training/checkpointFile.js'
+import { loadTask } from '../../evaluation/data/index.js'
 import { parseRunConfig, parseRunResult } from '../../evaluation/storedRun.js'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
+import { pruned, runOutline, stateOf } from './saloraRun.js'
 import { bytePair, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
 
 const readers = 9
@@ -34,6 +30,7 @@ const numRuns = Math.ceil(CASES / readers)
 
 let root = ''
 let work = ''
+let base = ''
 let before: ReadonlyArray<string> = []
 let repository: ReadonlyArray<string> = []
 const counts = new Map<string, Count>()
@@ -41,7 +38,10 @@ const counts = new Map<string, Count>()
 beforeAll(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), 'salora-fuzz-')))
   work = join(root, 'work')
-  for (const folder of ['work', 'outside', 'outside/inner']) await mkdir(join(root, folder))
+  base = join(root, 'outside', 'base')
+  for (const folder of ['work', 'outside', 'outside/inner', 'outside/base']) await mkdir(join(root, folder))
+  await writeFile(join(base, 'config.json'), JSON.stringify(roberta))
+  await writeFile(join(base, 'model.safetensors'), writeSafetensors(tensorsOf('roberta.')))
   await writeFile(join(root, 'outside', 'inner', 'sentinel'), 'untouched')
   await writeFile(join(root, 'x'), 'untouched')
   before = await treeOf(join(root, 'outside'))
@@ -121,19 +121,15 @@ const changesOf = (
     )
   })
 
-const config = encoderConfigOf(parseConfigFile(JSON.stringify(roberta), 'config.json'))
+const { model, outputs } = parseConfigFile(JSON.stringify(roberta), 'config.json')
+const head = model.sequenceHead(outputs.labels).tensors
 const tensorsOf = (prefix: string): Map<string, WritableTensor> =>
   new Map(
-    [...baseTensorShapes(config), ...headTensorShapes(config)].map(([name, shape], i) => [
+    [...model.outline.tensors, ...head].map(([name, shape], i) => [
       name.startsWith('classifier') ? name : `${prefix}${name}`,
       { shape, data: new Float32Array(elementCount(shape)).fill(i / 64) },
     ]),
   )
-
-const vectorsOf = ({ modules }: Pick<RunOutline, 'modules'>, gating: Gating) => {
-  const vector = new Float32Array(layoutOf(config, { modules, gating }).size).fill(0.5)
-  return { parameters: vector, firstMoment: vector, secondMoment: vector }
-}
 
 /** Changes of a safetensors file's header as JSON, its length put right; with the data as it was, or cut. */
 const headerChanges = (name: string, bytes: Uint8Array): fc.Arbitrary<ReadonlyArray<Change>> => {
@@ -191,7 +187,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     'a model folder',
     whole,
     fc.oneof(changesOf(whole), headerChanges('model.safetensors', whole['model.safetensors'])),
-    async (folder) => checkFinite(await openModelFolder(folder)),
+    async (folder) => checkFinite(await openModelFolder(folder), head),
   )
 
   const all = [...tensorsOf('roberta.')]
@@ -212,7 +208,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     fc.oneof({ weight: 3, arbitrary: changesOf({ 'model.safetensors.index.json': index }) }, changesOf(sharded)),
     async (folder) => {
       parseShardIndex(await readFile(join(folder, 'model.safetensors.index.json'), 'utf8'), 'index')
-      await checkFinite(await openModelFolder(folder))
+      await checkFinite(await openModelFolder(folder), head)
     },
   )
 
@@ -222,7 +218,8 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     namesText,
     weights: adapterWeights,
   } = peftFiles({
-    config,
+    model,
+    outputs,
     baseModelName: 'me/model',
     rank: 4,
     alpha: 8,
@@ -230,32 +227,29 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
       ['encoder.layer.0.attention.self.query', { A: weights([4, sizes.hidden_size]), B: weights([sizes.hidden_size, 4]) }],
       ['encoder.layer.1.output.dense', { A: weights([1, 6]), B: weights([sizes.hidden_size, 1]) }],
     ]),
-    head: new Map([...headTensorShapes(config)].map(([name, shape]) => [name, weights(shape)])),
+    head: new Map([...head].map(([name, shape]) => [name, weights(shape)])),
     labelNames: ['bad', 'good'],
   })
   const adapter = { 'adapter_config.json': configText, 'adapter_model.safetensors': adapterWeights, 'salora.json': namesText }
-  fuzz('an adapter folder', adapter, fc.oneof(changesOf(adapter), headerChanges('adapter_model.safetensors', adapterWeights)), (folder) =>
-    loadAdapter(folder, config),
+  fuzz(
+    'an adapter folder',
+    adapter,
+    fc.oneof(changesOf(adapter), headerChanges('adapter_model.safetensors', adapterWeights)),
+    async (folder) => readAdapter(folder, await openModelFolder(base)),
   )
 
   const texts = ['', 'a b', 'ab ba !', '\u0000é東\ud800', 'ab'.repeat(1_000), ' '.repeat(2_000), 'a '.repeat(1_000)]
   for (const [name, json, family] of [
-    ['byte-pair', bytePair, 'roberta'],
-    ['word-piece', wordPiece, 'bert'],
+    ['byte-pair', bytePair, { vocab_size: 30, max_position_embeddings: 42 }],
+    ['word-piece', wordPiece, { model_type: 'bert', vocab_size: 30, max_position_embeddings: 40, type_vocab_size: 2, pad_token_id: 0 }],
   ] as const) {
     const files = {
       'tokenizer.json': JSON.stringify(json),
       'tokenizer_config.json': JSON.stringify({ model_max_length: 20, unk_token: '[UNK]', remove_space: false }),
     }
     fuzz(`a ${name} tokenizer`, files, changesOf(files), async (folder) => {
-      const { encode } = await loadTokenizer(folder, {
-        ...config,
-        family,
-        vocabularySize: 30,
-        maxPositions: 40,
-        tokenTypes: family === 'bert' ? 2 : 1,
-        paddingIndex: family === 'bert' ? 0 : 1,
-      })
+      const { model: own } = parseConfigFile(JSON.stringify({ ...roberta, ...family }), 'config.json')
+      const { encode } = await loadTokenizer(folder, own)
       for (const text of texts) {
         const { inputIds } = encode(text, text.slice(0, 3), 20)
         expect(inputIds.every((id) => Number.isInteger(id) && id >= 0 && id < 30)).toBe(true)
@@ -263,33 +257,15 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     })
   }
 
-  const modules = [{ name: 'encoder.layer.0.attention.self.query', d: 4, k: 4, r: 2 }]
-  const outline = { config, dtype: 'float32' as const, steps: 8, modules }
-  const state = {
-    step: 4,
-    gatedStep: 2,
-    gating: 'sampled' as const,
-    modules,
-    initialDensity: 0.5,
-    retained: null,
-    ...vectorsOf(outline, 'sampled'),
-  }
-  const pruned = {
-    ...state,
-    step: 6,
-    gating: 'open' as const,
-    modules: [{ ...modules[0]!, r: 1 }],
-    retained: { expectedDensity: 0.5, retainedDensity: 0.5, ranks: { [modules[0]!.name]: 1 }, lambda: 1 },
-  }
   it('writes the checkpoint to break', async () => {
     await mkdir(join(work, 'case'), { recursive: true })
-    await saveCheckpoint(join(work, 'made'), {
-      state: { ...pruned, ...vectorsOf({ ...outline, modules: pruned.modules }, 'open') },
-      best: { state, step: 4, selection: 0.5, scores: { accuracy: 0.5 } },
+    await saveCheckpoint(join(work, 'made'), 'salora', {
+      state: stateOf(pruned),
+      best: { parameters: stateOf(pruned).parameters, phase: pruned.phase, step: 6, selection: 0.5, scores: { accuracy: 0.5 } },
       lastEvaluation: null,
-      orthogonality: {},
+      byMatrix: {},
       metricsLines: 4,
-    } satisfies Checkpoint)
+    })
     for (const name of await readdir(join(work, 'made'))) checkpoint[name] = await readFile(join(work, 'made', name))
     await rm(join(work, 'made'), { recursive: true })
   })
@@ -320,10 +296,10 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     ),
     async (folder) => {
       const told: string[] = []
-      const found = await newestCheckpoint(folder, outline, (message) => {
+      const found = await newestCheckpoint(folder, await runOutline('float32'), (message) => {
         told.push(message)
       })
-      if (found === null) throw new FileError(told[0] ?? 'nothing told')
+      if (found === null) throw new Mistake(folder, 'a checkpoint', told[0] ?? 'nothing told')
     },
     /\.damaged$/,
   )
@@ -336,7 +312,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   fuzz('a task file', tables, changesOf(tables, ['task.jsonl']), async (folder) => {
     for (const name of Object.keys(tables)) {
       const loaded = loadTask({ task: join(folder, name) })
-      if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
+      if (isLeft(loaded)) throw loaded.left
     }
   })
 

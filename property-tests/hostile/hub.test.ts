@@ -7,7 +7,7 @@ import { mkdtemp, readFile, readdir, readlink, rm, symlink, mkdir, writeFile } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FileError } from '../../accelerated/files/fileError.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import { ask } from '../../accelerated/files/hub/hubAnswer.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
@@ -116,7 +116,7 @@ const message = async (options?: HubOptions): Promise<string> => {
   const said = await resolve(options).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(FileError)
+      expect(thrown).toBeInstanceOf(Mistake)
       return (thrown as Error).message
     },
   )

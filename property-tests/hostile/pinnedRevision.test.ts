@@ -56,7 +56,7 @@ afterAll(async () => {
 })
 
 const run = async (options: Partial<FinetuneOptions>): Promise<RunResult> => {
-  const settings = resolveSettings({ maxSteps: 2, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
+  const settings = resolveSettings({ maxSteps: 4, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
   const events = finetuneJob(
     { model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'run'), resume: false, settings, ...options },
     new AbortController().signal,
@@ -95,7 +95,7 @@ it('what is done with a run afterwards takes its commit too', async () => {
     return true
   })
   const { adapter } = await adapterRequest({ run: join(root, 'run') })
-  expect(basename((await loadTrainedModel(adapter)).model.folder)).toBe(commit)
+  expect(basename((await loadTrainedModel(adapter)).base.folder)).toBe(commit)
   for (const [name, moved] of [
     ['run', undefined],
     ['later', true],

@@ -87,7 +87,7 @@ export const runConfig = {
   model: './bert',
   revision: null,
   task: { task: 'sentiment' },
-  settings: { rank: 8, density: 0.5, targetModules: ['query'], clip: null, method: 'salora' },
+  settings: { rank: 8, alpha: 16, density: 0.5, gateStart: 0.2, gateEnd: 0.5, targetModules: ['query'], clip: null, method: 'salora' },
   device: 'cpu',
   versions: { salora: '0.1.0' },
 }

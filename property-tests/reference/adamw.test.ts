@@ -1,16 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  adamw,
-  filled,
-  gateWindow,
-  initMoments,
-  linearSchedule,
-  tensor,
-  type AdamWStep,
-  type Moments,
-  type Tensor,
-} from '../../reference/index.js'
+import { adamw, filled, initMoments, tensor, type AdamWStep, type Moments, type Tensor } from '../../reference/index.js'
 import { number, tensorOf } from '../arbitraries/tensors.js'
 import { assertClose } from '../support/assertClose.js'
 import { SEED } from '../support/seed.js'
@@ -77,19 +67,5 @@ describe(`AdamW (seed ${SEED})`, () => {
   it('refuses a gradient of another shape', () => {
     const wrong = () => update(filled([2], 0), filled([3], 0), initMoments(filled([2], 0)), { learningRate: 1, weightDecay: 0, step: 1 })
     expect(wrong).toThrow('expected shape [2], actual [3]')
-  })
-})
-
-describe('the schedule', () => {
-  it('rises in a line from 0 to its peak, and falls in a line to 0', () => {
-    const rate = linearSchedule({ peak: 2, steps: 10, warmup: 0.2 })
-    assertClose([0, 1, 2, 6, 10].map(rate), [0, 1, 2, 1, 0], { relative: 1e-15 })
-  })
-
-  it('starts at its peak without warm-up', () => expect(linearSchedule({ peak: 2, steps: 10, warmup: 0 })(0)).toBe(2))
-
-  it('samples gates from T_start on and before T_end: 30 of 100 steps at the defaults', () => {
-    const open = Array.from({ length: 100 }, (_, step) => step).filter(gateWindow({ gateStart: 0.2, gateEnd: 0.5, steps: 100 }))
-    expect([open.length, open[0], open.at(-1)]).toEqual([30, 20, 49])
   })
 })

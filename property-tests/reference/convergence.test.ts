@@ -107,7 +107,7 @@ describe(`an encoder in training (seed ${SEED})`, () => {
     }, begin)
 
   it('learns a batch by heart, and moves B off 0', () => {
-    const { losses, state } = train(60, 'open')
+    const { losses, state } = train(100, 'open')
     expect(losses.at(-1)! < 0.1 * losses[0]!).toBe(true)
     Object.values(state.adapters).forEach(({ B }) => expect(B.data.some((x) => x !== 0)).toBe(true))
   })

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import {
   defaultSettings,
   deterministicGate,
-  expectedGate,
   expectedL0,
   expectedL0Vjp,
   filled,
@@ -11,7 +10,6 @@ import {
   probabilityNonZeroVjp,
   sampleGate,
   sampleGateVjp,
-  sum,
   tensor,
   uniform,
   type HardConcrete,
@@ -132,38 +130,6 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     assertClose(probabilityNonZero(settings)(one(logTheta)).data, [frequency], { relative: 0, absolute: 0.0045, name: 'P(g > 0)' })
   })
 
-  it.each([
-    [-3, 0.0777],
-    [-1, 0.3152],
-    [0, 0.5],
-    [1, 0.6848],
-    [3, 0.9223],
-  ])('have the published mean: log θ = %d, E[g] = %d', (logTheta, mean) => {
-    assertClose(expectedGate(paper)(one(logTheta)).data, [mean], { relative: 0, absolute: 5e-5, name: 'closed form' })
-    assertClose([sum(sampled(paper, logTheta)) / draws], [mean], { relative: 0, absolute: 0.004, name: 'Monte Carlo' })
-  })
-
-  it('have a mean without a jump where its closed form is 0 / 0', () => {
-    const textbook = (logTheta: number): number => {
-      const k = Math.exp(logTheta)
-      const F = (x: number) => (k / (1 - k)) * (Math.log(k + (1 - k) * x) / (1 - k) - x)
-      return 1.2 * (F(11 / 12) - F(1 / 12))
-    }
-    ;[-8, -1, -0.1, -0.05, 0.05, 0.1, 1, 8].forEach((logTheta) =>
-      assertClose(expectedGate(paper)(one(logTheta)).data, [textbook(logTheta)], { relative: 1e-10, name: `E[g] at ${logTheta}` }),
-    )
-    assertClose(expectedGate(paper)(one(1e-9)).data, [0.5], { relative: 1e-9 })
-  })
-
-  it('have a mean that is always positive, so that the paper\'s "expected value > 0" must mean ĝ', () => {
-    fc.assert(
-      fc.property(number(-20, 20), (logTheta) => {
-        expect(only(expectedGate(paper)(one(logTheta)))).toBeGreaterThan(0)
-      }),
-      options,
-    )
-  })
-
   it('are deterministically open exactly when they are open more often than not, at τ = 1', () => {
     fc.assert(
       fc.property(number(-6, 6), (logTheta) => {
@@ -213,9 +179,5 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
       }),
       { ...options, numRuns: 50 },
     )
-  })
-
-  it('have no closed-form mean for another temperature, and say so', () => {
-    expect(() => expectedGate({ ...paper, tau: 2 })(one(0))).toThrow('expectedGate: expected tau = 1, actual 2')
   })
 })

@@ -9,6 +9,7 @@ import {
   increment,
   matMul,
   merge,
+  multiplyRow,
   openGates,
   orthogonality,
   orthogonalityVjp,
@@ -157,15 +158,30 @@ describe(`orthogonality (seed ${SEED})`, () => {
     )
   })
 
-  it('has the gradients of its finite differences', () => {
+  it('is 0 for orthogonal columns of the norms that it is given, and counts how far their squares are off', () => {
     fc.assert(
-      fc.property(adapted, number(), ({ A, B }, rBar) =>
+      fc.property(number(-3, 3), number(0.1, 2), number(0.1, 2), (angle, x, y) => {
+        const B = multiplyRow(rotation(angle), tensor([2], [x, y]))
+        const A = rotation(0)
+        const bound = { relative: 1e-12, absolute: 1e-13 }
+        assertClose([orthogonality({ A, B }, tensor([2], [x * x, y * y]))], [0], bound)
+        assertClose([orthogonality({ A, B }, tensor([2], [x * x + 3, y * y]))], [9], bound)
+        assertClose([orthogonality({ A, B }, tensor([2], [1, 1]))], [orthogonality({ A, B })], bound)
+      }),
+      options,
+    )
+  })
+
+  it('has the gradients of its finite differences, with the norms of B given and without', () => {
+    const norms = adapted.chain(({ A, B, g }) => fc.record({ A: fc.constant(A), B: fc.constant(B), D: fc.constantFrom(undefined, g) }))
+    fc.assert(
+      fc.property(norms, number(), ({ A, B, D }, rBar) =>
         assertVjp({
           name: 'orthogonality',
           inputs: { A, B },
           yBar: tensor([1], [rBar]),
-          forward: (i) => tensor([1], [orthogonality({ A: i['A']!, B: i['B']! })]),
-          vjp: (i, bar) => ({ ...orthogonalityVjp({ A: i['A']!, B: i['B']! }, bar.data[0]!) }),
+          forward: (i) => tensor([1], [orthogonality({ A: i['A']!, B: i['B']! }, D)]),
+          vjp: (i, bar) => ({ ...orthogonalityVjp({ A: i['A']!, B: i['B']! }, bar.data[0]!, D) }),
         }),
       ),
       options,

@@ -11,6 +11,7 @@ import {
   sampleGate,
   squaredNorm,
   sum,
+  tensor,
   uniform,
   type Tensor,
 } from '../../reference/index.js'
@@ -48,9 +49,12 @@ describe(`random draws (seed ${SEED})`, () => {
   })
 
   it('drop out as often as asked and keep the mean', () => {
-    const [mask] = dropoutMask([n], 0.25)(SEED)
+    const mask = dropoutMask(0.25)(uniform([n])(SEED)[0])
     assertClose([mask.data.filter((x) => x === 0).length / n, mean(mask)], [0.25, 1], { relative: 0, absolute: 0.008 })
     expect(new Set(mask.data)).toEqual(new Set([0, 1 / 0.75]))
+    // Below p a value goes, from p on it stays: p itself is the first u that stays.
+    expect([...dropoutMask(0.2)(tensor([4], [0, 0.1999999, 0.2, 0.9])).data]).toEqual([0, 0, 1 / 0.8, 1 / 0.8])
+    expect([...dropoutMask(0)(tensor([2], [0, 0.5])).data]).toEqual([1, 1])
   })
 
   it('repeat from the same seed, and go on from the seed they return', () => {

@@ -50,6 +50,8 @@ describe('settings', () => {
       'gateEnd: expected a number ≤ 1 and above gateStart, found 0.5',
     ])
     const wrong = { ...defaultSettings, ...(JSON.parse('{"retain":"most"}') as object) }
-    expect(validate(wrong)).toMatchObject({ left: [{ setting: 'retain', expected: 'budget or paper', found: 'most' }] })
+    expect(validate(wrong)).toMatchObject({
+      left: [{ setting: 'retain', expected: 'budget or paper or random or magnitude', found: 'most' }],
+    })
   })
 })

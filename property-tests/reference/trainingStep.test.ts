@@ -14,6 +14,7 @@ import {
   startFrom,
   tensor,
   trainingStep,
+  transpose,
   zerosLike,
   type Adapter,
   type Adapters,
@@ -53,6 +54,18 @@ const withAdapter = (parameters: Parameters, name: string, change: Partial<Adapt
   adapters: { ...parameters.adapters, [name]: { ...parameters.adapters[name]!, ...change } },
 })
 
+/** ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F, matrix by matrix, from the inner products of columns and of rows. */
+const normsOf = ({ adapters }: Parameters): ReadonlyArray<number> => {
+  const norm = (vectors: ReadonlyArray<ReadonlyArray<number>>): number =>
+    vectors
+      .flatMap((x, i) => vectors.map((y, j) => x.reduce((total, value, n) => total + value * y[n]!, 0) - (i === j ? 1 : 0)))
+      .reduce((total, error) => total + error ** 2, 0)
+  const rows = ({ shape: [n, m], data }: Tensor) => Array.from({ length: n! }, (_, i) => [...data.slice(i * m!, (i + 1) * m!)])
+  return Object.values(adapters).flatMap(({ A, B }) => [norm(rows(transpose(B))), norm(rows(A))])
+}
+
+const summed = (model: Tiny): Tiny => ({ ...model, settings: { ...model.settings, orthogonality: 'sum' } })
+
 const cases: ReadonlyArray<readonly [string, TinyOptions]> = [
   ...(['roberta', 'bert'] as const).flatMap((family) =>
     (['classification', 'regression'] as const).map(
@@ -66,8 +79,10 @@ const cases: ReadonlyArray<readonly [string, TinyOptions]> = [
 ]
 
 describe(`the objective (seed ${SEED})`, () => {
-  it.each(cases)('has, of every trained number, the gradient of its finite differences: %s', (_, options) => {
-    const model = tiny(options)
+  it.each([
+    ...cases.map(([name, options]) => [name, tiny(options)] as const),
+    ['R summed, one layer', summed(tiny({ ...roberta, layers: 1, lengths: [2] }))] as const,
+  ])('has, of every trained number, the gradient of its finite differences: %s', (_, model) => {
     const { parameters } = model
     const loss = (changed: Parameters) => evaluate(model, 'sampled', changed).loss
     const { gradients } = evaluate(model, 'sampled')
@@ -87,13 +102,34 @@ describe(`the objective (seed ${SEED})`, () => {
     })
   })
 
-  it('is the mean loss plus β R plus λ (C − b)², term by term', () => {
+  it('is the mean loss plus β R plus λ (C − b)², term by term: R is the mean of the 2K norms, or their sum when asked for', () => {
     const model = tiny(roberta)
     const { loss, taskLoss, orthogonality, density, penalty: term, logits } = evaluate(model, 'sampled')
+    const norms = normsOf(model.parameters)
+    const total = norms.reduce((a, b) => a + b, 0)
     assertClose([taskLoss], [crossEntropy(logits, model.batch.labels)], { relative: 1e-14, name: 'task loss' })
     assertClose([term], [penalty(0.7, density, 0.5)], { relative: 1e-14, name: 'penalty' })
-    assertClose([loss], [taskLoss + 0.1 * orthogonality + term], { relative: 1e-14, name: 'loss' })
+    assertClose([orthogonality], [total], { relative: 1e-13, name: 'Σ R' })
+    assertClose([loss], [taskLoss + 0.1 * (total / norms.length) + term], { relative: 1e-13, name: 'loss, R averaged' })
+    assertClose([evaluate(summed(model), 'sampled').loss], [taskLoss + 0.1 * total + term], { relative: 1e-13, name: 'loss, R summed' })
+    expect(norms.length).toBe(24) // two for each of the six matrices of two layers
     expect(evaluate(model, 'sampled', { ...model.parameters, lambda: 0 }).penalty).toBe(0)
+  })
+
+  it('takes the mean of R over the matrices that have an adapter at that moment, and reports R of each', () => {
+    const model = tiny(roberta)
+    const rest = { ...model.parameters, adapters: Object.fromEntries(Object.entries(model.parameters.adapters).slice(0, 3)) }
+    const norms = normsOf(rest)
+    const { loss, taskLoss, orthogonalities } = evaluate(model, 'open', rest)
+    assertClose([loss - taskLoss], [0.1 * (norms.reduce((a, b) => a + b, 0) / 6)], { relative: 1e-12, name: 'β R' })
+    assertClose(
+      Object.values(orthogonalities),
+      [0, 2, 4].map((i) => norms[i]! + norms[i + 1]!),
+      { relative: 1e-13, name: 'R of each' },
+    )
+    expect(Object.keys(orthogonalities)).toEqual(Object.keys(rest.adapters))
+    const none = evaluate(model, 'open', { ...model.parameters, adapters: {} })
+    expect(none.loss).toBe(none.taskLoss)
   })
 
   it('pushes every location down through the density alone when the loss does not feel the gates', () => {
@@ -186,20 +222,33 @@ describe(`a training step (seed ${SEED})`, () => {
 
   it('never lowers λ, with either ascent, wherever the density is', () => {
     const model = tiny(roberta)
-    ;(['adam', 'sgd'] as const).forEach((lambdaOptimizer) =>
+    ;(['ramp', 'paper'] as const).forEach((rule) =>
       [0.01, 0.3, 0.9, 1].forEach((targetDensity) => {
-        const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, lambdaOptimizer })[0]
-        const twice = step(model, { targetDensity }, once, { ...model.settings, lambdaOptimizer })[0]
+        const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, control: rule })[0]
+        const twice = step(model, { targetDensity }, once, { ...model.settings, control: rule })[0]
         expect(once.lambda).toBeGreaterThanOrEqual(0.7)
         expect(twice.lambda).toBeGreaterThanOrEqual(once.lambda)
       }),
     )
   })
 
-  it('raises λ by η (C − b)² exactly when asked to follow Algorithm 1 to the letter', () => {
+  it('moves Θ by −η ∇L and λ by η (C − b)², step after step, when asked to follow Algorithm 1 to the letter', () => {
     const model = tiny(roberta)
-    const [next, { density }] = step(model, {}, startFrom(model.parameters), { ...model.settings, lambdaOptimizer: 'sgd' })
-    assertClose([next.lambda], [0.7 + 0.03 * (density - 0.5) ** 2], { relative: 1e-14, name: 'λ' })
+    const paper = { ...model.settings, control: 'paper' } as const
+    const once = step(model, {}, startFrom(model.parameters), paper)[0]
+    const [twice, { density, gradients }] = step(model, {}, once, paper)
+    assertClose([twice.lambda], [once.lambda + 0.03 * (density - 0.5) ** 2], { relative: 1e-14, name: 'λ' })
+    tensorsOf(once.adapters).forEach(([name, { logTheta }]) =>
+      assertClose(
+        twice.adapters[name]!.logTheta.data,
+        logTheta.data.map((x, j) => x - 0.02 * gradients.adapters[name]!.logTheta.data[j]!),
+        { relative: 1e-14, name: `${name}.logTheta` },
+      ),
+    )
+    // W is AdamW's as ever, and Θ and λ have no moments.
+    expect(twice.adapters).not.toEqual(once.adapters)
+    expect([twice.m.lambda, twice.v.lambda]).toEqual([0, 0])
+    Object.values(twice.v.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
   })
 
   it('updates W alone when gates are not sampled', () => {

@@ -2,15 +2,16 @@
 import protobuf from 'protobufjs'
 import type { Feed, Feeds } from '../../accelerated/runtime/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
-import type { Results, Session, WeightFile } from '../../accelerated/runtime/session.js'
-import { openSession } from '../../accelerated/runtime/session.js'
+import { cpu } from '../../accelerated/runtime/devices/cpu.js'
+import type { Results, Session, WeightFile } from '../../accelerated/runtime/engine.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { slope } from './finiteDifference.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
 /** A session on one thread of the CPU provider: these graphs are tiny, and the machine may be busy. */
 export const openGraph = (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> =>
-  openSession(outputs, { device: 'cpu', threads: 1, weightFiles })
+  nodeEngine({ device: cpu, threads: 1 }).open(outputs, async () => weightFiles)
 
 /** The session of `outputs` for as long as `use` runs. */
 export const withGraph = async <A>(

@@ -1,0 +1,213 @@
+/** AdaLoRA from flags to every export: a run that allocates, interrupted before and after its last cut, opened, handed over, and refused where it cannot be. */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readAdapter } from '../../accelerated/formats/index.js'
+import { adalora } from '../../accelerated/methods/adalora/adalora.js'
+import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
+import { errorReport } from '../../cli/reportError.js'
+import { summaryText } from '../../cli/summary.js'
+import { trainRequest } from '../../cli/trainRequest.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { bytesIn, runJob } from './jobRun.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+let result: RunResult
+const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const flags = (output: string) => ({ config: at('settings.json'), model: at('tiny'), task: at('toy.tsv'), output: at(output) })
+const matrices = 12
+/** Steps 1 to 4 cut nothing, 5 to 10 all but the last: t_init = 3, T − t_final = 10 in steps that count from 0. */
+const settings = {
+  ...{ method: 'adalora', initRank: 3, targetRank: 1, alpha: 6, loraDropout: 0.1, warmupShare: 0.2, finalShare: 0.375 },
+  ...{
+    maxSteps: 16,
+    evalEvery: 4,
+    saveEvery: 4,
+    batchSize: 4,
+    accumulate: 2,
+    maxLength: 16,
+    learningRate: 0.02,
+    device: 'cpu',
+    threads: 1,
+  },
+}
+
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-adalora-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+  await writeFile(at('settings.json'), JSON.stringify(settings))
+  result = await runJob(flags('whole'))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const lines = async (run: string): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> =>
+  (await readFile(at(run, 'metrics.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+
+/** What a run leaves at its end, in digests. */
+const left = async (run: string): Promise<ReadonlyArray<readonly [string, string]>> =>
+  Object.entries(await bytesIn(at(run), ['adapter', 'checkpoints'])).flatMap(([name, bytes]) =>
+    /^adapter|16\.safetensors$/.test(name) ? [[name, createHash('sha256').update(bytes).digest('hex')] as const] : [],
+  )
+
+const told = async (refused: Promise<unknown>): Promise<string> =>
+  refused.then(
+    () => 'no error',
+    (error: unknown) => errorReport(error).line.replaceAll(cwd, '@'),
+  )
+
+describe('salora train --method adalora', () => {
+  it('ends with the ranks of its budget, as the result, the metrics and the summary tell', async () => {
+    const ranks = Object.values(result.ranks ?? {})
+    expect([ranks.length, ranks.reduce((a, b) => a + b, 0)]).toEqual([matrices, matrices])
+    expect(new Set(ranks).size).toBeGreaterThan(1) // it chose
+    // of each layer: four matrices of 16 × 16, one of 32 × 16 and one of 16 × 32; A, B and E
+    expect(result.trainableParameters['adapter']).toBe(3 * 2 * (4 * 33 + 2 * 49))
+    expect(result).toMatchObject({ budget: matrices, ranksFixedAt: 11, stepsDone: 16 })
+    const small = Object.entries(result.ranks ?? {}).filter(([name]) => /attention/.test(name))
+    const retained = small.reduce((sum, [, rank]) => sum + 33 * rank, 0)
+    expect(result.retainedParameters).toBe(retained + 49 * (matrices - small.reduce((sum, [, rank]) => sum + rank, 0)))
+    expect(summaryText(result, null, { colour: false })).toContain('budget      12 triplets, 12 left after step 11\n')
+
+    const all = await lines('whole')
+    const budgets = all.filter(({ kind }) => kind === 'step').map(({ budget }) => budget)
+    expect(budgets).toEqual([36, 36, 36, 36, 27, 20, 16, 13, 12, 12, 12, 12, 12, 12, 12, 12])
+    for (const { kind, orthogonality } of all) if (kind === 'step') expect(orthogonality).toBeGreaterThan(0)
+    expect(all.filter(({ kind }) => kind === 'fixed')).toEqual([{ kind: 'fixed', step: 11, triplets: 12, ranks: result.ranks }])
+    // what is not within the budget yet cannot be the best
+    const eligible = all.flatMap((line) => (line['kind'] === 'evaluation' ? [[line['step'], line['eligible']]] : []))
+    expect(eligible).toEqual([4, 8, 12, 16].map((step) => [step, step > 11]))
+    expect(Object.keys(result.orthogonality ?? {})).toEqual(Object.keys(result.ranks ?? {}))
+  })
+
+  it.each([7, 11])('ends in the same bits where it was interrupted after step %i', async (step) => {
+    const halves = `halves-${step}`
+    expect((await runJob(flags(halves), step)).interrupted).toBe(true)
+    await runJob({ output: at(halves), resume: true })
+    expect(await left(halves)).toEqual(await left('whole'))
+  })
+
+  it('is no run of a checkpoint whose phase is not its own', () => {
+    const own = [{ name: 'a', d: 2, k: 2, r: 2 }]
+    const start: AdaloraPhase = { matrices: own, steps: null, fixed: null }
+    const of = (change: Partial<AdaloraPhase>): string | undefined =>
+      adalora.misfit?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
+    expect(of({})).toBeUndefined()
+    expect(of({ fixed: { step: 5, kept: [[true, false]] } })).toBeUndefined()
+    expect(of({ matrices: [{ name: 'a', d: 2, k: 2, r: 1 }] })).toBe('the adapted matrices of its start')
+    expect(of({ steps: 10 })).toBe('a phase of 9 steps')
+    expect(of({ fixed: { step: 6, kept: [[true, false]] } })).toBe('ranks fixed within 5 steps')
+    expect(of({ fixed: { step: 5, kept: [[true]] } })).toBe('each of its triplets kept or cut')
+    expect(of({ fixed: { step: 5, kept: [] } })).toBe('each of its triplets kept or cut')
+  })
+
+  it.each([
+    [{ targetRank: '4' }, '--target-rank: expected at most --init-rank 3, found 4'],
+    [
+      { warmupShare: '0.7' },
+      '--warmup-share: expected at least one of 16 steps between warm-up and the 6 of --final-share 0.375, found 0.7, which leaves none',
+    ],
+    [{ finalShare: '0' }, '--final-share: expected a share that is at least one of 16 steps, found 0, which is none'],
+    [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), found 4'],
+  ])('is refused in one line with %o, and leaves nothing', async (change, line) => {
+    expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)
+    expect(existsSync(at('refused'))).toBe(false)
+  })
+})
+
+describe('an adapter of adalora', () => {
+  const exported = (format: ExportFormat) =>
+    exportAdapter({
+      ...{ model: at('tiny'), adapter: at('whole', 'adapter'), format, output: at(format) },
+      ...{ precision: 'float32', maxLength: 16, targeted: null },
+    })
+  const config = async (...path: ReadonlyArray<string>) =>
+    JSON.parse(await readFile(at(...path, 'adapter_config.json'), 'utf8')) as Readonly<Record<string, unknown>>
+
+  it('holds the triplets that are left, and the run as it was, for PEFT', async () => {
+    const { tensors } = await readAdapter(at('whole', 'adapter'), await openModelFolder(at('tiny')))
+    for (const [name, rank] of Object.entries(result.ranks ?? {}))
+      expect([name, tensors.get(`${name}.A`)?.shape, tensors.get(`${name}.E`)?.data.every((e) => e !== 0)]).toEqual([
+        name,
+        [rank, /\d\.output/.test(name) ? 32 : 16],
+        true,
+      ])
+    const { rank_pattern: pattern, target_modules: targets, ...rest } = await config('whole', 'adapter')
+    expect(targets).toHaveLength(matrices)
+    expect(
+      Object.values(pattern as Record<string, boolean[]>)
+        .flat()
+        .filter(Boolean),
+    ).toHaveLength(matrices)
+    expect(rest).toMatchObject({
+      ...{ peft_type: 'ADALORA', init_r: 3, target_r: 1, lora_alpha: 6, lora_dropout: 0.1 },
+      ...{ total_step: 16, tinit: 3, tfinal: 6, deltaT: 1, beta1: 0.85, beta2: 0.85, orth_reg_weight: 0.5 },
+    })
+  })
+
+  it.each<ExportFormat>(['peft', 'peft-padded', 'merged', 'transformers.js'])('is the same function as %s', async (format) => {
+    const { comparison } = await exported(format)
+    expect(comparison.largestLogit).toBeGreaterThan(0.1)
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * Math.max(1, comparison.largestLogit))
+    if (format === 'peft')
+      expect(Object.values(await bytesIn(cwd, ['peft'])).join() === Object.values(await bytesIn(at('whole'), ['adapter'])).join()).toBe(
+        true,
+      )
+    if (format === 'peft-padded') expect(await config(format)).toMatchObject({ peft_type: 'LORA', r: 3, lora_alpha: 6, rank_pattern: {} })
+  })
+
+  it('of a run that was stopped before its first step, or before its first cut, is whole', async () => {
+    const { interrupted, ranks, ranksFixedAt } = await runJob(flags('stopped'), 2)
+    expect([interrupted, ranksFixedAt, new Set(Object.values(ranks ?? {}))]).toEqual([true, null, new Set([3])])
+    expect(await config('stopped', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 16 })
+    expect(await told(rankPatternOfRun(at('stopped')))).toBe(
+      '@/stopped/result.json: expected the ranks that a run found, found a run that ended before its ranks were fixed',
+    )
+    const before = finetuneJob(await trainRequest(flags('never')), AbortSignal.abort())
+    while ((await before.next()).done !== true);
+    expect(await config('never', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 1, tinit: 0, tfinal: 0 })
+    expect((await readAdapter(at('never', 'adapter'), await openModelFolder(at('tiny')))).tensors.size).toBe(3 * matrices)
+  })
+
+  it('starts a plain LoRA of its ranks and scale', async () => {
+    const pattern = await rankPatternOfRun(at('whole'))
+    const kept = Object.entries(result.ranks ?? {}).filter(([, rank]) => rank > 0)
+    expect(pattern).toMatchObject({ r: 3, lora_alpha: 6, target_modules: kept.map(([name]) => name) })
+    for (const [name, rank] of kept) expect([name, pattern.rank_pattern[name] ?? 3]).toEqual([name, rank])
+    await writeFile(at('pattern.json'), JSON.stringify(pattern))
+    const plain = { model: at('tiny'), task: at('toy.tsv'), output: at('plain'), method: 'lora', rankPattern: at('pattern.json') }
+    const { ranks } = await runJob({ ...plain, maxSteps: '1', maxLength: '16', device: 'cpu' })
+    expect(ranks).toEqual(Object.fromEntries(kept))
+  })
+
+  it.each([
+    ['total_step', 3, 'tinit and tfinal that leave some of total_step 3, found 3 and 6'],
+    ['total_step', null, 'an AdaLoRA configuration whose total_step is a whole number, found null'],
+    ['lora_alpha', -1, 'an AdaLoRA configuration whose lora_alpha is a number above 0, found -1'],
+    ['use_dora', true, 'an AdaLoRA configuration whose use_dora is false, found true'],
+    ['rank_pattern', { 'roberta.pooler.lora_E': [true] }, 'a rank_pattern of adapted matrices, found "roberta.pooler.lora_E"'],
+    [
+      'rank_pattern',
+      { 'roberta.encoder.layer.0.output.dense.lora_E': [true] },
+      'rank_pattern.roberta.encoder.layer.0.output.dense.lora_E of init_r 3 triplets, found 1',
+    ],
+  ])('is refused with %s %o', async (key, value, line) => {
+    const folder = at(`bad-${key}-${String(JSON.stringify(value)).length}`)
+    await cp(at('whole', 'adapter'), folder, { recursive: true })
+    const file = join(folder, 'adapter_config.json')
+    await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), [key]: value }))
+    expect(await told(readAdapter(folder, await openModelFolder(at('tiny'))))).toBe(`${file.replace(cwd, '@')}: expected ${line}`)
+  })
+})

@@ -1,0 +1,147 @@
+/** Runs of Houlsby's and Pfeiffer's methods from end to end: trained, resumed, opened, handed over; and what they cannot be is said in one line. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { errorReport } from '../../cli/reportError.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../evaluation/run.js'
+import { evaluationOfRun, scoreAdapter } from '../../evaluation/scoreAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { families, folderOf, methodFolder } from '../golden/golden.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+const names = ['houlsby', 'pfeiffer'] as const
+const steps = 60
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-bottleneck-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(60))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const optionsOf = (output: string, settings: SettingsInput): FinetuneOptions => ({
+  model: join(cwd, 'tiny'),
+  task: { task: join(cwd, 'toy.tsv') },
+  output: join(cwd, output),
+  resume: false,
+  settings: resolveSettings({
+    maxSteps: steps,
+    maxLength: 16,
+    batchSize: 8,
+    learningRate: 0.02,
+    dropout: 0,
+    reductionFactor: 4,
+    evalEvery: 20,
+    saveEvery: 25,
+    device: 'cpu',
+    threads: 1,
+    ...settings,
+  }),
+})
+
+/** Until the end, or until nothing more is asked of the run. */
+const train = async (options: FinetuneOptions, stop: (event: FinetuneEvent) => boolean = () => false): Promise<void> => {
+  for await (const event of finetuneJob(options, new AbortController().signal)) if (stop(event)) return
+}
+
+const bytesOf = async (folder: string): Promise<Readonly<Record<string, string>>> =>
+  Object.fromEntries(await Promise.all((await readdir(folder)).map(async (name) => [name, await readFile(join(folder, name), 'base64')])))
+
+const opened = (adapter: string) =>
+  openTrainedAdapter({ model: join(cwd, 'tiny'), adapter, device: 'cpu', precision: 'float32', threads: 1, maxLength: 16, batchSize: 8 })
+
+/** What the command line says of it. */
+const told = async (refused: Promise<unknown>): Promise<ReturnType<typeof errorReport>> =>
+  refused.then(
+    () => ({ line: 'no error', exitCode: 0 }),
+    (error: unknown) => errorReport(error),
+  )
+
+describe.each(names)('a run of %s', (method) => {
+  beforeAll(() => train(optionsOf(method, { method })))
+
+  it('learns, and leaves a folder of the adapters library with what it counts', async () => {
+    const result = JSON.parse(await readFile(join(cwd, method, 'result.json'), 'utf8')) as {
+      readonly best: { readonly scores: Readonly<Record<string, number>> }
+      readonly trainableParameters: object
+    }
+    expect(result.best.scores['accuracy']).toBeGreaterThan(0.9)
+    const each = 2 * 16 * 4 + 4 + 16
+    expect(result.trainableParameters).toEqual({ adapter: (method === 'houlsby' ? 4 : 2) * each, head: 16 * 16 + 16 + 2 * 16 + 2 })
+    expect((await readdir(join(cwd, method, 'adapter'))).sort()).toEqual([
+      'adapter.safetensors',
+      'adapter_config.json',
+      'head_config.json',
+      'model_head.safetensors',
+      'salora.json',
+    ])
+    const predictor = await opened(join(cwd, method, 'adapter'))
+    const scored = await scoreAdapter(predictor, evaluationOfRun({ task: join(cwd, 'toy.tsv') })).finally(predictor.release)
+    expect([predictor.labelNames, scored.scores]).toEqual([['bad', 'good'], result.best.scores])
+  })
+
+  it('that ends after any step goes on to the same bits', async () => {
+    const options = optionsOf(`${method}-stopped`, { method })
+    await train(options, (event) => event.kind === 'step' && event.step === 33)
+    expect(existsSync(join(options.output, 'adapter', 'adapter_config.json'))).toBe(false)
+    await train({ ...options, resume: true })
+    expect(await bytesOf(join(options.output, 'adapter'))).toEqual(await bytesOf(join(cwd, method, 'adapter')))
+  })
+})
+
+describe.each(names)('an adapter of %s', (method) => {
+  const exported = (family: (typeof families)[number], format: ExportFormat) =>
+    exportAdapter({
+      model: folderOf(family),
+      adapter: join(methodFolder(family, method), 'saved'),
+      format,
+      output: join(cwd, `${family}-${method}-${format}`),
+      precision: 'float32',
+      maxLength: null,
+      targeted: null,
+    })
+
+  it.each(families)('on %s is handed over in its own layout, and as a part of the graph that transformers.js opens', async (family) => {
+    const own = await exported(family, 'adapters')
+    expect(own.comparison.largestLogitDifference).toBe(0)
+    const { comparison } = await exported(family, 'transformers.js')
+    expect(comparison.largestLogit).toBeGreaterThan(0.1)
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    const whole = await readFile(join(cwd, `${family}-${method}-transformers.js`, 'onnx', 'model.onnx'), 'latin1')
+    expect(whole.split('.adapter.down.weight').length).toBeGreaterThan(2)
+  })
+
+  it.each(['merged', 'peft', 'peft-padded'] as const)('cannot be %s, and nothing is written', async (format) => {
+    expect(await told(exported('roberta', format))).toEqual({
+      line: `--format: expected one of adapters, transformers.js for an adapter of method ${method}, found ${format}`,
+      exitCode: 2,
+    })
+    expect(existsSync(join(cwd, `roberta-${method}-${format}`))).toBe(false)
+  })
+})
+
+describe('what the methods are not', () => {
+  it('is a layout for others: an adapter of PEFT goes out by its own', async () => {
+    const format = 'adapters'
+    const given = { model: folderOf('bert'), adapter: join(folderOf('bert'), 'peft-adapter'), format, output: join(cwd, 'lora') } as const
+    expect(await told(exportAdapter({ ...given, precision: 'float32', maxLength: null, targeted: null }))).toEqual({
+      line: '--format: expected one of peft, peft-padded, merged, transformers.js for an adapter of method lora, found adapters',
+      exitCode: 2,
+    })
+  })
+
+  it.each(names)('is %s without a neuron: told by its flag, before there is a folder', async (method) => {
+    expect(await told(train(optionsOf('none', { method, reductionFactor: 1000 })))).toEqual({
+      line: "--reduction-factor: expected at most the model's hidden size 16, found 1000",
+      exitCode: 2,
+    })
+    expect(existsSync(join(cwd, 'none'))).toBe(false)
+  })
+})

@@ -1,0 +1,27 @@
+/** Runs of `salora train` in this process: the command line's own request and the job of its worker, on a tiny model and plain texts. */
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { trainRequest } from '../../cli/trainRequest.js'
+import type { Values } from '../../cli/flagValues.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import type { RunResult } from '../../evaluation/run.js'
+
+/** Flags as commander collects them. `stopAfter`: the step after which a signal comes. → its result */
+export const runJob = async (flags: Values, stopAfter: number | null = null): Promise<RunResult> => {
+  const stop = new AbortController()
+  const events = finetuneJob(await trainRequest(flags), stop.signal)
+  for (;;) {
+    const next = await events.next()
+    if (next.done === true) return next.value
+    if (next.value.kind === 'step' && next.value.step === stopAfter) stop.abort()
+  }
+}
+
+/** The bytes of the files of these folders of a run. */
+export const bytesIn = async (run: string, folders: ReadonlyArray<string>): Promise<Readonly<Record<string, string>>> => {
+  const found: Record<string, string> = {}
+  for (const folder of folders)
+    for (const name of (await readdir(join(run, folder))).sort())
+      found[`${folder}/${name}`] = (await readFile(join(run, folder, name))).toString('base64')
+  return found
+}

@@ -1,0 +1,96 @@
+/** LoRA's variants from flags to every export: a run with all three of them, interrupted and resumed, opened and handed over. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { readAdapter } from '../../accelerated/formats/index.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { bytesIn, runJob } from './jobRun.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+let result: RunResult
+const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const flags = (output: string) => ({ config: at('settings.json'), model: at('tiny'), task: at('toy.tsv'), output: at(output) })
+
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-variants-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+  const settings = {
+    method: 'lora',
+    dora: true,
+    rank: 2,
+    alpha: 4,
+    loraDropout: 0.25,
+    maxSteps: 6,
+    saveEvery: 3,
+    batchSize: 4,
+    maxLength: 16,
+  }
+  await writeFile(at('settings.json'), JSON.stringify({ ...settings, targetModules: ['all-linear'], device: 'cpu', threads: 1 }))
+  result = await runJob({ ...flags('whole'), rslora: true })
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const exported = (format: ExportFormat) =>
+  exportAdapter({
+    model: at('tiny'),
+    adapter: at('whole', 'adapter'),
+    format,
+    output: at(format),
+    precision: 'float32',
+    maxLength: 16,
+    targeted: null,
+  })
+
+describe('salora train --method lora --rslora --dora --lora-dropout 0.25', () => {
+  it('takes switches as flags and, as true or false, from --config, and counts what it trains', async () => {
+    const { settings } = JSON.parse(await readFile(at('whole', 'config.json'), 'utf8')) as { readonly settings: Record<string, unknown> }
+    expect(settings).toMatchObject({ rslora: true, dora: true, loraDropout: 0.25, targetModules: ['all-linear'] })
+    // of each layer: four matrices of 16 × 16, one of 32 × 16 and one of 16 × 32, at rank 2, and a magnitude for each row
+    expect(result.trainableParameters).toMatchObject({ adapter: 2 * (2 * (4 * 32 + 2 * 48) + 5 * 16 + 32) })
+    await writeFile(at('wrong.json'), JSON.stringify({ method: 'lora', dora: 'yes' }))
+    await expect(runJob({ ...flags('wrong'), config: at('wrong.json') })).rejects.toThrow(
+      `${at('wrong.json')}: expected true or false for dora, found "yes"`,
+    )
+    await expect(runJob({ ...flags('wrong'), method: 'salora', dora: true })).rejects.toThrow(
+      '--dora: expected a setting of method salora (it is one of lora), found true',
+    )
+  })
+
+  it('goes on from a checkpoint, masks and magnitudes included, to the same bits', async () => {
+    expect((await runJob({ ...flags('halves'), rslora: true }, 3)).interrupted).toBe(true)
+    await runJob({ output: at('halves'), resume: true })
+    expect(await bytesIn(at('halves'), ['adapter', 'checkpoints'])).toEqual(await bytesIn(at('whole'), ['adapter', 'checkpoints']))
+  })
+
+  it("starts from magnitudes that are the lengths of W's rows, and leaves them near", async () => {
+    const base = await openModelFolder(at('tiny'))
+    const { tensors } = await readAdapter(at('whole', 'adapter'), base)
+    const name = 'encoder.layer.1.output.dense'
+    const W = await readTensor(base.tensors.get(`${name}.weight`)!)
+    const magnitude = tensors.get(`${name}.magnitude`)?.data ?? new Float32Array(0)
+    expect(magnitude).toHaveLength(16)
+    magnitude.forEach((m, row) => expect(Math.abs(m - Math.hypot(...W.subarray(32 * row, 32 * (row + 1))))).toBeLessThan(6 * 4e-4 + 1e-6))
+  })
+
+  it.each<ExportFormat>(['peft', 'merged', 'transformers.js'])('is the same function as %s', async (format) => {
+    const { comparison } = await exported(format)
+    expect(comparison.largestLogit).toBeGreaterThan(0)
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * Math.max(1, comparison.largestLogit))
+  })
+
+  it('is not padded: that is for servers that know no magnitudes', () =>
+    expect(exported('peft-padded')).rejects.toThrow(
+      '--format: expected peft or merged for an adapter with magnitudes (DoRA), found peft-padded',
+    ))
+
+  it('prints its ranks with the alpha at which plain LoRA has its scale', async () =>
+    expect(await rankPatternOfRun(at('whole'))).toMatchObject({ r: 2, lora_alpha: 4 * Math.sqrt(2), rank_pattern: {} }))
+})

@@ -1,0 +1,185 @@
+/** Runs of prefix and prompt from data to export: trained, interrupted, opened, handed over, and refused where they cannot be what is asked. */
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { env, pipeline } from '@huggingface/transformers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readAdapter } from '../../accelerated/formats/index.js'
+import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import { encoderConfig } from '../../accelerated/models/bert/config.js'
+import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { errorReport } from '../../cli/reportError.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { folderOf } from '../golden/golden.js'
+import { assertClose } from '../support/assertClose.js'
+import { toyFile } from './toyTask.js'
+
+let root = ''
+beforeAll(async () => {
+  env.allowRemoteModels = false
+  root = await mkdtemp(join(tmpdir(), 'salora-virtual-'))
+  await writeFile(join(root, 'toy.tsv'), toyFile(20))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const virtualTokens = 5
+const steps = 4
+
+const settingsOf = (method: string, change: SettingsInput = {}) =>
+  resolveSettings({
+    ...{ method, virtualTokens, maxSteps: steps, maxLength: 12, batchSize: 4, accumulate: 2, dropout: 0.2, learningRate: 0.01 },
+    ...{ device: 'cpu', threads: 1, evalEvery: 2, ...change },
+  })
+
+/** A run that is stopped after step `until`. */
+const train = async (
+  model: string,
+  name: string,
+  settings = settingsOf('prefix'),
+  { until = Infinity, resume = false } = {},
+): Promise<RunResult> => {
+  const stop = new AbortController()
+  const run = finetuneJob({ model, task: { task: join(root, 'toy.tsv') }, output: join(root, name), resume, settings }, stop.signal)
+  for (;;) {
+    const next = await run.next()
+    if (next.done === true) return next.value
+    if (next.value.kind === 'step' && next.value.step >= until) stop.abort()
+  }
+}
+
+/** What the command line says of it, with the exit code. */
+const mistake = async (work: Promise<unknown>): Promise<readonly [string, number]> => {
+  const { line, exitCode } = errorReport(
+    await work.then(
+      () => new Error('no mistake'),
+      (thrown: unknown) => thrown,
+    ),
+  )
+  return [line.replaceAll(root, '@'), exitCode]
+}
+
+const bytes = (...path: ReadonlyArray<string>): Promise<Buffer> => readFile(join(root, ...path))
+const weights = ['adapter', 'adapter_model.safetensors'] as const
+/** The golden tokenizers' own words. */
+const texts = ['w4 w9 w23', 'w77', 'w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16'].map((text) => ({ text }))
+const long = 'w31 '.repeat(60)
+
+describe.each([
+  ['prefix', 'roberta', 2 * 2 * 32],
+  ['prefix', 'bert', 2 * 2 * 32],
+  ['prompt', 'roberta', 32],
+  ['prompt', 'bert', 32],
+] as const)('a run of %s on %s', (method, family, width) => {
+  const [model, run] = [folderOf(family), `${method}-${family}`]
+  let result: RunResult
+  beforeAll(async () => {
+    result = await train(model, run, settingsOf(method))
+  })
+  const exported = (format: ExportFormat) =>
+    exportAdapter({
+      ...{ model, adapter: join(root, run, 'adapter'), format, output: join(root, `${run}-${format}`) },
+      ...{ precision: 'float32', maxLength: null, targeted: null },
+    })
+
+  it('trains its virtual tokens and the head', async () => {
+    const head = 32 * 32 + 32 + 2 * 32 + 2
+    expect(result).toMatchObject({ steps, stepsDone: steps, trainableParameters: { adapter: virtualTokens * width, head } })
+  })
+
+  it('ends in the same bits where it was interrupted, with dropout and accumulated batches', async () => {
+    const interrupted = await train(model, `${run}-resumed`, settingsOf(method), { until: 3 })
+    expect(interrupted).toMatchObject({ interrupted: true, stepsDone: 3 })
+    await train(model, `${run}-resumed`, settingsOf(method), { resume: true })
+    expect(await bytes(`${run}-resumed`, ...weights)).toEqual(await bytes(run, ...weights))
+  })
+
+  it('is handed over to PEFT as it is, and to transformers.js as a part of the graph, which cuts texts where no position is left', async () => {
+    expect((await exported('peft')).comparison.largestLogitDifference).toBe(0)
+    const { comparison } = await exported('transformers.js')
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    const machine = { device: 'cpu', precision: 'float32', threads: 1, maxLength: null, batchSize: 3 }
+    const opened = await openTrainedAdapter({ model, adapter: join(root, run, 'adapter'), ...machine })
+    const logits = await opened.predict(texts).finally(opened.release)
+    const classify = await pipeline('text-classification', join(root, `${run}-transformers.js`), { dtype: 'fp32', device: 'cpu' })
+    const ask = async (asked: ReadonlyArray<string>) => (await classify([...asked])) as ReadonlyArray<{ label: string; score: number }>
+    try {
+      const answers = await ask(texts.map(({ text }) => text)) // a padded batch
+      logits.forEach(([bad = NaN, good = NaN], i) => {
+        expect(answers[i]?.label).toBe(bad > good ? 'bad' : 'good')
+        assertClose([answers[i]?.score ?? NaN], [1 / (1 + Math.exp(-Math.abs(bad - good)))], { relative: 1e-5 })
+      })
+      expect(await ask([long])).toHaveLength(1) // cut, since there is no position for the rest
+    } finally {
+      await classify.dispose()
+    }
+  })
+
+  it('is refused formats that cannot hold it, and leaves nothing', async () => {
+    for (const format of ['merged', 'peft-padded'] as const) {
+      expect(await mistake(exported(format))).toEqual([
+        `--format: expected one of peft, transformers.js for an adapter of method ${method}, found ${format}`,
+        2,
+      ])
+      expect(await readdir(root)).not.toContain(`${run}-${format}`)
+    }
+  })
+
+  it('gives an adapter that fits its own model alone', async () => {
+    const base = await openModelFolder(model)
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
+    const on = (change: object) => {
+      const other = { ...base, model: encoderModel(encoderConfig({ ...config, ...change }, 'config.json')) }
+      return mistake(readAdapter(join(root, run, 'adapter'), other))
+    }
+    const where = `@/${run}/adapter/adapter_config.json: expected`
+    expect(await on({ hidden_size: 48 })).toEqual([`${where} token_dim 48, as the model has it, found 32`, 1])
+    expect(await on({ num_hidden_layers: 3 })).toEqual([`${where} num_layers 3, as the model has it, found 2`, 1])
+    expect(await on({ num_attention_heads: 8 })).toEqual([`${where} num_attention_heads 8, as the model has it, found 4`, 1])
+    const first = family === 'roberta' ? 2 : 0
+    expect(await on({ max_position_embeddings: first + 7 })).toEqual([
+      `${where} num_virtual_tokens of at most 4, as the model has 7 positions, found 5`,
+      1,
+    ])
+  })
+
+  it('gives an adapter that is nothing else', async () => {
+    const base = await openModelFolder(model)
+    const as = async (peftType: string) => {
+      const folder = join(root, `${run}-as-${peftType}`)
+      await cp(join(root, run, 'adapter'), folder, { recursive: true })
+      const file = join(folder, 'adapter_config.json')
+      await writeFile(file, (await readFile(file, 'utf8')).replace(/(PREFIX|PROMPT)_TUNING/, peftType))
+      return mistake(readAdapter(folder, base))
+    }
+    const other = method === 'prefix' ? 'PROMPT_TUNING' : 'PREFIX_TUNING'
+    expect(await as(other)).toEqual([
+      `@/${run}-as-${other}/adapter_model.safetensors: expected tensor prompt_embeddings of shape [5,${160 - width}], found [5,${width}]`,
+      1,
+    ])
+    const [line, code] = await as('LORA')
+    expect([line, code]).toEqual([expect.stringContaining('adapter_config.json: expected a plain LoRA configuration whose r is'), 1])
+    expect(await as('P_TUNING')).toEqual([
+      expect.stringContaining('adapter_config.json: expected an adapter of a method that salora has'),
+      1,
+    ])
+  })
+})
+
+describe('a run that cannot be', () => {
+  it.each([
+    [{ virtualTokens: 600 }, "--virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, found 600"],
+    [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, found 28"],
+  ])('with %o is told in one line that names the flag to change, and leaves nothing', async (change, told) => {
+    expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([told, 2])
+    expect(await readdir(root)).not.toContain('never')
+  })
+
+  it('with no virtual token, or those of a method that has none, is told before', () => {
+    expect(() => settingsOf('prompt', { virtualTokens: 0 })).toThrow('virtualTokens: expected a whole number of at least 1, found 0')
+    expect(() => settingsOf('lora')).toThrow('virtualTokens: expected a setting of method lora (it is one of prefix, prompt), found 5')
+  })
+})

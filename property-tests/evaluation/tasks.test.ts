@@ -1,0 +1,40 @@
+/** The table of tasks: a kind that is put into it is found by its name, and told with the others. */
+import * as E from 'fp-ts/lib/Either.js'
+import { expect, it, vi } from 'vitest'
+import type { TaskKind } from '../../evaluation/data/index.js'
+import { loadEvaluation, loadTask, taskNames } from '../../evaluation/data/index.js'
+
+const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], labelNames: ['no', 'yes'], skipped: [] }
+const scored = { problem: 'classification', metrics: ['f1'], selectionMetric: 'f1', evaluation: data } as const
+const told = vi.hoisted(() => ({ options: [] as unknown[] }))
+
+vi.mock('../../evaluation/data/tasks.js', async (original) => {
+  const { tasks } = await original<{ readonly tasks: ReadonlyArray<TaskKind> }>()
+  const fake: TaskKind = {
+    names: ['fake', 'mock', 'sham'],
+    help: 'a task of this test',
+    recognises: (task) => ['fake', 'mock', 'sham'].includes(task),
+    load: (options) => {
+      told.options.push(options)
+      return E.right({ ...scored, name: options.task, train: data, labelNames: data.labelNames, heldOut: false })
+    },
+    loadEvaluation: () => E.right(scored),
+  }
+  const nameless: TaskKind = { ...fake, names: [], help: 'a number', recognises: (task) => /^\d+$/.test(task) }
+  return { tasks: [...tasks, fake, nameless] }
+})
+
+it('finds the task by its name, or as its kind recognises it, and hands all options on', () => {
+  const options = { task: 'sham', data: 'folder', holdOutSeed: 7 }
+  expect(loadTask(options)).toMatchObject({ right: { name: 'sham', metrics: ['f1'], train: data, evaluation: data } })
+  expect(told.options).toEqual([options])
+  expect(loadEvaluation({ task: 'fake' })).toEqual(E.right(scored))
+  expect(loadTask({ task: '42' })).toMatchObject({ right: { name: '42' } })
+})
+
+it('tells an unknown task with the names of all kinds, and with what the nameless ones are', () => {
+  const line =
+    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, fake, mock or sham, or a .tsv, .csv or .jsonl file, or a number, found "feka"'
+  for (const load of [loadTask, loadEvaluation]) expect(load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
+  expect(taskNames.slice(-4)).toEqual(['sentiment', 'fake', 'mock', 'sham'])
+})

@@ -1,0 +1,106 @@
+/**
+ * Adapters of one method pass between this library and the method's own, in both directions. The other side was run once by
+ * `make_golden.py --check`, on the very bytes that are exported here: their digests stand in exchange.json beside the logits that it gave.
+ */
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import type { Weights } from '../../accelerated/formats/adapter.js'
+import { writeAdapter } from '../../accelerated/formats/index.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import {
+  compareNumbers,
+  expectAgreement,
+  families,
+  fixtures,
+  folderOf,
+  goldenBounds,
+  methodFolder,
+  readMethod,
+  readTensors,
+  under,
+  type Family,
+  type GoldenTensor,
+  type Method,
+  type MethodGolden,
+} from './golden.js'
+
+type ExchangeOptions = {
+  readonly method: Method
+  readonly settings: (golden: MethodGolden['settings']) => SettingsInput
+}
+
+/** Writes FOLDER/family/method: what the golden training run ended with, in the method's layout. → that folder */
+const exportFinal = async (folder: string, family: Family, { method: name, settings: given }: ExchangeOptions): Promise<string> => {
+  const base = await openModelFolder(folderOf(family))
+  const settings = resolveSettings(given(readMethod(family, name).settings))
+  const method = methodOf(settings.method)
+  const phase = method.start(base.model.outline, settings)
+  const own = new Set(method.tensors(phase, settings).map((tensor) => tensor.name))
+  const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const
+  const final: ReadonlyArray<readonly [string, Weights]> = [...under(readTensors(family, name), 'float32/final/')].map(float32)
+  const at = join(folder, family, name)
+  await mkdir(at, { recursive: true })
+  const adapter = {
+    model: base.model,
+    baseModelName: `golden/${family}`,
+    method,
+    settings,
+    phase,
+    tensors: new Map(final.filter(([key]) => own.has(key))),
+    outputs: { labels: 3, problem: 'classification' },
+    head: new Map(final.filter(([key]) => !own.has(key))),
+    labelNames: ['a', 'b', 'c'],
+  } as const
+  await writeAdapter(at, adapter, base)
+  return at
+}
+
+/** What an adapter says of all golden texts, on the path of `salora predict`. → [texts, labels], row by row */
+const predictTexts = async (family: Family, adapter: string, { batches }: MethodGolden): Promise<ReadonlyArray<number>> => {
+  const machine = { device: 'cpu', precision: 'float32', threads: 1, maxLength: null, batchSize: 4 }
+  const opened = await openTrainedAdapter({ model: folderOf(family), adapter, ...machine })
+  const texts = batches.flatMap((batch) => batch.texts.map(([text, textPair]) => (textPair === undefined ? { text } : { text, textPair })))
+  return (await opened.predict(texts).finally(opened.release)).flat()
+}
+
+export const describeExchange = (options: ExchangeOptions): void => {
+  const { method } = options
+  const wanted = process.env['GOLDEN_EXPORT']
+  let folder = ''
+  beforeAll(async () => {
+    folder = wanted ?? (await mkdtemp(join(tmpdir(), 'salora-golden-')))
+  })
+  afterAll(async () => {
+    if (wanted === undefined) await rm(folder, { recursive: true })
+  })
+
+  describe.each(families)(`adapters of ${method} on %s`, (family) => {
+    const golden = readMethod(family, method)
+
+    it("are exported as files that its library loaded without a missing or unexpected key, and give that library's logits", async () => {
+      const adapter = await exportFinal(folder, family, options)
+      const logits = await predictTexts(family, adapter, golden)
+      if (wanted !== undefined) return writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))
+      const all = JSON.parse(await readFile(join(fixtures, 'exchange.json'), 'utf8')) as Readonly<
+        Record<string, Readonly<Record<string, unknown>>>
+      >
+      const { logits: theirs, ...digests } = all[`${family}/${method}`] ?? {}
+      for (const [file, digest] of Object.entries(digests)) {
+        const bytes = await readFile(join(adapter, file.replace('sha256 of ', '')))
+        expect(createHash('sha256').update(bytes).digest('hex'), file).toBe(digest)
+      }
+      expect(Object.keys(digests).length).toBeGreaterThan(1)
+      expectAgreement(`export, ${family}, ${method}`, [compareNumbers('logits', goldenBounds.float32, theirs as number[], logits)])
+    })
+
+    it.each(Object.entries(golden.saved))('that its library saved in %s give its logits', async (name, theirs) => {
+      const logits = await predictTexts(family, join(methodFolder(family, method), name), golden)
+      expectAgreement(`import, ${family}, ${method}`, [compareNumbers('logits', goldenBounds.float32, theirs.flat(), logits)])
+    })
+  })
+}

@@ -1,0 +1,55 @@
+/** A SaLoRA run of eight steps on two matrices of a tiny model: its outline, and a state of it in the window and after. */
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { layoutOf } from '../../accelerated/training/assembly.js'
+import type { RunOutline } from '../../accelerated/training/checkpointFile.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { startOfRun, type RunState } from '../../accelerated/training/state.js'
+import { roberta } from './validFiles.js'
+
+const { model, outputs } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
+const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmup: 0.2 })
+const assembly = { model, method: salora, settings, objective: sequence(model, outputs) }
+
+export const runOutline = async (dtype: FloatType): Promise<RunOutline> => {
+  const precision = precisionOf(dtype)
+  return { ...assembly, precision, steps: 8, start: await startOfRun({ ...assembly, precision }, async () => undefined) }
+}
+
+export type Described = { readonly step: number; readonly phase: SaloraPhase }
+
+/** Numbers of a vector in that phase. */
+export const sizeIn = (phase: SaloraPhase): number => layoutOf(assembly, phase).size
+
+/** The state with vectors of that size, each number another; second moments are not negative. */
+export const stateOf = ({ step, phase }: Described, size = sizeIn(phase)): RunState => {
+  const vector = (first: number): Vector => Float32Array.from({ length: size }, (_, i) => first + i)
+  return { step, phase, parameters: vector(-3), firstMoment: vector(-2), secondMoment: vector(0), memory: {} }
+}
+
+export const matrices = ['query', 'value'].map((part) => ({ name: `encoder.layer.0.attention.self.${part}`, d: 4, k: 4, r: 2 })) as [
+  SaloraPhase['matrices'][0],
+  SaloraPhase['matrices'][0],
+]
+const [query, value] = matrices
+
+export const gated: Described = {
+  step: 4,
+  phase: { stage: 'gated', matrices, opened: { step: 2, density: 0.5 }, retained: null, gates: null, squaredNorms: null },
+}
+export const pruned: Described = {
+  step: 6,
+  phase: {
+    stage: 'after',
+    matrices: [{ ...value, r: 1 }],
+    opened: { step: 2, density: 0.5 },
+    retained: { step: 5, expectedDensity: 0.5, retainedDensity: 0.25, lambda: 1, ranks: { [query.name]: 0, [value.name]: 1 } },
+    gates: null,
+    squaredNorms: [[1]],
+  },
+}
