@@ -16,8 +16,11 @@ export type { OnnxTarget } from './onnxDraft.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
-/** The model's bytes. Outputs appear under their keys, inputs and weights under their own names. */
-export const toOnnx = (outputs: Outputs, target: OnnxTarget): Uint8Array => {
+/**
+ * The model's bytes. Outputs appear under their keys, inputs and weights under their own names.
+ * @param emptySequence name of one more output, before all others: a sequence of no tensors
+ */
+export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array => {
   const lowered = lower(outputs)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
@@ -34,11 +37,15 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget): Uint8Array => {
   }
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) draft.emit('Identity', [names.get(node) ?? ''], {}, [name])
+  if (emptySequence !== undefined) draft.emit('SequenceEmpty', [], {}, [emptySequence])
   return encodeModel({
     nodes: draft.nodes,
     initializers: [...draft.initializers.values()],
     inputs,
-    outputs: Object.entries(lowered).map(([name, node]) => valueInfo(name, node)),
+    outputs: [
+      ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
+      ...Object.entries(lowered).map(([name, node]) => valueInfo(name, node)),
+    ],
   })
 }
 

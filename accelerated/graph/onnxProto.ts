@@ -2,7 +2,7 @@
  * The part of ONNX's protobuf schema that we write, for protobufjs. Field numbers are those of onnx.proto3 (ONNX 1.17), message by message.
  */
 import protobuf from 'protobufjs'
-import type { DType, ExternalData, Shape } from './expression.js'
+import type { Dimension, DType, ExternalData, Shape } from './expression.js'
 
 export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number }
 export type NodeProto = {
@@ -21,11 +21,13 @@ export type InitializerProto = {
   readonly external?: ExternalData
 }
 export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: Shape }
+/** A sequence of tensors. */
+export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
 export type ModelParts = {
   readonly nodes: ReadonlyArray<NodeProto>
   readonly initializers: ReadonlyArray<InitializerProto>
   readonly inputs: ReadonlyArray<ValueInfoProto>
-  readonly outputs: ReadonlyArray<ValueInfoProto>
+  readonly outputs: ReadonlyArray<ValueInfoProto | SequenceInfoProto>
 }
 
 /** TensorProto.DataType */
@@ -89,7 +91,8 @@ const root = protobuf.Root.fromJSON({
     },
     StringStringEntryProto: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
     ValueInfoProto: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
-    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto') } },
+    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto'), sequenceType: field(4, 'SequenceTypeProto') } },
+    SequenceTypeProto: { fields: { elemType: field(1, 'TypeProto') } },
     TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShapeProto') } },
     TensorShapeProto: { fields: { dim: field(1, 'DimensionProto', 'repeated') } },
     DimensionProto: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
@@ -149,12 +152,15 @@ const tensor = ({ name, shape, dataType, bytes, external }: InitializerProto): o
       }),
 })
 
-const valueInfo = ({ name, dataType, shape }: ValueInfoProto): object => ({
-  name,
-  type: {
-    tensorType: { elemType: dataType, shape: { dim: shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })) } },
-  },
+const valueInfo = (info: ValueInfoProto | SequenceInfoProto): object => ({
+  name: info.name,
+  type:
+    'sequenceOf' in info
+      ? { sequenceType: { elemType: { tensorType: { elemType: info.sequenceOf } } } }
+      : { tensorType: { elemType: info.dataType, shape: { dim: info.shape.map(dimension) } } },
 })
+
+const dimension = (d: Dimension): object => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })
 
 /** Little-endian raw data of numbers in `dtype`. */
 export const initializerBytes = (data: ArrayLike<number>, dtype: DType): Uint8Array => {

@@ -1,10 +1,11 @@
 /** The engine of Node: ONNX Runtime's binding. The only file that runs it. */
 import * as ort from 'onnxruntime-node'
 import { toOnnx } from '../graph/onnx.js'
+import type { DType, Expression } from '../graph/expression.js'
 import { topologicalOrder } from '../graph/expression.js'
 import type { Device } from './devices/device.js'
 import type { Engine, Session } from './engine.js'
-import type { Feed, NumericArray } from './feeds.js'
+import type { Feed, Feeds, NumericArray } from './feeds.js'
 
 export type NodeSettings = {
   readonly device: Device
@@ -16,17 +17,18 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
   open: async (outputs, weights) => {
     const hasWeights = topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'Weight')
     const files = hasWeights ? await weights() : []
-    const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target), {
+    const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
+    const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor), {
       ...sessionOptions(settings),
       externalData: files.map(({ location, bytes }) => ({ path: location, data: bytes })),
     })
-    return sessionOf(session, settings.device.ownMemory)
+    return rooms === null ? sessionOf(session) : sessionInPlace(session, rooms)
   },
 })
 
 /** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */
 export const openModelFile = async (file: string, settings: NodeSettings): Promise<Session> =>
-  sessionOf(await ort.InferenceSession.create(file, sessionOptions(settings)), settings.device.ownMemory)
+  sessionOf(await ort.InferenceSession.create(file, sessionOptions(settings)))
 
 /** Providers of this build of ONNX Runtime, by their names for it. */
 export const bundledProviders = (): ReadonlyArray<string> => ort.listSupportedBackends().map(({ name }) => name)
@@ -41,18 +43,59 @@ const sessionOptions = ({ device, threads }: NodeSettings): ort.InferenceSession
   logSeverityLevel: 3,
 })
 
-const sessionOf = (session: ort.InferenceSession, ownMemory: boolean): Session => ({
+const sessionOf = (session: ort.InferenceSession): Session => ({
   inputs: session.inputNames,
-  run: async (feeds, into = {}) => {
-    const wanted = Object.fromEntries(session.inputNames.map((name) => [name, toTensor(name, feeds[name])]))
-    const fetches = Object.fromEntries(
-      session.outputNames.map((name) => [name, ownMemory && into[name] !== undefined ? toTensor(name, into[name]) : null]),
-    )
-    const results = await session.run(wanted, fetches)
+  run: async (feeds) => {
+    const results = await session.run(inputsOf(session, feeds))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
   release: () => session.release(),
 })
+
+/** Numbers from which on results are not copied: 64 MB of float32. */
+const largeResults = 1 << 24
+/** What the binding says of `notATensor`, and where. */
+const notATensor = 'not a tensor'
+const refusal = 'Non tensor type'
+
+/** Memory for every output: the caller's where there is some, else new. */
+type Rooms = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, Feed>>
+
+/** Null where the outputs are small, or one's size is a batch's to say. */
+const roomsOf = (outputs: Readonly<Record<string, Expression>>): Rooms | null => {
+  const sizes = Object.entries(outputs).map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
+  const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+  if (sizes.some(({ shape, dtype }) => shape.some(Number.isNaN) || !dtype.startsWith('float'))) return null
+  if (sizes.reduce((sum, { shape }) => sum + size(shape), 0) < largeResults) return null
+  const fresh = (shape: ReadonlyArray<number>, dtype: DType): Feed => ({
+    shape,
+    data: dtype === 'float64' ? new Float64Array(size(shape)) : new Float32Array(size(shape)),
+  })
+  return (into) => Object.fromEntries(sizes.map(({ name, shape, dtype }) => [name, into[name] ?? fresh(shape, dtype)]))
+}
+
+/**
+ * The binding copies each result into memory of its own, even one that ONNX Runtime has just written into memory that we gave: 1.5 GB a step
+ * of full fine-tuning. It turns results into JavaScript's in order, though, and stops at one that is no tensor; such a one comes first here.
+ */
+const sessionInPlace = (session: ort.InferenceSession, rooms: Rooms): Session => ({
+  inputs: session.inputNames,
+  run: async (feeds, into = {}) => {
+    const room = rooms(into)
+    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(name, feed)]))
+    try {
+      await session.run(inputsOf(session, feeds), { [notATensor]: null, ...fetches })
+    } catch (error) {
+      if (!(error instanceof Error && error.message.includes(refusal))) throw error
+      return Object.fromEntries(Object.entries(room).map(([name, { data }]) => [name, data]))
+    }
+    throw new Error('sessionInPlace: expected the binding to refuse a sequence, found it converted')
+  },
+  release: () => session.release(),
+})
+
+const inputsOf = (session: ort.InferenceSession, feeds: Feeds): Readonly<Record<string, ort.Tensor>> =>
+  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(name, feeds[name])]))
 
 const toTensor = (name: string, feed: Feed | undefined): ort.Tensor => {
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, found none`)
