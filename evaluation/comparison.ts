@@ -1,45 +1,75 @@
-/** Comparisons: the same task under several variants and seeds, one table of means and deviations. */
+/**
+ * Comparisons: the same task under several variants and seeds, one table of means and deviations. Each finished run is written into the
+ * results at once, so that a comparison of days goes on where it was stopped, on another machine too.
+ */
+import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import pMap from 'p-map'
 import { mean, sampleStandardDeviation } from 'simple-statistics'
+import { z } from 'zod'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { checked } from '../accelerated/files/checked.js'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
+import type { Settings } from '../accelerated/settings.js'
+import { finetune } from './finetune.js'
 import type { FinetuneOptions, RunResult } from './run.js'
-import { finetuneJob } from './finetuneJob.js'
-import { readRunResult } from './storedRun.js'
+import { parseRunResult, runFileLimit } from './storedRun.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }
 
-/** Runs every variant with every seed, variants interleaved; a run whose result.json is there already is read, not repeated. */
-export const compare = async (
-  variants: ReadonlyArray<Variant>,
-  seeds: ReadonlyArray<number>,
-  folder: string,
-  log: (line: string) => void,
-): Promise<ReadonlyArray<ComparedRun>> => {
-  const runs: ComparedRun[] = []
-  await mkdir(folder, { recursive: true })
-  for (const seed of seeds) {
-    for (const { name, options } of variants) {
-      const output = join(folder, `${name}-${seed}`)
-      const result =
-        (await readRunResult(output)) ?? (await run({ ...options, output, resume: false, settings: { ...options.settings, seed } }))
-      runs.push({ variant: name, seed, result })
-      log(
-        `${name}, seed ${seed}: ${JSON.stringify(result.best?.scores ?? result.last.scores)}, density ${result.expectedDensity ?? '–'}, retained ${result.retainedDensity ?? '–'}, ${result.seconds.toFixed(0)} s`,
-      )
-    }
-  }
-  return runs
+export type Comparison = {
+  readonly variants: ReadonlyArray<Variant>
+  readonly seeds: ReadonlyArray<number>
+  /** where runs have their folders while they last */
+  readonly folder: string
+  /** the file of results: what is in it with the same settings is not run again */
+  readonly results: string
+  /** what makes the file, for its readers */
+  readonly command: string
+  /** runs at a time, each with a thread of its own */
+  readonly jobs: number
 }
 
-const run = async (options: FinetuneOptions): Promise<RunResult> => {
-  await rm(options.output, { recursive: true, force: true })
-  const events = finetuneJob(options, new AbortController().signal)
-  for (;;) {
-    const next = await events.next()
-    if (next.done === true) return next.value
-  }
+/** Runs every variant with every seed, seed by seed; runs are in that order whatever ended first. */
+export const compare = async (
+  comparison: Comparison,
+  log: (line: string) => void,
+  run: (options: FinetuneOptions) => Promise<RunResult> = runInWorker,
+): Promise<ReadonlyArray<ComparedRun>> => {
+  const { variants, seeds, folder, jobs } = comparison
+  const wanted = seeds.flatMap((seed) => variants.map((variant) => ({ ...variant, seed })))
+  const found = new Map<string, RunResult>()
+  for (const { variant, seed, result } of await storedRuns(comparison)) found.set(key(variant, seed), result)
+  const compared = (): ReadonlyArray<ComparedRun> =>
+    wanted.flatMap(({ name, seed }) => {
+      const result = found.get(key(name, seed))
+      return result === undefined ? [] : [{ variant: name, seed, result }]
+    })
+  await pMap(
+    wanted.filter(({ name, seed }) => !found.has(key(name, seed))),
+    async ({ name, options, seed }) => {
+      const output = join(folder, `${name}-${seed}`)
+      await mkdir(folder, { recursive: true })
+      await rm(output, { recursive: true, force: true })
+      const result = await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
+      found.set(key(name, seed), result)
+      await writeComparison(comparison, compared())
+      const retained = result.retainedDensity == null ? '' : `, retained ${result.retainedDensity.toFixed(3)}`
+      log(`${name}, seed ${seed}: ${JSON.stringify(result.last.scores)}${retained}, ${result.seconds.toFixed(0)} s`)
+    },
+    { concurrency: jobs },
+  )
+  await writeComparison(comparison, compared())
+  return compared()
+}
+
+const key = (variant: string, seed: number): string => `${variant}, seed ${seed}`
+
+const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
+  for await (const event of finetune(options)) if (event.kind === 'result') return event.result
+  throw new Error(`compare: expected a result of ${options.output}, found none`)
 }
 
 /** The last evaluation (not the best, which would be chosen on the data it is reported on) and the best, mean ± standard deviation, as a Markdown table. */
@@ -79,9 +109,35 @@ const spread = (values: number[]): string =>
   `${mean(values).toFixed(1)} ± ${(values.length < 2 ? 0 : sampleStandardDeviation(values)).toFixed(1)}`
 const range = (values: ReadonlyArray<number>): string => `${Math.min(...values).toFixed(3)} … ${Math.max(...values).toFixed(3)}`
 
-/** Results beside their table: everything a reader needs to check a number of the README. */
-export const writeComparison = async (file: string, command: string, runs: ReadonlyArray<ComparedRun>): Promise<void> => {
-  await mkdir(join(file, '..'), { recursive: true })
+const resultsSchema = z.looseObject({
+  settings: z.record(z.string().max(1000), z.looseObject({})).default({}),
+  runs: z.array(z.looseObject({ variant: z.string().max(1000), seed: z.int().min(0) })).max(100_000),
+})
+
+/** Runs of the file of results whose settings are those of today's variants. */
+const storedRuns = async ({ results, variants }: Comparison): Promise<ReadonlyArray<ComparedRun>> => {
+  if (!existsSync(results)) return []
+  const { settings, runs } = checked(resultsSchema, parseJson(await readText(results, runFileLimit), results), results, 'results')
+  const same = new Set(
+    variants.filter(({ name, options }) => JSON.stringify(settings[name]) === JSON.stringify(shared(options))).map(({ name }) => name),
+  )
+  return runs
+    .filter(({ variant }) => same.has(variant))
+    .map(({ variant, seed, ...facts }) => ({
+      variant,
+      seed,
+      result: parseRunResult(JSON.stringify({ ...facts, seed, output: '' }), `${results}: ${key(variant, seed)}`),
+    }))
+}
+
+/** The settings that a variant's runs have in common. */
+const shared = ({ settings: { seed: _, ...settings } }: Variant['options']): Omit<Settings, 'seed'> => settings
+
+/** Results beside their table: everything a reader needs to check a number of the README, and a later comparison to go on. */
+const writeComparison = async ({ results, command, variants }: Comparison, runs: ReadonlyArray<ComparedRun>): Promise<void> => {
   const facts = runs.map(({ variant, seed, result: { output: _output, ...result } }) => ({ variant, ...result, seed }))
-  await writeFileAtomically(file, `${JSON.stringify({ command, table: comparisonTable(runs).split('\n'), runs: facts }, null, 2)}\n`)
+  const settings = Object.fromEntries(variants.map(({ name, options }) => [name, shared(options)]))
+  const document = { command, table: comparisonTable(runs).split('\n'), settings, runs: facts }
+  await mkdir(dirname(results), { recursive: true })
+  await writeFileAtomically(results, `${JSON.stringify(document, null, 2)}\n`)
 }

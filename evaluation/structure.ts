@@ -2,12 +2,12 @@
  * Do the gates find structure? SaLoRA beside LoRA of the same start and of the same end, and beside halves that no gate chose.
  *
  *   node dist/evaluation/structure.js --model DIR --task mrpc --data DIR [--variants lora-8,lora-4,…] [--seeds 3] [--epochs 12]
- *     [--learning-rate 1e-3] [--output runs/structure] [--results FILE]
+ *     [--learning-rate 1e-3] [--output runs/structure] [--results FILE] [--jobs 2]
  */
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { resolveSettings, type SettingsInput } from '../accelerated/settings.js'
-import { compare, comparisonTable, writeComparison } from './comparison.js'
+import { compare, comparisonTable } from './comparison.js'
 
 /** Fixed before looking; what differs from the defaults of `salora train`. */
 const variants: Readonly<Record<string, SettingsInput>> = {
@@ -35,33 +35,36 @@ const { values } = parseArgs({
     'learning-rate': { type: 'string', default: '1e-3' },
     output: { type: 'string', default: 'runs/structure' },
     results: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
   },
 })
 const { model = '', task, data = '' } = values
 
+const chosen = values.variants.split(',').map((name) => {
+  const own = variants[name]
+  if (own === undefined) throw new Error(`--variants: expected some of ${Object.keys(variants).join(', ')}, found ${name}`)
+  const settings = resolveSettings({
+    rank: 8,
+    epochs: Number(values.epochs),
+    learningRate: Number(values['learning-rate']),
+    batchSize: 32,
+    maxLength: 128,
+    threads: 1,
+    ...own,
+  })
+  return { name, options: { model, task: { task, data }, settings } }
+})
 const runs = await compare(
-  values.variants.split(',').map((name) => {
-    const own = variants[name]
-    if (own === undefined) throw new Error(`--variants: expected some of ${Object.keys(variants).join(', ')}, found ${name}`)
-    const settings = resolveSettings({
-      rank: 8,
-      epochs: Number(values.epochs),
-      learningRate: Number(values['learning-rate']),
-      batchSize: 32,
-      maxLength: 128,
-      ...own,
-    })
-    return { name, options: { model, task: { task, data }, settings } }
-  }),
-  Array.from({ length: Number(values.seeds) }, (_, i) => i),
-  join(values.output, `${task}-${basename(model)}`),
+  {
+    variants: chosen,
+    seeds: Array.from({ length: Number(values.seeds) }, (_, i) => i),
+    folder: join(values.output, `${task}-${basename(model)}`),
+    results: values.results ?? `evaluation/results/${task}-${basename(model)}.json`,
+    command: `node dist/evaluation/structure.js --model DIR --task ${task} --data DIR --variants ${values.variants} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}`,
+    jobs: Number(values.jobs),
+  },
   console.log,
 )
 console.log(comparisonTable(runs))
 const majority = runs[0]?.result.majority
 if (majority != null) console.log(`majority class: ${majority.label}, ${(100 * majority.share).toFixed(1)} %`)
-await writeComparison(
-  values.results ?? `evaluation/results/${task}-${basename(model)}.json`,
-  `node dist/evaluation/structure.js --model DIR --task ${task} --data DIR --variants ${values.variants} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}`,
-  runs,
-)

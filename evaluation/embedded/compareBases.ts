@@ -1,14 +1,14 @@
 /**
  * Is the embedded model worth fine-tuning? The quickstart's run on it, and the same run on a base of the same shape with random weights.
  *
- *   node dist/evaluation/embedded/compareBases.js [--seeds 5] [--output runs/bases] [--results FILE]
+ *   node dist/evaluation/embedded/compareBases.js [--seeds 5] [--output runs/bases] [--results FILE] [--jobs 2]
  */
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { compare, comparisonTable, writeComparison } from '../comparison.js'
+import { compare, comparisonTable } from '../comparison.js'
 import { embeddedModel, quickstartSettings } from '../quickstart.js'
 import { pretraining, writeEmbeddedModel } from './embeddedModel.js'
 
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '5' },
     output: { type: 'string', default: 'runs/bases' },
     results: { type: 'string', default: 'evaluation/results/bases.json' },
+    jobs: { type: 'string', default: '2' },
   },
 })
 
@@ -35,14 +36,18 @@ const variants = [
   ['random', random],
 ].map(([name = '', model = '']) => ({
   name,
-  options: { model, task: { task: 'sentiment' }, settings: resolveSettings(quickstartSettings) },
+  options: { model, task: { task: 'sentiment' }, settings: resolveSettings({ ...quickstartSettings, threads: 1 }) },
 }))
 const runs = await compare(
-  variants,
-  Array.from({ length: Number(values.seeds) }, (_, i) => i),
-  values.output,
+  {
+    variants,
+    seeds: Array.from({ length: Number(values.seeds) }, (_, i) => i),
+    folder: values.output,
+    results: values.results,
+    command: `node dist/evaluation/embedded/compareBases.js --seeds ${values.seeds}`,
+    jobs: Number(values.jobs),
+  },
   console.log,
 )
 console.log(comparisonTable(runs))
 console.log(`majority class: ${(100 * (runs[0]?.result.majority?.share ?? NaN)).toFixed(1)} %`)
-await writeComparison(values.results, `node dist/evaluation/embedded/compareBases.js --seeds ${values.seeds}`, runs)

@@ -1,8 +1,13 @@
 /** The table of a comparison: against sums done by hand, and against the tables that lie beside the published runs. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { comparisonTable, type ComparedRun } from '../../evaluation/comparison.js'
-import type { RunResult } from '../../evaluation/run.js'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { compare, comparisonTable, type ComparedRun } from '../../evaluation/comparison.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import { embeddedModel } from '../../evaluation/quickstart.js'
+import type { FinetuneOptions, RunResult } from '../../evaluation/run.js'
 
 const run = (variant: string, accuracy: number, best: number | null = null): ComparedRun => ({
   variant,
@@ -30,5 +35,60 @@ describe('a comparison', () => {
       readonly runs: ReadonlyArray<RunResult & { readonly variant: string }>
     }
     expect(comparisonTable(runs.map((result) => ({ variant: result.variant, seed: result.seed, result }))).split('\n')).toEqual(table)
+  })
+})
+
+describe('a comparison that was stopped', () => {
+  type Results = { readonly runs: ReadonlyArray<{ readonly variant: string; readonly seed: number; readonly last: unknown }> }
+
+  it('goes on from its file of results, and runs again what has other settings', { timeout: 300_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'salora-comparison-'))
+    const results = join(folder, 'results.json')
+    const texts = join(folder, 'texts.tsv')
+    writeFileSync(texts, 'text\tlabel\nso good\tyes\nso bad\tno\nnot good\tno\nnot bad\tyes\n')
+    const started: string[] = []
+    const comparison = (maxSteps: number, jobs = 1) => ({
+      variants: ['lora', 'full'].map((method) => ({
+        name: method,
+        options: {
+          model: embeddedModel,
+          task: { task: texts, evalData: texts },
+          settings: resolveSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
+        },
+      })),
+      seeds: [0, 1],
+      folder: join(folder, 'runs'),
+      results,
+      command: 'a test',
+      jobs,
+    })
+    const run = async (options: FinetuneOptions): Promise<RunResult> => {
+      started.push(`${options.settings.method}-${options.settings.seed}`)
+      const events = finetuneJob(options, new AbortController().signal)
+      for (;;) {
+        const next = await events.next()
+        if (next.done === true) return next.value
+      }
+    }
+    try {
+      const whole = await compare(comparison(1, 2), () => undefined, run)
+      expect(whole.map(({ variant, seed }) => `${variant}-${seed}`)).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
+      const written = JSON.parse(readFileSync(results, 'utf8')) as Results
+      writeFileSync(
+        results,
+        JSON.stringify({ ...written, runs: written.runs.filter(({ variant, seed }) => variant === 'lora' || seed === 0) }),
+      )
+
+      started.length = 0
+      const again = await compare(comparison(1), () => undefined, run)
+      expect(started).toEqual(['full-1'])
+      expect(again.map(({ result }) => result.last)).toEqual(whole.map(({ result }) => result.last))
+
+      started.length = 0
+      await compare(comparison(2), () => undefined, run)
+      expect(started).toEqual(['lora-0', 'lora-1'])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })
