@@ -17,7 +17,7 @@ def make(family, base, _):
     folder = base / 'full'
     model.eval().save_pretrained(folder / 'saved')
     reopened = CLASSES[family].from_pretrained(folder / 'saved', attn_implementation='eager')
-    # The start is the checkpoint and the end is `saved`; a gradient is rounded to float32, for size.
-    gradients = {name: t.to(torch.float32) for name, t in tensors.items() if name.startswith('float64/gradient/') and not name.endswith(tuple(zero))}
+    # The start is the checkpoint and the end is `saved`.
+    gradients = {name: t for name, t in tensors.items() if name.startswith('float64/gradient/') and not name.endswith(tuple(zero))}
     write(folder, {'versions': versions(), 'method': 'full', 'settings': optimisation(), 'zeroGradients': zero, **golden,
                    'saved': {'saved': all_logits(reopened, family, batches)}}, gradients)

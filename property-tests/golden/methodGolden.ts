@@ -30,8 +30,6 @@ export type MethodOptions = {
   readonly nameOf?: (name: string, family: Family) => string | undefined
   /** numbers of a tensor in our order, where the fixture's is another */
   readonly numbersOf?: (name: string, tensor: GoldenTensor, family: Family) => GoldenTensor
-  /** largest difference of gradients in float64, where the fixture has fewer digits */
-  readonly gradientBound?: number
   /** tensors whose final values rounding decides */
   readonly undetermined?: (name: string) => boolean
   /** what a batch is fed besides: the masks of dropout in a step, or of none (null) */
@@ -55,7 +53,7 @@ export const byName = ({ layout }: GoldenRun, vector: Vector): ReadonlyMap<strin
   new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
 
 export const describeMethod = (options: MethodOptions): void => {
-  const { method, settings, gradientBound, undetermined = () => false, feeds = async () => ({}) } = options
+  const { method, settings, undetermined = () => false, feeds = async () => ({}) } = options
   describe.each(families)(`${method} on %s, by its library`, (family) => {
     const golden = readMethod(family, method)
     const tensors = options.tensors?.(family) ?? readTensors(family, method)
@@ -95,10 +93,7 @@ export const describeMethod = (options: MethodOptions): void => {
       const found = new Map([...byName(run, gradients)].filter(([name]) => wanted.has(name)))
       await run.release()
       expect(wanted.size).toBeGreaterThan(0)
-      expectAgreement(`${method}, ${family}, ${dtype}`, [
-        ...rows,
-        ...compareTensors('gradient', dtype === 'float64' ? (gradientBound ?? bound) : bound, wanted, found),
-      ])
+      expectAgreement(`${method}, ${family}, ${dtype}`, [...rows, ...compareTensors('gradient', bound, wanted, found)])
     })
 
     it.each(dtypes)(`has our losses and parameters through ${golden.settings.steps} steps (%s)`, async (dtype) => {
