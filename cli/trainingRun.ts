@@ -1,6 +1,5 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
 import { join } from 'node:path'
-import { mistake, reason } from '../accelerated/files/mistake.js'
 import { readText } from '../accelerated/files/jsonText.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
@@ -29,8 +28,6 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
       if (event.kind === 'evaluation' && event.step === 0) before = event.scores
       if (event.kind === 'result') result = event.result
     }
-  } catch (error) {
-    throw isSystemError(error) ? mistake(options.output, "to write the run's files", reason(error)) : error
   } finally {
     progress.close()
     interrupt.release()
@@ -43,9 +40,6 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
     )
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
-
-/** The system's own word for a full or broken disk, as it comes out of the training thread. */
-const isSystemError = (error: unknown): boolean => /^(ENOSPC|EDQUOT|EFBIG|EIO|EROFS|EACCES|EPERM|EMFILE|ENOENT): /.test(reason(error))
 
 /** result.json of a run that came to its end; null where there is none, or a signal stopped it. */
 const finishedResult = async (output: string): Promise<RunResult | null> => {

@@ -2,8 +2,10 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { toUnion } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
+import { loadTask } from '../../evaluation/data/index.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions } from '../../evaluation/run.js'
 import { openRunFolder, type RunFolder } from '../../evaluation/runFolder.js'
@@ -30,7 +32,14 @@ const options = (resume: boolean): FinetuneOptions => ({
   resume,
   settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
 })
-const opened = (resume: boolean): Promise<RunFolder> => openRunFolder(options(resume), 'cpu', null)
+/** The run's folder as a process finds it, who leaves it again. */
+const opened = async (resume: boolean): Promise<RunFolder> => {
+  const data = toUnion(loadTask({ task: join(root, 'toy.tsv') }))
+  if (data instanceof Error) throw data
+  const folder = await openRunFolder(options(resume), { device: 'cpu', revision: null, data, inputs: { 'training rows': '36 of toys' } })
+  await folder.release()
+  return folder
+}
 const begun = async (resume: boolean) => (await opened(resume)).begin(0)
 const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
 const contents = async (): Promise<Readonly<Record<string, string>>> => {
@@ -94,7 +103,7 @@ describe('a folder that is resumed', () => {
     await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
     const bits = 'the run may not end in the bits it would have had'
     expect(await warnings(true)).toEqual([
-      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was undefined and is "${versions['salora']}"; ${bits}`,
+      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was nothing and is "${versions['salora']}"; ${bits}`,
     ])
     expect(await warnings(true)).toEqual([])
   })
@@ -103,16 +112,16 @@ describe('a folder that is resumed', () => {
     await begun(false)
     await writeFile(join(output, 'result.json'), '{}')
     await begun(true)
-    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl'])
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
   })
 
-  it('stays as it is, result and all, where the task has come to have another class than its checkpoints', async () => {
+  it('stays as it is, result and all, where the task has come to have another class', async () => {
     await warnings(false)
     const before = await contents()
     expect(Object.keys(before)).toContain('result.json')
     await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
     await expect(warnings(true)).rejects.toThrow(
-      /step-000000002\.safetensors: expected tensor parameters of F32 \[\d+\], found F32 \[\d+\]$/,
+      /config\.json: expected the model and the data that the run began with, found .*; classes was "bad, good" and is "bad, good, neither"$/,
     )
     await writeFile(join(root, 'toy.tsv'), toyFile(40))
     expect(await contents()).toEqual(before)
