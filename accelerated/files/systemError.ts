@@ -33,7 +33,6 @@ export const systemMistake = (where: string, expected: string, thrown: unknown, 
 const explained: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on the disk',
   EDQUOT: 'the disk quota used up',
-  EFBIG: 'a file larger than is allowed there',
   EIO: 'an error of the disk',
   EACCES: 'no permission to write there',
   EPERM: 'no permission to write there',
