@@ -2,7 +2,8 @@
 import { mistake, quoted } from '../accelerated/files/mistake.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import { decimal } from '../evaluation/data/dataset.js'
-import { runFileLimit } from '../evaluation/storedRun.js'
+import type { RunConfig } from '../evaluation/run.js'
+import { parseRunConfig, runFileLimit } from '../evaluation/storedRun.js'
 import { flagOf } from './flagNames.js'
 import type { SettingKind } from '../accelerated/setting.js'
 import type { Flag } from './trainFlags.js'
@@ -49,16 +50,24 @@ const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly 
   switch: { expected: 'true or false', is: (value) => typeof value === 'boolean' },
 }
 
-/** The object in a --config file. Throws Mistake: it cannot be read, is no object, has a key that no flag has, or a value of another kind. */
+/**
+ * The object in a --config file, or of a run's own config.json the model, the task and the settings. Throws Mistake: it cannot be read, is no
+ * object, has a key that no flag has, or a value of another kind.
+ */
 export const configValues = async (file: string): Promise<Values> => {
   const json = parseJson(await readText(file, runFileLimit), file)
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw mistake(file, 'an object of settings', quoted(JSON.stringify(json)))
-  for (const [name, value] of Object.entries(json)) {
+  const ofRun = 'settings' in json && 'task' in json && typeof json.task === 'object'
+  const values = ofRun ? valuesOf(parseRunConfig(JSON.stringify(json), file)) : (json as Values)
+  for (const [name, value] of Object.entries(values)) {
     const known = trainFlags.find((flag) => flag.name === name)
     if (known === undefined) throw mistake(file, 'settings of salora train in camelCase (its --help lists the flags)', quoted(name))
     const { expected, is } = kinds[known.kind]
-    if (!is(value)) throw mistake(file, `${expected} for ${name}`, JSON.stringify(value))
+    // as a run has them, settings are resolved: a file's content stands there in its place
+    if (!ofRun && !is(value)) throw mistake(file, `${expected} for ${name}`, JSON.stringify(value))
   }
-  return json as Values
+  return values
 }
+
+const valuesOf = ({ model, task, settings }: RunConfig): Values => ({ model, ...task, ...settings })

@@ -10,6 +10,22 @@ export type Interrupt = {
   readonly release: () => void
 }
 
+/** Ctrl-C while nothing is to be saved: `cleanUp`, then the end by the signal itself, as without handlers. → gives the signals back */
+export const onInterrupt = (cleanUp: () => void): (() => void) => {
+  const handle = (signal: Signal): void => {
+    cleanUp()
+    release()
+    process.kill(process.pid, signal)
+  }
+  const release = (): void => {
+    process.off('SIGINT', handle)
+    process.off('SIGTERM', handle)
+  }
+  process.on('SIGINT', handle)
+  process.on('SIGTERM', handle)
+  return release
+}
+
 /** @param say shows a line to the user @param leaving restores the terminal before the process dies */
 export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()

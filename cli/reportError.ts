@@ -1,6 +1,7 @@
 /** Whatever was thrown, as one line and an exit code. A stack trace is shown on demand only. */
 import { CommanderError } from 'commander'
 import { reason } from '../accelerated/files/mistake.js'
+import { systemCode, systemMistake } from '../accelerated/files/systemError.js'
 import { SettingsError } from '../accelerated/settingsError.js'
 import { isExpected } from '../evaluation/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
@@ -9,10 +10,18 @@ import { UsageError } from './usageError.js'
 
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 
+/** What the system threw and nobody put into words, as a Mistake about the file that it names. */
+const fromSystem = (error: unknown): unknown => {
+  if (systemCode(error) === null) return error
+  const { path, syscall } = error as NodeJS.ErrnoException
+  return systemMistake(path ?? 'salora', `to ${syscall ?? 'open'}${path === undefined ? '' : ' it'}`, error)
+}
+
 /** `--rank: …` blames what was typed (2); `--output runs/1: …` and a file's name blame the world (1). */
 const blamesFlag = (line: string): boolean => /^--[a-z-]+:/.test(line)
 
-export const errorReport = (thrown: unknown): ErrorReport => {
+export const errorReport = (error: unknown): ErrorReport => {
+  const thrown = fromSystem(error)
   if (thrown instanceof CommanderError) return { line: commanderLine(thrown), exitCode: exitCodes.wrongUsage }
   const line = reason(thrown)
   if (thrown instanceof UsageError) return { line, exitCode: exitCodes.wrongUsage }

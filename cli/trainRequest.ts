@@ -1,11 +1,11 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
 import { existsSync } from 'node:fs'
-import { basename, extname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { mistake, shown } from '../accelerated/files/mistake.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { allSettings, methodOf, resolveSettings } from '../accelerated/settings.js'
 import { SettingsError } from '../accelerated/settingsError.js'
-import { tasks, type TaskOptions } from '../evaluation/data/index.js'
+import { taskNames, tasks, type TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -19,8 +19,11 @@ export const taskFlagNames: ReadonlyArray<string> = [
   ...tasks.flatMap(({ flags = [] }) => flags.map(({ name }) => name)),
 ]
 
+/** One run as it was asked for; `output` is null where a folder of its own is to be found for it. */
+export type TrainRequest = Omit<FinetuneOptions, 'output'> & { readonly output: string | null }
+
 /** @param given what commander collected. @throws UsageError, SettingsError or Mistake with one line */
-export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
+export const trainRequest = async (given: Values): Promise<TrainRequest> => {
   const flags = flagValues(given)
   const file = typeof given['config'] === 'string' ? given['config'] : null
   const fromFile = file === null ? {} : await configValues(file)
@@ -54,7 +57,7 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
   const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
-  return { model: placed(model), task, output: output ?? (await freeFolder(task.task, settings.method)), resume, settings }
+  return { model: placed(model), task, output, resume, settings }
 }
 
 /** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */
@@ -80,8 +83,10 @@ export const taskOptions = (values: Values): TaskOptions => {
   if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
     throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
   const given = taskFlagNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
-  const paths = ['task', 'data', 'evalData']
-  return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions
+  // a task that has a name is meant by it, whatever lies here under that name
+  const isPath = (name: string, value: unknown): boolean =>
+    ['data', 'evalData'].includes(name) || (name === 'task' && !taskNames.includes(String(value)))
+  return Object.fromEntries(given.map(([name, value]) => [name, isPath(name, value) ? placed(String(value)) : value])) as TaskOptions
 }
 
 /** An existing file or folder by its absolute path; a name is itself. */
@@ -109,13 +114,4 @@ const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'st
 const valuesOfRun = async (output: string): Promise<Values> => {
   const earlier = await readRunConfig(output)
   return earlier === null ? {} : { model: earlier.model, ...earlier.task, ...earlier.settings }
-}
-
-/** runs/<task>-<method>-<n> with the smallest n that is free. */
-const freeFolder = async (task: string, method: string): Promise<string> => {
-  const stem = basename(task, extname(task)).replace(/[^\w.-]+/g, '_')
-  for (let n = 1; ; n++) {
-    const folder = join('runs', `${stem}-${method}-${n}`)
-    if (!existsSync(folder)) return folder
-  }
 }

@@ -1,19 +1,33 @@
 /** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
+import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { mistake, reason } from '../accelerated/files/mistake.js'
-import { readText } from '../accelerated/files/jsonText.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { SystemError } from '../accelerated/files/systemError.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
-import { parseRunResult, runFileLimit } from '../evaluation/storedRun.js'
+import { choicesDiffering } from '../evaluation/runFolder.js'
+import { readRunConfig, readRunResult } from '../evaluation/storedRun.js'
 import { exitCodes } from './exitCodes.js'
+import { freeFolder } from './freeFolder.js'
 import { watchInterrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
 import { resumeCommand, summaryText } from './summary.js'
 import type { Terminal } from './terminal.js'
+import type { TrainRequest } from './trainRequest.js'
 
 /** → the exit code. With --json the document is result.json with the scores before training, where they were measured. */
-export const trainingRun = async (options: FinetuneOptions, terminal: Terminal): Promise<number> => {
-  const finished = options.resume ? await finishedResult(options.output) : null
+export const trainingRun = async (request: TrainRequest, terminal: Terminal): Promise<number> => {
+  if (request.output !== null) return runInto({ ...request, output: request.output }, terminal)
+  const output = await freeFolder(request.task.task, request.settings.method)
+  try {
+    return await runInto({ ...request, output }, terminal)
+  } finally {
+    await rmdir(output).catch(() => undefined) // which goes only where it is still empty
+  }
+}
+
+const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<number> => {
+  const finished = options.resume ? await finishedResult(options) : null
   if (finished !== null) {
     terminal.note(`${options.output}: this run is finished; nothing is left to do`)
     terminal.result(summaryText(finished, null, terminal), finished)
@@ -29,8 +43,6 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
       if (event.kind === 'evaluation' && event.step === 0) before = event.scores
       if (event.kind === 'result') result = event.result
     }
-  } catch (error) {
-    throw isSystemError(error) ? mistake(options.output, "to write the run's files", reason(error)) : error
   } finally {
     progress.close()
     interrupt.release()
@@ -44,16 +56,20 @@ export const trainingRun = async (options: FinetuneOptions, terminal: Terminal):
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
 
-/** The system's own word for a full or broken disk, as it comes out of the training thread. */
-const isSystemError = (error: unknown): boolean => /^(ENOSPC|EDQUOT|EFBIG|EIO|EROFS|EACCES|EPERM|EMFILE|ENOENT): /.test(reason(error))
-
-/** result.json of a run that came to its end; null where there is none, or a signal stopped it. */
-const finishedResult = async (output: string): Promise<RunResult | null> => {
-  try {
-    const file = join(output, 'result.json')
-    const result = parseRunResult(await readText(file, runFileLimit), file)
-    return result.interrupted === false ? result : null
-  } catch {
+/**
+ * result.json of a run that came to its end; null where there is none, or a signal stopped it. Throws Mistake where the run was asked for with
+ * other settings, and where the file cannot be read.
+ */
+const finishedResult = async ({ output, model, task, settings }: FinetuneOptions): Promise<RunResult | null> => {
+  const result = await readRunResult(output).catch((thrown: unknown) => {
+    if (thrown instanceof SystemError) throw thrown
     return null // the run goes on from its checkpoint and writes it anew
-  }
+  })
+  const config = await readRunConfig(output)
+  if (result?.interrupted !== false || config === null) return null
+  const { device } = settings
+  const different = choicesDiffering(config, { model, task, settings, ...(device === 'auto' ? {} : { device }) })
+  if (different.length > 0)
+    throw mistake(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
+  return result
 }

@@ -3,12 +3,13 @@
  * results at once, so that a comparison of days goes on where it was stopped, on another machine too.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pMap from 'p-map'
 import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { z } from 'zod'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { makeFolder } from '../accelerated/files/makeFolder.js'
 import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import type { Settings } from '../accelerated/settings.js'
@@ -51,7 +52,7 @@ export const compare = async (
     wanted.filter(({ name, seed }) => !found.has(key(name, seed))),
     async ({ name, options, seed }) => {
       const output = join(folder, `${name}-${seed}`)
-      await mkdir(folder, { recursive: true })
+      await makeFolder(folder)
       await rm(output, { recursive: true, force: true })
       const result = await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
       found.set(key(name, seed), result)
@@ -138,6 +139,6 @@ const writeComparison = async ({ results, command, variants }: Comparison, runs:
   const facts = runs.map(({ variant, seed, result: { output: _output, ...result } }) => ({ variant, ...result, seed }))
   const settings = Object.fromEntries(variants.map(({ name, options }) => [name, shared(options)]))
   const document = { command, table: comparisonTable(runs).split('\n'), settings, runs: facts }
-  await mkdir(dirname(results), { recursive: true })
+  await makeFolder(dirname(results))
   await writeFileAtomically(results, `${JSON.stringify(document, null, 2)}\n`)
 }

@@ -1,5 +1,6 @@
 /** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
 import { Worker } from 'node:worker_threads'
+import { releaseThread } from '../accelerated/files/folderLock.js'
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
 import { UserError } from './userError.js'
 
@@ -17,6 +18,7 @@ export async function* finetune(
   { signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: options })
+  const { threadId } = worker // it has none once it has ended
   const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
   let wake = (): void => undefined
   const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
@@ -43,5 +45,6 @@ export async function* finetune(
   } finally {
     signal?.removeEventListener('abort', abort)
     await worker.terminate()
+    await releaseThread(options.output, threadId)
   }
 }

@@ -7,14 +7,30 @@ import { train, TrainingError } from '../accelerated/training/run.js'
 import type { MetricsLog } from './metricsLog.js'
 import { prepareRun, type PreparedRun } from './preparation.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
+import { defaultsOf } from './runFingerprint.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, resultOf } from './runResult.js'
 
 export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
   const began = performance.now()
   const prepared = yield* prepareRun(options, signal)
+  const { facts } = prepared
+  const folder = await openRunFolder(options, { ...facts, ...prepared }) // last: a mistake found before leaves nothing behind
+  try {
+    return yield* runIn(folder, options, prepared, signal, began)
+  } finally {
+    await folder.release()
+  }
+}
+
+async function* runIn(
+  folder: RunFolder,
+  options: FinetuneOptions,
+  prepared: PreparedRun,
+  signal: AbortSignal,
+  began: number,
+): AsyncGenerator<FinetuneEvent, RunResult> {
   const { task, facts, plan, base, labelNames } = prepared
-  const folder = await openRunFolder(options, facts.device, facts.revision) // last: a mistake found before leaves nothing behind
   yield { kind: 'ready', ...facts }
   for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plan.steps }) ?? []) yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)
@@ -26,6 +42,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     })
     if (next.done === true) {
       const result = resultOf(options, task, next.value, facts, plan.steps, (performance.now() - began) / 1000)
+      await folder.check()
       await log.flush()
       await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, next.value.best ?? next.value.handed, labelNames), base)
       await folder.writeResult(result)
@@ -33,10 +50,12 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
       return result
     }
     const event = next.value
+    await folder.check()
     if (event.kind === 'checkpoint') {
       const { kind: _, ...saved } = event
       await log.flush()
-      await saveCheckpoint(folder.checkpoints, task.method.name, { ...saved, metricsLines: log.lines() })
+      const { fingerprint } = folder
+      await saveCheckpoint(folder.checkpoints, task.method.name, { ...saved, fingerprint, metricsLines: log.lines() })
       yield { kind: 'saved', step: event.state.step }
       continue
     }
@@ -55,7 +74,11 @@ async function* openRun(
 ): AsyncGenerator<FinetuneEvent, { readonly checkpoint: Checkpoint | null; readonly log: MetricsLog }> {
   const damaged: string[] = []
   const checkpoint = options.resume
-    ? await newestCheckpoint(folder.checkpoints, { ...task, start, steps: plan.steps }, (message) => damaged.push(message))
+    ? await newestCheckpoint(
+        folder.checkpoints,
+        { ...task, start, steps: plan.steps, fingerprint: { now: folder.fingerprint, defaults: defaultsOf(options.settings) } },
+        (message) => damaged.push(message),
+      )
     : null
   for (const message of damaged) yield { kind: 'warning', message }
   if (options.resume && checkpoint === null)
@@ -64,6 +87,11 @@ async function* openRun(
     yield {
       kind: 'warning',
       message: `${options.output}: ${folder.otherVersions.join('; ')}; the run may not end in the bits it would have had`,
+    }
+  if (folder.newSettings.length > 0)
+    yield {
+      kind: 'warning',
+      message: `${options.output}: began before there was ${folder.newSettings.join(', ')}: these are the defaults of this version`,
     }
   const log = await folder.begin(checkpoint?.metricsLines ?? 0)
   if (log.missing > 0)

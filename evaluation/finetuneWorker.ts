@@ -1,5 +1,6 @@
 /** The worker thread of finetune.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
+import { systemCode, systemMistake } from '../accelerated/files/systemError.js'
 import type { WorkerMessage } from './finetune.js'
 import type { FinetuneOptions } from './run.js'
 import { finetuneJob } from './finetuneJob.js'
@@ -11,7 +12,9 @@ parentPort?.on('message', () => stop.abort())
 
 try {
   for await (const event of finetuneJob(workerData as FinetuneOptions, stop.signal)) send({ kind: 'event', event })
-} catch (error) {
+} catch (thrown) {
+  const { output } = workerData as FinetuneOptions
+  const error = systemCode(thrown) === null ? thrown : systemMistake(output, "to write the run's files", thrown)
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   send({ kind: 'error', message, stack, expected: isExpected(error) })
 } finally {

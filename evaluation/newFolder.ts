@@ -1,7 +1,11 @@
 /** A folder that appears complete or not at all: its files are made in a neighbour of another name, which then takes the place. */
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { mistake, quoted, reason } from '../accelerated/files/mistake.js'
+import { makeFolder } from '../accelerated/files/makeFolder.js'
+import { mistake, quoted } from '../accelerated/files/mistake.js'
+import { isAbsent, systemCode, systemMistake } from '../accelerated/files/systemError.js'
 
 /**
  * Runs `write` with an empty folder that becomes `output`. `others`: folders that `output` must not be, by what to call them.
@@ -17,26 +21,37 @@ export const inNewFolder = async <T>(
   for (const [name, folder] of Object.entries(others)) {
     if (place === (await realpath(folder).catch(() => folder))) throw mistake(where, 'a folder of its own', name)
   }
-  const found = await readdir(output).catch((thrown: NodeJS.ErrnoException) => {
-    if (thrown.code === 'ENOENT') return []
-    throw mistake(where, 'a new or an empty folder', thrown.code === 'ENOTDIR' ? 'a file' : reason(thrown))
+  const found = await readdir(output).catch((thrown: unknown) => {
+    if (systemCode(thrown) === 'ENOTDIR') throw mistake(where, 'a new or an empty folder', 'a file')
+    if (isAbsent(thrown)) return []
+    throw systemMistake(where, 'a new or an empty folder', thrown)
   })
   if (found.length > 0) throw mistake(where, 'a new or an empty folder', `${quoted(found[0] ?? '')} in it`)
-  const stage = join(dirname(place), `.${basename(place)}.${process.pid}.partial`)
-  try {
-    await mkdir(stage, { recursive: true })
-  } catch (thrown) {
-    throw mistake(where, 'a folder that can be written', reason(thrown))
+  // a name that no other process has, or had: what a killed one left is nobody's to build on
+  const stage = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.partial`)
+  const written = (thrown: unknown): never => {
+    throw systemMistake(where, 'a folder that can be written', thrown)
   }
+  await makeFolder(dirname(place)).catch(written)
+  await mkdir(stage).catch(written)
+  stages.add(stage)
   try {
     const result = await write(stage)
     await rmdir(place).catch(() => undefined) // an empty one; not every system renames onto it
-    await rename(stage, place).catch((thrown: unknown) => {
-      throw mistake(where, 'a folder that can be written', reason(thrown))
-    })
+    await rename(stage, place).catch(written)
     return result
   } catch (thrown) {
     await rm(stage, { recursive: true, force: true })
     throw thrown
+  } finally {
+    stages.delete(stage)
   }
+}
+
+/** Those that are being written. */
+const stages = new Set<string>()
+
+/** Removes them at once, for a process that is about to be ended by a signal. */
+export const removeStages = (): void => {
+  for (const stage of stages) rmSync(stage, { recursive: true, force: true, maxRetries: 5 })
 }

@@ -20,6 +20,7 @@ import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
 import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts, Scores } from './run.js'
+import { runInputs, type RunInputs } from './runFingerprint.js'
 import { readRunConfig } from './storedRun.js'
 import { UserError } from './userError.js'
 
@@ -33,6 +34,8 @@ export type PreparedRun = {
   readonly outputs: Outputs
   readonly labelNames: ReadonlyArray<string> | undefined
   readonly start: RunState
+  readonly data: Task
+  readonly inputs: RunInputs
   readonly facts: RunFacts
 }
 
@@ -77,7 +80,8 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     ),
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
-  return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, facts }
+  const inputs = await runInputs(base, data)
+  return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, data, inputs, facts }
 }
 
 /** The model, at the commit that the run began with. */

@@ -2,6 +2,7 @@
 import type { Settings } from '../accelerated/settings.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
 import type { TaskOptions } from './data/index.js'
+import type { RunInputs } from './runFingerprint.js'
 
 export type FinetuneOptions = {
   /** a folder in Hugging Face layout, or a hub id */
@@ -43,6 +44,8 @@ export type RunConfig = {
   readonly task: TaskOptions
   readonly settings: Settings
   readonly device: string
+  /** digests of the rows and of the model's files; absent in runs before they were recorded */
+  readonly inputs?: RunInputs
   /** absent where false */
   readonly evaluateStart?: boolean
   readonly versions: Readonly<Record<string, string>>

@@ -2,6 +2,7 @@
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { Dataset, Scoring, TaskOptions } from './data/index.js'
 import { describeProblem, loadEvaluation, loadTask } from './data/index.js'
+import { isAmong, rowsDigest, type RunRows } from './runRows.js'
 import { predictionOf } from './preparation.js'
 import { constantPrediction, majorityClass, score } from './metrics/index.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
@@ -14,15 +15,39 @@ export type AdapterScore = {
   readonly majority: { readonly label: string; readonly share: number } | null
   /** the class that every example is predicted as, where that is so */
   readonly constant: string | null
+  /** how many of the examples have a text that the run trained on; null where that is not known */
+  readonly trainedOn: number | null
 }
 
 export type Labelled = Scoring & { readonly evaluation: Dataset }
 
-/** What a run evaluated on: of a file, the part that it held out. @throws UserError */
-export const evaluationOfRun = (task: TaskOptions): Labelled => {
-  const loaded = loadTask(task)
+/** What of a run is remembered: its rows, and the digest of those that it was evaluated on. */
+export type RememberedRows = { readonly rows: RunRows; readonly digest: string | undefined }
+
+/**
+ * What a run evaluated on, with a warning where that is no more what it was. Of a file, the rows that it held out, whatever else the file has by
+ * now: a split of the grown file would hold out rows that the run trained on. @throws UserError
+ */
+export const evaluationOfRun = (
+  task: TaskOptions,
+  remembered: RememberedRows | null = null,
+): Labelled & { readonly warning: string | null } => {
+  const heldOut = remembered?.rows.heldOut === true
+  const loaded = heldOut ? loadEvaluation(task) : loadTask(task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  return loaded.right
+  const labelled: Labelled = loaded.right
+  if (remembered === null) return { ...labelled, warning: null }
+  const all = labelled.evaluation
+  const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(remembered.rows.evaluation, example)) } : all
+  const { source, examples } = evaluation
+  if (examples.length === 0) throw new UserError(`${source}: expected rows that the run held out, found none of them`)
+  const changed = remembered.digest !== undefined && remembered.digest !== rowsDigest(evaluation)
+  const then = Number.parseInt(remembered.digest ?? '', 10)
+  const told =
+    then === examples.length
+      ? 'are there with other labels, texts or in another order'
+      : `were ${then}, and ${examples.length} are there now`
+  return { ...labelled, evaluation, warning: changed ? `${source}: the rows that the run was evaluated on ${told}` : null }
 }
 
 /** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws UserError */
@@ -33,7 +58,11 @@ export const evaluationOf = (task: TaskOptions): Labelled => {
 }
 
 /** @throws UserError where the labels of the data are not those of the adapter */
-export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, problem, metrics }: Labelled): Promise<AdapterScore> => {
+export const scoreAdapter = async (
+  adapter: TrainedAdapter,
+  { evaluation, problem, metrics }: Labelled,
+  rows: RunRows | null = null,
+): Promise<AdapterScore> => {
   const { outputs } = adapter
   if (problem !== outputs.problem)
     throw new UserError(
@@ -51,6 +80,7 @@ export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, proble
     source: evaluation.source,
     majority: majority === null ? null : { label: nameOf(majority.label), share: majority.share },
     constant: constant === null ? null : nameOf(constant),
+    trainedOn: rows === null ? null : evaluation.examples.filter((example) => isAmong(rows.training, example)).length,
   }
 }
 

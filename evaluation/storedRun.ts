@@ -21,6 +21,7 @@ const configSchema = z.looseObject({
   task: z.record(text, z.union([text, z.number(), z.array(text).max(100_000)])),
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
+  inputs: z.record(text, text).optional(),
   evaluateStart: z.boolean().optional(),
   versions: z.record(text, text).optional(),
 })

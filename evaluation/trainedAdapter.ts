@@ -22,6 +22,7 @@ import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
 import { roomFor } from '../accelerated/training/plan.js'
 import { openPredictor } from '../accelerated/training/prediction.js'
+import { checkModelFiles, type RunInputs } from './runFingerprint.js'
 
 export type TrainedAdapterOptions = {
   /** a folder in Hugging Face layout, or a hub id */
@@ -36,6 +37,8 @@ export type TrainedAdapterOptions = {
   /** tokens an example; more than the encoder has positions for is an error, null is 128 or those positions */
   readonly maxLength: number | null
   readonly batchSize: number
+  /** the run that trained the adapter: the model must have the files that it then had */
+  readonly trainedBy?: { readonly run: string; readonly inputs: RunInputs }
 }
 
 export type Text = { readonly text: string; readonly textPair?: string }
@@ -59,11 +62,14 @@ export const openTrainedAdapter = async (options: TrainedAdapterOptions): Promis
 }
 
 /** Model, adapter and head, checked; no session yet. @throws Mistake */
-export const loadTrainedModel = async (options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter'>): Promise<TrainedModel> => {
+export const loadTrainedModel = async (
+  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy'>,
+): Promise<TrainedModel> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (base.multiLabel)
     throw mistake(`${base.folder}/config.json`, 'problem_type single_label_classification or regression', 'multi_label_classification')
+  if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
   await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
   const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
   return { base, adapter, head: await headOf(base, adapter, options.adapter ?? base.folder) }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type Mistake, mistake, reason } from './mistake.js'
+import { writeError } from './systemError.js'
 
 /** The part of node:fs/promises that writing needs; a test passes one whose disk is full. */
 export type FileSystem = {
@@ -50,9 +50,12 @@ export const writeFileAtomically = async (
   await syncFolder(dirname(path))
 }
 
+/** The names of such temporaries. */
+export const temporary = /^\..+\.\d+\.[0-9a-f]{12}\.partial$/
+
 /** Removes what a process that was killed while it wrote left in `folder`. No other process may be writing there. */
 export const removeTemporaries = async (folder: string): Promise<void> => {
-  for (const name of await readdir(folder)) if (/^\..+\.\d+\.[0-9a-f]{12}\.partial$/.test(name)) await unlink(join(folder, name))
+  for (const name of await readdir(folder)) if (temporary.test(name)) await unlink(join(folder, name))
 }
 
 async function* piecesOf(content: Content): AsyncGenerator<Uint8Array> {
@@ -73,21 +76,4 @@ const syncFolder = async (folder: string): Promise<void> => {
   if (handle === undefined) return
   await handle.sync().catch(() => undefined)
   await handle.close()
-}
-
-/** What the system said when a file could not be written, in one line. */
-export const writeError = (path: string, thrown: unknown): Mistake => {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
-  const explained: Readonly<Record<string, string>> = {
-    ENOSPC: 'no space left on the disk',
-    EDQUOT: 'the disk quota used up',
-    EACCES: 'no permission to write there',
-    EPERM: 'no permission to write there',
-    EROFS: 'a read-only disk',
-    ENOENT: 'no such folder',
-    ENOTDIR: 'a file where a folder should be',
-    EISDIR: 'a folder of that name',
-  }
-  const found = explained[code]
-  return mistake(path, 'to write the file', found === undefined ? reason(thrown) : `${found} (${code})`)
 }

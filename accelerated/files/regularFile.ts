@@ -1,7 +1,8 @@
 /** Opens what must be a plain file: a pipe or a device of that name is refused instead of waited for. */
 import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
-import { Mistake, mistake, reason } from './mistake.js'
+import { mistake } from './mistake.js'
+import { systemMistake } from './systemError.js'
 
 /** Without it, opening a pipe waits for a writer; systems that lack the flag lack such pipes. */
 const withoutWaiting = constants.O_NONBLOCK ?? 0
@@ -16,7 +17,7 @@ export const isFile = (path: string): Promise<boolean> =>
 /** Opens `file` for reading. Throws Mistake: absent, not allowed, or no plain file. The caller closes. */
 export const openRegularFile = async (file: string): Promise<{ readonly handle: FileHandle; readonly size: number }> => {
   const handle = await open(file, constants.O_RDONLY | withoutWaiting).catch((thrown: unknown) => {
-    throw mistake(file, 'a readable file', reason(thrown))
+    throw systemMistake(file, 'a readable file', thrown)
   })
   try {
     const found = await handle.stat()
@@ -34,7 +35,7 @@ export const withRegularFile = async <T>(file: string, read: (handle: FileHandle
   try {
     return await read(handle, size)
   } catch (thrown) {
-    throw thrown instanceof Mistake ? thrown : mistake(file, 'a readable file', reason(thrown))
+    throw systemMistake(file, 'a readable file', thrown)
   } finally {
     await handle.close()
   }

@@ -3,21 +3,24 @@
  * functions of the seed and of a step's number (random.ts): the numbers of steps are their counters.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../files/atomicFile.js'
 import { checked, expectation } from '../files/checked.js'
+import { fileDigest } from '../files/digest.js'
+import { makeFolder } from '../files/makeFolder.js'
 import { mistake, reason } from '../files/mistake.js'
 import { parseJson, readText } from '../files/jsonText.js'
-import { readBytes, withRegularFile } from '../files/regularFile.js'
 import { headerLimit, readExactly, readSafetensors } from '../files/safetensors/safetensors.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
+import { isAbsent, SystemError, systemMistake, writeError } from '../files/systemError.js'
 import type { WritableTensor } from '../files/safetensors/writeSafetensors.js'
 import { safetensorsPieces } from '../files/safetensors/writeSafetensors.js'
 import type { Assembly } from './assembly.js'
 import { layoutOf } from './assembly.js'
 import type { Carried } from './events.js'
+import { differing, type Fingerprint } from './fingerprint.js'
 import type { Vector } from './parameterVector.js'
 import { namedVectors, type RunState } from './state.js'
 
@@ -35,6 +38,7 @@ const schema = z.strictObject({
   best: z.strictObject({ phase: z.unknown(), step: count, selection: z.number(), scores: numbers }).nullable(),
   lastEvaluation: z.strictObject({ step: count, scores: numbers }).nullable(),
   byMatrix: z.record(z.string(), numbers),
+  fingerprint: z.record(z.string(), z.unknown()).optional(),
   metricsLines: count,
 })
 
@@ -42,6 +46,8 @@ export type Checkpoint = Carried & {
   readonly state: RunState
   /** lines of metrics.jsonl that belong to the run up to here: what follows them is done again */
   readonly metricsLines: number
+  /** what the run's numbers follow from; absent in checkpoints before it was recorded */
+  readonly fingerprint?: Fingerprint | undefined
 }
 
 /** What any state of a run must be like, known from its start alone: a checkpoint that claims to be of the run is held to it before it is believed. */
@@ -50,6 +56,8 @@ export type RunOutline = Pick<Assembly, 'method' | 'settings' | 'objective' | 'p
   readonly steps: number
   /** the state that it starts with */
   readonly start: RunState
+  /** what its numbers follow from now, and the defaults of its settings; unknown where it is not given */
+  readonly fingerprint?: { readonly now: Fingerprint; readonly defaults: Fingerprint }
 }
 
 const kept = 2
@@ -71,7 +79,9 @@ const vectorsOf = ({ state, best }: Checkpoint): ReadonlyMap<string, WritableTen
  */
 export const saveCheckpoint = async (folder: string, method: string, checkpoint: Checkpoint): Promise<string> => {
   const { state, best, ...rest } = checkpoint
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder).catch((thrown: unknown) => {
+    throw writeError(folder, thrown)
+  })
   const content = JSON.stringify({
     layout: layoutVersion,
     method,
@@ -99,11 +109,16 @@ const checksumOf = (path: string): string => `${path}.sha256`
 
 /** Removes all but the newest two, and checksums of checkpoints that are not there. */
 const tidy = async (folder: string): Promise<void> => {
-  for (const step of (await checkpointSteps(folder)).slice(0, -kept)) await unlink(join(folder, nameOf(step)))
+  for (const step of (await checkpointSteps(folder)).slice(0, -kept)) await remove(join(folder, nameOf(step)))
   const there = new Set((await checkpointSteps(folder)).map((step) => checksumOf(nameOf(step))))
-  for (const name of await readdir(folder))
-    if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !there.has(name)) await unlink(join(folder, name))
+  for (const name of await namesIn(folder))
+    if (/^step-\d{9}\.safetensors\.sha256$/.test(name) && !there.has(name)) await remove(join(folder, name))
 }
+
+const remove = (path: string): Promise<void> =>
+  unlink(path).catch((thrown: unknown) => {
+    throw systemMistake(path, 'a file that can be removed', thrown)
+  })
 
 /** The newest checkpoint's file and step, unread; null where there is none. */
 export const lastCheckpoint = async (folder: string): Promise<{ readonly path: string; readonly step: number } | null> => {
@@ -111,44 +126,73 @@ export const lastCheckpoint = async (folder: string): Promise<{ readonly path: s
   return step === undefined ? null : { path: join(folder, nameOf(step)), step }
 }
 
-/** Steps of the checkpoints in a folder, ascending; none where the folder is absent. */
+/** Steps of the checkpoints in a folder, ascending; none where the folder is absent. Throws Mistake where it cannot be read. */
 export const checkpointSteps = async (folder: string): Promise<ReadonlyArray<number>> =>
-  (await readdir(folder).catch(() => []))
+  (await namesIn(folder))
     .flatMap((name) => {
       const step = pattern.exec(name)?.[1]
       return step === undefined ? [] : [Number(step)]
     })
     .sort((a, b) => a - b)
 
+const namesIn = (folder: string): Promise<ReadonlyArray<string>> =>
+  readdir(folder).catch((thrown: unknown) => {
+    if (isAbsent(thrown)) return []
+    throw systemMistake(folder, 'a readable folder', thrown)
+  })
+
 /**
- * The newest checkpoint that is whole; null where there is none. One that is not is renamed to `….damaged` and reported through `onDamaged`.
- * Throws Mistake, and changes nothing, for one that is whole but no state of `run`: its model or data are not what they were, or it is not
- * the run's own. What this allocates and how long it takes is bounded by what the run needs, whatever the file says of itself.
+ * The newest checkpoint that is whole; null where there is none at all. Newer ones that are damaged are renamed to `….damaged` and reported
+ * through `onDamaged`. Throws Mistake, and changes nothing: where one cannot be read, which says nothing of what is in it; where all are
+ * damaged; where the newest whole one is no state of `run`, since its model, data or settings are not what they were. What this allocates and
+ * how long it takes is bounded by what the run needs, whatever the file says of itself.
  */
 export const newestCheckpoint = async (
   folder: string,
   run: RunOutline,
   onDamaged: (message: string) => void,
 ): Promise<Checkpoint | null> => {
+  const damaged: { readonly path: string; readonly damage: string }[] = []
   for (const step of [...(await checkpointSteps(folder))].reverse()) {
     const path = join(folder, nameOf(step))
-    const size = await stat(path).then(
-      (found) => found.size,
-      () => 0,
-    )
+    const size = await sizeOf(path)
     const limit = headerLimit + largestBytes(run)
     if (size > limit) throw mistake(path, `at most ${limit} bytes, by the model as it is now`, `${size}`)
     const damage = await damageOf(folder, nameOf(step))
-    if (damage === null) {
-      const checkpoint = await loadCheckpoint(path, run)
-      await tidy(folder) // which a kill may have kept the save from
-      return checkpoint
+    if (damage !== null) {
+      damaged.push({ path, damage })
+      continue
     }
-    await rename(path, `${path}.damaged`)
-    onDamaged(`${damage}; set aside as ${path}.damaged`)
+    const checkpoint = await loadCheckpoint(path, run)
+    for (const aside of damaged) {
+      await rename(aside.path, `${aside.path}.damaged`).catch((thrown: unknown) => {
+        throw systemMistake(aside.path, 'a file that can be renamed', thrown)
+      })
+      onDamaged(`${aside.damage}; set aside as ${aside.path}.damaged`)
+    }
+    await tidy(folder) // which a kill may have kept the save from
+    return checkpoint
   }
+  const aside = (await namesIn(folder)).filter((name) => name.endsWith('.safetensors.damaged')).map((name) => join(folder, name))
+  const [first = aside.at(-1)] = damaged.map(({ damage }) => damage)
+  if (first !== undefined)
+    throw mistake(
+      folder,
+      'a whole checkpoint (a new --output starts anew)',
+      `${damaged.length + aside.length} damaged and no other: ${first}`,
+    )
   return null
 }
+
+/** 0 for a link to nothing, which is damaged. */
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    (thrown: unknown) => {
+      if (isAbsent(thrown)) return 0
+      throw systemMistake(path, 'a readable file', thrown)
+    },
+  )
 
 const bytesOfNumber = { float32: 4, float64: 8 } as const
 
@@ -156,7 +200,7 @@ const bytesOfNumber = { float32: 4, float64: 8 } as const
 const largestBytes = ({ start, precision }: RunOutline): number =>
   2 * bytesOfNumber[precision.dtype] * Object.values(namedVectors(start)).reduce((sum, { length }) => sum + length, start.parameters.length)
 
-/** Why a checkpoint's bytes are not those that its `.sha256` was written for, in one line; null where they are. */
+/** Why a checkpoint's bytes are not those that its `.sha256` was written for, in one line; null where they are. Throws SystemError where they cannot be read. */
 const damageOf = async (folder: string, name: string): Promise<string | null> => {
   try {
     const path = await fileInFolder(folder, name)
@@ -164,22 +208,14 @@ const damageOf = async (folder: string, name: string): Promise<string | null> =>
     const checksumFile = await fileInFolder(folder, checksumOf(name))
     if (checksumFile === undefined) throw mistake(path, 'the checksum in its .sha256 file', 'no such file')
     const digest = (await readText(checksumFile, 1_000)).trim()
-    const found = await digestOf(path)
+    const found = await fileDigest(path)
     if (digest !== found) throw mistake(path, `the checksum ${digest === '' ? 'that its .sha256 file lacks' : digest}`, found)
     return null
   } catch (error) {
+    if (error instanceof SystemError) throw error
     return reason(error)
   }
 }
-
-const chunkBytes = 4 << 20
-
-const digestOf = (path: string): Promise<string> =>
-  withRegularFile(path, async (handle, size) => {
-    const hash = createHash('sha256')
-    for (let at = 0; at < size; at += chunkBytes) hash.update(await readBytes(handle, path, at, Math.min(chunkBytes, size - at)))
-    return hash.digest('hex')
-  })
 
 const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint> => {
   const { tensors, metadata } = await readSafetensors(path)
@@ -194,6 +230,11 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
   const { method, step, phase, best, layout: _, ...rest } = checked(schema, json, path, 'a checkpoint of this version')
   const misfit = (expected: string, found: string) =>
     mistake(path, `a state of this run, by its model and data as they are now: ${expected}`, found)
+  const { fingerprint: before } = rest
+  if (run.fingerprint !== undefined && before !== undefined) {
+    const different = differing(before, run.fingerprint.now, run.fingerprint.defaults)
+    if (different.length > 0) throw mistake(path, 'the settings, model and data that it was saved under', different.join('; '))
+  }
   if (method !== run.method.name) throw misfit(`method ${run.method.name}`, method)
   if (step > run.steps) throw misfit(`at most ${run.steps} steps`, String(step))
 

@@ -17,7 +17,8 @@ export const addEvaluate = (program: Command): void => {
     .command('evaluate')
     .summary('scores a trained adapter')
     .description(
-      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.',
+      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
+        'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.',
     )
   addAdapterFlags(command)
   addFlags(command, taskFlagNames)
@@ -28,24 +29,29 @@ export const addEvaluate = (program: Command): void => {
       'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
     ],
     async (given, terminal) => {
-      const { adapter: options, runTask } = await adapterRequest(given)
+      const { adapter: options, runTask, runRows } = await adapterRequest(given)
       const wanted = dataWanted(given, runTask)
       terminal.note(`opening ${options.adapter} …`)
       const adapter = await openTrainedAdapter(options)
       try {
         const names = adapter.labelNames
+        const remembered = runRows === null ? null : { rows: runRows, digest: options.trainedBy?.inputs['evaluation rows'] }
         const labelled = wanted.whole
-          ? evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })
-          : evaluationOfRun(wanted.task)
+          ? { ...evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names }), warning: null }
+          : evaluationOfRun(wanted.task, remembered)
+        if (labelled.warning !== null) terminal.warn(labelled.warning)
         terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
         const began = performance.now()
-        const scored = await scoreAdapter(adapter, labelled)
+        const scored = await scoreAdapter(adapter, labelled, runRows)
         if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-        const { scores, majority, examples, source } = scored
+        const { scores, majority, examples, source, trainedOn } = scored
         terminal.result(
           [
             ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
             ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+            ...(trainedOn === null || trainedOn === 0
+              ? []
+              : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
             `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
           ].join('\n'),
           {

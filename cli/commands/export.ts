@@ -3,11 +3,13 @@ import type { Command } from 'commander'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
+import { removeStages } from '../../evaluation/newFolder.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
 import type { TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
+import { onInterrupt } from '../interrupt.js'
 import type { Values } from '../flagValues.js'
 import { megabytes, short } from '../numbers.js'
 import { usageError } from '../usageError.js'
@@ -39,13 +41,9 @@ export const addExport = (program: Command): void => {
       Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])),
     )
     terminal.note(`writing ${output} …`)
-    const report = await exportAdapter({
-      ...adapter,
-      format,
-      output,
-      precision,
-      targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null),
-    })
+    const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
+    const release = onInterrupt(removeStages)
+    const report = await exportAdapter({ ...adapter, format, output, precision, targeted }).finally(release)
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",

@@ -10,10 +10,13 @@ export const addTrain = (program: Command): void => {
     .command('train')
     .summary('one fine-tuning run')
     .description(
-      "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
+      "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, rows.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
         'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.',
     )
-  withOffline(addFlags(command)).option('--config <file>', 'JSON with settings of the same names in camelCase; flags win')
+  withOffline(addFlags(command)).option(
+    '--config <file>',
+    "JSON with settings of the same names in camelCase, or a run's config.json; flags win",
+  )
   withOutput(
     command,
     [

@@ -81,7 +81,8 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     ['sync', 'ENOSPC', 'no space left on the disk (ENOSPC)'],
     ['close', 'EDQUOT', 'the disk quota used up (EDQUOT)'],
     ['rename', 'EISDIR', 'a folder of that name (EISDIR)'],
-    ['write', 'EIO', 'EIO: from the system'],
+    ['write', 'EIO', 'an error of the disk (EIO)'],
+    ['write', 'EBUSY', 'EBUSY: from the system'],
   ])('when %s fails with %s the old file stays and no temporary does', async (step, code, found) => {
     const thrown: unknown = await writeFileAtomically(path, 'new content', failingAt(step, code)).catch((error: unknown) => error)
     expect(thrown).toBeInstanceOf(Mistake)

@@ -175,7 +175,7 @@ describe('an adapter of adalora', () => {
     expect(await told(rankPatternOfRun(at('stopped')))).toBe(
       '@/stopped/result.json: expected the ranks that a run found, found a run that ended before its ranks were fixed',
     )
-    const before = finetuneJob(await trainRequest(flags('never')), AbortSignal.abort())
+    const before = finetuneJob({ ...(await trainRequest(flags('never'))), output: at('never') }, AbortSignal.abort())
     while ((await before.next()).done !== true);
     expect(await config('never', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 1, tinit: 0, tfinal: 0 })
     expect((await readAdapter(at('never', 'adapter'), await openModelFolder(at('tiny')))).tensors.size).toBe(3 * matrices)

@@ -9,7 +9,8 @@ import type { RunResult } from '../../evaluation/run.js'
 /** Flags as commander collects them. `stopAfter`: the step after which a signal comes. → its result */
 export const runJob = async (flags: Values, stopAfter: number | null = null): Promise<RunResult> => {
   const stop = new AbortController()
-  const events = finetuneJob(await trainRequest(flags), stop.signal)
+  const request = await trainRequest(flags)
+  const events = finetuneJob({ ...request, output: request.output ?? '' }, stop.signal)
   for (;;) {
     const next = await events.next()
     if (next.done === true) return next.value

@@ -198,13 +198,16 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     expect(await withoutDamaged(run)).toEqual(whole['often']?.remains)
   })
 
-  it('beside another leaves a run that begins anew, says so, and comes to the same end', async () => {
+  it('beside another ends the resume: nothing is renamed or begun anew', async () => {
     const run = await copied('both')
     for (const step of [15, 18]) await damage['a flipped byte'](join(outputOf(run), file(step)))
+    const before = await remains(run)
     const { code, stderr } = await trainOnce(run, true, null)
-    expect(code).toBe(0)
-    expect(stderr).toContain('warning: run/checkpoints: no checkpoint to resume from; starting at step 0\n')
-    expect(await withoutDamaged(run)).toEqual(whole['often']?.remains)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^run\/checkpoints: expected a whole checkpoint \(a new --output starts anew\), found 2 damaged and no other: .*\n$/,
+    )
+    expect(await remains(run)).toEqual(before)
   })
 
   it('is not made of one whose checksum is damaged: that one is set aside too, its bytes unchanged', async () => {

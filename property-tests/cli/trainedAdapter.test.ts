@@ -132,6 +132,7 @@ describe('scoring an adapter', () => {
         source: 'data.tsv',
         majority: { label: 'good', share: 0.6 },
         constant: null,
+        trainedOn: null,
       })
     }
   })

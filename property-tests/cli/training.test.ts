@@ -47,7 +47,7 @@ describe('salora train', () => {
   })
 
   it("writes the run's folder as promised", async () => {
-    expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json'])
+    expect((await readdir(run())).sort()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'])
     const config = await json(run('config.json'))
     expect(Object.keys(config)).toEqual(expect.arrayContaining(['model', 'task', 'settings', 'device', 'versions']))
     // the flag wins over the file, the file over the default

@@ -1,15 +1,19 @@
 /** The folder of a run as a process finds it: what a killed one left is cleared away, what belongs to others stays, other versions are told. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { toUnion } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
+import { loadTask } from '../../evaluation/data/index.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions } from '../../evaluation/run.js'
-import { openRunFolder, type RunFolder } from '../../evaluation/runFolder.js'
+import { inNewFolder } from '../../evaluation/newFolder.js'
+import { openRunFolder, type RunFolder, type RunSources } from '../../evaluation/runFolder.js'
 import { versions } from '../../evaluation/versions.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
+import { treeOf } from '../hostile/survival.js'
 
 let root = ''
 let output = ''
@@ -30,7 +34,17 @@ const options = (resume: boolean): FinetuneOptions => ({
   resume,
   settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
 })
-const opened = (resume: boolean): Promise<RunFolder> => openRunFolder(options(resume), 'cpu', null)
+const sources = async (): Promise<RunSources> => {
+  const data = toUnion(loadTask({ task: join(root, 'toy.tsv') }))
+  if (data instanceof Error) throw data
+  return { device: 'cpu', revision: null, data, inputs: { 'training rows': '36 of toys' } }
+}
+/** The run's folder as a process finds it, who leaves it again. */
+const opened = async (resume: boolean): Promise<RunFolder> => {
+  const folder = await openRunFolder(options(resume), await sources())
+  await folder.release()
+  return folder
+}
 const begun = async (resume: boolean) => (await opened(resume)).begin(0)
 const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
 const contents = async (): Promise<Readonly<Record<string, string>>> => {
@@ -94,7 +108,7 @@ describe('a folder that is resumed', () => {
     await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
     const bits = 'the run may not end in the bits it would have had'
     expect(await warnings(true)).toEqual([
-      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was undefined and is "${versions['salora']}"; ${bits}`,
+      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was nothing and is "${versions['salora']}"; ${bits}`,
     ])
     expect(await warnings(true)).toEqual([])
   })
@@ -103,20 +117,80 @@ describe('a folder that is resumed', () => {
     await begun(false)
     await writeFile(join(output, 'result.json'), '{}')
     await begun(true)
-    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl'])
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
   })
 
-  it('stays as it is, result and all, where the task has come to have another class than its checkpoints', async () => {
+  it('stays as it is, result and all, where the task has come to have another class', async () => {
     await warnings(false)
     const before = await contents()
     expect(Object.keys(before)).toContain('result.json')
     await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
     await expect(warnings(true)).rejects.toThrow(
-      /step-000000002\.safetensors: expected tensor parameters of F32 \[\d+\], found F32 \[\d+\]$/,
+      /config\.json: expected the model and the data that the run began with, found .*; classes was "bad, good" and is "bad, good, neither"$/,
     )
     await writeFile(join(root, 'toy.tsv'), toyFile(40))
     expect(await contents()).toEqual(before)
     expect(await warnings(true)).toEqual([])
+  })
+})
+
+describe('a folder that is not ours', () => {
+  const fill = async (name: string): Promise<void> => {
+    await mkdir(dirname(join(output, name)), { recursive: true })
+    await writeFile(join(output, name), 'precious')
+  }
+  const refusal = async (resume: boolean): Promise<string> => {
+    const before = await treeOf(root)
+    const line = await opened(resume).then(
+      () => 'it was opened',
+      (thrown: unknown) => (thrown as Error).message,
+    )
+    expect(await treeOf(root)).toEqual(before)
+    return line
+  }
+
+  it.each([
+    ['metrics.jsonl', 'metrics.jsonl'],
+    ['result.json', 'result.json'],
+    ['rows.json', 'rows.json'],
+    ['adapter_model.safetensors', 'adapter_model.safetensors'],
+    ['adapter/adapter_model.safetensors', 'an adapter'],
+    ['checkpoints/step-000000004.safetensors', 'checkpoints'],
+    ['checkpoints/step-000000004.safetensors.damaged', 'checkpoints'],
+  ])('because it holds %s and no config.json is left as it is', async (name, told) => {
+    await fill(name)
+    for (const resume of [false, true])
+      expect(await refusal(resume)).toBe(
+        `--output ${output}: expected a new folder, or a run with its config.json, found ${told} without one`,
+      )
+  })
+
+  it.each(['adapter', 'checkpoints'])('because %s in it is a link is not written to or deleted from, new or resumed', async (name) => {
+    const elsewhere = await mkdtemp(join(root, 'elsewhere-'))
+    for (const file of ['adapter_config.json', '.config.json.4711.0123456789ab.partial']) await writeFile(join(elsewhere, file), 'precious')
+    await symlink(elsewhere, join(output, name))
+    expect(await refusal(false)).toBe(`${join(output, name)}: expected a folder of the run itself, found a link`)
+    await rm(join(output, name))
+    await begun(false)
+    await rm(join(output, name), { recursive: true })
+    await symlink(elsewhere, join(output, name))
+    expect(await refusal(true)).toBe(`${join(output, name)}: expected a folder of the run itself, found a link`)
+  })
+
+  it('is ours where it is empty, or has what a start that was killed left of itself', async () => {
+    await fill('adapter/.adapter_config.json.1.fedcba987654.partial')
+    await fill('.config.json.4711.0123456789ab.partial')
+    await mkdir(join(output, 'checkpoints'))
+    await begun(false)
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
+  })
+
+  it.runIf(process.platform === 'linux')('because the system lets none be made there is refused at once', async () => {
+    const place = '/proc/no-such-process/deeper'
+    await expect(openRunFolder({ ...options(false), output: place }, await sources())).rejects.toThrow(
+      /^--output \/proc\/no-such-process\/deeper: expected a folder that can be written, found ENOENT: /,
+    )
+    await expect(inNewFolder(place, {}, async () => undefined)).rejects.toThrow(/: expected a folder that can be written, found ENOENT: /)
   })
 })
 

@@ -278,15 +278,17 @@ describe('what is no checkpoint', () => {
   it('but a link out of the folder is not followed, and what it leads to stays as it is', async () => {
     await rename(file(4), join(root, 'elsewhere'))
     await symlink(join(root, 'elsewhere'), file(4))
-    expect((await read()).told[0]).toBe(
-      `F/step-000000004.safetensors: expected a file within F, found a link to ${join(root, 'elsewhere')}; set aside as F/step-000000004.safetensors.damaged`,
+    expect(await refusal()).toBe(
+      `F: expected a whole checkpoint (a new --output starts anew), found 1 damaged and no other: F/step-000000004.safetensors: expected a file within F, found a link to ${join(root, 'elsewhere')}`,
     )
     expect((await readFile(join(root, 'elsewhere'))).length).toBeGreaterThan(100)
   })
   it('but a pipe is not waited for, as a checkpoint or as its checksum', async () => {
+    await save(checkpointOf(stateOf({ ...gated, step: 3 })))
     await rm(`${file(4)}.sha256`)
     execFileSync('mkfifo', [`${file(4)}.sha256`, file(5)])
-    const { told } = await read()
+    const { told, step } = await read()
+    expect(step).toBe(3)
     expect(told.map((line) => line.split(';')[0])).toEqual([
       'F/step-000000005.safetensors: expected a file, found something else',
       'F/step-000000004.safetensors.sha256: expected a file, found something else',
@@ -298,11 +300,11 @@ describe('what is no checkpoint', () => {
       file(4),
       bytes.map((byte, i) => (i === bytes.length - 4 ? byte ^ 1 : byte)),
     )
-    expect((await read()).told[0]).toMatch(/^F\/step-000000004\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64};/)
+    expect(await refusal()).toMatch(/: F\/step-000000004\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64}$/)
   })
   it('but one without its checksum is refused', async () => {
     await rm(`${file(4)}.sha256`)
-    expect((await read()).told[0]).toContain('F/step-000000004.safetensors: expected the checksum in its .sha256 file, found no such file')
+    expect(await refusal()).toContain('F/step-000000004.safetensors: expected the checksum in its .sha256 file, found no such file')
   })
   it('but JSON a million levels deep is refused in one line', async () => {
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: '['.repeat(1_000_000) } }))

@@ -1,9 +1,11 @@
 /** Finds the folder that `--model` means: one on this disk, one in the hub's cache, or one downloaded into that cache. */
-import { mkdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
-import { Mistake, mistake, quoted, reason } from '../mistake.js'
+import { makeFolder as makeFolderAt } from '../makeFolder.js'
+import { Mistake, mistake, quoted } from '../mistake.js'
+import { systemMistake } from '../systemError.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { readText } from '../jsonText.js'
 import { isFile } from '../regularFile.js'
@@ -156,7 +158,7 @@ const downloadSnapshot = async (
 }
 
 const makeFolder = async (folder: string): Promise<void> => {
-  await mkdir(folder, { recursive: true }).catch((thrown: unknown) => {
-    throw mistake(folder, 'to create the cache folder', reason(thrown))
+  await makeFolderAt(folder).catch((thrown: unknown) => {
+    throw systemMistake(folder, 'to create the cache folder', thrown)
   })
 }

@@ -1,8 +1,10 @@
 /** One file of a model over HTTP, as the hub serves it: ENDPOINT/MODEL/resolve/REVISION/FILE, checked against the hash that the hub gives. */
-import { mkdir, rename, symlink, unlink } from 'node:fs/promises'
+import { rename, symlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
+import { makeFolder } from '../makeFolder.js'
 import { Mistake, mistake } from '../mistake.js'
+import { systemMistake } from '../systemError.js'
 import { isFile } from '../regularFile.js'
 import { ask, dismiss, reasonOf, type Answer, type Asking } from './hubAnswer.js'
 import { hashOf, partialFile } from './partialFile.js'
@@ -56,7 +58,9 @@ export const download = async (remote: Remote, file: string, path: string, blobs
     await writeFileAtomically(path, receivedPieces(first, remote, file, url, 0))
     return true
   }
-  await mkdir(blobs, { recursive: true })
+  await makeFolder(blobs).catch((thrown: unknown) => {
+    throw systemMistake(blobs, 'to create the cache folder', thrown)
+  })
   const blob = join(blobs, hash)
   if (await isFile(blob)) await dismiss(first)
   else await fetchBlob(remote, file, url, blob, hash, first)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
-import { writeError } from '../atomicFile.js'
+import { writeError } from '../systemError.js'
 
 export type PartialFile = {
   /** bytes known to be there from the start of the file */

@@ -4,7 +4,8 @@ import { basename, dirname, join, sep } from 'node:path'
 import { z } from 'zod'
 import { checked } from '../checked.js'
 import { parseJson, readText } from '../jsonText.js'
-import { Mistake, mistake, quoted, reason } from '../mistake.js'
+import { mistake, quoted } from '../mistake.js'
+import { isAbsent, systemMistake } from '../systemError.js'
 import { readSafetensors } from './safetensors.js'
 import type { TensorEntry } from './safetensorsHeader.js'
 
@@ -69,7 +70,7 @@ export const fileInFolder = async (folder: string, name: string): Promise<string
     return file
   } catch (thrown) {
     if (isAbsent(thrown)) return undefined
-    throw thrown instanceof Mistake ? thrown : mistake(file, 'a readable file', reason(thrown))
+    throw systemMistake(file, 'a readable file', thrown)
   }
 }
 
@@ -78,6 +79,3 @@ const ownedBy = (folder: string): string => {
   const model = dirname(snapshots)
   return basename(snapshots) === 'snapshots' && basename(model).startsWith('models--') ? model : folder
 }
-
-const isAbsent = (thrown: unknown): boolean =>
-  thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR')

@@ -1,0 +1,165 @@
+/**
+ * One process at a time in a folder. Each writes a claim under a name of its own, then looks for others' claims and withdraws where one is of a
+ * process that lives: of two that come at once, the later to look sees both. No claim is ever taken over, so none is taken by mistake.
+ *
+ * Whether a process lives is asked of the system where that can be: on the same machine since the same start, in the same space of process
+ * numbers, by number and time of birth, so that a number used again does not count. Elsewhere a claim counts for as long as it is renewed.
+ */
+import { randomBytes } from 'node:crypto'
+import { open, readdir, readFile, readlink, stat, unlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { threadId } from 'node:worker_threads'
+import { z } from 'zod'
+import { writeFileAtomically } from './atomicFile.js'
+import { readText } from './jsonText.js'
+import { mistake } from './mistake.js'
+import { isAbsent, systemCode, systemMistake } from './systemError.js'
+
+export type FolderLock = {
+  /** Removes the claims of processes that are gone. */
+  readonly clear: () => Promise<void>
+  /** Throws Mistake where this process was silent for so long that another went to work here. */
+  readonly check: () => Promise<void>
+  readonly release: () => Promise<void>
+}
+
+/** Milliseconds between renewals, and of silence after which a claim that nothing else is known of counts no more. A step of training may hold renewals up. */
+export const patience = { renewal: 5_000, silence: 120_000 }
+
+const attempts = 4
+
+const text = z.string().max(1_000)
+const schema = z.object({
+  host: text,
+  /** of the machine's last start */
+  boot: text.nullable(),
+  /** the space that the process's number is of */
+  numbers: text.nullable(),
+  pid: z.int().min(0),
+  /** when the process was born, in ticks since that start */
+  born: text.nullable(),
+  thread: z.int().min(0),
+})
+type Claim = z.infer<typeof schema>
+
+/** Takes the folder. `where` is what to call it in messages. Throws Mistake where another process is at work there, or it cannot be written. */
+export const lockFolder = async (folder: string, where: string): Promise<FolderLock> => {
+  const claim = await ownClaim()
+  for (let attempt = 1; ; attempt++) {
+    const path = join(folder, `lock-${randomBytes(6).toString('hex')}.json`)
+    await writeFileAtomically(path, `${JSON.stringify(claim)}\n`)
+    const rival = await livingRival(folder, path, claim).catch(async (thrown: unknown) => {
+      await unlink(path)
+      throw systemMistake(where, 'a folder that can be read', thrown)
+    })
+    if (rival === null) return heldBy(folder, path, claim, where)
+    await unlink(path)
+    // two that came at once both withdrew: one of them comes back first
+    if (attempt === attempts) throw mistake(where, 'a folder that no other process is at work in', rival)
+    await pause(20 + 100 * Math.random())
+  }
+}
+
+const heldBy = async (folder: string, path: string, claim: Claim, where: string): Promise<FolderLock> => {
+  const handle = await open(path, 'r+')
+  const bytes = Buffer.from(`${JSON.stringify(claim)}\n`)
+  // written and not touched: the time is then that of the disk's own clock, on a network too
+  const renewal = setInterval(() => void handle.write(bytes, 0, bytes.length, 0).catch(() => undefined), patience.renewal).unref()
+  return {
+    clear: async () => {
+      for (const other of await claimsIn(folder)) if (other !== path && (await stateOf(other, claim, path)) === null) await removed(other)
+    },
+    check: async () => {
+      await stat(path).catch((thrown: unknown) => {
+        if (isAbsent(thrown)) throw mistake(where, 'this process alone at work there', 'another that took over while this one was silent')
+        throw systemMistake(path, 'a readable file', thrown)
+      })
+    },
+    release: async () => {
+      clearInterval(renewal)
+      await handle.close()
+      await removed(path)
+    },
+  }
+}
+
+/** Takes back what a thread of this process claimed that was ended from outside. */
+export const releaseThread = async (folder: string, thread: number): Promise<void> => {
+  const own = { ...(await ownClaim()), thread }
+  for (const path of await claimsIn(folder).catch(() => []))
+    if (JSON.stringify(await read(path).catch(() => null)) === JSON.stringify(own)) await removed(path)
+}
+
+/** What lives beside us, in words; null where nothing does. */
+const livingRival = async (folder: string, path: string, claim: Claim): Promise<string | null> => {
+  for (const other of await claimsIn(folder)) {
+    const rival = other === path ? null : await stateOf(other, claim, path)
+    if (rival !== null) return rival
+  }
+  return null
+}
+
+/** The process of a claim in words, or null where it is gone. */
+const stateOf = async (path: string, own: Claim, ownPath: string): Promise<string | null> => {
+  const other = await read(path)
+  if (other === null) return null
+  const lives = other === 'unreadable' ? null : await isAlive(other, own)
+  if (lives === false) return null
+  const name = other === 'unreadable' ? path : `process ${other.pid} on ${other.host} (${path})`
+  if (lives === true) return name
+  const [theirs, ours] = [await stat(path).catch(() => null), await stat(ownPath)]
+  if (theirs === null || ours.mtimeMs - theirs.mtimeMs > patience.silence) return null
+  return `${name}; it counts as gone after ${patience.silence / 1000} seconds of silence`
+}
+
+/** Whether the process of a claim lives; null where that cannot be known from here. */
+const isAlive = async (other: Claim, own: Claim): Promise<boolean | null> => {
+  const sameMachine = own.boot === null ? process.platform !== 'linux' && other.host === own.host : other.boot === own.boot
+  if (!sameMachine || other.numbers !== own.numbers) return null
+  const born = await birthOf(other.pid)
+  if (born !== null) return other.born === null ? null : born === other.born
+  try {
+    process.kill(other.pid, 0)
+    return null
+  } catch (thrown) {
+    return systemCode(thrown) === 'ESRCH' ? false : null // one that is hidden from us is another user's
+  }
+}
+
+const claimsIn = async (folder: string): Promise<ReadonlyArray<string>> =>
+  (await readdir(folder)).filter((name) => /^lock-[0-9a-f]{12}\.json$/.test(name)).map((name) => join(folder, name))
+
+const read = async (path: string): Promise<Claim | 'unreadable' | null> => {
+  try {
+    const parsed = schema.safeParse(JSON.parse(await readText(path, 10_000)))
+    return parsed.success ? parsed.data : 'unreadable'
+  } catch (thrown) {
+    return isAbsent(thrown) ? null : 'unreadable'
+  }
+}
+
+const removed = (path: string): Promise<void> =>
+  unlink(path).catch((thrown: unknown) => {
+    if (!isAbsent(thrown)) throw systemMistake(path, 'a file that can be removed', thrown)
+  })
+
+const ownClaim = async (): Promise<Claim> => ({
+  host: hostname(),
+  boot: await readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
+    (id) => id.trim(),
+    () => null,
+  ),
+  numbers: await readlink('/proc/self/ns/pid').catch(() => null),
+  pid: process.pid,
+  born: await birthOf(process.pid),
+  thread: threadId,
+})
+
+/** Ticks from the machine's start to the process's (field 22 of its stat; its name, before, may hold anything); `dead` where it only awaits its burial, null where there is none. */
+const birthOf = async (pid: number): Promise<string | null> => {
+  const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const [state = '', ...rest] = line.slice(line.lastIndexOf(')') + 2).split(' ')
+  return ['Z', 'X'].includes(state) ? 'dead' : (rest[18] ?? null)
+}

@@ -1,0 +1,52 @@
+/** Errors of the system (no permission, no space, a broken disk): known by their codes, worded in one place, and never taken for a file's own fault. */
+import { Mistake, reason } from './mistake.js'
+
+/** A mistake whose cause is the system: what a file holds is not known then, and must not be guessed. */
+export class SystemError extends Mistake {
+  constructor(
+    where: string,
+    expected: string,
+    found: string,
+    /** `EACCES`, `ENOSPC`, … */
+    readonly code: string,
+  ) {
+    super(where, expected, found, 'world')
+  }
+}
+
+/** The system's code of whatever was thrown, `EACCES` say; null where it is none of the system's errors. */
+export const systemCode = (thrown: unknown): string | null => {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return null
+  return typeof thrown.code === 'string' && /^E[A-Z0-9]+$/.test(thrown.code) ? thrown.code : null
+}
+
+/** Whether it says that there is no such file; anything else means that there may be one. */
+export const isAbsent = (thrown: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(systemCode(thrown) ?? '')
+
+/** `where: expected …, found …` of what was thrown, which is a SystemError where the system threw it. A Mistake is itself. */
+export const systemMistake = (where: string, expected: string, thrown: unknown, found = reason(thrown)): Mistake => {
+  if (thrown instanceof Mistake) return thrown
+  const code = systemCode(thrown)
+  return code === null ? new Mistake(where, expected, found) : new SystemError(where, expected, found, code)
+}
+
+const explained: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left on the disk',
+  EDQUOT: 'the disk quota used up',
+  EIO: 'an error of the disk',
+  EACCES: 'no permission to write there',
+  EPERM: 'no permission to write there',
+  EROFS: 'a read-only disk',
+  EMFILE: 'too many open files (ulimit -n)',
+  ENFILE: 'too many open files on this machine',
+  ENOENT: 'no such folder',
+  ENOTDIR: 'a file where a folder should be',
+  EISDIR: 'a folder of that name',
+}
+
+/** What the system said when a file could not be written, in one line. */
+export const writeError = (path: string, thrown: unknown): Mistake => {
+  const code = systemCode(thrown) ?? ''
+  const found = explained[code]
+  return systemMistake(path, 'to write the file', thrown, found === undefined ? reason(thrown) : `${found} (${code})`)
+}

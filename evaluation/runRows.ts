@@ -1,0 +1,68 @@
+/** The rows that a run trained and was evaluated on, remembered by their texts in rows.json: the file they came from may change. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { checked } from '../accelerated/files/checked.js'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
+import type { Dataset, Example, Task } from './data/index.js'
+
+export const rowsFile = 'rows.json'
+
+/** Characters of rows.json: 30 million rows, which is more than a file of examples may hold. */
+const limit = 400_000_000
+
+/** Of each text (and second text) the first 8 bytes of its SHA-256, one after another in base64. */
+const schema = z.object({
+  /** whether the evaluation's rows were held out of the training's file */
+  heldOut: z.boolean(),
+  training: z.base64(),
+  evaluation: z.base64(),
+})
+
+export type RunRows = { readonly heldOut: boolean; readonly training: ReadonlySet<bigint>; readonly evaluation: ReadonlySet<bigint> }
+
+type Texts = Pick<Example, 'text' | 'textPair'>
+
+const keyOf = ({ text, textPair }: Texts): Buffer =>
+  createHash('sha256')
+    .update(JSON.stringify([text, textPair ?? null]))
+    .digest()
+    .subarray(0, 8)
+
+/** Whether the run has this text among those rows. */
+export const isAmong = (rows: ReadonlySet<bigint>, texts: Texts): boolean => rows.has(keyOf(texts).readBigUInt64LE())
+
+/** One digest of texts and labels, in their order, and how many they are: `36 of sha256 …`. Classes count by their names. */
+export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
+  const hash = createHash('sha256')
+  for (const { text, textPair, label } of examples)
+    hash.update(`${JSON.stringify([text, textPair ?? null, labelNames?.[label] ?? label])}\n`)
+  return `${examples.length} of sha256 ${hash.digest('hex')}`
+}
+
+/** Writes rows.json. Throws Mistake. */
+export const writeRunRows = async (output: string, { train, evaluation, heldOut }: Task): Promise<void> => {
+  const keys = ({ examples }: Dataset): string => Buffer.concat(examples.map(keyOf)).toString('base64')
+  const text = `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
+  if (text.length > limit) throw mistake(join(output, rowsFile), `at most ${limit} bytes`, String(text.length))
+  await writeFileAtomically(join(output, rowsFile), text)
+}
+
+/** rows.json of a run; null in the folder of a version that wrote none. Throws Mistake. */
+export const readRunRows = async (output: string): Promise<RunRows | null> => {
+  if ((await fileInFolder(output, rowsFile)) === undefined) return null
+  const file = join(output, rowsFile)
+  const { heldOut, training, evaluation } = checked(schema, parseJson(await readText(file, limit), file), file, 'the rows of a run')
+  return { heldOut, training: keysIn(training, file), evaluation: keysIn(evaluation, file) }
+}
+
+const keysIn = (base64: string, file: string): ReadonlySet<bigint> => {
+  const bytes = Buffer.from(base64, 'base64')
+  if (bytes.length % 8 !== 0) throw mistake(file, 'eight bytes for each row', `${bytes.length}`)
+  const keys = new Set<bigint>()
+  for (let at = 0; at < bytes.length; at += 8) keys.add(bytes.readBigUInt64LE(at))
+  return keys
+}

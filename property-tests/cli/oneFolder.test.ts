@@ -1,0 +1,109 @@
+/** Several processes at once: none writes into the folder of another's run, and none takes the folder that another was about to take. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { FinetuneOptions } from '../../evaluation/run.js'
+import { resolveSettings } from '../../accelerated/settings.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-together-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--save-every', '2'],
+  ...args,
+]
+const linesOf = async (output: string) =>
+  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { readonly kind: string; readonly step: number })
+const stepsOf = async (output: string) => (await linesOf(output)).filter(({ kind }) => kind === 'step').map(({ step }) => step)
+const upTo = (steps: number): ReadonlyArray<number> => Array.from({ length: steps }, (_, i) => i + 1)
+
+describe('a run that is at work', () => {
+  /** Runs to its end; once it has saved something it lives, silent, as long as `meanwhile` takes. */
+  const interruptedBy = async <T>(output: string, meanwhile: () => Promise<T>) => {
+    let met: Promise<T> | null = null
+    const first = await salora(train('--output', output, '--max-steps', '40', '--quiet'), {
+      cwd,
+      onStart: (child) => {
+        const polling = setInterval(() => {
+          if (!existsSync(join(cwd, output, 'checkpoints', 'step-000000002.safetensors'))) return
+          clearInterval(polling)
+          child.kill('SIGSTOP')
+          met = meanwhile().finally(() => child.kill('SIGCONT'))
+        }, 5)
+        child.once('exit', () => clearInterval(polling))
+      },
+    })
+    return { first, met: await (met as Promise<T> | null) }
+  }
+
+  it.each([
+    [
+      'resumes it',
+      ['--resume'],
+      /^--output run-0: expected a folder that no other process is at work in, found process \d+ on \S+ \(run-0\/lock-[0-9a-f]{12}\.json\)\n$/,
+    ],
+    ['begins it', [], /found config\.json of an earlier run\n$/],
+  ])('is not joined by a second process that %s; it comes to its own end, and holds nothing after', async (_, how, refusal) => {
+    const output = `run-${how.length === 1 ? 0 : 1}`
+    const { first, met } = await interruptedBy(output, () =>
+      salora(train('--output', output, '--max-steps', '40', '--quiet', ...how), { cwd }),
+    )
+    expect(met).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) as string })
+    expect(first.code).toBe(0)
+    expect(await stepsOf(output)).toEqual(upTo(40))
+    expect((await readdir(join(cwd, output))).sort()).toEqual([
+      ...['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'result.json', 'rows.json'],
+    ])
+  })
+})
+
+it('three runs at once that name no folder have a folder each', async () => {
+  const runs = await Promise.all(
+    [1, 2, 3].map((seed) => salora(train('--max-steps', '3', '--json', '--quiet', '--seed', String(seed)), { cwd })),
+  )
+  expect(runs.map(({ code }) => code)).toEqual([0, 0, 0])
+  const results = runs.map(({ stdout }) => JSON.parse(stdout) as { readonly seed: number; readonly output: string })
+  expect(results.map(({ output }) => output).sort()).toEqual([1, 2, 3].map((n) => join('runs', `toy-salora-${n}`)))
+  for (const { seed, output } of results) {
+    expect(JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8'))).toMatchObject({ seed, output })
+    expect(await stepsOf(output)).toEqual(upTo(3))
+  }
+})
+
+it('a run that names no folder and cannot begin leaves none', async () => {
+  const { code } = await salora(['train', '--model', 'nowhere/at-all', '--task', 'toy.tsv'], { cwd })
+  expect(code).toBe(1)
+  expect(existsSync(join(cwd, 'runs', 'toy-salora-4'))).toBe(false)
+})
+
+it('a program that leaves a run in the middle may go on with it at once, in the same process', async () => {
+  const { finetune } = (await import(new URL('../../dist/evaluation/finetune.js', import.meta.url).href)) as {
+    readonly finetune: typeof import('../../evaluation/finetune.js').finetune
+  }
+  const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveEvery: 2, device: 'cpu', threads: 1 })
+  const options: FinetuneOptions = {
+    model: join(cwd, 'tiny'),
+    task: { task: join(cwd, 'toy.tsv') },
+    output: join(cwd, 'left'),
+    resume: false,
+    settings,
+  }
+  for await (const event of finetune(options)) if (event.kind === 'saved') break
+  const kinds: string[] = []
+  for await (const event of finetune({ ...options, resume: true })) kinds.push(event.kind)
+  expect(kinds.at(-1)).toBe('result')
+  expect(await stepsOf('left')).toEqual(upTo(6))
+})

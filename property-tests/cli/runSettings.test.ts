@@ -1,0 +1,113 @@
+/** The settings of a run when it is met again: resumed after its end, after an upgrade, or taken as the settings of another. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { taskOptions, trainRequest } from '../../cli/trainRequest.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import { readRunConfig } from '../../evaluation/storedRun.js'
+import { treeOf } from '../hostile/survival.js'
+import { saloraHere } from './inProcess.js'
+import { runJob } from './jobRun.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let root = ''
+const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
+const flags = (output: string) => ({
+  ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveEvery: '2' },
+  ...{ maxLength: '16', device: 'cpu', threads: '1' },
+})
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-settings-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+  await runJob(flags('run'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+describe('a run that is finished', () => {
+  it('is resumed with its own settings as one that has nothing left to do', async () => {
+    const { code, stderr } = await saloraHere('train', '--resume', '--output', at('run'))
+    expect([code, stderr]).toEqual([0, `${at('run')}: this run is finished; nothing is left to do\n`])
+  })
+
+  it.each([
+    [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
+    [['--max-steps', '40'], '--max-steps was 4 and is 40'],
+    [['--device', 'webgpu'], 'device was "cpu" and is "webgpu"'],
+  ])('is not said to be finished with others: %s', async (more, told) => {
+    const before = await treeOf(at('run'))
+    const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, found ${told}\n`)
+    expect(await treeOf(at('run'))).toEqual(before)
+  })
+})
+
+describe("a run's own config.json as --config", () => {
+  it.each([
+    ['salora', {}],
+    ['lora', { targetModules: 'query' }],
+    ['full', {}],
+  ])('of %s gives the same model, task and settings, which flags still change', async (method, more) => {
+    const output = `like-${method}`
+    await runJob({ ...flags(output), method, ...more })
+    const { model, task, settings } = (await readRunConfig(at(output)))!
+    const again = await trainRequest({ config: at(output, 'config.json'), output: at('another') })
+    expect(again).toEqual({ model, task, settings, output: at('another'), resume: false })
+    const changed = await trainRequest({ config: at(output, 'config.json'), output: at('another'), seed: '9' })
+    expect(changed.settings).toEqual({ ...settings, seed: 9 })
+  })
+
+  it('that is broken is refused in one line', async () => {
+    await writeFile(at('broken.json'), JSON.stringify({ model: 'm', task: { task: 7 }, settings: [] }))
+    await expect(trainRequest({ config: at('broken.json') })).rejects.toThrow(/broken\.json: expected the config\.json of a run whose /)
+  })
+})
+
+describe('a setting that came with an upgrade', () => {
+  /** The run as the version before wrote it: unfinished, without one of its settings. */
+  const olderBy = async (output: string, setting: string): Promise<void> => {
+    await runJob(flags(output))
+    await rm(at(output, 'result.json'))
+    const file = at(output, 'config.json')
+    const { settings, ...rest } = JSON.parse(await readFile(file, 'utf8')) as { readonly settings: Readonly<Record<string, unknown>> }
+    const { [setting]: removed, ...older } = settings
+    expect(removed).toBeDefined()
+    await writeFile(file, JSON.stringify({ ...rest, settings: older }))
+  }
+  const warnings = async (output: string): Promise<ReadonlyArray<string>> => {
+    const said: string[] = []
+    const request = await trainRequest({ resume: true, output: at(output) })
+    for await (const event of finetuneJob({ ...request, output: at(output) }, new AbortController().signal))
+      if (event.kind === 'warning') said.push(event.message)
+    return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
+  }
+
+  it('has its default in a run that began before, which is told once and goes on', async () => {
+    await olderBy('older', 'orthogonalityAfter')
+    const [told = '', ...others] = await warnings('older')
+    expect(told).toMatch(/older: began before there was orthogonalityAfter "\w+": these are the defaults of this version$/)
+    expect(others).toEqual([])
+    expect(await warnings('older')).toEqual([])
+  })
+
+  it('is a difference where it is given another value', async () => {
+    await olderBy('given', 'clip')
+    await expect(runJob({ resume: true, output: at('given'), clip: '2' })).rejects.toThrow(/clip was nothing and is 2$/)
+  })
+})
+
+it('a task that has a name is meant by it, though a folder of that name lies here; a file is still meant by its own', async () => {
+  for (const name of ['mrpc', 'sentiment']) await mkdir(at(name))
+  const before = process.cwd()
+  process.chdir(root)
+  try {
+    expect(taskOptions({ task: 'mrpc', data: 'mrpc' })).toEqual({ task: 'mrpc', data: join(process.cwd(), 'mrpc') })
+    expect(taskOptions({ task: 'sentiment' })).toEqual({ task: 'sentiment' })
+    expect(taskOptions({ task: 'toy.tsv' })).toEqual({ task: join(process.cwd(), 'toy.tsv') })
+  } finally {
+    process.chdir(before)
+  }
+})
