@@ -2,14 +2,16 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { WorkerMessage } from './finetune.js'
 import type { FinetuneOptions } from './run.js'
-import { finetuneJob } from './finetuneJob.js'
 import { isExpected } from './expectedErrors.js'
+import { loaded, loadWidest } from './loading.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const stop = new AbortController()
 parentPort?.on('message', () => stop.abort())
 
 try {
+  await loadWidest()
+  const { finetuneJob } = await loaded(import('./finetuneJob.js'))
   for await (const event of finetuneJob(workerData as FinetuneOptions, stop.signal)) send({ kind: 'event', event })
 } catch (error) {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
