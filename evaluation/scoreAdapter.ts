@@ -1,9 +1,8 @@
 /** Scores of a trained adapter on labelled texts, beside what always answering the most frequent class would score. */
-import { isLeft } from 'fp-ts/lib/Either.js'
 import type { Dataset, Scoring, TaskOptions } from './data/index.js'
-import { describeProblem, loadEvaluation, loadTask } from './data/index.js'
 import { predictionOf } from './preparation.js'
 import { constantPrediction, majorityClass, score } from './metrics/index.js'
+import { loadEvaluation, loadTask } from './taskData.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
 import { UserError } from './userError.js'
 
@@ -18,19 +17,11 @@ export type AdapterScore = {
 
 export type Labelled = Scoring & { readonly evaluation: Dataset }
 
-/** What a run evaluated on: of a file, the part that it held out. @throws UserError */
-export const evaluationOfRun = (task: TaskOptions): Labelled => {
-  const loaded = loadTask(task)
-  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  return loaded.right
-}
+/** What a run evaluated on: of a file, the part that it held out. @throws Mistake */
+export const evaluationOfRun: (task: TaskOptions) => Labelled = loadTask
 
-/** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws UserError */
-export const evaluationOf = (task: TaskOptions): Labelled => {
-  const loaded = loadEvaluation(task)
-  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  return loaded.right
-}
+/** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws Mistake */
+export const evaluationOf: (task: TaskOptions) => Labelled = loadEvaluation
 
 /** @throws UserError where the labels of the data are not those of the adapter */
 export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, problem, metrics }: Labelled): Promise<AdapterScore> => {

@@ -19,15 +19,18 @@ export const deviceOf = (name: string): Device => {
   return found
 }
 
+/** Where onnxruntime-node is installed: beside us, or below us where we are installed as a package. */
+const runtimeFolder = (): string => {
+  try {
+    return dirname(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')))
+  } catch {
+    return 'node_modules/onnxruntime-node' // where it should be: it is missing, which the attempt to load it has told
+  }
+}
+
 /** Beside ONNX Runtime's own library. */
 const libraryFile = (library: string): string =>
-  join(
-    dirname(createRequire(import.meta.url).resolve('onnxruntime-node')),
-    '../bin/napi-v6',
-    process.platform,
-    process.arch,
-    process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`,
-  )
+  join(runtimeFolder(), 'bin/napi-v6', process.platform, process.arch, process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`)
 
 const isBundled =
   (providers: ReadonlyArray<string>) =>
@@ -37,7 +40,12 @@ const isBundled =
 /** Runs [1 2] · [3 4]ᵀ = 11 on the device. */
 export const probeDevice = async (name: string): Promise<DeviceReport> => {
   const device = deviceOf(name)
-  const failed = (detail: string): DeviceReport => ({ device: name, works: false, detail, remedy: device.remedy })
+  const failed = (detail: string): DeviceReport => ({
+    device: name,
+    works: false,
+    detail,
+    remedy: device.remedy.replace('<onnxruntime-node>', runtimeFolder),
+  })
   try {
     const bundled = isBundled(await bundledProviders())
     if (!bundled(device)) {
