@@ -1,19 +1,49 @@
-/** The program: the commands in the order of --help, and what ends each with an exit code. */
+/** The program: the commands in the order of --help, each loaded when it is called, and what ends it with an exit code. */
 import { Command, CommanderError } from 'commander'
+import { loaded, LoadingError, loadWidest } from '../evaluation/loading.js'
 import { versions } from '../evaluation/versions.js'
-import { addBench } from './commands/bench.js'
-import { addDoctor } from './commands/doctor.js'
-import { addEvaluate } from './commands/evaluate.js'
-import { addExport } from './commands/export.js'
-import { addPredict } from './commands/predict.js'
-import { addQuickstart } from './commands/quickstart.js'
-import { addRankPattern } from './commands/rankPattern.js'
-import { addTrain } from './commands/train.js'
-import { addVerify } from './commands/verify.js'
 import { exitCodes } from './exitCodes.js'
-import { reportError } from './reportError.js'
 
-const program = (): Command => {
+type Entry = { readonly name: string; readonly summary: string; readonly load: () => Promise<(command: Command) => void> }
+
+const commands: ReadonlyArray<Entry> = [
+  {
+    name: 'quickstart',
+    summary: 'fine-tunes the embedded model on the embedded data',
+    load: async () => (await import('./commands/quickstart.js')).addQuickstart,
+  },
+  { name: 'train', summary: 'one fine-tuning run', load: async () => (await import('./commands/train.js')).addTrain },
+  { name: 'evaluate', summary: 'scores a trained adapter', load: async () => (await import('./commands/evaluate.js')).addEvaluate },
+  {
+    name: 'predict',
+    summary: 'one text a line in, one JSON line out',
+    load: async () => (await import('./commands/predict.js')).addPredict,
+  },
+  {
+    name: 'export',
+    summary: 'hands a trained adapter to other tools',
+    load: async () => (await import('./commands/export.js')).addExport,
+  },
+  {
+    name: 'rank-pattern',
+    summary: 'the ranks that a run found, as arguments of an ordinary LoRA',
+    load: async () => (await import('./commands/rankPattern.js')).addRankPattern,
+  },
+  {
+    name: 'verify',
+    summary: 'compares the accelerated path with the reference on this machine',
+    load: async () => (await import('./commands/verify.js')).addVerify,
+  },
+  {
+    name: 'doctor',
+    summary: 'which devices work here, what is missing, how to get it',
+    load: async () => (await import('./commands/doctor.js')).addDoctor,
+  },
+  { name: 'bench', summary: 'measures this machine', load: async () => (await import('./commands/bench.js')).addBench },
+]
+
+/** With the flags of the command that is called; of the others, what --help lists. */
+const program = async (called: string | undefined): Promise<Command> => {
   const whole = new Command('salora')
     .description(
       'Structure-aware low-rank adaptation: fine-tunes BERT and RoBERTa models with an adaptive rank and an exact budget of parameters.',
@@ -28,19 +58,35 @@ const program = (): Command => {
       'after',
       '\nEach command has its own --help with an example. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.\n',
     )
-
-  for (const add of [addQuickstart, addTrain, addEvaluate, addPredict, addExport, addRankPattern, addVerify, addDoctor, addBench])
-    add(whole)
+  for (const { name, summary, load } of commands) {
+    const command = whole.command(name).summary(summary)
+    if (name !== called) continue
+    await loadWidest()
+    ;(await loaded(load()))(command)
+  }
   return whole
 }
 
 /** Runs what was typed after `salora`; sets process.exitCode. */
 export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => {
   try {
-    await program().parseAsync(args, { from: 'user' })
+    // the program itself has no flag that takes a value, so the command is the first word
+    await (await program(args.find((arg) => !arg.startsWith('-')))).parseAsync(args, { from: 'user' })
   } catch (error) {
     const isShown = error instanceof CommanderError && ['commander.helpDisplayed', 'commander.version'].includes(error.code)
     if (error instanceof CommanderError && error.code === 'commander.help') process.exitCode = exitCodes.wrongUsage
-    else if (!isShown) process.exitCode = reportError(error)
+    else if (!isShown) process.exitCode = await reported(error)
+  }
+}
+
+/** One line on standard error → the exit code. What words errors is loaded for one alone. */
+export const reported = async (error: unknown): Promise<number> => {
+  try {
+    if (!(error instanceof LoadingError)) return (await loaded(import('./reportError.js'))).reportError(error)
+    process.stderr.write(`${error.message}\n`)
+    return exitCodes.failure
+  } catch (unloaded) {
+    if (unloaded === error || !(unloaded instanceof LoadingError)) throw unloaded
+    return reported(unloaded)
   }
 }

@@ -1,13 +1,23 @@
 #!/usr/bin/env node
-/** The executable: what was typed goes to the program; whatever escapes it is one line too. */
+/** The executable: what was typed goes to the program, and whatever escapes it is one line too, a program that does not load included. */
+import { loaded } from '../evaluation/loading.js'
 import { exitCodes } from './exitCodes.js'
-import { runProgram } from './program.js'
-import { reportError } from './reportError.js'
 
-const leave = (thrown: unknown): never => process.exit(reportError(thrown))
+const program = loaded(import('./program.js'))
+
+const unloaded = (thrown: unknown): number => {
+  process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`)
+  return exitCodes.failure
+}
+const leave = async (thrown: unknown): Promise<never> => process.exit(await program.then(({ reported }) => reported(thrown), unloaded))
 process.on('uncaughtException', leave)
 process.on('unhandledRejection', leave)
 // whoever reads may have enough (salora predict | head)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' ? process.exit(exitCodes.success) : leave(error)))
 
-await runProgram(process.argv.slice(2))
+await program.then(
+  ({ runProgram }) => runProgram(process.argv.slice(2)),
+  (thrown) => {
+    process.exitCode = unloaded(thrown)
+  },
+)

@@ -1,6 +1,7 @@
 /** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
 import { Worker } from 'node:worker_threads'
 import { releaseThread } from '../accelerated/files/folderLock.js'
+import '../accelerated/runtime/onnxRuntime.js' // switches its telemetry off, which the worker could not
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
 import { UserError } from './userError.js'
 

@@ -3,14 +3,16 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemMistake } from '../accelerated/files/systemError.js'
 import type { WorkerMessage } from './finetune.js'
 import type { FinetuneOptions } from './run.js'
-import { finetuneJob } from './finetuneJob.js'
 import { isExpected } from './expectedErrors.js'
+import { loaded, loadWidest } from './loading.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const stop = new AbortController()
 parentPort?.on('message', () => stop.abort())
 
 try {
+  await loadWidest()
+  const { finetuneJob } = await loaded(import('./finetuneJob.js'))
   for await (const event of finetuneJob(workerData as FinetuneOptions, stop.signal)) send({ kind: 'event', event })
 } catch (thrown) {
   const { output } = workerData as FinetuneOptions

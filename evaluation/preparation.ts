@@ -1,5 +1,4 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
-import { isLeft } from 'fp-ts/lib/Either.js'
 import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
@@ -17,12 +16,11 @@ import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
 import type { Dataset, Task } from './data/index.js'
-import { describeProblem, loadTask } from './data/index.js'
 import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts, Scores } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { readRunConfig } from './storedRun.js'
-import { UserError } from './userError.js'
+import { loadTask } from './taskData.js'
 
 /** A run's task on the accelerated path: sequences, each with a list of outputs. */
 export type SequenceTask = TrainingTask<LabelledExample, ReadonlyArray<number>> & { readonly settings: Settings }
@@ -47,9 +45,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
-  const loaded = loadTask(options.task)
-  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  const data = loaded.right
+  const data = loadTask(options.task)
   for (const { source, skipped } of [data.train, data.evaluation]) {
     const [first] = skipped
     if (first !== undefined)

@@ -1,10 +1,9 @@
 /** Scores of a trained adapter on labelled texts, beside what always answering the most frequent class would score. */
-import { isLeft } from 'fp-ts/lib/Either.js'
 import type { Dataset, Scoring, TaskOptions } from './data/index.js'
-import { describeProblem, loadEvaluation, loadTask } from './data/index.js'
 import { isAmong, rowsDigest, type RunRows } from './runRows.js'
 import { predictionOf } from './preparation.js'
 import { constantPrediction, majorityClass, score } from './metrics/index.js'
+import { loadEvaluation, loadTask } from './taskData.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
 import { UserError } from './userError.js'
 
@@ -26,16 +25,14 @@ export type RememberedRows = { readonly rows: RunRows; readonly digest: string |
 
 /**
  * What a run evaluated on, with a warning where that is no more what it was. Of a file, the rows that it held out, whatever else the file has by
- * now: a split of the grown file would hold out rows that the run trained on. @throws UserError
+ * now: a split of the grown file would hold out rows that the run trained on. @throws UserError or Mistake
  */
 export const evaluationOfRun = (
   task: TaskOptions,
   remembered: RememberedRows | null = null,
 ): Labelled & { readonly warning: string | null } => {
   const heldOut = remembered?.rows.heldOut === true
-  const loaded = heldOut ? loadEvaluation(task) : loadTask(task)
-  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  const labelled: Labelled = loaded.right
+  const labelled: Labelled = heldOut ? loadEvaluation(task) : loadTask(task)
   if (remembered === null) return { ...labelled, warning: null }
   const all = labelled.evaluation
   const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(remembered.rows.evaluation, example)) } : all
@@ -50,12 +47,8 @@ export const evaluationOfRun = (
   return { ...labelled, evaluation, warning: changed ? `${source}: the rows that the run was evaluated on ${told}` : null }
 }
 
-/** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws UserError */
-export const evaluationOf = (task: TaskOptions): Labelled => {
-  const loaded = loadEvaluation(task)
-  if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
-  return loaded.right
-}
+/** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws Mistake */
+export const evaluationOf: (task: TaskOptions) => Labelled = loadEvaluation
 
 /** @throws UserError where the labels of the data are not those of the adapter */
 export const scoreAdapter = async (

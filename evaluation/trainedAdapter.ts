@@ -55,8 +55,17 @@ export type TrainedAdapter = {
 
 const usualLength = 128
 
-/** Opens everything. @throws Mistake or DeviceError with one line for the user */
-export const openTrainedAdapter = async (options: TrainedAdapterOptions): Promise<TrainedAdapter> => {
+const usualOptions = { device: 'auto', precision: 'float32', threads: 0, maxLength: null, batchSize: 32 } as const
+
+/**
+ * Opens a trained adapter on its model, to answer texts: `adapter` is a run's `adapter/`, or a folder that PEFT or the adapters library
+ * wrote. What is not given is as `salora predict` has it; `maxLength` should be that of the training. Call `release` when no more texts come.
+ * @throws Mistake or DeviceError with one line for the user
+ */
+export const openTrainedAdapter = async (
+  given: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
+): Promise<TrainedAdapter> => {
+  const options: TrainedAdapterOptions = { ...usualOptions, ...given }
   const device = await chooseDevice(options.device)
   return openPredictions(await loadTrainedModel(options), options, device)
 }

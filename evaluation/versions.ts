@@ -12,5 +12,5 @@ export const versions: Readonly<Record<string, string>> = {
   salora: own.version,
   node: process.versions.node,
   'onnxruntime-node': own.dependencies['onnxruntime-node'] ?? '',
-  '@huggingface/transformers': own.dependencies['@huggingface/transformers'] ?? '',
+  '@huggingface/tokenizers': own.dependencies['@huggingface/tokenizers'] ?? '',
 }

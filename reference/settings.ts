@@ -1,5 +1,4 @@
 /** Every setting of SaLoRA with the paper's value and where it is given; ours, named so, where the paper is silent. */
-import { left, right, type Either } from 'fp-ts/lib/Either.js'
 import type { ControlRule } from './methods/salora/gateControl.js'
 import type { HardConcrete } from './methods/salora/hardConcrete.js'
 import type { OrthogonalitySettings } from './methods/salora/orthogonality.js'
@@ -127,8 +126,8 @@ const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
   initialisation: ['kaiming', 'gaussian'],
 }
 
-/** The settings themselves, or everything that is wrong with them. */
-export const validate = (settings: Settings): Either<ReadonlyArray<Problem>, Settings> => {
+/** Everything that is wrong with the settings: nothing, where they can be. */
+export const validate = (settings: Settings): ReadonlyArray<Problem> => {
   const value = (setting: string): unknown => Object.entries(settings).find(([name]) => name === setting)?.[1]
   const problem = (setting: string, expected: string): Problem => ({ setting, expected, found: String(value(setting)) })
   const numbers = Object.entries(rules)
@@ -141,5 +140,5 @@ export const validate = (settings: Settings): Either<ReadonlyArray<Problem>, Set
   const words = Object.entries(choices)
     .filter(([setting, allowed]) => !allowed.some((choice) => choice === value(setting)))
     .map(([setting, allowed]) => problem(setting, allowed.join(' or ')))
-  return numbers.length + words.length === 0 ? right(settings) : left([...numbers, ...words])
+  return [...numbers, ...words]
 }

@@ -1,5 +1,6 @@
 /** Text to token ids as the original BERT and RoBERTa do it: the folder's own tokenizer, their special tokens, the longer text cut first. */
 import { join } from 'node:path'
+import { Tokenizer as Pieces } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { checked } from './checked.js'
 import { parseJson, readText } from './jsonText.js'
@@ -29,13 +30,13 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
   if (file === undefined) throw mistake(folder, 'tokenizer.json in the folder', 'none')
   const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
   const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
-  const tokenizer = await construct(
+  const tokenizer = construct(
     parseTokenizerFile(await readText(file), file, model.vocabularySize, join(folder, 'config.json')),
     settings,
     file,
   )
   const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
-    const ids: ReadonlyArray<number> = tokenizer.encode(text, {
+    const { ids } = tokenizer.encode(text, {
       add_special_tokens: special,
       ...(textPair === undefined ? {} : { text_pair: textPair }),
     })
@@ -104,12 +105,10 @@ const tokenizerSettings = z.object({ remove_space: z.boolean().nullish(), do_low
 const parseSettings = (text: string, file: string): z.infer<typeof tokenizerSettings> =>
   checked(tokenizerSettings, parseJson(text, file), file, 'settings of a tokenizer')
 
-/** Imported when needed: the package loads its own inference runtime with it. */
-const construct = async (tokenizerJson: TokenizerFile, settings: object, file: string) => {
-  const { PreTrainedTokenizer } = await import('@huggingface/transformers')
+const construct = (tokenizerJson: TokenizerFile, settings: object, file: string): Pieces => {
   try {
-    return new PreTrainedTokenizer(tokenizerJson, settings)
+    return new Pieces(tokenizerJson, settings)
   } catch (thrown) {
-    throw mistake(file, 'a tokenizer that transformers.js understands', reason(thrown))
+    throw mistake(file, 'a tokenizer that @huggingface/tokenizers understands', reason(thrown))
   }
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { input, matMul } from '../graph/operators.js'
+import { DeviceError } from './deviceError.js'
 import type { Device } from './devices/device.js'
 import { devices } from './devices/index.js'
 import { noWeights } from './engine.js'
@@ -18,28 +19,39 @@ export const deviceOf = (name: string): Device => {
   return found
 }
 
+/** Where onnxruntime-node is installed: beside us, or below us where we are installed as a package. */
+const runtimeFolder = (): string => {
+  try {
+    return dirname(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')))
+  } catch {
+    return 'node_modules/onnxruntime-node' // where it should be: it is missing, which the attempt to load it has told
+  }
+}
+
 /** Beside ONNX Runtime's own library. */
 const libraryFile = (library: string): string =>
-  join(
-    dirname(createRequire(import.meta.url).resolve('onnxruntime-node')),
-    '../bin/napi-v6',
-    process.platform,
-    process.arch,
-    process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`,
-  )
+  join(runtimeFolder(), 'bin/napi-v6', process.platform, process.arch, process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`)
 
-const isBundled = ({ provider, library }: Device): boolean =>
-  bundledProviders().includes(provider.name) && (library === undefined || existsSync(libraryFile(library)))
+const isBundled =
+  (providers: ReadonlyArray<string>) =>
+  ({ provider, library }: Device): boolean =>
+    providers.includes(provider.name) && (library === undefined || existsSync(libraryFile(library)))
 
 /** Runs [1 2] · [3 4]ᵀ = 11 on the device. */
 export const probeDevice = async (name: string): Promise<DeviceReport> => {
   const device = deviceOf(name)
-  const failed = (detail: string): DeviceReport => ({ device: name, works: false, detail, remedy: device.remedy })
-  if (!isBundled(device)) {
-    const there = devices.filter(isBundled).map((other) => other.name)
-    return failed(`not in this build of ONNX Runtime (it has ${there.join(', ')})`)
-  }
+  const failed = (detail: string): DeviceReport => ({
+    device: name,
+    works: false,
+    detail,
+    remedy: device.remedy.replace('<onnxruntime-node>', runtimeFolder),
+  })
   try {
+    const bundled = isBundled(await bundledProviders())
+    if (!bundled(device)) {
+      const there = devices.filter(bundled).map((other) => other.name)
+      return failed(`not in this build of ONNX Runtime (it has ${there.join(', ')})`)
+    }
     const product = matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32'))
     const session = await nodeEngine({ device, threads: 1 }).open({ y: product }, noWeights)
     const { y } = await session.run({
@@ -78,8 +90,6 @@ export const chooseDevice = async (wanted: string): Promise<Device> => {
     )
   return deviceOf(wanted)
 }
-
-export class DeviceError extends Error {}
 
 /** ONNX Runtime begins with the line of its own source that found the fault. */
 const firstLine = (error: unknown): string =>

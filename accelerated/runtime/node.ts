@@ -1,11 +1,12 @@
 /** The engine of Node: ONNX Runtime's binding. The only file that runs it. */
-import * as ort from 'onnxruntime-node'
+import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { toOnnx } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
 import { topologicalOrder } from '../graph/expression.js'
 import type { Device } from './devices/device.js'
 import type { Engine, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
+import { onnxRuntime, type OnnxRuntime } from './onnxRuntime.js'
 
 export type NodeSettings = {
   readonly device: Device
@@ -18,22 +19,26 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const hasWeights = topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'Weight')
     const files = hasWeights ? await weights() : []
     const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
+    const ort = await onnxRuntime()
     const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor), {
       ...sessionOptions(settings),
       externalData: files.map(({ location, bytes }) => ({ path: location, data: bytes })),
     })
-    return rooms === null ? sessionOf(session) : sessionInPlace(session, rooms)
+    return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
 })
 
 /** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */
-export const openModelFile = async (file: string, settings: NodeSettings): Promise<Session> =>
-  sessionOf(await ort.InferenceSession.create(file, sessionOptions(settings)))
+export const openModelFile = async (file: string, settings: NodeSettings): Promise<Session> => {
+  const ort = await onnxRuntime()
+  return sessionOf(ort, await ort.InferenceSession.create(file, sessionOptions(settings)))
+}
 
 /** Providers of this build of ONNX Runtime, by their names for it. */
-export const bundledProviders = (): ReadonlyArray<string> => ort.listSupportedBackends().map(({ name }) => name)
+export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
+  (await onnxRuntime()).listSupportedBackends().map(({ name }) => name)
 
-const sessionOptions = ({ device, threads }: NodeSettings): ort.InferenceSession.SessionOptions => ({
+const sessionOptions = ({ device, threads }: NodeSettings): InferenceSession.SessionOptions => ({
   executionProviders: [device.provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
@@ -43,10 +48,10 @@ const sessionOptions = ({ device, threads }: NodeSettings): ort.InferenceSession
   logSeverityLevel: 3,
 })
 
-const sessionOf = (session: ort.InferenceSession): Session => ({
+const sessionOf = (ort: OnnxRuntime, session: InferenceSession): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
-    const results = await session.run(inputsOf(session, feeds))
+    const results = await session.run(inputsOf(ort, session, feeds))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
   release: () => session.release(),
@@ -78,13 +83,13 @@ const roomsOf = (outputs: Readonly<Record<string, Expression>>): Rooms | null =>
  * The binding copies each result into memory of its own, even one that ONNX Runtime has just written into memory that we gave: 1.5 GB a step
  * of full fine-tuning. It turns results into JavaScript's in order, though, and stops at one that is no tensor; such a one comes first here.
  */
-const sessionInPlace = (session: ort.InferenceSession, rooms: Rooms): Session => ({
+const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Rooms): Session => ({
   inputs: session.inputNames,
   run: async (feeds, into = {}) => {
     const room = rooms(into)
-    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(name, feed)]))
+    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(ort, name, feed)]))
     try {
-      await session.run(inputsOf(session, feeds), { [notATensor]: null, ...fetches })
+      await session.run(inputsOf(ort, session, feeds), { [notATensor]: null, ...fetches })
     } catch (error) {
       if (!(error instanceof Error && error.message.includes(refusal))) throw error
       return Object.fromEntries(Object.entries(room).map(([name, { data }]) => [name, data]))
@@ -94,14 +99,14 @@ const sessionInPlace = (session: ort.InferenceSession, rooms: Rooms): Session =>
   release: () => session.release(),
 })
 
-const inputsOf = (session: ort.InferenceSession, feeds: Feeds): Readonly<Record<string, ort.Tensor>> =>
-  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(name, feeds[name])]))
+const inputsOf = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Readonly<Record<string, Tensor>> =>
+  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, name, feeds[name])]))
 
-const toTensor = (name: string, feed: Feed | undefined): ort.Tensor => {
+const toTensor = ({ Tensor: Numbers }: OnnxRuntime, name: string, feed: Feed | undefined): Tensor => {
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, found none`)
   const { data, shape } = feed
-  if (data instanceof Float64Array) return new ort.Tensor('float64', data, shape)
-  if (data instanceof Int32Array) return new ort.Tensor('int32', data, shape)
-  if (data instanceof BigInt64Array) return new ort.Tensor('int64', data, shape)
-  return new ort.Tensor('float32', data, shape)
+  if (data instanceof Float64Array) return new Numbers('float64', data, shape)
+  if (data instanceof Int32Array) return new Numbers('int32', data, shape)
+  if (data instanceof BigInt64Array) return new Numbers('int64', data, shape)
+  return new Numbers('float32', data, shape)
 }

@@ -10,14 +10,11 @@ import { addFlags } from '../trainFlags.js'
 import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
-export const addBench = (program: Command): void => {
-  const command = program
-    .command('bench')
-    .summary('measures this machine')
-    .description(
-      "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the largest single product in them.\n" +
-        'Rates count the multiplications and additions of matrix products and nothing else.',
-    )
+export const addBench = (command: Command): void => {
+  command.description(
+    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the largest single product in them.\n" +
+      'Rates count the multiplications and additions of matrix products and nothing else.',
+  )
   addFlags(command, ['device', 'threads'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')

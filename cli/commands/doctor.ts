@@ -9,13 +9,10 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { megabytes } from '../numbers.js'
 
-export const addDoctor = (program: Command): void => {
-  const command = program
-    .command('doctor')
-    .summary('which devices work here, what is missing, how to get it')
-    .description(
-      'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.',
-    )
+export const addDoctor = (command: Command): void => {
+  command.description(
+    'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.',
+  )
   withOutput(command, ['salora doctor --json'], async (_given, terminal) => {
     terminal.note('trying each device …')
     const devices = await probeDevices()

@@ -12,14 +12,11 @@ import { addFlags } from '../trainFlags.js'
 import { taskFlagNames, taskOptions } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
-export const addEvaluate = (program: Command): void => {
-  const command = program
-    .command('evaluate')
-    .summary('scores a trained adapter')
-    .description(
-      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
-        'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.',
-    )
+export const addEvaluate = (command: Command): void => {
+  command.description(
+    'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
+      'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.',
+  )
   addAdapterFlags(command)
   addFlags(command, taskFlagNames)
   withOutput(

@@ -22,13 +22,10 @@ const explained: Readonly<Record<ExportFormat, string>> = {
   'transformers.js': "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder)",
 }
 
-export const addExport = (program: Command): void => {
-  const command = program
-    .command('export')
-    .summary('hands a trained adapter to other tools')
-    .description(
-      `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
-    )
+export const addExport = (command: Command): void => {
+  command.description(
+    `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
+  )
   addAdapterFlags(command, [])
   command
     .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)

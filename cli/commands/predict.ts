@@ -7,15 +7,12 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { textLines, type TextLine } from '../textLines.js'
 
-export const addPredict = (program: Command): void => {
-  const command = program
-    .command('predict')
-    .summary('one text a line in, one JSON line out')
-    .description(
-      'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
-        '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
-        'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.',
-    )
+export const addPredict = (command: Command): void => {
+  command.description(
+    'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
+      '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
+      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.',
+  )
   addAdapterFlags(command)
   withOutput(command, [`echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`], async (given, terminal) => {
     const { adapter: options } = await adapterRequest(given)

@@ -8,14 +8,11 @@ import { trainRequest } from '../trainRequest.js'
 
 const offered = ['density', 'epochs', 'seed', 'device', 'threads', 'output']
 
-export const addQuickstart = (program: Command): void => {
-  const command = program
-    .command('quickstart')
-    .summary('fine-tunes the embedded model on the embedded data')
-    .description(
-      'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows\n' +
-        'the accuracy before and after, the ranks that were found, and where the run is.',
-    )
+export const addQuickstart = (command: Command): void => {
+  command.description(
+    'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows\n' +
+      'the accuracy before and after, the ranks that were found, and where the run is.',
+  )
   addFlags(command, offered)
   // for tests and for trying the same settings on another model
   command.addOption(new Option('--model <folder>').hideHelp()).addOption(new Option('--max-steps <steps>').hideHelp())

@@ -5,13 +5,10 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { usageError } from '../usageError.js'
 
-export const addRankPattern = (program: Command): void => {
-  const command = program
-    .command('rank-pattern')
-    .summary('the ranks that a run found, as arguments of an ordinary LoRA')
-    .description(
-      "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.",
-    )
+export const addRankPattern = (command: Command): void => {
+  command.description(
+    "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.",
+  )
   command
     .option('--run <folder>', 'a run of salora train')
     .option('--force', 'also the ranks of a run whose gates were sampled in too few steps to mean anything')

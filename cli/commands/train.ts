@@ -5,14 +5,11 @@ import { addFlags } from '../trainFlags.js'
 import { trainingRun } from '../trainingRun.js'
 import { trainRequest } from '../trainRequest.js'
 
-export const addTrain = (program: Command): void => {
-  const command = program
-    .command('train')
-    .summary('one fine-tuning run')
-    .description(
-      "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, rows.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
-        'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.',
-    )
+export const addTrain = (command: Command): void => {
+  command.description(
+    "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, rows.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
+      'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.',
+  )
   withOffline(addFlags(command)).option(
     '--config <file>',
     "JSON with settings of the same names in camelCase, or a run's config.json; flags win",

@@ -13,14 +13,11 @@ import { addFlags } from '../trainFlags.js'
 import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
-export const addVerify = (program: Command): void => {
-  const command = program
-    .command('verify')
-    .summary('compares the accelerated path with the reference on this machine')
-    .description(
-      'Draws small models and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
-        'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.',
-    )
+export const addVerify = (command: Command): void => {
+  command.description(
+    'Draws small models and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
+      'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.',
+  )
   addFlags(command, ['device', 'precision', 'seed'])
   command.option('--cases <n>', 'models to draw', '4')
   withOutput(command, ['salora verify --device webgpu --cases 8'], async (given, terminal) => {

@@ -17,7 +17,8 @@ export const cpu: Device = {
         'rounding is 6e-8 an operation; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
     },
   },
-  remedy: 'reinstall onnxruntime-node for this platform: npm ci',
+  remedy:
+    'install again on this machine (npm ci in a clone, npm install in a project); ONNX Runtime is built for Linux with glibc, macOS on Apple silicon and Windows',
   automatic: 0,
   ownMemory: true,
 }

@@ -13,7 +13,7 @@ export const cuda: Device = {
   },
   library: 'onnxruntime_providers_cuda',
   remedy:
-    'onnxruntime-node comes without its CUDA provider; with an NVIDIA GPU, CUDA 12 and cuDNN 9 installed, fetch it with: npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12',
+    'onnxruntime-node comes without its CUDA provider; with an NVIDIA GPU, CUDA 12 and cuDNN 9 installed, fetch it with: node "<onnxruntime-node>/script/install.js" --onnxruntime-node-install=cuda12',
   automatic: 1,
   ownMemory: false,
 }

@@ -15,7 +15,7 @@ export type Device = {
   readonly tolerances: Readonly<Partial<Record<FloatType, Tolerance>>>
   /** a library, without prefix and ending, that must lie beside ONNX Runtime's: it lists such a provider whether or not it is there */
   readonly library?: string
-  /** what to do where it does not work */
+  /** what to do where it does not work; `<onnxruntime-node>` stands for that package's folder, wherever it is installed */
   readonly remedy: string
   /** `auto` takes the device with the largest number that works; null: it must be asked for */
   readonly automatic: number | null

@@ -1,0 +1,16 @@
+/** A task's data for callers: the readers' mistake, which they hand back as a value, is thrown here. */
+import { type Either, isLeft } from 'fp-ts/lib/Either.js'
+import type { Mistake } from '../accelerated/files/mistake.js'
+import type { Evaluation, Task, TaskOptions } from './data/index.js'
+import * as data from './data/index.js'
+
+/** Train and evaluation data of a task. @throws Mistake with the first thing that is wrong in it */
+export const loadTask = (options: TaskOptions): Task => orThrown(data.loadTask(options))
+
+/** The evaluation data alone: the task's own, the file `evalData`, or the whole of the file `task`. @throws Mistake */
+export const loadEvaluation = (options: TaskOptions): Evaluation => orThrown(data.loadEvaluation(options))
+
+const orThrown = <Found>(read: Either<Mistake, Found>): Found => {
+  if (isLeft(read)) throw read.left
+  return read.right
+}

@@ -1,0 +1,12 @@
+/**
+ * salora: from a model's and a task's name to a trained adapter on disk, and from there to predictions. What it is made of has its own names:
+ * salora/accelerated (graphs, methods, formats), salora/evaluation (data, metrics, runs) and salora/reference (the oracle).
+ *
+ * Whatever a caller can repair is thrown as an error whose message is one line (`isExpected` tells it from a defect).
+ */
+export { DeviceError } from './accelerated/runtime/deviceError.js'
+export { Mistake } from './accelerated/files/mistake.js'
+export { resolveSettings, type Settings, type SettingsInput } from './accelerated/settings.js'
+export { SettingsError } from './accelerated/settingsError.js'
+export { TrainingError } from './accelerated/training/accidents.js'
+export * from './evaluation/index.js'

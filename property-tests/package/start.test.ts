@@ -1,0 +1,71 @@
+/** What starting costs: time, open files, libraries. */
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { program, salora } from '../cli/spawnSalora.js'
+import { toyFile } from '../cli/toyTask.js'
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-start-'))
+  await writeTinyModel(join(folder, 'model'))
+  await writeFile(join(folder, 'toy.tsv'), toyFile(40))
+  await writeFile(
+    join(folder, 'libraries.cjs'),
+    `process.on('exit', () => require('node:fs').writeSync(2, process.report.getReport().sharedObjects.filter((f) => /onnxruntime_binding/.test(f)).length + ' bindings'))`,
+  )
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Exit code, standard output and standard error of a line of bash. */
+const bash = (line: string): string =>
+  execFileSync('bash', ['-c', `(${line}) 2>&1; echo "exit code $?"`], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, HF_HUB_OFFLINE: '1' },
+  })
+const command = `'${process.execPath}' '${program}'`
+
+describe('salora --help', () => {
+  // processor time, which a busy machine does not stretch as it does time on the clock; the best of five
+  it('takes less than 300 ms', () => {
+    const seconds = Array.from({ length: 5 }, () => {
+      const [, user, system] = /(\d+\.\d+) (\d+\.\d+)/.exec(bash(`TIMEFORMAT='%U %S'; time ${command} --help > help.txt`)) ?? []
+      return Number(user) + Number(system)
+    })
+    expect(Math.min(...seconds)).toBeLessThan(0.3)
+  })
+})
+
+describe('ONNX Runtime', () => {
+  it.each([
+    [['--help'], 0],
+    [['train', '--help'], 0],
+    [['train', '--rank', '0', '--model', 'model', '--task', 'toy.tsv'], 0],
+    [['doctor', '--json'], 1],
+  ])('is loaded when it is needed: salora %j loads %d', async (args, bindings) => {
+    const { stderr } = await salora(args, { cwd: folder, nodeArguments: ['--require', join(folder, 'libraries.cjs')] })
+    expect(stderr).toMatch(new RegExp(`${bindings} bindings$`))
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('open files', () => {
+  it('need not be more than 128 to help, train, evaluate and predict', () => {
+    const limited = (line: string): string => bash(`ulimit -n 128; ${command} ${line}`)
+    expect(limited('--help')).toMatch(/^Usage: [\s\S]*exit code 0\n$/)
+    expect(limited('doctor --quiet')).toMatch(/^cpu {7}works[\s\S]*exit code 0\n$/m)
+    const train =
+      'train --model model --task toy.tsv --method lora --device cpu --max-steps 2 --batch-size 4 --max-length 16 --output run --quiet'
+    expect(limited(train)).toMatch(/exit code 0\n$/)
+    expect(limited('evaluate --run run --quiet')).toMatch(/accuracy [\s\S]*exit code 0\n$/)
+    expect(limited('predict --run run < toy.tsv')).toMatch(/"label"[\s\S]*exit code 0\n$/)
+  })
+
+  it.each([24, 40, 60, 90])('that are too few are told in one line: %d', (limit) => {
+    const line = /^salora: expected its own files and libraries, found .*\bulimit -n\)\nexit code 1\n$/
+    for (const words of ['train --help', 'doctor', 'no-such-command']) expect(bash(`ulimit -n ${limit}; ${command} ${words}`)).toMatch(line)
+  })
+})

@@ -1,0 +1,135 @@
+/** The package as `npm pack` makes it: what is in it, and that it installs and runs in an empty project without a word to NuGet. */
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { printedBy } from '../documentation/readmePrograms.js'
+
+const run = promisify(execFile)
+/** As in a shell of a user's own: nothing of the npm that runs the tests, and no word on CUDA. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_|onnxruntime_node_install|^INIT_CWD$/i.test(name)),
+)
+const npm = async (cwd: string, ...args: ReadonlyArray<string>): Promise<string> => {
+  const { stdout, stderr } = await run('npm', args, { cwd, env: environment, maxBuffer: 1 << 26 })
+  return stdout + stderr
+}
+const isolated = ['--user', '--map-root-user', '--net', '--']
+const canIsolate = process.platform === 'linux' && spawnSync('unshare', [...isolated, 'true']).status === 0
+
+let [folder, project, packed, installed] = ['', '', '', '']
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-package-'))
+  project = join(folder, 'project')
+  await mkdir(project)
+  // dist is built, and other tests run it
+  packed = await npm(resolve('.'), 'pack', '--ignore-scripts', '--json', '--pack-destination', folder)
+  await writeFile(join(project, 'package.json'), '{ "name": "mine", "private": true, "type": "module" }')
+  const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'))
+  installed = await npm(project, 'install', join(folder, tarball), '--no-audit', '--no-fund', '--prefer-offline', '--foreground-scripts')
+}, 600_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const inPackage = (path: string): string => join(project, 'node_modules/salora', path)
+
+describe('the packed package', () => {
+  it('holds what runs, and no compiled test, no map without its source, no source', () => {
+    const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
+    const own = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
+    expect(own).toContain('dist/index.d.ts')
+    expect(own).toContain('evaluation/embedded/model/model.safetensors')
+    const places =
+      /^(dist\/(index|accelerated|cli|evaluation|reference)\b.*\.(js|d\.ts)|evaluation\/embedded\/(model\/.*|README\.md)|LICENSE|README\.md|package\.json)$/
+    expect(own.filter((path) => !places.test(path))).toEqual([])
+  })
+
+  it('installs without fetching CUDA, and without an unknown setting of npm', async () => {
+    expect(installed).not.toMatch(/cuda|nuget|unknown/i)
+    const bin = inPackage(`node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`)
+    expect((await readdir(bin)).filter((name) => /cuda|tensorrt/.test(name))).toEqual([])
+    expect(await npm(resolve('.'), 'config', 'get', 'install-links')).toBe('true\n')
+  })
+
+  it('works in a project that has not heard of it: doctor names no remedy that is not there', async () => {
+    const { stdout } = await run(join(project, 'node_modules/.bin/salora'), ['doctor', '--json'], { cwd: project, env: environment })
+    const { devices, embeddedModel } = JSON.parse(stdout) as {
+      readonly devices: ReadonlyArray<{ readonly device: string; readonly works: boolean; readonly remedy: string | null }>
+      readonly embeddedModel: string
+    }
+    expect(devices.find(({ device }) => device === 'cpu')?.works).toBe(true)
+    expect(embeddedModel).toBe(inPackage('evaluation/embedded/model'))
+    const [, script = ''] = /node "([^"]+)"/.exec(devices.find(({ device }) => device === 'cuda')?.remedy ?? '') ?? []
+    expect(script).toBe(inPackage('node_modules/onnxruntime-node/script/install.js'))
+    expect(existsSync(script)).toBe(true)
+  })
+
+  it.skipIf(!canIsolate)('fetches CUDA where it is asked to (skipped where no network namespace can be made)', async () => {
+    const script = inPackage('node_modules/onnxruntime-node/script/install.js')
+    const asked = (...args: ReadonlyArray<string>) => run('unshare', [...isolated, process.execPath, script, ...args], { env: environment })
+    await asked()
+    if (process.arch === 'x64') await expect(asked('--onnxruntime-node-install=cuda12')).rejects.toThrow(/api\.nuget\.org/)
+  })
+
+  it(`runs README's programs in Node ${process.versions.node}`, () => expectResults(printedBy(process.execPath, project)), 240_000)
+})
+
+/** The executable of a version of Node, from the registry that the other packages come from; null where it has none for this machine. */
+const nodeOf = async (version: number): Promise<string | null> => {
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
+  const prefix = join(folder, `node${version}`)
+  await mkdir(prefix)
+  try {
+    await npm(prefix, 'install', `${name}@${version}`, '--no-audit', '--no-fund', '--prefer-offline')
+  } catch {
+    return null
+  }
+  return join(prefix, 'node_modules', name, 'bin/node')
+}
+
+describe.each([20, 22, 24].filter((version) => version !== Number(process.versions.node.split('.')[0])))('Node %d', (version) => {
+  it("runs README's programs (skipped where the registry has no such Node)", async ({ skip }) => {
+    const node = await nodeOf(version)
+    if (node === null) return skip(`no Node ${version} from the registry`)
+    expect((await run(node, ['--version'])).stdout).toMatch(new RegExp(`^v${version}\\.`))
+    expectResults(printedBy(node, project))
+  }, 300_000)
+})
+
+const expectResults = (printed: string): void => {
+  expect(printed).toMatch(/\{ accuracy: 0\.\d+ \} 0\.(49\d*|5)\n/)
+  expect(printed).toMatch(/(^(positive|negative) \[ -?\d+\.\d+, -?\d+\.\d+ \]\n){2}$/m)
+}
+
+describe('what a caller sees', () => {
+  it('are values and errors: no Either of fp-ts in the declarations of what salora exports', async () => {
+    await writeFile(
+      join(project, 'callers.mjs'),
+      `import { Mistake, isExpected, loadTask } from 'salora'
+       import { defaultSettings, validate } from 'salora/reference'
+       console.log(loadTask({ task: 'sentiment' }).train.examples.length > 1000, validate(defaultSettings).length)
+       try { loadTask({ task: 'no such task' }) } catch (error) { console.log(error instanceof Mistake, isExpected(error)) }`,
+    )
+    expect((await run(process.execPath, ['callers.mjs'], { cwd: project })).stdout).toBe('true 0\ntrue true\n')
+    // the modules that an index names, and what they declare for it
+    for (const index of ['index', 'accelerated/index', 'evaluation/index', 'reference/index']) {
+      const text = await readFile(inPackage(`dist/${index}.d.ts`), 'utf8')
+      for (const [, names = '', of = ''] of text.matchAll(/export (?:type )?\{([^}]*)\} from '(\.[^']*)'/g)) {
+        const module = await readFile(join(inPackage('dist'), index, '..', of.replace(/\.js$/, '.d.ts')), 'utf8')
+        for (const name of names
+          .split(',')
+          .map((part) => part.replace(/^\s*type /, '').trim())
+          .filter((part) => part !== '')) {
+          const [declared = ''] =
+            new RegExp(
+              `^export (?:declare )?(?:const|type|interface|class|function\\*?) ${name}\\b[\\s\\S]*?(?=^export |$(?![\\s\\S]))`,
+              'm',
+            ).exec(module) ?? []
+          expect(declared, `${name} of ${of}`).not.toMatch(/\bE(ither)?[.<]/)
+        }
+      }
+    }
+  })
+})
