@@ -1,7 +1,12 @@
-/** Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent). */
+/**
+ * Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent).
+ * A terminal that is lost asks as much, and only that: its signal comes more than once, from the kernel and from the shell.
+ */
 import { exitCodes } from './exitCodes.js'
 
-type Signal = 'SIGINT' | 'SIGTERM'
+const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp } as const
+type Signal = keyof typeof codes
+const signals = Object.keys(codes) as ReadonlyArray<Signal>
 
 export type Interrupt = {
   readonly signal: AbortSignal
@@ -13,13 +18,16 @@ export type Interrupt = {
 /** @param say shows a line to the user @param leaving restores the terminal before the process dies */
 export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()
-  let code: number | null = null
+  let first: Signal | null = null
+  let meant = false // a person or a supervisor asked already
   const handle = (signal: Signal): void => {
-    if (code !== null) {
+    if (meant && signal !== 'SIGHUP') {
       leave(signal)
       return
     }
-    code = signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated
+    meant ||= signal !== 'SIGHUP'
+    if (first !== null) return
+    first = signal
     say('stopping after this step and saving; once more leaves at once')
     stop.abort()
   }
@@ -29,11 +37,7 @@ export const watchInterrupt = (say: (line: string) => void, leaving: () => void)
     release()
     process.kill(process.pid, signal)
   }
-  const release = (): void => {
-    process.off('SIGINT', handle)
-    process.off('SIGTERM', handle)
-  }
-  process.on('SIGINT', handle)
-  process.on('SIGTERM', handle)
-  return { signal: stop.signal, exitCode: () => code, release }
+  const release = (): void => signals.forEach((signal) => process.off(signal, handle))
+  signals.forEach((signal) => process.on(signal, handle))
+  return { signal: stop.signal, exitCode: () => (first === null ? null : codes[first]), release }
 }
