@@ -150,7 +150,16 @@ describe('a file of the user’s own', () => {
           ),
         }),
       ),
-    ).toBe('two.csv: expected enough rows to hold a tenth of each class out (or --eval-data), found 2')
+    ).toBe(
+      'two.csv: expected two different texts of one class, so that one can be held out (or --eval-data), found 2 rows, each of a class of its own',
+    )
+    const equal = Array.from({ length: 50 }, (_, i) => ['the same', i % 2] as const)
+    expect(line(loadTask({ task: write('equal.csv', csv(equal)) }))).toBe(
+      'equal.csv: expected two different texts of one class, so that one can be held out (or --eval-data), found 1 different text in 50 rows',
+    )
+    expect(line(loadTask({ task: write('ten.csv', csv(labelled(10, (i) => i / 8))), problem: 'regression' }))).toBe(
+      'ten.csv: expected at least 11 different texts, so that one can be held out (or --eval-data), found 10 rows',
+    )
   })
 
   it('is read whole for evaluation', () => {

@@ -32,7 +32,18 @@ const heldOutOf = (all: Dataset, { holdOutSeed, problem }: TaskOptions): E.Eithe
   const { kept, held } = holdOut(settings)(all.examples)
   return held.length > 0
     ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples: held, skipped: [] }, heldOut: true })
-    : E.left(mistake(all.source, 'enough rows to hold a tenth of each class out (or --eval-data)', `${all.examples.length}`))
+    : E.left(mistake(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all)))
+}
+
+const enough = ({ labelNames }: Dataset): string =>
+  labelNames === null ? 'at least 11 different texts' : 'two different texts of one class'
+
+const differentTexts = ({ examples, labelNames }: Dataset): string => {
+  const texts = new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
+  const rows = `${examples.length} ${examples.length === 1 ? 'row' : 'rows'}`
+  return texts === examples.length
+    ? rows + (labelNames === null ? '' : ', each of a class of its own')
+    : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
 const evaluationBeside = (train: Dataset, file: string, options: TaskOptions): E.Either<Mistake, Parts> =>
