@@ -64,7 +64,7 @@ describe('Ctrl-C', () => {
     expect(step).toBeGreaterThan(0)
     expect(step).toBeLessThan(steps)
     expect(stopped.stderr).toContain('stopping after this step and saving; once more leaves at once\n')
-    expect(stopped.stderr).toContain('go on with: salora train --resume --output once\n')
+    expect(stopped.stderr).toContain(`; once holds the state after step ${step}; go on with: salora train --resume --output once\n`)
     expect((await saved('once')).step).toBe(step)
 
     const resumed = await salora(['train', '--resume', '--output', 'once'], { cwd })

@@ -107,6 +107,14 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, found 79"],
     [
+      [...train, '--rank', '17'],
+      '--rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], found 17',
+    ],
+    [
+      [...train, '--method', 'adalora', '--init-rank', '17', '--max-steps', '100'],
+      '--init-rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], found 17',
+    ],
+    [
       [...train, '--task', 'colla'],
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"',
     ],
