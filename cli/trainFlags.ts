@@ -58,7 +58,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         `model in Hugging Face layout (${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}), or a hub id`,
       ),
       flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
-      ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, 'text', takes, help))),
+      ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help))),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),
     ],
   },

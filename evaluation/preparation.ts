@@ -44,7 +44,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
-  const loaded = loadTask(options.task)
+  const loaded = await loadTask(options.task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   const data = loaded.right
   for (const { source, skipped } of [data.train, data.evaluation]) {

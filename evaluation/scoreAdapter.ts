@@ -19,15 +19,15 @@ export type AdapterScore = {
 export type Labelled = Scoring & { readonly evaluation: Dataset }
 
 /** What a run evaluated on: of a file, the part that it held out. @throws UserError */
-export const evaluationOfRun = (task: TaskOptions): Labelled => {
-  const loaded = loadTask(task)
+export const evaluationOfRun = async (task: TaskOptions): Promise<Labelled> => {
+  const loaded = await loadTask(task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   return loaded.right
 }
 
 /** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws UserError */
-export const evaluationOf = (task: TaskOptions): Labelled => {
-  const loaded = loadEvaluation(task)
+export const evaluationOf = async (task: TaskOptions): Promise<Labelled> => {
+  const loaded = await loadEvaluation(task)
   if (isLeft(loaded)) throw new UserError(describeProblem(loaded.left))
   return loaded.right
 }

@@ -34,9 +34,9 @@ export const addEvaluate = (program: Command): void => {
       const adapter = await openTrainedAdapter(options)
       try {
         const names = adapter.labelNames
-        const labelled = wanted.whole
+        const labelled = await (wanted.whole
           ? evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })
-          : evaluationOfRun(wanted.task)
+          : evaluationOfRun(wanted.task))
         terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
         const began = performance.now()
         const scored = await scoreAdapter(adapter, labelled)

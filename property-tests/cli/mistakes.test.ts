@@ -116,7 +116,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
   ])('as a process: salora %j', async (args, line) => {
@@ -139,7 +139,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
       'a text that is empty',
       'hole.tsv',
       'text\tlabel\na\tgood\n\tbad\n',
-      'hole.tsv, row 3: expected a text in column "text", found an empty one',
+      'hole.tsv, row 3: expected a text in column "text" (or --skip-missing), found an empty one',
     ],
   ])('%s', async (_what, name, content, line) => {
     await writeFile(join(cwd, name), content)
