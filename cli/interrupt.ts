@@ -15,8 +15,12 @@ export type Interrupt = {
   readonly release: () => void
 }
 
-/** @param say shows a line to the user @param leaving restores the terminal before the process dies */
-export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
+/** @param say shows a line to the user @param leaving restores the terminal before the process dies @param stopping what is said at the first */
+export const watchInterrupt = (
+  say: (line: string) => void,
+  leaving: () => void,
+  stopping = 'stopping after this step and saving; once more leaves at once',
+): Interrupt => {
   const stop = new AbortController()
   let first: Signal | null = null
   let meant = false // a person or a supervisor asked already
@@ -28,7 +32,7 @@ export const watchInterrupt = (say: (line: string) => void, leaving: () => void)
     meant ||= signal !== 'SIGHUP'
     if (first !== null) return
     first = signal
-    say('stopping after this step and saving; once more leaves at once')
+    say(stopping)
     stop.abort()
   }
   /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */
