@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { mistake } from '../accelerated/files/mistake.js'
-import type { Settings } from '../accelerated/settings.js'
+import { allSettings, type Settings } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
 import { readRunRows, type RunRows } from '../evaluation/runRows.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -30,8 +30,11 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
-  return withOffline(addFlags(command, machine))
+  return withOffline(addFlags(command, machine, Object.fromEntries(machine.map((name) => [name, runDefault(name)]))))
 }
+
+/** The run's own, which it was trained with; without a run as in training, but for a model of fewer positions. */
+const runDefault = (name: string): string => `the run's; without a run ${String(allSettings[name]?.schema.parse(undefined))}`
 
 /** @throws UsageError, SettingsError or Mistake with one line */
 export const adapterRequest = async (given: Values): Promise<AdapterRequest> => {

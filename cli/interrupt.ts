@@ -1,7 +1,12 @@
-/** Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent). */
+/**
+ * Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent).
+ * A terminal that is lost asks as much, and only that: its signal comes more than once, from the kernel and from the shell.
+ */
 import { exitCodes } from './exitCodes.js'
 
-type Signal = 'SIGINT' | 'SIGTERM'
+const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp } as const
+type Signal = keyof typeof codes
+const signals = Object.keys(codes) as ReadonlyArray<Signal>
 
 export type Interrupt = {
   readonly signal: AbortSignal
@@ -18,25 +23,30 @@ export const onInterrupt = (cleanUp: () => void): (() => void) => {
     process.kill(process.pid, signal)
   }
   const release = (): void => {
-    process.off('SIGINT', handle)
-    process.off('SIGTERM', handle)
+    for (const signal of signals) process.off(signal, handle)
   }
-  process.on('SIGINT', handle)
-  process.on('SIGTERM', handle)
+  for (const signal of signals) process.on(signal, handle)
   return release
 }
 
-/** @param say shows a line to the user @param leaving restores the terminal before the process dies */
-export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
+/** @param say shows a line to the user @param leaving restores the terminal before the process dies @param stopping what is said at the first */
+export const watchInterrupt = (
+  say: (line: string) => void,
+  leaving: () => void,
+  stopping = 'stopping after this step and saving; once more leaves at once',
+): Interrupt => {
   const stop = new AbortController()
-  let code: number | null = null
+  let first: Signal | null = null
+  let meant = false // a person or a supervisor asked already
   const handle = (signal: Signal): void => {
-    if (code !== null) {
+    if (meant && signal !== 'SIGHUP') {
       leave(signal)
       return
     }
-    code = signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated
-    say('stopping after this step and saving; once more leaves at once')
+    meant ||= signal !== 'SIGHUP'
+    if (first !== null) return
+    first = signal
+    say(stopping)
     stop.abort()
   }
   /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */
@@ -45,11 +55,7 @@ export const watchInterrupt = (say: (line: string) => void, leaving: () => void)
     release()
     process.kill(process.pid, signal)
   }
-  const release = (): void => {
-    process.off('SIGINT', handle)
-    process.off('SIGTERM', handle)
-  }
-  process.on('SIGINT', handle)
-  process.on('SIGTERM', handle)
-  return { signal: stop.signal, exitCode: () => code, release }
+  const release = (): void => signals.forEach((signal) => process.off(signal, handle))
+  signals.forEach((signal) => process.on(signal, handle))
+  return { signal: stop.signal, exitCode: () => (first === null ? null : codes[first]), release }
 }

@@ -31,7 +31,7 @@ const lines = ({ note, warn }: Terminal): Progress => {
       const isDue = event.kind === 'step' && (event.step === clock.steps() || performance.now() - last > 1000 * secondsBetweenLines)
       if (event.kind !== 'step' || !isDue) return
       last = performance.now()
-      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event)}  ${clock.left(event.step)} left`)
+      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event).join('  ')}  ${clock.left(event.step)} left`)
     },
     close: () => undefined,
   }
@@ -43,13 +43,11 @@ const bar = (): Progress => {
   const bars = new cliProgress.MultiBar(
     {
       stream: process.stderr,
-      format: '{phase} {bar} {value}/{total}  {numbers}  {left} left',
-      barsize: 20,
+      format: (_options, { value, total }, shown: Pick<Bar, 'phase' | 'numbers' | 'left'>) =>
+        barLine({ ...shown, step: value, steps: total }, (process.stderr.columns || 80) - 1),
       fps: 5,
       hideCursor: null,
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      linewrap: false,
+      linewrap: true, // what is said above the bar would be cut at the terminal's width
       clearOnComplete: false,
       emptyOnZero: true,
     },
@@ -67,7 +65,7 @@ const bar = (): Progress => {
       if (event.kind === 'warning') return say(`warning: ${event.message}`)
       const told = toldBy(event)
       if (told !== null) say(told)
-      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: '', left: '…' })
+      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: [], left: '…' })
       if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: clock.left(event.step) })
       if (event.kind === 'phase') only?.update({ phase: clock.phase() })
     },
@@ -77,16 +75,40 @@ const bar = (): Progress => {
 
 const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.columns ?? [])
 
-/** Loss, the columns of the method, and the speed. */
-const numbersOf = ({ taskLoss, columns: measured, tokensPerSecond }: Step): string =>
-  [
-    `loss ${short(taskLoss)}`,
-    ...columns.flatMap(({ name, label, digits }) => {
-      const value = measured[name] ?? null
-      return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
-    }),
-    `${counted(tokensPerSecond)} tokens/s`,
-  ].join('  ')
+/**
+ * Both losses by the names of metrics.jsonl (the task's alone where the method adds nothing to it), the columns of the method, and the speed:
+ * the most important first.
+ */
+export const numbersOf = ({ loss, taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
+  `taskLoss ${short(taskLoss)}`,
+  ...(loss === taskLoss ? [] : [`loss ${short(loss)}`]),
+  ...columns.flatMap(({ name, label, digits }) => {
+    const value = measured[name] ?? null
+    return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
+  }),
+  `${counted(tokensPerSecond)} tokens/s`,
+]
+
+export type Bar = {
+  readonly phase: string
+  readonly step: number
+  readonly steps: number
+  readonly numbers: ReadonlyArray<string>
+  readonly left: string
+}
+
+const [longestBar, shortestBar] = [20, 6]
+
+/** The bar in one line of at most `width` columns: it shrinks, then the least important numbers go, so that the time left is always seen. */
+export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: number): string => {
+  const line = (size: number, shown: ReadonlyArray<string>): string => {
+    const done = Math.round((size * step) / Math.max(1, steps))
+    return [`${phase} ${'█'.repeat(done)}${'░'.repeat(size - done)} ${step}/${steps}`, `${left} left`, ...shown].join('  ')
+  }
+  const size = Math.min(longestBar, Math.max(shortestBar, longestBar + width - line(longestBar, numbers).length))
+  const fitting = numbers.findLastIndex((_, last) => line(size, numbers.slice(0, last + 1)).length <= width)
+  return line(size, numbers.slice(0, fitting + 1)).slice(0, Math.max(0, width))
+}
 
 /** The line that an event is worth wherever it is shown; null where it is none. */
 const toldBy = (event: FinetuneEvent): string | null => {
@@ -106,12 +128,18 @@ const toldBy = (event: FinetuneEvent): string | null => {
         (event.announced === null ? '' : `; ${event.announced}`)
       )
     case 'evaluation':
-      return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${event.best ? ' (the best so far)' : ''}`
+      return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
     case 'phase':
       return `step ${event.step}: ${event.line}`
     default:
       return null
   }
+}
+
+/** Whether the adapter of this evaluation is the one to be kept; one that scores more may come too early, with gates still open. */
+const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly kind: 'evaluation' }>): string => {
+  if (best) return ' (the best to keep so far)'
+  return eligible || step === 0 ? '' : ' (too early to keep)'
 }
 
 export const scoresText = (scores: Readonly<Record<string, number>>): string =>

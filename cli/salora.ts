@@ -2,6 +2,7 @@
 /** The executable: what was typed goes to the program, and whatever escapes it is one line too, a program that does not load included. */
 import { loaded } from '../evaluation/loading.js'
 import { exitCodes } from './exitCodes.js'
+import { watchStandardStreams } from './standardStreams.js'
 
 const program = loaded(import('./program.js'))
 
@@ -12,8 +13,7 @@ const unloaded = (thrown: unknown): number => {
 const leave = async (thrown: unknown): Promise<never> => process.exit(await program.then(({ reported }) => reported(thrown), unloaded))
 process.on('uncaughtException', leave)
 process.on('unhandledRejection', leave)
-// whoever reads may have enough (salora predict | head)
-process.stdout.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' ? process.exit(exitCodes.success) : leave(error)))
+watchStandardStreams(leave)
 
 await program.then(
   ({ runProgram }) => runProgram(process.argv.slice(2)),

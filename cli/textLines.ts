@@ -5,37 +5,62 @@ import type { Text } from '../evaluation/trainedAdapter.js'
 /** A line's text, or why it is none; `line` counts from 1. */
 export type TextLine = { readonly line: number } & ({ readonly given: Text } | { readonly problem: string })
 
-export async function* textLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ReadonlyArray<TextLine>> {
-  let rest: Buffer = Buffer.alloc(0)
+/** What a line says, decoded and without its end. */
+export type ReadLine = (text: string, line: number) => TextLine
+
+/** Bytes of a line that are kept: of a longer one only its length. */
+export const longestLine = 2 ** 27
+
+export async function* textLines(chunks: AsyncIterable<Uint8Array>, read: ReadLine = tabbedText): AsyncGenerator<ReadonlyArray<TextLine>> {
+  let rest: Uint8Array[] = [] // pieces of a line whose end has not come
+  let length = 0
   let line = 0
-  for await (const chunk of chunks) {
-    const bytes = Buffer.concat([rest, chunk])
-    const end = bytes.lastIndexOf(0x0a) + 1
-    rest = bytes.subarray(end)
-    if (end === 0) continue
-    const parts = cut(bytes.subarray(0, end - 1))
-    yield parts.map((part, i) => textLine(part, line + i + 1))
-    line += parts.length
+  const take = (bytes: Uint8Array): TextLine => {
+    line += 1
+    const whole = [...rest, bytes]
+    length += bytes.length
+    const taken = length > longestLine ? { line, problem: tooLong(length) } : decoded(Buffer.concat(whole), line, read)
+    ;[rest, length] = [[], 0]
+    return taken
   }
-  if (rest.length > 0) yield [textLine(rest, line + 1)]
+  for await (const chunk of chunks) {
+    const lines: TextLine[] = []
+    let start = 0
+    for (let feed = chunk.indexOf(0x0a); feed !== -1; feed = chunk.indexOf(0x0a, start)) {
+      lines.push(take(chunk.subarray(start, feed)))
+      start = feed + 1
+    }
+    length += chunk.length - start
+    if (length > longestLine) rest = []
+    else if (start < chunk.length) rest.push(chunk.subarray(start))
+    if (lines.length > 0) yield lines
+  }
+  if (length > 0) {
+    length -= rest.at(-1)?.length ?? 0
+    yield [take(rest.pop() ?? new Uint8Array())]
+  }
 }
 
-const cut = (bytes: Buffer): ReadonlyArray<Buffer> => {
-  const parts: Buffer[] = []
-  let start = 0
-  for (let feed = bytes.indexOf(0x0a); feed !== -1; feed = bytes.indexOf(0x0a, start)) {
-    parts.push(bytes.subarray(start, feed))
-    start = feed + 1
-  }
-  return [...parts, bytes.subarray(start)]
-}
+const tooLong = (bytes: number): string => `expected at most ${longestLine} bytes in a line, found ${bytes}`
+
+/** The byte-order mark that some editors put before the first line is no part of its text, as in a file of examples. */
+const withoutMark = (text: string, line: number): string => (line === 1 ? text.replace(/^\uFEFF/, '') : text)
+
+const decoded = (bytes: Buffer, line: number, read: ReadLine): TextLine =>
+  isUtf8(bytes)
+    ? read(withoutMark(bytes.toString('utf8'), line).replace(/\r$/, ''), line)
+    : { line, problem: 'expected text in UTF-8, found other bytes' }
 
 /** One text, or two with a TAB between them. */
-const textLine = (bytes: Buffer, line: number): TextLine => {
-  if (!isUtf8(bytes)) return { line, problem: 'expected text in UTF-8, found other bytes' }
-  const parts = bytes.toString('utf8').replace(/\r$/, '').split('\t')
-  const [text = '', textPair] = parts
+export const tabbedText: ReadLine = (text, line) => {
+  const parts = text.split('\t')
   if (parts.length > 2) return { line, problem: `expected a text, or two with one TAB between them, found ${parts.length}` }
-  if (text.trim() === '' || textPair?.trim() === '') return { line, problem: 'expected a text, found an empty one' }
+  return givenText(line, parts[0], parts[1])
+}
+
+/** The texts of a row: the second is undefined where there are no pairs. */
+export const givenText = (line: number, text: string | null | undefined, textPair: string | null | undefined): TextLine => {
+  if (text == null || text.trim() === '' || textPair === null || textPair?.trim() === '')
+    return { line, problem: 'expected a text, found an empty one' }
   return { line, given: textPair === undefined ? { text } : { text, textPair } }
 }

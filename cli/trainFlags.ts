@@ -58,7 +58,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         `model in Hugging Face layout (${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}), or a hub id`,
       ),
       flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
-      ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, 'text', takes, help))),
+      ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help))),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),
     ],
   },
@@ -90,12 +90,16 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
 
 export const trainFlags: ReadonlyArray<Flag> = flagGroups.flatMap(({ flags }) => flags)
 
-/** Adds the flags named (all, if none are) to a command, in their groups. */
-export const addFlags = (command: Command, names?: ReadonlyArray<string>): Command => {
+/** Adds the flags named (all, if none are) to a command, in their groups. `defaults`: in words, where a command has others than `train`. */
+export const addFlags = (command: Command, names?: ReadonlyArray<string>, defaults: Readonly<Record<string, string>> = {}): Command => {
   for (const { heading, flags } of flagGroups) {
     const wanted = flags.filter(({ name }) => names === undefined || names.includes(name))
     if (wanted.length > 0 && names === undefined) command.optionsGroup(heading)
-    for (const { name, kind, takes, help } of wanted) command.option(kind === 'switch' ? flagOf(name) : `${flagOf(name)} <${takes}>`, help)
+    for (const { name, kind, takes, help } of wanted)
+      command.option(kind === 'switch' ? flagOf(name) : `${flagOf(name)} <${takes}>`, otherDefault(help, defaults[name]))
   }
   return command
 }
+
+const otherDefault = (help: string, words: string | undefined): string =>
+  words === undefined ? help : help.replace(/( \(default: [^()]*\))?$/, ` (default: ${words})`)

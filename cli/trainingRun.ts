@@ -51,7 +51,7 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<nu
   terminal.result(summaryText(result, before, terminal), before === null ? result : { ...result, before })
   if (result.interrupted)
     terminal.note(
-      `stopped by a signal; ${options.output} holds the state after step ${result.last.step}; go on with: ${resumeCommand(options.output)}`,
+      `stopped by a signal; ${options.output} holds the state after step ${result.stepsDone}; go on with: ${resumeCommand(options.output)}`,
     )
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }

@@ -45,7 +45,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
-  const data = loadTask(options.task)
+  const data = await loadTask(options.task)
   for (const { source, skipped } of [data.train, data.evaluation]) {
     const [first] = skipped
     if (first !== undefined)

@@ -27,12 +27,12 @@ export type RememberedRows = { readonly rows: RunRows; readonly digest: string |
  * What a run evaluated on, with a warning where that is no more what it was. Of a file, the rows that it held out, whatever else the file has by
  * now: a split of the grown file would hold out rows that the run trained on. @throws UserError or Mistake
  */
-export const evaluationOfRun = (
+export const evaluationOfRun = async (
   task: TaskOptions,
   remembered: RememberedRows | null = null,
-): Labelled & { readonly warning: string | null } => {
+): Promise<Labelled & { readonly warning: string | null }> => {
   const heldOut = remembered?.rows.heldOut === true
-  const labelled: Labelled = heldOut ? loadEvaluation(task) : loadTask(task)
+  const labelled: Labelled = await (heldOut ? loadEvaluation(task) : loadTask(task))
   if (remembered === null) return { ...labelled, warning: null }
   const all = labelled.evaluation
   const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(remembered.rows.evaluation, example)) } : all
@@ -48,7 +48,7 @@ export const evaluationOfRun = (
 }
 
 /** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws Mistake */
-export const evaluationOf: (task: TaskOptions) => Labelled = loadEvaluation
+export const evaluationOf: (task: TaskOptions) => Promise<Labelled> = loadEvaluation
 
 /** @throws UserError where the labels of the data are not those of the adapter */
 export const scoreAdapter = async (

@@ -18,7 +18,7 @@ const count = z.int().min(0)
 const configSchema = z.looseObject({
   model: text,
   revision: text.nullish(),
-  task: z.record(text, z.union([text, z.number(), z.array(text).max(100_000)])),
+  task: z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000)])),
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
   inputs: z.record(text, text).optional(),

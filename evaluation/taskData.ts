@@ -5,10 +5,10 @@ import type { Evaluation, Task, TaskOptions } from './data/index.js'
 import * as data from './data/index.js'
 
 /** Train and evaluation data of a task. @throws Mistake with the first thing that is wrong in it */
-export const loadTask = (options: TaskOptions): Task => orThrown(data.loadTask(options))
+export const loadTask = async (options: TaskOptions): Promise<Task> => orThrown(await data.loadTask(options))
 
 /** The evaluation data alone: the task's own, the file `evalData`, or the whole of the file `task`. @throws Mistake */
-export const loadEvaluation = (options: TaskOptions): Evaluation => orThrown(data.loadEvaluation(options))
+export const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => orThrown(await data.loadEvaluation(options))
 
 const orThrown = <Found>(read: Either<Mistake, Found>): Found => {
   if (isLeft(read)) throw read.left

@@ -53,6 +53,13 @@ export type TrainedAdapter = {
   readonly release: () => Promise<void>
 }
 
+/** What predict does in one, in two: so that a text that cannot be taken spoils no other. */
+export type OpenAdapter = TrainedAdapter & {
+  /** @throws Mistake or SettingsError for a text that the tokenizer or the model cannot take */
+  readonly encode: (text: Text) => Encoding
+  readonly answer: (encodings: ReadonlyArray<Encoding>) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+}
+
 const usualLength = 128
 
 const usualOptions = { device: 'auto', precision: 'float32', threads: 0, maxLength: null, batchSize: 32 } as const
@@ -64,7 +71,7 @@ const usualOptions = { device: 'auto', precision: 'float32', threads: 0, maxLeng
  */
 export const openTrainedAdapter = async (
   given: Pick<TrainedAdapterOptions, 'model' | 'adapter'> & Partial<TrainedAdapterOptions>,
-): Promise<TrainedAdapter> => {
+): Promise<OpenAdapter> => {
   const options: TrainedAdapterOptions = { ...usualOptions, ...given }
   const device = await chooseDevice(options.device)
   return openPredictions(await loadTrainedModel(options), options, device)
@@ -93,7 +100,7 @@ export const openPredictions = async (
   trained: TrainedModel,
   { precision: name, threads, batchSize, maxLength }: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>,
   device: Device,
-): Promise<TrainedAdapter> => {
+): Promise<OpenAdapter> => {
   const { base, adapter, head } = trained
   const precision = precisionOf(name)
   const encode = await encodingOf(trained, maxLength)
@@ -113,14 +120,19 @@ export const openPredictions = async (
     (entry) => (adapter.tensors.get(entry.name) ?? head.get(entry.name))?.data,
     precision.dtype,
   )
+  const answer: OpenAdapter['answer'] = (encodings) =>
+    predictor.predict(
+      parameters,
+      encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })), // a label is only needed for a loss
+      batchSize,
+    )
   return {
     device: device.name,
     outputs: adapter.outputs,
     labelNames: labelNamesOf(trained),
-    predict: (texts) => {
-      const examples = texts.map((text, row) => ({ ...encode(text), row, label: 0 })) // a label is only needed for a loss
-      return predictor.predict(parameters, examples, batchSize)
-    },
+    encode,
+    answer,
+    predict: async (texts) => answer(texts.map(encode)),
     release: predictor.release,
   }
 }

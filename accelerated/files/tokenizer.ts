@@ -7,6 +7,7 @@ import { parseJson, readText } from './jsonText.js'
 import { mistake, quoted, reason } from './mistake.js'
 import { fileInFolder } from './safetensors/weightFiles.js'
 import type { Framing, Model } from '../models/architecture.js'
+import { SettingsError } from '../settingsError.js'
 import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
 
 /** One example for the encoder; both lists have its length. */
@@ -16,7 +17,8 @@ export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly toke
 export type Tokenizer = {
   /**
    * RoBERTa: `<s> A </s>` or `<s> A </s></s> B </s>`, token types 0. BERT: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, token types 0,
-   * then 1 for `B [SEP]`. At most `maxLength` tokens. Throws if `maxLength` leaves no room or is more than the encoder has positions for.
+   * then 1 for `B [SEP]`. At most `maxLength` tokens. Throws SettingsError if `maxLength` leaves no room or is more than the encoder has
+   * positions for, and Mistake for a text that the tokenizer or the model cannot take.
    */
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
 }
@@ -51,8 +53,15 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
     encode: (text, second, maxLength) => {
       const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
       const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
+      if (textPair !== undefined && model.framing.secondType >= model.framing.types)
+        throw mistake(
+          join(folder, 'config.json'),
+          'type_vocab_size of at least 2, where there are pairs of texts',
+          String(model.framing.types),
+        )
       if (!Number.isInteger(maxLength) || maxLength <= specials || maxLength > model.outline.longestInput) {
-        throw new Error(`encode: expected maxLength from ${specials + 1} to ${model.outline.longestInput}, found ${maxLength}`)
+        const room = `${specials + 1} to ${model.outline.longestInput} tokens for ${textPair === undefined ? 'a text' : 'two texts'}`
+        throw new SettingsError('maxLength', `${room}, ${specials} of which are special`, String(maxLength))
       }
       if (textPair === undefined) return frame(idsOf(text).slice(0, maxLength - specials), undefined)
       const [a, b] = [idsOf(text), idsOf(textPair)]

@@ -67,25 +67,34 @@ export const targetedMatrices = ({ matrices }: Outline, targets: ReadonlyArray<s
   return matrices.filter(({ name }) => targets.some((target) => isTarget(name, target)))
 }
 
-/** The matrices to adapt and their ranks at the start. @throws SettingsError for a name that no matrix has */
+/** The matrices to adapt and their ranks at the start. @throws SettingsError for a name that no matrix has, and for a rank that no product of a matrix's size has */
 export const adaptedMatrices = (
   outline: Outline,
   {
     targetModules,
     rank,
     rankPattern = null,
+    rankSetting = 'rank',
   }: {
     readonly targetModules: ReadonlyArray<string> | null
     readonly rank: number
     readonly rankPattern?: Readonly<Record<string, number>> | null
+    /** the name of the setting that `rank` is */
+    readonly rankSetting?: string
   },
 ): ReadonlyArray<AdaptedMatrix> => {
   const targeted = targetedMatrices(outline, targetModules)
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
   if (unknown !== undefined) throw new SettingsError('rankPattern', 'names of adapted matrices', JSON.stringify(unknown[0]))
-  const rankOf = (name: string): number => patterns.find(([pattern]) => isTarget(name, pattern))?.[1] ?? rank
-  const adapted = targeted.map((matrix) => ({ ...matrix, r: rankOf(matrix.name) })).filter(({ r }) => r > 0)
+  const patternOf = (name: string): number | undefined => patterns.find(([pattern]) => isTarget(name, pattern))?.[1]
+  const adapted = targeted.map((matrix) => ({ ...matrix, r: patternOf(matrix.name) ?? rank })).filter(({ r }) => r > 0)
+  const tooHigh = adapted.find(({ d, k, r }) => r > Math.min(d, k))
+  if (tooHigh !== undefined) {
+    const { name, d, k, r } = tooHigh
+    const setting = patternOf(name) === undefined ? rankSetting : 'rankPattern'
+    throw new SettingsError(setting, `a rank of at most ${Math.min(d, k)}, the smaller side of ${name} [${d}, ${k}]`, String(r))
+  }
   if (adapted.length === 0) throw new SettingsError('rankPattern', 'a rank above 0', 'none')
   return adapted
 }

@@ -42,6 +42,8 @@ export type Framing = {
   /** end-of-text tokens between two texts */
   readonly between: number
   readonly secondType: 0 | 1
+  /** token types that the model tells apart */
+  readonly types: number
   /** for messages: `<s> A </s></s> B </s>` */
   readonly form: string
 }

@@ -12,7 +12,8 @@ import { usageError } from '../usageError.js'
 
 export const addBench = (command: Command): void => {
   command.description(
-    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the largest single product in them.\n" +
+    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside\n" +
+      'one product alone: the largest of their kinds, of four batches together, at the rate that a step could at best have.\n' +
       'Rates count the multiplications and additions of matrix products and nothing else.',
   )
   addFlags(command, ['device', 'threads'])

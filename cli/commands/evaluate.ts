@@ -34,8 +34,8 @@ export const addEvaluate = (command: Command): void => {
         const names = adapter.labelNames
         const remembered = runRows === null ? null : { rows: runRows, digest: options.trainedBy?.inputs['evaluation rows'] }
         const labelled = wanted.whole
-          ? { ...evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names }), warning: null }
-          : evaluationOfRun(wanted.task, remembered)
+          ? { ...(await evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
+          : await evaluationOfRun(wanted.task, remembered)
         if (labelled.warning !== null) terminal.warn(labelled.warning)
         terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
         const began = performance.now()

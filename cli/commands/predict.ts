@@ -1,60 +1,148 @@
 /** salora predict: texts in, predictions out. */
 import type { Command } from 'commander'
-import type { TrainedAdapter } from '../../evaluation/trainedAdapter.js'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
+import type { Encoding } from '../../accelerated/files/tokenizer.js'
+import { SettingsError } from '../../accelerated/settingsError.js'
+import type { TextColumns } from '../../evaluation/data/index.js'
+import { openTrainedAdapter, type OpenAdapter } from '../../evaluation/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
+import { openOutput, outputFormats, type Answer } from '../answerOutput.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
-import { textLines, type TextLine } from '../textLines.js'
+import { inFlags } from '../flagNames.js'
+import { flagValues, type Values } from '../flagValues.js'
+import { watchInterrupt } from '../interrupt.js'
+import type { Terminal } from '../terminal.js'
+import { fileTexts, inputFormats, streamTexts } from '../textInput.js'
+import type { TextLine } from '../textLines.js'
+import { addFlags } from '../trainFlags.js'
+import { usageError } from '../usageError.js'
+
+const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
 
 export const addPredict = (command: Command): void => {
   command.description(
     'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
       '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
-      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.',
+      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array. Texts of several lines come as CSV or JSON\n' +
+      'objects, from standard input or a file.',
   )
   addAdapterFlags(command)
-  withOutput(command, [`echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`], async (given, terminal) => {
-    const { adapter: options } = await adapterRequest(given)
-    const adapter = await openTrainedAdapter(options)
-    const problems: TextLine[] = []
-    let written = 0
-    const write = (answer: unknown): void => {
-      const text = JSON.stringify(answer)
-      process.stdout.write(terminal.json ? `${written === 0 ? '[\n' : ',\n'}${text}` : `${text}\n`)
-      written += 1
-    }
-    try {
-      for await (const lines of textLines(process.stdin)) {
-        for (let at = 0; at < lines.length; at += options.batchSize) {
-          const batch = lines.slice(at, at + options.batchSize)
-          problems.push(...batch.filter((line) => 'problem' in line))
-          for (const answer of await answersTo(adapter, batch)) write(answer)
+  command
+    .option('--input <file>', 'instead of standard input: a file with named columns, as for --task')
+    .option('--from <format>', `what standard input holds: ${inputFormats.join(', ')} (default: lines)`)
+    .option('--to <format>', 'jsonl or csv, which has the text beside each answer (default: jsonl)')
+  addFlags(command, columnFlags)
+  withOutput(
+    command,
+    [
+      `echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`,
+      'salora predict --run runs/reviews --input new.csv --text review --to csv > answers.csv',
+    ],
+    async (given, terminal) => {
+      const request = requestOf(given, terminal)
+      const { adapter: options } = await adapterRequest(given)
+      const adapter = await openTrainedAdapter(options)
+      const interrupt = watchInterrupt(terminal.note, () => undefined, 'stopping after the texts at hand; once more leaves at once')
+      interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
+      const output = openOutput(request.to, request.columns, adapter.outputs.problem === 'regression', (text) => process.stdout.write(text))
+      const problems: TextLine[] = []
+      const prompt = promptOf(request.input, terminal)
+      try {
+        prompt()
+        for await (const lines of texts(request)) {
+          for (let at = 0; at < lines.length && !interrupt.signal.aborted; at += options.batchSize)
+            for (const { line, answer } of await answersTo(adapter, lines.slice(at, at + options.batchSize))) {
+              if ('problem' in line) problems.push(line)
+              output.write(line, answer)
+            }
+          if (interrupt.signal.aborted) break
+          prompt()
         }
+      } catch (thrown) {
+        if (!interrupt.signal.aborted) throw thrown // a stream that was ended for the signal says so
+      } finally {
+        output.end()
+        interrupt.release()
+        await adapter.release()
       }
-    } finally {
-      await adapter.release()
-    }
-    if (terminal.json) process.stdout.write(written === 0 ? '[]\n' : '\n]\n')
-    const [first] = problems
-    if (first === undefined || !('problem' in first)) return exitCodes.success
-    process.stderr.write(
-      `standard input, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`,
-    )
-    return exitCodes.failure
-  })
+      return told(problems, request.input ?? 'standard input') ?? interrupt.exitCode() ?? exitCodes.success
+    },
+  )
 }
 
-/** One answer a line, in order. */
-const answersTo = async (adapter: TrainedAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<unknown>> => {
-  const texts = lines.flatMap((line) => ('given' in line ? [line.given] : []))
-  const outputs = texts.length === 0 ? [] : await adapter.predict(texts)
+type Request = {
+  readonly input: string | null
+  readonly from: (typeof inputFormats)[number]
+  readonly to: (typeof outputFormats)[number] | 'json'
+  readonly columns: TextColumns
+}
+
+const requestOf = (given: Values, { json }: Terminal): Request => {
+  const input = typeof given['input'] === 'string' ? given['input'] : null
+  const [from, to] = [oneOf(given, 'from', inputFormats), oneOf(given, 'to', outputFormats)]
+  const columns = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => columnFlags.some((flag) => flag === name)))
+  if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
+  if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
+  if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).length > 0)
+    throw usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
+  return { input, from: from ?? 'lines', to: json ? 'json' : (to ?? 'jsonl'), columns }
+}
+
+const oneOf = <T extends string>(given: Values, name: string, known: ReadonlyArray<T>): T | null => {
+  if (given[name] === undefined) return null
+  const found = known.find((format) => format === given[name])
+  if (found === undefined) throw usageError(`--${name}`, `one of ${known.join(', ')}`, JSON.stringify(given[name]))
+  return found
+}
+
+const texts = ({ input, from, columns }: Request): AsyncGenerator<ReadonlyArray<TextLine>> =>
+  input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns)
+
+/** Whoever sits before an empty terminal is told what it waits for. */
+const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {
+  if (input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
+  note('a text and Enter (a TAB between the two of a pair); Ctrl-D ends')
+  return () => void process.stderr.write('> ')
+}
+
+/** The first problem as one line → the exit code; null where there is none. */
+const told = (problems: ReadonlyArray<TextLine>, source: string): number | null => {
+  const [first] = problems
+  if (first === undefined || !('problem' in first)) return null
+  process.stderr.write(
+    `${source}, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`,
+  )
+  return exitCodes.failure
+}
+
+type Answered = { readonly line: TextLine; readonly answer: Answer }
+
+/** One answer a line, in order. A text that the model cannot take is a problem of its own line. */
+const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
+  const encoded = lines.map((line) => ('given' in line ? encodedLine(adapter, line) : { line, encoding: null }))
+  const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
+  const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
   let next = 0
-  return lines.map((line) => ('given' in line ? answerOf(adapter, outputs[next++] ?? []) : { error: line.problem }))
+  return encoded.map(({ line }) =>
+    'given' in line ? { line, answer: answerOf(adapter, outputs[next++] ?? []) } : { line, answer: { error: line.problem } },
+  )
 }
 
-const answerOf = ({ outputs, labelNames }: TrainedAdapter, output: ReadonlyArray<number>): unknown => {
-  if (outputs.problem === 'regression') return { value: output[0] }
+const encodedLine = (
+  { encode }: OpenAdapter,
+  line: TextLine & { readonly given: Parameters<OpenAdapter['encode']>[0] },
+): { readonly line: TextLine; readonly encoding: Encoding | null } => {
+  try {
+    return { line, encoding: encode(line.given) }
+  } catch (thrown) {
+    if (!(thrown instanceof Mistake || thrown instanceof SettingsError)) throw thrown
+    return { line: { line: line.line, problem: inFlags(thrown.message) }, encoding: null }
+  }
+}
+
+const answerOf = ({ outputs, labelNames }: OpenAdapter, output: ReadonlyArray<number>): Answer => {
+  if (outputs.problem === 'regression') return { value: output[0] ?? NaN }
   const largest = output.reduce((most, logit) => Math.max(most, logit), -Infinity)
   const powers = output.map((logit) => Math.exp(logit - largest))
   const total = powers.reduce((a, b) => a + b, 0)

@@ -1,31 +1,36 @@
-/** A file of the user's own: .tsv (never quoted), .csv (RFC 4180) or .jsonl, with named columns. */
+/** A file of the user's own with named columns, as labelled examples; formats.ts has the formats. */
 import { extname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
-import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
-import { commaSeparated } from './commaSeparated.js'
-import type { Dataset, Example, ProblemType } from './dataset.js'
-import { jsonLines } from './jsonLines.js'
+import { Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
+import type { Dataset, Example, ProblemType, SkippedRow } from './dataset.js'
+import { delimiterOf, readerOf } from './formats.js'
 import { classesOf, classIndex, scoreOf } from './labels.js'
-import { pickNamed, type Table, type TableRow, type WantedColumn } from './table.js'
-import { tabSeparated } from './tabSeparated.js'
-import { readUtf8 } from './textFile.js'
-import { atRow, oneOf } from './wording.js'
+import type { Cell, RowFormat } from './rows.js'
+import type { WantedColumn } from './table.js'
+import { checkSize } from './textFile.js'
+import { atRow } from './wording.js'
 
-export type DelimitedOptions = {
+export type TextColumns = {
   /** Column of the text; `text` if not given. */
   readonly text?: string
   /** Column of the second text of a pair; without it there is none. */
   readonly textPair?: string
+  /** What ends a cell of a .csv or .tsv file: one character, or `tab`; a comma of .csv and a tab of .tsv if not given. */
+  readonly delimiter?: string
+  /** Whether cells of a .tsv file may be quoted, as those of a .csv file are. */
+  readonly quote?: boolean
+}
+
+export type DelimitedOptions = TextColumns & {
   /** Column of the label; `label` if not given. */
   readonly label?: string
   /** `classification` if not given. */
   readonly problem?: ProblemType
   /** The classes of the training data, which an evaluation file must keep to. Without them: those that occur, sorted. */
   readonly labelNames?: ReadonlyArray<string>
+  /** Leave rows out that lack a text or a label, and list them, instead of refusing the file. */
+  readonly skipMissing?: boolean
 }
-
-const ENDINGS = ['.tsv', '.csv', '.jsonl']
 
 /** Whether `task` names a file of the user's own rather than a known task. */
 export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
@@ -34,77 +39,90 @@ export const looksLikeFile = (task: string): boolean => extname(task) !== '' || 
  * The examples of `file`, or the first mistake in it: a column that is missing (those found are listed), a row with the wrong
  * number of columns, an empty text, a label that is unknown or of the wrong kind. Blanks around a label do not count.
  */
-export const readDelimited = (file: string, options: DelimitedOptions = {}): E.Either<Mistake, Dataset> =>
-  pipe(
-    wantedColumns(file, options),
-    E.chain((wanted) => readTable(file, wanted)),
-    E.chain(({ rows, skipped }) =>
-      pipe(
-        readLabels(file, options, rows),
-        E.chain(({ labelNames, labels }) =>
-          pipe(
-            rows,
-            E.traverseArrayWithIndex((index, row) => exampleOf(file, options, row, labels[index] ?? NaN)),
-            E.map((examples) => ({ source: file, examples, labelNames, skipped })),
-          ),
-        ),
-      ),
-    ),
-  )
+export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<E.Either<Mistake, Dataset>> => {
+  try {
+    return E.right(await readExamples(file, options))
+  } catch (thrown) {
+    if (thrown instanceof Mistake) return E.left(thrown)
+    throw thrown
+  }
+}
 
-const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions): E.Either<Mistake, ReadonlyArray<WantedColumn>> => {
+/** Texts alone, for a model to answer. @throws Mistake */
+export const readTexts = async (
+  file: string,
+  options: TextColumns,
+  take: (row: number, text: string | null, textPair: string | null | undefined) => void,
+): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair))
+
+const readExamples = async (file: string, options: DelimitedOptions): Promise<Dataset> => {
+  const { problem, labelNames, skipMissing = false } = options
+  const [textColumn, pairColumn] = [options.text ?? 'text', options.textPair]
+  const firstRows = new Map<string, number>() // of each label as written
+  const places = new Map<string, number>()
+  const known = labelNames === undefined ? null : classIndex(labelNames)
+  /** a score, a class's index, or before the classes are known its place among those met */
+  const labelOf = (written: string, row: number): number => {
+    if (problem === 'regression') return scoreOf(written, () => atRow(file, row))
+    if (known !== null) return known(written, () => atRow(file, row))
+    const place = places.get(written)
+    if (place !== undefined) return place
+    firstRows.set(written, row)
+    places.set(written, places.size)
+    return places.size - 1
+  }
+  const examples: { -readonly [K in keyof Example]: Example[K] }[] = []
+  const skipped: SkippedRow[] = []
+  await rowsOf(file, options, [{ name: options.label ?? 'label', flag: '--label' }], (row, [label = null, text = null, textPair]) => {
+    const written = label?.trim() ?? ''
+    const missing = isMissing(text)
+      ? { what: `a text in column ${quoted(textColumn)}`, cell: text }
+      : textPair !== undefined && isMissing(textPair)
+        ? { what: `a text in column ${quoted(pairColumn ?? '')}`, cell: textPair }
+        : written === ''
+          ? { what: 'a label', cell: label }
+          : null
+    if (missing === null) {
+      const number = labelOf(written, row)
+      examples.push(textPair == null ? { text: text ?? '', label: number, row } : { text: text ?? '', textPair, label: number, row })
+      return
+    }
+    const found = missing.cell === null ? 'null' : 'an empty one'
+    if (!skipMissing) throw mistake(atRow(file, row), `${missing.what} (or --skip-missing)`, found)
+    skipped.push({ row, found: `no ${missing.what.slice(2)}` })
+  })
+  const [first] = skipped
+  if (examples.length === 0 && first !== undefined)
+    throw mistake(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
+  if (problem === 'regression') return { source: file, examples, labelNames: null, skipped }
+  if (labelNames !== undefined) return { source: file, examples, labelNames, skipped }
+  const { names, indexOf } = classesOf(file, firstRows)
+  const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
+  for (const example of examples) example.label = indices[example.label] ?? NaN
+  return { source: file, examples, labelNames: names, skipped }
+}
+
+const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
+
+/** `before`: columns that are wanted before the texts. */
+const rowsOf = async (
+  file: string,
+  { text, textPair, delimiter, quote }: TextColumns,
+  before: ReadonlyArray<WantedColumn>,
+  take: (row: number, cells: ReadonlyArray<Cell>) => void,
+): Promise<void> => {
   const wanted = [
-    { name: label ?? 'label', flag: '--label' },
+    ...before,
     { name: text ?? 'text', flag: '--text' },
     ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
   ]
   const twice = wanted.find(({ name }, index) => wanted.findIndex((other) => other.name === name) !== index)
-  return twice === undefined
-    ? E.right(wanted)
-    : E.left(mistake(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`))
-}
-
-const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<Mistake, Table> => {
-  switch (extname(file).toLowerCase()) {
-    case '.tsv':
-      return pipe(readUtf8(file), E.map(tabSeparated), E.chain(pickNamed(file, wanted, 'refuse')))
-    case '.csv':
-      return pipe(readUtf8(file), E.chain(commaSeparated(file)), E.chain(pickNamed(file, wanted, 'refuse')))
-    case '.jsonl':
-      return pipe(readUtf8(file), E.chain(jsonLines(file, wanted)))
-    default:
-      return E.left(
-        mistake(file, `a file whose name ends in ${oneOf(ENDINGS)}`, extname(file) === '' ? 'no ending' : quoted(extname(file))),
-      )
+  if (twice !== undefined) throw mistake(file, 'different columns for text, text pair and label', `${quoted(twice.name)} named twice`)
+  const format: RowFormat = {
+    ...(delimiter === undefined ? {} : { delimiter: delimiterOf(delimiter) }),
+    ...(quote === undefined ? {} : { quote }),
   }
-}
-
-type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labels: ReadonlyArray<number> }
-
-const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Mistake, Labels> => {
-  const written = rows.map(({ row, cells }) => ({ row, label: (cells[0] ?? '').trim() }))
-  if (problem === 'regression') {
-    return pipe(
-      written,
-      E.traverseArray(scoreOf(file)),
-      E.map((labels) => ({ labelNames: null, labels })),
-    )
-  }
-  return pipe(
-    labelNames === undefined ? classesOf(file, written) : E.right(labelNames),
-    E.chain((names) =>
-      pipe(
-        written,
-        E.traverseArray(classIndex(file, names)),
-        E.map((labels) => ({ labelNames: names, labels })),
-      ),
-    ),
-  )
-}
-
-const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Mistake, Example> => {
-  const [, text = '', textPair] = cells
-  const empty = text.trim() === '' ? (options.text ?? 'text') : textPair?.trim() === '' ? (options.textPair ?? '') : null
-  if (empty !== null) return E.left(mistake(atRow(file, row), `a text in column ${quoted(empty)}`, 'an empty one'))
-  return E.right(textPair === undefined ? { text, label, row } : { text, textPair, label, row })
+  const read = readerOf(file, format)
+  checkSize(file)
+  await read(file, wanted, format, take)
 }

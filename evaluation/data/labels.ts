@@ -1,43 +1,51 @@
 /** Labels as written in a file of the user's own, turned into class indices or scores. */
-import * as E from 'fp-ts/lib/Either.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { decimal, isInteger } from './dataset.js'
 import { atRow, oneOf } from './wording.js'
 
-export type WrittenLabel = { readonly row: number; readonly label: string }
+/** The classes of a file, and the index of each label as it is written. */
+export type Classes = { readonly names: ReadonlyArray<string>; readonly indexOf: ReadonlyMap<string, number> }
 
 /**
- * The classes that occur, sorted: as numbers if all are integers, else by code unit. A mistake if one label is empty, if
- * there are fewer than two, or if all are numbers and one is not an integer, for then a regression is meant.
+ * The classes among labels as written, each with the row where it first occurs, sorted: as numbers if all are integers, else by code unit.
+ * Where all are numbers, 1.0 is 1 (as tables write whole numbers once one is missing). @throws Mistake if there are fewer than two, or if all are
+ * numbers and one is no whole number, for then a regression is meant
  */
-export const classesOf = (file: string, written: ReadonlyArray<WrittenLabel>): E.Either<Mistake, ReadonlyArray<string>> => {
-  const empty = written.find(({ label }) => label === '')
-  if (empty !== undefined) return E.left(mistake(atRow(file, empty.row), 'a label', 'an empty one'))
-  const classes = Array.from(new Set(written.map(({ label }) => label)))
-  const fraction = classes.every((label) => decimal(label) !== null) ? classes.find((label) => !isInteger(label)) : undefined
-  if (fraction !== undefined) {
-    const row = written.find(({ label }) => label === fraction)?.row ?? 1
-    return E.left(
-      mistake(atRow(file, row), "a class (text or an integer; a real number is a label of problem 'regression')", quoted(fraction)),
+export const classesOf = (file: string, written: ReadonlyMap<string, number>): Classes => {
+  const labels = [...written.keys()]
+  const numbers = labels.every((label) => decimal(label) !== null)
+  const nameOf = (label: string): string => (numbers ? whole(label) : label)
+  const fraction = numbers ? labels.find((label) => !isInteger(whole(label))) : undefined
+  if (fraction !== undefined)
+    throw mistake(
+      atRow(file, written.get(fraction) ?? 1),
+      "a class (text or an integer; a real number is a label of problem 'regression')",
+      quoted(fraction),
     )
-  }
-  if (classes.length < 2) return E.left(mistake(file, 'at least two classes', `only ${oneOf(classes.map((label) => quoted(label)))}`))
-  return E.right(classes.every(isInteger) ? classes.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1)) : classes.sort())
+  const names = [...new Set(labels.map(nameOf))]
+  if (names.length < 2) throw mistake(file, 'at least two classes', `only ${oneOf(names.map((label) => quoted(label)))}`)
+  if (names.every(isInteger)) names.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1))
+  else names.sort()
+  const places = new Map(names.map((name, index) => [name, index]))
+  return { names, indexOf: new Map(labels.map((label) => [label, places.get(nameOf(label)) ?? NaN])) }
 }
 
-/** The index of a written label among `labelNames`; an unknown label is a mistake. */
-export const classIndex = (file: string, labelNames: ReadonlyArray<string>) => {
+/** 1.0 → 1 */
+const whole = (label: string): string => /^([+-]?\d+)\.0*$/.exec(label)?.[1] ?? label
+
+/** The index of a written label among `labelNames`. @throws Mistake for an unknown one */
+export const classIndex = (labelNames: ReadonlyArray<string>) => {
   const indices = new Map(labelNames.map((name, index) => [name, index]))
-  return ({ row, label }: WrittenLabel): E.Either<Mistake, number> =>
-    orElse(indices.get(label), () => mistake(atRow(file, row), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
+  return (label: string, where: () => string): number =>
+    indices.get(label) ??
+    indices.get(whole(label)) ??
+    raise(mistake(where(), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
 }
 
-/** The score that a written label stands for. */
-export const scoreOf =
-  (file: string) =>
-  ({ row, label }: WrittenLabel): E.Either<Mistake, number> =>
-    orElse(decimal(label), () => mistake(atRow(file, row), 'a real number as label', quoted(label)))
+/** The score that a written label stands for. @throws Mistake */
+export const scoreOf = (label: string, where: () => string): number =>
+  decimal(label) ?? raise(mistake(where(), 'a real number as label', quoted(label)))
 
-/** As E.fromNullable, but the mistake is made only where there is one: an Error for each row would cost more than reading it. */
-const orElse = (value: number | null | undefined, told: () => Mistake): E.Either<Mistake, number> =>
-  value === null || value === undefined ? E.left(told()) : E.right(value)
+const raise = (error: Mistake): never => {
+  throw error
+}

@@ -1,6 +1,5 @@
 /** A task by its name or file, looked up among the kinds that there are. */
 import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
 import { tasks } from './tasks.js'
@@ -10,18 +9,16 @@ import { oneOf } from './wording.js'
 export const taskNames: ReadonlyArray<string> = tasks.flatMap(({ names }) => names)
 
 /** Train and evaluation data of a task, or the first mistake met. */
-export const loadTask = (options: TaskOptions): E.Either<Mistake, Task> =>
-  pipe(
-    kindOf(options.task),
-    E.chain((kind) => kind.load(options)),
-  )
+export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
+  const kind = kindOf(options.task)
+  return E.isLeft(kind) ? kind : kind.right.load(options)
+}
 
 /** The evaluation data alone, for a model already trained: the task's own, the file `evalData`, or the whole of the file `task`. */
-export const loadEvaluation = (options: TaskOptions): E.Either<Mistake, Evaluation> =>
-  pipe(
-    kindOf(options.task),
-    E.chain((kind) => kind.loadEvaluation(options)),
-  )
+export const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> => {
+  const kind = kindOf(options.task)
+  return E.isLeft(kind) ? kind : kind.right.loadEvaluation(options)
+}
 
 const kindOf = (task: string): E.Either<Mistake, TaskKind> => {
   const kind = tasks.find(({ recognises }) => recognises(task))

@@ -57,6 +57,21 @@ export const pickNamed =
     )
   }
 
+/** As for pickNamed; `delimiter` is what cut the header. @throws Mistake */
+export const placesIn = (
+  file: string,
+  header: ReadonlyArray<string>,
+  wanted: ReadonlyArray<WantedColumn>,
+  delimiter: string,
+): ReadonlyArray<number> => {
+  const places = pipe(wanted, E.traverseArray(placeIn(file, header)))
+  if (E.isRight(places)) return places.right
+  const other = header.length === 1 ? [',', ';', '\t', '|'].find((mark) => mark !== delimiter && header[0]?.includes(mark)) : undefined
+  if (other === undefined) throw places.left
+  const { where, expected, found } = places.left
+  throw mistake(where, expected, `${found} (--delimiter ${other === '\t' ? 'tab' : `"${other}"`} would cut it)`)
+}
+
 const placeIn =
   (file: string, header: ReadonlyArray<string>) =>
   (wanted: WantedColumn): E.Either<Mistake, number> => {
@@ -67,4 +82,4 @@ const placeIn =
       : E.left(mistake(atRow(file, 1), `one column ${quoted(wanted.name)}`, 'more than one of that name'))
   }
 
-const columnCount = (width: number): string => (width === 1 ? '1 column' : `${width} columns`)
+export const columnCount = (width: number): string => (width === 1 ? '1 column' : `${width} columns`)

@@ -6,7 +6,7 @@ import type { Dataset, ProblemType } from './dataset.js'
 import type { DelimitedOptions } from './delimited.js'
 
 export type TaskOptions = {
-  /** A task of GLUE (`cola`, …), `sentiment` (the embedded data), or a .tsv, .csv or .jsonl file. */
+  /** A task of GLUE (`cola`, …), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
   readonly task: string
   /** GLUE only: the folder of its official files, or the parent of the official folders. */
   readonly data?: string
@@ -43,10 +43,12 @@ export type TaskKind = {
   readonly recognises: (task: string) => boolean
   /** The options that this kind takes and others do not, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
-  readonly load: (options: TaskOptions) => Either<Mistake, Task>
+  readonly load: (options: TaskOptions) => Loaded<Task>
   /** The evaluation data alone, for a model already trained. Of a file, `options` has the training's `labelNames`. */
-  readonly loadEvaluation: (options: TaskOptions) => Either<Mistake, Evaluation>
+  readonly loadEvaluation: (options: TaskOptions) => Loaded<Evaluation>
 }
 
-/** An option as a flag: its name in camelCase, what it takes, what it means. */
+type Loaded<T> = Either<Mistake, T> | Promise<Either<Mistake, T>>
+
+/** An option as a flag: its name in camelCase, what it takes (nothing: it is a switch), what it means. */
 export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }

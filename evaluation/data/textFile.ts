@@ -50,6 +50,12 @@ export function* lines(bytes: Buffer): Generator<Line> {
   }
 }
 
+/** @throws Mistake for what is no plain file, or too large */
+export const checkSize = (file: string): void => {
+  const size = knownSize(file)
+  if (E.isLeft(size)) throw size.left
+}
+
 const knownSize = (file: string): E.Either<Mistake, number> => {
   const found = E.tryCatch(() => statSync(file, { throwIfNoEntry: false }), code)
   if (E.isLeft(found)) return E.left(mistake(file, 'a file that can be read', found.left))

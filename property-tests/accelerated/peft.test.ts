@@ -363,7 +363,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     [
       'targets that are none',
       { target_modules: ['q_proj'] },
-      'M/adapter_config.json: expected target_modules that mean a matrix of the roberta encoder, found "["q_proj"]"',
+      'M/adapter_config.json: expected target_modules that mean a matrix of the roberta encoder, found ["q_proj"]',
     ],
     [
       'an expression that is none',

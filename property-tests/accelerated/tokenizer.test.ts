@@ -9,6 +9,7 @@ import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../accelerated/models/bert/config.js'
 import { loadTokenizer, longestFirst, type Tokenizer } from '../../accelerated/files/tokenizer.js'
 import * as validFiles from '../hostile/validFiles.js'
+import { SettingsError } from '../../accelerated/settingsError.js'
 import { SEED } from '../support/seed.js'
 
 const bert: EncoderConfig = {
@@ -114,9 +115,24 @@ describe(`tokenizers (seed ${SEED})`, () => {
 
   it("refuses a length that has no room for a token, or more than the encoder's positions", async () => {
     const { encode } = await load(bytePair, roberta)
-    expect(() => encode('a', undefined, 2)).toThrow('encode: expected maxLength from 3 to 20, found 2')
-    expect(() => encode('a', 'b', 4)).toThrow('encode: expected maxLength from 5 to 20, found 4')
-    expect(() => encode('a', 'b', 21)).toThrow('encode: expected maxLength from 5 to 20, found 21')
+    const refusal = (maxLength: number, textPair?: string): unknown => {
+      try {
+        return encode('a', textPair, maxLength)
+      } catch (thrown) {
+        return thrown instanceof SettingsError ? thrown.message : thrown
+      }
+    }
+    expect(refusal(2)).toBe('maxLength: expected 3 to 20 tokens for a text, 2 of which are special, found 2')
+    expect(refusal(4, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, found 4')
+    expect(refusal(21, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, found 21')
+  })
+
+  it('refuses two texts for a BERT that tells no second text apart, in one line that names its configuration', async () => {
+    const { encode } = await load(wordPiece, { ...bert, tokenTypes: 1 })
+    expect(encode('a', undefined, 20).inputIds).toEqual([2, 4, 3])
+    expect(() => encode('a', 'b', 20)).toThrow(
+      `${folder}/config.json: expected type_vocab_size of at least 2, where there are pairs of texts, found 1`,
+    )
   })
 
   it('names what is wrong with a tokenizer in one line', async () => {

@@ -83,7 +83,7 @@ describe.each(names)('a run of %s', (method) => {
       'salora.json',
     ])
     const predictor = await opened(join(cwd, method, 'adapter'))
-    const scored = await scoreAdapter(predictor, evaluationOfRun({ task: join(cwd, 'toy.tsv') })).finally(predictor.release)
+    const scored = await scoreAdapter(predictor, await evaluationOfRun({ task: join(cwd, 'toy.tsv') })).finally(predictor.release)
     expect([predictor.labelNames, scored.scores]).toEqual([['bad', 'good'], result.best.scores])
   })
 

@@ -1,10 +1,15 @@
-/** How runs end before their time. Ctrl-C: once ends a run after its step and keeps it; twice leaves at once and harms no file. A disk that fills up ends a run in one line. */
+/**
+ * How runs end before their time. Ctrl-C: once ends a run after its step and keeps it; twice leaves at once and harms no file. A terminal that is lost
+ * stops a run as Ctrl-C does, and whoever stops reading its progress does not. A disk that fills up ends a run in one line.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { savedState } from './savedState.js'
-import { salora } from './spawnSalora.js'
+import { program, salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
@@ -59,7 +64,7 @@ describe('Ctrl-C', () => {
     expect(step).toBeGreaterThan(0)
     expect(step).toBeLessThan(steps)
     expect(stopped.stderr).toContain('stopping after this step and saving; once more leaves at once\n')
-    expect(stopped.stderr).toContain('go on with: salora train --resume --output once\n')
+    expect(stopped.stderr).toContain(`; once holds the state after step ${step}; go on with: salora train --resume --output once\n`)
     expect((await saved('once')).step).toBe(step)
 
     const resumed = await salora(['train', '--resume', '--output', 'once'], { cwd })
@@ -90,6 +95,53 @@ describe('Ctrl-C', () => {
     const config = JSON.parse(await readFile(join(cwd, 'twice', 'config.json'), 'utf8')) as object
     expect(config).toHaveProperty('settings')
     expect(await readdir(join(cwd, 'twice'))).not.toContain('result.json')
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
+  const result = async (output: string) => JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as Record<string, unknown>
+
+  it.each<readonly [string, ReadonlyArray<NodeJS.Signals>, number]>([
+    ['SIGHUP', ['SIGHUP'], 129],
+    ['SIGHUP twice, from the kernel and from the shell', ['SIGHUP', 'SIGHUP'], 129],
+    ['SIGTERM and SIGHUP, as at the end of a session', ['SIGTERM', 'SIGHUP'], 143],
+  ])('says so by %s: the step ends, the run is saved and can go on', async (_what, signals, code) => {
+    const output = signals.join('-')
+    let at = 0
+    const stopped = await salora(args(output), {
+      cwd,
+      onError: (text, child) => {
+        const next = at === 0 ? text.includes('step 1/') : text.includes('stopping after this step')
+        if (next && at < signals.length) child.kill(signals[at++])
+      },
+    })
+    expect([stopped.code, stopped.signal]).toEqual([code, null])
+    const step = Number(/^stopped after step (\d+) of 300$/m.exec(stopped.stdout)?.[1])
+    expect((await saved(output)).step).toBe(step)
+  })
+
+  it.skipIf(!existsSync('/usr/bin/script'))('closes under the run, which is saved all the same and tells nobody', async () => {
+    const command = [process.execPath, program, ...args('closed')].join(' ')
+    const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    let shown = ''
+    for await (const piece of terminal.stdout) {
+      shown += String(piece)
+      if (/training .* [1-9]\d*\/300/.test(shown)) break
+    }
+    terminal.kill('SIGKILL') // the other end of the terminal is gone
+    await expect.poll(async () => (await result('closed').catch(() => null))?.['interrupted'], { timeout: 20_000 }).toBe(true)
+    expect((await saved('closed')).step).toBe((await result('closed'))['stepsDone'])
+  })
+
+  it('or whose reader has enough: the run goes on to its end', async () => {
+    const finished = await salora(args('unread'), {
+      cwd,
+      onError: (text, child) => {
+        if (text.includes('trainable parameters')) child.stderr?.destroy()
+      },
+    })
+    expect([finished.code, finished.signal]).toEqual([0, null])
+    expect(await result('unread')).toMatchObject({ interrupted: false, steps })
   })
 })
 

@@ -1,4 +1,5 @@
 /** Mistakes on the command line: each is one line that names the flag or the file, with the right exit code, and never a stack trace. */
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,9 @@ import { methods } from '../../accelerated/methods/index.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { runProgram } from '../../cli/program.js'
+import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
+import { writeAdapter } from './tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
@@ -104,8 +107,16 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, found 79"],
     [
+      [...train, '--rank', '17'],
+      '--rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], found 17',
+    ],
+    [
+      [...train, '--method', 'adalora', '--init-rank', '17', '--max-steps', '100'],
+      '--init-rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], found 17',
+    ],
+    [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
   ])('as a process: salora %j', async (args, line) => {
@@ -128,7 +139,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
       'a text that is empty',
       'hole.tsv',
       'text\tlabel\na\tgood\n\tbad\n',
-      'hole.tsv, row 3: expected a text in column "text", found an empty one',
+      'hole.tsv, row 3: expected a text in column "text" (or --skip-missing), found an empty one',
     ],
   ])('%s', async (_what, name, content, line) => {
     await writeFile(join(cwd, name), content)
@@ -162,6 +173,23 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
   ])('a --config that says %s', async (content, line, code) => {
     await writeFile(join(cwd, 'settings.json'), content)
     expect(await mistake([...train, '--config', 'settings.json'], code === '1' ? 1 : 2)).toBe(`settings.json: ${line}`)
+  })
+})
+
+describe.skipIf(!existsSync('/dev/full'))('standard output on a full disk', () => {
+  it.each([
+    ['rank-pattern', '--force', '--run', 'ranked'],
+    ['predict', '--model', 'tiny', '--adapter', 'adapter'],
+  ])('ends %s with exit code 1 and one line', async (...args) => {
+    await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good'])
+    await mkdir(join(cwd, 'ranked'), { recursive: true })
+    await writeFile(join(cwd, 'ranked', 'config.json'), JSON.stringify(runConfig))
+    await writeFile(join(cwd, 'ranked', 'result.json'), JSON.stringify(runResult))
+    const finished = await salora(args, { cwd, input: 'a film\n'.repeat(100), output: '/dev/full' })
+    expect([finished.code, finished.stderr]).toEqual([
+      1,
+      'standard output: expected to write to it, found ENOSPC: no space left on device, write\n',
+    ])
   })
 })
 

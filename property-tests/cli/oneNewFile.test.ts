@@ -158,14 +158,14 @@ describe('a new method', () => {
 })
 
 describe('a new kind of tasks', () => {
-  it('is found by its name, and listed where another name is asked for', () => {
-    const found = loadTask({ task: 'weather' })
+  it('is found by its name, and listed where another name is asked for', async () => {
+    const found = await loadTask({ task: 'weather' })
     expect(isRight(found) && found.right.train.examples.length).toBe(24)
-    const evaluation = loadEvaluation({ task: 'weather' })
+    const evaluation = await loadEvaluation({ task: 'weather' })
     expect(isRight(evaluation) && evaluation.right.evaluation.source).toBe('the weather of a day')
-    const missed = loadTask({ task: 'whether' })
+    const missed = await loadTask({ task: 'whether' })
     expect(isLeft(missed) && missed.left.message).toMatch(
-      /^--task: expected cola, .*, sentiment or weather, or a \.tsv, \.csv or \.jsonl file, found "whether"$/,
+      /^--task: expected cola, .*, sentiment or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, found "whether"$/,
     )
   })
 
@@ -184,7 +184,7 @@ describe('a new kind of tasks', () => {
   it('is given its own option, and words its own mistakes', async () => {
     const { task } = await trainRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
-    const loaded = loadTask(task)
+    const loaded = await loadTask(task)
     expect(isLeft(loaded) && loaded.left.message).toBe('--season: expected summer, found "winter"')
   })
 })

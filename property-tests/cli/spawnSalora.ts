@@ -19,6 +19,8 @@ export type SpawnOptions = {
   readonly onError?: (text: string, child: ChildProcess) => void
   /** files may grow to this many KiB and no further, which is how a full disk feels */
   readonly largestFile?: number
+  /** where standard output goes instead of a pipe */
+  readonly output?: string
   /** for Node itself, before the program */
   readonly nodeArguments?: ReadonlyArray<string>
   readonly environment?: Readonly<Record<string, string>>
@@ -28,13 +30,15 @@ export type SpawnOptions = {
 
 export const salora = (
   args: ReadonlyArray<string>,
-  { cwd, input = '', onError, largestFile, nodeArguments = [], environment = {}, onStart }: SpawnOptions,
+  { cwd, input = '', onError, largestFile, output, nodeArguments = [], environment = {}, onStart }: SpawnOptions,
 ): Promise<Finished> => {
   if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
   return new Promise((resolve, reject) => {
     const words = [process.execPath, ...nodeArguments, program, ...args]
+    const limit = largestFile === undefined ? '' : `ulimit -f ${largestFile}; `
+    const redirection = output === undefined ? '' : ` > ${output}`
     const [command = '', ...rest] =
-      largestFile === undefined ? words : ['bash', '-c', `ulimit -f ${largestFile}; exec "$@"`, 'bash', ...words]
+      limit === '' && redirection === '' ? words : ['bash', '-c', `${limit}exec "$@"${redirection}`, 'bash', ...words]
     const child = spawn(command, rest, { cwd, env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_DEBUG: undefined, ...environment } })
     if (onStart !== undefined) child.once('spawn', () => onStart(child))
     let [stdout, stderr] = ['', '']

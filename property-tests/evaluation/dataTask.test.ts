@@ -18,8 +18,8 @@ const write = (name: string, content: string): string => {
   return file
 }
 
-const load = (options: TaskOptions): Task => {
-  const result = loadTask(options)
+const load = async (options: TaskOptions): Promise<Task> => {
+  const result = await loadTask(options)
   if (E.isLeft(result)) throw result.left
   return result.right
 }
@@ -38,8 +38,8 @@ describe('a task of GLUE', () => {
   write('CoLA/dev.tsv', 'a\t1\t\tThree.')
   const mismatched = write('other.tsv', 'a\t0\t\tFour.')
 
-  it('trains on train.tsv and evaluates on dev.tsv', () => {
-    expect(load({ task: 'cola', data: folder })).toMatchObject({
+  it('trains on train.tsv and evaluates on dev.tsv', async () => {
+    expect(await load({ task: 'cola', data: folder })).toMatchObject({
       name: 'cola',
       problem: 'classification',
       metrics: ['matthews'],
@@ -56,39 +56,41 @@ describe('a task of GLUE', () => {
     })
   })
 
-  it('evaluates on another file of the same layout if one is given, and needs no train.tsv for it', () => {
-    expect(load({ task: 'cola', data: folder, evalData: mismatched }).evaluation.examples).toMatchObject([{ text: 'Four.', label: 0 }])
-    expect(loadEvaluation({ task: 'cola', evalData: mismatched })).toMatchObject({
+  it('evaluates on another file of the same layout if one is given, and needs no train.tsv for it', async () => {
+    expect((await load({ task: 'cola', data: folder, evalData: mismatched })).evaluation.examples).toMatchObject([
+      { text: 'Four.', label: 0 },
+    ])
+    expect(await loadEvaluation({ task: 'cola', evalData: mismatched })).toMatchObject({
       right: { metrics: ['matthews'], evaluation: { examples: [{ text: 'Four.' }] } },
     })
   })
 
-  it('needs a folder', () => {
-    expect(line(loadTask({ task: 'cola' }))).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), found none given")
-    expect(line(loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe(
+  it('needs a folder', async () => {
+    expect(line(await loadTask({ task: 'cola' }))).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), found none given")
+    expect(line(await loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe(
       "absent: expected a folder with GLUE's CoLA, found none there",
     )
   })
 })
 
 describe('a task that is not known', () => {
-  it('is told with those that are', () => {
+  it('is told with those that are', async () => {
     const told =
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv or .jsonl file, found "colla"'
-    expect(line(loadTask({ task: 'colla' }))).toBe(told)
-    expect(line(loadEvaluation({ task: 'colla' }))).toBe(told)
-    expect(line(loadTask({ task: 'constructor' }))).toMatch(/^--task: expected cola/)
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"'
+    expect(line(await loadTask({ task: 'colla' }))).toBe(told)
+    expect(line(await loadEvaluation({ task: 'colla' }))).toBe(told)
+    expect(line(await loadTask({ task: 'constructor' }))).toMatch(/^--task: expected cola/)
   })
 
-  it('refuses another evaluation file for the embedded sentences', () => {
-    expect(line(loadTask({ task: 'sentiment', evalData: 'x.csv' }))).toBe(
+  it('refuses another evaluation file for the embedded sentences', async () => {
+    expect(line(await loadTask({ task: 'sentiment', evalData: 'x.csv' }))).toBe(
       '--eval-data: expected no file with --task sentiment, whose dev sentences are embedded, found "x.csv"',
     )
   })
 })
 
 describe('a file of the user’s own', () => {
-  it('is evaluated on the file given, by the classes of the training file', () => {
+  it('is evaluated on the file given, by the classes of the training file', async () => {
     const train = write(
       'train.csv',
       csv([
@@ -98,7 +100,7 @@ describe('a file of the user’s own', () => {
       ]),
     )
     const evaluation = write('eval.jsonl', '{"text":"d","label":"yes"}')
-    const task = load({ task: train, evalData: evaluation })
+    const task = await load({ task: train, evalData: evaluation })
     expect(task).toMatchObject({
       labelNames: ['maybe', 'no', 'yes'],
       metrics: ['accuracy', 'matthews'],
@@ -107,13 +109,13 @@ describe('a file of the user’s own', () => {
     })
     expect(task.evaluation).toMatchObject({ labelNames: ['maybe', 'no', 'yes'], examples: [{ text: 'd', label: 2 }] })
     const unknown = write('unknown.csv', csv([['d', 'perhaps']]))
-    expect(line(loadTask({ task: train, evalData: unknown }))).toBe(
+    expect(line(await loadTask({ task: train, evalData: unknown }))).toBe(
       'unknown.csv, row 2: expected a label of the training data (maybe, no or yes), found "perhaps"',
     )
   })
 
-  it('holds out a tenth of each class if no other file is given', () => {
-    const task = load({ task: write('tenth.csv', csv(labelled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
+  it('holds out a tenth of each class if no other file is given', async () => {
+    const task = await load({ task: write('tenth.csv', csv(labelled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
     const counts = (examples: Task['train']['examples']) =>
       [0, 1].map((label) => examples.filter((example) => example.label === label).length)
     expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'f1', 'matthews'], selectionMetric: 'accuracy' })
@@ -123,24 +125,24 @@ describe('a file of the user’s own', () => {
     ])
   })
 
-  it('holds out a tenth of a regression’s rows, one of each tenth of the scores', () => {
-    const task = load({ task: write('scores.csv', csv(labelled(100, (i) => i / 8))), problem: 'regression' })
+  it('holds out a tenth of a regression’s rows, one of each tenth of the scores', async () => {
+    const task = await load({ task: write('scores.csv', csv(labelled(100, (i) => i / 8))), problem: 'regression' })
     expect(task).toMatchObject({ problem: 'regression', labelNames: null, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' })
     expect(task.evaluation.examples.map(({ label }) => Math.floor((8 * label) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
-  it('holds out other rows with another seed, and the same with the same', () => {
+  it('holds out other rows with another seed, and the same with the same', async () => {
     const file = write('seeds.csv', csv(labelled(100, (i) => i % 2)))
-    const held = (holdOutSeed?: number) =>
-      load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed }).evaluation.examples.map(({ row }) => row)
-    expect(held()).toEqual(held(0))
-    expect(held(1)).not.toEqual(held(0))
+    const held = async (holdOutSeed?: number) =>
+      (await load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed })).evaluation.examples.map(({ row }) => row)
+    expect(await held()).toEqual(await held(0))
+    expect(await held(1)).not.toEqual(await held(0))
   })
 
-  it('is refused where nothing can be held out', () => {
+  it('is refused where nothing can be held out', async () => {
     expect(
       line(
-        loadTask({
+        await loadTask({
           task: write(
             'two.csv',
             csv([
@@ -150,10 +152,19 @@ describe('a file of the user’s own', () => {
           ),
         }),
       ),
-    ).toBe('two.csv: expected enough rows to hold a tenth of each class out (or --eval-data), found 2')
+    ).toBe(
+      'two.csv: expected two different texts of one class, so that one can be held out (or --eval-data), found 2 rows, each of a class of its own',
+    )
+    const equal = Array.from({ length: 50 }, (_, i) => ['the same', i % 2] as const)
+    expect(line(await loadTask({ task: write('equal.csv', csv(equal)) }))).toBe(
+      'equal.csv: expected two different texts of one class, so that one can be held out (or --eval-data), found 1 different text in 50 rows',
+    )
+    expect(line(await loadTask({ task: write('ten.csv', csv(labelled(10, (i) => i / 8))), problem: 'regression' }))).toBe(
+      'ten.csv: expected at least 11 different texts, so that one can be held out (or --eval-data), found 10 rows',
+    )
   })
 
-  it('is read whole for evaluation', () => {
+  it('is read whole for evaluation', async () => {
     const file = write(
       'whole.csv',
       csv([
@@ -161,7 +172,7 @@ describe('a file of the user’s own', () => {
         ['b', 1],
       ]),
     )
-    expect(loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({
+    expect(await loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({
       right: { metrics: ['accuracy', 'f1', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } },
     })
   })
@@ -179,7 +190,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
     rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>,
   ) => holdOut({ seed, stratumOf: labelStrata('classification', rows), heldOf: tenth })(rows)
 
-  it('has each example on one side, in the order of the file, and no text on both', () => {
+  it('has each example on one side, in the order of the file, and no text on both', async () => {
     fc.assert(
       fc.property(examples, fc.nat(), (rows, seed) => {
         const { kept, held } = split(seed, rows)
@@ -193,12 +204,12 @@ describe(`the hold-out, seed ${SEED}`, () => {
     )
   })
 
-  it('counts a text that has two labels once, for the first of them', () => {
+  it('counts a text that has two labels once, for the first of them', async () => {
     const rows = [...labelled(10, () => 0), ...labelled(2, () => 1)].map(([text, label], row) => ({ text, label, row }))
     expect(new Set(split(0, rows).held.map(({ text }) => text)).size).toBe(1) // a tenth of ten, and none of class 1
   })
 
-  it('does not depend on the order of the rows', () => {
+  it('does not depend on the order of the rows', async () => {
     const distinct = fc.uniqueArray(example, { selector: ({ text }) => text, minLength: 1 })
     const shuffled = distinct.chain((rows) => fc.tuple(fc.constant(rows), fc.shuffledSubarray(rows, { minLength: rows.length })))
     fc.assert(

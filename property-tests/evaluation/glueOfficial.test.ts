@@ -91,8 +91,8 @@ describe('what the files are known for', () => {
     expect(279 / 408).toBeCloseTo(0.684, 3)
   })
 
-  mrpc.test(`loads as a task with train, dev, metrics and classes${mrpc.says}`, () => {
-    const task = right(loadTask({ task: 'mrpc', data: glue }))
+  mrpc.test(`loads as a task with train, dev, metrics and classes${mrpc.says}`, async () => {
+    const task = right(await loadTask({ task: 'mrpc', data: glue }))
     expect([task.train.examples.length, task.evaluation.examples.length]).toEqual([3668, 408])
     expect(task).toMatchObject({
       problem: 'classification',

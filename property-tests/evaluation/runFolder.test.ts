@@ -35,7 +35,7 @@ const options = (resume: boolean): FinetuneOptions => ({
   settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
 })
 const sources = async (): Promise<RunSources> => {
-  const data = toUnion(loadTask({ task: join(root, 'toy.tsv') }))
+  const data = toUnion(await loadTask({ task: join(root, 'toy.tsv') }))
   if (data instanceof Error) throw data
   return { device: 'cpu', revision: null, data, inputs: { 'training rows': '36 of toys' } }
 }

@@ -59,8 +59,8 @@ describe('the embedded sentences', () => {
     expect([...train.examples, ...dev.examples].some(({ text }) => text.includes('all of them – a true masterpiece'))).toBe(true)
   })
 
-  it('load as the task "sentiment"', () => {
-    expect(loadTask({ task: 'sentiment' })).toMatchObject({
+  it('load as the task "sentiment"', async () => {
+    expect(await loadTask({ task: 'sentiment' })).toMatchObject({
       right: { name: 'sentiment', problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
     })
   })

@@ -24,17 +24,18 @@ vi.mock('../../evaluation/data/tasks.js', async (original) => {
   return { tasks: [...tasks, fake, nameless] }
 })
 
-it('finds the task by its name, or as its kind recognises it, and hands all options on', () => {
+it('finds the task by its name, or as its kind recognises it, and hands all options on', async () => {
   const options = { task: 'sham', data: 'folder', holdOutSeed: 7 }
-  expect(loadTask(options)).toMatchObject({ right: { name: 'sham', metrics: ['f1'], train: data, evaluation: data } })
+  expect(await loadTask(options)).toMatchObject({ right: { name: 'sham', metrics: ['f1'], train: data, evaluation: data } })
   expect(told.options).toEqual([options])
-  expect(loadEvaluation({ task: 'fake' })).toEqual(E.right(scored))
-  expect(loadTask({ task: '42' })).toMatchObject({ right: { name: '42' } })
+  expect(await loadEvaluation({ task: 'fake' })).toEqual(E.right(scored))
+  expect(await loadTask({ task: '42' })).toMatchObject({ right: { name: '42' } })
 })
 
-it('tells an unknown task with the names of all kinds, and with what the nameless ones are', () => {
+it('tells an unknown task with the names of all kinds, and with what the nameless ones are', async () => {
   const line =
-    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, fake, mock or sham, or a .tsv, .csv or .jsonl file, or a number, found "feka"'
-  for (const load of [loadTask, loadEvaluation]) expect(load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
+    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
+  for (const load of [loadTask, loadEvaluation])
+    expect(await load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
   expect(taskNames.slice(-4)).toEqual(['sentiment', 'fake', 'mock', 'sham'])
 })

@@ -1,5 +1,5 @@
 /** LoRA's variants are PEFT's: rsLoRA's scale, DoRA's magnitudes, dropout of each adapter's input, `all-linear`; what they compute, how they train, their files. */
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -123,6 +123,15 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       compareNumbers('logits', goldenBounds.float32, golden.saved['saved']?.flat() ?? [], logits),
     ])
   })
+
+  it('gives the same logits where the configuration says `all-linear` in place of the names', () =>
+    inFolder(async (folder) => {
+      const [golden, saved] = [readMethod(family, 'all-linear'), join(methodFolder(family, 'all-linear'), 'saved')]
+      await cp(saved, folder, { recursive: true })
+      const config = JSON.parse(await readFile(join(saved, 'adapter_config.json'), 'utf8')) as object
+      await writeFile(join(folder, 'adapter_config.json'), JSON.stringify({ ...config, target_modules: 'all-linear' }))
+      expect(await predictGolden(family, folder, golden)).toEqual(await predictGolden(family, saved, golden))
+    }))
 
   it.each(['rslora', 'dora', 'lora-dropout'] as const)('has its own bytes of what it saved, read and written again: %s', (method) =>
     inFolder(async (output) => {

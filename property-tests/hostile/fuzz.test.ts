@@ -311,7 +311,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   }
   fuzz('a task file', tables, changesOf(tables, ['task.jsonl']), async (folder) => {
     for (const name of Object.keys(tables)) {
-      const loaded = loadTask({ task: join(folder, name) })
+      const loaded = await loadTask({ task: join(folder, name) })
       if (isLeft(loaded)) throw loaded.left
     }
   })

@@ -1,8 +1,9 @@
 /** Reads a low-rank adapter in PEFT's layout, ours or one that PEFT trained, and accounts for every tensor in it. */
-import { mistake, quoted } from '../../files/mistake.js'
+import { mistake, shown } from '../../files/mistake.js'
 import { readText } from '../../files/jsonText.js'
 import { readSafetensors } from '../../files/safetensors/safetensors.js'
 import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
+import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import type { Outputs } from '../../objectives/sequence.js'
 import type { Weights } from '../adapter.js'
@@ -113,11 +114,14 @@ export const targetedModules = (
   // an adapter trained on the bare encoder has paths without the family's name
   const bare = [...tensors.keys()].some((key) => key.startsWith(`${peftPrefix}encoder.`))
   const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
-  const targeted = matchModules(settings.target_modules, paths, where)
+  const targeted =
+    settings.target_modules === allLinear
+      ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // of the head PEFT takes what it does not save whole, but for the output
+      : matchModules(settings.target_modules, paths, where)
   const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (modules.length > 0) return modules
-  throw mistake(where, `target_modules that mean a matrix of the ${model.type} encoder`, quoted(JSON.stringify(settings.target_modules)))
+  throw mistake(where, `target_modules that mean a matrix of the ${model.type} encoder`, shown(settings.target_modules))
 }
 
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */

@@ -21,7 +21,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   check: checkSchedule,
 
   start: (outline, { targetModules, initRank }) => ({
-    matrices: [...adaptedMatrices(outline, { targetModules, rank: initRank })],
+    matrices: [...adaptedMatrices(outline, { targetModules, rank: initRank, rankSetting: 'initRank' })],
     steps: null,
     fixed: null,
   }),

@@ -15,7 +15,7 @@ export const encoderModel = (config: EncoderConfig): Model => ({
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),
   tokenTypes: config.family === 'bert',
-  framing: framings[config.family],
+  framing: { ...framings[config.family], types: config.tokenTypes },
   naming: namings[config.family],
   hidden: (host, batch) => encoder(config, host, batch),
   sequenceHead: sequenceHead(config),
@@ -29,7 +29,7 @@ export const bertArchitecture: Architecture = {
   open: (json, where) => encoderModel(encoderConfig(json, where)),
 }
 
-const framings: Readonly<Record<EncoderConfig['family'], Framing>> = {
+const framings: Readonly<Record<EncoderConfig['family'], Omit<Framing, 'types'>>> = {
   roberta: { between: 2, secondType: 0, form: '<s> A </s></s> B </s>' },
   bert: { between: 1, secondType: 1, form: '[CLS] A [SEP] B [SEP]' },
 }

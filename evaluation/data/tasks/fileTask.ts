@@ -3,25 +3,27 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake } from '../../../accelerated/files/mistake.js'
 import type { Dataset } from '../dataset.js'
+import { fileHelp } from '../formats.js'
 import { looksLikeFile, readDelimited } from '../delimited.js'
 import { holdOut, labelStrata, tenth } from '../holdOut.js'
 import type { MetricName } from '../../metrics/score.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
-const load = (options: TaskOptions): E.Either<Mistake, Task> =>
-  pipe(
-    readDelimited(options.task, options),
-    E.chain((all) =>
-      pipe(
-        options.evalData === undefined ? heldOutOf(all, options) : evaluationBeside(all, options.evalData, options),
-        E.map((parts) => ({ name: options.task, ...parts, ...scoring(all.labelNames), labelNames: all.labelNames })),
-      ),
-    ),
+const load = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
+  const all = await readDelimited(options.task, options)
+  if (E.isLeft(all)) return all
+  const { labelNames } = all.right
+  const parts =
+    options.evalData === undefined ? heldOutOf(all.right, options) : await evaluationBeside(all.right, options.evalData, options)
+  return pipe(
+    parts,
+    E.map((found) => ({ name: options.task, ...found, ...scoring(labelNames), labelNames })),
   )
+}
 
-const loadEvaluation = (options: TaskOptions): E.Either<Mistake, Evaluation> =>
+const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> =>
   pipe(
-    readDelimited(options.evalData ?? options.task, options),
+    await readDelimited(options.evalData ?? options.task, options),
     E.map((evaluation) => ({ ...scoring(evaluation.labelNames), evaluation })),
   )
 
@@ -32,12 +34,23 @@ const heldOutOf = (all: Dataset, { holdOutSeed, problem }: TaskOptions): E.Eithe
   const { kept, held } = holdOut(settings)(all.examples)
   return held.length > 0
     ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples: held, skipped: [] }, heldOut: true })
-    : E.left(mistake(all.source, 'enough rows to hold a tenth of each class out (or --eval-data)', `${all.examples.length}`))
+    : E.left(mistake(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all)))
 }
 
-const evaluationBeside = (train: Dataset, file: string, options: TaskOptions): E.Either<Mistake, Parts> =>
+const enough = ({ labelNames }: Dataset): string =>
+  labelNames === null ? 'at least 11 different texts' : 'two different texts of one class'
+
+const differentTexts = ({ examples, labelNames }: Dataset): string => {
+  const texts = new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
+  const rows = `${examples.length} ${examples.length === 1 ? 'row' : 'rows'}`
+  return texts === examples.length
+    ? rows + (labelNames === null ? '' : ', each of a class of its own')
+    : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
+}
+
+const evaluationBeside = async (train: Dataset, file: string, options: TaskOptions): Promise<E.Either<Mistake, Parts>> =>
   pipe(
-    readDelimited(file, train.labelNames === null ? options : { ...options, labelNames: train.labelNames }),
+    await readDelimited(file, train.labelNames === null ? options : { ...options, labelNames: train.labelNames }),
     E.map((evaluation) => ({ train, evaluation, heldOut: false })),
   )
 
@@ -50,12 +63,15 @@ const scoring = (labelNames: ReadonlyArray<string> | null): Scoring => {
 
 export const fileTask: TaskKind = {
   names: [],
-  help: 'a .tsv, .csv or .jsonl file',
+  help: fileHelp,
   recognises: looksLikeFile,
   flags: [
     { name: 'text', takes: 'column', help: 'column of the text in a file (default: text)' },
     { name: 'textPair', takes: 'column', help: 'column of the second text, where there are pairs' },
     { name: 'label', takes: 'column', help: 'column of the label (default: label)' },
+    { name: 'delimiter', takes: 'character', help: 'between the cells of a .csv or .tsv file, or tab (default: a comma, a tab)' },
+    { name: 'quote', takes: '', help: 'cells of a .tsv file may be quoted, as those of a .csv file' },
+    { name: 'skipMissing', takes: '', help: 'leave rows out that lack a text or a label' },
     { name: 'problem', takes: 'kind', help: 'classification or regression, for a file (default: classification)' },
   ],
   load,

@@ -1,0 +1,85 @@
+/** Numbers that the terminal shows are those that hold: defaults in help, both losses, which evaluation is kept, and nothing cut off. */
+import { tmpdir } from 'node:os'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { barLine, numbersOf, openProgress } from '../../cli/progress.js'
+import { quickstartSettings } from '../../evaluation/quickstart.js'
+import type { FinetuneEvent } from '../../evaluation/run.js'
+import { SEED } from '../support/seed.js'
+import { salora } from './spawnSalora.js'
+
+const help = async (command: string): Promise<string> => {
+  const { code, stdout } = await salora([command, '--help'], { cwd: tmpdir() })
+  expect(code).toBe(0)
+  return stdout.replace(/\s+/g, ' ')
+}
+
+describe('help tells the numbers that the command runs with', () => {
+  it('of quickstart, its own epochs and its own folder', async () => {
+    const text = await help('quickstart')
+    expect(text).toContain(`passes over the training data (default: ${quickstartSettings.epochs})`)
+    expect(text).toContain('of the run (default: runs/sentiment-salora-<n>)')
+  })
+
+  it("of evaluate and predict, the run's own length, batch and machine", async () => {
+    for (const command of ['evaluate', 'predict']) {
+      const text = await help(command)
+      expect(text).toContain("longer ones are cut (default: the run's; without a run 128)")
+      expect(text).toContain("in one batch (default: the run's; without a run 32)")
+      expect(text).toContain("auto, cpu, webgpu or cuda (default: the run's; without a run auto)")
+    }
+  })
+
+  it('of bench, that the product beside a step is larger than any in it', async () => {
+    expect(await help('bench')).toContain('one product alone: the largest of their kinds, of four batches together')
+  })
+})
+
+const step = {
+  kind: 'step',
+  step: 7,
+  epoch: 1,
+  loss: 0.75,
+  taskLoss: 0.5,
+  columns: {},
+  learningRate: 1e-3,
+  gradientNorm: 1,
+  tokens: 10,
+  tokensPerSecond: 1234,
+} as const satisfies FinetuneEvent
+
+const told = (event: FinetuneEvent): ReadonlyArray<string> => {
+  const lines: string[] = []
+  const note = (line: string): void => void lines.push(line)
+  openProgress({ json: false, quiet: true, colour: false, note, warn: note, result: () => undefined }).show(event)
+  return lines
+}
+
+describe('progress', () => {
+  it('names both losses as metrics.jsonl does, and one where they are the same', () => {
+    expect(numbersOf(step).slice(0, 2)).toEqual(['taskLoss 0.5', 'loss 0.75'])
+    expect(numbersOf({ ...step, loss: 0.5 })).toEqual(['taskLoss 0.5', '1,234 tokens/s'])
+  })
+
+  it('says of an evaluation whether it may be kept, so that no lower score is the best without a word', () => {
+    const evaluation = { kind: 'evaluation', epoch: 1, scores: { accuracy: 0.5 }, selection: 0.5, constant: null } as const
+    expect(told({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
+    expect(told({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to keep)'])
+    expect(told({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (the best to keep so far)'])
+    expect(told({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
+  })
+
+  it(`fits its bar into any terminal, and never cuts the time left off one of 60 columns (seed ${SEED})`, () => {
+    const numbers = ['taskLoss 0.01213', 'loss 0.8125', 'density 0.910', 'λ 24.11', '13,346 tokens/s']
+    fc.assert(
+      fc.property(fc.nat(200), fc.nat(1_000_000), fc.nat(1_000_000), fc.integer({ min: 0, max: 5 }), (width, a, b, shown) => {
+        const [at, steps] = [Math.min(a, b), Math.max(a, b)]
+        const line = barLine({ phase: 'training', step: at, steps, numbers: numbers.slice(0, shown), left: '59 min 59 s' }, width)
+        expect(line.length).toBeLessThanOrEqual(width)
+        if (width >= 60) expect(line).toContain(`${at}/${steps}  59 min 59 s left`)
+        if (width >= 150) for (const number of numbers.slice(0, shown)) expect(line).toContain(number)
+      }),
+      { seed: SEED },
+    )
+  })
+})

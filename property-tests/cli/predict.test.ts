@@ -1,0 +1,196 @@
+/** salora predict: texts of several lines in and out, answers that stay in step with their texts, and documents that are whole however the work ends. */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'csv-parse/sync'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { textLines } from '../../cli/textLines.js'
+import { SEED } from '../support/seed.js'
+import { program, salora } from './spawnSalora.js'
+import { writeAdapter } from './tinyAdapter.js'
+import { writeTinyModel } from './tinyModel.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-predict-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good, or so'])
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const predict = ['predict', '--model', 'tiny', '--adapter', 'adapter', '--device', 'cpu', '--max-length', '16']
+const texts = ['two\nlines', 'a "quoted" word', 'a tab\there, a comma; and so on', 'naïve – 東京 🎬', '  blanks  ', 'plain']
+
+type Answer = { readonly label: string; readonly score: number }
+const answersIn = (stdout: string): ReadonlyArray<Answer> =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Answer)
+
+describe('texts that are no lines', () => {
+  const fixture = (name: string): string => fileURLToPath(new URL(`../evaluation/fixtures/${name}`, import.meta.url))
+  const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`
+
+  it('come from files in every format and from standard input, to the same answers', async () => {
+    const given = async (args: ReadonlyArray<string>, input = '') => {
+      const { code, stdout, stderr } = await salora([...predict, '--quiet', ...args], { cwd, input })
+      expect([code, stderr]).toEqual([0, ''])
+      return answersIn(stdout).map(({ label, score }) => ({ label, score: score.toFixed(5) })) // batches round differently
+    }
+    const csv = ['id,text', ...texts.map((text, i) => `${i},${cell(text)}`)].join('\n')
+    const all = await given(['--from', 'csv'], csv)
+    expect(all).toHaveLength(6)
+    expect(new Set(all.map(({ score }) => score)).size).toBeGreaterThan(3)
+    expect(await given(['--from', 'jsonl'], texts.map((text) => JSON.stringify({ text })).join('\n'))).toEqual(all)
+    expect(
+      await given(
+        ['--from', 'tsv', '--quote'],
+        csv
+          .replaceAll('\t', ' ')
+          .replace(/^(\w+),/gm, '$1\t')
+          .replace('a tab here', 'a tab\there'),
+      ),
+    ).toEqual(all)
+    for (const args of [
+      ['--input', fixture('pandas-zstd.parquet')],
+      ['--input', fixture('pandas.csv'), '--delimiter', ';'],
+      ['--input', fixture('pandas.tsv'), '--quote'],
+    ])
+      expect(await given(args), args.join(' ')).toEqual(all)
+  })
+
+  it('go out as CSV with their answers, so that what was read is what is written', async () => {
+    const { code, stdout } = await salora([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
+    expect(code).toBe(0)
+    const { stdout: lines } = await salora([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
+    const answers = answersIn(lines)
+    expect(parse(stdout)).toEqual([
+      ['text', 'label', 'score', 'error'],
+      ...texts.map((text, i) => [text, answers[i]?.label, String(answers[i]?.score), '']),
+    ])
+  })
+
+  it('are refused in one line where flags do not go together', async () => {
+    const refusal = async (...args: ReadonlyArray<string>): Promise<string> => {
+      const { code, stdout, stderr } = await salora([...predict, ...args], { cwd, input: 'a' })
+      expect([code, stdout]).toEqual([2, ''])
+      return stderr
+    }
+    expect(await refusal('--from', 'xml')).toBe('--from: expected one of lines, jsonl, csv, tsv, found "xml"\n')
+    expect(await refusal('--text', 'review')).toBe(
+      '--from: expected one of jsonl, csv, tsv, or --input, where columns are named, found lines\n',
+    )
+    expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, found csv\n')
+  })
+
+  it('keep their answers in step, whatever one of them is', async () => {
+    const input = ['{"text":"a"}', '{"text":null}', '7', '{"other":"b"}', '{"text":"c"}'].join('\n')
+    const { code, stdout, stderr } = await salora([...predict, '--quiet', '--from', 'jsonl'], { cwd, input })
+    expect(code).toBe(1)
+    expect(answersIn(stdout)).toMatchObject([
+      { label: expect.any(String) },
+      { error: 'expected a text, found an empty one' },
+      { error: 'expected a JSON object, found "7"' },
+      { error: 'expected a column "text" (--text), found the columns "other"' },
+      { label: expect.any(String) },
+    ])
+    expect(stderr).toBe('standard input, line 2: expected a text, found an empty one (and 2 more such lines)\n')
+  })
+})
+
+describe('--json', () => {
+  it('is one array though a text cannot be taken: the others have their answers', async () => {
+    const { code, stdout } = await salora([...predict.slice(0, -1), '3', '--json', '--quiet'], { cwd, input: 'a\nb\tc\nd\n' })
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject([
+      { label: expect.any(String) },
+      { error: '--max-length: expected 5 to 78 tokens for two texts, 4 of which are special, found 3' },
+      { label: expect.any(String) },
+    ])
+  })
+
+  it.each<readonly [NodeJS.Signals, number]>([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ])('is one array though %s stops it midway', async (signal, expected) => {
+    const child = spawn(process.execPath, [program, ...predict, '--json', '--quiet'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    child.stdin.write('a film\nanother film\n')
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (stdout === '') child.kill(signal)
+      stdout += text
+    })
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    expect(code).toBe(expected)
+    expect(JSON.parse(stdout)).toHaveLength(2)
+  })
+})
+
+describe('lines', () => {
+  const collected = async (chunks: ReadonlyArray<Uint8Array>) => {
+    const lines = []
+    for await (const batch of textLines(
+      (async function* () {
+        yield* chunks
+      })(),
+    ))
+      lines.push(...batch)
+    return lines
+  }
+
+  it(`are the same however their bytes arrive (seed ${SEED})`, async () => {
+    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).map((s) => `x${s.replace(/[\t\r\n]/g, ' ')}`)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(text, { maxLength: 8 }),
+        fc.array(fc.nat(200), { maxLength: 10 }),
+        fc.boolean(),
+        async (lines, cuts, ended) => {
+          const bytes = Buffer.from(`${lines.join('\n')}${ended && lines.length > 0 ? '\n' : ''}`)
+          const places = [0, ...cuts.map((at) => Math.min(at, bytes.length)).sort((a, b) => a - b), bytes.length]
+          const chunks = places.slice(1).map((end, i) => bytes.subarray(places[i], end))
+          expect(await collected(chunks)).toEqual(lines.map((given, i) => ({ line: i + 1, given: { text: given } })))
+        },
+      ),
+      { seed: SEED },
+    )
+  })
+
+  it('of 64 MiB in pieces of 64 KiB cost their length, not its square', async () => {
+    const began = performance.now()
+    const lines = await collected(Array.from({ length: 1024 }, () => Buffer.alloc(2 ** 16, 'a')))
+    expect(lines).toHaveLength(1)
+    expect(performance.now() - began).toBeLessThan(3000)
+  })
+
+  it('beyond 128 MiB are a problem of their own, and their bytes are not kept', async () => {
+    const piece = Buffer.alloc(2 ** 20, 'a')
+    const lines = await collected([...Array.from({ length: 200 }, () => piece), Buffer.from('\nshort')])
+    expect(lines).toEqual([
+      { line: 1, problem: `expected at most ${2 ** 27} bytes in a line, found ${200 * 2 ** 20}` },
+      { line: 2, given: { text: 'short' } },
+    ])
+  })
+})
+
+describe.skipIf(!existsSync('/usr/bin/script'))('on a terminal', () => {
+  it('says what it waits for, and prompts for each text', async () => {
+    const command = [process.execPath, program, ...predict].join(' ')
+    const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    let shown = ''
+    let typed = 0
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      shown += text
+      if (typed === 0 && shown.includes('> ')) terminal.stdin.write(++typed && 'a film\n')
+      if (typed === 1 && /score.*\n> $/s.test(shown)) terminal.stdin.write(++typed && '\x04')
+    })
+    const code = await new Promise((resolve) => terminal.on('close', resolve))
+    expect(code).toBe(0)
+    expect(shown).toMatch(/a text and Enter \(a TAB between the two of a pair\); Ctrl-D ends\r\n> .*"label":"[^"]*","score"/s)
+  })
+})
