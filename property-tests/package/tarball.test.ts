@@ -109,8 +109,8 @@ describe('what a caller sees', () => {
       join(project, 'callers.mjs'),
       `import { Mistake, isExpected, loadTask } from 'salora'
        import { defaultSettings, validate } from 'salora/reference'
-       console.log(loadTask({ task: 'sentiment' }).train.examples.length > 1000, validate(defaultSettings).length)
-       try { loadTask({ task: 'no such task' }) } catch (error) { console.log(error instanceof Mistake, isExpected(error)) }`,
+       console.log((await loadTask({ task: 'sentiment' })).train.examples.length > 1000, validate(defaultSettings).length)
+       try { await loadTask({ task: 'no such task' }) } catch (error) { console.log(error instanceof Mistake, isExpected(error)) }`,
     )
     expect((await run(process.execPath, ['callers.mjs'], { cwd: project })).stdout).toBe('true 0\ntrue true\n')
     // the modules that an index names, and what they declare for it
