@@ -13,6 +13,9 @@ const fraction = z.number().min(0).max(1)
 const share = z.number().min(0).lt(1)
 const count = z.int().min(1)
 
+/** Steps of one run: a checkpoint's name has nine digits for them. */
+export const mostSteps = 999_999_999
+
 const listed = (names: ReadonlyArray<string>): string =>
   [names.slice(0, -1).join(', '), names.at(-1)].filter((part) => part !== '').join(' or ')
 
@@ -27,7 +30,7 @@ export const trainingSettings = {
   adamEpsilon: setting('number', 'number', "AdamW's ε", positive.default(1e-8)),
   warmup: setting('number', 'fraction', 'of the run, in which the learning rate rises', fraction.default(0.06)),
   epochs: setting('number', 'number', 'passes over the training data', positive.default(3)),
-  maxSteps: setting('number', 'steps', 'instead of --epochs', count.nullable().default(null)),
+  maxSteps: setting('number', 'steps', 'instead of --epochs', count.max(mostSteps).nullable().default(null)),
   batchSize: setting('number', 'examples', 'in one batch', count.max(65536).default(32)),
   accumulate: setting('number', 'batches', 'whose gradients make one step', count.max(65536).default(1)),
   maxLength: setting('number', 'tokens', 'of one example, special ones included; longer ones are cut', z.int().min(3).default(128)),

@@ -9,9 +9,11 @@ import { prepareRun, type PreparedRun } from './preparation.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, resultOf } from './runResult.js'
+import { checkStorable } from './storedRun.js'
 
 export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
   const began = performance.now()
+  checkStorable(options)
   const prepared = yield* prepareRun(options, signal)
   const { task, facts, plan, base, labelNames } = prepared
   const folder = await openRunFolder(options, facts.device, facts.revision) // last: a mistake found before leaves nothing behind

@@ -4,6 +4,7 @@ import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
+import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { loadTokenizer, type Tokenizer } from '../accelerated/files/tokenizer.js'
 import type { Model } from '../accelerated/models/architecture.js'
 import { sequence, type LabelledExample, type Outputs } from '../accelerated/objectives/sequence.js'
@@ -54,6 +55,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
+  if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
   const outputs: Outputs = { labels: data.labelNames?.length ?? 1, problem: data.problem }
   const { base, revision } = await openBase(options, outputs, signal)
   const method = methodOf(settings.method)
