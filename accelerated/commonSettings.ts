@@ -47,6 +47,12 @@ export const machineSettings = {
 
 export const scheduleSettings = {
   saveEvery: setting('number', 'steps', 'between checkpoints (default: at each evaluation)', count.nullable().default(null)),
+  keep: setting(
+    'text',
+    'which',
+    'what adapter/ holds: that of the best step, by --select, or of the last',
+    z.enum(['best', 'last']).default('best'),
+  ),
   evalEvery: setting('number', 'steps', 'between evaluations (default: an epoch)', count.nullable().default(null)),
 } as const
 

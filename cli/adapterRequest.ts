@@ -7,7 +7,7 @@ import type { TaskOptions } from '../evaluation/data/index.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
 import type { TrainedAdapterOptions } from '../evaluation/trainedAdapter.js'
 import { withOffline } from './command.js'
-import { flagValues, type Values } from './flagValues.js'
+import { flagValues, listOf, type Values } from './flagValues.js'
 import { settingsOf, taskOptions, placed } from './trainRequest.js'
 import { addFlags } from './trainFlags.js'
 import { usageError } from './usageError.js'
@@ -27,6 +27,7 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
+  command.option('--labels <names>', 'of an adapter made elsewhere that names no classes: theirs, in the order of its outputs, with commas')
   return withOffline(addFlags(command, machine))
 }
 
@@ -49,6 +50,7 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
       model: placed(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: adapter ?? join(run ?? '', 'adapter'),
+      ...(typeof given['labels'] === 'string' ? { labelNames: listOf('--labels', given['labels']) } : {}),
       device: settings.device,
       precision: settings.precision,
       threads: settings.threads,

@@ -1,5 +1,10 @@
 /** Where output goes: the result to standard output (text, or with --json one document), everything else to standard error. */
 
+import { oneLine } from '../accelerated/files/mistake.js'
+
+/** Lines whose control characters are shown and not obeyed: labels and paths are the user's data. JSON stays the JSON that it was. */
+export const printable = (text: string): string => text.split('\n').map(oneLine).join('\n')
+
 export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean }
 
 export type Terminal = {
@@ -15,8 +20,8 @@ export type Terminal = {
 }
 
 export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
-  const complain = (line: string): void => {
-    process.stderr.write(`${line}\n`)
+  const complain = (text: string): void => {
+    process.stderr.write(`${printable(text)}\n`)
   }
   return {
     json,
@@ -25,7 +30,7 @@ export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Term
     note: quiet ? () => undefined : complain,
     warn: (line) => complain(`warning: ${line}`),
     result: (text, document) => {
-      process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`)
+      process.stdout.write(json ? `${printable(JSON.stringify(document, null, 2))}\n` : `${text}\n`)
     },
   }
 }

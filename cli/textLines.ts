@@ -30,10 +30,14 @@ const cut = (bytes: Buffer): ReadonlyArray<Buffer> => {
   return [...parts, bytes.subarray(start)]
 }
 
+/** The byte-order mark that some editors put before the first line is no part of its text, as in a file of examples. */
+const withoutMark = (bytes: Buffer, line: number): Buffer =>
+  line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+
 /** One text, or two with a TAB between them. */
 const textLine = (bytes: Buffer, line: number): TextLine => {
   if (!isUtf8(bytes)) return { line, problem: 'expected text in UTF-8, found other bytes' }
-  const parts = bytes.toString('utf8').replace(/\r$/, '').split('\t')
+  const parts = withoutMark(bytes, line).toString('utf8').replace(/\r$/, '').split('\t')
   const [text = '', textPair] = parts
   if (parts.length > 2) return { line, problem: `expected a text, or two with one TAB between them, found ${parts.length}` }
   if (text.trim() === '' || textPair?.trim() === '') return { line, problem: 'expected a text, found an empty one' }

@@ -16,6 +16,7 @@ import { usageError, UsageError } from './usageError.js'
 export const taskFlagNames: ReadonlyArray<string> = [
   'task',
   'evalData',
+  'positive',
   ...tasks.flatMap(({ flags = [] }) => flags.map(({ name }) => name)),
 ]
 
@@ -79,7 +80,7 @@ export const taskOptions = (values: Values): TaskOptions => {
   const problem = values['problem']
   if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
     throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
-  const given = taskFlagNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
+  const given = [...taskFlagNames, 'select'].filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   const paths = ['task', 'data', 'evalData']
   return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions
 }

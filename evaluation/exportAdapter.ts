@@ -29,7 +29,7 @@ const isFor: Readonly<Record<ExportFormat, (method: Method) => boolean>> = {
 }
 
 /** The model as a run names it, and tokens an example in the comparison. */
-export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength'> & {
+export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength' | 'labelNames'> & {
   /** a folder in the layout of a method */
   readonly adapter: string
   readonly format: ExportFormat

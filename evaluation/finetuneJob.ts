@@ -8,7 +8,7 @@ import type { MetricsLog } from './metricsLog.js'
 import { prepareRun, type PreparedRun } from './preparation.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
-import { adapterOf, resultOf } from './runResult.js'
+import { adapterOf, keptOf, resultOf } from './runResult.js'
 import { checkStorable } from './storedRun.js'
 
 export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
@@ -28,8 +28,9 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
     })
     if (next.done === true) {
       const result = resultOf(options, task, next.value, facts, plan.steps, (performance.now() - began) / 1000)
+      const kept = keptOf(task.settings, next.value)
       await log.flush()
-      await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, next.value.best ?? next.value.handed, labelNames), base)
+      await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
       await folder.writeResult(result)
       yield { kind: 'result', result }
       return result

@@ -19,8 +19,8 @@ import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
 import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
-import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
-import type { FinetuneEvent, FinetuneOptions, RunFacts, Scores } from './run.js'
+import { majorityClass, scoreOutputs, selectionScore } from './metrics/index.js'
+import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { readRunConfig } from './storedRun.js'
 import { UserError } from './userError.js'
 
@@ -94,17 +94,11 @@ const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: A
 const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
   examples.map(({ text, textPair, label, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, row }))
 
-/** Classes by the largest logit; a regression's output as it is. */
-export const predictionOf = (problem: Task['problem'], output: ReadonlyArray<number>): number =>
-  problem === 'regression' ? (output[0] ?? NaN) : output.reduce((best, x, i) => (x > (output[best] ?? -Infinity) ? i : best), 0)
-
 const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
-  const predictions = outputs.map((output) => predictionOf(task.problem, output))
-  const scores = score(task.metrics)(predictions, labels)
-  const constant = task.problem === 'classification' ? constantPrediction(predictions) : null
+  const { scores, constant } = scoreOutputs(task, outputs, labels)
   return {
-    scores: scores as Scores,
-    selection: selectionScore(task.selectionMetric)(scores),
+    scores,
+    selection: selectionScore(task.selectionMetric, task.metrics)(scores),
     constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)),
   }
 }
@@ -126,6 +120,7 @@ const factsOf = (
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
     trainableParameters: { ...method.counts?.(phase, settings), head },
+    selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
     majority: majority === null ? null : { label: data.labelNames?.[majority.label] ?? String(majority.label), share: majority.share },
   }
 }

@@ -33,6 +33,8 @@ export type RunFacts = {
   /** by part: `head`, and the method's own, such as `adapter` and `gates` */
   readonly trainableParameters: Readonly<Record<string, number>>
   readonly majority: { readonly label: string; readonly share: number } | null
+  /** the metric by which the best step is chosen; absent in runs before it could be chosen */
+  readonly selectedBy?: string
 }
 
 /** config.json: every setting as resolved, what the run reads, versions, seed and device. */
@@ -69,6 +71,8 @@ export type RunResult = RunFacts &
   BudgetResult & {
     readonly best: { readonly step: number; readonly scores: Scores } | null
     readonly last: { readonly step: number; readonly scores: Scores }
+    /** what adapter/ holds; absent in runs before it could be chosen, which kept the best where there was one */
+    readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
     readonly interrupted: boolean
     /** later than `last.step` where an interrupted run went on after its last evaluation */
     readonly stepsDone: number

@@ -33,6 +33,8 @@ const resultSchema = z.looseObject({
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),
   best: evaluation.nullable(),
   last: evaluation,
+  kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
+  selectedBy: text.optional(),
   interrupted: z.boolean(),
   targetDensity: z.number().nullish(),
   expectedDensity: z.number().nullish(),

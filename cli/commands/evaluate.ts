@@ -8,6 +8,7 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { counted } from '../numbers.js'
+import { scoreText } from '../scoreText.js'
 import { addFlags } from '../trainFlags.js'
 import { taskFlagNames, taskOptions } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
@@ -17,7 +18,8 @@ export const addEvaluate = (program: Command): void => {
     .command('evaluate')
     .summary('scores a trained adapter')
     .description(
-      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.',
+      'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
+        'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive names.',
     )
   addAdapterFlags(command)
   addFlags(command, taskFlagNames)
@@ -41,11 +43,11 @@ export const addEvaluate = (program: Command): void => {
         const began = performance.now()
         const scored = await scoreAdapter(adapter, labelled)
         if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-        const { scores, majority, examples, source } = scored
+        const { examples, source } = scored
         terminal.result(
           [
-            ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
-            ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+            ...scoreText(scored),
+            ...(scored.byClass === null ? [] : ['']),
             `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
           ].join('\n'),
           {

@@ -5,6 +5,7 @@ import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
+import { printable } from '../terminal.js'
 import { textLines, type TextLine } from '../textLines.js'
 
 export const addPredict = (program: Command): void => {
@@ -23,7 +24,7 @@ export const addPredict = (program: Command): void => {
     const problems: TextLine[] = []
     let written = 0
     const write = (answer: unknown): void => {
-      const text = JSON.stringify(answer)
+      const text = printable(JSON.stringify(answer))
       process.stdout.write(terminal.json ? `${written === 0 ? '[\n' : ',\n'}${text}` : `${text}\n`)
       written += 1
     }
@@ -31,8 +32,10 @@ export const addPredict = (program: Command): void => {
       for await (const lines of textLines(process.stdin)) {
         for (let at = 0; at < lines.length; at += options.batchSize) {
           const batch = lines.slice(at, at + options.batchSize)
-          problems.push(...batch.filter((line) => 'problem' in line))
-          for (const answer of await answersTo(adapter, batch)) write(answer)
+          for (const answer of await answersTo(adapter, batch)) {
+            if ('problem' in answer.line) problems.push(answer.line)
+            write(answer.written)
+          }
         }
       }
     } finally {
@@ -48,12 +51,20 @@ export const addPredict = (program: Command): void => {
   })
 }
 
-/** One answer a line, in order. */
-const answersTo = async (adapter: TrainedAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<unknown>> => {
+type Answered = { readonly line: TextLine; readonly written: unknown }
+
+/** One answer a line, in order. A line whose answer is no number has a problem of its own: the text is as good as any. */
+const answersTo = async (adapter: TrainedAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
   const texts = lines.flatMap((line) => ('given' in line ? [line.given] : []))
   const outputs = texts.length === 0 ? [] : await adapter.predict(texts)
   let next = 0
-  return lines.map((line) => ('given' in line ? answerOf(adapter, outputs[next++] ?? []) : { error: line.problem }))
+  return lines.map((line) => {
+    if ('problem' in line) return { line, written: { error: line.problem } }
+    const output = outputs[next++] ?? []
+    if (output.every(Number.isFinite)) return { line, written: answerOf(adapter, output) }
+    const problem = `expected finite outputs of model and adapter, found ${output.slice(0, 8).join(', ')}`
+    return { line: { line: line.line, problem }, written: { error: problem } }
+  })
 }
 
 const answerOf = ({ outputs, labelNames }: TrainedAdapter, output: ReadonlyArray<number>): unknown => {

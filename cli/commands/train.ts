@@ -11,6 +11,7 @@ export const addTrain = (program: Command): void => {
     .summary('one fine-tuning run')
     .description(
       "Fine-tunes a BERT or RoBERTa model on a task. The run's folder gets config.json, metrics.jsonl, result.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
+        "adapter/ is that of the best step by the task's metric, or by --select; --keep last keeps the last step's.\n" +
         'Ctrl-C stops after the step at hand and saves (exit code 130); --resume goes on. A second Ctrl-C leaves at once.',
     )
   withOffline(addFlags(command)).option('--config <file>', 'JSON with settings of the same names in camelCase; flags win')
