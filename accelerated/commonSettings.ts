@@ -34,6 +34,12 @@ export const trainingSettings = {
   batchSize: setting('number', 'examples', 'in one batch', count.max(65536).default(32)),
   accumulate: setting('number', 'batches', 'whose gradients make one step', count.max(65536).default(1)),
   maxLength: setting('number', 'tokens', 'of one example, special ones included; longer ones are cut', z.int().min(3).default(128)),
+  classWeights: setting(
+    'text',
+    'which',
+    'of the loss: balanced, or LABEL=WEIGHT with commas (default: all alike)',
+    z.string().min(1).nullable().default(null),
+  ),
   clip: setting('number', 'norm', 'largest gradient norm (default: no clipping)', positive.nullable().default(null)),
   dropout: setting('number', 'probability', "instead of those of the model's config.json", share.nullable().default(null)),
   seed: setting('number', 'n', 'of everything random', z.int().min(0).default(0)),
@@ -47,6 +53,12 @@ export const machineSettings = {
 
 export const scheduleSettings = {
   saveEvery: setting('number', 'steps', 'between checkpoints (default: at each evaluation)', count.nullable().default(null)),
+  patience: setting(
+    'number',
+    'evaluations',
+    'in a row without a better one, after which the run ends (default: it does not)',
+    count.nullable().default(null),
+  ),
   keep: setting(
     'text',
     'which',

@@ -9,7 +9,7 @@ type Scores = Readonly<Record<string, number>>
 export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
   const { best, last, majority, interrupted, output } = result
   return [
-    interrupted ? `stopped after step ${result.stepsDone} of ${result.steps}` : `trained ${counted(result.steps)} steps`,
+    doneText(result),
     '',
     ...scoreTable(before, best, last),
     ...(majority === null ? [] : [`  always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
@@ -29,6 +29,12 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 const inShell = (path: string): string => (/^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
+
+const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps }: RunResult): string => {
+  if (stoppedEarly)
+    return `trained ${counted(stepsDone)} of ${counted(steps)} steps: none after step ${best?.step} was better by ${selectedBy ?? 'its score'}`
+  return interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`
+}
 
 /** Which step's the adapter is: the best is not always the last. */
 const keptText = ({ kept, selectedBy }: RunResult): string => {

@@ -17,6 +17,7 @@ import type { TrainingTask } from '../accelerated/training/events.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
+import { classWeightsOf } from './classWeights.js'
 import type { Dataset, Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
 import { majorityClass, scoreOutputs, selectionScore } from './metrics/index.js'
@@ -61,7 +62,9 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const method = methodOf(settings.method)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
   const parts = { model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }
-  const assembly = assemble(parts, (model) => sequence(model, outputs))
+  const labels = data.train.examples.map(({ label }) => label)
+  const weights = classWeightsOf(settings.classWeights, data.labelNames, labels)
+  const assembly = assemble(parts, (model) => sequence(model, outputs, weights))
   const start = await startOfRun(assembly, checkpointNumbers(base))
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }

@@ -74,6 +74,8 @@ export type RunResult = RunFacts &
     /** what adapter/ holds; absent in runs before it could be chosen, which kept the best where there was one */
     readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
     readonly interrupted: boolean
+    /** where --patience ended the run; else absent */
+    readonly stoppedEarly?: boolean
     /** later than `last.step` where an interrupted run went on after its last evaluation */
     readonly stepsDone: number
     readonly steps: number

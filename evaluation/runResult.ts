@@ -22,7 +22,7 @@ export const resultOf = (
   steps: number,
   seconds: number,
 ): RunResult => {
-  const { best, last, lastEvaluation, interrupted, byMatrix } = trained
+  const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
   const { handed, which, step } = keptOf(settings, trained)
   return {
     ...facts,
@@ -31,6 +31,7 @@ export const resultOf = (
     stepsDone: last.step,
     kept: { which, step },
     interrupted,
+    ...(stoppedEarly ? { stoppedEarly } : {}),
     ...method.result?.(handed.phase, settings),
     ...byMatrix,
     steps,

@@ -36,6 +36,7 @@ const resultSchema = z.looseObject({
   kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
   selectedBy: text.optional(),
   interrupted: z.boolean(),
+  stoppedEarly: z.boolean().optional(),
   targetDensity: z.number().nullish(),
   expectedDensity: z.number().nullish(),
   retainedDensity: z.number().nullish(),
