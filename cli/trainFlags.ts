@@ -57,6 +57,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         'folder|id',
         `model in Hugging Face layout (${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}), or a hub id`,
       ),
+      flag('adapter', 'text', 'folder', 'adapter to begin with: of the method, or of any low-rank one at no larger a rank (default: none)'),
       flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
       ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, 'text', takes, help))),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),

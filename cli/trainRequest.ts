@@ -55,7 +55,9 @@ export const trainRequest = async (given: Values): Promise<FinetuneOptions> => {
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
   const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
-  return { model: placed(model), task, output: output ?? (await freeFolder(task.task, settings.method)), resume, settings }
+  const adapter = textOf(values['adapter'])
+  const begun = adapter === null ? {} : { adapter: placed(adapter) }
+  return { model: placed(model), ...begun, task, output: output ?? (await freeFolder(task.task, settings.method)), resume, settings }
 }
 
 /** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */
@@ -109,7 +111,7 @@ const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'st
 
 const valuesOfRun = async (output: string): Promise<Values> => {
   const earlier = await readRunConfig(output)
-  return earlier === null ? {} : { model: earlier.model, ...earlier.task, ...earlier.settings }
+  return earlier === null ? {} : { model: earlier.model, adapter: earlier.adapter, ...earlier.task, ...earlier.settings }
 }
 
 /** runs/<task>-<method>-<n> with the smallest n that is free. */

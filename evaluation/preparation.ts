@@ -6,6 +6,8 @@ import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { loadTokenizer, type Tokenizer } from '../accelerated/files/tokenizer.js'
+import { readAdapter } from '../accelerated/formats/index.js'
+import { warmStart } from '../accelerated/formats/warmStart.js'
 import type { Model } from '../accelerated/models/architecture.js'
 import { sequence, type LabelledExample, type Outputs } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -65,7 +67,8 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const labels = data.train.examples.map(({ label }) => label)
   const weights = classWeightsOf(settings.classWeights, data.labelNames, labels)
   const assembly = assemble(parts, (model) => sequence(model, outputs, weights))
-  const start = await startOfRun(assembly, checkpointNumbers(base))
+  const cold = await startOfRun(assembly, checkpointNumbers(base))
+  const start = yield* beginning(options.adapter, { ...assembly, settings }, cold, base, data.labelNames)
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(base.folder, base.model)
@@ -83,6 +86,20 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
   return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, facts }
+}
+
+/** The state to begin with: where an adapter was named, its numbers. */
+async function* beginning(
+  adapter: string | undefined,
+  run: Parameters<typeof warmStart>[0],
+  cold: RunState,
+  base: ModelFolder,
+  labelNames: ReadonlyArray<string> | null,
+): AsyncGenerator<FinetuneEvent, RunState> {
+  if (adapter === undefined) return cold
+  const { state, withHead } = warmStart(run, cold, await readAdapter(adapter, base), labelNames ?? undefined, `--adapter ${adapter}`)
+  if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
+  return state
 }
 
 /** The model, at the commit that the run began with. */

@@ -6,6 +6,8 @@ import type { TaskOptions } from './data/index.js'
 export type FinetuneOptions = {
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
+  /** a folder with an adapter whose numbers the run begins with */
+  readonly adapter?: string
   readonly task: TaskOptions
   /** the run's folder */
   readonly output: string
@@ -42,6 +44,8 @@ export type RunConfig = {
   readonly model: string
   /** the commit of the model on the hub, null for a folder; absent in runs before it was recorded */
   readonly revision?: string | null
+  /** absent where the run began with none */
+  readonly adapter?: string
   readonly task: TaskOptions
   readonly settings: Settings
   readonly device: string

@@ -37,7 +37,8 @@ export const openRunFolder = async (options: FinetuneOptions, device: string, re
   }
   const earlier = await readRunConfig(output)
   const evaluateStart = earlier?.evaluateStart ?? options.evaluateStart ?? false
-  const config: RunConfig = { model, revision, task, settings, device, ...(evaluateStart ? { evaluateStart } : {}), versions }
+  const begun = options.adapter === undefined ? {} : { adapter: options.adapter }
+  const config: RunConfig = { model, revision, ...begun, task, settings, device, ...(evaluateStart ? { evaluateStart } : {}), versions }
   if (earlier !== null && !resume)
     throw mistake(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
   if (earlier === null && (await lastCheckpoint(checkpoints)) !== null)
@@ -63,9 +64,10 @@ export const openRunFolder = async (options: FinetuneOptions, device: string, re
 }
 
 const differences = (before: RunConfig, after: RunConfig): ReadonlyArray<string> => {
-  const flat = ({ model, revision, task, settings, device }: RunConfig): Readonly<Record<string, unknown>> => ({
+  const flat = ({ model, revision, adapter, task, settings, device }: RunConfig): Readonly<Record<string, unknown>> => ({
     model,
     revision: revision ?? null,
+    adapter,
     ...task,
     ...settings,
     device,

@@ -18,6 +18,7 @@ const count = z.int().min(0)
 const configSchema = z.looseObject({
   model: text,
   revision: text.nullish(),
+  adapter: text.optional(),
   task: z.record(text, z.union([text, z.number(), z.array(text).max(100_000)])),
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
