@@ -7,11 +7,12 @@ import { counted, duration, megabytes, percent, short } from './numbers.js'
 type Scores = Readonly<Record<string, number>>
 
 export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
-  const { best, last, majority, interrupted, output } = result
+  const { best, last, majority, positive, interrupted, output } = result
   return [
     doneText(result),
     '',
     ...scoreTable(before, best, last),
+    ...(positive === undefined ? [] : [`  f1 is of the class "${oneLine(positive)}"`]),
     ...(majority === null ? [] : [`  always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),

@@ -78,6 +78,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
     const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
+    const broken = [...wanted, ...found].find((x) => !Number.isFinite(x))
+    if (broken !== undefined) throw mistake(folder, 'finite outputs of model and adapter, and of what is exported', String(broken))
     return {
       format,
       output,

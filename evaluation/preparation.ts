@@ -141,6 +141,7 @@ const factsOf = (
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
     trainableParameters: { ...method.counts?.(phase, settings), head },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
+    ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
     majority: majority === null ? null : { label: data.labelNames?.[majority.label] ?? String(majority.label), share: majority.share },
   }
 }

@@ -37,6 +37,8 @@ export type RunFacts = {
   readonly majority: { readonly label: string; readonly share: number } | null
   /** the metric by which the best step is chosen; absent in runs before it could be chosen */
   readonly selectedBy?: string
+  /** the class that F1 is of; absent where none was named */
+  readonly positive?: string
 }
 
 /** config.json: every setting as resolved, what the run reads, versions, seed and device. */

@@ -36,6 +36,7 @@ const resultSchema = z.looseObject({
   last: evaluation,
   kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
   selectedBy: text.optional(),
+  positive: text.optional(),
   interrupted: z.boolean(),
   stoppedEarly: z.boolean().optional(),
   targetDensity: z.number().nullish(),

@@ -1,4 +1,5 @@
 /** Scores that cannot mislead: which class is which, which class F1 is of, which step the adapter is of, and numbers that are none. */
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -124,7 +125,8 @@ describe('salora evaluate', () => {
 
 describe('the step that adapter/ is of', () => {
   it('is the best by the metric of --select, which the summary says', async () => {
-    const { stdout } = await trained('by-loss', '--select', 'loss')
+    const { stdout } = await trained('by-loss', '--select', 'loss', '--positive', 'good')
+    expect(stdout).toMatch(/^ {2}f1 is of the class "good"$/m)
     const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
     const evaluations = (await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'))
       .trimEnd()
@@ -154,6 +156,15 @@ describe('outputs that are no numbers', () => {
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toEqual({ error: 'expected finite outputs of model and adapter, found NaN, NaN' })
     expect(stderr).toBe('standard input, line 1: expected finite outputs of model and adapter, found NaN, NaN\n')
+  })
+
+  it('are no export', async () => {
+    const { code, stderr } = await salora(
+      ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'merged', '--output', 'nan', '--quiet'],
+      { cwd },
+    )
+    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, found NaN\n'])
+    expect(existsSync(join(cwd, 'nan'))).toBe(false)
   })
 
   it('are no accuracy of 0: evaluate names the row', async () => {
