@@ -30,7 +30,7 @@ describe('README', () => {
     writeFileSync(join(folder, 'program.mjs'), program)
     const printed = execFileSync(process.execPath, ['program.mjs'], { cwd: folder, encoding: 'utf8' })
     expect(printed).toMatch(/^10 0\.\d+/m)
-    const share = Number(/\{ accuracy: 0\.\d+, .*\} (0\.\d+)/.exec(printed)?.[1])
+    const share = Number(/\{\s+accuracy: 0\.\d+[\s\S]*?\} (0\.\d+)/.exec(printed)?.[1])
     expect(share).toBeGreaterThan(0.49)
     expect(share).toBeLessThanOrEqual(0.5)
   }, 240_000)
