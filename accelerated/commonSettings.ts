@@ -13,6 +13,9 @@ const fraction = z.number().min(0).max(1)
 const share = z.number().min(0).lt(1)
 const count = z.int().min(1)
 
+/** Steps of one run: a checkpoint's name has nine digits for them. */
+export const mostSteps = 999_999_999
+
 const listed = (names: ReadonlyArray<string>): string =>
   [names.slice(0, -1).join(', '), names.at(-1)].filter((part) => part !== '').join(' or ')
 
@@ -27,10 +30,16 @@ export const trainingSettings = {
   adamEpsilon: setting('number', 'number', "AdamW's ε", positive.default(1e-8)),
   warmup: setting('number', 'fraction', 'of the run, in which the learning rate rises', fraction.default(0.06)),
   epochs: setting('number', 'number', 'passes over the training data', positive.default(3)),
-  maxSteps: setting('number', 'steps', 'instead of --epochs', count.nullable().default(null)),
+  maxSteps: setting('number', 'steps', 'instead of --epochs', count.max(mostSteps).nullable().default(null)),
   batchSize: setting('number', 'examples', 'in one batch', count.max(65536).default(32)),
   accumulate: setting('number', 'batches', 'whose gradients make one step', count.max(65536).default(1)),
   maxLength: setting('number', 'tokens', 'of one example, special ones included; longer ones are cut', z.int().min(3).default(128)),
+  classWeights: setting(
+    'text',
+    'which',
+    'of the loss: balanced, or LABEL=WEIGHT with commas (default: all alike)',
+    z.string().min(1).nullable().default(null),
+  ),
   clip: setting('number', 'norm', 'largest gradient norm (default: no clipping)', positive.nullable().default(null)),
   dropout: setting('number', 'probability', "instead of those of the model's config.json", share.nullable().default(null)),
   seed: setting('number', 'n', 'of everything random', z.int().min(0).default(0)),
@@ -44,6 +53,18 @@ export const machineSettings = {
 
 export const scheduleSettings = {
   saveEvery: setting('number', 'steps', 'between checkpoints (default: at each evaluation)', count.nullable().default(null)),
+  patience: setting(
+    'number',
+    'evaluations',
+    'in a row without a better one, after which the run ends (default: it does not)',
+    count.nullable().default(null),
+  ),
+  keep: setting(
+    'text',
+    'which',
+    'what adapter/ holds: that of the best step, by --select, or of the last',
+    z.enum(['best', 'last']).default('best'),
+  ),
   evalEvery: setting('number', 'steps', 'between evaluations (default: an epoch)', count.nullable().default(null)),
 } as const
 

@@ -8,7 +8,7 @@ import { readRunRows, type RunRows } from '../evaluation/runRows.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
 import type { TrainedAdapterOptions } from '../evaluation/trainedAdapter.js'
 import { withOffline } from './command.js'
-import { flagValues, type Values } from './flagValues.js'
+import { flagValues, listOf, type Values } from './flagValues.js'
 import { settingsOf, taskOptions, placed } from './trainRequest.js'
 import { addFlags } from './trainFlags.js'
 import { usageError } from './usageError.js'
@@ -30,6 +30,7 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
+  command.option('--labels <names>', 'of an adapter made elsewhere that names no classes: theirs, in the order of its outputs, with commas')
   return withOffline(addFlags(command, machine, Object.fromEntries(machine.map((name) => [name, runDefault(name)]))))
 }
 
@@ -56,6 +57,7 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
       adapter: adapter ?? join(run ?? '', 'adapter'),
       ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),
+      ...(typeof given['labels'] === 'string' ? { labelNames: listOf('--labels', given['labels']) } : {}),
       device: settings.device,
       precision: settings.precision,
       threads: settings.threads,

@@ -33,7 +33,7 @@ export const numberOf = (where: string, text: string): number => {
   return value
 }
 
-const listOf = (where: string, text: string): ReadonlyArray<string> => {
+export const listOf = (where: string, text: string): ReadonlyArray<string> => {
   const parts = text.split(',').map((part) => part.trim())
   if (parts.includes('')) throw usageError(where, 'names with a comma between them', quoted(text))
   return parts

@@ -2,7 +2,7 @@
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../evaluation/run.js'
 import { counted, duration, short } from './numbers.js'
-import type { Terminal } from './terminal.js'
+import { printable, type Terminal } from './terminal.js'
 import { methods } from '../accelerated/methods/index.js'
 import type { Method } from '../accelerated/methods/method.js'
 
@@ -54,7 +54,8 @@ const bar = (): Progress => {
     cliProgress.Presets.shades_classic,
   )
   let only: cliProgress.SingleBar | null = null
-  const say = (line: string): void => {
+  const say = (text: string): void => {
+    const line = printable(text)
     if (only === null) process.stderr.write(`${line}\n`)
     else bars.log(`${line}\n`)
   }

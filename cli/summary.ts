@@ -1,4 +1,5 @@
 /** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
+import { oneLine } from '../accelerated/files/mistake.js'
 import type { RunResult } from '../evaluation/run.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'
@@ -6,12 +7,13 @@ import { counted, duration, megabytes, percent, short } from './numbers.js'
 type Scores = Readonly<Record<string, number>>
 
 export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
-  const { best, last, majority, interrupted, output } = result
+  const { best, last, majority, positive, interrupted, output } = result
   return [
-    interrupted ? `stopped after step ${result.stepsDone} of ${result.steps}` : `trained ${counted(result.steps)} steps`,
+    doneText(result),
     '',
     ...scoreTable(before, best, last),
-    ...(majority === null ? [] : [`  always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+    ...(positive === undefined ? [] : [`  f1 is of the class "${oneLine(positive)}"`]),
+    ...(majority === null ? [] : [`  always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),
     ...(Object.keys(result.ranks ?? {}).length === 0
@@ -20,7 +22,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
     ...parameterLines(result),
     `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
     `run         ${output}`,
-    `adapter     ${output}/adapter`,
+    `adapter     ${output}/adapter${keptText(result)}`,
     interrupted ? `to go on    ${resumeCommand(output)}` : `to use it   salora predict --run ${inShell(output)}`,
   ].join('\n')
 }
@@ -28,6 +30,20 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 const inShell = (path: string): string => (/^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
+
+const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps }: RunResult): string => {
+  if (stoppedEarly)
+    return `trained ${counted(stepsDone)} of ${counted(steps)} steps: none after step ${best?.step} was better by ${selectedBy ?? 'its score'}`
+  return interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`
+}
+
+/** Which step's the adapter is: the best is not always the last. */
+const keptText = ({ kept, selectedBy }: RunResult): string => {
+  if (kept === undefined) return ''
+  return kept.which === 'last'
+    ? ` (of step ${kept.step}, the last)`
+    : ` (of step ${kept.step}, the best by ${selectedBy ?? 'its score'}; --keep last keeps the last)`
+}
 
 /** Scores in rows, moments of the run in columns. */
 const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): ReadonlyArray<string> => {

@@ -1,5 +1,17 @@
 /** Where output goes: the result to standard output (text, or with --json one document), everything else to standard error. */
 
+import { oneLine } from '../accelerated/files/mistake.js'
+
+/** Lines whose control characters are shown and not obeyed: labels and paths are the user's data. JSON stays the JSON that it was. */
+export const printable = (text: string): string => text.split('\n').map(oneLine).join('\n')
+
+/** The same, but for colours, which a summary sets itself. */
+export const printableInColour = (text: string): string =>
+  text
+    .split(/(\u001b\[[\d;]*m)/)
+    .map((part, i) => (i % 2 === 1 ? part : printable(part)))
+    .join('')
+
 export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean }
 
 export type Terminal = {
@@ -15,17 +27,18 @@ export type Terminal = {
 }
 
 export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
-  const complain = (line: string): void => {
-    process.stderr.write(`${line}\n`)
+  const complain = (text: string): void => {
+    process.stderr.write(`${printable(text)}\n`)
   }
+  const colour = !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256)
   return {
     json,
     quiet,
-    colour: !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256),
+    colour,
     note: quiet ? () => undefined : complain,
     warn: (line) => complain(`warning: ${line}`),
     result: (text, document) => {
-      process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`)
+      process.stdout.write(`${json ? printable(JSON.stringify(document, null, 2)) : colour ? printableInColour(text) : printable(text)}\n`)
     },
   }
 }

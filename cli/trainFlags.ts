@@ -57,9 +57,11 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         'folder|id',
         `model in Hugging Face layout (${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}), or a hub id`,
       ),
+      flag('adapter', 'text', 'folder', 'adapter to begin with: of the method, or of any low-rank one at no larger a rank (default: none)'),
       flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
       ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help))),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),
+      flag('positive', 'text', 'label', 'class that F1 is of; without it (and beside it) there is the mean over all classes, macroF1'),
     ],
   },
   {
@@ -83,6 +85,12 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
     flags: [
       flag('output', 'text', 'folder', 'of the run (default: runs/<task>-<method>-<n>)'),
       flag('resume', 'switch', '', 'go on with the run in --output, with its own settings'),
+      flag(
+        'select',
+        'text',
+        'metric',
+        "by which the best step is chosen: any that is printed, such as macroF1 or loss (default: the task's own)",
+      ),
       ...flagsOf(scheduleSettings),
     ],
   },

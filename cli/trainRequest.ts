@@ -16,6 +16,7 @@ import { usageError, UsageError } from './usageError.js'
 export const taskFlagNames: ReadonlyArray<string> = [
   'task',
   'evalData',
+  'positive',
   ...tasks.flatMap(({ flags = [] }) => flags.map(({ name }) => name)),
 ]
 
@@ -57,7 +58,9 @@ export const trainRequest = async (given: Values): Promise<TrainRequest> => {
   if (model === null) throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
   const task = taskOptions(values)
   const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
-  return { model: placed(model), task, output, resume, settings }
+  const adapter = textOf(values['adapter'])
+  const begun = adapter === null ? {} : { adapter: placed(adapter) }
+  return { model: placed(model), ...begun, task, output, resume, settings }
 }
 
 /** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */
@@ -82,7 +85,7 @@ export const taskOptions = (values: Values): TaskOptions => {
   const problem = values['problem']
   if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
     throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
-  const given = taskFlagNames.filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
+  const given = [...taskFlagNames, 'select'].filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   // a task that has a name is meant by it, whatever lies here under that name
   const isPath = (name: string, value: unknown): boolean =>
     ['data', 'evalData'].includes(name) || (name === 'task' && !taskNames.includes(String(value)))
@@ -113,5 +116,5 @@ const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'st
 
 const valuesOfRun = async (output: string): Promise<Values> => {
   const earlier = await readRunConfig(output)
-  return earlier === null ? {} : { model: earlier.model, ...earlier.task, ...earlier.settings }
+  return earlier === null ? {} : { model: earlier.model, adapter: earlier.adapter, ...earlier.task, ...earlier.settings }
 }

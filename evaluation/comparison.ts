@@ -14,6 +14,7 @@ import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import type { Settings } from '../accelerated/settings.js'
 import { finetune } from './finetune.js'
+import { isFalling } from './metrics/index.js'
 import type { FinetuneOptions, RunResult } from './run.js'
 import { parseRunResult, runFileLimit } from './storedRun.js'
 
@@ -76,7 +77,10 @@ const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
 /** The last evaluation (not the best, which would be chosen on the data it is reported on) and the best, mean ± standard deviation, as a Markdown table. */
 export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
   const names = [...new Set(runs.map(({ variant }) => variant))]
-  const metrics = Object.keys(runs[0]?.result.last.scores ?? {})
+  // those that every run was scored by; a loss is no share
+  const metrics = Object.keys(runs[0]?.result.last.scores ?? {}).filter(
+    (name) => !isFalling(name) && runs.every(({ result }) => name in result.last.scores),
+  )
   const rows = names.map((name) => {
     const own = runs.filter(({ variant }) => variant === name).map(({ result }) => result)
     const last = metrics.map((metric) => spread(own.map((r) => 100 * (r.last.scores[metric] ?? NaN))))

@@ -29,7 +29,7 @@ const isFor: Readonly<Record<ExportFormat, (method: Method) => boolean>> = {
 }
 
 /** The model as a run names it, and tokens an example in the comparison. */
-export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength' | 'trainedBy'> & {
+export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength' | 'trainedBy' | 'labelNames'> & {
   /** a folder in the layout of a method */
   readonly adapter: string
   readonly format: ExportFormat
@@ -78,6 +78,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
     const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
+    const broken = [...wanted, ...found].find((x) => !Number.isFinite(x))
+    if (broken !== undefined) throw mistake(folder, 'finite outputs of model and adapter, and of what is exported', String(broken))
     return {
       format,
       output,

@@ -9,10 +9,12 @@ import { prepareRun, type PreparedRun } from './preparation.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
 import { defaultsOf } from './runFingerprint.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
-import { adapterOf, resultOf } from './runResult.js'
+import { adapterOf, keptOf, resultOf } from './runResult.js'
+import { checkStorable } from './storedRun.js'
 
 export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
   const began = performance.now()
+  checkStorable(options)
   const prepared = yield* prepareRun(options, signal)
   const { facts } = prepared
   const folder = await openRunFolder(options, { ...facts, ...prepared }) // last: a mistake found before leaves nothing behind
@@ -43,8 +45,9 @@ async function* runIn(
     if (next.done === true) {
       const result = resultOf(options, task, next.value, facts, plan.steps, (performance.now() - began) / 1000)
       await folder.check()
+      const kept = keptOf(task.settings, next.value)
       await log.flush()
-      await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, next.value.best ?? next.value.handed, labelNames), base)
+      await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
       await folder.writeResult(result)
       yield { kind: 'result', result }
       return result

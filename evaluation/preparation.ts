@@ -3,7 +3,10 @@ import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
+import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { loadTokenizer, type Tokenizer } from '../accelerated/files/tokenizer.js'
+import { readAdapter } from '../accelerated/formats/index.js'
+import { warmStart } from '../accelerated/formats/warmStart.js'
 import type { Model } from '../accelerated/models/architecture.js'
 import { sequence, type LabelledExample, type Outputs } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -15,9 +18,10 @@ import type { TrainingTask } from '../accelerated/training/events.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
+import { classWeightsOf } from './classWeights.js'
 import type { Dataset, Task } from './data/index.js'
-import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
-import type { FinetuneEvent, FinetuneOptions, RunFacts, Scores } from './run.js'
+import { majorityClass, scoreOutputs, selectionScore } from './metrics/index.js'
+import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { readRunConfig } from './storedRun.js'
 import { loadTask } from './taskData.js'
@@ -53,13 +57,17 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   }
 
   yield { kind: 'preparing', what: `opening ${options.model}` }
+  if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
   const outputs: Outputs = { labels: data.labelNames?.length ?? 1, problem: data.problem }
   const { base, revision } = await openBase(options, outputs, signal)
   const method = methodOf(settings.method)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
   const parts = { model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }
-  const assembly = assemble(parts, (model) => sequence(model, outputs))
-  const start = await startOfRun(assembly, checkpointNumbers(base))
+  const labels = data.train.examples.map(({ label }) => label)
+  const weights = classWeightsOf(settings.classWeights, data.labelNames, labels)
+  const assembly = assemble(parts, (model) => sequence(model, outputs, weights))
+  const cold = await startOfRun(assembly, checkpointNumbers(base))
+  const start = yield* beginning(options.adapter, { ...assembly, settings }, cold, base, data.labelNames)
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(base.folder, base.model)
@@ -80,6 +88,20 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, data, inputs, facts }
 }
 
+/** The state to begin with: where an adapter was named, its numbers. */
+async function* beginning(
+  adapter: string | undefined,
+  run: Parameters<typeof warmStart>[0],
+  cold: RunState,
+  base: ModelFolder,
+  labelNames: ReadonlyArray<string> | null,
+): AsyncGenerator<FinetuneEvent, RunState> {
+  if (adapter === undefined) return cold
+  const { state, withHead } = warmStart(run, cold, await readAdapter(adapter, base), labelNames ?? undefined, `--adapter ${adapter}`)
+  if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
+  return state
+}
+
 /** The model, at the commit that the run began with. */
 const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: AbortSignal) => {
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
@@ -92,17 +114,11 @@ const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: A
 const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
   examples.map(({ text, textPair, label, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, row }))
 
-/** Classes by the largest logit; a regression's output as it is. */
-export const predictionOf = (problem: Task['problem'], output: ReadonlyArray<number>): number =>
-  problem === 'regression' ? (output[0] ?? NaN) : output.reduce((best, x, i) => (x > (output[best] ?? -Infinity) ? i : best), 0)
-
 const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
-  const predictions = outputs.map((output) => predictionOf(task.problem, output))
-  const scores = score(task.metrics)(predictions, labels)
-  const constant = task.problem === 'classification' ? constantPrediction(predictions) : null
+  const { scores, constant } = scoreOutputs(task, outputs, labels)
   return {
-    scores: scores as Scores,
-    selection: selectionScore(task.selectionMetric)(scores),
+    scores,
+    selection: selectionScore(task.selectionMetric, task.metrics)(scores),
     constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)),
   }
 }
@@ -124,6 +140,8 @@ const factsOf = (
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
     trainableParameters: { ...method.counts?.(phase, settings), head },
+    selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
+    ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
     majority: majority === null ? null : { label: data.labelNames?.[majority.label] ?? String(majority.label), share: majority.share },
   }
 }

@@ -7,6 +7,8 @@ import type { RunInputs } from './runFingerprint.js'
 export type FinetuneOptions = {
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
+  /** a folder with an adapter whose numbers the run begins with */
+  readonly adapter?: string
   readonly task: TaskOptions
   /** the run's folder */
   readonly output: string
@@ -34,6 +36,10 @@ export type RunFacts = {
   /** by part: `head`, and the method's own, such as `adapter` and `gates` */
   readonly trainableParameters: Readonly<Record<string, number>>
   readonly majority: { readonly label: string; readonly share: number } | null
+  /** the metric by which the best step is chosen; absent in runs before it could be chosen */
+  readonly selectedBy?: string
+  /** the class that F1 is of; absent where none was named */
+  readonly positive?: string
 }
 
 /** config.json: every setting as resolved, what the run reads, versions, seed and device. */
@@ -41,6 +47,8 @@ export type RunConfig = {
   readonly model: string
   /** the commit of the model on the hub, null for a folder; absent in runs before it was recorded */
   readonly revision?: string | null
+  /** absent where the run began with none */
+  readonly adapter?: string
   readonly task: TaskOptions
   readonly settings: Settings
   readonly device: string
@@ -72,7 +80,11 @@ export type RunResult = RunFacts &
   BudgetResult & {
     readonly best: { readonly step: number; readonly scores: Scores } | null
     readonly last: { readonly step: number; readonly scores: Scores }
+    /** what adapter/ holds; absent in runs before it could be chosen, which kept the best where there was one */
+    readonly kept?: { readonly which: 'best' | 'last'; readonly step: number }
     readonly interrupted: boolean
+    /** where --patience ended the run; else absent */
+    readonly stoppedEarly?: boolean
     /** later than `last.step` where an interrupted run went on after its last evaluation */
     readonly stepsDone: number
     readonly steps: number

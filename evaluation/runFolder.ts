@@ -97,7 +97,18 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
   await refuseLinks(output)
   const earlier = await readRunConfig(output)
   const evaluateStart = earlier?.evaluateStart ?? options.evaluateStart ?? false
-  const config: RunConfig = { model, revision, task, settings, device, inputs, ...(evaluateStart ? { evaluateStart } : {}), versions }
+  const begun = options.adapter === undefined ? {} : { adapter: options.adapter }
+  const config: RunConfig = {
+    model,
+    revision,
+    ...begun,
+    task,
+    settings,
+    device,
+    inputs,
+    ...(evaluateStart ? { evaluateStart } : {}),
+    versions,
+  }
   const fingerprint = fingerprintOf(settings, device, inputs)
   if (earlier === null) {
     await refuseOthersFiles(output)
@@ -118,11 +129,12 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
 /** What a run was asked for and another is not, in words. A device or a commit that `after` does not know yet is taken for the same. */
 export const choicesDiffering = (
   before: RunConfig,
-  after: Pick<RunConfig, 'model' | 'task' | 'settings'> & Partial<Pick<RunConfig, 'device' | 'revision'>>,
+  after: Pick<RunConfig, 'model' | 'adapter' | 'task' | 'settings'> & Partial<Pick<RunConfig, 'device' | 'revision'>>,
 ): ReadonlyArray<string> => {
-  const flat = ({ model, revision, task, settings, device }: Omit<RunConfig, 'versions'>): Fingerprint => ({
+  const flat = ({ model, revision, adapter, task, settings, device }: Omit<RunConfig, 'versions'>): Fingerprint => ({
     model,
     revision: revision ?? null,
+    adapter,
     ...task,
     ...settings,
     device,

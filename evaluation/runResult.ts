@@ -8,27 +8,39 @@ import { tensorOf } from '../accelerated/training/parameterVector.js'
 import type { SequenceTask } from './preparation.js'
 import type { FinetuneOptions, RunFacts, RunResult } from './run.js'
 
+/** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
+export const keptOf = ({ keep }: Pick<SequenceTask['settings'], 'keep'>, { best, handed, last }: TrainingResult) =>
+  keep === 'last' || best === null
+    ? ({ handed, which: 'last', step: last.step } as const)
+    : ({ handed: best, which: 'best', step: best.step } as const)
+
 export const resultOf = (
   { output }: FinetuneOptions,
   { method, settings }: Pick<SequenceTask, 'method' | 'settings'>,
-  { best, last, lastEvaluation, interrupted, byMatrix, handed }: TrainingResult,
+  trained: TrainingResult,
   facts: RunFacts,
   steps: number,
   seconds: number,
-): RunResult => ({
-  ...facts,
-  best: best === null ? null : { step: best.step, scores: best.scores },
-  last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
-  stepsDone: last.step,
-  interrupted,
-  ...method.result?.(best?.phase ?? handed.phase, settings),
-  ...byMatrix,
-  steps,
-  seconds,
-  peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-  seed: settings.seed,
-  output,
-})
+): RunResult => {
+  const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
+  const { handed, which, step } = keptOf(settings, trained)
+  return {
+    ...facts,
+    best: best === null ? null : { step: best.step, scores: best.scores },
+    last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
+    stepsDone: last.step,
+    kept: { which, step },
+    interrupted,
+    ...(stoppedEarly ? { stoppedEarly } : {}),
+    ...method.result?.(handed.phase, settings),
+    ...byMatrix,
+    steps,
+    seconds,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    seed: settings.seed,
+    output,
+  }
+}
 
 /** What is handed over, tensor by tensor. */
 export const adapterOf = (

@@ -1,8 +1,8 @@
 /** Scores of a trained adapter on labelled texts, beside what always answering the most frequent class would score. */
-import type { Dataset, Scoring, TaskOptions } from './data/index.js'
+import { mistake, oneLine } from '../accelerated/files/mistake.js'
+import type { Dataset, Evaluation, TaskOptions } from './data/index.js'
 import { isAmong, rowsDigest, type RunRows } from './runRows.js'
-import { predictionOf } from './preparation.js'
-import { constantPrediction, majorityClass, score } from './metrics/index.js'
+import { confusionMatrix, majorityClass, reportByClass, scoreOutputs, type ClassReport } from './metrics/index.js'
 import { loadEvaluation, loadTask } from './taskData.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
 import { UserError } from './userError.js'
@@ -16,9 +16,18 @@ export type AdapterScore = {
   readonly constant: string | null
   /** how many of the examples have a text that the run trained on; null where that is not known */
   readonly trainedOn: number | null
+  /** the class that f1 is of; null where none was named */
+  readonly positive: string | null
+  /** class by class; null in a regression, or where there are more classes than anybody reads */
+  readonly byClass: ReadonlyArray<ClassReport & { readonly label: string }> | null
+  /** counts by label (rows) and prediction (columns), in the order of byClass */
+  readonly confusion: ReadonlyArray<ReadonlyArray<number>> | null
 }
 
-export type Labelled = Scoring & { readonly evaluation: Dataset }
+export type Labelled = Evaluation
+
+/** Classes up to which a report is made: the matrix grows with their square. */
+const mostReported = 100
 
 /** What of a run is remembered: its rows, and the digest of those that it was evaluated on. */
 export type RememberedRows = { readonly rows: RunRows; readonly digest: string | undefined }
@@ -51,39 +60,65 @@ export const evaluationOfRun = async (
 export const evaluationOf: (task: TaskOptions) => Promise<Labelled> = loadEvaluation
 
 /** @throws UserError where the labels of the data are not those of the adapter */
-export const scoreAdapter = async (
-  adapter: TrainedAdapter,
-  { evaluation, problem, metrics }: Labelled,
-  rows: RunRows | null = null,
-): Promise<AdapterScore> => {
+export const scoreAdapter = async (adapter: TrainedAdapter, labelled: Labelled, rows: RunRows | null = null): Promise<AdapterScore> => {
+  const { evaluation, problem } = labelled
   const { outputs } = adapter
   if (problem !== outputs.problem)
     throw new UserError(
       `${evaluation.source}: expected labels of a ${outputs.problem}, as the adapter was trained for, found those of a ${problem}`,
     )
-  const classOf = ownClass(adapter, evaluation)
+  const classOf = ownClass(adapter, labelled)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
-  const predictions = (await adapter.predict(evaluation.examples)).map((output) => predictionOf(problem, output))
+  const answers = await adapter.predict(evaluation.examples)
+  checkFiniteAnswers(answers, evaluation)
+  const positive = labelled.positive === undefined ? undefined : classOf(labelled.positive)
+  const { scores, predictions, constant } = scoreOutputs({ ...labelled, ...(positive === undefined ? {} : { positive }) }, answers, labels)
   const nameOf = (label: number): string => adapter.labelNames?.[label] ?? evaluation.labelNames?.[label] ?? String(label)
   const majority = problem === 'classification' ? majorityClass(labels) : null
-  const constant = problem === 'classification' ? constantPrediction(predictions) : null
+  const reported = problem === 'classification' && outputs.labels <= mostReported
+  const classes = Array.from({ length: reported ? outputs.labels : 0 }, (_, i) => i)
   return {
-    scores: score(metrics)(predictions, labels) as AdapterScore['scores'],
+    scores,
     examples: labels.length,
     source: evaluation.source,
     majority: majority === null ? null : { label: nameOf(majority.label), share: majority.share },
     constant: constant === null ? null : nameOf(constant),
     trainedOn: rows === null ? null : evaluation.examples.filter((example) => isAmong(rows.training, example)).length,
+    positive: positive === undefined ? null : nameOf(positive),
+    byClass: reported ? reportByClass(predictions, labels, classes).map((report, i) => ({ label: nameOf(i), ...report })) : null,
+    confusion: reported ? confusionMatrix(predictions, labels, outputs.labels) : null,
   }
 }
 
-/** From the data's index of a class to the adapter's: by name where both have names, which may stand in another order. */
-const ownClass = ({ outputs, labelNames }: TrainedAdapter, { labelNames: theirs, source }: Dataset): ((label: number) => number) => {
+/** @throws UserError naming the row whose answer is no number: an average would hide it, and so would the largest of such numbers */
+const checkFiniteAnswers = (answers: ReadonlyArray<ReadonlyArray<number>>, { source, examples }: Dataset): void => {
+  const at = answers.findIndex((answer) => !answer.every(Number.isFinite))
+  if (at >= 0)
+    throw new UserError(
+      `${source}, row ${examples[at]?.row}: expected finite outputs of model and adapter, found ${answers[at]?.slice(0, 8).join(', ')}`,
+    )
+}
+
+/**
+ * From the data's index of a class to the adapter's: by name where both have names, which may stand in another order. An adapter without
+ * names is believed to have a task's own order, or that of its numbers where the labels are numbers; nothing else says which output is which.
+ */
+const ownClass = (
+  { outputs, labelNames }: TrainedAdapter,
+  { evaluation: { labelNames: theirs, source }, sorted = false }: Labelled,
+): ((label: number) => number) => {
   if (theirs === null) return (label) => label
   if (labelNames === undefined) {
+    const numbers = theirs.map((name) => Number(/^(?:LABEL_)?(\d+)$/.exec(name)?.[1] ?? NaN))
+    if (sorted && !(theirs.length === outputs.labels && theirs.every((_, i) => numbers.includes(i))))
+      throw mistake(
+        '--labels',
+        `the ${outputs.labels} classes of the adapter in the order of its outputs (such as ${oneLine(theirs.slice(0, 5).join(','))}), since neither adapter nor model names them`,
+        'none given',
+      )
     if (theirs.length !== outputs.labels)
       throw new UserError(`${source}: expected ${outputs.labels} classes, as the adapter has, found ${theirs.length}`)
-    return (label) => label
+    return sorted ? (label) => numbers[label] ?? label : (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))
   const unknown = theirs.find((_, i) => places[i] === -1)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
-import type { RunConfig, RunResult } from './run.js'
+import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
 
 /** Bytes of either file: ranks of a thousand layers need 1 MB. */
 export const runFileLimit = 16_000_000
@@ -18,6 +18,7 @@ const count = z.int().min(0)
 const configSchema = z.looseObject({
   model: text,
   revision: text.nullish(),
+  adapter: text.optional(),
   task: z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000)])),
   settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
   device: device.optional(),
@@ -34,7 +35,11 @@ const resultSchema = z.looseObject({
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),
   best: evaluation.nullable(),
   last: evaluation,
+  kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
+  selectedBy: text.optional(),
+  positive: text.optional(),
   interrupted: z.boolean(),
+  stoppedEarly: z.boolean().optional(),
   targetDensity: z.number().nullish(),
   expectedDensity: z.number().nullish(),
   retainedDensity: z.number().nullish(),
@@ -61,6 +66,11 @@ export const readRunConfig = async (output: string): Promise<RunConfig | null> =
 export const readRunResult = async (output: string): Promise<RunResult | null> => {
   const file = join(output, 'result.json')
   return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
+}
+
+/** Throws Mistake for options that the run's config.json could not be read with later. */
+export const checkStorable = ({ output, model, task, settings }: FinetuneOptions): void => {
+  parseRunConfig(JSON.stringify({ model, task, settings }), join(output, 'config.json'))
 }
 
 /** Parses the text of a run's config.json. `where` is the file's name in messages. Throws Mistake. */

@@ -1,6 +1,7 @@
 /** A trained adapter, opened for use: model, tokenizer, adapter and head together answer texts with outputs. */
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { mistake } from '../accelerated/files/mistake.js'
+import { checkLabelNames } from '../accelerated/files/labelNames.js'
+import { mistake, oneLine } from '../accelerated/files/mistake.js'
 import { frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
@@ -31,6 +32,8 @@ export type TrainedAdapterOptions = {
   readonly revision?: string
   /** a folder in the layout of a method; null where the model classifies as it is */
   readonly adapter: string | null
+  /** the classes in the order of the outputs, where neither adapter nor model names them */
+  readonly labelNames?: ReadonlyArray<string>
   readonly device: string
   readonly precision: string
   readonly threads: number
@@ -79,7 +82,7 @@ export const openTrainedAdapter = async (
 
 /** Model, adapter and head, checked; no session yet. @throws Mistake */
 export const loadTrainedModel = async (
-  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy'>,
+  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy' | 'labelNames'>,
 ): Promise<TrainedModel> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
@@ -88,12 +91,28 @@ export const loadTrainedModel = async (
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
   await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
   const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
-  return { base, adapter, head: await headOf(base, adapter, options.adapter ?? base.folder) }
+  const trained = { base, adapter, head: await headOf(base, adapter, options.adapter ?? base.folder) }
+  return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
 }
 
-/** The names of the classes, where adapter or model have them. */
-export const labelNamesOf = ({ base, adapter }: TrainedModel): ReadonlyArray<string> | undefined =>
-  adapter.labelNames ?? (base.labelNames?.length === adapter.outputs.labels ? base.labelNames : undefined)
+/** The names of the classes, where adapter or model have them: those that transformers makes up are none. */
+export const labelNamesOf = ({ base, adapter }: TrainedModel): ReadonlyArray<string> | undefined => {
+  const names = adapter.labelNames ?? (base.labelNames?.length === adapter.outputs.labels ? base.labelNames : undefined)
+  return names?.every((name, i) => name === `LABEL_${i}`) ? undefined : names
+}
+
+/** @throws Mistake where they are not the adapter's own, or not as many as it has outputs */
+const withLabels = (trained: TrainedModel, given: ReadonlyArray<string>): TrainedModel => {
+  const [own, { outputs }] = [labelNamesOf(trained), trained.adapter]
+  const told = oneLine(given.join(','))
+  if (own !== undefined && own.join('\n') !== given.join('\n'))
+    throw mistake('--labels', `none, as adapter or model name the classes (${oneLine(own.slice(0, 12).join(','))})`, told)
+  if (outputs.problem === 'regression') throw mistake('--labels', 'none, as a regression has no classes', told)
+  if (given.length !== outputs.labels || new Set(given).size !== given.length)
+    throw mistake('--labels', `${outputs.labels} names, as the adapter has outputs, each once`, told)
+  checkLabelNames(given, '--labels')
+  return { ...trained, adapter: { ...trained.adapter, labelNames: given } }
+}
 
 /** @throws Mistake for a maxLength that the encoder has no positions for */
 export const openPredictions = async (

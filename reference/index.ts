@@ -75,7 +75,14 @@ export {
   type OrthogonalityTerm,
 } from './methods/salora/orthogonality.js'
 export { exportedAdapters, prune, pruneState, type GateAfter, type Pruned, type PruneSettings } from './methods/salora/prune.js'
-export { retained, type Permutation, type Retained, type RetentionRule, type RetentionSettings } from './methods/salora/retention.js'
+export {
+  retained,
+  smallestBudget,
+  type Permutation,
+  type Retained,
+  type RetentionRule,
+  type RetentionSettings,
+} from './methods/salora/retention.js'
 export {
   initialAdapters,
   initialHead,

@@ -4,15 +4,16 @@ import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
 import type { Outputs } from '../objectives/sequence.js'
 import { checked } from './checked.js'
+import { labelName, namesLimit } from './labelNames.js'
 import { mistake, shown } from './mistake.js'
 import { parseJson } from './jsonText.js'
 
-/** Bytes of a config.json; a million names of classes would need more, and no encoder has them. */
-export const configLimit = 16_000_000
+/** Bytes of a config.json. */
+export const configLimit = namesLimit
 
 const schema = z.object({
   num_labels: z.int().min(1).max(1_000_000).optional(),
-  id2label: z.record(z.string(), z.string().max(1_000)).optional(),
+  id2label: z.record(z.string(), labelName).optional(),
   problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
   _name_or_path: z.string().max(10_000).optional(),
 })

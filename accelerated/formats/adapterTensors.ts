@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { checked } from '../files/checked.js'
+import { labelNames, namesLimit } from '../files/labelNames.js'
 import { mistake, quoted } from '../files/mistake.js'
 import { parseJson, readText } from '../files/jsonText.js'
 import { readTensor } from '../files/safetensors/safetensors.js'
@@ -15,13 +16,13 @@ import type { Weights } from './adapter.js'
 export const namesFile = 'salora.json'
 
 /** Bytes of an adapter_config.json or salora.json. */
-export const adapterConfigLimit = 16_000_000
+export const adapterConfigLimit = namesLimit
 
-export const namesText = ({ problem }: Outputs, labelNames: ReadonlyArray<string> | undefined): string =>
-  `${JSON.stringify({ labelNames: labelNames ?? null, problem }, null, 2)}\n`
+export const namesText = ({ problem }: Outputs, names: ReadonlyArray<string> | undefined): string =>
+  `${JSON.stringify({ labelNames: names ?? null, problem }, null, 2)}\n`
 
 const namesSchema = z.object({
-  labelNames: z.array(z.string().max(1_000)).max(1_000_000).nullable(),
+  labelNames: labelNames.nullable(),
   problem: z.enum(['classification', 'regression']),
 })
 export type StoredNames = z.infer<typeof namesSchema>

@@ -14,7 +14,7 @@ import {
   mergeProduct,
   type LowRankFactors,
 } from './lowRank.js'
-import { lowRankSettings } from './lowRankSettings.js'
+import { largestRank, lowRankSettings } from './lowRankSettings.js'
 import type { Method } from './method.js'
 
 export const loraSettings = {
@@ -25,7 +25,7 @@ export const loraSettings = {
     'file',
     'file',
     'ranks by matrix, as salora rank-pattern prints them; 0 leaves a matrix out',
-    z.record(z.string().min(1), z.int().min(0).max(1024)).nullable().default(null),
+    z.record(z.string().min(1), z.int().min(0).max(largestRank)).nullable().default(null),
   ),
 } as const
 

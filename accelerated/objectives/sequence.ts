@@ -1,13 +1,13 @@
 /** Sequences as wholes: the class of each example, or a number for it, read from its first token. */
 import type { Expression } from '../graph/expression.js'
-import { input, mul, selectRows } from '../graph/operators.js'
+import { input, mul, reduceSum, selectRows } from '../graph/operators.js'
 import { modelInitial } from '../methods/initialisation.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
-import { crossEntropySum, squaredErrorSum } from './loss.js'
+import { crossEntropies, crossEntropySum, squaredErrorSum } from './loss.js'
 import type { Objective, TrainingExample } from './objective.js'
 
 /** What the task decides, whatever the checkpoint's own config.json says. A regression has one output. */
@@ -16,8 +16,16 @@ export type Outputs = { readonly labels: number; readonly problem: 'classificati
 /** label: a class, or in a regression a number */
 export type LabelledExample = TrainingExample & { readonly label: number }
 
-/** Answers: [labels] an example. */
-export const sequence = (model: Model, { labels, problem }: Outputs): Objective<LabelledExample, ReadonlyArray<number>> => {
+/**
+ * Answers: [labels] an example. `classWeights`, one a class: the loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as PyTorch's
+ * CrossEntropyLoss has it, so that an example counts as wᵢ of them.
+ */
+export const sequence = (
+  model: Model,
+  { labels, problem }: Outputs,
+  classWeights: ReadonlyArray<number> | null = null,
+): Objective<LabelledExample, ReadonlyArray<number>> => {
+  const weightOf = ({ label }: LabelledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
   const regression = problem === 'regression'
   const logits = (hidden: Expression, host: Host): Expression => {
@@ -31,16 +39,22 @@ export const sequence = (model: Model, { labels, problem }: Outputs): Objective<
     outputs: (hidden, host) => ({ logits: logits(hidden, host) }),
     loss: (hidden, host, dtype) => {
       const wanted = input('labels', ['batch'], regression ? dtype : 'int32')
-      return mul((regression ? squaredErrorSum : crossEntropySum)(logits(hidden, host), wanted), input('lossWeight', [], dtype))
+      const outputs = logits(hidden, host)
+      const sum =
+        classWeights === null
+          ? (regression ? squaredErrorSum : crossEntropySum)(outputs, wanted)
+          : reduceSum(mul(crossEntropies(outputs, wanted), input('exampleWeights', ['batch'], dtype)))
+      return mul(sum, input('lossWeight', [], dtype))
     },
     prepare: (examples) => ({
       shown: examples,
-      weight: examples.length,
+      weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
       feeds: ({ firstTokens, tokens }, whole, dtype) => {
         const given = examples.map(({ label }) => label)
         return {
           ...selectionFeeds(firstTokens, tokens),
           labels: regression ? floatFeed(given, [given.length], dtype) : int32Feed(Int32Array.from(given)),
+          ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
           lossWeight: scalarFeed(1 / whole, dtype),
         }
       },

@@ -36,6 +36,7 @@ const schema = z.strictObject({
   step: count,
   phase: z.unknown(),
   best: z.strictObject({ phase: z.unknown(), step: count, selection: z.number(), scores: numbers }).nullable(),
+  sinceBest: count.optional(),
   lastEvaluation: z.strictObject({ step: count, scores: numbers }).nullable(),
   byMatrix: z.record(z.string(), numbers),
   fingerprint: z.record(z.string(), z.unknown()).optional(),

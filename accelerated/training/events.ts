@@ -77,10 +77,18 @@ export type Best = Handed & { readonly step: number; readonly selection: number;
 /** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
 export type Carried = {
   readonly best: Best | null
+  /** evaluations since that could have been a better one; absent: none */
+  readonly sinceBest?: number | undefined
   /** the last evaluation: an interrupted run may have gone on after it */
   readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
   /** what the last step measured matrix by matrix; empty where the method measures nothing */
   readonly byMatrix: Measures['byMatrix']
 }
 
-export type TrainingResult = Carried & { readonly last: RunState; readonly handed: Handed; readonly interrupted: boolean }
+export type TrainingResult = Carried & {
+  readonly last: RunState
+  readonly handed: Handed
+  readonly interrupted: boolean
+  /** no evaluation of the last `patience` was better than the best */
+  readonly stoppedEarly: boolean
+}

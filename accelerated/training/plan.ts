@@ -1,5 +1,5 @@
 /** How long a run is, and whether its settings fit model and method. */
-import type { CommonSettings } from '../commonSettings.js'
+import { mostSteps, type CommonSettings } from '../commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
@@ -12,6 +12,7 @@ export const planOf = (method: Method, settings: CommonSettings, model: Model, e
   const { maxSteps, epochs, batchSize, accumulate } = settings
   const stepsPerEpoch = Math.ceil(examples / (batchSize * accumulate))
   const steps = maxSteps ?? Math.max(1, Math.round(epochs * stepsPerEpoch))
+  if (steps > mostSteps) throw new SettingsError('epochs', `at most ${mostSteps} steps of ${stepsPerEpoch} an epoch`, String(epochs))
   method.check?.(settings, steps)
   const { positions, virtualTokens, left, told } = roomFor(method, settings, model)
   if (virtualTokens > 0 && left < shortestText)

@@ -38,8 +38,9 @@ export async function* train<E extends TrainingExample, O>(
   const evaluator = evaluatorOf(task)
   const rate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
   let state = start
-  let { best, lastEvaluation, byMatrix }: Carried = resumed ?? { best: null, lastEvaluation: null, byMatrix: {} }
+  let { best, sinceBest = 0, lastEvaluation, byMatrix }: Carried = resumed ?? { best: null, lastEvaluation: null, byMatrix: {} }
   let spare: Vector | null = null
+  const outOfPatience = (): boolean => settings.patience !== null && sinceBest >= settings.patience
 
   /** The method's next phase, where it is time for one. */
   const advanced = function* (): Generator<TrainingEvent, RunState> {
@@ -55,7 +56,7 @@ export async function* train<E extends TrainingExample, O>(
     yield { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, stage, announced }
     if (task.evaluateStart === true && state.step === 0 && !signal.aborted)
       yield { kind: 'evaluation', step: 0, epoch: 0, ...(await evaluator.evaluate(state)), eligible: false, best: false }
-    while (state.step < steps && !signal.aborted) {
+    while (state.step < steps && !signal.aborted && !outOfPatience()) {
       state = yield* advanced()
       const opened = await graphs.of(state.phase)
       const parts = batches(state.step)
@@ -78,11 +79,12 @@ export async function* train<E extends TrainingExample, O>(
         const eligible = method.eligible?.(state.phase) ?? true
         const isBest: boolean = eligible && (best === null || scored.selection > best.selection)
         if (isBest) best = bestOf(handed, state.step, scored)
+        if (eligible) sinceBest = isBest ? 0 : sinceBest + 1
         lastEvaluation = { step: state.step, scores: scored.scores }
         yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
       }
-      const isDue = settings.saveEvery === null ? isScheduled : atEnd || state.step % settings.saveEvery === 0
-      if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, lastEvaluation, byMatrix }
+      const isDue = settings.saveEvery === null ? isScheduled : atEnd || outOfPatience() || state.step % settings.saveEvery === 0
+      if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, sinceBest, lastEvaluation, byMatrix }
       // For the interrupted run's result alone: an evaluation that the whole run does not make is in no checkpoint.
       if (signal.aborted && lastEvaluation === null) {
         const { handed: _, ...scored } = await evaluator.evaluate(state)
@@ -96,7 +98,9 @@ export async function* train<E extends TrainingExample, O>(
     await graphs.release()
     await evaluator.release()
   }
-  return { last: state, handed: handedOf(task, state), lastEvaluation, best, interrupted: state.step < steps, byMatrix }
+  const stoppedEarly = state.step < steps && outOfPatience()
+  const interrupted = state.step < steps && !stoppedEarly
+  return { last: state, handed: handedOf(task, state), lastEvaluation, best, interrupted, stoppedEarly, byMatrix }
 }
 
 /** The function of a state without randomness. */

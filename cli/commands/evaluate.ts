@@ -8,6 +8,7 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { counted } from '../numbers.js'
+import { scoreText } from '../scoreText.js'
 import { addFlags } from '../trainFlags.js'
 import { taskFlagNames, taskOptions } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
@@ -15,7 +16,8 @@ import { usageError } from '../usageError.js'
 export const addEvaluate = (command: Command): void => {
   command.description(
     'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
-      'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.',
+      'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.\n' +
+      'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive names.',
   )
   addAdapterFlags(command)
   addFlags(command, taskFlagNames)
@@ -41,14 +43,14 @@ export const addEvaluate = (command: Command): void => {
         const began = performance.now()
         const scored = await scoreAdapter(adapter, labelled, runRows)
         if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-        const { scores, majority, examples, source, trainedOn } = scored
+        const { examples, source, trainedOn } = scored
         terminal.result(
           [
-            ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
-            ...(majority === null ? [] : [`always answering "${majority.label}" scores accuracy ${majority.share.toFixed(4)}`]),
+            ...scoreText(scored),
             ...(trainedOn === null || trainedOn === 0
               ? []
               : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
+            ...(scored.byClass === null ? [] : ['']),
             `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
           ].join('\n'),
           {

@@ -35,7 +35,7 @@ export const addExport = (command: Command): void => {
     const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
     if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
     const { adapter, runSettings } = await adapterRequest(
-      Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])),
+      Object.fromEntries(['run', 'model', 'adapter', 'labels'].map((name) => [name, given[name]])),
     )
     terminal.note(`writing ${output} …`)
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)

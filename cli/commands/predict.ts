@@ -12,7 +12,7 @@ import { exitCodes } from '../exitCodes.js'
 import { inFlags } from '../flagNames.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
-import type { Terminal } from '../terminal.js'
+import { printable, type Terminal } from '../terminal.js'
 import { fileTexts, inputFormats, streamTexts } from '../textInput.js'
 import type { TextLine } from '../textLines.js'
 import { addFlags } from '../trainFlags.js'
@@ -45,7 +45,9 @@ export const addPredict = (command: Command): void => {
       const adapter = await openTrainedAdapter(options)
       const interrupt = watchInterrupt(terminal.note, () => undefined, 'stopping after the texts at hand; once more leaves at once')
       interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
-      const output = openOutput(request.to, request.columns, adapter.outputs.problem === 'regression', (text) => process.stdout.write(text))
+      const output = openOutput(request.to, request.columns, adapter.outputs.problem === 'regression', (text) =>
+        process.stdout.write(printable(text)),
+      )
       const problems: TextLine[] = []
       const prompt = promptOf(request.input, terminal)
       try {
@@ -118,15 +120,19 @@ const told = (problems: ReadonlyArray<TextLine>, source: string): number | null 
 
 type Answered = { readonly line: TextLine; readonly answer: Answer }
 
-/** One answer a line, in order. A text that the model cannot take is a problem of its own line. */
+/** One answer a line, in order. A text that the model cannot take, or whose answer is no number, is a problem of its own line. */
 const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
   const encoded = lines.map((line) => ('given' in line ? encodedLine(adapter, line) : { line, encoding: null }))
   const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
   const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
   let next = 0
-  return encoded.map(({ line }) =>
-    'given' in line ? { line, answer: answerOf(adapter, outputs[next++] ?? []) } : { line, answer: { error: line.problem } },
-  )
+  return encoded.map(({ line }) => {
+    if ('problem' in line) return { line, answer: { error: line.problem } }
+    const output = outputs[next++] ?? []
+    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output) }
+    const problem = `expected finite outputs of model and adapter, found ${output.slice(0, 8).join(', ')}`
+    return { line: { line: line.line, problem }, answer: { error: problem } }
+  })
 }
 
 const encodedLine = (

@@ -5,7 +5,9 @@
  * Metrics: GLUE (Wang et al., 2019) scores a task of two metrics by their unweighted mean, so `mean` also selects its best
  * checkpoint. The SaLoRA paper's Table 1 prints one metric a task: `paperMetric`.
  */
-import type { MetricName, SelectionMetric } from '../metrics/score.js'
+import type { METRICS, SelectionMetric } from '../metrics/score.js'
+
+type GlueMetric = keyof typeof METRICS
 
 export type GlueName = 'cola' | 'sst2' | 'mrpc' | 'stsb' | 'rte' | 'qnli' | 'qqp' | 'mnli' | 'wnli'
 
@@ -21,9 +23,9 @@ export type GlueTask = {
   readonly columns: GlueColumns
   /** Class i is written `written` in the file and called `name` by Hugging Face; null: a score from 0 to 5. */
   readonly labels: ReadonlyArray<{ readonly written: string; readonly name: string }> | null
-  readonly metrics: ReadonlyArray<MetricName>
+  readonly metrics: ReadonlyArray<GlueMetric>
   readonly selectionMetric: SelectionMetric
-  readonly paperMetric: MetricName
+  readonly paperMetric: GlueMetric
 }
 
 const files = (folder: string, devFile = 'dev.tsv') => ({ folder, trainFile: 'train.tsv', devFile })
@@ -36,8 +38,8 @@ const numbered = (...names: ReadonlyArray<string>) => names.map((name, index) =>
 /** Labels written as they are called. */
 const named = (...names: ReadonlyArray<string>) => names.map((name) => ({ written: name, name }))
 
-const byOne = (metric: MetricName) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
-const byMeanOf = (first: MetricName, second: MetricName) =>
+const byOne = (metric: GlueMetric) => ({ metrics: [metric], selectionMetric: metric, paperMetric: metric }) as const
+const byMeanOf = (first: GlueMetric, second: GlueMetric) =>
   ({ metrics: [first, second], selectionMetric: 'mean', paperMetric: first }) as const
 
 export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {

@@ -1,6 +1,8 @@
 /** A task by its name or file, looked up among the kinds that there are. */
 import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
+import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
 import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
 import { tasks } from './tasks.js'
 import { oneOf } from './wording.js'
@@ -11,13 +13,43 @@ export const taskNames: ReadonlyArray<string> = tasks.flatMap(({ names }) => nam
 /** Train and evaluation data of a task, or the first mistake met. */
 export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
   const kind = kindOf(options.task)
-  return E.isLeft(kind) ? kind : kind.right.load(options)
+  if (E.isLeft(kind)) return kind
+  return pipe(
+    await kind.right.load(options),
+    E.chain((task) => asChosen(task, task.labelNames, options)),
+  )
 }
 
 /** The evaluation data alone, for a model already trained: the task's own, the file `evalData`, or the whole of the file `task`. */
 export const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> => {
   const kind = kindOf(options.task)
-  return E.isLeft(kind) ? kind : kind.right.loadEvaluation(options)
+  if (E.isLeft(kind)) return kind
+  return pipe(
+    await kind.right.loadEvaluation(options),
+    E.chain((task) => asChosen(task, task.evaluation.labelNames, options)),
+  )
+}
+
+/** Scored as `positive` and `select` say, whatever the kind. */
+const asChosen = <T extends Scoring>(
+  task: T,
+  labelNames: ReadonlyArray<string> | null,
+  { positive, select }: TaskOptions,
+): E.Either<Mistake, T> => {
+  const place = positive === undefined ? task.positive : labelNames?.indexOf(positive)
+  if (positive !== undefined && (place === undefined || place < 0))
+    return E.left(mistake('--positive', labelNames === null ? 'no class, as a regression has none' : oneOf(labelNames), quoted(positive)))
+  const named = place === undefined ? task : { ...task, positive: place }
+  if (select === undefined) return E.right(named)
+  const known: ReadonlyArray<string> = [...metricsOf(named), ...(named.metrics.length > 1 ? ['mean'] : [])]
+  if (known.includes(select)) return E.right({ ...named, selectionMetric: select as SelectionMetric })
+  return E.left(
+    mistake(
+      '--select',
+      select === 'f1' ? '--positive, which names the class that f1 is of' : oneOf(known),
+      select === 'f1' ? 'none given' : quoted(select),
+    ),
+  )
 }
 
 const kindOf = (task: string): E.Either<Mistake, TaskKind> => {

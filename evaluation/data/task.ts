@@ -1,8 +1,8 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { Either } from 'fp-ts/lib/Either.js'
 import type { Mistake } from '../../accelerated/files/mistake.js'
-import type { MetricName, SelectionMetric } from '../metrics/score.js'
-import type { Dataset, ProblemType } from './dataset.js'
+import type { Scoring } from '../metrics/score.js'
+import type { Dataset } from './dataset.js'
 import type { DelimitedOptions } from './delimited.js'
 
 export type TaskOptions = {
@@ -14,14 +14,13 @@ export type TaskOptions = {
   readonly evalData?: string
   /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
   readonly holdOutSeed?: number
+  /** The class that F1 is of, by its name. */
+  readonly positive?: string
+  /** The metric by which checkpoints compare, in place of the task's own. */
+  readonly select?: string
 } & DelimitedOptions
 
-export type Scoring = {
-  readonly problem: ProblemType
-  readonly metrics: ReadonlyArray<MetricName>
-  /** The metric of the best checkpoint, greater is better; `mean` is the unweighted mean of `metrics`. */
-  readonly selectionMetric: SelectionMetric
-}
+export type { Scoring } from '../metrics/score.js'
 
 export type Task = Scoring & {
   readonly name: string
@@ -32,7 +31,11 @@ export type Task = Scoring & {
   readonly heldOut: boolean
 }
 
-export type Evaluation = Scoring & { readonly evaluation: Dataset }
+export type Evaluation = Scoring & {
+  readonly evaluation: Dataset
+  /** Whether the classes were only met in the data, and stand in the order of their names for want of another. */
+  readonly sorted?: boolean
+}
 
 /** Tasks that are read alike. Whatever names or recognises tasks anywhere follows from this. */
 export type TaskKind = {

@@ -1,5 +1,19 @@
-/** Metrics of predictions against labels: pure functions of two lists of numbers, greater is better. No data, no model. */
-export { accuracy, f1, matthews } from './classification.js'
+/** Metrics of predictions against labels: pure functions of two lists. No data, no model. */
+export { accuracy, confusionMatrix, f1, f1Of, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './baseline.js'
-export { METRICS, score, selectionScore, type Metric, type MetricName, type MetricScores, type SelectionMetric } from './score.js'
+export { crossEntropy, mae, mse } from './losses.js'
+export {
+  isFalling,
+  METRICS,
+  metricsOf,
+  predictionOf,
+  score,
+  scoreOutputs,
+  selectionScore,
+  type Metric,
+  type MetricName,
+  type MetricScores,
+  type Scoring,
+  type SelectionMetric,
+} from './score.js'

@@ -1,31 +1,90 @@
-/** Metrics by name, and the one number that says which checkpoint is the better. */
+/** Metrics by name, what a task is scored by, and the one number that says which checkpoint is the better. */
 import { mean } from 'simple-statistics'
-import { accuracy, f1, matthews } from './classification.js'
+import { constantPrediction } from './baseline.js'
+import { accuracy, f1, f1Of, macroF1, matthews } from './classification.js'
 import { pearson, spearman } from './correlation.js'
+import { crossEntropy, mae, mse } from './losses.js'
 
 export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>) => number
 
-export const METRICS = { accuracy, f1, matthews, pearson, spearman } as const satisfies Readonly<Record<string, Metric>>
+export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
 
-export type MetricName = keyof typeof METRICS
+/** `loss` is the cross-entropy, which needs more than predictions. */
+export type MetricName = keyof typeof METRICS | 'loss'
 
-/** Greater is better for each metric. `mean`: the unweighted mean of a task's metrics, GLUE's convention. */
+const falling: ReadonlyArray<string> = ['loss', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
+
+/** Whether the smaller is the better. */
+export const isFalling = (metric: string): boolean => falling.includes(metric)
+
+/** `mean`: the unweighted mean of a task's own metrics, GLUE's convention. */
 export type SelectionMetric = MetricName | 'mean'
 
 export type MetricScores = Readonly<Partial<Record<MetricName, number>>>
 
+/** How a task is scored. */
+export type Scoring = {
+  readonly problem: 'classification' | 'regression'
+  /** the task's own, greater is better for each */
+  readonly metrics: ReadonlyArray<keyof typeof METRICS>
+  /** The metric of the best checkpoint; `mean` is the unweighted mean of `metrics`. */
+  readonly selectionMetric: SelectionMetric
+  /** the class that F1 is of; without it none is computed, since nobody can tell which class it should be */
+  readonly positive?: number
+}
+
 /** Each of `metrics` of predicted classes or scores against the labels, in the order of `metrics`. */
 export const score =
-  (metrics: ReadonlyArray<MetricName>) =>
+  (metrics: ReadonlyArray<keyof typeof METRICS>) =>
   (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): MetricScores =>
     Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
-/** The number by which checkpoints are compared. Throws if `scores` lacks it. */
+/** Every metric that such a task is told by: its own, and those that anybody asks for. */
+export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArray<MetricName> => [
+  ...new Set<MetricName>([
+    ...metrics,
+    ...(problem === 'regression'
+      ? (['mse', 'mae'] as const)
+      : [...(positive === undefined ? [] : ['f1' as const]), 'macroF1' as const, 'loss' as const]),
+  ]),
+]
+
+/** Classes by the largest logit; a regression's output as it is. */
+export const predictionOf = (problem: Scoring['problem'], output: ReadonlyArray<number>): number =>
+  problem === 'regression' ? (output[0] ?? NaN) : output.reduce((best, x, i) => (x > (output[best] ?? -Infinity) ? i : best), 0)
+
+export type ScoredOutputs = {
+  readonly scores: Readonly<Record<string, number>>
+  readonly predictions: ReadonlyArray<number>
+  /** the class that every example is predicted as, where that is so */
+  readonly constant: number | null
+}
+
+/** Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. */
+export const scoreOutputs = (
+  scoring: Scoring,
+  outputs: ReadonlyArray<ReadonlyArray<number>>,
+  labels: ReadonlyArray<number>,
+): ScoredOutputs => {
+  const { problem, positive } = scoring
+  const predictions = outputs.map((output) => predictionOf(problem, output))
+  const of = (name: MetricName): number => {
+    if (name === 'loss') return crossEntropy(outputs, labels)
+    return (name === 'f1' && positive !== undefined ? f1Of(positive) : METRICS[name])(predictions, labels)
+  }
+  return {
+    scores: Object.fromEntries(metricsOf(scoring).map((name) => [name, of(name)])),
+    predictions,
+    constant: problem === 'classification' ? constantPrediction(predictions) : null,
+  }
+}
+
+/** The number by which checkpoints are compared, greater is better. `own` are the metrics that `mean` is of. Throws if `scores` lacks it. */
 export const selectionScore =
-  (selection: SelectionMetric) =>
-  (scores: MetricScores): number => {
-    const values = selection === 'mean' ? Object.values(scores) : [scores[selection]]
+  (selection: SelectionMetric, own?: ReadonlyArray<MetricName>) =>
+  (scores: Readonly<Record<string, number | undefined>>): number => {
+    const values = (selection === 'mean' ? (own ?? Object.keys(scores)) : [selection]).map((name) => scores[name])
     const known = values.filter((value) => value !== undefined)
     if (known.length === 0) throw new Error(`selectionScore: expected a score of ${selection}, got ${JSON.stringify(scores)}`)
-    return mean(known)
+    return isFalling(selection) ? -mean(known) : mean(known)
   }

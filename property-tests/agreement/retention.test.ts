@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
-import { retain, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
+import { retain, smallestBudget, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { permutation, uniforms } from '../../accelerated/training/random.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
@@ -81,6 +81,22 @@ describe(`retention (seed ${SEED})`, () => {
         matrices.forEach(({ d, k, logTheta }, i) => {
           if ((kept[i] ?? []).length < logTheta.length) expect((retainedDensity + (d + k) / total) * (1 + 1e-9)).toBeGreaterThan(budget)
         })
+      }),
+      { seed: SEED, numRuns: 200 },
+    ))
+
+  it('keeps a triplet wherever one fits, and names the smallest budget in which one does, as the reference', () =>
+    fc.assert(
+      fc.property(drawn, fc.constantFrom<RetentionRule[]>('budget', 'random', 'magnitude'), ({ matrices, budget }, rule) => {
+        const least = smallestBudget(modulesOf(matrices))
+        expect(least).toBe(reference.smallestBudget(adaptersOf(matrices)))
+        const triplets = tripletsOf(matrices)
+        for (const b of [budget, least, 0.999 * least]) {
+          const rules = { ...settings, retain: rule, gateAfter: 'kept', targetDensity: b } as const
+          const here = retain(settings, modulesOf(matrices), triplets, b, rule).kept.flat().length
+          const there = Object.values(reference.prune(rules)(adaptersOf(matrices), triplets.permutation).retained).flat().length
+          expect([here > 0, there]).toEqual([b >= least, here])
+        }
       }),
       { seed: SEED, numRuns: 200 },
     ))

@@ -68,6 +68,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [[...train, '--rank', '0'], '--rank: expected a whole number of at least 1, found 0'],
     [[...train, '--rank', '2.5'], '--rank: expected a whole number, found 2.5'],
     [[...train, '--rank', 'three'], '--rank: expected a number, found "three"'],
+    [[...train, '--alpha', '2e9'], '--alpha: expected a number of at most 1000000, found 2000000000'],
     [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, found 0.6'],
     [[...train, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, found 0.5'],
     [[...train, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, found the default 0.2'],
@@ -144,6 +145,13 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
   ])('%s', async (_what, name, content, line) => {
     await writeFile(join(cwd, name), content)
     expect(await mistake([...train, '--task', name], 1)).toBe(`@/${line}`)
+  })
+
+  it('a label longer than what can be read back', async () => {
+    await writeFile(join(cwd, 'long.tsv'), toyFile(40).replaceAll(/\tbad$/gm, `\t${'x'.repeat(1500)}`))
+    expect(await mistake([...train, '--task', 'long.tsv'], 1)).toBe(
+      `@/long.tsv: expected labels of at most 1000 characters, found one of 1500: "${'x'.repeat(40)}…"`,
+    )
   })
 
   it('a row that is not UTF-8', async () => {

@@ -126,19 +126,73 @@ describe('scoring an adapter', () => {
       ['bad', 'good'],
       ['good', 'bad'],
     ]) {
-      expect(await scoreAdapter(adapter(['bad', 'good']), data(order))).toEqual({
+      expect(await scoreAdapter(adapter(['bad', 'good']), data(order))).toMatchObject({
         scores: { accuracy: 0.6 },
         examples: 5,
         source: 'data.tsv',
         majority: { label: 'good', share: 0.6 },
         constant: null,
         trainedOn: null,
+        positive: null,
+        byClass: [
+          { label: 'bad', precision: 0.5, recall: 0.5, f1: 0.5, examples: 2 },
+          { label: 'good', precision: 2 / 3, recall: 2 / 3, f1: 2 / 3, examples: 3 },
+        ],
+        confusion: [
+          [1, 1],
+          [1, 2],
+        ],
       })
     }
   })
 
-  it('goes by their order where the adapter has no names', async () => {
-    expect((await scoreAdapter(adapter(undefined), data(['good', 'bad']))).scores).toEqual({ accuracy: 0.4 })
+  it('has F1 of the class that was named, wherever it stands in the data', async () => {
+    for (const order of [
+      ['bad', 'good'],
+      ['good', 'bad'],
+    ]) {
+      const named = { ...data(order), positive: order.indexOf('bad') }
+      expect(await scoreAdapter(adapter(['bad', 'good']), named)).toMatchObject({ scores: { f1: 0.5 }, positive: 'bad' })
+    }
+  })
+
+  it("goes by a task's own order where the adapter has no names, and by labels that are the numbers of its outputs", async () => {
+    expect((await scoreAdapter(adapter(undefined), data(['good', 'bad']))).scores).toMatchObject({ accuracy: 0.4 })
+    const numbered = { ...data(['good', 'bad']), sorted: true }
+    for (const [names, accuracy] of [
+      [['0', '1'], 0.4],
+      [['1', '0'], 0.6],
+      [['LABEL_1', 'LABEL_0'], 0.6],
+    ] as const)
+      expect(
+        (await scoreAdapter(adapter(undefined), { ...numbered, evaluation: { ...numbered.evaluation, labelNames: names } })).scores,
+      ).toMatchObject({ accuracy })
+  })
+
+  it('asks for the names of the outputs where neither adapter nor task has them, and does not guess', async () => {
+    for (const names of [
+      ['bad', 'good'],
+      ['1', '2'],
+    ])
+      await expect(
+        scoreAdapter(adapter(undefined), {
+          ...data(['bad', 'good']),
+          sorted: true,
+          evaluation: { ...data(['bad', 'good']).evaluation, labelNames: names },
+        }),
+      ).rejects.toThrow(
+        `--labels: expected the 2 classes of the adapter in the order of its outputs (such as ${names.join(',')}), since neither adapter nor model names them, found none given`,
+      )
+  })
+
+  it('refuses outputs that are no numbers, naming the row', async () => {
+    const broken: TrainedAdapter = {
+      ...adapter(['bad', 'good']),
+      predict: async (texts) => texts.map((_, i) => (i === 3 ? [NaN, 1] : [0, 1])),
+    }
+    await expect(scoreAdapter(broken, data(['bad', 'good']))).rejects.toThrow(
+      'data.tsv, row 3: expected finite outputs of model and adapter, found NaN, 1',
+    )
   })
 
   it('refuses data with a class that the adapter does not know, or of another kind', async () => {

@@ -17,7 +17,7 @@ describe('README', () => {
     symlinkSync(resolve('.'), join(folder, 'node_modules/salora'))
     const printed = printedBy(process.execPath, folder)
     expect(printed).toMatch(/^10 0\.\d+/m)
-    const share = Number(/\{ accuracy: 0\.\d+ \} (0\.\d+)/.exec(printed)?.[1])
+    const share = Number(/\{\s+accuracy: 0\.\d+[\s\S]*?\} (0\.\d+)/.exec(printed)?.[1])
     expect(share).toBeGreaterThan(0.49)
     expect(share).toBeLessThanOrEqual(0.5)
     expect(printed).toMatch(/(^(positive|negative) \[ -?\d+\.\d+, -?\d+\.\d+ \]\n){2}$/m)

@@ -118,7 +118,7 @@ describe('a file of the user’s own', () => {
     const task = await load({ task: write('tenth.csv', csv(labelled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
     const counts = (examples: Task['train']['examples']) =>
       [0, 1].map((label) => examples.filter((example) => example.label === label).length)
-    expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'f1', 'matthews'], selectionMetric: 'accuracy' })
+    expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' })
     expect([counts(task.train.examples), counts(task.evaluation.examples)]).toEqual([
       [135, 45],
       [15, 5],
@@ -137,6 +137,26 @@ describe('a file of the user’s own', () => {
       (await load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed })).evaluation.examples.map(({ row }) => row)
     expect(await held()).toEqual(await held(0))
     expect(await held(1)).not.toEqual(await held(0))
+  })
+
+  it('is scored by the class and the metric that were named, and says which there are', async () => {
+    const file = write('named.csv', csv(labelled(40, (i) => (i % 2 === 0 ? 'praise' : 'complaint'))))
+    expect(await load({ task: file })).not.toHaveProperty('positive')
+    expect(await load({ task: file, positive: 'complaint' })).toMatchObject({ positive: 0, selectionMetric: 'accuracy' })
+    expect(await load({ task: file, positive: 'praise', select: 'f1' })).toMatchObject({ positive: 1, selectionMetric: 'f1' })
+    expect(await load({ task: file, select: 'loss' })).toMatchObject({ selectionMetric: 'loss' })
+    expect(line(await loadTask({ task: file, positive: 'spam' }))).toBe('--positive: expected complaint or praise, found "spam"')
+    expect(line(await loadTask({ task: file, select: 'f1' }))).toBe(
+      '--select: expected --positive, which names the class that f1 is of, found none given',
+    )
+    expect(line(await loadTask({ task: file, select: 'mse' }))).toBe(
+      '--select: expected accuracy, matthews, macroF1, loss or mean, found "mse"',
+    )
+    const scores = write('numbers.csv', csv(labelled(100, (i) => i / 8)))
+    expect(await load({ task: scores, problem: 'regression', select: 'mae' })).toMatchObject({ selectionMetric: 'mae' })
+    expect(line(await loadTask({ task: scores, problem: 'regression', positive: '1' }))).toBe(
+      '--positive: expected no class, as a regression has none, found "1"',
+    )
   })
 
   it('is refused where nothing can be held out', async () => {
@@ -173,7 +193,7 @@ describe('a file of the user’s own', () => {
       ]),
     )
     expect(await loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({
-      right: { metrics: ['accuracy', 'f1', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } },
+      right: { metrics: ['accuracy', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } },
     })
   })
 })

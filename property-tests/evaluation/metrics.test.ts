@@ -2,13 +2,21 @@
 import { describe, expect, it } from 'vitest'
 import {
   accuracy,
+  confusionMatrix,
   constantPrediction,
+  crossEntropy,
   f1,
+  f1Of,
+  macroF1,
+  mae,
   majorityClass,
   matthews,
   METRICS,
+  mse,
   pearson,
+  reportByClass,
   score,
+  scoreOutputs,
   selectionScore,
   spearman,
 } from '../../evaluation/metrics/index.js'
@@ -65,6 +73,48 @@ describe('worked examples', () => {
     expect(spearman([1, 2, 3], [0.7, 0.7, 0.7])).toBe(0)
   })
 
+  it('gives the macro F1 of the examples of scikit-learn', () => {
+    expect(macroF1([0, 2, 1, 0, 0, 1], [0, 1, 2, 0, 1, 2])).toBeCloseTo(0.26666666666666666, 15)
+    expect(macroF1([0, 0, 2, 2, 1], [0, 1, 2, 2, 2])).toBeCloseTo((2 / 3 + 0 + 0.8) / 3, 15)
+  })
+
+  it('gives the report by class and the confusion matrix of the examples of scikit-learn', () => {
+    expect(reportByClass([0, 0, 2, 2, 1], [0, 1, 2, 2, 2], [0, 1, 2])).toEqual([
+      { precision: 0.5, recall: 1, f1: 2 / 3, examples: 1 },
+      { precision: 0, recall: 0, f1: 0, examples: 1 },
+      { precision: 1, recall: 2 / 3, f1: 0.8, examples: 3 },
+    ])
+    expect(confusionMatrix([0, 0, 2, 2, 0, 2], [2, 0, 2, 2, 0, 1], 3)).toEqual([
+      [2, 0, 0],
+      [0, 0, 1],
+      [1, 0, 2],
+    ])
+  })
+
+  it('gives the log loss, the mean squared and the mean absolute error of the examples of scikit-learn', () => {
+    const shares = [
+      [0.1, 0.9],
+      [0.9, 0.1],
+      [0.8, 0.2],
+      [0.35, 0.65],
+    ]
+    const logits = shares.map((row, i) => row.map((share) => Math.log(share) + 100 * i)) // a softmax does not see what is added to all
+    expect(crossEntropy(logits, [1, 0, 0, 1])).toBeCloseTo(0.21616187468057912, 13)
+    expect([mse([2.5, 0, 2, 8], [3, -0.5, 2, 7]), mae([2.5, 0, 2, 8], [3, -0.5, 2, 7])]).toEqual([0.375, 0.5])
+  })
+
+  it('gives a loss of logits that no exponential can hold', () => {
+    expect(crossEntropy([[1e30, 0]], [0])).toBe(0)
+    expect(crossEntropy([[1e30, 0]], [1])).toBe(1e30)
+  })
+
+  it('counts a hundred thousand classes in the time of a look', () => {
+    const many = Array.from({ length: 100_000 }, (_, i) => i)
+    const began = performance.now()
+    expect([accuracy(many, many), macroF1(many, many), matthews(many, many)]).toEqual([1, 1, 1])
+    expect(performance.now() - began).toBeLessThan(5_000)
+  })
+
   it('correlates numbers whose squares overflow or vanish', () => {
     expect(pearson([1e200, 2e200, 3e200], [1, 2, 3])).toBeCloseTo(1, 14)
     expect(pearson([1e-200, 2e-200, 3e-200], [3, 2, 1])).toBeCloseTo(-1, 14)
@@ -86,6 +136,35 @@ describe('what is refused', () => {
 })
 
 describe('scores and selection', () => {
+  const classes = { problem: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' } as const
+  // 40 of praise and 2 complaints, all taken for praise: an F1 of praise would be 0.9756
+  const [labels, outputs] = [Array.from({ length: 42 }, (_, i) => (i < 2 ? 0 : 1)), Array.from({ length: 42 }, () => [0, 1])]
+
+  it('gives no F1 of a class that nobody named, and the mean over the classes to all', () => {
+    const { scores, constant } = scoreOutputs(classes, outputs, labels)
+    expect(Object.keys(scores)).toEqual(['accuracy', 'matthews', 'macroF1', 'loss'])
+    expect(scores['macroF1']).toBeCloseTo(80 / 82 / 2, 15)
+    expect(scores['loss']).toBeCloseTo(Math.log(1 + Math.E) - 40 / 42, 14)
+    expect(constant).toBe(1)
+  })
+
+  it('gives F1 of the class that was named, whichever it is', () => {
+    expect(scoreOutputs({ ...classes, positive: 0 }, outputs, labels).scores['f1']).toBe(0)
+    expect(scoreOutputs({ ...classes, positive: 1 }, outputs, labels).scores['f1']).toBeCloseTo(0.975609756097561, 15)
+    expect(f1Of(2)([0, 2, 2, 1], [2, 2, 0, 1])).toBe(0.5) // one class against two others
+  })
+
+  it('gives a regression its errors beside its correlations', () => {
+    const regression = { problem: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' } as const
+    expect(scoreOutputs(regression, [[1], [2], [4]], [1, 2, 3]).scores).toMatchObject({ spearman: 1, mse: 1 / 3, mae: 1 / 3 })
+  })
+
+  it('selects the smaller loss or error, and a mean of no more than the metrics of the task', () => {
+    for (const name of ['loss', 'mse', 'mae'] as const)
+      expect(selectionScore(name)({ [name]: 0.2 })).toBeGreaterThan(selectionScore(name)({ [name]: 0.3 }))
+    expect(selectionScore('mean', ['accuracy', 'f1'])({ accuracy: 0.75, f1: 0.25, macroF1: 0.9, loss: 7 })).toBe(0.5)
+  })
+
   it('scores the metrics asked for and no other', () => {
     expect(score(['accuracy', 'f1'])([1, 1, 0, 0], [1, 0, 0, 0])).toEqual({ accuracy: 0.75, f1: 2 / 3 })
   })

@@ -1,6 +1,7 @@
 /** head_config.json of the adapters library, and what it says of the keys beside it: a classifier of transformers, or a flexible head of the library's own. */
 import { z } from 'zod'
 import { checked } from '../../files/checked.js'
+import { labelName } from '../../files/labelNames.js'
 import { mistake } from '../../files/mistake.js'
 import type { Model } from '../../models/architecture.js'
 import type { Adapter } from '../adapter.js'
@@ -19,7 +20,7 @@ export const headConfigText = (adapter: Adapter): string => {
   })
 }
 
-const label2id = z.record(z.string().max(1_000), z.int().min(0)).nullish()
+const label2id = z.record(labelName, z.int().min(0)).nullish()
 const flexible = z.object({
   head_type: z.literal('classification'),
   layers: z.int(),

@@ -4,22 +4,24 @@ import { checked } from '../../files/checked.js'
 import { parseJson } from '../../files/jsonText.js'
 import { mistake, quoted } from '../../files/mistake.js'
 import { scheduleOf } from '../../methods/adalora/schedule.js'
-import type { AdaloraSettings } from '../../methods/adalora/settings.js'
+import { largestWeight, type AdaloraSettings } from '../../methods/adalora/settings.js'
+import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
+import { mostSteps } from '../../commonSettings.js'
 import { loraConfig } from './peftConfig.js'
 
-const count = z.int().min(0).max(1e12)
-const number = z.number().min(-1e9).max(1e9)
+const count = z.int().min(0).max(mostSteps)
+const number = z.number().min(-largestWeight).max(largestWeight)
 
 /** PEFT's defaults. It reads neither r nor alpha_pattern, nor use_rslora, and gives an alpha that is not above 0 another meaning. */
 const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora: true }).extend({
   peft_type: z.literal('ADALORA'),
   init_r: z.int().min(1).max(65_536).default(12),
   target_r: count.default(8),
-  lora_alpha: z.number().gt(0).max(1e9),
-  total_step: z.int().min(1).max(1e12),
+  lora_alpha: z.number().gt(0).max(largestWrittenAlpha),
+  total_step: z.int().min(1).max(mostSteps),
   tinit: count.default(0),
   tfinal: count.default(0),
-  deltaT: z.int().min(1).max(1e12).default(1),
+  deltaT: z.int().min(1).max(mostSteps).default(1),
   beta1: number.default(0.85),
   beta2: number.default(0.85),
   orth_reg_weight: number.default(0.5),

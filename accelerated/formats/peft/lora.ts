@@ -9,7 +9,7 @@ import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import { isPeftType } from './peftConfig.js'
 import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
-import { padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
+import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
 import { adapterFiles, saveAdapter } from './peft.js'
 
 export const peftLora: AdapterFormat = {
@@ -32,10 +32,7 @@ export const writePaddedLora = async (folder: string, adapter: Adapter, targeted
     throw mistake('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
   const empty = adapter.model.outline.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
-    .map(({ name, d, k }): readonly [string, LowRankPair] => [
-      name,
-      { A: { shape: [0, k], data: new Float32Array(0) }, B: { shape: [d, 0], data: new Float32Array(0) } },
-    ])
+    .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
   const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT allows a pattern above r
   const alpha = rest.alpha * (rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank)
   return saveAdapter(folder, padToRank({ ...rest, rank: widest, alpha, modules: new Map([...modules, ...empty]) }))

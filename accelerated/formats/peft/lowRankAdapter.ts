@@ -1,5 +1,5 @@
 /** A low-rank adapter: the pairs A, B of the adapted matrices, and the classification head trained with them. */
-import type { Model } from '../../models/architecture.js'
+import type { Matrix, Model } from '../../models/architecture.js'
 import type { Outputs } from '../../objectives/sequence.js'
 import type { Weights } from '../adapter.js'
 
@@ -19,7 +19,7 @@ export type LowRankAdapter = {
   readonly rslora?: boolean
   /** what training dropped of each pair's input: to be told, it is no part of the function */
   readonly dropout?: number
-  /** Pairs by module path without the family's prefix, such as `encoder.layer.0.attention.self.query`. */
+  /** Pairs, or none, by module path without the family's prefix, such as `encoder.layer.0.attention.self.query`. */
   readonly modules: ReadonlyMap<string, LowRankPair>
   /** Trained tensors by canonical name: none, or those of the model's sequence head; BERT's pooler may be missing. */
   readonly head: ReadonlyMap<string, Weights>
@@ -29,6 +29,12 @@ export type LowRankAdapter = {
 
 /** The rank left of a pair: the rows of A. */
 export const rankOf = ({ A }: LowRankPair): number => A.shape[0] ?? 0
+
+/** A pair of rank 0: it changes nothing. */
+export const emptyPair = ({ d, k }: Pick<Matrix, 'd' | 'k'>): LowRankPair => ({
+  A: { shape: [0, k], data: new Float32Array(0) },
+  B: { shape: [d, 0], data: new Float32Array(0) },
+})
 
 /** The same function with every pair at `rank`, zero rows in A and zero columns in B: for servers that know only one rank. */
 export const padToRank = (adapter: LowRankAdapter): LowRankAdapter => ({

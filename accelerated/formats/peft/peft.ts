@@ -5,7 +5,7 @@ import { writeSafetensors, type WritableTensor } from '../../files/safetensors/w
 import type { Model } from '../../models/architecture.js'
 import type { Weights } from '../adapter.js'
 import { namesFile, namesText } from '../adapterTensors.js'
-import { padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
+import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
 import { peftConfigText } from './peftConfig.js'
 
 /** The names of an adapter's files. */
@@ -27,8 +27,8 @@ export const writeContents = async (folder: string, files: AdapterContents): Pro
 }
 
 /**
- * The contents of the adapter's files. Matrices of rank 0 are left out; were all of them, one stays as a pair of zeros of rank 1,
- * because PEFT refuses an adapter that adapts nothing. Throws for modules that the encoder lacks and shapes that do not fit.
+ * The contents of the adapter's files. Matrices of rank 0 are left out; were all of them, or there is none, one stands there as a pair of
+ * zeros of rank 1, because PEFT refuses an adapter that adapts nothing. Throws for modules that the encoder lacks and shapes that do not fit.
  */
 export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   check(adapter)
@@ -81,12 +81,13 @@ const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly
     return pair === undefined ? [] : [[name, pair] as const]
   })
   const kept = all.filter(([, pair]) => rankOf(pair) > 0)
-  return kept.length > 0 ? kept : all.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
+  if (kept.length > 0) return kept
+  const none = all.length > 0 ? all : model.outline.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
+  return none.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
 }
 
 const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
   if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, found ${rank}`)
-  if (modules.size === 0) throw new Error('peftFiles: expected at least one adapted module, found none')
   const sizes = new Map(model.outline.matrices.map((module) => [module.name, module]))
   for (const [name, pair] of modules) {
     const size = sizes.get(name)

@@ -4,6 +4,7 @@ import { checked } from '../../files/checked.js'
 import { basename, dirname } from 'node:path'
 import { parseJson, readText } from '../../files/jsonText.js'
 import { fileInFolder } from '../../files/safetensors/weightFiles.js'
+import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
 import { adapterConfigLimit } from '../adapterTensors.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
@@ -66,8 +67,7 @@ export const sorted = <T>(table: Readonly<Record<string, T>>): Readonly<Record<s
 const names = z.array(z.string().max(1_000)).max(100_000)
 const expression = z.string().min(1).max(10_000)
 const rank = z.int().min(1).max(65_536)
-/** Beyond it a float32 of the scale times a weight is no number any more. */
-const alpha = z.number().min(-1e9).max(1e9)
+const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
 
 /** Any other key is not read. */

@@ -1,10 +1,13 @@
 /** AdaLoRA's settings: PEFT's names and defaults, but for the schedule, which PEFT counts in steps and nobody can forget here. */
 import { z } from 'zod'
-import type { CommonSettings } from '../../commonSettings.js'
+import { mostSteps, type CommonSettings } from '../../commonSettings.js'
 import { setting, type SettingValues } from '../../setting.js'
-import { lowRankSettings } from '../lowRankSettings.js'
+import { largestRank, lowRankSettings } from '../lowRankSettings.js'
 
-const rank = z.int().min(1).max(1024)
+/** Of the orthogonality term, here and in PEFT's file. */
+export const largestWeight = 1e9
+
+const rank = z.int().min(1).max(largestRank)
 const fraction = z.number().min(0).lt(1)
 const remembered = z.number().gt(0).lt(1)
 
@@ -20,10 +23,15 @@ export const adaloraSettings = {
   loraDropout: lowRankSettings.loraDropout,
   warmupShare: setting('number', 'fraction', 'of the run before the first triplets are cut', fraction.default(0.1)),
   finalShare: setting('number', 'fraction', 'of the run after the last ones are, at the ranks that are left', fraction.default(0.5)),
-  deltaT: setting('number', 'steps', 'from one cut to the next; triplets may return in between', z.int().min(1).default(1)),
+  deltaT: setting('number', 'steps', 'from one cut to the next; triplets may return in between', z.int().min(1).max(mostSteps).default(1)),
   importanceBeta1: setting('number', 'number', 'what the average of importances keeps at each step', remembered.default(0.85)),
   importanceBeta2: setting('number', 'number', 'what the average of their uncertainties keeps', remembered.default(0.85)),
-  orthogonalityWeight: setting('number', 'number', 'of the mean distance of A and B from orthonormal', z.number().min(0).default(0.5)),
+  orthogonalityWeight: setting(
+    'number',
+    'number',
+    'of the mean distance of A and B from orthonormal',
+    z.number().min(0).max(largestWeight).default(0.5),
+  ),
 } as const
 
 export type AdaloraSettings = SettingValues<typeof adaloraSettings> & CommonSettings

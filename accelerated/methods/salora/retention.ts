@@ -98,4 +98,10 @@ const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>
   })
 }
 
+/** The smallest b within which a triplet is bought: the cheapest one's share of Σ rᵢ (dᵢ + kᵢ). */
+export const smallestBudget = (matrices: ReadonlyArray<AdaptedMatrix>): number => {
+  const costs = gateCosts(matrices)
+  return costs.reduce((least, cost) => Math.min(least, cost), Infinity) / total(costs)
+}
+
 const total = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)

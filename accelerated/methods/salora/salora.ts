@@ -15,6 +15,7 @@ import { deterministicGateOn, sampleGate } from './hardConcrete.js'
 import { density, densityPenalty, gateCosts } from './lagrangian.js'
 import { misfit } from './misfit.js'
 import { orthogonality } from './orthogonality.js'
+import { smallestBudget } from './retention.js'
 import { closeGates, gateCount, openGates, saloraPhase, withoutNoise, type SaloraPhase } from './phase.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
 import { gateWindow } from './window.js'
@@ -36,14 +37,11 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
     throw new SettingsError('gateEnd', expected, `${gateEnd}, which leaves none`)
   },
 
-  start: (outline, settings) => ({
-    stage: 'before',
-    matrices: [...adaptedMatrices(outline, settings)],
-    opened: null,
-    retained: null,
-    gates: null,
-    squaredNorms: null,
-  }),
+  start: (outline, settings) => {
+    const matrices = [...adaptedMatrices(outline, settings)]
+    checkBudget(settings, matrices)
+    return { stage: 'before', matrices, opened: null, retained: null, gates: null, squaredNorms: null }
+  },
 
   tensors: (phase, settings) => [
     ...factorTensors(phase.matrices, settings.initialisation, weightGroupsOf(settings).decayed),
@@ -142,6 +140,15 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
     lambda: retained?.lambda ?? null,
     ranks: retained?.ranks ?? Object.fromEntries(matrices.map(({ name, r }) => [name, r])),
   }),
+}
+
+/** The rule `paper` may keep nothing, whatever b; the others buy within b. @throws SettingsError where that buys no triplet */
+const checkBudget = ({ retain, density: budget }: SaloraSettings, matrices: SaloraPhase['matrices']): void => {
+  const least = smallestBudget(matrices)
+  if (retain === 'paper' || budget * (1 + 1e-12) >= least) return
+  const unit = 10 ** (Math.floor(Math.log10(least)) - 2) // told with three digits, rounded up
+  const told = Number((Math.ceil((least / unit) * (1 - 1e-12)) * unit).toPrecision(3))
+  throw new SettingsError('density', `at least ${told}, which leaves one triplet of the ${gateCount({ matrices })}`, String(budget))
 }
 
 /** Whether gates are sampled at all: `magnitude` chooses among the triplets of plain LoRA. */

@@ -6,7 +6,6 @@ import type { Dataset } from '../dataset.js'
 import { fileHelp } from '../formats.js'
 import { looksLikeFile, readDelimited } from '../delimited.js'
 import { holdOut, labelStrata, tenth } from '../holdOut.js'
-import type { MetricName } from '../../metrics/score.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
 const load = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
@@ -24,7 +23,7 @@ const load = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
 const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> =>
   pipe(
     await readDelimited(options.evalData ?? options.task, options),
-    E.map((evaluation) => ({ ...scoring(evaluation.labelNames), evaluation })),
+    E.map((evaluation) => ({ ...scoring(evaluation.labelNames), evaluation, sorted: options.labelNames === undefined })),
   )
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
@@ -54,11 +53,10 @@ const evaluationBeside = async (train: Dataset, file: string, options: TaskOptio
     E.map((evaluation) => ({ train, evaluation, heldOut: false })),
   )
 
-/** A file's scores are STS-B's; its classes count by accuracy, with F1 where there are two, and Matthews' coefficient. */
+/** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
 const scoring = (labelNames: ReadonlyArray<string> | null): Scoring => {
   if (labelNames === null) return { problem: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' }
-  const metrics: ReadonlyArray<MetricName> = labelNames.length === 2 ? ['accuracy', 'f1', 'matthews'] : ['accuracy', 'matthews']
-  return { problem: 'classification', metrics, selectionMetric: 'accuracy' }
+  return { problem: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
 }
 
 export const fileTask: TaskKind = {

@@ -33,7 +33,9 @@ const readSplit = (name: GlueName, split: GlueSplit, { data, evalData }: TaskOpt
 
 const scoring = (name: GlueName): Scoring => {
   const { labels, metrics, selectionMetric } = GLUE_TASKS[name]
-  return { problem: labels === null ? 'regression' : 'classification', metrics, selectionMetric }
+  // GLUE's F1 is of class 1
+  const positive = metrics.includes('f1') ? { positive: 1 } : {}
+  return { problem: labels === null ? 'regression' : 'classification', metrics, selectionMetric, ...positive }
 }
 
 /** What was recognised is one of the names. */

@@ -91,6 +91,10 @@ const within = (budget: number, triplets: ReadonlyArray<Triplet>): ReadonlyArray
   return triplets.reduce(buy, { kept: [], spent: 0 }).kept
 }
 
+/** The smallest b within which a triplet is bought: the cheapest one's share of Σ(#B + #A). */
+export const smallestBudget = (adapters: Adapters): number =>
+  Math.min(...Object.values(adapters).map(tripletCost)) / parameterCount(adapters)
+
 const isOpen = (settings: HardConcrete, adapters: Adapters): ((triplet: Triplet) => boolean) => {
   const gates = R.map(({ logTheta }: Adapter): Tensor => deterministicGate(settings)(logTheta))(adapters)
   return ({ module, index }) => gates[module]!.data[index]! > 0

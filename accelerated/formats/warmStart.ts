@@ -1,0 +1,123 @@
+/** A warm start: a run that begins with the numbers of an adapter trained before, so that its first function is the adapter's. */
+import { mistake } from '../files/mistake.js'
+import { loraScale } from '../methods/lora.js'
+import { SettingsError } from '../settingsError.js'
+import type { Settings } from '../settings.js'
+import { layoutOf, type Assembly } from '../training/assembly.js'
+import type { RunState } from '../training/state.js'
+import type { Adapter, Weights } from './adapter.js'
+import { formatOf } from './index.js'
+import { lowRankOf } from './peft/lora.js'
+import { padPair, rankOf } from './peft/lowRankAdapter.js'
+
+export type WarmStart = {
+  readonly state: RunState
+  /** whether the head is the adapter's: one of other classes is not */
+  readonly withHead: boolean
+}
+
+type Numbers = ReadonlyMap<string, ArrayLike<number>>
+
+/**
+ * `start` with the adapter's tensors in place of its own. A low-rank adapter may be of a smaller rank: what A has beyond it is as drawn,
+ * B's columns there are 0. @param where names the adapter in messages @throws Mistake for an adapter that the run has no place for
+ */
+export const warmStart = (
+  run: Omit<Assembly, 'frozen' | 'settings'> & { readonly settings: Settings },
+  start: RunState,
+  adapter: Adapter,
+  labelNames: ReadonlyArray<string> | undefined,
+  where: string,
+): WarmStart => {
+  const layout = layoutOf(run, start.phase)
+  const head = headNumbers(run, adapter, labelNames)
+  const own = run.method.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
+  const parameters = start.parameters.slice()
+  for (const entry of layout.entries) {
+    const given = own.get(entry.name) ?? head?.get(entry.name)
+    if (given !== undefined) parameters.set(given, entry.offset) // of a smaller rank, A's first rows
+  }
+  return { state: { ...start, parameters }, withHead: head !== null }
+}
+
+/** Of another method every tensor would mean something else. */
+const sameNumbers = (
+  { method, settings }: Pick<Assembly, 'method' | 'settings'>,
+  { phase }: RunState,
+  adapter: Adapter,
+  where: string,
+): Numbers => {
+  if (adapter.method.name !== method.name) throw mistake(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
+  return new Map(
+    method.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
+      const found = adapter.tensors.get(name)
+      if (found?.shape.join() !== shape.join())
+        throw mistake(
+          where,
+          `${name} [${shape.join(', ')}], as the settings of the run have it`,
+          found === undefined ? 'none' : `[${found.shape.join(', ')}]`,
+        )
+      return [name, found.data]
+    }),
+  )
+}
+
+/** Whatever low-rank method it is of: as plain LoRA, at the scale of the run. */
+const lowRankNumbers = (
+  { method, settings }: { readonly method: Assembly['method']; readonly settings: Settings },
+  { phase }: RunState,
+  adapter: Adapter,
+  where: string,
+): Numbers => {
+  const plain = formatOf(adapter.method).asLora?.(adapter)
+  if (plain === undefined) throw mistake(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
+  if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
+  const { modules, rank, alpha, rslora = false } = lowRankOf(plain)
+  const places = new Map(method.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
+  const { rank: ownRank = NaN, alpha: ownAlpha = NaN, rslora: ownRslora = false } = settings
+  const ratio = loraScale({ rank, alpha, rslora }) / loraScale({ rank: ownRank, alpha: ownAlpha, rslora: ownRslora })
+  const numbers = new Map<string, ArrayLike<number>>()
+  for (const [name, pair] of modules) {
+    const [r = 0] = places.get(`${name}.A`) ?? []
+    if (r === 0 && pair.B.data.every((x) => x === 0)) continue // it changes nothing
+    if (r === 0) throw mistake(where, 'an adapter of matrices that the run adapts (--target-modules)', name)
+    if (rankOf(pair) > r) throw mistake(where, `ranks of at most ${r}, the run's (--rank)`, `${rankOf(pair)} of ${name}`)
+    if ((pair.magnitude === undefined) !== !places.has(`${name}.magnitude`))
+      throw mistake(
+        where,
+        pair.magnitude === undefined ? 'an adapter with magnitudes, as --dora has them' : 'an adapter without magnitudes (or --dora)',
+        'another',
+      )
+    numbers.set(`${name}.A`, pair.A.data) // the first rows
+    numbers.set(
+      `${name}.B`,
+      padPair(pair, r).B.data.map((x) => ratio * x),
+    )
+    if (pair.magnitude !== undefined) numbers.set(`${name}.magnitude`, pair.magnitude.data)
+  }
+  return numbers
+}
+
+/** The adapter's head with its rows in the order of the run's classes; null where it is of other classes, or of none that it names. */
+const headNumbers = (
+  { model }: Pick<Assembly, 'model'>,
+  { head, outputs, labelNames: theirs }: Adapter,
+  labelNames: ReadonlyArray<string> | undefined,
+): Numbers | null => {
+  const regression = outputs.problem === 'regression' && labelNames === undefined
+  const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
+  const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
+  if (!same || head.size === 0) return null
+  const wider = model.sequenceHead(outputs.labels + 1).tensors
+  return new Map(
+    [...head].map(([name, { shape, data }]): readonly [string, ArrayLike<number>] => [
+      name,
+      wider.get(name)?.join() === shape.join() ? data : rowsOf({ shape, data }, places),
+    ]),
+  )
+}
+
+const rowsOf = ({ shape: [rows = 1], data }: Weights, places: ReadonlyArray<number>): Float32Array => {
+  const width = data.length / rows
+  return Float32Array.from(places.flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]))
+}

@@ -1,0 +1,88 @@
+/** Class weights: an example of weight w counts as w of them, in the loss and in every gradient; balanced, every class counts as much. */
+import { describe, expect, it } from 'vitest'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { stepGraph } from '../../accelerated/training/assembly.js'
+import { stateFeeds } from '../../accelerated/training/state.js'
+import { batchFeeds } from '../../accelerated/training/takeStep.js'
+import { drawModel } from '../../evaluation/agreement/model.js'
+import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/segment.js'
+import { toExamples } from '../../evaluation/agreement/translate.js'
+import { classWeightsOf } from '../../evaluation/classWeights.js'
+import { assertClose } from '../support/assertClose.js'
+import { evaluate, resultOf } from '../support/runGraph.js'
+import { someOptions } from './modelOptions.js'
+
+describe('class weights', () => {
+  const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3] }))
+  const state = startOf(model, 'open', 'float64')
+  const [phase, examples] = [phaseIn(state), toExamples(model.batch).map((example, i) => ({ ...example, label: i % model.config.labels }))]
+
+  const step = async (batch: typeof examples, weights: ReadonlyArray<number> | null) => {
+    const plain = assemblyOf(model, 'float64')
+    const objective = sequence(plain.model, model.config, weights)
+    const prepared = objective.prepare(batch, { seed: 0, step: 0 })
+    const noise = model.noiseAt(model.parameters.adapters, 0)
+    const results = await evaluate(stepGraph({ ...plain, objective }, phase, 'whole').outputs, {
+      ...feedsOf(model, phase, noise, 1, 1, 'float64'),
+      ...stateFeeds(layoutFor(model, phase), state, 'float64'),
+      ...batchFeeds(plain, prepared, prepared.weight).feeds,
+    })
+    const updated = Object.keys(results)
+      .filter((name) => /moment|parameters/i.test(name))
+      .sort()
+    return {
+      taskLoss: resultOf(results, 'taskLoss'),
+      norm: resultOf(results, 'gradientNorm'),
+      rest: updated.flatMap((name) => resultOf(results, name)),
+    }
+  }
+
+  it('of 2 and 3 give the step on a batch in which such examples stand twice and three times', async () => {
+    const weighted = await step(examples, [1, 2, 3].slice(0, model.config.labels))
+    const repeated = await step(
+      examples.flatMap((example) => Array.from({ length: 1 + example.label }, () => example)),
+      null,
+    )
+    expect(weighted.rest.length).toBeGreaterThan(100)
+    assertClose(weighted.taskLoss, repeated.taskLoss, { relative: 1e-12, name: 'loss' })
+    assertClose(weighted.norm, repeated.norm, { relative: 1e-11, name: 'gradient norm' })
+    assertClose(weighted.rest, repeated.rest, { relative: 1e-9, absolute: 1e-12, name: 'state' })
+  })
+
+  it('of 1 change nothing', async () => {
+    assertClose((await step(examples, [1, 1, 1].slice(0, model.config.labels))).rest, (await step(examples, null)).rest, {
+      relative: 1e-12,
+      absolute: 1e-15,
+      name: 'state',
+    })
+  })
+})
+
+describe('--class-weights', () => {
+  const names = ['ham', 'spam']
+  it("balanced are those of scikit-learn's compute_class_weight", () => {
+    expect(classWeightsOf('balanced', names, [1, 1, 1, 1, 0, 0])).toEqual([1.5, 0.75])
+    expect(classWeightsOf('balanced', ['a', 'b', 'c'], [0, 0, 1, 1])).toEqual([2 / 3, 2 / 3, 1])
+  })
+
+  it('go by name, and are 1 where none is named', () => {
+    expect(classWeightsOf('spam=3', names, [])).toEqual([1, 3])
+    expect(classWeightsOf(' a=b = 0.5 ', ['a=b', 'c'], [])).toEqual([0.5, 1])
+    expect(classWeightsOf(null, names, [])).toBeNull()
+  })
+
+  it.each([
+    ['eggs=2', 'labels of the training data (ham, spam), found "eggs"'],
+    ['spam', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "spam"'],
+    ['spam=0', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "spam=0"'],
+    ['spam=1,ham=1e9', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "ham=1e9"'],
+  ])('refuses %s', (given, told) => {
+    expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${told}`)
+  })
+
+  it('are none in a regression', () => {
+    expect(() => classWeightsOf('balanced', null, [0.5])).toThrow(
+      '--class-weights: expected none, as a regression has no classes, found "balanced"',
+    )
+  })
+})

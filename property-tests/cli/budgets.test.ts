@@ -1,0 +1,84 @@
+/** Budgets at the edge: below one triplet a run is refused before its first step, and one whose rule keeps nothing ends with an adapter of nothing. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RunResult } from '../../evaluation/run.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-budget-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const words = [
+  'train',
+  '--model',
+  'tiny',
+  '--task',
+  'toy.tsv',
+  '--max-length',
+  '16',
+  '--max-steps',
+  '6',
+  '--batch-size',
+  '8',
+  '--device',
+  'cpu',
+  '--quiet',
+  '--json',
+]
+const train = (output: string, ...flags: ReadonlyArray<string>) => salora([...words, '--output', output, ...flags], { cwd })
+
+describe.concurrent('a budget below one triplet', () => {
+  // 2 layers of 4 matrices 16 × 16 and 2 of 16 × 32, each of rank 8: 3,584 parameters in 96 triplets, the smallest of 32
+  it.each<readonly [string, ReadonlyArray<string>, string, string]>([
+    ['of every matrix', ['--density', '0.002'], 'at least 0.00893, which leaves one triplet of the 96', '0.002'],
+    [
+      'of one kind at rank 1',
+      ['--target-modules', 'query', '--rank', '1', '--density', '0.4'],
+      'at least 0.5, which leaves one triplet of the 2',
+      '0.4',
+    ],
+    ['by magnitude', ['--retain', 'magnitude', '--density', '0.001'], 'at least 0.00893, which leaves one triplet of the 96', '0.001'],
+  ])('%s is refused before the first step, with the smallest that leaves one', async (name, flags, expected, found) => {
+    const output = name.replaceAll(' ', '-')
+    const { code, stderr, stdout } = await train(output, ...flags)
+    expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, found ${found}\n`, ''])
+    expect(existsSync(join(cwd, output))).toBe(false)
+  })
+
+  it('is the smallest: the density that was told leaves a triplet', async () => {
+    const { code, stdout } = await train('smallest', '--density', '0.00893')
+    expect(code).toBe(0)
+    const { ranks = {}, retainedParameters } = JSON.parse(stdout) as RunResult
+    expect([Object.values(ranks).reduce((a, b) => a + b, 0), retainedParameters]).toEqual([1, 32])
+  })
+})
+
+describe('an adapter that kept nothing', () => {
+  it('is a legal result: saved, scored, predicted with and merged, as the model with its trained head', async () => {
+    // with so low a γ every gate is shut from its start, and the paper's rule keeps none
+    const { code, stdout, stderr } = await train('none', '--retain', 'paper', '--gamma', '-500')
+    expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
+    const result = JSON.parse(stdout) as RunResult
+    expect([result.retainedDensity, result.retainedParameters]).toEqual([0, 0])
+    expect(Object.values(result.ranks ?? {}).every((rank) => rank === 0)).toBe(true)
+    expect(JSON.parse(await readFile(join(cwd, 'none', 'adapter', 'adapter_config.json'), 'utf8'))).toMatchObject({
+      target_modules: ['roberta.encoder.layer.0.attention.self.query'], // of zeros: PEFT refuses an adapter of nothing
+    })
+    const scored = await salora(['evaluate', '--run', 'none', '--json', '--quiet'], { cwd })
+    expect(JSON.parse(scored.stdout)).toMatchObject({ scores: result.best?.scores })
+    const merged = await salora(['export', '--run', 'none', '--format', 'merged', '--output', 'merged', '--json'], { cwd })
+    expect((JSON.parse(merged.stdout) as { readonly comparison: object }).comparison).toMatchObject({
+      largestLogitDifference: expect.any(Number),
+    })
+    expect(merged.code).toBe(0)
+  })
+})

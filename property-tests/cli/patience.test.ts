@@ -1,0 +1,78 @@
+/** Early stopping: a run ends where --patience evaluations in a row were no better, as a finished run, and in the same bits when it is resumed. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RunResult } from '../../evaluation/run.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-patience-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+// so small a rate that no evaluation is better than the first
+const words = [
+  'train',
+  '--model',
+  'tiny',
+  '--task',
+  'toy.tsv',
+  '--max-length',
+  '16',
+  '--batch-size',
+  '8',
+  '--device',
+  'cpu',
+  '--threads',
+  '1',
+  '--quiet',
+  '--eval-every',
+  '1',
+  '--learning-rate',
+  '1e-12',
+  '--max-steps',
+  '30',
+]
+const train = (output: string, ...flags: ReadonlyArray<string>) => salora([...words, '--output', output, ...flags], { cwd })
+const result = async (output: string): Promise<RunResult> =>
+  JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult
+
+describe('--patience', () => {
+  it('ends the run after so many evaluations without a better one, and the run is finished', async () => {
+    const { code, stdout } = await train('lora', '--method', 'lora', '--patience', '3')
+    expect(code).toBe(0)
+    expect(await result('lora')).toMatchObject({
+      stoppedEarly: true,
+      interrupted: false,
+      stepsDone: 4,
+      steps: 30,
+      best: { step: 1 },
+      last: { step: 4 },
+    })
+    expect(stdout).toMatch(/^trained 4 of 30 steps: none after step 1 was better by accuracy$/m)
+    const again = await salora(['train', '--resume', '--output', 'lora'], { cwd })
+    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is finished')])
+  })
+
+  it('goes on counting where a run is resumed: killed before its result, it ends in the same one', async () => {
+    const before = await result('lora')
+    const adapter = await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))
+    await rm(join(cwd, 'lora', 'result.json'))
+    await rm(join(cwd, 'lora', 'checkpoints', 'step-000000004.safetensors')) // the counter is that of step 3
+    expect((await salora(['train', '--resume', '--output', 'lora', '--quiet'], { cwd })).code).toBe(0)
+    const { seconds: _s, peakMemoryBytes: _p, ...told } = before
+    expect(await result('lora')).toMatchObject(told)
+    expect(await readFile(join(cwd, 'lora', 'adapter', 'adapter_model.safetensors'))).toEqual(adapter)
+  })
+
+  it('counts none of the evaluations that could not be the best, before the budget is kept', async () => {
+    await train('salora', '--patience', '2', '--max-steps', '20') // gates are closed after step 10
+    expect(await result('salora')).toMatchObject({ stoppedEarly: true, stepsDone: 13, best: { step: 11 } })
+  })
+})

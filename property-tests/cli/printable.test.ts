@@ -1,0 +1,37 @@
+/** What reaches a terminal: any text shows its control characters instead of obeying them, and JSON stays the JSON that it was. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { printable, printableInColour } from '../../cli/terminal.js'
+import { SEED } from '../support/seed.js'
+
+const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/
+const nasty = fc.string({
+  unit: fc.oneof(
+    fc.integer({ min: 0, max: 0xa5 }).map((code) => String.fromCharCode(code)),
+    fc.constantFrom('\u2028', '\u001b[31m', 'é', '😀'),
+  ),
+})
+
+describe(`printable (seed ${SEED})`, () => {
+  it('leaves no control character but line ends, and everything else as it is', () =>
+    fc.assert(
+      fc.property(nasty, (text) => {
+        expect(printable(text)).not.toMatch(controls)
+        const harmless = text.replaceAll(new RegExp(controls, 'g'), '')
+        expect(printable(harmless)).toBe(harmless)
+      }),
+      { seed: SEED, examples: [['a \u009b b'], ['\u001b]0;title\u0007']] },
+    ))
+
+  it('leaves a JSON document the same document', () =>
+    fc.assert(
+      fc.property(fc.array(nasty), (texts) => {
+        expect(JSON.parse(printable(JSON.stringify(texts, null, 2)))).toEqual(texts)
+      }),
+      { seed: SEED },
+    ))
+
+  it('in colour keeps colours and nothing more', () => {
+    expect(printableInColour('\u001b[48;5;19m 3 \u001b[0m\n\u001b[2J\u009b1A')).toBe('\u001b[48;5;19m 3 \u001b[0m\n\\u001b[2J\\u009b1A')
+  })
+})

@@ -1,0 +1,200 @@
+/** Scores that cannot mislead: which class is which, which class F1 is of, which step the adapter is of, and numbers that are none. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { salora } from './spawnSalora.js'
+import { writeAdapter } from './tinyAdapter.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile, toyRows } from './toyTask.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-scoring-'))
+  const model = await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  // as PEFT leaves it: no file says what the outputs are called
+  await writeAdapter(join(cwd, 'elsewhere'), model, ['bad', 'good'])
+  await rm(join(cwd, 'elsewhere', 'salora.json'))
+  await writeAdapter(join(cwd, 'broken'), model, ['bad', 'good'])
+  const file = join(cwd, 'broken', 'adapter_model.safetensors')
+  const tensors = new Map()
+  for (const [name, entry] of (await readSafetensors(file)).tensors)
+    tensors.set(name, { shape: entry.shape, data: (await readTensor(entry)).map((x) => (name.includes('lora_') ? 1e25 * x : x)) })
+  await writeFile(file, writeSafetensors(tensors, { format: 'pt' }))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+type Scored = {
+  readonly scores: Record<string, number>
+  readonly byClass: unknown
+  readonly confusion: ReadonlyArray<ReadonlyArray<number>>
+}
+const run = (command: string, ...flags: ReadonlyArray<string>) =>
+  salora([command, '--model', 'tiny', '--max-length', '16', '--device', 'cpu', '--quiet', ...flags], { cwd, input: 'good film\n' })
+const evaluate = (...flags: ReadonlyArray<string>) => run('evaluate', '--task', 'toy.tsv', ...flags)
+const trained = (output: string, ...flags: ReadonlyArray<string>) =>
+  run(
+    'train',
+    '--task',
+    'toy.tsv',
+    '--method',
+    'lora',
+    '--max-steps',
+    '8',
+    '--batch-size',
+    '8',
+    '--eval-every',
+    '1',
+    '--learning-rate',
+    '0.02',
+    '--output',
+    output,
+    ...flags,
+  )
+
+describe('an adapter whose files name no classes', () => {
+  it('is not scored by the alphabet: evaluate asks for the names in the order of the outputs', async () => {
+    const { code, stdout, stderr } = await evaluate('--adapter', 'elsewhere')
+    expect([code, stdout, stderr]).toEqual([
+      2,
+      '',
+      '--labels: expected the 2 classes of the adapter in the order of its outputs (such as bad,good), since neither adapter nor model names them, found none given\n',
+    ])
+  })
+
+  it('is scored, predicted with and exported by the names that --labels gives it', async () => {
+    const [one, other] = await Promise.all(
+      ['bad,good', 'good,bad'].map(
+        async (labels) => JSON.parse((await evaluate('--adapter', 'elsewhere', '--labels', labels, '--json')).stdout) as Scored,
+      ),
+    )
+    expect((one?.scores['accuracy'] ?? NaN) + (other?.scores['accuracy'] ?? NaN)).toBeCloseTo(1, 12)
+    const scoresOf = async (labels: string) =>
+      (JSON.parse((await run('predict', '--adapter', 'elsewhere', '--labels', labels)).stdout) as { scores: Record<string, number> }).scores
+    const [first, second] = [await scoresOf('bad,good'), await scoresOf('good,bad')]
+    expect([first['bad'], first['good']]).toEqual([second['good'], second['bad']])
+    await salora(
+      ['export', '--model', 'tiny', '--adapter', 'elsewhere', '--labels', 'no,yes', '--format', 'merged', '--output', 'merged'],
+      { cwd },
+    )
+    expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({ id2label: { 0: 'no', 1: 'yes' } })
+  })
+
+  it('keeps its own names where it has some, and takes one for each output', async () => {
+    const told = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
+    expect(await told('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
+      '--labels: expected 2 names, as the adapter has outputs, each once, found a,b,c\n',
+    )
+    expect(await told('--adapter', 'broken', '--labels', 'good,bad')).toBe(
+      '--labels: expected none, as adapter or model name the classes (bad,good), found good,bad\n',
+    )
+  })
+})
+
+describe('salora evaluate', () => {
+  it('prints no F1 of a class nobody named, but macro-F1, loss, a report by class and who was taken for whom', async () => {
+    const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good')
+    expect(stdout).not.toMatch(/^f1 /m)
+    for (const line of [
+      /^macroF1 +0\.\d{4}$/m,
+      /^loss +\d+\.\d{4}$/m,
+      /^class +precision +recall +f1 +examples$/m,
+      /^bad( +[01]\.\d{4}){3} +20$/m,
+      /^label, predicted as +bad +good$/m,
+    ])
+      expect(stdout).toMatch(line)
+    const { confusion } = JSON.parse((await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good', '--json')).stdout) as Scored
+    expect(confusion.map((row) => row.reduce((a, b) => a + b, 0))).toEqual([20, 20])
+  })
+
+  it('prints F1 of the class that --positive names', async () => {
+    const [bad, good] = await Promise.all(
+      ['bad', 'good'].map(async (positive) => {
+        const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good', '--positive', positive, '--json')
+        return (JSON.parse(stdout) as Scored).scores
+      }),
+    )
+    expect(((bad?.['f1'] ?? NaN) + (good?.['f1'] ?? NaN)) / 2).toBeCloseTo(good?.['macroF1'] ?? NaN, 12)
+  })
+})
+
+describe('the step that adapter/ is of', () => {
+  it('is the best by the metric of --select, which the summary says', async () => {
+    const { stdout } = await trained('by-loss', '--select', 'loss', '--positive', 'good')
+    expect(stdout).toMatch(/^ {2}f1 is of the class "good"$/m)
+    const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
+    const evaluations = (await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string; step: number; scores: Record<string, number> })
+      .filter(({ kind }) => kind === 'evaluation')
+    const least = Math.min(...evaluations.map(({ scores }) => scores['loss'] ?? NaN))
+    expect([best?.scores['loss'], selectedBy, kept]).toEqual([least, 'loss', { which: 'best', step: best?.step }])
+    expect(stdout).toMatch(/^adapter +by-loss\/adapter \(of step \d, the best by loss; --keep last keeps the last\)$/m)
+  })
+
+  it('is the last with --keep last', async () => {
+    // a rate that ruins what it had learnt
+    const { stdout } = await trained('last', '--keep', 'last', '--learning-rate', '3')
+    const { best, last, kept } = JSON.parse(await readFile(join(cwd, 'last', 'result.json'), 'utf8')) as RunResult
+    expect(stdout).toMatch(/^adapter +last\/adapter \(of step 8, the last\)$/m)
+    expect(kept).toEqual({ which: 'last', step: 8 })
+    expect(best?.scores['loss']).not.toBe(last.scores['loss'])
+    const { stdout: scored } = await salora(['evaluate', '--run', 'last', '--json', '--quiet'], { cwd })
+    expect((JSON.parse(scored) as Scored).scores['loss']).toBeCloseTo(last.scores['loss'] ?? NaN, 5)
+  })
+})
+
+describe('outputs that are no numbers', () => {
+  it('are an error in the place of the answer, and exit code 1', async () => {
+    const { code, stdout, stderr } = await run('predict', '--adapter', 'broken')
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toEqual({ error: 'expected finite outputs of model and adapter, found NaN, NaN' })
+    expect(stderr).toBe('standard input, line 1: expected finite outputs of model and adapter, found NaN, NaN\n')
+  })
+
+  it('are no export', async () => {
+    const { code, stderr } = await salora(
+      ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'merged', '--output', 'nan', '--quiet'],
+      { cwd },
+    )
+    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, found NaN\n'])
+    expect(existsSync(join(cwd, 'nan'))).toBe(false)
+  })
+
+  it('are no accuracy of 0: evaluate names the row', async () => {
+    const { code, stdout, stderr } = await evaluate('--adapter', 'broken')
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/toy\.tsv, row \d+: expected finite outputs of model and adapter, found NaN, NaN\n$/)
+  })
+})
+
+describe('what is no part of a text or a label', () => {
+  it('a byte-order mark before the first line changes no score', async () => {
+    const answer = async (input: string) => (await salora(['predict', '--model', 'tiny', '--adapter', 'elsewhere'], { cwd, input })).stdout
+    expect(await answer('\ufeffgood film\ngood film\n')).toBe(await answer('good film\ngood film\n'))
+  })
+
+  it('escape sequences in labels do not reach the terminal', async () => {
+    const [red, csi] = ['\u001b[31mbad', 'good\u009b1A']
+    const rows = toyRows(40).map(({ text, label }) => `${text}\t${label === 'bad' ? red : csi}`)
+    await writeFile(join(cwd, 'escapes.tsv'), ['text\tlabel', ...rows].join('\n'))
+    const flags = ['--task', 'escapes.tsv', '--method', 'lora', '--max-steps', '2', '--learning-rate', '1e-9', '--output', 'escapes']
+    const loud = ['--model', 'tiny', '--max-length', '16', '--device', 'cpu']
+    const said = [
+      await salora(['train', ...loud, ...flags], { cwd }),
+      await salora(['evaluate', '--run', 'escapes'], { cwd }),
+      await salora(['evaluate', '--run', 'escapes', '--json'], { cwd }),
+      await salora(['predict', '--run', 'escapes'], { cwd, input: 'good film\n' }),
+      await salora(['evaluate', '--run', 'escapes', '--positive', 'neither'], { cwd }),
+    ]
+    for (const { stdout, stderr } of said) expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+    expect(said.slice(0, 4).map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    expect(Object.keys((JSON.parse(said[3]?.stdout ?? '') as { scores: object }).scores).sort()).toEqual([red, csi].sort())
+  })
+})

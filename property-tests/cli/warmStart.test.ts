@@ -1,0 +1,101 @@
+/** A warm start: a run that begins with an adapter begins with its function, whatever rank, scale and order of classes it is of. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { salora } from './spawnSalora.js'
+import { writeAdapter } from './tinyAdapter.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+let wanted = NaN // the loss of the adapter as it is
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-warm-'))
+  const model = await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  await writeAdapter(join(cwd, 'adapter'), model, ['good', 'bad']) // ranks 4, 3, 2, 1, 0, …; the data have bad first
+  await writeAdapter(join(cwd, 'three'), model)
+  const scored = await salora(['evaluate', ...machine, '--model', 'tiny', '--adapter', 'adapter', '--task', 'toy.tsv', '--json'], { cwd })
+  wanted = (JSON.parse(scored.stdout) as { scores: { loss: number } }).scores.loss
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
+// so small a rate that a step leaves the function what it was
+const train = (output: string, ...flags: ReadonlyArray<string>) =>
+  salora(
+    [
+      'train',
+      ...machine,
+      '--model',
+      'tiny',
+      '--task',
+      'toy.tsv',
+      '--eval-data',
+      'toy.tsv',
+      '--dropout',
+      '0',
+      '--learning-rate',
+      '1e-12',
+      '--batch-size',
+      '8',
+      '--eval-every',
+      '1',
+      '--output',
+      output,
+      ...flags,
+    ],
+    { cwd },
+  )
+const firstLoss = async (output: string): Promise<number> =>
+  (await readFile(join(cwd, output, 'metrics.jsonl'), 'utf8'))
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { kind: string; scores: { loss: number } })
+    .find(({ kind }) => kind === 'evaluation')?.scores.loss ?? NaN
+
+describe('a run that begins with an adapter', () => {
+  it.each([
+    ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--alpha', '8', '--max-steps', '1']],
+    ['lora of a larger rank and another scale', ['--method', 'lora', '--rank', '6', '--alpha', '30', '--rslora', '--max-steps', '1']],
+    ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--gate-start', '0.5', '--gate-end', '0.9']],
+  ])('begins with its function: %s', async (name, flags) => {
+    const output = name.replaceAll(/\W+/g, '-')
+    const { code, stderr } = await train(output, '--adapter', 'adapter', ...flags)
+    expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
+    expect(await firstLoss(output)).toBeCloseTo(wanted, 4)
+    expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
+  })
+
+  it('begins with another head, and says so, where the adapter is of other classes', async () => {
+    const { code, stderr } = await train(
+      'three-classes',
+      '--adapter',
+      'three',
+      '--method',
+      'lora',
+      '--rank',
+      '4',
+      '--alpha',
+      '8',
+      '--max-steps',
+      '1',
+    )
+    expect(code).toBe(0)
+    expect(stderr).toContain(`warning: ${join(cwd, 'three')}: its head is not of the task's classes; the run begins with another\n`)
+  })
+
+  it.each([
+    [['--method', 'lora', '--rank', '3'], "ranks of at most 3, the run's (--rank), found 4 of encoder.layer.0.attention.self.query"],
+    [
+      ['--method', 'lora', '--target-modules', 'key'],
+      'an adapter of matrices that the run adapts (--target-modules), found encoder.layer.0.attention.self.query',
+    ],
+    [['--method', 'lora', '--dora'], 'an adapter with magnitudes, as --dora has them, found another'],
+    [['--method', 'houlsby'], 'an adapter of method houlsby, found one of lora'],
+  ])('refuses one that it has no place for: %j', async (flags, told) => {
+    const { code, stderr } = await train('refused', '--adapter', 'adapter', '--max-steps', '1', ...flags)
+    expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${told}\n`])
+  })
+})
