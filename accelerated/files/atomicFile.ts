@@ -22,12 +22,13 @@ export type Content = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable
 /**
  * Writes the file at `path`, replacing what is there only when all of `content` is safely on the disk.
  * Throws Mistake (no space, no permission, no such folder); the old file is then as it was, and no temporary is left.
- * An error of `content` itself is passed on in the same state.
+ * An error of `content` itself, or of `check`, which sees the whole file before it gets its name, is passed on in the same state.
  */
 export const writeFileAtomically = async (
   path: string,
   content: Content,
   fileSystem: FileSystem = { open, rename, unlink },
+  check: (temporary: string) => Promise<void> = async () => undefined,
 ): Promise<void> => {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.partial`)
   const guarded = <T>(action: () => Promise<T>): Promise<T> =>
@@ -42,6 +43,7 @@ export const writeFileAtomically = async (
     } finally {
       await guarded(() => handle.close())
     }
+    await check(temporary)
     await guarded(() => fileSystem.rename(temporary, path))
   } catch (thrown) {
     await fileSystem.unlink(temporary).catch(() => undefined)

@@ -9,11 +9,16 @@ import { Mistake } from '../../accelerated/files/mistake.js'
 import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
+/** Weights in safetensors that are ASCII throughout. */
+const weights = (content: string): string => {
+  const header = JSON.stringify({ w: { dtype: 'U8', shape: [content.length], data_offsets: [0, content.length] } })
+  return String.fromCharCode(header.length, 0, 0, 0, 0, 0, 0, 0) + header + content
+}
 const files = {
   'config.json': '{"a":1}',
   'tokenizer.json': '{"b":2}',
   'tokenizer_config.json': '{}',
-  'model.safetensors': 'w'.repeat(100_000),
+  'model.safetensors': weights('w'.repeat(100_000)),
 }
 
 let root = ''
@@ -122,10 +127,15 @@ describe('downloading a model', () => {
   it('fetches every shard that the index names', async () => {
     const { 'model.safetensors': _, ...rest } = files
     const index = JSON.stringify({ weight_map: { x: 'model-1.safetensors', y: 'model-2.safetensors', z: 'model-1.safetensors' } })
-    answer = serving({ ...rest, 'model.safetensors.index.json': index, 'model-1.safetensors': '1', 'model-2.safetensors': '2' })
+    answer = serving({
+      ...rest,
+      'model.safetensors.index.json': index,
+      'model-1.safetensors': weights('1'),
+      'model-2.safetensors': weights('2'),
+    })
     const { folder } = await resolve('model')
-    expect(await readFile(join(folder, 'model-1.safetensors'), 'utf8')).toBe('1')
-    expect(await readFile(join(folder, 'model-2.safetensors'), 'utf8')).toBe('2')
+    expect(await readFile(join(folder, 'model-1.safetensors'), 'utf8')).toBe(weights('1'))
+    expect(await readFile(join(folder, 'model-2.safetensors'), 'utf8')).toBe(weights('2'))
     asked = []
     await resolve('model')
     expect(asked).toEqual([])
@@ -181,7 +191,72 @@ describe('downloading a model', () => {
     }
     await resolve('model', { environment: { HF_TOKEN: 'secret' } })
     expect(seen).toBe('Bearer secret')
+    await resolve('another', { environment: { HF_TOKEN: ' secret\n' } }) // as a file of one line has it
+    expect(seen).toBe('Bearer secret')
   })
+
+  it('sends no token where HF_TOKEN is empty', async () => {
+    const seen: (string | undefined)[] = []
+    answer = (request, response) => {
+      seen.push(request.headers.authorization)
+      serving(files)(request, response)
+    }
+    for (const empty of ['', ' ', '\n']) await resolve(`model-${seen.length}`, { environment: { HF_TOKEN: empty } })
+    expect(new Set(seen)).toEqual(new Set([undefined]))
+  })
+
+  it('shows neither a token nor a password, whatever is wrong with them', async () => {
+    const wrong = [
+      { HF_TOKEN: 'hf_secret\nexport X=1' },
+      { HF_TOKEN: 'hf_secret\u0000' },
+      { HF_TOKEN: 'hf_secret with spaces' },
+      { HF_TOKEN: 'hf_secretⓐ' },
+      { HF_ENDPOINT: endpoint.replace('//', '//me:hf_secret@') },
+      { HF_ENDPOINT: endpoint.replace('//', '//hf_secret@') },
+      { HF_ENDPOINT: 'me:hf_secret@hub' },
+      { HF_ENDPOINT: 'https://me:hf_secret@[' },
+      { HF_ENDPOINT: `${endpoint}?token=hf_secret` },
+      { HF_ENDPOINT: `${endpoint}#hf_secret` },
+    ]
+    for (const environment of wrong) {
+      const said = await messageFor('me/model', { environment })
+      expect(said).toMatch(new RegExp(`^${Object.keys(environment)[0]}: expected .*, found .+$`))
+      expect(said).not.toContain('hf_secret')
+    }
+    expect(asked).toEqual([])
+  })
+
+  it('takes a variable that is empty as one that is not set', async () => {
+    answer = serving(files)
+    const environment = { SALORA_CACHE: '', HF_HUB_CACHE: '', HF_HOME: '', XDG_CACHE_HOME: cache, HF_HUB_OFFLINE: '' }
+    const { folder } = await resolve('me/model', { environment })
+    expect(folder).toBe(join(cache, 'huggingface', 'hub', 'models--me--model', 'snapshots', commit))
+    await expect(resolve('me/other', { environment: { ...environment, HF_ENDPOINT: '', HF_HUB_OFFLINE: '1' } })).rejects.toThrow(
+      'no complete copy there',
+    )
+  })
+
+  it.each(['config.json', 'tokenizer_config.json', 'model.safetensors'])(
+    'places no page that something on the way answers with in place of %s, and fetches the file when it is gone',
+    async (name) => {
+      for (const headers of [{}, { 'x-repo-commit': commit }]) {
+        const page = '\n<!DOCTYPE html><title>Log in</title>'
+        answer = serving({ ...files, [name]: page }, headers)
+        expect(await messageFor('me/model')).toMatch(
+          /expected (JSON|weights in safetensors), found a web page \(of a proxy, or to log in\?\)/,
+        )
+        answer = serving({ ...files, [name]: 'Please log in.' }, headers)
+        expect(await messageFor('me/model')).toMatch(/: expected .*, found .*; nothing of it is kept$/)
+        answer = serving({ ...files, [name]: name.endsWith('.json') ? '[1]' : files['model.safetensors'].slice(0, -1) }, headers)
+        expect(await messageFor('me/model')).toMatch(/: expected .*, found .*; nothing of it is kept$/)
+        answer = serving(files, headers)
+        const { folder } = await resolve('me/model')
+        expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
+        expect(await readFile(join(folder, name), 'utf8')).toBe(files[name as keyof typeof files])
+        await rm(cache, { recursive: true })
+      }
+    },
+  )
 })
 
 describe('mistakes with a hub', () => {

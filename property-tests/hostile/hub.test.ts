@@ -4,17 +4,20 @@ import { gzipSync } from 'node:zlib'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { mkdtemp, readFile, readdir, readlink, rm, symlink, mkdir, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Mistake } from '../../accelerated/files/mistake.js'
 import { ask } from '../../accelerated/files/hub/hubAnswer.js'
+import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
+const here = hostname().replace(/[^\w-]/g, '_')
 const commit = '0123456789abcdef0123456789abcdef01234567'
-const weights = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 7919) % 251))
+const data = Float32Array.from({ length: 9_980 }, (_, i) => (i * 7919) % 251)
+const weights = Buffer.from(writeSafetensors(new Map([['w', { shape: [data.length], data }]])))
 const files: Readonly<Record<string, Buffer>> = {
   'config.json': Buffer.from('{"a":1}'),
   'tokenizer.json': Buffer.from('{"b":2}'),
@@ -293,7 +296,7 @@ describe('a download from the hub', () => {
 
   it('goes on with what an earlier process left, and with all of it where the server knows no ranges', async () => {
     await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
-    const left = join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete`)
+    const left = join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`)
     await writeFile(left, weights.subarray(0, 12_345))
     await resolve()
     expect(asked.filter(({ host }) => host === 'storage').map(({ range }) => range)).toEqual([undefined, 'bytes=12345-'])
@@ -313,7 +316,7 @@ describe('a download from the hub', () => {
 
   it('what an earlier process left is not trusted: with a wrong beginning the hash refuses it, and the next try is right', async () => {
     await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
-    await writeFile(join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete`), 'wrong')
+    await writeFile(join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`), 'wrong')
     expect(await message()).toMatch(
       new RegExp(`^${W}: expected the hash ${sha256} that the hub gives, found [0-9a-f]{64} \\(nothing of it is kept\\)$`),
     )
@@ -323,9 +326,72 @@ describe('a download from the hub', () => {
   it('a link in place of the unfinished file is not written through', async () => {
     await mkdir(join(cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(root, 'victim'), 'untouched')
-    await symlink(join(root, 'victim'), join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete`))
-    expect(await message()).toMatch(/\.incomplete: expected to write the file, found .*ELOOP/)
+    await symlink(join(root, 'victim'), join(cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`))
+    expect(await message()).toMatch(/\.incomplete\.\S+: expected to write the file, found .*ELOOP/)
     expect(await readFile(join(root, 'victim'), 'utf8')).toBe('untouched')
+  })
+})
+
+describe('two downloads of one model at the same time', () => {
+  /** The weights in ten pieces, with pauses. */
+  const slowly: Answer = (request, response) => {
+    const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
+    response.writeHead(from > 0 ? 206 : 200, {
+      'content-length': weights.length - from,
+      ...(from > 0 ? { 'content-range': `bytes ${from}-${weights.length - 1}/${weights.length}` } : {}),
+    })
+    const send = (at: number): void => {
+      if (at >= weights.length) return void response.end()
+      response.write(weights.subarray(at, at + 4_000))
+      setTimeout(() => send(at + 4_000), 20)
+    }
+    send(from)
+  }
+
+  it.each([0, 100, 300])('both end well, the second begun %d ms after the first', async (wait) => {
+    store = slowly
+    const first = resolve()
+    await new Promise((done) => {
+      setTimeout(done, wait)
+    })
+    const [one, two] = await Promise.all([first, resolve()])
+    expect(two).toEqual(one)
+    expect(await readFile(join(one.folder, 'model.safetensors'))).toEqual(weights)
+    expect((await blobs()).filter((name) => name.includes('incomplete'))).toEqual([])
+  })
+
+  it('the one that gets a wrong answer takes nothing from the other', async () => {
+    let answers = 0
+    store = (request, response) => {
+      if (answers++ === 0) return slowly(request, response)
+      response.writeHead(200, { 'content-length': weights.length }).write(Buffer.alloc(20_000, 1))
+      setTimeout(() => response.end(Buffer.alloc(weights.length - 20_000, 1)), 600)
+    }
+    const first = resolve()
+    await new Promise((done) => {
+      setTimeout(done, 100)
+    })
+    const second = resolve().then(
+      () => 'no error',
+      (thrown: unknown) => String(thrown),
+    )
+    expect(await readFile(join((await first).folder, 'model.safetensors'))).toEqual(weights)
+    expect(await second).toContain('(nothing of it is kept)')
+    expect(await readFile(join((await first).folder, 'model.safetensors'))).toEqual(weights)
+  })
+
+  it('what a killed process left is gone on with, what a living one is writing is not touched', async () => {
+    const folder = join(cache, 'models--me--model', 'blobs')
+    await mkdir(folder, { recursive: true })
+    const [dead, living, elsewhere] = [
+      [here, 2 ** 22 + 1],
+      [here, process.pid],
+      ['another-machine', 2 ** 22 + 1],
+    ].map(([host, pid]) => `${sha256}.incomplete.${host}.${pid}.0123456789ab`)
+    for (const name of [dead, living, elsewhere]) await writeFile(join(folder, name ?? ''), weights.subarray(0, 12_345))
+    await resolve()
+    expect(ranges()).toEqual([undefined, 'bytes=12345-'])
+    expect((await blobs()).filter((name) => name.includes('incomplete')).sort()).toEqual([living, elsewhere].sort())
   })
 })
 

@@ -1,12 +1,12 @@
 /** Finds the folder that `--model` means: one on this disk, one in the hub's cache, or one downloaded into that cache. */
 import { realpath, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
 import { makeFolder as makeFolderAt } from '../makeFolder.js'
 import { Mistake, mistake, quoted } from '../mistake.js'
 import { systemMistake } from '../systemError.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
+import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../jsonText.js'
 import { isFile } from '../regularFile.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
@@ -15,7 +15,7 @@ import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 export type HubOptions = {
   /** A branch, a tag or a commit; 'main' by default. */
   readonly revision?: string
-  readonly environment?: Readonly<Record<string, string | undefined>>
+  readonly environment?: Environment
   readonly onProgress?: (progress: DownloadProgress) => void
   readonly signal?: AbortSignal
 }
@@ -51,11 +51,11 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
     )
   }
   if (!isRevision(revision)) throw mistake(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
-  const cache = join(cacheFolder(environment), `models--${model.replace('/', '--')}`)
+  const cache = join(cacheOf(environment), `models--${model.replace('/', '--')}`)
   const cached = await cachedSnapshot(cache, revision)
   if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
   const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // which a name of one word may have meant
-  if (isTrue(environment['HF_HUB_OFFLINE'])) {
+  if (isOffline(environment)) {
     throw mistake(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
   }
   const folder = await downloadSnapshot(model, revision, cache, { ...options, environment }).catch((thrown: unknown) => {
@@ -78,14 +78,6 @@ const isHubId = (name: string): boolean =>
   !name.includes('..')
 
 const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
-
-const isTrue = (value: string | undefined): boolean => ['1', 'true', 'yes', 'on'].includes(value?.toLowerCase() ?? '')
-
-/** The hub's own cache, so that what Python tools downloaded is found, and they find what is downloaded here. */
-const cacheFolder = (environment: Readonly<Record<string, string | undefined>>): string =>
-  environment['SALORA_CACHE'] ??
-  environment['HF_HUB_CACHE'] ??
-  join(environment['HF_HOME'] ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
 
 /** The folder of a revision if it is complete: refs/REVISION holds the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {
@@ -117,10 +109,7 @@ const downloadSnapshot = async (
   cache: string,
   { environment = {}, onProgress, signal }: HubOptions,
 ): Promise<string> => {
-  const endpoint = (environment['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '')
-  if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : ''))
-    throw mistake('HF_ENDPOINT', 'an http or https address', quoted(endpoint))
-  const token = environment['HF_TOKEN']
+  const [endpoint, token] = [endpointOf(environment), tokenOf(environment)]
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
   const remote: Remote = {
     endpoint,

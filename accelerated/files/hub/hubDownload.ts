@@ -4,10 +4,11 @@ import { basename, dirname, join, relative } from 'node:path'
 import { writeFileAtomically } from '../atomicFile.js'
 import { makeFolder } from '../makeFolder.js'
 import { Mistake, mistake } from '../mistake.js'
-import { systemMistake } from '../systemError.js'
+import { systemMistake, writeError } from '../systemError.js'
 import { isFile } from '../regularFile.js'
 import { ask, dismiss, reasonOf, type Answer, type Asking } from './hubAnswer.js'
-import { hashOf, partialFile } from './partialFile.js'
+import { checkContent } from './hubContent.js'
+import { claimPartial, hashOf, partialFile, releasePartial } from './partialFile.js'
 
 /** Bytes of one file so far; `total` is undefined where the server does not say. */
 export type DownloadProgress = { readonly file: string; readonly received: number; readonly total: number | undefined }
@@ -43,7 +44,7 @@ export const commitOf = async (remote: Remote): Promise<string | undefined> => {
 /**
  * Downloads `file` to `path` in a snapshot (nothing to do if it is there already). False if the model has no such file. Where the hub
  * gives a hash the bytes lie in `blobs` under it, and an interrupted download goes on; where it gives none they are kept only whole.
- * Throws Mistake: another status, another length, another hash.
+ * Throws Mistake: another status, another length, another hash, another content than the file's name says.
  */
 export const download = async (remote: Remote, file: string, path: string, blobs: string): Promise<boolean> => {
   if (await isFile(path)) return true
@@ -55,7 +56,7 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   }
   const { hash } = first.facts
   if (hash === undefined) {
-    await writeFileAtomically(path, receivedPieces(first, remote, file, url, 0))
+    await writeFileAtomically(path, receivedPieces(first, remote, file, url, 0), undefined, (whole) => checkContent(whole, file, url))
     return true
   }
   await makeFolder(blobs).catch((thrown: unknown) => {
@@ -68,9 +69,31 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   return true
 }
 
-/** Fills BLOB.incomplete, from where an earlier attempt left it, and gives it its name when its hash is right. */
+/** Fills a file of its own, from where an earlier attempt left it, and gives it the blob's name when its hash is right. */
 const fetchBlob = async (remote: Remote, file: string, url: string, blob: string, hash: string, first: Answer): Promise<void> => {
-  const partial = await partialFile(`${blob}.incomplete`)
+  const own = await claimPartial(blob)
+  try {
+    await fill(own, remote, file, url, first)
+  } catch (thrown) {
+    await releasePartial(own, blob)
+    throw thrown
+  }
+  try {
+    const found = await hashOf(own, hash.length === 40 ? 'git' : 'sha256')
+    if (found !== hash) throw mistake(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
+    await checkContent(own, file, url)
+  } catch (thrown) {
+    await unlink(own)
+    throw thrown
+  }
+  await rename(own, blob).catch((thrown: unknown) => {
+    throw writeError(blob, thrown)
+  })
+}
+
+/** Goes on by itself where the connection broke, as often as it helps. */
+const fill = async (own: string, remote: Remote, file: string, url: string, first: Answer): Promise<void> => {
+  const partial = await partialFile(own)
   try {
     let answer: Answer | undefined = first
     for (let attempt = 1, fruitless = 0; ; attempt++) {
@@ -83,12 +106,12 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
       // 416: nothing is left to send; whether that is the file, the hash will tell
       if (answer.response.status === 416 && from > 0) {
         await dismiss(answer)
-        break
+        return
       }
       const start = firstByteOf(answer.response, from, url)
       try {
         await partial.writeFrom(start, receivedPieces(answer, remote, file, url, start))
-        break
+        return
       } catch (thrown) {
         answer = undefined
         fruitless = partial.size() > from ? 0 : fruitless + 1
@@ -99,12 +122,6 @@ const fetchBlob = async (remote: Remote, file: string, url: string, blob: string
   } finally {
     await partial.close()
   }
-  const found = await hashOf(`${blob}.incomplete`, hash.length === 40 ? 'git' : 'sha256')
-  if (found !== hash) {
-    await unlink(`${blob}.incomplete`)
-    throw mistake(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
-  }
-  await rename(`${blob}.incomplete`, blob)
 }
 
 /** The byte with which the answer begins: `from` if the server heeded the range, 0 if it sends the whole. */
