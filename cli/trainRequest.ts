@@ -80,8 +80,8 @@ export const taskOptions = (values: Values): TaskOptions => {
   const task = textOf(values['task'])
   if (task === null) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
   const problem = values['problem']
-  if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
-    throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
+  if (problem !== undefined && !['classification', 'regression', 'multi-label'].includes(String(problem)))
+    throw usageError('--problem', 'classification, regression or multi-label', JSON.stringify(problem))
   const given = [...taskFlagNames, 'select'].filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   const paths = ['task', 'data', 'evalData']
   return Object.fromEntries(given.map(([name, value]) => [name, paths.includes(name) ? placed(String(value)) : value])) as TaskOptions

@@ -14,7 +14,7 @@ export const addPredict = (program: Command): void => {
     .summary('one text a line in, one JSON line out')
     .description(
       'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
-        '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
+        '{"label", "score", "scores"} for classes (probabilities), {"labels", "scores"} where any number can hold, {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
         'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array.',
     )
   addAdapterFlags(command)
@@ -69,6 +69,10 @@ const answersTo = async (adapter: TrainedAdapter, lines: ReadonlyArray<TextLine>
 
 const answerOf = ({ outputs, labelNames }: TrainedAdapter, output: ReadonlyArray<number>): unknown => {
   if (outputs.problem === 'regression') return { value: output[0] }
+  if (outputs.problem === 'multi-label') {
+    const shares = output.map((logit, i) => [labelNames?.[i] ?? `LABEL_${i}`, 1 / (1 + Math.exp(-logit))] as const)
+    return { labels: shares.filter((_, i) => (output[i] ?? 0) > 0).map(([name]) => name), scores: Object.fromEntries(shares) }
+  }
   const largest = output.reduce((most, logit) => Math.max(most, logit), -Infinity)
   const powers = output.map((logit) => Math.exp(logit - largest))
   const total = powers.reduce((a, b) => a + b, 0)

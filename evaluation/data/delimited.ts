@@ -6,7 +6,7 @@ import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.j
 import { commaSeparated } from './commaSeparated.js'
 import type { Dataset, Example, ProblemType } from './dataset.js'
 import { jsonLines } from './jsonLines.js'
-import { classesOf, classIndex, scoreOf } from './labels.js'
+import { classesOf, classesOfSets, classIndex, classIndices, labelSeparator, scoreOf } from './labels.js'
 import { pickNamed, type Table, type TableRow, type WantedColumn } from './table.js'
 import { tabSeparated } from './tabSeparated.js'
 import { readUtf8 } from './textFile.js'
@@ -44,7 +44,7 @@ export const readDelimited = (file: string, options: DelimitedOptions = {}): E.E
         E.chain(({ labelNames, labels }) =>
           pipe(
             rows,
-            E.traverseArrayWithIndex((index, row) => exampleOf(file, options, row, labels[index] ?? NaN)),
+            E.traverseArrayWithIndex((index, row) => exampleOf(file, options, row, labels[index] ?? { label: NaN })),
             E.map((examples) => ({ source: file, examples, labelNames, skipped })),
           ),
         ),
@@ -52,9 +52,12 @@ export const readDelimited = (file: string, options: DelimitedOptions = {}): E.E
     ),
   )
 
-const wantedColumns = (file: string, { text, textPair, label }: DelimitedOptions): E.Either<Mistake, ReadonlyArray<WantedColumn>> => {
+const wantedColumns = (
+  file: string,
+  { text, textPair, label, problem }: DelimitedOptions,
+): E.Either<Mistake, ReadonlyArray<WantedColumn>> => {
   const wanted = [
-    { name: label ?? 'label', flag: '--label' },
+    { name: label ?? 'label', flag: '--label', ...(problem === 'multi-label' ? { list: labelSeparator } : {}) },
     { name: text ?? 'text', flag: '--text' },
     ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
   ]
@@ -79,7 +82,8 @@ const readTable = (file: string, wanted: ReadonlyArray<WantedColumn>): E.Either<
   }
 }
 
-type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labels: ReadonlyArray<number> }
+type Label = Pick<Example, 'label' | 'labels'>
+type Labels = { readonly labelNames: ReadonlyArray<string> | null; readonly labels: ReadonlyArray<Label> }
 
 const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, rows: ReadonlyArray<TableRow>): E.Either<Mistake, Labels> => {
   const written = rows.map(({ row, cells }) => ({ row, label: (cells[0] ?? '').trim() }))
@@ -87,7 +91,19 @@ const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, row
     return pipe(
       written,
       E.traverseArray(scoreOf(file)),
-      E.map((labels) => ({ labelNames: null, labels })),
+      E.map((labels) => ({ labelNames: null, labels: labels.map((label) => ({ label })) })),
+    )
+  }
+  if (problem === 'multi-label') {
+    return pipe(
+      labelNames === undefined ? classesOfSets(file, written) : E.right(labelNames),
+      E.chain((names) =>
+        pipe(
+          written,
+          E.traverseArray(classIndices(file, names)),
+          E.map((sets) => ({ labelNames: names, labels: sets.map((labels) => ({ label: 0, labels })) })),
+        ),
+      ),
     )
   }
   return pipe(
@@ -96,15 +112,15 @@ const readLabels = (file: string, { problem, labelNames }: DelimitedOptions, row
       pipe(
         written,
         E.traverseArray(classIndex(file, names)),
-        E.map((labels) => ({ labelNames: names, labels })),
+        E.map((labels) => ({ labelNames: names, labels: labels.map((label) => ({ label })) })),
       ),
     ),
   )
 }
 
-const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: number): E.Either<Mistake, Example> => {
+const exampleOf = (file: string, options: DelimitedOptions, { row, cells }: TableRow, label: Label): E.Either<Mistake, Example> => {
   const [, text = '', textPair] = cells
   const empty = text.trim() === '' ? (options.text ?? 'text') : textPair?.trim() === '' ? (options.textPair ?? '') : null
   if (empty !== null) return E.left(mistake(atRow(file, row), `a text in column ${quoted(empty)}`, 'an empty one'))
-  return E.right(textPair === undefined ? { text, label, row } : { text, textPair, label, row })
+  return E.right(textPair === undefined ? { text, ...label, row } : { text, textPair, ...label, row })
 }

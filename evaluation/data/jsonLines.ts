@@ -33,6 +33,9 @@ const cellOf =
       return E.left(mistake(where, columnExpected(wanted), columnsFound(Object.keys(object))))
     }
     const value = object[wanted.name]
+    const { list } = wanted
+    if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))
+      return E.right(value.join(list))
     return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
       ? E.right(String(value))
       : E.left(mistake(where, `a text or a number in column ${quoted(wanted.name)}`, shown(value)))

@@ -32,6 +32,33 @@ export const classIndex = (file: string, labelNames: ReadonlyArray<string>) => {
     orElse(indices.get(label), () => mistake(atRow(file, row), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
 }
 
+/** Between the labels of one cell. */
+export const labelSeparator = '|'
+
+const partsOf = ({ label }: WrittenLabel): ReadonlyArray<string> =>
+  [...new Set(label.split(labelSeparator).map((part) => part.trim()))].filter((part) => part !== '')
+
+/** The classes that occur in cells with any number of labels, sorted; a mistake if there are fewer than two. */
+export const classesOfSets = (file: string, written: ReadonlyArray<WrittenLabel>): E.Either<Mistake, ReadonlyArray<string>> => {
+  const classes = [...new Set(written.flatMap(partsOf))].sort()
+  return classes.length > 1
+    ? E.right(classes)
+    : E.left(
+        mistake(
+          file,
+          `at least two classes (several labels of one row with ${labelSeparator} between them)`,
+          classes.length === 0 ? 'none' : `only ${quoted(classes[0] ?? '')}`,
+        ),
+      )
+}
+
+/** The indices of a cell's labels among `labelNames`, perhaps none; an unknown label is a mistake. */
+export const classIndices = (file: string, labelNames: ReadonlyArray<string>) => {
+  const index = classIndex(file, labelNames)
+  return (cell: WrittenLabel): E.Either<Mistake, ReadonlyArray<number>> =>
+    E.traverseArray((label: string) => index({ row: cell.row, label }))(partsOf(cell))
+}
+
 /** The score that a written label stands for. */
 export const scoreOf =
   (file: string) =>

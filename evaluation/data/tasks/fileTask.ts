@@ -13,7 +13,7 @@ const load = (options: TaskOptions): E.Either<Mistake, Task> =>
     E.chain((all) =>
       pipe(
         options.evalData === undefined ? heldOutOf(all, options) : evaluationBeside(all, options.evalData, options),
-        E.map((parts) => ({ name: options.task, ...parts, ...scoring(all.labelNames), labelNames: all.labelNames })),
+        E.map((parts) => ({ name: options.task, ...parts, ...scoring(all.labelNames, options), labelNames: all.labelNames })),
       ),
     ),
   )
@@ -21,7 +21,7 @@ const load = (options: TaskOptions): E.Either<Mistake, Task> =>
 const loadEvaluation = (options: TaskOptions): E.Either<Mistake, Evaluation> =>
   pipe(
     readDelimited(options.evalData ?? options.task, options),
-    E.map((evaluation) => ({ ...scoring(evaluation.labelNames), evaluation, sorted: options.labelNames === undefined })),
+    E.map((evaluation) => ({ ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined })),
   )
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
@@ -41,7 +41,8 @@ const evaluationBeside = (train: Dataset, file: string, options: TaskOptions): E
   )
 
 /** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
-const scoring = (labelNames: ReadonlyArray<string> | null): Scoring => {
+const scoring = (labelNames: ReadonlyArray<string> | null, { problem }: TaskOptions): Scoring => {
+  if (problem === 'multi-label') return { problem, metrics: [], selectionMetric: 'microF1' }
   if (labelNames === null) return { problem: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' }
   return { problem: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
 }
@@ -54,7 +55,11 @@ export const fileTask: TaskKind = {
     { name: 'text', takes: 'column', help: 'column of the text in a file (default: text)' },
     { name: 'textPair', takes: 'column', help: 'column of the second text, where there are pairs' },
     { name: 'label', takes: 'column', help: 'column of the label (default: label)' },
-    { name: 'problem', takes: 'kind', help: 'classification or regression, for a file (default: classification)' },
+    {
+      name: 'problem',
+      takes: 'kind',
+      help: 'classification, regression or multi-label (labels of a row with | between them, or a list in JSON), for a file (default: classification)',
+    },
   ],
   load,
   loadEvaluation,
