@@ -83,8 +83,8 @@ export const taskOptions = (values: Values): TaskOptions => {
   const task = textOf(values['task'])
   if (task === null) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
   const problem = values['problem']
-  if (problem !== undefined && problem !== 'classification' && problem !== 'regression')
-    throw usageError('--problem', 'classification or regression', JSON.stringify(problem))
+  if (problem !== undefined && !['classification', 'regression', 'multi-label'].includes(String(problem)))
+    throw usageError('--problem', 'classification, regression or multi-label', JSON.stringify(problem))
   const given = [...taskFlagNames, 'select'].filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
   // a task that has a name is meant by it, whatever lies here under that name
   const isPath = (name: string, value: unknown): boolean =>

@@ -20,7 +20,7 @@ import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
 import { classWeightsOf } from './classWeights.js'
 import type { Dataset, Task } from './data/index.js'
-import { majorityClass, scoreOutputs, selectionScore } from './metrics/index.js'
+import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { readRunConfig } from './storedRun.js'
@@ -64,6 +64,8 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
   const parts = { model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }
   const labels = data.train.examples.map(({ label }) => label)
+  if (settings.classWeights !== null && data.problem === 'multi-label')
+    throw new SettingsError('classWeights', 'none with problem multi-label', settings.classWeights)
   const weights = classWeightsOf(settings.classWeights, data.labelNames, labels)
   const assembly = assemble(parts, (model) => sequence(model, outputs, weights))
   const cold = await startOfRun(assembly, checkpointNumbers(base))
@@ -78,10 +80,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: weightSource(base) },
     training: tokenise(tokenizer, data.train, settings.maxLength),
     evaluation,
-    score: scorer(
-      data,
-      evaluation.map(({ label }) => label),
-    ),
+    score: scorer(data, evaluation.map(truthOf)),
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
   const inputs = await runInputs(base, data)
@@ -112,9 +111,9 @@ const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: A
 }
 
 const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
-  examples.map(({ text, textPair, label, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, row }))
+  examples.map(({ text, textPair, label, labels, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, labels, row }))
 
-const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
+const scorer = (task: Task, labels: ReadonlyArray<ReturnType<typeof truthOf>>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
   const { scores, constant } = scoreOutputs(task, outputs, labels)
   return {
     scores,

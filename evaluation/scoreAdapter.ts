@@ -1,8 +1,16 @@
 /** Scores of a trained adapter on labelled texts, beside what always answering the most frequent class would score. */
 import { mistake, oneLine } from '../accelerated/files/mistake.js'
 import type { Dataset, Evaluation, TaskOptions } from './data/index.js'
+import {
+  confusionMatrix,
+  majorityClass,
+  predictedSets,
+  reportByClass,
+  reportBySets,
+  scoreOutputs,
+  type ClassReport,
+} from './metrics/index.js'
 import { isAmong, rowsDigest, type RunRows } from './runRows.js'
-import { confusionMatrix, majorityClass, reportByClass, scoreOutputs, type ClassReport } from './metrics/index.js'
 import { loadEvaluation, loadTask } from './taskData.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
 import { UserError } from './userError.js'
@@ -69,13 +77,18 @@ export const scoreAdapter = async (adapter: TrainedAdapter, labelled: Labelled, 
     )
   const classOf = ownClass(adapter, labelled)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
+  const sets = evaluation.examples.map(({ labels: own = [] }) => own.map(classOf))
   const answers = await adapter.predict(evaluation.examples)
   checkFiniteAnswers(answers, evaluation)
   const positive = labelled.positive === undefined ? undefined : classOf(labelled.positive)
-  const { scores, predictions, constant } = scoreOutputs({ ...labelled, ...(positive === undefined ? {} : { positive }) }, answers, labels)
+  const { scores, predictions, constant } = scoreOutputs(
+    { ...labelled, ...(positive === undefined ? {} : { positive }) },
+    answers,
+    problem === 'multi-label' ? sets : labels,
+  )
   const nameOf = (label: number): string => adapter.labelNames?.[label] ?? evaluation.labelNames?.[label] ?? String(label)
   const majority = problem === 'classification' ? majorityClass(labels) : null
-  const reported = problem === 'classification' && outputs.labels <= mostReported
+  const [reported, multiLabel] = [problem !== 'regression' && outputs.labels <= mostReported, problem === 'multi-label']
   const classes = Array.from({ length: reported ? outputs.labels : 0 }, (_, i) => i)
   return {
     scores,
@@ -85,8 +98,12 @@ export const scoreAdapter = async (adapter: TrainedAdapter, labelled: Labelled, 
     constant: constant === null ? null : nameOf(constant),
     trainedOn: rows === null ? null : evaluation.examples.filter((example) => isAmong(rows.training, example)).length,
     positive: positive === undefined ? null : nameOf(positive),
-    byClass: reported ? reportByClass(predictions, labels, classes).map((report, i) => ({ label: nameOf(i), ...report })) : null,
-    confusion: reported ? confusionMatrix(predictions, labels, outputs.labels) : null,
+    byClass: reported
+      ? (multiLabel ? reportBySets(predictedSets(answers), sets, outputs.labels) : reportByClass(predictions, labels, classes)).map(
+          (report, i) => ({ label: nameOf(i), ...report }),
+        )
+      : null,
+    confusion: reported && !multiLabel ? confusionMatrix(predictions, labels, outputs.labels) : null,
   }
 }
 

@@ -86,8 +86,6 @@ export const loadTrainedModel = async (
 ): Promise<TrainedModel> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
-  if (base.multiLabel)
-    throw mistake(`${base.folder}/config.json`, 'problem_type single_label_classification or regression', 'multi_label_classification')
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
   await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
   const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)

@@ -22,7 +22,6 @@ export type ConfigFile = {
   readonly model: Model
   /** num_labels, else the length of id2label, else 2; one output is a regression */
   readonly outputs: Outputs
-  readonly multiLabel: boolean
   /** the names of id2label in the order of the outputs; undefined if it has none */
   readonly labelNames: ReadonlyArray<string> | undefined
 }
@@ -49,8 +48,7 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const regression = problem == null ? labels === 1 : problem === 'regression'
   return {
     model,
-    outputs: { labels, problem: regression ? 'regression' : 'classification' },
-    multiLabel: problem === 'multi_label_classification',
+    outputs: { labels, problem: regression ? 'regression' : problem === 'multi_label_classification' ? 'multi-label' : 'classification' },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
   }
 }

@@ -16,7 +16,6 @@ export type ModelFolder = {
   readonly model: Model
   /** what config.json says of the outputs of a classifier */
   readonly outputs: ConfigFile['outputs']
-  readonly multiLabel: boolean
   /** What other tools call the model: the hub id if the folder is in a hub cache or was given one, else the folder. */
   readonly baseModelName: string
   /** The model's tensors: exactly those of its outline, with those shapes, in F32, F16, BF16 or F64. */
@@ -32,7 +31,7 @@ export type OpenOptions = { readonly baseModelName?: string }
 
 /** Opens a folder and checks configuration, tensor names, shapes and types; weights stay on disk. Throws Mistake. */
 export const openModelFolder = async (folder: string, options: OpenOptions = {}): Promise<ModelFolder> => {
-  const { model, outputs, multiLabel, labelNames } = await openConfigFile(folder)
+  const { model, outputs, labelNames } = await openConfigFile(folder)
   const found = canonicalTensors(await openWeights(folder), model.naming.prefix, folder)
   const tensors = new Map([...model.outline.tensors].map(([name, shape]) => [name, required(found, name, shape, folder)]))
   const others = new Map([...found].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
@@ -48,7 +47,6 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     folder,
     model,
     outputs,
-    multiLabel,
     tensors,
     others,
     labelNames,

@@ -23,7 +23,7 @@ export const namesText = ({ problem }: Outputs, names: ReadonlyArray<string> | u
 
 const namesSchema = z.object({
   labelNames: labelNames.nullable(),
-  problem: z.enum(['classification', 'regression']),
+  problem: z.enum(['classification', 'regression', 'multi-label']),
 })
 export type StoredNames = z.infer<typeof namesSchema>
 

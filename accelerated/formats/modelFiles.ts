@@ -13,6 +13,13 @@ export type WrittenPrecision = 'float32' | 'float16'
 /** What a copy of config.json must not keep: it was true of the base model's file only. */
 const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
+/** As transformers calls them. */
+const problemTypes: Readonly<Record<Outputs['problem'], string>> = {
+  classification: 'single_label_classification',
+  'multi-label': 'multi_label_classification',
+  regression: 'regression',
+}
+
 /** The names of the outputs, `LABEL_0` and so on where there are none, as other tools have it. */
 export const labelsOf = ({ labels }: Outputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
@@ -36,7 +43,7 @@ export const writeModelConfig = async (
       architectures: [model.naming.sequenceClassifier],
       id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
       label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-      problem_type: outputs.problem === 'regression' ? 'regression' : 'single_label_classification',
+      problem_type: problemTypes[outputs.problem],
       torch_dtype: precision,
       ...more,
     }),

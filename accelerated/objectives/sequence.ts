@@ -7,14 +7,17 @@ import { rowSelection } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
-import { crossEntropies, crossEntropySum, squaredErrorSum } from './loss.js'
+import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './loss.js'
 import type { Objective, TrainingExample } from './objective.js'
 
-/** What the task decides, whatever the checkpoint's own config.json says. A regression has one output. */
-export type Outputs = { readonly labels: number; readonly problem: 'classification' | 'regression' }
+/** classification: one class an example · multi-label: any number of them, each decided by itself */
+export type Problem = 'classification' | 'regression' | 'multi-label'
 
-/** label: a class, or in a regression a number */
-export type LabelledExample = TrainingExample & { readonly label: number }
+/** What the task decides, whatever the checkpoint's own config.json says. A regression has one output. */
+export type Outputs = { readonly labels: number; readonly problem: Problem }
+
+/** label: a class, or in a regression a number · labels: the classes that hold, where any number can */
+export type LabelledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
 
 /**
  * Answers: [labels] an example. `classWeights`, one a class: the loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as PyTorch's
@@ -27,7 +30,7 @@ export const sequence = (
 ): Objective<LabelledExample, ReadonlyArray<number>> => {
   const weightOf = ({ label }: LabelledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
-  const regression = problem === 'regression'
+  const [regression, multiLabel] = [problem === 'regression', problem === 'multi-label']
   const logits = (hidden: Expression, host: Host): Expression => {
     const first = rowSelection('batch')
     return head.outputs(selectRows(hidden, first.tokenOfRow, first.rowOfToken, { partial: true }), host)
@@ -38,6 +41,8 @@ export const sequence = (
       [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
     outputs: (hidden, host) => ({ logits: logits(hidden, host) }),
     loss: (hidden, host, dtype) => {
+      if (multiLabel)
+        return mul(binaryCrossEntropySum(logits(hidden, host), input('labels', ['batch', labels], 'int32')), input('lossWeight', [], dtype))
       const wanted = input('labels', ['batch'], regression ? dtype : 'int32')
       const outputs = logits(hidden, host)
       const sum =
@@ -53,12 +58,25 @@ export const sequence = (
         const given = examples.map(({ label }) => label)
         return {
           ...selectionFeeds(firstTokens, tokens),
-          labels: regression ? floatFeed(given, [given.length], dtype) : int32Feed(Int32Array.from(given)),
+          labels: multiLabel
+            ? int32Feed(indicators(examples, labels), [given.length, labels])
+            : regression
+              ? floatFeed(given, [given.length], dtype)
+              : int32Feed(Int32Array.from(given)),
           ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
-          lossWeight: scalarFeed(1 / whole, dtype),
+          lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // of labels and examples the mean, as PyTorch's
         }
       },
       read: ({ logits: read }) => examples.map((_, i) => Array.from({ length: labels }, (__, j) => Number(read?.[i * labels + j]))),
     }),
   }
+}
+
+/** 1 where a class holds: [examples, labels] */
+const indicators = (examples: ReadonlyArray<LabelledExample>, labels: number): Int32Array => {
+  const flags = new Int32Array(examples.length * labels)
+  examples.forEach((example, row) => {
+    for (const label of example.labels ?? []) flags[row * labels + label] = 1
+  })
+  return flags
 }

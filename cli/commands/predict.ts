@@ -23,7 +23,7 @@ const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
 export const addPredict = (command: Command): void => {
   command.description(
     'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
-      '{"label", "score", "scores"} for classes (probabilities), {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
+      '{"label", "score", "scores"} for classes (probabilities), {"labels", "scores"} where any number can hold, {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
       'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array. Texts of several lines come as CSV or JSON\n' +
       'objects, from standard input or a file.',
   )
@@ -45,9 +45,9 @@ export const addPredict = (command: Command): void => {
       const adapter = await openTrainedAdapter(options)
       const interrupt = watchInterrupt(terminal.note, () => undefined, 'stopping after the texts at hand; once more leaves at once')
       interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
-      const output = openOutput(request.to, request.columns, adapter.outputs.problem === 'regression', (text) =>
-        process.stdout.write(printable(text)),
-      )
+      // CSV is for programs: texts come out as they went in
+      const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
+      const output = openOutput(request.to, request.columns, adapter.outputs.problem, put)
       const problems: TextLine[] = []
       const prompt = promptOf(request.input, terminal)
       try {
@@ -149,6 +149,10 @@ const encodedLine = (
 
 const answerOf = ({ outputs, labelNames }: OpenAdapter, output: ReadonlyArray<number>): Answer => {
   if (outputs.problem === 'regression') return { value: output[0] ?? NaN }
+  if (outputs.problem === 'multi-label') {
+    const shares = output.map((logit, i) => [labelNames?.[i] ?? `LABEL_${i}`, 1 / (1 + Math.exp(-logit))] as const)
+    return { labels: shares.filter((_, i) => (output[i] ?? 0) > 0).map(([name]) => name), scores: Object.fromEntries(shares) }
+  }
   const largest = output.reduce((most, logit) => Math.max(most, logit), -Infinity)
   const powers = output.map((logit) => Math.exp(logit - largest))
   const total = powers.reduce((a, b) => a + b, 0)

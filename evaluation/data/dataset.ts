@@ -1,12 +1,16 @@
 /** Dataset: labelled texts in memory, whatever file they came from, and the numbers as they are written in such files. */
 
-export type ProblemType = 'classification' | 'regression'
+import type { Problem } from '../../accelerated/objectives/sequence.js'
+
+export type ProblemType = Problem
 
 export type Example = {
   readonly text: string
   readonly textPair?: string
   /** Classification: the class's index in `labelNames`. Regression: the score itself, in the file's units. */
   readonly label: number
+  /** Multi-label: the indices of all classes that hold, perhaps none; `label` is then not read. */
+  readonly labels?: ReadonlyArray<number>
   /** The line of the file on which the example begins, counted from 1, a header included. */
   readonly row: number
 }

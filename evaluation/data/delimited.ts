@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import type { Dataset, Example, ProblemType, SkippedRow } from './dataset.js'
 import { delimiterOf, readerOf } from './formats.js'
-import { classesOf, classIndex, scoreOf } from './labels.js'
+import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf } from './labels.js'
 import type { Cell, RowFormat } from './rows.js'
 import type { WantedColumn } from './table.js'
 import { checkSize } from './textFile.js'
@@ -71,20 +71,24 @@ const readExamples = async (file: string, options: DelimitedOptions): Promise<Da
     places.set(written, places.size)
     return places.size - 1
   }
+  const several = problem === 'multi-label'
   const examples: { -readonly [K in keyof Example]: Example[K] }[] = []
   const skipped: SkippedRow[] = []
-  await rowsOf(file, options, [{ name: options.label ?? 'label', flag: '--label' }], (row, [label = null, text = null, textPair]) => {
+  const labelColumn = { name: options.label ?? 'label', flag: '--label', ...(several ? { list: labelSeparator } : {}) }
+  await rowsOf(file, options, [labelColumn], (row, [label = null, text = null, textPair]) => {
     const written = label?.trim() ?? ''
     const missing = isMissing(text)
       ? { what: `a text in column ${quoted(textColumn)}`, cell: text }
       : textPair !== undefined && isMissing(textPair)
         ? { what: `a text in column ${quoted(pairColumn ?? '')}`, cell: textPair }
-        : written === ''
-          ? { what: 'a label', cell: label }
-          : null
+        : several
+          ? null
+          : written === ''
+            ? { what: 'a label', cell: label }
+            : null
     if (missing === null) {
-      const number = labelOf(written, row)
-      examples.push(textPair == null ? { text: text ?? '', label: number, row } : { text: text ?? '', textPair, label: number, row })
+      const own = several ? { label: 0, labels: labelsIn(written).map((part) => labelOf(part, row)) } : { label: labelOf(written, row) }
+      examples.push(textPair == null ? { text: text ?? '', ...own, row } : { text: text ?? '', textPair, ...own, row })
       return
     }
     const found = missing.cell === null ? 'null' : 'an empty one'
@@ -96,9 +100,12 @@ const readExamples = async (file: string, options: DelimitedOptions): Promise<Da
     throw mistake(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
   if (problem === 'regression') return { source: file, examples, labelNames: null, skipped }
   if (labelNames !== undefined) return { source: file, examples, labelNames, skipped }
-  const { names, indexOf } = classesOf(file, firstRows)
+  const { names, indexOf } = (several ? classesOfSets : classesOf)(file, firstRows)
   const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
-  for (const example of examples) example.label = indices[example.label] ?? NaN
+  const indexAt = (place: number): number => indices[place] ?? NaN
+  for (const example of examples)
+    if (example.labels === undefined) example.label = indexAt(example.label)
+    else example.labels = example.labels.map(indexAt)
   return { source: file, examples, labelNames: names, skipped }
 }
 

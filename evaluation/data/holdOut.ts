@@ -38,6 +38,7 @@ export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.
 /** The stratum of an example: its class; or, of a score, the tenth of the sorted scores it falls into. */
 export const labelStrata = (problem: ProblemType, examples: ReadonlyArray<Example>): ((example: Example, index: number) => number) => {
   if (problem === 'classification') return ({ label }) => label
+  if (problem === 'multi-label') return () => 0 // combinations of labels can each be the only one
   const order = examples.map((_, index) => index).sort((i, j) => (examples[i]?.label ?? 0) - (examples[j]?.label ?? 0) || i - j)
   const tenths = new Map(order.map((index, rank) => [index, Math.floor((10 * rank) / examples.length)]))
   return (_, index) => tenths.get(index) ?? 0

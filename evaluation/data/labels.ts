@@ -42,6 +42,25 @@ export const classIndex = (labelNames: ReadonlyArray<string>) => {
     raise(mistake(where(), `a label of the training data (${oneOf(labelNames)})`, quoted(label)))
 }
 
+/** Between the labels of one cell. */
+export const labelSeparator = '|'
+
+/** The labels of a cell that may have any number of them. */
+export const labelsIn = (cell: string): ReadonlyArray<string> =>
+  [...new Set(cell.split(labelSeparator).map((part) => part.trim()))].filter((part) => part !== '')
+
+/** The classes that occur in cells with any number of labels, sorted. @throws Mistake if there are fewer than two */
+export const classesOfSets = (file: string, written: ReadonlyMap<string, number>): Classes => {
+  const names = [...written.keys()].sort()
+  if (names.length < 2)
+    throw mistake(
+      file,
+      `at least two classes (several labels of one row with ${labelSeparator} between them)`,
+      names.length === 0 ? 'none' : `only ${quoted(names[0] ?? '')}`,
+    )
+  return { names, indexOf: new Map(names.map((name, index) => [name, index])) }
+}
+
 /** The score that a written label stands for. @throws Mistake */
 export const scoreOf = (label: string, where: () => string): number =>
   decimal(label) ?? raise(mistake(where(), 'a real number as label', quoted(label)))

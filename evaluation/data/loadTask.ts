@@ -36,6 +36,8 @@ const asChosen = <T extends Scoring>(
   labelNames: ReadonlyArray<string> | null,
   { positive, select }: TaskOptions,
 ): E.Either<Mistake, T> => {
+  if (positive !== undefined && task.problem === 'multi-label')
+    return E.left(mistake('--positive', 'none with --problem multi-label, where every class has its own F1', quoted(positive)))
   const place = positive === undefined ? task.positive : labelNames?.indexOf(positive)
   if (positive !== undefined && (place === undefined || place < 0))
     return E.left(mistake('--positive', labelNames === null ? 'no class, as a regression has none' : oneOf(labelNames), quoted(positive)))

@@ -27,10 +27,12 @@ export const rowTooLong = (file: string, row: number, bytes: number): Mistake =>
   mistake(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
 /** A JSON or Parquet value as text: numbers and booleans as JSON writes them, so that 1.0 is `1`. @throws Mistake for lists, objects and dates */
-export const cellOf = (where: string, { name }: WantedColumn, value: unknown): Cell => {
+export const cellOf = (where: string, { name, list }: WantedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))
+    return value.join(list)
   const kind = Array.isArray(value) ? 'a list' : value instanceof Date ? 'a date' : 'an object'
   throw mistake(where, `a text or a number in column ${quoted(name)}`, kind)
 }

@@ -9,7 +9,12 @@ import { atRow } from './wording.js'
 export type CellRecord = { readonly row: number; readonly width: number; readonly cell: (column: number) => string }
 
 /** A column by its name in the header, and the flag that names it, if there is one. */
-export type WantedColumn = { readonly name: string; readonly flag?: string }
+export type WantedColumn = {
+  readonly name: string
+  readonly flag?: string
+  /** what stands between the texts of a list, where one may be given: JSON has lists of its own */
+  readonly list?: string
+}
 
 export type TableRow = { readonly row: number; readonly cells: ReadonlyArray<string> }
 export type Table = { readonly rows: ReadonlyArray<TableRow>; readonly skipped: ReadonlyArray<SkippedRow> }

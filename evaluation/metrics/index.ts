@@ -2,6 +2,7 @@
 export { accuracy, confusionMatrix, f1, f1Of, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './baseline.js'
+export { predictedSets, reportBySets, scoreSets, type LabelSets } from './labelSets.js'
 export { crossEntropy, mae, mse } from './losses.js'
 export {
   isFalling,
@@ -11,6 +12,7 @@ export {
   score,
   scoreOutputs,
   selectionScore,
+  truthOf,
   type Metric,
   type MetricName,
   type MetricScores,

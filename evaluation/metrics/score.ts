@@ -1,16 +1,18 @@
 /** Metrics by name, what a task is scored by, and the one number that says which checkpoint is the better. */
 import { mean } from 'simple-statistics'
+import type { Problem } from '../../accelerated/objectives/sequence.js'
 import { constantPrediction } from './baseline.js'
 import { accuracy, f1, f1Of, macroF1, matthews } from './classification.js'
 import { pearson, spearman } from './correlation.js'
+import { scoreSets } from './labelSets.js'
 import { crossEntropy, mae, mse } from './losses.js'
 
 export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>) => number
 
 export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
 
-/** `loss` is the cross-entropy, which needs more than predictions. */
-export type MetricName = keyof typeof METRICS | 'loss'
+/** `loss` is the cross-entropy, which needs more than predictions; `microF1` is of sets of labels. */
+export type MetricName = keyof typeof METRICS | 'loss' | 'microF1'
 
 const falling: ReadonlyArray<string> = ['loss', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 
@@ -24,7 +26,7 @@ export type MetricScores = Readonly<Partial<Record<MetricName, number>>>
 
 /** How a task is scored. */
 export type Scoring = {
-  readonly problem: 'classification' | 'regression'
+  readonly problem: Problem
   /** the task's own, greater is better for each */
   readonly metrics: ReadonlyArray<keyof typeof METRICS>
   /** The metric of the best checkpoint; `mean` is the unweighted mean of `metrics`. */
@@ -40,14 +42,17 @@ export const score =
     Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
 /** Every metric that such a task is told by: its own, and those that anybody asks for. */
-export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArray<MetricName> => [
-  ...new Set<MetricName>([
-    ...metrics,
-    ...(problem === 'regression'
-      ? (['mse', 'mae'] as const)
-      : [...(positive === undefined ? [] : ['f1' as const]), 'macroF1' as const, 'loss' as const]),
-  ]),
-]
+export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArray<MetricName> =>
+  problem === 'multi-label'
+    ? ['accuracy', 'microF1', 'macroF1', 'loss']
+    : [
+        ...new Set<MetricName>([
+          ...metrics,
+          ...(problem === 'regression'
+            ? (['mse', 'mae'] as const)
+            : [...(positive === undefined ? [] : ['f1' as const]), 'macroF1' as const, 'loss' as const]),
+        ]),
+      ]
 
 /** Classes by the largest logit; a regression's output as it is. */
 export const predictionOf = (problem: Scoring['problem'], output: ReadonlyArray<number>): number =>
@@ -60,16 +65,32 @@ export type ScoredOutputs = {
   readonly constant: number | null
 }
 
-/** Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. */
+/** A class or a number; or the classes that hold. */
+export type Truth = number | ReadonlyArray<number>
+
+export const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
+  labels ?? label
+
+/** Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. Of sets of labels there are no `predictions` one by one. */
 export const scoreOutputs = (
   scoring: Scoring,
   outputs: ReadonlyArray<ReadonlyArray<number>>,
-  labels: ReadonlyArray<number>,
+  truths: ReadonlyArray<Truth>,
 ): ScoredOutputs => {
   const { problem, positive } = scoring
+  if (problem === 'multi-label')
+    return {
+      scores: scoreSets(
+        outputs,
+        truths.map((truth) => (typeof truth === 'number' ? [truth] : truth)),
+      ),
+      predictions: [],
+      constant: null,
+    }
+  const labels = truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
   const predictions = outputs.map((output) => predictionOf(problem, output))
   const of = (name: MetricName): number => {
-    if (name === 'loss') return crossEntropy(outputs, labels)
+    if (name === 'loss' || name === 'microF1') return crossEntropy(outputs, labels)
     return (name === 'f1' && positive !== undefined ? f1Of(positive) : METRICS[name])(predictions, labels)
   }
   return {

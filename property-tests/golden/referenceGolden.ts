@@ -21,7 +21,9 @@ export const readReference = async (family: Family): Promise<{ readonly config: 
   const file = join(folderOf(family), 'config.json')
   const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
-  return { config: { ...sizes, ...outputs }, base: Object.fromEntries(base) }
+  const { labels, problem } = outputs
+  if (problem === 'multi-label') throw new Error('readReference: expected a problem of the reference, found multi-label')
+  return { config: { ...sizes, labels, problem }, base: Object.fromEntries(base) }
 }
 
 /** @param logTheta of all matrices, in their order */

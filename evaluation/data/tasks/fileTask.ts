@@ -16,14 +16,14 @@ const load = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
     options.evalData === undefined ? heldOutOf(all.right, options) : await evaluationBeside(all.right, options.evalData, options)
   return pipe(
     parts,
-    E.map((found) => ({ name: options.task, ...found, ...scoring(labelNames), labelNames })),
+    E.map((found) => ({ name: options.task, ...found, ...scoring(labelNames, options), labelNames })),
   )
 }
 
 const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> =>
   pipe(
     await readDelimited(options.evalData ?? options.task, options),
-    E.map((evaluation) => ({ ...scoring(evaluation.labelNames), evaluation, sorted: options.labelNames === undefined })),
+    E.map((evaluation) => ({ ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined })),
   )
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
@@ -54,7 +54,8 @@ const evaluationBeside = async (train: Dataset, file: string, options: TaskOptio
   )
 
 /** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
-const scoring = (labelNames: ReadonlyArray<string> | null): Scoring => {
+const scoring = (labelNames: ReadonlyArray<string> | null, { problem }: TaskOptions): Scoring => {
+  if (problem === 'multi-label') return { problem, metrics: [], selectionMetric: 'microF1' }
   if (labelNames === null) return { problem: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' }
   return { problem: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
 }
@@ -70,7 +71,11 @@ export const fileTask: TaskKind = {
     { name: 'delimiter', takes: 'character', help: 'between the cells of a .csv or .tsv file, or tab (default: a comma, a tab)' },
     { name: 'quote', takes: '', help: 'cells of a .tsv file may be quoted, as those of a .csv file' },
     { name: 'skipMissing', takes: '', help: 'leave rows out that lack a text or a label' },
-    { name: 'problem', takes: 'kind', help: 'classification or regression, for a file (default: classification)' },
+    {
+      name: 'problem',
+      takes: 'kind',
+      help: 'classification, regression or multi-label (labels of a row with | between them, or a list in JSON), for a file (default: classification)',
+    },
   ],
   load,
   loadEvaluation,

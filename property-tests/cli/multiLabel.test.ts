@@ -1,0 +1,99 @@
+/** Any number of labels an example, from the file to predictions and to other tools. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RunResult } from '../../evaluation/run.js'
+import { salora, type Finished } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+
+let cwd = ''
+let trained: Finished
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-labels-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  const rows = Array.from({ length: 80 }, (_, i) => {
+    const label = [...(i % 2 === 0 ? ['good'] : []), ...(i % 4 < 2 ? ['long'] : [])]
+    return JSON.stringify({ text: `${i % 2 === 0 ? 'good fine great' : 'poor'} film ${i % 4 < 2 ? 'hours and hours' : ''} ${i}`, label })
+  })
+  await writeFile(join(cwd, 'films.jsonl'), rows.join('\n'))
+  const flags = [
+    '--problem',
+    'multi-label',
+    '--select',
+    'loss',
+    '--method',
+    'lora',
+    '--max-length',
+    '16',
+    '--max-steps',
+    '60',
+    '--batch-size',
+    '8',
+    '--learning-rate',
+    '0.005',
+    '--eval-every',
+    '20',
+    '--device',
+    'cpu',
+  ]
+  trained = await salora(['train', '--model', 'tiny', '--task', 'films.jsonl', '--output', 'run', '--quiet', '--json', ...flags], { cwd })
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+describe('--problem multi-label', () => {
+  it('trains a head that decides each label by itself', () => {
+    expect([trained.code, trained.stderr]).toEqual([0, ''])
+    const { best, majority, selectedBy } = JSON.parse(trained.stdout) as RunResult
+    expect([Object.keys(best?.scores ?? {}), majority, selectedBy]).toEqual([['accuracy', 'microF1', 'macroF1', 'loss'], null, 'loss'])
+    expect(best?.scores['loss']).toBeLessThan(0.65) // log 2 = 0.693 before it has learnt anything
+  })
+
+  it('scores the run as it scored itself, with a report by label and no matrix', async () => {
+    const { best } = JSON.parse(trained.stdout) as RunResult
+    const { stdout } = await salora(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
+    expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, confusion: null, byClass: [{ label: 'good' }, { label: 'long' }] })
+    const text = (await salora(['evaluate', '--run', 'run', '--quiet'], { cwd })).stdout
+    expect(text).toMatch(/^microF1 +[01]\.\d{4}$/m)
+    expect(text).toMatch(/^class +precision +recall +f1 +examples$/m)
+  })
+
+  it('predicts every label that is likelier than not, each with a probability of its own', async () => {
+    const { stdout } = await salora(['predict', '--run', 'run', '--quiet'], {
+      cwd,
+      input: 'good fine great film hours and hours 1\npoor film 2\n',
+    })
+    const answers = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { labels: string[]; scores: Record<string, number> })
+    for (const { labels, scores } of answers) {
+      expect(Object.keys(scores)).toEqual(['good', 'long'])
+      expect(labels).toEqual(Object.keys(scores).filter((name) => (scores[name] ?? 0) > 0.5))
+    }
+    expect(answers[0]?.scores['good']).toBeGreaterThan(answers[1]?.scores['good'] ?? NaN)
+  })
+
+  it('is exported as what transformers calls it, and its merged model is opened as such', async () => {
+    await salora(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
+    expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({
+      problem_type: 'multi_label_classification',
+      id2label: { 0: 'good', 1: 'long' },
+    })
+  })
+
+  it('has no class weights, and says what else --problem can be', async () => {
+    const refused = async (...flags: ReadonlyArray<string>) =>
+      (
+        await salora(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {
+          cwd,
+        })
+      ).stderr
+    expect(await refused('--problem', 'multi-label', '--class-weights', 'balanced')).toBe(
+      '--class-weights: expected none with problem multi-label, found balanced\n',
+    )
+    expect(await refused('--problem', 'multilabel')).toBe(
+      '--problem: expected classification, regression or multi-label, found "multilabel"\n',
+    )
+  })
+})
