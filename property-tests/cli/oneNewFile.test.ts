@@ -204,7 +204,9 @@ describe('a new device', () => {
     expect(() => resolveSettings({ device: 'abaci' })).toThrow('device: expected one of auto, cpu, webgpu, cuda, abacus, found "abaci"')
     expect(helpOf('device')).toBe('auto, cpu, webgpu, cuda or abacus (default: auto)')
     for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])
-      expect(await written('stdout', command, '--help'), command).toContain('cuda or abacus (default: auto)')
+      expect(await written('stdout', command, '--help'), command).toMatch(
+        /cuda or\s+abacus\s+\(default: (auto|the run's; without\s+a\s+run\s+auto)\)/,
+      )
     expect(await written('stdout', 'doctor')).toContain('abacus works ran a product')
   })
 
@@ -286,7 +288,7 @@ describe('all three in one run', () => {
     expect(notes.join('\n')).toMatch(
       /^24 examples to train on, 8 to evaluate on, on abacus; trainable parameters: 224 in the shifts, 306 in the head$/m,
     )
-    expect(notes.join('\n')).toMatch(/^step 6\/6 {2}loss \S+ {2}shift 0\.\d{5} {2}\S+ tokens\/s/m)
+    expect(notes.join('\n')).toMatch(/^step 6\/6 {2}taskLoss \S+ {2}shift 0\.\d{5} {2}\S+ tokens\/s/m)
     const summary = summaryText(result, null, { colour: false })
     expect(summary).toMatch(/^parameters {2}224 in the shifts, 306 in the head$/m)
     expect(summary).toMatch(/^time +.* on abacus, /m)
