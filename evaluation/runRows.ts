@@ -22,18 +22,35 @@ const schema = z.object({
   evaluation: z.base64(),
 })
 
-export type RunRows = { readonly heldOut: boolean; readonly training: ReadonlySet<bigint>; readonly evaluation: ReadonlySet<bigint> }
+/** Keys in ascending order. */
+export type RunRows = { readonly heldOut: boolean; readonly training: BigUint64Array; readonly evaluation: BigUint64Array }
 
 type Texts = Pick<Example, 'text' | 'textPair'>
 
-const keyOf = ({ text, textPair }: Texts): Buffer =>
-  createHash('sha256')
-    .update(JSON.stringify([text, textPair ?? null]))
-    .digest()
-    .subarray(0, 8)
+/** One after another; each digest is let go of at once, or half a million of them would be held. */
+const keysOf = (rows: ReadonlyArray<Texts>): BigUint64Array => {
+  const keys = new BigUint64Array(rows.length)
+  const bytes = Buffer.from(keys.buffer)
+  rows.forEach(({ text, textPair }, i) => {
+    createHash('sha256')
+      .update(JSON.stringify([text, textPair ?? null]))
+      .digest()
+      .copy(bytes, 8 * i, 0, 8)
+  })
+  return keys
+}
 
 /** Whether the run has this text among those rows. */
-export const isAmong = (rows: ReadonlySet<bigint>, texts: Texts): boolean => rows.has(keyOf(texts).readBigUInt64LE())
+export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
+  const [key = 0n] = keysOf([texts])
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((rows[middle] ?? 0n) < key) low = middle + 1
+    else high = middle
+  }
+  return rows[low] === key
+}
 
 /** One digest of texts and labels, in their order, and how many they are: `36 of sha256 …`. Classes count by their names. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
@@ -45,7 +62,7 @@ export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 
 
 /** Writes rows.json. Throws Mistake. */
 export const writeRunRows = async (output: string, { train, evaluation, heldOut }: Task): Promise<void> => {
-  const keys = ({ examples }: Dataset): string => Buffer.concat(examples.map(keyOf)).toString('base64')
+  const keys = ({ examples }: Dataset): string => Buffer.from(keysOf(examples).buffer).toString('base64')
   const text = `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
   if (text.length > limit) throw mistake(join(output, rowsFile), `at most ${limit} bytes`, String(text.length))
   await writeFileAtomically(join(output, rowsFile), text)
@@ -59,10 +76,8 @@ export const readRunRows = async (output: string): Promise<RunRows | null> => {
   return { heldOut, training: keysIn(training, file), evaluation: keysIn(evaluation, file) }
 }
 
-const keysIn = (base64: string, file: string): ReadonlySet<bigint> => {
+const keysIn = (base64: string, file: string): BigUint64Array => {
   const bytes = Buffer.from(base64, 'base64')
   if (bytes.length % 8 !== 0) throw mistake(file, 'eight bytes for each row', `${bytes.length}`)
-  const keys = new Set<bigint>()
-  for (let at = 0; at < bytes.length; at += 8) keys.add(bytes.readBigUInt64LE(at))
-  return keys
+  return new BigUint64Array(Uint8Array.from(bytes).buffer).sort()
 }

@@ -50,26 +50,28 @@ export const lockFolder = async (folder: string, where: string): Promise<FolderL
   for (let attempt = 1; ; attempt++) {
     const path = join(folder, `lock-${randomBytes(6).toString('hex')}.json`)
     await writeFileAtomically(path, `${JSON.stringify(claim)}\n`)
-    const rival = await livingRival(folder, path, claim).catch(async (thrown: unknown) => {
+    try {
+      const { rival, gone } = await othersIn(folder, path, claim)
+      if (rival === null) return await heldBy(path, claim, gone, where)
       await unlink(path)
-      throw systemMistake(where, 'a folder that can be read', thrown)
-    })
-    if (rival === null) return heldBy(folder, path, claim, where)
-    await unlink(path)
+      if (attempt === attempts) throw mistake(where, 'a folder that no other process is at work in', rival)
+    } catch (thrown) {
+      await unlink(path).catch(() => undefined)
+      throw systemMistake(where, 'a folder that can be read and written', thrown)
+    }
     // two that came at once both withdrew: one of them comes back first
-    if (attempt === attempts) throw mistake(where, 'a folder that no other process is at work in', rival)
     await pause(20 + 100 * Math.random())
   }
 }
 
-const heldBy = async (folder: string, path: string, claim: Claim, where: string): Promise<FolderLock> => {
+const heldBy = async (path: string, claim: Claim, gone: ReadonlyArray<string>, where: string): Promise<FolderLock> => {
   const handle = await open(path, 'r+')
   const bytes = Buffer.from(`${JSON.stringify(claim)}\n`)
   // written and not touched: the time is then that of the disk's own clock, on a network too
   const renewal = setInterval(() => void handle.write(bytes, 0, bytes.length, 0).catch(() => undefined), patience.renewal).unref()
   return {
     clear: async () => {
-      for (const other of await claimsIn(folder)) if (other !== path && (await stateOf(other, claim, path)) === null) await removed(other)
+      for (const other of gone) await removed(other) // those of the beginning: by this its process knows, if it was but silent
     },
     check: async () => {
       await stat(path).catch((thrown: unknown) => {
@@ -92,13 +94,15 @@ export const releaseThread = async (folder: string, thread: number): Promise<voi
     if (JSON.stringify(await read(path).catch(() => null)) === JSON.stringify(own)) await removed(path)
 }
 
-/** What lives beside us, in words; null where nothing does. */
-const livingRival = async (folder: string, path: string, claim: Claim): Promise<string | null> => {
-  for (const other of await claimsIn(folder)) {
-    const rival = other === path ? null : await stateOf(other, claim, path)
-    if (rival !== null) return rival
+/** What lives beside us, in words, or null where nothing does; and the claims of those that do not. */
+const othersIn = async (folder: string, path: string, claim: Claim) => {
+  const gone: string[] = []
+  for (const other of (await claimsIn(folder)).filter((name) => name !== path)) {
+    const rival = await stateOf(other, claim, path)
+    if (rival !== null) return { rival, gone }
+    gone.push(other)
   }
-  return null
+  return { rival: null, gone }
 }
 
 /** The process of a claim in words, or null where it is gone. */

@@ -121,13 +121,12 @@ describe('a claim of a process that is gone', () => {
     await isTaken()
   })
   it.runIf(onLinux)('counts no more where it is dead and not yet buried', async () => {
-    const parent = spawn('bash', ['-c', 'sleep 0.05 & echo $!; read; exec sleep 20'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const parent = spawn('bash', ['-c', 'sleep 2 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] }) // which waits for no child
     try {
       const pid = await new Promise<number>((resolve) => parent.stdout.once('data', (text: Buffer) => resolve(Number(text.toString()))))
-      const born = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[19] ?? ''
-      parent.kill('SIGSTOP') // it waits for no child now
-      await pause(300)
-      expect(await readFile(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ')
+      const stateOf = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+      const born = (await stateOf())[19] ?? ''
+      while ((await stateOf())[0] !== 'Z') await pause(50)
       await leave({ pid, born })
       await isTaken()
     } finally {
@@ -143,6 +142,13 @@ describe('a claim of a process that is gone', () => {
     await unlink(theirs())
     await leave(elsewhere, patience.silence + 10_000)
     await isTaken()
+  })
+  it('is removed though it was renewed after another took the folder: by this its process learns of it', async () => {
+    await leave({ boot: 'another' }, patience.silence + 10_000)
+    const taken = await lock()
+    await utimes(theirs(), new Date(), new Date())
+    await taken.clear()
+    expect(await claims()).not.toContain(theirs())
   })
   it('counts until it was silent for as long where nothing in it can be read', async () => {
     await writeFile(theirs(), '')

@@ -48,15 +48,15 @@ if (!isMainThread) {
       const handle = await open(path, flags)
       if (!isWriting) return handle
       const torn =
-        <R>(operation: string, write: (content: Content) => Promise<R>) =>
-        async (content: Content): Promise<R> => {
-          if (!isLast(`${operation} ${nameOf(path)}`)) return write(content)
+        <R>(operation: string, write: (content: Content, ...where: ReadonlyArray<number>) => Promise<R>) =>
+        async (content: Content, ...where: ReadonlyArray<number>): Promise<R> => {
+          if (!isLast(`${operation} ${nameOf(path)}`)) return write(content, ...where)
           await write(half(content))
           return die()
         }
       const [write, append, sync] = [handle.write.bind(handle), handle.appendFile.bind(handle), handle.sync.bind(handle)]
       return Object.assign(handle, {
-        write: torn('write', (content) => write(Buffer.from(content as Uint8Array))),
+        write: torn('write', (content, ...where) => write(Buffer.from(content as Uint8Array), ...where)),
         appendFile: torn('append', (content) => append(content)),
         sync: () => (isLast(`sync ${nameOf(path)}`) ? die() : sync()),
       })
