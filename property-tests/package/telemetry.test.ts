@@ -33,11 +33,11 @@ type Observed = { readonly lookUps: number; readonly written: ReadonlyArray<stri
 const observed = async (name: string, line: string): Promise<Observed> => {
   const home = join(folder, `home-${name}`)
   await mkdir(home)
-  const { ORT_DISABLE_TELEMETRY: _, XDG_CACHE_HOME: __, ...environment } = process.env
   const began = performance.now()
   const child = spawn('unshare', [...isolated, 'sh', '-c', `(${line}) 2>&1; echo; grep '^Ip:' /proc/net/snmp`], {
     cwd: folder,
-    env: { ...environment, HOME: home, SSL_CERT_FILE: join(folder, 'certificates.pem') },
+    // nothing else: ONNX Runtime is silent where a variable says that this is continuous integration
+    env: { PATH: process.env['PATH'], HOME: home, SSL_CERT_FILE: join(folder, 'certificates.pem') },
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -111,7 +111,7 @@ describe.skipIf(!possible)('ONNX Runtime (skipped where no network namespace can
     const words = [/"works": true/, /"interrupted": true/, /"label":/, /ran a product/, /ran a product/]
     seen.forEach(({ output }, i) => expect(output).toMatch(words[i] ?? /never/))
     expect(seen.map(({ lookUps, written }) => ({ lookUps, written }))).toEqual(seen.map(() => ({ lookUps: 0, written: [] })))
-  })
+  }, 300_000)
 })
 
 describe('a thread that was started with an environment of its own', () => {
