@@ -1,12 +1,12 @@
 /** Sequences as wholes: the class of each example, or a number for it, read from its first token. */
-import type { Expression } from '../graph/expression.js'
+import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum, selectRows } from '../graph/operators.js'
 import { modelInitial } from '../methods/initialisation.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
-import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
+import { floatFeed, int32Feed, scalarFeed, type Feed } from '../runtime/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './loss.js'
 import type { Objective, TrainingExample } from './objective.js'
 
@@ -35,38 +35,34 @@ export const sequence = (
     const first = rowSelection('batch')
     return head.outputs(selectRows(hidden, first.tokenOfRow, first.rowOfToken, { partial: true }), host)
   }
+  const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
+    if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
+    if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
+    const wanted = input('labels', ['batch'], 'int32')
+    return classWeights === null
+      ? crossEntropySum(outputs, wanted)
+      : reduceSum(mul(crossEntropies(outputs, wanted), input('exampleWeights', ['batch'], dtype)))
+  }
+  const labelsFeed = (examples: ReadonlyArray<LabelledExample>, dtype: FloatType): Feed => {
+    if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
+    const given = examples.map(({ label }) => label)
+    return regression ? floatFeed(given, [given.length], dtype) : int32Feed(Int32Array.from(given))
+  }
   return {
     name: 'sequence',
     tensors: ({ decayed, undecayed }) =>
       [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
     outputs: (hidden, host) => ({ logits: logits(hidden, host) }),
-    loss: (hidden, host, dtype) => {
-      if (multiLabel)
-        return mul(binaryCrossEntropySum(logits(hidden, host), input('labels', ['batch', labels], 'int32')), input('lossWeight', [], dtype))
-      const wanted = input('labels', ['batch'], regression ? dtype : 'int32')
-      const outputs = logits(hidden, host)
-      const sum =
-        classWeights === null
-          ? (regression ? squaredErrorSum : crossEntropySum)(outputs, wanted)
-          : reduceSum(mul(crossEntropies(outputs, wanted), input('exampleWeights', ['batch'], dtype)))
-      return mul(sum, input('lossWeight', [], dtype))
-    },
+    loss: (hidden, host, dtype) => mul(lossSum(logits(hidden, host), dtype), input('lossWeight', [], dtype)),
     prepare: (examples) => ({
       shown: examples,
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
-      feeds: ({ firstTokens, tokens }, whole, dtype) => {
-        const given = examples.map(({ label }) => label)
-        return {
-          ...selectionFeeds(firstTokens, tokens),
-          labels: multiLabel
-            ? int32Feed(indicators(examples, labels), [given.length, labels])
-            : regression
-              ? floatFeed(given, [given.length], dtype)
-              : int32Feed(Int32Array.from(given)),
-          ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
-          lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // of labels and examples the mean, as PyTorch's
-        }
-      },
+      feeds: ({ firstTokens, tokens }, whole, dtype) => ({
+        ...selectionFeeds(firstTokens, tokens),
+        labels: labelsFeed(examples, dtype),
+        ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
+        lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's
+      }),
       read: ({ logits: read }) => examples.map((_, i) => Array.from({ length: labels }, (__, j) => Number(read?.[i * labels + j]))),
     }),
   }

@@ -41,18 +41,19 @@ export const score =
   (predictions: ReadonlyArray<number>, labels: ReadonlyArray<number>): MetricScores =>
     Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
-/** Every metric that such a task is told by: its own, and those that anybody asks for. */
-export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArray<MetricName> =>
-  problem === 'multi-label'
-    ? ['accuracy', 'microF1', 'macroF1', 'loss']
-    : [
-        ...new Set<MetricName>([
-          ...metrics,
-          ...(problem === 'regression'
-            ? (['mse', 'mae'] as const)
-            : [...(positive === undefined ? [] : ['f1' as const]), 'macroF1' as const, 'loss' as const]),
-        ]),
-      ]
+/** What anybody asks of such a task, whatever its own metrics are. */
+const asked: Readonly<Record<Problem, (named: boolean) => ReadonlyArray<MetricName>>> = {
+  classification: (named) => [...(named ? (['f1'] as const) : []), 'macroF1', 'loss'],
+  regression: () => ['mse', 'mae'],
+  'multi-label': () => ['accuracy', 'microF1', 'macroF1', 'loss'],
+}
+
+/** Every metric that such a task is told by: its own first. */
+export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArray<MetricName> => [
+  ...new Set<MetricName>([...metrics, ...asked[problem](positive !== undefined)]),
+]
+
+const isOfPredictions = (name: MetricName): name is keyof typeof METRICS => Object.hasOwn(METRICS, name)
 
 /** Classes by the largest logit; a regression's output as it is. */
 export const predictionOf = (problem: Scoring['problem'], output: ReadonlyArray<number>): number =>
@@ -90,7 +91,7 @@ export const scoreOutputs = (
   const labels = truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
   const predictions = outputs.map((output) => predictionOf(problem, output))
   const of = (name: MetricName): number => {
-    if (name === 'loss' || name === 'microF1') return crossEntropy(outputs, labels)
+    if (!isOfPredictions(name)) return crossEntropy(outputs, labels)
     return (name === 'f1' && positive !== undefined ? f1Of(positive) : METRICS[name])(predictions, labels)
   }
   return {
