@@ -7,6 +7,7 @@ import { parseJson, readText } from './jsonText.js'
 import { mistake, quoted, reason } from './mistake.js'
 import { fileInFolder } from './safetensors/weightFiles.js'
 import type { Framing, Model } from '../models/architecture.js'
+import { firstIds, type FirstIds } from './pieces.js'
 import { SettingsError } from '../settingsError.js'
 import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
 
@@ -32,11 +33,8 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
   if (file === undefined) throw mistake(folder, 'tokenizer.json in the folder', 'none')
   const settingsFile = await fileInFolder(folder, 'tokenizer_config.json')
   const settings = settingsFile === undefined ? {} : parseSettings(await readText(settingsFile, tokenizerConfigLimit), settingsFile)
-  const tokenizer = construct(
-    parseTokenizerFile(await readText(file), file, model.vocabularySize, join(folder, 'config.json')),
-    settings,
-    file,
-  )
+  const parsed = parseTokenizerFile(await readText(file), file, model.vocabularySize, join(folder, 'config.json'))
+  const tokenizer = construct(parsed, settings, file)
   const idsOf = (text: string, textPair?: string, special = false): ReadonlyArray<number> => {
     const { ids } = tokenizer.encode(text, {
       add_special_tokens: special,
@@ -49,6 +47,7 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
   }
 
   const frame = frameOf(idsOf, model.framing, file)
+  const ids = firstIds(idsOf, parsed, settings)
   return {
     encode: (text, second, maxLength) => {
       const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
@@ -63,9 +62,10 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
         const room = `${specials + 1} to ${model.outline.longestInput} tokens for ${textPair === undefined ? 'a text' : 'two texts'}`
         throw new SettingsError('maxLength', `${room}, ${specials} of which are special`, String(maxLength))
       }
-      if (textPair === undefined) return frame(idsOf(text).slice(0, maxLength - specials), undefined)
-      const [a, b] = [idsOf(text), idsOf(textPair)]
-      const [lengthA, lengthB] = longestFirst(a.length, b.length, maxLength - specials)
+      const room = maxLength - specials
+      if (textPair === undefined) return frame(ids(text, room).slice(0, room), undefined)
+      const [a, b] = bothIds(ids, text, textPair, room)
+      const [lengthA, lengthB] = longestFirst(a.length, b.length, room)
       return frame(a.slice(0, lengthA), b.slice(0, lengthB))
     },
   }
@@ -80,6 +80,14 @@ export const longestFirst = (lengthA: number, lengthB: number, room: number): re
   const half = Math.floor(room / 2)
   if (lengthA > lengthB) return lengthB <= half ? [room - lengthB, lengthB] : [room - half, half]
   return lengthA <= half ? [lengthA, room - lengthA] : [half, room - half]
+}
+
+/** Of two texts as many tokens as tell which is longer, where both have more than there is room for. */
+const bothIds = (ids: FirstIds, text: string, textPair: string, room: number): readonly [ReadonlyArray<number>, ReadonlyArray<number>] => {
+  for (let most = room + 1; ; most *= 8) {
+    const [a, b] = [ids(text, most).slice(0, most), ids(textPair, most).slice(0, most)]
+    if (a.length < most || b.length < most) return [a, b]
+  }
 }
 
 type Frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined) => Encoding
