@@ -4,7 +4,6 @@ import type { Command } from 'commander'
 import { mistake } from '../accelerated/files/mistake.js'
 import { allSettings, type Settings } from '../accelerated/settings.js'
 import type { TaskOptions } from '../evaluation/data/index.js'
-import { readRunRows, type RunRows } from '../evaluation/runRows.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
 import type { TrainedAdapterOptions } from '../evaluation/trainedAdapter.js'
 import { withOffline } from './command.js'
@@ -19,8 +18,6 @@ export type AdapterRequest = {
   readonly runSettings: Settings | null
   /** what the run was trained on; null where no run was named */
   readonly runTask: TaskOptions | null
-  /** the rows that the run trained and was evaluated on; null where no run was named, or it kept none */
-  readonly runRows: RunRows | null
 }
 
 const machineFlags = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
@@ -66,7 +63,6 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
     },
     runSettings: earlier?.settings ?? null,
     runTask: earlier === null ? null : taskOptions(earlier.task),
-    runRows: run === null ? null : await readRunRows(run),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { TaskOptions } from '../../evaluation/data/index.js'
 import { evaluationOf, evaluationOfRun, scoreAdapter } from '../../evaluation/scoreAdapter.js'
+import { readRunRows } from '../../evaluation/runRows.js'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
@@ -28,7 +29,8 @@ export const addEvaluate = (command: Command): void => {
       'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
     ],
     async (given, terminal) => {
-      const { adapter: options, runTask, runRows } = await adapterRequest(given)
+      const { adapter: options, runTask } = await adapterRequest(given)
+      const runRows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
       const wanted = dataWanted(given, runTask)
       terminal.note(`opening ${options.adapter} …`)
       const adapter = await openTrainedAdapter(options)
