@@ -433,7 +433,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await messageFor(roberta)).toBe('M/salora.json: expected names as salora writes them whose labelNames is a list, found nothing')
     await writeFile(join(folder, 'salora.json'), '{"labelNames":null,"problem":"ranking"}')
     expect(await messageFor(roberta)).toBe(
-      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, found "ranking"',
+      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, multi-label, found "ranking"',
     )
   })
 })

@@ -160,7 +160,7 @@ describe('outputs that are no numbers', () => {
 
   it('are no export', async () => {
     const { code, stderr } = await salora(
-      ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'merged', '--output', 'nan', '--quiet'],
+      ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'peft', '--output', 'nan', '--quiet'],
       { cwd },
     )
     expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, found NaN\n'])
