@@ -4,7 +4,7 @@ import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
-import { loadTokenizer, type Tokenizer } from '../accelerated/files/tokenizer.js'
+import { loadTokenizer } from '../accelerated/files/tokenizer.js'
 import type { Model } from '../accelerated/models/architecture.js'
 import { sequence, type LabelledExample, type Outputs } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -16,11 +16,12 @@ import type { TrainingTask } from '../accelerated/training/events.js'
 import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
-import type { Dataset, Task } from './data/index.js'
+import type { Task } from './data/index.js'
 import { describeProblem, loadTask } from './data/index.js'
 import { constantPrediction, majorityClass, score, selectionScore } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts, Scores } from './run.js'
 import { readRunConfig } from './storedRun.js'
+import { tokenise } from './tokenisedExamples.js'
 import { UserError } from './userError.js'
 
 /** A run's task on the accelerated path: sequences, each with a list of outputs. */
@@ -64,12 +65,12 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(base.folder, base.model)
-  const evaluation = tokenise(tokenizer, data.evaluation, settings.maxLength)
+  const evaluation = tokenise(tokenizer, base.model.vocabularySize, data.evaluation, settings.maxLength)
   const task: SequenceTask = {
     ...assembly,
     settings,
     runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: weightSource(base) },
-    training: tokenise(tokenizer, data.train, settings.maxLength),
+    training: tokenise(tokenizer, base.model.vocabularySize, data.train, settings.maxLength),
     evaluation,
     score: scorer(
       data,
@@ -89,23 +90,23 @@ const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: A
   return { base, revision: resolved.revision }
 }
 
-const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
-  examples.map(({ text, textPair, label, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, row }))
-
 /** Classes by the largest logit; a regression's output as it is. */
 export const predictionOf = (problem: Task['problem'], output: ReadonlyArray<number>): number =>
   problem === 'regression' ? (output[0] ?? NaN) : output.reduce((best, x, i) => (x > (output[best] ?? -Infinity) ? i : best), 0)
 
-const scorer = (task: Task, labels: ReadonlyArray<number>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
-  const predictions = outputs.map((output) => predictionOf(task.problem, output))
-  const scores = score(task.metrics)(predictions, labels)
-  const constant = task.problem === 'classification' ? constantPrediction(predictions) : null
-  return {
-    scores: scores as Scores,
-    selection: selectionScore(task.selectionMetric)(scores),
-    constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)),
+/** Keeps what it names of the task, and no text. */
+const scorer =
+  ({ metrics, problem, selectionMetric, labelNames }: Task, labels: ReadonlyArray<number>) =>
+  (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
+    const predictions = outputs.map((output) => predictionOf(problem, output))
+    const scores = score(metrics)(predictions, labels)
+    const constant = problem === 'classification' ? constantPrediction(predictions) : null
+    return {
+      scores: scores as Scores,
+      selection: selectionScore(selectionMetric)(scores),
+      constant: constant === null ? null : (labelNames?.[constant] ?? String(constant)),
+    }
   }
-}
 
 const factsOf = (
   { method, settings }: SequenceTask,
