@@ -4,7 +4,7 @@ import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/f
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
-import { loadTokenizer, type Tokenizer } from '../accelerated/files/tokenizer.js'
+import { loadTokenizer } from '../accelerated/files/tokenizer.js'
 import { readAdapter } from '../accelerated/formats/index.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
 import type { Model } from '../accelerated/models/architecture.js'
@@ -19,12 +19,13 @@ import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
 import { classWeightsOf } from './classWeights.js'
-import type { Dataset, Task } from './data/index.js'
+import type { Task } from './data/index.js'
 import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import { readRunConfig } from './storedRun.js'
 import { loadTask } from './taskData.js'
+import { tokenise } from './tokenisedExamples.js'
 
 /** A run's task on the accelerated path: sequences, each with a list of outputs. */
 export type SequenceTask = TrainingTask<LabelledExample, ReadonlyArray<number>> & { readonly settings: Settings }
@@ -73,12 +74,12 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(base.folder, base.model)
-  const evaluation = tokenise(tokenizer, data.evaluation, settings.maxLength)
+  const evaluation = tokenise(tokenizer, base.model.vocabularySize, data.evaluation, settings.maxLength)
   const task: SequenceTask = {
     ...assembly,
     settings,
     runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: weightSource(base) },
-    training: tokenise(tokenizer, data.train, settings.maxLength),
+    training: tokenise(tokenizer, base.model.vocabularySize, data.train, settings.maxLength),
     evaluation,
     score: scorer(data, evaluation.map(truthOf)),
   }
@@ -110,15 +111,19 @@ const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: A
   return { base, revision: resolved.revision }
 }
 
-const tokenise = (tokenizer: Tokenizer, { examples }: Dataset, maxLength: number): ReadonlyArray<LabelledExample> =>
-  examples.map(({ text, textPair, label, labels, row }) => ({ ...tokenizer.encode(text, textPair, maxLength), label, labels, row }))
-
-const scorer = (task: Task, labels: ReadonlyArray<ReturnType<typeof truthOf>>) => (outputs: ReadonlyArray<ReadonlyArray<number>>) => {
-  const { scores, constant } = scoreOutputs(task, outputs, labels)
-  return {
-    scores,
-    selection: selectionScore(task.selectionMetric, task.metrics)(scores),
-    constant: constant === null ? null : (task.labelNames?.[constant] ?? String(constant)),
+/** Keeps what it names of the task, and no text. */
+const scorer = (
+  { metrics, problem, positive, selectionMetric, labelNames }: Task,
+  labels: ReadonlyArray<ReturnType<typeof truthOf>>,
+): SequenceTask['score'] => {
+  const scoring = { metrics, problem, selectionMetric, ...(positive === undefined ? {} : { positive }) }
+  return (outputs) => {
+    const { scores, constant } = scoreOutputs(scoring, outputs, labels)
+    return {
+      scores,
+      selection: selectionScore(selectionMetric, metrics)(scores),
+      constant: constant === null ? null : (labelNames?.[constant] ?? String(constant)),
+    }
   }
 }
 

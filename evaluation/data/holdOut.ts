@@ -18,17 +18,21 @@ export type HoldOutSettings<A> = {
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
   (examples: ReadonlyArray<A>): { readonly kept: ReadonlyArray<A>; readonly held: ReadonlyArray<A> } => {
-    const strata = new Map<string | number, Set<string>>()
-    const hashes = examples.map(textHash(seed))
-    const grouped = new Set<string>()
-    hashes.forEach((hash, index) => {
-      if (grouped.has(hash)) return
-      grouped.add(hash)
+    const keys = Float64Array.from(examples, textKey(seed))
+    const strata = new Map<string | number, number[]>()
+    const grouped = new Set<number>()
+    keys.forEach((key, index) => {
+      if (grouped.has(key)) return
+      grouped.add(key)
       const stratum = stratumOf(examples[index] as A, index)
-      strata.set(stratum, (strata.get(stratum) ?? new Set()).add(hash))
+      const own = strata.get(stratum)
+      if (own === undefined) strata.set(stratum, [key])
+      else own.push(key)
     })
-    const held = new Set(Array.from(strata.values()).flatMap((stratum) => Array.from(stratum).sort().slice(0, heldOf(stratum.size))))
-    const isHeld = (_: A, index: number): boolean => held.has(hashes[index] ?? '')
+    const held = new Set<number>()
+    for (const stratum of strata.values())
+      for (const key of Float64Array.from(stratum).sort().subarray(0, heldOf(stratum.length))) held.add(key)
+    const isHeld = (_: A, index: number): boolean => held.has(keys[index] ?? NaN)
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 
@@ -44,9 +48,12 @@ export const labelStrata = (problem: ProblemType, examples: ReadonlyArray<Exampl
   return (_, index) => tenths.get(index) ?? 0
 }
 
-const textHash =
+/** The first 52 bits of the hash as a number: they put texts in the order of their hashes, in an eighth of the memory. */
+const textKey =
   (seed: number) =>
-  ({ text, textPair }: Pick<Example, 'text' | 'textPair'>): string =>
-    createHash('sha256')
+  ({ text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
+    const hash = createHash('sha256')
       .update(JSON.stringify([seed, text, textPair ?? null]))
-      .digest('hex')
+      .digest()
+    return hash.readUIntBE(0, 6) * 16 + ((hash[6] ?? 0) >> 4)
+  }

@@ -57,7 +57,7 @@ describe('a run that comes to its end', () => {
   })
 
   it('is none without retention, nor with one at another step', () => {
-    const settings = resolveSettings({}) as never
+    const settings = resolveSettings({ rank: model.settings.rank }) as never
     const phase = {
       stage: 'after',
       matrices: [],
@@ -85,7 +85,7 @@ describe('numbers that are not finite', () => {
   const fine = { step: 7, loss: 1, gradientNorm: 1 }
   const [first] = layoutOf(
     assemblyOf(model, 'float64'),
-    salora.start(assemblyOf(model, 'float64').model.outline, resolveSettings({}) as never),
+    salora.start(assemblyOf(model, 'float64').model.outline, resolveSettings({ rank: model.settings.rank }) as never),
   ).blocks
   const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
   const message = (check: () => void): string => {

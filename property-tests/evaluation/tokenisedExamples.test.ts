@@ -1,0 +1,47 @@
+/** Tokenised examples: the encodings of their texts, in a few bytes each. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, it } from 'vitest'
+import type { Tokenizer } from '../../accelerated/files/tokenizer.js'
+import { tokenise } from '../../evaluation/tokenisedExamples.js'
+
+/** Ids as long as the text, those after its half of a second text. */
+const tokenizer: Tokenizer = {
+  encode: (text) => ({
+    inputIds: Array.from(text, (letter, i) => (letter.charCodeAt(0) * 7919 + i) % 60_000),
+    tokenTypeIds: Array.from(text, (_, i) => (2 * i < text.length ? 0 : 1)),
+  }),
+}
+const dataset = (texts: ReadonlyArray<string>) => ({
+  source: 'here',
+  labelNames: ['a', 'b'],
+  skipped: [],
+  examples: texts.map((text, i) => ({ text, label: i % 2, row: i + 2 })),
+})
+
+it('are their encodings, with label and row, of a small and of a large vocabulary', () => {
+  const texts = Array.from({ length: 3_000 }, (_, i) => 'ab cd'.repeat(1 + (i % 200)))
+  for (const vocabulary of [60_000, 120_000])
+    expect(
+      tokenise(tokenizer, vocabulary, dataset(texts), 512).map(({ inputIds, tokenTypeIds, label, row }) => ({
+        inputIds,
+        tokenTypeIds,
+        label,
+        row,
+      })),
+    ).toEqual(texts.map((text, i) => ({ ...tokenizer.encode(text, undefined, 512), label: i % 2, row: i + 2 })))
+})
+
+it('take two bytes a token and a hundred an example, where two lists of numbers take sixteen a token', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used = (): number => {
+    collect()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  const texts = dataset(Array.from({ length: 20_000 }, () => 'x'.repeat(100)))
+  const before = used()
+  const examples = tokenise(tokenizer, 60_000, texts, 512)
+  expect((used() - before) / examples.length).toBeLessThan(2 * 100 + 250)
+})
