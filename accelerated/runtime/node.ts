@@ -14,13 +14,12 @@ export type NodeSettings = {
 }
 
 export const nodeEngine = (settings: NodeSettings): Engine => ({
-  open: async (outputs, weights) => {
-    const hasWeights = topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'Weight')
-    const files = hasWeights ? await weights() : []
+  open: async (outputs, weights, memory) => {
+    const size = weightBytes(outputs)
+    const folder = size > 0 ? await weights() : null
     const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
     const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor), {
-      ...sessionOptions(settings),
-      externalData: files.map(({ location, bytes }) => ({ path: location, data: bytes })),
+      ...sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights),
     })
     return rooms === null ? sessionOf(session) : sessionInPlace(session, rooms)
   },
@@ -33,13 +32,30 @@ export const openModelFile = async (file: string, settings: NodeSettings): Promi
 /** Providers of this build of ONNX Runtime, by their names for it. */
 export const bundledProviders = (): ReadonlyArray<string> => ort.listSupportedBackends().map(({ name }) => name)
 
-const sessionOptions = ({ device, threads }: NodeSettings): ort.InferenceSession.SessionOptions => ({
+/** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
+const largeWeights = 2 ** 29
+
+const weightBytes = (outputs: Readonly<Record<string, Expression>>): number =>
+  topologicalOrder(Object.values(outputs)).reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
+
+/** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
+const sessionOptions = (
+  { device, threads }: NodeSettings,
+  folder: string | null = null,
+  reordered = true,
+): ort.InferenceSession.SessionOptions => ({
   executionProviders: [device.provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
   enableMemPattern: false,
   // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
-  extra: { optimization: { disable_specified_optimizers: 'QuickGeluFusion' } },
+  extra: {
+    optimization: { disable_specified_optimizers: 'QuickGeluFusion' },
+    session: {
+      ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
+      ...(reordered ? {} : { disable_prepacking: '1' }),
+    },
+  },
   logSeverityLevel: 3,
 })
 

@@ -16,15 +16,16 @@ export type Predictor<E, O> = {
 /** Draws of inference (masked tokens, say) are those of steps that no run has. */
 const firstDraw = 2 ** 24
 
-/** @param phase one without randomness: see Method.deterministic */
+/** @param phase one without randomness: see Method.deterministic @param memory as Engine.open has it */
 export const openPredictor = async <E extends TrainingExample, O>(
   assembly: Assembly,
   objective: Objective<E, O>,
   phase: unknown,
   { engine, weights }: Runtime,
+  memory?: 'sparing',
 ): Promise<Predictor<E, O>> => {
   const layout = layoutOf(assembly, phase)
-  const session = await engine.open(inferenceGraph(assembly, phase), weights)
+  const session = await engine.open(inferenceGraph(assembly, phase), weights, memory)
   return {
     release: session.release,
     predict: async (parameters, examples, batchSize) => {

@@ -157,7 +157,7 @@ const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => 
       const key = JSON.stringify(handed.phase)
       if (current?.key !== key) {
         await current?.predictor.release()
-        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime) }
+        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime, 'sparing') }
       }
       const answers = await current.predictor.predict(handed.parameters, task.evaluation, task.settings.batchSize)
       checkAnswers(state.step, answers, task.evaluation)
