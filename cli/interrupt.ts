@@ -10,8 +10,8 @@ export type Interrupt = {
   readonly release: () => void
 }
 
-/** @param say shows a line to the user @param leaving restores the terminal before the process dies */
-export const watchInterrupt = (say: (line: string) => void, leaving: () => void): Interrupt => {
+/** @param say shows the user that the first signal came @param leaving restores the terminal before the process dies */
+export const watchInterrupt = (say: () => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()
   let code: number | null = null
   const handle = (signal: Signal): void => {
@@ -20,7 +20,7 @@ export const watchInterrupt = (say: (line: string) => void, leaving: () => void)
       return
     }
     code = signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated
-    say('stopping after this step and saving; once more leaves at once')
+    say()
     stop.abort()
   }
   /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */

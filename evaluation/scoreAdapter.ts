@@ -32,8 +32,12 @@ export const evaluationOf = (task: TaskOptions): Labelled => {
   return loaded.right
 }
 
-/** @throws UserError where the labels of the data are not those of the adapter */
-export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, problem, metrics }: Labelled): Promise<AdapterScore> => {
+/** @param told hears after each batch how many examples are done @throws UserError where the labels of the data are not those of the adapter */
+export const scoreAdapter = async (
+  adapter: TrainedAdapter,
+  { evaluation, problem, metrics }: Labelled,
+  told?: (done: number) => void,
+): Promise<AdapterScore> => {
   const { outputs } = adapter
   if (problem !== outputs.problem)
     throw new UserError(
@@ -41,7 +45,7 @@ export const scoreAdapter = async (adapter: TrainedAdapter, { evaluation, proble
     )
   const classOf = ownClass(adapter, evaluation)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
-  const predictions = (await adapter.predict(evaluation.examples)).map((output) => predictionOf(problem, output))
+  const predictions = (await adapter.predict(evaluation.examples, told)).map((output) => predictionOf(problem, output))
   const nameOf = (label: number): string => adapter.labelNames?.[label] ?? evaluation.labelNames?.[label] ?? String(label)
   const majority = problem === 'classification' ? majorityClass(labels) : null
   const constant = problem === 'classification' ? constantPrediction(predictions) : null

@@ -45,8 +45,8 @@ export type TrainedAdapter = {
   readonly outputs: Outputs
   /** the classes in the order of the outputs, where adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
-  /** → [texts][labels]: logits, or in a regression the value */
-  readonly predict: (texts: ReadonlyArray<Text>) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  /** → [texts][labels]: logits, or in a regression the value. `told` hears after each batch how many texts are done. */
+  readonly predict: (texts: ReadonlyArray<Text>, told?: (done: number) => void) => Promise<ReadonlyArray<ReadonlyArray<number>>>
   readonly release: () => Promise<void>
 }
 
@@ -102,9 +102,9 @@ export const openPredictions = async (
     device: device.name,
     outputs: adapter.outputs,
     labelNames: labelNamesOf(trained),
-    predict: (texts) => {
+    predict: (texts, told) => {
       const examples = texts.map((text, row) => ({ ...encode(text), row, label: 0 })) // a label is only needed for a loss
-      return predictor.predict(parameters, examples, batchSize)
+      return predictor.predict(parameters, examples, batchSize, told)
     },
     release: predictor.release,
   }

@@ -8,6 +8,7 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { counted } from '../numbers.js'
+import { countProgress } from '../progress.js'
 import { addFlags } from '../trainFlags.js'
 import { taskFlagNames, taskOptions } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
@@ -39,7 +40,8 @@ export const addEvaluate = (program: Command): void => {
           : evaluationOfRun(wanted.task)
         terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
         const began = performance.now()
-        const scored = await scoreAdapter(adapter, labelled)
+        const progress = countProgress('evaluating', labelled.evaluation.examples.length, terminal)
+        const scored = await scoreAdapter(adapter, labelled, progress.show).finally(progress.close)
         if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
         const { scores, majority, examples, source } = scored
         terminal.result(
