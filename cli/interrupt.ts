@@ -29,12 +29,8 @@ export const onInterrupt = (cleanUp: () => void): (() => void) => {
   return release
 }
 
-/** @param say shows a line to the user @param leaving restores the terminal before the process dies @param stopping what is said at the first */
-export const watchInterrupt = (
-  say: (line: string) => void,
-  leaving: () => void,
-  stopping = 'stopping after this step and saving; once more leaves at once',
-): Interrupt => {
+/** @param say shows the user that the first signal came @param leaving restores the terminal before the process dies */
+export const watchInterrupt = (say: () => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()
   let first: Signal | null = null
   let meant = false // a person or a supervisor asked already
@@ -46,7 +42,7 @@ export const watchInterrupt = (
     meant ||= signal !== 'SIGHUP'
     if (first !== null) return
     first = signal
-    say(stopping)
+    say()
     stop.abort()
   }
   /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */

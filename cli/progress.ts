@@ -2,6 +2,7 @@
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../evaluation/run.js'
 import { counted, duration, short } from './numbers.js'
+import { runClock } from './runClock.js'
 import { printable, type Terminal } from './terminal.js'
 import { methods } from '../accelerated/methods/index.js'
 import type { Method } from '../accelerated/methods/method.js'
@@ -28,32 +29,71 @@ const lines = ({ note, warn }: Terminal): Progress => {
       clock.see(event)
       const told = toldBy(event)
       if (told !== null) return note(told)
-      const isDue = event.kind === 'step' && (event.step === clock.steps() || performance.now() - last > 1000 * secondsBetweenLines)
-      if (event.kind !== 'step' || !isDue) return
+      if (event.kind !== 'step' && event.kind !== 'evaluating') return
+      const isLast = event.kind === 'step' && event.step === clock.steps()
+      if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
       last = performance.now()
-      note(`step ${event.step}/${clock.steps()}  ${numbersOf(event).join('  ')}  ${clock.left(event.step)} left`)
+      const numbers = event.kind === 'step' ? numbersOf(event).join('  ') : evaluatingText(event)
+      note(`step ${event.step}/${clock.steps()}  ${numbers}  ${inWords(clock.left())} left`)
     },
     close: () => undefined,
   }
 }
+
+/** Progress of work that is counted and whose parts take about as long as each other. */
+export const countProgress = (
+  what: string,
+  total: number,
+  terminal: Terminal,
+): { readonly show: (done: number) => void; readonly close: () => void } => {
+  const began = performance.now()
+  const left = (done: number): string => inWords((((performance.now() - began) / 1000) * (total - done)) / done)
+  if (terminal.quiet) return { show: () => undefined, close: () => undefined }
+  if (process.stderr.isTTY === true) {
+    const bar = new cliProgress.SingleBar(
+      { ...barOptions, format: `${what} {bar} {value}/{total}  {left} left` },
+      cliProgress.Presets.shades_classic,
+    )
+    bar.start(total, 0, { left: '…' })
+    return { show: (done) => bar.update(done, { left: left(done) }), close: () => bar.stop() }
+  }
+  let last = began
+  return {
+    show: (done) => {
+      if (done === total || performance.now() - last < 1000 * secondsBetweenLines) return
+      last = performance.now()
+      terminal.note(`${what}, ${counted(done)} of ${counted(total)}, ${left(done)} left`)
+    },
+    close: () => undefined,
+  }
+}
+
+const barOptions = {
+  stream: process.stderr,
+  barsize: 20,
+  fps: 5,
+  hideCursor: null,
+  barCompleteChar: '█',
+  barIncompleteChar: '░',
+  linewrap: false,
+  clearOnComplete: false,
+  emptyOnZero: true,
+} as const
 
 /** The bar stays the last line; what is said goes above it. */
 const bar = (): Progress => {
   const clock = runClock()
   const bars = new cliProgress.MultiBar(
     {
-      stream: process.stderr,
+      ...barOptions,
       format: (_options, { value, total }, shown: Pick<Bar, 'phase' | 'numbers' | 'left'>) =>
         barLine({ ...shown, step: value, steps: total }, (process.stderr.columns || 80) - 1),
-      fps: 5,
-      hideCursor: null,
       linewrap: true, // what is said above the bar would be cut at the terminal's width
-      clearOnComplete: false,
-      emptyOnZero: true,
     },
     cliProgress.Presets.shades_classic,
   )
   let only: cliProgress.SingleBar | null = null
+  let phase = 'training'
   const say = (text: string): void => {
     const line = printable(text)
     if (only === null) process.stderr.write(`${line}\n`)
@@ -66,9 +106,13 @@ const bar = (): Progress => {
       if (event.kind === 'warning') return say(`warning: ${event.message}`)
       const told = toldBy(event)
       if (told !== null) say(told)
-      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { phase: clock.phase(), numbers: [], left: '…' })
-      if (event.kind === 'step') only?.update(event.step, { phase: clock.phase(), numbers: numbersOf(event), left: clock.left(event.step) })
-      if (event.kind === 'phase') only?.update({ phase: clock.phase() })
+      if (event.kind === 'start') phase = event.stage ?? phase
+      if (event.kind === 'phase') phase = event.name
+      const shown = { phase: phase.padEnd('training'.length), left: inWords(clock.left()) }
+      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [], left: '…' })
+      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
+      if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
+      if (event.kind === 'phase') only?.update(shown)
     },
     close: () => bars.stop(),
   }
@@ -111,6 +155,11 @@ export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: numbe
   return line(size, numbers.slice(0, fitting + 1)).slice(0, Math.max(0, width))
 }
 
+const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly kind: 'evaluating' }>): string =>
+  `evaluating, ${counted(done)} of ${counted(examples)} examples`
+
+const inWords = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
+
 /** The line that an event is worth wherever it is shown; null where it is none. */
 const toldBy = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
@@ -147,31 +196,3 @@ export const scoresText = (scores: Readonly<Record<string, number>>): string =>
   Object.entries(scores)
     .map(([name, value]) => `${name} ${value.toFixed(4)}`)
     .join(', ')
-
-type RunClock = {
-  readonly see: (event: FinetuneEvent) => void
-  readonly steps: () => number
-  /** time left, in words; unknown after a single step, which also compiles the graph */
-  readonly left: (step: number) => string
-  /** the method's phase, or training */
-  readonly phase: () => string
-}
-
-/** What progress remembers of a run: its length, its beginning, its phase. */
-const runClock = (): RunClock => {
-  let [steps, phase] = [0, 'training']
-  let first: { readonly step: number; readonly at: number } | null = null
-  return {
-    see: (event) => {
-      if (event.kind === 'start') [steps, phase] = [event.steps, event.stage ?? 'training']
-      if (event.kind === 'phase') phase = event.name
-      if (event.kind === 'step') first ??= { step: event.step, at: performance.now() }
-    },
-    steps: () => steps,
-    left: (step) =>
-      first === null || step === first.step
-        ? 'unknown time'
-        : duration(((performance.now() - first.at) / 1000 / (step - first.step)) * (steps - step)),
-    phase: () => phase.padEnd('training'.length),
-  }
-}

@@ -22,7 +22,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
     ...parameterLines(result),
     `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
     `run         ${output}`,
-    `adapter     ${output}/adapter${keptText(result)}`,
+    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: nothing was trained yet']),
     interrupted ? `to go on    ${resumeCommand(output)}` : `to use it   salora predict --run ${inShell(output)}`,
   ].join('\n')
 }

@@ -9,7 +9,7 @@ import { choicesDiffering } from '../evaluation/runFolder.js'
 import { readRunConfig, readRunResult } from '../evaluation/storedRun.js'
 import { exitCodes } from './exitCodes.js'
 import { freeFolder } from './freeFolder.js'
-import { watchInterrupt } from './interrupt.js'
+import { watchInterrupt, type Interrupt } from './interrupt.js'
 import { openProgress } from './progress.js'
 import { resumeCommand, summaryText } from './summary.js'
 import type { Terminal } from './terminal.js'
@@ -34,19 +34,28 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<nu
     return exitCodes.success
   }
   const progress = openProgress(terminal)
-  const interrupt = watchInterrupt(progress.say, progress.close)
+  let begun = false
+  const interrupt = watchInterrupt(
+    () => progress.say(begun ? 'stopping after this step and saving; once more leaves at once' : 'stopping before the first step'),
+    progress.close,
+  )
   let before: Readonly<Record<string, number>> | null = null
   let result: RunResult | null = null
   try {
     for await (const event of finetune(options, { signal: interrupt.signal })) {
       progress.show(event)
+      if (event.kind === 'ready') begun = true
       if (event.kind === 'evaluation' && event.step === 0) before = event.scores
       if (event.kind === 'result') result = event.result
     }
+  } catch (error) {
+    if (interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal) // what it was doing says so in its own way
+    throw error
   } finally {
     progress.close()
     interrupt.release()
   }
+  if (result === null && interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
   if (result === null) throw new Error('trainingRun: expected a result as the last event, found none')
   terminal.result(summaryText(result, before, terminal), before === null ? result : { ...result, before })
   if (result.interrupted)
@@ -54,6 +63,11 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<nu
       `stopped by a signal; ${options.output} holds the state after step ${result.stepsDone}; go on with: ${resumeCommand(options.output)}`,
     )
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
+}
+
+const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interrupt, { note }: Terminal): number => {
+  note(`stopped by a signal before the first step; ${resume ? `${output} is as it was` : 'nothing was trained'}`)
+  return exitCode() ?? exitCodes.interrupted
 }
 
 /**

@@ -2,13 +2,14 @@
  * A benchmark of this machine: training steps of a model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the rate of a single
  * large product of the kind that such a step contains. Steps are those of train(), batches, feeds and state included.
  */
-import { rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { openModelFolder } from '../accelerated/files/modelFolder.js'
 import { input, matMul } from '../accelerated/graph/operators.js'
 import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import type { Settings } from '../accelerated/settings.js'
 import { methodOf, resolveSettings } from '../accelerated/settings.js'
@@ -18,7 +19,7 @@ import type { Runtime } from '../accelerated/training/phase.js'
 import { uniforms } from '../accelerated/training/random.js'
 import { train } from '../accelerated/training/run.js'
 import { startOfRun } from '../accelerated/training/state.js'
-import { benchmarkVocabulary, writeBenchmarkModel, type BenchmarkShape } from './benchmarkModel.js'
+import { benchmarkVocabulary, writeBenchmarkModel } from './benchmarkModel.js'
 import { productCount } from './productCount.js'
 
 export type BenchmarkOptions = {
@@ -54,11 +55,34 @@ const warmUp = 2 // steps that open sessions and touch memory for the first time
 
 /** @throws DeviceError where the device does not work here */
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
-  const { layers, batchSize, sequence, repeats, threads } = options
+  const { layers, sequence } = options
   const device = await chooseDevice(options.device)
   note('writing a random model …')
-  const { model, weights } = await openRandomModel({ layers, sequence })
-  const session: Runtime = { engine: nodeEngine({ device, threads }), weights }
+  const folder = await writeBenchmarkModel({ layers, sequence })
+  // Signals end the process without a word to anybody, and every session has to find the folder.
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  const leave = (signal: NodeJS.Signals): void => {
+    remove()
+    process.kill(process.pid, signal)
+  }
+  for (const signal of endings) process.once(signal, leave)
+  try {
+    return await measured({ ...options, device }, await openModelFolder(folder), note)
+  } finally {
+    for (const signal of endings) process.off(signal, leave)
+    remove()
+  }
+}
+
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+const measured = async (
+  options: Omit<BenchmarkOptions, 'device'> & { readonly device: Device },
+  model: ModelFolder,
+  note: (line: string) => void,
+): Promise<BenchmarkResult> => {
+  const { device, batchSize, sequence, repeats, threads } = options
+  const session: Runtime = { engine: nodeEngine({ device, threads }), weights: weightSource(model) }
   const gated = await openRun(model, session, settingsOf('salora', batchSize, sequence))
   note('SaLoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await gated.step()
@@ -94,19 +118,6 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
     lora: rateOf(median(times.map((time) => time.lora)), plain.operations),
     salora: rateOf(median(times.map((time) => time.salora)), gated.operations),
     ratio: median(times.map((time) => time.salora / time.lora)),
-  }
-}
-
-/** Its bytes are in memory, as in any run, so the folder goes at once and an interrupted benchmark leaves nothing behind. */
-const openRandomModel = async (shape: BenchmarkShape): Promise<{ readonly model: ModelFolder; readonly weights: Runtime['weights'] }> => {
-  const folder = await writeBenchmarkModel(shape)
-  try {
-    const model = await openModelFolder(folder)
-    const weights = weightSource(model)
-    await weights()
-    return { model, weights }
-  } finally {
-    await rm(folder, { recursive: true })
   }
 }
 

@@ -10,26 +10,38 @@ export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
 
+/** Milliseconds. */
+const patience = 100
+
 /**
- * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an adapter.
+ * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an
+ * adapter; before `ready` it ends at once, without a result, and nothing has been written.
  * @throws UserError with one line for the user where something given is wrong; any other error is a defect
  */
 export async function* finetune(
   options: FinetuneOptions,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<FinetuneEvent, void> {
+  let ready = false
   const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: options })
   const { threadId } = worker // it has none once it has ended
   const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
   let wake = (): void => undefined
   const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
+    if (message.kind === 'event' && message.event.kind === 'ready') ready = true
     waiting.push(message)
     wake()
   }
   worker.on('message', put)
   worker.on('error', (error: Error) => put({ kind: 'error', message: error.message, stack: error.stack, expected: false }))
   worker.on('exit', () => put({ kind: 'exit' }))
-  const abort = (): void => worker.postMessage('abort')
+  const abort = (): void => {
+    worker.postMessage('abort')
+    // a thread that reads or tokenises hears nothing; a download that does may clean up
+    setTimeout(() => {
+      if (!ready) void worker.terminate()
+    }, patience)
+  }
   if (signal?.aborted === true) abort()
   signal?.addEventListener('abort', abort)
   try {

@@ -47,7 +47,9 @@ async function* runIn(
       await folder.check()
       const kept = keptOf(task.settings, next.value)
       await log.flush()
-      await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
+      // what no step has trained is no adapter
+      if (next.value.last.step > 0)
+        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
       await folder.writeResult(result)
       yield { kind: 'result', result }
       return result
@@ -62,7 +64,7 @@ async function* runIn(
       yield { kind: 'saved', step: event.state.step }
       continue
     }
-    if (event.kind !== 'start') log.append(lineOf(event))
+    if (event.kind !== 'start' && event.kind !== 'evaluating') log.append(lineOf(event))
     if (event.kind === 'evaluation' && event.step > 0 && event.constant !== null)
       yield { kind: 'warning', message: `step ${event.step}: every example of the evaluation is predicted as ${event.constant}` }
     yield event
@@ -107,7 +109,7 @@ async function* openRun(
 
 /** An event as metrics.jsonl has it: the method's columns among the others, a phase under its own name. */
 const lineOf = (
-  event: Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' }>,
+  event: Exclude<TrainingEvent, { readonly kind: 'start' | 'checkpoint' | 'evaluating' }>,
 ): { readonly kind: string; readonly step: number } => {
   if (event.kind === 'phase') return { kind: event.name, step: event.step, ...event.facts }
   if (event.kind !== 'step') return event

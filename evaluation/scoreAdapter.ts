@@ -67,8 +67,15 @@ export const evaluationOfRun = async (
 /** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws Mistake */
 export const evaluationOf: (task: TaskOptions) => Promise<Labelled> = loadEvaluation
 
-/** @throws UserError where the labels of the data are not those of the adapter */
-export const scoreAdapter = async (adapter: TrainedAdapter, labelled: Labelled, rows: RunRows | null = null): Promise<AdapterScore> => {
+/**
+ * @param more `rows`: those that the run trained on; `told` hears after each batch how many examples are done
+ * @throws UserError where the labels of the data are not those of the adapter
+ */
+export const scoreAdapter = async (
+  adapter: TrainedAdapter,
+  labelled: Labelled,
+  { rows = null, told }: { readonly rows?: RunRows | null; readonly told?: (done: number) => void } = {},
+): Promise<AdapterScore> => {
   const { evaluation, problem } = labelled
   const { outputs } = adapter
   if (problem !== outputs.problem)
@@ -78,7 +85,7 @@ export const scoreAdapter = async (adapter: TrainedAdapter, labelled: Labelled, 
   const classOf = ownClass(adapter, labelled)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
   const sets = evaluation.examples.map(({ labels: own = [] }) => own.map(classOf))
-  const answers = await adapter.predict(evaluation.examples)
+  const answers = await adapter.predict(evaluation.examples, told)
   checkFiniteAnswers(answers, evaluation)
   const positive = labelled.positive === undefined ? undefined : classOf(labelled.positive)
   const { scores, predictions, constant } = scoreOutputs(

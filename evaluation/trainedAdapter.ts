@@ -51,8 +51,8 @@ export type TrainedAdapter = {
   readonly outputs: Outputs
   /** the classes in the order of the outputs, where adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
-  /** → [texts][labels]: logits, or in a regression the value */
-  readonly predict: (texts: ReadonlyArray<Text>) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  /** → [texts][labels]: logits, or in a regression the value. `told` hears after each batch how many texts are done. */
+  readonly predict: (texts: ReadonlyArray<Text>, told?: (done: number) => void) => Promise<ReadonlyArray<ReadonlyArray<number>>>
   readonly release: () => Promise<void>
 }
 
@@ -60,7 +60,7 @@ export type TrainedAdapter = {
 export type OpenAdapter = TrainedAdapter & {
   /** @throws Mistake or SettingsError for a text that the tokenizer or the model cannot take */
   readonly encode: (text: Text) => Encoding
-  readonly answer: (encodings: ReadonlyArray<Encoding>) => Promise<ReadonlyArray<ReadonlyArray<number>>>
+  readonly answer: (encodings: ReadonlyArray<Encoding>, told?: (done: number) => void) => Promise<ReadonlyArray<ReadonlyArray<number>>>
 }
 
 const usualLength = 128
@@ -137,11 +137,12 @@ export const openPredictions = async (
     (entry) => (adapter.tensors.get(entry.name) ?? head.get(entry.name))?.data,
     precision.dtype,
   )
-  const answer: OpenAdapter['answer'] = (encodings) =>
+  const answer: OpenAdapter['answer'] = (encodings, told) =>
     predictor.predict(
       parameters,
       encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })), // a label is only needed for a loss
       batchSize,
+      told,
     )
   return {
     device: device.name,
@@ -149,7 +150,7 @@ export const openPredictions = async (
     labelNames: labelNamesOf(trained),
     encode,
     answer,
-    predict: async (texts) => answer(texts.map(encode)),
+    predict: async (texts, told) => answer(texts.map(encode), told),
     release: predictor.release,
   }
 }

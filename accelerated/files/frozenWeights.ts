@@ -1,13 +1,11 @@
 /** Frozen weights: each is an initializer that points into the checkpoint's own file, so a graph is a few hundred kilobytes. */
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
-import { mistake, reason } from './mistake.js'
 import { headTensor, type ModelFolder } from './modelFolder.js'
 import { readTensor } from './safetensors/safetensors.js'
+import { checkUnchanged } from './safetensors/weightFiles.js'
 import type { DType, Expression, FloatType } from '../graph/expression.js'
 import { cast, weight } from '../graph/operators.js'
 import type { TensorSource } from '../models/host.js'
-import type { WeightFile, WeightSource } from '../runtime/engine.js'
+import type { WeightSource } from '../runtime/engine.js'
 import type { CheckpointNumbers } from '../training/parameterVector.js'
 
 const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', F64: 'float64', F16: 'float16', BF16: 'bfloat16' }
@@ -22,7 +20,7 @@ export const frozenWeights = (model: ModelFolder, dtype: FloatType): TensorSourc
       known.get(name) ??
       cast(
         weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', {
-          location: basename(entry.file),
+          location: model.files.locations.get(entry.file) ?? entry.file,
           offset: entry.offset,
           length: entry.length,
         }),
@@ -33,24 +31,13 @@ export const frozenWeights = (model: ModelFolder, dtype: FloatType): TensorSourc
   }
 }
 
-/** The files those weights point into. ONNX Runtime reads from these bytes; they are read when first asked for and shared by all sessions of a run. */
-export const weightSource = (model: ModelFolder): WeightSource => {
-  let read: Promise<ReadonlyArray<WeightFile>> | null = null
-  return () => {
-    read ??= readFiles(new Set([...model.tensors.values()].map(({ file }) => file)))
-    return read
+/** The folder of the files that those weights point into. A later session of a run must find in them what the first one did. */
+export const weightSource =
+  ({ files }: ModelFolder): WeightSource =>
+  async () => {
+    await checkUnchanged(files)
+    return files.folder
   }
-}
-
-const readFiles = (files: ReadonlySet<string>): Promise<ReadonlyArray<WeightFile>> =>
-  Promise.all(
-    [...files].map(async (file) => ({
-      location: basename(file),
-      bytes: await readFile(file).catch((thrown: unknown) => {
-        throw mistake(file, 'weights of less than 2 GiB that can be read', reason(thrown))
-      }),
-    })),
-  )
 
 /** The numbers of the model's tensors and of the heads that its files have. */
 export const checkpointNumbers =

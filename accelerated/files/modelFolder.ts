@@ -1,5 +1,6 @@
 /** A model in Hugging Face layout: its configuration, and where each of its tensors lies, by canonical name. */
 import { realpath, stat } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { basename, dirname } from 'node:path'
 import type { Model } from '../models/architecture.js'
 import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
@@ -8,7 +9,7 @@ import { sameShape } from '../graph/expression.js'
 import { readText } from './jsonText.js'
 import { readChunks } from './safetensors/safetensors.js'
 import { showShape, type TensorEntry } from './safetensors/safetensorsHeader.js'
-import { fileInFolder, openWeights } from './safetensors/weightFiles.js'
+import { fileInFolder, locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
 
 /** An opened model folder. No weight has been read: an entry says where its numbers lie. */
 export type ModelFolder = {
@@ -20,20 +21,23 @@ export type ModelFolder = {
   readonly baseModelName: string
   /** The model's tensors: exactly those of its outline, with those shapes, in F32, F16, BF16 or F64. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
+  /** The files of those tensors. */
+  readonly files: WeightFiles
   /** Tensors of heads (BERT's pooler among them) and others beside the outline's, by canonical name: real numbers of any shape. */
   readonly others: ReadonlyMap<string, TensorEntry>
   /** The names of config.json's id2label in the order of the outputs; undefined if it has none. */
   readonly labelNames: ReadonlyArray<string> | undefined
 }
 
-/** `baseModelName` replaces what the folder suggests. */
-export type OpenOptions = { readonly baseModelName?: string }
+/** `baseModelName` replaces what the folder suggests; `memory`: bytes that the weights may have, all that the process may use if none is given. */
+export type OpenOptions = { readonly baseModelName?: string; readonly memory?: number }
 
 /** Opens a folder and checks configuration, tensor names, shapes and types; weights stay on disk. Throws Mistake. */
 export const openModelFolder = async (folder: string, options: OpenOptions = {}): Promise<ModelFolder> => {
   const { model, outputs, labelNames } = await openConfigFile(folder)
   const found = canonicalTensors(await openWeights(folder), model.naming.prefix, folder)
   const tensors = new Map([...model.outline.tensors].map(([name, shape]) => [name, required(found, name, shape, folder)]))
+  checkRoom(tensors.values(), folder, options.memory ?? ownMemory())
   const others = new Map([...found].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
   const stray = [...found].find(([name]) => !tensors.has(name) && /^(encoder|embeddings)\./.test(name))
   if (stray !== undefined) {
@@ -48,11 +52,23 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     model,
     outputs,
     tensors,
+    files: await locateFiles(folder, new Set([...tensors.values()].map(({ file }) => file))),
     others,
     labelNames,
     baseModelName: options.baseModelName ?? (await hubIdOf(folder)) ?? folder,
   }
 }
+
+/** Of the machine, or what a container leaves of it. */
+const ownMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
+
+/** Asked before a number is read: a step needs every weight, and a file without content may claim any size. */
+const checkRoom = (tensors: Iterable<TensorEntry>, folder: string, memory: number): void => {
+  const bytes = [...tensors].reduce((sum, { length }) => sum + length, 0)
+  if (bytes > memory) throw mistake(folder, `weights that fit into memory (${inGigabytes(memory)} here)`, inGigabytes(bytes))
+}
+
+const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`
 
 /** The entry of a head's tensor where the folder has it in this shape. */
 export const headTensor = ({ others }: ModelFolder, name: string, shape: ReadonlyArray<number>): TensorEntry | undefined => {

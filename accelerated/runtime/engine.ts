@@ -2,11 +2,11 @@
 import type { Expression } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 
-/** A file that weights refer to by `location`, and its bytes. */
-export type WeightFile = { readonly location: string; readonly bytes: Uint8Array }
-
-/** The files of a model's frozen weights; asked for where a graph has some, and not before. */
-export type WeightSource = () => Promise<ReadonlyArray<WeightFile>>
+/**
+ * The folder in which the files lie that frozen weights refer to by `location`; asked for where a graph has some, and not before. Engines read
+ * out of the files themselves, so that sessions share what the system holds of them. @throws Mistake where the files are not what they were
+ */
+export type WeightSource = () => Promise<string>
 
 export type Results = Readonly<Record<string, NumericArray>>
 
@@ -21,8 +21,14 @@ export type Session = {
 }
 
 export type Engine = {
-  /** Compiles the graph of `outputs`. @throws when the provider refuses the graph or the device does not work here */
-  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource) => Promise<Session>
+  /**
+   * Compiles the graph of `outputs`. An engine may keep weights once more, in the order that suits its products; with `sparing` not where they
+   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little.
+   * @throws when the provider refuses the graph or the device does not work here
+   */
+  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, memory?: 'sparing') => Promise<Session>
 }
 
-export const noWeights: WeightSource = async () => []
+export const noWeights: WeightSource = async () => {
+  throw new Error('noWeights: expected a graph without frozen weights, found some')
+}

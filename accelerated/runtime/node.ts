@@ -15,14 +15,13 @@ export type NodeSettings = {
 }
 
 export const nodeEngine = (settings: NodeSettings): Engine => ({
-  open: async (outputs, weights) => {
-    const hasWeights = topologicalOrder(Object.values(outputs)).some(({ op }) => op === 'Weight')
-    const files = hasWeights ? await weights() : []
+  open: async (outputs, weights, memory) => {
+    const size = weightBytes(outputs)
+    const folder = size > 0 ? await weights() : null
     const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
     const ort = await onnxRuntime()
     const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor), {
-      ...sessionOptions(settings),
-      externalData: files.map(({ location, bytes }) => ({ path: location, data: bytes })),
+      ...sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights),
     })
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
@@ -38,13 +37,30 @@ export const openModelFile = async (file: string, settings: NodeSettings): Promi
 export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
   (await onnxRuntime()).listSupportedBackends().map(({ name }) => name)
 
-const sessionOptions = ({ device, threads }: NodeSettings): InferenceSession.SessionOptions => ({
+/** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
+const largeWeights = 2 ** 29
+
+const weightBytes = (outputs: Readonly<Record<string, Expression>>): number =>
+  topologicalOrder(Object.values(outputs)).reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
+
+/** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
+const sessionOptions = (
+  { device, threads }: NodeSettings,
+  folder: string | null = null,
+  reordered = true,
+): InferenceSession.SessionOptions => ({
   executionProviders: [device.provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
   enableMemPattern: false,
   // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
-  extra: { optimization: { disable_specified_optimizers: 'QuickGeluFusion' } },
+  extra: {
+    optimization: { disable_specified_optimizers: 'QuickGeluFusion' },
+    session: {
+      ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
+      ...(reordered ? {} : { disable_prepacking: '1' }),
+    },
+  },
   logSeverityLevel: 3,
 })
 

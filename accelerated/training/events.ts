@@ -44,12 +44,16 @@ export type TrainingEvent =
       readonly steps: number
       readonly stepsPerEpoch: number
       readonly resumedAt: number
+      /** steps from one evaluation to the next */
+      readonly evaluateEvery: number
       /** what the phase that it begins with is called; null where the method has but one */
       readonly stage: string | null
       /** what the method has to say of its phases */
       readonly announced: string | null
     }
   | StepReport
+  /** an evaluation goes on: so many of its examples are done */
+  | { readonly kind: 'evaluating'; readonly step: number; readonly done: number; readonly examples: number }
   | ({
       readonly kind: 'evaluation'
       readonly step: number

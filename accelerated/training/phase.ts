@@ -30,8 +30,8 @@ export const openPhase = async (
   const { settings, precision } = assembly
   const accumulates = settings.accumulate > 1
   const whole = stepGraph(assembly, phase, accumulates ? 'finish' : 'whole')
-  const update = await engine.open(whole.outputs, weights)
-  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights) : null
+  const update = await engine.open(whole.outputs, weights, 'sparing')
+  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, 'sparing') : null
   return {
     layout: whole.layout,
     sites: whole.sites,

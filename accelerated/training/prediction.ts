@@ -8,42 +8,66 @@ import { blockFeeds } from './state.js'
 import { batchFeeds } from './takeStep.js'
 
 export type Predictor<E, O> = {
-  /** one answer an example, in the order given */
-  readonly predict: (parameters: Vector, examples: ReadonlyArray<E>, batchSize: number) => Promise<ReadonlyArray<O>>
+  /** after each batch, how many examples are done; in the end one answer an example, in the order given */
+  readonly predictions: (parameters: Vector, examples: ReadonlyArray<E>, batchSize: number) => AsyncGenerator<number, ReadonlyArray<O>>
+  /** the same at once; `told` hears of each batch */
+  readonly predict: (
+    parameters: Vector,
+    examples: ReadonlyArray<E>,
+    batchSize: number,
+    told?: (done: number) => void,
+  ) => Promise<ReadonlyArray<O>>
   readonly release: () => Promise<void>
 }
 
 /** Draws of inference (masked tokens, say) are those of steps that no run has. */
 const firstDraw = 2 ** 24
 
-/** @param phase one without randomness: see Method.deterministic */
+/** @param phase one without randomness: see Method.deterministic @param memory as Engine.open has it */
 export const openPredictor = async <E extends TrainingExample, O>(
   assembly: Assembly,
   objective: Objective<E, O>,
   phase: unknown,
   { engine, weights }: Runtime,
+  memory?: 'sparing',
 ): Promise<Predictor<E, O>> => {
   const layout = layoutOf(assembly, phase)
-  const session = await engine.open(inferenceGraph(assembly, phase), weights)
+  const session = await engine.open(inferenceGraph(assembly, phase), weights, memory)
+  const predictions = async function* (
+    parameters: Vector,
+    examples: ReadonlyArray<E>,
+    batchSize: number,
+  ): AsyncGenerator<number, ReadonlyArray<O>> {
+    let done = 0
+    const answers = new Array<O>(examples.length)
+    const lengthOf = (i: number): number => examples[i]?.inputIds.length ?? 0
+    const byLength = examples.map((_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a))
+    const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
+    for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
+      const draw = { seed: assembly.settings.seed, step: firstDraw + i }
+      const prepared = objective.prepare(
+        rows.map((row) => examples[row] as E),
+        draw,
+      )
+      const results = await session.run({ ...fixed, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
+      prepared.read(results).forEach((answer, place) => {
+        answers[rows[place] ?? 0] = answer
+      })
+      done += rows.length
+      yield done
+    }
+    return answers
+  }
   return {
     release: session.release,
-    predict: async (parameters, examples, batchSize) => {
-      const answers = new Array<O>(examples.length)
-      const lengthOf = (i: number): number => examples[i]?.inputIds.length ?? 0
-      const byLength = examples.map((_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a))
-      const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
-      for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
-        const draw = { seed: assembly.settings.seed, step: firstDraw + i }
-        const prepared = objective.prepare(
-          rows.map((row) => examples[row] as E),
-          draw,
-        )
-        const results = await session.run({ ...fixed, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
-        prepared.read(results).forEach((answer, place) => {
-          answers[rows[place] ?? 0] = answer
-        })
+    predictions,
+    predict: async (parameters, examples, batchSize, told) => {
+      const batches = predictions(parameters, examples, batchSize)
+      for (;;) {
+        const next = await batches.next()
+        if (next.done === true) return next.value
+        told?.(next.value)
       }
-      return answers
     },
   }
 }

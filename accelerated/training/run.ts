@@ -19,8 +19,8 @@ import { largestBatch, takeStep, type StepOutcome } from './takeStep.js'
 export { TrainingError } from './accidents.js'
 
 /**
- * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step at hand, with a
- * checkpoint. What a run computes is a function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
+ * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step or the batch of an
+ * evaluation at hand, with a checkpoint; an evaluation that it stopped is the first thing that the resumed run does. What a run computes is a function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
  * A large state is written over from step to step, `start` among them: take what is to be kept of an event before asking for the next.
  * @throws TrainingError where a number is not finite, naming the step and the rows of its batch, or where the method never did its work
  */
@@ -36,6 +36,7 @@ export async function* train<E extends TrainingExample, O>(
   const batches = batchSource(task, stepsPerEpoch)
   const graphs = graphSource(task)
   const evaluator = evaluatorOf(task)
+  const evaluateEvery = settings.evalEvery ?? stepsPerEpoch
   const rate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
   let state = start
   let { best, sinceBest = 0, lastEvaluation, byMatrix }: Carried = resumed ?? { best: null, lastEvaluation: null, byMatrix: {} }
@@ -51,11 +52,48 @@ export async function* train<E extends TrainingExample, O>(
     return { ...next.vectors, step: state.step, phase: next.phase }
   }
 
+  /** The scores of the state at hand, batch by batch; null where the signal stopped it. */
+  const evaluated = async function* (): AsyncGenerator<TrainingEvent, (Scored & { readonly handed: Handed }) | null> {
+    const batchesOf = await evaluator.open(state)
+    for (;;) {
+      if (signal.aborted) return null
+      const next = await batchesOf.next()
+      if (next.done === true) return next.value
+      yield { kind: 'evaluating', step: state.step, done: next.value, examples: task.evaluation.length }
+    }
+  }
+
+  const isScheduled = (): boolean => state.step > 0 && (state.step === steps || state.step % evaluateEvery === 0)
+  const isUnscored = (): boolean => isScheduled() && lastEvaluation?.step !== state.step
+
+  /** What follows a step: its evaluation, where one is scheduled and not yet made, and its checkpoint. */
+  const conclude = async function* (): AsyncGenerator<TrainingEvent> {
+    const scoring = isUnscored() ? yield* evaluated() : null
+    if (scoring !== null) {
+      const { handed, ...scored } = scoring
+      const eligible = method.eligible?.(state.phase) ?? true
+      const isBest: boolean = eligible && (best === null || scored.selection > best.selection)
+      if (isBest) best = bestOf(handed, state.step, scored)
+      if (eligible) sinceBest = isBest ? 0 : sinceBest + 1
+      lastEvaluation = { step: state.step, scores: scored.scores }
+      yield { kind: 'evaluation', step: state.step, epoch: state.step / stepsPerEpoch, ...scored, eligible, best: isBest }
+    }
+    const isLast = state.step === steps || outOfPatience()
+    const isDue = settings.saveEvery === null ? isScheduled() : isLast || state.step % settings.saveEvery === 0
+    if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, sinceBest, lastEvaluation, byMatrix }
+  }
+
   try {
     const [stage, announced] = [method.stage?.(state.phase) ?? null, method.announce?.(settings, clockAt(0)) ?? null]
-    yield { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, stage, announced }
-    if (task.evaluateStart === true && state.step === 0 && !signal.aborted)
-      yield { kind: 'evaluation', step: 0, epoch: 0, ...(await evaluator.evaluate(state)), eligible: false, best: false }
+    yield { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evaluateEvery, stage, announced }
+    if (task.evaluateStart === true && state.step === 0) {
+      const before = yield* evaluated()
+      if (before !== null) {
+        const { handed: _, ...scored } = before
+        yield { kind: 'evaluation', step: 0, epoch: 0, ...scored, eligible: false, best: false }
+      }
+    }
+    if (isUnscored()) yield* conclude() // a signal stopped its evaluation
     while (state.step < steps && !signal.aborted && !outOfPatience()) {
       state = yield* advanced()
       const opened = await graphs.of(state.phase)
@@ -70,36 +108,17 @@ export async function* train<E extends TrainingExample, O>(
       checkStep(report, opened.layout, state, parts.flat())
       yield report
 
-      const atEnd = state.step === steps
-      if (atEnd) state = yield* advanced() // what the run hands over has its last phase behind it
-      // A scheduled evaluation takes place even where a signal came: the resumed run goes on after it.
-      const isScheduled = atEnd || state.step % (settings.evalEvery ?? stepsPerEpoch) === 0
-      if (isScheduled) {
-        const { handed, ...scored } = await evaluator.evaluate(state)
-        const eligible = method.eligible?.(state.phase) ?? true
-        const isBest: boolean = eligible && (best === null || scored.selection > best.selection)
-        if (isBest) best = bestOf(handed, state.step, scored)
-        if (eligible) sinceBest = isBest ? 0 : sinceBest + 1
-        lastEvaluation = { step: state.step, scores: scored.scores }
-        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible, best: isBest }
-      }
-      const isDue = settings.saveEvery === null ? isScheduled : atEnd || outOfPatience() || state.step % settings.saveEvery === 0
-      if (isDue || signal.aborted) yield { kind: 'checkpoint', state, best, sinceBest, lastEvaluation, byMatrix }
-      // For the interrupted run's result alone: an evaluation that the whole run does not make is in no checkpoint.
-      if (signal.aborted && lastEvaluation === null) {
-        const { handed: _, ...scored } = await evaluator.evaluate(state)
-        lastEvaluation = { step: state.step, scores: scored.scores }
-        yield { kind: 'evaluation', step: state.step, epoch: report.epoch, ...scored, eligible: false, best: false }
-      }
+      if (state.step === steps) state = yield* advanced() // what the run hands over has its last phase behind it
+      yield* conclude()
     }
-    const unfinished = state.step >= steps ? (method.unfinished?.(state.phase, settings, clockAt(steps)) ?? null) : null
+    const unfinished = state.step >= steps && !isUnscored() ? (method.unfinished?.(state.phase, settings, clockAt(steps)) ?? null) : null
     if (unfinished !== null) throw new TrainingError(`the run's end: ${unfinished}`)
   } finally {
     await graphs.release()
     await evaluator.release()
   }
   const stoppedEarly = state.step < steps && outOfPatience()
-  const interrupted = state.step < steps && !stoppedEarly
+  const interrupted = (state.step < steps && !stoppedEarly) || isUnscored()
   return { last: state, handed: handedOf(task, state), lastEvaluation, best, interrupted, stoppedEarly, byMatrix }
 }
 
@@ -155,17 +174,24 @@ const graphSource = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => 
 /** Evaluation without noise; one session serves as long as the phase that is handed over stays the same. */
 const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => {
   let current: { readonly key: string; readonly predictor: Predictor<E, O> } | null = null
+  const scoresOf = async function* (
+    { predictions }: Predictor<E, O>,
+    step: number,
+    handed: Handed,
+  ): AsyncGenerator<number, Scored & { readonly handed: Handed }> {
+    const answers = yield* predictions(handed.parameters, task.evaluation, task.settings.batchSize)
+    checkAnswers(step, answers, task.evaluation)
+    return { ...task.score(answers), handed }
+  }
   return {
-    evaluate: async (state: RunState): Promise<Scored & { readonly handed: Handed }> => {
+    open: async (state: RunState): Promise<AsyncGenerator<number, Scored & { readonly handed: Handed }>> => {
       const handed = handedOf(task, state)
       const key = JSON.stringify(handed.phase)
       if (current?.key !== key) {
         await current?.predictor.release()
-        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime) }
+        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime, 'sparing') }
       }
-      const answers = await current.predictor.predict(handed.parameters, task.evaluation, task.settings.batchSize)
-      checkAnswers(state.step, answers, task.evaluation)
-      return { ...task.score(answers), handed }
+      return scoresOf(current.predictor, state.step, handed)
     },
     release: async (): Promise<void> => current?.predictor.release(),
   }

@@ -9,6 +9,7 @@ import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { flagValues, type Values } from '../flagValues.js'
 import { counted } from '../numbers.js'
+import { countProgress } from '../progress.js'
 import { scoreText } from '../scoreText.js'
 import { addFlags } from '../trainFlags.js'
 import { taskFlagNames, taskOptions } from '../trainRequest.js'
@@ -43,7 +44,8 @@ export const addEvaluate = (command: Command): void => {
         if (labelled.warning !== null) terminal.warn(labelled.warning)
         terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
         const began = performance.now()
-        const scored = await scoreAdapter(adapter, labelled, runRows)
+        const progress = countProgress('evaluating', labelled.evaluation.examples.length, terminal)
+        const scored = await scoreAdapter(adapter, labelled, { rows: runRows, told: progress.show }).finally(progress.close)
         if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
         const { examples, source, trainedOn } = scored
         terminal.result(

@@ -43,7 +43,10 @@ export const addPredict = (command: Command): void => {
       const request = requestOf(given, terminal)
       const { adapter: options } = await adapterRequest(given)
       const adapter = await openTrainedAdapter(options)
-      const interrupt = watchInterrupt(terminal.note, () => undefined, 'stopping after the texts at hand; once more leaves at once')
+      const interrupt = watchInterrupt(
+        () => terminal.note('stopping after the texts at hand; once more leaves at once'),
+        () => undefined,
+      )
       interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
       // CSV is for programs: texts come out as they went in
       const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))

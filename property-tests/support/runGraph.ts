@@ -1,17 +1,32 @@
 /** Runs expressions on the CPU provider for tests, and reads a model's bytes back through an ONNX schema of its own. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import type { Feed, Feeds } from '../../accelerated/runtime/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
 import { cpu } from '../../accelerated/runtime/devices/cpu.js'
-import type { Results, Session, WeightFile } from '../../accelerated/runtime/engine.js'
+import { noWeights, type Results, type Session } from '../../accelerated/runtime/engine.js'
 import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { slope } from './finiteDifference.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
+/** A file of weights. */
+type WeightFile = { readonly location: string; readonly bytes: Uint8Array }
+
 /** A session on one thread of the CPU provider: these graphs are tiny, and the machine may be busy. */
-export const openGraph = (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> =>
-  nodeEngine({ device: cpu, threads: 1 }).open(outputs, async () => weightFiles)
+export const openGraph = async (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> => {
+  const engine = nodeEngine({ device: cpu, threads: 1 })
+  if (weightFiles.length === 0) return engine.open(outputs, noWeights)
+  const folder = await mkdtemp(join(tmpdir(), 'salora-weights-'))
+  try {
+    for (const { location, bytes } of weightFiles) await writeFile(join(folder, location), bytes)
+    return await engine.open(outputs, async () => folder)
+  } finally {
+    await rm(folder, { recursive: true }) // what is mapped stays
+  }
+}
 
 /** The session of `outputs` for as long as `use` runs. */
 export const withGraph = async <A>(

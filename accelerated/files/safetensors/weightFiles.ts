@@ -1,6 +1,6 @@
 /** The weight files of a model folder: model.safetensors, or the shards that model.safetensors.index.json names. */
 import { realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join, sep } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { z } from 'zod'
 import { checked } from '../checked.js'
 import { parseJson, readText } from '../jsonText.js'
@@ -54,6 +54,38 @@ const openShards = async (folder: string, index: string): Promise<ReadonlyMap<st
       return [name, entry]
     }),
   )
+}
+
+/** Weight files as they lie on the disk, behind all links: one folder that holds them, the path of each in it, and what tells it from another. */
+export type WeightFiles = {
+  readonly folder: string
+  /** by the file's name in messages; separated by / */
+  readonly locations: ReadonlyMap<string, string>
+  readonly marks: ReadonlyMap<string, string>
+}
+
+/** Where files that fileInFolder found lie. Throws Mistake. */
+export const locateFiles = async (folder: string, files: Iterable<string>): Promise<WeightFiles> => {
+  const root = ownedBy(await realpath(folder))
+  const [locations, marks] = [new Map<string, string>(), new Map<string, string>()]
+  for (const file of files) {
+    marks.set(file, await markOf(file))
+    locations.set(file, relative(root, await realpath(file)).replaceAll(sep, '/'))
+  }
+  return { folder: root, locations, marks }
+}
+
+/** Throws Mistake where a file is another one than it was, or was written to. */
+export const checkUnchanged = async ({ marks }: WeightFiles): Promise<void> => {
+  for (const [file, mark] of marks)
+    if ((await markOf(file)) !== mark) throw mistake(file, 'the weights that were there at the start', 'a file changed since')
+}
+
+const markOf = async (file: string): Promise<string> => {
+  const { dev, ino, size, mtimeNs } = await stat(file, { bigint: true }).catch((thrown: unknown) => {
+    throw systemMistake(file, 'a readable file', thrown)
+  })
+  return [dev, ino, size, mtimeNs].join()
 }
 
 /**

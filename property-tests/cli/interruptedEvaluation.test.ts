@@ -1,0 +1,127 @@
+/** Stopping where no step is at hand: within an evaluation, before the first step, and while texts are read; and the time left, which counts evaluations. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runClock } from '../../cli/runClock.js'
+import { trainRequest } from '../../cli/trainRequest.js'
+import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import type { FinetuneEvent, RunResult } from '../../evaluation/run.js'
+import { SEED } from '../support/seed.js'
+import { bytesIn } from './jobRun.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+const [steps, evaluated] = [6, 20]
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-stop-'))
+  await writeTinyModel(join(cwd, 'tiny'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  await writeFile(join(cwd, 'dev.tsv'), toyFile(evaluated))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+/** A run that a signal stops at the first event of which `isMoment` is true. */
+const run = async (
+  name: string,
+  isMoment: (event: FinetuneEvent) => boolean,
+  more: { readonly resume?: true; readonly evaluateStart?: true } = {},
+) => {
+  const request = await trainRequest({
+    ...{ model: join(cwd, 'tiny'), task: join(cwd, 'toy.tsv'), evalData: join(cwd, 'dev.tsv'), output: join(cwd, name) },
+    ...{ method: 'lora', maxLength: '16', batchSize: '4', maxSteps: String(steps), evalEvery: '2', device: 'cpu', threads: '1' },
+    ...('resume' in more ? { resume: true } : {}),
+  })
+  const stop = new AbortController()
+  const events: FinetuneEvent[] = []
+  const job = finetuneJob({ ...request, output: join(cwd, name), evaluateStart: more.evaluateStart ?? false }, stop.signal)
+  for (;;) {
+    const next = await job.next()
+    if (next.done === true) return { events, result: next.value satisfies RunResult }
+    events.push(next.value)
+    if (isMoment(next.value)) stop.abort()
+  }
+}
+
+const files = (name: string) => bytesIn(join(cwd, name), ['adapter', 'checkpoints'])
+
+describe('a signal', () => {
+  it.each([4, steps])(
+    'within the evaluation after step %i ends it at its next batch, and the resumed run ends in the same bits',
+    async (step) => {
+      const [whole, cut] = [`whole-${step}`, `cut-${step}`]
+      await run(whole, () => false)
+      const { events, result } = await run(cut, (event) => event.kind === 'evaluating' && event.step === step)
+      expect(events.flatMap((event) => (event.kind === 'evaluating' && event.step === step ? [event.done] : []))).toEqual([4])
+      expect(events.some((event) => event.kind === 'evaluation' && event.step === step)).toBe(false)
+      expect(result).toMatchObject({ interrupted: true, stepsDone: step, last: { step: step - 2 } })
+      await run(cut, () => false, { resume: true })
+      expect(await files(cut)).toEqual(await files(whole))
+    },
+  )
+
+  it('before the first step leaves no adapter, and the run can begin again', async () => {
+    const { result } = await run('early', (event) => event.kind === 'evaluating', { evaluateStart: true })
+    expect(result).toMatchObject({ interrupted: true, stepsDone: 0, best: null })
+    expect(await readdir(join(cwd, 'early', 'adapter'))).toEqual([])
+    expect((await run('early', () => false, { resume: true })).result).toMatchObject({ interrupted: false, stepsDone: steps })
+  })
+
+  it('while many texts are read and tokenised ends the program at once, and leaves nothing behind', async () => {
+    await writeFile(join(cwd, 'many.tsv'), toyFile(300_000))
+    let [sent, ended] = [0, 0]
+    const stopped = await salora(
+      ['train', '--model', 'tiny', '--task', 'many.tsv', '--max-length', '16', '--device', 'cpu', '--output', 'many'],
+      {
+        cwd,
+        onError: (text, child) => {
+          if (sent > 0 || !text.includes('reading')) return
+          sent = performance.now()
+          child.once('exit', () => {
+            ended = performance.now()
+          })
+          child.kill('SIGINT')
+        },
+      },
+    )
+    expect(stopped.code).toBe(130)
+    expect(stopped.stderr).toContain('stopping before the first step\nstopped by a signal before the first step; nothing was trained\n')
+    expect(ended - sent).toBeLessThan(3_000) // half a second where nothing else runs; the whole takes half a minute
+    expect(existsSync(join(cwd, 'many'))).toBe(false)
+  })
+})
+
+describe(`the time left (seed ${SEED})`, () => {
+  const positive = (max: number) => fc.integer({ min: 1, max })
+  it('is the truth of a run whose steps and evaluations take as long as those before them', () =>
+    fc.assert(
+      fc.property(positive(60), positive(20), positive(40), positive(2000), positive(500), (total, every, examples, step, example) => {
+        let clock = 0
+        const { see, left } = runClock(() => clock)
+        const told: { readonly at: number; readonly left: number | null; readonly exact: boolean }[] = []
+        const pass = (milliseconds: number, event: object, exact: boolean): void => {
+          clock += milliseconds
+          see(event as FinetuneEvent)
+          told.push({ at: clock, left: left(), exact })
+        }
+        pass(500, { kind: 'ready', examples: { training: 100, evaluation: examples } }, false)
+        pass(100, { kind: 'start', steps: total, stepsPerEpoch: 10, resumedAt: 0, evaluateEvery: every }, false)
+        let known = false // an evaluation has shown what an example costs
+        for (let n = 1; n <= total; n++) {
+          pass(n === 1 ? 5 * step : step, { kind: 'step', step: n }, known && n > 1)
+          if (n % every !== 0 && n !== total) continue
+          for (let done = 1; done <= examples; done++) {
+            known = true
+            pass(example, { kind: 'evaluating', step: n, done, examples }, n > 1)
+          }
+          pass(0, { kind: 'evaluation', step: n }, n > 1)
+        }
+        for (const { at, left: seconds, exact } of told) if (exact) expect(seconds).toBeCloseTo((clock - at) / 1000, 6)
+      }),
+      { seed: SEED },
+    ))
+})

@@ -1,0 +1,109 @@
+/** Memory and large files: what a run needs beside its weights, and what is refused before it is read. */
+import { mkdir, mkdtemp, open, rm, writeFile, copyFile } from 'node:fs/promises'
+import { totalmem, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { layOut } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { embeddedModel } from '../../evaluation/quickstart.js'
+import { salora } from './spawnSalora.js'
+import { tinyConfig } from './tinyModel.js'
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-memory-'))
+  const rows = Array.from({ length: 40 }, (_, i) => `film ${i}\t${i % 2 === 0 ? 'good' : 'bad'}\n`)
+  await writeFile(join(root, 'task.tsv'), `text\tlabel\n${rows.join('')}`)
+})
+afterAll(() => rm(root, { recursive: true }))
+
+/** A model whose weights are zeros that take no room on the disk, but for a number in each matrix by which it differs from the others. */
+const writeHollowModel = async (name: string, sizes: object): Promise<{ readonly folder: string; readonly bytes: number }> => {
+  const folder = join(root, name)
+  await mkdir(folder)
+  const text = JSON.stringify({ ...tinyConfig, num_hidden_layers: 1, ...sizes })
+  await writeFile(join(folder, 'config.json'), text)
+  await copyFile(join(embeddedModel, 'tokenizer.json'), join(folder, 'tokenizer.json'))
+  const shapes = parseConfigFile(text, 'config.json').model.outline.tensors
+  const { header, order } = layOut([...shapes].map(([tensor, shape]) => ({ name: tensor, dtype: 'F32', shape })))
+  const file = await open(join(folder, 'model.safetensors'), 'w')
+  await file.write(header)
+  let at = header.length
+  for (const [i, tensor] of order.entries()) {
+    await file.write(new Uint8Array(Float32Array.of(i + 1).buffer), 0, 4, at)
+    at += 4 * elementCount(shapes.get(tensor) ?? [])
+  }
+  await file.truncate(at)
+  await file.close()
+  return { folder, bytes: at }
+}
+
+const patience = 50_000
+
+const trained = async (model: string, output: string) =>
+  salora(
+    [
+      'train',
+      '--model',
+      model,
+      '--task',
+      'task.tsv',
+      '--output',
+      output,
+      '--method',
+      'lora',
+      '--rank',
+      '1',
+      '--target-modules',
+      'query',
+      '--batch-size',
+      '2',
+      '--max-length',
+      '32',
+      '--max-steps',
+      '2',
+      '--device',
+      'cpu',
+      '--json',
+      '--quiet',
+    ],
+    {
+      cwd: root,
+      onStart: (child) => setTimeout(() => child.kill('SIGKILL'), patience).unref(),
+    },
+  )
+
+describe('memory', () => {
+  const sizes = { hidden_size: 1024, intermediate_size: 4096 }
+
+  it('a run needs, beside what it needs without weights, at most twice their size', async () => {
+    const small = await writeHollowModel('small', { ...sizes, num_hidden_layers: 1 })
+    const large = await writeHollowModel('large', { ...sizes, num_hidden_layers: 12 })
+    const peaks: number[] = []
+    for (const { folder } of [small, large]) {
+      const { code, stdout, stderr } = await trained(folder, `${folder}-run`)
+      expect(code, stderr).toBe(0)
+      peaks.push((JSON.parse(stdout) as { readonly peakMemoryBytes: number }).peakMemoryBytes)
+    }
+    const [without = NaN, withWeights = NaN] = peaks
+    expect(withWeights - without).toBeLessThan(2 * (large.bytes - small.bytes))
+  }, 120_000)
+
+  it('weights larger than memory are refused before they are read', async () => {
+    const { folder, bytes } = await writeHollowModel('huge', {
+      hidden_size: 1024,
+      intermediate_size: 1_000_000,
+      num_hidden_layers: Math.ceil(totalmem() / 8e9),
+    })
+    const { code, stderr } = await trained(folder, 'huge-run')
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        new RegExp(
+          `^${folder}: expected weights that fit into memory \\([\\d.e+]+ GB here\\), found ${(bytes / 1e9).toPrecision(3)} GB\n$`,
+        ),
+      ),
+    ])
+  }, 60_000)
+})
