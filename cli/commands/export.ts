@@ -4,7 +4,11 @@ import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
-import type { TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
+import { reason } from '../../accelerated/files/mistake.js'
+import type { TaskOptions } from '../../evaluation/data/index.js'
+import { evaluationOfRun } from '../../evaluation/scoreAdapter.js'
+import type { Text, TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
+import type { Terminal } from '../terminal.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
@@ -27,7 +31,7 @@ export const addExport = (program: Command): void => {
     .description(
       `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
     )
-  addAdapterFlags(command, [])
+  addAdapterFlags(command, ['maxLength'])
   command
     .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
     .option('--output <folder>', 'a folder that is new or empty')
@@ -35,24 +39,40 @@ export const addExport = (program: Command): void => {
   withOutput(command, ['salora export --run runs/reviews --format merged --output exported/reviews'], async (given, terminal) => {
     const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
     if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
-    const { adapter, runSettings } = await adapterRequest(
-      Object.fromEntries(['run', 'model', 'adapter'].map((name) => [name, given[name]])),
+    const { adapter, runSettings, runTask } = await adapterRequest(
+      Object.fromEntries(['run', 'model', 'adapter', 'maxLength'].map((name) => [name, given[name]])),
     )
+    const texts = runTask === null ? [] : textsOf(runTask, terminal)
     terminal.note(`writing ${output} …`)
     const report = await exportAdapter({
       ...adapter,
       format,
       output,
       precision,
+      texts,
       targeted: runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null),
     })
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
       )
+    if (format === 'transformers.js' && texts.some(({ textPair }) => textPair !== undefined))
+      terminal.warn(
+        "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification",
+      )
     terminal.result(textOf(report), report)
     return exitCodes.success
   })
+}
+
+/** What the run evaluated on, where that is still there. */
+const textsOf = (task: TaskOptions, { warn }: Terminal): ReadonlyArray<Text> => {
+  try {
+    return evaluationOfRun(task).evaluation.examples
+  } catch (error) {
+    warn(`compared without the run's own texts: ${reason(error)}`)
+    return []
+  }
 }
 
 const formatOf = (given: Values): ExportFormat => {

@@ -30,6 +30,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
+const given = { device: 'cpu', precision: 'float64', threads: 1, batchSize: 3 }
 const families: ReadonlyArray<Family> = ['roberta', 'bert']
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 const texts: ReadonlyArray<Text> = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map(
@@ -55,7 +56,13 @@ const exported = (
   family: Family,
   format: ExportFormat,
   output: string,
-  more: { readonly precision?: 'float16'; readonly model?: string; readonly adapter?: string } = {},
+  more: {
+    readonly precision?: 'float16'
+    readonly model?: string
+    readonly adapter?: string
+    readonly maxLength?: number
+    readonly texts?: ReadonlyArray<Text>
+  } = {},
 ): Promise<ExportReport> =>
   exportAdapter({
     model: at(family),
@@ -91,6 +98,20 @@ describe.each(families)('an export of %s', (family) => {
     expect((await modulesIn(`${family}-peft`, family)).size).toBe(10) // of 12
     expect(await json(at(`${family}-peft`, 'adapter_config.json'))).toEqual(await json(at(`${family}-adapter`, 'adapter_config.json')))
     expect(await json(at(`${family}-peft`, 'salora.json'))).toEqual(await json(at(`${family}-adapter`, 'salora.json')))
+  })
+
+  it.each(['merged', 'transformers.js'] as const)('as %s cuts a text where training did, which the comparison looks at', async (format) => {
+    const long = { text: 'good film '.repeat(30) }
+    const output = `${family}-${format}-short`
+    const { comparison } = await exported(family, format, output, { maxLength: 12, texts: [{ text: 'short' }, long] })
+    expect(comparison.texts).toBe(trialTexts.length + 2)
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    expect(await json(at(output, 'tokenizer_config.json'))).toHaveProperty('model_max_length', 12)
+    const cut = async (maxLength: number) => {
+      const opened = await openTrainedAdapter({ ...given, model: at(family), adapter: at(`${family}-adapter`), maxLength })
+      return (await opened.predict([long]).finally(opened.release))[0] ?? []
+    }
+    expect(await cut(12)).not.toEqual(await cut(64))
   })
 
   it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
@@ -199,7 +220,7 @@ describe.each(families)('an export of %s', (family) => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, largest)
       return [folder, ...(await readdir(join(folder, 'onnx')))]
     }
     const [folder = '', ...files] = await write()
@@ -219,7 +240,7 @@ describe.each(families)('an export of %s', (family) => {
     if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
     else {
       await mkdir(folder)
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), 10_000)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, 10_000)
     }
     expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
     // Node finds the data file by itself; a browser fetches it because config.json says so.
