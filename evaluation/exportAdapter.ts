@@ -1,6 +1,7 @@
 /** Export: a trained adapter becomes a folder that another tool opens, complete or absent, and compared with what was trained. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import type { Method } from '../accelerated/methods/method.js'
@@ -37,6 +38,8 @@ export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | '
   readonly output: string
   /** of `merged`; the others are float32 */
   readonly precision: WrittenPrecision
+  /** texts of the task, for the comparison */
+  readonly texts?: ReadonlyArray<Text>
   /** module paths that training adapted; null where only the adapter's own are known */
   readonly targeted: ReadonlyArray<string> | null
 }
@@ -50,14 +53,22 @@ export type ExportReport = {
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 
-/** What both sides answer in the comparison: unequal lengths, so that padding counts; a pair, so that token types do. */
+/** What both sides answer in the comparison: unequal lengths, so that padding counts; a pair, so that token types do; special tokens as text. */
 export const trialTexts: ReadonlyArray<Text> = [
   { text: 'The food was superb.' },
   { text: 'No.' },
   { text: 'A film that is long, loud and, in the end, about nothing at all; I left before it was over and do not regret it.' },
   { text: 'Two sequels later,', textPair: 'the story still holds.' },
   { text: '3.5 of 5 stars' },
+  { text: 'Somebody typed <pad> and [PAD], <mask> and [MASK] here.' },
 ]
+
+/** The longest texts of a task: a length that one side cuts and the other does not shows there. */
+const longest = (texts: ReadonlyArray<Text>): ReadonlyArray<Text> => {
+  const length = ({ text, textPair = '' }: Text): number => text.length + textPair.length
+  return [...texts].sort((a, b) => length(b) - length(a)).slice(0, longTexts)
+}
+const longTexts = 4
 
 /** Writes the folder. @throws Mistake with one line; nothing is left in `output` then */
 export const exportAdapter = async (options: ExportOptions): Promise<ExportReport> => {
@@ -75,9 +86,10 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     const adapter = { ...trained.adapter, labelNames: names }
     if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
-    if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision)
-    if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names)
-    const [wanted, found] = [await logitsOf(trained, options), await logitsOfExport(stage, trained, options)]
+    if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision, options.maxLength)
+    if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, options.maxLength)
+    const texts = [...trialTexts, ...longest(options.texts ?? [])]
+    const [wanted, found] = [await logitsOf(trained, texts, options), await logitsOfExport(stage, trained, texts, options)]
     const broken = [...wanted, ...found].find((x) => !Number.isFinite(x))
     if (broken !== undefined) throw mistake(folder, 'finite outputs of model and adapter, and of what is exported', String(broken))
     return {
@@ -86,7 +98,7 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
       problem: trained.adapter.outputs.problem,
       files: await filesOf(stage),
       comparison: {
-        texts: trialTexts.length,
+        texts: texts.length,
         largestLogitDifference: largest(wanted.map((x, i) => x - (found[i] ?? NaN))),
         largestLogit: largest(wanted),
       },
@@ -99,31 +111,47 @@ const largest = (values: ReadonlyArray<number>): number =>
   values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
 /** Logits of the trial texts, one after another. */
-const logitsOf = async (trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
-  const opened = await openPredictions(
-    trained,
-    { precision: 'float32', threads: 0, batchSize: trialTexts.length, maxLength },
-    deviceOf('cpu'),
-  )
+const logitsOf = async (
+  trained: TrainedModel,
+  texts: ReadonlyArray<Text>,
+  { maxLength }: Pick<ExportOptions, 'maxLength'>,
+): Promise<ReadonlyArray<number>> => {
+  const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, deviceOf('cpu'))
   try {
-    return (await opened.predict(trialTexts)).flat()
+    return (await opened.predict(texts)).flat()
   } finally {
     await opened.release()
   }
 }
 
 /** The same of what was written, read back from the disk. */
-const logitsOfExport = async (stage: string, trained: TrainedModel, options: ExportOptions): Promise<ReadonlyArray<number>> => {
-  if (options.format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, options)
-  return logitsOf(
-    await loadTrainedModel(options.format === 'merged' ? { model: stage, adapter: null } : { ...options, adapter: stage }),
-    options,
-  )
+const logitsOfExport = async (
+  stage: string,
+  trained: TrainedModel,
+  texts: ReadonlyArray<Text>,
+  options: ExportOptions,
+): Promise<ReadonlyArray<number>> => {
+  const { format } = options
+  if (format !== 'merged' && format !== 'transformers.js')
+    return logitsOf(await loadTrainedModel({ ...options, adapter: stage }), texts, options)
+  const own = { maxLength: await ownLength(stage) } // as a tool cuts that knows the folder alone
+  if (format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, texts, own)
+  return logitsOf(await loadTrainedModel({ model: stage, adapter: null }), texts, own)
 }
 
-const logitsOfOnnx = async (file: string, trained: TrainedModel, { maxLength }: ExportOptions): Promise<ReadonlyArray<number>> => {
+const ownLength = async (folder: string): Promise<number> => {
+  const file = join(folder, 'tokenizer_config.json')
+  return (parseJson(await readText(file), file) as { readonly model_max_length: number }).model_max_length
+}
+
+const logitsOfOnnx = async (
+  file: string,
+  trained: TrainedModel,
+  texts: ReadonlyArray<Text>,
+  { maxLength }: Pick<ExportOptions, 'maxLength'>,
+): Promise<ReadonlyArray<number>> => {
   const encode = await encodingOf(trained, maxLength)
-  const encoded = trialTexts.map(encode)
+  const encoded = texts.map(encode)
   const sequence = Math.max(...encoded.map(({ inputIds }) => inputIds.length))
   const padded = (rows: ReadonlyArray<ReadonlyArray<number>>, padding: number): Feed => ({
     shape: [rows.length, sequence],

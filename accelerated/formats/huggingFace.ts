@@ -9,7 +9,8 @@ import { writeMergedFolder } from './mergedFolder.js'
 
 export const huggingFace: AdapterFormat = {
   title: 'a whole model in Hugging Face layout',
-  write: (folder, adapter, base) => writeMergedFolder(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32'),
+  write: (folder, adapter, base) =>
+    writeMergedFolder(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32', adapter.settings.maxLength),
   read: async (folder, base) => {
     if ((await fileInFolder(folder, 'config.json')) === undefined || (await fileInFolder(folder, 'adapter_config.json')) !== undefined)
       return null

@@ -18,6 +18,7 @@ export const writeMergedFolder = async (
   trained: TrainedModel,
   labelNames: ReadonlyArray<string> | undefined,
   precision: WrittenPrecision,
+  maxLength: number | null = null,
 ): Promise<void> => {
   const { adapter, base } = trained
   const tensors = new Map([...mergedTensors(trained)].map(([name, tensor]) => [adapter.model.naming.stored(name), tensor]))
@@ -28,7 +29,7 @@ export const writeMergedFolder = async (
   )
   const file = join(folder, 'model.safetensors')
   await writeFileAtomically(file, piecesOf(header, order, tensors, dtype, file))
-  await writeTokenizer(folder, base.folder, adapter.model)
+  await writeTokenizer(folder, base.folder, adapter, maxLength)
   await writeModelConfig(folder, base.folder, adapter, labelNames, precision)
 }
 

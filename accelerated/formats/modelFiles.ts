@@ -7,6 +7,8 @@ import { parseJson, readText } from '../files/jsonText.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
 import type { Model } from '../models/architecture.js'
 import type { Outputs } from '../objectives/sequence.js'
+import { roomFor } from '../training/plan.js'
+import type { Adapter } from './adapter.js'
 
 export type WrittenPrecision = 'float32' | 'float16'
 
@@ -55,14 +57,16 @@ const tokenizerFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_toke
 /**
  * Copies the tokenizer. Its settings name a class, a padding token and a longest input even where the base model's do not (the original
  * BERT's and RoBERTa's do not): without them other tools guess, or cannot pad a batch.
- * @param longestInput tokens of a text; virtual ones leave it fewer than the model has positions
+ * @param maxLength tokens of a text, as the adapter was trained with; null: as many as the model has positions, less virtual ones
  */
 export const writeTokenizer = async (
   folder: string,
   base: string,
-  model: Model,
-  longestInput = model.outline.longestInput,
+  adapter: Pick<Adapter, 'model' | 'method' | 'settings'>,
+  maxLength: number | null = null,
 ): Promise<void> => {
+  const { model } = adapter
+  const { left } = roomFor(adapter.method, adapter.settings, model)
   for (const name of tokenizerFiles) {
     const file = await fileInFolder(base, name)
     if (file !== undefined)
@@ -79,7 +83,7 @@ export const writeTokenizer = async (
       ...(await paddingToken(base, model)),
       tokenizer_class: model.naming.tokenizer,
       ...settings,
-      model_max_length: Math.min(given, longestInput),
+      model_max_length: Math.min(maxLength ?? given, left),
     }),
   )
 }

@@ -8,7 +8,6 @@ import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js
 import type { ExternalData } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
 import { weight } from '../graph/operators.js'
-import { roomFor } from '../training/plan.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer } from './modelFiles.js'
 import { paddedInference } from './paddedInference.js'
@@ -24,6 +23,7 @@ export const writeOnnxFolder = async (
   folder: string,
   trained: TrainedModel,
   labelNames: ReadonlyArray<string> | undefined,
+  maxLength: number | null = null,
   largest: number = largestModel,
 ): Promise<void> => {
   const { adapter, base } = trained
@@ -46,7 +46,7 @@ export const writeOnnxFolder = async (
       ),
     )
   await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, tensors) : model)
-  await writeTokenizer(folder, base.folder, adapter.model, roomFor(adapter.method, adapter.settings, adapter.model).left)
+  await writeTokenizer(folder, base.folder, adapter, maxLength)
   await writeModelConfig(
     folder,
     base.folder,

@@ -23,7 +23,8 @@ export type VirtualTokens = { readonly count: number; readonly at: 'embeddings' 
 export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
 
 /**
- * The inputs of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0).
+ * The inputs of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0). RoBERTa counts no padding token: one
+ * that a text holds (a literal `<pad>`) has the position paddingIndex, as transformers has it, unless embeddings stand before the text.
  * @throws when there is no example or one has no token: programmer errors, since tokenisers add special tokens.
  */
 export const packBatch = (
@@ -47,12 +48,15 @@ export const packBatch = (
   const attentionBias = new Float64Array(batch * sequence).fill(paddingBias)
   let token = 0
   examples.forEach((example, row) => {
+    let counted = 0
     for (let column = 0; column < (lengths[row] ?? 0); column++, token++) {
       const [slot, own] = [row * sequence + column, column - inside]
       if (own < 0) virtualToken[token] = column
       inputIds[token] = example.inputIds[own] ?? 0 // a virtual token's row is not read
       tokenTypes[token] = example.tokenTypeIds?.[own] ?? 0
-      positions[token] = firstPosition + column + count - inside
+      const isPadding = inside === 0 && firstPosition > 0 && inputIds[token] === firstPosition - 1
+      positions[token] = isPadding ? firstPosition - 1 : firstPosition + counted + count - inside
+      if (!isPadding) counted += 1
       slotOfToken[token] = slot
       tokenOfSlot[slot] = token
       tokenOfSlotOrNone[slot] = token

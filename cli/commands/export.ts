@@ -5,7 +5,11 @@ import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import { removeStages } from '../../evaluation/newFolder.js'
 import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
-import type { TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
+import { reason } from '../../accelerated/files/mistake.js'
+import type { TaskOptions } from '../../evaluation/data/index.js'
+import { evaluationOfRun } from '../../evaluation/scoreAdapter.js'
+import type { Text, TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
+import type { Terminal } from '../terminal.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
@@ -19,14 +23,15 @@ const explained: Readonly<Record<ExportFormat, string>> = {
   'peft-padded': 'the same function at one rank, without patterns: for servers that ignore them',
   adapters: 'of houlsby and pfeiffer: the layout of the adapters library, for load_adapter(folder, use_safetensors=True)',
   merged: 'a Hugging Face model with the adapter merged into its weights',
-  'transformers.js': "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder)",
+  'transformers.js':
+    "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder); its pipeline cuts a long text without its closing token, which moves the scores of such texts a little",
 }
 
 export const addExport = (command: Command): void => {
   command.description(
     `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
   )
-  addAdapterFlags(command, [])
+  addAdapterFlags(command, ['maxLength'])
   command
     .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
     .option('--output <folder>', 'a folder that is new or empty')
@@ -34,20 +39,35 @@ export const addExport = (command: Command): void => {
   withOutput(command, ['salora export --run runs/reviews --format merged --output exported/reviews'], async (given, terminal) => {
     const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
     if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
-    const { adapter, runSettings } = await adapterRequest(
-      Object.fromEntries(['run', 'model', 'adapter', 'labels'].map((name) => [name, given[name]])),
+    const { adapter, runSettings, runTask } = await adapterRequest(
+      Object.fromEntries(['run', 'model', 'adapter', 'labels', 'maxLength'].map((name) => [name, given[name]])),
     )
+    const texts = runTask === null ? [] : await textsOf(runTask, terminal)
     terminal.note(`writing ${output} …`)
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
-    const report = await exportAdapter({ ...adapter, format, output, precision, targeted }).finally(release)
+    const report = await exportAdapter({ ...adapter, format, output, precision, texts, targeted }).finally(release)
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
       )
+    if (format === 'transformers.js' && texts.some(({ textPair }) => textPair !== undefined))
+      terminal.warn(
+        "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification",
+      )
     terminal.result(textOf(report), report)
     return exitCodes.success
   })
+}
+
+/** What the run evaluated on, where that is still there. */
+const textsOf = async (task: TaskOptions, { warn }: Terminal): Promise<ReadonlyArray<Text>> => {
+  try {
+    return (await evaluationOfRun(task)).evaluation.examples
+  } catch (error) {
+    warn(`compared without the run's own texts: ${reason(error)}`)
+    return []
+  }
 }
 
 const formatOf = (given: Values): ExportFormat => {

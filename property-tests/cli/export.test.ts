@@ -30,6 +30,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
+const given = { device: 'cpu', precision: 'float64', threads: 1, batchSize: 3 }
 const families: ReadonlyArray<Family> = ['roberta', 'bert']
 const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 const texts: ReadonlyArray<Text> = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?', 'no: 3.5 of 5'].map(
@@ -55,7 +56,13 @@ const exported = (
   family: Family,
   format: ExportFormat,
   output: string,
-  more: { readonly precision?: 'float16'; readonly model?: string; readonly adapter?: string } = {},
+  more: {
+    readonly precision?: 'float16'
+    readonly model?: string
+    readonly adapter?: string
+    readonly maxLength?: number
+    readonly texts?: ReadonlyArray<Text>
+  } = {},
 ): Promise<ExportReport> =>
   exportAdapter({
     model: at(family),
@@ -91,6 +98,20 @@ describe.each(families)('an export of %s', (family) => {
     expect((await modulesIn(`${family}-peft`, family)).size).toBe(10) // of 12
     expect(await json(at(`${family}-peft`, 'adapter_config.json'))).toEqual(await json(at(`${family}-adapter`, 'adapter_config.json')))
     expect(await json(at(`${family}-peft`, 'salora.json'))).toEqual(await json(at(`${family}-adapter`, 'salora.json')))
+  })
+
+  it.each(['merged', 'transformers.js'] as const)('as %s cuts a text where training did, which the comparison looks at', async (format) => {
+    const long = { text: 'good film '.repeat(30) }
+    const output = `${family}-${format}-short`
+    const { comparison } = await exported(family, format, output, { maxLength: 12, texts: [{ text: 'short' }, long] })
+    expect(comparison.texts).toBe(trialTexts.length + 2)
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    expect(await json(at(output, 'tokenizer_config.json'))).toHaveProperty('model_max_length', 12)
+    const cut = async (maxLength: number) => {
+      const opened = await openTrainedAdapter({ ...given, model: at(family), adapter: at(`${family}-adapter`), maxLength })
+      return (await opened.predict([long]).finally(opened.release))[0] ?? []
+    }
+    expect(await cut(12)).not.toEqual(await cut(64))
   })
 
   it('as peft-padded has one rank and no patterns; matrices of rank 0 are pairs of zeros', async () => {
@@ -137,12 +158,12 @@ describe.each(families)('an export of %s', (family) => {
     expect(await readFile(at(`${family}-tokenizer`, 'tokenizer.json'))).toEqual(await readFile(at(family, 'tokenizer.json')))
     expect(await json(at(`${family}-tokenizer`, 'tokenizer_config.json'))).toEqual(
       family === 'bert'
-        ? { tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', model_max_length: 140 }
+        ? { tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', model_max_length: 64 }
         : {
             ...(await json(at(family, 'tokenizer_config.json'))),
             tokenizer_class: 'RobertaTokenizer',
             pad_token: '<pad>',
-            model_max_length: 78,
+            model_max_length: 64,
           },
     )
     const own = { tokenizer_class: 'Own', pad_token: '[UNK]', model_max_length: 9 }
@@ -152,7 +173,7 @@ describe.each(families)('an export of %s', (family) => {
     const { added_tokens: _, ...tokenizer } = await json(at(family, 'tokenizer.json'))
     await writeFile(at(`${family}-own`, 'tokenizer.json'), JSON.stringify(tokenizer))
     await exported(family, 'merged', `${family}-owned`, { model: at(`${family}-own`) })
-    expect(await json(at(`${family}-owned`, 'tokenizer_config.json'))).toEqual(own)
+    expect(await json(at(`${family}-owned`, 'tokenizer_config.json'))).toEqual({ ...own, model_max_length: 64 })
     expect(await readFile(at(`${family}-owned`, 'vocab.txt'), 'utf8')).toBe('for older tools')
     await writeFile(at(`${family}-own`, 'tokenizer_config.json'), '{}')
     await exported(family, 'merged', `${family}-tabled`, { model: at(`${family}-own`) })
@@ -199,7 +220,7 @@ describe.each(families)('an export of %s', (family) => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, largest)
       return [folder, ...(await readdir(join(folder, 'onnx')))]
     }
     const [folder = '', ...files] = await write()
@@ -219,7 +240,7 @@ describe.each(families)('an export of %s', (family) => {
     if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
     else {
       await mkdir(folder)
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), 10_000)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, 10_000)
     }
     expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
     // Node finds the data file by itself; a browser fetches it because config.json says so.
@@ -448,7 +469,7 @@ describe('salora export', () => {
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
     expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
-      new RegExp(`^@/said\n${files.join('')}largest change of a logit over 5 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
+      new RegExp(`^@/said\n${files.join('')}largest change of a logit over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
     )
   })
 
@@ -468,7 +489,7 @@ describe('salora export', () => {
     const report = JSON.parse(stdout) as ExportReport
     expect(code).toBe(0)
     expect(report.files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
-    expect(report.comparison).toMatchObject({ texts: 5 })
+    expect(report.comparison).toMatchObject({ texts: 6 })
     expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
   })
 

@@ -13,6 +13,13 @@ export interface Tokens {
 
 type Lookups = Readonly<Record<string, ReadonlyArray<number>>>
 
+/** BERT numbers all tokens from 0. RoBERTa numbers those that are no padding from paddingIndex + 1, and gives padding in a text paddingIndex. */
+const positions = ({ family, paddingIndex }: EncoderConfig, ids: ReadonlyArray<number>): ReadonlyArray<number> => {
+  if (family === 'bert') return ids.map((_, position) => position)
+  const counted = (upTo: number): number => ids.slice(0, upTo + 1).filter((id) => id !== paddingIndex).length
+  return ids.map((id, place) => paddingIndex + (id === paddingIndex ? 0 : counted(place)))
+}
+
 /** For each table, the row that each token looks up. */
 const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Lookups => {
   // RoBERTa's positions begin after the padding index, as its position table was trained that way.
@@ -27,7 +34,7 @@ const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Loo
   })
   return {
     'embeddings.word_embeddings.weight': inputIds.flat(),
-    'embeddings.position_embeddings.weight': inputIds.flatMap((ids) => ids.map((_, position) => first + position)),
+    'embeddings.position_embeddings.weight': inputIds.flatMap((ids) => positions(config, ids)),
     'embeddings.token_type_embeddings.weight': types.flat(),
   }
 }
