@@ -36,8 +36,8 @@ const observed = async (name: string, line: string): Promise<Observed> => {
   const began = performance.now()
   const child = spawn('unshare', [...isolated, 'sh', '-c', `(${line}) 2>&1; echo; grep '^Ip:' /proc/net/snmp`], {
     cwd: folder,
-    // nothing else: ONNX Runtime is silent where a variable says that this is continuous integration
-    env: { PATH: process.env['PATH'], HOME: home, SSL_CERT_FILE: join(folder, 'certificates.pem') },
+    // nothing else: ONNX Runtime is silent where a variable says that this is continuous integration; a Vulkan driver's own cache is not meant
+    env: { PATH: process.env['PATH'], HOME: home, SSL_CERT_FILE: join(folder, 'certificates.pem'), MESA_SHADER_CACHE_DISABLE: 'true' },
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
