@@ -23,6 +23,7 @@ import type { Task } from './data/index.js'
 import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
+import { runRowsOf } from './runRows.js'
 import { readRunConfig } from './storedRun.js'
 import { loadTask } from './taskData.js'
 import { tokenise } from './tokenisedExamples.js'
@@ -37,7 +38,7 @@ export type PreparedRun = {
   readonly outputs: Outputs
   readonly labelNames: ReadonlyArray<string> | undefined
   readonly start: RunState
-  readonly data: Task
+  readonly rows: string
   readonly inputs: RunInputs
   readonly facts: RunFacts
 }
@@ -85,7 +86,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
   const inputs = await runInputs(base, data)
-  return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, data, inputs, facts }
+  return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, rows: runRowsOf(data), inputs, facts }
 }
 
 /** The state to begin with: where an adapter was named, its numbers. */

@@ -10,7 +10,6 @@ import { isAbsent, systemMistake } from '../accelerated/files/systemError.js'
 import { differing, newDefaults, type Fingerprint } from '../accelerated/training/fingerprint.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
-import type { Task } from './data/index.js'
 import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
 import { defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 import { rowsFile, writeRunRows } from './runRows.js'
@@ -20,7 +19,8 @@ import { readRunConfig } from './storedRun.js'
 export type RunSources = {
   readonly device: string
   readonly revision: string | null
-  readonly data: Task
+  /** rows.json */
+  readonly rows: string
   readonly inputs: RunInputs
 }
 
@@ -76,7 +76,7 @@ export const openRunFolder = async (options: FinetuneOptions, sources: RunSource
         await lock.clear()
         for (const folder of folders) await removeTemporaries(folder)
         await writeFileAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`)
-        await writeRunRows(output, sources.data)
+        await writeRunRows(output, sources.rows)
         await rm(result, { force: true })
         return openMetricsLog(output, lines)
       },

@@ -55,17 +55,22 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
 /** One digest of texts and labels, in their order, and how many they are: `36 of sha256 …`. Classes count by their names. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
   const hash = createHash('sha256')
-  for (const { text, textPair, label } of examples)
-    hash.update(`${JSON.stringify([text, textPair ?? null, labelNames?.[label] ?? label])}\n`)
+  const nameOf = (label: number): string | number => labelNames?.[label] ?? label
+  for (const { text, textPair, label, labels } of examples)
+    hash.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
   return `${examples.length} of sha256 ${hash.digest('hex')}`
 }
 
-/** Writes rows.json. Throws Mistake. */
-export const writeRunRows = async (output: string, { train, evaluation, heldOut }: Task): Promise<void> => {
+/** rows.json of a task, as text: its own texts need not be kept for it. */
+export const runRowsOf = ({ train, evaluation, heldOut }: Task): string => {
   const keys = ({ examples }: Dataset): string => Buffer.from(keysOf(examples).buffer).toString('base64')
-  const text = `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
-  if (text.length > limit) throw mistake(join(output, rowsFile), `at most ${limit} bytes`, String(text.length))
-  await writeFileAtomically(join(output, rowsFile), text)
+  return `${JSON.stringify({ heldOut, training: keys(train), evaluation: keys(evaluation) })}\n`
+}
+
+/** Throws Mistake. */
+export const writeRunRows = async (output: string, rows: string): Promise<void> => {
+  if (rows.length > limit) throw mistake(join(output, rowsFile), `at most ${limit} bytes`, String(rows.length))
+  await writeFileAtomically(join(output, rowsFile), rows)
 }
 
 /** rows.json of a run; null in the folder of a version that wrote none. Throws Mistake. */

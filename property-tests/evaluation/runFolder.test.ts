@@ -10,6 +10,7 @@ import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import type { FinetuneOptions } from '../../evaluation/run.js'
 import { inNewFolder } from '../../evaluation/newFolder.js'
 import { openRunFolder, type RunFolder, type RunSources } from '../../evaluation/runFolder.js'
+import { runRowsOf } from '../../evaluation/runRows.js'
 import { versions } from '../../evaluation/versions.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
@@ -37,7 +38,7 @@ const options = (resume: boolean): FinetuneOptions => ({
 const sources = async (): Promise<RunSources> => {
   const data = toUnion(await loadTask({ task: join(root, 'toy.tsv') }))
   if (data instanceof Error) throw data
-  return { device: 'cpu', revision: null, data, inputs: { 'training rows': '36 of toys' } }
+  return { device: 'cpu', revision: null, rows: runRowsOf(data), inputs: { 'training rows': '36 of toys' } }
 }
 /** The run's folder as a process finds it, who leaves it again. */
 const opened = async (resume: boolean): Promise<RunFolder> => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { isAmong, readRunRows, rowsDigest, writeRunRows } from '../../evaluation/runRows.js'
+import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../evaluation/runRows.js'
 import type { Example, Task } from '../../evaluation/data/index.js'
 import { SEED } from '../support/seed.js'
 
@@ -20,7 +20,7 @@ const example: fc.Arbitrary<Example> = fc
 const dataset = (examples: ReadonlyArray<Example>) => ({ source: 'made', examples, labelNames: ['a', 'b'], skipped: [] })
 const written = async (training: ReadonlyArray<Example>, evaluation: ReadonlyArray<Example>) => {
   const task: Pick<Task, 'train' | 'evaluation' | 'heldOut'> = { train: dataset(training), evaluation: dataset(evaluation), heldOut: true }
-  await writeRunRows(folder, task as Task)
+  await writeRunRows(folder, runRowsOf(task as Task))
   return (await readRunRows(folder))!
 }
 const nameOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
@@ -47,6 +47,9 @@ it('has another digest for other texts, labels, names of classes, or another ord
       expect(rowsDigest(dataset(examples.map((one) => ({ ...one, row: one.row + 1 }))))).toBe(digest)
       expect(rowsDigest(dataset([...examples, other]))).not.toBe(digest)
       expect(rowsDigest(dataset([{ ...first, label: 1 - first.label }, ...rest]))).not.toBe(digest)
+      expect(rowsDigest(dataset([{ ...first, labels: [0, 1] }, ...rest]))).not.toBe(
+        rowsDigest(dataset([{ ...first, labels: [1] }, ...rest])),
+      )
       expect(rowsDigest(dataset([{ ...first, text: `${first.text}.` }, ...rest]))).not.toBe(digest)
       expect(rowsDigest({ ...dataset(examples), labelNames: ['x', 'y'] })).not.toBe(digest)
       if (nameOf(other) !== nameOf(first)) expect(rowsDigest(dataset([other, first]))).not.toBe(rowsDigest(dataset([first, other])))
