@@ -37,10 +37,12 @@ export const addExport = (command: Command): void => {
     const { adapter, runSettings } = await adapterRequest(
       Object.fromEntries(['run', 'model', 'adapter', 'labels'].map((name) => [name, given[name]])),
     )
+    const { adapter: folder } = adapter
+    if (folder === null) throw usageError('--adapter', 'the adapter to export', 'none given')
     terminal.note(`writing ${output} …`)
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
-    const report = await exportAdapter({ ...adapter, format, output, precision, targeted }).finally(release)
+    const report = await exportAdapter({ ...adapter, adapter: folder, format, output, precision, targeted }).finally(release)
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
