@@ -1,4 +1,4 @@
-/** Which trained adapter is meant: the one of a run (--run), or one in a folder on a model (--model, --adapter). */
+/** What is to answer: the adapter of a run (--run), one in a folder on a model (--model, --adapter), or a model that classifies as it is (--model). */
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { mistake } from '../accelerated/files/mistake.js'
@@ -13,7 +13,7 @@ import { addFlags } from './trainFlags.js'
 import { usageError } from './usageError.js'
 
 export type AdapterRequest = {
-  readonly adapter: TrainedAdapterOptions & { readonly adapter: string }
+  readonly adapter: TrainedAdapterOptions
   /** null where no run was named */
   readonly runSettings: Settings | null
   /** what the run was trained on; null where no run was named */
@@ -27,7 +27,10 @@ export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string>
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
-  command.option('--labels <names>', 'of an adapter made elsewhere that names no classes: theirs, in the order of its outputs, with commas')
+  command.option(
+    '--labels <names>',
+    'of an adapter or a model made elsewhere that names no classes: theirs, in the order of its outputs, with commas',
+  )
   return withOffline(addFlags(command, machine, Object.fromEntries(machine.map((name) => [name, runDefault(name)]))))
 }
 
@@ -40,7 +43,8 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
   const [run, adapter, model] = [given['run'], given['adapter'], flags['model']].map((value) =>
     typeof value === 'string' ? value : null,
   ) as [string | null, string | null, string | null]
-  if (run === null && adapter === null) throw usageError('--run', 'the folder of a run (or --model and --adapter)', 'none given')
+  if (run === null && adapter === null && model === null)
+    throw usageError('--run', 'the folder of a run (or --model, with --adapter or a head of its own)', 'none given')
   if (run !== null && adapter !== null) throw usageError('--adapter', 'either --run or --adapter', 'both')
   if (run === null && model === null) throw usageError('--model', 'the model that the adapter belongs to', 'none given')
   const earlier = run === null ? null : await runConfig(run)
@@ -52,7 +56,7 @@ export const adapterRequest = async (given: Values): Promise<AdapterRequest> => 
     adapter: {
       model: placed(model ?? earlier?.model ?? ''),
       ...(model === null && typeof earlier?.revision === 'string' ? { revision: earlier.revision } : {}),
-      adapter: adapter ?? join(run ?? '', 'adapter'),
+      adapter: run === null ? adapter : join(run, 'adapter'),
       ...(earlier?.inputs === undefined || run === null ? {} : { trainedBy: { run, inputs: earlier.inputs } }),
       ...(typeof given['labels'] === 'string' ? { labelNames: listOf('--labels', given['labels']) } : {}),
       device: settings.device,

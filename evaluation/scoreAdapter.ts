@@ -77,10 +77,10 @@ export const scoreAdapter = async (
   { rows = null, told }: { readonly rows?: RunRows | null; readonly told?: (done: number) => void } = {},
 ): Promise<AdapterScore> => {
   const { evaluation, problem } = labelled
-  const { outputs } = adapter
+  const { outputs, called = 'adapter' } = adapter
   if (problem !== outputs.problem)
     throw new UserError(
-      `${evaluation.source}: expected labels of a ${outputs.problem}, as the adapter was trained for, found those of a ${problem}`,
+      `${evaluation.source}: expected labels of a ${outputs.problem}, as the ${called} was trained for, found those of a ${problem}`,
     )
   const classOf = ownClass(adapter, labelled)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
@@ -128,7 +128,7 @@ const checkFiniteAnswers = (answers: ReadonlyArray<ReadonlyArray<number>>, { sou
  * names is believed to have a task's own order, or that of its numbers where the labels are numbers; nothing else says which output is which.
  */
 const ownClass = (
-  { outputs, labelNames }: TrainedAdapter,
+  { outputs, labelNames, called = 'adapter' }: TrainedAdapter,
   { evaluation: { labelNames: theirs, source }, sorted = false }: Labelled,
 ): ((label: number) => number) => {
   if (theirs === null) return (label) => label
@@ -137,16 +137,16 @@ const ownClass = (
     if (sorted && !(theirs.length === outputs.labels && theirs.every((_, i) => numbers.includes(i))))
       throw mistake(
         '--labels',
-        `the ${outputs.labels} classes of the adapter in the order of its outputs (such as ${oneLine(theirs.slice(0, 5).join(','))}), since neither adapter nor model names them`,
+        `the ${outputs.labels} classes of the ${called} in the order of its outputs (such as ${oneLine(theirs.slice(0, 5).join(','))}), since ${called === 'model' ? 'its config.json does not name them' : 'neither adapter nor model names them'}`,
         'none given',
       )
     if (theirs.length !== outputs.labels)
-      throw new UserError(`${source}: expected ${outputs.labels} classes, as the adapter has, found ${theirs.length}`)
+      throw new UserError(`${source}: expected ${outputs.labels} classes, as the ${called} has, found ${theirs.length}`)
     return sorted ? (label) => numbers[label] ?? label : (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))
   const unknown = theirs.find((_, i) => places[i] === -1)
   if (unknown !== undefined)
-    throw new UserError(`${source}: expected the adapter's labels (${labelNames.join(', ')}), found ${JSON.stringify(unknown)}`)
+    throw new UserError(`${source}: expected the ${called}'s labels (${labelNames.join(', ')}), found ${JSON.stringify(unknown)}`)
   return (label) => places[label] ?? label
 }

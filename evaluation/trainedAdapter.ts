@@ -7,6 +7,7 @@ import { resolveModel } from '../accelerated/files/hub/hub.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkFinite, headTensor, openModelFolder } from '../accelerated/files/modelFolder.js'
 import { readTensor } from '../accelerated/files/safetensors/safetensors.js'
+import { showShape } from '../accelerated/files/safetensors/safetensorsHeader.js'
 import type { Encoding } from '../accelerated/files/tokenizer.js'
 import { loadTokenizer } from '../accelerated/files/tokenizer.js'
 import type { Adapter, Weights } from '../accelerated/formats/adapter.js'
@@ -47,6 +48,8 @@ export type TrainedAdapterOptions = {
 export type Text = { readonly text: string; readonly textPair?: string }
 
 export type TrainedAdapter = {
+  /** what messages call it: the adapter, unless it is a model that answers as it is */
+  readonly called?: 'adapter' | 'model'
   readonly device: string
   readonly outputs: Outputs
   /** the classes in the order of the outputs, where adapter or model name them */
@@ -89,7 +92,7 @@ export const loadTrainedModel = async (
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
   await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
   const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
-  const trained = { base, adapter, head: await headOf(base, adapter, options.adapter ?? base.folder) }
+  const trained = { base, adapter, head: await headOf(base, adapter, options.adapter) }
   return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
 }
 
@@ -145,6 +148,7 @@ export const openPredictions = async (
       told,
     )
   return {
+    called: adapter.method.tensors === headAlone.tensors ? 'model' : 'adapter',
     device: device.name,
     outputs: adapter.outputs,
     labelNames: labelNamesOf(trained),
@@ -187,13 +191,23 @@ const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
   }
 }
 
-/** The adapter's head or, where it brings only a part, the rest from the model. */
-const headOf = async (base: ModelFolder, { head: own, model, outputs }: Adapter, folder: string): Promise<ReadonlyMap<string, Weights>> => {
+/** The adapter's head or, where it brings only a part, or there is none, the rest from the model. */
+const headOf = async (
+  base: ModelFolder,
+  { head: own, model, outputs }: Adapter,
+  folder: string | null,
+): Promise<ReadonlyMap<string, Weights>> => {
   const head = new Map<string, Weights>()
   for (const [name, shape] of model.sequenceHead(outputs.labels).tensors) {
     const [trained, entry] = [own.get(name), headTensor(base, name, shape)]
     if (trained !== undefined) head.set(name, trained)
     else if (entry !== undefined) head.set(name, { shape, data: await readTensor(entry) })
+    else if (folder === null)
+      throw mistake(
+        base.folder,
+        `a classification head (${name} ${showShape(shape)}), as no --adapter is given`,
+        base.others.has(name) ? `one of shape ${showShape(base.others.get(name)?.shape ?? [])}` : 'none in the model',
+      )
     else throw mistake(folder, `${name} [${shape.join(', ')}] of the head in the adapter or in ${base.folder}`, 'it in neither')
   }
   return head

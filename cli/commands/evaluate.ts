@@ -1,4 +1,4 @@
-/** salora evaluate: scores a trained adapter. */
+/** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import type { Command } from 'commander'
 import type { TaskOptions } from '../../evaluation/data/index.js'
 import { evaluationOf, evaluationOfRun, scoreAdapter } from '../../evaluation/scoreAdapter.js'
@@ -17,7 +17,7 @@ import { usageError } from '../usageError.js'
 
 export const addEvaluate = (command: Command): void => {
   command.description(
-    'Scores a trained adapter. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
+    'Scores a trained adapter or, with --model alone, a classifier as it is. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
       'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.\n' +
       'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive names.',
   )
@@ -28,12 +28,13 @@ export const addEvaluate = (command: Command): void => {
     [
       'salora evaluate --run runs/sst2-salora-1',
       'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
+      'salora evaluate --model exported/reviews --task reviews.csv',
     ],
     async (given, terminal) => {
       const { adapter: options, runTask } = await adapterRequest(given)
       const runRows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
       const wanted = dataWanted(given, runTask)
-      terminal.note(`opening ${options.adapter} …`)
+      terminal.note(`opening ${options.adapter ?? options.model} …`)
       const adapter = await openTrainedAdapter(options)
       try {
         const names = adapter.labelNames

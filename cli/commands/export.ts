@@ -42,11 +42,13 @@ export const addExport = (command: Command): void => {
     const { adapter, runSettings, runTask } = await adapterRequest(
       Object.fromEntries(['run', 'model', 'adapter', 'labels', 'maxLength'].map((name) => [name, given[name]])),
     )
+    const { adapter: folder } = adapter
+    if (folder === null) throw usageError('--adapter', 'the adapter to export', 'none given')
     const texts = runTask === null ? [] : await textsOf(runTask, terminal)
     terminal.note(`writing ${output} …`)
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
-    const report = await exportAdapter({ ...adapter, format, output, precision, texts, targeted }).finally(release)
+    const report = await exportAdapter({ ...adapter, adapter: folder, format, output, precision, texts, targeted }).finally(release)
     if (format === 'transformers.js' && report.problem === 'regression')
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",

@@ -37,6 +37,7 @@ export const addPredict = (command: Command): void => {
     command,
     [
       `echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`,
+      'salora predict --model exported/reviews < texts.txt',
       'salora predict --run runs/reviews --input new.csv --text review --to csv > answers.csv',
     ],
     async (given, terminal) => {

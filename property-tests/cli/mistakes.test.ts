@@ -91,7 +91,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [[...train, '--preset', 'papers'], '--preset: expected one of paper, found "papers"'],
     [[...train, '--preset', 'constructor'], '--preset: expected one of paper, found "constructor"'],
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
-    [['evaluate'], '--run: expected the folder of a run (or --model and --adapter), found none given'],
+    [['evaluate'], '--run: expected the folder of a run (or --model, with --adapter or a head of its own), found none given'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
   ])('salora %j', async (args, line) => {
     expect(await mistakeHere(args)).toBe(line)

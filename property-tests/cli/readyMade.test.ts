@@ -1,0 +1,115 @@
+/** A model that classifies as it is: scored and asked by its name alone, with the answers of the model and adapter that it was merged from. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { saloraHere } from './inProcess.js'
+import { salora } from './spawnSalora.js'
+import { writeAdapter } from './tinyAdapter.js'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+let cwd = ''
+const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-ready-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+  await writeAdapter(at('adapter'), at('tiny'), ['good', 'bad'])
+  await saloraHere('export', '--model', at('tiny'), '--adapter', at('adapter'), '--format', 'merged', '--output', at('merged'), '--quiet')
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+type Scored = {
+  readonly scores: Record<string, number>
+  readonly confusion: unknown
+  readonly adapter: string | null
+  readonly model: string
+}
+const evaluate = async (...flags: ReadonlyArray<string>): Promise<Scored> => {
+  const { stdout } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--json', ...flags)
+  return JSON.parse(stdout) as Scored
+}
+const merged = async (change: (config: Record<string, unknown>) => object) => {
+  const config = JSON.parse(await readFile(at('merged', 'config.json'), 'utf8')) as Record<string, unknown>
+  await writeFile(at('merged', 'config.json'), JSON.stringify(change(config)))
+  return () => writeFile(at('merged', 'config.json'), JSON.stringify(config))
+}
+
+describe('a merged classifier', () => {
+  it('scores with evaluate --model alone what model and adapter score, by the classes of its id2label', async () => {
+    const [apart, whole] = [await evaluate('--model', at('tiny'), '--adapter', at('adapter')), await evaluate('--model', at('merged'))]
+    expect(whole).toMatchObject({ adapter: null, model: at('merged'), confusion: apart.confusion })
+    expect(Object.keys(whole.scores)).toEqual(Object.keys(apart.scores))
+    for (const [name, score] of Object.entries(apart.scores)) expect(whole.scores[name]).toBeCloseTo(score, 5)
+  })
+
+  it('answers predict --model alone as model and adapter do', async () => {
+    const answers = await Promise.all(
+      [
+        ['--model', 'tiny', '--adapter', 'adapter'],
+        ['--model', 'merged'],
+      ].map(async (flags) => {
+        const { code, stdout } = await salora(['predict', ...machine, ...flags], { cwd, input: 'good film\nawful\n' })
+        return {
+          code,
+          lines: stdout
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line) as { label: string; score: number }),
+        }
+      }),
+    )
+    const [apart, whole] = answers
+    expect([whole?.code, whole?.lines.length]).toEqual([0, 2])
+    whole?.lines.forEach(({ label, score }, i) => {
+      expect(label).toBe(apart?.lines[i]?.label)
+      expect(score).toBeCloseTo(apart?.lines[i]?.score ?? NaN, 5)
+    })
+  })
+
+  it('whose config.json names no classes is not scored by a guess; --labels names them', async () => {
+    const [whole, restore] = [await evaluate('--model', at('merged')), await merged(({ id2label: _, label2id: __, ...config }) => config)]
+    try {
+      const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
+      expect([code, stderr]).toEqual([
+        2,
+        '--labels: expected the 2 classes of the model in the order of its outputs (such as bad,good), since its config.json does not name them, found none given\n',
+      ])
+      expect((await evaluate('--model', at('merged'), '--labels', 'good,bad')).scores).toEqual(whole.scores)
+    } finally {
+      await restore()
+    }
+  })
+})
+
+describe('a model without a head', () => {
+  it('is refused by evaluate and predict in one line that says so, as is a head of another number of classes', async () => {
+    const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16,16]), as no --adapter is given, found none in the model\n`
+    for (const args of [['evaluate', '--task', at('toy.tsv')], ['predict']]) {
+      const { code, stdout, stderr } = await saloraHere(...args, ...machine, '--model', at('tiny'))
+      expect([code, stdout, stderr]).toEqual([1, '', none])
+    }
+    const restore = await merged((config) => ({ ...config, id2label: { 0: 'a', 1: 'b', 2: 'c' }, label2id: { a: 0, b: 1, c: 2 } }))
+    try {
+      const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
+      expect([code, stderr]).toEqual([
+        1,
+        `${at('merged')}: expected a classification head (classifier.out_proj.weight [3,16]), as no --adapter is given, found one of shape [2,16]\n`,
+      ])
+    } finally {
+      await restore()
+    }
+  })
+
+  it('is nothing to export, and a task is still asked for', async () => {
+    for (const [args, line] of [
+      [['export', '--format', 'merged', '--output', at('none')], '--adapter: expected the adapter to export, found none given\n'],
+      [['evaluate'], '--task: expected the name of a task or a file of examples, found none given\n'],
+    ] as const) {
+      const { code, stderr } = await saloraHere(...args, '--model', at('merged'))
+      expect([code, stderr]).toEqual([2, line])
+    }
+  })
+})
