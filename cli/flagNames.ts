@@ -1,8 +1,8 @@
 /** Names: a setting in camelCase is the flag in kebab-case, and back. */
 import { allSettings } from '../accelerated/settings.js'
+import { flagOf } from '../evaluation/commandLine.js'
 
-/** `gateStart` → `--gate-start` */
-export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+export { flagOf }
 
 export const settingNames: ReadonlyArray<string> = ['method', ...Object.keys(allSettings)]
 

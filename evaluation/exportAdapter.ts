@@ -1,8 +1,10 @@
 /** Export: a trained adapter becomes a folder that another tool opens, complete or absent, and compared with what was trained. */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import { mistake } from '../accelerated/files/mistake.js'
+import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import type { Method } from '../accelerated/methods/method.js'
 import type { Outputs } from '../accelerated/objectives/sequence.js'
@@ -16,6 +18,7 @@ import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
 import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
 import { inNewFolder } from './newFolder.js'
+import { cardFile, cardOfExport } from './modelCard.js'
 
 export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js'] as const
 export type ExportFormat = (typeof exportFormats)[number]
@@ -88,6 +91,7 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
     if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision, options.maxLength)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, options.maxLength)
+    await writeCard(stage, folder, format)
     const texts = [...trialTexts, ...longest(options.texts ?? [])]
     const [wanted, found] = [await logitsOf(trained, texts, options), await logitsOfExport(stage, trained, texts, options)]
     const broken = [...wanted, ...found].find((x) => !Number.isFinite(x))
@@ -104,6 +108,20 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
       },
     }
   })
+}
+
+/** No card is larger, by far. */
+const largestCard = 1_000_000
+
+/** The card that a run left beside the adapter; one of another's hand says what we cannot know to hold of the export. */
+const writeCard = async (stage: string, adapter: string, format: ExportFormat): Promise<void> => {
+  const file = await fileInFolder(adapter, cardFile).catch(() => undefined) // nor is what cannot be read of our hand
+  if (file === undefined || (await stat(file)).size > largestCard) return
+  const card = cardOfExport(
+    await readFile(file, 'utf8'),
+    format === 'merged' ? 'transformers' : format === 'transformers.js' ? format : null,
+  )
+  if (card !== null) await writeFileAtomically(join(stage, cardFile), card)
 }
 
 /** NaN where one is: it must not hide behind the others. */

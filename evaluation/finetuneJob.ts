@@ -1,10 +1,13 @@
 /** A fine-tuning run from a model's name and a task's name to a folder on disk: prepare, train, save. Runs in any thread. */
 import { join } from 'node:path'
-import { writeAdapter } from '../accelerated/formats/index.js'
+import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { hubIdOf } from '../accelerated/files/modelFolder.js'
+import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../accelerated/training/checkpointFile.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
 import { train, TrainingError } from '../accelerated/training/run.js'
 import type { MetricsLog } from './metricsLog.js'
+import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './preparation.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
 import { defaultsOf } from './runFingerprint.js'
@@ -48,8 +51,11 @@ async function* runIn(
       const kept = keptOf(task.settings, next.value)
       await log.flush()
       // what no step has trained is no adapter
-      if (next.value.last.step > 0)
+      if (next.value.last.step > 0) {
         await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
+        const [hubId, { library }] = [(await hubIdOf(base.folder)) ?? null, formatOf(task.method)]
+        await writeFileAtomically(join(folder.adapter, cardFile), modelCard({ options, hubId, library, data: prepared.data, result }))
+      }
       await folder.writeResult(result)
       yield { kind: 'result', result }
       return result

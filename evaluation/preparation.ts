@@ -23,6 +23,7 @@ import type { Task } from './data/index.js'
 import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
+import type { CardFacts } from './modelCard.js'
 import { runRowsOf } from './runRows.js'
 import { readRunConfig } from './storedRun.js'
 import { loadTask } from './taskData.js'
@@ -39,6 +40,8 @@ export type PreparedRun = {
   readonly labelNames: ReadonlyArray<string> | undefined
   readonly start: RunState
   readonly rows: string
+  /** the data in words, without a text of it */
+  readonly data: CardFacts['data']
   readonly inputs: RunInputs
   readonly facts: RunFacts
 }
@@ -86,7 +89,18 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
   const inputs = await runInputs(base, data)
-  return { task, plan, base, outputs, labelNames: data.labelNames ?? undefined, start, rows: runRowsOf(data), inputs, facts }
+  return {
+    task,
+    plan,
+    base,
+    outputs,
+    labelNames: data.labelNames ?? undefined,
+    start,
+    rows: runRowsOf(data),
+    data: inWords(data),
+    inputs,
+    facts,
+  }
 }
 
 /** The state to begin with: where an adapter was named, its numbers. */
@@ -102,6 +116,12 @@ async function* beginning(
   if (!withHead) yield { kind: 'warning', message: `${adapter}: its head is not of the task's classes; the run begins with another` }
   return state
 }
+
+const inWords = ({ problem, labelNames, heldOut, train, evaluation }: Task): CardFacts['data'] => ({
+  ...{ problem, labelNames, heldOut },
+  train: { source: train.source },
+  evaluation: { source: evaluation.source },
+})
 
 /** The model, at the commit that the run began with. */
 const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: AbortSignal) => {

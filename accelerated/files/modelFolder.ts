@@ -131,7 +131,7 @@ const required = (found: ReadonlyMap<string, TensorEntry>, name: string, shape: 
 const isReal = ({ dtype }: TensorEntry): boolean => ['F32', 'F16', 'BF16', 'F64'].includes(dtype)
 
 /** The hub id of a snapshot in the hub's cache: …/models--OWNER--NAME/snapshots/REVISION. */
-const hubIdOf = async (folder: string): Promise<string | undefined> => {
+export const hubIdOf = async (folder: string): Promise<string | undefined> => {
   const snapshots = dirname(await realpath(folder))
   const model = basename(dirname(snapshots))
   return basename(snapshots) === 'snapshots' && model.startsWith('models--')

@@ -29,6 +29,8 @@ export type Adapter = {
 export type AdapterFormat = {
   /** for README's table */
   readonly title: string
+  /** what opens such a folder, by the name that the Hugging Face hub has for it */
+  readonly library: 'peft' | 'adapter-transformers' | 'transformers'
   /** Writes into an existing folder, each file whole or not at all. Throws Mistake. */
   readonly write: (folder: string, adapter: Adapter, base: ModelFolder) => Promise<void>
   /** The adapter in a folder, or null where its files are of another format. Throws Mistake for files that are of this one and wrong. */

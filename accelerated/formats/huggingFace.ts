@@ -9,6 +9,7 @@ import { writeMergedFolder } from './mergedFolder.js'
 
 export const huggingFace: AdapterFormat = {
   title: 'a whole model in Hugging Face layout',
+  library: 'transformers',
   write: (folder, adapter, base) =>
     writeMergedFolder(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32', adapter.settings.maxLength),
   read: async (folder, base) => {

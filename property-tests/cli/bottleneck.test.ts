@@ -76,6 +76,7 @@ describe.each(names)('a run of %s', (method) => {
     const each = 2 * 16 * 4 + 4 + 16
     expect(result.trainableParameters).toEqual({ adapter: (method === 'houlsby' ? 4 : 2) * each, head: 16 * 16 + 16 + 2 * 16 + 2 })
     expect((await readdir(join(cwd, method, 'adapter'))).sort()).toEqual([
+      'README.md',
       'adapter.safetensors',
       'adapter_config.json',
       'head_config.json',

@@ -37,6 +37,7 @@ const written = 'salora'
 
 export const adapters: AdapterFormat = {
   title: "the adapters library's layout",
+  library: 'adapter-transformers',
   write: async (folder, adapter) => {
     const { model, method, settings, tensors, head, outputs, labelNames } = adapter
     if (settings.reductionFactor === undefined) throw new Error('adapters: expected settings with a reductionFactor, found none')

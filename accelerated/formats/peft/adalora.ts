@@ -30,6 +30,7 @@ import { configText, isPeftType, sorted } from './peftConfig.js'
 
 export const peftAdalora: AdapterFormat = {
   title: "PEFT's `ADALORA`",
+  library: 'peft',
 
   write: (folder, adapter) => {
     const { model, baseModelName, outputs, head, labelNames } = adapter

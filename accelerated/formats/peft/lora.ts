@@ -14,6 +14,7 @@ import { adapterFiles, saveAdapter } from './peft.js'
 
 export const peftLora: AdapterFormat = {
   title: "PEFT's `LORA`",
+  library: 'peft',
   write: (folder, adapter) => saveAdapter(folder, lowRankOf(adapter)),
   read: async (folder, base) =>
     (await isPeftType(join(folder, adapterFiles.config), 'LORA'))

@@ -45,6 +45,7 @@ const ownKeys: Readonly<Record<Name, (model: Model) => Readonly<Record<string, u
 
 const promptLearning = (name: Name): AdapterFormat => ({
   title: `PEFT's \`${name.toUpperCase()}_TUNING\``,
+  library: 'peft',
   write: async (folder, { model, baseModelName, settings, tensors, outputs, head, labelNames }) => {
     const heads = [...head].map(([of, weights]): readonly [string, WritableTensor] => [headKey(model, of), weights])
     await writeContents(folder, {
