@@ -86,6 +86,12 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
       flag('output', 'text', 'folder', 'of the run (default: runs/<task>-<method>-<n>)'),
       flag('resume', 'switch', '', 'go on with the run in --output, with its own settings'),
       flag(
+        'tensorboard',
+        'switch',
+        '',
+        'also write an event file that `tensorboard --logdir` reads, and go on with it where the run is resumed',
+      ),
+      flag(
         'select',
         'text',
         'metric',

@@ -60,7 +60,8 @@ export const trainRequest = async (given: Values): Promise<TrainRequest> => {
   const settings = settingsOf(values, (name) => (name in flags || file === null || !(name in fromFile) ? null : file))
   const adapter = textOf(values['adapter'])
   const begun = adapter === null ? {} : { adapter: placed(adapter) }
-  return { model: placed(model), ...begun, task, output, resume, settings }
+  const seen = values['tensorboard'] === true ? { tensorboard: true } : {}
+  return { model: placed(model), ...begun, task, output, resume, settings, ...seen }
 }
 
 /** Names of the settings among `values`, resolved. `fileOf` tells which file a setting came from, null for a flag. */

@@ -1,9 +1,10 @@
-/** metrics.jsonl: one line an event. Lines are appended in groups, so that a step never waits for the disk. */
+/** metrics.jsonl: one line an event. */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import { mistake, reason } from '../accelerated/files/mistake.js'
 import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
+import { appendedFile } from './appendedFile.js'
 
 export type MetricsLog = {
   readonly append: (event: { readonly kind: string; readonly step: number }) => void
@@ -15,27 +16,17 @@ export type MetricsLog = {
   readonly missing: number
 }
 
-const linesInAGroup = 20
-
 /** Opens metrics.jsonl of a run's folder with its first `kept` lines; what follows them is dropped. Throws Mistake where it cannot be written. */
 export const openMetricsLog = async (output: string, kept: number): Promise<MetricsLog> => {
   const file = join(output, 'metrics.jsonl')
   const there = (await fileInFolder(output, 'metrics.jsonl')) === undefined || kept === 0 ? 0 : await keepLines(file, kept)
   if (there === 0) await writeFileAtomically(file, '')
+  const { append, flush } = appendedFile(file)
   let lines = there
-  let waiting: string[] = []
-  let writing: Promise<void> = Promise.resolve()
-  const flush = (): Promise<void> => {
-    const text = waiting.join('')
-    waiting = []
-    writing = writing.then(() => (text === '' ? undefined : appendDurably(file, text)))
-    return writing
-  }
   return {
     append: (event) => {
-      waiting.push(`${JSON.stringify(event)}\n`)
+      append(`${JSON.stringify(event)}\n`)
       lines += 1
-      if (waiting.length >= linesInAGroup) flush().catch(() => undefined) // the next awaited flush reports it
     },
     flush,
     lines: () => lines,
@@ -66,18 +57,3 @@ const keepLines = async (file: string, kept: number): Promise<number> => {
 }
 
 const lineBreak = 0x0a
-
-/** Flushed to the disk: a checkpoint counts on the lines before it. Throws Mistake. */
-const appendDurably = async (file: string, text: string): Promise<void> => {
-  try {
-    const handle = await open(file, 'a')
-    try {
-      await handle.appendFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch (error) {
-    throw mistake(file, 'a file that can be appended to', reason(error))
-  }
-}

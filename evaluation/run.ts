@@ -17,6 +17,8 @@ export type FinetuneOptions = {
   readonly settings: Settings
   /** also evaluate before the first step */
   readonly evaluateStart?: boolean
+  /** also write an event file for TensorBoard; a run that has one goes on with it */
+  readonly tensorboard?: boolean
 }
 
 export type FinetuneEvent =

@@ -1,4 +1,4 @@
-/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, adapter/, checkpoints/ (the layout is a contract; see README). */
+/** A run's folder: config.json, metrics.jsonl, result.json, rows.json, adapter/, checkpoints/, events.out.tfevents.* (the layout is a contract; see README). */
 import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { versions } from './versions.js'
@@ -8,6 +8,7 @@ import { makeFolder } from '../accelerated/files/makeFolder.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { isAbsent, systemMistake } from '../accelerated/files/systemError.js'
 import { differing, newDefaults, type Fingerprint } from '../accelerated/training/fingerprint.js'
+import { eventFile, withEventFile } from './eventFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
 import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
@@ -78,7 +79,8 @@ export const openRunFolder = async (options: FinetuneOptions, sources: RunSource
         await writeFileAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`)
         await writeRunRows(output, sources.rows)
         await rm(result, { force: true })
-        return openMetricsLog(output, lines)
+        const log = await openMetricsLog(output, lines)
+        return withEventFile(log, output, options.tensorboard === true)
       },
       check: lock.check,
       writeResult: (value) => writeFileAtomically(result, `${JSON.stringify(value, null, 2)}\n`),
@@ -168,7 +170,7 @@ const refuseOthersFiles = async (output: string): Promise<void> => {
       if (isAbsent(thrown)) return []
       throw systemMistake(`--output ${output}`, 'a folder that can be read', thrown)
     })
-  const found = (await namesIn(output)).find((name) => written.includes(name))
+  const found = (await namesIn(output)).find((name) => written.includes(name) || eventFile.test(name))
   const filled = async (name: string): Promise<boolean> => (await namesIn(join(output, name))).some((entry) => !temporary.test(entry))
   const what = found ?? ((await filled('checkpoints')) ? 'checkpoints' : (await filled('adapter')) ? 'an adapter' : null)
   if (what !== null) throw mistake(`--output ${output}`, 'a new folder, or a run with its config.json', `${what} without one`)
