@@ -44,8 +44,11 @@ export const paddedInference = (
 
   const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
-  // Each virtual token takes a position, as a word does that is no padding.
-  const positions = model.paddedPositions(afterVirtual(count, model.paddingIndex === 0 ? 1 : 0, ids))
+  // Each virtual token takes a position, as a word does that is no padding. Where such tokens stand among the embeddings, transformers knows no
+  // ids, and counts whatever the mask shows: padding that a text holds too.
+  const word = model.paddingIndex === 0 ? 1 : 0
+  const counted = inside === 0 ? ids : add(mul(mask, word - model.paddingIndex), model.paddingIndex)
+  const positions = model.paddedPositions(afterVirtual(count, word, counted))
   const bias = mul(sub(1, cast(mask, 'float32')), paddingBias)
   const ones = add(afterVirtual(inside, 0, zeros), 1)
   const batch: PaddedInputs = {
