@@ -70,4 +70,5 @@ export const configValues = async (file: string): Promise<Values> => {
   return values
 }
 
-const valuesOf = ({ model, task, settings }: RunConfig): Values => ({ model, ...task, ...settings })
+/** A run's choices by the names of flags. */
+export const valuesOf = ({ model, adapter, task, settings }: RunConfig): Values => ({ model, adapter, ...task, ...settings })

@@ -10,7 +10,7 @@ import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
-import { configValues, flagValues, type Values } from './flagValues.js'
+import { configValues, flagValues, valuesOf, type Values } from './flagValues.js'
 import { usageError, UsageError } from './usageError.js'
 
 export const taskFlagNames: ReadonlyArray<string> = [
@@ -117,5 +117,5 @@ const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'st
 
 const valuesOfRun = async (output: string): Promise<Values> => {
   const earlier = await readRunConfig(output)
-  return earlier === null ? {} : { model: earlier.model, adapter: earlier.adapter, ...earlier.task, ...earlier.settings }
+  return earlier === null ? {} : valuesOf(earlier)
 }

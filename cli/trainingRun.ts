@@ -74,7 +74,14 @@ const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interru
  * result.json of a run that came to its end; null where there is none, or a signal stopped it. Throws Mistake where the run was asked for with
  * other settings, and where the file cannot be read.
  */
-const finishedResult = async ({ output, model, task, settings }: FinetuneOptions): Promise<RunResult | null> => {
+const finishedResult = async ({
+  output,
+  model,
+  adapter,
+  task,
+  settings,
+  tensorboard = false,
+}: FinetuneOptions): Promise<RunResult | null> => {
   const result = await readRunResult(output).catch((thrown: unknown) => {
     if (thrown instanceof SystemError) throw thrown
     return null // the run goes on from its checkpoint and writes it anew
@@ -82,8 +89,15 @@ const finishedResult = async ({ output, model, task, settings }: FinetuneOptions
   const config = await readRunConfig(output)
   if (result?.interrupted !== false || config === null) return null
   const { device } = settings
-  const different = choicesDiffering(config, { model, task, settings, ...(device === 'auto' ? {} : { device }) })
+  const different = choicesDiffering(config, {
+    model,
+    ...(adapter === undefined ? {} : { adapter }),
+    task,
+    settings,
+    ...(device === 'auto' ? {} : { device }),
+  })
   if (different.length > 0)
     throw mistake(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
+  if (tensorboard) throw mistake('--tensorboard', 'a run that goes on, whose event file it begins', `a finished one in ${output}`)
   return result
 }

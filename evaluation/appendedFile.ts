@@ -1,6 +1,6 @@
 /** A file that grows by groups of entries, so that what adds one never waits for the disk. */
 import { open } from 'node:fs/promises'
-import { mistake, reason } from '../accelerated/files/mistake.js'
+import { systemMistake } from '../accelerated/files/systemError.js'
 
 export type AppendedFile = {
   readonly append: (entry: string | Uint8Array) => void
@@ -39,6 +39,6 @@ const appendDurably = async (file: string, bytes: Uint8Array): Promise<void> => 
       await handle.close()
     }
   } catch (error) {
-    throw mistake(file, 'a file that can be appended to', reason(error))
+    throw systemMistake(file, 'a file that can be appended to', error)
   }
 }

@@ -9,10 +9,12 @@ import pMap from 'p-map'
 import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { z } from 'zod'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
+import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { makeFolder } from '../accelerated/files/makeFolder.js'
+import { modelDigests } from '../accelerated/files/modelDigests.js'
+import { openModelFolder } from '../accelerated/files/modelFolder.js'
 import { checked } from '../accelerated/files/checked.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
-import type { Settings } from '../accelerated/settings.js'
 import { finetune } from './finetune.js'
 import { isFalling } from './metrics/index.js'
 import type { FinetuneOptions, RunResult } from './run.js'
@@ -40,34 +42,38 @@ export const compare = async (
   log: (line: string) => void,
   run: (options: FinetuneOptions) => Promise<RunResult> = runInWorker,
 ): Promise<ReadonlyArray<ComparedRun>> => {
-  const { variants, seeds, folder, jobs } = comparison
-  const wanted = seeds.flatMap((seed) => variants.map((variant) => ({ ...variant, seed })))
-  const found = new Map<string, RunResult>()
-  for (const { variant, seed, result } of await storedRuns(comparison)) found.set(key(variant, seed), result)
-  const compared = (): ReadonlyArray<ComparedRun> =>
-    wanted.flatMap(({ name, seed }) => {
-      const result = found.get(key(name, seed))
-      return result === undefined ? [] : [{ variant: name, seed, result }]
-    })
+  const { variants, seeds, folder, jobs, results } = comparison
+  const settings = new Map<string, StoredSettings>()
+  for (const { name, options } of variants) settings.set(name, await storedSettings(options))
+  const earlier = await storedComparison(results)
+  const isSame = (name: string): boolean => JSON.stringify(earlier.settings[name]) === JSON.stringify(settings.get(name))
+  // Variants and seeds that are not asked for today stay in the file; of a variant that is another by now, nothing does.
+  const others = earlier.runs.filter(({ variant, seed }) => !settings.has(variant) || (isSame(variant) && !seeds.includes(seed)))
+  const found = new Map(earlier.runs.filter(({ variant }) => isSame(variant)).map((stored) => [key(stored), stored]))
+  const wanted = seeds.flatMap((seed) => variants.map(({ name, options }) => ({ variant: name, options, seed })))
+  const compared = (): ReadonlyArray<ComparedRun> => wanted.flatMap((one) => found.get(key(one)) ?? [])
+  const write = (): Promise<void> =>
+    writeComparison(comparison, { ...earlier.settings, ...Object.fromEntries(settings) }, [...compared(), ...others])
   await pMap(
-    wanted.filter(({ name, seed }) => !found.has(key(name, seed))),
-    async ({ name, options, seed }) => {
-      const output = join(folder, `${name}-${seed}`)
+    wanted.filter((one) => !found.has(key(one))),
+    async ({ variant, options, seed }) => {
+      const output = join(folder, `${variant}-${seed}`)
       await makeFolder(folder)
       await rm(output, { recursive: true, force: true })
       const result = await run({ ...options, output, resume: false, settings: { ...options.settings, seed } })
-      found.set(key(name, seed), result)
-      await writeComparison(comparison, compared())
+      const ended = { variant, seed, result }
+      found.set(key(ended), ended)
+      await write()
       const retained = result.retainedDensity == null ? '' : `, retained ${result.retainedDensity.toFixed(3)}`
-      log(`${name}, seed ${seed}: ${JSON.stringify(result.last.scores)}${retained}, ${result.seconds.toFixed(0)} s`)
+      log(`${variant}, seed ${seed}: ${JSON.stringify(result.last.scores)}${retained}, ${result.seconds.toFixed(0)} s`)
     },
     { concurrency: jobs },
   )
-  await writeComparison(comparison, compared())
+  await write()
   return compared()
 }
 
-const key = (variant: string, seed: number): string => `${variant}, seed ${seed}`
+const key = ({ variant, seed }: Pick<ComparedRun, 'variant' | 'seed'>): string => `${variant}, seed ${seed}`
 
 const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
   for await (const event of finetune(options)) if (event.kind === 'result') return event.result
@@ -114,34 +120,42 @@ const spread = (values: number[]): string =>
   `${mean(values).toFixed(1)} ± ${(values.length < 2 ? 0 : sampleStandardDeviation(values)).toFixed(1)}`
 const range = (values: ReadonlyArray<number>): string => `${Math.min(...values).toFixed(3)} … ${Math.max(...values).toFixed(3)}`
 
+/** What the runs of a variant have in common: all settings but the seed, and the model by its files. */
+type StoredSettings = Readonly<Record<string, unknown>>
+
+const storedSettings = async ({ model, settings: { seed: _, ...settings } }: Variant['options']): Promise<StoredSettings> => {
+  const { folder } = await resolveModel(model)
+  return { ...settings, model: await modelDigests(await openModelFolder(folder)) }
+}
+
 const resultsSchema = z.looseObject({
   settings: z.record(z.string().max(1000), z.looseObject({})).default({}),
   runs: z.array(z.looseObject({ variant: z.string().max(1000), seed: z.int().min(0) })).max(100_000),
 })
 
-/** Runs of the file of results whose settings are those of today's variants. */
-const storedRuns = async ({ results, variants }: Comparison): Promise<ReadonlyArray<ComparedRun>> => {
-  if (!existsSync(results)) return []
-  const { settings, runs } = checked(resultsSchema, parseJson(await readText(results, runFileLimit), results), results, 'results')
-  const same = new Set(
-    variants.filter(({ name, options }) => JSON.stringify(settings[name]) === JSON.stringify(shared(options))).map(({ name }) => name),
-  )
-  return runs
-    .filter(({ variant }) => same.has(variant))
-    .map(({ variant, seed, ...facts }) => ({
+type StoredComparison = { readonly settings: Readonly<Record<string, StoredSettings>>; readonly runs: ReadonlyArray<ComparedRun> }
+
+/** What the file of results has; nothing where there is none. @throws Mistake for another file */
+const storedComparison = async (file: string): Promise<StoredComparison> => {
+  if (!existsSync(file)) return { settings: {}, runs: [] }
+  const { settings, runs } = checked(resultsSchema, parseJson(await readText(file, runFileLimit), file), file, 'results')
+  return {
+    settings,
+    runs: runs.map(({ variant, seed, ...facts }) => ({
       variant,
       seed,
-      result: parseRunResult(JSON.stringify({ ...facts, seed, output: '' }), `${results}: ${key(variant, seed)}`),
-    }))
+      result: parseRunResult(JSON.stringify({ ...facts, seed, output: '' }), `${file}: ${key({ variant, seed })}`),
+    })),
+  }
 }
 
-/** The settings that a variant's runs have in common. */
-const shared = ({ settings: { seed: _, ...settings } }: Variant['options']): Omit<Settings, 'seed'> => settings
-
 /** Results beside their table: everything a reader needs to check a number of the README, and a later comparison to go on. */
-const writeComparison = async ({ results, command, variants }: Comparison, runs: ReadonlyArray<ComparedRun>): Promise<void> => {
+const writeComparison = async (
+  { results, command }: Comparison,
+  settings: StoredComparison['settings'],
+  runs: ReadonlyArray<ComparedRun>,
+): Promise<void> => {
   const facts = runs.map(({ variant, seed, result: { output: _output, ...result } }) => ({ variant, ...result, seed }))
-  const settings = Object.fromEntries(variants.map(({ name, options }) => [name, shared(options)]))
   const document = { command, table: comparisonTable(runs).split('\n'), settings, runs: facts }
   await makeFolder(dirname(results))
   await writeFileAtomically(results, `${JSON.stringify(document, null, 2)}\n`)

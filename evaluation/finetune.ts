@@ -10,8 +10,8 @@ export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
 
-/** Milliseconds. */
-const patience = 100
+/** Milliseconds that a thread has to stop by itself. */
+const grace = 100
 
 /**
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an
@@ -40,7 +40,7 @@ export async function* finetune(
     // a thread that reads or tokenises hears nothing; a download that does may clean up
     setTimeout(() => {
       if (!ready) void worker.terminate()
-    }, patience)
+    }, grace)
   }
   if (signal?.aborted === true) abort()
   signal?.addEventListener('abort', abort)

@@ -88,7 +88,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     score: scorer(data, evaluation.map(truthOf)),
   }
   const facts = factsOf(task, base.model, data, outputs, start, device, revision)
-  const inputs = await runInputs(base, data)
+  const inputs = await runInputs(base, data, options.adapter)
   return {
     task,
     plan,

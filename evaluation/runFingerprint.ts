@@ -1,5 +1,8 @@
 /** What a run's numbers follow from, as config.json and every checkpoint have it: settings, device, the model's files, the rows and their classes. */
 import { createHash } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileDigest } from '../accelerated/files/digest.js'
 import { modelDigests } from '../accelerated/files/modelDigests.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { mistake } from '../accelerated/files/mistake.js'
@@ -11,11 +14,13 @@ import { rowsDigest } from './runRows.js'
 /** Files and rows by their digests. A path is none of them: what is the same in another place is the same. */
 export type RunInputs = Readonly<Record<string, string>>
 
-export const runInputs = async (base: ModelFolder, data: Task): Promise<RunInputs> => ({
+/** @param adapter the folder of the adapter that the run begins with */
+export const runInputs = async (base: ModelFolder, data: Task, adapter: string | undefined): Promise<RunInputs> => ({
   'training rows': rowsDigest(data.train),
   'evaluation rows': rowsDigest(data.evaluation),
   ...(data.labelNames === null ? {} : { classes: classesOf(data.labelNames) }),
   ...(await modelFiles(base)),
+  ...(adapter === undefined ? {} : await adapterFiles(adapter)),
 })
 
 /** Names where they can be read at a glance, else their digest. */
@@ -28,6 +33,13 @@ const ofModel = "the model's "
 
 const modelFiles = async (base: ModelFolder): Promise<RunInputs> =>
   Object.fromEntries(Object.entries(await modelDigests(base)).map(([name, digest]) => [ofModel + name, digest]))
+
+/** What an adapter's numbers and their meaning lie in, in every layout. */
+const adapterFiles = async (folder: string): Promise<RunInputs> => {
+  const names = (await readdir(folder)).filter((name) => /\.(json|safetensors)$/.test(name)).sort()
+  const digests = await Promise.all(names.map(async (name) => [`the adapter's ${name}`, await fileDigest(join(folder, name))] as const))
+  return Object.fromEntries(digests)
+}
 
 export const fingerprintOf = (settings: Settings, device: string, inputs: RunInputs): Fingerprint => ({ ...settings, device, ...inputs })
 

@@ -69,8 +69,8 @@ export const readRunResult = async (output: string): Promise<RunResult | null> =
 }
 
 /** Throws Mistake for options that the run's config.json could not be read with later. */
-export const checkStorable = ({ output, model, task, settings }: FinetuneOptions): void => {
-  parseRunConfig(JSON.stringify({ model, task, settings }), join(output, 'config.json'))
+export const checkStorable = ({ output, model, adapter, task, settings }: FinetuneOptions): void => {
+  parseRunConfig(JSON.stringify({ model, adapter, task, settings }), join(output, 'config.json'))
 }
 
 /** Parses the text of a run's config.json. `where` is the file's name in messages. Throws Mistake. */

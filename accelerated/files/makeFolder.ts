@@ -1,7 +1,7 @@
 /** Makes a folder and those above it. Node's own recursion goes round for ever where the system has no such folder and its parent is there, as in /proc. */
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { isAbsent } from './systemError.js'
+import { isAbsent, systemCode } from './systemError.js'
 
 /** Nothing to do where it is there. Throws what the system says. */
 export const makeFolder = async (path: string): Promise<void> => {
@@ -16,9 +16,7 @@ export const makeFolder = async (path: string): Promise<void> => {
     if (!isAbsent(thrown) || dirname(path) === path) throw thrown
     await makeFolder(dirname(path))
     await mkdir(path).catch((again: unknown) => {
-      if (!isThere(again)) throw again // another process may have made it meanwhile
+      if (systemCode(again) !== 'EEXIST') throw again // another process may have made it meanwhile
     })
   }
 }
-
-const isThere = (thrown: unknown): boolean => typeof thrown === 'object' && thrown !== null && 'code' in thrown && thrown.code === 'EEXIST'

@@ -20,9 +20,9 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const folder = size > 0 ? await weights() : null
     const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
     const ort = await onnxRuntime()
-    const session = await ort.InferenceSession.create(toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor), {
-      ...sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights),
-    })
+    const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
+    const options = sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights)
+    const session = await ort.InferenceSession.create(model, options)
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
 })

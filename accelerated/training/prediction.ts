@@ -40,8 +40,8 @@ export const openPredictor = async <E extends TrainingExample, O>(
   ): AsyncGenerator<number, ReadonlyArray<O>> {
     let done = 0
     const answers = new Array<O>(examples.length)
-    const lengthOf = (i: number): number => examples[i]?.inputIds.length ?? 0
-    const byLength = examples.map((_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a))
+    const lengths = examples.map(({ inputIds }) => inputIds.length)
+    const byLength = examples.map((_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
     const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }

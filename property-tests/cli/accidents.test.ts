@@ -1,24 +1,16 @@
 /** Numerical accidents in a run, as its user meets them: one line that says where, exit code 1, and a run that is still there. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { finetuneJob } from '../../evaluation/finetuneJob.js'
 import { outputOf, trainOnce, type Killable } from './killedRun.js'
 import { savedState } from './savedState.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { shortWindow, toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
+import { shortWindow } from './toyTask.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-accident-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-  await writeFile(join(cwd, 'dev.tsv'), toyFile(16))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('accident', { 'toy.tsv': 40, 'dev.tsv': 16 })
 
 /** A learning rate that rises from 0 by 1e24 a step: B A overflows soon after the first steps. */
 const exploding = (name: string, saveEvery: number): Killable => ({

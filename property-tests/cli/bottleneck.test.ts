@@ -1,9 +1,8 @@
 /** Runs of Houlsby's and Pfeiffer's methods from end to end: trained, resumed, opened, handed over; and what they cannot be is said in one line. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
 import { errorReport } from '../../cli/reportError.js'
 import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
@@ -12,19 +11,12 @@ import type { FinetuneEvent, FinetuneOptions } from '../../evaluation/run.js'
 import { evaluationOfRun, scoreAdapter } from '../../evaluation/scoreAdapter.js'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { families, folderOf, methodFolder } from '../golden/golden.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
 const names = ['houlsby', 'pfeiffer'] as const
 const steps = 60
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-bottleneck-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(60))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('bottleneck', { 'toy.tsv': 60 })
 
 const optionsOf = (output: string, settings: SettingsInput): FinetuneOptions => ({
   model: join(cwd, 'tiny'),

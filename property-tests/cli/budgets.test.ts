@@ -1,21 +1,13 @@
 /** Budgets at the edge: below one triplet a run is refused before its first step, and one whose rule keeps nothing ends with an adapter of nothing. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../evaluation/run.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-budget-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('budget')
 
 const words = [
   'train',

@@ -4,22 +4,14 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('cli')
 
 const steps = 300
 const args = (output: string): ReadonlyArray<string> => [

@@ -1,26 +1,20 @@
 /** Mistakes on the command line: each is one line that names the flag or the file, with the right exit code, and never a stack trace. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { runProgram } from '../../cli/program.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
+import { toyFolder } from './toyFolder.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-cli-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('mistake')
 
 /** The one line on standard error, with this run's folder as `@`. */
 const mistake = async (args: ReadonlyArray<string>, code: 1 | 2): Promise<string> => {

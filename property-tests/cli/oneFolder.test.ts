@@ -1,22 +1,14 @@
 /** Several processes at once: none writes into the folder of another's run, and none takes the folder that another was about to take. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { FinetuneOptions } from '../../evaluation/run.js'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-together-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('together')
 
 const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--save-every', '2'],

@@ -1,20 +1,12 @@
 /** Early stopping: a run ends where --patience evaluations in a row were no better, as a finished run, and in the same bits when it is resumed. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../evaluation/run.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-patience-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('patience')
 
 // so small a rate that no evaluation is better than the first
 const words = [

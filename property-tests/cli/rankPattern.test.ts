@@ -1,8 +1,7 @@
 /** Ranks that one run found start another: printed for PEFT, read by ours. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modulePattern.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
@@ -14,16 +13,9 @@ import { trainRequest } from '../../cli/trainRequest.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../evaluation/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
-import { writeTinyModel } from './tinyModel.js'
-import { toyFile } from './toyTask.js'
+import { toyFolder } from './toyFolder.js'
 
-let cwd = ''
-beforeAll(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'salora-pattern-'))
-  await writeTinyModel(join(cwd, 'tiny'))
-  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
-})
-afterAll(() => rm(cwd, { recursive: true }))
+const cwd = toyFolder('pattern')
 
 const ranks = {
   'encoder.layer.0.attention.self.query': 4,

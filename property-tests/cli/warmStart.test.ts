@@ -1,5 +1,5 @@
 /** A warm start: a run that begins with an adapter begins with its function, whatever rank, scale and order of classes it is of. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -66,6 +66,38 @@ describe('a run that begins with an adapter', () => {
     expect([code, stderr.replace(/^warning: .*\n/gm, '')]).toEqual([0, ''])
     expect(await firstLoss(output)).toBeCloseTo(wanted, 4)
     expect(JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8'))).toMatchObject({ adapter: join(cwd, 'adapter') })
+  })
+
+  describe('and has ended', () => {
+    const config = async (output: string): Promise<Readonly<Record<string, unknown>>> =>
+      JSON.parse(await readFile(join(cwd, output, 'config.json'), 'utf8')) as Readonly<Record<string, unknown>>
+    beforeAll(async () => {
+      await cp(join(cwd, 'adapter'), join(cwd, 'changing'), { recursive: true })
+      expect((await train('ended', '--adapter', 'changing', '--method', 'lora', '--rank', '4', '--max-steps', '1')).code).toBe(0)
+    })
+
+    it('is finished for whoever resumes it, and has no event file to begin any more', async () => {
+      const resume = (...flags: ReadonlyArray<string>) => salora(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
+      expect(await resume()).toMatchObject({ code: 0, stderr: '' })
+      expect(await resume('--tensorboard')).toMatchObject({
+        code: 2,
+        stderr: '--tensorboard: expected a run that goes on, whose event file it begins, found a finished one in ended\n',
+      })
+    })
+
+    it('gives its adapter to a run of its config.json', async () => {
+      const { code } = await salora(['train', '--config', 'ended/config.json', '--output', 'again', '--quiet'], { cwd })
+      expect(code).toBe(0)
+      expect(await config('again')).toMatchObject({ adapter: join(cwd, 'changing') })
+      expect(await firstLoss('again')).toBe(await firstLoss('ended'))
+    })
+
+    it('is not gone on with where the adapter has become another', async () => {
+      await rm(join(cwd, 'ended', 'result.json'))
+      await cp(join(cwd, 'three'), join(cwd, 'changing'), { recursive: true })
+      const { code, stderr } = await salora(['train', '--resume', '--output', 'ended', '--quiet'], { cwd })
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/the adapter's .*\.json was "[0-9a-f]{12}…" and is /)])
+    })
   })
 
   it('begins with another head, and says so, where the adapter is of other classes', async () => {

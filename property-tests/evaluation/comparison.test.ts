@@ -1,5 +1,5 @@
 /** The table of a comparison: against sums done by hand, and against the tables that lie beside the published runs. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -47,11 +47,12 @@ describe('a comparison that was stopped', () => {
     const texts = join(folder, 'texts.tsv')
     writeFileSync(texts, 'text\tlabel\nso good\tyes\nso bad\tno\nnot good\tno\nnot bad\tyes\n')
     const started: string[] = []
-    const comparison = (maxSteps: number, jobs = 1) => ({
+    const model = join(folder, 'model')
+    const comparison = (maxSteps: number, jobs = 1, base = embeddedModel) => ({
       variants: ['lora', 'full'].map((method) => ({
         name: method,
         options: {
-          model: embeddedModel,
+          model: base,
           task: { task: texts, evalData: texts },
           settings: resolveSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
         },
@@ -84,9 +85,23 @@ describe('a comparison that was stopped', () => {
       expect(started).toEqual(['full-1'])
       expect(again.map(({ result }) => result.last)).toEqual(whole.map(({ result }) => result.last))
 
+      // what is not asked for today is not lost: it may have taken days
+      await compare({ ...comparison(1), variants: comparison(1).variants.slice(1), seeds: [1] }, () => undefined, run)
+      const kept = (JSON.parse(readFileSync(results, 'utf8')) as Results).runs.map(({ variant, seed }) => `${variant}-${seed}`)
+      expect(kept.sort()).toEqual(['full-0', 'full-1', 'lora-0', 'lora-1'])
+      expect(started).toEqual(['full-1'])
+
       started.length = 0
       await compare(comparison(2), () => undefined, run)
       expect(started).toEqual(['lora-0', 'lora-1'])
+
+      // another model of the same name is another variant
+      cpSync(embeddedModel, model, { recursive: true })
+      const head = join(model, 'tokenizer_config.json')
+      writeFileSync(head, readFileSync(head, 'utf8').replace(/\n?$/, ' \n'))
+      started.length = 0
+      await compare(comparison(2, 1, model), () => undefined, run)
+      expect(started).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -6,9 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
-import { predictGolden, random } from './exportGolden.js'
+import { predictGolden, randomAdapter } from './exportGolden.js'
 import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, methodFolder, readMethod, type Family } from './golden.js'
 import { describeMethod } from './methodGolden.js'
 
@@ -19,22 +18,7 @@ const folder = exportFolder()
 for (const method of names) describeMethod({ method, settings: ({ reduction = NaN }) => ({ method, reductionFactor: reduction }) })
 
 /** One with numbers everywhere, head and BERT's pooler included. */
-const adapterOf = async (family: Family, name: Name): Promise<Adapter> => {
-  const { model, outputs } = await openModelFolder(folderOf(family))
-  const [method, settings] = [methodOf(name), resolveSettings({ method: name, reductionFactor: 8 })]
-  const phase = method.start(model.outline, settings)
-  return {
-    model,
-    outputs,
-    baseModelName: `golden/${family}`,
-    method,
-    settings,
-    phase,
-    tensors: new Map(method.tensors(phase, settings).map((tensor, i) => [tensor.name, random(i, tensor.shape)])),
-    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
-    labelNames: ['a', 'b', 'c'],
-  }
-}
+const adapterOf = (family: Family, name: Name): Promise<Adapter> => randomAdapter(family, { method: name, reductionFactor: 8 })
 
 const cases = families.flatMap((family) => names.map((name) => [name, family] as const))
 

@@ -1,11 +1,12 @@
 /** Adapters as this library exports them, on the golden checkpoints: what `make_golden.py --check` loads into PEFT. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Weights } from '../../accelerated/formats/adapter.js'
+import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { padToRank, type LowRankAdapter, type LowRankPair } from '../../accelerated/formats/peft/lowRankAdapter.js'
 import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder, type ModelFolder } from '../../accelerated/files/modelFolder.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
 import { normals } from '../../accelerated/training/random.js'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { folderOf, type Family, type Golden } from './golden.js'
@@ -16,10 +17,28 @@ export type ExportName = (typeof exportNames)[number]
 /** Ranks 1 to 4, in turn; but one matrix keeps none in `rank-zero`. */
 const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zero' && matrix === 4 ? 0 : 1 + ((3 * matrix) % 4))
 
-export const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
+const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
   shape,
   data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x),
 })
+
+/** An adapter of a method with numbers everywhere, head and BERT's pooler included. */
+export const randomAdapter = async (family: Family, given: SettingsInput & { readonly method: string }): Promise<Adapter> => {
+  const { model, outputs } = await openModelFolder(folderOf(family))
+  const [method, settings] = [methodOf(given.method), resolveSettings(given)]
+  const phase = method.start(model.outline, settings)
+  return {
+    model,
+    outputs,
+    baseModelName: `golden/${family}`,
+    method,
+    settings,
+    phase,
+    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }, i) => [name, random(i, shape)])),
+    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
+    labelNames: ['a', 'b', 'c'],
+  }
+}
 
 const adapterOf = ({ model, outputs }: ModelFolder, name: ExportName): LowRankAdapter => {
   const adapter: LowRankAdapter = {

@@ -10,11 +10,11 @@ import { writeMergedFolder } from '../../accelerated/formats/mergedFolder.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { floatFeed, type Feeds } from '../../accelerated/runtime/feeds.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import type { SettingsInput } from '../../accelerated/settings.js'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
-import { predictGolden, random } from './exportGolden.js'
+import { predictGolden, randomAdapter } from './exportGolden.js'
 import {
   compareNumbers,
   compareTensors,
@@ -65,24 +65,8 @@ describeMethod({ method: 'dora', settings: (golden) => ({ ...lora(golden), dora:
 describeMethod({ method: 'lora-dropout', settings: (golden) => ({ ...lora(golden), loraDropout: probability }), feeds: masks })
 
 /** One with numbers everywhere, ranks that differ, and BERT's pooler in its head. */
-const adapterOf = async (family: Family, given: SettingsInput): Promise<Adapter> => {
-  const { model, outputs } = await openModelFolder(folderOf(family))
-  const rankPattern = { 'self.query': 1, 'layer.1.output.dense': 3 }
-  const settings = resolveSettings({ method: 'lora', rank: 2, alpha: 3, rankPattern, ...given })
-  const method = methodOf('lora')
-  const phase = method.start(model.outline, settings)
-  return {
-    model,
-    outputs,
-    baseModelName: `golden/${family}`,
-    method,
-    settings,
-    phase,
-    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }, i) => [name, random(i, shape)])),
-    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
-    labelNames: ['a', 'b', 'c'],
-  }
-}
+const adapterOf = (family: Family, given: SettingsInput): Promise<Adapter> =>
+  randomAdapter(family, { method: 'lora', rank: 2, alpha: 3, rankPattern: { 'self.query': 1, 'layer.1.output.dense': 3 }, ...given })
 
 const inFolder = async <T>(use: (folder: string) => Promise<T>): Promise<T> => {
   const folder = await mkdtemp(join(tmpdir(), 'salora-variants-'))

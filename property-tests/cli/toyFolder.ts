@@ -1,0 +1,19 @@
+/** A folder for the runs of a test file: the tiny model in `tiny`, toy texts in `toy.tsv`; made before its tests and removed after them. */
+import { mkdtempSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import { writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+/** `texts`: rows by file, of other files too. → the folder */
+export const toyFolder = (name: string, texts: Readonly<Record<string, number>> = { 'toy.tsv': 40 }): string => {
+  const folder = mkdtempSync(join(tmpdir(), `salora-${name}-`))
+  beforeAll(async () => {
+    await writeTinyModel(join(folder, 'tiny'))
+    for (const [file, rows] of Object.entries(texts)) await writeFile(join(folder, file), toyFile(rows))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+  return folder
+}
