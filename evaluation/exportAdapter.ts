@@ -11,8 +11,8 @@ import type { Outputs } from '../accelerated/objectives/sequence.js'
 import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
 import { writeMergedFolder } from '../accelerated/formats/mergedFolder.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
-import type { WrittenPrecision } from '../accelerated/formats/modelFiles.js'
 import { onnxFiles, writeOnnxFolder } from '../accelerated/formats/onnxFolder.js'
+import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
 import { writePaddedLora } from '../accelerated/formats/peft/lora.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
@@ -32,6 +32,12 @@ const isFor: Readonly<Record<ExportFormat, (method: Method) => boolean>> = {
   'transformers.js': () => true,
 }
 
+/** The precisions of a format, the default first. */
+export const precisionsOf = (format: ExportFormat): ReadonlyArray<OnnxPrecision> => {
+  if (format === 'merged') return ['float32', 'float16']
+  return format === 'transformers.js' ? ['float32', 'float16', 'int8'] : ['float32']
+}
+
 /** The model as a run names it, and tokens an example in the comparison. */
 export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | 'maxLength' | 'trainedBy' | 'labelNames'> & {
   /** a folder in the layout of a method */
@@ -39,8 +45,8 @@ export type ExportOptions = Pick<TrainedAdapterOptions, 'model' | 'revision' | '
   readonly format: ExportFormat
   /** a folder that is new or empty */
   readonly output: string
-  /** of `merged`; the others are float32 */
-  readonly precision: WrittenPrecision
+  /** in which weights are written; which format has which: `precisionsOf` */
+  readonly precision: OnnxPrecision
   /** texts of the task, for the comparison */
   readonly texts?: ReadonlyArray<Text>
   /** module paths that training adapted; null where only the adapter's own are known */
@@ -84,13 +90,17 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
       `one of ${exportFormats.filter((name) => isFor[name](method)).join(', ')} for an adapter of method ${method.name}`,
       format,
     )
+  const precisions = precisionsOf(format)
+  if (!precisions.includes(options.precision))
+    throw mistake('--precision', `${precisions.join(' or ')} for --format ${format}`, options.precision)
   return inNewFolder(output, { "the model's folder": trained.base.folder, "the adapter's folder": folder }, async (stage) => {
     const names = labelNamesOf(trained)
     const adapter = { ...trained.adapter, labelNames: names }
     if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
-    if (format === 'merged') await writeMergedFolder(stage, trained, names, options.precision, options.maxLength)
-    if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, options.maxLength)
+    const { precision, maxLength } = options
+    if (format === 'merged') await writeMergedFolder(stage, trained, names, precision === 'float16' ? precision : 'float32', maxLength)
+    if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, { precision, maxLength })
     await writeCard(stage, folder, format)
     const texts = [...trialTexts, ...longest(options.texts ?? [])]
     const [wanted, found] = [await logitsOf(trained, texts, options), await logitsOfExport(stage, trained, texts, options)]
@@ -149,11 +159,12 @@ const logitsOfExport = async (
   texts: ReadonlyArray<Text>,
   options: ExportOptions,
 ): Promise<ReadonlyArray<number>> => {
-  const { format } = options
+  const { format, precision } = options
   if (format !== 'merged' && format !== 'transformers.js')
     return logitsOf(await loadTrainedModel({ ...options, adapter: stage }), texts, options)
   const own = { maxLength: await ownLength(stage) } // as a tool cuts that knows the folder alone
-  if (format === 'transformers.js') return logitsOfOnnx(join(stage, onnxFiles.folder, onnxFiles.model), trained, texts, own)
+  const { folder, model } = onnxFiles(precision)
+  if (format === 'transformers.js') return logitsOfOnnx(join(stage, folder, model), trained, texts, own)
   return logitsOf(await loadTrainedModel({ model: stage, adapter: null }), texts, own)
 }
 

@@ -1,13 +1,10 @@
 /** The `merged` export: a sequence classifier in Hugging Face layout, with no trace of an adapter, for every tool that reads such folders. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
-import { mistake } from '../files/mistake.js'
 import { encode, layOut } from '../files/safetensors/writeSafetensors.js'
+import { checkFloat16 } from './float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer, type WrittenPrecision } from './modelFiles.js'
-
-/** Beyond this float16 has only infinity. */
-const float16Limit = 65_520
 
 /**
  * Writes model.safetensors, tokenizer and (last) config.json into an existing folder. float32 by default, whatever the base model's dtype:
@@ -44,8 +41,7 @@ async function* piecesOf(
   for (const name of order) {
     const { shape, read } = tensors.get(name)!
     const data = await read()
-    if (dtype === 'F16' && data.some((x) => Math.abs(x) >= float16Limit))
-      throw mistake(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
+    if (dtype === 'F16') checkFloat16(data, name, file)
     yield encode({ shape, data, dtype })
   }
 }

@@ -2,59 +2,69 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
-import { elementCount } from '../files/safetensors/safetensorsHeader.js'
-import { encode } from '../files/safetensors/writeSafetensors.js'
 import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
-import type { ExternalData } from '../graph/expression.js'
 import { toOnnx } from '../graph/onnx.js'
-import { weight } from '../graph/operators.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer } from './modelFiles.js'
+import { onnxPrecisions, placed, storedWeight, type OnnxPrecision, type StoredTensor } from './onnxWeights.js'
 import { paddedInference } from './paddedInference.js'
 
-/** Where @huggingface/transformers looks for a model in float32, and beside it for weights that do not fit the model's own file. */
-export const onnxFiles = { folder: 'onnx', model: 'model.onnx', data: 'model.onnx_data' } as const
+/** Where @huggingface/transformers looks for a model, and beside it for weights that do not fit the model's own file. */
+export const onnxFiles = (precision: OnnxPrecision) => {
+  const model = `model${onnxPrecisions[precision].suffix}.onnx`
+  return { folder: 'onnx', model, data: `${model}_data` } as const
+}
+
+export type OnnxOptions = {
+  readonly precision?: OnnxPrecision
+  /** tokens of a text, as the adapter was trained with; null: as many as the model has positions */
+  readonly maxLength?: number | null
+  /** bytes from which on weights are a file of their own */
+  readonly largest?: number
+}
 
 /**
- * Writes onnx/model.onnx, tokenizer and (last) config.json into an existing folder. Plain ONNX operators only: the file may be opened by any
- * provider, in a browser too. Weights stand in the model's file, or from `largest` bytes on in onnx/model.onnx_data. Throws Mistake.
+ * Writes onnx/model.onnx (or model_fp16.onnx, model_quantized.onnx), tokenizer and (last) config.json into an existing folder. Plain ONNX
+ * operators only: the file may be opened by any provider, in a browser too. Weights stand in the model's file, or from `largest` bytes on
+ * beside it. Throws Mistake.
  */
 export const writeOnnxFolder = async (
   folder: string,
   trained: TrainedModel,
   labelNames: ReadonlyArray<string> | undefined,
-  maxLength: number | null = null,
-  largest: number = largestModel,
+  { precision = 'float32', maxLength = null, largest = largestModel }: OnnxOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
-  const tensors = tensorsOf(trained)
-  const places = placesOf(tensors)
+  const { folder: onnx, model: modelName, data: dataName } = onnxFiles(precision)
+  const [modelFile, dataFile] = [join(folder, onnx, modelName), join(folder, onnx, dataName)]
+  const weights = new Map([...tensorsOf(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile)]))
+  const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
+  const read = placed(stored, dataName)
+  const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
   const model = toOnnx(
-    paddedInference(adapter, (name) => weight(name, tensors.get(name)?.shape ?? [], 'float32', places.get(name)!)),
+    paddedInference(adapter, (name) => values.get(name)!),
     { fusedMatMul: false },
   )
   const whole = embedWeights(model)
   const embedded = whole.length <= largest
-  const [modelFile, dataFile] = [onnxFiles.model, onnxFiles.data].map((name) => join(folder, onnxFiles.folder, name)) as [string, string]
-  await mkdir(join(folder, onnxFiles.folder), { recursive: true })
+  await mkdir(join(folder, onnx), { recursive: true })
   if (!embedded)
     await writeFileAtomically(
       dataFile,
       bytesOf(
-        [...tensors.keys()].map((name) => ({ weight: name })),
-        tensors,
+        [...stored.keys()].map((name) => ({ weight: name })),
+        stored,
       ),
     )
-  await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, tensors) : model)
+  await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, stored) : model)
   await writeTokenizer(folder, base.folder, adapter, maxLength)
-  await writeModelConfig(
-    folder,
-    base.folder,
-    adapter,
-    labelNames,
-    'float32',
-    embedded ? {} : { 'transformers.js_config': { use_external_data_format: true } },
-  )
+  // opened without a word of it, the folder must be looked for under the name that it has
+  const ofLibrary = {
+    ...(precision === 'float32' ? {} : { dtype: onnxPrecisions[precision].dtype }),
+    ...(embedded ? {} : { use_external_data_format: true }),
+  }
+  const more = Object.keys(ofLibrary).length === 0 ? {} : { 'transformers.js_config': ofLibrary }
+  await writeModelConfig(folder, base.folder, adapter, labelNames, 'float32', more)
 }
 
 /** Merged where the method can be; else the model's own tensors and, beside them, the method's, which are a part of the graph. */
@@ -69,25 +79,6 @@ const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
       : []),
   ])
 
-/** One after another in the data file. */
-const placesOf = (tensors: ReadonlyMap<string, MergedTensor>): ReadonlyMap<string, ExternalData> => {
-  let offset = 0
-  return new Map(
-    [...tensors].map(([name, { shape }]) => {
-      const length = 4 * elementCount(shape)
-      offset += length
-      return [name, { location: onnxFiles.data, offset: offset - length, length }]
-    }),
-  )
-}
-
-async function* bytesOf(pieces: ReadonlyArray<Piece>, tensors: ReadonlyMap<string, MergedTensor>): AsyncGenerator<Uint8Array> {
-  for (const piece of pieces) {
-    if (piece instanceof Uint8Array) {
-      yield piece
-      continue
-    }
-    const { shape, read } = tensors.get(piece.weight)!
-    yield encode({ shape, data: await read(), dtype: 'F32' })
-  }
+async function* bytesOf(pieces: ReadonlyArray<Piece>, stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
+  for (const piece of pieces) yield piece instanceof Uint8Array ? piece : await stored.get(piece.weight)!.bytes()
 }

@@ -6,7 +6,7 @@
 /** What a graph computes in. */
 export type FloatType = 'float32' | 'float64'
 
-export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'bool'
+export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'bool'
 
 /**
  * A size known when the graph is written, or the name of one that each run brings: `tokens`, or of names `12*batch`, `3+sequence`

@@ -31,7 +31,16 @@ export type ModelParts = {
 }
 
 /** TensorProto.DataType */
-const elementTypes: Readonly<Record<DType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, float64: 11, bfloat16: 16 }
+const elementTypes: Readonly<Record<DType, number>> = {
+  float32: 1,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  bfloat16: 16,
+}
 export const elementType = (dtype: DType): number => elementTypes[dtype]
 
 /** AttributeProto.AttributeType */

@@ -3,8 +3,9 @@ import type { Command } from 'commander'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
+import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { removeStages } from '../../evaluation/newFolder.js'
-import { exportAdapter, exportFormats, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import { exportAdapter, exportFormats, precisionsOf, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
 import { reason } from '../../accelerated/files/mistake.js'
 import type { TaskOptions } from '../../evaluation/data/index.js'
 import { evaluationOfRun } from '../../evaluation/scoreAdapter.js'
@@ -35,10 +36,13 @@ export const addExport = (command: Command): void => {
   command
     .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
     .option('--output <folder>', 'a folder that is new or empty')
-    .option('--precision <name>', 'of merged: float32 or float16, which can round away what was trained (default: float32)')
+    .option(
+      '--precision <name>',
+      'of the weights: of merged float32 or float16, which can round away what was trained; of transformers.js float32, float16 or int8, its fp32, fp16 and q8: a half and a quarter of the bytes, computed in float32 (default: float32)',
+    )
   withOutput(command, ['salora export --run runs/reviews --format merged --output exported/reviews'], async (given, terminal) => {
-    const [format, output, precision] = [formatOf(given), outputOf(given), precisionOf(given)]
-    if (precision === 'float16' && format !== 'merged') throw usageError('--precision', `float32 for --format ${format}`, precision)
+    const format = formatOf(given)
+    const [output, precision] = [outputOf(given), precisionOf(given, format)]
     const { adapter, runSettings, runTask } = await adapterRequest(
       Object.fromEntries(['run', 'model', 'adapter', 'labels', 'maxLength'].map((name) => [name, given[name]])),
     )
@@ -88,9 +92,11 @@ const outputOf = ({ output }: Values): string => {
   return output
 }
 
-const precisionOf = ({ precision = 'float32' }: Values): 'float32' | 'float16' => {
-  if (precision !== 'float32' && precision !== 'float16') throw usageError('--precision', 'float32 or float16', JSON.stringify(precision))
-  return precision
+const precisionOf = ({ precision = 'float32' }: Values, format: ExportFormat): OnnxPrecision => {
+  const precisions = precisionsOf(format)
+  const found = precisions.find((name) => name === precision)
+  if (found === undefined) throw usageError('--precision', `${precisions.join(' or ')} for --format ${format}`, JSON.stringify(precision))
+  return found
 }
 
 const targetsOf = async (

@@ -220,7 +220,7 @@ describe.each(families)('an export of %s', (family) => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, largest)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest === undefined ? {} : { largest })
       return [folder, ...(await readdir(join(folder, 'onnx')))]
     }
     const [folder = '', ...files] = await write()
@@ -240,7 +240,7 @@ describe.each(families)('an export of %s', (family) => {
     if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
     else {
       await mkdir(folder)
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), null, 10_000)
+      await writeOnnxFolder(folder, trained, labelNamesOf(trained), { largest: 10_000 })
     }
     expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
     // Node finds the data file by itself; a browser fetches it because config.json says so.
@@ -511,10 +511,10 @@ describe('salora export', () => {
       `--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`,
     )
     expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
-      '--precision: expected float32 for --format peft, found float16\n',
+      '--precision: expected float32 for --format peft, found "float16"\n',
     )
     expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
-      '--precision: expected float32 or float16, found "float8"\n',
+      '--precision: expected float32 or float16 for --format merged, found "float8"\n',
     )
     expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
     expect(await readdir(root)).toEqual(before)

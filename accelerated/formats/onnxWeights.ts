@@ -1,0 +1,88 @@
+/** How weights lie in an ONNX export: in float32, in float16, or matrices in int8 with a scale a row. The graph makes float32 of them and computes in it. */
+import { mistake } from '../files/mistake.js'
+import { elementCount } from '../files/safetensors/safetensorsHeader.js'
+import { encode } from '../files/safetensors/writeSafetensors.js'
+import type { DType, Expression, ExternalData } from '../graph/expression.js'
+import { cast, mul, weight } from '../graph/operators.js'
+import { checkFloat16 } from './float16Range.js'
+import type { MergedTensor } from './mergedWeights.js'
+
+/** What @huggingface/transformers calls each, and how it then names the model's file. */
+export const onnxPrecisions = {
+  float32: { dtype: 'fp32', suffix: '' },
+  float16: { dtype: 'fp16', suffix: '_fp16' },
+  int8: { dtype: 'q8', suffix: '_quantized' },
+} as const
+export type OnnxPrecision = keyof typeof onnxPrecisions
+
+/** A tensor of the file: its bytes, little-endian and row-major, are made when they are written. */
+export type StoredTensor = { readonly shape: ReadonlyArray<number>; readonly dtype: DType; readonly bytes: () => Promise<Uint8Array> }
+
+/** What the file holds of one tensor, by name, and the float32 that it stands for, given how each is read. */
+export type StoredWeight = {
+  readonly parts: ReadonlyMap<string, StoredTensor>
+  readonly value: (read: (name: string) => Expression) => Expression
+}
+
+/** @param file for messages. Reading throws Mistake for a number that the precision has none for */
+export const storedWeight = (name: string, tensor: MergedTensor, precision: OnnxPrecision, file: string): StoredWeight => {
+  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor, file)
+  const half = precision === 'float16'
+  const bytes = async (): Promise<Uint8Array> => {
+    const data = await tensor.read()
+    if (half) checkFloat16(data, name, file)
+    return encode({ shape: tensor.shape, data, dtype: half ? 'F16' : 'F32' })
+  }
+  const dtype = half ? 'float16' : 'float32'
+  return { parts: new Map([[name, { shape: tensor.shape, dtype, bytes }]]), value: (read) => cast(read(name), 'float32') }
+}
+
+const largest = 127
+
+/** W ≈ diag(s) Q, with s the largest magnitude of a row over 127 and Q the nearest integers: at most s / 2 from W. */
+const inInt8 = (name: string, { shape, read: values }: MergedTensor, file: string): StoredWeight => {
+  const [rows = 0, columns = 0] = shape
+  const scalesOf = (data: Float32Array | Float64Array): Float32Array =>
+    Float32Array.from({ length: rows }, (_, row) => {
+      let most = 0
+      for (let i = row * columns; i < (row + 1) * columns; i++) most = Math.max(most, Math.abs(data[i] ?? NaN))
+      if (!Number.isFinite(most)) throw mistake(file, `finite numbers in ${name}`, String(most))
+      return most / largest
+    })
+  const integers = async (): Promise<Uint8Array> => {
+    const data = await values()
+    const scales = scalesOf(data)
+    const quantised = Int8Array.from(data, (x, i) => {
+      const scale = scales[Math.floor(i / columns)] ?? NaN
+      return scale === 0 ? 0 : Math.max(-largest, Math.min(largest, Math.round(x / scale)))
+    })
+    return new Uint8Array(quantised.buffer)
+  }
+  const scale = `${name}.scale`
+  return {
+    parts: new Map<string, StoredTensor>([
+      [name, { shape, dtype: 'int8', bytes: integers }],
+      [scale, { shape: [rows, 1], dtype: 'float32', bytes: async () => new Uint8Array(scalesOf(await values()).buffer) }],
+    ]),
+    value: (read) => mul(cast(read(name), 'float32'), read(scale)),
+  }
+}
+
+const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, int8: 1 }
+
+/** Each tensor as an initializer that lies in `location`, one after another. */
+export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: string): ((name: string) => Expression) => {
+  let offset = 0
+  const places = new Map<string, Expression>()
+  for (const [name, { shape, dtype }] of stored) {
+    const length = (bytesOf[dtype] ?? NaN) * elementCount(shape)
+    const place: ExternalData = { location, offset, length }
+    places.set(name, weight(name, shape, dtype, place))
+    offset += length
+  }
+  return (name) => {
+    const found = places.get(name)
+    if (found === undefined) throw new Error(`placed: expected a tensor of the export, found ${name}`)
+    return found
+  }
+}

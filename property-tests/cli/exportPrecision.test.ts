@@ -1,0 +1,137 @@
+/** transformers.js exports in fewer bits: half and a quarter of the bytes, and the function of exactly the weights that those bits hold. */
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Float16Array } from '@petamoriken/float16'
+import { env, pipeline } from '@huggingface/transformers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { exportAdapter, type ExportFormat, type ExportOptions } from '../../evaluation/exportAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { assertClose } from '../support/assertClose.js'
+import { writeAdapter, writeFamily, type Family } from './tinyAdapter.js'
+import { tinyTensors, writeTinyModel } from './tinyModel.js'
+
+let root = ''
+const families: ReadonlyArray<Family> = ['roberta', 'bert']
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+beforeAll(async () => {
+  env.allowRemoteModels = false
+  root = await mkdtemp(join(tmpdir(), 'salora-precision-'))
+  for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const exported = (format: ExportFormat, output: string, family: Family, more: Partial<ExportOptions> = {}) =>
+  exportAdapter({
+    model: at(family),
+    adapter: at(`${family}-adapter`),
+    format,
+    output: at(output),
+    precision: 'float32',
+    maxLength: 64,
+    targeted: null,
+    ...more,
+  })
+
+const texts = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?']
+
+/** Each matrix's numbers as 255 levels of its row can hold them. [rows][columns] */
+const inLevels = (data: ArrayLike<number>, [, columns = 1]: ReadonlyArray<number>): Float32Array => {
+  const numbers = Array.from(data)
+  return Float32Array.from(numbers, (x, i) => {
+    const start = i - (i % columns)
+    const step = Math.fround(Math.max(...numbers.slice(start, start + columns).map(Math.abs)) / 127)
+    return step === 0 ? 0 : step * Math.round(x / step)
+  })
+}
+
+const rounded = {
+  float16: (data: ArrayLike<number>) => Float32Array.from(new Float16Array(Array.from(data))),
+  int8: (data: ArrayLike<number>, shape: ReadonlyArray<number>) => (shape.length === 2 ? inLevels(data, shape) : Float32Array.from(data)),
+} as const
+
+/** The probabilities of a merged model whose weights were rounded here. */
+const expected = async (family: Family, precision: keyof typeof rounded): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const folder = `${family}-${precision}-merged`
+  await exported('merged', folder, family)
+  const { tensors } = await readSafetensors(at(folder, 'model.safetensors'))
+  const coarse = await Promise.all(
+    [...tensors].map(async ([name, entry]) => {
+      const data = rounded[precision](await readTensor(entry), entry.shape)
+      return [name, { shape: entry.shape, data }] as const
+    }),
+  )
+  await writeFileAtomically(at(folder, 'model.safetensors'), writeSafetensors(new Map(coarse)))
+  const opened = await openTrainedAdapter({ model: at(folder), adapter: null, device: 'cpu', precision: 'float64', maxLength: 64 })
+  const rows = await opened.predict(texts.map((text) => ({ text }))).finally(opened.release)
+  return rows.map((row) => {
+    const powers = row.map((x) => Math.exp(x - Math.max(...row)))
+    return powers.map((power) => power / powers.reduce((a, b) => a + b, 0))
+  })
+}
+
+describe.each(families)('a transformers.js export of %s', (family) => {
+  it.each([
+    ['float16', 'model_fp16.onnx', 'fp16', 0.5],
+    ['int8', 'model_quantized.onnx', 'q8', 0.25],
+  ] as const)('in %s is opened as it is, and answers as its rounded weights do', async (precision, file, dtype, share) => {
+    const output = `${family}-${precision}`
+    const { comparison } = await exported('transformers.js', output, family, { precision })
+    expect(await readdir(at(output, 'onnx'))).toEqual([file])
+    expect(JSON.parse(await readFile(at(output, 'config.json'), 'utf8'))).toMatchObject({
+      'transformers.js_config': { dtype },
+      torch_dtype: 'float32',
+    })
+    const wanted = await expected(family, precision)
+    const classify = await pipeline('text-classification', at(output), { device: 'cpu', local_files_only: true })
+    try {
+      for (const [i, text] of texts.entries()) {
+        const answer = (await classify(text, { top_k: 3 })) as unknown as ReadonlyArray<{ readonly label: string; readonly score: number }>
+        const scores = ['bad', 'good', 'neither'].map((name) => answer.find(({ label }) => label === name)?.score ?? NaN)
+        assertClose(scores, wanted[i] ?? [], { relative: 1e-5 })
+      }
+    } finally {
+      await classify.dispose()
+    }
+    // rounding costs something, and it is told
+    expect(comparison.largestLogitDifference).toBeGreaterThan(1e-5 * comparison.largestLogit)
+    expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
+    const { model } = await openModelFolder(at(family))
+    const matrices = [...model.outline.tensors.values()].filter(({ length }) => length === 2)
+    const saved = 4 * (1 - share) * matrices.reduce((sum, [rows = 0, columns = 0]) => sum + rows * columns, 0)
+    await exported('transformers.js', `${output}-whole`, family)
+    const [whole, small] = await Promise.all(
+      [at(`${output}-whole`, 'onnx', 'model.onnx'), at(output, 'onnx', file)].map((path) => stat(path)),
+    )
+    expect(whole!.size - small!.size).toBeGreaterThan(0.7 * saved) // scales and their nodes take a little of a model as small as this
+  })
+})
+
+describe('numbers at the ends of a precision', () => {
+  const positions = 'roberta.embeddings.position_embeddings.weight'
+  const withPosition = async (name: string, value: number): Promise<string> => {
+    const tensors = tinyTensors()
+    const { shape, data } = tensors.get(positions)!
+    const changed = new Map([...tensors, [positions, { shape, data: data.map((x, i) => (i < (shape[1] ?? 0) ? value : x)) }]])
+    return writeTinyModel(at(name), { 'model.safetensors': writeSafetensors(changed) })
+  }
+
+  it('are refused in one line where float16 has none for them, and nothing is left behind', async () => {
+    const model = await withPosition('large', 65_520)
+    const before = await readdir(root)
+    await expect(exported('transformers.js', 'narrow', 'roberta', { model, precision: 'float16' })).rejects.toThrow(
+      /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(--precision float32 holds all\), found a larger one$/,
+    )
+    expect(await readdir(root)).toEqual(before)
+  })
+
+  it('are no trouble to int8: a row of zeros stays one', async () => {
+    const model = await withPosition('zeros', 0)
+    const { comparison } = await exported('transformers.js', 'zeros-int8', 'roberta', { model, precision: 'int8' })
+    expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
+  })
+})
