@@ -19,7 +19,7 @@ import { assemble } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
 import { classWeightsOf } from './classWeights.js'
-import type { Task } from './data/index.js'
+import type { Example, Task } from './data/index.js'
 import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
@@ -54,7 +54,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
-  const data = await loadTask(options.task)
+  const data = withOwnLists(await loadTask(options.task))
   for (const { source, skipped } of [data.train, data.evaluation]) {
     const [first] = skipped
     if (first !== undefined)
@@ -76,19 +76,21 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const cold = await startOfRun(assembly, checkpointNumbers(base))
   const start = yield* beginning(options.adapter, { ...assembly, settings }, cold, base, data.labelNames)
 
+  const facts = factsOf(assembly, settings, base.model, data, outputs, start, device, revision)
+  const [rows, words, score] = [runRowsOf(data), inWords(data), scorer(data, data.evaluation.examples.map(truthOf))]
+  const inputs = await runInputs(base, data, options.adapter)
+
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
   const tokenizer = await loadTokenizer(base.folder, base.model)
-  const evaluation = tokenise(tokenizer, base.model.vocabularySize, data.evaluation, settings.maxLength)
+  const tokens = (examples: Iterable<Example>) => tokenise(tokenizer, base.model.vocabularySize, examples, settings.maxLength)
   const task: SequenceTask = {
     ...assembly,
     settings,
     runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: weightSource(base) },
-    training: tokenise(tokenizer, base.model.vocabularySize, data.train, settings.maxLength),
-    evaluation,
-    score: scorer(data, evaluation.map(truthOf)),
+    training: tokens(lettingGo(data.train)),
+    evaluation: tokens(lettingGo(data.evaluation)),
+    score,
   }
-  const facts = factsOf(task, base.model, data, outputs, start, device, revision)
-  const inputs = await runInputs(base, data, options.adapter)
   return {
     task,
     plan,
@@ -96,11 +98,24 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     outputs,
     labelNames: data.labelNames ?? undefined,
     start,
-    rows: runRowsOf(data),
-    data: inWords(data),
+    rows,
+    data: words,
     inputs,
     facts,
   }
+}
+
+/** A task whose lists of examples nobody else has. */
+const withOwnLists = ({ train, evaluation, ...task }: Task) => ({
+  ...task,
+  train: { ...train, examples: [...train.examples] },
+  evaluation: { ...evaluation, examples: [...evaluation.examples] },
+})
+
+/** The examples of a list, which is then empty: of a large file the texts are let go of while it becomes tokens. */
+function* lettingGo({ examples }: { readonly examples: Example[] }): Generator<Example> {
+  examples.reverse()
+  for (let example = examples.pop(); example !== undefined; example = examples.pop()) yield example
 }
 
 /** The state to begin with: where an adapter was named, its numbers. */
@@ -149,7 +164,8 @@ const scorer = (
 }
 
 const factsOf = (
-  { method, settings }: SequenceTask,
+  { method }: Pick<SequenceTask, 'method'>,
+  settings: Settings,
   model: Model,
   data: Task,
   outputs: Outputs,

@@ -1,7 +1,7 @@
 /** Tokenised examples in little memory: their ids lie one after another in typed arrays, and an example is a view of them. */
 import type { Encoding, Tokenizer } from '../accelerated/files/tokenizer.js'
 import type { LabelledExample } from '../accelerated/objectives/sequence.js'
-import type { Dataset } from './data/index.js'
+import type { Example } from './data/index.js'
 
 type Ids = Uint16Array | Int32Array
 
@@ -31,12 +31,12 @@ class TokenisedExample implements LabelledExample {
 export const tokenise = (
   tokenizer: Tokenizer,
   vocabularySize: number,
-  { examples }: Dataset,
+  examples: Iterable<Example>,
   maxLength: number,
 ): ReadonlyArray<LabelledExample> => {
   const emptyChunk = (length: number): Ids => (vocabularySize <= 65_536 ? new Uint16Array(length) : new Int32Array(length))
   let [chunk, used] = [emptyChunk(0), 0]
-  return examples.map(({ text, textPair, label, labels, row }) => {
+  return Array.from(examples, ({ text, textPair, label, labels, row }) => {
     const { inputIds, tokenTypeIds } = tokenizer.encode(text, textPair, maxLength)
     if (used + inputIds.length > chunk.length) [chunk, used] = [emptyChunk(Math.max(chunkLength, inputIds.length)), 0]
     chunk.set(inputIds, used)

@@ -12,18 +12,13 @@ const tokenizer: Tokenizer = {
     tokenTypeIds: Array.from(text, (_, i) => (2 * i < text.length ? 0 : 1)),
   }),
 }
-const dataset = (texts: ReadonlyArray<string>) => ({
-  source: 'here',
-  labelNames: ['a', 'b'],
-  skipped: [],
-  examples: texts.map((text, i) => ({ text, label: i % 2, row: i + 2 })),
-})
+const labelled = (texts: ReadonlyArray<string>) => texts.map((text, i) => ({ text, label: i % 2, row: i + 2 }))
 
 it('are their encodings, with label and row, of a small and of a large vocabulary', () => {
   const texts = Array.from({ length: 3_000 }, (_, i) => 'ab cd'.repeat(1 + (i % 200)))
   for (const vocabulary of [60_000, 120_000])
     expect(
-      tokenise(tokenizer, vocabulary, dataset(texts), 512).map(({ inputIds, tokenTypeIds, label, row }) => ({
+      tokenise(tokenizer, vocabulary, labelled(texts), 512).map(({ inputIds, tokenTypeIds, label, row }) => ({
         inputIds,
         tokenTypeIds,
         label,
@@ -40,7 +35,7 @@ it('take two bytes a token and a hundred an example, where two lists of numbers 
     const { heapUsed, arrayBuffers } = process.memoryUsage()
     return heapUsed + arrayBuffers
   }
-  const texts = dataset(Array.from({ length: 20_000 }, () => 'x'.repeat(100)))
+  const texts = labelled(Array.from({ length: 20_000 }, () => 'x'.repeat(100)))
   const before = used()
   const examples = tokenise(tokenizer, 60_000, texts, 512)
   expect((used() - before) / examples.length).toBeLessThan(2 * 100 + 250)
