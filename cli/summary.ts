@@ -30,10 +30,12 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
 
 export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
-const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps }: RunResult): string => {
+const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
   if (stoppedEarly)
     return `trained ${counted(stepsDone)} of ${counted(steps)} steps: none after step ${best?.step} was better by ${selectedBy ?? 'its score'}`
-  return interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`
+  const [ended] = (extended ?? []).slice(-1)
+  const longer = ended === undefined ? '' : `; the run had ended after step ${ended.after} and was made longer`
+  return (interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`) + longer
 }
 
 /** Which step's the adapter is: the best is not always the last. */

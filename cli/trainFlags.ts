@@ -84,7 +84,12 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
     heading: 'Run:',
     flags: [
       flag('output', 'text', 'folder', 'of the run (default: runs/<task>-<method>-<n>)'),
-      flag('resume', 'switch', '', 'go on with the run in --output, with its own settings'),
+      flag(
+        'resume',
+        'switch',
+        '',
+        'go on with the run in --output, with its own settings; more --epochs or --max-steps make a finished one longer',
+      ),
       flag(
         'tensorboard',
         'switch',

@@ -44,6 +44,7 @@ export const trainRequest = async (given: Values): Promise<TrainRequest> => {
     )
   const values: Values = {
     ...earlier,
+    ...lengthOf({ ...fromFile, ...flags }),
     ...presetOf(flags['preset'] ?? fromFile['preset'], method),
     ...below,
     ...fromFile,
@@ -97,6 +98,9 @@ export const taskOptions = (values: Values): TaskOptions => {
 export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+/** A number of epochs that is asked for stands in the place of the steps that a run was given before. */
+const lengthOf = (asked: Values): Values => (asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {})
 
 /** The settings that a preset of the method stands for. */
 const presetOf = (name: unknown, method: unknown): Values => {

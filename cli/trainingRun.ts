@@ -2,11 +2,11 @@
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mistake } from '../accelerated/files/mistake.js'
-import { SystemError } from '../accelerated/files/systemError.js'
 import { finetune } from '../evaluation/finetune.js'
 import type { FinetuneOptions, RunResult } from '../evaluation/run.js'
-import { choicesDiffering } from '../evaluation/runFolder.js'
-import { readRunConfig, readRunResult } from '../evaluation/storedRun.js'
+import { atLengthOf } from '../evaluation/extension.js'
+import { choicesDiffering, finishedResult } from '../evaluation/runFolder.js'
+import { readRunConfig } from '../evaluation/storedRun.js'
 import { exitCodes } from './exitCodes.js'
 import { freeFolder } from './freeFolder.js'
 import { watchInterrupt, type Interrupt } from './interrupt.js'
@@ -27,7 +27,7 @@ export const trainingRun = async (request: TrainRequest, terminal: Terminal): Pr
 }
 
 const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<number> => {
-  const finished = options.resume ? await finishedResult(options) : null
+  const finished = options.resume ? await nothingLeft(options) : null
   if (finished !== null) {
     terminal.note(`${options.output}: this run is finished; nothing is left to do`)
     terminal.result(summaryText(finished, null, terminal), finished)
@@ -71,33 +71,18 @@ const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interru
 }
 
 /**
- * result.json of a run that came to its end; null where there is none, or a signal stopped it. Throws Mistake where the run was asked for with
- * other settings, and where the file cannot be read.
+ * The result of a run that is finished and is not asked to go on for longer. Throws Mistake where it was asked for with other settings, and
+ * where a file cannot be read.
  */
-const finishedResult = async ({
-  output,
-  model,
-  adapter,
-  task,
-  settings,
-  tensorboard = false,
-}: FinetuneOptions): Promise<RunResult | null> => {
-  const result = await readRunResult(output).catch((thrown: unknown) => {
-    if (thrown instanceof SystemError) throw thrown
-    return null // the run goes on from its checkpoint and writes it anew
-  })
-  const config = await readRunConfig(output)
-  if (result?.interrupted !== false || config === null) return null
+const nothingLeft = async ({ output, model, adapter, task, settings, tensorboard = false }: FinetuneOptions): Promise<RunResult | null> => {
+  const [result, config] = [await finishedResult(output), await readRunConfig(output)]
+  if (result === null || config === null) return null
   const { device } = settings
-  const different = choicesDiffering(config, {
-    model,
-    ...(adapter === undefined ? {} : { adapter }),
-    task,
-    settings,
-    ...(device === 'auto' ? {} : { device }),
-  })
+  const asked = { model, ...(adapter === undefined ? {} : { adapter }), task, ...(device === 'auto' ? {} : { device }) }
+  const different = choicesDiffering(config, { ...asked, settings: atLengthOf(settings, config.settings) })
   if (different.length > 0)
     throw mistake(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
+  if (choicesDiffering(config, { ...asked, settings }).length > 0) return null
   if (tensorboard) throw mistake('--tensorboard', 'a run that goes on, whose event file it begins', `a finished one in ${output}`)
   return result
 }

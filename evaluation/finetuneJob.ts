@@ -6,6 +6,7 @@ import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../accelerated/training/checkpointFile.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
 import { train, TrainingError } from '../accelerated/training/run.js'
+import { toldOfExtension } from './extension.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './preparation.js'
@@ -20,7 +21,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
   checkStorable(options)
   const prepared = yield* prepareRun(options, signal)
   const { facts } = prepared
-  const folder = await openRunFolder(options, { ...facts, ...prepared }) // last: a mistake found before leaves nothing behind
+  const folder = await openRunFolder(options, { ...facts, ...prepared, steps: prepared.plan.steps }) // last: a mistake found before leaves nothing behind
   try {
     return yield* runIn(folder, options, prepared, signal, began)
   } finally {
@@ -37,16 +38,24 @@ async function* runIn(
 ): AsyncGenerator<FinetuneEvent, RunResult> {
   const { task, facts, plan, base, labelNames } = prepared
   yield { kind: 'ready', ...facts }
-  for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plan.steps }) ?? []) yield { kind: 'warning', message }
+  const plannedSteps = folder.extended[0]?.steps ?? plan.steps
+  for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? []) yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)
-  const run = train({ ...task, evaluateStart: folder.evaluateStart }, checkpoint?.state ?? prepared.start, checkpoint, signal)
+  const run = train({ ...task, plannedSteps, evaluateStart: folder.evaluateStart }, checkpoint?.state ?? prepared.start, checkpoint, signal)
 
   for (;;) {
     const next = await run.next().catch(async (error: unknown) => {
       throw error instanceof TrainingError ? await withCheckpoint(error, folder, log) : error
     })
     if (next.done === true) {
-      const result = resultOf(options, task, next.value, facts, plan.steps, (performance.now() - began) / 1000)
+      const result = resultOf(
+        options,
+        task,
+        next.value,
+        facts,
+        { steps: plan.steps, extended: folder.extended },
+        (performance.now() - began) / 1000,
+      )
       await folder.check()
       const kept = keptOf(task.settings, next.value)
       await log.flush()
@@ -84,13 +93,13 @@ async function* openRun(
   folder: RunFolder,
 ): AsyncGenerator<FinetuneEvent, { readonly checkpoint: Checkpoint | null; readonly log: MetricsLog }> {
   const damaged: string[] = []
+  const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: defaultsOf(options.settings) }
   const checkpoint = options.resume
-    ? await newestCheckpoint(
-        folder.checkpoints,
-        { ...task, start, steps: plan.steps, fingerprint: { now: folder.fingerprint, defaults: defaultsOf(options.settings) } },
-        (message) => damaged.push(message),
-      )
+    ? await newestCheckpoint(folder.checkpoints, { ...task, start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint }, (message) => damaged.push(message))
     : null
+  const extension = folder.extended.at(-1)
+  const lengthens = extension !== undefined && checkpoint?.state.step === extension.after
+  if (lengthens) yield { kind: 'warning', message: `${options.output}: ${toldOfExtension(extension, plan.steps)}` }
   for (const message of damaged) yield { kind: 'warning', message }
   if (options.resume && checkpoint === null)
     yield { kind: 'warning', message: `${folder.checkpoints}: no checkpoint to resume from; starting at step 0` }
@@ -110,7 +119,7 @@ async function* openRun(
       kind: 'warning',
       message: `${join(options.output, 'metrics.jsonl')}: expected ${checkpoint?.metricsLines} lines of the steps before the checkpoint, found ${log.missing} fewer`,
     }
-  return { checkpoint, log }
+  return { checkpoint: lengthens ? { ...checkpoint, sinceBest: 0 } : checkpoint, log }
 }
 
 /** An event as metrics.jsonl has it: the method's columns among the others, a phase under its own name. */

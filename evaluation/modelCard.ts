@@ -93,7 +93,7 @@ const body = (facts: CardFacts): string => {
     `# ${titleOf(hubId ?? model, task.task, settings.method).replace(/[\\`*_{}[\]<>()#+!|~&$@]/g, '\\$&')}`,
     `${code(hubId ?? nameOf(model))} fine-tuned by salora with the method ${code(settings.method)}: step ${kept.step} of ${result.steps}, ${
       kept.which === 'best' ? `the best by ${result.selectedBy ?? 'its score'}` : 'the last'
-    }${stopped}.`,
+    }${stopped}.${(result.extended ?? []).map(({ after }) => ` The run had ended after step ${after} and was made longer.`).join('')}`,
     '## Data',
     lines([
       `task: ${code(nameOf(task.task))}, a ${data.problem}`,

@@ -44,6 +44,16 @@ export type RunFacts = {
   readonly positive?: string
 }
 
+/** A length that a finished run had before it was made longer. */
+export type Extended = {
+  readonly epochs: number
+  readonly maxSteps: number | null
+  /** planned then */
+  readonly steps: number
+  /** taken when it ended: its state then is where the longer run begins */
+  readonly after: number
+}
+
 /** config.json: every setting as resolved, what the run reads, versions, seed and device. */
 export type RunConfig = {
   readonly model: string
@@ -58,6 +68,8 @@ export type RunConfig = {
   readonly inputs?: RunInputs
   /** absent where false */
   readonly evaluateStart?: boolean
+  /** oldest first; absent where the run has the length that it began with */
+  readonly extended?: ReadonlyArray<Extended>
   readonly versions: Readonly<Record<string, string>>
 }
 
@@ -87,6 +99,8 @@ export type RunResult = RunFacts &
     readonly interrupted: boolean
     /** where --patience ended the run; else absent */
     readonly stoppedEarly?: boolean
+    /** as in config.json */
+    readonly extended?: ReadonlyArray<Extended>
     /** later than `last.step` where an interrupted run went on after its last evaluation */
     readonly stepsDone: number
     readonly steps: number

@@ -6,15 +6,17 @@ import { removeTemporaries, temporary, writeFileAtomically } from '../accelerate
 import { lockFolder } from '../accelerated/files/folderLock.js'
 import { makeFolder } from '../accelerated/files/makeFolder.js'
 import { mistake } from '../accelerated/files/mistake.js'
-import { isAbsent, systemMistake } from '../accelerated/files/systemError.js'
+import { isAbsent, SystemError, systemMistake } from '../accelerated/files/systemError.js'
+import type { Settings } from '../accelerated/settings.js'
 import { differing, newDefaults, type Fingerprint } from '../accelerated/training/fingerprint.js'
 import { eventFile, withEventFile } from './eventFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
-import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
+import { atLengthOf, extensionOf } from './extension.js'
+import type { Extended, FinetuneOptions, RunConfig, RunResult } from './run.js'
 import { defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 import { rowsFile, writeRunRows } from './runRows.js'
-import { readRunConfig } from './storedRun.js'
+import { readRunConfig, readRunResult } from './storedRun.js'
 
 /** What a run reads and runs on, as it is found now. */
 export type RunSources = {
@@ -23,6 +25,8 @@ export type RunSources = {
   /** rows.json */
   readonly rows: string
   readonly inputs: RunInputs
+  /** of the whole run, by its settings */
+  readonly steps: number
 }
 
 export type RunFolder = {
@@ -34,6 +38,9 @@ export type RunFolder = {
   readonly otherVersions: ReadonlyArray<string>
   /** settings that the version before did not have, in words */
   readonly newSettings: ReadonlyArray<string>
+  /** the lengths that the run had before, oldest first, and the fingerprint at the end of each by its step */
+  readonly extended: ReadonlyArray<Extended>
+  readonly ended: ReadonlyMap<number, Fingerprint>
   /** also evaluate before the first step: the run's own choice where it is resumed */
   readonly evaluateStart: boolean
   /**
@@ -66,19 +73,24 @@ export const openRunFolder = async (options: FinetuneOptions, sources: RunSource
   try {
     const { earlier, config, fingerprint, newSettings } = await inspect(options, sources) // another process may have been here meanwhile
     const result = join(output, 'result.json')
+    const { extended = [] } = config
+    const fingerprintAt = (length: Extended): Fingerprint =>
+      fingerprintOf(atLengthOf(options.settings, length), sources.device, sources.inputs)
     return {
       adapter,
       checkpoints,
       fingerprint,
       newSettings,
+      extended,
+      ended: new Map(extended.map((length) => [length.after, fingerprintAt(length)])),
       evaluateStart: config.evaluateStart ?? false,
       otherVersions: earlier === null ? [] : differing(earlier.versions ?? {}, versions),
       begin: async (lines) => {
         await lock.clear()
         for (const folder of folders) await removeTemporaries(folder)
+        await rm(result, { force: true }) // first: a run that is made longer is not finished any more
         await writeFileAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`)
         await writeRunRows(output, sources.rows)
-        await rm(result, { force: true })
         const log = await openMetricsLog(output, lines)
         return withEventFile(log, output, options.tensorboard === true)
       },
@@ -99,6 +111,8 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
   await refuseLinks(output)
   const earlier = await readRunConfig(output)
   const evaluateStart = earlier?.evaluateStart ?? options.evaluateStart ?? false
+  const extension = resume && earlier !== null ? await extensionIn(output, earlier, settings, sources.steps) : null
+  const extended = [...(earlier?.extended ?? []), ...(extension === null ? [] : [extension])]
   const begun = options.adapter === undefined ? {} : { adapter: options.adapter }
   const config: RunConfig = {
     model,
@@ -109,6 +123,7 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
     device,
     inputs,
     ...(evaluateStart ? { evaluateStart } : {}),
+    ...(extended.length > 0 ? { extended } : {}),
     versions,
   }
   const fingerprint = fingerprintOf(settings, device, inputs)
@@ -119,13 +134,26 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
   if (!resume)
     throw mistake(`--output ${output}`, 'a new folder (or --resume to go on with the run that is there)', 'config.json of an earlier run')
   const where = join(output, 'config.json')
-  const chosen = choicesDiffering(earlier, config)
+  const chosen = choicesDiffering(earlier, extension === null ? config : { ...config, settings: atLengthOf(settings, extension) })
   if (chosen.length > 0) throw mistake(where, 'the settings that the run began with', chosen.join('; '))
   const changed = earlier.inputs === undefined ? [] : differing(earlier.inputs, inputs)
   if (changed.length > 0) throw mistake(where, 'the model and the data that the run began with', changed.join('; '))
   const defaults = defaultsOf(settings)
   const newSettings = newDefaults(earlier.settings, settings, defaults).map((name) => `${name} ${JSON.stringify(settings[name as 'seed'])}`)
   return { earlier, config, fingerprint, newSettings }
+}
+
+/** As `extensionOf`, of the run in a folder. A result that is none is of no finished run. */
+const extensionIn = async (output: string, earlier: RunConfig, settings: Settings, steps: number): Promise<Extended | null> =>
+  extensionOf(earlier, await finishedResult(output), settings, steps)
+
+/** result.json of a run that came to its end; null where it did not, or the file is damaged: the run then goes on from its checkpoint and writes it anew. */
+export const finishedResult = async (output: string): Promise<RunResult | null> => {
+  const result = await readRunResult(output).catch((thrown: unknown) => {
+    if (thrown instanceof SystemError) throw thrown
+    return null
+  })
+  return result?.interrupted === false ? result : null
 }
 
 /** What a run was asked for and another is not, in words. A device or a commit that `after` does not know yet is taken for the same. */

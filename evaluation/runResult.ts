@@ -6,7 +6,7 @@ import { layoutOf } from '../accelerated/training/assembly.js'
 import type { Handed, TrainingResult } from '../accelerated/training/events.js'
 import { tensorOf } from '../accelerated/training/parameterVector.js'
 import type { SequenceTask } from './preparation.js'
-import type { FinetuneOptions, RunFacts, RunResult } from './run.js'
+import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
 
 /** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
 export const keptOf = ({ keep }: Pick<SequenceTask['settings'], 'keep'>, { best, handed, last }: TrainingResult) =>
@@ -19,7 +19,7 @@ export const resultOf = (
   { method, settings }: Pick<SequenceTask, 'method' | 'settings'>,
   trained: TrainingResult,
   facts: RunFacts,
-  steps: number,
+  { steps, extended }: Pick<RunResult, 'steps'> & { readonly extended: ReadonlyArray<Extended> },
   seconds: number,
 ): RunResult => {
   const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
@@ -32,6 +32,7 @@ export const resultOf = (
     kept: { which, step },
     interrupted,
     ...(stoppedEarly ? { stoppedEarly } : {}),
+    ...(extended.length > 0 ? { extended } : {}),
     ...method.result?.(handed.phase, settings),
     ...byMatrix,
     steps,

@@ -14,6 +14,8 @@ const device = z.string().max(100)
 const scores = z.record(text, z.number().nullable())
 const count = z.int().min(0)
 
+const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
+
 /** Task and settings are checked again, each by its own rule, where they are resolved: here only that they are single values or lists of texts. */
 const configSchema = z.looseObject({
   model: text,
@@ -24,6 +26,7 @@ const configSchema = z.looseObject({
   device: device.optional(),
   inputs: z.record(text, text).optional(),
   evaluateStart: z.boolean().optional(),
+  extended: extended.optional(),
   versions: z.record(text, text).optional(),
 })
 
@@ -40,6 +43,7 @@ const resultSchema = z.looseObject({
   positive: text.optional(),
   interrupted: z.boolean(),
   stoppedEarly: z.boolean().optional(),
+  extended: extended.optional(),
   targetDensity: z.number().nullish(),
   expectedDensity: z.number().nullish(),
   retainedDensity: z.number().nullish(),

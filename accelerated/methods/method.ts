@@ -8,7 +8,7 @@ import type { SettingTable } from '../setting.js'
 import type { ParameterLayout, Trainable, Vector } from '../training/parameterVector.js'
 import type { Memory } from '../training/step.js'
 
-/** Where a run stands: steps done, and steps of the whole. */
+/** Where a run stands: steps done, and steps of the whole; of a run that was made longer, of the whole by which its phases were planned. */
 export type Clock = { readonly step: number; readonly steps: number }
 
 /** The vectors of a state, all of the layout's size. */
@@ -86,8 +86,8 @@ export interface Method<S = unknown, P = unknown> {
   measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: (name: string) => ArrayLike<number>): Measures
   /** what the phase is called where people look; absent: training */
   stage?(phase: P): string
-  /** one line before the first step */
-  announce?(settings: S, clock: Clock): string | null
+  /** one line of the phases that are to come */
+  announce?(phase: P, settings: S, clock: Clock): string | null
   /** what a user should know before waiting for it */
   warnings?(settings: S, clock: Clock): ReadonlyArray<string>
   /** numbers that count as the method's own, and others worth telling apart (gates) */

@@ -53,12 +53,18 @@ export type Checkpoint = Carried & {
 
 /** What any state of a run must be like, known from its start alone: a checkpoint that claims to be of the run is held to it before it is believed. */
 export type RunOutline = Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'> & {
-  /** steps of the whole run */
+  /** steps of the whole run, and of the run by which its phases were planned */
   readonly steps: number
+  readonly plannedSteps?: number
   /** the state that it starts with */
   readonly start: RunState
   /** what its numbers follow from now, and the defaults of its settings; unknown where it is not given */
-  readonly fingerprint?: { readonly now: Fingerprint; readonly defaults: Fingerprint }
+  readonly fingerprint?: {
+    readonly now: Fingerprint
+    readonly defaults: Fingerprint
+    /** what it was when the run ended before it was made longer: by that step, whose state is where it goes on */
+    readonly ended?: ReadonlyMap<number, Fingerprint>
+  }
 }
 
 const kept = 2
@@ -233,7 +239,10 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
     mistake(path, `a state of this run, by its model and data as they are now: ${expected}`, found)
   const { fingerprint: before } = rest
   if (run.fingerprint !== undefined && before !== undefined) {
-    const different = differing(before, run.fingerprint.now, run.fingerprint.defaults)
+    const { now, defaults, ended } = run.fingerprint
+    const atEnd = ended?.get(step)
+    const ownEnd = atEnd !== undefined && differing(before, atEnd, defaults).length === 0
+    const different = ownEnd ? [] : differing(before, now, defaults)
     if (different.length > 0) throw mistake(path, 'the settings, model and data that it was saved under', different.join('; '))
   }
   if (method !== run.method.name) throw misfit(`method ${run.method.name}`, method)
@@ -242,7 +251,7 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
   const phaseOf = (given: unknown, done: number): unknown => {
     const read = run.method.phase.safeParse(given, { error: expectation })
     if (!read.success) throw misfit(`a phase of ${run.method.name}`, read.error.issues[0]?.message ?? 'another')
-    const problem = run.method.misfit?.(read.data, run.start.phase, { step: done, steps: run.steps }) ?? null
+    const problem = run.method.misfit?.(read.data, run.start.phase, { step: done, steps: run.plannedSteps ?? run.steps }) ?? null
     if (problem !== null) throw misfit(problem.expected, problem.found)
     return read.data
   }

@@ -13,6 +13,8 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   readonly evaluation: ReadonlyArray<E>
   /** Scores of the evaluation's answers, and the one number by which checkpoints compare (greater is better). */
   readonly score: (answers: ReadonlyArray<O>) => Scored
+  /** steps of the whole when the method planned its phases, where the run was made longer since */
+  readonly plannedSteps?: number
   /** also evaluate before the first step: what training starts from */
   readonly evaluateStart?: boolean
 }

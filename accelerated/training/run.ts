@@ -33,7 +33,7 @@ export async function* train<E extends TrainingExample, O>(
 ): AsyncGenerator<TrainingEvent, TrainingResult> {
   const { method, settings } = task
   const { steps, stepsPerEpoch } = planOf(method, settings, task.model, task.training.length)
-  const clockAt = (step: number): Clock => ({ step, steps })
+  const clockAt = (step: number): Clock => ({ step, steps: task.plannedSteps ?? steps })
   const batches = batchSource(task, stepsPerEpoch)
   const graphs = graphSource(task)
   const evaluator = evaluatorOf(task)
@@ -85,7 +85,7 @@ export async function* train<E extends TrainingExample, O>(
   }
 
   try {
-    const [stage, announced] = [method.stage?.(state.phase) ?? null, method.announce?.(settings, clockAt(0)) ?? null]
+    const [stage, announced] = [method.stage?.(state.phase) ?? null, method.announce?.(state.phase, settings, clockAt(0)) ?? null]
     yield { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evaluateEvery, stage, announced }
     if (task.evaluateStart === true && state.step === 0) {
       const before = yield* evaluated()
@@ -112,7 +112,7 @@ export async function* train<E extends TrainingExample, O>(
       if (state.step === steps) state = yield* advanced() // what the run hands over has its last phase behind it
       yield* conclude()
     }
-    const unfinished = state.step >= steps && !isUnscored() ? (method.unfinished?.(state.phase, settings, clockAt(steps)) ?? null) : null
+    const unfinished = state.step >= steps && !isUnscored() ? (method.unfinished?.(state.phase, settings, clockAt(state.step)) ?? null) : null
     if (unfinished !== null) throw new TrainingError(`the run's end: ${unfinished}`)
   } finally {
     await graphs.release()

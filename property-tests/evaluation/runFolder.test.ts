@@ -38,7 +38,7 @@ const options = (resume: boolean): FinetuneOptions => ({
 const sources = async (): Promise<RunSources> => {
   const data = toUnion(await loadTask({ task: join(root, 'toy.tsv') }))
   if (data instanceof Error) throw data
-  return { device: 'cpu', revision: null, rows: runRowsOf(data), inputs: { 'training rows': '36 of toys' } }
+  return { device: 'cpu', revision: null, rows: runRowsOf(data), steps: 2, inputs: { 'training rows': '36 of toys' } }
 }
 /** The run's folder as a process finds it, who leaves it again. */
 const opened = async (resume: boolean): Promise<RunFolder> => {

@@ -103,7 +103,8 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
 
   stage: ({ fixed }) => (fixed === null ? 'training' : 'fixed'),
 
-  announce: (settings, { steps }) => {
+  announce: ({ fixed }, settings, { steps }) => {
+    if (fixed !== null) return null
     const { warmup, last } = scheduleOf(settings, steps)
     return `triplets are cut in steps ${warmup + 2} to ${last + 1}, from rank ${settings.initRank} to ${settings.targetRank} on average`
   },

@@ -116,7 +116,8 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
 
   stage: ({ stage }) => ({ before: 'training', gated: 'gated', after: 'retained' })[stage],
 
-  announce: (settings, { steps }) => {
+  announce: ({ stage }, settings, { steps }) => {
+    if (stage === 'after') return null
     const { start, end } = gateWindow(settings, steps)
     if (!samples(settings)) return `the largest triplets are retained after step ${end}`
     return `gates are sampled in steps ${start + 1} to ${end}`

@@ -1,0 +1,127 @@
+/** A finished run made longer with --resume and more --epochs: it goes on from its end, says that it is another run, and loses nothing. */
+import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { linearSchedule } from '../../reference/training/schedule.js'
+import type { RunConfig, RunResult } from '../../evaluation/run.js'
+import { salora } from './spawnSalora.js'
+import { toyFolder } from './toyFolder.js'
+
+const cwd = toyFolder('extension')
+const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
+const ofModel = ['--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '6', '--threads', '1', '--device', 'cpu']
+const train = (output: string, ...flags: ReadonlyArray<string>) => salora(['train', '--output', output, '--quiet', ...flags], { cwd })
+const begin = (output: string, ...flags: ReadonlyArray<string>) => train(output, ...ofModel, '--epochs', '2', ...flags) // 36 rows: 12 steps
+const json = async <T>(output: string, file: string): Promise<T> => JSON.parse(await readFile(at(output, file), 'utf8')) as T
+const resultOf = (output: string): Promise<RunResult> => json<RunResult>(output, 'result.json')
+type Line = { readonly kind: string; readonly step: number; readonly learningRate?: number }
+const lines = async (output: string): Promise<ReadonlyArray<Line>> =>
+  (await readFile(at(output, 'metrics.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+const adapter = (output: string): Promise<Buffer> => readFile(at(output, 'adapter', 'adapter_model.safetensors'))
+const contents = async (output: string): Promise<Readonly<Record<string, string>>> => {
+  const files = (await readdir(at(output), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  return Object.fromEntries(
+    await Promise.all(
+      files.map(async ({ parentPath, name }) => [join(parentPath, name), await readFile(join(parentPath, name), 'latin1')]),
+    ),
+  ) as Readonly<Record<string, string>>
+}
+
+const timeout = 120_000
+
+describe('--resume with more --epochs', { timeout }, () => {
+  it('goes on from the end of a finished run, at the rate that the longer schedule has there, and says that it is another run', async () => {
+    await begin('salora')
+    const [before, { ranks }] = [await lines('salora'), await resultOf('salora')]
+    const { code, stdout, stderr } = await train('salora', '--resume', '--epochs', '3')
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(
+        /^(warning: gates .*\n)?warning: salora: the run had ended after step 12 and goes on to step 18: another run than .*\n/,
+      ),
+    ])
+    expect(stdout).toMatch(/^trained 18 steps; the run had ended after step 12 and was made longer$/m)
+    const extended = [{ epochs: 2, maxSteps: null, steps: 12, after: 12 }]
+    expect(await json<RunConfig>('salora', 'config.json')).toMatchObject({ settings: { epochs: 3 }, extended })
+    expect(await resultOf('salora')).toMatchObject({ steps: 18, stepsDone: 18, interrupted: false, extended, ranks })
+    const after = await lines('salora')
+    expect(after.slice(0, before.length)).toEqual(before)
+    const rates = after.filter(({ kind, step }) => kind === 'step' && step > 12).map(({ learningRate }) => learningRate)
+    const rate = linearSchedule({ peak: 4e-4, warmup: 0.06, steps: 18 })
+    expect(rates).toEqual([12, 13, 14, 15, 16, 17].map((step) => expect.closeTo(rate(step), 15) as number))
+    expect(await readFile(at('salora', 'adapter', 'README.md'), 'utf8')).toContain('The run had ended after step 12 and was made longer.')
+    expect((await train('salora', '--resume')).stderr).toContain('this run is finished')
+  })
+
+  it.each([
+    ['before its first step', 12],
+    ['between its checkpoints', 15],
+  ])('ends in the same bits when it is killed %s and resumed without a word of its length', async (_, step) => {
+    await begin('whole', '--method', 'lora', '--save-every', '3')
+    for (const copy of ['killed', 'ended']) await cp(at('whole'), at(copy), { recursive: true })
+    await train('whole', '--resume', '--epochs', '3')
+    await train('killed', '--resume', '--epochs', '3')
+    // what a kill leaves: no result, and no checkpoint after the step
+    await rm(at('killed', 'result.json'))
+    await rm(at('killed', 'adapter'), { recursive: true })
+    if (step === 12) {
+      await rm(at('killed', 'checkpoints'), { recursive: true })
+      await cp(at('ended', 'checkpoints'), at('killed', 'checkpoints'), { recursive: true })
+    } else await rm(at('killed', 'checkpoints', 'step-000000018.safetensors'))
+    expect((await train('killed', '--resume')).code).toBe(0)
+    expect(await adapter('killed')).toEqual(await adapter('whole'))
+    const timeless = (all: ReadonlyArray<object>) => all.map((line) => ({ ...line, tokensPerSecond: 0 }))
+    expect(timeless(await lines('killed'))).toEqual(timeless(await lines('whole')))
+    for (const name of ['whole', 'killed', 'ended']) await rm(at(name), { recursive: true })
+  })
+
+  it.each(['adalora', 'full', 'prompt'])('lengthens a run of %s twice', async (method) => {
+    await begin(method, '--method', method, ...(method === 'prompt' ? ['--virtual-tokens', '3'] : []))
+    const { ranks } = await resultOf(method)
+    for (const steps of ['15', '17']) expect((await train(method, '--resume', '--max-steps', steps)).code).toBe(0)
+    const { extended = [], stepsDone, ranks: later } = await resultOf(method)
+    expect([extended.map(({ after }) => after), stepsDone, later]).toEqual([[12, 15], 17, ranks])
+    expect((await salora(['evaluate', '--run', method, '--task', 'toy.tsv', '--json'], { cwd })).code).toBe(0)
+  })
+
+  it('counts patience anew for a run that it had ended', async () => {
+    await begin('patient', '--method', 'lora', '--eval-every', '1', '--learning-rate', '1e-12', '--patience', '3')
+    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 4, steps: 12 })
+    await train('patient', '--resume', '--epochs', '3')
+    expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 7, steps: 18, extended: [{ steps: 12, after: 4 }] })
+  })
+
+  it.each<readonly [string, ReadonlyArray<string>, number, RegExp]>([
+    [
+      'a length that it had already',
+      ['--epochs', '1'],
+      2,
+      /^--epochs: expected more than the 12 steps that the finished run took, found 6 steps$/,
+    ],
+    [
+      'another setting beside it',
+      ['--epochs', '3', '--seed', '7'],
+      1,
+      /config\.json: expected the settings .* began with, found seed was 0 and is 7$/,
+    ],
+  ])('refuses %s, and changes nothing', async (_, flags, exit, message) => {
+    if (!(await readdir(cwd)).includes('refused')) await begin('refused')
+    const before = await contents('refused')
+    const { code, stderr } = await train('refused', '--resume', ...flags)
+    expect([code, stderr.trim()]).toEqual([exit, expect.stringMatching(message)])
+    expect(await contents('refused')).toEqual(before)
+  })
+
+  it('refuses another length for a run that is not finished', async () => {
+    await begin('unfinished')
+    const result = await resultOf('unfinished')
+    await rm(at('unfinished', 'result.json'))
+    const { code, stderr } = await train('unfinished', '--resume', '--epochs', '3')
+    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/the settings that the run began with, found epochs was 2 and is 3$/)])
+    expect((await train('unfinished', '--resume')).code).toBe(0)
+    expect((await resultOf('unfinished')).best).toEqual(result.best)
+  })
+})
