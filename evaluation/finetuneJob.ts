@@ -95,7 +95,11 @@ async function* openRun(
   const damaged: string[] = []
   const fingerprint = { now: folder.fingerprint, ended: folder.ended, defaults: defaultsOf(options.settings) }
   const checkpoint = options.resume
-    ? await newestCheckpoint(folder.checkpoints, { ...task, start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint }, (message) => damaged.push(message))
+    ? await newestCheckpoint(
+        folder.checkpoints,
+        { ...task, start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint },
+        (message) => damaged.push(message),
+      )
     : null
   const extension = folder.extended.at(-1)
   const lengthens = extension !== undefined && checkpoint?.state.step === extension.after

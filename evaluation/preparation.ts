@@ -1,6 +1,6 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
+import { checkpointNumbers } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
@@ -50,7 +50,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const { settings } = options
   const device = await chooseDevice(settings.device)
   const precision = precisionOf(settings.precision)
-  if (device.tolerances[precision.dtype] === undefined)
+  if (device.tolerances[precision.dtype] === undefined || precision.runsOn?.(device.target) === false)
     throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
@@ -67,7 +67,10 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const { base, revision } = await openBase(options, outputs, signal)
   const method = methodOf(settings.method)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
-  const parts = { model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }
+  const trained = method.tensors(method.start(base.model.outline, settings), settings).map(({ name }) => name)
+  precision.check?.(new Set(trained), base, method.name)
+  const frozen = yield* preparing(precision.open(base))
+  const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
   const labels = data.train.examples.map(({ label }) => label)
   if (settings.classWeights !== null && data.problem === 'multi-label')
     throw new SettingsError('classWeights', 'none with problem multi-label', settings.classWeights)
@@ -86,7 +89,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const task: SequenceTask = {
     ...assembly,
     settings,
-    runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: weightSource(base) },
+    runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: frozen.weights },
     training: tokens(lettingGo(data.train)),
     evaluation: tokens(lettingGo(data.evaluation)),
     score,
@@ -116,6 +119,15 @@ const withOwnLists = ({ train, evaluation, ...task }: Task) => ({
 function* lettingGo({ examples }: { readonly examples: Example[] }): Generator<Example> {
   examples.reverse()
   for (let example = examples.pop(); example !== undefined; example = examples.pop()) yield example
+}
+
+/** What an opening yields, as what the run prepares. */
+async function* preparing<T>(opening: AsyncGenerator<string, T>): AsyncGenerator<FinetuneEvent, T> {
+  for (;;) {
+    const next = await opening.next()
+    if (next.done === true) return next.value
+    yield { kind: 'preparing', what: next.value }
+  }
 }
 
 /** The state to begin with: where an adapter was named, its numbers. */
@@ -178,6 +190,7 @@ const factsOf = (
   const head = [...model.sequenceHead(outputs.labels).tensors.values()].reduce((sum, shape) => sum + size(shape), 0)
   return {
     device: device.name,
+    precision: settings.precision,
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
     trainableParameters: { ...method.counts?.(phase, settings), head },

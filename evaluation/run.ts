@@ -32,6 +32,8 @@ export type FinetuneEvent =
 /** What is known before the first step. */
 export type RunFacts = {
   readonly device: string
+  /** absent in runs before there was more than one that trains */
+  readonly precision?: string
   /** the commit of the model on the hub; null where the model is a folder of its own */
   readonly revision: string | null
   readonly examples: { readonly training: number; readonly evaluation: number }

@@ -33,6 +33,7 @@ const configSchema = z.looseObject({
 const evaluation = z.looseObject({ step: count, scores })
 const resultSchema = z.looseObject({
   device,
+  precision: text.optional(),
   examples: z.looseObject({ training: count, evaluation: count }),
   trainableParameters: z.record(text, count),
   majority: z.looseObject({ label: text, share: z.number() }).nullable(),

@@ -2,7 +2,6 @@
 import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { mistake, oneLine } from '../accelerated/files/mistake.js'
-import { frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkFinite, headTensor, openModelFolder } from '../accelerated/files/modelFolder.js'
@@ -19,7 +18,9 @@ import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
+import { openFrozen } from '../accelerated/precisions/precision.js'
 import { methodOf, resolveSettings } from '../accelerated/settings.js'
+import { SettingsError } from '../accelerated/settingsError.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
 import { roomFor } from '../accelerated/training/plan.js'
@@ -125,15 +126,19 @@ export const openPredictions = async (
   const precision = precisionOf(name)
   const encode = await encodingOf(trained, maxLength)
   const objective = sequence(adapter.model, adapter.outputs)
+  if (precision.runsOn?.(device.target) === false)
+    throw new SettingsError('precision', 'float32 on this device', `${precision.name} on ${device.name}`)
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  const frozen = await openFrozen(precision, base)
   const assembly: Assembly = {
     model: adapter.model,
-    frozen: frozenWeights(base, precision.dtype),
+    frozen: frozen.tensor,
     method: adapter.method,
     settings: adapter.settings,
     objective,
     precision,
   }
-  const runtime = { engine: nodeEngine({ device, threads }), weights: weightSource(base) }
+  const runtime = { engine: nodeEngine({ device, threads }), weights: frozen.weights }
   const predictor = await openPredictor(assembly, objective, adapter.phase, runtime)
   const parameters = flatten(
     layoutOf(assembly, adapter.phase),

@@ -18,6 +18,15 @@ export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './layers/linear.js'
 export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
+export {
+  dequantise,
+  largestLevel,
+  quantisedLinear,
+  quantisedLinearInputVjp,
+  quantiseRows,
+  roundRows,
+  type Quantised,
+} from './layers/quantisedLinear.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
 export { matMul } from './matMul.js'
 export {

@@ -6,7 +6,7 @@
 /** What a graph computes in. */
 export type FloatType = 'float32' | 'float64'
 
-export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'bool'
+export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool'
 
 /**
  * A size known when the graph is written, or the name of one that each run brings: `tokens`, or of names `12*batch`, `3+sequence`
@@ -34,6 +34,7 @@ export type DifferentiableOp =
   | 'Relu'
   | 'Clip'
   | 'MatMul'
+  | 'QuantisedMatMul'
   | 'Softmax'
   | 'LogSoftmax'
   | 'LayerNormalization'
@@ -58,6 +59,7 @@ export type NonDifferentiableOp =
   | 'SliceVector'
   | 'CumulativeSum'
   | 'ScatterAddRows'
+  | 'Dequantise'
   | 'Split'
   | 'OutputOf'
 

@@ -1,7 +1,7 @@
 /** How each operator is written in ONNX: a table with exactly the operators' names as keys, so a missing one does not compile. */
 import type { Dimension, Expression, Op } from './expression.js'
 import type { Draft } from './onnxDraft.js'
-import { emitProduct } from './onnxProducts.js'
+import { emitProduct, emitQuantisedProduct } from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
@@ -78,6 +78,9 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
 
   MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
+  QuantisedMatMul: (unwritten, draft, shapes) => emitQuantisedProduct(draft, shapes, unwritten),
+  Dequantise: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
+    emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
   LogSoftmax: withAttributes('LogSoftmax', () => ({ axis: -1 })),
   LayerNormalization: ({ node, x, result, manyOutputs }, { emit }) =>

@@ -1,6 +1,8 @@
-/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks. */
+/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks; and products with an int8 matrix. */
 import type { Expression } from './expression.js'
 import type { Draft } from './onnxDraft.js'
+import type { Unwritten } from './onnxOperators.js'
+import type { RuntimeShapes } from './onnxShapes.js'
 
 /** Emits the product of the values `left` and `right` as `result`. */
 export const emitProduct = (
@@ -25,4 +27,36 @@ export const emitProduct = (
   if (!exact) return scaled(emit('MatMul', [a, b]))
   if (alpha === 1) return emit('MatMul', [a, b], {}, [result])
   return emit('Mul', [emit('MatMul', [a, b]), constant([alpha], [], node.dtype)], {}, [result])
+}
+
+const largestLevel = 127
+/** 0 of the levels, which the product wants unsigned. */
+const zeroPoint = 128
+/** No row's scale is smaller, so that a row of zeros has levels of 0. */
+const smallestScale = 1e-30
+
+/** Rows of x to uint8 by their own scales, the product in int32, and the scales of rows and columns after it. */
+export const emitQuantisedProduct = (
+  { emit, constant, integers, target }: Draft,
+  shapes: RuntimeShapes,
+  { node, x: [x = '', , matrix = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
+): string => {
+  if (target.quantisedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, found one without')
+  const [input] = node.inputs
+  const [rows = 1] = input?.shape ?? []
+  const number = (value: number): string => constant([value], [], 'float32')
+  const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
+  const least = emit('ReduceMin', [x, integers([-1])], { keepdims: 1 })
+  const magnitude = emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
+  const scale = emit('Max', [emit('Mul', [magnitude, number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
+  const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
+  const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
+  const product = emit(
+    'MatMulIntegerToFloat',
+    [levels, matrix, number(1), scales, constant([zeroPoint], [], 'uint8')],
+    {},
+    undefined,
+    'com.microsoft',
+  )
+  return emit('Mul', [product, scale], {}, [result])
 }

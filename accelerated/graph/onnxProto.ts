@@ -33,6 +33,7 @@ export type ModelParts = {
 /** TensorProto.DataType */
 const elementTypes: Readonly<Record<DType, number>> = {
   float32: 1,
+  uint8: 2,
   int8: 3,
   int32: 6,
   int64: 7,
@@ -171,20 +172,19 @@ const valueInfo = (info: ValueInfoProto | SequenceInfoProto): object => ({
 
 const dimension = (d: Dimension): object => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })
 
+const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => { readonly buffer: ArrayBufferLike }>>> = {
+  float64: (data) => Float64Array.from(data),
+  float32: (data) => Float32Array.from(data),
+  int64: (data) => BigInt64Array.from(Array.from(data, BigInt)),
+  int32: (data) => Int32Array.from(data),
+  int8: (data) => Int8Array.from(data),
+  uint8: (data) => Uint8Array.from(data),
+  bool: (data) => Uint8Array.from(data),
+}
+
 /** Little-endian raw data of numbers in `dtype`. */
 export const initializerBytes = (data: ArrayLike<number>, dtype: DType): Uint8Array => {
-  const typed =
-    dtype === 'float64'
-      ? Float64Array.from(data)
-      : dtype === 'float32'
-        ? Float32Array.from(data)
-        : dtype === 'int32'
-          ? Int32Array.from(data)
-          : dtype === 'int64'
-            ? BigInt64Array.from(Array.from(data, BigInt))
-            : dtype === 'bool'
-              ? Uint8Array.from(data)
-              : undefined
-  if (typed === undefined) throw new Error(`initializerBytes: expected float64, float32, int32, int64 or bool, found ${dtype}`)
-  return new Uint8Array(typed.buffer)
+  const typed = typedArrays[dtype]
+  if (typed === undefined) throw new Error(`initializerBytes: expected one of ${Object.keys(typedArrays).join(', ')}, found ${dtype}`)
+  return new Uint8Array(typed(data).buffer)
 }

@@ -137,6 +137,33 @@ export const matMul = (
   return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
 }
 
+/** A matrix W ≈ diag(scales) levels in int8, stored both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */
+export type QuantisedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
+
+/**
+ * (round(x) levelsᵀ) ⊙ scales, where round takes each row of x to the 255 levels of its largest magnitude. Its gradient is that of the same
+ * product without rounding, and is a product of this kind itself (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
+ */
+export const quantisedMatMul = (x: Expression, { levels, transposed, scales = scalar(1, 'float32') }: QuantisedMatrix): Expression => {
+  const shapes = `${showShape(x.shape)} · ${showShape(levels.shape)}ᵀ, ${showShape(transposed.shape)} and ${showShape(scales.shape)}`
+  const [n, k, more] = x.shape
+  const [p, inner] = levels.shape
+  if (n === undefined || more !== undefined || k !== inner || p === undefined) return fail('quantisedMatMul', 'matrices that fit', shapes)
+  if (!sameShape(transposed.shape, [inner ?? 1, p]) || (scales.shape.length > 0 && !sameShape(scales.shape, [p])))
+    return fail('quantisedMatMul', 'a matrix both ways round, with a scale a row', shapes)
+  const types = [x, levels, transposed, scales].map(({ dtype }) => dtype).join()
+  if (types !== 'float32,int8,int8,float32') return fail('quantisedMatMul', 'float32, int8, int8 and float32', types)
+  return node('QuantisedMatMul', [x, levels, transposed, scales], [n, p], 'float32')
+}
+
+/** diag(scales) levels, in float32: the matrix itself, for what asks for more than its products. → [p, k] */
+export const dequantise = ({ levels, transposed, scales = scalar(1, 'float32') }: QuantisedMatrix): Expression =>
+  node('Dequantise', [levels, transposed, scales], levels.shape, 'float32')
+
+/** The parts of a matrix that lies in int8; null for any other. */
+export const quantisedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantisedMatrix | null =>
+  op === 'Dequantise' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
+
 const lastTwo = (x: Expression, transposed: boolean, shapes: string): readonly [Dimension, Dimension] => {
   const [rows, columns] = x.shape.slice(-2)
   if (rows === undefined || columns === undefined) return fail('matMul', 'matrices', shapes)

@@ -19,6 +19,7 @@ import {
   mul,
   neg,
   outputOf,
+  quantisedMatMul,
   reduceMean,
   reduceSum,
   reshape,
@@ -48,6 +49,12 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
   MatMul: matMulVjp,
+  QuantisedMatMul: (yBar, _, _x, levels, transposed, scales) => [
+    quantisedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // rounding passed straight through
+    null,
+    null,
+    null,
+  ],
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
   LayerNormalization: layerNormalizationVjp,

@@ -1,5 +1,17 @@
 /** Plain floating point: everything in float32, as models are trained, or in float64, which tells wrong mathematics from rounding. */
+import { frozenWeights, weightSource } from '../files/frozenWeights.js'
+import type { FloatType } from '../graph/expression.js'
 import type { Precision } from './precision.js'
 
-export const float32: Precision = { name: 'float32', dtype: 'float32', wrap: (host) => host }
-export const float64: Precision = { name: 'float64', dtype: 'float64', wrap: (host) => host }
+const plain = (dtype: FloatType): Precision => ({
+  name: dtype,
+  dtype,
+  // biome-ignore lint/correctness/useYield: there is nothing to tell
+  open: async function* (base) {
+    return { tensor: frozenWeights(base, dtype), weights: weightSource(base) }
+  },
+  wrap: (host) => host,
+})
+
+export const float32 = plain('float32')
+export const float64 = plain('float64')

@@ -112,7 +112,8 @@ export async function* train<E extends TrainingExample, O>(
       if (state.step === steps) state = yield* advanced() // what the run hands over has its last phase behind it
       yield* conclude()
     }
-    const unfinished = state.step >= steps && !isUnscored() ? (method.unfinished?.(state.phase, settings, clockAt(state.step)) ?? null) : null
+    const unfinished =
+      state.step >= steps && !isUnscored() ? (method.unfinished?.(state.phase, settings, clockAt(state.step)) ?? null) : null
     if (unfinished !== null) throw new TrainingError(`the run's end: ${unfinished}`)
   } finally {
     await graphs.release()

@@ -280,7 +280,7 @@ describe('serialisation', () => {
 
   it('refuses constants of a dtype that it cannot write', () => {
     expect(() => toOnnx({ y: constant([1], [1], 'bfloat16' satisfies DType) }, { fusedMatMul: true })).toThrow(
-      'initializerBytes: expected float64, float32, int32, int64 or bool, found bfloat16',
+      'initializerBytes: expected one of float64, float32, int64, int32, int8, uint8, bool, found bfloat16',
     )
   })
 })

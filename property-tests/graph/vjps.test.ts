@@ -64,11 +64,13 @@ const assertGradients = async (
 }
 
 describe(`gradient rules (seed ${SEED})`, () => {
+  const ofSteps = ['QuantisedMatMul'] // no slope anywhere: agreement/quantisedMatMul.test.ts has its rule
+
   it('are tested one and all', () => {
-    expect([...new Set(ruleCases.map(({ op }) => op))].sort()).toEqual(Object.keys(vjps).sort())
+    expect([...new Set([...ofSteps, ...ruleCases.map(({ op }) => op)])].sort()).toEqual(Object.keys(vjps).sort())
   })
 
-  for (const op of Object.keys(vjps)) {
+  for (const op of Object.keys(vjps).filter((name) => !ofSteps.includes(name))) {
     it.each(ruleCases.filter((rule) => rule.op === op).map((rule) => [rule.title, rule] as const))(
       `${op} %s: equals central differences`,
       async (_, rule) => {

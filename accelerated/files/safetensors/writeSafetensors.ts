@@ -1,6 +1,6 @@
 /** Writes safetensors files, byte for byte as the original library lays them out. */
 import { toFloat16 } from './float16.js'
-import { bytesOf, elementCount } from './safetensorsHeader.js'
+import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
 
 /** A tensor to write: row-major numbers of `shape`; as F32 for a Float32Array and F64 for a Float64Array unless `dtype` says otherwise. */
 export type WritableTensor = {
@@ -10,7 +10,7 @@ export type WritableTensor = {
 }
 
 export type WrittenType = NonNullable<WritableTensor['dtype']>
-type Declaration = { readonly name: string; readonly dtype: WrittenType; readonly shape: ReadonlyArray<number> }
+type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
 
 /**
  * The bytes before the data of tensors with these types and shapes, and the order in which their data must follow:
