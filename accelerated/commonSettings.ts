@@ -21,6 +21,7 @@ const listed = (names: ReadonlyArray<string>): string =>
 
 const deviceNames = ['auto', ...devices.map(({ name }) => name)]
 const precisionNames = precisions.map(({ name }) => name)
+const explainedPrecisions = precisions.map(({ name, summary }) => `${name} (${summary})`)
 
 export const trainingSettings = {
   learningRate: setting('number', 'rate', 'at its peak, of everything that is trained', positive.default(4e-4)),
@@ -47,7 +48,7 @@ export const trainingSettings = {
 
 export const machineSettings = {
   device: setting('text', 'name', listed(deviceNames), z.enum(deviceNames).default('auto')),
-  precision: setting('text', 'name', listed(precisionNames), z.enum(precisionNames).default('float32')),
+  precision: setting('text', 'name', listed(explainedPrecisions), z.enum(precisionNames).default('float32')),
   threads: setting('number', 'n', 'of the CPU; 0 lets ONNX Runtime choose', z.int().min(0).max(1024).default(0)),
 } as const
 

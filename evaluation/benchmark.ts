@@ -14,8 +14,10 @@ import { nodeEngine } from '../accelerated/runtime/node.js'
 import type { Settings } from '../accelerated/settings.js'
 import { methodOf, resolveSettings } from '../accelerated/settings.js'
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { assemble, layoutOf, stepGraph } from '../accelerated/training/assembly.js'
+import { assemble, layoutOf, stepGraph, type Assembly } from '../accelerated/training/assembly.js'
+import type { CheckpointNumbers } from '../accelerated/training/parameterVector.js'
 import type { Runtime } from '../accelerated/training/phase.js'
+import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
 import { uniforms } from '../accelerated/training/random.js'
 import { train } from '../accelerated/training/run.js'
 import { startOfRun } from '../accelerated/training/state.js'
@@ -30,6 +32,8 @@ export type BenchmarkOptions = {
   readonly sequence: number
   readonly repeats: number
   readonly threads: number
+  /** of the frozen weights */
+  readonly precision: string
 }
 
 /** Times are medians over the repeats, in milliseconds; rates in 10⁹ floating-point operations a second, of matrix products alone. */
@@ -57,6 +61,7 @@ const warmUp = 2 // steps that open sessions and touch memory for the first time
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
   const { layers, sequence } = options
   const device = await chooseDevice(options.device)
+  checkDevice(precisionOf(options.precision), device)
   note('writing a random model …')
   const folder = await writeBenchmarkModel({ layers, sequence })
   // Signals end the process without a word to anybody, and every session has to find the folder.
@@ -82,15 +87,19 @@ const measured = async (
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
   const { device, batchSize, sequence, repeats, threads } = options
-  const session: Runtime = { engine: nodeEngine({ device, threads }), weights: weightSource(model) }
-  const gated = await openRun(model, session, settingsOf('salora', batchSize, sequence))
+  const engine = nodeEngine({ device, threads })
+  const precision = precisionOf(options.precision)
+  const frozen = await openFrozen(precision, model, model.folder) // which is removed with the model
+  const session: Runtime = { engine, weights: frozen.weights }
+  const parts = { model: model.model, frozen: frozen.tensor, precision, numbers: checkpointNumbers(model) }
+  const gated = await openRun(parts, session, settingsOf('salora', batchSize, sequence))
   note('SaLoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await gated.step()
   const residentBytes = process.memoryUsage.rss()
-  const plain = await openRun(model, session, settingsOf('lora', batchSize, sequence))
+  const plain = await openRun(parts, session, settingsOf('lora', batchSize, sequence))
   note('LoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await plain.step()
-  const product = await openProduct(model, session, batchSize * sequence)
+  const product = await openProduct(model, { engine, weights: weightSource(model) }, batchSize * sequence)
   await product.run()
   const times: { readonly product: number; readonly lora: number; readonly salora: number }[] = []
   for (let i = 0; i < repeats; i++) {
@@ -135,14 +144,14 @@ const settingsOf = (method: 'salora' | 'lora', batchSize: number, maxLength: num
     ...(method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
   })
 
+type BenchmarkParts = Pick<Assembly, 'model' | 'frozen' | 'precision'> & { readonly numbers: CheckpointNumbers }
+
 /** A run of train(): `step` takes one step and gives its milliseconds. SaLoRA's gates are sampled from the first step on. */
-const openRun = async (base: ModelFolder, runtime: Runtime, settings: Settings) => {
+const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, settings: Settings) => {
   const { batchSize: batch, maxLength } = settings
-  const [method, precision] = [methodOf(settings.method), precisionOf('float32')]
-  const assembly = assemble({ model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }, (model) =>
-    sequence(model, { labels: 2, problem: 'classification' }),
-  )
-  const start = await startOfRun(assembly, checkpointNumbers(base))
+  const [method, { precision }] = [methodOf(settings.method), parts]
+  const assembly = assemble({ ...parts, method, settings }, (model) => sequence(model, { labels: 2, problem: 'classification' }))
+  const start = await startOfRun(assembly, numbers)
   const ids = uniforms(1, 'order', 0, batch * maxLength)
   const training = Array.from({ length: batch }, (_, row) => ({
     inputIds: Array.from(

@@ -1,5 +1,6 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
 import { precisionOf } from '../accelerated/commonSettings.js'
+import { checkDevice } from '../accelerated/precisions/precision.js'
 import { checkpointNumbers } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
@@ -50,8 +51,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const { settings } = options
   const device = await chooseDevice(settings.device)
   const precision = precisionOf(settings.precision)
-  if (device.tolerances[precision.dtype] === undefined || precision.runsOn?.(device.target) === false)
-    throw new SettingsError('precision', 'float32 on this device', `${settings.precision} on ${device.name}`)
+  checkDevice(precision, device)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
   const data = withOwnLists(await loadTask(options.task))
@@ -69,6 +69,12 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
   const trained = method.tensors(method.start(base.model.outline, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
+  const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
+  if (advantage < 1)
+    yield {
+      kind: 'warning',
+      message: `products in ${precision.name} run at ${advantage.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
+    }
   const frozen = yield* preparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
   const labels = data.train.examples.map(({ label }) => label)

@@ -18,9 +18,8 @@ import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
-import { openFrozen } from '../accelerated/precisions/precision.js'
+import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
 import { methodOf, resolveSettings } from '../accelerated/settings.js'
-import { SettingsError } from '../accelerated/settingsError.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
 import { roomFor } from '../accelerated/training/plan.js'
@@ -126,8 +125,7 @@ export const openPredictions = async (
   const precision = precisionOf(name)
   const encode = await encodingOf(trained, maxLength)
   const objective = sequence(adapter.model, adapter.outputs)
-  if (precision.runsOn?.(device.target) === false)
-    throw new SettingsError('precision', 'float32 on this device', `${precision.name} on ${device.name}`)
+  checkDevice(precision, device)
   precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
   const frozen = await openFrozen(precision, base)
   const assembly: Assembly = {

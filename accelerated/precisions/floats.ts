@@ -3,8 +3,9 @@ import { frozenWeights, weightSource } from '../files/frozenWeights.js'
 import type { FloatType } from '../graph/expression.js'
 import type { Precision } from './precision.js'
 
-const plain = (dtype: FloatType): Precision => ({
+const plain = (dtype: FloatType, summary: string): Precision => ({
   name: dtype,
+  summary,
   dtype,
   // biome-ignore lint/correctness/useYield: there is nothing to tell
   open: async function* (base) {
@@ -13,5 +14,5 @@ const plain = (dtype: FloatType): Precision => ({
   wrap: (host) => host,
 })
 
-export const float32 = plain('float32')
-export const float64 = plain('float64')
+export const float32 = plain('float32', 'as models are trained')
+export const float64 = plain('float64', 'which tells wrong mathematics from rounding')

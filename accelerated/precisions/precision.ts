@@ -3,7 +3,9 @@ import type { ModelFolder } from '../files/modelFolder.js'
 import type { FloatType } from '../graph/expression.js'
 import type { OnnxTarget } from '../graph/onnx.js'
 import type { TensorSource, Wrap } from '../models/host.js'
+import type { Device } from '../runtime/devices/device.js'
 import type { WeightSource } from '../runtime/engine.js'
+import { SettingsError } from '../settingsError.js'
 
 /** Frozen tensors by canonical name, in the precision's dtype, and the files that they lie in. */
 export type Frozen = { readonly tensor: TensorSource; readonly weights: WeightSource }
@@ -11,20 +13,30 @@ export type Frozen = { readonly tensor: TensorSource; readonly weights: WeightSo
 export type Precision = {
   /** what --precision says */
   readonly name: string
+  /** a few words for --help */
+  readonly summary: string
   /** of what is trained, and of everything that its wrap leaves alone */
   readonly dtype: FloatType
-  /** Yields what it does where that takes its time. @throws Mistake */
-  readonly open: (base: ModelFolder) => AsyncGenerator<string, Frozen>
+  /** Yields what it does where that takes its time. `cache`: a folder for what it makes, in place of the user's. @throws Mistake */
+  readonly open: (base: ModelFolder, cache?: string) => AsyncGenerator<string, Frozen>
   /** what a device's graphs must be able to hold; absent: what all can */
   readonly runsOn?: (target: OnnxTarget) => boolean
+  /** How many times as fast as float32 the products are that it changes, measured on this machine; absent: none are changed */
+  readonly advantage?: (device: Device, threads: number) => Promise<number>
   /** Settings that it cannot serve, by the names of what the method trains. @throws SettingsError */
   readonly check?: (trained: ReadonlySet<string>, base: ModelFolder, method: string) => void
   readonly wrap: Wrap
 }
 
+/** @throws SettingsError where the device has no arithmetic for it */
+export const checkDevice = ({ name, dtype, runsOn }: Precision, device: Device): void => {
+  if (device.tolerances[dtype] === undefined || runsOn?.(device.target) === false)
+    throw new SettingsError('precision', 'float32 on this device', `${name} on ${device.name}`)
+}
+
 /** The frozen weights, whatever it takes. @throws Mistake */
-export const openFrozen = async ({ open }: Pick<Precision, 'open'>, base: ModelFolder): Promise<Frozen> => {
-  const opening = open(base)
+export const openFrozen = async ({ open }: Pick<Precision, 'open'>, base: ModelFolder, cache?: string): Promise<Frozen> => {
+  const opening = open(base, cache)
   for (;;) {
     const next = await opening.next()
     if (next.done === true) return next.value

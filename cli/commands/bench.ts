@@ -16,14 +16,15 @@ export const addBench = (command: Command): void => {
       'one product alone: the largest of their kinds, of four batches together, at the rate that a step could at best have.\n' +
       'Rates count the multiplications and additions of matrix products and nothing else.',
   )
-  addFlags(command, ['device', 'threads'])
+  addFlags(command, ['device', 'threads', 'precision'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
     .option('--batch-size <examples>', 'in one step', '16')
     .option('--sequence <tokens>', 'of each example', '64')
     .option('--repeats <n>', 'of each measurement; medians are shown', '5')
   withOutput(command, ['salora bench --layers 2 --repeats 3'], async (given, terminal) => {
-    const { device, threads } = settingsOf({
+    const { device, threads, precision } = settingsOf({
+      ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
       ...(given['device'] === undefined ? {} : { device: given['device'] }),
       ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
     })
@@ -31,6 +32,7 @@ export const addBench = (command: Command): void => {
       {
         device,
         threads,
+        precision,
         layers: count(given, 'layers', '--layers', 100),
         batchSize: count(given, 'batchSize', '--batch-size', 1024),
         sequence: count(given, 'sequence', '--sequence', 4096),
@@ -49,9 +51,20 @@ const count = (given: Values, name: string, flag: string, most: number): number 
   return value
 }
 
-const benchText = ({ device, layers, batchSize, sequence, product, lora, salora, ratio, residentBytes }: BenchmarkResult): string =>
+const benchText = ({
+  device,
+  precision,
+  layers,
+  batchSize,
+  sequence,
+  product,
+  lora,
+  salora,
+  ratio,
+  residentBytes,
+}: BenchmarkResult): string =>
   [
-    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}`,
+    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}`,
     '',
     `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
     `LoRA step    ${rateText(lora)}`,

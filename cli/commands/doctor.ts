@@ -2,7 +2,8 @@
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import type { DeviceReport } from '../../accelerated/runtime/deviceProbe.js'
-import { chooseDevice, probeDevices } from '../../accelerated/runtime/deviceProbe.js'
+import { int8Advantage } from '../../accelerated/precisions/int8/advantage.js'
+import { chooseDevice, deviceOf, probeDevices } from '../../accelerated/runtime/deviceProbe.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
 import { versions } from '../../evaluation/versions.js'
 import { withOutput } from '../command.js'
@@ -24,10 +25,13 @@ export const addDoctor = (command: Command): void => {
       memoryBytes: totalmem(),
       freeMemoryBytes: freemem(),
     }
-    const automatic = devices.some(({ device, works }) => device === 'cpu' && works) ? (await chooseDevice('auto')).name : null
+    const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
+    const int8 = cpuWorks ? await int8Advantage(deviceOf('cpu'), 0) : null
+    const automatic = cpuWorks ? (await chooseDevice('auto')).name : null
     terminal.result(
       [
         ...devices.flatMap(deviceLines),
+        ...(int8 === null ? [] : [`int8      ${int8.toFixed(1)} × float32's rate in a product on the CPU`]),
         '',
         `auto      ${automatic ?? 'none works'}`,
         `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
@@ -36,7 +40,7 @@ export const addDoctor = (command: Command): void => {
           .join(', ')}`,
         `model     ${embeddedModel}`,
       ].join('\n'),
-      { devices, auto: automatic, ...machine, embeddedModel },
+      { devices, auto: automatic, int8Advantage: int8, ...machine, embeddedModel },
     )
     return automatic === null ? exitCodes.failure : exitCodes.success
   })

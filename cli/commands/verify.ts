@@ -26,6 +26,8 @@ export const addVerify = (command: Command): void => {
     if (!Number.isInteger(cases) || cases < 1) throw usageError('--cases', 'a whole number of at least 1', String(cases))
     const { name: device, tolerances } = await chooseDevice(settings.device)
     const { dtype } = precisionOf(settings.precision)
+    if (settings.precision !== dtype)
+      throw new SettingsError('precision', 'float32 or float64, as the reference computes no whole step in another', settings.precision)
     if (tolerances[dtype] === undefined) throw new SettingsError('precision', 'float32 on this device', `float64 on ${device}`)
     const rows: Row[] = []
     let model = -1
