@@ -63,10 +63,10 @@ export type NonDifferentiableOp =
   | 'Split'
   | 'OutputOf'
 
-/** Operators that every gradient takes for constants: Size reads a shape and no number, StopGradient is there to say so. */
-export type DetachedOp = 'Size' | 'StopGradient'
+/** What every gradient takes for a constant. */
+export type DetachedOp = 'StopGradient'
 
-export type LeafOp = 'Input' | 'Constant' | 'Weight'
+export type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
 export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | LeafOp
 
 export type Attributes = {
@@ -84,6 +84,8 @@ export type Attributes = {
   readonly minimum?: number
   readonly maximum?: number
   readonly sizes?: ReadonlyArray<number>
+  /** Size: the shape whose elements are counted */
+  readonly of?: Shape
   /** Slice: the sizes of what it leaves off on either side */
   readonly before?: Dimension
   readonly after?: Dimension

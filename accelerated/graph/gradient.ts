@@ -42,7 +42,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   })
 }
 
-const detached: Readonly<Record<DetachedOp, true>> = { Size: true, StopGradient: true }
+const detached: Readonly<Record<DetachedOp, true>> = { StopGradient: true }
 const isDetached = (op: Op): boolean => Object.hasOwn(detached, op)
 
 /** Undo broadcasting: what was repeated is summed. */

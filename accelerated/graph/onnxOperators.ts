@@ -1,4 +1,5 @@
 /** How each operator is written in ONNX: a table with exactly the operators' names as keys, so a missing one does not compile. */
+import { product } from './dimension.js'
 import type { Dimension, Expression, Op } from './expression.js'
 import type { Draft } from './onnxDraft.js'
 import { emitProduct, emitQuantisedProduct } from './onnxProducts.js'
@@ -120,7 +121,7 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   },
   OutputOf: ({ node: { inputs, attributes }, x: [parent = ''] }) => outputName(inputs[0], parent, attributes.output ?? 0),
   StopGradient: ({ x: [value = ''] }) => value,
-  Size: ({ x, result }, { emit, integers }) => emit('Reshape', [emit('Size', x), integers([1])], {}, [result]),
+  Size: ({ node }, _, shapes) => shapes.shape([product(node.attributes.of ?? [])]),
 
   Gather: withAttributes('Gather', () => ({ axis: 0 })),
   SelectRows: ({ x: [rows = '', index = ''], result }, { emit }) => emit('Gather', [rows, index], { axis: 0 }, [result]),

@@ -304,12 +304,12 @@ export const selectRows = (x: Expression, index: Expression, inverse: Expression
 export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression =>
   node('ScatterAddRows', [updates, index], shape, updates.dtype)
 
-/** How many elements x has, as int64 [1]. */
-export const sizeOf = (x: Expression): Expression => node('Size', [x], [1], 'int64')
+/** How many elements a tensor of this shape has, as int64 [1]. It asks for none: sizes are known from what each run is fed. */
+export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', { of })
 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
-  reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like))], [product(like.shape)], pool.dtype), like.shape)
+  reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
 
 /** Sums of what stands up to and at each place of one axis. Never differentiated: what counts places is no trained number. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>

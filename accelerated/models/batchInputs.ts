@@ -27,9 +27,9 @@ export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone'
 /** Rows of hidden states that a head reads, and the way back. */
 export type RowSelection = {
   /** int32 [rows]: the token of each selected row */
-  readonly tokenOfRow: Expression
+  readonly index: Expression
   /** int32 [tokens]: the selected row of each token, or the number of rows where it was not selected */
-  readonly rowOfToken: Expression
+  readonly inverse: Expression
 }
 
 export const batchInputs = (dtype: FloatType): BatchInputs => ({
@@ -45,6 +45,6 @@ export const batchInputs = (dtype: FloatType): BatchInputs => ({
 
 /** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones */
 export const rowSelection = (rows: string): RowSelection => ({
-  tokenOfRow: input('tokenOfRow', [rows], 'int32'),
-  rowOfToken: input('rowOfToken', ['tokens'], 'int32'),
+  index: input('tokenOfRow', [rows], 'int32'),
+  inverse: input('rowOfToken', ['tokens'], 'int32'),
 })

@@ -1,6 +1,7 @@
 /** Masked-language modelling (Devlin et al., 2019): some tokens of each example are hidden or changed, and all of those are predicted. */
 import type { Expression } from '../graph/expression.js'
-import { input, mul, reduceSum, selectRows } from '../graph/operators.js'
+import { input, mul, reduceSum } from '../graph/operators.js'
+import { selectedRows } from '../graph/selectedRows.js'
 import { modelInitial } from '../methods/initialisation.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
@@ -47,8 +48,7 @@ export const masked = (model: Model, masking: Masking): Objective<TrainingExampl
   const head = model.maskedHead()
   /** of each masked token: [masked] */
   const losses = (hidden: Expression, host: Host): Expression => {
-    const rows = rowSelection('masked')
-    const logits = head.outputs(selectRows(hidden, rows.tokenOfRow, rows.rowOfToken, { partial: true }), host)
+    const logits = head.outputs(selectedRows(hidden, rowSelection('masked')), host)
     return crossEntropies(logits, input('labels', ['masked'], 'int32'))
   }
   return {

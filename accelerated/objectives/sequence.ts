@@ -1,6 +1,7 @@
 /** Sequences as wholes: the class of each example, or a number for it, read from its first token. */
 import type { Expression, FloatType } from '../graph/expression.js'
-import { input, mul, reduceSum, selectRows } from '../graph/operators.js'
+import { input, mul, reduceSum } from '../graph/operators.js'
+import { selectedRows } from '../graph/selectedRows.js'
 import { modelInitial } from '../methods/initialisation.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
@@ -32,8 +33,7 @@ export const sequence = (
   const head = model.sequenceHead(labels)
   const [regression, multiLabel] = [problem === 'regression', problem === 'multi-label']
   const logits = (hidden: Expression, host: Host): Expression => {
-    const first = rowSelection('batch')
-    return head.outputs(selectRows(hidden, first.tokenOfRow, first.rowOfToken, { partial: true }), host)
+    return head.outputs(selectedRows(hidden, rowSelection('batch')), host)
   }
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))

@@ -175,9 +175,9 @@ describe(`packing (seed ${SEED})`, () => {
   })
 
   it('hands a head’s gradient back to the rows it read, and zero to the others', () => {
-    const { tokenOfRow, rowOfToken } = rowSelection('batch')
+    const { index, inverse } = rowSelection('batch')
     const x = input('x', ['tokens', 3], 'float64')
-    const heads = selectRows(x, tokenOfRow, rowOfToken, { partial: true })
+    const heads = selectRows(x, index, inverse, { partial: true })
     const [xBar] = gradient(reduceSum(mul(heads, input('yBar', ['batch', 3], 'float64'))), [x])
     return withGraph({ heads, xBar: xBar as Expression }, (run) =>
       fc.assert(
