@@ -2,7 +2,7 @@
  * Do the gates find structure? SaLoRA beside LoRA of the same start and of the same end, and beside halves that no gate chose.
  *
  *   node dist/evaluation/structure.js --model DIR --task mrpc --data DIR [--variants lora-8,lora-4,…] [--seeds 3] [--epochs 12]
- *     [--learning-rate 1e-3] [--output runs/structure] [--results FILE] [--jobs 2]
+ *     [--learning-rate 1e-3] [--precision float32] [--output runs/structure] [--results FILE] [--jobs 2]
  */
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '3' },
     epochs: { type: 'string', default: '12' },
     'learning-rate': { type: 'string', default: '1e-3' },
+    precision: { type: 'string', default: 'float32' },
     output: { type: 'string', default: 'runs/structure' },
     results: { type: 'string' },
     jobs: { type: 'string', default: '2' },
@@ -50,6 +51,7 @@ const chosen = values.variants.split(',').map((name) => {
     batchSize: 32,
     maxLength: 128,
     threads: 1,
+    precision: values.precision,
     ...own,
   })
   return { name, options: { model, task: { task, data }, settings } }
@@ -60,7 +62,7 @@ const runs = await compare(
     seeds: Array.from({ length: Number(values.seeds) }, (_, i) => i),
     folder: join(values.output, `${task}-${basename(model)}`),
     results: values.results ?? `evaluation/results/${task}-${basename(model)}.json`,
-    command: `node dist/evaluation/structure.js --model DIR --task ${task} --data DIR --variants ${values.variants} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}`,
+    command: `node dist/evaluation/structure.js --model DIR --task ${task} --data DIR --variants ${values.variants} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}${values.precision === 'float32' ? '' : ` --precision ${values.precision}`}`,
     jobs: Number(values.jobs),
   },
   console.log,

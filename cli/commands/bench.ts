@@ -1,11 +1,14 @@
 /** salora bench: how fast this machine trains. */
 import type { Command } from 'commander'
-import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark.js'
-import { benchmark } from '../../evaluation/benchmark.js'
+import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark/machine.js'
+import { benchmark } from '../../evaluation/benchmark/machine.js'
+import { peers } from '../../evaluation/benchmark/peers.js'
+import { peersTable } from '../../evaluation/benchmark/peersTable.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { numberOf, type Values } from '../flagValues.js'
 import { counted, megabytes, percent, plural } from '../numbers.js'
+import type { Terminal } from '../terminal.js'
 import { addFlags } from '../trainFlags.js'
 import { settingsOf } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
@@ -22,12 +25,16 @@ export const addBench = (command: Command): void => {
     .option('--batch-size <examples>', 'in one step', '16')
     .option('--sequence <tokens>', 'of each example', '64')
     .option('--repeats <n>', 'of each measurement; medians are shown', '5')
+    .option('--peer <python>', 'set it beside PEFT: a Python with torch, transformers and peft; `none` measures the same cases without')
+    .option('--data <folder>', "of GLUE's MRPC: with --peer, its texts at their own lengths too")
+    .option('--only <names>', 'with --peer, some cases, methods or precisions of the table, with commas')
   withOutput(command, ['salora bench --layers 2 --repeats 3'], async (given, terminal) => {
     const { device, threads, precision } = settingsOf({
       ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
       ...(given['device'] === undefined ? {} : { device: given['device'] }),
       ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
     })
+    if (given['peer'] !== undefined) return besidePeers(given, threads, terminal)
     const result = await benchmark(
       {
         device,
@@ -44,6 +51,32 @@ export const addBench = (command: Command): void => {
     return exitCodes.success
   })
 }
+
+const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
+  const text = (name: string): string | null => (typeof given[name] === 'string' ? given[name] : null)
+  const only = text('only')
+  const measured = peers({
+    python: text('peer') === 'none' ? null : text('peer'),
+    data: text('data'),
+    only: only === null ? null : only.split(',').map((name) => name.trim()),
+    threads,
+    layers: count(given, 'layers', '--layers', 100),
+    repeats: count(given, 'repeats', '--repeats', 1000),
+  })
+  for (;;) {
+    const next = await measured.next()
+    if (next.done === true) {
+      terminal.result([peersTable(next.value.rows), '', versionsText(next.value.versions)].join('\n'), next.value)
+      return exitCodes.success
+    }
+    terminal.note(typeof next.value === 'string' ? next.value : peersTable([next.value]).split('\n').slice(-1).join())
+  }
+}
+
+const versionsText = (versions: Readonly<Record<string, string>>): string =>
+  Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ')
 
 const count = (given: Values, name: string, flag: string, most: number): number => {
   const value = numberOf(flag, String(given[name]))

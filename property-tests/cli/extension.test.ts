@@ -53,7 +53,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     const rate = linearSchedule({ peak: 4e-4, warmup: 0.06, steps: 18 })
     expect(rates).toEqual([12, 13, 14, 15, 16, 17].map((step) => expect.closeTo(rate(step), 15) as number))
     expect(await readFile(at('salora', 'adapter', 'README.md'), 'utf8')).toContain('The run had ended after step 12 and was made longer.')
-    expect((await train('salora', '--resume')).stderr).toContain('this run is finished')
+    expect((await salora(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is finished')
   })
 
   it.each([

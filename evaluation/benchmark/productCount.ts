@@ -1,7 +1,7 @@
 /** Floating-point operations of a graph's matrix products: a multiplication and an addition for each term. Nothing else is counted. */
-import { sizeOfDimension } from '../accelerated/graph/dimension.js'
-import type { Expression } from '../accelerated/graph/expression.js'
-import { topologicalOrder } from '../accelerated/graph/expression.js'
+import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { topologicalOrder } from '../../accelerated/graph/expression.js'
 
 /** Σ 2 · m · n · p over the products that `roots` need, each once. @param sizes of the named dimensions, such as `tokens` */
 export const productCount = (roots: ReadonlyArray<Expression>, sizes: Readonly<Record<string, number>>): number =>

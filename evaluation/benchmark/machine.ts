@@ -2,26 +2,25 @@
  * A benchmark of this machine: training steps of a model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the rate of a single
  * large product of the kind that such a step contains. Steps are those of train(), batches, feeds and state included.
  */
-import { rmSync } from 'node:fs'
-import { checkpointNumbers, frozenWeights, weightSource } from '../accelerated/files/frozenWeights.js'
-import type { ModelFolder } from '../accelerated/files/modelFolder.js'
-import { openModelFolder } from '../accelerated/files/modelFolder.js'
-import { input, matMul } from '../accelerated/graph/operators.js'
-import { sequence } from '../accelerated/objectives/sequence.js'
-import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
-import type { Device } from '../accelerated/runtime/devices/device.js'
-import { nodeEngine } from '../accelerated/runtime/node.js'
-import type { Settings } from '../accelerated/settings.js'
-import { methodOf, resolveSettings } from '../accelerated/settings.js'
-import { precisionOf } from '../accelerated/commonSettings.js'
-import { assemble, layoutOf, stepGraph, type Assembly } from '../accelerated/training/assembly.js'
-import type { CheckpointNumbers } from '../accelerated/training/parameterVector.js'
-import type { Runtime } from '../accelerated/training/phase.js'
-import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
-import { uniforms } from '../accelerated/training/random.js'
-import { train } from '../accelerated/training/run.js'
-import { startOfRun } from '../accelerated/training/state.js'
-import { benchmarkVocabulary, writeBenchmarkModel } from './benchmarkModel.js'
+import { checkpointNumbers, frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
+import type { ModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { input, matMul } from '../../accelerated/graph/operators.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../../accelerated/runtime/devices/device.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import type { Settings } from '../../accelerated/settings.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { assemble, layoutOf, stepGraph, type Assembly } from '../../accelerated/training/assembly.js'
+import type { CheckpointNumbers } from '../../accelerated/training/parameterVector.js'
+import type { Runtime } from '../../accelerated/training/phase.js'
+import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
+import { uniforms } from '../../accelerated/training/random.js'
+import { train } from '../../accelerated/training/run.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import { benchmarkModel, smallVocabulary } from './model.js'
 import { productCount } from './productCount.js'
 
 export type BenchmarkOptions = {
@@ -63,23 +62,13 @@ export const benchmark = async (options: BenchmarkOptions, note: (line: string) 
   const device = await chooseDevice(options.device)
   checkDevice(precisionOf(options.precision), device)
   note('writing a random model …')
-  const folder = await writeBenchmarkModel({ layers, sequence })
-  // Signals end the process without a word to anybody, and every session has to find the folder.
-  const remove = (): void => rmSync(folder, { recursive: true, force: true })
-  const leave = (signal: NodeJS.Signals): void => {
-    remove()
-    process.kill(process.pid, signal)
-  }
-  for (const signal of endings) process.once(signal, leave)
+  const { folder, remove } = await benchmarkModel({ layers, sequence, vocabulary: smallVocabulary })
   try {
     return await measured({ ...options, device }, await openModelFolder(folder), note)
   } finally {
-    for (const signal of endings) process.off(signal, leave)
     remove()
   }
 }
-
-const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 const measured = async (
   options: Omit<BenchmarkOptions, 'device'> & { readonly device: Device },
@@ -156,7 +145,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
   const training = Array.from({ length: batch }, (_, row) => ({
     inputIds: Array.from(
       { length: maxLength },
-      (__, column) => 5 + Math.floor((benchmarkVocabulary - 5) * (ids[row * maxLength + column] ?? 0)),
+      (__, column) => 5 + Math.floor((smallVocabulary - 5) * (ids[row * maxLength + column] ?? 0)),
     ),
     label: row % 2,
     row,

@@ -1,0 +1,76 @@
+/** A random model of RoBERTa-base's shape on disk, so that a benchmark opens it as it would any other. */
+import { rmSync } from 'node:fs'
+import { copyFile, mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { layOut } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { uniforms } from '../../accelerated/training/random.js'
+import { embeddedModel } from '../quickstart.js'
+
+export type BenchmarkShape = { readonly layers: number; readonly sequence: number; readonly vocabulary: number }
+
+/** Where nothing trains the word table, which takes part in no product, a small one costs no truth. */
+export const smallVocabulary = 1000
+/** RoBERTa-base's own: `full` trains it. */
+export const wholeVocabulary = 50_265
+
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Such a model in a temporary folder, which is there until `remove`, or until a signal ends the process without a word to anybody. */
+export const benchmarkModel = async (shape: BenchmarkShape): Promise<{ readonly folder: string; readonly remove: () => void }> => {
+  const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
+  const remove = (): void => {
+    for (const signal of endings) process.off(signal, leave)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const leave = (signal: NodeJS.Signals): void => {
+    remove()
+    process.kill(process.pid, signal)
+  }
+  for (const signal of endings) process.once(signal, leave)
+  try {
+    await write(folder, shape)
+  } catch (thrown) {
+    remove()
+    throw thrown
+  }
+  return { folder, remove }
+}
+
+/** config.json, model.safetensors and a real tokenizer, one tensor in memory at a time. */
+const write = async (folder: string, { layers, sequence, vocabulary }: BenchmarkShape): Promise<void> => {
+  const configFile = join(folder, 'config.json')
+  const text = JSON.stringify({
+    model_type: 'roberta',
+    vocab_size: vocabulary,
+    hidden_size: 768,
+    num_hidden_layers: layers,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: sequence + 2,
+    type_vocab_size: 1,
+    layer_norm_eps: 1e-5,
+    pad_token_id: 1,
+    hidden_act: 'gelu',
+  })
+  const shapes = parseConfigFile(text, configFile).model.outline.tensors
+  const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
+  async function* content(): AsyncGenerator<Uint8Array> {
+    yield header
+    for (const name of order) yield new Uint8Array(weightsOf(name, shapes.get(name) ?? []).buffer)
+  }
+  await writeFileAtomically(configFile, text)
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) await copyFile(join(embeddedModel, name), join(folder, name))
+  await writeFileAtomically(join(folder, 'model.safetensors'), content())
+}
+
+/** Norms are 1; everything else repeats a stretch of random numbers of a trained model's size. */
+const stretch = Float32Array.from(uniforms(0, 'initialisation', 0, 65_536), (u) => 0.07 * (u - 0.5))
+const weightsOf = (name: string, shape: ReadonlyArray<number>): Float32Array => {
+  const size = elementCount(shape)
+  if (name.endsWith('LayerNorm.weight')) return new Float32Array(size).fill(1)
+  return Float32Array.from({ length: size }, (_, i) => stretch[i & 65_535] ?? 0)
+}

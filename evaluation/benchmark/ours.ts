@@ -1,0 +1,70 @@
+/** Our side of a benchmark, a program: steps as train() takes them, on the batches that it is told. See side.ts for what it says. */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { openFrozen } from '../../accelerated/precisions/precision.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { openPhase } from '../../accelerated/training/phase.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { versions } from '../versions.js'
+import type { BatchedExample } from './cases.js'
+import type { SideRequest } from './side.js'
+
+const request = JSON.parse(process.argv[2] ?? '{}') as SideRequest
+const { method: name, steps, threads } = request
+const batches = (JSON.parse(readFileSync(request.batches, 'utf8')) as ReadonlyArray<ReadonlyArray<BatchedExample>>).map((batch) =>
+  batch.map((example, row) => ({ ...example, row })),
+)
+const settings = resolveSettings({
+  method: name,
+  maxSteps: steps,
+  batchSize: Math.max(...batches.map(({ length }) => length)),
+  learningRate: 1e-5,
+  warmup: 0,
+  dropout: request.dropout,
+  threads,
+  precision: request.precision,
+  ...(name === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
+})
+const precision = precisionOf(request.precision)
+const base = await openModelFolder(request.model)
+const frozen = await openFrozen(precision, base, request.model)
+const method = methodOf(name)
+const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, (model) =>
+  sequence(model, { labels: 2, problem: 'classification' }),
+)
+let state = await startOfRun(assembly, checkpointNumbers(base))
+const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+const next = method.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
+if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
+const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: frozen.weights }
+const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
+let spare: Vector | null = null
+
+const step = async (batch: number): Promise<void> => {
+  const clock = { step: state.step, steps }
+  const context = { assembly, objective: assembly.objective, clock, learningRate: settings.learningRate, spare }
+  const { state: after } = await takeStep(context, opened, state, [batches[batch % batches.length] ?? []])
+  spare = state.parameters
+  state = after
+}
+const say = (fact: object): void => {
+  process.stdout.write(`${JSON.stringify(fact)}\n`)
+}
+
+await step(0)
+say({ versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'] } })
+for await (const line of createInterface(process.stdin)) {
+  const began = performance.now()
+  await step(Number(line))
+  say({ milliseconds: performance.now() - began })
+}
+say({ peakBytes: process.resourceUsage().maxRSS * 1024 })

@@ -1,0 +1,95 @@
+"""The other side of a benchmark, a program: the same steps by PyTorch, transformers and PEFT. See side.ts for what it says.
+
+    python peer.py '{"model": …, "batches": …, "method": "lora", "precision": "float32", "dropout": 0, "threads": 2, "steps": 100}'
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import peft
+import torch
+import transformers
+
+request = json.loads(sys.argv[1])
+method, steps = request["method"], request["steps"]
+if request["threads"] > 0:
+    torch.set_num_threads(request["threads"])
+torch.manual_seed(0)
+
+dropout = request["dropout"]
+model = transformers.AutoModelForSequenceClassification.from_pretrained(
+    request["model"],
+    num_labels=2,
+    hidden_dropout_prob=dropout,
+    attention_probs_dropout_prob=dropout,
+    classifier_dropout=dropout,
+)
+matrices = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+if method == "lora":
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=matrices)
+    model = peft.get_peft_model(model, config)
+elif method == "adalora":
+    config = peft.AdaLoraConfig(
+        task_type="SEQ_CLS",
+        init_r=12,
+        target_r=8,
+        lora_alpha=16,
+        target_modules=matrices,
+        tinit=steps // 10,
+        tfinal=steps // 4,
+        total_step=steps,
+    )
+    model = peft.get_peft_model(model, config)
+elif method != "full":
+    sys.exit(f"method: expected lora, adalora or full, found {method}")
+model.train()
+trained = [p for p in model.parameters() if p.requires_grad]
+optimiser = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)
+
+padding = model.config.pad_token_id
+
+
+def tensors(batch):
+    longest = max(len(example["inputIds"]) for example in batch)
+    ids = torch.full((len(batch), longest), padding)
+    for row, example in enumerate(batch):
+        ids[row, : len(example["inputIds"])] = torch.tensor(example["inputIds"])
+    labels = torch.tensor([example["label"] for example in batch])
+    return {"input_ids": ids, "attention_mask": (ids != padding).long(), "labels": labels}
+
+
+with open(request["batches"]) as file:
+    batches = [tensors(batch) for batch in json.load(file)]
+autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=request["precision"] == "bfloat16")
+taken = 0
+
+
+def step(number):
+    global taken
+    optimiser.zero_grad()
+    with autocast:
+        loss = model(**batches[number % len(batches)]).loss
+    loss.backward()
+    optimiser.step()
+    if method == "adalora":
+        model.base_model.update_and_allocate(taken)
+    taken += 1
+
+
+def say(fact):
+    print(json.dumps(fact), flush=True)
+
+
+step(0)
+say({"versions": {name: module.__version__ for name, module in [("torch", torch), ("transformers", transformers), ("peft", peft)]}})
+for line in sys.stdin:
+    began = time.perf_counter()
+    step(int(line))
+    say({"milliseconds": 1000 * (time.perf_counter() - began)})
+say({"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)})

@@ -1,0 +1,32 @@
+/** The benchmark against PEFT as a Markdown table, for the terminal and README. */
+import type { PeerRow, SideResult } from './peers.js'
+
+const header = [
+  'case',
+  'ours',
+  'ms a step',
+  'real tokens/s',
+  'peak memory',
+  'PEFT',
+  'ms a step',
+  'real tokens/s',
+  'peak memory',
+  'ratio (quartiles)',
+]
+
+export const peersTable = (rows: ReadonlyArray<PeerRow>): string =>
+  [header, header.map(() => '---'), ...rows.map(cellsOf)].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+
+const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow): ReadonlyArray<string> => [
+  name,
+  `${method}, ${precision}`,
+  ...numbersOf(ours),
+  ...(peer === null ? ['–', '–', '–', '–'] : [`${peer.method}, ${peer.precision}`, ...numbersOf(peer)]),
+  ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×** (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`,
+]
+
+const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes }: SideResult): ReadonlyArray<string> => [
+  milliseconds.toFixed(0),
+  tokensPerSecond.toFixed(0),
+  `${(peakBytes / 1e9).toFixed(2)} GB`,
+]

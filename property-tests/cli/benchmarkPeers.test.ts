@@ -1,0 +1,97 @@
+/** The benchmark beside PEFT: the two sides take turns on the same batches, and one that cannot start is told of in one line. */
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PeersResult } from '../../evaluation/benchmark/peers.js'
+import { salora } from './spawnSalora.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-peers-'))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+/** A program in the place of Python. */
+const stub = async (name: string, body: string): Promise<string> => {
+  const file = join(cwd, name)
+  await writeFile(file, `#!${process.execPath}\n${body}`)
+  await chmod(file, 0o755)
+  return file
+}
+const bench = (...args: ReadonlyArray<string>) =>
+  salora(['bench', '--layers', '1', '--repeats', '3', '--only', '16x64,lora,float32', '--json', '--quiet', ...args], {
+    cwd,
+    environment: { TMPDIR: cwd },
+  })
+
+describe('salora bench --peer', () => {
+  it('measures ours alone without one, and leaves nothing behind', async () => {
+    const { code, stdout } = await bench('--peer', 'none')
+    const { rows } = JSON.parse(stdout) as PeersResult
+    expect([code, rows.length]).toEqual([0, 1])
+    expect(rows[0]).toMatchObject({ case: '16x64', method: 'lora', precision: 'float32', peer: null, ratio: null })
+    const { milliseconds, tokensPerSecond, peakBytes, readySeconds } = rows[0]!.ours
+    expect(milliseconds).toBeGreaterThan(1)
+    expect(tokensPerSecond).toBeLessThan((1000 * 16 * 64) / (milliseconds / 3))
+    expect(peakBytes).toBeGreaterThan(200e6) // the word table alone has 154
+    expect(readySeconds).toBeGreaterThan(0.1)
+    expect((await readdir(cwd)).filter((name) => name.startsWith('salora-bench'))).toEqual([])
+  }, 60_000)
+
+  it('gives the peer the same batches, in turn, and relates the times pair by pair', async () => {
+    const log = join(cwd, 'log.json')
+    const python = await stub(
+      'python',
+      `const fs = require('node:fs')
+      const request = JSON.parse(process.argv[3])
+      const batches = JSON.parse(fs.readFileSync(request.batches))
+      const asked = []
+      console.log(JSON.stringify({ versions: { torch: '0' } }))
+      require('node:readline').createInterface(process.stdin).on('line', (line) => {
+        asked.push(line)
+        console.log(JSON.stringify({ milliseconds: 1e6 * asked.length }))
+      }).on('close', () => {
+        fs.writeFileSync(${JSON.stringify(log)}, JSON.stringify({ request, asked, program: process.argv[2], shape: [batches.length, batches[0].length, batches[0][0].inputIds.length] }))
+        console.log(JSON.stringify({ peakBytes: 5 }))
+      })`,
+    )
+    const { code, stdout } = await bench('--peer', python)
+    expect(code).toBe(0)
+    const { rows, versions } = JSON.parse(stdout) as PeersResult
+    expect(versions).toMatchObject({ torch: '0' })
+    const { ours, peer, ratio } = rows[0]!
+    expect(peer).toMatchObject({ method: 'lora', precision: 'float32', milliseconds: 4e6, peakBytes: 5 }) // of steps 3 to 5, after two of warm-up
+    expect(ratio?.[1]).toBeGreaterThan(0.3 * (4e6 / ours.milliseconds))
+    const told = JSON.parse(await readFile(log, 'utf8')) as { readonly asked: unknown; readonly shape: unknown; readonly program: string }
+    expect(told).toMatchObject({
+      asked: ['0', '0', '0', '0', '0'],
+      shape: [1, 16, 64],
+      request: { method: 'lora', precision: 'float32', dropout: 0 },
+    })
+    expect(await readFile(told.program, 'utf8')).toContain('import peft')
+  }, 60_000)
+
+  it.each([
+    [
+      'lacks a library',
+      "console.error('Traceback'); console.error(\"ModuleNotFoundError: No module named 'torch'\"); process.exit(1)",
+      /No module named 'torch'$/,
+    ],
+    ['is killed', "process.kill(process.pid, 'SIGKILL')", /SIGKILL$/],
+  ])(
+    'says in one line that the peer %s',
+    async (_, body, message) => {
+      const { code, stderr } = await bench('--peer', await stub(`broken${body.length}`, body))
+      expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(message)])
+      expect(stderr.trim()).toMatch(/^[^\n]*: expected steps of training, found [^\n]*$/)
+      expect((await readdir(cwd)).filter((name) => name.startsWith('salora-bench'))).toEqual([])
+    },
+    60_000,
+  )
+
+  it('says in one line that there is no such Python', async () => {
+    const { code, stderr } = await bench('--peer', join(cwd, 'none-there'))
+    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/none-there: expected a program that can be started, found [^\n]*$/)])
+  }, 60_000)
+})
