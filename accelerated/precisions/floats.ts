@@ -1,5 +1,4 @@
 /** Plain floating point: everything in float32, as models are trained, or in float64, which tells wrong mathematics from rounding. */
-import { frozenWeights, weightSource } from '../files/frozenWeights.js'
 import type { FloatType } from '../graph/expression.js'
 import type { Precision } from './precision.js'
 
@@ -9,6 +8,7 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
   dtype,
   // biome-ignore lint/correctness/useYield: there is nothing to tell
   open: async function* (base) {
+    const { frozenWeights, weightSource } = await import('../files/frozenWeights.js') // files are Node's, arithmetic is not
     return { tensor: frozenWeights(base, dtype), weights: weightSource(base) }
   },
   wrap: (host) => host,

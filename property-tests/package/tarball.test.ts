@@ -42,7 +42,7 @@ describe('the packed package', () => {
     expect(own).toContain('dist/index.d.ts')
     expect(own).toContain('evaluation/embedded/model/model.safetensors')
     const places =
-      /^(dist\/(index|accelerated|cli|evaluation|reference)\b.*\.(js|d\.ts)|evaluation\/embedded\/(model\/.*|README\.md)|LICENSE|README\.md|package\.json)$/
+      /^(dist\/(index|accelerated|cli|evaluation|reference)\b.*\.(js|d\.ts)|evaluation\/embedded\/(model\/.*|README\.md)|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
     expect(own.filter((path) => !places.test(path))).toEqual([])
   })
 

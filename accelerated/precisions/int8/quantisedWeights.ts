@@ -1,0 +1,36 @@
+/** The frozen weights of a model in int8: its matrices as levels and scales, everything else as it is. */
+import type { ModelFolder } from '../../files/modelFolder.js'
+import { checkUnchanged, locateFiles } from '../../files/safetensors/weightFiles.js'
+import type { Expression } from '../../graph/expression.js'
+import { dequantise, weight } from '../../graph/operators.js'
+import type { Frozen } from '../precision.js'
+import { partsOf, quantisedFile } from './quantisedFile.js'
+
+/** Yields a line where they have to be made. @throws Mistake */
+export async function* openQuantised(base: ModelFolder, cache?: string): AsyncGenerator<string, Frozen> {
+  const { folder, file, tensors } = yield* quantisedFile(base, cache)
+  const files = await locateFiles(folder, [file])
+  const stored = (name: string): Expression => {
+    const entry = tensors.get(name)
+    if (entry === undefined) throw new Error(`int8: expected a tensor of the encoder, found ${name}`)
+    const location = files.locations.get(file) ?? file
+    return weight(name, entry.shape, entry.dtype === 'I8' ? 'int8' : 'float32', { location, offset: entry.offset, length: entry.length })
+  }
+  const known = new Map<string, Expression>()
+  return {
+    tensor: (name) => {
+      const parts = partsOf(name)
+      const found =
+        known.get(name) ??
+        (tensors.has(parts.levels)
+          ? dequantise({ levels: stored(parts.levels), transposed: stored(parts.transposed), scales: stored(parts.scales) })
+          : stored(name))
+      known.set(name, found)
+      return found
+    },
+    weights: async () => {
+      await checkUnchanged(files)
+      return files.folder
+    },
+  }
+}
