@@ -1,6 +1,8 @@
 /** README's tables of results are those that the scripts wrote, and agree with the runs beside them. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { PeersResult } from '../../evaluation/benchmark/peers.js'
+import { peersTable } from '../../evaluation/benchmark/peersTable.js'
 
 type Results = {
   readonly command: string
@@ -42,5 +44,14 @@ describe('README', () => {
       expect(retainedDensity).toBeLessThanOrEqual(targetDensity)
       expect(retainedDensity).toBeGreaterThan(targetDensity - 0.01)
     }
+  })
+})
+
+describe('README’s benchmark', () => {
+  it('is what its run measured', () => {
+    const { rows, versions } = JSON.parse(readFileSync('evaluation/results/benchmark.json', 'utf8')) as PeersResult
+    expect(readme).toContain(peersTable(rows))
+    expect(Object.keys(versions)).toEqual(expect.arrayContaining(['torch', 'transformers', 'peft', 'onnxruntime-node']))
+    for (const name of ['torch', 'transformers', 'peft']) expect(readme).toContain(`${name} ${versions[name]?.replace(/\+.*/, '')}`)
   })
 })
