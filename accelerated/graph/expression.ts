@@ -31,6 +31,7 @@ export type DifferentiableOp =
   | 'Sigmoid'
   | 'Tanh'
   | 'Erf'
+  | 'Gelu'
   | 'Relu'
   | 'Clip'
   | 'MatMul'

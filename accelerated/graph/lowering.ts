@@ -4,7 +4,7 @@ import { topologicalOrder } from './expression.js'
 import { add, clip, div, exp, mul, neg, reduceMean, sqrt, square, sub } from './operators.js'
 
 /**
- * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, and LayerNormalization, whose mean and
+ * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, GELU, and LayerNormalization, whose mean and
  * inverse deviation it gives in float32, whatever the input, and whose ε is an attribute and so a float32.
  */
 export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
@@ -15,6 +15,7 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
     const parent = node.inputs[0]
     if (x === undefined || parent === undefined) return same
     if (node.op === 'Erf') return erfSeries(x)
+    if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfSeries(mul(x, Math.SQRT1_2)), 1))
     if (node.op === 'LayerNormalization' && scale !== undefined && bias !== undefined) {
       const { mean, inverseDeviation } = statisticsOf(x, node.attributes.epsilon ?? 0)
       statistics.set(node, { mean, inverseDeviation })

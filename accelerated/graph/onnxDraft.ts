@@ -7,6 +7,8 @@ import { elementType, initializerBytes } from './onnxProto.js'
 export type OnnxTarget = {
   /** transposed and scaled products are one `FusedMatMul` (CPU, CUDA), or plain ONNX (WebGPU, which lacks it) */
   readonly fusedMatMul: boolean
+  /** GELU is one node of ONNX Runtime's own */
+  readonly fusedGelu?: boolean
   /** products with matrices in int8 are there and are faster than float32's */
   readonly quantisedMatMul?: boolean
   /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */

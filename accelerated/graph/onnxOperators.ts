@@ -66,6 +66,13 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   Sigmoid: asIs,
   Tanh: asIs,
   Erf: asIs,
+  Gelu: ({ node, x, result }, { emit, constant, target }) => {
+    if (target.fusedGelu === true) return emit('Gelu', x, {}, [result], 'com.microsoft')
+    const number = (value: number): string => constant([value], [], node.dtype)
+    const half = emit('Mul', [...x, number(0.5)])
+    const erf = emit('Erf', [emit('Mul', [...x, number(Math.SQRT1_2)])])
+    return emit('Mul', [half, emit('Add', [erf, number(1)])], {}, [result])
+  },
   Relu: asIs,
   Less: asIs,
   Equal: asIs,

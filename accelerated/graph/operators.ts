@@ -91,7 +91,7 @@ export const where = (condition: Expression, a: Expression, b: Expression): Expr
       )
 
 const unary =
-  (op: 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Relu') =>
+  (op: 'Gelu' | 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Relu') =>
   (x: Expression): Expression =>
     node(op, [x], x.shape, x.dtype)
 
@@ -102,6 +102,9 @@ export const sqrt = unary('Sqrt')
 export const sigmoid = unary('Sigmoid')
 export const tanh = unary('Tanh')
 export const erf = unary('Erf')
+
+/** x Φ(x) = ½ x (1 + erf(x / √2)): GELU (Hendrycks & Gimpel, 2016). One operator, so that of all its steps a run keeps x alone for the gradient. */
+export const gelu = unary('Gelu')
 
 /** max(0, x); its derivative is 1 where x > 0 and 0 elsewhere, the kink included. */
 export const relu = unary('Relu')

@@ -16,6 +16,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Sigmoid: 'all',
   Tanh: 'all',
   Erf: 'all',
+  Gelu: 'all',
   Relu: 'all',
   Clip: 'all',
   LayerNormalization: 'first',

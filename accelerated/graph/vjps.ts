@@ -6,11 +6,13 @@
 import { product } from './dimension.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from './expression.js'
 import {
+  add,
   cast,
   concat,
   constant,
   cut,
   div,
+  erf,
   exp,
   expand,
   flattenRows,
@@ -46,6 +48,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Sigmoid: (yBar, y) => [mul(yBar, mul(y, sub(1, y)))], // σ′ = σ(1 − σ)
   Tanh: (yBar, y) => [mul(yBar, sub(1, square(y)))], // tanh′ = 1 − tanh²
   Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
+  Gelu: (yBar, _, x) => [mul(yBar, geluSlope(given(x)))],
   Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
   MatMul: matMulVjp,
@@ -78,6 +81,12 @@ const given = (x: Expression | undefined): Expression => {
 }
 
 const zerosLike = (x: Expression): Expression => expand(scalar(0, x.dtype), x.shape)
+
+/** (x Φ(x))′ = Φ(x) + x φ(x), with φ(x) = e^(−x²/2) / √(2π) */
+const geluSlope = (x: Expression): Expression => {
+  const distribution = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5)
+  return add(distribution, mul(mul(x, exp(mul(square(x), -0.5))), 1 / Math.sqrt(2 * Math.PI)))
+}
 
 const strictlyInside = (x: Expression, y: Expression): Expression => {
   const { minimum = -Infinity, maximum = Infinity } = y.attributes

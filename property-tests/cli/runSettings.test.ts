@@ -34,7 +34,7 @@ describe('a run that is finished', () => {
 
   it.each([
     [['--learning-rate', '0.5', '--batch-size', '8'], '--learning-rate was 0.0004 and is 0.5; --batch-size was 4 and is 8'],
-    [['--max-steps', '40', '--seed', '3'], '--seed was 0 and is 3'], // more steps alone make it longer
+    [['--max-steps', '40', '--seed', '3'], 'seed was 0 and is 3'], // more steps alone make it longer
     [['--device', 'webgpu'], 'device was "cpu" and is "webgpu"'],
   ])('is not said to be finished with others: %s', async (more, told) => {
     const before = await treeOf(at('run'))

@@ -4,10 +4,14 @@ import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { lower } from '../../accelerated/graph/lowering.js'
-import { add, erf, input, layerNormalization, mul, outputOf, sub } from '../../accelerated/graph/operators.js'
+import { add, erf, gelu, input, layerNormalization, mul, outputOf, sub } from '../../accelerated/graph/operators.js'
+import { toOnnx } from '../../accelerated/graph/onnx.js'
+import { cpu } from '../../accelerated/runtime/devices/cpu.js'
+import { noWeights } from '../../accelerated/runtime/engine.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
-import { evaluate, float32, float64, resultOf, withGraph } from '../support/runGraph.js'
+import { evaluate, float32, float64, readModel, resultOf, withGraph } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { sameFormulaFloat64 } from '../support/tolerance.js'
 
@@ -87,6 +91,25 @@ describe(`lowering (seed ${SEED})`, () => {
   it('has float32 erf agree with the same table', async () => {
     const { y } = await evaluate({ y: erf(input('x', ['n'], 'float32')) }, { x: float32(points) })
     assertClose(y as Float32Array, values, { relative: 0, absolute: 3e-7, name: 'erf in float32' })
+  })
+
+  it.each([
+    ['one node where the device has it', cpu, ['Gelu']],
+    ['plain nodes elsewhere', { ...cpu, target: { fusedMatMul: false } }, ['Mul', 'Mul', 'Erf', 'Add', 'Mul']],
+  ])('has GELU in float32 as %s, and both agree with the table', async (_, device, nodes) => {
+    const y = gelu(input('x', ['n'], 'float32'))
+    expect(readModel(toOnnx({ y }, device.target)).node.map(({ opType }) => opType)).toEqual(nodes)
+    const session = await nodeEngine({ device, threads: 1 }).open({ y }, noWeights)
+    const { y: found } = await session.run({ x: float32(points.map((x) => x * Math.SQRT2)) })
+    await session.release()
+    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2) // Φ(√2 x) = ½ (1 + erf x)
+    assertClose(found as Float32Array, wanted, { relative: 1e-6, absolute: 1e-6, name: 'GELU' })
+  })
+
+  it('has GELU in float64 agree with the table', async () => {
+    const { y } = await evaluate({ y: gelu(input('x', ['n'], 'float64')) }, { x: float64(points.map((x) => x * Math.SQRT2)) })
+    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2)
+    assertClose(y as Float64Array, wanted, { relative: 1e-14, absolute: 1e-14, name: 'GELU' })
   })
 
   it('leaves float32 graphs as they are', () => {

@@ -1,10 +1,10 @@
 /** The BERT / RoBERTa encoder as an expression: embeddings, then post-LayerNorm layers. It asks its host for every tensor and knows no method. */
 import type { Expression } from '../../graph/expression.js'
-import { add, gather, layerNormalization } from '../../graph/operators.js'
+import { add, gather, gelu, layerNormalization } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Host } from '../host.js'
 import { attention } from '../layers/attention.js'
-import { gelu, geluTanh } from '../layers/gelu.js'
+import { geluTanh } from '../layers/gelu.js'
 import type { EncoderConfig } from './config.js'
 
 /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */

@@ -1,7 +1,6 @@
 /** What reads the encoder's hidden states: sequence heads of RoBERTa and BERT, and RoBERTa's masked-language-model head. */
-import { add, layerNormalization, matMul, tanh } from '../../graph/operators.js'
+import { add, gelu, layerNormalization, matMul, tanh } from '../../graph/operators.js'
 import type { Head, TensorShape } from '../architecture.js'
-import { gelu } from '../layers/gelu.js'
 import type { EncoderConfig } from './config.js'
 
 const linear = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [

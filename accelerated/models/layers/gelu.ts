@@ -1,9 +1,6 @@
-/** GELU, exact and by tanh: Hendrycks & Gimpel (2016). */
+/** GELU by tanh: Hendrycks & Gimpel (2016); the exact one is an operator. */
 import type { Expression } from '../../graph/expression.js'
-import { add, erf, mul, square, tanh } from '../../graph/operators.js'
-
-/** x Φ(x) = ½ x (1 + erf(x / √2)) */
-export const gelu = (x: Expression): Expression => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))
+import { add, mul, square, tanh } from '../../graph/operators.js'
 
 /** ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))) */
 export const geluTanh = (x: Expression): Expression =>

@@ -3,7 +3,7 @@ import type { Device } from './device.js'
 
 export const cuda: Device = {
   name: 'cuda',
-  target: { fusedMatMul: true },
+  target: { fusedMatMul: true, fusedGelu: true },
   provider: { name: 'cuda', use_tf32: 0 },
   tolerances: {
     float32: {
