@@ -33,9 +33,9 @@ export const inNewFolder = async <T>(
     throw systemMistake(where, 'a folder that can be written', thrown)
   }
   await makeFolder(dirname(place)).catch(written)
-  await mkdir(stage).catch(written)
-  stages.add(stage)
+  stages.add(stage) // first: a signal may come as soon as it is there
   try {
+    await mkdir(stage).catch(written)
     const result = await write(stage)
     await rmdir(place).catch(() => undefined) // an empty one; not every system renames onto it
     await rename(stage, place).catch(written)

@@ -47,7 +47,7 @@ export const writeOnnxFolder = async (
   )
   const whole = embedWeights(model)
   const embedded = whole.length <= largest
-  await mkdir(join(folder, onnx), { recursive: true })
+  await mkdir(join(folder, onnx)) // not the folder itself, which a signal may just have removed
   if (!embedded)
     await writeFileAtomically(
       dataFile,

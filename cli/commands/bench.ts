@@ -15,8 +15,8 @@ import { usageError } from '../usageError.js'
 
 export const addBench = (command: Command): void => {
   command.description(
-    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside\n" +
-      'one product alone: the largest of their kinds, of four batches together, at the rate that a step could at best have.\n' +
+    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside one product alone: the largest of " +
+      'their kinds, of four batches together, at the rate that a step could at best have. ' +
       'Rates count the multiplications and additions of matrix products and nothing else.',
   )
   addFlags(command, ['device', 'threads', 'precision'])
@@ -28,28 +28,32 @@ export const addBench = (command: Command): void => {
     .option('--peer <python>', 'set it beside PEFT: a Python with torch, transformers and peft; `none` measures the same cases without')
     .option('--data <folder>', "of GLUE's MRPC: with --peer, its texts at their own lengths too")
     .option('--only <names>', 'with --peer, some cases, methods or precisions of the table, with commas')
-  withOutput(command, ['salora bench --layers 2 --repeats 3'], async (given, terminal) => {
-    const { device, threads, precision } = settingsOf({
-      ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
-      ...(given['device'] === undefined ? {} : { device: given['device'] }),
-      ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
-    })
-    if (given['peer'] !== undefined) return besidePeers(given, threads, terminal)
-    const result = await benchmark(
-      {
-        device,
-        threads,
-        precision,
-        layers: count(given, 'layers', '--layers', 100),
-        batchSize: count(given, 'batchSize', '--batch-size', 1024),
-        sequence: count(given, 'sequence', '--sequence', 4096),
-        repeats: count(given, 'repeats', '--repeats', 1000),
-      },
-      terminal.note,
-    )
-    terminal.result(benchText(result), result)
-    return exitCodes.success
-  })
+  withOutput(
+    command,
+    ['salora bench --layers 2 --repeats 3', 'salora bench --peer .venv/bin/python --only 16x64,lora'],
+    async (given, terminal) => {
+      const { device, threads, precision } = settingsOf({
+        ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
+        ...(given['device'] === undefined ? {} : { device: given['device'] }),
+        ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
+      })
+      if (given['peer'] !== undefined) return besidePeers(given, threads, terminal)
+      const result = await benchmark(
+        {
+          device,
+          threads,
+          precision,
+          layers: count(given, 'layers', '--layers', 100),
+          batchSize: count(given, 'batchSize', '--batch-size', 1024),
+          sequence: count(given, 'sequence', '--sequence', 4096),
+          repeats: count(given, 'repeats', '--repeats', 1000),
+        },
+        terminal.note,
+      )
+      terminal.result(benchText(result), result)
+      return exitCodes.success
+    },
+  )
 }
 
 const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
