@@ -1,9 +1,9 @@
 /** How weights lie in an ONNX export: in float32, in float16, or matrices in int8 with a scale a row. The graph makes float32 of them and computes in it. */
-import { mistake } from '../files/mistake.js'
 import { elementCount } from '../files/safetensors/safetensorsHeader.js'
 import { encode } from '../files/safetensors/writeSafetensors.js'
 import type { DType, Expression, ExternalData } from '../graph/expression.js'
 import { cast, mul, weight } from '../graph/operators.js'
+import { rowLevels, rowScales } from '../precisions/int8/quantise.js'
 import { checkFloat16 } from './float16Range.js'
 import type { MergedTensor } from './mergedWeights.js'
 
@@ -26,7 +26,7 @@ export type StoredWeight = {
 
 /** @param file for messages. Reading throws Mistake for a number that the precision has none for */
 export const storedWeight = (name: string, tensor: MergedTensor, precision: OnnxPrecision, file: string): StoredWeight => {
-  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor, file)
+  if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor)
   const half = precision === 'float16'
   const bytes = async (): Promise<Uint8Array> => {
     const data = await tensor.read()
@@ -37,34 +37,16 @@ export const storedWeight = (name: string, tensor: MergedTensor, precision: Onnx
   return { parts: new Map([[name, { shape: tensor.shape, dtype, bytes }]]), value: (read) => cast(read(name), 'float32') }
 }
 
-const largest = 127
-
-/** W ≈ diag(s) Q, with s the largest magnitude of a row over 127 and Q the nearest integers: at most s / 2 from W. */
-const inInt8 = (name: string, { shape, read: values }: MergedTensor, file: string): StoredWeight => {
-  const [rows = 0, columns = 0] = shape
-  const scalesOf = (data: Float32Array | Float64Array): Float32Array =>
-    Float32Array.from({ length: rows }, (_, row) => {
-      let most = 0
-      for (let i = row * columns; i < (row + 1) * columns; i++) most = Math.max(most, Math.abs(data[i] ?? NaN))
-      if (!Number.isFinite(most)) throw mistake(file, `finite numbers in ${name}`, String(most))
-      return most / largest
-    })
-  const integers = async (): Promise<Uint8Array> => {
-    const data = await values()
-    const scales = scalesOf(data)
-    const quantised = Int8Array.from(data, (x, i) => {
-      const scale = scales[Math.floor(i / columns)] ?? NaN
-      return scale === 0 ? 0 : Math.max(-largest, Math.min(largest, Math.round(x / scale)))
-    })
-    return new Uint8Array(quantised.buffer)
-  }
+/** W ≈ diag(s) Q, as the precision int8 has it. */
+const inInt8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
+  const values = async (): Promise<Float32Array> => Float32Array.from(await read())
   const scale = `${name}.scale`
   return {
     parts: new Map<string, StoredTensor>([
-      [name, { shape, dtype: 'int8', bytes: integers }],
-      [scale, { shape: [rows, 1], dtype: 'float32', bytes: async () => new Uint8Array(scalesOf(await values()).buffer) }],
+      [name, { shape, dtype: 'int8', bytes: async () => new Uint8Array(rowLevels(await values(), shape).levels.buffer) }],
+      [scale, { shape: [shape[0] ?? 0, 1], dtype: 'float32', bytes: async () => new Uint8Array(rowScales(await values(), shape).buffer) }],
     ]),
-    value: (read) => mul(cast(read(name), 'float32'), read(scale)),
+    value: (stored) => mul(cast(stored(name), 'float32'), stored(scale)),
   }
 }
 

@@ -6,6 +6,7 @@ import { peers } from '../../evaluation/benchmark/peers.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
+import { flagOf } from '../flagNames.js'
 import { numberOf, type Values } from '../flagValues.js'
 import { counted, megabytes, percent, plural } from '../numbers.js'
 import type { Terminal } from '../terminal.js'
@@ -22,8 +23,8 @@ export const addBench = (command: Command): void => {
   addFlags(command, ['device', 'threads', 'precision'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
-    .option('--batch-size <examples>', 'in one step', '16')
-    .option('--sequence <tokens>', 'of each example', '64')
+    .option('--batch-size <examples>', 'in one step (default: 16)')
+    .option('--sequence <tokens>', 'of each example (default: 64)')
     .option('--repeats <n>', 'of each measurement; medians are shown', '5')
     .option('--peer <python>', 'set it beside PEFT: a Python with torch, transformers and peft; `none` measures the same cases without')
     .option('--data <folder>', "of GLUE's MRPC: with --peer, its texts at their own lengths too")
@@ -37,6 +38,13 @@ export const addBench = (command: Command): void => {
         ...(given['device'] === undefined ? {} : { device: given['device'] }),
         ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
       })
+      const stray = (given['peer'] === undefined ? ofPeers : ofMachine).find((name) => given[name] !== undefined)
+      if (stray !== undefined)
+        throw usageError(
+          flagOf(stray),
+          given['peer'] === undefined ? '--peer beside it' : 'none with --peer, whose cases say it',
+          String(given[stray]),
+        )
       if (given['peer'] !== undefined) return besidePeers(given, threads, terminal)
       const result = await benchmark(
         {
@@ -44,8 +52,8 @@ export const addBench = (command: Command): void => {
           threads,
           precision,
           layers: count(given, 'layers', '--layers', 100),
-          batchSize: count(given, 'batchSize', '--batch-size', 1024),
-          sequence: count(given, 'sequence', '--sequence', 4096),
+          batchSize: count({ batchSize: 16, ...given }, 'batchSize', '--batch-size', 1024),
+          sequence: count({ sequence: 64, ...given }, 'sequence', '--sequence', 4096),
           repeats: count(given, 'repeats', '--repeats', 1000),
         },
         terminal.note,
@@ -55,6 +63,12 @@ export const addBench = (command: Command): void => {
     },
   )
 }
+
+/** Flags that mean something beside PEFT alone, and those that mean something without it alone. */
+const [ofPeers, ofMachine] = [
+  ['data', 'only'],
+  ['device', 'precision', 'batchSize', 'sequence'],
+]
 
 const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
   const text = (name: string): string | null => (typeof given[name] === 'string' ? given[name] : null)

@@ -90,6 +90,15 @@ describe('salora bench --peer', () => {
     60_000,
   )
 
+  it.each([
+    [['--only', 'lora'], '--only: expected --peer beside it, found lora'],
+    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, found int8'],
+    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, found 8'],
+  ])('takes no flag that it would ignore: %s', async (flags, message) => {
+    const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
+    expect([code, stderr.trim()]).toEqual([2, message])
+  })
+
   it('says in one line that there is no such Python', async () => {
     const { code, stderr } = await bench('--peer', join(cwd, 'none-there'))
     expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/none-there: expected a program that can be started, found [^\n]*$/)])
