@@ -45,7 +45,7 @@ export type TrainedAdapterOptions = {
   readonly trainedBy?: { readonly run: string; readonly inputs: RunInputs }
 }
 
-export type Text = { readonly text: string; readonly textPair?: string }
+export type Text = { readonly text: string; readonly textPair?: string | undefined }
 
 export type TrainedAdapter = {
   /** what messages call it: the adapter, unless it is a model that answers as it is */

@@ -3,14 +3,12 @@
  * before are looked up. The ids are those of the whole text.
  */
 import type { TokenizerFile } from './tokenizerFile.js'
+import { WordCache } from './wordCache.js'
 
 export type IdsOf = (text: string) => ReadonlyArray<number>
 
 /** Of a text's tokens, at least the first `most` if it has as many; tokens after them may be missing. */
 export type FirstIds = (text: string, most: number) => ReadonlyArray<number>
-
-/** Words that are kept, and the length of the longest of them. */
-const [cachedWords, cachedLength] = [100_000, 40]
 
 /** Tokens between those that are used and a cut: what is cut off changes tokens next to the cut, not those. */
 const slack = 128
@@ -65,24 +63,14 @@ const wordByWord = (idsOf: IdsOf, { pre_tokenizer: cut, added_tokens: added }: T
     (added as ReadonlyArray<{ readonly content: string }>).map(({ content }) => escaped(content)).join('|') || '(?!)',
   )
   const keepsSpace = cut?.type === 'ByteLevel'
-  let [first, other] = [new Map<string, ReadonlyArray<number>>(), new Map<string, ReadonlyArray<number>>()]
-  const word = (text: string, isFirst: boolean): ReadonlyArray<number> => {
-    if (text.length > cachedLength) return idsOf(text)
-    const cache = isFirst ? first : other // a first word may be given a space of its own
-    const known = cache.get(text)
-    if (known !== undefined) return known
-    const ids = idsOf(text)
-    if (first.size + other.size >= cachedWords) [first, other] = [new Map(), new Map()]
-    ;(isFirst ? first : other).set(text, ids)
-    return ids
-  }
+  const [first, other] = [new WordCache(), new WordCache()] // a first word may be given a space of its own
   return (text, most) => {
     if (special.test(text)) return idsOf(text)
     const ids: number[] = []
     let start = 0
     while (ids.length < most && start < text.length) {
       const end = nextWord(text, start + 1)
-      for (const id of word(text.slice(start, end), start === 0)) ids.push(id)
+      ;(start === 0 ? first : other).append(text, start, end, ids, idsOf)
       start = keepsSpace ? end : end + 1
     }
     return ids

@@ -124,7 +124,10 @@ const parseSettings = (text: string, file: string): z.infer<typeof tokenizerSett
 
 const construct = (tokenizerJson: TokenizerFile, settings: object, file: string): Pieces => {
   try {
-    return new Pieces(tokenizerJson, settings)
+    const pieces = new Pieces(tokenizerJson, settings)
+    // Words are remembered by wordCache.ts; the library's own memory costs more than it saves once a file has more words than it holds.
+    if (pieces.model !== null && 'max_length_to_cache' in pieces.model) pieces.model.max_length_to_cache = 0
+    return pieces
   } catch (thrown) {
     throw mistake(file, 'a tokenizer that @huggingface/tokenizers understands', reason(thrown))
   }

@@ -3,7 +3,19 @@ import type { Feeds } from '../runtime/feeds.js'
 import { floatFeed, int32Feed } from '../runtime/feeds.js'
 import type { FloatType } from '../graph/expression.js'
 
-export type TokenisedExample = { readonly inputIds: ReadonlyArray<number>; readonly tokenTypeIds?: ReadonlyArray<number> | undefined }
+/** Without token types, all are 0. */
+export type TokenisedExample = { readonly inputIds: ArrayLike<number>; readonly tokenTypeIds?: ArrayLike<number> | undefined }
+
+/** Examples by their number: a list of them, or what makes each when it is asked for. */
+export type Examples<E> = { readonly length: number; readonly at: (index: number) => E | undefined }
+
+/** Tokens of each example. */
+export const lengthsOf = (examples: Examples<TokenisedExample>): Int32Array =>
+  Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
+
+/** The examples of these numbers. */
+export const examplesAt = <E>(examples: Examples<E>, numbers: ReadonlyArray<number>): ReadonlyArray<E> =>
+  numbers.map((number) => examples.at(number) as E)
 
 export type PackedBatch = {
   readonly feeds: Feeds
@@ -47,13 +59,13 @@ export const packBatch = (
   const tokenOfSlotOrNone = new Int32Array(batch * sequence).fill(tokens)
   const attentionBias = new Float64Array(batch * sequence).fill(paddingBias)
   let token = 0
-  examples.forEach((example, row) => {
+  examples.forEach(({ inputIds: ids, tokenTypeIds: types }, row) => {
     let counted = 0
     for (let column = 0; column < (lengths[row] ?? 0); column++, token++) {
       const [slot, own] = [row * sequence + column, column - inside]
       if (own < 0) virtualToken[token] = column
-      inputIds[token] = example.inputIds[own] ?? 0 // a virtual token's row is not read
-      tokenTypes[token] = example.tokenTypeIds?.[own] ?? 0
+      inputIds[token] = ids[own] ?? 0 // a virtual token's row is not read
+      tokenTypes[token] = types?.[own] ?? 0
       const isPadding = inside === 0 && firstPosition > 0 && inputIds[token] === firstPosition - 1
       positions[token] = isPadding ? firstPosition - 1 : firstPosition + counted + count - inside
       if (!isPadding) counted += 1

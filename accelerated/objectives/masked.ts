@@ -24,7 +24,7 @@ export type Masking = {
 export type MaskedAnswer = { readonly loss: number; readonly tokens: number }
 
 type MaskedExample = {
-  readonly inputIds: ReadonlyArray<number>
+  readonly inputIds: ArrayLike<number>
   readonly places: ReadonlyArray<number>
   readonly labels: ReadonlyArray<number>
 }
@@ -32,7 +32,7 @@ type MaskedExample = {
 /** Of the chosen tokens 80 % become <mask>, 10 % another token, 10 % stay. First and last token are never chosen; of the others one always is. */
 const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: TrainingExample, { seed, step }: Draw): MaskedExample => {
   const u = uniforms(seed, 'masking', step * 0x1000000 + row, 3 * inputIds.length)
-  const inner = inputIds.slice(1, -1).map((_, i) => i + 1)
+  const inner = Array.from({ length: Math.max(0, inputIds.length - 2) }, (_, i) => i + 1)
   const drawn = inner.filter((place) => (u[3 * place] ?? 1) < share)
   const places = drawn.length > 0 ? drawn : [...inner].sort((a, b) => (u[3 * a] ?? 1) - (u[3 * b] ?? 1)).slice(0, 1)
   const chosen = new Set(places)
@@ -41,7 +41,7 @@ const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: Trai
     if (!chosen.has(place) || kind >= 0.9) return id
     return kind < 0.8 ? mask : ordinary.from + Math.floor((u[3 * place + 2] ?? 0) * (ordinary.to - ordinary.from))
   }
-  return { inputIds: inputIds.map(shown), places, labels: places.map((place) => inputIds[place] ?? 0) }
+  return { inputIds: Array.from(inputIds, shown), places, labels: places.map((place) => inputIds[place] ?? 0) }
 }
 
 export const masked = (model: Model, masking: Masking): Objective<TrainingExample, MaskedAnswer> => {

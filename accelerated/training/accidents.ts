@@ -1,4 +1,5 @@
 /** Numerical accidents: what must end a run instead of going into its checkpoints and its result. */
+import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { StepReport } from './events.js'
 import type { ParameterLayout, Vector } from './parameterVector.js'
@@ -33,17 +34,13 @@ export const checkStep = (
 }
 
 /** @throws TrainingError naming the step and the row of the first example whose answer is not finite */
-export const checkAnswers = (
-  step: number,
-  answers: ReadonlyArray<unknown>,
-  examples: ReadonlyArray<Pick<TrainingExample, 'row'>>,
-): void => {
+export const checkAnswers = (step: number, answers: ReadonlyArray<unknown>, examples: Examples<Pick<TrainingExample, 'row'>>): void => {
   const numbersOf = (answer: unknown): ReadonlyArray<unknown> =>
     Array.isArray(answer) ? answer : typeof answer === 'object' && answer !== null ? Object.values(answer) : [answer]
   const at = answers.findIndex((answer) => !numbersOf(answer).every(Number.isFinite))
   if (at < 0) return
   const found = numbersOf(answers[at]).join(', ')
-  throw new TrainingError(`step ${step}: expected finite outputs in the evaluation, found ${found} for row ${examples[at]?.row}`)
+  throw new TrainingError(`step ${step}: expected finite outputs in the evaluation, found ${found} for row ${examples.at(at)?.row}`)
 }
 
 /** The first number that is not finite; null where all are. A loop, because it is asked of millions each step. */

@@ -10,7 +10,7 @@ const batchesSortedTogether = 50
 export const batchesOfEpoch = (
   seed: number,
   epoch: number,
-  lengths: ReadonlyArray<number>,
+  lengths: ArrayLike<number>,
   batchSize: number,
 ): ReadonlyArray<ReadonlyArray<number>> => {
   const order = [...permutation(seed, 'order', 2 * epoch, lengths.length)]

@@ -1,5 +1,6 @@
 /** What training is given, and what it tells: the task, the events of a run in their order, and its result. */
 import type { Measures } from '../methods/method.js'
+import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
 import type { Vector } from './parameterVector.js'
@@ -9,8 +10,8 @@ import type { RunState } from './state.js'
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {
   readonly objective: Objective<E, O>
   readonly runtime: Runtime
-  readonly training: ReadonlyArray<E>
-  readonly evaluation: ReadonlyArray<E>
+  readonly training: Examples<E>
+  readonly evaluation: Examples<E>
   /** Scores of the evaluation's answers, and the one number by which checkpoints compare (greater is better). */
   readonly score: (answers: ReadonlyArray<O>) => Scored
   /** steps of the whole when the method planned its phases, where the run was made longer since */

@@ -1,4 +1,5 @@
 /** Prediction: an objective's answers for many examples, in batches of similar length. */
+import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
 import type { TrainingExample, Objective } from '../objectives/objective.js'
 import { inferenceGraph, layoutOf, type Assembly } from './assembly.js'
 import { inBatches } from './batchOrder.js'
@@ -9,11 +10,11 @@ import { batchFeeds } from './takeStep.js'
 
 export type Predictor<E, O> = {
   /** after each batch, how many examples are done; in the end one answer an example, in the order given */
-  readonly predictions: (parameters: Vector, examples: ReadonlyArray<E>, batchSize: number) => AsyncGenerator<number, ReadonlyArray<O>>
+  readonly predictions: (parameters: Vector, examples: Examples<E>, batchSize: number) => AsyncGenerator<number, ReadonlyArray<O>>
   /** the same at once; `told` hears of each batch */
   readonly predict: (
     parameters: Vector,
-    examples: ReadonlyArray<E>,
+    examples: Examples<E>,
     batchSize: number,
     told?: (done: number) => void,
   ) => Promise<ReadonlyArray<O>>
@@ -35,20 +36,17 @@ export const openPredictor = async <E extends TrainingExample, O>(
   const session = await engine.open(inferenceGraph(assembly, phase), weights, memory)
   const predictions = async function* (
     parameters: Vector,
-    examples: ReadonlyArray<E>,
+    examples: Examples<E>,
     batchSize: number,
   ): AsyncGenerator<number, ReadonlyArray<O>> {
     let done = 0
     const answers = new Array<O>(examples.length)
-    const lengths = examples.map(({ inputIds }) => inputIds.length)
-    const byLength = examples.map((_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+    const lengths = lengthsOf(examples)
+    const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
     const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }
-      const prepared = objective.prepare(
-        rows.map((row) => examples[row] as E),
-        draw,
-      )
+      const prepared = objective.prepare(examplesAt(examples, rows), draw)
       const results = await session.run({ ...fixed, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
       prepared.read(results).forEach((answer, place) => {
         answers[rows[place] ?? 0] = answer

@@ -6,6 +6,7 @@ import type { Clock } from '../methods/method.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import { checkAnswers, checkStep, TrainingError } from './accidents.js'
 import { layoutOf, type Assembly } from './assembly.js'
+import { examplesAt, lengthsOf } from '../models/packing.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
 import type { Best, Carried, Handed, Scored, StepReport, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
 import { tensorOf, type Vector } from './parameterVector.js'
@@ -145,13 +146,13 @@ const bestOf = ({ phase, parameters }: Handed, step: number, { selection, scores
 
 /** The examples of a step, part by part. */
 const batchSource = <E extends TrainingExample, O>({ settings, training }: TrainingTask<E, O>, stepsPerEpoch: number) => {
-  const lengths = training.map(({ inputIds }) => inputIds.length)
+  const lengths = lengthsOf(training)
   let order: { readonly epoch: number; readonly batches: ReadonlyArray<ReadonlyArray<number>> } | null = null
   return (step: number): ReadonlyArray<ReadonlyArray<E>> => {
     const epoch = Math.floor(step / stepsPerEpoch)
     if (order?.epoch !== epoch) order = { epoch, batches: batchesOfEpoch(settings.seed, epoch, lengths, settings.batchSize) }
     const parts = inBatches(order.batches, settings.accumulate)[step % stepsPerEpoch] ?? []
-    return parts.map((rows) => rows.map((row) => training[row] as E))
+    return parts.map((rows) => examplesAt(training, rows))
   }
 }
 

@@ -2,7 +2,7 @@
 import { adamOf } from '../commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
 import type { Clock } from '../methods/method.js'
-import { noVirtualTokens, packBatch, type PackedBatch, type TokenisedExample } from '../models/packing.js'
+import { lengthsOf, noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenisedExample } from '../models/packing.js'
 import type { Objective, Prepared, TrainingExample } from '../objectives/objective.js'
 import type { Results, Session } from '../runtime/engine.js'
 import { floatFeed, scalarFeed, type Feeds } from '../runtime/feeds.js'
@@ -87,14 +87,11 @@ export const dimensionsOf = ({ tokens, batch, sequence }: PackedBatch): Readonly
 
 /** Bounds of any batch's dimensions: the longest examples could meet in one. */
 export const largestBatch = (
-  examples: ReadonlyArray<TokenisedExample>,
+  examples: Examples<TokenisedExample>,
   batchSize: number,
   virtual: number,
 ): Readonly<Record<string, number>> => {
-  const longest = examples
-    .map(({ inputIds }) => inputIds.length + virtual)
-    .sort((a, b) => b - a)
-    .slice(0, batchSize)
+  const longest = Array.from(lengthsOf(examples).sort().reverse().subarray(0, batchSize), (length) => length + virtual)
   return { batch: longest.length, sequence: longest[0] ?? 0, tokens: longest.reduce((a, b) => a + b, 0) }
 }
 

@@ -6,11 +6,11 @@ export type ProblemType = Problem
 
 export type Example = {
   readonly text: string
-  readonly textPair?: string
+  readonly textPair?: string | undefined
   /** Classification: the class's index in `labelNames`. Regression: the score itself, in the file's units. */
   readonly label: number
   /** Multi-label: the indices of all classes that hold, perhaps none; `label` is then not read. */
-  readonly labels?: ReadonlyArray<number>
+  readonly labels?: ReadonlyArray<number> | undefined
   /** The line of the file on which the example begins, counted from 1, a header included. */
   readonly row: number
 }

@@ -2,10 +2,11 @@
 import { extname } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
-import type { Dataset, Example, ProblemType, SkippedRow } from './dataset.js'
+import type { Dataset, ProblemType, SkippedRow } from './dataset.js'
 import { delimiterOf, readerOf } from './formats.js'
 import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf } from './labels.js'
 import type { Cell, RowFormat } from './rows.js'
+import { exampleStore, type StoredExample } from './storedExamples.js'
 import type { WantedColumn } from './table.js'
 import { checkSize } from './textFile.js'
 import { atRow } from './wording.js'
@@ -72,7 +73,8 @@ const readExamples = async (file: string, options: DelimitedOptions): Promise<Da
     return places.size - 1
   }
   const several = problem === 'multi-label'
-  const examples: { -readonly [K in keyof Example]: Example[K] }[] = []
+  const store = exampleStore()
+  const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
   const labelColumn = { name: options.label ?? 'label', flag: '--label', ...(several ? { list: labelSeparator } : {}) }
   await rowsOf(file, options, [labelColumn], (row, [label = null, text = null, textPair]) => {
@@ -88,7 +90,7 @@ const readExamples = async (file: string, options: DelimitedOptions): Promise<Da
             : null
     if (missing === null) {
       const own = several ? { label: 0, labels: labelsIn(written).map((part) => labelOf(part, row)) } : { label: labelOf(written, row) }
-      examples.push(textPair == null ? { text: text ?? '', ...own, row } : { text: text ?? '', textPair, ...own, row })
+      examples.push(store({ text: text ?? '', ...(textPair == null ? {} : { textPair }), ...own, row }))
       return
     }
     const found = missing.cell === null ? 'null' : 'an empty one'

@@ -118,7 +118,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   const { start, end } = gateSteps({ gateStart, gateEnd, steps })
   const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.accumulate))
   const rate = linearSchedule({ peak: settings.learningRate, warmup: settings.warmup, steps })
-  const lengths = training.map(({ inputIds }) => inputIds.length)
+  const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
   let state = startOfRun(model, 'float64').reference
   const gates = matricesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
   const control = gateControl({

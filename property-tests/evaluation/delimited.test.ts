@@ -59,7 +59,7 @@ describe('three formats', () => {
   })
 
   it('looks for columns "text" and "label" if none are named, and takes an ending in capitals', async () => {
-    expect((await read('A.CSV', 'label,text\n1,a\n0,b\n')).examples).toEqual([
+    expect((await read('A.CSV', 'label,text\n1,a\n0,b\n')).examples).toMatchObject([
       { text: 'a', label: 1, row: 2 },
       { text: 'b', label: 0, row: 3 },
     ])
@@ -80,8 +80,8 @@ describe('three formats', () => {
       { text: 'a', label: 1, row: 2 },
       { text: 'b', label: 0, row: 3 },
     ]
-    expect((await read('e.csv', 'text,label\na,1\r\nb,0\n\r\n\n')).examples).toEqual(examples)
-    expect((await read('e.csv', 'text,label\r\na,1\nb,0\n\n')).examples).toEqual(examples)
+    expect((await read('e.csv', 'text,label\na,1\r\nb,0\n\r\n\n')).examples).toMatchObject(examples)
+    expect((await read('e.csv', 'text,label\r\na,1\nb,0\n\n')).examples).toMatchObject(examples)
   })
 
   it('counts the rows of a .csv as an editor does, though a text runs over several', async () => {

@@ -1,0 +1,62 @@
+/** Stored examples: equal to those that were put in, to the last half of a character, in few bytes beside their texts. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import * as fc from 'fast-check'
+import { expect, it } from 'vitest'
+import type { Example } from '../../evaluation/data/index.js'
+import { exampleStore } from '../../evaluation/data/storedExamples.js'
+
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: fc.constantFrom('é', 'ÿ', 'Ā', '\ud83d', '\ude00', '\0', '\ufeff') }),
+  fc.integer({ min: 0, max: 700_000 }).map((length) => 'long '.repeat(length / 5)), // longer than what lies together
+)
+const example: fc.Arbitrary<Example> = fc.record(
+  {
+    text,
+    textPair: text,
+    label: fc.oneof(fc.nat(), fc.double()),
+    labels: fc.array(fc.nat(20)),
+    row: fc.nat(2 ** 31 - 1),
+  },
+  { requiredKeys: ['text', 'label', 'row'] },
+)
+
+it('are what was put in, half surrogate pairs and empty second texts included', () => {
+  fc.assert(
+    fc.property(fc.array(example, { maxLength: 30 }), (given) => {
+      const stored = given.map(exampleStore())
+      expect(stored.map((one) => one.toJSON())).toEqual(given)
+      expect(stored.map((one) => JSON.stringify(one))).toEqual(given.map((one) => JSON.stringify(one)))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+it('keep their rows apart where there are more than lie together, and take a label later', () => {
+  const store = exampleStore()
+  const stored = Array.from({ length: 40_000 }, (_, i) => store({ text: `text ${i}`, label: NaN, row: i + 2 }))
+  stored.forEach((one, i) => {
+    one.label = i / 2
+  })
+  for (const [i, one] of stored.entries()) {
+    if (one.text !== `text ${i}` || one.textPair !== undefined || one.label !== i / 2 || one.row !== i + 2)
+      expect.fail(`row ${i}: ${JSON.stringify(one)}`)
+  }
+})
+
+it('take a hundred bytes beside a text of one byte a character', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used = (): number => {
+    collect()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  const store = exampleStore()
+  const before = used()
+  const stored = Array.from({ length: 50_000 }, (_, i) => store({ text: 'x'.repeat(100 + (i % 2)), label: 0, row: i }))
+  expect((used() - before) / stored.length).toBeLessThan(100 + 100)
+  expect(stored.at(-1)?.text.length).toBe(101)
+})
