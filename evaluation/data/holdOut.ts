@@ -18,21 +18,34 @@ export type HoldOutSettings<A> = {
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
   (examples: ReadonlyArray<A>): { readonly kept: ReadonlyArray<A>; readonly held: ReadonlyArray<A> } => {
-    const keys = Float64Array.from(examples, textKey(seed))
-    const strata = new Map<string | number, number[]>()
-    const grouped = new Set<number>()
-    keys.forEach((key, index) => {
-      if (grouped.has(key)) return
-      grouped.add(key)
-      const stratum = stratumOf(examples[index] as A, index)
-      const own = strata.get(stratum)
-      if (own === undefined) strata.set(stratum, [key])
-      else own.push(key)
+    const keys = new Float64Array(examples.length)
+    examples.forEach((example, index) => {
+      keys[index] = textKey(seed, example)
     })
-    const held = new Set<number>()
-    for (const stratum of strata.values())
-      for (const key of Float64Array.from(stratum).sort().subarray(0, heldOf(stratum.length))) held.add(key)
-    const isHeld = (_: A, index: number): boolean => held.has(keys[index] ?? NaN)
+    const groups = distinct(keys)
+    const groupOf = new Int32Array(keys.length)
+    keys.forEach((key, index) => {
+      groupOf[index] = placeOf(key, groups)
+    })
+    const stratumOfGroup = new Int32Array(groups.length).fill(-1)
+    const strata = new Map<string | number, { readonly number: number; size: number }>()
+    examples.forEach((example, index) => {
+      const group = groupOf[index] ?? NaN
+      if (stratumOfGroup[group] !== -1) return
+      const name = stratumOf(example, index)
+      const stratum = strata.get(name) ?? { number: strata.size, size: 0 }
+      strata.set(name, stratum)
+      stratumOfGroup[group] = stratum.number
+      stratum.size++
+    })
+    const wanted = Array.from(strata.values(), ({ size }) => heldOf(size))
+    const held = new Uint8Array(groups.length)
+    stratumOfGroup.forEach((stratum, group) => {
+      const left = wanted[stratum] ?? 0
+      held[group] = left > 0 ? 1 : 0
+      wanted[stratum] = left - 1
+    })
+    const isHeld = (_: A, index: number): boolean => held[groupOf[index] ?? NaN] === 1
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 
@@ -49,11 +62,28 @@ export const labelStrata = (problem: ProblemType, examples: ReadonlyArray<Exampl
 }
 
 /** The first 52 bits of the hash as a number: they put texts in the order of their hashes, in an eighth of the memory. */
-const textKey =
-  (seed: number) =>
-  ({ text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
-    const hash = createHash('sha256')
-      .update(JSON.stringify([seed, text, textPair ?? null]))
-      .digest()
-    return hash.readUIntBE(0, 6) * 16 + ((hash[6] ?? 0) >> 4)
+const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([seed, text, textPair ?? null]))
+    .digest()
+  return hash.readUIntBE(0, 6) * 16 + ((hash[6] ?? 0) >> 4)
+}
+
+/** Each of the keys once, ascending. */
+const distinct = (keys: Float64Array): Float64Array => {
+  const sorted = keys.slice().sort()
+  let count = 0
+  for (const key of sorted) if (count === 0 || key !== sorted[count - 1]) sorted[count++] = key
+  return sorted.subarray(0, count)
+}
+
+/** Where `key` stands among ascending `keys`, of which it is one. */
+const placeOf = (key: number, keys: Float64Array): number => {
+  let [low, high] = [0, keys.length - 1]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((keys[middle] ?? 0) < key) low = middle + 1
+    else high = middle
   }
+  return low
+}

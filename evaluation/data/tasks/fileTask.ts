@@ -6,6 +6,7 @@ import type { Dataset } from '../dataset.js'
 import { fileHelp } from '../formats.js'
 import { looksLikeFile, readDelimited } from '../delimited.js'
 import { holdOut, labelStrata, tenth } from '../holdOut.js'
+import { exampleStore } from '../storedExamples.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
 const load = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
@@ -31,8 +32,9 @@ type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 const heldOutOf = (all: Dataset, { holdOutSeed, problem }: TaskOptions): E.Either<Mistake, Parts> => {
   const settings = { seed: holdOutSeed ?? 0, stratumOf: labelStrata(problem ?? 'classification', all.examples), heldOf: tenth }
   const { kept, held } = holdOut(settings)(all.examples)
+  const examples = held.map(exampleStore()) // apart, so that each part can be let go of by itself
   return held.length > 0
-    ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples: held, skipped: [] }, heldOut: true })
+    ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true })
     : E.left(mistake(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all)))
 }
 
