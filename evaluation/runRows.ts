@@ -1,5 +1,5 @@
 /** The rows that a run trained and was evaluated on, remembered by their texts in rows.json: the file they came from may change. */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
@@ -32,10 +32,7 @@ const keysOf = (rows: ReadonlyArray<Texts>): BigUint64Array => {
   const keys = new BigUint64Array(rows.length)
   const bytes = Buffer.from(keys.buffer)
   rows.forEach(({ text, textPair }, i) => {
-    createHash('sha256')
-      .update(JSON.stringify([text, textPair ?? null]))
-      .digest()
-      .copy(bytes, 8 * i, 0, 8)
+    hash('sha256', JSON.stringify([text, textPair ?? null]), 'buffer').copy(bytes, 8 * i, 0, 8)
   })
   return keys
 }
@@ -54,11 +51,11 @@ export const isAmong = (rows: BigUint64Array, texts: Texts): boolean => {
 
 /** One digest of texts and labels, in their order, and how many they are: `36 of sha256 …`. Classes count by their names. */
 export const rowsDigest = ({ examples, labelNames }: Pick<Dataset, 'examples' | 'labelNames'>): string => {
-  const hash = createHash('sha256')
+  const digest = createHash('sha256')
   const nameOf = (label: number): string | number => labelNames?.[label] ?? label
   for (const { text, textPair, label, labels } of examples)
-    hash.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
-  return `${examples.length} of sha256 ${hash.digest('hex')}`
+    digest.update(`${JSON.stringify([text, textPair ?? null, labels?.map(nameOf) ?? nameOf(label)])}\n`)
+  return `${examples.length} of sha256 ${digest.digest('hex')}`
 }
 
 /** rows.json of a task, as text: its own texts need not be kept for it. */

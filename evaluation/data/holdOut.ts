@@ -1,5 +1,5 @@
 /** A hold-out: part of the examples set aside, the same part on every machine, in fixed proportions, no text on both sides. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Example, ProblemType } from './dataset.js'
 
 export type HoldOutSettings<A> = {
@@ -63,10 +63,8 @@ export const labelStrata = (problem: ProblemType, examples: ReadonlyArray<Exampl
 
 /** The first 52 bits of the hash as a number: they put texts in the order of their hashes, in an eighth of the memory. */
 const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([seed, text, textPair ?? null]))
-    .digest()
-  return hash.readUIntBE(0, 6) * 16 + ((hash[6] ?? 0) >> 4)
+  const digest = hash('sha256', JSON.stringify([seed, text, textPair ?? null]), 'buffer')
+  return digest.readUIntBE(0, 6) * 16 + ((digest[6] ?? 0) >> 4)
 }
 
 /** Each of the keys once, ascending. */
