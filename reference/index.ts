@@ -9,6 +9,8 @@
  * retention → prune; training/; then models/ and layers/.
  */
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
+export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'
+export { causalLoss, causalLossVjp, unlabelled } from './layers/causalLoss.js'
 export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
 export { embedding, embeddingVjp } from './layers/embedding.js'
@@ -27,6 +29,8 @@ export {
   roundRows,
   type Quantised,
 } from './layers/quantisedLinear.js'
+export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
+export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
 export { matMul } from './matMul.js'
 export {
@@ -107,11 +111,11 @@ export { dropoutSites } from './models/dropoutSites.js'
 export {
   encoder,
   mergeAdapters,
-  type EncoderGradients,
-  type EncoderOptions,
-  type Operands,
-  type TracedEncoder,
 } from './models/encoder.js'
+export { decoder } from './models/decoder.js'
+export { decoderModules, decoderModuleShape, decoderShapes, type DecoderConfig } from './models/decoderConfig.js'
+export type { ModelGradients, ModelOptions, Operands, TracedModel } from './models/model.js'
+export { adaptedShapes, modelOf, tensorShapes, type ModelConfig, type RunModel } from './models/models.js'
 export {
   adaptedModules,
   adapterParameterCount,

@@ -66,6 +66,8 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   Sigmoid: asIs,
   Tanh: asIs,
   Erf: asIs,
+  Sin: asIs,
+  Cos: asIs,
   Gelu: ({ node, x, result }, { emit, constant, target }) => {
     if (target.fusedGelu === true) return emit('Gelu', x, {}, [result], 'com.microsoft')
     const number = (value: number): string => constant([value], [], node.dtype)
@@ -100,6 +102,11 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
     ),
   ReduceSum: reduction('ReduceSum'),
   ReduceMean: reduction('ReduceMean'),
+  LogSumExp: withOperands(
+    'ReduceLogSumExp',
+    (_, { integers }) => [integers([-1])],
+    () => ({ keepdims: 0 }),
+  ),
   CumulativeSum: withOperands('CumSum', ({ attributes }, { constant }) => [constant([attributes.axis ?? 0], [], 'int64')]),
 
   Reshape: withOperands('Reshape', ({ inputs, shape }, _, shapes) => [shapes.reshape(inputs[0]?.shape ?? [], shape)]),

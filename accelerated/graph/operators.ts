@@ -91,7 +91,7 @@ export const where = (condition: Expression, a: Expression, b: Expression): Expr
       )
 
 const unary =
-  (op: 'Gelu' | 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Relu') =>
+  (op: 'Gelu' | 'Neg' | 'Exp' | 'Log' | 'Sqrt' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Sin' | 'Cos' | 'Relu') =>
   (x: Expression): Expression =>
     node(op, [x], x.shape, x.dtype)
 
@@ -102,6 +102,8 @@ export const sqrt = unary('Sqrt')
 export const sigmoid = unary('Sigmoid')
 export const tanh = unary('Tanh')
 export const erf = unary('Erf')
+export const sin = unary('Sin')
+export const cos = unary('Cos')
 
 /** x Φ(x) = ½ x (1 + erf(x / √2)): GELU (Hendrycks & Gimpel, 2016). One operator, so that of all its steps a run keeps x alone for the gradient. */
 export const gelu = unary('Gelu')
@@ -183,6 +185,9 @@ export const softmax = (x: Expression): Expression => node('Softmax', [x], x.sha
 
 /** log softmax over the last dimension. */
 export const logSoftmax = (x: Expression): Expression => node('LogSoftmax', [x], x.shape, x.dtype, { axis: -1 })
+
+/** log Σ exp(x) over the last axis. x: [..., n] → [...] */
+export const logSumExp = (x: Expression): Expression => node('LogSumExp', [x], x.shape.slice(0, -1), x.dtype)
 
 /** (x − mean) / √(variance + ε) · scale + bias over the last dimension. x: [..., n], scale and bias: [n]. */
 export const layerNormalization = (x: Expression, scale: Expression, bias: Expression, epsilon: number): Expression => {

@@ -16,6 +16,8 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Sigmoid: 'all',
   Tanh: 'all',
   Erf: 'all',
+  Sin: 'all',
+  Cos: 'all',
   Gelu: 'all',
   Relu: 'all',
   Clip: 'all',

@@ -10,6 +10,7 @@ import {
   cast,
   concat,
   constant,
+  cos,
   cut,
   div,
   erf,
@@ -28,6 +29,8 @@ import {
   scalar,
   scatterAddRows,
   selectRows,
+  sin,
+  softmax,
   square,
   sub,
   transpose,
@@ -48,6 +51,8 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Sigmoid: (yBar, y) => [mul(yBar, mul(y, sub(1, y)))], // σ′ = σ(1 − σ)
   Tanh: (yBar, y) => [mul(yBar, sub(1, square(y)))], // tanh′ = 1 − tanh²
   Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
+  Sin: (yBar, _, x) => [mul(yBar, cos(given(x)))],
+  Cos: (yBar, _, x) => [neg(mul(yBar, sin(given(x))))],
   Gelu: (yBar, _, x) => [mul(yBar, geluSlope(given(x)))],
   Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
@@ -60,6 +65,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   ],
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
+  LogSumExp: (yBar, y, x) => [mul(softmax(given(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ
   LayerNormalization: layerNormalizationVjp,
   Gather: (yBar, _, table, index) => [scatterAddRows(yBar, given(index), given(table).shape), null],
   SelectRows: selectRowsVjp,

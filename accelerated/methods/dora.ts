@@ -1,7 +1,7 @@
 /** DoRA (Liu et al., 2024): W + s B A gives each row of a matrix its direction alone; the row's length, its magnitude m, is trained apart. */
 import type { Expression } from '../graph/expression.js'
 import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
-import type { Wrap } from '../models/host.js'
+import { withBias, type Wrap } from '../models/host.js'
 import type { OptimiserGroup } from '../training/optimiser.js'
 import type { Trainable } from '../training/parameterVector.js'
 import { constantInitial } from './initialisation.js'
@@ -27,8 +27,9 @@ export const doraWrap =
       const wx = host.linear(name, x)
       if (own === undefined) return wx
       const c = div(own.magnitude, lengths(host.tensor(`${name}.weight`), own)) // [d]
-      const keptBias = mul(sub(1, c), host.tensor(`${name}.bias`)) // host.linear has added b, which c does not scale
-      const scaled = (wx: Expression, x: Expression): Expression => add(mul(addLowRank(wx, x, own), c), keptBias)
+      const bias = host.bias(name)
+      const keptBias = bias === null ? null : mul(sub(1, c), bias) // host.linear has added b, which c does not scale
+      const scaled = (wx: Expression, x: Expression): Expression => withBias(mul(addLowRank(wx, x, own), c), keptBias)
       if (dropout === 0) return scaled(wx, x)
       const dropped = host.dropout(`${name}.lora`, x, dropout)
       const wDropped = host.linear(name, dropped)

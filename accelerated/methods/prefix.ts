@@ -45,6 +45,6 @@ const withPrefix = (key: Expression, value: Expression, own: KeyValue): KeyValue
   return {
     key: before(key, own.key),
     value: before(value, own.value),
-    bias: concat([expand(scalar(0, own.bias.dtype), [batch, 1, 1, count]), own.bias], 3),
+    bias: concat([expand(scalar(0, own.bias.dtype), [batch, 1, own.bias.shape[2] ?? 1, count]), own.bias], 3),
   }
 }

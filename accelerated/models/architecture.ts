@@ -37,6 +37,9 @@ export type Head = {
   readonly outputs: (rows: Expression, host: Host) => Expression
 }
 
+/** A head over the vocabulary. words: its matrix, a row a word: [vocabulary, hidden] */
+export type CausalHead = Head & { readonly words: (host: Host) => Expression }
+
 /** How special tokens frame one text or two, and which token type the second text has. */
 export type Framing = {
   /** end-of-text tokens between two texts */
@@ -72,10 +75,14 @@ export type Model = {
   readonly naming: Naming
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
-  /** Reads each example's first token: classes, or the one number of a regression. */
+  /** the token that the sequence head reads of each example */
+  readonly reads: 'first' | 'last'
+  /** Reads one token of each example: classes, or the one number of a regression. */
   readonly sequenceHead: (outputs: number) => Head
-  /** Reads masked tokens: logits over the vocabulary. */
-  readonly maskedHead: () => Head
+  /** Reads masked tokens, in an encoder: logits over the vocabulary. */
+  readonly maskedHead?: () => Head
+  /** Reads tokens for what follows them, in a decoder: logits over the vocabulary. */
+  readonly causalHead?: () => CausalHead
   /** Positions of padded token ids, as the family counts them where it is given ids alone. ids: int64 [batch, sequence] */
   readonly paddedPositions: (ids: Expression) => Expression
   /** The same model with this probability at every dropout site of its own. */

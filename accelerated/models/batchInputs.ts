@@ -43,8 +43,8 @@ export const batchInputs = (dtype: FloatType): BatchInputs => ({
   virtualToken: input('virtualToken', ['tokens'], 'int32'),
 })
 
-/** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones */
-export const rowSelection = (rows: string): RowSelection => ({
-  index: input('tokenOfRow', [rows], 'int32'),
-  inverse: input('rowOfToken', ['tokens'], 'int32'),
+/** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones @param of tells several selections apart */
+export const rowSelection = (rows: string, of = ''): RowSelection => ({
+  index: input(`tokenOfRow${of}`, [rows], 'int32'),
+  inverse: input(`rowOfToken${of}`, ['tokens'], 'int32'),
 })

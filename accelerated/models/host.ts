@@ -9,7 +9,7 @@ import type { BatchInputs } from './batchInputs.js'
 /** A tensor by its canonical name, in the graph's dtype: frozen (a weight) or trained (a part of the parameter vector). */
 export type TensorSource = (name: string) => Expression
 
-/** Keys and values of one layer, and what is added to the scores. key, value: [batch, heads, keys, headSize]; bias: [batch, 1, 1, keys] */
+/** Keys and values of one layer, and what is added to the scores. key, value: [batch, heads, keys, headSize]; bias: [batch, 1, 1 or queries, keys] */
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
 /** What stands around a sublayer: its input, which is added to its output, and the norm after that. Both [tokens, hidden]. */
@@ -17,6 +17,8 @@ export type Around = { readonly residual: Expression; readonly norm: (x: Express
 
 export type Host = {
   readonly tensor: TensorSource
+  /** b of the matrix of this name; null where it has none */
+  readonly bias: (matrix: string) => Expression | null
   /** x Wᵀ + b of the matrix of this name. x: [tokens, in] → [tokens, out] */
   readonly linear: (name: string, x: Expression) => Expression
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
@@ -30,15 +32,21 @@ export type Host = {
 
 export type Wrap = (host: Host) => Host
 
-/** The plain model on these tensors: no method, no dropout. */
-export const plainHost = (tensor: TensorSource): Host => ({
-  tensor,
-  linear: (name, x) => add(matMul(x, tensor(`${name}.weight`), { transposeB: true }), tensor(`${name}.bias`)),
-  sublayer: (_, x) => x,
-  keyValue: (_, own) => own,
-  embedded: (words) => words,
-  dropout: (_, x) => x,
-})
+/** The plain model on these tensors: no method, no dropout. @param has whether there is a bias of this name; by default there is */
+export const plainHost = (tensor: TensorSource, has: (name: string) => boolean = () => true): Host => {
+  const bias = (matrix: string): Expression | null => (has(`${matrix}.bias`) ? tensor(`${matrix}.bias`) : null)
+  return {
+    tensor,
+    bias,
+    linear: (name, x) => withBias(matMul(x, tensor(`${name}.weight`), { transposeB: true }), bias(name)),
+    sublayer: (_, x) => x,
+    keyValue: (_, own) => own,
+    embedded: (words) => words,
+    dropout: (_, x) => x,
+  }
+}
+
+export const withBias = (product: Expression, bias: Expression | null): Expression => (bias === null ? product : add(product, bias))
 
 /** The trained tensor where there is one, else the frozen one. */
 export const trainedOrFrozen =

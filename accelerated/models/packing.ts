@@ -22,8 +22,10 @@ export type PackedBatch = {
   readonly tokens: number
   readonly batch: number
   readonly sequence: number
-  /** where each example begins among the tokens, virtual ones included: what a sequence head reads */
+  /** where each example begins among the tokens, virtual ones included */
   readonly firstTokens: ReadonlyArray<number>
+  /** and where it ends: a sequence head reads the one or the other */
+  readonly lastTokens: ReadonlyArray<number>
 }
 
 /** exp(−1e9) is 0 in float32 and float64: padding gets no attention at all. */
@@ -83,16 +85,23 @@ export const packBatch = (
     tokenOfSlotOrNone: int32Feed(tokenOfSlotOrNone),
     attentionBias: floatFeed(attentionBias, [batch, sequence], dtype),
   }
-  return { feeds, tokens, batch, sequence, firstTokens: startsOf(lengths) }
+  const firstTokens = startsOf(lengths)
+  return { feeds, tokens, batch, sequence, firstTokens, lastTokens: firstTokens.map((first, i) => first + (lengths[i] ?? 1) - 1) }
 }
 
-/** The inputs of RowSelection: rows of the packed tokens, by their place among all tokens. */
-export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number): Feeds => {
-  const rowOfToken = new Int32Array(tokens).fill(tokenOfRow.length)
+/**
+ * The inputs of RowSelection: rows of the packed tokens, by their place among all tokens. `of` as there. Where there are to be more `rows` than
+ * tokens of them, token 0 fills them up, whose gradient they must not count in.
+ */
+export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number, of = '', rows = tokenOfRow.length): Feeds => {
+  const rowOfToken = new Int32Array(tokens).fill(rows)
   Array.from(tokenOfRow).forEach((token, row) => {
     rowOfToken[token] = row
   })
-  return { tokenOfRow: int32Feed(Int32Array.from(tokenOfRow)), rowOfToken: int32Feed(rowOfToken) }
+  return {
+    [`tokenOfRow${of}`]: int32Feed(Int32Array.from({ length: rows }, (_, row) => tokenOfRow[row] ?? 0)),
+    [`rowOfToken${of}`]: int32Feed(rowOfToken),
+  }
 }
 
 const startsOf = (lengths: ReadonlyArray<number>): ReadonlyArray<number> => {

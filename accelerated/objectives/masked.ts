@@ -45,7 +45,8 @@ const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: Trai
 }
 
 export const masked = (model: Model, masking: Masking): Objective<TrainingExample, MaskedAnswer> => {
-  const head = model.maskedHead()
+  const head = model.maskedHead?.()
+  if (head === undefined) throw new Error(`masked: expected a model that predicts masked tokens, found ${model.type}`)
   /** of each masked token: [masked] */
   const losses = (hidden: Expression, host: Host): Expression => {
     const logits = head.outputs(selectedRows(hidden, rowSelection('masked')), host)

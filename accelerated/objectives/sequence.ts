@@ -57,8 +57,8 @@ export const sequence = (
     prepare: (examples) => ({
       shown: examples,
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
-      feeds: ({ firstTokens, tokens }, whole, dtype) => ({
-        ...selectionFeeds(firstTokens, tokens),
+      feeds: ({ firstTokens, lastTokens, tokens }, whole, dtype) => ({
+        ...selectionFeeds(model.reads === 'first' ? firstTokens : lastTokens, tokens),
         labels: labelsFeed(examples, dtype),
         ...(classWeights === null ? {} : { exampleWeights: floatFeed(examples.map(weightOf), [examples.length], dtype) }),
         lossWeight: scalarFeed(1 / (multiLabel ? whole * labels : whole), dtype), // the mean over labels and examples, as PyTorch's

@@ -95,8 +95,8 @@ export const outputsOn = (
   return objective.outputs(model.hidden(host, batch), host)
 }
 
-const baseHost = ({ frozen, precision }: Assembly, parameters: ReadonlyMap<string, Expression>): Host =>
-  precision.wrap(plainHost(trainedOrFrozen(parameters, frozen)))
+const baseHost = ({ frozen, precision, model }: Assembly, parameters: ReadonlyMap<string, Expression>): Host =>
+  precision.wrap(plainHost(trainedOrFrozen(parameters, frozen), (name) => parameters.has(name) || model.outline.tensors.has(name)))
 
 const trainedTensor =
   (parameters: ReadonlyMap<string, Expression>): TensorSource =>

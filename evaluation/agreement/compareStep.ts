@@ -3,7 +3,7 @@ import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import { zeros } from '../../accelerated/training/parameterVector.js'
 import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
-import { objective, type Gating } from '../../reference/index.js'
+import { objective, type Gating, type ModelConfig } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
@@ -13,7 +13,12 @@ import { feedsOf, layoutFor, openStep, phaseIn, startOf } from './segment.js'
 import { gateVector, namedNumbers, namedParts } from './translate.js'
 
 /** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */
-export const compareStep = async (model: Model, target: Target, gating: Gating = 'sampled', number = 0): Promise<ReadonlyArray<Row>> => {
+export const compareStep = async (
+  model: Model<ModelConfig>,
+  target: Target,
+  gating: Gating = 'sampled',
+  number = 0,
+): Promise<ReadonlyArray<Row>> => {
   const sampled = gating === 'sampled'
   const state = startOf(model, gating, target.dtype)
   const phase = phaseIn(state)

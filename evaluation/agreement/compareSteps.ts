@@ -1,4 +1,5 @@
 /** Many steps: every parameter, both its moments, Θ, λ and the density afterwards. */
+import type { ModelConfig } from '../../reference/index.js'
 import { boundOf } from './bounds.js'
 import type { Model } from './model.js'
 import type { Part, Row } from './rows.js'
@@ -9,7 +10,7 @@ import { namedNumbers, namedParts } from './translate.js'
 
 /** Rows of a state that both derivations reached. */
 export const compareStates = (
-  model: Model,
+  model: Model<ModelConfig>,
   target: Target,
   { reference, accelerated }: Pick<Reached, 'reference' | 'accelerated'>,
   part: Part,
@@ -32,7 +33,7 @@ export const compareStates = (
 }
 
 /** `steps` whole steps with sampled gates; values are those that the last step reports. */
-export const compareSteps = async (model: Model, target: Target, steps = 10, number = 0): Promise<ReadonlyArray<Row>> => {
+export const compareSteps = async (model: Model<ModelConfig>, target: Target, steps = 10, number = 0): Promise<ReadonlyArray<Row>> => {
   const reached = await advance(model, target, startOfBoth(model, 'sampled', target.dtype), 'sampled', steps)
   const { report, results } = reached
   const row = compare('steps', boundOf(target.device, target.dtype), number)

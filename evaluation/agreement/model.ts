@@ -1,22 +1,23 @@
 /** Small models to compare the two derivations on: everything random, so that no term is symmetric or zero, and all of it exact in float32. */
 import {
-  adaptedModules,
-  baseShapes,
+  adaptedShapes,
   drawDropout,
-  headShapes,
   map,
-  moduleShape,
   normal,
   sigmoid,
   tensor,
   uniform,
+  unlabelled,
   type Batch,
+  type DecoderConfig,
   type EncoderConfig,
+  type ModelConfig,
   type Noise,
   type Parameters,
   type Shape,
   type StepControl,
   type StepSettings,
+  tensorShapes,
   type Tensor,
   type Tensors,
 } from '../../reference/index.js'
@@ -24,19 +25,16 @@ import {
 /** Where sampled gates lie: all shut (s̄ < 0), all open (s̄ > 1), all strictly between, or some of each. */
 export type GatePlacement = 'mixed' | 'inside' | 'shut' | 'open'
 
-export type ModelOptions = {
-  readonly family: EncoderConfig['family']
-  readonly problem: EncoderConfig['problem']
-  readonly activation: EncoderConfig['activation']
+/** What models of every kind have. */
+type CommonOptions = {
   readonly layers: number
   readonly heads: number
+  /** even in a decoder */
   readonly headSize: number
   readonly intermediateSize: number
   readonly rank: number
   /** tokens of each example */
   readonly lengths: ReadonlyArray<number>
-  /** classes; a regression has one output */
-  readonly classes: number
   readonly gates: GatePlacement
   readonly tau: number
   readonly beta: number
@@ -44,13 +42,23 @@ export type ModelOptions = {
   readonly orthogonality: StepSettings['orthogonality']
   readonly orthogonalityAfter: StepSettings['orthogonalityAfter']
   readonly control: StepSettings['control']
-  /** probability of each dropout; 1 / (1 − p) must be a float32 */
-  readonly dropout: 0 | 0.2 | 0.5
   readonly seed: number
 }
 
-export type Model = {
-  readonly config: EncoderConfig
+export type ModelOptions = CommonOptions & {
+  readonly family: EncoderConfig['family']
+  readonly problem: EncoderConfig['problem']
+  readonly activation: EncoderConfig['activation']
+  /** classes; a regression has one output */
+  readonly classes: number
+  /** probability of each dropout; 1 / (1 − p) must be a float32 */
+  readonly dropout: 0 | 0.2 | 0.5
+}
+
+export type DecoderOptions = CommonOptions & Pick<DecoderConfig, 'keyValueHeads' | 'window' | 'biases' | 'tied' | 'rotaryScaling'>
+
+export type Model<C extends ModelConfig = EncoderConfig> = {
+  readonly config: C
   readonly settings: StepSettings
   readonly base: Tensors
   readonly parameters: Parameters
@@ -78,14 +86,14 @@ const integers = (count: number, below: number, seed: number, name: string): Rea
 
 /** Of one over the root of the inputs, as networks have it, so that activations are about 1 and no softmax saturates; tables and vectors: a half. */
 const deviationOf = (name: string, [, inputs]: Shape): number =>
-  inputs === undefined || name.startsWith('embeddings') ? 0.5 : 1 / Math.sqrt(inputs)
+  inputs === undefined || name.startsWith('embed') ? 0.5 : 1 / Math.sqrt(inputs)
 
 /** Independent tensors by name: weights of norms around 1, everything else around 0. */
 const tensors = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors =>
   Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
       const values = normals(shape, deviationOf(name, shape), seed, name)
-      return [name, name.endsWith('LayerNorm.weight') ? rounded(map((x) => 1 + x / 2)(values)) : values]
+      return [name, /norm\.weight$/i.test(name) ? rounded(map((x) => 1 + x / 2)(values)) : values]
     }),
   )
 
@@ -125,10 +133,68 @@ const noiseFor = ({ tau, gamma, zeta }: StepSettings, logTheta: number, s: numbe
   return Math.fround(sigmoid(tau * Math.log(x / (1 - x)) - logTheta))
 }
 
+const decoderConfigOf = ({
+  layers,
+  heads,
+  headSize,
+  intermediateSize,
+  keyValueHeads,
+  window,
+  biases,
+  tied,
+  rotaryScaling,
+}: DecoderOptions): DecoderConfig => ({
+  family: 'decoder',
+  problem: 'causal',
+  layers,
+  heads,
+  keyValueHeads,
+  headSize,
+  intermediateSize,
+  hiddenSize: heads * headSize - 1, // no product of the heads, which a decoder allows
+  vocabularySize: 11,
+  rmsNormEpsilon: 1e-5,
+  rotaryBase: 100,
+  rotaryScaling,
+  window,
+  biases,
+  tied,
+})
+
 /** The model, batch, settings and noise of these options: the same options give the same numbers. */
 export const drawModel = (options: ModelOptions): Model => {
-  const { family, lengths, rank, seed, gates, tau, beta, clip, orthogonality, orthogonalityAfter, control } = options
+  const { family, lengths, seed } = options
   const config = configOf(options)
+  const inputIds = idsOf(options, config)
+  const labels =
+    config.problem === 'regression'
+      ? normals([lengths.length], 1, seed, 'labels').data
+      : integers(lengths.length, config.labels, seed, 'labels')
+  const batch: Batch = {
+    inputIds,
+    labels: [...labels],
+    ...(family === 'bert' ? { tokenTypeIds: inputIds.map((ids, example) => integers(ids.length, 2, seed, `types ${example}`)) } : {}),
+  }
+  return drawn(config, options, batch, (step) => drawDropout(config, batch)((seed + hash(`dropout ${step}`)) >>> 0)[0])
+}
+
+/** A decoder; of texts of more than one token the first has no label, as a prompt has none. */
+export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
+  const config = decoderConfigOf(options)
+  const inputIds = idsOf(options, config)
+  const labels = inputIds.flatMap((ids, example) =>
+    integers(ids.length, config.vocabularySize, options.seed, `labels ${example}`).map((label, i) =>
+      i === 0 && ids.length > 1 ? unlabelled : label,
+    ),
+  )
+  return drawn(config, options, { inputIds, labels }, () => ({}))
+}
+
+const idsOf = ({ lengths, seed }: CommonOptions, { vocabularySize }: ModelConfig): ReadonlyArray<ReadonlyArray<number>> =>
+  lengths.map((length, example) => integers(length, vocabularySize, seed, `ids ${example}`))
+
+const drawn = <C extends ModelConfig>(config: C, options: CommonOptions, batch: Batch, dropoutAt: (step: number) => Tensors): Model<C> => {
+  const { rank, seed, gates, tau, beta, clip, orthogonality, orthogonalityAfter, control } = options
   const settings: StepSettings = {
     tau,
     gamma: -0.1,
@@ -151,25 +217,15 @@ export const drawModel = (options: ModelOptions): Model => {
     B: normals([d, rank], 0.5 / Math.sqrt(rank), seed, `${module}.B`),
     logTheta: normals([rank], 1, seed, `${module}.logTheta`),
   })
-  const inputIds = lengths.map((length, example) => integers(length, config.vocabularySize, seed, `ids ${example}`))
-  const labels =
-    config.problem === 'regression'
-      ? normals([lengths.length], 1, seed, 'labels').data
-      : integers(lengths.length, config.labels, seed, 'labels')
-  const batch: Batch = {
-    inputIds,
-    labels: [...labels],
-    ...(family === 'bert' ? { tokenTypeIds: inputIds.map((ids, example) => integers(ids.length, 2, seed, `types ${example}`)) } : {}),
-  }
-  const s = placements[gates]
+  const [s, shapes] = [placements[gates], tensorShapes(config)]
   return {
     config,
     settings,
     batch,
-    base: tensors(baseShapes(config), seed),
+    base: tensors(shapes.base, seed),
     parameters: {
-      adapters: Object.fromEntries(adaptedModules(config).map((module) => [module, adapter(module, moduleShape(config, module))])),
-      head: tensors(headShapes(config), seed + 1),
+      adapters: Object.fromEntries(Object.entries(adaptedShapes(config)).map(([module, shape]) => [module, adapter(module, shape)])),
+      head: tensors(shapes.head, seed + 1),
       lambda: Math.fround(0.7),
     },
     // b is far from the density, which starts near 0.9: (C − b)² would lose digits where they are close.
@@ -184,7 +240,7 @@ export const drawModel = (options: ModelOptions): Model => {
           ),
         ]),
       ),
-      dropout: drawDropout(config, batch)((seed + hash(`dropout ${step}`)) >>> 0)[0],
+      dropout: dropoutAt(step),
     }),
   }
 }

@@ -2,8 +2,12 @@
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { Model as AcceleratedModel } from '../../accelerated/models/architecture.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
+import { decoderModel } from '../../accelerated/models/llama/llama.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
+import { causal } from '../../accelerated/objectives/causal.js'
+import type { Prepared } from '../../accelerated/objectives/objective.js'
 import { sequence } from '../../accelerated/objectives/sequence.js'
 import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/runtime/engine.js'
@@ -18,17 +22,18 @@ import { collect, mapVectors, namedVectors, blockFeeds, resultsInto, stateFeeds,
 import type { Accumulation } from '../../accelerated/training/step.js'
 import { batchFeeds } from '../../accelerated/training/takeStep.js'
 import {
-  moduleShape,
+  adaptedShapes,
   startFrom,
   trainingStep,
   zerosLike,
   type Gating,
+  type ModelConfig,
   type Noise,
   type StepReport,
   type TrainingState,
 } from '../../reference/index.js'
 import type { Model } from './model.js'
-import { constants, dropoutFeeds, gateVector, scalarFeeds, toExamples, toVector } from './translate.js'
+import { constants, dropoutFeeds, gateVector, scalarFeeds, toExamples, toTexts, toVector } from './translate.js'
 
 /** Where and in what the accelerated path computes. */
 export type Target = { readonly device: string; readonly dtype: FloatType }
@@ -36,18 +41,34 @@ export type Target = { readonly device: string; readonly dtype: FloatType }
 /** Tiny graphs: more threads would only wait for each other. */
 export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device: deviceOf(device), threads: 1 }), weights: noWeights })
 
+/** Any model that both derivations have. */
+type AnyModel = Model<ModelConfig>
+
+const modelIn = ({ config }: AnyModel): AcceleratedModel => {
+  if (config.family !== 'decoder') return encoderModel(config)
+  const { window, layers, ...same } = config
+  const windows = Array.from({ length: layers }, () => window)
+  return decoderModel({ ...same, family: 'llama', layers, windows, maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 })
+}
+
 /** SaLoRA on the accelerated path, with the model's settings. */
-export const assemblyOf = (model: Model, dtype: FloatType): Assembly => {
+export const assemblyOf = (model: AnyModel, dtype: FloatType): Assembly => {
   const { config, settings } = model
-  const own = encoderModel(config)
+  const own = modelIn(model)
   return {
     model: own,
     frozen: constants(model.base, dtype),
     method: salora,
     settings: settingsOf(settings),
-    objective: sequence(own, config),
+    objective: config.problem === 'causal' ? causal(own) : sequence(own, config),
     precision: precisionOf(dtype),
   }
+}
+
+/** The batch as the objective prepares it. */
+const preparedBatch = ({ config, batch }: AnyModel, own: AcceleratedModel): Prepared<unknown> => {
+  const draw = { seed: 0, step: 0 }
+  return config.problem === 'causal' ? causal(own).prepare(toTexts(batch), draw) : sequence(own, config).prepare(toExamples(batch), draw)
 }
 
 const settingsOf = ({
@@ -62,17 +83,19 @@ const settingsOf = ({
   control,
   clip,
   weightDecay,
-}: Model['settings']) =>
+}: AnyModel['settings']) =>
   resolveSettings({ rank, alpha, tau, gamma, zeta, beta, orthogonality, orthogonalityAfter, control, clip: clip ?? null, weightDecay })
 
-export const matricesOf = ({ config }: Model, adapters: TrainingState['adapters']): SaloraPhase['matrices'] =>
-  Object.entries(adapters).map(([name, { logTheta }]) => {
-    const [d, k] = moduleShape(config, name)
+export const matricesOf = ({ config }: AnyModel, adapters: TrainingState['adapters']): SaloraPhase['matrices'] => {
+  const shapes = adaptedShapes(config)
+  return Object.entries(adapters).map(([name, { logTheta }]) => {
+    const [d, k] = shapes[name] ?? [NaN, NaN]
     return { name, d, k, r: logTheta.data.length }
   })
+}
 
 /** Before the window, or in it. */
-export const phaseOf = (model: Model, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
+export const phaseOf = (model: AnyModel, adapters: TrainingState['adapters'], gating: Gating): SaloraPhase => ({
   stage: gating === 'sampled' ? 'gated' : 'before',
   matrices: matricesOf(model, adapters),
   opened: gating === 'sampled' ? { step: 0, density: NaN } : null,
@@ -84,11 +107,11 @@ export const phaseOf = (model: Model, adapters: TrainingState['adapters'], gatin
 /** The phase of an accelerated state of SaLoRA. */
 export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phase as SaloraPhase
 
-export const layoutFor = (model: Model, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
+export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
 
 /** The production graph of one step; `more` adds outputs to what it reports. */
 export const stepOutputs = (
-  model: Model,
+  model: AnyModel,
   phase: SaloraPhase,
   accumulation: Accumulation,
   dtype: FloatType,
@@ -96,7 +119,7 @@ export const stepOutputs = (
 ): StepGraph => stepGraph(assemblyOf(model, dtype), phase, accumulation, more)
 
 export const openStep = (
-  model: Model,
+  model: AnyModel,
   phase: SaloraPhase,
   accumulation: Accumulation,
   target: Target,
@@ -104,13 +127,13 @@ export const openStep = (
 ): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.dtype, more).outputs, noWeights)
 
 /** Everything that step t is fed but the state. */
-export const feedsOf = (model: Model, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, dtype: FloatType): Feeds => {
+export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, dtype: FloatType): Feeds => {
   const u = gateVector(phase.matrices, noise.gates)
   const assembly = assemblyOf(model, dtype)
-  const examples = toExamples(model.batch)
   const layout = layoutOf(assembly, phase)
+  const prepared = preparedBatch(model, assembly.model)
   return {
-    ...batchFeeds(assembly, sequence(assembly.model, model.config).prepare(examples, { seed: 0, step: 0 }), examples.length).feeds,
+    ...batchFeeds(assembly, prepared, prepared.weight).feeds,
     ...dropoutFeeds(stepOutputs(model, phase, 'whole', dtype).sites, noise.dropout, dtype),
     ...scalarFeeds(model.control, model.settings, step, Math.max(1, gatedStep), dtype),
     u: { data: dtype === 'float64' ? Float64Array.from(u) : Float32Array.from(u), shape: [u.length] },
@@ -133,7 +156,7 @@ export const runStep = async (
 }
 
 /** The accelerated state before any step, at the reference's parameters. */
-export const startOf = (model: Model, gating: Gating, dtype: FloatType): RunState => {
+export const startOf = (model: AnyModel, gating: Gating, dtype: FloatType): RunState => {
   const phase = phaseOf(model, model.parameters.adapters, gating)
   const layout = layoutFor(model, phase)
   return {
@@ -156,7 +179,7 @@ export type Reached = {
 
 /** Both derivations `steps` steps on. The noise is placed by the reference's log θ and given to both. */
 export const advance = async (
-  model: Model,
+  model: AnyModel,
   target: Target,
   start: Pick<Reached, 'reference' | 'accelerated'>,
   gating: Gating,
@@ -185,13 +208,13 @@ export const advance = async (
   return { ...reached, report, results }
 }
 
-export const startOfBoth = (model: Model, gating: Gating, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => ({
+export const startOfBoth = (model: AnyModel, gating: Gating, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => ({
   reference: startFrom(model.parameters),
   accelerated: startOf(model, gating, dtype),
 })
 
 /** Before T_start: log θ = 0 and λ = 0, as a run's gates will start. */
-export const startOfRun = (model: Model, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => {
+export const startOfRun = (model: AnyModel, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => {
   const { reference, accelerated } = startOfBoth(model, 'open', dtype)
   const adapters = Object.fromEntries(
     Object.entries(reference.adapters).map(([name, adapter]) => [name, { ...adapter, logTheta: zerosLike(adapter.logTheta) }]),

@@ -4,6 +4,7 @@ import { constant } from '../../accelerated/graph/operators.js'
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
+import type { TextExample } from '../../accelerated/objectives/causal.js'
 import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
@@ -54,6 +55,13 @@ export const toVector = (layout: ParameterLayout, parameters: Parameters, dtype:
   const numbers = namedNumbers(parameters, true)
   return flatten(layout, ({ name }) => numbers.get(name), dtype)
 }
+
+/** Texts of a language model: the labels are one a token. */
+export const toTexts = ({ inputIds, labels }: Batch): ReadonlyArray<TextExample> =>
+  inputIds.map((ids, i) => {
+    const before = inputIds.slice(0, i).reduce((total, { length }) => total + length, 0)
+    return { inputIds: ids, targets: labels.slice(before, before + ids.length), row: i + 1 }
+  })
 
 export const toExamples = ({ inputIds, tokenTypeIds, labels }: Batch): ReadonlyArray<LabelledExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds?.[i], label: labels[i] ?? NaN, row: i + 1 }))

@@ -1,17 +1,22 @@
 /** What both sides of a benchmark train on: batches of token ids with their labels, the same for either. */
 import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
 import type { Model } from '../../accelerated/models/architecture.js'
-import { batchesOfEpoch } from '../../accelerated/training/batchOrder.js'
-import { uniforms } from '../../accelerated/training/random.js'
+import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
+import { permutation, uniforms } from '../../accelerated/training/random.js'
+import type { Dataset } from '../data/index.js'
 import { loadTask } from '../taskData.js'
 
 export type BatchedExample = { readonly inputIds: ReadonlyArray<number>; readonly label: number }
+
+type Batches = ReadonlyArray<ReadonlyArray<BatchedExample>>
 
 export type BenchmarkCase = {
   readonly name: string
   readonly dropout: number
   /** one after another, and again from the first */
-  readonly batches: ReadonlyArray<ReadonlyArray<BatchedExample>>
+  readonly batches: Batches
+  /** the peer's, where they are not the same: a whole epoch, each side in its own order, and what it is evaluated on after it */
+  readonly epoch?: { readonly peerBatches: Batches; readonly evaluation: Batches }
 }
 
 /** Special tokens are not drawn. */
@@ -28,24 +33,41 @@ export const evenCase = (batchSize: number, length: number, vocabulary: number):
   return { name: `${batchSize}x${length}`, dropout: 0, batches: [batch] }
 }
 
-/** Texts of MRPC at their own lengths, in the order of a run's first epoch, with dropout. @throws Mistake where `data` has none */
-export const mrpcCase = async (
+/** Examples of MRPC in its two orders: those of similar length together, as ours are, and at random, as Hugging Face's Trainer has them by default. */
+type Mrpc = { readonly similar: Batches; readonly random: Batches; readonly evaluation: Batches }
+
+/** @throws Mistake where `data` has no MRPC */
+export const mrpcBatches = async (
   batchSize: number,
   data: string,
   { folder, model }: { readonly folder: string; readonly model: Model },
-  count: number,
-): Promise<BenchmarkCase> => {
-  const { train } = await loadTask({ task: 'mrpc', data })
+): Promise<Mrpc> => {
+  const { train, evaluation } = await loadTask({ task: 'mrpc', data })
   const tokenizer = await loadTokenizer(folder, model)
-  const examples = train.examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
-  const order = batchesOfEpoch(
-    0,
-    0,
-    examples.map(({ inputIds }) => inputIds.length),
-    batchSize,
-  )
-  const batches = order.slice(0, count).map((rows) => rows.flatMap((row) => examples[row] ?? []))
-  return { name: `mrpc-${batchSize}`, dropout: 0.1, batches }
+  const tokenised = ({ examples }: Dataset): ReadonlyArray<BatchedExample> =>
+    examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
+  const examples = tokenised(train)
+  const lengths = examples.map(({ inputIds }) => inputIds.length)
+  const at = (rows: ReadonlyArray<number>): ReadonlyArray<BatchedExample> => rows.flatMap((row) => examples[row] ?? [])
+  return {
+    similar: batchesOfEpoch(0, 0, lengths, batchSize).map(at),
+    random: inBatches([...permutation(0, 'order', 0, examples.length)], batchSize).map(at),
+    evaluation: inBatches(tokenised(evaluation), batchSize),
+  }
 }
+
+/** Steps on texts of MRPC at their own lengths, with dropout: of similar length together, then at random. */
+export const mrpcCases = (batchSize: number, { similar, random }: Mrpc, count: number): ReadonlyArray<BenchmarkCase> => [
+  { name: `mrpc-${batchSize}`, dropout: 0.1, batches: similar.slice(0, count) },
+  { name: `mrpc-${batchSize}-random`, dropout: 0.1, batches: random.slice(0, count) },
+]
+
+/** An epoch of MRPC and its evaluation, as each side would have it. */
+export const mrpcEpoch = ({ similar, random, evaluation }: Mrpc): BenchmarkCase => ({
+  name: 'mrpc-epoch',
+  dropout: 0.1,
+  batches: similar,
+  epoch: { peerBatches: random, evaluation },
+})
 
 export const tokensOf = (batch: ReadonlyArray<BatchedExample>): number => batch.reduce((sum, { inputIds }) => sum + inputIds.length, 0)

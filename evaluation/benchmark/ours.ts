@@ -4,25 +4,31 @@ import { createInterface } from 'node:readline'
 import { precisionOf } from '../../accelerated/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { packBatch } from '../../accelerated/models/packing.js'
 import { sequence } from '../../accelerated/objectives/sequence.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
 import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { methodOf, resolveSettings } from '../../accelerated/settings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
+import { openPredictor } from '../../accelerated/training/prediction.js'
 import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { handedOf } from '../../accelerated/training/run.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { dimensionsOf, largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
 import { versions } from '../versions.js'
 import type { BatchedExample } from './cases.js'
+import { productCount } from './productCount.js'
 import type { SideRequest } from './side.js'
 
 const request = JSON.parse(process.argv[2] ?? '{}') as SideRequest
 const { method: name, steps, threads } = request
-const batches = (JSON.parse(readFileSync(request.batches, 'utf8')) as ReadonlyArray<ReadonlyArray<BatchedExample>>).map((batch) =>
-  batch.map((example, row) => ({ ...example, row })),
-)
+const batchesOf = (file: string) =>
+  (JSON.parse(readFileSync(file, 'utf8')) as ReadonlyArray<ReadonlyArray<BatchedExample>>).map((batch) =>
+    batch.map((example, row) => ({ ...example, row })),
+  )
+const batches = batchesOf(request.batches)
 const settings = resolveSettings({
   method: name,
   maxSteps: steps,
@@ -49,12 +55,22 @@ const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weig
 const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
 let spare: Vector | null = null
 
+const batchAt = (number: number) => batches[number % batches.length] ?? []
 const step = async (batch: number): Promise<void> => {
   const clock = { step: state.step, steps }
   const context = { assembly, objective: assembly.objective, clock, learningRate: settings.learningRate, spare }
-  const { state: after } = await takeStep(context, opened, state, [batches[batch % batches.length] ?? []])
+  const { state: after } = await takeStep(context, opened, state, [batchAt(batch)])
   spare = state.parameters
   state = after
+}
+const { outputs } = stepGraph(assembly, state.phase, 'whole')
+const operationsOf = (batch: number): number =>
+  productCount(Object.values(outputs), dimensionsOf(packBatch(batchAt(batch), 0, precision.dtype)))
+const evaluate = async (): Promise<void> => {
+  const { phase, parameters } = handedOf(assembly, state)
+  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, 'sparing')
+  await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
+  await predictor.release()
 }
 const say = (fact: object): void => {
   process.stdout.write(`${JSON.stringify(fact)}\n`)
@@ -64,7 +80,8 @@ await step(0)
 say({ versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'] } })
 for await (const line of createInterface(process.stdin)) {
   const began = performance.now()
-  await step(Number(line))
-  say({ milliseconds: performance.now() - began })
+  await (line === 'evaluate' ? evaluate() : step(Number(line)))
+  const milliseconds = performance.now() - began
+  say(line === 'evaluate' ? { milliseconds } : { milliseconds, operations: operationsOf(Number(line)) })
 }
 say({ peakBytes: process.resourceUsage().maxRSS * 1024 })

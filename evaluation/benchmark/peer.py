@@ -64,8 +64,12 @@ def tensors(batch):
     return {"input_ids": ids, "attention_mask": (ids != padding).long(), "labels": labels}
 
 
-with open(request["batches"]) as file:
-    batches = [tensors(batch) for batch in json.load(file)]
+def batches_in(path):
+    with open(path) as file:
+        return [tensors(batch) for batch in json.load(file)]
+
+
+batches = batches_in(request["batches"])
 autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=request["precision"] == "bfloat16")
 taken = 0
 
@@ -82,6 +86,14 @@ def step(number):
     taken += 1
 
 
+def evaluate():
+    model.eval()
+    with torch.no_grad(), autocast:
+        for batch in batches_in(request["evaluation"]):
+            model(**batch).logits
+    model.train()
+
+
 def say(fact):
     print(json.dumps(fact), flush=True)
 
@@ -90,6 +102,6 @@ step(0)
 say({"versions": {name: module.__version__ for name, module in [("torch", torch), ("transformers", transformers), ("peft", peft)]}})
 for line in sys.stdin:
     began = time.perf_counter()
-    step(int(line))
+    evaluate() if line.strip() == "evaluate" else step(int(line))
     say({"milliseconds": 1000 * (time.perf_counter() - began)})
 say({"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)})

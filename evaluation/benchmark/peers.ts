@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url'
 import { median, quantile } from 'simple-statistics'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { evenCase, mrpcCase, tokensOf, type BenchmarkCase } from './cases.js'
+import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, tokensOf, type BenchmarkCase } from './cases.js'
+import { largeProduct } from './machine.js'
 import { benchmarkModel, wholeVocabulary } from './model.js'
-import { openSide, type Side, type SideRequest } from './side.js'
+import { openSide, type Side, type SideRequest, type StepTaken } from './side.js'
 
 export type PeersOptions = {
   /** a Python with torch, transformers and peft; null: ours alone */
@@ -47,8 +48,12 @@ export type SideResult = {
   readonly milliseconds: number
   readonly tokensPerSecond: number
   readonly peakBytes: number
+  /** of matrix products, in 10⁹ a second, and their share of one large float32 product's rate; null where the side does not count them */
+  readonly rate: { readonly gigaflops: number; readonly share: number } | null
   /** from the start of the process to the end of its first step */
   readonly readySeconds: number
+  /** of an epoch's steps and its evaluation, where that was asked for */
+  readonly epochSeconds: number | null
 }
 
 export type PeerRow = {
@@ -62,7 +67,12 @@ export type PeerRow = {
   readonly ratio: readonly [lower: number, median: number, upper: number] | null
 }
 
-export type PeersResult = { readonly versions: Readonly<Record<string, string>>; readonly rows: ReadonlyArray<PeerRow> }
+export type PeersResult = {
+  readonly versions: Readonly<Record<string, string>>
+  /** of one large product in float32, which no product of the table is faster than but those in fewer bits */
+  readonly productGigaflops: number
+  readonly rows: ReadonlyArray<PeerRow>
+}
 
 const warmUp = 2
 
@@ -82,9 +92,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     const cases = [
       evenCase(16, 64, vocabulary),
       evenCase(16, 128, vocabulary),
-      ...(data === null
-        ? []
-        : [await mrpcCase(16, data, { folder, model }, repeats), await mrpcCase(32, data, { folder, model }, repeats)]),
+      ...(data === null ? [] : await casesOf(data, { folder, model }, repeats)),
     ]
     const kinds = [cases.map(({ name }) => name), comparisons.map(({ method }) => method), comparisons.map(({ precision }) => precision)]
     const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
@@ -94,22 +102,31 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
       const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
       return asked.length === 0 || asked.includes(name)
     }
-    for (const own of cases.filter(({ name }) => wanted(name))) {
-      const batches = join(folder, 'batches.json')
-      await writeFile(batches, JSON.stringify(own.batches))
+    yield 'one large product …'
+    const productGigaflops = await largeProduct(folder, threads)
+    const written = async (name: string, batches: BenchmarkCase['batches']): Promise<string> => {
+      await writeFile(join(folder, name), JSON.stringify(batches))
+      return join(folder, name)
+    }
+    for (const own of cases.filter(({ name, epoch }) => (epoch === undefined ? wanted(name) : only?.includes(name)))) {
+      const batches = await written('batches.json', own.batches)
+      const peerBatches = own.epoch === undefined ? batches : await written('peerBatches.json', own.epoch.peerBatches)
+      const evaluation = own.epoch === undefined ? null : await written('evaluation.json', own.epoch.evaluation)
       for (const { method, precision, peer } of comparisons.filter((one) => wanted(one.method) && wanted(one.precision))) {
         yield `${own.name}: ${method} in ${precision} …`
-        const request = { model: folder, batches, dropout: own.dropout, threads, steps: runSteps }
+        const request = { model: folder, evaluation, dropout: own.dropout, threads, steps: runSteps }
         const sides: Side[] = []
-        const open = async (command: string, file: string, of: Pick<SideRequest, 'method' | 'precision'>): Promise<Side> => {
+        const open = async (command: string, file: string, of: Pick<SideRequest, 'method' | 'precision' | 'batches'>): Promise<Side> => {
           const side = await openSide(command, [file], { ...request, ...of })
           sides.push(side)
           versions = { ...versions, ...side.versions }
           return side
         }
         const measured = await (async () => {
-          const theirs = python === null ? null : await open(python, peerFile, peer) // first: of the two it is the one that may lack something
-          return alternate(own, await open(process.execPath, sideFile('ours.js'), { method, precision }), theirs, repeats)
+          // first: of the two it is the one that may lack something
+          const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
+          const ours = await open(process.execPath, sideFile('ours.js'), { method, precision, batches })
+          return alternate(own, { ours, theirs }, repeats, productGigaflops)
         })().finally(() => sides.forEach(({ kill }) => kill()))
         const row: PeerRow = {
           case: own.name,
@@ -123,10 +140,15 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
         yield row
       }
     }
-    return { versions, rows }
+    return { versions, productGigaflops, rows }
   } finally {
     remove()
   }
+}
+
+const casesOf = async (data: string, model: Parameters<typeof mrpcBatches>[2], repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
+  const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]
+  return [...mrpcCases(16, sixteen, repeats), ...mrpcCases(32, thirtyTwo, repeats), mrpcEpoch(sixteen)]
 }
 
 /** Tokens of the longest text in any case. */
@@ -139,39 +161,64 @@ const peerFile = fileURLToPath(
   new URL(import.meta.url.includes('/dist/') ? '../../../evaluation/benchmark/peer.py' : './peer.py', import.meta.url),
 )
 
+type Pair = { readonly ours: Side; readonly theirs: Side | null }
+
+/** Steps in turn, and after those of an epoch its evaluation. */
 const alternate = async (
-  { batches }: BenchmarkCase,
-  ours: Side,
-  theirs: Side | null,
+  { batches, epoch }: BenchmarkCase,
+  { ours, theirs }: Pair,
   repeats: number,
+  productGigaflops: number,
 ): Promise<{ readonly ours: SideResult; readonly theirs: SideResult | null; readonly ratio: PeerRow['ratio'] }> => {
-  const times: { readonly ours: number; readonly theirs: number; readonly tokens: number }[] = []
-  for (let i = -warmUp; i < repeats; i++) {
-    const batch = (i + warmUp) % batches.length
-    const own = await ours.step(batch)
-    const other = theirs === null ? NaN : await theirs.step(batch)
-    if (i >= 0) times.push({ ours: own, theirs: other, tokens: tokensOf(batches[batch] ?? []) })
+  const peerBatches = epoch?.peerBatches ?? batches
+  const [before, count] = epoch === undefined ? [warmUp, repeats] : [0, batches.length]
+  const times: { readonly ours: Timed; readonly theirs: Timed | null }[] = []
+  const timed = async (side: Side, from: BenchmarkCase['batches'], number: number): Promise<Timed> => {
+    const batch = number % from.length
+    return { ...(await side.step(batch)), tokens: tokensOf(from[batch] ?? []) }
   }
-  const tokens = times.reduce((sum, time) => sum + time.tokens, 0)
-  const resultOf = async (side: Side, values: number[]): Promise<SideResult> => ({
-    milliseconds: median(values),
-    tokensPerSecond: (1000 * tokens) / values.reduce((a, b) => a + b, 0),
-    peakBytes: await side.close(),
-    readySeconds: side.readyAfter,
-  })
-  const ratios = times.map((time) => time.theirs / time.ours)
-  return {
-    ours: await resultOf(
-      ours,
-      times.map((time) => time.ours),
-    ),
-    theirs:
-      theirs === null
-        ? null
-        : await resultOf(
-            theirs,
-            times.map((time) => time.theirs),
-          ),
-    ratio: theirs === null ? null : [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)],
+  for (let i = 0; i < before + count; i++) {
+    const own = await timed(ours, batches, i)
+    const other = theirs === null ? null : await timed(theirs, peerBatches, i)
+    if (i >= before) times.push({ ours: own, theirs: other })
   }
+  const evaluations = epoch === undefined ? null : { ours: await ours.evaluate(), theirs: (await theirs?.evaluate()) ?? null }
+  const resultOf = async (side: Side, steps: ReadonlyArray<Timed>, evaluation: number | null): Promise<SideResult> => {
+    const sum = (of: (step: Timed) => number): number => steps.reduce((total, step) => total + of(step), 0)
+    const whole = sum(({ milliseconds }) => milliseconds)
+    const gigaflops = steps.some(({ operations }) => operations === null) ? null : sum(({ operations }) => operations ?? NaN) / whole / 1e6
+    return {
+      milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
+      tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / whole,
+      peakBytes: await side.close(),
+      rate: gigaflops === null ? null : { gigaflops, share: gigaflops / productGigaflops },
+      readySeconds: side.readyAfter,
+      epochSeconds: evaluation === null ? null : (whole + evaluation) / 1000,
+    }
+  }
+  const own = await resultOf(
+    ours,
+    times.map((time) => time.ours),
+    evaluations?.ours ?? null,
+  )
+  const others = times.flatMap((time) => time.theirs ?? [])
+  const other = theirs === null ? null : await resultOf(theirs, others, evaluations?.theirs ?? null)
+  return { ours: own, theirs: other, ratio: ratioOf(own, other, times) }
+}
+
+type Timed = StepTaken & { readonly tokens: number }
+
+/** Of an epoch as a whole, else of pairs of steps. */
+const ratioOf = (
+  own: SideResult,
+  other: SideResult | null,
+  times: ReadonlyArray<{ readonly ours: Timed; readonly theirs: Timed | null }>,
+): PeerRow['ratio'] => {
+  if (other === null) return null
+  if (own.epochSeconds !== null && other.epochSeconds !== null) {
+    const whole = other.epochSeconds / own.epochSeconds
+    return [whole, whole, whole]
+  }
+  const ratios = times.flatMap(({ ours, theirs }) => (theirs === null ? [] : [theirs.milliseconds / ours.milliseconds]))
+  return [quantile(ratios, 0.25), median(ratios), quantile(ratios, 0.75)]
 }

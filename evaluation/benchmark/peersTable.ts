@@ -7,6 +7,7 @@ const header = [
   'ms a step',
   'real tokens/s',
   'peak memory',
+  'GFLOP/s (of one product)',
   'PEFT',
   'ms a step',
   'real tokens/s',
@@ -21,12 +22,13 @@ const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow):
   name,
   `${method}, ${precision}`,
   ...numbersOf(ours),
+  ours.rate === null ? '–' : `${ours.rate.gigaflops.toFixed(0)} (${(100 * ours.rate.share).toFixed(0)} %)`,
   ...(peer === null ? ['–', '–', '–', '–'] : [`${peer.method}, ${peer.precision}`, ...numbersOf(peer)]),
-  ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×** (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`,
+  ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
 ]
 
-const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes }: SideResult): ReadonlyArray<string> => [
-  milliseconds.toFixed(0),
+const numbersOf = ({ milliseconds, tokensPerSecond, peakBytes, epochSeconds }: SideResult): ReadonlyArray<string> => [
+  milliseconds.toFixed(0) + (epochSeconds === null ? '' : ` (${epochSeconds.toFixed(0)} s in all)`),
   tokensPerSecond.toFixed(0),
   `${(peakBytes / 1e9).toFixed(2)} GB`,
 ]

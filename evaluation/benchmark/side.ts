@@ -1,7 +1,8 @@
 /**
  * One side of a benchmark: a process of its own that takes a step when it is told to. What it says are lines of JSON on standard output:
  * `{ "versions": { name: version } }` once the first step is done, `{ "milliseconds": x }` after each further one, `{ "peakBytes": n }` at the
- * end. What it is told are the numbers of batches, a line each, on standard input.
+ * end. What it is told are the numbers of batches, a line each, on standard input, or `evaluate`, which it answers with its milliseconds too.
+ * Ours adds the operations of its products.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -13,6 +14,8 @@ export type SideRequest = {
   readonly model: string
   /** a file with the batches: [batch][example] { inputIds, label } */
   readonly batches: string
+  /** a file with the batches to evaluate on, where that is asked for */
+  readonly evaluation: string | null
   readonly method: string
   readonly precision: string
   readonly dropout: number
@@ -21,13 +24,18 @@ export type SideRequest = {
   readonly steps: number
 }
 
+/** operations: of matrix products, where the side counts them */
+export type StepTaken = { readonly milliseconds: number; readonly operations: number | null }
+
 export type Side = {
   /** seconds from the start of the process to the end of its first step */
   readonly readyAfter: number
   /** versions of what ran, as it names them */
   readonly versions: Readonly<Record<string, string>>
-  /** one step on the batch of this number. → milliseconds */
-  readonly step: (batch: number) => Promise<number>
+  /** one step on the batch of this number */
+  readonly step: (batch: number) => Promise<StepTaken>
+  /** answers for the examples of the evaluation. → milliseconds */
+  readonly evaluate: () => Promise<number>
   /** ends it at once, where it has not ended */
   readonly kill: () => void
   /** ends the process. → its largest resident memory */
@@ -54,15 +62,20 @@ export const openSide = async (command: string, args: ReadonlyArray<string>, req
     if (line.done === true) return failed
     return JSON.parse(line.value) as Readonly<Record<string, unknown>>
   }
+  const told = (line: string): ReturnType<typeof next> => {
+    child.stdin.write(`${line}\n`)
+    return next()
+  }
   const { versions } = await next()
   return {
     readyAfter: (performance.now() - began) / 1000,
     versions: versions as Readonly<Record<string, string>>,
     kill: () => void child.kill('SIGKILL'),
     step: async (batch) => {
-      child.stdin.write(`${batch}\n`)
-      return Number((await next())['milliseconds'])
+      const { milliseconds, operations } = await told(String(batch))
+      return { milliseconds: Number(milliseconds), operations: operations === undefined ? null : Number(operations) }
     },
+    evaluate: async () => Number((await told('evaluate'))['milliseconds']),
     close: async () => {
       child.stdin.end()
       return Number((await next())['peakBytes'])

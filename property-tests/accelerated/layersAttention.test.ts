@@ -6,7 +6,7 @@ import type { Expression } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { input, mul, reduceSum } from '../../accelerated/graph/operators.js'
 import { plainHost } from '../../accelerated/models/host.js'
-import { attention } from '../../accelerated/models/layers/attention.js'
+import { attention, paddingBias } from '../../accelerated/models/layers/attention.js'
 import { packBatch } from '../../accelerated/models/packing.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
@@ -70,7 +70,7 @@ const feedsOf = (batch: ReadonlyArray<Example>) => {
 }
 
 const [query, key, value] = parts.map((part) => input(part, ['tokens', hidden], 'float64')) as [Expression, Expression, Expression]
-const settings = { heads, headSize, layer: 'layer', dropout: 0.3 }
+const settings = { bias: paddingBias(batchInputs('float64')), heads, headSize, layer: 'layer', dropout: 0.3 }
 const host = plainHost(() => {
   throw new Error('attention asks for no tensor')
 })
@@ -106,7 +106,7 @@ describe(`attention (seed ${SEED})`, () => {
   it('gives the same to a batch that keeps its padding', () => {
     const { tokenOfSlot: _, tokenOfSlotOrNone: __, slotOfToken: ___, ...padded } = batchInputs('float64')
     const rows = parts.map((part) => input(part, ['batch*sequence', hidden], 'float64')) as [Expression, Expression, Expression]
-    return withGraph({ context: attention(settings, host, padded, ...rows) }, (run) =>
+    return withGraph({ context: attention({ ...settings, bias: paddingBias(padded) }, host, padded, ...rows) }, (run) =>
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {
           const sequence = Math.max(...batch.map(lengthOf))

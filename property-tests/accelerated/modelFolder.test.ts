@@ -112,7 +112,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
 
   it('RoBERTa-base as a masked language model has the published 124,697,433 parameters', () => {
     const { outline, maskedHead } = modelOf(robertaBase)
-    expect(count(outline.tensors) + count(maskedHead().tensors)).toBe(124_697_433)
+    expect(count(outline.tensors) + count(maskedHead?.().tensors ?? new Map())).toBe(124_697_433)
   })
 
   it('BERT-base with its pooler has the published 109,482,240 parameters', () => {

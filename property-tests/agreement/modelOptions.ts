@@ -1,7 +1,7 @@
 /** Models to agree on: every size as small as it comes, d ≠ k, and now and then one token, one example, r = 1, all gates shut or all open. */
 import fc from 'fast-check'
 import { describeRow, type Row } from '../../evaluation/agreement/index.js'
-import type { ModelOptions } from '../../evaluation/agreement/model.js'
+import type { DecoderOptions, ModelOptions } from '../../evaluation/agreement/model.js'
 
 export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
   family: fc.constantFrom('roberta', 'bert'),
@@ -51,3 +51,58 @@ export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions =>
 
 /** What does not hold, in words: [] where all agree. */
 export const disagreements = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => rows.filter(({ holds }) => !holds).map(describeRow)
+
+const scalings: ReadonlyArray<DecoderOptions['rotaryScaling']> = [
+  null,
+  { kind: 'linear', factor: 4 },
+  { kind: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 64 },
+]
+
+/** Decoders: grouped heads, windows, biases, tied and untied, one token, all gates shut. */
+export const decoderOptions: fc.Arbitrary<DecoderOptions> = fc
+  .record({
+    layers: fc.constantFrom(1, 2),
+    keyValueHeads: fc.constantFrom(1, 2, 3),
+    sharing: fc.constantFrom(1, 2, 3),
+    headSize: fc.constantFrom(2, 4, 6),
+    intermediateSize: fc.constantFrom(5, 7, 11),
+    rank: fc.constantFrom(1, 2, 3),
+    lengths: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
+    gates: fc.constantFrom('mixed', 'inside', 'shut', 'open'),
+    tau: fc.constantFrom(1, 0.6),
+    beta: fc.constantFrom(0.1, 0.5),
+    clip: fc.constantFrom(null, 0.5),
+    orthogonality: fc.constantFrom('mean', 'sum'),
+    orthogonalityAfter: fc.constantFrom('unit', 'folded', 'off'),
+    control: fc.constantFrom('ramp', 'paper'),
+    window: fc.constantFrom(null, 1, 2, 4),
+    biases: fc.record({ queryKeyValue: fc.boolean(), attentionOutput: fc.boolean(), feedForward: fc.boolean() }),
+    tied: fc.boolean(),
+    rotaryScaling: fc.constantFrom(...scalings),
+    seed: fc.integer({ min: 0, max: 2 ** 31 }),
+  } as const)
+  .map(({ sharing, ...options }) => ({ ...options, heads: options.keyValueHeads * sharing }))
+
+/** One decoder of middling size. */
+export const someDecoder = (change: Partial<DecoderOptions> = {}): DecoderOptions => ({
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 4,
+  intermediateSize: 7,
+  rank: 2,
+  lengths: [3, 1, 4],
+  gates: 'mixed',
+  tau: 1,
+  beta: 0.1,
+  clip: null,
+  orthogonality: 'mean',
+  orthogonalityAfter: 'unit',
+  control: 'ramp',
+  window: null,
+  biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  tied: false,
+  rotaryScaling: null,
+  seed: 5,
+  ...change,
+})

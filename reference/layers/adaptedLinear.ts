@@ -25,18 +25,19 @@ const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string,
       .map(([name, compute]) => [name, compute()]),
   )
 
-/** h = W x + bias, without an increment. x: [n, k] → [n, d] */
+/** h = W x + bias, without an increment; a module of which the model has no bias has none. x: [n, k] → [n, d] */
 const frozenLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
     const weight = named(model.weights, `${module}.weight`)
+    const bias = model.weights[`${module}.bias`]
     return {
-      value: linear(x, weight, named(model.weights, `${module}.bias`)),
+      value: linear(x, weight, bias),
       pullback: (yBar) => ({
         x: linearInputVjp(weight, yBar),
         gradients: keepWanted(model, {
           [`${module}.weight`]: () => linearWeightVjp(x, yBar),
-          [`${module}.bias`]: () => linearBiasVjp(yBar),
+          ...(bias === undefined ? {} : { [`${module}.bias`]: () => linearBiasVjp(yBar) }),
         }),
       }),
     }

@@ -1,9 +1,12 @@
-/** Linear layers: y = x Wᵀ + bias. */
+/** Linear layers: y = x Wᵀ + bias, where there is a bias. */
 import { matMul } from '../matMul.js'
 import { addRow, columnSums, type Tensor } from '../tensor.js'
 
 /** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
-export const linear = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => addRow(matMul(x, weight, { transposeY: true }), bias)
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
+  const product = matMul(x, weight, { transposeY: true })
+  return bias === undefined ? product : addRow(product, bias)
+}
 
 /** x̄ = ȳ W. weight: [out, in], yBar: [n, out] → [n, in] */
 export const linearInputVjp = (weight: Tensor, yBar: Tensor): Tensor => matMul(yBar, weight)

@@ -18,6 +18,7 @@ export const encoderModel = (config: EncoderConfig): Model => ({
   framing: { ...framings[config.family], types: config.tokenTypes },
   naming: namings[config.family],
   hidden: (host, batch) => encoder(config, host, batch),
+  reads: 'first',
   sequenceHead: sequenceHead(config),
   maskedHead: () => maskedHead(config),
   paddedPositions: (ids) => paddedPositions(config, ids),

@@ -3,7 +3,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, gather, gelu, layerNormalization } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Host } from '../host.js'
-import { attention } from '../layers/attention.js'
+import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import type { EncoderConfig } from './config.js'
 
@@ -25,7 +25,8 @@ const encoderLayer =
   (config: EncoderConfig, host: Host, batch: BatchInputs | PaddedInputs, at: string) =>
   (x: Expression): Expression => {
     const projected = (name: string): Expression => host.linear(`${at}.attention.self.${name}`, x)
-    const shape = { heads: config.heads, headSize: config.hiddenSize / config.heads, layer: at, dropout: config.attentionDropout }
+    const bias = paddingBias(batch)
+    const shape = { bias, heads: config.heads, headSize: config.hiddenSize / config.heads, layer: at, dropout: config.attentionDropout }
     const context = attention(shape, host, batch, projected('query'), projected('key'), projected('value'))
     const attended = sublayer(config, host, `${at}.attention.output`, context, x)
     const activation = config.activation === 'gelu' ? gelu : geluTanh

@@ -1,12 +1,30 @@
 /** Multi-head self-attention. Of a packed batch, padding exists between `pack` and `unpack` alone. */
 import type { Expression } from '../../graph/expression.js'
-import { add, flattenRows, matMul, reshape, selectRows, softmax, transpose } from '../../graph/operators.js'
+import {
+  add,
+  cast,
+  cumulativeSum,
+  expand,
+  flattenRows,
+  less,
+  matMul,
+  mul,
+  reshape,
+  selectRows,
+  softmax,
+  sub,
+  transpose,
+} from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
 import type { Host } from '../host.js'
 
 type Heads = { readonly heads: number; readonly headSize: number }
 
 export type AttentionSettings = Heads & {
+  /** heads of keys and values, each of which as many heads of queries share: a divisor of `heads`; as many where not given */
+  readonly keyValueHeads?: number
+  /** what is added to the scores: [batch, 1, 1 or sequence, sequence] */
+  readonly bias: Expression
   /** the layer's name, for what the host adds to its keys and values */
   readonly layer: string
   /** of the probabilities */
@@ -31,16 +49,44 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, ...shape }: AttentionSettings,
+  { layer, dropout, keyValueHeads, bias: ownBias, ...shape }: AttentionSettings,
   host: Pick<Host, 'keyValue' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
-  ...projected: readonly [query: Expression, key: Expression, value: Expression]
+  ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
 ): Expression => {
-  const [query, ownKey, ownValue] = projected.map((x) => pack(shape, batch, x)) as [Expression, Expression, Expression]
-  const [rows, columns] = batch.attentionBias.shape
-  const own = { key: ownKey, value: ownValue, bias: reshape(batch.attentionBias, [rows ?? 1, 1, 1, columns ?? 1]) }
-  const { key, value, bias } = host.keyValue(layer, own)
-  const scores = matMul(query, key, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
+  const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
+  const query = pack(shape, batch, q)
+  const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
+  const [keys, values] = [key, value].map((x) => repeated(x, shape.heads)) as [Expression, Expression]
+  const scores = matMul(query, keys, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
   const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
-  return unpack(shape, batch, matMul(probabilities, value))
+  return unpack(shape, batch, matMul(probabilities, values))
+}
+
+/** Each head as often as it is shared. x: [batch, keyValueHeads, keys, headSize] → [batch, heads, keys, headSize] */
+const repeated = (x: Expression, heads: number): Expression => {
+  const [batch = 1, own = 1, keys = 1, headSize = 1] = x.shape
+  if (own === heads) return x
+  const sharing = heads / Number(own)
+  return reshape(expand(reshape(x, [batch, own, 1, keys, headSize]), [batch, own, sharing, keys, headSize]), [batch, heads, keys, headSize])
+}
+
+/** Every token sees every other, padding apart: [batch, 1, 1, sequence] */
+export const paddingBias = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'>): Expression => {
+  const [rows = 1, columns = 1] = attentionBias.shape
+  return reshape(attentionBias, [rows, 1, 1, columns])
+}
+
+/** As the padding's: its exponential is 0 in float32 and float64. */
+const unseen = -1e9
+
+/** A token sees itself and those before it, or of them the last `window`: [batch, 1, sequence, sequence] */
+export const causalBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number | null): Expression => {
+  const { attentionBias } = batch
+  const [rows = 1, columns = 1] = attentionBias.shape
+  const place = cumulativeSum(add(mul(attentionBias, 0), 1), 1) // [batch, sequence], counted from 1
+  const [query, key] = [reshape(place, [rows, 1, columns, 1]), reshape(place, [rows, 1, 1, columns])]
+  const later = cast(less(query, key), attentionBias.dtype)
+  const hidden = window === null ? later : add(later, cast(less(key, sub(query, window - 1)), attentionBias.dtype))
+  return add(mul(hidden, unseen), paddingBias(batch))
 }

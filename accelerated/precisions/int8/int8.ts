@@ -2,7 +2,8 @@
  * int8: the frozen matrices of the layers in eight bits, in both directions of a step; everything else in float32. SwitchBack (Wortsman et
  * al., 2023) without its third product, which a frozen matrix has no use for. A wrap of the host: no model and no method knows of it.
  */
-import { add, quantisedMatMul, quantisedOf } from '../../graph/operators.js'
+import { quantisedMatMul, quantisedOf } from '../../graph/operators.js'
+import { withBias } from '../../models/host.js'
 import { SettingsError } from '../../settingsError.js'
 import type { Precision } from '../precision.js'
 
@@ -29,7 +30,7 @@ export const int8: Precision = {
     ...host,
     linear: (name, x) => {
       const matrix = quantisedOf(host.tensor(`${name}.weight`))
-      return matrix === null ? host.linear(name, x) : add(quantisedMatMul(x, matrix), host.tensor(`${name}.bias`))
+      return matrix === null ? host.linear(name, x) : withBias(quantisedMatMul(x, matrix), host.bias(name))
     },
   }),
 }

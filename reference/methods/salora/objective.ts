@@ -1,10 +1,10 @@
 /** The objective L(W, Θ, λ) and its gradient with respect to everything that is trained. Equation (12). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import { causalLoss, causalLossVjp } from '../../layers/causalLoss.js'
 import { crossEntropy, crossEntropyVjp } from '../../layers/crossEntropy.js'
 import type { Tokens } from '../../layers/embeddings.js'
 import { meanSquaredError, meanSquaredErrorVjp } from '../../layers/meanSquaredError.js'
-import { encoder } from '../../models/encoder.js'
-import type { EncoderConfig } from '../../models/encoderConfig.js'
+import { modelOf, type ModelConfig } from '../../models/models.js'
 import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor.js'
 import { openGates, scaleOf, type Adapter } from '../lowRank.js'
 import { deterministicGate, sampleGate, sampleGateVjp, type HardConcrete } from './hardConcrete.js'
@@ -13,7 +13,7 @@ import type { Noise } from './noise.js'
 import { orthogonalityTerm, type OrthogonalitySettings } from './orthogonality.js'
 import type { AfterEnd, Parameters } from './trainingState.js'
 
-/** Examples, and for each a class or, in a regression, a number. */
+/** Examples, and for each a class or, in a regression, a number; for a language model one label a token, the examples one after another. */
 export interface Batch extends Tokens {
   readonly labels: ReadonlyArray<number>
 }
@@ -45,7 +45,7 @@ export interface Objective {
   readonly density: number
   /** λ (C(Θ) − b)² if gates are sampled, else 0. */
   readonly penalty: number
-  /** [batch, labels] */
+  /** [batch, labels], or of a language model [tokens, vocabulary] */
   readonly logits: Tensor
   /** g by module, each [r]. */
   readonly gates: Tensors
@@ -67,6 +67,7 @@ const gatesOf =
 const losses = {
   classification: { value: crossEntropy, vjp: crossEntropyVjp },
   regression: { value: meanSquaredError, vjp: meanSquaredErrorVjp },
+  causal: { value: causalLoss, vjp: causalLossVjp },
 }
 
 /**
@@ -75,7 +76,7 @@ const losses = {
  * Throws on shapes or labels that do not fit.
  */
 export const objective =
-  (config: EncoderConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
+  (config: ModelConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
   (
     parameters: Parameters,
     batch: Batch,
@@ -88,7 +89,7 @@ export const objective =
     const gates = R.mapWithIndex(gatesOf(settings, gating, noise, afterEnd?.gates ?? {}))(adapters)
 
     // Forwards.
-    const run = encoder(config, { scale: scaleOf(settings), baseGradients })
+    const run = modelOf(config, { scale: scaleOf(settings), baseGradients })
     const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
     const taskOf = losses[config.problem]
     const taskLoss = taskOf.value(traced.logits, batch.labels)

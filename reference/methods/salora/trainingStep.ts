@@ -1,6 +1,6 @@
 /** One iteration of Algorithm 1, from a state, a mini-batch and noise to the next state. Nothing is hidden. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import type { EncoderConfig } from '../../models/encoderConfig.js'
+import type { ModelConfig } from '../../models/models.js'
 import { filled, named, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor.js'
 import { adamw, type AdamWSettings, type Moments } from '../../training/adamw.js'
 import type { Adapter } from '../lowRank.js'
@@ -74,7 +74,7 @@ const ascend =
  * Throws on shapes, names or labels that do not fit.
  */
 export const trainingStep =
-  (config: EncoderConfig, settings: StepSettings, base: Tensors) =>
+  (config: ModelConfig, settings: StepSettings, base: Tensors) =>
   (state: TrainingState, batch: Batch, noise: Noise, control: StepControl): readonly [TrainingState, StepReport] => {
     // 1  for t = 1, …, T do
     const step = state.step + 1

@@ -1,0 +1,41 @@
+/** Rotary position embeddings: Su et al. (2021), as Hugging Face pairs the halves of a head. */
+import type { Expression } from '../../graph/expression.js'
+import { add, cast, concat, constant, cos, mul, reshape, sin, slice, sub } from '../../graph/operators.js'
+import type { RotaryScaling } from '../llama/config.js'
+
+export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
+
+/** Cosines and sines of the angles of each token: [tokens, 1, headSize / 2] */
+export type Angles = { readonly cosine: Expression; readonly sine: Expression }
+
+/** Radians a position, for each pair of a head: θ^(−2j/headSize), slowed as the scaling says. */
+export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: RotarySettings): ReadonlyArray<number> => {
+  const pairs = Array.from({ length: headSize / 2 }, (_, j) => rotaryBase ** (-(2 * j) / headSize))
+  if (rotaryScaling === null) return pairs
+  if (rotaryScaling.kind === 'linear') return pairs.map((frequency) => frequency / rotaryScaling.factor)
+  const { factor, lowFrequencyFactor, highFrequencyFactor, originalPositions } = rotaryScaling
+  return pairs.map((frequency) => {
+    const length = (2 * Math.PI) / frequency
+    const kept = (originalPositions / length - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor)
+    const share = Math.min(1, Math.max(0, kept)) // of the frequency as it was: 0 for long waves, 1 for short ones
+    return frequency * (share + (1 - share) / factor)
+  })
+}
+
+/** positions: int32 [tokens] */
+export const rotaryAngles = (settings: RotarySettings, positions: Expression, dtype: 'float32' | 'float64'): Angles => {
+  const frequencies = rotaryFrequencies(settings)
+  const [tokens = 1] = positions.shape
+  const pairs = constant(frequencies, [1, 1, frequencies.length], dtype)
+  const angles = mul(reshape(cast(positions, dtype), [tokens, 1, 1]), pairs)
+  return { cosine: cos(angles), sine: sin(angles) }
+}
+
+/** Each pair (xⱼ, xⱼ₊ₕ) of each head turned by its angle. x: [tokens, heads · headSize] */
+export const rotate = (x: Expression, heads: number, headSize: number, { cosine, sine }: Angles): Expression => {
+  const [tokens = 1] = x.shape
+  const byHead = reshape(x, [tokens, heads, headSize])
+  const [first, second] = [slice(byHead, 2, 0, headSize / 2), slice(byHead, 2, headSize / 2, headSize / 2)]
+  const turned = concat([sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))], 2)
+  return reshape(turned, x.shape)
+}

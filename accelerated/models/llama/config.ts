@@ -1,0 +1,139 @@
+/** The sizes of a decoder of LLaMA's kind (LLaMA, Mistral, Qwen2), as its config.json gives them, within bounds that no real one exceeds. */
+import { z } from 'zod'
+import { checked } from '../../files/checked.js'
+import { mistake, quoted } from '../../files/mistake.js'
+
+/** Llama 3: long waves are slowed by `factor`, short ones are not; linear: all are. */
+export type RotaryScaling =
+  | { readonly kind: 'linear'; readonly factor: number }
+  | {
+      readonly kind: 'llama3'
+      readonly factor: number
+      readonly lowFrequencyFactor: number
+      readonly highFrequencyFactor: number
+      readonly originalPositions: number
+    }
+
+/** What the decoder's graph has to know. Sizes are counts; the dropout is a probability in [0, 1). */
+export type DecoderConfig = {
+  readonly family: 'llama' | 'mistral' | 'qwen2'
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+  readonly layers: number
+  readonly heads: number
+  /** heads of keys and values: a divisor of `heads` */
+  readonly keyValueHeads: number
+  readonly headSize: number
+  readonly intermediateSize: number
+  readonly maxPositions: number
+  readonly rmsNormEpsilon: number
+  readonly rotaryBase: number
+  readonly rotaryScaling: RotaryScaling | null
+  /** of each layer: tokens that each token sees, itself included; null: all before it */
+  readonly windows: ReadonlyArray<number | null>
+  /** which matrices have a bias */
+  readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
+  /** whether the output matrix is the table of embeddings */
+  readonly tied: boolean
+  readonly paddingIndex: number
+  readonly attentionDropout: number
+}
+
+const size = (limit: number) => z.int().min(1).max(limit)
+const ropeType = z.string().max(100)
+const rope = z.object({
+  rope_type: ropeType.optional(),
+  type: ropeType.optional(), // its older name
+  rope_theta: z.number().positive().optional(),
+  factor: z.number().positive().nullish(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: size(100_000_000).optional(),
+})
+
+/** The keys read; all others are ignored. Defaults are those of the original configuration classes. */
+const schema = z.object({
+  model_type: z.enum(['llama', 'mistral', 'qwen2']),
+  vocab_size: size(10_000_000),
+  hidden_size: size(65_536),
+  num_hidden_layers: size(1_024),
+  num_attention_heads: size(1_024),
+  num_key_value_heads: size(1_024).nullish(),
+  head_dim: size(65_536).nullish(),
+  intermediate_size: size(1_048_576),
+  max_position_embeddings: size(100_000_000).default(2_048),
+  rms_norm_eps: z.number().gt(0).lt(1).default(1e-6),
+  rope_theta: z.number().positive().optional(),
+  rope_scaling: rope.nullish(),
+  rope_parameters: rope.nullish(),
+  hidden_act: z.literal('silu').default('silu'),
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(false),
+  attention_dropout: z.number().min(0).lt(1).default(0),
+  sliding_window: size(100_000_000).nullish(),
+  use_sliding_window: z.boolean().optional(),
+  max_window_layers: z.int().min(0).optional(),
+  pad_token_id: z.int().nullish(),
+})
+type File = z.infer<typeof schema>
+
+/** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
+export const decoderConfig = (json: object, where: string): DecoderConfig => {
+  const file = checked(schema, json, where, 'a decoder')
+  const { hidden_size: hiddenSize, num_attention_heads: heads } = file
+  const keyValueHeads = file.num_key_value_heads ?? heads
+  if (heads % keyValueHeads !== 0)
+    throw mistake(where, `num_key_value_heads that divides num_attention_heads ${heads}`, String(keyValueHeads))
+  if (file.head_dim == null && hiddenSize % heads !== 0)
+    throw mistake(where, `num_attention_heads that divides hidden_size ${hiddenSize} (or head_dim)`, String(heads))
+  const headSize = file.head_dim ?? hiddenSize / heads
+  if (headSize % 2 !== 0) throw mistake(where, 'heads of an even size, whose halves are turned against each other', String(headSize))
+  const padding = file.pad_token_id ?? 0
+  const qwen = file.model_type === 'qwen2'
+  return {
+    family: file.model_type,
+    vocabularySize: file.vocab_size,
+    hiddenSize,
+    layers: file.num_hidden_layers,
+    heads,
+    keyValueHeads,
+    headSize,
+    intermediateSize: file.intermediate_size,
+    maxPositions: file.max_position_embeddings,
+    rmsNormEpsilon: file.rms_norm_eps,
+    rotaryBase: file.rope_theta ?? file.rope_parameters?.rope_theta ?? 10_000,
+    rotaryScaling: scalingOf(file, where),
+    windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => windowOf(file, layer)),
+    biases: { queryKeyValue: qwen || file.attention_bias, attentionOutput: !qwen && file.attention_bias, feedForward: file.mlp_bias },
+    tied: file.tie_word_embeddings,
+    paddingIndex: padding >= 0 && padding < file.vocab_size ? padding : 0, // −1 is none
+    attentionDropout: file.attention_dropout,
+  }
+}
+
+/** Mistral's window is every layer's; Qwen2 has one in its upper layers, where it is switched on. */
+const windowOf = (
+  { model_type: type, sliding_window: window, use_sliding_window: used, max_window_layers: from = 28 }: File,
+  layer: number,
+) => {
+  if (type === 'llama') return null
+  if (type === 'mistral') return window === undefined ? 4096 : window
+  return window != null && used === true && layer >= from ? window : null
+}
+
+const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: string): RotaryScaling | null => {
+  const given = own ?? old
+  const kind = given?.rope_type ?? given?.type ?? 'default'
+  if (given == null || kind === 'default') return null
+  if (kind === 'dynamic') return null // within max_position_embeddings, beyond which no text is taken, it is the default
+  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = given
+  if (kind === 'linear' && factor != null) return { kind, factor }
+  if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
+    return { kind, factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions: original }
+  throw mistake(
+    where,
+    'a rope_type of default, dynamic, linear (with factor) or llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings)',
+    `${quoted(kind)} ${JSON.stringify(given)}`,
+  )
+}

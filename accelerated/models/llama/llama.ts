@@ -1,0 +1,44 @@
+/** LLaMA (Touvron et al., 2023), and with a switch each Mistral and Qwen2: one decoder, one head over the vocabulary, one over classes. */
+import { add, cumulativeSum, matMul, mul, sub } from '../../graph/operators.js'
+import type { Architecture, Model } from '../architecture.js'
+import type { Host } from '../host.js'
+import { decoderConfig, type DecoderConfig } from './config.js'
+import { decoder } from './decoder.js'
+import { outlineOf } from './outline.js'
+
+/** The model of these sizes. */
+export const decoderModel = (config: DecoderConfig): Model => ({
+  type: config.family,
+  outline: outlineOf(config),
+  vocabularySize: config.vocabularySize,
+  paddingIndex: config.paddingIndex,
+  firstPosition: 0,
+  tokenTypes: false,
+  // texts begin with a token of their own where the tokenizer has one, and nothing stands between two
+  framing: { between: 0, secondType: 0, types: 1, form: '<s> A B' },
+  naming: {
+    prefix: 'model.',
+    sequenceClassifier: `${classNames[config.family]}ForSequenceClassification`,
+    tokenizer: 'PreTrainedTokenizerFast',
+    stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
+  },
+  hidden: (host, batch) => decoder(config, host, batch),
+  reads: 'last',
+  sequenceHead: (outputs) => ({
+    tensors: new Map([['score.weight', [outputs, config.hiddenSize]]]),
+    outputs: (rows, host) => host.linear('score', rows),
+  }),
+  causalHead: () => {
+    const words = (host: Host) => host.tensor(config.tied ? 'embed_tokens.weight' : 'lm_head.weight')
+    return { tensors: new Map(), words, outputs: (rows, host) => matMul(rows, words(host), { transposeB: true }) }
+  },
+  paddedPositions: (ids) => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1),
+  withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),
+})
+
+const classNames: Readonly<Record<DecoderConfig['family'], string>> = { llama: 'Llama', mistral: 'Mistral', qwen2: 'Qwen2' }
+
+export const llamaArchitecture: Architecture = {
+  modelTypes: ['llama', 'mistral', 'qwen2'],
+  open: (json, where) => decoderModel(decoderConfig(json, where)),
+}

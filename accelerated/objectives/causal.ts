@@ -1,0 +1,98 @@
+/** Language modelling: each token's hidden state predicts the token after it, wherever that is to be learnt. */
+import type { Expression, FloatType } from '../graph/expression.js'
+import { add, gather, input, logSumExp, mul, reduceSum, sub } from '../graph/operators.js'
+import { selectedRows } from '../graph/selectedRows.js'
+import { modelInitial } from '../methods/initialisation.js'
+import type { Model } from '../models/architecture.js'
+import { rowSelection } from '../models/batchInputs.js'
+import type { Host } from '../models/host.js'
+import { selectionFeeds } from '../models/packing.js'
+import type { Feeds } from '../runtime/feeds.js'
+import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
+import type { Objective, TrainingExample } from './objective.js'
+
+/** What follows a token that nothing is to be learnt from: a prompt's, say, and the last of each text. */
+export const unlabelled = -100
+
+/** targets: of each token the one after it, or `unlabelled` */
+export type TextExample = TrainingExample & { readonly targets: ArrayLike<number> }
+
+/** Mean loss of an example's labelled tokens, and how many they are. */
+export type TextAnswer = { readonly loss: number; readonly tokens: number }
+
+/** Logits are made of so many parts of the labelled tokens, one after another: over a large vocabulary they are the largest tensors of a step. */
+const slices = 4
+
+/**
+ * Rows of a slice are the labelled tokens [labelled] of that part; where they do not divide, rows of weight 0 fill the last. The loss of a row
+ * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width.
+ */
+export const causal = (model: Model): Objective<TextExample, TextAnswer> => {
+  const head = model.causalHead?.()
+  if (head === undefined) throw new Error(`causal: expected a decoder, found ${model.type}`)
+  /** of each row of each slice: [labelled] */
+  const losses = (hidden: Expression, host: Host): ReadonlyArray<Expression> =>
+    Array.from({ length: slices }, (_, i) => {
+      const rows = selectedRows(hidden, rowSelection('labelled', String(i)))
+      const labels = input(`labels${i}`, ['labelled'], 'int32')
+      return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
+    })
+  const weighted = (own: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
+    own.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labelled'], dtype)))
+  return {
+    name: 'causal',
+    tensors: ({ decayed, undecayed }) =>
+      [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
+    outputs: (hidden, host) => Object.fromEntries(losses(hidden, host).map((loss, i) => [`losses${i}`, loss])),
+    loss: (hidden, host, dtype) =>
+      mul(
+        weighted(losses(hidden, host), dtype)
+          .map((loss) => reduceSum(loss))
+          .reduce(add),
+        input('lossWeight', [], dtype),
+      ),
+    prepare: (examples) => {
+      const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabelled).length)
+      const total = counts.reduce((a, b) => a + b, 0)
+      return {
+        shown: examples,
+        weight: total,
+        feeds: ({ firstTokens, tokens }, whole, dtype) => ({
+          ...sliceFeeds(labelledRows(examples, firstTokens), tokens, dtype),
+          lossWeight: scalarFeed(1 / whole, dtype),
+        }),
+        read: (results) => {
+          const all = Array.from({ length: slices }, (_, i) => Array.from(results[`losses${i}`] ?? [], Number)).flat()
+          let at = 0
+          return counts.map((tokens) => {
+            at += tokens
+            return { loss: all.slice(at - tokens, at).reduce((a, b) => a + b, 0) / tokens, tokens }
+          })
+        },
+      }
+    },
+  }
+}
+
+type LabelledRow = { readonly token: number; readonly label: number }
+
+const labelledRows = (examples: ReadonlyArray<TextExample>, firstTokens: ReadonlyArray<number>): ReadonlyArray<LabelledRow> =>
+  examples.flatMap(({ targets }, example) =>
+    Array.from(targets).flatMap((label, i) => (label === unlabelled ? [] : [{ token: (firstTokens[example] ?? 0) + i, label }])),
+  )
+
+const sliceFeeds = (rows: ReadonlyArray<LabelledRow>, tokens: number, dtype: FloatType): Feeds => {
+  const size = Math.max(1, Math.ceil(rows.length / slices))
+  const feeds = Array.from({ length: slices }, (_, i): Feeds => {
+    const own = rows.slice(i * size, (i + 1) * size)
+    const filled = Array.from({ length: size }, (__, j) => own[j] ?? { token: 0, label: 0 })
+    const places = own.map(({ token }) => token)
+    const weights = filled.map((__, j) => (j < own.length ? 1 : 0))
+    return {
+      ...selectionFeeds(places, tokens, String(i), size),
+      [`labels${i}`]: int32Feed(Int32Array.from(filled, ({ label }) => label)),
+      [`rowWeights${i}`]: floatFeed(weights, [size], dtype),
+    }
+  })
+  return Object.assign({}, ...feeds) as Feeds
+}

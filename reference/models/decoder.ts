@@ -1,0 +1,112 @@
+/** A LLaMA-like decoder (Touvron et al., 2023) with gated adapters on its seven matrices: forwards, and backwards by hand-derived rules. */
+import { adaptedLinear, type ModelTensors } from '../layers/adaptedLinear.js'
+import { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from '../layers/causalAttention.js'
+import { embedding, embeddingVjp } from '../layers/embedding.js'
+import type { Tokens } from '../layers/embeddings.js'
+import { gatedFeedForward } from '../layers/gatedFeedForward.js'
+import { residual, sequence, type Layer } from '../layers/layer.js'
+import { linearInputVjp, linearWeightVjp } from '../layers/linear.js'
+import { rmsNorm, rmsNormVjp } from '../layers/rmsNorm.js'
+import { rotate } from '../layers/rotary.js'
+import { matMul } from '../matMul.js'
+import { openGates } from '../methods/lowRank.js'
+import { add, named, type Tensor } from '../tensor.js'
+import { decoderLayerName, type DecoderConfig } from './decoderConfig.js'
+import { sortGradients, type ModelOptions, type Operands, type TracedModel } from './model.js'
+
+/** x: [n, width] → [n, width], with the weight of this name */
+const normalisation =
+  (model: ModelTensors, { rmsNormEpsilon }: DecoderConfig, name: string): Layer =>
+  (x) => {
+    const weight = named(model.weights, `${name}.weight`)
+    return {
+      value: rmsNorm(rmsNormEpsilon)(x, weight),
+      pullback: (yBar) => {
+        const pulled = rmsNormVjp(rmsNormEpsilon)(x, weight, yBar)
+        return { x: pulled.x, gradients: model.wanted(`${name}.weight`) ? { [`${name}.weight`]: pulled.weight } : {} }
+      },
+    }
+  }
+
+/** W_O attention(rotate(W_Q x), rotate(W_K x), W_V x). x: [tokens, hidden] → [tokens, hidden] */
+const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer => {
+  const { heads, keyValueHeads, headSize, window, rotaryBase, rotaryScaling } = config
+  const settings: CausalAttentionSettings = { heads, keyValueHeads, headSize, lengths, window }
+  const positions = lengths.flatMap((length) => Array.from({ length }, (_, position) => position))
+  const turn = (direction: 1 | -1) => rotate({ headSize, base: rotaryBase, scaling: rotaryScaling }, positions, direction)
+  const mixing: Layer = (x) => {
+    const [query, key, value] = (['q_proj', 'k_proj', 'v_proj'] as const).map((name) =>
+      adaptedLinear(model, `${layer}.self_attn.${name}`)(x),
+    ) as [ReturnType<Layer>, ReturnType<Layer>, ReturnType<Layer>]
+    const inputs = { query: turn(1)(query.value), key: turn(1)(key.value), value: value.value }
+    return {
+      value: causalAttention(settings)(inputs),
+      pullback: (yBar) => {
+        const bars = causalAttentionVjp(settings)(inputs, yBar)
+        const [q, k, v] = [query.pullback(turn(-1)(bars.query)), key.pullback(turn(-1)(bars.key)), value.pullback(bars.value)] as const
+        return { x: add(add(q.x, k.x), v.x), gradients: { ...q.gradients, ...k.gradients, ...v.gradients } }
+      },
+    }
+  }
+  return sequence(mixing, adaptedLinear(model, `${layer}.self_attn.o_proj`))
+}
+
+/** x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). x: [tokens, hidden] → [tokens, hidden] */
+const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer =>
+  sequence(
+    residual(sequence(normalisation(model, config, `${layer}.input_layernorm`), selfAttention(model, config, lengths, layer))),
+    residual(sequence(normalisation(model, config, `${layer}.post_attention_layernorm`), gatedFeedForward(model, layer))),
+  )
+
+/** Logits over the vocabulary by the output matrix, which may be the table of embeddings. x: [tokens, hidden] → [tokens, vocabulary] */
+const output =
+  (model: ModelTensors, name: string): Layer =>
+  (x) => {
+    const weight = named(model.weights, name)
+    return {
+      value: matMul(x, weight, { transposeY: true }),
+      pullback: (yBar) => ({
+        x: linearInputVjp(weight, yBar),
+        gradients: model.wanted(name) ? { [name]: linearWeightVjp(x, yBar) } : {},
+      }),
+    }
+  }
+
+const table = 'embed_tokens.weight'
+
+/** Runs the decoder on a batch of token sequences without padding; `logits` are those of every token. Throws on shapes that do not fit. */
+export const decoder =
+  (config: DecoderConfig, { scale, baseGradients = false }: ModelOptions) =>
+  (operands: Operands, { inputIds }: Tokens): TracedModel => {
+    const { base, adapters, gates, head } = operands
+    const lengths = inputIds.map((ids) => ids.length)
+    const model: ModelTensors = {
+      weights: { ...base, ...head },
+      factors: adapters,
+      gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
+      scale,
+      wanted: (name) => baseGradients || head[name] !== undefined,
+    }
+    const body = sequence(
+      ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, decoderLayerName(n))),
+      normalisation(model, config, 'norm'),
+    )(embedding(named(model.weights, table), inputIds.flat()))
+    const logits = output(model, config.tied ? table : 'lm_head.weight')(body.value)
+    return {
+      hidden: body.value,
+      logits: logits.value,
+      pullback: (logitsBar) => {
+        const fromLogits = logits.pullback(logitsBar)
+        const fromBody = body.pullback(fromLogits.x)
+        const gradients = { ...fromLogits.gradients, ...fromBody.gradients }
+        return sortGradients(model.wanted(table) ? { ...gradients, [table]: tableGradient(fromBody.x) } : gradients, operands)
+
+        /** of the lookups, and of the output where that is the same matrix */
+        function tableGradient(embedded: Tensor): Tensor {
+          const own = embeddingVjp(config.vocabularySize, inputIds.flat(), embedded)
+          const shared = fromLogits.gradients[table]
+          return shared === undefined ? own : add(own, shared)
+        }
+      },
+    }
+  }

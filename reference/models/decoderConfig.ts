@@ -1,0 +1,74 @@
+/** What a LLaMA-like decoder is made of: the names and shapes of its tensors, without the tensors. */
+import type { RotaryScaling } from '../layers/rotary.js'
+import { mismatch, type Shape } from '../shape.js'
+
+export interface DecoderConfig {
+  readonly family: 'decoder'
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+  readonly layers: number
+  readonly heads: number
+  /** heads of keys and values: a divisor of `heads` */
+  readonly keyValueHeads: number
+  readonly headSize: number
+  readonly intermediateSize: number
+  readonly rmsNormEpsilon: number
+  readonly rotaryBase: number
+  readonly rotaryScaling: RotaryScaling | null
+  /** tokens that each token sees, itself included; null: all before it */
+  readonly window: number | null
+  /** which matrices have a bias */
+  readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
+  /** whether the output matrix is the table of embeddings */
+  readonly tied: boolean
+  readonly problem: 'causal'
+}
+
+export const decoderLayerName = (layer: number): string => `layers.${layer}`
+
+const layersOf = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, n) => decoderLayerName(n))
+
+interface Matrix {
+  readonly shape: readonly [number, number]
+  readonly bias: boolean
+}
+
+/** [d, k] of the seven matrices of a layer. */
+const matrices = (config: DecoderConfig): Readonly<Record<string, Matrix>> => {
+  const { hiddenSize: h, intermediateSize: f, heads, keyValueHeads, headSize, biases } = config
+  return {
+    'self_attn.q_proj': { shape: [heads * headSize, h], bias: biases.queryKeyValue },
+    'self_attn.k_proj': { shape: [keyValueHeads * headSize, h], bias: biases.queryKeyValue },
+    'self_attn.v_proj': { shape: [keyValueHeads * headSize, h], bias: biases.queryKeyValue },
+    'self_attn.o_proj': { shape: [h, heads * headSize], bias: biases.attentionOutput },
+    'mlp.gate_proj': { shape: [f, h], bias: biases.feedForward },
+    'mlp.up_proj': { shape: [f, h], bias: biases.feedForward },
+    'mlp.down_proj': { shape: [h, f], bias: biases.feedForward },
+  }
+}
+
+/** The modules that get an adapter, first layer first: seven in each. */
+export const decoderModules = (config: DecoderConfig): ReadonlyArray<string> =>
+  layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
+
+const matrixOf = (config: DecoderConfig, module: string): Matrix =>
+  matrices(config)[module.replace(/^layers\.\d+\./, '')] ?? mismatch('decoderModuleShape', 'an adapted module', module)
+
+/** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
+export const decoderModuleShape = (config: DecoderConfig, module: string): readonly [number, number] => matrixOf(config, module).shape
+
+/** The decoder's tensors by name, the output matrix included where it is one of its own. */
+export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Shape>> => {
+  const { hiddenSize: h, vocabularySize, tied } = config
+  const linears = decoderModules(config).flatMap((module): ReadonlyArray<readonly [string, Shape]> => {
+    const { shape, bias } = matrixOf(config, module)
+    return [[`${module}.weight`, shape], ...(bias ? [[`${module}.bias`, [shape[0]]] as const] : [])]
+  })
+  const norms = layersOf(config).flatMap((layer) => [`${layer}.input_layernorm.weight`, `${layer}.post_attention_layernorm.weight`])
+  return {
+    'embed_tokens.weight': [vocabularySize, h],
+    ...Object.fromEntries(linears),
+    ...Object.fromEntries([...norms, 'norm.weight'].map((name) => [name, [h]])),
+    ...(tied ? {} : { 'lm_head.weight': [vocabularySize, h] }),
+  }
+}

@@ -1,0 +1,57 @@
+/** A model as the objective sees it: what a forward pass reads, the logits, and the gradients that come back. */
+import type { Factors } from '../methods/lowRank.js'
+import { named, type Tensor, type Tensors } from '../tensor.js'
+
+/** The tensors that a forward pass reads. */
+export interface Operands {
+  /** The frozen model; tensors that `head` also has are taken from there. */
+  readonly base: Tensors
+  /** By module; a module that is absent is not adapted. */
+  readonly adapters: Readonly<Record<string, Factors>>
+  /** By module, each [r]; a module that is absent has every gate open. */
+  readonly gates: Tensors
+  readonly head: Tensors
+}
+
+export interface ModelOptions {
+  /** α / r */
+  readonly scale: number
+  /** Also the gradients of the base model's tensors, embeddings included. Default: false, as they are frozen. */
+  readonly baseGradients?: boolean
+}
+
+/** Gradients, under the names of the operands. */
+export interface ModelGradients {
+  /** Empty unless asked for. */
+  readonly base: Tensors
+  readonly adapters: Readonly<Record<string, Factors>>
+  readonly gates: Tensors
+  readonly head: Tensors
+}
+
+export interface TracedModel {
+  /** The last layer's output: [tokens, hidden] */
+  readonly hidden: Tensor
+  /** An encoder's head: [batch, labels]; a decoder: [tokens, vocabulary] */
+  readonly logits: Tensor
+  /** logitsBar: as `logits` */
+  readonly pullback: (logitsBar: Tensor) => ModelGradients
+}
+
+const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>
+  Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))
+
+/** Sorts gradients that came back under one flat set of names. */
+export const sortGradients = (gradients: Tensors, { base, adapters, head }: Operands): ModelGradients => {
+  const modules = Object.keys(adapters)
+  const gradient = (name: string): Tensor => named(gradients, name)
+  return {
+    base: pick(
+      gradients,
+      Object.keys(base).filter((name) => head[name] === undefined),
+    ),
+    adapters: Object.fromEntries(modules.map((module) => [module, { A: gradient(`${module}.A`), B: gradient(`${module}.B`) }])),
+    gates: Object.fromEntries(modules.map((module) => [module, gradient(`${module}.g`)])),
+    head: pick(gradients, Object.keys(head)),
+  }
+}

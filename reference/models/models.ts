@@ -1,0 +1,31 @@
+/** The models there are, by what they are made of. */
+import type { Tokens } from '../layers/embeddings.js'
+import type { Shape } from '../shape.js'
+import type { Tensors } from '../tensor.js'
+import { decoder } from './decoder.js'
+import { decoderModules, decoderModuleShape, decoderShapes, type DecoderConfig } from './decoderConfig.js'
+import { encoder } from './encoder.js'
+import { adaptedModules, baseShapes, headShapes, moduleShape, type EncoderConfig } from './encoderConfig.js'
+import type { ModelOptions, Operands, TracedModel } from './model.js'
+
+export type ModelConfig = EncoderConfig | DecoderConfig
+
+/** A forward pass on a batch; `masks` are dropout masks by site, already scaled (a decoder has none of its own). */
+export type RunModel = (operands: Operands, tokens: Tokens, masks?: Tensors) => TracedModel
+
+export const modelOf = (config: ModelConfig, options: ModelOptions): RunModel =>
+  config.family === 'decoder' ? decoder(config, options) : encoder(config, options)
+
+/** [d, k] of each matrix that gets an adapter, first layer first. */
+export const adaptedShapes = (config: ModelConfig): Readonly<Record<string, readonly [number, number]>> =>
+  Object.fromEntries(
+    config.family === 'decoder'
+      ? decoderModules(config).map((module) => [module, decoderModuleShape(config, module)])
+      : adaptedModules(config).map((module) => [module, moduleShape(config, module)]),
+  )
+
+/** Of the frozen model's tensors, and of the head's: a decoder has none of its own to train. */
+export const tensorShapes = (
+  config: ModelConfig,
+): { readonly base: Readonly<Record<string, Shape>>; readonly head: Readonly<Record<string, Shape>> } =>
+  config.family === 'decoder' ? { base: decoderShapes(config), head: {} } : { base: baseShapes(config), head: headShapes(config) }
