@@ -2,7 +2,7 @@
 
 Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
-    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt
+    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt, decoders
     prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
 
@@ -10,7 +10,8 @@ The versions that made a fixture stand in its golden.json (`versions`), the seed
 thread. The bytes are the same at each run on one machine; another machine's kernels differ in the last digits.
 
     python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
-                                               (lora also writes the checkpoints: fixtures/{roberta,bert} itself)
+                                               (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
+                                               decoders writes fixtures/{llama,mistral,qwen2}, checkpoints and LoRA's numbers)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
@@ -32,6 +33,7 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 SCRIPTS = {
     'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
     'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
+    'decoders': 'golden_decoders',
     'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
 }
 
@@ -56,7 +58,7 @@ def main():
         from golden_counts import show
         return show(given.methods)
     for method in given.methods:
-        for family in ('roberta', 'bert'):
+        for family in ('llama', 'mistral', 'qwen2') if method == 'decoders' else ('roberta', 'bert'):
             importlib.import_module(SCRIPTS[method]).make(family, FIXTURES / family, method)
 
 

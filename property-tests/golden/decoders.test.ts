@@ -1,0 +1,212 @@
+/** Both derivations train LoRA on decoders as PEFT does: logits, loss, every gradient, and twenty steps of AdamW. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import type { FloatType } from '../../accelerated/graph/expression.js'
+import { matMul } from '../../accelerated/graph/operators.js'
+import { batchInputs } from '../../accelerated/models/batchInputs.js'
+import { plainHost } from '../../accelerated/models/host.js'
+import { decoderConfig } from '../../accelerated/models/llama/config.js'
+import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
+import { causal, type TextExample } from '../../accelerated/objectives/causal.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { noWeights } from '../../accelerated/runtime/engine.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
+import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/training/parameterVector.js'
+import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
+import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
+import { constants } from '../../evaluation/agreement/translate.js'
+import {
+  adamw,
+  causalLoss,
+  causalLossVjp,
+  decoder,
+  decoderModules,
+  tensor,
+  zerosLike,
+  type DecoderConfig,
+  type Factors,
+  type Moments,
+  type Tensor,
+  type Tensors,
+} from '../../reference/index.js'
+import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
+
+const families = ['llama', 'mistral', 'qwen2'] as const
+type Family = (typeof families)[number]
+
+type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
+  readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
+  readonly batches: ReadonlyArray<{
+    readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
+    readonly targets: ReadonlyArray<ReadonlyArray<number>>
+  }>
+}
+type Batch = Golden['batches'][number]
+
+const read = (family: Family) => {
+  const folder = join(fixtures, family)
+  const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'))
+  const config = json('config.json') as object
+  const base: Tensors = Object.fromEntries(
+    [...tensorsIn(join(folder, 'model.safetensors'))].map(([name, { shape, data }]) => [name.replace(/^model\./, ''), tensor(shape, data)]),
+  )
+  return { golden: json('golden.json') as Golden, tensors: tensorsIn(join(folder, 'golden.safetensors')), config, base }
+}
+
+const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
+  inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
+
+const openAccelerated = async (family: Family, dtype: FloatType) => {
+  const { golden, config, base } = read(family)
+  const { steps: _, ...own } = golden.lora
+  const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, ...own })
+  const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
+  const frozen = constants(base, dtype)
+  const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causal)
+  const phase = method.start(model.outline, settings)
+  const layout = layoutOf(assembly, phase)
+  const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+  const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
+  /** Logits of every token, which no graph of a run has. */
+  const logits = async (parameters: Vector, batch: Batch): Promise<ReadonlyArray<number>> => {
+    const trained = constants(
+      Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
+      dtype,
+    )
+    const host = method.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.outline.tensors.has(name)))
+    const words = model.causalHead?.().words(host)
+    if (words === undefined) throw new Error('expected a decoder')
+    const session = await engine.open({ logits: matMul(model.hidden(host, batchInputs(dtype)), words, { transposeB: true }) }, noWeights)
+    const prepared = assembly.objective.prepare(textsOf(batch), { seed: 0, step: 0 })
+    const results = await session.run(batchFeeds(assembly, prepared, prepared.weight).feeds).finally(session.release)
+    return Array.from(results['logits'] ?? [], Number)
+  }
+  const start = (values: ReadonlyMap<string, { readonly data: Float64Array }>): RunState => ({
+    step: 0,
+    phase,
+    parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype),
+    firstMoment: zeros(layout.size, dtype),
+    secondMoment: zeros(layout.size, dtype),
+    memory: {},
+  })
+  return {
+    assembly,
+    layout,
+    open,
+    logits,
+    start,
+    parts: (vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)])),
+  }
+}
+
+describe.each(families)('%s under PEFT', (family) => {
+  const { golden, tensors } = read(family)
+  const [first] = golden.batches as readonly [Batch]
+
+  it.each(dtypes)('has our logits, loss and gradients (%s)', async (dtype) => {
+    const { assembly, layout, open, logits, start, parts } = await openAccelerated(family, dtype)
+    const state = start(under(tensors, 'start/'))
+    const prepared = assembly.objective.prepare(textsOf(first), { seed: 0, step: 0 })
+    const add = await open('add')
+    const gradientSum = zeros(layout.size, dtype)
+    const feeds = { ...batchFeeds(assembly, prepared, prepared.weight).feeds, ...stateFeeds(layout, state, dtype) }
+    const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
+    const results = await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum })).finally(add.release)
+    collect(layout, { gradientSum }, results)
+    const bound = goldenBounds[dtype]
+    expectAgreement(`accelerated, ${family}, ${dtype}`, [
+      compareNumbers('logits', bound, tensors.get(`${dtype}/logits`)?.data ?? [NaN], await logits(state.parameters, first)),
+      compareNumbers('loss', bound, golden[dtype].losses.slice(0, 1), Array.from(results['loss'] ?? [], Number)),
+      ...compareTensors('gradient', bound, under(tensors, `${dtype}/gradient/`), parts(gradientSum)),
+    ])
+  })
+
+  it.each(dtypes)('has our losses and parameters through twenty steps (%s)', async (dtype) => {
+    const { assembly, layout, open, logits, start, parts } = await openAccelerated(family, dtype)
+    const [{ steps, learningRate }, losses] = [golden.lora, [] as number[]]
+    let state = start(under(tensors, 'start/'))
+    const phase = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
+    for (let step = 0; step < steps; step++) {
+      const batch = golden.batches[step % golden.batches.length] as Batch
+      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate, spare: null }
+      const outcome = await takeStep(context, phase, state, [textsOf(batch)])
+      state = outcome.state
+      losses.push(outcome.loss)
+    }
+    await phase.update.release()
+    expect(losses).toHaveLength(20)
+    const bound = goldenBounds[dtype]
+    expectAgreement(`accelerated, ${family}, ${dtype}`, [
+      compareNumbers('losses of 20 steps', bound, golden[dtype].losses, losses),
+      compareNumbers(
+        'logits after 20 steps',
+        bound,
+        tensors.get(`${dtype}/finalLogits`)?.data ?? [NaN],
+        await logits(state.parameters, first),
+      ),
+      ...compareTensors('parameter after 20 steps', bound, under(tensors, `${dtype}/final/`), parts(state.parameters)),
+    ])
+  })
+})
+
+/** The sizes as the reference has them: one window for all layers. */
+const referenceConfig = (json: object): DecoderConfig => {
+  const { windows, rotaryScaling, ...same } = decoderConfig(json, 'config.json')
+  return { ...same, rotaryScaling, window: windows[0] ?? null, family: 'decoder', problem: 'causal' }
+}
+
+describe.each(families)('%s under PEFT', (family) => {
+  const { golden, tensors, config: json, base } = read(family)
+  const [config, { rank, alpha, steps, learningRate, weightDecay }] = [referenceConfig(json), golden.lora]
+  const start = under(tensors, 'start/')
+  const at = (name: string): Tensor => tensor(start.get(name)?.shape ?? [], start.get(name)?.data ?? [])
+  const factors = (): Readonly<Record<string, Factors>> =>
+    Object.fromEntries(decoderModules(config).map((module) => [module, { A: at(`${module}.A`), B: at(`${module}.B`) }]))
+  const run = (adapters: Readonly<Record<string, Factors>>, batch: Batch) =>
+    decoder(config, { scale: alpha / rank })({ base, adapters, gates: {}, head: {} }, batch)
+  const gradientsOf = (adapters: Readonly<Record<string, Factors>>, batch: Batch) => {
+    const [traced, labels] = [run(adapters, batch), batch.targets.flat()]
+    return { traced, loss: causalLoss(traced.logits, labels), gradients: traced.pullback(causalLossVjp(traced.logits, labels, 1)).adapters }
+  }
+  const numbers = (of: Readonly<Record<string, Factors>>) =>
+    new Map(Object.entries(of).flatMap(([module, { A, B }]) => [[`${module}.A`, A.data] as const, [`${module}.B`, B.data] as const]))
+
+  it('has the reference’s logits, loss, gradients, and twenty steps', () => {
+    const bound = goldenBounds.float64
+    const [first] = golden.batches as readonly [Batch]
+    const before = gradientsOf(factors(), first)
+    let adapters = factors()
+    const still = (x: Tensor): Moments => ({ m: zerosLike(x), v: zerosLike(x) })
+    let moments = Object.fromEntries(Object.entries(adapters).map(([module, { A, B }]) => [module, { A: still(A), B: still(B) }]))
+    const losses = Array.from({ length: steps }, (_, i) => {
+      const { loss, gradients } = gradientsOf(adapters, golden.batches[i % golden.batches.length] as Batch)
+      const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+      const stepped = Object.entries(adapters).map(([module, own]) => {
+        const update = (factor: 'A' | 'B') =>
+          adamw(settings)(own[factor], gradients[module]?.[factor] ?? own[factor], moments[module]?.[factor] ?? still(own[factor]), {
+            learningRate,
+            weightDecay,
+            step: i + 1,
+          })
+        return [module, { A: update('A'), B: update('B') }] as const
+      })
+      adapters = Object.fromEntries(stepped.map(([module, { A, B }]) => [module, { A: A[0], B: B[0] }]))
+      moments = Object.fromEntries(stepped.map(([module, { A, B }]) => [module, { A: A[1], B: B[1] }]))
+      return loss
+    })
+    expectAgreement(
+      `reference, ${family}, float64`,
+      [
+        compareNumbers('logits', bound, tensors.get('float64/logits')?.data ?? [NaN], before.traced.logits.data),
+        compareTensors('gradient', bound, under(tensors, 'float64/gradient/'), numbers(before.gradients)),
+        compareNumbers('losses of 20 steps', bound, golden.float64.losses, losses),
+        compareTensors('parameter after 20 steps', bound, under(tensors, 'float64/final/'), numbers(adapters)),
+        compareNumbers('logits after 20 steps', bound, tensors.get('float64/finalLogits')?.data ?? [NaN], run(adapters, first).logits.data),
+      ].flat(),
+    )
+  })
+})

@@ -1,0 +1,142 @@
+"""LoRA on decoders under PEFT: the first step's logits, loss and gradients, and 20 steps of AdamW. One family has grouped heads and Llama 3's rotation, one a
+sliding window, one biases and a tied output matrix.
+
+transformers computes norms, rotations, attention's softmax and the loss in float32, whatever the model is in; in float64 these lines are replaced by the same
+ones in float64."""
+import json
+
+import peft
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+from transformers.models.llama import modeling_llama
+from transformers.models.mistral import modeling_mistral
+from transformers.models.qwen2 import modeling_qwen2
+
+from golden_models import SEED, normal
+from golden_training import DTYPES, STEPS, optimisation, optimiser, randomise, trained, versions, well_conditioned
+
+LORA = dict(rank=4, alpha=8)
+TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+SIZES = dict(vocab_size=50, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
+             max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+LLAMA3 = dict(rope_type='llama3', rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+CONFIGS = {
+    'llama': lambda: LlamaConfig(**SIZES, head_dim=8, rms_norm_eps=1e-5, rope_parameters=LLAMA3),
+    'mistral': lambda: MistralConfig(**SIZES, head_dim=6, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='default', rope_theta=10000.0), sliding_window=3),
+    'qwen2': lambda: Qwen2Config(**SIZES, rms_norm_eps=1e-6, rope_parameters=dict(rope_type='linear', rope_theta=1000.0, factor=2.0), tie_word_embeddings=True),
+}
+MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2')}
+
+# Tokens of each text, and how many at its start are a prompt's, which is not learnt.
+LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
+
+
+def draw_batches():
+    generator = torch.Generator().manual_seed(SEED)
+    batches = []
+    for lengths in LENGTHS:
+        ids = [torch.randint(3, SIZES['vocab_size'], (length,), generator=generator).tolist() for length, _ in lengths]
+        # what follows each token, where it is to be learnt; a prompt's tokens are given, so what follows its last is the first to learn
+        targets = [[after if i + 1 > prompt else -100 for i, after in enumerate([*own[1:], -100])] for own, (_, prompt) in zip(ids, lengths)]
+        batches.append({'inputIds': ids, 'targets': targets})
+    return batches
+
+
+def rows_of(model, batch):
+    """Logits of every token, one text after another. Each text by itself: padding within a window of padding alone is not a number."""
+    return torch.cat([model(input_ids=torch.tensor([ids]), use_cache=False).logits[0] for ids in batch['inputIds']])
+
+
+def loss_of(model, batch):
+    targets = torch.tensor([target for row in batch['targets'] for target in row])
+    return torch.nn.functional.cross_entropy(rows_of(model, batch), targets, ignore_index=-100)
+
+
+def in_float64(family):
+    """The library's own formulas of norm, rotation and softmax, without their casts."""
+    module, name = MODULES[family]
+    library_softmax = torch.nn.functional.softmax
+
+    def softmax(x, dim=None, dtype=None):
+        return library_softmax(x, dim=dim, dtype=x.dtype if x.dtype == torch.float64 else dtype)
+
+    def norm(self, x):
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+
+    def rotation(self, x, position_ids, *_, **__):
+        if x.dtype == torch.float32:
+            return library(self, x, position_ids)
+        single, torch.float = torch.float, torch.float64  # what the library makes its frequencies in
+        try:
+            init = self.compute_default_rope_parameters if self.rope_type == 'default' else modeling_llama.ROPE_INIT_FUNCTIONS[self.rope_type]
+            frequencies, scaling = init(self.config)
+        finally:
+            torch.float = single
+        assert frequencies.dtype == torch.float64
+        angles = position_ids[:, :, None].to(x.dtype) * frequencies
+        both = torch.cat((angles, angles), dim=-1)
+        return both.cos() * scaling, both.sin() * scaling
+
+    torch.nn.functional.softmax = softmax
+    getattr(module, f'{name}RMSNorm').forward = norm
+    rotary = getattr(module, f'{name}RotaryEmbedding')
+    library = rotary.forward
+    rotary.forward = rotation
+
+
+def write_model(family, folder):
+    model = AutoModelForCausalLM.from_config(CONFIGS[family]())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            deviation = 0.5 if 'embed' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
+            value = normal(name, parameter.shape, deviation)
+            parameter.copy_(1 + value if name.endswith('norm.weight') else value)
+    model.save_pretrained(folder)
+    (folder / 'generation_config.json').unlink(missing_ok=True)
+
+
+def lora(folder, dtype):
+    base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
+    model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    randomise(model, {'.A': 0.2, '.B': 0.2})
+    return model.to(dtype).train()
+
+
+def named(name):
+    return name.removeprefix('model.')
+
+
+@torch.no_grad()
+def logits(model, batch):
+    return rows_of(model, batch).clone()
+
+
+def make(family, folder, _):
+    folder.mkdir(parents=True, exist_ok=True)
+    in_float64(family)
+    write_model(family, folder)
+    batches = draw_batches()
+    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches}
+    tensors = {}
+    for dtype, torch_dtype in DTYPES.items():
+        model = lora(folder, torch_dtype)
+        tensors.update({f'start/{named(name)}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
+        start, adamw, losses = logits(model, batches[0]), optimiser(model), []
+        for step in range(STEPS):
+            loss = loss_of(model, batches[step % len(batches)])
+            loss.backward()
+            if step == 0:
+                tensors.update({f'{dtype}/gradient/{named(name)}': p.grad.clone() for name, p in trained(model).items()})
+            adamw.step()
+            adamw.zero_grad()
+            losses.append(loss.item())
+        golden[dtype] = {'losses': losses}
+        tensors.update({f'{dtype}/logits': start, f'{dtype}/finalLogits': logits(model, batches[0])})
+        tensors.update({f'{dtype}/final/{named(name)}': p.detach().clone() for name, p in trained(model).items()})
+    well_conditioned(tensors)
+    save_file(tensors, folder / 'golden.safetensors')
+    (folder / 'golden.json').write_text(json.dumps(golden, indent=1) + '\n')
+    for file in folder.iterdir():
+        file.chmod(0o644)
