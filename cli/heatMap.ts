@@ -8,6 +8,13 @@ const columns = [
   'attention.output.dense',
   'intermediate.dense',
   'output.dense',
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
 ] as const
 const titles: Readonly<Record<string, string>> = {
   'attention.self.query': 'query',
@@ -16,6 +23,13 @@ const titles: Readonly<Record<string, string>> = {
   'attention.output.dense': 'attention output',
   'intermediate.dense': 'intermediate',
   'output.dense': 'output',
+  'self_attn.q_proj': 'q',
+  'self_attn.k_proj': 'k',
+  'self_attn.v_proj': 'v',
+  'self_attn.o_proj': 'o',
+  'mlp.gate_proj': 'gate',
+  'mlp.up_proj': 'up',
+  'mlp.down_proj': 'down',
 }
 
 /** xterm's 256 colours, dark to bright. */
@@ -45,6 +59,6 @@ export const heatMap = (ranks: Readonly<Record<string, number>>, { colour }: { r
 }
 
 const placeOf = (name: string): { readonly layer: number; readonly column: string } => {
-  const [, layer = '', column = ''] = /^encoder\.layer\.(\d+)\.(.*)$/.exec(name) ?? []
+  const [, layer = '', column = ''] = /^(?:encoder\.layer|layers)\.(\d+)\.(.*)$/.exec(name) ?? []
   return { layer: Number(layer), column }
 }

@@ -6,6 +6,7 @@ import { writeFileAtomically } from '../accelerated/files/atomicFile.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { fileInFolder } from '../accelerated/files/safetensors/weightFiles.js'
 import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
+import type { Outline } from '../accelerated/models/architecture.js'
 import type { Method } from '../accelerated/methods/method.js'
 import type { Outputs } from '../accelerated/objectives/sequence.js'
 import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
@@ -23,13 +24,13 @@ import { cardFile, cardOfExport } from './modelCard.js'
 export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
-/** Which methods have it: the layout that they are saved in, and what follows from their mathematics. */
-const isFor: Readonly<Record<ExportFormat, (method: Method) => boolean>> = {
+/** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder. */
+const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind']) => boolean>> = {
   peft: ({ format }) => format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
   adapters: ({ format }) => format === 'adapters',
   merged: ({ merge }) => merge !== undefined,
-  'transformers.js': () => true,
+  'transformers.js': (_, kind) => kind === 'encoder',
 }
 
 /** The precisions of a format, the default first. */
@@ -84,10 +85,11 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   const { format, output, adapter: folder } = options
   const trained = await loadTrainedModel(options)
   const { method } = trained.adapter
-  if (!isFor[format](method))
+  const { kind } = trained.adapter.model.outline
+  if (!isFor[format](method, kind))
     throw mistake(
       '--format',
-      `one of ${exportFormats.filter((name) => isFor[name](method)).join(', ')} for an adapter of method ${method.name}`,
+      `one of ${exportFormats.filter((name) => isFor[name](method, kind)).join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
       format,
     )
   const precisions = precisionsOf(format)

@@ -79,5 +79,5 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
   }
 }
 
-/** A path within the encoder. */
-const within = (name: string): string => name.replace(/^(roberta|bert)\./, '')
+/** A path within the encoder or decoder. */
+const within = (name: string): string => name.replace(/^(roberta|bert|model)\./, '')

@@ -39,11 +39,12 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
   const tensors = new Map([...model.outline.tensors].map(([name, shape]) => [name, required(found, name, shape, folder)]))
   checkRoom(tensors.values(), folder, options.memory ?? ownMemory())
   const others = new Map([...found].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
-  const stray = [...found].find(([name]) => !tensors.has(name) && /^(encoder|embeddings)\./.test(name))
+  const own = new Set([...tensors.keys()].map(firstPart))
+  const stray = [...found].find(([name]) => !tensors.has(name) && own.has(firstPart(name)))
   if (stray !== undefined) {
     throw mistake(
       stray[1].file,
-      `no encoder tensor beyond those of config.json (${model.outline.layers.length} layers)`,
+      `no tensor of the ${model.outline.kind} beyond those of config.json (${model.outline.layers.length} layers)`,
       quoted(stray[1].name),
     )
   }
@@ -58,6 +59,8 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     baseModelName: options.baseModelName ?? (await hubIdOf(folder)) ?? folder,
   }
 }
+
+const firstPart = (name: string): string => name.split('.')[0] ?? ''
 
 /** Of the machine, or what a container leaves of it. */
 const ownMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
@@ -103,14 +106,14 @@ const openConfigFile = async (folder: string): Promise<ConfigFile> => {
   return parseConfigFile(await readText(file, configLimit), file)
 }
 
-/** Names without the family's prefix; old checkpoints call a LayerNorm's weight gamma and its bias beta. Position ids are not weights. */
+/** Names without the family's prefix; old checkpoints call a LayerNorm's weight gamma and its bias beta. Position ids and frequencies are not weights. */
 const canonicalTensors = (stored: ReadonlyMap<string, TensorEntry>, prefix: string, folder: string): ReadonlyMap<string, TensorEntry> => {
   const canonical = new Map<string, TensorEntry>()
   for (const [name, entry] of stored) {
     const short = (name.startsWith(prefix) ? name.slice(prefix.length) : name)
       .replace(/\bLayerNorm\.gamma$/, 'LayerNorm.weight')
       .replace(/\bLayerNorm\.beta$/, 'LayerNorm.bias')
-    if (short === 'embeddings.position_ids' || short === 'embeddings.token_type_ids') continue
+    if (/^embeddings\.(position|token_type)_ids$|\.rotary_emb\.inv_freq$/.test(short)) continue
     const other = canonical.get(short)
     if (other !== undefined) throw mistake(folder, `one tensor for ${quoted(short)}`, `${quoted(other.name)} and ${quoted(name)}`)
     canonical.set(short, entry)

@@ -1,4 +1,4 @@
-/** Text to token ids as the original BERT and RoBERTa do it: the folder's own tokenizer, their special tokens, the longer text cut first. */
+/** Text to token ids: the folder's own tokenizer, the family's special tokens as the originals place them, the longer text cut first. */
 import { join } from 'node:path'
 import { Tokenizer as Pieces } from '@huggingface/tokenizers'
 import { z } from 'zod'
@@ -18,7 +18,7 @@ export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly toke
 export type Tokenizer = {
   /**
    * RoBERTa: `<s> A </s>` or `<s> A </s></s> B </s>`, token types 0. BERT: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, token types 0,
-   * then 1 for `B [SEP]`. At most `maxLength` tokens. Throws SettingsError if `maxLength` leaves no room or is more than the encoder has
+   * then 1 for `B [SEP]`. A decoder: as its tokenizer has it. At most `maxLength` tokens. Throws SettingsError if `maxLength` leaves no room or is more than the encoder has
    * positions for, and Mistake for a text that the tokenizer or the model cannot take.
    */
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
@@ -46,13 +46,13 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
     return ids
   }
 
-  const frame = frameOf(idsOf, model.framing, file)
+  const frame = model.framing === null ? ownFrame(idsOf, file) : frameOf(idsOf, model.framing, file)
   const ids = firstIds(idsOf, parsed, settings)
   return {
     encode: (text, second, maxLength) => {
       const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
       const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
-      if (textPair !== undefined && model.framing.secondType >= model.framing.types)
+      if (textPair !== undefined && model.framing !== null && model.framing.secondType >= model.framing.types)
         throw mistake(
           join(folder, 'config.json'),
           'type_vocab_size of at least 2, where there are pairs of texts',
@@ -115,6 +115,32 @@ const frameOf = (
   }
   return frame
 }
+
+/** The special tokens as the folder's own tokenizer places them, found by what it makes of a text and of a pair. All token types are 0. */
+const ownFrame = (idsOf: (text: string, textPair?: string, special?: boolean) => ReadonlyArray<number>, file: string): Frame => {
+  const [probe, single, pair] = [idsOf('a'), idsOf('a', undefined, true), idsOf('a', 'a', true)]
+  const at = placeIn(single, probe)
+  const [start, end] = [single.slice(0, at), single.slice(at + probe.length)]
+  const second = placeIn(pair.slice(start.length + probe.length), probe)
+  const between = pair.slice(start.length + probe.length, start.length + probe.length + second)
+  const after = pair.slice(start.length + probe.length + second + probe.length)
+  const frame: Frame = (a, b) => {
+    const inputIds = [...start, ...a, ...(b === undefined ? end : [...between, ...b, ...after])]
+    return { inputIds, tokenTypeIds: inputIds.map(() => 0) }
+  }
+  const agrees =
+    at >= 0 &&
+    second >= 0 &&
+    frame(probe, undefined).inputIds.join() === single.join() &&
+    frame(probe, probe).inputIds.join() === pair.join()
+  if (!agrees)
+    throw mistake(file, 'a post-processor that puts tokens before, between and after texts', `ids ${pair.join(' ')} for the pair "a", "a"`)
+  return frame
+}
+
+/** Where `part` stands in `ids`; −1 where it does not. */
+const placeIn = (ids: ReadonlyArray<number>, part: ReadonlyArray<number>): number =>
+  ids.findIndex((_, at) => part.every((id, i) => ids[at + i] === id))
 
 /** What of tokenizer_config.json changes ids; chat templates and the rest are not passed on. */
 const tokenizerSettings = z.object({ remove_space: z.boolean().nullish(), do_lowercase_and_remove_accent: z.boolean().nullish() })

@@ -1,6 +1,6 @@
 /**
- * tokenizer.json as far as BERT and RoBERTa need it, within bounds: only components that cost time linear in the text are passed on
- * (no regular expression, no replacement of the file's own), and ids that are rows of the word table.
+ * tokenizer.json as far as the supported families need it, within bounds: only components that cost time linear in the text are passed on
+ * (no regular expression of the file's own, no replacement but of a text), and ids that are rows of the word table.
  */
 import { z } from 'zod'
 import { checked } from './checked.js'
@@ -16,6 +16,13 @@ const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
 const id = z.int().min(0)
 const anchor = z.tuple([word, id])
 
+/** What Llama 3 and Qwen2 take for a word: the only regular expressions of a file that are run. */
+const knownWords = [3, 1].map(
+  (digits) =>
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" +
+    `${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,
+)
+
 const normalizers = [
   part('NFC'),
   part('NFD'),
@@ -24,6 +31,8 @@ const normalizers = [
   part('Lowercase'),
   part('StripAccents'),
   part('Strip').extend({ strip_left: flag, strip_right: flag }),
+  part('Prepend').extend({ prepend: word }),
+  part('Replace').extend({ pattern: z.strictObject({ String: word.min(1) }), content: word }),
   part('BertNormalizer').extend({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
 ] as const
 const preTokenizers = [
@@ -33,6 +42,17 @@ const preTokenizers = [
   part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
   part('Punctuation').extend({ behavior: word.nullish() }),
   part('Digits').extend({ individual_digits: flag }),
+  part('Metaspace').extend({
+    replacement: word.length(1),
+    add_prefix_space: flag,
+    prepend_scheme: z.enum(['always', 'never', 'first']).nullish(),
+    split: flag,
+  }),
+  part('Split').extend({
+    pattern: z.strictObject({ Regex: z.enum(knownWords) }),
+    behavior: z.literal('Isolated'),
+    invert: z.literal(false).nullish(),
+  }),
 ] as const
 const template = z
   .array(

@@ -46,6 +46,7 @@ export const writeModelConfig = async (
       id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
       label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
       problem_type: problemTypes[outputs.problem],
+      ...(model.reads === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
       torch_dtype: precision,
       ...more,
     }),

@@ -8,11 +8,13 @@ import {
   constant,
   cumulativeSum,
   cut,
+  equal,
   expand,
   gather,
   input,
   minimum,
   mul,
+  reduceSum,
   reshape,
   scalar,
   sub,
@@ -40,7 +42,9 @@ export const paddedInference = (
   const mask = input('attention_mask', slots, 'int64')
   const zeros = mul(ids, 0)
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
-  const host: Host = method.merge === undefined ? method.wrap(phase, settings, tensor)(plainHost(tensor)) : plainHost(tensor)
+  const head = model.sequenceHead(outputs.labels)
+  const plain = plainHost(tensor, (name) => model.outline.tensors.has(name) || head.tensors.has(name))
+  const host: Host = method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain
 
   const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
@@ -60,8 +64,17 @@ export const paddedInference = (
   }
   const hidden = model.hidden(host, batch) // [batch*slots, hidden]
   const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
-  const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
-  return { logits: model.sequenceHead(outputs.labels).outputs(gather(hidden, firstOfRow), host) }
+  const first = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
+  const read = model.reads === 'first' ? first : add(first, add(lastPlace(mask), inside))
+  return { logits: head.outputs(gather(hidden, read), host) }
+}
+
+/** The place in its row of each row's last token, whichever side the padding is on. mask: [batch, sequence] → [batch] */
+const lastPlace = (mask: Expression): Expression => {
+  const counted = cumulativeSum(mask, 1)
+  const isLast = mul(cast(equal(counted, reduceSum(mask, [1], true)), 'int64'), mask)
+  const place = sub(cumulativeSum(add(mul(mask, 0), 1), 1), 1)
+  return reduceSum(mul(place, isLast), [1])
 }
 
 /** The value of each virtual token before a row's own. own: [batch, sequence] → [batch, count+sequence] */

@@ -5,6 +5,7 @@ import type { Outline } from '../models/architecture.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
 import type { SettingTable } from '../setting.js'
+import { SettingsError } from '../settingsError.js'
 import type { ParameterLayout, Trainable, Vector } from '../training/parameterVector.js'
 import type { Memory } from '../training/step.js'
 
@@ -104,4 +105,9 @@ export interface Method<S = unknown, P = unknown> {
   ): ArrayLike<number> | null
   /** its part of result.json */
   result?(phase: P, settings: S): Readonly<Record<string, unknown>>
+}
+
+/** @throws SettingsError where the model is no encoder: on a decoder the method is not held to any library yet */
+export const checkEncoder = (kind: Outline['kind'], method: string): void => {
+  if (kind !== 'encoder') throw new SettingsError('method', `salora, lora, adalora or full on a ${kind}`, method)
 }

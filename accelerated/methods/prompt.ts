@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
-import type { Method } from './method.js'
+import { checkEncoder, type Method } from './method.js'
 import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
 
 const phase = z.strictObject({ shape: promptShape })
@@ -13,7 +13,10 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
   summary: 'trained word embeddings before each text',
   ...promptMethod,
   phase,
-  start: ({ hiddenSize }, { virtualTokens }) => ({ shape: [virtualTokens, hiddenSize] }),
+  start: ({ hiddenSize, kind }, { virtualTokens }) => {
+    checkEncoder(kind, 'prompt')
+    return { shape: [virtualTokens, hiddenSize] }
+  },
   wrap: (_, __, parameter) => (host) => ({
     ...host,
     embedded: (words, batch) => host.embedded(withPrompt(parameter(promptEmbeddings), words, batch.virtualToken), batch),

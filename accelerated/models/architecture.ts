@@ -13,6 +13,7 @@ export type Sublayer = { readonly name: string; readonly of: 'attention' | 'feed
 
 export type Layer = {
   readonly name: string
+  /** of keys and values */
   readonly heads: number
   readonly headSize: number
   readonly sublayers: ReadonlyArray<Sublayer>
@@ -28,6 +29,8 @@ export type Outline = {
   readonly layers: ReadonlyArray<Layer>
   /** positions of one example */
   readonly longestInput: number
+  /** whether tokens see those after them */
+  readonly kind: 'encoder' | 'decoder'
 }
 
 /** Layers on top of the hidden states, with tensors of their own. */
@@ -37,10 +40,10 @@ export type Head = {
   readonly outputs: (rows: Expression, host: Host) => Expression
 }
 
-/** A head over the vocabulary. words: its matrix, a row a word: [vocabulary, hidden] */
-export type CausalHead = Head & { readonly words: (host: Host) => Expression }
+/** A head over the vocabulary. frozen: its tensors beside the outline's. words: its matrix, a row a word: [vocabulary, hidden] */
+export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: (host: Host) => Expression }
 
-/** How special tokens frame one text or two, and which token type the second text has. */
+/** How special tokens frame one text or two, and which token type the second text has: to be checked against the tokenizer. */
 export type Framing = {
   /** end-of-text tokens between two texts */
   readonly between: number
@@ -71,7 +74,8 @@ export type Model = {
   readonly firstPosition: number
   /** whether inputs have token types that matter */
   readonly tokenTypes: boolean
-  readonly framing: Framing
+  /** null: as the tokenizer itself frames texts */
+  readonly framing: Framing | null
   readonly naming: Naming
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression

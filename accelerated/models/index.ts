@@ -1,5 +1,6 @@
 /** The architectures there are: one line each. */
 import type { Architecture } from './architecture.js'
 import { bertArchitecture } from './bert/bert.js'
+import { llamaArchitecture } from './llama/llama.js'
 
-export const architectures: ReadonlyArray<Architecture> = [bertArchitecture]
+export const architectures: ReadonlyArray<Architecture> = [bertArchitecture, llamaArchitecture]

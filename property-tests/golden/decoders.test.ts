@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/commonSettings.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { matMul } from '../../accelerated/graph/operators.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
@@ -19,6 +21,7 @@ import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/trainin
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
 import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
 import { constants } from '../../evaluation/agreement/translate.js'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import {
   adamw,
   causalLoss,
@@ -39,6 +42,11 @@ const families = ['llama', 'mistral', 'qwen2'] as const
 type Family = (typeof families)[number]
 
 type Golden = Readonly<Record<FloatType, { readonly losses: ReadonlyArray<number> }>> & {
+  readonly classifier: {
+    readonly texts: ReadonlyArray<readonly [string, string?]>
+    readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
+    readonly logits: ReadonlyArray<ReadonlyArray<number>>
+  }
   readonly lora: Readonly<Record<'rank' | 'alpha' | 'steps' | 'learningRate' | 'weightDecay', number>>
   readonly batches: ReadonlyArray<{
     readonly inputIds: ReadonlyArray<ReadonlyArray<number>>
@@ -149,6 +157,29 @@ describe.each(families)('%s under PEFT', (family) => {
         await logits(state.parameters, first),
       ),
       ...compareTensors('parameter after 20 steps', bound, under(tensors, `${dtype}/final/`), parts(state.parameters)),
+    ])
+  })
+})
+
+describe.each(families)('%s as a classifier', (family) => {
+  const { golden } = read(family)
+  const folder = join(fixtures, family)
+
+  it('frames texts and pairs as its tokenizer does', async () => {
+    const { model } = await openModelFolder(folder)
+    const { encode } = await loadTokenizer(folder, model)
+    expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, 64).inputIds)).toEqual(golden.classifier.inputIds)
+  })
+
+  it('answers with PEFT’s adapter as PEFT does, alone and in a batch', async () => {
+    const opened = await openTrainedAdapter({ model: folder, adapter: join(folder, 'peft-adapter'), device: 'cpu' })
+    const texts = golden.classifier.texts.map(([text, textPair]) => ({ text, textPair }))
+    const [together, alone] = [await opened.predict(texts), [] as number[]]
+    for (const one of texts) alone.push(...(await opened.predict([one])).flat())
+    await opened.release()
+    expectAgreement(`classifier, ${family}`, [
+      compareNumbers('logits', goldenBounds.float32, golden.classifier.logits.flat(), together.flat()),
+      compareNumbers('logits alone', goldenBounds.float32, golden.classifier.logits.flat(), alone),
     ])
   })
 })

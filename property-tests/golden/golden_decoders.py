@@ -9,7 +9,8 @@ import peft
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, MistralConfig, Qwen2Config
 from transformers.models.llama import modeling_llama
 from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
@@ -104,6 +105,37 @@ def lora(folder, dtype):
     return model.to(dtype).train()
 
 
+def tokenizer(family):
+    """Words, with a token at the start as LLaMA has it, none as SmolLM has none, and one at either end."""
+    specials = ['<unk>', '<s>', '</s>']
+    made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(specials + [f'w{i}' for i in range(3, SIZES['vocab_size'])])}, unk_token='<unk>'))
+    made.add_special_tokens(specials)
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    forms = {'llama': ('<s> $A', '<s> $A <s> $B'), 'mistral': ('<s> $A </s>', '<s> $A </s> </s> $B </s>')}
+    if family in forms:
+        single, pair = forms[family]
+        made.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[('<s>', 1), ('</s>', 2)])
+    return made
+
+
+TEXTS = [['w3 w4 w5'], ['w9'], ['w20 w21 w22 w23 w24 w25', 'w7 w8'], ['w40 w3', 'w11']]
+
+
+def classifier(family, folder):
+    """An adapter of a classifier as PEFT saves it, on the decoder without its output matrix, and what it answers to texts and pairs."""
+    made = tokenizer(family)
+    made.save(str(folder / 'tokenizer.json'))
+    base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3, attn_implementation='eager', dtype=torch.float32)
+    model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
+    randomise(model, {'.A': 0.2, '.B': 0.2, 'score.weight': 0.3})
+    model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
+    model.eval().save_pretrained(folder / 'peft-adapter')
+    (folder / 'peft-adapter' / 'README.md').unlink(missing_ok=True)
+    with torch.no_grad():
+        rows = [model(input_ids=torch.tensor([made.encode(*texts).ids])).logits[0].tolist() for texts in TEXTS]
+    return {'texts': TEXTS, 'inputIds': [made.encode(*texts).ids for texts in TEXTS], 'logits': rows}
+
+
 def named(name):
     return name.removeprefix('model.')
 
@@ -135,8 +167,10 @@ def make(family, folder, _):
         golden[dtype] = {'losses': losses}
         tensors.update({f'{dtype}/logits': start, f'{dtype}/finalLogits': logits(model, batches[0])})
         tensors.update({f'{dtype}/final/{named(name)}': p.detach().clone() for name, p in trained(model).items()})
+    golden['classifier'] = classifier(family, folder)
     well_conditioned(tensors)
     save_file(tensors, folder / 'golden.safetensors')
     (folder / 'golden.json').write_text(json.dumps(golden, indent=1) + '\n')
-    for file in folder.iterdir():
-        file.chmod(0o644)
+    for file in folder.rglob('*'):
+        if file.is_file():
+            file.chmod(0o644)

@@ -111,8 +111,8 @@ export const targetedModules = (
   tensors: ReadonlyMap<string, TensorEntry>,
   where: string,
 ): ReadonlyArray<Matrix & { readonly path: string }> => {
-  // an adapter trained on the bare encoder has paths without the family's name
-  const bare = [...tensors.keys()].some((key) => key.startsWith(`${peftPrefix}encoder.`))
+  // an adapter trained on the bare model has paths without the family's name
+  const bare = matrices.some(({ name }) => tensors.has(pairKeys(`${peftPrefix}${name}`).A))
   const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
   const targeted =
     settings.target_modules === allLinear
@@ -121,7 +121,7 @@ export const targetedModules = (
   const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (modules.length > 0) return modules
-  throw mistake(where, `target_modules that mean a matrix of the ${model.type} encoder`, shown(settings.target_modules))
+  throw mistake(where, `target_modules that mean a matrix of the ${model.type} model`, shown(settings.target_modules))
 }
 
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */

@@ -11,6 +11,7 @@ export const outlineOf = (config: EncoderConfig): Outline => ({
   matrices: layerNames(config).flatMap((at) => matricesOf(config, at)),
   layers: layerNames(config).map((at) => layerOf(config, at)),
   longestInput: config.maxPositions - firstPosition(config),
+  kind: 'encoder',
 })
 
 const layerNames = ({ layers }: EncoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `encoder.layer.${i}`)

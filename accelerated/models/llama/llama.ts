@@ -14,8 +14,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
   paddingIndex: config.paddingIndex,
   firstPosition: 0,
   tokenTypes: false,
-  // texts begin with a token of their own where the tokenizer has one, and nothing stands between two
-  framing: { between: 0, secondType: 0, types: 1, form: '<s> A B' },
+  framing: null,
   naming: {
     prefix: 'model.',
     sequenceClassifier: `${classNames[config.family]}ForSequenceClassification`,
@@ -30,7 +29,8 @@ export const decoderModel = (config: DecoderConfig): Model => ({
   }),
   causalHead: () => {
     const words = (host: Host) => host.tensor(config.tied ? 'embed_tokens.weight' : 'lm_head.weight')
-    return { tensors: new Map(), words, outputs: (rows, host) => matMul(rows, words(host), { transposeB: true }) }
+    const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
+    return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, words(host), { transposeB: true }) }
   },
   paddedPositions: (ids) => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1),
   withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),

@@ -10,6 +10,7 @@ export const outlineOf = (config: DecoderConfig): Outline => ({
   matrices: layerNames(config).flatMap((at) => matricesOf(config, at).map(({ matrix }) => matrix)),
   layers: layerNames(config).map((at) => layerOf(config, at)),
   longestInput: config.maxPositions,
+  kind: 'decoder',
 })
 
 /** Keys and values are what a prefix adds to: their heads. */
@@ -41,7 +42,7 @@ const matricesOf = (config: DecoderConfig, at: string): ReadonlyArray<Named> => 
 }
 
 const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> => {
-  const { hiddenSize: h, vocabularySize, tied } = config
+  const { hiddenSize: h, vocabularySize } = config
   const names = layerNames(config)
   return new Map<string, TensorShape>([
     ['embed_tokens.weight', [vocabularySize, h]],
@@ -60,6 +61,5 @@ const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> =
       ],
     ),
     ['norm.weight', [h]],
-    ...(tied ? [] : [['lm_head.weight', [vocabularySize, h]] satisfies [string, TensorShape]]),
   ])
 }

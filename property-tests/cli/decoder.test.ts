@@ -1,0 +1,120 @@
+/** A decoder as a classifier, by the commands: trained, resumed, scored, asked, merged; and what a decoder does not carry is refused in one line. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { fixtures } from '../golden/golden.js'
+import { salora } from './spawnSalora.js'
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-decoder-'))
+  // low words are one class, high ones the other
+  const row = (i: number): string =>
+    Array.from({ length: 1 + (i % 7) }, (_, j) => `w${(i % 2 === 0 ? 3 : 27) + ((i * 7 + j * 5) % 20)}`).join(' ')
+  const rows = Array.from({ length: 160 }, (_, i) => `${row(i)} w${3 + ((i * 11) % 46)}\t${i % 2 === 0 ? 'low' : 'high'}`)
+  await writeFile(join(root, 'task.tsv'), ['text\tlabel', ...rows, ''].join('\n'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const model = (family: string): string => join(fixtures, family)
+const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
+  salora(
+    [
+      'train',
+      '--model',
+      model(family),
+      '--task',
+      'task.tsv',
+      '--output',
+      output,
+      '--max-length',
+      '32',
+      '--batch-size',
+      '8',
+      '--learning-rate',
+      '1e-2',
+      '--device',
+      'cpu',
+      '--quiet',
+      ...more,
+    ],
+    { cwd: root },
+  )
+const json = async (file: string): Promise<Record<string, unknown>> =>
+  JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
+
+describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
+  it('is trained by SaLoRA within its budget, and better than the majority', async () => {
+    const { code, stdout } = await train(family, family, '--epochs', '8')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/ layer +q +k +v +o +gate +up +down\n/)
+    const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
+      last: { scores: { accuracy: number } }
+      retainedDensity: number
+    }
+    expect(last.scores.accuracy).toBeGreaterThan(0.8)
+    expect(retainedDensity).toBeLessThanOrEqual(0.5)
+    expect(retainedDensity).toBeGreaterThan(0.45)
+  })
+
+  it('is merged, and the merged model answers as the adapter does', async () => {
+    const { code, stdout } = await salora(
+      ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
+      { cwd: root },
+    )
+    expect(code).toBe(0)
+    const { comparison } = JSON.parse(stdout) as { comparison: { largestLogitDifference: number; largestLogit: number } }
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    const config = await json(`${family}-merged/config.json`)
+    expect(config['architectures']).toEqual([
+      { llama: 'LlamaForSequenceClassification', mistral: 'MistralForSequenceClassification', qwen2: 'Qwen2ForSequenceClassification' }[
+        family
+      ],
+    ])
+    expect(config['pad_token_id']).toBe(0)
+    const texts = [{ text: 'w3 w4' }, { text: 'w40 w41 w42 w30' }]
+    const [merged, adapted] = [
+      await openTrainedAdapter({ model: join(root, `${family}-merged`), adapter: null, device: 'cpu' }),
+      await openTrainedAdapter({ model: model(family), adapter: join(root, family, 'adapter'), device: 'cpu' }),
+    ]
+    const [expected, found] = [(await adapted.predict(texts)).flat(), (await merged.predict(texts)).flat()]
+    await Promise.all([merged.release(), adapted.release()])
+    expected.forEach((x, i) => expect(found[i]).toBeCloseTo(x, 4))
+  })
+})
+
+describe('a decoder', () => {
+  it('is resumed to the bit', async () => {
+    const whole = await train('qwen2', 'whole', '--method', 'lora', '--max-steps', '12', '--save-every', '5')
+    expect(whole.code).toBe(0)
+    await rm(join(root, 'whole', 'checkpoints', 'step-000000012.safetensors'))
+    await rm(join(root, 'whole', 'result.json'))
+    const before = await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))
+    expect((await train('qwen2', 'whole', '--method', 'lora', '--max-steps', '12', '--save-every', '5', '--resume')).code).toBe(0)
+    expect(await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))).toEqual(before)
+  })
+
+  it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8'])('is trained by %s', async (how) => {
+    const { code } = await train('llama', how.replaceAll(' ', ''), '--method', ...how.split(' '), '--epochs', '2')
+    expect(code).toBe(0)
+  })
+
+  it.each(['houlsby', 'pfeiffer', 'prefix --virtual-tokens 4', 'prompt --virtual-tokens 4'])('refuses %s in one line', async (how) => {
+    const [method = '', ...more] = how.split(' ')
+    const { code, stderr } = await train('llama', method, '--method', method, ...more)
+    expect(code).not.toBe(0)
+    expect(stderr).toBe(`--method: expected salora, lora, adalora or full on a decoder, found ${method}\n`)
+  })
+
+  it('has no transformers.js export, which has no classifier on one', async () => {
+    const { code, stderr } = await salora(['export', '--run', 'llama', '--format', 'transformers.js', '--output', 'x', '--quiet'], {
+      cwd: root,
+    })
+    expect(code).not.toBe(0)
+    expect(stderr).toBe(
+      '--format: expected one of peft, peft-padded, merged for an adapter of method lora on a decoder, found transformers.js\n',
+    )
+  })
+})
