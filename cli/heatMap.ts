@@ -8,6 +8,12 @@ const columns = [
   'attention.output.dense',
   'intermediate.dense',
   'output.dense',
+  'attention.q_lin',
+  'attention.k_lin',
+  'attention.v_lin',
+  'attention.out_lin',
+  'ffn.lin1',
+  'ffn.lin2',
   'self_attn.q_proj',
   'self_attn.k_proj',
   'self_attn.v_proj',
@@ -23,6 +29,12 @@ const titles: Readonly<Record<string, string>> = {
   'attention.output.dense': 'attention output',
   'intermediate.dense': 'intermediate',
   'output.dense': 'output',
+  'attention.q_lin': 'query',
+  'attention.k_lin': 'key',
+  'attention.v_lin': 'value',
+  'attention.out_lin': 'attention output',
+  'ffn.lin1': 'intermediate',
+  'ffn.lin2': 'output',
   'self_attn.q_proj': 'q',
   'self_attn.k_proj': 'k',
   'self_attn.v_proj': 'v',
@@ -59,6 +71,6 @@ export const heatMap = (ranks: Readonly<Record<string, number>>, { colour }: { r
 }
 
 const placeOf = (name: string): { readonly layer: number; readonly column: string } => {
-  const [, layer = '', column = ''] = /^(?:encoder\.layer|layers)\.(\d+)\.(.*)$/.exec(name) ?? []
+  const [, layer = '', column = ''] = /^(?:encoder\.layer|transformer\.layer|layers)\.(\d+)\.(.*)$/.exec(name) ?? []
   return { layer: Number(layer), column }
 }

@@ -7,7 +7,7 @@ import { plainHost, type Around, type TensorSource } from '../models/host.js'
 import { setting, type SettingValues } from '../setting.js'
 import { SettingsError } from '../settingsError.js'
 import { normalInitial, zeroInitial } from './initialisation.js'
-import { checkEncoder, type Method } from './method.js'
+import { checkCarried, type Method } from './method.js'
 
 const settings = {
   reductionFactor: setting('number', 'number', 'hidden size over the neurons of an adapter', z.number().min(1).default(16)),
@@ -52,8 +52,9 @@ export const bottleneckMethod = ({
   summary,
   settings,
   phase,
-  start: ({ hiddenSize, layers, kind }, { reductionFactor }) => {
-    checkEncoder(kind, name)
+  start: (outline, { reductionFactor }) => {
+    checkCarried(outline, name)
+    const { hiddenSize, layers } = outline
     const neurons = Math.floor(hiddenSize / reductionFactor)
     if (neurons < 1) throw new SettingsError('reductionFactor', `at most the model's hidden size ${hiddenSize}`, String(reductionFactor))
     const sublayers = layers.flatMap((layer) => layer.sublayers.filter(({ of }) => after.includes(of)).map((sublayer) => sublayer.name))

@@ -107,7 +107,7 @@ export interface Method<S = unknown, P = unknown> {
   result?(phase: P, settings: S): Readonly<Record<string, unknown>>
 }
 
-/** @throws SettingsError where the model is no encoder: on a decoder the method is not held to any library yet */
-export const checkEncoder = (kind: Outline['kind'], method: string): void => {
-  if (kind !== 'encoder') throw new SettingsError('method', `salora, lora, adalora or full on a ${kind}`, method)
+/** @throws SettingsError where this family carries low-rank adapters alone */
+export const checkCarried = ({ lowRankOnly }: Outline, method: string): void => {
+  if (lowRankOnly) throw new SettingsError('method', 'salora, lora, adalora or full on a model of this family', method)
 }

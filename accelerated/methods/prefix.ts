@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { concat, expand, reshape, scalar, slice, transpose } from '../graph/operators.js'
 import type { KeyValue } from '../models/host.js'
-import { checkEncoder, type Method } from './method.js'
+import { checkCarried, type Method } from './method.js'
 import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
 
 /** A virtual token's numbers are a key and a value of each layer, in the order of `layers`. */
@@ -15,8 +15,9 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
   summary: 'trained keys and values before each text, in every layer',
   ...promptMethod,
   phase,
-  start: ({ hiddenSize, layers, kind }, { virtualTokens }) => {
-    checkEncoder(kind, 'prefix')
+  start: (outline, { virtualTokens }) => {
+    checkCarried(outline, 'prefix')
+    const { hiddenSize, layers } = outline
     return { shape: [virtualTokens, 2 * layers.length * hiddenSize], layers: layers.map(({ name }) => name) }
   },
   wrap: ({ shape: [, width], layers }, _, parameter) => {

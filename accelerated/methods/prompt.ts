@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
-import { checkEncoder, type Method } from './method.js'
+import { checkCarried, type Method } from './method.js'
 import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
 
 const phase = z.strictObject({ shape: promptShape })
@@ -13,9 +13,9 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
   summary: 'trained word embeddings before each text',
   ...promptMethod,
   phase,
-  start: ({ hiddenSize, kind }, { virtualTokens }) => {
-    checkEncoder(kind, 'prompt')
-    return { shape: [virtualTokens, hiddenSize] }
+  start: (outline, { virtualTokens }) => {
+    checkCarried(outline, 'prompt')
+    return { shape: [virtualTokens, outline.hiddenSize] }
   },
   wrap: (_, __, parameter) => (host) => ({
     ...host,

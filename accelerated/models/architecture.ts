@@ -31,6 +31,8 @@ export type Outline = {
   readonly longestInput: number
   /** whether tokens see those after them */
   readonly kind: 'encoder' | 'decoder'
+  /** whether methods that add to sublayers, keys or embeddings are not held to a library on this family yet */
+  readonly lowRankOnly: boolean
 }
 
 /** Layers on top of the hidden states, with tensors of their own. */

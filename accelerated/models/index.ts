@@ -1,6 +1,8 @@
 /** The architectures there are: one line each. */
 import type { Architecture } from './architecture.js'
 import { bertArchitecture } from './bert/bert.js'
+import { distilbertArchitecture } from './distilbert/distilbert.js'
+import { electraArchitecture } from './electra/electra.js'
 import { llamaArchitecture } from './llama/llama.js'
 
-export const architectures: ReadonlyArray<Architecture> = [bertArchitecture, llamaArchitecture]
+export const architectures: ReadonlyArray<Architecture> = [bertArchitecture, distilbertArchitecture, electraArchitecture, llamaArchitecture]

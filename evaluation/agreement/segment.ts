@@ -45,7 +45,7 @@ export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device:
 type AnyModel = Model<ModelConfig>
 
 const modelIn = ({ config }: AnyModel): AcceleratedModel => {
-  if (config.family !== 'decoder') return encoderModel(config)
+  if (config.family !== 'decoder') return encoderModel({ ...config, embeddingSize: config.hiddenSize })
   const { window, layers, ...same } = config
   const windows = Array.from({ length: layers }, () => window)
   return decoderModel({ ...same, family: 'llama', layers, windows, maxPositions: 1_000, paddingIndex: 0, attentionDropout: 0 })

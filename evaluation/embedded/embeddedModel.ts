@@ -14,6 +14,7 @@ export const embeddedConfig: EncoderConfig = {
   family: 'roberta',
   vocabularySize: 8192,
   hiddenSize: 256,
+  embeddingSize: 256,
   layers: 4,
   heads: 4,
   intermediateSize: 1024,

@@ -28,6 +28,7 @@ const sizes: EncoderConfig = {
   family: 'roberta',
   vocabularySize: 11,
   hiddenSize: 4,
+  embeddingSize: 4,
   layers: 1,
   heads: 2,
   intermediateSize: 6,

@@ -16,6 +16,7 @@ const bert: EncoderConfig = {
   family: 'bert',
   vocabularySize: 30,
   hiddenSize: 4,
+  embeddingSize: 4,
   layers: 1,
   heads: 2,
   intermediateSize: 6,

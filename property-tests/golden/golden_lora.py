@@ -12,12 +12,13 @@ from golden_training import DTYPES, STEPS, logits, optimisation, randomise, trai
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
+TARGETS_OF = {'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])'}
 # PEFT freezes BERT's pooler unless it is named; ours trains it as part of the head.
-SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler']}
+SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier']}
 
 
 def lora(family, folder, dtype, **settings):
-    settings = {'r': LORA['rank'], 'lora_alpha': LORA['alpha'], 'target_modules': TARGETS, **settings}
+    settings = {'r': LORA['rank'], 'lora_alpha': LORA['alpha'], 'target_modules': TARGETS_OF.get(family, TARGETS), **settings}
     model = get_peft_model(open_model(family, folder, torch.float32), LoraConfig(task_type='SEQ_CLS', modules_to_save=list(SAVED[family]), lora_dropout=0.0, **settings))
     # B is not left 0: the gradient of A would be.
     randomise(model, {'.A': 0.2, '.B': 0.2})
@@ -58,6 +59,8 @@ def with_patterns(family, folder, batches):
     """An adapter with several ranks and scales, trained and saved by PEFT; its logits for all texts."""
     patterns = {
         'roberta': dict(target_modules=TARGETS, rank_pattern={'attention.self.query': 2, r'layer\.1\.output\.dense': 6}, alpha_pattern={'attention.self.value': 3, r'.*\.0\.intermediate\.dense': 12}),
+        'distilbert': dict(target_modules=['q_lin', 'v_lin', 'lin2'], rank_pattern={'lin2': 3}),
+        'electra': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
         'bert': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}, alpha_pattern={'query': 5, 'attention.output.dense': 1}),
     }[family]
     model = lora(family, folder, torch.float32, **patterns)

@@ -4,11 +4,15 @@ import json
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    BertConfig, BertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
+    BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
+    RobertaConfig, RobertaForSequenceClassification,
 )
 
 SEED = 20231019
-CLASSES = {'roberta': RobertaForSequenceClassification, 'bert': BertForSequenceClassification}
+CLASSES = {
+    'roberta': RobertaForSequenceClassification, 'bert': BertForSequenceClassification,
+    'distilbert': DistilBertForSequenceClassification, 'electra': ElectraForSequenceClassification,
+}
 SIZES = dict(
     vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, num_labels=3,
     hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -17,8 +21,13 @@ SIZES = dict(
 CONFIGS = {
     'roberta': lambda: RobertaConfig(**SIZES, max_position_embeddings=34, type_vocab_size=1, layer_norm_eps=1e-5, hidden_act='gelu'),
     'bert': lambda: BertConfig(**SIZES, max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12, hidden_act='gelu_new'),
+    'distilbert': lambda: DistilBertConfig(
+        vocab_size=100, dim=32, n_layers=2, n_heads=4, hidden_dim=64, num_labels=3, max_position_embeddings=32, dropout=0.0, attention_dropout=0.0,
+        seq_classif_dropout=0.0),
+    # its embeddings are of another size than its hidden states
+    'electra': lambda: ElectraConfig(**SIZES, embedding_size=16, max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
 }
-SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], 'bert': ['[PAD]', '[UNK]', '[CLS]', '[SEP]']}
+SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], **{family: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'] for family in ('bert', 'distilbert', 'electra')}}
 
 # Words of each text of a pair; 0 is no second text. Batches hold four examples.
 LENGTHS = [[(7, 0), (3, 5), (12, 4), (1, 0)], [(4, 0), (4, 0), (2, 9), (6, 1)], [(15, 0), (1, 1), (3, 0), (5, 5)], [(2, 0), (8, 0), (9, 2), (4, 3)]]
@@ -37,10 +46,10 @@ def write_model(family, folder):
         for name, parameter in model.named_parameters():
             deviation = 0.5 if 'embeddings' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if name.endswith('LayerNorm.weight') else value)
+            parameter.copy_(1 + value if name.lower().replace('_', '').endswith('layernorm.weight') else value)
     model.save_pretrained(folder)
     tokenizer(family).save(str(folder / 'tokenizer.json'))
-    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer'}[family]}) + '\n')
+    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer', 'distilbert': 'DistilBertTokenizer', 'electra': 'ElectraTokenizer'}[family]}) + '\n')
 
 
 def open_model(family, folder, dtype):
@@ -80,4 +89,4 @@ def padded(family, batch):
     width = max(map(len, batch['inputIds']))
     pad = lambda rows, value: torch.tensor([row + [value] * (width - len(row)) for row in rows])
     inputs = {'input_ids': pad(batch['inputIds'], padding), 'attention_mask': pad([[1] * len(row) for row in batch['inputIds']], 0)}
-    return inputs if family == 'roberta' else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}
+    return inputs if family in ('roberta', 'distilbert') else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}

@@ -1,7 +1,9 @@
 /** The accelerated path trains plain LoRA as PEFT does: logits, loss, every gradient, and twenty steps of AdamW. */
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { tensorOf, type Vector } from '../../accelerated/training/parameterVector.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
+import { predictGolden } from './exportGolden.js'
 import { openGoldenRun, type GoldenRun } from './acceleratedGolden.js'
 import {
   compareNumbers,
@@ -9,7 +11,9 @@ import {
   dtypes,
   expectAgreement,
   families,
+  folderOf,
   goldenBounds,
+  lowRankFamilies,
   readGolden,
   readTensors,
   under,
@@ -18,7 +22,7 @@ import {
 
 const parts = ({ layout }: GoldenRun, vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
 
-describe.each(families)('%s under PEFT', (family) => {
+describe.each([...families, ...lowRankFamilies])('%s under PEFT', (family) => {
   const golden = readGolden(family)
   const tensors = readTensors(family)
   const [first] = golden.batches as readonly [GoldenBatch]
@@ -55,5 +59,13 @@ describe.each(families)('%s under PEFT', (family) => {
       compareNumbers('logits after 20 steps', bound, expected.finalLogits.flat(), logits),
       ...compareTensors('parameter after 20 steps', bound, under(tensors, `${dtype}/final/`), parts(run, state.parameters)),
     ])
+  })
+})
+
+describe.each(lowRankFamilies)('%s', (family) => {
+  it('gives the logits of PEFT for an adapter that PEFT trained, with rank_pattern and modules_to_save', async () => {
+    const golden = readGolden(family)
+    const logits = await predictGolden(family, join(folderOf(family), 'peft-adapter'), golden)
+    expectAgreement(`import, ${family}`, [compareNumbers('logits', goldenBounds.float32, golden.peftAdapter.logits.flat(), logits)])
   })
 })

@@ -70,7 +70,7 @@ export const headKey = ({ naming }: Model, name: string): string => `${peftPrefi
 
 /** PEFT itself names 'classifier' and 'score' for a sequence classifier. */
 export const modulesToSave = (head: ReadonlyMap<string, Weights>): ReadonlyArray<string> =>
-  head.size === 0 ? [] : ['classifier', 'score', ...(partOf(head, 'pooler.') ? ['pooler'] : [])]
+  head.size === 0 ? [] : [...new Set(['classifier', 'score', ...[...head.keys()].map((name) => name.split('.')[0] ?? '')])]
 
 const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
 

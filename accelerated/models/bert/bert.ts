@@ -5,24 +5,25 @@ import type { Architecture, Framing, Model, Naming } from '../architecture.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
+import { bertNames, type EncoderNames } from './names.js'
 import { firstPosition, outlineOf } from './outline.js'
 
 /** The model of these sizes. */
-export const encoderModel = (config: EncoderConfig): Model => ({
+export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames): Model => ({
   type: config.family,
-  outline: outlineOf(config),
+  outline: outlineOf(config, names),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),
   tokenTypes: config.family === 'bert',
   framing: { ...framings[config.family], types: config.tokenTypes },
   naming: namings[config.family],
-  hidden: (host, batch) => encoder(config, host, batch),
+  hidden: (host, batch) => encoder(config, names, host, batch),
   reads: 'first',
   sequenceHead: sequenceHead(config),
   maskedHead: () => maskedHead(config),
   paddedPositions: (ids) => paddedPositions(config, ids),
-  withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+  withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }, names),
 })
 
 export const bertArchitecture: Architecture = {

@@ -5,14 +5,18 @@ import { mistake } from '../../files/mistake.js'
 
 /** What the encoder's graph has to know. Sizes are counts; dropouts are probabilities in [0, 1). */
 export type EncoderConfig = {
+  /** how positions are counted, texts framed and heads built, where a family has nothing of its own */
   readonly family: 'roberta' | 'bert'
   readonly vocabularySize: number
   readonly hiddenSize: number
+  /** of the embeddings; where it is not the hidden size, a linear map follows them */
+  readonly embeddingSize: number
   readonly layers: number
   readonly heads: number
   readonly intermediateSize: number
   /** Rows of the position table. RoBERTa's first paddingIndex + 1 rows are never used by a real token. */
   readonly maxPositions: number
+  /** 0: there are none */
   readonly tokenTypes: number
   readonly layerNormEpsilon: number
   /** 'gelu' is exact (erf); 'gelu_tanh' is the tanh approximation. */
@@ -23,8 +27,8 @@ export type EncoderConfig = {
   readonly headDropout: number
 }
 
-const size = (limit: number) => z.int().min(1).max(limit)
-const probability = z.number().min(0).lt(1)
+export const size = (limit: number) => z.int().min(1).max(limit)
+export const probability = z.number().min(0).lt(1)
 
 /** The keys read; all others are ignored. Defaults are those of the original configuration classes. */
 const schema = z.object({
@@ -53,6 +57,7 @@ export const encoderConfig = (json: object, where: string): EncoderConfig => {
       family: file.model_type,
       vocabularySize: file.vocab_size,
       hiddenSize: file.hidden_size,
+      embeddingSize: file.hidden_size,
       layers: file.num_hidden_layers,
       heads: file.num_attention_heads,
       intermediateSize: file.intermediate_size,

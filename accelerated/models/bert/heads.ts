@@ -3,7 +3,8 @@ import { add, gelu, layerNormalization, matMul, tanh } from '../../graph/operato
 import type { Head, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
 
-const linear = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
+/** A linear map's tensors. */
+export const linearTensors = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
   [`${name}.weight`, [out, input]],
   [`${name}.bias`, [out]],
 ]
@@ -14,14 +15,14 @@ export const sequenceHead =
   (outputs: number): Head =>
     family === 'roberta'
       ? {
-          tensors: new Map([...linear('classifier.dense', h, h), ...linear('classifier.out_proj', outputs, h)]),
+          tensors: new Map([...linearTensors('classifier.dense', h, h), ...linearTensors('classifier.out_proj', outputs, h)]),
           outputs: (rows, host) => {
             const inner = tanh(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
             return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
           },
         }
       : {
-          tensors: new Map([...linear('pooler.dense', h, h), ...linear('classifier', outputs, h)]),
+          tensors: new Map([...linearTensors('pooler.dense', h, h), ...linearTensors('classifier', outputs, h)]),
           outputs: (rows, host) =>
             host.linear('classifier', host.dropout('head.input', tanh(host.linear('pooler.dense', rows)), headDropout)),
         }
@@ -29,7 +30,7 @@ export const sequenceHead =
 /** dense → gelu → norm, then a decoder tied to the word embeddings: [masked, hidden] → [masked, vocabulary] */
 export const maskedHead = ({ hiddenSize: h, vocabularySize, layerNormEpsilon }: EncoderConfig): Head => ({
   tensors: new Map<string, TensorShape>([
-    ...linear('lm_head.dense', h, h),
+    ...linearTensors('lm_head.dense', h, h),
     ['lm_head.layer_norm.weight', [h]],
     ['lm_head.layer_norm.bias', [h]],
     ['lm_head.bias', [vocabularySize]],

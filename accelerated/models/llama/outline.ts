@@ -11,6 +11,7 @@ export const outlineOf = (config: DecoderConfig): Outline => ({
   layers: layerNames(config).map((at) => layerOf(config, at)),
   longestInput: config.maxPositions,
   kind: 'decoder',
+  lowRankOnly: true,
 })
 
 /** Keys and values are what a prefix adds to: their heads. */

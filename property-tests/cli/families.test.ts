@@ -1,11 +1,15 @@
-/** A decoder as a classifier, by the commands: trained, resumed, scored, asked, merged; and what a decoder does not carry is refused in one line. */
+/** Families beside RoBERTa and BERT, by the commands: trained, resumed, merged, exported; and what a family does not carry is refused in one line. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
 import { salora } from './spawnSalora.js'
+
+env.allowRemoteModels = false
+env.allowLocalModels = true
 
 let root = ''
 beforeAll(async () => {
@@ -18,6 +22,14 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
+/** As transformers calls them. */
+const classNames: Readonly<Record<string, string>> = {
+  llama: 'Llama',
+  mistral: 'Mistral',
+  qwen2: 'Qwen2',
+  distilbert: 'DistilBert',
+  electra: 'Electra',
+}
 const model = (family: string): string => join(fixtures, family)
 const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
   salora(
@@ -45,11 +57,11 @@ const train = (family: string, output: string, ...more: ReadonlyArray<string>) =
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra'])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and better than the majority', async () => {
     const { code, stdout } = await train(family, family, '--epochs', '8')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/ layer +q +k +v +o +gate +up +down\n/)
+    expect(stdout).toMatch(/ layer +(q +k +v +o +gate +up +down|query +key +value +attention output +intermediate +output)\n/)
     const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
       last: { scores: { accuracy: number } }
       retainedDensity: number
@@ -68,11 +80,7 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
     const { comparison } = JSON.parse(stdout) as { comparison: { largestLogitDifference: number; largestLogit: number } }
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
     const config = await json(`${family}-merged/config.json`)
-    expect(config['architectures']).toEqual([
-      { llama: 'LlamaForSequenceClassification', mistral: 'MistralForSequenceClassification', qwen2: 'Qwen2ForSequenceClassification' }[
-        family
-      ],
-    ])
+    expect(config['architectures']).toEqual([`${classNames[family]}ForSequenceClassification`])
     expect(config['pad_token_id']).toBe(0)
     const texts = [{ text: 'w3 w4' }, { text: 'w40 w41 w42 w30' }]
     const [merged, adapted] = [
@@ -82,6 +90,30 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
     const [expected, found] = [(await adapted.predict(texts)).flat(), (await merged.predict(texts)).flat()]
     await Promise.all([merged.release(), adapted.release()])
     expected.forEach((x, i) => expect(found[i]).toBeCloseTo(x, 4))
+  })
+})
+
+describe.each(['distilbert', 'electra'])('%s', (family) => {
+  it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
+    const output = `${family}-onnx`
+    const { code, stdout } = await salora(
+      ['export', '--run', family, '--format', 'transformers.js', '--output', output, '--json', '--quiet'],
+      {
+        cwd: root,
+      },
+    )
+    expect(code).toBe(0)
+    const { comparison } = JSON.parse(stdout) as { comparison: { largestLogitDifference: number; largestLogit: number } }
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
+    const classify = await pipeline('text-classification', join(root, output), { dtype: 'fp32', local_files_only: true })
+    const [answer] = (await classify('w3 w4 w5')) as [{ readonly label: string; readonly score: number }]
+    const adapted = await openTrainedAdapter({ model: model(family), adapter: join(root, family, 'adapter'), device: 'cpu' })
+    const [logits = []] = await adapted.predict([{ text: 'w3 w4 w5' }])
+    await adapted.release()
+    const best = logits.indexOf(Math.max(...logits))
+    expect(answer.label).toBe(adapted.labelNames?.[best])
+    expect(answer.score).toBeCloseTo(Math.exp(logits[best] ?? NaN) / logits.reduce((sum, x) => sum + Math.exp(x), 0), 4)
+    await classify.dispose()
   })
 })
 
@@ -105,7 +137,7 @@ describe('a decoder', () => {
     const [method = '', ...more] = how.split(' ')
     const { code, stderr } = await train('llama', method, '--method', method, ...more)
     expect(code).not.toBe(0)
-    expect(stderr).toBe(`--method: expected salora, lora, adalora or full on a decoder, found ${method}\n`)
+    expect(stderr).toBe(`--method: expected salora, lora, adalora or full on a model of this family, found ${method}\n`)
   })
 
   it('has no transformers.js export, which has no classifier on one', async () => {

@@ -1,0 +1,98 @@
+/** DistilBERT (Sanh et al., 2019): BERT's encoder under other names, without token types, and a head of two maps with a ReLU between them. */
+import { z } from 'zod'
+import { checked } from '../../files/checked.js'
+import { mistake } from '../../files/mistake.js'
+import { relu } from '../../graph/operators.js'
+import type { Architecture, Model } from '../architecture.js'
+import { encoderModel } from '../bert/bert.js'
+import type { EncoderConfig } from '../bert/config.js'
+import { probability, size } from '../bert/config.js'
+import type { EncoderNames } from '../bert/names.js'
+import { linearTensors } from '../bert/heads.js'
+
+const schema = z.object({
+  model_type: z.literal('distilbert'),
+  vocab_size: size(10_000_000),
+  dim: size(65_536),
+  n_layers: size(1_024),
+  n_heads: size(1_024),
+  hidden_dim: size(1_048_576),
+  max_position_embeddings: size(1_048_576),
+  activation: z.literal('gelu').default('gelu'),
+  dropout: probability.default(0.1),
+  attention_dropout: probability.default(0.1),
+  seq_classif_dropout: probability.default(0.2),
+  pad_token_id: z.int().min(0).nullish(),
+})
+
+const names: EncoderNames = {
+  layer: (i) => `transformer.layer.${i}`,
+  within: (at) => ({
+    query: `${at}.attention.q_lin`,
+    key: `${at}.attention.k_lin`,
+    value: `${at}.attention.v_lin`,
+    attentionOutput: `${at}.attention.out_lin`,
+    attentionNorm: `${at}.sa_layer_norm`,
+    up: `${at}.ffn.lin1`,
+    down: `${at}.ffn.lin2`,
+    feedForwardNorm: `${at}.output_layer_norm`,
+    attention: `${at}.attention`,
+    feedForward: `${at}.ffn`,
+  }),
+}
+
+const configOf = (json: object, where: string): EncoderConfig => {
+  const file = checked(schema, json, where, 'an encoder')
+  if (file.dim % file.n_heads !== 0) throw mistake(where, `n_heads that divides dim ${file.dim}`, String(file.n_heads))
+  return {
+    family: 'bert',
+    vocabularySize: file.vocab_size,
+    hiddenSize: file.dim,
+    embeddingSize: file.dim,
+    layers: file.n_layers,
+    heads: file.n_heads,
+    intermediateSize: file.hidden_dim,
+    maxPositions: file.max_position_embeddings,
+    tokenTypes: 0,
+    layerNormEpsilon: 1e-12,
+    activation: file.activation,
+    paddingIndex: Math.min(file.pad_token_id ?? 0, file.vocab_size - 1),
+    hiddenDropout: file.dropout,
+    attentionDropout: file.attention_dropout,
+    headDropout: file.seq_classif_dropout,
+  }
+}
+
+/** The original drops nothing after the attention's output. */
+const withoutAttentionSites = (model: Model): Model => ({
+  ...model,
+  hidden: (host, batch) =>
+    model.hidden({ ...host, dropout: (site, x, p) => (/\.layer\.\d+\.attention$/.test(site) ? x : host.dropout(site, x, p)) }, batch),
+})
+
+const distilbertModel = (config: EncoderConfig): Model => ({
+  ...withoutAttentionSites(encoderModel(config, names)),
+  type: 'distilbert',
+  tokenTypes: false,
+  framing: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
+  naming: {
+    prefix: 'distilbert.',
+    sequenceClassifier: 'DistilBertForSequenceClassification',
+    tokenizer: 'DistilBertTokenizer',
+    stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
+  },
+  sequenceHead: (outputs) => ({
+    tensors: new Map([
+      ...linearTensors('pre_classifier', config.hiddenSize, config.hiddenSize),
+      ...linearTensors('classifier', outputs, config.hiddenSize),
+    ]),
+    outputs: (rows, host) =>
+      host.linear('classifier', host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout)),
+  }),
+  withDropout: (p) => distilbertModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+})
+
+export const distilbertArchitecture: Architecture = {
+  modelTypes: ['distilbert'],
+  open: (json, where) => distilbertModel(configOf(json, where)),
+}

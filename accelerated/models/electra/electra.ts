@@ -1,0 +1,44 @@
+/** ELECTRA (Clark et al., 2020): BERT's encoder, whose embeddings may be of another size, and a head like RoBERTa's with a GELU in it. */
+import { z } from 'zod'
+import { gelu } from '../../graph/operators.js'
+import type { Architecture, Model } from '../architecture.js'
+import { encoderModel } from '../bert/bert.js'
+import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
+import { linearTensors } from '../bert/heads.js'
+import { checked } from '../../files/checked.js'
+
+const schema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
+
+const configOf = (json: object, where: string): EncoderConfig => {
+  const { embedding_size: embeddingSize, hidden_size: hiddenSize } = checked(schema, json, where, 'an encoder')
+  return { ...encoderConfig({ ...json, model_type: 'bert' }, where), embeddingSize: embeddingSize ?? hiddenSize }
+}
+
+const electraModel = (config: EncoderConfig): Model => {
+  const { hiddenSize: h, headDropout } = config
+  const { maskedHead: _, ...encoder } = encoderModel(config)
+  return {
+    ...encoder,
+    type: 'electra',
+    outline: { ...encoder.outline, lowRankOnly: true },
+    naming: {
+      prefix: 'electra.',
+      sequenceClassifier: 'ElectraForSequenceClassification',
+      tokenizer: 'ElectraTokenizer',
+      stored: (name) => (/^classifier\./.test(name) ? name : `electra.${name}`),
+    },
+    sequenceHead: (outputs) => ({
+      tensors: new Map([...linearTensors('classifier.dense', h, h), ...linearTensors('classifier.out_proj', outputs, h)]),
+      outputs: (rows, host) => {
+        const inner = gelu(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
+        return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
+      },
+    }),
+    withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+  }
+}
+
+export const electraArchitecture: Architecture = {
+  modelTypes: ['electra'],
+  open: (json, where) => electraModel(configOf(json, where)),
+}

@@ -1,0 +1,92 @@
+/** Encoders beside BERT and RoBERTa: their sizes are the published ones, their files mean what they say, and what they do not carry is refused. */
+import { describe, expect, it } from 'vitest'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { distilbertArchitecture } from '../../accelerated/models/distilbert/distilbert.js'
+import { electraArchitecture } from '../../accelerated/models/electra/electra.js'
+import { pooledDropout } from '../../accelerated/models/layers/dropout.js'
+import { batchInputs } from '../../accelerated/models/batchInputs.js'
+import { plainHost } from '../../accelerated/models/host.js'
+import { input } from '../../accelerated/graph/operators.js'
+import type { Model } from '../../accelerated/models/architecture.js'
+
+const distilbert = {
+  model_type: 'distilbert',
+  vocab_size: 30_522,
+  dim: 768,
+  n_layers: 6,
+  n_heads: 12,
+  hidden_dim: 3072,
+  max_position_embeddings: 512,
+}
+const electraSmall = {
+  model_type: 'electra',
+  vocab_size: 30_522,
+  embedding_size: 128,
+  hidden_size: 256,
+  num_hidden_layers: 12,
+  num_attention_heads: 4,
+  intermediate_size: 1024,
+  max_position_embeddings: 512,
+  type_vocab_size: 2,
+}
+const count = ({ outline }: Model): number =>
+  [...outline.tensors.values()].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
+
+/** Dropout sites and their probabilities, in the order in which a step uses them. */
+const sitesOf = (model: Model) => {
+  const plan = pooledDropout('float32')
+  const shapes = new Map([...model.outline.tensors, ...model.sequenceHead(2).tensors])
+  const host = plan.wrap(plainHost((name) => input(name, shapes.get(name) ?? [], 'float32')))
+  model.sequenceHead(2).outputs(model.hidden(host, batchInputs('float32')), host)
+  return plan.sites().map(({ site, probability }) => [site, probability])
+}
+
+describe('DistilBERT', () => {
+  const model = distilbertArchitecture.open(distilbert, 'config.json')
+
+  it('has the published 66,362,880 parameters without a head, six matrices a layer, and no token types', () => {
+    expect(count(model)).toBe(66_362_880)
+    expect(model.outline.matrices).toHaveLength(36)
+    expect([...model.outline.tensors.keys()].some((name) => name.includes('token_type'))).toBe(false)
+    expect(model.tokenTypes).toBe(false)
+  })
+
+  it('drops where the original does: not after the attention’s output', () => {
+    const one = distilbertArchitecture.open({ ...distilbert, n_layers: 1, seq_classif_dropout: 0.3 }, 'config.json')
+    expect(sitesOf(one)).toEqual([
+      ['embeddings', 0.1],
+      ['transformer.layer.0.attention.probabilities', 0.1],
+      ['transformer.layer.0.ffn', 0.1],
+      ['head.hidden', 0.3],
+    ])
+    expect(new Set(sitesOf(one.withDropout(0.7)).map(([, probability]) => probability))).toEqual(new Set([0.7]))
+  })
+
+  it.each([
+    [{ n_heads: 7 }, 'config.json: expected n_heads that divides dim 768, found 7'],
+    [{ activation: 'relu' }, 'activation'],
+    [{ dim: 0 }, 'dim'],
+  ])('refuses %j in one line', (change, message) => {
+    expect(() => distilbertArchitecture.open({ ...distilbert, ...change }, 'config.json')).toThrow(message)
+  })
+})
+
+describe('ELECTRA', () => {
+  it('has the 13,483,008 parameters of electra-small’s encoder, embeddings of half its width and their map included', () => {
+    const model = electraArchitecture.open(electraSmall, 'config.json')
+    expect(count(model)).toBe(13_483_008)
+    expect(model.outline.tensors.get('embeddings_project.weight')).toEqual([256, 128])
+    const square = electraArchitecture.open({ ...electraSmall, embedding_size: 256 }, 'config.json')
+    expect(square.outline.tensors.has('embeddings_project.weight')).toBe(false)
+  })
+
+  it('carries low-rank adapters, and refuses the others in one line', () => {
+    const { outline } = electraArchitecture.open(electraSmall, 'config.json')
+    for (const method of ['houlsby', 'pfeiffer', 'prefix', 'prompt'])
+      expect(() => methodOf(method).start(outline, resolveSettings({ method }))).toThrow(
+        'salora, lora, adalora or full on a model of this family',
+      )
+    for (const method of ['salora', 'lora', 'adalora', 'full'])
+      expect(methodOf(method).start(outline, resolveSettings({ method }))).toBeDefined()
+  })
+})
