@@ -8,13 +8,11 @@ import {
   constant,
   cumulativeSum,
   cut,
-  equal,
   expand,
   gather,
   input,
   minimum,
   mul,
-  reduceSum,
   reshape,
   scalar,
   sub,
@@ -31,7 +29,7 @@ const slots: Shape = ['batch', 'sequence']
 const paddingBias = -1e9
 
 /**
- * Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and, where the family has them, token_type_ids.
+ * Of an encoder, whose head reads the first token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and, where the family has them, token_type_ids.
  * → { logits: float32 [batch, labels] }. `tensor` gives model and head: merged where the method can be, else beside the method's own tensors.
  */
 export const paddedInference = (
@@ -64,17 +62,8 @@ export const paddedInference = (
   }
   const hidden = model.hidden(host, batch) // [batch*slots, hidden]
   const places = sub(cumulativeSum(flat(ones), 0), 1) // 0, 1, 2, … over all slots
-  const first = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
-  const read = model.reads === 'first' ? first : add(first, add(lastPlace(mask), inside))
-  return { logits: head.outputs(gather(hidden, read), host) }
-}
-
-/** The place in its row of each row's last token, whichever side the padding is on. mask: [batch, sequence] → [batch] */
-const lastPlace = (mask: Expression): Expression => {
-  const counted = cumulativeSum(mask, 1)
-  const isLast = mul(cast(equal(counted, reduceSum(mask, [1], true)), 'int64'), mask)
-  const place = sub(cumulativeSum(add(mul(mask, 0), 1), 1), 1)
-  return reduceSum(mul(place, isLast), [1])
+  const firstOfRow = gather(transpose(reshape(places, ones.shape), [1, 0]), constant([0], [], 'int64')) // [batch]
+  return { logits: head.outputs(gather(hidden, firstOfRow), host) }
 }
 
 /** The value of each virtual token before a row's own. own: [batch, sequence] → [batch, count+sequence] */
