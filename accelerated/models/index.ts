@@ -4,5 +4,12 @@ import { bertArchitecture } from './bert/bert.js'
 import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
 import { llamaArchitecture } from './llama/llama.js'
+import { modernbertArchitecture } from './modernbert/modernbert.js'
 
-export const architectures: ReadonlyArray<Architecture> = [bertArchitecture, distilbertArchitecture, electraArchitecture, llamaArchitecture]
+export const architectures: ReadonlyArray<Architecture> = [
+  bertArchitecture,
+  distilbertArchitecture,
+  electraArchitecture,
+  llamaArchitecture,
+  modernbertArchitecture,
+]

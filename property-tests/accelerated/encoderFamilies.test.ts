@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { methodOf, resolveSettings } from '../../accelerated/settings.js'
 import { distilbertArchitecture } from '../../accelerated/models/distilbert/distilbert.js'
 import { electraArchitecture } from '../../accelerated/models/electra/electra.js'
+import { modernbertArchitecture } from '../../accelerated/models/modernbert/modernbert.js'
 import { pooledDropout } from '../../accelerated/models/layers/dropout.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
@@ -28,6 +29,14 @@ const electraSmall = {
   intermediate_size: 1024,
   max_position_embeddings: 512,
   type_vocab_size: 2,
+}
+const modernBase = {
+  model_type: 'modernbert',
+  vocab_size: 50_368,
+  hidden_size: 768,
+  num_hidden_layers: 22,
+  num_attention_heads: 12,
+  intermediate_size: 1152,
 }
 const count = ({ outline }: Model): number =>
   [...outline.tensors.values()].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
@@ -88,5 +97,38 @@ describe('ELECTRA', () => {
       )
     for (const method of ['salora', 'lora', 'adalora', 'full'])
       expect(methodOf(method).start(outline, resolveSettings({ method }))).toBeDefined()
+  })
+})
+
+describe('ModernBERT', () => {
+  it('has the published 149,014,272 parameters of ModernBERT-base without a head, four matrices a layer, and no bias', () => {
+    const model = modernbertArchitecture.open(modernBase, 'config.json')
+    expect(count(model)).toBe(149_014_272)
+    expect(model.outline.matrices).toHaveLength(88)
+    expect([...model.outline.tensors.keys()].filter((name) => name.endsWith('.bias'))).toEqual([])
+    expect(model.outline.longestInput).toBe(8192)
+  })
+
+  it('drops at its sites with its own probabilities', () => {
+    const dropouts = { embedding_dropout: 0.1, attention_dropout: 0.2, mlp_dropout: 0.3, classifier_dropout: 0.4 }
+    expect(sitesOf(modernbertArchitecture.open({ ...modernBase, num_hidden_layers: 1, ...dropouts }, 'config.json'))).toEqual([
+      ['embeddings', 0.1],
+      ['layers.0.attention.probabilities', 0.2],
+      ['layers.0.attn', 0.2],
+      ['layers.0.mlp', 0.3],
+      ['head.hidden', 0.4],
+    ])
+  })
+
+  it.each([
+    [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, found 7'],
+    [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, found 1'],
+    [{ classifier_pooling: 'mean' }, 'classifier_pooling'],
+    [{ norm_bias: true }, 'norm_bias'],
+    [{ rope_parameters: { full_attention: { rope_type: 'yarn' } } }, 'rope_type'],
+  ])('refuses %j in one line', (change, message) => {
+    const refusal = () => modernbertArchitecture.open({ ...modernBase, ...change }, 'config.json')
+    expect(refusal).toThrow(message)
+    expect(refusal).toThrow(/^config\.json: expected [^\n]+, found [^\n]+$|^config\.json: [^\n]+$/)
   })
 })

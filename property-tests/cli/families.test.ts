@@ -29,6 +29,7 @@ const classNames: Readonly<Record<string, string>> = {
   qwen2: 'Qwen2',
   distilbert: 'DistilBert',
   electra: 'Electra',
+  modernbert: 'ModernBert',
 }
 const model = (family: string): string => join(fixtures, family)
 const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
@@ -57,11 +58,13 @@ const train = (family: string, output: string, ...more: ReadonlyArray<string>) =
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra'])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'modernbert'])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and better than the majority', async () => {
     const { code, stdout } = await train(family, family, '--epochs', '8')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/ layer +(q +k +v +o +gate +up +down|query +key +value +attention output +intermediate +output)\n/)
+    expect(stdout).toMatch(
+      / layer +(q +k +v +o +gate +up +down|query +key +value +attention output +intermediate +output|Wqkv +attention Wo +Wi +Wo)\n/,
+    )
     const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
       last: { scores: { accuracy: number } }
       retainedDensity: number
@@ -93,7 +96,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra'])('%s', (fam
   })
 })
 
-describe.each(['distilbert', 'electra'])('%s', (family) => {
+describe.each(['distilbert', 'electra', 'modernbert'])('%s', (family) => {
   it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
     const output = `${family}-onnx`
     const { code, stdout } = await salora(

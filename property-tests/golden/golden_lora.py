@@ -7,14 +7,14 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 
 from golden_gated import gated_step
-from golden_models import SEED, draw_batches, open_model, write_model
+from golden_models import SEED, draw_batches, in_float64, open_model, write_model
 from golden_training import DTYPES, STEPS, logits, optimisation, randomise, train, trained, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
-TARGETS_OF = {'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])'}
+TARGETS_OF = {'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])', 'modernbert': r'.*layers\.\d+\.(attn\.(Wqkv|Wo)|mlp\.(Wi|Wo))'}
 # PEFT freezes BERT's pooler unless it is named; ours trains it as part of the head.
-SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier']}
+SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'modernbert': ['head', 'classifier']}
 
 
 def lora(family, folder, dtype, **settings):
@@ -28,6 +28,8 @@ def lora(family, folder, dtype, **settings):
 def make(family, folder, _):
     folder.mkdir(parents=True, exist_ok=True)
     write_model(family, folder)
+    if family == 'modernbert':
+        in_float64()
     batches = draw_batches(family)
     golden = {
         'versions': versions(peft),
@@ -60,6 +62,7 @@ def with_patterns(family, folder, batches):
     patterns = {
         'roberta': dict(target_modules=TARGETS, rank_pattern={'attention.self.query': 2, r'layer\.1\.output\.dense': 6}, alpha_pattern={'attention.self.value': 3, r'.*\.0\.intermediate\.dense': 12}),
         'distilbert': dict(target_modules=['q_lin', 'v_lin', 'lin2'], rank_pattern={'lin2': 3}),
+        'modernbert': dict(target_modules=['Wqkv', 'Wi'], rank_pattern={'Wi': 3}),
         'electra': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
         'bert': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}, alpha_pattern={'query': 5, 'attention.output.dense': 1}),
     }[family]

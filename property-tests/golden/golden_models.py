@@ -3,15 +3,17 @@ import json
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers.models.modernbert import modeling_modernbert
 from transformers import (
     BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
-    RobertaConfig, RobertaForSequenceClassification,
+    ModernBertConfig, ModernBertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
 )
 
 SEED = 20231019
 CLASSES = {
     'roberta': RobertaForSequenceClassification, 'bert': BertForSequenceClassification,
     'distilbert': DistilBertForSequenceClassification, 'electra': ElectraForSequenceClassification,
+    'modernbert': ModernBertForSequenceClassification,
 }
 SIZES = dict(
     vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, num_labels=3,
@@ -26,8 +28,12 @@ CONFIGS = {
         seq_classif_dropout=0.0),
     # its embeddings are of another size than its hidden states
     'electra': lambda: ElectraConfig(**SIZES, embedding_size=16, max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
+    # four layers, so that two reach everywhere and two a window of three tokens to either side
+    'modernbert': lambda: ModernBertConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=24, num_labels=3, max_position_embeddings=64,
+        local_attention=6, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], **{family: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'] for family in ('bert', 'distilbert', 'electra')}}
+SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], **{family: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'] for family in ('bert', 'distilbert', 'electra', 'modernbert')}}
 
 # Words of each text of a pair; 0 is no second text. Batches hold four examples.
 LENGTHS = [[(7, 0), (3, 5), (12, 4), (1, 0)], [(4, 0), (4, 0), (2, 9), (6, 1)], [(15, 0), (1, 1), (3, 0), (5, 5)], [(2, 0), (8, 0), (9, 2), (4, 3)]]
@@ -46,10 +52,32 @@ def write_model(family, folder):
         for name, parameter in model.named_parameters():
             deviation = 0.5 if 'embeddings' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
-            parameter.copy_(1 + value if name.lower().replace('_', '').endswith('layernorm.weight') else value)
+            parameter.copy_(1 + value if name.lower().replace('_', '').endswith('norm.weight') else value)
     model.save_pretrained(folder)
     tokenizer(family).save(str(folder / 'tokenizer.json'))
-    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer', 'distilbert': 'DistilBertTokenizer', 'electra': 'ElectraTokenizer'}[family]}) + '\n')
+    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer', 'distilbert': 'DistilBertTokenizer', 'electra': 'ElectraTokenizer', 'modernbert': 'PreTrainedTokenizerFast'}[family]}) + '\n')
+
+
+def in_float64():
+    """ModernBERT's own formulas of rotation and softmax, which it computes in float32 whatever the model is in, without their casts."""
+    library_softmax, library_rotation = torch.nn.functional.softmax, modeling_modernbert.ModernBertRotaryEmbedding.forward
+
+    def rotation(self, x, position_ids, layer_type):
+        if x.dtype == torch.float32:
+            return library_rotation(self, x, position_ids, layer_type)
+        size = self.config.hidden_size // self.config.num_attention_heads
+        base = self.config.rope_parameters[layer_type]['rope_theta']
+        angles = position_ids[:, :, None].to(x.dtype) / base ** (torch.arange(0, size, 2, dtype=x.dtype) / size)
+        both = torch.cat((angles, angles), dim=-1)
+        return both.cos(), both.sin()
+
+    def turned(q, k, cos, sin, unsqueeze_dim=1):
+        cos, sin, half = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim), modeling_modernbert.rotate_half
+        return q * cos + half(q) * sin, k * cos + half(k) * sin
+
+    torch.nn.functional.softmax = lambda x, dim=None, dtype=None: library_softmax(x, dim=dim, dtype=x.dtype if x.dtype == torch.float64 else dtype)
+    modeling_modernbert.ModernBertRotaryEmbedding.forward = rotation
+    modeling_modernbert.apply_rotary_pos_emb = turned
 
 
 def open_model(family, folder, dtype):
@@ -89,4 +117,4 @@ def padded(family, batch):
     width = max(map(len, batch['inputIds']))
     pad = lambda rows, value: torch.tensor([row + [value] * (width - len(row)) for row in rows])
     inputs = {'input_ids': pad(batch['inputIds'], padding), 'attention_mask': pad([[1] * len(row) for row in batch['inputIds']], 0)}
-    return inputs if family in ('roberta', 'distilbert') else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}
+    return inputs if family in ('roberta', 'distilbert', 'modernbert') else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}

@@ -28,7 +28,7 @@ def canonical(name):
     """The library's name of a parameter as the fixtures have it: module path without family, then the parameter's own name."""
     for theirs, ours in WRAPPINGS:
         name = name.replace(theirs, ours)
-    return name
+    return name.removeprefix('model.')
 
 
 def trained(model):

@@ -80,13 +80,25 @@ export const paddingBias = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'
 /** As the padding's: its exponential is 0 in float32 and float64. */
 const unseen = -1e9
 
+/** A token sees those at most `window` places away, itself included: [batch, 1, sequence, sequence] */
+export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number): Expression => {
+  const { query, key } = placesOf(batch)
+  const before = cast(less(key, sub(query, window)), query.dtype)
+  const after = cast(less(add(query, window), key), query.dtype)
+  return add(mul(add(before, after), unseen), paddingBias(batch))
+}
+
+/** The places of queries and keys in their row, counted from 1: [batch, 1, sequence, 1] and [batch, 1, 1, sequence] */
+const placesOf = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'>): { readonly query: Expression; readonly key: Expression } => {
+  const [rows = 1, columns = 1] = attentionBias.shape
+  const place = cumulativeSum(add(mul(attentionBias, 0), 1), 1)
+  return { query: reshape(place, [rows, 1, columns, 1]), key: reshape(place, [rows, 1, 1, columns]) }
+}
+
 /** A token sees itself and those before it, or of them the last `window`: [batch, 1, sequence, sequence] */
 export const causalBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number | null): Expression => {
-  const { attentionBias } = batch
-  const [rows = 1, columns = 1] = attentionBias.shape
-  const place = cumulativeSum(add(mul(attentionBias, 0), 1), 1) // [batch, sequence], counted from 1
-  const [query, key] = [reshape(place, [rows, 1, columns, 1]), reshape(place, [rows, 1, 1, columns])]
-  const later = cast(less(query, key), attentionBias.dtype)
-  const hidden = window === null ? later : add(later, cast(less(key, sub(query, window - 1)), attentionBias.dtype))
+  const { query, key } = placesOf(batch)
+  const later = cast(less(query, key), query.dtype)
+  const hidden = window === null ? later : add(later, cast(less(key, sub(query, window - 1)), query.dtype))
   return add(mul(hidden, unseen), paddingBias(batch))
 }
