@@ -80,4 +80,4 @@ export const readRankPattern = async (file: string): Promise<Pick<Settings, 'ran
 }
 
 /** A path within the encoder or decoder. */
-const within = (name: string): string => name.replace(/^(roberta|bert|distilbert|electra|model)\./, '')
+const within = (name: string): string => name.replace(/^(roberta|bert|distilbert|electra|mpnet|model)\./, '')

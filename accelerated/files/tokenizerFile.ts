@@ -11,6 +11,8 @@ import { mistake, quoted } from './mistake.js'
 export const tokenizerConfigLimit = 4_000_000
 
 const word = z.string().max(1_000)
+/** What stands for another text: it must not make much of little. */
+const short = z.string().max(8)
 const flag = z.boolean().nullish()
 const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
 const id = z.int().min(0)
@@ -31,8 +33,8 @@ const normalizers = [
   part('Lowercase'),
   part('StripAccents'),
   part('Strip').extend({ strip_left: flag, strip_right: flag }),
-  part('Prepend').extend({ prepend: word }),
-  part('Replace').extend({ pattern: z.strictObject({ String: word.min(1) }), content: word }),
+  part('Prepend').extend({ prepend: short }),
+  part('Replace').extend({ pattern: z.strictObject({ String: short.min(1) }), content: short }),
   part('BertNormalizer').extend({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
 ] as const
 const preTokenizers = [

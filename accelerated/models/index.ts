@@ -5,6 +5,7 @@ import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
+import { mpnetArchitecture } from './mpnet/mpnet.js'
 
 export const architectures: ReadonlyArray<Architecture> = [
   bertArchitecture,
@@ -12,4 +13,5 @@ export const architectures: ReadonlyArray<Architecture> = [
   electraArchitecture,
   llamaArchitecture,
   modernbertArchitecture,
+  mpnetArchitecture,
 ]

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { methodOf, resolveSettings } from '../../accelerated/settings.js'
 import { distilbertArchitecture } from '../../accelerated/models/distilbert/distilbert.js'
 import { electraArchitecture } from '../../accelerated/models/electra/electra.js'
+import { distanceBucket, mpnetArchitecture } from '../../accelerated/models/mpnet/mpnet.js'
 import { modernbertArchitecture } from '../../accelerated/models/modernbert/modernbert.js'
 import { pooledDropout } from '../../accelerated/models/layers/dropout.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
@@ -130,5 +131,37 @@ describe('ModernBERT', () => {
     const refusal = () => modernbertArchitecture.open({ ...modernBase, ...change }, 'config.json')
     expect(refusal).toThrow(message)
     expect(refusal).toThrow(/^config\.json: expected [^\n]+, found [^\n]+$|^config\.json: [^\n]+$/)
+  })
+})
+
+describe('MPNet', () => {
+  const base = {
+    model_type: 'mpnet',
+    vocab_size: 30_527,
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: 514,
+  }
+
+  it('has the 108,895,872 parameters of mpnet-base without a pooler, its table of distances among them', () => {
+    const model = mpnetArchitecture.open(base, 'config.json')
+    expect(count(model)).toBe(108_895_872)
+    expect(model.outline.tensors.get('encoder.relative_attention_bias.weight')).toEqual([32, 12])
+    expect(model.outline.longestInput).toBe(512)
+    expect(model.paddingIndex).toBe(1)
+  })
+
+  it('tells distances apart as the original does: each up to 7, then by factors of √2 in halves of a power of two, one beyond 128', () => {
+    const before = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => distanceBucket(-(from + i), 32))
+    expect(before(0, 7)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    const starts = [8, 12, 16, 23, 32, 46, 64, 91] // of rows 8 to 15: the first distance n with log₁₆(n / 8) · 8 past each whole number
+    for (const [i, start] of starts.entries()) {
+      expect(distanceBucket(-start, 32)).toBe(8 + i)
+      if (i > 0) expect(distanceBucket(-(start - 1), 32)).toBe(7 + i)
+    }
+    expect(distanceBucket(-10_000, 32)).toBe(15)
+    for (const n of [1, 7, 8, 40, 500]) expect(distanceBucket(n, 32)).toBe(16 + distanceBucket(-n, 32))
   })
 })

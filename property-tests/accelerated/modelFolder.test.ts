@@ -10,6 +10,7 @@ import { checkFinite, headTensor, openModelFolder, type ModelFolder, type OpenOp
 import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { architectures } from '../../accelerated/models/index.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
@@ -24,6 +25,9 @@ beforeAll(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), 'salora-model-')))
 })
 afterAll(() => rm(root, { recursive: true }))
+
+/** As a message lists them. */
+const families = architectures.flatMap(({ modelTypes }) => modelTypes.map((type) => `"${type}"`)).join(' or ')
 
 const sizes = {
   vocab_size: 11,
@@ -142,6 +146,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
       family: 'bert',
       vocabularySize: 11,
       hiddenSize: 4,
+      embeddingSize: 4,
       layers: 2,
       heads: 2,
       intermediateSize: 6,
@@ -311,10 +316,10 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
   it.each<readonly [string, object, string]>([
     [
       'another family',
-      { ...roberta, model_type: 'llama' },
-      'M/config.json: expected model_type "roberta" or "bert" (the supported families), found "llama"',
+      { ...roberta, model_type: 'gpt2' },
+      `M/config.json: expected model_type ${families} (the supported families), found "gpt2"`,
     ],
-    ['no family', {}, 'M/config.json: expected model_type "roberta" or "bert" (the supported families), found nothing'],
+    ['no family', {}, `M/config.json: expected model_type ${families} (the supported families), found nothing`],
     ['a list', [], 'M/config.json: expected a JSON object, found []'],
     [
       'heads that do not divide',
@@ -422,7 +427,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
       `M/model.safetensors: expected tensor ${query} of shape [4,4], found [2,8]`,
     )
     expect(await broken((t) => t.set('roberta.encoder.layer.2.output.dense.bias', { shape: [4], data: new Float32Array(4) }))).toBe(
-      'M/model.safetensors: expected no encoder tensor beyond those of config.json (2 layers), found "roberta.encoder.layer.2.output.dense.bias"',
+      'M/model.safetensors: expected no tensor of the encoder beyond those of config.json (2 layers), found "roberta.encoder.layer.2.output.dense.bias"',
     )
     expect(await broken((t) => t.set('embeddings.LayerNorm.bias', { shape: [4], data: new Float32Array(4) }))).toBe(
       'M: expected one tensor for "embeddings.LayerNorm.bias", found "embeddings.LayerNorm.bias" and "roberta.embeddings.LayerNorm.bias"',
@@ -438,7 +443,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     const beyond = 'roberta.encoder.layer.2.output.dense.bias'
     tensors.set(beyond, { shape: [4], data: new Float32Array(4) })
     expect(await message(beyond)).toBe(
-      `M/model.safetensors: expected no encoder tensor beyond those of config.json (2 layers), found "${beyond}"`,
+      `M/model.safetensors: expected no tensor of the encoder beyond those of config.json (2 layers), found "${beyond}"`,
     )
   })
 

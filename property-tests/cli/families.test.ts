@@ -29,6 +29,7 @@ const classNames: Readonly<Record<string, string>> = {
   qwen2: 'Qwen2',
   distilbert: 'DistilBert',
   electra: 'Electra',
+  mpnet: 'MPNet',
   modernbert: 'ModernBert',
 }
 const model = (family: string): string => join(fixtures, family)
@@ -58,12 +59,12 @@ const train = (family: string, output: string, ...more: ReadonlyArray<string>) =
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'modernbert'])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'mpnet', 'modernbert'])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and better than the majority', async () => {
     const { code, stdout } = await train(family, family, '--epochs', '8')
     expect(code).toBe(0)
     expect(stdout).toMatch(
-      / layer +(q +k +v +o +gate +up +down|query +key +value +attention output +intermediate +output|Wqkv +attention Wo +Wi +Wo)\n/,
+      / layer +(q +k +v +o +gate +up +down|query +key +value +attention output +intermediate +output|Wqkv +attention Wo +Wi +Wo|intermediate +output +q +k +v +o)\n/,
     )
     const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
       last: { scores: { accuracy: number } }
@@ -84,7 +85,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'modernbert
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
     const config = await json(`${family}-merged/config.json`)
     expect(config['architectures']).toEqual([`${classNames[family]}ForSequenceClassification`])
-    expect(config['pad_token_id']).toBe(0)
+    expect(config['pad_token_id']).toBe(family === 'mpnet' ? 1 : 0)
     const texts = [{ text: 'w3 w4' }, { text: 'w40 w41 w42 w30' }]
     const [merged, adapted] = [
       await openTrainedAdapter({ model: join(root, `${family}-merged`), adapter: null, device: 'cpu' }),
@@ -96,7 +97,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'modernbert
   })
 })
 
-describe.each(['distilbert', 'electra', 'modernbert'])('%s', (family) => {
+describe.each(['distilbert', 'electra', 'mpnet', 'modernbert'])('%s', (family) => {
   it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
     const output = `${family}-onnx`
     const { code, stdout } = await salora(

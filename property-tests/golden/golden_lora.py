@@ -12,9 +12,9 @@ from golden_training import DTYPES, STEPS, logits, optimisation, randomise, trai
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
-TARGETS_OF = {'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])', 'modernbert': r'.*layers\.\d+\.(attn\.(Wqkv|Wo)|mlp\.(Wi|Wo))'}
+TARGETS_OF = {'mpnet': r'.*layer\.\d+\.(attention\.attn\.[qkvo]|(intermediate|output)\.dense)', 'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])', 'modernbert': r'.*layers\.\d+\.(attn\.(Wqkv|Wo)|mlp\.(Wi|Wo))'}
 # PEFT freezes BERT's pooler unless it is named; ours trains it as part of the head.
-SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'modernbert': ['head', 'classifier']}
+SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'mpnet': ['classifier'], 'modernbert': ['head', 'classifier']}
 
 
 def lora(family, folder, dtype, **settings):
@@ -62,6 +62,7 @@ def with_patterns(family, folder, batches):
     patterns = {
         'roberta': dict(target_modules=TARGETS, rank_pattern={'attention.self.query': 2, r'layer\.1\.output\.dense': 6}, alpha_pattern={'attention.self.value': 3, r'.*\.0\.intermediate\.dense': 12}),
         'distilbert': dict(target_modules=['q_lin', 'v_lin', 'lin2'], rank_pattern={'lin2': 3}),
+        'mpnet': dict(target_modules=['q', 'v', 'output.dense'], rank_pattern={'output.dense': 3}),
         'modernbert': dict(target_modules=['Wqkv', 'Wi'], rank_pattern={'Wi': 3}),
         'electra': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
         'bert': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}, alpha_pattern={'query': 5, 'attention.output.dense': 1}),

@@ -6,14 +6,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers.models.modernbert import modeling_modernbert
 from transformers import (
     BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
-    ModernBertConfig, ModernBertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
+    ModernBertConfig, ModernBertForSequenceClassification, MPNetConfig, MPNetForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
 )
 
 SEED = 20231019
 CLASSES = {
     'roberta': RobertaForSequenceClassification, 'bert': BertForSequenceClassification,
     'distilbert': DistilBertForSequenceClassification, 'electra': ElectraForSequenceClassification,
-    'modernbert': ModernBertForSequenceClassification,
+    'modernbert': ModernBertForSequenceClassification, 'mpnet': MPNetForSequenceClassification,
 }
 SIZES = dict(
     vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, num_labels=3,
@@ -28,12 +28,13 @@ CONFIGS = {
         seq_classif_dropout=0.0),
     # its embeddings are of another size than its hidden states
     'electra': lambda: ElectraConfig(**SIZES, embedding_size=16, max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
+    'mpnet': lambda: MPNetConfig(**SIZES, max_position_embeddings=34, layer_norm_eps=1e-5, relative_attention_num_buckets=32),
     # four layers, so that two reach everywhere and two a window of three tokens to either side
     'modernbert': lambda: ModernBertConfig(
         vocab_size=100, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=24, num_labels=3, max_position_embeddings=64,
         local_attention=6, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3),
 }
-SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], **{family: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'] for family in ('bert', 'distilbert', 'electra', 'modernbert')}}
+SPECIALS = {'roberta': ['<s>', '<pad>', '</s>', '<unk>'], 'mpnet': ['<s>', '<pad>', '</s>', '<unk>'], **{family: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'] for family in ('bert', 'distilbert', 'electra', 'modernbert')}}
 
 # Words of each text of a pair; 0 is no second text. Batches hold four examples.
 LENGTHS = [[(7, 0), (3, 5), (12, 4), (1, 0)], [(4, 0), (4, 0), (2, 9), (6, 1)], [(15, 0), (1, 1), (3, 0), (5, 5)], [(2, 0), (8, 0), (9, 2), (4, 3)]]
@@ -50,12 +51,12 @@ def write_model(family, folder):
     model = CLASSES[family](CONFIGS[family]())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            deviation = 0.5 if 'embeddings' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
+            deviation = 0.5 if 'embeddings' in name or 'attention_bias' in name else 1 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.2
             value = normal(name, parameter.shape, deviation)
             parameter.copy_(1 + value if name.lower().replace('_', '').endswith('norm.weight') else value)
     model.save_pretrained(folder)
     tokenizer(family).save(str(folder / 'tokenizer.json'))
-    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer', 'distilbert': 'DistilBertTokenizer', 'electra': 'ElectraTokenizer', 'modernbert': 'PreTrainedTokenizerFast'}[family]}) + '\n')
+    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': {'roberta': 'RobertaTokenizer', 'bert': 'BertTokenizer', 'distilbert': 'DistilBertTokenizer', 'electra': 'ElectraTokenizer', 'modernbert': 'PreTrainedTokenizerFast', 'mpnet': 'MPNetTokenizer'}[family]}) + '\n')
 
 
 def in_float64():
@@ -87,11 +88,11 @@ def open_model(family, folder, dtype):
 def tokenizer(family):
     specials = SPECIALS[family]
     vocabulary = {word: i for i, word in enumerate(specials + [f'w{i}' for i in range(len(specials), SIZES['vocab_size'])])}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token=specials[3 if family == 'roberta' else 1]))
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token=specials[3 if '<unk>' in specials else 1]))
     made.add_special_tokens(specials)
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.post_processor = (
-        processors.RobertaProcessing(('</s>', 2), ('<s>', 0), False, False) if family == 'roberta'
+        processors.RobertaProcessing(('</s>', 2), ('<s>', 0), False, False) if '<unk>' in specials
         else processors.TemplateProcessing(single='[CLS] $A [SEP]', pair='[CLS] $A [SEP] $B:1 [SEP]:1', special_tokens=[('[CLS]', 2), ('[SEP]', 3)]))
     return made
 
@@ -113,8 +114,8 @@ def draw_batches(family):
 
 def padded(family, batch):
     """What transformers wants: rows of one length and a mask."""
-    padding = SPECIALS[family].index('<pad>' if family == 'roberta' else '[PAD]')
+    padding = SPECIALS[family].index('<pad>' if '<pad>' in SPECIALS[family] else '[PAD]')
     width = max(map(len, batch['inputIds']))
     pad = lambda rows, value: torch.tensor([row + [value] * (width - len(row)) for row in rows])
     inputs = {'input_ids': pad(batch['inputIds'], padding), 'attention_mask': pad([[1] * len(row) for row in batch['inputIds']], 0)}
-    return inputs if family in ('roberta', 'distilbert', 'modernbert') else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}
+    return inputs if family in ('roberta', 'distilbert', 'modernbert', 'mpnet') else inputs | {'token_type_ids': pad(batch['tokenTypeIds'], 0)}

@@ -121,7 +121,7 @@ export const targetedModules = (
   const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (modules.length > 0) return modules
-  throw mistake(where, `target_modules that mean a matrix of the ${model.type} model`, shown(settings.target_modules))
+  throw mistake(where, `target_modules that mean a matrix of the ${model.type} ${model.outline.kind}`, shown(settings.target_modules))
 }
 
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */

@@ -3,27 +3,27 @@ import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
 import type { Architecture, Framing, Model, Naming } from '../architecture.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
-import { encoder } from './encoder.js'
+import { encoder, type DistanceBias } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
 import { bertNames, type EncoderNames } from './names.js'
 import { firstPosition, outlineOf } from './outline.js'
 
-/** The model of these sizes. */
-export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames): Model => ({
+/** The model of these sizes. @param distances what is added to every layer's scores by the distance of two tokens, in a family that has it */
+export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
   type: config.family,
   outline: outlineOf(config, names),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),
   tokenTypes: config.family === 'bert',
-  framing: { ...framings[config.family], types: config.tokenTypes },
+  framing: { ...framings[config.family], types: Math.max(1, config.tokenTypes) },
   naming: namings[config.family],
-  hidden: (host, batch) => encoder(config, names, host, batch),
+  hidden: (host, batch) => encoder(config, names, host, batch, distances),
   reads: 'first',
   sequenceHead: sequenceHead(config),
   maskedHead: () => maskedHead(config),
   paddedPositions: (ids) => paddedPositions(config, ids),
-  withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }, names),
+  withDropout: (p) => encoderModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }, names, distances),
 })
 
 export const bertArchitecture: Architecture = {

@@ -9,9 +9,19 @@ import type { EncoderConfig } from './config.js'
 import type { EncoderNames } from './names.js'
 import { projection } from './outline.js'
 
+/** [batch, heads, sequence, sequence] */
+export type DistanceBias = (host: Pick<Host, 'tensor'>, batch: BatchInputs | PaddedInputs) => Expression
+
 /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
-export const encoder = (config: EncoderConfig, names: EncoderNames, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
-  const bias = paddingBias(batch)
+export const encoder = (
+  config: EncoderConfig,
+  names: EncoderNames,
+  host: Host,
+  batch: BatchInputs | PaddedInputs,
+  distances?: DistanceBias,
+): Expression => {
+  const padding = paddingBias(batch)
+  const bias = distances === undefined ? padding : add(distances(host, batch), padding)
   const layers = Array.from({ length: config.layers }, (_, i) => encoderLayer(config, names, host, batch, bias, names.layer(i)))
   return layers.reduce((x, layer) => layer(x), embeddings(config, host, batch))
 }

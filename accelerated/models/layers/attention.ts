@@ -23,7 +23,7 @@ type Heads = { readonly heads: number; readonly headSize: number }
 export type AttentionSettings = Heads & {
   /** heads of keys and values, each of which as many heads of queries share: a divisor of `heads`; as many where not given */
   readonly keyValueHeads?: number
-  /** what is added to the scores: [batch, 1, 1 or sequence, sequence] */
+  /** what is added to the scores: [batch, 1 or heads, 1 or sequence, sequence] */
   readonly bias: Expression
   /** the layer's name, for what the host adds to its keys and values */
   readonly layer: string
@@ -89,7 +89,9 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
 }
 
 /** The places of queries and keys in their row, counted from 1: [batch, 1, sequence, 1] and [batch, 1, 1, sequence] */
-const placesOf = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'>): { readonly query: Expression; readonly key: Expression } => {
+export const placesOf = ({
+  attentionBias,
+}: Pick<BatchInputs, 'attentionBias'>): { readonly query: Expression; readonly key: Expression } => {
   const [rows = 1, columns = 1] = attentionBias.shape
   const place = cumulativeSum(add(mul(attentionBias, 0), 1), 1)
   return { query: reshape(place, [rows, 1, columns, 1]), key: reshape(place, [rows, 1, 1, columns]) }
