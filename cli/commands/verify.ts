@@ -15,11 +15,11 @@ import { usageError } from '../usageError.js'
 
 export const addVerify = (command: Command): void => {
   command.description(
-    'Draws small models and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
+    'Draws small encoders and decoders and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
       'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.',
   )
   addFlags(command, ['device', 'precision', 'seed'])
-  command.option('--cases <n>', 'models to draw', '4')
+  command.option('--cases <n>', 'encoders to draw, and as many decoders', '4')
   withOutput(command, ['salora verify --device webgpu --cases 8'], async (given, terminal) => {
     const settings = settingsOf(flagValues(given))
     const cases = numberOf('--cases', String(given['cases']))
@@ -42,7 +42,7 @@ export const addVerify = (command: Command): void => {
         ...tableOf(worstOfEach(rows)),
         '',
         broken.length === 0
-          ? `all ${counted(rows.length)} comparisons of ${plural(cases, 'model')} hold on ${device} in ${settings.precision}; the worst of each kind is shown`
+          ? `all ${counted(rows.length)} comparisons of ${plural(cases, 'encoder')} and as many decoders hold on ${device} in ${settings.precision}; the worst of each kind is shown`
           : `${counted(broken.length)} of ${counted(rows.length)} comparisons fail on ${device} in ${settings.precision}; the worst of each kind is shown`,
       ].join('\n'),
       {

@@ -108,6 +108,6 @@ describe('salora verify', () => {
     expect(code).toBe(0)
     expect(stdout).toMatch(/^quantity +reference +accelerated +difference +bound\n/)
     expect(stdout).toMatch(/\ngradients: gradient of logTheta +\S+ +\S+ +\S+e-\d+ +1\.0e-4 +holds\n/)
-    expect(stdout).toMatch(/\nall \d+ comparisons of 1 model hold on cpu in float32/)
+    expect(stdout).toMatch(/\nall \d+ comparisons of 1 encoder and as many decoders hold on cpu in float32/)
   })
 })
