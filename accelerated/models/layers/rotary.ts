@@ -1,7 +1,17 @@
 /** Rotary position embeddings: Su et al. (2021), as Hugging Face pairs the halves of a head. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, concat, constant, cos, mul, reshape, sin, slice, sub } from '../../graph/operators.js'
-import type { RotaryScaling } from '../llama/config.js'
+
+/** Llama 3: long waves are slowed by `factor`, short ones are not; linear: all are. */
+export type RotaryScaling =
+  | { readonly kind: 'linear'; readonly factor: number }
+  | {
+      readonly kind: 'llama3'
+      readonly factor: number
+      readonly lowFrequencyFactor: number
+      readonly highFrequencyFactor: number
+      readonly originalPositions: number
+    }
 
 export type RotarySettings = { readonly headSize: number; readonly rotaryBase: number; readonly rotaryScaling: RotaryScaling | null }
 

@@ -2,17 +2,7 @@
 import { z } from 'zod'
 import { checked } from '../../files/checked.js'
 import { mistake, quoted } from '../../files/mistake.js'
-
-/** Llama 3: long waves are slowed by `factor`, short ones are not; linear: all are. */
-export type RotaryScaling =
-  | { readonly kind: 'linear'; readonly factor: number }
-  | {
-      readonly kind: 'llama3'
-      readonly factor: number
-      readonly lowFrequencyFactor: number
-      readonly highFrequencyFactor: number
-      readonly originalPositions: number
-    }
+import type { RotaryScaling } from '../layers/rotary.js'
 
 /** What the decoder's graph has to know. Sizes are counts; the dropout is a probability in [0, 1). */
 export type DecoderConfig = {
