@@ -113,12 +113,13 @@ describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
   })
 
   it.skipIf(!existsSync('/usr/bin/script'))('closes under the run, which is saved all the same and tells nobody', async () => {
-    const command = [process.execPath, program, ...args('closed')].join(' ')
+    // so long that it cannot end while this process waits for its turn
+    const command = [process.execPath, program, ...args('closed'), '--max-steps', '100000'].join(' ')
     const terminal = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
     let shown = ''
     for await (const piece of terminal.stdout) {
       shown += String(piece)
-      if (/training .* [1-9]\d*\/300/.test(shown)) break
+      if (/training .* [1-9]\d*\/100/.test(shown)) break
     }
     terminal.kill('SIGKILL') // the other end of the terminal is gone
     await expect.poll(async () => (await result('closed').catch(() => null))?.['interrupted'], { timeout: 20_000 }).toBe(true)
