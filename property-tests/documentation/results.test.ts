@@ -17,13 +17,13 @@ type Results = {
 }
 
 const readme = readFileSync('README.md', 'utf8')
-const tables = [...readme.matchAll(/<!-- results: (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({
+const tables = [...readme.matchAll(/<!-- results: ([\w-]+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({
   name,
   text,
 }))
 
 describe('README', () => {
-  it('shows two tables of results', () => expect(tables.map(({ name }) => name)).toEqual(['bases', 'mrpc']))
+  it('shows three tables of results', () => expect(tables.map(({ name }) => name)).toEqual(['bases', 'cola-embedded', 'mrpc']))
 
   it.each(tables)('shows $name as its script wrote it', ({ name, text }) => {
     const { table, runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as Results
