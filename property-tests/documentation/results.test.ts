@@ -38,9 +38,10 @@ describe('README', () => {
 
   it.each(tables)('reports runs of $name that kept to their budget', ({ name }) => {
     const { runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as Results
-    for (const { targetDensity, expectedDensity, retainedDensity } of runs) {
+    for (const { variant, targetDensity, expectedDensity, retainedDensity } of runs) {
       if (targetDensity === null) continue
-      expect(Math.abs((expectedDensity ?? NaN) - targetDensity)).toBeLessThanOrEqual(0.02)
+      // halves by magnitude have no gates that could have a density
+      if (variant !== 'salora-magnitude') expect(Math.abs((expectedDensity ?? NaN) - targetDensity)).toBeLessThanOrEqual(0.02)
       expect(retainedDensity).toBeLessThanOrEqual(targetDensity)
       expect(retainedDensity).toBeGreaterThan(targetDensity - 0.01)
     }
