@@ -1,0 +1,55 @@
+/** Tokenizers of decoders' kinds give the ids that Hugging Face's own library gives: prefix and replaced blanks, Metaspace, word expressions before bytes. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
+import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
+import { fixtures } from './golden.js'
+
+type Kind = {
+  readonly tokenizer: object
+  readonly ids: ReadonlyArray<ReadonlyArray<number>>
+  readonly pairs: ReadonlyArray<ReadonlyArray<number>>
+}
+const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
+  readonly texts: ReadonlyArray<string>
+  readonly kinds: Readonly<Record<string, Kind>>
+}
+
+const root = mkdtempSync(join(tmpdir(), 'salora-tokenizers-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+const model = llamaArchitecture.open(
+  {
+    model_type: 'llama',
+    vocab_size: 1_000,
+    hidden_size: 8,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 8,
+    max_position_embeddings: 512,
+  },
+  'config.json',
+)
+
+describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => {
+  const load = async () => {
+    const folder = mkdtempSync(join(root, name))
+    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
+    return loadTokenizer(folder, model)
+  }
+
+  it('gives every text the same ids', async () => {
+    const { encode } = await load()
+    for (const [i, text] of texts.entries()) expect(encode(text, undefined, 512).inputIds, JSON.stringify(text)).toEqual(ids[i])
+  })
+
+  it('gives every pair the same ids, but an empty second text, which is none', async () => {
+    const { encode } = await load()
+    for (const [i, expected] of pairs.entries()) {
+      const [text = '', textPair = ''] = [texts[i], texts[i + 1]]
+      if (textPair !== '') expect(encode(text, textPair, 512).inputIds, JSON.stringify([text, textPair])).toEqual(expected)
+    }
+  })
+})

@@ -1,0 +1,51 @@
+"""Tokenizers of decoders' kinds, trained on a few sentences, and their ids: Llama 2's (a prefix and replaced blanks, byte fall-back), the same by Metaspace, and
+Llama 3's and Qwen2's (a word expression before bytes)."""
+import json
+
+import tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+SENTENCES = [
+    'The quick brown fox jumps over the lazy dog, and then it sleeps.', 'In 2023 we sold 1,234,567 units for $9.99 each (up 12.5%).', "It's what they're doing; I'd say we'll see.",
+    'A  text   with    many     blanks ', ' begins with one', 'ends\nwith\n\nlines\n', 'tabs\tand\r\nreturns', 'naïve café Größe ÅNGSTRÖM façade', '日本語の文章です。', 'Привет, мир!', 'emoji 🙂🚀 and 👩‍👩‍👧',
+    'x', '', ' ', 'UPPER lower MiXeD', 'https://example.org/a?b=c&d=%20#e', 'snake_case camelCase kebab-case', '...!!!???---', 'a\u00a0b\u2009c', "don't DON'T I'VE we'Ve", '12345678901234567890', '<s> literal </s> tokens', '▁ underline ▁▁',
+]
+WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPECIALS = ['<unk>', '<s>', '</s>']
+
+
+def bytes_of(text):
+    return [f'<0x{value:02X}>' for value in range(256)] if text else []
+
+
+def made(kind):
+    tokenizer = Tokenizer(models.BPE(unk_token='<unk>', byte_fallback=True, fuse_unk=True) if kind in ('llama2', 'metaspace') else models.BPE())
+    initial = SPECIALS
+    if kind == 'llama2':
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')])
+    elif kind == 'metaspace':
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement='▁', prepend_scheme='first', split=False)
+    else:
+        words = WORDS % ('{1,3}' if kind == 'llama3' else '')
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split(Regex(words), 'isolated'), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    alphabet = pre_tokenizers.ByteLevel.alphabet() if kind in ('llama3', 'qwen2') else []
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=initial + bytes_of(kind in ('llama2', 'metaspace')), initial_alphabet=alphabet, show_progress=False)
+    # of the first half: the others have characters that it has not seen
+    tokenizer.train_from_iterator(SENTENCES[:8] * 3, trainer)
+    if kind in ('llama2', 'metaspace', 'llama3'):
+        tokenizer.post_processor = processors.TemplateProcessing(single='<s> $A', pair='<s> $A <s> $B', special_tokens=[('<s>', 1)])
+    state = json.loads(tokenizer.to_str())
+    # only the three are special: the bytes are ordinary tokens
+    state['added_tokens'] = [token for token in state['added_tokens'] if token['content'] in SPECIALS]
+    return state
+
+
+def write(file):
+    found = {}
+    for kind in ('llama2', 'metaspace', 'llama3', 'qwen2'):
+        state = made(kind)
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+        found[kind] = {'tokenizer': state, 'ids': [tokenizer.encode(text).ids for text in SENTENCES],
+                       'pairs': [tokenizer.encode(a, b).ids for a, b in zip(SENTENCES, SENTENCES[1:])]}
+    file.write_text(json.dumps({'version': tokenizers.__version__, 'texts': SENTENCES, 'kinds': found}, ensure_ascii=True) + '\n')
