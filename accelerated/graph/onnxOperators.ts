@@ -102,11 +102,12 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
     ),
   ReduceSum: reduction('ReduceSum'),
   ReduceMean: reduction('ReduceMean'),
-  LogSumExp: withOperands(
-    'ReduceLogSumExp',
-    (_, { integers }) => [integers([-1])],
-    () => ({ keepdims: 0 }),
-  ),
+  // By the first column: ReduceLogSumExp adds fifty thousand float32 one after another, and loses 1e-4.
+  LogSumExp: ({ x: [x = ''], result }, { emit, integers }) => {
+    const first = (of: string): string => emit('Slice', [of, integers([0]), integers([1]), integers([-1])])
+    const logarithm = emit('Sub', [first(x), first(emit('LogSoftmax', [x], { axis: -1 }))])
+    return emit('Squeeze', [logarithm, integers([-1])], {}, [result])
+  },
   CumulativeSum: withOperands('CumSum', ({ attributes }, { constant }) => [constant([attributes.axis ?? 0], [], 'int64')]),
 
   Reshape: withOperands('Reshape', ({ inputs, shape }, _, shapes) => [shapes.reshape(inputs[0]?.shape ?? [], shape)]),

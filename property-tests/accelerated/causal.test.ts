@@ -3,12 +3,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/commonSettings.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
-import { input } from '../../accelerated/graph/operators.js'
+import { input, logSumExp } from '../../accelerated/graph/operators.js'
 import { decoderModel } from '../../accelerated/models/llama/llama.js'
 import { packBatch } from '../../accelerated/models/packing.js'
 import { causal, unlabelled, type TextExample } from '../../accelerated/objectives/causal.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { noWeights } from '../../accelerated/runtime/engine.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { methodOf, resolveSettings } from '../../accelerated/settings.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
+import { uniforms } from '../../accelerated/training/random.js'
 import { stepGraph } from '../../accelerated/training/assembly.js'
 import { drawDecoder } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf, startOf } from '../../evaluation/agreement/segment.js'
@@ -78,6 +82,21 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
       }),
       { seed: SEED, numRuns: 60 },
     ))
+
+  it('keeps its digits over fifty thousand words in float32', async () => {
+    const [rows, words] = [3, 50_000]
+    const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 20 * (u - 0.5))
+    const session = await nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(
+      { y: logSumExp(input('x', [rows, words], 'float32')) },
+      noWeights,
+    )
+    const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
+    for (let row = 0; row < rows; row++) {
+      const own = x.subarray(row * words, (row + 1) * words)
+      const exact = Math.log(own.reduce((sum, value) => sum + Math.exp(value), 0))
+      expect(Math.abs(Number(y?.[row]) - exact)).toBeLessThan(1e-5)
+    }
+  })
 
   it('answers with each example’s own mean, which is the reference’s', async () => {
     const model = drawDecoder(someDecoder({ lengths: [5, 2, 7, 3] }))
