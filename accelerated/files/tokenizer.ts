@@ -18,8 +18,8 @@ export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly toke
 export type Tokenizer = {
   /**
    * RoBERTa: `<s> A </s>` or `<s> A </s></s> B </s>`, token types 0. BERT: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, token types 0,
-   * then 1 for `B [SEP]`. A decoder: as its tokenizer has it. At most `maxLength` tokens. Throws SettingsError if `maxLength` leaves no room or is more than the encoder has
-   * positions for, and Mistake for a text that the tokenizer or the model cannot take.
+   * then 1 for `B [SEP]`. Families without a form of their own: as the tokenizer has it, token types 0. At most `maxLength` tokens. Throws
+   * SettingsError if `maxLength` leaves no room or is more than the model has positions for, and Mistake for a text that cannot be taken.
    */
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
 }

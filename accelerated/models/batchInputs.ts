@@ -1,6 +1,6 @@
 /** What a step is told of its batch: the real tokens one after another, and how they lie in a padded [batch, sequence] for attention. */
 import type { Expression, FloatType } from '../graph/expression.js'
-import { input } from '../graph/operators.js'
+import { add, cumulativeSum, input, mul, sub } from '../graph/operators.js'
 
 export type BatchInputs = {
   /** int32 [tokens] */
@@ -31,6 +31,9 @@ export type RowSelection = {
   /** int32 [tokens]: the selected row of each token, or the number of rows where it was not selected */
   readonly inverse: Expression
 }
+
+/** Positions counted from 0 along each row, padding included. ids: int64 [batch, sequence] */
+export const slotPositions = (ids: Expression): Expression => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1)
 
 export const batchInputs = (dtype: FloatType): BatchInputs => ({
   inputIds: input('inputIds', ['tokens'], 'int32'),

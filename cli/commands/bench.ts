@@ -28,7 +28,10 @@ export const addBench = (command: Command): void => {
     .option('--repeats <n>', 'of each measurement; medians are shown', '5')
     .option('--peer <python>', 'set it beside PEFT: a Python with torch, transformers and peft; `none` measures the same cases without')
     .option('--data <folder>', "of GLUE's MRPC: with --peer, its texts at their own lengths too")
-    .option('--only <names>', 'with --peer, some cases, methods or precisions of the table, with commas')
+    .option(
+      '--only <names>',
+      'with --peer, some cases, methods or precisions of the table, with commas; mrpc-epoch, the whole epoch, runs where it is named alone',
+    )
   withOutput(
     command,
     ['salora bench --layers 2 --repeats 3', 'salora bench --peer .venv/bin/python --only 16x64,lora'],

@@ -7,7 +7,7 @@ import type { ModelFolder } from '../../accelerated/files/modelFolder.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { input, matMul } from '../../accelerated/graph/operators.js'
 import { sequence } from '../../accelerated/objectives/sequence.js'
-import { chooseDevice, deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../../accelerated/runtime/node.js'
 import type { Settings } from '../../accelerated/settings.js'
@@ -196,20 +196,6 @@ const openProduct = async (base: ModelFolder, { engine, weights }: Runtime, batc
     },
   }
 }
-
-/** 10⁹ operations a second of one large product in float32 with this model's matrix, on the CPU. */
-export const largeProduct = async (folder: string, threads: number): Promise<number> => {
-  const model = await openModelFolder(folder)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: weightSource(model) }
-  const product = await openProduct(model, runtime, largeProductTokens)
-  await product.run()
-  const time = await product.run()
-  await product.release()
-  return product.operations / time / 1e6
-}
-
-/** Of the usual batch, 16 × 64. */
-const largeProductTokens = 1024
 
 const milliseconds = async (work: () => Promise<unknown>): Promise<number> => {
   const began = performance.now()

@@ -9,7 +9,6 @@ import { median, quantile } from 'simple-statistics'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, tokensOf, type BenchmarkCase } from './cases.js'
-import { largeProduct } from './machine.js'
 import { benchmarkModel, wholeVocabulary } from './model.js'
 import { openSide, type Side, type SideRequest, type StepTaken } from './side.js'
 
@@ -48,8 +47,8 @@ export type SideResult = {
   readonly milliseconds: number
   readonly tokensPerSecond: number
   readonly peakBytes: number
-  /** of matrix products, in 10⁹ a second, and their share of one large float32 product's rate; null where the side does not count them */
-  readonly rate: { readonly gigaflops: number; readonly share: number } | null
+  /** of matrix products, in 10⁹ a second; null where the side does not count them */
+  readonly gigaflops: number | null
   /** from the start of the process to the end of its first step */
   readonly readySeconds: number
   /** of an epoch's steps and its evaluation, where that was asked for */
@@ -67,12 +66,7 @@ export type PeerRow = {
   readonly ratio: readonly [lower: number, median: number, upper: number] | null
 }
 
-export type PeersResult = {
-  readonly versions: Readonly<Record<string, string>>
-  /** of one large product in float32, which no product of the table is faster than but those in fewer bits */
-  readonly productGigaflops: number
-  readonly rows: ReadonlyArray<PeerRow>
-}
+export type PeersResult = { readonly versions: Readonly<Record<string, string>>; readonly rows: ReadonlyArray<PeerRow> }
 
 const warmUp = 2
 
@@ -102,8 +96,6 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
       const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
       return asked.length === 0 || asked.includes(name)
     }
-    yield 'one large product …'
-    const productGigaflops = await largeProduct(folder, threads)
     const written = async (name: string, batches: BenchmarkCase['batches']): Promise<string> => {
       await writeFile(join(folder, name), JSON.stringify(batches))
       return join(folder, name)
@@ -126,7 +118,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
           // first: of the two it is the one that may lack something
           const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
           const ours = await open(process.execPath, sideFile('ours.js'), { method, precision, batches })
-          return alternate(own, { ours, theirs }, repeats, productGigaflops)
+          return alternate(own, { ours, theirs }, repeats)
         })().finally(() => sides.forEach(({ kill }) => kill()))
         const row: PeerRow = {
           case: own.name,
@@ -140,7 +132,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
         yield row
       }
     }
-    return { versions, productGigaflops, rows }
+    return { versions, rows }
   } finally {
     remove()
   }
@@ -168,7 +160,6 @@ const alternate = async (
   { batches, epoch }: BenchmarkCase,
   { ours, theirs }: Pair,
   repeats: number,
-  productGigaflops: number,
 ): Promise<{ readonly ours: SideResult; readonly theirs: SideResult | null; readonly ratio: PeerRow['ratio'] }> => {
   const peerBatches = epoch?.peerBatches ?? batches
   const [before, count] = epoch === undefined ? [warmUp, repeats] : [0, batches.length]
@@ -191,7 +182,7 @@ const alternate = async (
       milliseconds: median(steps.map(({ milliseconds }) => milliseconds)),
       tokensPerSecond: (1000 * sum(({ tokens }) => tokens)) / whole,
       peakBytes: await side.close(),
-      rate: gigaflops === null ? null : { gigaflops, share: gigaflops / productGigaflops },
+      gigaflops,
       readySeconds: side.readyAfter,
       epochSeconds: evaluation === null ? null : (whole + evaluation) / 1000,
     }

@@ -7,7 +7,7 @@ const header = [
   'ms a step',
   'real tokens/s',
   'peak memory',
-  'GFLOP/s (of one product)',
+  'GFLOP/s',
   'PEFT',
   'ms a step',
   'real tokens/s',
@@ -22,7 +22,7 @@ const cellsOf = ({ case: name, method, precision, ours, peer, ratio }: PeerRow):
   name,
   `${method}, ${precision}`,
   ...numbersOf(ours),
-  ours.rate === null ? '–' : `${ours.rate.gigaflops.toFixed(0)} (${(100 * ours.rate.share).toFixed(0)} %)`,
+  ours.gigaflops === null ? '–' : ours.gigaflops.toFixed(0),
   ...(peer === null ? ['–', '–', '–', '–'] : [`${peer.method}, ${peer.precision}`, ...numbersOf(peer)]),
   ratio === null ? '–' : `**${ratio[1].toFixed(2)} ×**${ratio[0] === ratio[2] ? '' : ` (${ratio[0].toFixed(2)} … ${ratio[2].toFixed(2)})`}`,
 ]

@@ -40,7 +40,10 @@ class Block {
   }
 }
 
-/** A row of a block. Its label may be set: classes get their indices once all of them are known. */
+/**
+ * A row of a block. Its label may be set: classes get their indices once all of them are known. What it has is read when asked for, so that
+ * `{ ...example }` copies nothing: `toJSON` does.
+ */
 export class StoredExample implements Example {
   readonly #block: Block
   readonly #at: number

@@ -3,17 +3,10 @@ import fc from 'fast-check'
 import { describeRow, type Row } from '../../evaluation/agreement/index.js'
 import type { DecoderOptions, ModelOptions } from '../../evaluation/agreement/model.js'
 
-export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
-  family: fc.constantFrom('roberta', 'bert'),
-  problem: fc.constantFrom('classification', 'regression'),
-  activation: fc.constantFrom('gelu', 'gelu_tanh'),
+/** What models of every kind are drawn with. */
+const common = {
   layers: fc.constantFrom(1, 2),
-  heads: fc.constantFrom(2, 3),
-  headSize: fc.constantFrom(2, 3, 5),
   intermediateSize: fc.constantFrom(5, 7, 11),
-  rank: fc.constantFrom(1, 2, 3, 4),
-  lengths: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 }),
-  classes: fc.constantFrom(2, 3, 4),
   gates: fc.constantFrom('mixed', 'inside', 'shut', 'open'),
   tau: fc.constantFrom(1, 0.6),
   beta: fc.constantFrom(0.1, 0.5),
@@ -21,22 +14,24 @@ export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
   orthogonality: fc.constantFrom('mean', 'sum'),
   orthogonalityAfter: fc.constantFrom('unit', 'folded', 'off'),
   control: fc.constantFrom('ramp', 'paper'),
-  dropout: fc.constantFrom(0, 0.2, 0.5),
   seed: fc.integer({ min: 0, max: 2 ** 31 }),
+} as const
+
+export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
+  ...common,
+  family: fc.constantFrom('roberta', 'bert'),
+  problem: fc.constantFrom('classification', 'regression'),
+  activation: fc.constantFrom('gelu', 'gelu_tanh'),
+  heads: fc.constantFrom(2, 3),
+  headSize: fc.constantFrom(2, 3, 5),
+  rank: fc.constantFrom(1, 2, 3, 4),
+  lengths: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 }),
+  classes: fc.constantFrom(2, 3, 4),
+  dropout: fc.constantFrom(0, 0.2, 0.5),
 })
 
-/** One model of middling size; `change` says what a test is about. */
-export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions => ({
-  family: 'roberta',
-  problem: 'classification',
-  activation: 'gelu',
-  layers: 1,
-  heads: 2,
-  headSize: 3,
-  intermediateSize: 7,
-  rank: 2,
-  lengths: [3, 1, 4],
-  classes: 3,
+/** Of middling size. */
+const middling = {
   gates: 'mixed',
   tau: 1,
   beta: 0.1,
@@ -44,8 +39,23 @@ export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions =>
   orthogonality: 'mean',
   orthogonalityAfter: 'unit',
   control: 'ramp',
-  dropout: 0.2,
+  intermediateSize: 7,
+  rank: 2,
+  lengths: [3, 1, 4],
   seed: 5,
+} as const
+
+/** One model of middling size; `change` says what a test is about. */
+export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions => ({
+  ...middling,
+  family: 'roberta',
+  problem: 'classification',
+  activation: 'gelu',
+  layers: 1,
+  heads: 2,
+  headSize: 3,
+  classes: 3,
+  dropout: 0.2,
   ...change,
 })
 
@@ -61,48 +71,29 @@ const scalings: ReadonlyArray<DecoderOptions['rotaryScaling']> = [
 /** Decoders: grouped heads, windows, biases, tied and untied, one token, all gates shut. */
 export const decoderOptions: fc.Arbitrary<DecoderOptions> = fc
   .record({
-    layers: fc.constantFrom(1, 2),
+    ...common,
     keyValueHeads: fc.constantFrom(1, 2, 3),
     sharing: fc.constantFrom(1, 2, 3),
     headSize: fc.constantFrom(2, 4, 6),
-    intermediateSize: fc.constantFrom(5, 7, 11),
     rank: fc.constantFrom(1, 2, 3),
     lengths: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
-    gates: fc.constantFrom('mixed', 'inside', 'shut', 'open'),
-    tau: fc.constantFrom(1, 0.6),
-    beta: fc.constantFrom(0.1, 0.5),
-    clip: fc.constantFrom(null, 0.5),
-    orthogonality: fc.constantFrom('mean', 'sum'),
-    orthogonalityAfter: fc.constantFrom('unit', 'folded', 'off'),
-    control: fc.constantFrom('ramp', 'paper'),
     window: fc.constantFrom(null, 1, 2, 4),
     biases: fc.record({ queryKeyValue: fc.boolean(), attentionOutput: fc.boolean(), feedForward: fc.boolean() }),
     tied: fc.boolean(),
     rotaryScaling: fc.constantFrom(...scalings),
-    seed: fc.integer({ min: 0, max: 2 ** 31 }),
   } as const)
   .map(({ sharing, ...options }) => ({ ...options, heads: options.keyValueHeads * sharing }))
 
 /** One decoder of middling size. */
 export const someDecoder = (change: Partial<DecoderOptions> = {}): DecoderOptions => ({
+  ...middling,
   layers: 2,
   heads: 4,
   keyValueHeads: 2,
   headSize: 4,
-  intermediateSize: 7,
-  rank: 2,
-  lengths: [3, 1, 4],
-  gates: 'mixed',
-  tau: 1,
-  beta: 0.1,
-  clip: null,
-  orthogonality: 'mean',
-  orthogonalityAfter: 'unit',
-  control: 'ramp',
   window: null,
   biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
   tied: false,
   rotaryScaling: null,
-  seed: 5,
   ...change,
 })

@@ -1,10 +1,9 @@
 /** Stored examples: equal to those that were put in, to the last half of a character, in few bytes beside their texts. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Example } from '../../evaluation/data/index.js'
 import { exampleStore } from '../../evaluation/data/storedExamples.js'
+import { bytesHeld } from '../support/memory.js'
 
 const text = fc.oneof(
   fc.string(),
@@ -47,21 +46,11 @@ it('keep their rows apart where there are more than lie together, and take a lab
 })
 
 it('take a hundred bytes beside a text of one byte a character', () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  const used = (): number => {
-    collect()
-    const { heapUsed, arrayBuffers } = process.memoryUsage()
-    return heapUsed + arrayBuffers
-  }
-  // other threads of the process count too: the least of several measurements is this one's own
-  const bytes = Array.from({ length: 7 }, () => {
-    const [store, before] = [exampleStore(), used()]
-    const stored = Array.from({ length: 50_000 }, (_, i) => store({ text: 'x'.repeat(100 + (i % 2)), label: 0, row: i }))
-    const own = (used() - before) / stored.length
-    expect(stored.at(-1)?.text.length).toBe(101)
-    return own
+  const rows = 50_000
+  const { least, most } = bytesHeld(() => {
+    const store = exampleStore()
+    return Array.from({ length: rows }, (_, i) => store({ text: 'x'.repeat(100 + (i % 2)), label: 0, row: i }))
   })
-  expect(Math.min(...bytes)).toBeLessThan(100 + 100)
-  expect(Math.max(...bytes)).toBeGreaterThan(100)
+  expect(least / rows).toBeLessThan(100 + 100)
+  expect(most / rows).toBeGreaterThan(100)
 })

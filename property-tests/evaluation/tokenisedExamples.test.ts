@@ -1,9 +1,8 @@
 /** Tokenised examples: the encodings of their texts, in a few bytes each. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import type { Tokenizer } from '../../accelerated/files/tokenizer.js'
 import { tokenise } from '../../evaluation/tokenisedExamples.js'
+import { bytesHeld } from '../support/memory.js'
 
 /** Ids as long as the text, those after its half of a second text. */
 const tokenizer: Tokenizer = {
@@ -31,20 +30,8 @@ it('are their encodings, with label and row, of a small and of a large vocabular
 })
 
 it('take two bytes a token and a few more an example, where two lists of numbers take sixteen a token', () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  const used = (): number => {
-    collect()
-    const { heapUsed, arrayBuffers } = process.memoryUsage()
-    return heapUsed + arrayBuffers
-  }
   const texts = labelled(Array.from({ length: 2 ** 15 }, () => 'x'.repeat(100)))
-  // other threads of the process count too: the least of several measurements is this one's own
-  const bytes = Array.from({ length: 7 }, () => {
-    const before = used()
-    const examples = tokenise(tokenizer, 60_000, texts, 512)
-    return (used() - before) / examples.length
-  })
-  expect(Math.min(...bytes)).toBeLessThan(2 * 100 + 100)
-  expect(Math.max(...bytes)).toBeGreaterThan(2 * 100)
+  const { least, most } = bytesHeld(() => tokenise(tokenizer, 60_000, texts, 512))
+  expect(least / texts.length).toBeLessThan(2 * 100 + 100)
+  expect(most / texts.length).toBeGreaterThan(2 * 100)
 })

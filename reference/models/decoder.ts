@@ -9,10 +9,9 @@ import { linearInputVjp, linearWeightVjp } from '../layers/linear.js'
 import { rmsNorm, rmsNormVjp } from '../layers/rmsNorm.js'
 import { rotate } from '../layers/rotary.js'
 import { matMul } from '../matMul.js'
-import { openGates } from '../methods/lowRank.js'
 import { add, named, type Tensor } from '../tensor.js'
 import { decoderLayerName, type DecoderConfig } from './decoderConfig.js'
-import { sortGradients, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 /** x: [n, width] → [n, width], with the weight of this name */
 const normalisation =
@@ -76,17 +75,10 @@ const table = 'embed_tokens.weight'
 
 /** Runs the decoder on a batch of token sequences without padding; `logits` are those of every token. Throws on shapes that do not fit. */
 export const decoder =
-  (config: DecoderConfig, { scale, baseGradients = false }: ModelOptions) =>
+  (config: DecoderConfig, options: ModelOptions) =>
   (operands: Operands, { inputIds }: Tokens): TracedModel => {
-    const { base, adapters, gates, head } = operands
     const lengths = inputIds.map((ids) => ids.length)
-    const model: ModelTensors = {
-      weights: { ...base, ...head },
-      factors: adapters,
-      gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
-      scale,
-      wanted: (name) => baseGradients || head[name] !== undefined,
-    }
+    const model = tensorsOf(operands, options)
     const body = sequence(
       ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, decoderLayerName(n))),
       normalisation(model, config, 'norm'),

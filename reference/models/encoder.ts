@@ -8,7 +8,7 @@ import { dropoutLayer, sequenceHead } from '../layers/sequenceHead.js'
 import { merge, openGates } from '../methods/lowRank.js'
 import { named, type Tensors } from '../tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
-import { sortGradients, type ModelOptions, type Operands, type TracedModel } from './model.js'
+import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 /** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))). x: [tokens, hidden] → [tokens, hidden] */
 const encoderLayer =
@@ -29,17 +29,10 @@ const encoderLayer =
  * `masks` are dropout masks by site, already scaled; a site that is absent has no dropout. Throws on shapes that do not fit.
  */
 export const encoder =
-  (config: EncoderConfig, { scale, baseGradients = false }: ModelOptions) =>
+  (config: EncoderConfig, options: ModelOptions) =>
   (operands: Operands, tokens: Tokens, masks: Tensors = {}): TracedModel => {
-    const { base, adapters, gates, head } = operands
     const lengths = tokens.inputIds.map((ids) => ids.length)
-    const model: ModelTensors = {
-      weights: { ...base, ...head },
-      factors: adapters,
-      gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
-      scale,
-      wanted: (name) => baseGradients || head[name] !== undefined,
-    }
+    const model = tensorsOf(operands, options)
     const layers = Array.from({ length: config.layers }, (_, n) => encoderLayer(model, config, lengths, masks)(layerName(n)))
     const input = embeddings(model, config, tokens) // [tokens, hidden]
     const body = sequence(

@@ -1,5 +1,6 @@
 /** A model as the objective sees it: what a forward pass reads, the logits, and the gradients that come back. */
-import type { Factors } from '../methods/lowRank.js'
+import type { ModelTensors } from '../layers/adaptedLinear.js'
+import { openGates, type Factors } from '../methods/lowRank.js'
 import { named, type Tensor, type Tensors } from '../tensor.js'
 
 /** The tensors that a forward pass reads. */
@@ -37,6 +38,15 @@ export interface TracedModel {
   /** logitsBar: as `logits` */
   readonly pullback: (logitsBar: Tensor) => ModelGradients
 }
+
+/** Operands as layers take them: the head's tensors over the base's, every gate open where none is given. */
+export const tensorsOf = ({ base, adapters, gates, head }: Operands, { scale, baseGradients = false }: ModelOptions): ModelTensors => ({
+  weights: { ...base, ...head },
+  factors: adapters,
+  gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
+  scale,
+  wanted: (name) => baseGradients || head[name] !== undefined,
+})
 
 const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>
   Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))

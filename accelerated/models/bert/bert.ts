@@ -2,6 +2,7 @@
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
 import type { Architecture, Framing, Model, Naming } from '../architecture.js'
+import { slotPositions } from '../batchInputs.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder, type DistanceBias } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
@@ -50,7 +51,7 @@ const namings: Readonly<Record<EncoderConfig['family'], Naming>> = { roberta: na
  * paddingIndex. (transformers: create_position_ids_from_input_ids)
  */
 const paddedPositions = ({ family, paddingIndex }: EncoderConfig, ids: Expression): Expression => {
-  if (family === 'bert') return sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1)
+  if (family === 'bert') return slotPositions(ids)
   const real = sub(1, cast(equal(ids, paddingIndex), 'int64'))
   return add(mul(cumulativeSum(real, 1), real), paddingIndex)
 }

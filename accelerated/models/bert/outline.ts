@@ -1,7 +1,7 @@
 /** Names and shapes of an encoder of BERT's kind: its tensors, the six matrices of each layer that can be adapted, its sublayers. */
 import type { Layer, Matrix, Outline, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
-import { bertNames, type EncoderNames, type LayerNames } from './names.js'
+import type { EncoderNames, LayerNames } from './names.js'
 
 /** Tokens that fit one example: RoBERTa numbers positions from paddingIndex + 1, BERT from 0. */
 export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number => (family === 'roberta' ? paddingIndex + 1 : 0)
@@ -16,7 +16,7 @@ export const outlineOf = (config: EncoderConfig, names: EncoderNames): Outline =
   layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),
   longestInput: config.maxPositions - firstPosition(config),
   kind: 'encoder',
-  lowRankOnly: names !== bertNames || config.embeddingSize !== config.hiddenSize,
+  lowRankOnly: false,
 })
 
 const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): ReadonlyArray<LayerNames> =>

@@ -1,6 +1,7 @@
 /** LLaMA (Touvron et al., 2023), and with a switch each Mistral and Qwen2: one decoder, one head over the vocabulary, one over classes. */
-import { add, cumulativeSum, matMul, mul, sub } from '../../graph/operators.js'
+import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
+import { slotPositions } from '../batchInputs.js'
 import type { Host } from '../host.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
@@ -32,7 +33,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
     const frozen = new Map(config.tied ? [] : [['lm_head.weight', [config.vocabularySize, config.hiddenSize]]])
     return { tensors: new Map(), frozen, words, outputs: (rows, host) => matMul(rows, words(host), { transposeB: true }) }
   },
-  paddedPositions: (ids) => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1),
+  paddedPositions: slotPositions,
   withDropout: (p) => decoderModel({ ...config, attentionDropout: p }),
 })
 

@@ -6,9 +6,9 @@ import { z } from 'zod'
 import { checked } from '../../files/checked.js'
 import { mistake } from '../../files/mistake.js'
 import type { Expression } from '../../graph/expression.js'
-import { add, constant, cumulativeSum, gather, gelu, layerNormalization, mul, slice, sub } from '../../graph/operators.js'
+import { add, constant, gather, gelu, layerNormalization, mul, slice } from '../../graph/operators.js'
 import type { Architecture, Layer, Matrix, Model, Outline, TensorShape } from '../architecture.js'
-import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
+import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { probability, size } from '../bert/config.js'
 import { linearTensors } from '../bert/heads.js'
 import type { Host } from '../host.js'
@@ -210,7 +210,7 @@ const modernbertModel = (config: ModernConfig): Model => ({
       return host.linear('classifier', host.dropout('head.hidden', inner, config.dropouts.head))
     },
   }),
-  paddedPositions: (ids) => sub(cumulativeSum(add(mul(ids, 0), 1), 1), 1),
+  paddedPositions: slotPositions,
   withDropout: (p) => modernbertModel({ ...config, dropouts: { embeddings: p, attention: p, feedForward: p, head: p } }),
 })
 

@@ -71,7 +71,11 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
   return {
     ...encoder,
     type: 'mpnet',
-    outline: { ...encoder.outline, tensors: new Map([...encoder.outline.tensors, [biasTable, [buckets, config.heads]]]) },
+    outline: {
+      ...encoder.outline,
+      lowRankOnly: true,
+      tensors: new Map([...encoder.outline.tensors, [biasTable, [buckets, config.heads]]]),
+    },
     naming: {
       prefix: 'mpnet.',
       sequenceClassifier: 'MPNetForSequenceClassification',
