@@ -8,6 +8,7 @@ import { gradient } from '../../accelerated/graph/gradient.js'
 import { flattenRows, input, mul, reduceSum, selectRows } from '../../accelerated/graph/operators.js'
 import { packBatch, selectionFeeds } from '../../accelerated/models/packing.js'
 import { float64, resultOf, withGraph } from '../support/runGraph.js'
+import { largestBatch } from '../../accelerated/training/takeStep.js'
 import { SEED } from '../support/seed.js'
 
 const options = { seed: SEED, numRuns: 60 }
@@ -198,5 +199,13 @@ describe(`packing (seed ${SEED})`, () => {
         { seed: SEED, numRuns: 15 },
       ),
     )
+  })
+})
+
+describe('the largest batch', () => {
+  it('is of the longest examples, with what a method puts before each', () => {
+    const examples = [1, 5, 3, 2].map((length) => ({ inputIds: new Uint16Array(length) }))
+    expect(largestBatch(examples, 2, 1)).toEqual({ batch: 2, sequence: 6, tokens: 10 })
+    expect(largestBatch(examples, 9, 0)).toEqual({ batch: 4, sequence: 5, tokens: 11 })
   })
 })

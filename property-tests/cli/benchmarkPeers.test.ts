@@ -31,7 +31,10 @@ describe('salora bench --peer', () => {
     const { rows } = JSON.parse(stdout) as PeersResult
     expect([code, rows.length]).toEqual([0, 1])
     expect(rows[0]).toMatchObject({ case: '16x64', method: 'lora', precision: 'float32', peer: null, ratio: null })
-    const { milliseconds, tokensPerSecond, peakBytes, readySeconds } = rows[0]!.ours
+    const { milliseconds, tokensPerSecond, peakBytes, readySeconds, gigaflops, epochSeconds } = rows[0]!.ours
+    // one layer, r = 8: the frozen matrices of queries, keys and values forward, over 1,024 tokens, are the least of a step's products
+    expect(((gigaflops ?? NaN) * 1e9 * milliseconds) / 1000).toBeGreaterThan(3 * 2 * 1024 * 768 * 768 * 0.3)
+    expect(epochSeconds).toBe(null)
     expect(milliseconds).toBeGreaterThan(1)
     expect(tokensPerSecond).toBeLessThan((1000 * 16 * 64) / (milliseconds / 3))
     expect(peakBytes).toBeGreaterThan(200e6) // the word table alone has 154
@@ -71,6 +74,41 @@ describe('salora bench --peer', () => {
     })
     expect(await readFile(told.program, 'utf8')).toContain('import peft')
   }, 60_000)
+
+  it('takes a whole epoch and its evaluation where that is named, each side in its own order, and relates the sums', async () => {
+    const rows = Array.from({ length: 37 }, (_, i) => `${i % 2}\t${i}\t${i + 100}\t${'a word '.repeat(1 + (i % 9))}\tanother ${i}`)
+    const file = ['Quality\t#1 ID\t#2 ID\t#1 String\t#2 String', ...rows, ''].join('\n')
+    for (const name of ['train.tsv', 'dev.tsv']) await writeFile(join(cwd, name), file)
+    const log = join(cwd, 'epoch.json')
+    const python = await stub(
+      'epochPython',
+      `const fs = require('node:fs')
+      const { batches, evaluation } = JSON.parse(process.argv[3])
+      const [own, held] = [batches, evaluation].map((file) => JSON.parse(fs.readFileSync(file)))
+      const asked = []
+      console.log(JSON.stringify({ versions: {} }))
+      require('node:readline').createInterface(process.stdin).on('line', (line) => {
+        asked.push(line)
+        console.log(JSON.stringify({ milliseconds: line === 'evaluate' ? 5e6 : 1e6 }))
+      }).on('close', () => {
+        fs.writeFileSync(${JSON.stringify(log)}, JSON.stringify({ asked, lengths: own.map((batch) => batch.map(({ inputIds }) => inputIds.length)), held: held.flat().length }))
+        console.log(JSON.stringify({ peakBytes: 5 }))
+      })`,
+    )
+    const { code, stdout } = await bench('--peer', python, '--data', cwd, '--only', 'mrpc-epoch,lora,float32')
+    expect(code).toBe(0)
+    const [row] = (JSON.parse(stdout) as PeersResult).rows
+    const told = JSON.parse(await readFile(log, 'utf8')) as { asked: string[]; lengths: number[][]; held: number }
+    expect(told.asked).toEqual(['0', '1', '2', 'evaluate'])
+    expect(told.lengths.map(({ length }) => length)).toEqual([16, 16, 5])
+    expect(told.held).toBe(37)
+    expect(row?.peer?.epochSeconds).toBe((3 * 1e6 + 5e6) / 1000)
+    const whole = (row?.peer?.epochSeconds ?? NaN) / (row?.ours.epochSeconds ?? NaN)
+    expect(row?.ratio).toEqual([whole, whole, whole])
+    expect(whole).toBeGreaterThan(100)
+    const sorted = (lengths: ReadonlyArray<number>): boolean => lengths.every((length, i) => i === 0 || length <= (lengths[i - 1] ?? 0))
+    expect(told.lengths.some((lengths) => !sorted(lengths))).toBe(true) // at random, where ours are sorted
+  }, 120_000)
 
   it.each([
     [

@@ -160,6 +160,12 @@ describe('what is drawn', () => {
     expect(heatMap(ranks, { colour: false })).toEqual(['layer  query  output', '    0      8       0', '   10      ·       3'])
   })
 
+  it('of another family has its matrices in their own order, by their last names where those tell them apart', () => {
+    const own = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
+    expect(heatMap(own, { colour: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
+    expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { colour: false })).toEqual(['layer  lin2', '    3     5'])
+  })
+
   it('in colour it is the same map', () => {
     const coloured = heatMap(ranks, { colour: true })
     expect(coloured[1]).toMatch(/\u001b\[48;5;46m/)
