@@ -1,11 +1,14 @@
 /**
  * Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent).
- * A terminal that is lost asks as much, and only that: its signal comes more than once, from the kernel and from the shell.
+ * A terminal that is lost asks as much, and only that: its signal comes more than once, from the kernel and from the shell. One Ctrl-C, too,
+ * can come twice: `timeout` and npm pass it on to a process that its own group has told already.
  */
 import { exitCodes } from './exitCodes.js'
 
 const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp } as const
 type Signal = keyof typeof codes
+/** Milliseconds in which a second signal is the first one come again; nobody presses a key twice so fast. */
+const echo = 100
 const signals = Object.keys(codes) as ReadonlyArray<Signal>
 
 export type Interrupt = {
@@ -33,13 +36,13 @@ export const onInterrupt = (cleanUp: () => void): (() => void) => {
 export const watchInterrupt = (say: () => void, leaving: () => void): Interrupt => {
   const stop = new AbortController()
   let first: Signal | null = null
-  let meant = false // a person or a supervisor asked already
+  let meant: number | null = null // when a person or a supervisor asked
   const handle = (signal: Signal): void => {
-    if (meant && signal !== 'SIGHUP') {
-      leave(signal)
+    if (meant !== null && signal !== 'SIGHUP') {
+      if (performance.now() - meant > echo) leave(signal)
       return
     }
-    meant ||= signal !== 'SIGHUP'
+    if (signal !== 'SIGHUP') meant = performance.now()
     if (first !== null) return
     first = signal
     say()

@@ -4,9 +4,10 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { embeddedModel } from '../../evaluation/quickstart.js'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
@@ -71,8 +72,34 @@ describe('Ctrl-C', () => {
   })
 
   it('twice: the process is gone at once, by the signal, and what it saved before is whole', async () => {
+    const words = 'good fine great film '.repeat(25)
+    await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...Array.from({ length: 200 }, (_, i) => `${words}${i}\t${i % 2}`)].join('\n'))
+    const slow = ['--model', embeddedModel, '--task', 'long.tsv', '--max-length', '128', '--batch-size', '64', '--save-every', '1'] // seconds a step
     let signals = 0
-    const killed = await salora(args('twice'), {
+    const killed = await salora([...args('twice'), ...slow], {
+      cwd,
+      onError: (text, child) => {
+        if (signals === 0 && text.includes('step 1/')) {
+          signals = 1
+          setTimeout(() => child.kill('SIGINT'), 400) // the step's state is saved and the next has begun
+        }
+        if (signals === 1 && text.includes('stopping after this step')) {
+          signals = 2
+          setTimeout(() => child.kill('SIGINT'), 150)
+        }
+      },
+    })
+    expect([killed.code, killed.signal]).toEqual([null, 'SIGINT'])
+    expect(killed.stderr).not.toMatch(/terminate|Error/)
+    expect((await savedState(join(cwd, 'twice'), embeddedModel)).step).toBeGreaterThan(0)
+    const config = JSON.parse(await readFile(join(cwd, 'twice', 'config.json'), 'utf8')) as object
+    expect(config).toHaveProperty('settings')
+    expect(await readdir(join(cwd, 'twice'))).not.toContain('result.json')
+  })
+
+  it('once, which comes twice in a moment as timeout and npm pass it on: the run is saved', async () => {
+    let signals = 0
+    const stopped = await salora(args('echoed'), {
       cwd,
       onError: (text, child) => {
         if ((signals === 0 && text.includes('step 3')) || (signals === 1 && text.includes('stopping after this step'))) {
@@ -81,12 +108,8 @@ describe('Ctrl-C', () => {
         }
       },
     })
-    expect([killed.code, killed.signal]).toEqual([null, 'SIGINT'])
-    expect(killed.stderr).not.toMatch(/terminate|Error/)
-    expect((await saved('twice')).step).toBeGreaterThan(0)
-    const config = JSON.parse(await readFile(join(cwd, 'twice', 'config.json'), 'utf8')) as object
-    expect(config).toHaveProperty('settings')
-    expect(await readdir(join(cwd, 'twice'))).not.toContain('result.json')
+    expect([signals, stopped.code, stopped.signal]).toEqual([2, 130, null])
+    expect(stopped.stderr).toContain('; echoed holds the state after step')
   })
 })
 
