@@ -6,8 +6,9 @@ import { counted } from './numbers.js'
 /** Classes up to which the confusion matrix fits on a screen; --json has the larger ones. */
 const widestMatrix = 12
 
-export const scoreText = ({ scores, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
-  ...Object.entries(scores).map(([name, value]) => `${name.padEnd(10)}${value.toFixed(4)}`),
+export const scoreText = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
+  ...Object.entries(scores).map(([name, value]) => `${name.padEnd(12)}${value.toFixed(4)}`),
+  ...(tokens === undefined ? [] : [`of ${counted(tokens)} tokens`]),
   ...(positive === null ? [] : [`f1 is of the class "${oneLine(positive)}"`]),
   ...(majority === null ? [] : [`always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
   ...(byClass === null ? [] : ['', ...reportTable(byClass)]),

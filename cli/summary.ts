@@ -8,7 +8,7 @@ import { counted, duration, megabytes, percent, short } from './numbers.js'
 type Scores = Readonly<Record<string, number>>
 
 export const summaryText = (result: RunResult, before: Scores | null, { colour }: { readonly colour: boolean }): string => {
-  const { best, last, majority, positive, interrupted, output } = result
+  const { best, last, majority, positive, interrupted, output, problem } = result
   return [
     doneText(result),
     '',
@@ -24,7 +24,9 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
     `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
     `run         ${output}`,
     ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: nothing was trained yet']),
-    interrupted ? `to go on    ${resumeCommand(output)}` : `to use it   salora predict --run ${inShell(output)}`,
+    interrupted
+      ? `to go on    ${resumeCommand(output)}`
+      : `to use it   salora ${problem === 'causal' ? 'generate' : 'predict'} --run ${inShell(output)}`,
   ].join('\n')
 }
 
@@ -57,10 +59,10 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
   const names = [...new Set(moments.flatMap(([, scores]) => Object.keys(scores)))]
   const width = (title: string): number => Math.max(8, title.length)
   return [
-    `${'scores'.padEnd(12)}${moments.map(([title]) => title.padStart(width(title))).join('  ')}`,
+    `${'scores'.padEnd(14)}${moments.map(([title]) => title.padStart(width(title))).join('  ')}`,
     ...names.map(
       (name) =>
-        `  ${name.padEnd(10)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`,
+        `  ${name.padEnd(12)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`,
     ),
   ]
 }

@@ -5,7 +5,7 @@ import type { Method } from '../accelerated/methods/method.js'
 import { methods } from '../accelerated/methods/index.js'
 import { architectures } from '../accelerated/models/index.js'
 import type { Setting, SettingKind, SettingTable } from '../accelerated/setting.js'
-import { tasks } from '../evaluation/data/index.js'
+import { taskFlags, tasks } from '../evaluation/data/index.js'
 import { flagOf } from './flagNames.js'
 
 /** A name in camelCase, which is also its key in a --config file. */
@@ -59,7 +59,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
       ),
       flag('adapter', 'text', 'folder', 'adapter to begin with: of the method, or of any low-rank one at no larger a rank (default: none)'),
       flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
-      ...tasks.flatMap(({ flags = [] }) => flags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help))),
+      ...taskFlags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help)),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),
       flag('positive', 'text', 'label', 'class that F1 is of; without it (and beside it) there is the mean over all classes, macroF1'),
     ],

@@ -5,7 +5,7 @@ import { mistake, shown } from '../accelerated/files/mistake.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { allSettings, methodOf, resolveSettings } from '../accelerated/settings.js'
 import { SettingsError } from '../accelerated/settingsError.js'
-import { taskNames, tasks, type TaskOptions } from '../evaluation/data/index.js'
+import { taskFlags, taskNames, type TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -13,12 +13,7 @@ import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, valuesOf, type Values } from './flagValues.js'
 import { usageError, UsageError } from './usageError.js'
 
-export const taskFlagNames: ReadonlyArray<string> = [
-  'task',
-  'evalData',
-  'positive',
-  ...tasks.flatMap(({ flags = [] }) => flags.map(({ name }) => name)),
-]
+export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positive', ...taskFlags.map(({ name }) => name)]
 
 /** One run as it was asked for; `output` is null where a folder of its own is to be found for it. */
 export type TrainRequest = Omit<FinetuneOptions, 'output'> & { readonly output: string | null }

@@ -5,7 +5,7 @@ import { hubIdOf } from '../accelerated/files/modelFolder.js'
 import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../accelerated/training/checkpointFile.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
-import { train, TrainingError } from '../accelerated/training/run.js'
+import { TrainingError } from '../accelerated/training/run.js'
 import { toldOfExtension } from './extension.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
@@ -41,7 +41,8 @@ async function* runIn(
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
   for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? []) yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)
-  const run = train({ ...task, plannedSteps, evaluateStart: folder.evaluateStart }, checkpoint?.state ?? prepared.start, checkpoint, signal)
+  const more = { plannedSteps, evaluateStart: folder.evaluateStart }
+  const run = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)
 
   for (;;) {
     const next = await run.next().catch(async (error: unknown) => {

@@ -38,6 +38,7 @@ const metricNames: Readonly<Record<MetricName, readonly [type: string, name: str
   mse: ['mse', 'Mean squared error'],
   mae: ['mae', 'Mean absolute error'],
   loss: ['loss', 'Loss'],
+  perplexity: ['perplexity', 'Perplexity'],
 }
 
 const namesOf = (metric: string): readonly [string, string] =>
@@ -59,12 +60,13 @@ const frontMatter = ({ options: { model, task, settings }, hubId, library, data,
   const scores = finite(keptScores(result))
   const types = [...new Set(scores.map(([metric]) => namesOf(metric)[0]))].filter((type) => type !== 'loss')
   const glue = glueTask.recognises(task.task)
+  const kind = data.problem === 'causal' ? 'text-generation' : 'text-classification'
   const list = (name: string, values: ReadonlyArray<string>): string =>
     values.length === 0 ? '' : `${name}:\n${values.map((value) => `- ${yamlText(value)}\n`).join('')}`
   return [
     `library_name: ${library}\n`,
     hubId === null ? '' : `base_model: ${yamlText(hubId)}\nbase_model_relation: ${library === 'transformers' ? 'finetune' : 'adapter'}\n`,
-    'pipeline_tag: text-classification\n',
+    `pipeline_tag: ${kind}\n`,
     list('tags', [...new Set(['salora', settings.method])]),
     glue ? list('datasets', ['nyu-mll/glue']) : '',
     list('metrics', types),
@@ -72,7 +74,7 @@ const frontMatter = ({ options: { model, task, settings }, hubId, library, data,
     scores.length === 0
       ? '  results: []\n'
       : [
-          '  results:\n  - task:\n      type: text-classification\n',
+          `  results:\n  - task:\n      type: ${kind}\n`,
           `    dataset:\n      name: ${yamlText(told(data.evaluation.source))}\n      type: ${yamlText(glue ? 'nyu-mll/glue' : nameOf(task.task))}\n`,
           glue ? `      config: ${yamlText(task.task)}\n` : '',
           '    metrics:\n',
@@ -96,7 +98,7 @@ const body = (facts: CardFacts): string => {
     }${stopped}.${(result.extended ?? []).map(({ after }) => ` The run had ended after step ${after} and was made longer.`).join('')}`,
     '## Data',
     lines([
-      `task: ${code(nameOf(task.task))}, a ${data.problem}`,
+      `task: ${code(nameOf(task.task))}, ${data.problem === 'causal' ? 'the next token of a text' : `a ${data.problem}`}`,
       `trained on ${result.examples.training} rows of ${code(told(data.train.source))}`,
       `evaluated on ${result.examples.evaluation} rows of ${code(told(data.evaluation.source))}${data.heldOut ? ', held out of the same file' : ''}`,
       ...(data.labelNames === null ? [] : [`${data.labelNames.length} classes: ${several(data.labelNames)}`]),

@@ -1,40 +1,39 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { checkDevice } from '../accelerated/precisions/precision.js'
+import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
 import { checkpointNumbers } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
-import { loadTokenizer } from '../accelerated/files/tokenizer.js'
 import { readAdapter } from '../accelerated/formats/index.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
-import type { Model } from '../accelerated/models/architecture.js'
-import { sequence, type LabelledExample, type Outputs } from '../accelerated/objectives/sequence.js'
+import type { TrainingExample } from '../accelerated/objectives/objective.js'
+import { headOf, type Outputs } from '../accelerated/objectives/outputs.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import { methodOf, type Settings } from '../accelerated/settings.js'
-import { SettingsError } from '../accelerated/settingsError.js'
-import type { TrainingTask } from '../accelerated/training/events.js'
-import { assemble } from '../accelerated/training/assembly.js'
+import type { Carried, TrainingEvent, TrainingResult, TrainingTask } from '../accelerated/training/events.js'
+import { assemble, type Assembly } from '../accelerated/training/assembly.js'
 import { planOf, type Plan } from '../accelerated/training/plan.js'
+import { train } from '../accelerated/training/run.js'
 import { startOfRun, type RunState } from '../accelerated/training/state.js'
-import { classWeightsOf } from './classWeights.js'
 import type { Example, Task } from './data/index.js'
-import { majorityClass, scoreOutputs, selectionScore, truthOf } from './metrics/index.js'
+import type { AnyGoal, Goal } from './goal.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
 import type { CardFacts } from './modelCard.js'
 import { runRowsOf } from './runRows.js'
+import { sequenceGoal } from './sequenceGoal.js'
 import { readRunConfig } from './storedRun.js'
 import { loadTask } from './taskData.js'
-import { tokenise } from './tokenisedExamples.js'
+import { checkDecoder, textGoal } from './textGoal.js'
 
-/** A run's task on the accelerated path: sequences, each with a list of outputs. */
-export type SequenceTask = TrainingTask<LabelledExample, ReadonlyArray<number>> & { readonly settings: Settings }
+/** What of a run's task does not depend on the kind of its examples. */
+export type RunTask = Assembly & { readonly settings: Settings }
 
 export type PreparedRun = {
-  readonly task: SequenceTask
+  readonly task: RunTask
   readonly plan: Plan
   readonly base: ModelFolder
   readonly outputs: Outputs
@@ -45,6 +44,11 @@ export type PreparedRun = {
   readonly data: CardFacts['data']
   readonly inputs: RunInputs
   readonly facts: RunFacts
+  /** the run from a state: what train does with the task */
+  readonly train: (
+    more: Pick<TrainingTask, 'plannedSteps' | 'evaluateStart'>,
+    ...from: [start: RunState, resumed: Carried | null, signal: AbortSignal]
+  ) => AsyncGenerator<TrainingEvent, TrainingResult>
 }
 
 export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, PreparedRun> {
@@ -60,13 +64,25 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     if (first !== undefined)
       yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${first.row}: ${first.found}` }
   }
+  return yield* goalOf(data, options)((goal) => prepared(options, data, goal, { device, precision, signal }))
+}
 
+const goalOf = (data: Task, { task, settings }: FinetuneOptions): AnyGoal =>
+  data.problem === 'causal' ? (use) => use(textGoal(data, task, settings)) : (use) => use(sequenceGoal(data, settings))
+
+async function* prepared<E extends TrainingExample, O>(
+  options: FinetuneOptions,
+  data: ReturnType<typeof withOwnLists>,
+  goal: Goal<E, O>,
+  { device, precision, signal }: { readonly device: Device; readonly precision: Precision; readonly signal: AbortSignal },
+): AsyncGenerator<FinetuneEvent, PreparedRun> {
+  const { settings } = options
+  const { outputs } = goal
   yield { kind: 'preparing', what: `opening ${options.model}` }
   if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
-  const outputs: Outputs = { labels: data.labelNames?.length ?? 1, problem: data.problem }
   const { base, revision } = await openBase(options, outputs, signal)
   const method = methodOf(settings.method)
-  const plan = planOf(method, settings, base.model, data.train.examples.length)
+  planOf(method, settings, base.model, data.train.examples.length)
   const trained = method.tensors(method.start(base.model.outline, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
@@ -77,32 +93,28 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     }
   const frozen = yield* preparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
-  const labels = data.train.examples.map(({ label }) => label)
-  if (settings.classWeights !== null && data.problem === 'multi-label')
-    throw new SettingsError('classWeights', 'none with problem multi-label', settings.classWeights)
-  const weights = classWeightsOf(settings.classWeights, data.labelNames, labels)
-  const assembly = assemble(parts, (model) => sequence(model, outputs, weights))
+  const assembly = assemble(parts, (model) => goal.objective(model, method))
   const cold = await startOfRun(assembly, checkpointNumbers(base))
   const start = yield* beginning(options.adapter, { ...assembly, settings }, cold, base, data.labelNames)
 
-  const facts = factsOf(assembly, settings, base.model, data, outputs, start, device, revision)
-  const [rows, words, score] = [runRowsOf(data), inWords(data), scorer(data, data.evaluation.examples.map(truthOf))]
+  const [rows, words] = [runRowsOf(data), inWords(data)]
+  const facts = factsOf(assembly, settings, data, goal, start, device, revision)
   const inputs = await runInputs(base, data, options.adapter)
 
   yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
-  const tokenizer = await loadTokenizer(base.folder, base.model)
-  const tokens = (examples: Iterable<Example>) => tokenise(tokenizer, base.model.vocabularySize, examples, settings.maxLength)
-  const task: SequenceTask = {
+  const tokeniser = await goal.tokeniser(base, settings)
+  const task: TrainingTask<E, O> & RunTask = {
     ...assembly,
     settings,
     runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: frozen.weights },
-    training: tokens(lettingGo(data.train)),
-    evaluation: tokens(lettingGo(data.evaluation)),
-    score,
+    training: tokeniser.training(lettingGo(data.train)),
+    evaluation: tokeniser.evaluation(lettingGo(data.evaluation)),
+    score: goal.score,
   }
+  for (const message of tokeniser.warnings()) yield { kind: 'warning', message }
   return {
     task,
-    plan,
+    plan: planOf(method, settings, base.model, task.training.length), // of packed texts, rows
     base,
     outputs,
     labelNames: data.labelNames ?? undefined,
@@ -111,6 +123,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
     data: words,
     inputs,
     facts,
+    train: (more, ...from) => train({ ...task, ...more }, ...from),
   }
 }
 
@@ -157,51 +170,35 @@ const inWords = ({ problem, labelNames, heldOut, train, evaluation }: Task): Car
 })
 
 /** The model, at the commit that the run began with. */
-const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: AbortSignal) => {
+const openBase = async (options: FinetuneOptions, outputs: Outputs, signal: AbortSignal) => {
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
   const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
-  await checkFinite(base, base.model.sequenceHead(labels).tensors)
+  if (outputs.problem === 'causal') checkDecoder(base.model, options.task.task)
+  await checkFinite(base, headOf(base.model, outputs).tensors)
   return { base, revision: resolved.revision }
 }
 
-/** Keeps what it names of the task, and no text. */
-const scorer = (
-  { metrics, problem, positive, selectionMetric, labelNames }: Task,
-  labels: ReadonlyArray<ReturnType<typeof truthOf>>,
-): SequenceTask['score'] => {
-  const scoring = { metrics, problem, selectionMetric, ...(positive === undefined ? {} : { positive }) }
-  return (outputs) => {
-    const { scores, constant } = scoreOutputs(scoring, outputs, labels)
-    return {
-      scores,
-      selection: selectionScore(selectionMetric, metrics)(scores),
-      constant: constant === null ? null : (labelNames?.[constant] ?? String(constant)),
-    }
-  }
-}
-
 const factsOf = (
-  { method }: Pick<SequenceTask, 'method'>,
+  { method, model }: Pick<Assembly, 'method' | 'model'>,
   settings: Settings,
-  model: Model,
   data: Task,
-  outputs: Outputs,
+  { outputs, majority }: Pick<Goal<TrainingExample, unknown>, 'outputs' | 'majority'>,
   { phase }: RunState,
   device: Device,
   revision: string | null,
 ): RunFacts => {
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
-  const majority = data.problem === 'classification' ? majorityClass(data.evaluation.examples.map(({ label }) => label)) : null
-  const head = [...model.sequenceHead(outputs.labels).tensors.values()].reduce((sum, shape) => sum + size(shape), 0)
+  const head = [...headOf(model, outputs, method).tensors.values()].reduce((sum, shape) => sum + size(shape), 0)
   return {
+    problem: outputs.problem,
     device: device.name,
     precision: settings.precision,
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
-    trainableParameters: { ...method.counts?.(phase, settings), head },
+    trainableParameters: { ...method.counts?.(phase, settings), ...(head === 0 ? {} : { head }) },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
     ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
-    majority: majority === null ? null : { label: data.labelNames?.[majority.label] ?? String(majority.label), share: majority.share },
+    majority,
   }
 }

@@ -1,4 +1,5 @@
 /** A run, in types: what it is asked, what it tells on the way, and what it answers. */
+import type { Problem } from '../accelerated/objectives/outputs.js'
 import type { Settings } from '../accelerated/settings.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
 import type { TaskOptions } from './data/index.js'
@@ -31,6 +32,8 @@ export type FinetuneEvent =
 
 /** What is known before the first step. */
 export type RunFacts = {
+  /** absent in runs before there was text to be modelled */
+  readonly problem?: Problem
   readonly device: string
   /** absent in runs before there was more than one that trains */
   readonly precision?: string

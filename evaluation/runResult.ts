@@ -1,22 +1,22 @@
 /** What a finished run answers: its result, and its adapter as numbers. */
 import type { Adapter, Weights } from '../accelerated/formats/adapter.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
-import type { Outputs } from '../accelerated/objectives/sequence.js'
+import { headOf, type Outputs } from '../accelerated/objectives/outputs.js'
 import { layoutOf } from '../accelerated/training/assembly.js'
 import type { Handed, TrainingResult } from '../accelerated/training/events.js'
 import { tensorOf } from '../accelerated/training/parameterVector.js'
-import type { SequenceTask } from './preparation.js'
+import type { RunTask } from './preparation.js'
 import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
 
 /** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
-export const keptOf = ({ keep }: Pick<SequenceTask['settings'], 'keep'>, { best, handed, last }: TrainingResult) =>
+export const keptOf = ({ keep }: Pick<RunTask['settings'], 'keep'>, { best, handed, last }: TrainingResult) =>
   keep === 'last' || best === null
     ? ({ handed, which: 'last', step: last.step } as const)
     : ({ handed: best, which: 'best', step: best.step } as const)
 
 export const resultOf = (
   { output }: FinetuneOptions,
-  { method, settings }: Pick<SequenceTask, 'method' | 'settings'>,
+  { method, settings }: Pick<RunTask, 'method' | 'settings'>,
   trained: TrainingResult,
   facts: RunFacts,
   { steps, extended }: Pick<RunResult, 'steps'> & { readonly extended: ReadonlyArray<Extended> },
@@ -45,7 +45,7 @@ export const resultOf = (
 
 /** What is handed over, tensor by tensor. */
 export const adapterOf = (
-  task: SequenceTask,
+  task: RunTask,
   { model, baseModelName }: Pick<ModelFolder, 'model' | 'baseModelName'>,
   outputs: Outputs,
   { phase, parameters }: Handed,
@@ -66,6 +66,6 @@ export const adapterOf = (
     outputs,
     labelNames,
     tensors: new Map(method.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
-    head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([name, shape]) => weights(name, shape))),
+    head: new Map([...headOf(model, outputs, method).tensors].map(([name, shape]) => weights(name, shape))),
   }
 }

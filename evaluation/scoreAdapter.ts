@@ -18,6 +18,8 @@ import { UserError } from './userError.js'
 export type AdapterScore = {
   readonly scores: Readonly<Record<string, number>>
   readonly examples: number
+  /** of text, those that were to be predicted */
+  readonly tokens?: number
   readonly source: string
   readonly majority: { readonly label: string; readonly share: number } | null
   /** the class that every example is predicted as, where that is so */
@@ -67,21 +69,24 @@ export const evaluationOfRun = async (
 /** Data that the adapter has not seen by name: a task's dev file, or the whole of a file. @throws Mistake */
 export const evaluationOf: (task: TaskOptions) => Promise<Labelled> = loadEvaluation
 
+/** `rows`: those that the run trained on; `told` hears after each batch how many examples are done. */
+export type ScoringOptions = { readonly rows?: RunRows | null; readonly told?: (done: number) => void }
+
 /**
- * @param more `rows`: those that the run trained on; `told` hears after each batch how many examples are done
  * @throws UserError where the labels of the data are not those of the adapter
  */
 export const scoreAdapter = async (
   adapter: TrainedAdapter,
   labelled: Labelled,
-  { rows = null, told }: { readonly rows?: RunRows | null; readonly told?: (done: number) => void } = {},
+  { rows = null, told }: ScoringOptions = {},
 ): Promise<AdapterScore> => {
-  const { evaluation, problem } = labelled
+  const { evaluation } = labelled
   const { outputs, called = 'adapter' } = adapter
-  if (problem !== outputs.problem)
+  if (labelled.problem === 'causal' || labelled.problem !== outputs.problem)
     throw new UserError(
-      `${evaluation.source}: expected labels of a ${outputs.problem}, as the ${called} was trained for, found those of a ${problem}`,
+      `${evaluation.source}: expected labels of a ${outputs.problem}, as the ${called} was trained for, found ${labelled.problem === 'causal' ? 'text alone' : `those of a ${labelled.problem}`}`,
     )
+  const { problem } = labelled
   const classOf = ownClass(adapter, labelled)
   const labels = evaluation.examples.map(({ label }) => classOf(label))
   const sets = evaluation.examples.map(({ labels: own = [] }) => own.map(classOf))

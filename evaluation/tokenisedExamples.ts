@@ -50,7 +50,7 @@ const resized = (ids: Ids, length: number): Ids => {
 
 /** Of a tokenizer whose ids are below `vocabularySize`. */
 export const tokenise = (
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, 'encode'>,
   vocabularySize: number,
   examples: Iterable<Example>,
   maxLength: number,

@@ -13,7 +13,9 @@ import type { Adapter, Weights } from '../accelerated/formats/adapter.js'
 import { readAdapter } from '../accelerated/formats/index.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { Method } from '../accelerated/methods/method.js'
-import type { Outputs } from '../accelerated/objectives/sequence.js'
+import type { Examples } from '../accelerated/models/packing.js'
+import { headOf, type SequenceOutputs } from '../accelerated/objectives/outputs.js'
+import type { Objective, TrainingExample } from '../accelerated/objectives/objective.js'
 import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
@@ -51,7 +53,7 @@ export type TrainedAdapter = {
   /** what messages call it: the adapter, unless it is a model that answers as it is */
   readonly called?: 'adapter' | 'model'
   readonly device: string
-  readonly outputs: Outputs
+  readonly outputs: SequenceOutputs
   /** the classes in the order of the outputs, where adapter or model name them */
   readonly labelNames: ReadonlyArray<string> | undefined
   /** → [texts][labels]: logits, or in a regression the value. `told` hears after each batch how many texts are done. */
@@ -90,9 +92,9 @@ export const loadTrainedModel = async (
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
-  await checkFinite(base, base.model.sequenceHead(base.outputs.labels).tensors)
+  await checkFinite(base, headOf(base.model, base.outputs).tensors)
   const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
-  const trained = { base, adapter, head: await headOf(base, adapter, options.adapter) }
+  const trained = { base, adapter, head: await wholeHead(base, adapter, options.adapter) }
   return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
 }
 
@@ -121,43 +123,47 @@ export const openPredictions = async (
   { precision: name, threads, batchSize, maxLength }: Omit<TrainedAdapterOptions, 'model' | 'adapter' | 'device'>,
   device: Device,
 ): Promise<OpenAdapter> => {
-  const { base, adapter, head } = trained
-  const precision = precisionOf(name)
+  const { base, adapter } = trained
+  const { outputs } = adapter
+  if (outputs.problem === 'causal')
+    throw mistake(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
   const encode = await encodingOf(trained, maxLength)
-  const objective = sequence(adapter.model, adapter.outputs)
-  checkDevice(precision, device)
-  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
-  const frozen = await openFrozen(precision, base)
-  const assembly: Assembly = {
-    model: adapter.model,
-    frozen: frozen.tensor,
-    method: adapter.method,
-    settings: adapter.settings,
-    objective,
-    precision,
+  const objective = sequence(adapter.model, outputs)
+  const { answers, release } = await openAnswers(trained, objective, { precision: name, threads, batchSize }, device)
+  const answer: OpenAdapter['answer'] = (encodings, told) => {
+    const examples = encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })) // a label is only needed for a loss
+    return answers({ length: examples.length, at: (i) => examples[i] }, told)
   }
-  const runtime = { engine: nodeEngine({ device, threads }), weights: frozen.weights }
-  const predictor = await openPredictor(assembly, objective, adapter.phase, runtime)
-  const parameters = flatten(
-    layoutOf(assembly, adapter.phase),
-    (entry) => (adapter.tensors.get(entry.name) ?? head.get(entry.name))?.data,
-    precision.dtype,
-  )
-  const answer: OpenAdapter['answer'] = (encodings, told) =>
-    predictor.predict(
-      parameters,
-      encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })), // a label is only needed for a loss
-      batchSize,
-      told,
-    )
   return {
     called: adapter.method.tensors === headAlone.tensors ? 'model' : 'adapter',
     device: device.name,
-    outputs: adapter.outputs,
+    outputs,
     labelNames: labelNamesOf(trained),
     encode,
     answer,
     predict: async (texts, told) => answer(texts.map(encode), told),
+    release,
+  }
+}
+
+/** A trained model under an objective, to answer examples. @throws Mistake or SettingsError where the precision cannot serve it */
+export const openAnswers = async <E extends TrainingExample, O>(
+  { base, adapter, head }: TrainedModel,
+  objective: Objective<E, O>,
+  { precision: name, threads, batchSize }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize'>,
+  device: Device,
+) => {
+  const precision = precisionOf(name)
+  checkDevice(precision, device)
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  const frozen = await openFrozen(precision, base)
+  const { model, method, settings, phase } = adapter
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
+  const predictor = await openPredictor(assembly, objective, phase, { engine: nodeEngine({ device, threads }), weights: frozen.weights })
+  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
+  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  return {
+    answers: (examples: Examples<E>, told?: (done: number) => void) => predictor.predict(parameters, examples, batchSize, told),
     release: predictor.release,
   }
 }
@@ -184,7 +190,7 @@ const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
   return {
     model,
     baseModelName,
-    method: { ...methodOf('full'), ...headAlone },
+    method: { ...methodOf('full'), ...headAlone, trainsAll: false },
     settings,
     phase: {},
     tensors: new Map(),
@@ -195,13 +201,13 @@ const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
 }
 
 /** The adapter's head or, where it brings only a part, or there is none, the rest from the model. */
-const headOf = async (
+const wholeHead = async (
   base: ModelFolder,
-  { head: own, model, outputs }: Adapter,
+  { head: own, model, outputs, method }: Adapter,
   folder: string | null,
 ): Promise<ReadonlyMap<string, Weights>> => {
   const head = new Map<string, Weights>()
-  for (const [name, shape] of model.sequenceHead(outputs.labels).tensors) {
+  for (const [name, shape] of headOf(model, outputs, method).tensors) {
     const [trained, entry] = [own.get(name), headTensor(base, name, shape)]
     if (trained !== undefined) head.set(name, trained)
     else if (entry !== undefined) head.set(name, { shape, data: await readTensor(entry) })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
-import type { Outputs } from '../objectives/sequence.js'
+import { causalOutputs, type Outputs } from '../objectives/outputs.js'
 import { checked } from './checked.js'
 import { labelName, namesLimit } from './labelNames.js'
 import { mistake, shown } from './mistake.js'
@@ -16,11 +16,12 @@ const schema = z.object({
   id2label: z.record(z.string(), labelName).optional(),
   problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
   _name_or_path: z.string().max(10_000).optional(),
+  architectures: z.array(z.string().max(1_000)).max(100).nullish(),
 })
 
 export type ConfigFile = {
   readonly model: Model
-  /** num_labels, else the length of id2label, else 2; one output is a regression */
+  /** of a model of the next token, those; else num_labels, else the length of id2label, else 2, and one output is a regression */
   readonly outputs: Outputs
   /** the names of id2label in the order of the outputs; undefined if it has none */
   readonly labelNames: ReadonlyArray<string> | undefined
@@ -40,15 +41,18 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
     throw mistake(where, `model_type ${known.join(' or ')} (the supported families)`, shown(type))
   }
   const model = architecture.open(json, where)
-  const { num_labels: given, id2label, problem_type: problem } = checked(schema, json, where, 'a configuration')
+  const { num_labels: given, id2label, problem_type: problem, architectures: classes } = checked(schema, json, where, 'a configuration')
   const names = id2label === undefined ? undefined : Object.keys(id2label).length
   if (given !== undefined && names !== undefined && names !== given)
     throw mistake(where, `num_labels ${given} names in id2label`, String(names))
   const labels = given ?? names ?? 2
   const regression = problem == null ? labels === 1 : problem === 'regression'
+  const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
   return {
     model,
-    outputs: { labels, problem: regression ? 'regression' : problem === 'multi_label_classification' ? 'multi-label' : 'classification' },
+    outputs: isCausal
+      ? causalOutputs
+      : { labels, problem: regression ? 'regression' : problem === 'multi_label_classification' ? 'multi-label' : 'classification' },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
   }
 }

@@ -3,6 +3,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { basename, dirname } from 'node:path'
 import type { Model } from '../models/architecture.js'
+import type { Outputs } from '../objectives/outputs.js'
 import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
 import { mistake, quoted } from './mistake.js'
 import { sameShape } from '../graph/expression.js'
@@ -53,7 +54,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     model,
     outputs,
     tensors,
-    files: await locateFiles(folder, new Set([...tensors.values()].map(({ file }) => file))),
+    files: await locateFiles(folder, new Set([...tensors.values(), ...others.values()].map(({ file }) => file))),
     others,
     labelNames,
     baseModelName: options.baseModelName ?? (await hubIdOf(folder)) ?? folder,
@@ -77,6 +78,12 @@ const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} 
 export const headTensor = ({ others }: ModelFolder, name: string, shape: ReadonlyArray<number>): TensorEntry | undefined => {
   const entry = others.get(name)
   return entry !== undefined && sameShape(shape, entry.shape) ? entry : undefined
+}
+
+/** Tensors of a head over the vocabulary that stand beside the model's own, where the outputs are its words. Throws Mistake for one that is missing. */
+export const frozenHead = ({ model, others, folder }: ModelFolder, { problem }: Outputs): ReadonlyMap<string, TensorEntry> => {
+  const shapes = problem === 'causal' ? model.causalHead?.().frozen : undefined
+  return new Map([...(shapes ?? [])].map(([name, shape]) => [name, required(others, name, shape, folder)]))
 }
 
 /** Reads every weight of the model, and of the heads named, once. Throws Mistake that names the tensor and the place of the first number that is NaN or infinite. */

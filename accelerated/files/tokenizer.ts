@@ -22,6 +22,10 @@ export type Tokenizer = {
    * SettingsError if `maxLength` leaves no room or is more than the model has positions for, and Mistake for a text that cannot be taken.
    */
   readonly encode: (text: string, textPair: string | undefined, maxLength: number) => Encoding
+  /** Tokens of a text alone, special ones only where it writes them out: all of them, or the first `most`. Throws Mistake. */
+  readonly ids: (text: string, most?: number) => ReadonlyArray<number>
+  /** what the tokenizer puts before a text: `<s>`, or nothing */
+  readonly start: ReadonlyArray<number>
 }
 
 /**
@@ -49,6 +53,8 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
   const frame = model.framing === null ? ownFrame(idsOf, file) : frameOf(idsOf, model.framing, file)
   const ids = firstIds(idsOf, parsed, settings)
   return {
+    ids: (text, most) => (most === undefined ? idsOf(text) : ids(text, most).slice(0, most)),
+    start: frame.start,
     encode: (text, second, maxLength) => {
       const textPair = second === '' ? undefined : second // as the originals: an empty second text is none
       const specials = frame([], textPair === undefined ? undefined : []).inputIds.length
@@ -90,7 +96,7 @@ const bothIds = (ids: FirstIds, text: string, textPair: string, room: number): r
   }
 }
 
-type Frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined) => Encoding
+type Frame = ((a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined) => Encoding) & { readonly start: ReadonlyArray<number> }
 
 /** Puts the special tokens round the texts, after checking on a short pair that the folder's own tokenizer would place them the same. */
 const frameOf = (
@@ -102,7 +108,7 @@ const frameOf = (
   const framed = idsOf('a', undefined, true)
   const [start = NaN, end = NaN] = [framed[0], framed[framed.length - 1]]
   const between = new Array<number>(ends).fill(end)
-  const frame: Frame = (a, b) => {
+  const frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined): Encoding => {
     const first = [start, ...a, ...(b === undefined ? [end] : between)]
     const second = b === undefined ? [] : [...b, end]
     // RoBERTa has one token type; the second </s> before B is of no consequence to it
@@ -113,7 +119,7 @@ const frameOf = (
   if (!agrees) {
     throw mistake(file, `a post-processor that makes ${form}`, `ids ${idsOf('a', 'a', true).join(' ')} for the pair "a", "a"`)
   }
-  return frame
+  return Object.assign(frame, { start: [start] })
 }
 
 /** The special tokens as the folder's own tokenizer places them, found by what it makes of a text and of a pair. All token types are 0. */
@@ -124,7 +130,7 @@ const ownFrame = (idsOf: (text: string, textPair?: string, special?: boolean) =>
   const second = placeIn(pair.slice(start.length + probe.length), probe)
   const between = pair.slice(start.length + probe.length, start.length + probe.length + second)
   const after = pair.slice(start.length + probe.length + second + probe.length)
-  const frame: Frame = (a, b) => {
+  const frame = (a: ReadonlyArray<number>, b: ReadonlyArray<number> | undefined): Encoding => {
     const inputIds = [...start, ...a, ...(b === undefined ? end : [...between, ...b, ...after])]
     return { inputIds, tokenTypeIds: inputIds.map(() => 0) }
   }
@@ -135,7 +141,7 @@ const ownFrame = (idsOf: (text: string, textPair?: string, special?: boolean) =>
     frame(probe, probe).inputIds.join() === pair.join()
   if (!agrees)
     throw mistake(file, 'a post-processor that puts tokens before, between and after texts', `ids ${pair.join(' ')} for the pair "a", "a"`)
-  return frame
+  return Object.assign(frame, { start })
 }
 
 /** Where `part` stands in `ids`; −1 where it does not. */

@@ -1,7 +1,7 @@
 /** A trained adapter as numbers: what a run hands over and a folder gives back, whatever the method and whatever the files. */
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
-import type { Outputs } from '../objectives/sequence.js'
+import type { Outputs } from '../objectives/outputs.js'
 import type { Settings } from '../settings.js'
 import type { ModelFolder } from '../files/modelFolder.js'
 

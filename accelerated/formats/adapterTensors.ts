@@ -9,7 +9,7 @@ import { readTensor } from '../files/safetensors/safetensors.js'
 import { showShape, type TensorEntry } from '../files/safetensors/safetensorsHeader.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
 import type { Model, TensorShape } from '../models/architecture.js'
-import type { Outputs } from '../objectives/sequence.js'
+import { causalOutputs, headOf, type Outputs } from '../objectives/outputs.js'
 import type { Weights } from './adapter.js'
 
 /** What other formats have no place for: the problem and the names of the classes. */
@@ -23,7 +23,7 @@ export const namesText = ({ problem }: Outputs, names: ReadonlyArray<string> | u
 
 const namesSchema = z.object({
   labelNames: labelNames.nullable(),
-  problem: z.enum(['classification', 'regression', 'multi-label']),
+  problem: z.enum(['classification', 'regression', 'multi-label', 'causal']),
 })
 export type StoredNames = z.infer<typeof namesSchema>
 
@@ -49,21 +49,33 @@ const outputWeight = (model: Model): string =>
     ([name, shape]) => shape.length > 1 && shape[0] !== model.sequenceHead(3).tensors.get(name)?.[0],
   )?.[0] ?? ''
 
-/** The outputs of the head in a file, else those given. @throws Mistake where the stored names do not fit them */
+/** PEFT's name for adapters of a decoder that predicts the next token. */
+export const causalTask = 'CAUSAL_LM'
+
+/**
+ * The outputs of the head in a file, else those given. `task`: the configuration's task_type. @throws Mistake where the stored names do not fit
+ * them, and for a decoder's adapter that was given to an encoder
+ */
 export const outputsIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
   given: Outputs,
-  names: StoredNames | undefined,
+  { names, task }: { readonly names: StoredNames | undefined; readonly task: string | null | undefined },
   folder: string,
 ): Outputs => {
+  if (names?.problem === 'causal' || task === causalTask) {
+    if (model.causalHead === undefined) throw mistake(folder, `an adapter of an ${model.outline.kind}`, `one of task_type ${causalTask}`)
+    return causalOutputs
+  }
   const found = tensors.get(keyOf(outputWeight(model)))?.shape[0]
+  if (found === undefined && given.problem === 'causal') return given
   const labels = found ?? given.labels
   if (names?.labelNames && names.labelNames.length !== labels) {
     throw mistake(join(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
   }
-  return { labels, problem: names?.problem ?? (found === undefined ? given.problem : found === 1 ? 'regression' : 'classification') }
+  const problem = names?.problem ?? (found === undefined ? given.problem : found === 1 ? 'regression' : 'classification')
+  return problem === 'causal' ? causalOutputs : { labels, problem }
 }
 
 /** A head's part (classifier, pooler) is whole or absent; those that the configuration says were saved must be there. */
@@ -71,10 +83,10 @@ export const headShapesIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
-  { labels }: Outputs,
+  outputs: Outputs,
   saved: ReadonlyArray<string>,
 ): Shapes => {
-  const shapes = model.sequenceHead(labels).tensors
+  const shapes = headOf(model, outputs).tensors
   const partOf = (name: string): string => name.split('.')[0] ?? ''
   const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(partOf))
   return new Map([...shapes].filter(([name]) => inFile.has(partOf(name)) || saved.includes(partOf(name))))

@@ -3,6 +3,7 @@ import { resolveSettings, methodOf } from '../settings.js'
 import { headTensor, openModelFolder } from '../files/modelFolder.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
 import { mistake } from '../files/mistake.js'
+import { headOf } from '../objectives/outputs.js'
 import type { AdapterFormat, Weights } from './adapter.js'
 import { readWeights } from './adapterTensors.js'
 import { writeMergedFolder } from './mergedFolder.js'
@@ -24,7 +25,7 @@ export const huggingFace: AdapterFormat = {
     const tensors = new Map<string, Weights>()
     for (const [name, entry] of found.tensors) tensors.set(name, await readWeights(entry))
     const head = new Map<string, Weights>()
-    for (const [name, shape] of model.sequenceHead(outputs.labels).tensors) {
+    for (const [name, shape] of headOf(model, outputs, method).tensors) {
       const entry = headTensor(found, name, shape)
       if (entry !== undefined) head.set(name, await readWeights(entry))
     }

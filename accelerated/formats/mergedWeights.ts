@@ -1,6 +1,6 @@
 /** Merging: the tensors of the model with the adapter inside, one at a time. */
 import { mistake } from '../files/mistake.js'
-import type { ModelFolder } from '../files/modelFolder.js'
+import { frozenHead, type ModelFolder } from '../files/modelFolder.js'
 import { readTensor } from '../files/safetensors/safetensors.js'
 import type { Adapter, Weights } from './adapter.js'
 
@@ -10,7 +10,7 @@ export type MergedTensor = { readonly shape: ReadonlyArray<number>; readonly rea
 /** Everything an export starts from. `head`: every tensor of the sequence head, from the adapter or the model. */
 export type TrainedModel = { readonly base: ModelFolder; readonly adapter: Adapter; readonly head: ReadonlyMap<string, Weights> }
 
-/** Encoder and head by canonical name, in the model's order. Reading one does not keep it: a large model is never in memory twice. */
+/** Model and head by canonical name, in the model's order. Reading one does not keep it: a large model is never in memory twice. */
 export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMap<string, MergedTensor> => {
   const { method, phase, settings, tensors } = adapter
   const trained = (name: string): ArrayLike<number> => {
@@ -33,6 +33,10 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
           return numbers
         },
       },
+    ]),
+    ...[...frozenHead(base, adapter.outputs)].map(([name, entry]): readonly [string, MergedTensor] => [
+      name,
+      { shape: entry.shape, read: () => readTensor(entry) },
     ]),
     ...[...head].map(([name, { shape, data }]): readonly [string, MergedTensor] => [name, { shape, read: async () => data }]),
   ])

@@ -6,7 +6,7 @@ import { mistake, reason } from '../files/mistake.js'
 import { parseJson, readText } from '../files/jsonText.js'
 import { fileInFolder } from '../files/safetensors/weightFiles.js'
 import type { Model } from '../models/architecture.js'
-import type { Outputs } from '../objectives/sequence.js'
+import type { Outputs, SequenceOutputs, SequenceProblem } from '../objectives/outputs.js'
 import { roomFor } from '../training/plan.js'
 import type { Adapter } from './adapter.js'
 
@@ -16,7 +16,7 @@ export type WrittenPrecision = 'float32' | 'float16'
 const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** As transformers calls them. */
-const problemTypes: Readonly<Record<Outputs['problem'], string>> = {
+const problemTypes: Readonly<Record<SequenceProblem, string>> = {
   classification: 'single_label_classification',
   'multi-label': 'multi_label_classification',
   regression: 'regression',
@@ -26,7 +26,7 @@ const problemTypes: Readonly<Record<Outputs['problem'], string>> = {
 export const labelsOf = ({ labels }: Outputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
-/** Writes config.json: the base model's, with the head's architecture, classes and dtype. `more` is added as it is. */
+/** Writes config.json: the base model's, with the head's architecture, its classes where it has some, and dtype. `more` is added as it is. */
 export const writeModelConfig = async (
   folder: string,
   base: string,
@@ -37,20 +37,26 @@ export const writeModelConfig = async (
 ): Promise<void> => {
   const file = join(base, 'config.json')
   const given = Object.entries(parseJson(await readText(file), file) as object).filter(([key]) => !ofTheBase.includes(key))
-  const labels = labelsOf(outputs, labelNames)
   await writeFileAtomically(
     join(folder, 'config.json'),
     jsonText({
       ...Object.fromEntries(given),
-      architectures: [model.naming.sequenceClassifier],
-      id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
-      label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-      problem_type: problemTypes[outputs.problem],
-      ...(model.reads === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
+      ...(outputs.problem === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
       torch_dtype: precision,
       ...more,
     }),
   )
+}
+
+const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: ReadonlyArray<string> | undefined): object => {
+  const labels = labelsOf(outputs, labelNames)
+  return {
+    architectures: [model.naming.sequenceClassifier],
+    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+    problem_type: problemTypes[outputs.problem],
+    ...(model.reads === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
+  }
 }
 
 const tokenizerFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json', 'merges.txt', 'vocab.txt']

@@ -14,6 +14,7 @@ export type FullPhase = z.infer<typeof phase>
 export const full: Method<FullSettings, FullPhase> = {
   name: 'full',
   summary: 'every weight of the model',
+  trainsAll: true,
   settings,
   phase,
   start: ({ tensors }) => ({ tensors: [...tensors].map(([name, shape]) => [name, [...shape]]) }),

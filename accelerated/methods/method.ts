@@ -56,6 +56,8 @@ export interface Method<S = unknown, P = unknown> {
   readonly summary: string
   readonly settings: SettingTable
   readonly phase: z.ZodType<P>
+  /** whether every tensor of the model is trained: a head that it brings is then, too */
+  readonly trainsAll?: boolean
   /** settings that belong together, by a name for --preset */
   readonly presets?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** Settings that contradict each other or the run, whose steps are null until its data are known. @throws SettingsError */

@@ -61,6 +61,8 @@ export type Naming = {
   /** before the names of the encoder's tensors in files: `roberta.` */
   readonly prefix: string
   readonly sequenceClassifier: string
+  /** of a decoder, the class that predicts the next token */
+  readonly causal?: string
   readonly tokenizer: string
   /** name in files of a canonical name that stands outside the encoder or within it */
   readonly stored: (name: string) => string

@@ -4,7 +4,12 @@ import { floatFeed, int32Feed } from '../runtime/feeds.js'
 import type { FloatType } from '../graph/expression.js'
 
 /** Without token types, all are 0. */
-export type TokenisedExample = { readonly inputIds: ArrayLike<number>; readonly tokenTypeIds?: ArrayLike<number> | undefined }
+export type TokenisedExample = {
+  readonly inputIds: ArrayLike<number>
+  readonly tokenTypeIds?: ArrayLike<number> | undefined
+  /** where several texts share the example: the place after each; a batch has each of them for itself */
+  readonly ends?: ReadonlyArray<number> | undefined
+}
 
 /** Examples by their number: a list of them, or what makes each when it is asked for. */
 export type Examples<E> = { readonly length: number; readonly at: (index: number) => E | undefined }

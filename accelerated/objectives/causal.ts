@@ -10,12 +10,16 @@ import { selectionFeeds } from '../models/packing.js'
 import type { Feeds } from '../runtime/feeds.js'
 import { floatFeed, int32Feed, scalarFeed } from '../runtime/feeds.js'
 import type { Objective, TrainingExample } from './objective.js'
+import { causalOutputs, headOf } from './outputs.js'
 
 /** What follows a token that nothing is to be learnt from: a prompt's, say, and the last of each text. */
 export const unlabelled = -100
 
-/** targets: of each token the one after it, or `unlabelled` */
-export type TextExample = TrainingExample & { readonly targets: ArrayLike<number> }
+/**
+ * targets: of each token the one after it, or `unlabelled` · ends: where several texts share the example, the place after each; they see nothing
+ * of each other
+ */
+export type TextExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly ends?: ReadonlyArray<number> }
 
 /** Mean loss of an example's labelled tokens, and how many they are. */
 export type TextAnswer = { readonly loss: number; readonly tokens: number }
@@ -25,9 +29,9 @@ const slices = 4
 
 /**
  * Rows of a slice are the labelled tokens [labelled] of that part; where they do not divide, rows of weight 0 fill the last. The loss of a row
- * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width.
+ * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
  */
-export const causal = (model: Model): Objective<TextExample, TextAnswer> => {
+export const causal = (model: Model, method: { readonly trainsAll?: boolean } = {}): Objective<TextExample, TextAnswer> => {
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`causal: expected a decoder, found ${model.type}`)
   /** of each row of each slice: [labelled] */
@@ -42,7 +46,12 @@ export const causal = (model: Model): Objective<TextExample, TextAnswer> => {
   return {
     name: 'causal',
     tensors: ({ decayed, undecayed }) =>
-      [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
+      [...headOf(model, causalOutputs, method).tensors].map(([name, shape]) => ({
+        name,
+        shape,
+        group: shape.length > 1 ? decayed : undecayed,
+        initial: modelInitial,
+      })),
     outputs: (hidden, host) => Object.fromEntries(losses(hidden, host).map((loss, i) => [`losses${i}`, loss])),
     loss: (hidden, host, dtype) =>
       mul(
@@ -54,11 +63,12 @@ export const causal = (model: Model): Objective<TextExample, TextAnswer> => {
     prepare: (examples) => {
       const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabelled).length)
       const total = counts.reduce((a, b) => a + b, 0)
+      const texts = examples.flatMap(textsOf)
       return {
-        shown: examples,
+        shown: texts,
         weight: total,
         feeds: ({ firstTokens, tokens }, whole, dtype) => ({
-          ...sliceFeeds(labelledRows(examples, firstTokens), tokens, dtype),
+          ...sliceFeeds(labelledRows(texts, firstTokens), tokens, dtype),
           lossWeight: scalarFeed(1 / whole, dtype),
         }),
         read: (results) => {
@@ -74,11 +84,18 @@ export const causal = (model: Model): Objective<TextExample, TextAnswer> => {
   }
 }
 
+/** The texts that share an example. */
+const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<TextExample> => {
+  if (ends === undefined) return [{ inputIds, targets, row }]
+  const part = (all: ArrayLike<number>, i: number): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
+  return ends.map((_, i) => ({ inputIds: part(inputIds, i), targets: part(targets, i), row }))
+}
+
 type LabelledRow = { readonly token: number; readonly label: number }
 
-const labelledRows = (examples: ReadonlyArray<TextExample>, firstTokens: ReadonlyArray<number>): ReadonlyArray<LabelledRow> =>
-  examples.flatMap(({ targets }, example) =>
-    Array.from(targets).flatMap((label, i) => (label === unlabelled ? [] : [{ token: (firstTokens[example] ?? 0) + i, label }])),
+const labelledRows = (texts: ReadonlyArray<TextExample>, firstTokens: ReadonlyArray<number>): ReadonlyArray<LabelledRow> =>
+  texts.flatMap(({ targets }, text) =>
+    Array.from(targets).flatMap((label, i) => (label === unlabelled ? [] : [{ token: (firstTokens[text] ?? 0) + i, label }])),
   )
 
 const sliceFeeds = (rows: ReadonlyArray<LabelledRow>, tokens: number, dtype: FloatType): Feeds => {

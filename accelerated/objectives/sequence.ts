@@ -10,12 +10,7 @@ import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../runtime/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './loss.js'
 import type { Objective, TrainingExample } from './objective.js'
-
-/** classification: one class an example · multi-label: any number of them, each decided by itself */
-export type Problem = 'classification' | 'regression' | 'multi-label'
-
-/** What the task decides, whatever the checkpoint's own config.json says. A regression has one output. */
-export type Outputs = { readonly labels: number; readonly problem: Problem }
+import type { SequenceOutputs } from './outputs.js'
 
 /** label: a class, or in a regression a number · labels: the classes that hold, where any number can */
 export type LabelledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
@@ -26,7 +21,7 @@ export type LabelledExample = TrainingExample & { readonly label: number; readon
  */
 export const sequence = (
   model: Model,
-  { labels, problem }: Outputs,
+  { labels, problem }: SequenceOutputs,
   classWeights: ReadonlyArray<number> | null = null,
 ): Objective<LabelledExample, ReadonlyArray<number>> => {
   const weightOf = ({ label }: LabelledExample): number => classWeights?.[label] ?? 1

@@ -2,7 +2,7 @@
 import { adamOf } from '../commonSettings.js'
 import type { FloatType } from '../graph/expression.js'
 import type { Clock } from '../methods/method.js'
-import { lengthsOf, noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenisedExample } from '../models/packing.js'
+import { noVirtualTokens, packBatch, type Examples, type PackedBatch, type TokenisedExample } from '../models/packing.js'
 import type { Objective, Prepared, TrainingExample } from '../objectives/objective.js'
 import type { Results, Session } from '../runtime/engine.js'
 import { floatFeed, scalarFeed, type Feeds } from '../runtime/feeds.js'
@@ -85,14 +85,28 @@ export const batchFeeds = (
 
 export const dimensionsOf = ({ tokens, batch, sequence }: PackedBatch): Readonly<Record<string, number>> => ({ tokens, batch, sequence })
 
-/** Bounds of any batch's dimensions: the longest examples could meet in one. */
+/** Bounds of any batch's dimensions: the longest examples could meet in one, and those of most texts. `virtual`: tokens before each text. */
 export const largestBatch = (
   examples: Examples<TokenisedExample>,
   batchSize: number,
   virtual: number,
 ): Readonly<Record<string, number>> => {
-  const longest = Array.from(lengthsOf(examples).sort().reverse().subarray(0, batchSize), (length) => length + virtual)
-  return { batch: longest.length, sequence: longest[0] ?? 0, tokens: longest.reduce((a, b) => a + b, 0) }
+  const most = (numbers: Int32Array): number =>
+    numbers
+      .sort()
+      .reverse()
+      .subarray(0, batchSize)
+      .reduce((a, b) => a + b, 0)
+  const of = (number: (example: TokenisedExample) => number): Int32Array =>
+    Int32Array.from({ length: examples.length }, (_, i) => number(examples.at(i) as TokenisedExample))
+  const texts = ({ ends }: TokenisedExample): number => ends?.length ?? 1
+  const longest = ({ inputIds, ends = [inputIds.length] }: TokenisedExample): number =>
+    ends.reduce((sum, end, i) => Math.max(sum, end - (ends[i - 1] ?? 0)), 0)
+  return {
+    batch: most(of(texts)),
+    sequence: of(longest).reduce((a, b) => Math.max(a, b), 0) + virtual,
+    tokens: most(of((example) => example.inputIds.length + virtual * texts(example))),
+  }
 }
 
 /** η_p and the bias corrections of W, whose steps are counted from 1. */

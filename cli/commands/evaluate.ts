@@ -1,9 +1,18 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import type { Command } from 'commander'
+import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
 import type { TaskOptions } from '../../evaluation/data/index.js'
-import { evaluationOf, evaluationOfRun, scoreAdapter } from '../../evaluation/scoreAdapter.js'
+import {
+  evaluationOf,
+  evaluationOfRun,
+  scoreAdapter,
+  type AdapterScore,
+  type Labelled,
+  type ScoringOptions,
+} from '../../evaluation/scoreAdapter.js'
+import { scoreTextsOf } from '../../evaluation/scoreTexts.js'
 import { readRunRows } from '../../evaluation/runRows.js'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { labelNamesOf, loadTrainedModel, openPredictions, type OpenAdapter } from '../../evaluation/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
@@ -32,46 +41,57 @@ export const addEvaluate = (command: Command): void => {
     ],
     async (given, terminal) => {
       const { adapter: options, runTask } = await adapterRequest(given)
-      const runRows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
+      const rows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
       const wanted = dataWanted(given, runTask)
       terminal.note(`opening ${options.adapter ?? options.model} …`)
-      const adapter = await openTrainedAdapter(options)
-      try {
-        const names = adapter.labelNames
-        const remembered = runRows === null ? null : { rows: runRows, digest: options.trainedBy?.inputs['evaluation rows'] }
-        const labelled = wanted.whole
-          ? { ...(await evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
-          : await evaluationOfRun(wanted.task, remembered)
-        if (labelled.warning !== null) terminal.warn(labelled.warning)
-        terminal.note(`${counted(labelled.evaluation.examples.length)} examples on ${adapter.device} …`)
-        const began = performance.now()
-        const progress = countProgress('evaluating', labelled.evaluation.examples.length, terminal)
-        const scored = await scoreAdapter(adapter, labelled, { rows: runRows, told: progress.show }).finally(progress.close)
-        if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-        const { examples, source, trainedOn } = scored
-        terminal.result(
-          [
-            ...scoreText(scored),
-            ...(trainedOn === null || trainedOn === 0
-              ? []
-              : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
-            ...(scored.byClass === null ? [] : ['']),
-            `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
-          ].join('\n'),
-          {
-            ...scored,
-            adapter: options.adapter,
-            model: options.model,
-            device: adapter.device,
-            seconds: (performance.now() - began) / 1000,
-          },
-        )
-        return exitCodes.success
-      } finally {
-        await adapter.release()
-      }
+      const device = await chooseDevice(options.device)
+      const trained = await loadTrainedModel(options)
+      const names = labelNamesOf(trained)
+      const remembered = rows === null ? null : { rows, digest: options.trainedBy?.inputs['evaluation rows'] }
+      const labelled = wanted.whole
+        ? { ...(await evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
+        : await evaluationOfRun(wanted.task, remembered)
+      if (labelled.warning !== null) terminal.warn(labelled.warning)
+      const { evaluation } = labelled
+      terminal.note(`${counted(evaluation.examples.length)} examples on ${device.name} …`)
+      const began = performance.now()
+      const isText = trained.adapter.outputs.problem === 'causal' && labelled.problem === 'causal'
+      const score = async (told: (done: number) => void): Promise<AdapterScore> =>
+        isText
+          ? scoreTextsOf(trained, evaluation, wanted.task, options, device, { rows, told })
+          : scoredWith(await openPredictions(trained, options, device), labelled, { rows, told })
+      const progress = countProgress('evaluating', evaluation.examples.length, terminal)
+      const scored = await score(progress.show).finally(progress.close)
+      if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
+      const { examples, source, trainedOn } = scored
+      terminal.result(
+        [
+          ...scoreText(scored),
+          ...(trainedOn === null || trainedOn === 0
+            ? []
+            : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
+          ...(scored.byClass === null ? [] : ['']),
+          `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
+        ].join('\n'),
+        {
+          ...scored,
+          adapter: options.adapter,
+          model: options.model,
+          device: device.name,
+          seconds: (performance.now() - began) / 1000,
+        },
+      )
+      return exitCodes.success
     },
   )
+}
+
+const scoredWith = async (adapter: OpenAdapter, ...of: [labelled: Labelled, more: ScoringOptions]): Promise<AdapterScore> => {
+  try {
+    return await scoreAdapter(adapter, ...of)
+  } finally {
+    await adapter.release()
+  }
 }
 
 /** `whole`: all of the data named, as opposed to the part that a run held out. */

@@ -1,8 +1,8 @@
 /** Dataset: labelled texts in memory, whatever file they came from, and the numbers as they are written in such files. */
 
-import type { Problem } from '../../accelerated/objectives/sequence.js'
+import type { SequenceProblem } from '../../accelerated/objectives/outputs.js'
 
-export type ProblemType = Problem
+export type ProblemType = SequenceProblem
 
 export type Example = {
   readonly text: string

@@ -26,6 +26,9 @@ export const fileEndings: ReadonlyArray<string> = Object.keys(formats)
 /** `a .tsv, .csv or .jsonl file` */
 export const fileHelp = `a ${oneOf(fileEndings)} file`
 
+/** Whether the rows of this file are objects, with values of their own kinds. */
+export const hasObjects = (file: string): boolean => formats[extname(file).toLowerCase()]?.cells === false
+
 /** How the rows of this file are read. @throws Mistake for an ending that is not known, and for a delimiter or quotes where there are none */
 export const readerOf = (file: string, { delimiter, quote }: RowFormat): ReadRows => {
   const ending = extname(file).toLowerCase()

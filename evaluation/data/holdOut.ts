@@ -17,7 +17,7 @@ export type HoldOutSettings<A> = {
  */
 export const holdOut =
   <A extends Pick<Example, 'text' | 'textPair'>>({ seed, stratumOf, heldOf }: HoldOutSettings<A>) =>
-  (examples: ReadonlyArray<A>): { readonly kept: ReadonlyArray<A>; readonly held: ReadonlyArray<A> } => {
+  <B extends A>(examples: ReadonlyArray<B>): { readonly kept: ReadonlyArray<B>; readonly held: ReadonlyArray<B> } => {
     const keys = new Float64Array(examples.length)
     examples.forEach((example, index) => {
       keys[index] = textKey(seed, example)
@@ -45,7 +45,7 @@ export const holdOut =
       held[group] = left > 0 ? 1 : 0
       wanted[stratum] = left - 1
     })
-    const isHeld = (_: A, index: number): boolean => held[groupOf[index] ?? NaN] === 1
+    const isHeld = (_: B, index: number): boolean => held[groupOf[index] ?? NaN] === 1
     return { kept: examples.filter((example, index) => !isHeld(example, index)), held: examples.filter(isHeld) }
   }
 

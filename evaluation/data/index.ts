@@ -9,5 +9,6 @@ export { looksLikeFile, readDelimited, readTexts, type DelimitedOptions, type Te
 export { readSentiment, SENTIMENT_LABELS, type Sentiment, type SentimentExample } from './sentiment.js'
 export { holdOut, labelStrata, tenth, type HoldOutSettings } from './holdOut.js'
 export { loadEvaluation, loadTask, taskNames } from './loadTask.js'
+export { taskFlags } from './taskFlags.js'
 export { tasks } from './tasks.js'
 export type { Evaluation, Scoring, Task, TaskFlag, TaskKind, TaskOptions } from './task.js'

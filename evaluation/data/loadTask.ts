@@ -4,6 +4,7 @@ import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
 import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
+import { taskFlags } from './taskFlags.js'
 import { tasks } from './tasks.js'
 import { oneOf } from './wording.js'
 
@@ -12,7 +13,7 @@ export const taskNames: ReadonlyArray<string> = tasks.flatMap(({ names }) => nam
 
 /** Train and evaluation data of a task, or the first mistake met. */
 export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
-  const kind = kindOf(options.task)
+  const kind = kindOf(options)
   if (E.isLeft(kind)) return kind
   return pipe(
     await kind.right.load(options),
@@ -22,7 +23,7 @@ export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, 
 
 /** The evaluation data alone, for a model already trained: the task's own, the file `evalData`, or the whole of the file `task`. */
 export const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> => {
-  const kind = kindOf(options.task)
+  const kind = kindOf(options)
   if (E.isLeft(kind)) return kind
   return pipe(
     await kind.right.loadEvaluation(options),
@@ -54,10 +55,18 @@ const asChosen = <T extends Scoring>(
   )
 }
 
-const kindOf = (task: string): E.Either<Mistake, TaskKind> => {
+const kindOf = (options: TaskOptions): E.Either<Mistake, TaskKind> => {
+  const { task } = options
   const kind = tasks.find(({ recognises }) => recognises(task))
-  return kind === undefined ? E.left(mistake('--task', known(), quoted(task))) : E.right(kind)
+  if (kind === undefined) return E.left(mistake('--task', known(), quoted(task)))
+  const stray = taskFlags.find(({ name }) => options[name] !== undefined && kind.flags?.some((flag) => flag.name === name) !== true)
+  return stray === undefined
+    ? E.right(kind)
+    : E.left(mistake(`--${inKebab(stray.name)}`, `none with --task ${task}`, quoted(String(options[stray.name]))))
 }
+
+/** promptTemplate → prompt-template */
+const inKebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** All names, and what the tasks without a name are. */
 const known = (): string =>

@@ -23,11 +23,11 @@ export const parquetRows: ReadRows = (file, wanted, _format, take) =>
       })
     const metadata = await understood(parquetMetadataAsync(bytes))
     const names = parquetSchema(metadata).children.map(({ element }) => element.name)
-    const missing = wanted.find(({ name }) => !names.includes(name))
+    const missing = wanted.find(({ name, optional }) => optional !== true && !names.includes(name))
     if (missing !== undefined) throw mistake(file, columnExpected(missing), columnsFound(names))
     const rows = Number(metadata.num_rows)
     if (rows === 0) throw mistake(file, 'at least one row of data', 'none')
-    const columns = wanted.map(({ name }) => name)
+    const columns = wanted.map(({ name }) => name).filter((name) => names.includes(name))
     for (let rowStart = 0; rowStart < rows; rowStart += portion) {
       const rowEnd = Math.min(rows, rowStart + portion)
       const objects = await understood(parquetReadObjects({ file: bytes, metadata, compressors, columns, rowStart, rowEnd }))

@@ -27,8 +27,9 @@ export const rowTooLong = (file: string, row: number, bytes: number): Mistake =>
   mistake(atRow(file, row), `at most ${longestRow} bytes in a row`, `${bytes}`)
 
 /** A JSON or Parquet value as text: numbers and booleans as JSON writes them, so that 1.0 is `1`. @throws Mistake for lists, objects and dates */
-export const cellOf = (where: string, { name, list }: WantedColumn, value: unknown): Cell => {
+export const cellOf = (where: string, { name, list, json }: WantedColumn, value: unknown): Cell => {
   if (value === null || value === undefined) return null
+  if (json === true) return JSON.stringify(value)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (list !== undefined && Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(list)))
@@ -44,7 +45,8 @@ export const cellsOf = (
   object: Readonly<Record<string, unknown>>,
 ): ReadonlyArray<Cell> =>
   wanted.map((column) => {
-    if (!Object.hasOwn(object, column.name)) throw mistake(where, columnExpected(column), columnsFound(Object.keys(object)))
+    if (!Object.hasOwn(object, column.name) && column.optional !== true)
+      throw mistake(where, columnExpected(column), columnsFound(Object.keys(object)))
     return cellOf(where, column, object[column.name])
   })
 

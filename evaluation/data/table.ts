@@ -14,6 +14,10 @@ export type WantedColumn = {
   readonly flag?: string
   /** what stands between the texts of a list, where one may be given: JSON has lists of its own */
   readonly list?: string
+  /** whether a file, or a row of it, may be without */
+  readonly optional?: true
+  /** whether a value is taken as JSON writes it, whatever it is */
+  readonly json?: true
 }
 
 export type TableRow = { readonly row: number; readonly cells: ReadonlyArray<string> }

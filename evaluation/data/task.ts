@@ -8,12 +8,18 @@ import type { DelimitedOptions } from './delimited.js'
 export type TaskOptions = {
   /** A task of GLUE (`cola`, …), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
   readonly task: string
-  /** GLUE only: the folder of its official files, or the parent of the official folders. */
+  /** GLUE: the folder of its official files, or the parent of the official folders. Next tokens: the file of texts. */
   readonly data?: string
   /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out. */
   readonly evalData?: string
   /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
   readonly holdOutSeed?: number
+  /** Instructions only: the form of their prompts, of promptTemplates.ts; `paper` if not given. */
+  readonly promptTemplate?: string
+  /** Instructions only: whether prompts are learnt as well. */
+  readonly trainOnInputs?: boolean
+  /** Next tokens only: whether several texts share a row. */
+  readonly pack?: boolean
   /** The class that F1 is of, by its name. */
   readonly positive?: string
   /** The metric by which checkpoints compare, in place of the task's own. */

@@ -4,6 +4,7 @@ export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './baseline.js'
 export { predictedSets, reportBySets, scoreSets, type LabelSets } from './labelSets.js'
 export { crossEntropy, mae, mse } from './losses.js'
+export { scoreTexts } from './text.js'
 export {
   isFalling,
   METRICS,
@@ -17,5 +18,7 @@ export {
   type MetricName,
   type MetricScores,
   type Scoring,
+  type SequenceScoring,
+  type TextScoring,
   type SelectionMetric,
 } from './score.js'

@@ -1,6 +1,6 @@
 /** Metrics by name, what a task is scored by, and the one number that says which checkpoint is the better. */
 import { mean } from 'simple-statistics'
-import type { Problem } from '../../accelerated/objectives/sequence.js'
+import type { SequenceProblem } from '../../accelerated/objectives/outputs.js'
 import { constantPrediction } from './baseline.js'
 import { accuracy, f1, f1Of, macroF1, matthews } from './classification.js'
 import { pearson, spearman } from './correlation.js'
@@ -11,10 +11,10 @@ export type Metric = (predictions: ReadonlyArray<number>, labels: ReadonlyArray<
 
 export const METRICS = { accuracy, f1, macroF1, matthews, pearson, spearman, mse, mae } as const satisfies Readonly<Record<string, Metric>>
 
-/** `loss` is the cross-entropy, which needs more than predictions; `microF1` is of sets of labels. */
-export type MetricName = keyof typeof METRICS | 'loss' | 'microF1'
+/** `loss` is the cross-entropy, which needs more than predictions; `microF1` is of sets of labels, `perplexity` of text. */
+export type MetricName = keyof typeof METRICS | 'loss' | 'microF1' | 'perplexity'
 
-const falling: ReadonlyArray<string> = ['loss', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
+const falling: ReadonlyArray<string> = ['loss', 'perplexity', 'mse', 'mae'] satisfies ReadonlyArray<MetricName>
 
 /** Whether the smaller is the better. */
 export const isFalling = (metric: string): boolean => falling.includes(metric)
@@ -25,8 +25,19 @@ export type SelectionMetric = MetricName | 'mean'
 export type MetricScores = Readonly<Partial<Record<MetricName, number>>>
 
 /** How a task is scored. */
-export type Scoring = {
-  readonly problem: Problem
+export type Scoring = SequenceScoring | TextScoring
+
+/** Text is told by its loss and perplexity, token by token. */
+export type TextScoring = {
+  readonly problem: 'causal'
+  /** no others */
+  readonly metrics: ReadonlyArray<never>
+  readonly selectionMetric: SelectionMetric
+  readonly positive?: number
+}
+
+export type SequenceScoring = {
+  readonly problem: SequenceProblem
   /** the task's own, greater is better for each */
   readonly metrics: ReadonlyArray<keyof typeof METRICS>
   /** The metric of the best checkpoint; `mean` is the unweighted mean of `metrics`. */
@@ -42,10 +53,11 @@ export const score =
     Object.fromEntries(metrics.map((name) => [name, METRICS[name](predictions, labels)]))
 
 /** What anybody asks of such a task, whatever its own metrics are. */
-const asked: Readonly<Record<Problem, (named: boolean) => ReadonlyArray<MetricName>>> = {
+const asked: Readonly<Record<Scoring['problem'], (named: boolean) => ReadonlyArray<MetricName>>> = {
   classification: (named) => [...(named ? (['f1'] as const) : []), 'macroF1', 'loss'],
   regression: () => ['mse', 'mae'],
   'multi-label': () => ['accuracy', 'microF1', 'macroF1', 'loss'],
+  causal: () => ['loss', 'perplexity'],
 }
 
 /** Every metric that such a task is told by: its own first. */
@@ -56,7 +68,7 @@ export const metricsOf = ({ problem, metrics, positive }: Scoring): ReadonlyArra
 const isOfPredictions = (name: MetricName): name is keyof typeof METRICS => Object.hasOwn(METRICS, name)
 
 /** Classes by the largest logit; a regression's output as it is. */
-export const predictionOf = (problem: Scoring['problem'], output: ReadonlyArray<number>): number =>
+export const predictionOf = (problem: SequenceProblem, output: ReadonlyArray<number>): number =>
   problem === 'regression' ? (output[0] ?? NaN) : output.reduce((best, x, i) => (x > (output[best] ?? -Infinity) ? i : best), 0)
 
 export type ScoredOutputs = {
@@ -74,7 +86,7 @@ export const truthOf = ({ label, labels }: { readonly label: number; readonly la
 
 /** Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. Of sets of labels there are no `predictions` one by one. */
 export const scoreOutputs = (
-  scoring: Scoring,
+  scoring: SequenceScoring,
   outputs: ReadonlyArray<ReadonlyArray<number>>,
   truths: ReadonlyArray<Truth>,
 ): ScoredOutputs => {

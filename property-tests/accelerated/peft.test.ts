@@ -15,7 +15,7 @@ import { writeSafetensors, type WritableTensor } from '../../accelerated/files/s
 import type { Model } from '../../accelerated/models/architecture.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../accelerated/models/bert/config.js'
-import type { Outputs } from '../../accelerated/objectives/sequence.js'
+import type { Outputs, SequenceProblem } from '../../accelerated/objectives/outputs.js'
 import { SEED } from '../support/seed.js'
 
 let folder = ''
@@ -162,7 +162,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
         fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 6, maxLength: 6 }).filter((ranks) => ranks.some((r) => r > 0)),
         fc.double({ min: 0.5, max: 64, noNaN: true }),
         fc.option(fc.constantFrom(['no', 'yes'], ['a', 'ß']), { nil: undefined }),
-        fc.constantFrom<Outputs['problem']>('classification', 'regression'),
+        fc.constantFrom<SequenceProblem>('classification', 'regression'),
         fc.record({ rslora: fc.boolean(), dora: fc.boolean(), dropout: fc.constantFrom(0, 0.25) }),
         async (model, ranks, alpha, labelNames, problem, { rslora, dora, dropout }) => {
           const { modules } = adapterOf(model, ranks)
@@ -434,7 +434,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await messageFor(roberta)).toBe('M/salora.json: expected names as salora writes them whose labelNames is a list, found nothing')
     await writeFile(join(folder, 'salora.json'), '{"labelNames":null,"problem":"ranking"}')
     expect(await messageFor(roberta)).toBe(
-      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, multi-label, found "ranking"',
+      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, multi-label, causal, found "ranking"',
     )
   })
 })

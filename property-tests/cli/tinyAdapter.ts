@@ -6,7 +6,7 @@ import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import type { Outputs } from '../../accelerated/objectives/sequence.js'
+import type { Outputs } from '../../accelerated/objectives/outputs.js'
 import { normals } from '../../accelerated/training/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 

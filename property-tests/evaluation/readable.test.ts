@@ -12,7 +12,8 @@ import { openModelFolder, type ModelFolder } from '../../accelerated/files/model
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
-import { sequence, type Outputs } from '../../accelerated/objectives/sequence.js'
+import type { SequenceOutputs } from '../../accelerated/objectives/outputs.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
 import { resolveSettings, settingsOfMethod, type Settings, type SettingsInput } from '../../accelerated/settings.js'
 import { SettingsError } from '../../accelerated/settingsError.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
@@ -50,7 +51,7 @@ const allowed = (method: Method, given: Readonly<Record<string, unknown>>): Sett
   ) as SettingsInput
 
 const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>): Promise<void> => {
-  const outputs: Outputs = { labels: labelNames.length, problem: 'classification' }
+  const outputs: SequenceOutputs = { labels: labelNames.length, problem: 'classification' }
   const [method, precision] = [(methods as ReadonlyArray<Method>).find(({ name }) => name === settings.method)!, precisionOf('float32')]
   planOf(method, settings, base.model, 100)
   const parts = { model: base.model, frozen: frozenWeights(base, 'float32'), method, settings, precision }

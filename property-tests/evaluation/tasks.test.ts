@@ -34,7 +34,7 @@ it('finds the task by its name, or as its kind recognises it, and hands all opti
 
 it('tells an unknown task with the names of all kinds, and with what the nameless ones are', async () => {
   const line =
-    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
+    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
   for (const load of [loadTask, loadEvaluation])
     expect(await load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
   expect(taskNames.slice(-4)).toEqual(['sentiment', 'fake', 'mock', 'sham'])

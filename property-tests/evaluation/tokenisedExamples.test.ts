@@ -5,7 +5,7 @@ import { tokenise } from '../../evaluation/tokenisedExamples.js'
 import { bytesHeld } from '../support/memory.js'
 
 /** Ids as long as the text, those after its half of a second text. */
-const tokenizer: Tokenizer = {
+const tokenizer: Pick<Tokenizer, 'encode'> = {
   encode: (text) => ({
     inputIds: Array.from(text, (letter, i) => (letter.charCodeAt(0) * 7919 + i) % 60_000),
     tokenTypeIds: Array.from(text, (_, i) => (2 * i < text.length ? 0 : 1)),

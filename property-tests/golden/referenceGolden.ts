@@ -22,7 +22,8 @@ export const readReference = async (family: Family): Promise<{ readonly config: 
   const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
   const { labels, problem } = outputs
-  if (problem === 'multi-label') throw new Error('readReference: expected a problem of the reference, found multi-label')
+  if (problem === 'multi-label' || problem === 'causal')
+    throw new Error(`readReference: expected a sequence of the reference, found ${problem}`)
   return { config: { ...sizes, labels, problem }, base: Object.fromEntries(base) }
 }
 

@@ -12,9 +12,9 @@ import type { Vector } from '../../accelerated/training/parameterVector.js'
 import { startOfRun, type RunState } from '../../accelerated/training/state.js'
 import { roberta } from './validFiles.js'
 
-const { model, outputs } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
+const { model } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
 const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmup: 0.2 })
-const assembly = { model, method: salora, settings, objective: sequence(model, outputs) }
+const assembly = { model, method: salora, settings, objective: sequence(model, { labels: 2, problem: 'classification' }) }
 
 export const runOutline = async (dtype: FloatType): Promise<RunOutline> => {
   const precision = precisionOf(dtype)

@@ -100,13 +100,13 @@ const readHead = async (
   if (file === undefined)
     return {
       head: new Map(),
-      outputs: outputsIn(new Map(), (name) => name, model, given, names, folder),
+      outputs: outputsIn(new Map(), (name) => name, model, given, { names, task: null }, folder),
       labelNames: names?.labelNames ?? undefined,
     }
   const configFile = await fileOf(folder, files.headConfig)
   const { keyOf, labelNames } = readHeadConfig(parseJson(await readText(configFile, adapterConfigLimit), configFile), configFile, model)
   const { tensors } = await readSafetensors(file)
-  const outputs = outputsIn(tensors, keyOf, model, given, names, folder)
+  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: null }, folder)
   const shapes = headShapesIn(tensors, keyOf, model, outputs, ['classifier'])
   checkKeys(tensors, new Map([...shapes].map(([name, shape]) => [keyOf(name), shape])), file, files.headConfig)
   return {

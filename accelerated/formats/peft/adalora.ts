@@ -48,12 +48,17 @@ export const peftAdalora: AdapterFormat = {
     return writeContents(folder, {
       weights: writeSafetensors(new Map([...factors, ...heads]), { format: 'pt' }),
       namesText: namesText(outputs, labelNames),
-      configText: configText(baseModelName, modulesToSave(head), {
-        ...runConfig(settingsOf(adapter), phaseOf(adapter).steps),
-        target_modules: left.map(({ name }) => path(name)),
-        rank_pattern:
-          phaseOf(adapter).fixed === null ? null : sorted(Object.fromEntries(left.map(({ name, kept }) => [`${path(name)}.lora_E`, kept]))),
-      }),
+      configText: configText(
+        { baseModelName, outputs, modulesToSave: modulesToSave(head) },
+        {
+          ...runConfig(settingsOf(adapter), phaseOf(adapter).steps),
+          target_modules: left.map(({ name }) => path(name)),
+          rank_pattern:
+            phaseOf(adapter).fixed === null
+              ? null
+              : sorted(Object.fromEntries(left.map(({ name, kept }) => [`${path(name)}.lora_E`, kept]))),
+        },
+      ),
     })
   },
 
@@ -124,7 +129,7 @@ const readAdalora = async (folder: string, { model, outputs: given }: ModelFolde
   const { tensors } = await readSafetensors(weightsFile)
   const names = await readNames(folder)
   const keyOf = (name: string): string => headKey(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, given, names, folder)
+  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
   const modules = targetedModules(config, model.outline.matrices, model, tensors, configFile)
   const patterns = keptTriplets(
     config,

@@ -5,7 +5,7 @@ import { readSafetensors } from '../../files/safetensors/safetensors.js'
 import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
-import type { Outputs } from '../../objectives/sequence.js'
+import { headOf, type Outputs } from '../../objectives/outputs.js'
 import type { Weights } from '../adapter.js'
 import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, outputsIn, readAll, readNames, readWeights } from '../adapterTensors.js'
 import type { LowRankPair } from './lowRankAdapter.js'
@@ -48,7 +48,7 @@ export const loadLowRank = async (folder: string, model: Model, given: Outputs):
   const { tensors } = await readSafetensors(weightsFile)
   const names = await readNames(folder)
   const keyOf = (name: string): string => headKey(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, given, names, folder)
+  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: settings.task_type }, folder)
   const dora = settings.use_dora === true
   const planned = plan(settings, model, outputs, tensors, configFile)
   // PEFT adds "classifier" for every sequence classifier, so such an adapter has one
@@ -127,10 +127,10 @@ export const targetedModules = (
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */
 const unsavedOfHead = (
   model: Model,
-  { labels }: Outputs,
+  outputs: Outputs,
   { modules_to_save: saved }: Pick<PeftConfig, 'modules_to_save'>,
 ): ReadonlyArray<Matrix> =>
-  [...model.sequenceHead(labels).tensors].flatMap(([tensor, [d = 1, k]]) => {
+  [...headOf(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {
     const name = tensor.replace(/\.weight$/, '')
     return k === undefined || saved?.includes(name.split('.')[0] ?? '') ? [] : [{ name, d, k }]
   })

@@ -1,6 +1,6 @@
 /** A low-rank adapter: the pairs A, B of the adapted matrices, and the classification head trained with them. */
 import type { Matrix, Model } from '../../models/architecture.js'
-import type { Outputs } from '../../objectives/sequence.js'
+import type { Outputs } from '../../objectives/outputs.js'
 import type { Weights } from '../adapter.js'
 
 /** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W as it is. magnitude [d]: DoRA's, of all pairs of an adapter or of none. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { writeFileAtomically } from '../../files/atomicFile.js'
 import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
+import { headOf } from '../../objectives/outputs.js'
 import type { Weights } from '../adapter.js'
 import { namesFile, namesText } from '../adapterTensors.js'
 import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
@@ -45,6 +46,7 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
   return {
     configText: peftConfigText({
       baseModelName,
+      outputs,
       rank,
       alpha,
       rslora,
@@ -96,7 +98,7 @@ const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapt
     checkShape(`${name}.B`, pair.B, [size.d, rankOf(pair)])
     if (pair.magnitude !== undefined) checkShape(`${name}.magnitude`, pair.magnitude, [size.d])
   }
-  const shapes = model.sequenceHead(outputs.labels).tensors
+  const shapes = headOf(model, outputs).tensors
   for (const [name, tensor] of head) {
     const shape = shapes.get(name)
     if (shape === undefined) throw new Error(`peftFiles: expected a head tensor (${[...shapes.keys()].join(', ')}), found ${name}`)

@@ -5,22 +5,28 @@ import { basename, dirname } from 'node:path'
 import { parseJson, readText } from '../../files/jsonText.js'
 import { fileInFolder } from '../../files/safetensors/weightFiles.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
-import { adapterConfigLimit } from '../adapterTensors.js'
+import type { Outputs } from '../../objectives/outputs.js'
+import { adapterConfigLimit, causalTask } from '../adapterTensors.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
 export type RankedModule = { readonly path: string; readonly rank: number }
 
-/** What distinguishes one adapter_config.json that this library writes from another. */
-export type PeftSettings = {
+/** What every adapter_config.json says of its model and its head. */
+export type Adapted = {
   readonly baseModelName: string
+  readonly outputs: Outputs
+  /** Modules beside the adapted ones that the files hold whole. PEFT itself names 'classifier' and 'score' for a sequence classifier. */
+  readonly modulesToSave: ReadonlyArray<string>
+}
+
+/** What distinguishes one adapter_config.json of LoRA that this library writes from another. */
+export type PeftSettings = Adapted & {
   readonly rank: number
   readonly alpha: number
   readonly rslora: boolean
   readonly dora: boolean
   readonly dropout: number
   readonly modules: ReadonlyArray<RankedModule>
-  /** Modules beside the adapted ones that the files hold whole. PEFT itself names 'classifier' and 'score' for a sequence classifier. */
-  readonly modulesToSave: ReadonlyArray<string>
 }
 
 /**
@@ -29,10 +35,10 @@ export type PeftSettings = {
  * modules are confused.
  */
 export const peftConfigText = (settings: PeftSettings): string => {
-  const { baseModelName, rank, alpha, rslora, dora, dropout, modules, modulesToSave } = settings
+  const { rank, alpha, rslora, dora, dropout, modules } = settings
   const others = modules.filter((module) => module.rank !== rank)
   const alphaOf = (own: number): number => (rslora ? alpha * Math.sqrt(own / rank) : (alpha * own) / rank)
-  return configText(baseModelName, modulesToSave, {
+  return configText(settings, {
     peft_type: 'LORA',
     r: rank,
     lora_alpha: alpha,
@@ -49,13 +55,13 @@ export const peftConfigText = (settings: PeftSettings): string => {
 }
 
 /** Any method's adapter_config.json: what all of them say, and `own`. */
-export const configText = (baseModelName: string, modulesToSave: ReadonlyArray<string>, own: Readonly<Record<string, unknown>>): string => {
+export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, own: Readonly<Record<string, unknown>>): string => {
   const hasHead = modulesToSave.length > 0
   const all = sorted({
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: hasHead ? 'SEQ_CLS' : null,
+    task_type: outputs.problem === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
     ...own,
   })
   return `${JSON.stringify(all, null, 2)}\n`

@@ -51,13 +51,16 @@ const promptLearning = (name: Name): AdapterFormat => ({
     await writeContents(folder, {
       weights: writeSafetensors(new Map<string, WritableTensor>([...tensors, ...heads]), { format: 'pt' }),
       namesText: namesText(outputs, labelNames),
-      configText: configText(baseModelName, modulesToSave(head), {
-        peft_type: types[name],
-        num_virtual_tokens: settings.virtualTokens,
-        num_transformer_submodules: 1,
-        ...sizesOf(model),
-        ...ownKeys[name](model),
-      }),
+      configText: configText(
+        { baseModelName, outputs, modulesToSave: modulesToSave(head) },
+        {
+          peft_type: types[name],
+          num_virtual_tokens: settings.virtualTokens,
+          num_transformer_submodules: 1,
+          ...sizesOf(model),
+          ...ownKeys[name](model),
+        },
+      ),
     })
   },
   read: async (folder, { model, outputs }) =>
@@ -96,7 +99,7 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
   const { tensors } = await readSafetensors(weightsFile)
   const names = await readNames(folder)
   const keyOf = (of: string): string => headKey(model, of)
-  const outputs = outputsIn(tensors, keyOf, model, given, names, folder)
+  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
   const phase = method.start(model.outline, settings)
   const own = method.tensors(phase, settings)
   const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])

@@ -19,6 +19,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
   naming: {
     prefix: 'model.',
     sequenceClassifier: `${classNames[config.family]}ForSequenceClassification`,
+    causal: `${classNames[config.family]}ForCausalLM`,
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
   },

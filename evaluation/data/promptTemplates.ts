@@ -1,0 +1,20 @@
+/** Prompts of instruction tuning: what a model is shown before the response that it learns to write. */
+
+/** paper: SaLoRA's Appendix C, one preamble with or without an input · alpaca: Stanford's, whose preamble tells of an input · chat: the model's own */
+export const promptTemplates = ['paper', 'alpaca', 'chat'] as const
+export type PromptTemplate = (typeof promptTemplates)[number]
+
+export type Instruction = { readonly instruction: string; readonly input: string }
+
+const task = 'Below is an instruction that describes a task'
+const request = 'Write a response that appropriately completes the request.'
+
+/** The preamble in the paper's one form; sections stand apart by blank lines as Stanford's do, of which the paper's table shows none. */
+export const promptOf: Readonly<Record<Exclude<PromptTemplate, 'chat'>, (of: Instruction) => string>> = {
+  paper: (of) => `${task}. ${request}\n\n${sections(of)}`,
+  alpaca: (of) =>
+    `${of.input === '' ? `${task}.` : `${task}, paired with an input that provides further context.`} ${request}\n\n${sections(of)}`,
+}
+
+const sections = ({ instruction, input }: Instruction): string =>
+  [`### Instruction:\n${instruction}`, ...(input === '' ? [] : [`### Input:\n${input}`]), '### Response:'].join('\n\n')

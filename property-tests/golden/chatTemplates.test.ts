@@ -1,0 +1,48 @@
+/** Conversations are rendered as transformers renders them. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { chatTemplate, type Message } from '../../accelerated/files/chatTemplate.js'
+import { fixtures } from './golden.js'
+
+type Golden = {
+  readonly templates: Readonly<Record<string, string>>
+  readonly tokens: Readonly<Record<string, string>>
+  readonly cases: ReadonlyArray<{
+    readonly template: string
+    readonly messages: ReadonlyArray<Message>
+    readonly ask: boolean
+    readonly text: string
+  }>
+}
+const golden = JSON.parse(readFileSync(join(fixtures, 'chatTemplates.json'), 'utf8')) as Golden
+
+describe.each(Object.keys(golden.templates))('a chat template, %s', (name) => {
+  it('makes of a conversation what transformers makes of it, with and without the words that ask for an answer', () => {
+    const chat = chatTemplate(golden.templates[name] ?? '', golden.tokens, 'T')
+    const cases = golden.cases.filter(({ template }) => template === name)
+    expect(cases.length).toBeGreaterThan(10)
+    for (const { messages, ask, text } of cases) expect(chat(messages, ask)).toBe(text)
+  })
+})
+
+describe('a chat template that cannot be used', () => {
+  const message = (template: string): string => {
+    try {
+      chatTemplate(template, {}, 'T')([{ role: 'user', content: 'a' }], true)
+    } catch (error) {
+      return (error as Error).message
+    }
+    return 'none'
+  }
+  it('is told in one line: it does not parse, it throws, it counts or writes without end', () => {
+    expect(message('{% for %}')).toMatch(/^T: expected a chat template in Jinja, found one that fails \(.*\)$/)
+    expect(message("{{ raise_exception('only system first') }}")).toBe(
+      'T: expected a chat template that takes these messages, found one that fails (only system first)',
+    )
+    expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
+    expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
+      /^T: expected a chat template that makes at most 1000004 characters of these messages, found 1800000$/,
+    )
+  })
+})
