@@ -9,6 +9,8 @@ import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import type { Outline } from '../accelerated/models/architecture.js'
 import type { Method } from '../accelerated/methods/method.js'
 import type { Outputs } from '../accelerated/objectives/outputs.js'
+import { loadTokenizer } from '../accelerated/files/tokenizer.js'
+import { causal, unlabelled } from '../accelerated/objectives/causal.js'
 import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
 import { writeMergedFolder } from '../accelerated/formats/mergedFolder.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
@@ -17,7 +19,15 @@ import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
 import { writePaddedLora } from '../accelerated/formats/peft/lora.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
-import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
+import {
+  encodingOf,
+  labelNamesOf,
+  loadTrainedModel,
+  openAnswers,
+  openPredictions,
+  type Text,
+  type TrainedAdapterOptions,
+} from './trainedAdapter.js'
 import { inNewFolder } from './newFolder.js'
 import { cardFile, cardOfExport } from './modelCard.js'
 
@@ -59,7 +69,7 @@ export type ExportReport = {
   readonly output: string
   readonly problem: Outputs['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
-  /** the export against model + adapter, both in float32 on the CPU */
+  /** the export against model + adapter, both in float32 on the CPU: logits, or of a model that writes text the loss of each text */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 
@@ -140,15 +150,31 @@ const writeCard = async (stage: string, adapter: string, format: ExportFormat): 
 const largest = (values: ReadonlyArray<number>): number =>
   values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
-/** Logits of the trial texts, one after another. */
+/** Logits of the trial texts, one after another; of a model that writes text, the mean loss of each. */
 const logitsOf = async (
   trained: TrainedModel,
   texts: ReadonlyArray<Text>,
   { maxLength }: Pick<ExportOptions, 'maxLength'>,
 ): Promise<ReadonlyArray<number>> => {
+  if (trained.adapter.outputs.problem === 'causal') return textLosses(trained, texts)
   const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, deviceOf('cpu'))
   try {
     return (await opened.predict(texts)).flat()
+  } finally {
+    await opened.release()
+  }
+}
+
+const textLosses = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
+  const { model } = trained.adapter
+  const tokenizer = await loadTokenizer(trained.base.folder, model)
+  const opened = await openAnswers(trained, causal(model), { precision: 'float32', threads: 0, batchSize: texts.length }, deviceOf('cpu'))
+  try {
+    const examples = texts.map(({ text, textPair = '' }, row) => {
+      const inputIds = [...tokenizer.start, ...tokenizer.ids(`${text} ${textPair}`)].slice(0, model.outline.longestInput)
+      return { inputIds, targets: [...inputIds.slice(1), unlabelled], row }
+    })
+    return (await opened.answers({ length: examples.length, at: (i) => examples[i] })).map(({ loss }) => loss)
   } finally {
     await opened.release()
   }
