@@ -1,6 +1,7 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { checkDevice } from '../accelerated/precisions/precision.js'
+import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
+import { checkRoom } from '../accelerated/precisions/room.js'
 import { checkpointNumbers } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
@@ -64,7 +65,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   yield { kind: 'preparing', what: `opening ${options.model}` }
   if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
   const outputs: Outputs = { labels: data.labelNames?.length ?? 1, problem: data.problem }
-  const { base, revision } = await openBase(options, outputs, signal)
+  const { base, revision } = await openBase(options, outputs, precision, signal)
   const method = methodOf(settings.method)
   const plan = planOf(method, settings, base.model, data.train.examples.length)
   const trained = method.tensors(method.start(base.model.outline, settings), settings).map(({ name }) => name)
@@ -157,10 +158,11 @@ const inWords = ({ problem, labelNames, heldOut, train, evaluation }: Task): Car
 })
 
 /** The model, at the commit that the run began with. */
-const openBase = async (options: FinetuneOptions, { labels }: Outputs, signal: AbortSignal) => {
+const openBase = async (options: FinetuneOptions, { labels }: Outputs, precision: Precision, signal: AbortSignal) => {
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
   const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
+  checkRoom(precision, base)
   await checkFinite(base, base.model.sequenceHead(labels).tensors)
   return { base, revision: resolved.revision }
 }
