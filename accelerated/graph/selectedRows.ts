@@ -13,6 +13,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Div: 'all',
   Neg: 'all',
   Exp: 'all',
+  Sqrt: 'all',
   Sigmoid: 'all',
   Tanh: 'all',
   Erf: 'all',
@@ -21,6 +22,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Gelu: 'all',
   Relu: 'all',
   Clip: 'all',
+  ReduceMean: 'first', // of [rows, n] to [rows, 1]: what has other rows, or one dimension, is not asked for
   LayerNormalization: 'first',
   MatMul: 'first',
   QuantisedMatMul: 'first',

@@ -16,11 +16,14 @@ import {
   matMul,
   mul,
   neg,
+  reduceMean,
   reduceSum,
   relu,
   selectRows,
   sigmoid,
   sliceVector,
+  sqrt,
+  square,
   softmax,
   sub,
   tanh,
@@ -50,6 +53,7 @@ const steps: Readonly<Record<string, Step>> = {
   gelu: (h) => gelu(h),
   relu: (h) => relu(h),
   norm: (h) => layerNormalization(h, row, mul(row, 0.5), 1e-3),
+  rootMeanSquare: (h) => mul(div(h, sqrt(add(reduceMean(square(h), [-1], true), 1e-3))), row),
   dropout: (h) => mul(h, sliceVector(input('pool', ['pool'], 'float64'), input('offset', [1], 'int64'), h)),
   attention: (h) => matMul(softmax(matMul(h, h, { transposeB: true })), h),
 }
@@ -99,6 +103,12 @@ describe(`selected rows (seed ${SEED})`, () => {
     const hidden = add(matMul(add(matMul(attended, W), row), W), attended)
     const widths = topologicalOrder([selectedRows(hidden, selection)]).filter(({ op }) => op === 'MatMul')
     expect(widths.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'rows', 'selected', 'selected'])
+  })
+
+  it('of a root-mean-square norm cost no whole matrix either', () => {
+    const hidden = add(matMul(x, W), x)
+    const products = topologicalOrder([selectedRows(steps['rootMeanSquare']!(hidden), selection)]).filter(({ op }) => op === 'MatMul')
+    expect(products.map(({ shape: [rows] }) => rows)).toEqual(['selected'])
   })
 
   it('compute what several read once', () => {
