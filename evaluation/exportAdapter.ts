@@ -170,9 +170,9 @@ const textLosses = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Pr
   const tokenizer = await loadTokenizer(trained.base.folder, model)
   const opened = await openAnswers(trained, causal(model), { precision: 'float32', threads: 0, batchSize: texts.length }, deviceOf('cpu'))
   try {
-    const examples = texts.map(({ text, textPair = '' }, row) => {
+    const examples = texts.flatMap(({ text, textPair = '' }, row) => {
       const inputIds = [...tokenizer.start, ...tokenizer.ids(`${text} ${textPair}`)].slice(0, model.outline.longestInput)
-      return { inputIds, targets: [...inputIds.slice(1), unlabelled], row }
+      return inputIds.length < 2 ? [] : [{ inputIds, targets: [...inputIds.slice(1), unlabelled], row }] // one token predicts nothing
     })
     return (await opened.answers({ length: examples.length, at: (i) => examples[i] })).map(({ loss }) => loss)
   } finally {
