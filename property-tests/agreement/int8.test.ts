@@ -7,14 +7,19 @@ import { describe, expect, it } from 'vitest'
 import { compareRun } from '../../evaluation/agreement/compareRun.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
-import { atLevels } from '../../evaluation/agreement/levels.js'
+import { atLevels, roundedOperands } from '../../evaluation/agreement/levels.js'
 import { drawDecoder, drawModel, type Model } from '../../evaluation/agreement/model.js'
 import type { Row } from '../../evaluation/agreement/rows.js'
 import { assemblyOf, feedsOf, openStep, phaseIn, runStep, runtimeOf, startOf, layoutFor } from '../../evaluation/agreement/segment.js'
+import { constant, dequantise, input, quantisedMatMul, quantisedOf, selectRows } from '../../accelerated/graph/operators.js'
+import { rowSelection } from '../../accelerated/models/batchInputs.js'
+import { selectionFeeds } from '../../accelerated/models/packing.js'
 import { noWeights } from '../../accelerated/runtime/engine.js'
 import { stepGraph } from '../../accelerated/training/assembly.js'
-import { int8Linear, objective, quantiseRows, tensor, type ModelConfig } from '../../reference/index.js'
+import { int8Linear, objective, quantiseRows, roundRows, tensor, type ModelConfig } from '../../reference/index.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
+import { assertClose } from '../support/assertClose.js'
+import { evaluate, float32, resultOf } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 import { decoderOptions, disagreements, modelOptions, someDecoder, someOptions } from './modelOptions.js'
 
@@ -74,6 +79,15 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     }
   })
 
+  it('tell the rows that they are given: of an encoder’s last layer the first of each example', async () => {
+    const model = drawModel(someOptions())
+    const rows = await compareStep(model, int8)
+    const sizeOf = (of: string): number => rows.find(({ quantity }) => quantity === `levels of encoder.layer.0.${of}`)?.size ?? NaN
+    const [batch, tokens] = [model.batch.inputIds.length, model.batch.inputIds.flat().length]
+    expect(sizeOf('attention.self.key.x')).toBe(tokens * 6)
+    expect([sizeOf('intermediate.dense.x'), sizeOf('intermediate.dense.yBar')]).toEqual([batch * 6, batch * 7])
+  })
+
   it('are no steps in floating point: without its levels the reference lies beyond the bound', () => {
     for (const model of [drawModel(someOptions()), drawDecoder(someDecoder())]) {
       const noise = model.noiseAt(model.parameters.adapters, 0)
@@ -96,6 +110,29 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     const [alone, heard] = [await run(plain), await run(told)]
     expect(heard.state).toEqual(alone.state)
     expect(Object.keys(heard.results).length).toBeGreaterThan(Object.keys(alone.results).length)
+  })
+})
+
+describe('a graph that rounds', () => {
+  it('tells the rounded rows in their places, of several selections too, and zeros in those that it leaves out', async () => {
+    const [k, rows] = [3, 5]
+    const levels = constant([1, 2, 3, 4, 5, 6], [2, k], 'int8')
+    const W = dequantise({ levels, transposed: constant([1, 4, 2, 5, 3, 6], [k, 2], 'int8'), scales: constant([1, 2], [2], 'float32') })
+    const x = input('x', ['tokens', k], 'float32')
+    const part = (of: string) => {
+      const { index, inverse } = rowSelection(`rows${of}`, of)
+      return quantisedMatMul(selectRows(x, index, inverse, { partial: true }), quantisedOf(W)!)
+    }
+    const outputs = { first: part('0'), second: part('1') }
+    const told = roundedOperands(outputs, () => W, ['module'])
+    const drawn = tensor([rows, k], fc.sample(evenlyMany(-2, 2)(rows * k), { seed: SEED, numRuns: 1 })[0]!.map(Math.fround))
+    const results = await evaluate(
+      { ...outputs, ...told },
+      { x: float32(drawn.data, [rows, k]), ...selectionFeeds([4, 1], rows, '0'), ...selectionFeeds([0], rows, '1', 2) },
+    )
+    expect(Object.keys(told)).toEqual(['rounded module.x'])
+    const kept = roundRows(drawn).data.map((value, i) => ([0, 1, 4].includes(Math.floor(i / k)) ? value : 0))
+    assertClose(resultOf(results, 'rounded module.x'), kept, { relative: 1e-6 })
   })
 })
 
