@@ -118,6 +118,16 @@ describe(`selected rows (seed ${SEED})`, () => {
     expect([count('Tanh'), count('MatMul'), count('SelectRows')]).toEqual([1, 1, 1])
   })
 
+  it('are taken from what is computed for all rows in any case, and no layer below is computed twice', () => {
+    const layer = (h: Expression): Expression => {
+      const mixed = add(h, matMul(steps['attention']!(h), W))
+      return add(mixed, matMul(gelu(mixed), W))
+    }
+    const products = (y: Expression) => topologicalOrder([y]).filter(({ op, inputs }) => op === 'MatMul' && inputs[1] === W)
+    const found = products(selectedRows(layer(layer(x)), selection))
+    expect(found.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'selected', 'selected'])
+  })
+
   it('of a matrix that is no row-wise result are selected as they are', () => {
     const whole = matMul(constant([1, 2, 3, 4, 5, 6, 7, 8], [width, 2], 'float64'), input('v', [2, 2], 'float64'))
     const few = { index: input('index', ['selected'], 'int32'), inverse: input('inverse', [width], 'int32') }
