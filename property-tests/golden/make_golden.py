@@ -11,7 +11,7 @@ thread. The bytes are the same at each run on one machine; another machine's ker
 
     python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
-                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet}: checkpoints and LoRA's numbers)
+                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
@@ -39,7 +39,7 @@ SCRIPTS = {
 }
 
 # Methods that are made of other families than RoBERTa and BERT.
-FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet')}
+FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain')}
 
 
 def main():
