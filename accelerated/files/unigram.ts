@@ -17,7 +17,7 @@ export const unigram = (
   mark: string | null,
 ): ((words: ReadonlyArray<string>) => ReadonlyArray<string>) => {
   const scores = new Map(pieces)
-  const longest = pieces.reduce((most, [piece]) => Math.max(most, piece.length), 1)
+  const longest = pieces.reduce((most, [piece]) => Math.max(most, piece.length), 2) // no character is longer
   const unknownPiece = pieces[unknown]?.[0] ?? ''
   const unknownScore = pieces.reduce((least, [, score]) => Math.min(least, score), Infinity) - unknownPenalty
 
