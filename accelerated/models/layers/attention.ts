@@ -29,6 +29,10 @@ export type AttentionSettings = Heads & {
   readonly layer: string
   /** of the probabilities */
   readonly dropout: number
+  /** of the scores; 1 / √headSize where not given */
+  readonly scale?: number
+  /** scores beside those of contents, of queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each */
+  readonly beside?: (queries: Expression, keys: Expression) => ReadonlyArray<Expression>
 }
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
@@ -49,7 +53,7 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, keyValueHeads, bias: ownBias, ...shape }: AttentionSettings,
+  { layer, dropout, keyValueHeads, bias: ownBias, scale, beside = () => [], ...shape }: AttentionSettings,
   host: Pick<Host, 'keyValue' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
   ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
@@ -58,7 +62,8 @@ export const attention = (
   const query = pack(shape, batch, q)
   const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
   const [keys, values] = [key, value].map((x) => repeated(x, shape.heads)) as [Expression, Expression]
-  const scores = matMul(query, keys, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
+  const contents = matMul(query, keys, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
+  const scores = beside(query, keys).reduce((sum, more) => add(sum, more), contents)
   const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
   return unpack(shape, batch, matMul(probabilities, values))
 }
