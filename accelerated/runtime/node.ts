@@ -18,7 +18,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
   open: async (outputs, weights, memory) => {
     const size = weightBytes(outputs)
     const folder = size > 0 ? await weights() : null
-    const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
+    const rooms: Rooms | null = settings.device.ownMemory ? (memory === 'given' ? (into) => into : roomsOf(outputs)) : null
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
     const options = sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights)
