@@ -89,13 +89,20 @@ export const openTrainedAdapter = async (
 export const loadTrainedModel = async (
   options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy' | 'labelNames'>,
 ): Promise<TrainedModel> => {
+  const { base, adapter } = await openAdapted(options)
+  await checkFinite(base, headOf(base.model, base.outputs).tensors)
+  const trained = { base, adapter, head: await wholeHead(base, adapter, options.adapter) }
+  return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
+}
+
+/** Model and adapter, whose numbers are not looked at yet. @throws Mistake */
+export const openAdapted = async (
+  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy'>,
+): Promise<Pick<TrainedModel, 'base' | 'adapter'>> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
-  await checkFinite(base, headOf(base.model, base.outputs).tensors)
-  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
-  const trained = { base, adapter, head: await wholeHead(base, adapter, options.adapter) }
-  return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
+  return { base, adapter: options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base) }
 }
 
 /** The names of the classes, where adapter or model have them: those that transformers makes up are none. */

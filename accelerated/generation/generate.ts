@@ -17,8 +17,8 @@ export type GenerationSettings = {
   readonly batchSize: number
   /** ids that end a text */
   readonly endTokens: ReadonlyArray<number>
-  /** whether a text is to end with its last token, for what is written in it; tokens: those after the prompt */
-  readonly stops: (tokens: ReadonlyArray<number>) => boolean
+  /** whether a text is to end with its last token, for what is written in it; tokens: those after the prompt's */
+  readonly stops: (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>) => boolean
 }
 
 /** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
@@ -58,9 +58,13 @@ export async function* generate(
 type Numbered = { readonly prompt: number; readonly ids: ReadonlyArray<number>; readonly room: number }
 
 /** Why a text ends with its last token; null: it goes on. */
-const endOf = (tokens: ReadonlyArray<number>, room: number, { endTokens, stops }: GenerationSettings): GenerationEnd | null => {
+const endOf = (
+  tokens: ReadonlyArray<number>,
+  { ids, room }: Pick<Numbered, 'ids' | 'room'>,
+  { endTokens, stops }: GenerationSettings,
+): GenerationEnd | null => {
   if (endTokens.includes(tokens.at(-1) ?? -1)) return 'end'
-  if (stops(tokens)) return 'stop'
+  if (stops(tokens, ids)) return 'stop'
   return tokens.length >= room ? 'length' : null
 }
 
@@ -83,7 +87,7 @@ async function* oneByOne(
       if (Number.isNaN(token)) throw noNumbers(prompt)
       tokens.push(token)
       yield { kind: 'token', prompt, token }
-      const end = endOf(tokens, room, settings)
+      const end = endOf(tokens, { ids, room }, settings)
       if (end === null) continue
       ended.add(row)
       yield { kind: 'text', prompt, tokens, ended: end }
@@ -122,7 +126,7 @@ async function* byBeams(
         lengthPenalty: settings.lengthPenalty,
         maxNewTokens: prompt.room,
         ends: settings.endTokens.length,
-        isEnd: (tokens) => endOf(tokens, Infinity, settings) !== null,
+        isEnd: (tokens) => endOf(tokens, { ...prompt, room: Infinity }, settings) !== null,
       })
       if (step.search.running.length + step.search.finished.length === 0) throw noNumbers(prompt.prompt)
       if (step.search.done) yield* eventsOf(prompt, step.search, settings)
@@ -134,8 +138,8 @@ async function* byBeams(
   }
 }
 
-function* eventsOf({ prompt, room }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
+function* eventsOf({ prompt, ...own }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
   const tokens = finished[0]?.tokens ?? []
   for (const token of tokens) yield { kind: 'token', prompt, token }
-  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, room, settings) ?? 'length' }
+  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, own, settings) ?? 'length' }
 }

@@ -1,0 +1,89 @@
+/** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
+import { precisionOf } from '../accelerated/commonSettings.js'
+import { checkFinite, headTensor } from '../accelerated/files/modelFolder.js'
+import { endTokensOf } from '../accelerated/files/generationConfig.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { showShape } from '../accelerated/files/safetensors/safetensorsHeader.js'
+import { loadTokenizer } from '../accelerated/files/tokenizer.js'
+import { openDecoder } from '../accelerated/generation/decoder.js'
+import { generate, type GenerationEnd } from '../accelerated/generation/generate.js'
+import { resolveGeneration, type GenerationInput } from '../accelerated/generation/settings.js'
+import { stopsAt, streamedText } from '../accelerated/generation/streamedText.js'
+import { causal } from '../accelerated/objectives/causal.js'
+import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
+import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import { nodeEngine } from '../accelerated/runtime/node.js'
+import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
+import { flatten } from '../accelerated/training/parameterVector.js'
+import { openAdapted, type TrainedAdapterOptions } from './trainedAdapter.js'
+
+export type GeneratorOptions = Pick<
+  TrainedAdapterOptions,
+  'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
+>
+
+/** A piece of an answer as soon as it is certain, and at the end the whole. `prompt` counts from 0. */
+export type AnswerEvent =
+  | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
+  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
+
+export type Generator = {
+  readonly device: string
+  /** Tokens of a prompt, framed as the model's tokenizer frames a text. @throws Mistake for one that cannot be taken. `where` is its place in messages */
+  readonly encode: (prompt: string, where: string) => ReadonlyArray<number>
+  /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
+  readonly answers: (
+    prompts: ReadonlyArray<ReadonlyArray<number>>,
+    settings?: Partial<GenerationInput> & { readonly stop?: ReadonlyArray<string> },
+    signal?: AbortSignal,
+  ) => AsyncGenerator<AnswerEvent, void>
+  readonly release: () => Promise<void>
+}
+
+/** Call `release` when no more prompts come. @throws Mistake or DeviceError with one line for the user */
+export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
+  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...given }
+  const device = await chooseDevice(options.device)
+  const precision = precisionOf(options.precision)
+  checkDevice(precision, device)
+  const { base, adapter } = await openAdapted(options)
+  const { folder, model } = base
+  const head = model.causalHead?.()
+  if (head === undefined)
+    throw mistake(folder, 'a decoder, which has next tokens to tell', `model_type ${model.type}, an ${model.outline.kind}`)
+  for (const [name, shape] of head.frozen)
+    if (headTensor(base, name, shape) === undefined)
+      throw mistake(folder, `tensor ${name} ${showShape(shape)}`, 'none of that name and shape in the weights')
+  await checkFinite(base, head.frozen)
+  const [tokenizer, endTokens] = [await loadTokenizer(folder, model), await endTokensOf(folder, model.vocabularySize)]
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  const frozen = await openFrozen(precision, base)
+  const { method, settings, phase } = adapter
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model), precision }
+  const parameters = flatten(layoutOf(assembly, phase), ({ name }) => adapter.tensors.get(name)?.data, precision.dtype)
+  const engine = nodeEngine({ device, threads: options.threads })
+  const decoder = await openDecoder(assembly, phase, parameters, { engine, weights: frozen.weights })
+  const positions = model.outline.longestInput
+  return {
+    device: device.name,
+    encode: (prompt, where) => {
+      const { inputIds } = tokenizer.encode(prompt, undefined, positions)
+      if (inputIds.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
+      if (inputIds.length >= positions)
+        throw mistake(where, `a prompt of at most ${positions - 1} tokens (the model has ${positions} positions)`, 'a longer one')
+      return inputIds
+    },
+    answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {
+      const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
+      const own = { ...resolveGeneration(wanted), endTokens, stops: stopsAt(tokenizer.decode, stop) }
+      for await (const event of generate(decoder, prompts, own, signal)) {
+        const [{ prompt }, text] = [event, texts[event.prompt]]
+        const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
+        if (piece !== '') yield { kind: 'piece', prompt, text: piece }
+        if (event.kind === 'text')
+          yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
+      }
+    },
+    release: decoder.release,
+  }
+}
