@@ -14,7 +14,7 @@ export const addGenerationFlags = (command: Command): Command => {
   for (const { name, takes, help } of flags) command.option(`${flagOf(name)} <${takes}>`, help)
   return command.option(
     '--stop <text>',
-    'to end an answer at, without it; may be given more than once',
+    'that ends an answer, and is left out of it; may be given more than once',
     (text: string, others: ReadonlyArray<string> = []) => [...others, text],
   )
 }

@@ -31,15 +31,19 @@ export type Decoder = {
 /** exp(−1e9) is 0 in float32 and float64. */
 const paddingBias = -1e9
 
-/** Tokens of a row that are read at once: scores of all pairs of a long prompt would be large. */
-const chunk = 512
+/** Scores of all pairs of a long prompt would be large. */
+const usualChunk = 512
 
-/** @param phase one without randomness: see Method.deterministic @param parameters of the phase's layout */
+/**
+ * @param phase one without randomness: see Method.deterministic @param parameters of the phase's layout
+ * @param chunk tokens of a row that are read at once
+ */
 export const openDecoder = async (
   assembly: Assembly,
   phase: unknown,
   parameters: Vector,
   { engine, weights }: Runtime,
+  chunk = usualChunk,
 ): Promise<Decoder> => {
   const { model, precision } = assembly
   const { dtype } = precision
