@@ -1,9 +1,7 @@
 /** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
 import { precisionOf } from '../accelerated/commonSettings.js'
-import { checkFinite, headTensor } from '../accelerated/files/modelFolder.js'
-import { endTokensOf } from '../accelerated/files/generationConfig.js'
+import { namedEnds } from '../accelerated/files/endOfText.js'
 import { mistake } from '../accelerated/files/mistake.js'
-import { showShape } from '../accelerated/files/safetensors/safetensorsHeader.js'
 import { loadTokenizer } from '../accelerated/files/tokenizer.js'
 import { openDecoder } from '../accelerated/generation/decoder.js'
 import { generate, type GenerationEnd } from '../accelerated/generation/generate.js'
@@ -15,7 +13,8 @@ import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
-import { openAdapted, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { promptTokens, type Prompt } from './prompts.js'
+import { loadTextModel, type TrainedAdapterOptions } from './trainedAdapter.js'
 
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,
@@ -29,8 +28,8 @@ export type AnswerEvent =
 
 export type Generator = {
   readonly device: string
-  /** Tokens of a prompt, framed as the model's tokenizer frames a text. @throws Mistake for one that cannot be taken. `where` is its place in messages */
-  readonly encode: (prompt: string, where: string) => ReadonlyArray<number>
+  /** @param where the prompt's place in messages. @throws Mistake for a prompt that cannot be taken */
+  readonly encode: (prompt: Prompt, where: string) => ReadonlyArray<number>
   /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
   readonly answers: (
     prompts: ReadonlyArray<ReadonlyArray<number>>,
@@ -46,32 +45,26 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
   const device = await chooseDevice(options.device)
   const precision = precisionOf(options.precision)
   checkDevice(precision, device)
-  const { base, adapter } = await openAdapted(options)
+  const { base, adapter, head } = await loadTextModel(options)
   const { folder, model } = base
-  const head = model.causalHead?.()
-  if (head === undefined)
-    throw mistake(folder, 'a decoder, which has next tokens to tell', `model_type ${model.type}, an ${model.outline.kind}`)
-  for (const [name, shape] of head.frozen)
-    if (headTensor(base, name, shape) === undefined)
-      throw mistake(folder, `tensor ${name} ${showShape(shape)}`, 'none of that name and shape in the weights')
-  await checkFinite(base, head.frozen)
-  const [tokenizer, endTokens] = [await loadTokenizer(folder, model), await endTokensOf(folder, model.vocabularySize)]
+  const tokenizer = await loadTokenizer(folder, model)
+  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEnds(folder, model.vocabularySize)]
   precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
   const frozen = await openFrozen(precision, base)
   const { method, settings, phase } = adapter
-  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model), precision }
-  const parameters = flatten(layoutOf(assembly, phase), ({ name }) => adapter.tensors.get(name)?.data, precision.dtype)
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model, method), precision }
+  const parameters = flatten(layoutOf(assembly, phase), ({ name }) => (adapter.tensors.get(name) ?? head.get(name))?.data, precision.dtype)
   const engine = nodeEngine({ device, threads: options.threads })
   const decoder = await openDecoder(assembly, phase, parameters, { engine, weights: frozen.weights })
   const positions = model.outline.longestInput
   return {
     device: device.name,
     encode: (prompt, where) => {
-      const { inputIds } = tokenizer.encode(prompt, undefined, positions)
-      if (inputIds.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
-      if (inputIds.length >= positions)
-        throw mistake(where, `a prompt of at most ${positions - 1} tokens (the model has ${positions} positions)`, 'a longer one')
-      return inputIds
+      const ids = tokensOf(prompt)
+      if (ids.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
+      if (ids.length >= positions)
+        throw mistake(where, `a prompt of at most ${positions - 1} tokens (the model has ${positions} positions)`, String(ids.length))
+      return ids
     },
     answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {
       const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))

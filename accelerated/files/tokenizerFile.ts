@@ -115,7 +115,7 @@ const schema = z.object({
     ])
     .nullable()
     .default(null),
-  decoder: z.unknown(),
+  decoder: z.unknown().optional(),
   model: z.discriminatedUnion('type', [
     part('WordPiece').extend({
       unk_token: word,

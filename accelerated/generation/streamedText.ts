@@ -11,8 +11,15 @@ export type StreamedText = {
   readonly text: () => string
 }
 
-/** Tokens before the new ones that are decoded with them: some decoders drop a blank at the very beginning. */
+/** Tokens before the new ones that are decoded with them, more where these have no text: some decoders drop a blank at the very beginning. */
 const context = 5
+
+/** So many of the last tokens that they have a text; all of them where none has. */
+const withText = (ids: ReadonlyArray<number>, decode: Decode): ReadonlyArray<number> => {
+  let count = context
+  while (count < ids.length && decode(ids.slice(-count)) === '') count *= 2
+  return ids.slice(-count)
+}
 
 /** What a decoder makes of bytes that are no letter yet. */
 const unfinished = '\ufffd'
@@ -20,12 +27,12 @@ const unfinished = '\ufffd'
 /** @param stops texts to stop at, which are left out @param prompt the tokens before */
 export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, prompt: ReadonlyArray<number>): StreamedText => {
   let pending: number[] = [] // not decoded to whole letters yet
-  let before = prompt.slice(-context)
+  let before = withText(prompt, decode)
   let [decoded, handed, stopped] = ['', 0, false]
   const take = (): void => {
     const [old, all] = [decode(before), decode([...before, ...pending])]
     decoded += all.slice(old.length)
-    before = [...before, ...pending].slice(-context)
+    before = withText([...before, ...pending], decode)
     pending = []
   }
   const hand = (upTo: number): string => {
@@ -67,7 +74,7 @@ export const stopsAt =
     const longest = stops.reduce((most, { length }) => Math.max(most, length), 0)
     const enough = 4 * (longest + 1) // a letter may be four tokens, and the first token may be a part of one
     if (tokens.length > enough) return firstOf(decode(tokens.slice(-enough)), stops) >= 0
-    const before = prompt.slice(-context)
+    const before = withText(prompt, decode)
     return firstOf(decode([...before, ...tokens]).slice(decode(before).length), stops) >= 0
   }
 

@@ -1,5 +1,7 @@
 /** salora generate: prompts in, text of a decoder out, as it is written. */
 import type { Command } from 'commander'
+import { promptTemplates } from '../../evaluation/data/promptTemplates.js'
+import { templateOf } from '../../evaluation/data/tasks/alpacaTask.js'
 import type { AnswerEvent } from '../../evaluation/generator.js'
 import { openGenerator } from '../../evaluation/generator.js'
 import { adapterRequest, addModelFlags } from '../adapterRequest.js'
@@ -20,7 +22,16 @@ export const addGenerate = (command: Command): void => {
       '"length". Tokens are the likeliest, unless --beams looks for a likelier whole or --temperature, --top-k or --top-p draw them.',
   )
   addModelFlags(command, machine)
-  command.option('--prompt <text>', 'to go on from').option('--input <file>', 'instead of --prompt: JSON lines, each {"prompt": TEXT}')
+  command
+    .option('--prompt <text>', 'to go on from')
+    .option(
+      '--input <file>',
+      'instead of --prompt: JSON lines, each {"prompt": TEXT}, {"instruction": TEXT, "input": TEXT} or {"messages": […]}',
+    )
+    .option(
+      '--prompt-template <name>',
+      `of instructions: ${promptTemplates.join(', ')} (default: the run's, else paper); with it, --prompt is one`,
+    )
   addGenerationFlags(command)
   withOutput(
     command,
@@ -31,10 +42,10 @@ export const addGenerate = (command: Command): void => {
     ],
     async (given, terminal) => {
       const settings = generationRequest(given)
-      const prompts = await promptsOf(given)
-      const { adapter } = await adapterRequest(
+      const { adapter, runTask } = await adapterRequest(
         Object.fromEntries(['run', 'model', 'adapter', ...machine].map((name) => [name, given[name]])),
       )
+      const prompts = await promptsOf(given, templateOf(runTask ?? {}))
       const generator = await openGenerator(adapter)
       const interrupt = watchInterrupt(
         () => terminal.note('stopping after the token at hand; once more leaves at once'),
@@ -43,13 +54,13 @@ export const addGenerate = (command: Command): void => {
       const single = given['input'] === undefined
       const written: Answer[] = []
       try {
-        const ids = prompts.map(({ text, where }) => generator.encode(text, where))
+        const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
         const begun = performance.now()
         const tell = tellerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
         for await (const event of inOrder(generator.answers(ids, settings, interrupt.signal)))
           if (event.kind === 'piece') tell.piece(event.text)
           else {
-            const answer = { prompt: prompts[event.prompt]?.text ?? '', text: event.text, tokens: event.tokens, ended: event.ended }
+            const answer = { prompt: prompts[event.prompt]?.told, text: event.text, tokens: event.tokens, ended: event.ended }
             written.push(answer)
             tell.answer(answer)
           }
@@ -67,7 +78,7 @@ export const addGenerate = (command: Command): void => {
   )
 }
 
-type Answer = { readonly prompt: string; readonly text: string; readonly tokens: number; readonly ended: string }
+type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
 
 /** Where pieces and answers go. */
 const tellerOf = (

@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { stopsAt, streamedText } from '../../accelerated/generation/streamedText.js'
 import { SEED } from '../support/seed.js'
 
-/** Tokens are bytes; a blank at the very beginning is dropped, as SentencePiece's decoders do. */
-const decode = (ids: ReadonlyArray<number>): string => new TextDecoder().decode(Uint8Array.from(ids)).replace(/^ /, '')
+/** Tokens are bytes, and 256 is one without a text; a blank at the very beginning is dropped, as SentencePiece's decoders do. */
+const decode = (ids: ReadonlyArray<number>): string =>
+  new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < 256))).replace(/^ /, '')
 const bytes = (text: string): ReadonlyArray<number> => [...new TextEncoder().encode(text)]
 
 const texts = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é', '日', '🙂'), maxLength: 20 })
@@ -48,6 +49,13 @@ describe(`streamed text (seed ${SEED})`, () => {
       ),
       { seed: SEED },
     ))
+
+  it('keeps its blanks after tokens that have no text', () => {
+    const own = streamedText(decode, [' b'], [...bytes('x'), ...new Array<number>(9).fill(256)])
+    const silent = new Array<number>(7).fill(256)
+    expect([...silent, ...bytes(' a'), ...silent, ...bytes(' b')].map((token) => own.push(token)).join('')).toBe(' a')
+    expect(own.text()).toBe(' a')
+  })
 
   it('hands out the rest of a beginning that came to nothing', () => {
     const own = streamedText(decode, ['END'], [])

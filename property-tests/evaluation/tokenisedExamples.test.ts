@@ -10,7 +10,6 @@ const tokenizer: Pick<Tokenizer, 'encode'> = {
     inputIds: Array.from(text, (letter, i) => (letter.charCodeAt(0) * 7919 + i) % 60_000),
     tokenTypeIds: Array.from(text, (_, i) => (2 * i < text.length ? 0 : 1)),
   }),
-  decode: () => '',
 }
 const labelled = (texts: ReadonlyArray<string>) => texts.map((text, i) => ({ text, label: i % 2, row: i + 2 }))
 
