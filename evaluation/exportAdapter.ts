@@ -18,6 +18,7 @@ import { writePaddedLora } from '../accelerated/formats/peft/lora.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
 import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
 import { inNewFolder } from './newFolder.js'
 import { cardFile, cardOfExport } from './modelCard.js'
 
@@ -25,12 +26,12 @@ export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'tran
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder. */
-const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind']) => boolean>> = {
+const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind'], problem: Outputs['problem']) => boolean>> = {
   peft: ({ format }) => format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
   adapters: ({ format }) => format === 'adapters',
   merged: ({ merge }) => merge !== undefined,
-  'transformers.js': (_, kind) => kind === 'encoder',
+  'transformers.js': (_, kind, problem) => kind === 'encoder' || problem === 'causal',
 }
 
 /** The precisions of a format, the default first. */
@@ -85,11 +86,13 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   const { format, output, adapter: folder } = options
   const trained = await loadTrainedModel(options)
   const { method } = trained.adapter
+  const { problem } = trained.adapter.outputs
   const { kind } = trained.adapter.model.outline
-  if (!isFor[format](method, kind))
+  const has = (name: ExportFormat): boolean => isFor[name](method, kind, problem)
+  if (!has(format))
     throw mistake(
       '--format',
-      `one of ${exportFormats.filter((name) => isFor[name](method, kind)).join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
+      `one of ${exportFormats.filter(has).join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
       format,
     )
   const precisions = precisionsOf(format)
@@ -100,7 +103,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     const adapter = { ...trained.adapter, labelNames: names }
     if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
-    const { precision, maxLength } = options
+    const { precision } = options
+    const maxLength = problem === 'causal' ? null : options.maxLength // of training: a prompt may be longer
     if (format === 'merged') await writeMergedFolder(stage, trained, names, precision === 'float16' ? precision : 'float32', maxLength)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, { precision, maxLength })
     await writeCard(stage, folder, format)
@@ -146,6 +150,7 @@ const logitsOf = async (
   texts: ReadonlyArray<Text>,
   { maxLength }: Pick<ExportOptions, 'maxLength'>,
 ): Promise<ReadonlyArray<number>> => {
+  if (trained.adapter.outputs.problem === 'causal') return nextTokenLogits(trained, texts)
   const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, deviceOf('cpu'))
   try {
     return (await opened.predict(texts)).flat()
@@ -166,6 +171,8 @@ const logitsOfExport = async (
     return logitsOf(await loadTrainedModel({ ...options, adapter: stage }), texts, options)
   const own = { maxLength: await ownLength(stage) } // as a tool cuts that knows the folder alone
   const { folder, model } = onnxFiles(precision)
+  if (format === 'transformers.js' && trained.adapter.outputs.problem === 'causal')
+    return nextTokenLogitsOfOnnx(join(stage, folder, model), trained, texts)
   if (format === 'transformers.js') return logitsOfOnnx(join(stage, folder, model), trained, texts, own)
   return logitsOf(await loadTrainedModel({ model: stage, adapter: null }), texts, own)
 }

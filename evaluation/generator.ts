@@ -3,13 +3,15 @@ import { precisionOf } from '../accelerated/commonSettings.js'
 import { namedEnds } from '../accelerated/files/endOfText.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { loadTokenizer } from '../accelerated/files/tokenizer.js'
-import { openDecoder } from '../accelerated/generation/decoder.js'
+import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
+import { openDecoder, type Decoder } from '../accelerated/generation/decoder.js'
 import { generate, type GenerationEnd } from '../accelerated/generation/generate.js'
 import { resolveGeneration, type GenerationInput } from '../accelerated/generation/settings.js'
 import { stopsAt, streamedText } from '../accelerated/generation/streamedText.js'
 import { causal } from '../accelerated/objectives/causal.js'
 import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
@@ -43,19 +45,11 @@ export type Generator = {
 export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
   const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...given }
   const device = await chooseDevice(options.device)
-  const precision = precisionOf(options.precision)
-  checkDevice(precision, device)
-  const { base, adapter, head } = await loadTextModel(options)
-  const { folder, model } = base
+  const trained = await loadTextModel(options)
+  const { folder, model } = trained.base
   const tokenizer = await loadTokenizer(folder, model)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEnds(folder, model.vocabularySize)]
-  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
-  const frozen = await openFrozen(precision, base)
-  const { method, settings, phase } = adapter
-  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model, method), precision }
-  const parameters = flatten(layoutOf(assembly, phase), ({ name }) => (adapter.tensors.get(name) ?? head.get(name))?.data, precision.dtype)
-  const engine = nodeEngine({ device, threads: options.threads })
-  const decoder = await openDecoder(assembly, phase, parameters, { engine, weights: frozen.weights })
+  const decoder = await openTextDecoder(trained, options, device)
   const positions = model.outline.longestInput
   return {
     device: device.name,
@@ -79,4 +73,21 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
     },
     release: decoder.release,
   }
+}
+
+/** A trained model whose outputs are next tokens. @throws Mistake or SettingsError where the precision cannot serve it */
+export const openTextDecoder = async (
+  { base, adapter, head }: TrainedModel,
+  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  device: Device,
+): Promise<Decoder> => {
+  const precision = precisionOf(name)
+  checkDevice(precision, device)
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  const frozen = await openFrozen(precision, base)
+  const { model, method, settings, phase } = adapter
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model, method), precision }
+  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
+  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  return openDecoder(assembly, phase, parameters, { engine: nodeEngine({ device, threads }), weights: frozen.weights })
 }

@@ -1,6 +1,6 @@
 /** The graph of decoding: the next tokens of a batch of rows and a cache in, logits of what follows each row's last one and the longer cache out. */
 import { product } from '../graph/dimension.js'
-import type { Expression, FloatType, Shape } from '../graph/expression.js'
+import type { Expression, Shape } from '../graph/expression.js'
 import { cast, gather, input, mul, reshape } from '../graph/operators.js'
 import type { Layer } from '../models/architecture.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
@@ -16,9 +16,8 @@ export type Part = (typeof parts)[number]
 export const pastName = (layer: string, part: Part): string => `past.${layer}.${part}`
 export const presentName = (layer: string, part: Part): string => `present.${layer}.${part}`
 
-/** [batch, keyValueHeads, past, headSize] */
-export const pastInput = (name: string, { heads, headSize }: Layer, dtype: FloatType): Expression =>
-  input(name, ['batch', heads, 'past', headSize], dtype)
+/** Of what a cache holds of one layer: [batch, keyValueHeads, past, headSize] */
+export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch'): Shape => [batch, heads, 'past', headSize]
 
 /** Rows of tokens, of which the longest begin at once and the others are padded on the left, so that all end at once. */
 export type Rows = {
@@ -57,7 +56,7 @@ export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Reco
   const past = (name: string): Cached => {
     const layer = layers.get(name)
     if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.outline.layers.length} layers, found ${name}`)
-    const of = (part: Part): Expression => pastInput(pastName(name, part), layer, precision.dtype)
+    const of = (part: Part): Expression => input(pastName(name, part), cacheShape(layer), precision.dtype)
     return { key: of('key'), value: of('value') }
   }
   const { wrap, present } = cache(past)
