@@ -22,15 +22,18 @@ export type AdapterRequest = {
 
 const machineFlags = ['device', 'precision', 'threads', 'maxLength', 'batchSize']
 
-export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string> = machineFlags): Command => {
+export const addAdapterFlags = (command: Command, machine: ReadonlyArray<string> = machineFlags): Command =>
+  addModelFlags(command, machine).option(
+    '--labels <names>',
+    'of an adapter or a model made elsewhere that names no classes: theirs, in the order of its outputs, with commas',
+  )
+
+/** The same of what has no classes. */
+export const addModelFlags = (command: Command, machine: ReadonlyArray<string>): Command => {
   command
     .option('--run <folder>', 'a run of salora train')
     .option('--model <folder|id>', 'instead of --run: the model')
     .option('--adapter <folder>', "instead of --run: the adapter, in PEFT's layout or that of the adapters library")
-  command.option(
-    '--labels <names>',
-    'of an adapter or a model made elsewhere that names no classes: theirs, in the order of its outputs, with commas',
-  )
   return withOffline(addFlags(command, machine, Object.fromEntries(machine.map((name) => [name, runDefault(name)]))))
 }
 

@@ -20,6 +20,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/predict.js')).addPredict,
   },
   {
+    name: 'generate',
+    summary: 'text from a decoder: greedy, by beams, or sampled',
+    load: async () => (await import('./commands/generate.js')).addGenerate,
+  },
+  {
     name: 'export',
     summary: 'hands a trained adapter to other tools',
     load: async () => (await import('./commands/export.js')).addExport,

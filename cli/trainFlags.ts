@@ -28,7 +28,7 @@ const withDefault = (help: string, defaults: ReadonlyArray<readonly [string, unk
 
 const defaultOf = ({ schema }: Setting): unknown => schema.parse(undefined)
 
-const flagsOf = (settings: SettingTable): ReadonlyArray<Flag> =>
+export const flagsOf = (settings: SettingTable): ReadonlyArray<Flag> =>
   Object.entries(settings).map(([name, setting]) =>
     flag(name, setting.kind, setting.takes, withDefault(setting.help, [['', defaultOf(setting)]])),
   )

@@ -9,8 +9,6 @@ import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import type { Outline } from '../accelerated/models/architecture.js'
 import type { Method } from '../accelerated/methods/method.js'
 import type { Outputs } from '../accelerated/objectives/outputs.js'
-import { loadTokenizer } from '../accelerated/files/tokenizer.js'
-import { causal, unlabelled } from '../accelerated/objectives/causal.js'
 import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
 import { writeMergedFolder } from '../accelerated/formats/mergedFolder.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
@@ -19,15 +17,8 @@ import type { OnnxPrecision } from '../accelerated/formats/onnxWeights.js'
 import { writePaddedLora } from '../accelerated/formats/peft/lora.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
-import {
-  encodingOf,
-  labelNamesOf,
-  loadTrainedModel,
-  openAnswers,
-  openPredictions,
-  type Text,
-  type TrainedAdapterOptions,
-} from './trainedAdapter.js'
+import { encodingOf, labelNamesOf, loadTrainedModel, openPredictions, type Text, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { nextTokenLogits, nextTokenLogitsOfOnnx } from './nextTokenLogits.js'
 import { inNewFolder } from './newFolder.js'
 import { cardFile, cardOfExport } from './modelCard.js'
 
@@ -35,12 +26,12 @@ export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'tran
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder. */
-const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind']) => boolean>> = {
+const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind'], problem: Outputs['problem']) => boolean>> = {
   peft: ({ format }) => format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
   adapters: ({ format }) => format === 'adapters',
   merged: ({ merge }) => merge !== undefined,
-  'transformers.js': (_, kind) => kind === 'encoder',
+  'transformers.js': (_, kind, problem) => kind === 'encoder' || problem === 'causal',
 }
 
 /** The precisions of a format, the default first. */
@@ -69,7 +60,7 @@ export type ExportReport = {
   readonly output: string
   readonly problem: Outputs['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
-  /** the export against model + adapter, both in float32 on the CPU: logits, or of a model that writes text the loss of each text */
+  /** the export against model + adapter, both in float32 on the CPU: logits, of a model that writes text those of the next token */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 
@@ -95,11 +86,13 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   const { format, output, adapter: folder } = options
   const trained = await loadTrainedModel(options)
   const { method } = trained.adapter
+  const { problem } = trained.adapter.outputs
   const { kind } = trained.adapter.model.outline
-  if (!isFor[format](method, kind))
+  const has = (name: ExportFormat): boolean => isFor[name](method, kind, problem)
+  if (!has(format))
     throw mistake(
       '--format',
-      `one of ${exportFormats.filter((name) => isFor[name](method, kind)).join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
+      `one of ${exportFormats.filter(has).join(', ')} for an adapter of method ${method.name}${kind === 'encoder' ? '' : ` on a ${kind}`}`,
       format,
     )
   const precisions = precisionsOf(format)
@@ -110,7 +103,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     const adapter = { ...trained.adapter, labelNames: names }
     if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
-    const { precision, maxLength } = options
+    const { precision } = options
+    const maxLength = problem === 'causal' ? null : options.maxLength // of training: a prompt may be longer
     if (format === 'merged') await writeMergedFolder(stage, trained, names, precision === 'float16' ? precision : 'float32', maxLength)
     if (format === 'transformers.js') await writeOnnxFolder(stage, trained, names, { precision, maxLength })
     await writeCard(stage, folder, format)
@@ -150,31 +144,16 @@ const writeCard = async (stage: string, adapter: string, format: ExportFormat): 
 const largest = (values: ReadonlyArray<number>): number =>
   values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
-/** Logits of the trial texts, one after another; of a model that writes text, the mean loss of each. */
+/** Logits of the trial texts, one after another; of a model that writes text, those of what follows each. */
 const logitsOf = async (
   trained: TrainedModel,
   texts: ReadonlyArray<Text>,
   { maxLength }: Pick<ExportOptions, 'maxLength'>,
 ): Promise<ReadonlyArray<number>> => {
-  if (trained.adapter.outputs.problem === 'causal') return textLosses(trained, texts)
+  if (trained.adapter.outputs.problem === 'causal') return nextTokenLogits(trained, texts)
   const opened = await openPredictions(trained, { precision: 'float32', threads: 0, batchSize: texts.length, maxLength }, deviceOf('cpu'))
   try {
     return (await opened.predict(texts)).flat()
-  } finally {
-    await opened.release()
-  }
-}
-
-const textLosses = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
-  const { model } = trained.adapter
-  const tokenizer = await loadTokenizer(trained.base.folder, model)
-  const opened = await openAnswers(trained, causal(model), { precision: 'float32', threads: 0, batchSize: texts.length }, deviceOf('cpu'))
-  try {
-    const examples = texts.flatMap(({ text, textPair = '' }, row) => {
-      const inputIds = [...tokenizer.start, ...tokenizer.ids(`${text} ${textPair}`)].slice(0, model.outline.longestInput)
-      return inputIds.length < 2 ? [] : [{ inputIds, targets: [...inputIds.slice(1), unlabelled], row }] // one token predicts nothing
-    })
-    return (await opened.answers({ length: examples.length, at: (i) => examples[i] })).map(({ loss }) => loss)
   } finally {
     await opened.release()
   }
@@ -192,6 +171,8 @@ const logitsOfExport = async (
     return logitsOf(await loadTrainedModel({ ...options, adapter: stage }), texts, options)
   const own = { maxLength: await ownLength(stage) } // as a tool cuts that knows the folder alone
   const { folder, model } = onnxFiles(precision)
+  if (format === 'transformers.js' && trained.adapter.outputs.problem === 'causal')
+    return nextTokenLogitsOfOnnx(join(stage, folder, model), trained, texts)
   if (format === 'transformers.js') return logitsOfOnnx(join(stage, folder, model), trained, texts, own)
   return logitsOf(await loadTrainedModel({ model: stage, adapter: null }), texts, own)
 }

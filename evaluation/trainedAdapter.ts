@@ -4,7 +4,7 @@ import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { mistake, oneLine } from '../accelerated/files/mistake.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
-import { checkFinite, headTensor, openModelFolder } from '../accelerated/files/modelFolder.js'
+import { checkFinite, frozenHead, headTensor, openModelFolder } from '../accelerated/files/modelFolder.js'
 import { readTensor } from '../accelerated/files/safetensors/safetensors.js'
 import { showShape } from '../accelerated/files/safetensors/safetensorsHeader.js'
 import type { Encoding } from '../accelerated/files/tokenizer.js'
@@ -14,7 +14,7 @@ import { readAdapter } from '../accelerated/formats/index.js'
 import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import type { Method } from '../accelerated/methods/method.js'
 import type { Examples } from '../accelerated/models/packing.js'
-import { headOf, type SequenceOutputs } from '../accelerated/objectives/outputs.js'
+import { causalOutputs, headOf, type SequenceOutputs } from '../accelerated/objectives/outputs.js'
 import type { Objective, TrainingExample } from '../accelerated/objectives/objective.js'
 import { sequence } from '../accelerated/objectives/sequence.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -90,13 +90,38 @@ export const openTrainedAdapter = async (
 export const loadTrainedModel = async (
   options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy' | 'labelNames'>,
 ): Promise<TrainedModel> => {
+  const { base, adapter } = await openAdapted(options)
+  await checkFinite(base, headOf(base.model, base.outputs).tensors)
+  const trained = { base, adapter, head: await wholeHead(base, adapter, options.adapter) }
+  return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
+}
+
+/** The same of what writes text, whatever config.json says of classes. @throws Mistake for a model that is no decoder, and for an adapter of a classifier */
+export const loadTextModel = async (
+  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy'>,
+): Promise<TrainedModel> => {
+  const { base, adapter } = await openAdapted(options)
+  const { type, outline, causalHead } = base.model
+  if (causalHead === undefined) throw mistake(base.folder, 'a decoder, which writes text', `a model of type ${type}, an ${outline.kind}`)
+  const { problem } = adapter.outputs
+  if (options.adapter !== null && problem !== 'causal')
+    throw mistake(options.adapter, 'an adapter that writes text (task_type CAUSAL_LM)', `one of a ${problem}`)
+  const own = { ...adapter, outputs: causalOutputs }
+  await checkFinite(
+    base,
+    [...frozenHead(base, causalOutputs)].map(([name, { shape }]) => [name, shape] as const),
+  )
+  return { base, adapter: own, head: await wholeHead(base, own, options.adapter) }
+}
+
+/** Model and adapter, whose numbers are not looked at yet. @throws Mistake */
+const openAdapted = async (
+  options: Pick<TrainedAdapterOptions, 'model' | 'revision' | 'adapter' | 'trainedBy'>,
+): Promise<Pick<TrainedModel, 'base' | 'adapter'>> => {
   const resolved = await resolveModel(options.model, options.revision === undefined ? {} : { revision: options.revision })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (options.trainedBy !== undefined) await checkModelFiles(base, options.trainedBy.inputs, options.trainedBy.run)
-  await checkFinite(base, headOf(base.model, base.outputs).tensors)
-  const adapter = options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base)
-  const trained = { base, adapter, head: await wholeHead(base, adapter, options.adapter) }
-  return options.labelNames === undefined ? trained : withLabels(trained, options.labelNames)
+  return { base, adapter: options.adapter === null ? noAdapter(base) : await readAdapter(options.adapter, base) }
 }
 
 /** The names of the classes, where adapter or model have them: those that transformers makes up are none. */

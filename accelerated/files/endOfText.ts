@@ -13,6 +13,13 @@ const schema = z.object({
 
 /** Ids, the first of which is the one to write. Throws Mistake where no file names one, or one that is no word of the model's. */
 export const endOfText = async (folder: string, vocabularySize: number): Promise<ReadonlyArray<number>> => {
+  const ids = await namedEnds(folder, vocabularySize)
+  if (ids.length === 0) throw mistake(join(folder, 'config.json'), 'an eos_token_id, which ends what is written', 'none')
+  return ids
+}
+
+/** The same, or none where no file names one. */
+export const namedEnds = async (folder: string, vocabularySize: number): Promise<ReadonlyArray<number>> => {
   for (const name of ['generation_config.json', 'config.json']) {
     const file = await fileInFolder(folder, name)
     if (file === undefined) continue
@@ -23,5 +30,5 @@ export const endOfText = async (folder: string, vocabularySize: number): Promise
     if (beyond !== undefined) throw mistake(file, `an eos_token_id below vocab_size ${vocabularySize}`, String(beyond))
     return ids
   }
-  throw mistake(join(folder, 'config.json'), 'an eos_token_id, which ends what is written', 'none')
+  return []
 }

@@ -28,6 +28,8 @@ export type Tokenizer = {
   readonly ids: (text: string, most?: number) => ReadonlyArray<number>
   /** what the tokenizer puts before a text: `<s>`, or nothing */
   readonly start: ReadonlyArray<number>
+  /** The text of tokens, special ones left out. Throws Mistake where the folder does not say how. */
+  readonly decode: (ids: ReadonlyArray<number>) => string
 }
 
 /**
@@ -75,6 +77,11 @@ export const loadTokenizer = async (folder: string, model: Pick<Model, 'vocabula
       const [a, b] = bothIds(ids, text, textPair, room)
       const [lengthA, lengthB] = longestFirst(a.length, b.length, room)
       return frame(a.slice(0, lengthA), b.slice(0, lengthB))
+    },
+    decode: (given) => {
+      if (!parsed.decodes) throw mistake(file, 'a decoder of a known kind, for the text of tokens', 'another')
+      const known = given.filter((id) => tokenizer.id_to_token(id) !== undefined) // tables may have more rows than there are tokens
+      return known.length === 0 ? '' : tokenizer.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false })
     },
   }
 }

@@ -79,7 +79,24 @@ const postProcessors = [
   part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
   part('TemplateProcessing').extend({ single: template, pair: template }),
 ] as const
+/** What makes text of tokens. */
+const decoders = [
+  part('ByteLevel'),
+  part('ByteFallback'),
+  part('Fuse'),
+  part('WordPiece').extend({ prefix: word, cleanup: flag }),
+  part('Metaspace').extend({ replacement: word.length(1), add_prefix_space: flag, prepend_scheme: z.string().max(100).nullish() }),
+  part('Replace').extend({ pattern: z.strictObject({ String: short.min(1) }), content: short }),
+  part('Strip').extend({ content: word.length(1), start: z.int().min(0).max(1_000), stop: z.int().min(0).max(1_000) }),
+] as const
 const inSequence = 16
+const decoderSchema = z
+  .discriminatedUnion('type', [
+    ...decoders,
+    part('Sequence').extend({ decoders: z.array(z.discriminatedUnion('type', decoders)).max(inSequence) }),
+  ])
+  .nullable()
+  .default(null)
 
 const schema = z.object({
   added_tokens: z
@@ -107,6 +124,7 @@ const schema = z.object({
     ])
     .nullable()
     .default(null),
+  decoder: z.unknown().optional(),
   model: z.discriminatedUnion('type', [
     part('WordPiece').extend({
       unk_token: word,
@@ -134,9 +152,11 @@ const schema = z.object({
 export type UnigramModel = Extract<z.infer<typeof schema>['model'], { readonly type: 'Unigram' }>
 
 /** What transformers.js is given. */
-export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens'> & {
+export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens' | 'decoder'> & {
   readonly added_tokens: ReadonlyArray<unknown>
-  readonly decoder: null
+  readonly decoder: z.infer<typeof decoderSchema>
+  /** whether `decoder` is the file's own: one of no known kind is a mistake where text is to be made of tokens, and nowhere else */
+  readonly decodes: boolean
 }
 
 /**
@@ -145,14 +165,16 @@ export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens'> & {
  */
 export const parseTokenizerFile = (text: string, where: string, vocabularySize: number, configFile: string): TokenizerFile => {
   const tokenizer = checked(schema, withModelType(parseJson(text, where)), where, "a tokenizer of BERT's or RoBERTa's kind")
-  const { model, added_tokens: added } = tokenizer
+  const { model, added_tokens: added, decoder: own, ...others } = tokenizer
+  const rest = { ...others, model }
   const largest = Math.max(
     model.type === 'Unigram' ? piecesOf(model, where).length - 1 : largestId(model.vocab, where),
     (added ?? []).reduce((most, token) => Math.max(most, token.id), -1),
   )
   if (largest >= vocabularySize) throw mistake(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
   if (model.type === 'BPE') checkMerges(model.merges, where)
-  return { ...tokenizer, added_tokens: added ?? [], decoder: null } // nothing here decodes
+  const decoder = decoderSchema.safeParse(own)
+  return { ...rest, added_tokens: added ?? [], decoder: decoder.success ? decoder.data : null, decodes: decoder.success }
 }
 
 /** Old files of both families leave the model's type out; only byte pairs have merges. */

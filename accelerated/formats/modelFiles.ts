@@ -59,22 +59,27 @@ const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: Re
   }
 }
 
+/** What a decoder's folder says of how it writes and converses. */
+const decoderFiles = ['generation_config.json', 'chat_template.jinja']
+
 const tokenizerFiles = ['tokenizer.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json', 'merges.txt', 'vocab.txt']
 
 /**
  * Copies the tokenizer. Its settings name a class, a padding token and a longest input even where the base model's do not (the original
  * BERT's and RoBERTa's do not): without them other tools guess, or cannot pad a batch.
  * @param maxLength tokens of a text, as the adapter was trained with; null: as many as the model has positions, less virtual ones
+ * @param more settings where the base model's have none
  */
 export const writeTokenizer = async (
   folder: string,
   base: string,
   adapter: Pick<Adapter, 'model' | 'method' | 'settings'>,
   maxLength: number | null = null,
+  more: object = {},
 ): Promise<void> => {
   const { model } = adapter
   const { left } = roomFor(adapter.method, adapter.settings, model)
-  for (const name of tokenizerFiles) {
+  for (const name of [...tokenizerFiles, ...(model.outline.kind === 'decoder' ? decoderFiles : [])]) {
     const file = await fileInFolder(base, name)
     if (file !== undefined)
       await copyFile(file, join(folder, name)).catch((thrown: unknown) => {
@@ -89,6 +94,7 @@ export const writeTokenizer = async (
     jsonText({
       ...(await paddingToken(base, model)),
       tokenizer_class: model.naming.tokenizer,
+      ...more,
       ...settings,
       model_max_length: Math.min(maxLength ?? given, left),
     }),

@@ -1,9 +1,11 @@
-/** The `transformers.js` export: an ONNX model of the merged classifier, with the files by which @huggingface/transformers opens the folder. */
+/** The `transformers.js` export: an ONNX model of the merged classifier or decoder, with the files by which @huggingface/transformers opens the folder. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/atomicFile.js'
+import { loadTokenizer } from '../files/tokenizer.js'
 import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
 import { toOnnx } from '../graph/onnx.js'
+import { cachedInference } from './cachedInference.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
 import { writeModelConfig, writeTokenizer } from './modelFiles.js'
 import { onnxPrecisions, placed, storedWeight, type OnnxPrecision, type StoredTensor } from './onnxWeights.js'
@@ -41,8 +43,9 @@ export const writeOnnxFolder = async (
   const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
   const read = placed(stored, dataName)
   const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
+  const inference = adapter.outputs.problem === 'causal' ? cachedInference : paddedInference
   const model = toOnnx(
-    paddedInference(adapter, (name) => values.get(name)!),
+    inference(adapter, (name) => values.get(name)!),
     { fusedMatMul: false },
   )
   const whole = embedWeights(model)
@@ -57,7 +60,9 @@ export const writeOnnxFolder = async (
       ),
     )
   await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, stored) : model)
-  await writeTokenizer(folder, base.folder, adapter, maxLength)
+  // without it, the library's pipeline leaves out what the tokenizer puts before a text
+  const begins = adapter.outputs.problem === 'causal' && (await loadTokenizer(base.folder, base.model)).start.length > 0
+  await writeTokenizer(folder, base.folder, adapter, maxLength, begins ? { add_bos_token: true } : {})
   // opened without a word of it, the folder must be looked for under the name that it has
   const ofLibrary = {
     ...(precision === 'float32' ? {} : { dtype: onnxPrecisions[precision].dtype }),

@@ -22,7 +22,10 @@ export type BatchInputs = {
 }
 
 /** A batch that keeps its padding: every slot is a token, in place. Virtual tokens are slots too. */
-export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'>
+export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'> & {
+  /** [batch, past+sequence]: as attentionBias, of the keys that a cache holds and of the batch's own; absent: there is no cache */
+  readonly keyBias?: Expression
+}
 
 /** Rows of hidden states that a head reads, and the way back. */
 export type RowSelection = {

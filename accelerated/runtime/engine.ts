@@ -23,10 +23,11 @@ export type Session = {
 export type Engine = {
   /**
    * Compiles the graph of `outputs`. An engine may keep weights once more, in the order that suits its products; with `sparing` not where they
-   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little.
+   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little. With `given`, each run
+   * brings memory for every output.
    * @throws when the provider refuses the graph or the device does not work here
    */
-  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, memory?: 'sparing') => Promise<Session>
+  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, memory?: 'sparing' | 'given') => Promise<Session>
 }
 
 export const noWeights: WeightSource = async () => {

@@ -22,7 +22,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const size = order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
     const spares = order.some(({ op }) => op === 'Turned') || (memory === 'sparing' && size >= largeWeights)
     const folder = size > 0 ? await weights() : null
-    const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
+    const rooms: Rooms | null = settings.device.ownMemory ? (memory === 'given' ? (into) => into : roomsOf(outputs)) : null
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
     const options = sessionOptions(settings, folder, spares)

@@ -1,5 +1,5 @@
 /** The assembly of a graph: a model on a host that precision, dropout and method wrap, under an objective. Training, prediction, benchmark and every comparison go through here. */
-import type { Expression } from '../graph/expression.js'
+import type { Expression, FloatType } from '../graph/expression.js'
 import { add, input, mul } from '../graph/operators.js'
 import type { CommonSettings } from '../commonSettings.js'
 import { weightGroupsOf } from '../commonSettings.js'
@@ -76,12 +76,13 @@ export const stepGraph = (
 
 /** The graph of inference in a phase without randomness: parameters in, no dropout, the objective's outputs. */
 export const inferenceGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
-  const layout = layoutOf(assembly, phase)
-  const parameters = new Map(
-    layout.blocks.flatMap((block) => splitBlock(block, input(blockInput('parameters', block), [block.size], assembly.precision.dtype))),
-  )
-  return outputsOn(assembly, phase, parameters, batchInputs(assembly.precision.dtype))
+  const { dtype } = assembly.precision
+  return outputsOn(assembly, phase, parameterInputs(layoutOf(assembly, phase), dtype), batchInputs(dtype))
 }
+
+/** The trained tensors by name, as parts of the vectors that each run is fed. */
+export const parameterInputs = ({ blocks }: ParameterLayout, dtype: FloatType): ReadonlyMap<string, Expression> =>
+  new Map(blocks.flatMap((block) => splitBlock(block, input(blockInput('parameters', block), [block.size], dtype))))
 
 /** The objective's outputs on given tensors and inputs. */
 export const outputsOn = (
@@ -90,10 +91,14 @@ export const outputsOn = (
   parameters: ReadonlyMap<string, Expression>,
   batch: BatchInputs | PaddedInputs,
 ): Readonly<Record<string, Expression>> => {
-  const { method, settings, model, objective } = assembly
-  const host = method.wrap(phase, settings, trainedTensor(parameters))(baseHost(assembly, parameters))
+  const { model, objective } = assembly
+  const host = hostOn(assembly, phase, parameters)
   return objective.outputs(model.hidden(host, batch), host)
 }
+
+/** What the model asks where nothing is dropped: precision and method on given tensors. */
+export const hostOn = (assembly: Assembly, phase: unknown, parameters: ReadonlyMap<string, Expression>): Host =>
+  assembly.method.wrap(phase, assembly.settings, trainedTensor(parameters))(baseHost(assembly, parameters))
 
 const baseHost = ({ frozen, precision, model }: Assembly, parameters: ReadonlyMap<string, Expression>): Host =>
   precision.wrap(plainHost(trainedOrFrozen(parameters, frozen), (name) => parameters.has(name) || model.outline.tensors.has(name)))

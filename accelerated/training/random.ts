@@ -13,6 +13,7 @@ export const streams = {
   masking: 6,
   split: 7,
   retention: 8,
+  generation: 9,
 } as const
 export type Stream = keyof typeof streams
 

@@ -25,7 +25,7 @@ const explained: Readonly<Record<ExportFormat, string>> = {
   adapters: 'of houlsby and pfeiffer: the layout of the adapters library, for load_adapter(folder, use_safetensors=True)',
   merged: 'a Hugging Face model with the adapter merged into its weights',
   'transformers.js':
-    "an ONNX model that @huggingface/transformers opens: pipeline('text-classification', folder); its pipeline cuts a long text without its closing token, which moves the scores of such texts a little",
+    "an ONNX model that @huggingface/transformers opens: pipeline('text-generation', folder), with a cache, or pipeline('text-classification', folder), which cuts a long text without its closing token, which moves the scores of such texts a little",
 }
 
 export const addExport = (command: Command): void => {
@@ -57,7 +57,7 @@ export const addExport = (command: Command): void => {
       terminal.warn(
         "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
       )
-    if (format === 'transformers.js' && texts.some(({ textPair }) => textPair !== undefined))
+    if (format === 'transformers.js' && report.problem !== 'causal' && texts.some(({ textPair }) => textPair !== undefined))
       terminal.warn(
         "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification",
       )
@@ -107,11 +107,9 @@ const targetsOf = async (
   return targetedMatrices(own.outline, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, problem, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
   [
     `${output}`,
     ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
-    problem === 'causal'
-      ? `largest change of a text's loss over ${texts} texts: ${short(largestLogitDifference)} (losses up to ${short(largestLogit)})`
-      : `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+    `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
   ].join('\n')

@@ -11,6 +11,9 @@ type Kind = {
   readonly tokenizer: object
   readonly ids: ReadonlyArray<ReadonlyArray<number>>
   readonly pairs: ReadonlyArray<ReadonlyArray<number>>
+  /** the text of all ids, and of those from the middle on */
+  readonly decoded: ReadonlyArray<string>
+  readonly halves: ReadonlyArray<string>
 }
 const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'tokenizers.json'), 'utf8')) as {
   readonly texts: ReadonlyArray<string>
@@ -33,7 +36,7 @@ const model = llamaArchitecture.open(
   'config.json',
 )
 
-describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => {
+describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decoded, halves }) => {
   const load = async () => {
     const folder = mkdtempSync(join(root, name))
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
@@ -43,6 +46,15 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => 
   it('gives every text the same ids', async () => {
     const { encode } = await load()
     for (const [i, text] of texts.entries()) expect(encode(text, undefined, 512).inputIds, JSON.stringify(text)).toEqual(ids[i])
+  })
+
+  it('makes the same text of ids, and of a part of them that begins with a letter', async () => {
+    const { decode } = await load()
+    expect(ids.map(decode)).toEqual(decoded)
+    const parts = ids.map((own) => decode(own.slice(own.length >> 1)))
+    const whole = halves.flatMap((text, i) => (text.includes('\ufffd') ? [] : [i]))
+    expect(whole.length).toBeGreaterThan(15)
+    expect(whole.map((i) => parts[i])).toEqual(whole.map((i) => halves[i]))
   })
 
   it('gives every pair the same ids, but an empty second text, which is none', async () => {

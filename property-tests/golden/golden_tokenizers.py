@@ -13,6 +13,10 @@ SENTENCES = [
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SPECIALS = ['<unk>', '<s>', '</s>']
 
+# What makes text of tokens again, as the families' own files have it.
+LLAMA2 = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(' ', 1, 0)])
+DECODERS = {'llama2': LLAMA2, 'metaspace': LLAMA2, 'llama3': decoders.ByteLevel(), 'qwen2': decoders.ByteLevel()}
+
 
 def bytes_of(text):
     return [f'<0x{value:02X}>' for value in range(256)] if text else []
@@ -35,6 +39,7 @@ def made(kind):
     tokenizer.train_from_iterator(SENTENCES[:8] * 3, trainer)
     if kind in ('llama2', 'metaspace', 'llama3'):
         tokenizer.post_processor = processors.TemplateProcessing(single='<s> $A', pair='<s> $A <s> $B', special_tokens=[('<s>', 1)])
+    tokenizer.decoder = DECODERS[kind]
     state = json.loads(tokenizer.to_str())
     # only the three are special: the bytes are ordinary tokens
     state['added_tokens'] = [token for token in state['added_tokens'] if token['content'] in SPECIALS]
@@ -47,5 +52,7 @@ def write(file):
         state = made(kind)
         tokenizer = Tokenizer.from_str(json.dumps(state))
         found[kind] = {'tokenizer': state, 'ids': [tokenizer.encode(text).ids for text in SENTENCES],
+                       'decoded': [tokenizer.decode(tokenizer.encode(text).ids) for text in SENTENCES],
+                       'halves': [tokenizer.decode(ids[len(ids) // 2:]) for ids in (tokenizer.encode(text).ids for text in SENTENCES)],
                        'pairs': [tokenizer.encode(a, b).ids for a, b in zip(SENTENCES, SENTENCES[1:])]}
     file.write_text(json.dumps({'version': tokenizers.__version__, 'texts': SENTENCES, 'kinds': found}, ensure_ascii=True) + '\n')

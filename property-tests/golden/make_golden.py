@@ -2,7 +2,7 @@
 
 Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
-    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt, decoders, encoders
+    peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt, decoders, generation, encoders
     prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
 
@@ -11,7 +11,8 @@ thread. The bytes are the same at each run on one machine; another machine's ker
 
     python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
-                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers)
+                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
+                                               generation adds to the decoders' folders what transformers generates)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
@@ -35,12 +36,16 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 SCRIPTS = {
     'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
     'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
-    'decoders': 'golden_decoders', 'encoders': 'golden_lora',
+    'decoders': 'golden_decoders', 'generation': 'golden_generation', 'encoders': 'golden_lora',
     'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
 }
 
 # Methods that are made of other families than RoBERTa and BERT.
-FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain')}
+FAMILIES = {
+    'decoders': ('llama', 'mistral', 'qwen2'),
+    'generation': ('llama', 'mistral', 'qwen2'),
+    'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
+}
 
 
 def main():

@@ -1,16 +1,17 @@
 /** Multi-head self-attention. Of a packed batch, padding exists between `pack` and `unpack` alone. */
+import { knownFactor, namedFactors, product } from '../../graph/dimension.js'
 import type { Expression } from '../../graph/expression.js'
 import {
   add,
   cast,
   cumulativeSum,
-  expand,
   flattenRows,
   less,
   matMul,
   mul,
   reshape,
   selectRows,
+  sizeOf,
   softmax,
   sub,
   transpose,
@@ -61,19 +62,18 @@ export const attention = (
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
   const query = pack(shape, batch, q)
   const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-  const [keys, values] = [key, value].map((x) => repeated(x, shape.heads)) as [Expression, Expression]
-  const contents = matMul(query, keys, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) }) // [batch, heads, sequence, keys]
-  const scores = beside(query, keys).reduce((sum, more) => add(sum, more), contents)
+  const contents = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) })
+  const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
   const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
-  return unpack(shape, batch, matMul(probabilities, values))
+  return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
 }
 
-/** Each head as often as it is shared. x: [batch, keyValueHeads, keys, headSize] → [batch, heads, keys, headSize] */
-const repeated = (x: Expression, heads: number): Expression => {
-  const [batch = 1, own = 1, keys = 1, headSize = 1] = x.shape
+/** Queries that share a head of keys as rows of one matrix, and back: nothing is copied. x: [batch, h, rows, n] → [batch, heads, rows · h / heads, n] */
+const byHead = (x: Expression, heads: number): Expression => {
+  const [batch = 1, own = 1, rows = 1, n = 1] = x.shape
   if (own === heads) return x
-  const sharing = heads / Number(own)
-  return reshape(expand(reshape(x, [batch, own, 1, keys, headSize]), [batch, own, sharing, keys, headSize]), [batch, heads, keys, headSize])
+  const size = knownFactor([own, rows]) / heads
+  return reshape(x, [batch, heads, product([size, ...namedFactors([rows])]), n])
 }
 
 /** Every token sees every other, padding apart: [batch, 1, 1, sequence] */
@@ -81,6 +81,8 @@ export const paddingBias = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'
   const [rows = 1, columns = 1] = attentionBias.shape
   return reshape(attentionBias, [rows, 1, 1, columns])
 }
+
+type Biases = Pick<PaddedInputs, 'attentionBias' | 'keyBias'>
 
 /** As the padding's: its exponential is 0 in float32 and float64. */
 const unseen = -1e9
@@ -93,19 +95,22 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
   return add(mul(add(before, after), unseen), paddingBias(batch))
 }
 
-/** The places of queries and keys in their row, counted from 1: [batch, 1, sequence, 1] and [batch, 1, 1, sequence] */
-export const placesOf = ({
-  attentionBias,
-}: Pick<BatchInputs, 'attentionBias'>): { readonly query: Expression; readonly key: Expression } => {
-  const [rows = 1, columns = 1] = attentionBias.shape
-  const place = cumulativeSum(add(mul(attentionBias, 0), 1), 1)
-  return { query: reshape(place, [rows, 1, columns, 1]), key: reshape(place, [rows, 1, 1, columns]) }
+/**
+ * The places of queries and keys in their row, counted from 1; keys of a cache come before the batch's own. [batch, 1, sequence, 1] and
+ * [batch, 1, 1, past+sequence]
+ */
+export const placesOf = ({ attentionBias: own, keyBias: keys = own }: Biases): { readonly query: Expression; readonly key: Expression } => {
+  const [[rows = 1, columns = 1], [, all = 1]] = [own.shape, keys.shape]
+  const counted = (x: Expression): Expression => cumulativeSum(add(mul(x, 0), 1), 1)
+  const query = reshape(counted(own), [rows, 1, columns, 1])
+  const past = cast(sub(sizeOf([all]), sizeOf([columns])), own.dtype)
+  return { query: keys === own ? query : add(query, reshape(past, [1, 1, 1, 1])), key: reshape(counted(keys), [rows, 1, 1, all]) }
 }
 
-/** A token sees itself and those before it, or of them the last `window`: [batch, 1, sequence, sequence] */
-export const causalBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number | null): Expression => {
+/** A token sees itself and those before it, or of them the last `window`: [batch, 1, sequence, past+sequence] */
+export const causalBias = (batch: Biases, window: number | null): Expression => {
   const { query, key } = placesOf(batch)
   const later = cast(less(query, key), query.dtype)
   const hidden = window === null ? later : add(later, cast(less(key, sub(query, window - 1)), query.dtype))
-  return add(mul(hidden, unseen), paddingBias(batch))
+  return add(mul(hidden, unseen), paddingBias({ attentionBias: batch.keyBias ?? batch.attentionBias }))
 }

@@ -1,0 +1,63 @@
+/** A decoder as other tools call it: token ids, an attention mask, positions and a key-value cache in, logits and the longer cache out. */
+import type { Expression, Shape } from '../graph/expression.js'
+import { cast, input, mul, reshape, sub } from '../graph/operators.js'
+import { cache, type Cached } from '../generation/cache.js'
+import { cacheShape, paddedRows, parts } from '../generation/graph.js'
+import { plainHost, type Host, type TensorSource } from '../models/host.js'
+import type { Adapter } from './adapter.js'
+
+/** @huggingface/transformers asks a cache's inputs for this name, and takes those that it does not know for 0. */
+const batch = 'batch_size'
+const tokens: Shape = [batch, 'sequence']
+
+/** exp(−1e9) is 0: padding gets no attention. */
+const paddingBias = -1e9
+
+/** Names of layer n's part, as transformers' own exports have them. */
+export const cacheNames = (layer: number, part: (typeof parts)[number]) => ({
+  past: `past_key_values.${layer}.${part}`,
+  present: `present.${layer}.${part}`,
+})
+
+/**
+ * Inputs: int64 `input_ids` and `position_ids` [batch, sequence], `attention_mask` [batch, past + sequence] (1 for tokens, 0 for padding), and
+ * float32 `past_key_values.N.key` and `.value` [batch, keyValueHeads, past, headSize]; padding stands on the left, all texts end at once.
+ * → float32 `logits` [batch, sequence, vocabulary] of what follows each token, `present.N.key` and `.value`. `tensor` gives the model and the
+ * output matrix: merged where the method can be, else beside the method's own tensors.
+ */
+export const cachedInference = (
+  { model, method, phase, settings }: Adapter,
+  tensor: TensorSource,
+): Readonly<Record<string, Expression>> => {
+  const head = model.causalHead?.()
+  if (head === undefined) throw new Error(`cachedInference: expected a decoder, found ${model.type}`)
+  const { layers } = model.outline
+  const past = (name: string): Cached => {
+    const n = layers.findIndex((layer) => layer.name === name)
+    const layer = layers[n]
+    if (layer === undefined) throw new Error(`cachedInference: expected one of ${layers.length} layers, found ${name}`)
+    const of = (part: (typeof parts)[number]): Expression => input(cacheNames(n, part).past, cacheShape(layer, batch), 'float32')
+    return { key: of('key'), value: of('value') }
+  }
+  const { wrap, present } = cache(past)
+  const plain = plainHost(tensor, (name) => model.outline.tensors.has(name))
+  const host: Host = wrap(method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain)
+  const mask = input('attention_mask', [batch, 'past+sequence'], 'int64')
+  const rows = {
+    ids: input('input_ids', tokens, 'int64'),
+    positions: input('position_ids', tokens, 'int64'),
+    keyBias: mul(sub(1, cast(mask, 'float32')), paddingBias),
+  }
+  const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
+  return {
+    logits: reshape(head.outputs(hidden, host), [...tokens, model.vocabularySize]),
+    ...Object.fromEntries(
+      layers.flatMap(({ name }, n) =>
+        parts.flatMap((part) => {
+          const cached = present.get(name)
+          return cached === undefined ? [] : [[cacheNames(n, part).present, cached[part]]]
+        }),
+      ),
+    ),
+  }
+}

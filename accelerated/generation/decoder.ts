@@ -1,0 +1,174 @@
+/** A decoder at work: rows of tokens that grow one by one, and the numbers of their cache, which each step reads and writes where they are. */
+import type { Layer } from '../models/architecture.js'
+import type { Results } from '../runtime/engine.js'
+import { floatFeed, int32Feed, type Feed, type Feeds } from '../runtime/feeds.js'
+import { layoutOf, type Assembly } from '../training/assembly.js'
+import { zeros, type Vector } from '../training/parameterVector.js'
+import type { Runtime } from '../training/phase.js'
+import { blockFeeds } from '../training/state.js'
+import { decodingGraph, parts, pastName, presentName } from './graph.js'
+
+/** Numbers of one row, over the vocabulary. */
+export type Logits = Float32Array | Float64Array
+
+/** A row goes on as row `from` of those before with one token more. */
+export type Continuation = { readonly from: number; readonly token: number }
+
+export type DecodedRows = {
+  /** of what follows each row; the next `append` overwrites them */
+  readonly logits: () => ReadonlyArray<Logits>
+  /** Rows may be dropped, repeated and put in another order. */
+  readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>
+}
+
+export type Decoder = {
+  readonly assembly: Assembly
+  /** Reads prompts of one token at least, a row each. */
+  readonly begin: (prompts: ReadonlyArray<ReadonlyArray<number>>) => Promise<DecodedRows>
+  readonly release: () => Promise<void>
+}
+
+/** exp(−1e9) is 0 in float32 and float64. */
+const paddingBias = -1e9
+
+/** Scores of all pairs of a long prompt would be large. */
+const usualChunk = 512
+
+/**
+ * @param phase one without randomness: see Method.deterministic @param parameters of the phase's layout
+ * @param chunk tokens of a row that are read at once
+ */
+export const openDecoder = async (
+  assembly: Assembly,
+  phase: unknown,
+  parameters: Vector,
+  { engine, weights }: Runtime,
+  chunk = usualChunk,
+): Promise<Decoder> => {
+  const { model, precision } = assembly
+  const { dtype } = precision
+  const session = await engine.open(decodingGraph(assembly, phase), weights, 'given')
+  const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
+
+  /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */
+  const read = async (
+    columns: ReadonlyArray<ReadonlyArray<number>>,
+    padding: ReadonlyArray<number>,
+    memory: CacheMemory,
+  ): Promise<Vector> => {
+    const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
+    const all = past + sequence
+    const positions = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => Math.max(0, past + i - before)))
+    const keyBias = zeros(batch * all, dtype)
+    padding.forEach((before, row) => {
+      keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
+    })
+    const feeds: Feeds = {
+      ...trained,
+      ...memory.feeds(),
+      inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
+      positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
+      keyBias: floatFeed(keyBias, [batch, all], dtype),
+      lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
+    }
+    const logits = { data: zeros(batch * model.vocabularySize, dtype), shape: [batch, model.vocabularySize] }
+    const results = await session.run(feeds, { logits, ...memory.room(sequence) })
+    memory.take(results, sequence)
+    return floatsOf(results, 'logits')
+  }
+
+  const begin: Decoder['begin'] = async (prompts) => {
+    const longest = Math.max(...prompts.map(({ length }) => length))
+    if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
+      throw new Error(`begin: expected prompts of at least one token, found lengths [${prompts.map(({ length }) => length)}]`)
+    let padding = prompts.map(({ length }) => longest - length)
+    const memory = cacheMemory(model.outline.layers, prompts.length, dtype)
+    const rows = prompts.map((ids, row) => [...new Array<number>(padding[row] ?? 0).fill(0), ...ids])
+    let logits = zeros(0, dtype)
+    for (let start = 0; start < longest; start += chunk)
+      logits = await read(
+        rows.map((ids) => ids.slice(start, start + chunk)),
+        padding,
+        memory,
+      )
+    return {
+      logits: () => padding.map((_, row) => logits.subarray(row * model.vocabularySize, (row + 1) * model.vocabularySize)),
+      append: async (next) => {
+        padding = next.map(({ from }) => padding[from] ?? 0)
+        memory.select(next.map(({ from }) => from))
+        logits = await read(
+          next.map(({ token }) => [token]),
+          padding,
+          memory,
+        )
+      },
+    }
+  }
+  return { assembly, begin, release: session.release }
+}
+
+/** The memory that a part lies in. */
+const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
+
+type CacheMemory = {
+  readonly tokens: () => number
+  readonly feeds: () => Feeds
+  /** where the cache with `more` tokens is to be written */
+  readonly room: (more: number) => Feeds
+  /** what was written there, or elsewhere by engines that have memory of their own */
+  readonly take: (results: Results, more: number) => void
+  readonly select: (rows: ReadonlyArray<number>) => void
+}
+
+/** Of each part of each layer two stretches of memory, which take turns: a step reads one and writes the other. */
+const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: 'float32' | 'float64'): CacheMemory => {
+  let [rows, tokens] = [rowsAtFirst, 0]
+  const tensors = layers.flatMap((layer) =>
+    parts.map((part) => {
+      const width = layer.heads * layer.headSize
+      let [numbers, spare] = [zeros(0, dtype), zeros(0, dtype)]
+      const shape = (count: number): ReadonlyArray<number> => [rows, layer.heads, count, layer.headSize]
+      const roomFor = (size: number): Vector => {
+        if (spare.length < size) spare = zeros(Math.ceil(1.5 * size), dtype)
+        return spare.subarray(0, size)
+      }
+      const turn = (written: Vector): void => {
+        ;[numbers, spare] = [written, whole(numbers)]
+      }
+      return {
+        names: [pastName(layer.name, part), presentName(layer.name, part)] as const,
+        feed: (): Feed => ({ data: numbers, shape: shape(tokens) }),
+        room: (more: number): Feed => ({ data: roomFor(rows * width * (tokens + more)), shape: shape(tokens + more) }),
+        turn,
+        select: (from: ReadonlyArray<number>): void => {
+          const size = width * tokens
+          const selected = roomFor(from.length * size)
+          from.forEach((row, place) => {
+            selected.set(numbers.subarray(row * size, (row + 1) * size), place * size)
+          })
+          turn(selected)
+        },
+      }
+    }),
+  )
+  return {
+    tokens: () => tokens,
+    feeds: () => Object.fromEntries(tensors.map(({ names: [past], feed }) => [past, feed()])),
+    room: (more) => Object.fromEntries(tensors.map(({ names: [, present], room }) => [present, room(more)])),
+    take: (results, more) => {
+      for (const { names, turn } of tensors) turn(floatsOf(results, names[1]))
+      tokens += more
+    },
+    select: (from) => {
+      if (from.length === rows && from.every((row, place) => row === place)) return
+      for (const { select } of tensors) select(from)
+      rows = from.length
+    },
+  }
+}
+
+const floatsOf = (results: Results, name: string): Vector => {
+  const found = results[name]
+  if (found instanceof Float32Array || found instanceof Float64Array) return found
+  throw new Error(`decoder: expected floating-point numbers of ${name}, found ${found === undefined ? 'none' : 'others'}`)
+}

@@ -1,0 +1,145 @@
+/** Generation: prompts in batches, token by token, until each text has ended; greedy, by beams, or drawn. */
+import { mistake } from '../files/mistake.js'
+import { uniforms } from '../training/random.js'
+import { searchStep, startOfSearch, type Search } from './beams.js'
+import { distribution, drawn, largest, logProbabilities, penalised, type Sampling } from './choice.js'
+import type { DecodedRows, Decoder } from './decoder.js'
+
+export type GenerationSettings = {
+  readonly maxNewTokens: number
+  /** null: the likeliest token, always */
+  readonly sampling: Sampling | null
+  /** texts that are kept in view; 1: no search. With `sampling` 1 */
+  readonly beams: number
+  readonly lengthPenalty: number
+  readonly repetitionPenalty: number
+  readonly seed: number
+  readonly batchSize: number
+  /** ids that end a text */
+  readonly endTokens: ReadonlyArray<number>
+  /** whether a text is to end with its last token, for what is written in it; tokens: those after the prompt's */
+  readonly stops: (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>) => boolean
+}
+
+/** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
+export type GenerationEnd = 'end' | 'stop' | 'length'
+
+/** A token of prompt number `prompt` as soon as it is certain (by beams: at the end), and at the end all of them. */
+export type GenerationEvent =
+  | { readonly kind: 'token'; readonly prompt: number; readonly token: number }
+  | { readonly kind: 'text'; readonly prompt: number; readonly tokens: ReadonlyArray<number>; readonly ended: GenerationEnd }
+
+/** Every text of a batch takes this many tokens more at most: what positions there are after its prompt. */
+const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens }: GenerationSettings): number =>
+  Math.min(maxNewTokens, decoder.assembly.model.outline.longestInput - prompt.length)
+
+/**
+ * Prompts of at least one token, shorter than the model's positions. What follows a prompt does not depend on the others, rounding apart: a draw
+ * is a function of seed, prompt number and place. Ends early where `signal` is aborted; texts at hand then have no `text`.
+ */
+export async function* generate(
+  decoder: Decoder,
+  prompts: ReadonlyArray<ReadonlyArray<number>>,
+  settings: GenerationSettings,
+  signal?: AbortSignal,
+): AsyncGenerator<GenerationEvent, void> {
+  const numbered = prompts.map((ids, prompt): Numbered => ({ prompt, ids, room: roomFor(decoder, ids, settings) }))
+  const full = numbered.find(({ room }) => room < 1)
+  if (full !== undefined)
+    throw new Error(`generate: expected room for a token after prompt ${full.prompt}, found ${full.ids.length} tokens in it`)
+  for (let start = 0; start < prompts.length; start += settings.batchSize) {
+    const batch = numbered.slice(start, start + settings.batchSize)
+    const rows = await decoder.begin(batch.map(({ ids }) => ids))
+    yield* settings.beams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)
+    if (signal?.aborted === true) return
+  }
+}
+
+type Numbered = { readonly prompt: number; readonly ids: ReadonlyArray<number>; readonly room: number }
+
+/** Why a text ends with its last token; null: it goes on. */
+const endOf = (
+  tokens: ReadonlyArray<number>,
+  { ids, room }: Pick<Numbered, 'ids' | 'room'>,
+  { endTokens, stops }: GenerationSettings,
+): GenerationEnd | null => {
+  if (endTokens.includes(tokens.at(-1) ?? -1)) return 'end'
+  if (stops(tokens, ids)) return 'stop'
+  return tokens.length >= room ? 'length' : null
+}
+
+async function* oneByOne(
+  rows: DecodedRows,
+  batch: ReadonlyArray<Numbered>,
+  settings: GenerationSettings,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<GenerationEvent, void> {
+  let texts = batch.map((prompt) => ({ ...prompt, tokens: [] as number[] }))
+  while (texts.length > 0 && signal?.aborted !== true) {
+    const logits = rows.logits()
+    const ended = new Set<number>()
+    for (const [row, { prompt, ids, room, tokens }] of texts.entries()) {
+      const scores = penalised(logits[row] ?? new Float32Array(0), [...ids, ...tokens], settings.repetitionPenalty)
+      const token =
+        settings.sampling === null
+          ? (largest(scores, 1)[0]?.token ?? NaN)
+          : drawn(distribution(scores, settings.sampling), uniformOf(settings.seed, prompt, tokens.length))
+      if (Number.isNaN(token)) throw noNumbers(prompt)
+      tokens.push(token)
+      yield { kind: 'token', prompt, token }
+      const end = endOf(tokens, { ids, room }, settings)
+      if (end === null) continue
+      ended.add(row)
+      yield { kind: 'text', prompt, tokens, ended: end }
+    }
+    const going = texts.map((_, row) => row).filter((row) => !ended.has(row))
+    texts = going.flatMap((row) => texts[row] ?? [])
+    if (texts.length > 0) await rows.append(texts.map(({ tokens }, i) => ({ from: going[i] ?? 0, token: tokens.at(-1) ?? 0 })))
+  }
+}
+
+const noNumbers = (prompt: number): Error =>
+  mistake(`prompt ${prompt + 1}`, 'logits of model and adapter that are numbers', 'none that is one')
+
+/** One draw a token: its prompt's number and its place name it. */
+const uniformOf = (seed: number, prompt: number, place: number): number =>
+  uniforms(seed, 'generation', prompt * 0x100000000 + place, 1)[0] ?? 0.5
+
+async function* byBeams(
+  rows: DecodedRows,
+  batch: ReadonlyArray<Numbered>,
+  settings: GenerationSettings,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<GenerationEvent, void> {
+  let searches = batch.map((prompt) => ({ ...prompt, search: startOfSearch }))
+  while (searches.length > 0 && signal?.aborted !== true) {
+    const logits = rows.logits()
+    let first = 0 // row of a search's best running text
+    const next = []
+    for (const { search, ...prompt } of searches) {
+      const own = search.running.map(({ tokens }, i) => {
+        const scores = logProbabilities(logits[first + i] ?? new Float32Array(0))
+        return Float64Array.from(penalised(scores, [...prompt.ids, ...tokens], settings.repetitionPenalty))
+      })
+      const step = searchStep(search, own, {
+        beams: settings.beams,
+        lengthPenalty: settings.lengthPenalty,
+        maxNewTokens: prompt.room,
+        ends: settings.endTokens.length,
+        isEnd: (tokens) => endOf(tokens, { ...prompt, room: Infinity }, settings) !== null,
+      })
+      if (step.search.running.length + step.search.finished.length === 0) throw noNumbers(prompt.prompt)
+      if (step.search.done) yield* eventsOf(prompt, step.search, settings)
+      else next.push({ ...prompt, search: step.search, rows: step.continuations.map(({ from, token }) => ({ from: first + from, token })) })
+      first += search.running.length
+    }
+    searches = next
+    if (next.length > 0) await rows.append(next.flatMap((search) => search.rows))
+  }
+}
+
+function* eventsOf({ prompt, ...own }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
+  const tokens = finished[0]?.tokens ?? []
+  for (const token of tokens) yield { kind: 'token', prompt, token }
+  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, own, settings) ?? 'length' }
+}

@@ -1,0 +1,75 @@
+/** The graph of decoding: the next tokens of a batch of rows and a cache in, logits of what follows each row's last one and the longer cache out. */
+import { product } from '../graph/dimension.js'
+import type { Expression, Shape } from '../graph/expression.js'
+import { cast, gather, input, mul, reshape } from '../graph/operators.js'
+import type { Layer } from '../models/architecture.js'
+import type { PaddedInputs } from '../models/batchInputs.js'
+import { hostOn, layoutOf, parameterInputs, type Assembly } from '../training/assembly.js'
+import { cache, type Cached } from './cache.js'
+
+const tokens: Shape = ['batch', 'sequence']
+
+/** What a cache holds of each layer. */
+export const parts = ['key', 'value'] as const
+export type Part = (typeof parts)[number]
+
+export const pastName = (layer: string, part: Part): string => `past.${layer}.${part}`
+export const presentName = (layer: string, part: Part): string => `present.${layer}.${part}`
+
+/** Of what a cache holds of one layer: [batch, keyValueHeads, past, headSize] */
+export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch'): Shape => [batch, heads, 'past', headSize]
+
+/** Rows of tokens, of which the longest begin at once and the others are padded on the left, so that all end at once. */
+export type Rows = {
+  /** int32 or int64 [batch, sequence] */
+  readonly ids: Expression
+  readonly positions: Expression
+  /** [batch, past+sequence]: 0 for tokens, −1e9 for padding */
+  readonly keyBias: Expression
+}
+
+/** The model's inputs for these rows; token types are 0. */
+export const paddedRows = ({ ids, positions, keyBias }: Rows): PaddedInputs => {
+  const nothing = mul(ids, 0)
+  return {
+    inputIds: flat(ids),
+    positions: flat(positions),
+    tokenTypes: flat(nothing),
+    virtualToken: flat(nothing),
+    attentionBias: cast(nothing, keyBias.dtype), // which tells the rows' shape
+    keyBias,
+  }
+}
+
+const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
+
+/**
+ * Inputs: `inputIds`, `positions` and `keyBias` of Rows, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
+ * the cache by `pastName`, and the trained tensors. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
+ * @throws for a model that is no decoder
+ */
+export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
+  const { model, precision } = assembly
+  const head = model.causalHead?.()
+  if (head === undefined) throw new Error(`decodingGraph: expected a decoder, found ${model.type}`)
+  const layers = new Map(model.outline.layers.map((layer) => [layer.name, layer]))
+  const past = (name: string): Cached => {
+    const layer = layers.get(name)
+    if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.outline.layers.length} layers, found ${name}`)
+    const of = (part: Part): Expression => input(pastName(name, part), cacheShape(layer), precision.dtype)
+    return { key: of('key'), value: of('value') }
+  }
+  const { wrap, present } = cache(past)
+  const host = wrap(hostOn(assembly, phase, parameterInputs(layoutOf(assembly, phase), precision.dtype)))
+  const rows = {
+    ids: input('inputIds', tokens, 'int32'),
+    positions: input('positions', tokens, 'int32'),
+    keyBias: input('keyBias', ['batch', 'past+sequence'], precision.dtype),
+  }
+  const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
+  const logits = head.outputs(gather(hidden, input('lastOfRow', ['batch'], 'int32')), host)
+  return {
+    logits,
+    ...Object.fromEntries([...present].flatMap(([layer, cached]) => parts.map((part) => [presentName(layer, part), cached[part]]))),
+  }
+}

@@ -1,0 +1,93 @@
+/** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
+import { precisionOf } from '../accelerated/commonSettings.js'
+import { namedEnds } from '../accelerated/files/endOfText.js'
+import { mistake } from '../accelerated/files/mistake.js'
+import { loadTokenizer } from '../accelerated/files/tokenizer.js'
+import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
+import { openDecoder, type Decoder } from '../accelerated/generation/decoder.js'
+import { generate, type GenerationEnd } from '../accelerated/generation/generate.js'
+import { resolveGeneration, type GenerationInput } from '../accelerated/generation/settings.js'
+import { stopsAt, streamedText } from '../accelerated/generation/streamedText.js'
+import { causal } from '../accelerated/objectives/causal.js'
+import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
+import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../accelerated/runtime/devices/device.js'
+import { nodeEngine } from '../accelerated/runtime/node.js'
+import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
+import { flatten } from '../accelerated/training/parameterVector.js'
+import { promptTokens, type Prompt } from './prompts.js'
+import { loadTextModel, type TrainedAdapterOptions } from './trainedAdapter.js'
+
+export type GeneratorOptions = Pick<
+  TrainedAdapterOptions,
+  'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
+>
+
+/** A piece of an answer as soon as it is certain, and at the end the whole. `prompt` counts from 0. */
+export type AnswerEvent =
+  | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
+  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
+
+export type Generator = {
+  readonly device: string
+  /** @param where the prompt's place in messages. @throws Mistake for a prompt that cannot be taken */
+  readonly encode: (prompt: Prompt, where: string) => ReadonlyArray<number>
+  /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
+  readonly answers: (
+    prompts: ReadonlyArray<ReadonlyArray<number>>,
+    settings?: Partial<GenerationInput> & { readonly stop?: ReadonlyArray<string> },
+    signal?: AbortSignal,
+  ) => AsyncGenerator<AnswerEvent, void>
+  readonly release: () => Promise<void>
+}
+
+/** Call `release` when no more prompts come. @throws Mistake or DeviceError with one line for the user */
+export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
+  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...given }
+  const device = await chooseDevice(options.device)
+  const trained = await loadTextModel(options)
+  const { folder, model } = trained.base
+  const tokenizer = await loadTokenizer(folder, model)
+  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEnds(folder, model.vocabularySize)]
+  const decoder = await openTextDecoder(trained, options, device)
+  const positions = model.outline.longestInput
+  return {
+    device: device.name,
+    encode: (prompt, where) => {
+      const ids = tokensOf(prompt)
+      if (ids.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
+      if (ids.length >= positions)
+        throw mistake(where, `a prompt of at most ${positions - 1} tokens (the model has ${positions} positions)`, String(ids.length))
+      return ids
+    },
+    answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {
+      const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
+      const own = { ...resolveGeneration(wanted), endTokens, stops: stopsAt(tokenizer.decode, stop) }
+      for await (const event of generate(decoder, prompts, own, signal)) {
+        const [{ prompt }, text] = [event, texts[event.prompt]]
+        const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
+        if (piece !== '') yield { kind: 'piece', prompt, text: piece }
+        if (event.kind === 'text')
+          yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
+      }
+    },
+    release: decoder.release,
+  }
+}
+
+/** A trained model whose outputs are next tokens. @throws Mistake or SettingsError where the precision cannot serve it */
+export const openTextDecoder = async (
+  { base, adapter, head }: TrainedModel,
+  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  device: Device,
+): Promise<Decoder> => {
+  const precision = precisionOf(name)
+  checkDevice(precision, device)
+  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  const frozen = await openFrozen(precision, base)
+  const { model, method, settings, phase } = adapter
+  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model, method), precision }
+  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
+  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  return openDecoder(assembly, phase, parameters, { engine: nodeEngine({ device, threads }), weights: frozen.weights })
+}

@@ -1,0 +1,135 @@
+/** Exports of a decoder with an adapter: the pipeline of @huggingface/transformers writes the tokens that we do, and every format keeps the logits. */
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AutoModelForCausalLM, AutoTokenizer, env, pipeline, type Tensor } from '@huggingface/transformers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
+import { causalOutputs } from '../../accelerated/objectives/outputs.js'
+import { normals } from '../../accelerated/training/random.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { openGenerator } from '../../evaluation/generator.js'
+import { fixtures } from '../golden/golden.js'
+import { saloraHere } from './inProcess.js'
+
+const families = ['llama', 'mistral', 'qwen2'] as const
+type Family = (typeof families)[number]
+const prompts = ['w8 w34 w33 w6 w29', 'w14', 'w11 w7 w49 w29 w29 w30 w5 w40 w41']
+
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+
+const random = (place: number, shape: readonly [number, number], scale: number) => ({
+  shape,
+  data: Float32Array.from(normals(7, 'initialisation', place, shape[0] * shape[1]), (x) => x * scale),
+})
+
+/** The fixture, whose tokenizer puts nothing after a text, and an adapter of every matrix at ranks 1 and 2. */
+const write = async (family: Family): Promise<void> => {
+  await cp(join(fixtures, family), at(family), { recursive: true })
+  if (family === 'mistral') {
+    const tokenizer = JSON.parse(await readFile(at(family, 'tokenizer.json'), 'utf8')) as object
+    await writeFile(at(family, 'tokenizer.json'), JSON.stringify({ ...tokenizer, post_processor: null }))
+  }
+  const { model } = await openModelFolder(at(family))
+  await mkdir(at(`${family}-adapter`))
+  await saveAdapter(at(`${family}-adapter`), {
+    model,
+    outputs: causalOutputs,
+    baseModelName: at(family),
+    rank: 2,
+    alpha: 2,
+    modules: new Map(
+      model.outline.matrices.map(({ name, d, k }, i) => {
+        const r = 1 + (i % 2)
+        return [name, { A: random(2 * i, [r, k], 1 / Math.sqrt(k)), B: random(2 * i + 1, [d, r], 0.7) }]
+      }),
+    ),
+    head: new Map(),
+  })
+}
+
+beforeAll(async () => {
+  env.allowRemoteModels = false
+  root = await mkdtemp(join(tmpdir(), 'salora-export-decoder-'))
+  for (const family of families) await write(family)
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const exported = (family: Family, format: ExportFormat, precision: 'float32' | 'float16' | 'int8' = 'float32') =>
+  exportAdapter({
+    model: at(family),
+    adapter: at(`${family}-adapter`),
+    format,
+    output: at(`${family}-${format}-${precision}`),
+    precision,
+    maxLength: null,
+    targeted: null,
+  })
+
+/** What we write, with the adapter beside the matrices. */
+const ours = async (model: string, adapter: string | null): Promise<ReadonlyArray<string>> => {
+  const generator = await openGenerator({ model, adapter, device: 'cpu', threads: 1 })
+  const texts = new Map<number, string>()
+  try {
+    const ids = prompts.map((text) => generator.encode({ text }, text))
+    for await (const event of generator.answers(ids, { maxNewTokens: 16 }))
+      if (event.kind === 'answer') texts.set(event.prompt, event.text.trim())
+  } finally {
+    await generator.release()
+  }
+  return prompts.map((_, i) => texts.get(i) ?? '')
+}
+
+describe.each(families)('%s, with an adapter', (family) => {
+  it('is written on by pipeline(text-generation) of @huggingface/transformers as by us, prompt by prompt and in a padded batch', async () => {
+    const report = await exported(family, 'transformers.js')
+    expect(report.problem).toBe('causal')
+    expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
+    const [expected, without] = [await ours(at(family), at(`${family}-adapter`)), await ours(at(family), null)]
+    expect(expected).not.toEqual(without) // the adapter counts
+    const write = await pipeline('text-generation', report.output, { dtype: 'fp32', device: 'cpu', local_files_only: true })
+    const options = { max_new_tokens: 16, do_sample: false, return_full_text: false }
+    const one = async (prompt: string): Promise<string> => String((await write(prompt, options))[0]?.generated_text).trim()
+    for (const [i, prompt] of prompts.entries()) expect(await one(prompt), prompt).toBe(expected[i])
+    const together = (await write([...prompts], options)) as unknown as ReadonlyArray<ReadonlyArray<{ readonly generated_text: string }>>
+    expect(together.map(([answer]) => answer?.generated_text.trim())).toEqual(expected)
+  })
+
+  it('is the same decoder when it is merged, or read again from PEFT’s layout', async () => {
+    for (const format of ['merged', 'peft', 'peft-padded'] as const) {
+      const { comparison, output } = await exported(family, format)
+      expect(comparison.largestLogitDifference, format).toBeLessThan(1e-5 * comparison.largestLogit)
+      const again = format === 'merged' ? await ours(output, null) : await ours(at(family), output)
+      expect(again, format).toEqual(await ours(at(family), at(`${family}-adapter`)))
+    }
+  })
+
+  it('loses little in half precision and more, but not much, in int8', async () => {
+    const [half, int8] = [await exported(family, 'transformers.js', 'float16'), await exported(family, 'transformers.js', 'int8')]
+    expect(half.comparison.largestLogitDifference).toBeLessThan(5e-3 * half.comparison.largestLogit)
+    expect(int8.comparison.largestLogitDifference).toBeGreaterThan(half.comparison.largestLogitDifference)
+    expect(int8.comparison.largestLogitDifference).toBeLessThan(0.2 * int8.comparison.largestLogit)
+  })
+})
+
+describe('salora export of a decoder', () => {
+  it('writes what opens as a model with all logits, and its own way of ending texts', async () => {
+    await writeFile(at('llama', 'generation_config.json'), JSON.stringify({ eos_token_id: [2, 5] }))
+    const output = at('by-command')
+    const { code, stderr } = await saloraHere(
+      ...['export', '--model', at('llama'), '--adapter', at('llama-adapter'), '--format', 'transformers.js', '--output', output, '--quiet'],
+    )
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(await readFile(join(output, 'generation_config.json'), 'utf8'))).toEqual({ eos_token_id: [2, 5] })
+    expect(JSON.parse(await readFile(join(output, 'config.json'), 'utf8'))).toMatchObject({ architectures: ['LlamaForCausalLM'] })
+    const [tokenizer, model] = [
+      await AutoTokenizer.from_pretrained(output, { local_files_only: true }),
+      await AutoModelForCausalLM.from_pretrained(output, { dtype: 'fp32', device: 'cpu', local_files_only: true }),
+    ]
+    const { logits } = (await model(tokenizer('w8 w34 w33'))) as { readonly logits: Tensor }
+    expect(logits.dims).toEqual([1, 4, 50])
+    await model.dispose()
+  })
+})

@@ -1,0 +1,201 @@
+/** salora generate: a decoder's text as it comes, answers of a file in order, and one clear line for whatever cannot be. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openGenerator } from '../../evaluation/generator.js'
+import { fixtures } from '../golden/golden.js'
+import { SEED } from '../support/seed.js'
+import { saloraHere } from './inProcess.js'
+import { writeTinyModel } from './tinyModel.js'
+import { writeWithout } from './writeWithout.js'
+
+const model = join(fixtures, 'llama')
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-generate-'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const file = async (name: string, content: string): Promise<string> => {
+  await writeFile(join(root, name), content)
+  return join(root, name)
+}
+const generate = (...args: ReadonlyArray<string>) => saloraHere('generate', '--model', model, '--threads', '1', '--quiet', ...args)
+
+/** `w7 w14` of golden tokens, whose special ones are not shown. */
+const words = (tokens: ReadonlyArray<number>): string =>
+  tokens
+    .filter((token) => token > 2)
+    .map((token) => `w${token}`)
+    .join(' ')
+
+describe(`salora generate (seed ${SEED})`, () => {
+  it('writes the tokens that transformers generates, as text, and stops after as many as were asked for', async () => {
+    const golden = JSON.parse(await readFile(join(model, 'generation.json'), 'utf8')) as {
+      readonly prompts: ReadonlyArray<ReadonlyArray<number>>
+      readonly cases: ReadonlyArray<{
+        readonly name: string
+        readonly ends: ReadonlyArray<number>
+        readonly tokens: ReadonlyArray<ReadonlyArray<number>>
+      }>
+    }
+    const folder = join(root, 'bare')
+    await cp(model, folder, { recursive: true })
+    const tokenizer = JSON.parse(await readFile(join(model, 'tokenizer.json'), 'utf8')) as object
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify({ ...tokenizer, post_processor: null })) // the golden prompts have no <s>
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as object
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, eos_token_id: null }))
+    const found = golden.cases.find(({ name, ends }) => name === 'greedy' && ends.length === 0)
+    const input = await file('golden.jsonl', golden.prompts.map((ids) => JSON.stringify({ prompt: words(ids) })).join('\n'))
+    const { code, stdout, stderr } = await saloraHere('generate', '--model', folder, '--input', input, '--max-new-tokens', '14', '--quiet')
+    expect([code, stderr]).toEqual([0, ''])
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { readonly text: string })
+    expect(lines).toEqual(
+      golden.prompts.map((ids, i) => ({ prompt: words(ids), text: ` ${words(found?.tokens[i] ?? [])}`, tokens: 14, ended: 'length' })),
+    )
+  })
+
+  it('writes one answer as plain text, and as a document with --json', async () => {
+    const args = ['--prompt', 'w8 w34', '--max-new-tokens', '5']
+    const [text, json] = [await generate(...args), await generate(...args, '--json')]
+    const document = JSON.parse(json.stdout) as { readonly text: string }
+    expect(document).toEqual({ prompt: 'w8 w34', text: document.text, tokens: 5, ended: 'length' })
+    expect(text.stdout).toBe(`${document.text}\n`)
+    expect(text.code).toBe(0)
+  })
+
+  it('ends before a text that it is to stop at', async () => {
+    const whole = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json')).stdout) as { readonly text: string }
+    const stop = whole.text.trim().split(' ')[3] ?? ''
+    const cut = JSON.parse((await generate('--prompt', 'w8 w34', '--max-new-tokens', '9', '--json', '--stop', stop)).stdout) as object
+    expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), ended: 'stop' })
+  })
+
+  it('draws the same with the same seed, and otherwise something else', async () => {
+    const drawn = async (...more: ReadonlyArray<string>) => (await generate('--prompt', 'w8', '--temperature', '3', ...more)).stdout
+    const first = await drawn('--seed', '1')
+    expect(await drawn('--seed', '1')).toBe(first)
+    expect(await drawn('--seed', '2')).not.toBe(first)
+  })
+
+  it('gives answers in the order of prompts, whichever ends first, and is given up where the signal says so', async () => {
+    const generator = await openGenerator({ model, device: 'cpu', threads: 1 })
+    try {
+      const ids = ['w8 w34', 'w14', 'w11 w7'].map((text) => generator.encode({ text }, 'here'))
+      const events = []
+      for await (const event of generator.answers(ids, { maxNewTokens: 6 })) events.push(event)
+      for (const prompt of [0, 1, 2]) {
+        const own = events.filter((event) => event.prompt === prompt)
+        const pieces = own.flatMap((event) => (event.kind === 'piece' ? [event.text] : []))
+        expect(pieces.join('')).toBe(own.find((event) => event.kind === 'answer')?.text)
+      }
+      const stop = new AbortController()
+      const kinds = []
+      for await (const event of generator.answers(ids, { maxNewTokens: 50 }, stop.signal)) {
+        kinds.push(event.kind)
+        stop.abort()
+      }
+      expect(kinds).not.toContain('answer')
+    } finally {
+      await generator.release()
+    }
+  })
+})
+
+const oneLine = /^[^\n]+: expected [^\n]+, found [^\n]+\n$/
+
+describe('salora generate answers in one line', () => {
+  const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
+    ['no prompt', async () => [], /^--prompt: expected a text .* found none given/, 2],
+    ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a text, found an empty one/, 2],
+    ['both a prompt and a file', async () => ['--prompt', 'w3', '--input', 'x.jsonl'], /^--prompt: expected either/, 2],
+    [
+      'a prompt longer than the context',
+      async () => ['--prompt', 'w3 '.repeat(70)],
+      /^--prompt: expected a prompt of at most 63 tokens .*, found 71/,
+      2,
+    ],
+    ['a file that is not there', async () => ['--input', join(root, 'none.jsonl')], /none\.jsonl: expected/, 1],
+    [
+      'a file without prompts',
+      async () => ['--input', await file('empty.jsonl', '\n \n')],
+      /empty\.jsonl: expected a prompt a line.* found none/,
+      1,
+    ],
+    [
+      'a row without fields',
+      async () => ['--input', await file('bare.jsonl', '{"prompt":"w3"}\n{}\n')],
+      /bare\.jsonl, line 2: expected "prompt", "instruction" or "messages", found/,
+      1,
+    ],
+    ['a row that is no object', async () => ['--input', await file('list.jsonl', '[1]\n')], /list\.jsonl, line 1: expected/, 1],
+    ['a row that is no JSON', async () => ['--input', await file('text.jsonl', 'w3\n')], /text\.jsonl, line 1: expected/, 1],
+    [
+      'a long row of a file',
+      async () => ['--input', await file('long.jsonl', JSON.stringify({ prompt: 'w3 '.repeat(64) }))],
+      /long\.jsonl, line 1: expected a prompt of at most/,
+      1,
+    ],
+    [
+      'a conversation without a template',
+      async () => ['--input', await file('chat.jsonl', '{"messages":[{"role":"user","content":"w3"}]}')],
+      /llama: expected a chat template/,
+      1,
+    ],
+    [
+      'a template that is none',
+      async () => ['--prompt', 'w3', '--prompt-template', 'vicuna'],
+      /^--prompt-template: expected one of paper, alpaca, chat, found/,
+      2,
+    ],
+    ['no tokens', async () => ['--prompt', 'w3', '--max-new-tokens', '0'], /^--max-new-tokens: expected/, 2],
+    ['half a beam', async () => ['--prompt', 'w3', '--beams', '1.5'], /^--beams: expected/, 2],
+    ['a temperature that is no number', async () => ['--prompt', 'w3', '--temperature', 'hot'], /^--temperature: expected a number/, 2],
+    [
+      'a temperature of 0 that is to draw',
+      async () => ['--prompt', 'w3', '--temperature', '0', '--top-k', '3'],
+      /^--temperature: expected above 0 with --top-k/,
+      2,
+    ],
+    [
+      'drawn beams',
+      async () => ['--prompt', 'w3', '--temperature', '1', '--beams', '3'],
+      /^--beams: expected 1 where tokens are drawn, found 3/,
+      2,
+    ],
+    ['a share above 1', async () => ['--prompt', 'w3', '--top-p', '1.2'], /^--top-p: expected/, 2],
+    ['an empty text to stop at', async () => ['--prompt', 'w3', '--stop', ''], /^--stop: expected a text, found an empty one/, 2],
+    [
+      'an adapter of a classifier',
+      async () => ['--prompt', 'w3', '--adapter', join(model, 'peft-adapter')],
+      /peft-adapter: expected an adapter that writes text .*, found one of a classification/,
+      1,
+    ],
+  ]
+
+  it.each(mistakes)('%s', async (_, args, message, expected) => {
+    const { code, stdout, stderr } = await generate(...(await args()))
+    expect(stderr).toMatch(message)
+    expect(stderr).toMatch(oneLine)
+    expect([code, stdout]).toEqual([expected, ''])
+  })
+
+  it('an encoder', async () => {
+    const { code, stderr } = await saloraHere('generate', '--model', await writeTinyModel(join(root, 'encoder')), '--prompt', 'a')
+    expect(stderr).toMatch(/encoder: expected a decoder, which writes text, found a model of type roberta, an encoder/)
+    expect([code, oneLine.test(stderr)]).toEqual([1, true])
+  })
+
+  it('a decoder without its output matrix', async () => {
+    const folder = join(root, 'headless')
+    await cp(model, folder, { recursive: true })
+    await writeWithout(folder, 'lm_head.weight')
+    const { code, stderr } = await saloraHere('generate', '--model', folder, '--prompt', 'w3')
+    expect(stderr).toMatch(/headless: expected tensor lm_head\.weight \[50,24\], found none/)
+    expect([code, oneLine.test(stderr)]).toEqual([1, true])
+  })
+})
