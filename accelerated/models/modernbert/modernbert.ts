@@ -134,7 +134,7 @@ const outlineOf = (config: ModernConfig): Outline => {
     layers: names.map(layerOf),
     longestInput: config.maxPositions,
     kind: 'encoder',
-    lowRankOnly: true,
+    carries: [],
   }
 }
 
