@@ -1,5 +1,6 @@
 /** Rows of a result, computed from the same rows of what it is made of: a head that reads one token of each text wants no layer of the others. */
 import type { Expression, Op } from './expression.js'
+import { topologicalOrder } from './expression.js'
 import { selectRows } from './operators.js'
 
 /** Which rows: index int32 [selected], and the way back, int32 [rows], as selectRows takes them. */
@@ -27,8 +28,9 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
 }
 
 /**
- * The rows of x, a matrix. The selection moves down through operators that work row by row and stands where rows meet (attention), or where
- * they are read. The same numbers as selecting from x, at the cost of the rows that are wanted. x: [rows, n] → [selected, n]
+ * The rows of x, a matrix. The selection moves down through operators that work row by row and stands where rows meet (attention), where they
+ * are read, or at what is needed whole anyway. The same numbers as selecting from x, at the cost of the rows that are wanted. x: [rows, n] →
+ * [selected, n]
  */
 export const selectedRows = (x: Expression, { index, inverse }: Rows): Expression => {
   const [rows] = inverse.shape
@@ -40,10 +42,11 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
     if (which === undefined) return []
     return (which === 'all' ? inputs : inputs.slice(0, 1)).filter(hasRows)
   }
+  const whole = neededWhole(x, (node) => (hasRows(node) ? moving(node) : []))
   const select = (node: Expression): Expression => {
     const known = selected.get(node)
     if (known !== undefined) return known
-    const operands = hasRows(node) ? moving(node) : []
+    const operands = hasRows(node) && !whole.has(node) ? moving(node) : []
     const found =
       operands.length === 0
         ? selectRows(node, index, inverse, { partial: true })
@@ -56,4 +59,16 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
     return found
   }
   return select(x)
+}
+
+/** What is read whole by whatever the selection cannot move through. */
+const neededWhole = (x: Expression, moving: (node: Expression) => ReadonlyArray<Expression>): ReadonlySet<Expression> => {
+  const passed = new Set([x])
+  const read: Expression[] = []
+  for (const node of passed) {
+    const operands = moving(node)
+    read.push(...(operands.length === 0 ? node.inputs : node.inputs.filter((operand) => !operands.includes(operand))))
+    for (const operand of operands) passed.add(operand)
+  }
+  return new Set(topologicalOrder(read))
 }
