@@ -25,6 +25,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   LayerNormalization: 'first',
   MatMul: 'first',
   QuantisedMatMul: 'first',
+  Recomputed: 'first',
 }
 
 /**

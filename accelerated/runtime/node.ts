@@ -43,6 +43,11 @@ const largeWeights = 2 ** 29
 const weightBytes = (outputs: Readonly<Record<string, Expression>>): number =>
   topologicalOrder(Object.values(outputs)).reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
 
+const unwanted = [
+  'QuickGeluFusion', // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
+  'DivMulFusion', // It rounds y · (1 / x) otherwise where nothing else reads 1 / x, as where its gradient is recomputed.
+]
+
 /** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
 const sessionOptions = (
   { device, threads }: NodeSettings,
@@ -53,9 +58,8 @@ const sessionOptions = (
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
   enableMemPattern: false,
-  // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
   extra: {
-    optimization: { disable_specified_optimizers: 'QuickGeluFusion' },
+    optimization: { disable_specified_optimizers: unwanted.join(';') },
     session: {
       ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
       ...(reordered ? {} : { disable_prepacking: '1' }),
