@@ -1,6 +1,7 @@
 /** A run, in types: what it is asked, what it tells on the way, and what it answers. */
 import type { Settings } from '../accelerated/settings.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
+import type { Estimate } from './estimate.js'
 import type { TaskOptions } from './data/index.js'
 import type { RunInputs } from './runFingerprint.js'
 
@@ -26,6 +27,8 @@ export type FinetuneEvent =
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'warning'; readonly message: string }
   | ({ readonly kind: 'ready' } & RunFacts)
+  /** the memory that it will need, before its first step */
+  | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
   | { readonly kind: 'result'; readonly result: RunResult }
 

@@ -63,7 +63,7 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
 const firstPart = (name: string): string => name.split('.')[0] ?? ''
 
 /** Of the machine, or what a container leaves of it. */
-const ownMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
+export const ownMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
 
 /** Asked before a number is read: a step needs every weight, and a file without content may claim any size. */
 const checkRoom = (tensors: Iterable<TensorEntry>, folder: string, memory: number): void => {

@@ -8,6 +8,8 @@ import type { Engine, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { onnxRuntime, type OnnxRuntime } from './onnxRuntime.js'
 
+type Outputs = Readonly<Record<string, Expression>>
+
 export type NodeSettings = {
   readonly device: Device
   /** threads of the CPU provider; 0 lets ONNX Runtime choose */
@@ -21,7 +23,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const rooms = settings.device.ownMemory ? roomsOf(outputs) : null
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
-    const options = sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights)
+    const options = sessionOptions(settings, folder, reorders(outputs, memory))
     const session = await ort.InferenceSession.create(model, options)
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
@@ -40,7 +42,10 @@ export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
 /** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
 const largeWeights = 2 ** 29
 
-const weightBytes = (outputs: Readonly<Record<string, Expression>>): number =>
+/** Whether a session of this graph keeps its weights in the order that suits its products, too. */
+export const reorders = (outputs: Outputs, memory?: 'sparing'): boolean => memory !== 'sparing' || weightBytes(outputs) < largeWeights
+
+const weightBytes = (outputs: Outputs): number =>
   topologicalOrder(Object.values(outputs)).reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
 
 const unwanted = [
@@ -86,8 +91,11 @@ const refusal = 'Non tensor type'
 /** Memory for every output: the caller's where there is some, else new. */
 type Rooms = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, Feed>>
 
+/** Whether results are written into memory of the caller's. */
+export const writesInPlace = (outputs: Outputs): boolean => roomsOf(outputs) !== null
+
 /** Null where the outputs are small, or one's size is a batch's to say. */
-const roomsOf = (outputs: Readonly<Record<string, Expression>>): Rooms | null => {
+const roomsOf = (outputs: Outputs): Rooms | null => {
   const sizes = Object.entries(outputs).map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
   if (sizes.some(({ shape, dtype }) => shape.some(Number.isNaN) || !dtype.startsWith('float'))) return null
