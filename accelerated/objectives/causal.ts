@@ -60,6 +60,7 @@ export const causal = (model: Model, method: { readonly trainsAll?: boolean } = 
           .reduce(add),
         input('lossWeight', [], dtype),
       ),
+    dimensions: (tokens) => ({ labelled: Math.ceil(tokens / slices) }),
     prepare: (examples) => {
       const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabelled).length)
       const total = counts.reduce((a, b) => a + b, 0)
