@@ -60,7 +60,7 @@ export type ExportReport = {
   readonly output: string
   readonly problem: Outputs['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
-  /** the export against model + adapter, both in float32 on the CPU */
+  /** the export against model + adapter, both in float32 on the CPU; of a model that writes text, what follows each */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 
@@ -144,7 +144,7 @@ const writeCard = async (stage: string, adapter: string, format: ExportFormat): 
 const largest = (values: ReadonlyArray<number>): number =>
   values.reduce((most, x) => (Number.isNaN(x) ? NaN : Math.max(most, Math.abs(x))), 0)
 
-/** Logits of the trial texts, one after another. */
+/** Logits of the trial texts, one after another; of a model that writes text, those of what follows each. */
 const logitsOf = async (
   trained: TrainedModel,
   texts: ReadonlyArray<Text>,

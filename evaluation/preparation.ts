@@ -1,9 +1,10 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
 import { precisionOf } from '../accelerated/commonSettings.js'
 import { checkDevice, type Precision } from '../accelerated/precisions/precision.js'
+import { checkRoom } from '../accelerated/precisions/room.js'
 import { checkpointNumbers } from '../accelerated/files/frozenWeights.js'
 import { resolveModel } from '../accelerated/files/hub/hub.js'
-import { checkFinite, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
+import { checkFinite, frozenHead, openModelFolder, type ModelFolder } from '../accelerated/files/modelFolder.js'
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { readAdapter } from '../accelerated/formats/index.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
@@ -80,7 +81,7 @@ async function* prepared<E extends TrainingExample, O>(
   const { outputs } = goal
   yield { kind: 'preparing', what: `opening ${options.model}` }
   if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
-  const { base, revision } = await openBase(options, outputs, signal)
+  const { base, revision } = await openBase(options, outputs, precision, signal)
   const method = methodOf(settings.method)
   planOf(method, settings, base.model, data.train.examples.length)
   const trained = method.tensors(method.start(base.model.outline, settings), settings).map(({ name }) => name)
@@ -170,12 +171,14 @@ const inWords = ({ problem, labelNames, heldOut, train, evaluation }: Task): Car
 })
 
 /** The model, at the commit that the run began with. */
-const openBase = async (options: FinetuneOptions, outputs: Outputs, signal: AbortSignal) => {
+const openBase = async (options: FinetuneOptions, outputs: Outputs, precision: Precision, signal: AbortSignal) => {
   const pinned = options.resume ? (await readRunConfig(options.output))?.revision : null
   const resolved = await resolveModel(options.model, { signal, ...(pinned == null ? {} : { revision: pinned }) })
   const base = await openModelFolder(resolved.folder, { baseModelName: resolved.baseModelName })
   if (outputs.problem === 'causal') checkDecoder(base.model, options.task.task)
-  await checkFinite(base, headOf(base.model, outputs).tensors)
+  checkRoom(precision, base)
+  const frozen = [...frozenHead(base, outputs)].map(([name, { shape }]) => [name, shape] as const)
+  await checkFinite(base, [...headOf(base.model, outputs).tensors, ...frozen])
   return { base, revision: resolved.revision }
 }
 

@@ -6,7 +6,6 @@ import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { loadTokenizer, longestFirst, type Tokenizer } from '../accelerated/files/tokenizer.js'
 import type { Examples } from '../accelerated/models/packing.js'
 import { unlabelled, type TextExample } from '../accelerated/objectives/causal.js'
-import { SettingsError } from '../accelerated/settingsError.js'
 import { messagesIn } from './data/conversations.js'
 import type { Example, TaskOptions } from './data/index.js'
 import { templateOf } from './data/tasks/alpacaTask.js'
@@ -27,8 +26,6 @@ export const openTextTokens = async (base: ModelFolder, options: TaskOptions, ma
   const chat = instructions && templateOf(options) === 'chat' ? await loadChatTemplate(folder) : null
   if (instructions && templateOf(options) === 'chat' && chat === null)
     throw mistake(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  const least = tokenizer.start.length + 2
-  if (maxLength < least) throw new SettingsError('maxLength', `at least ${least} tokens for a text`, String(maxLength))
   const everything = options.trainOnInputs === true
   let [texts, cut] = [0, 0]
   /** the examples that a text makes */

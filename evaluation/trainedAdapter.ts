@@ -21,6 +21,7 @@ import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
+import { checkRoom } from '../accelerated/precisions/room.js'
 import { methodOf, resolveSettings } from '../accelerated/settings.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
@@ -181,6 +182,7 @@ export const openAnswers = async <E extends TrainingExample, O>(
   const precision = precisionOf(name)
   checkDevice(precision, device)
   precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
+  checkRoom(precision, base)
   const frozen = await openFrozen(precision, base)
   const { model, method, settings, phase } = adapter
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }

@@ -18,16 +18,18 @@ export type { Tokens } from './layers/embeddings.js'
 export { erf, erfc } from './layers/erf.js'
 export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
-export { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './layers/linear.js'
+export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
 export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
 export {
   dequantise,
+  int8Linear,
   largestLevel,
   quantisedLinear,
   quantisedLinearInputVjp,
   quantiseRows,
   roundRows,
   type Quantised,
+  type Rounding,
 } from './layers/quantisedLinear.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'

@@ -14,7 +14,7 @@ const dtypes: Readonly<Record<string, DType>> = { F32: 'float32', F64: 'float64'
 export const frozenWeights = (model: ModelFolder, dtype: FloatType): TensorSource => {
   const known = new Map<string, Expression>()
   return (name) => {
-    const entry = model.tensors.get(name) ?? model.others.get(name)
+    const entry = model.frozen.get(name)
     if (entry === undefined) throw new Error(`frozenWeights: expected a tensor of the model, found ${name}`)
     const expression =
       known.get(name) ??

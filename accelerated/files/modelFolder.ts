@@ -1,15 +1,15 @@
 /** A model in Hugging Face layout: its configuration, and where each of its tensors lies, by canonical name. */
 import { realpath, stat } from 'node:fs/promises'
-import { totalmem } from 'node:os'
 import { basename, dirname } from 'node:path'
-import type { Model } from '../models/architecture.js'
+import type { Model, Outline } from '../models/architecture.js'
 import type { Outputs } from '../objectives/outputs.js'
 import { configLimit, parseConfigFile, type ConfigFile } from './configFile.js'
-import { mistake, quoted } from './mistake.js'
+import { mistake, quoted, type Mistake } from './mistake.js'
+import { ownMemory } from './ownMemory.js'
 import { sameShape } from '../graph/expression.js'
 import { readText } from './jsonText.js'
 import { readChunks } from './safetensors/safetensors.js'
-import { showShape, type TensorEntry } from './safetensors/safetensorsHeader.js'
+import { elementCount, showShape, type TensorEntry } from './safetensors/safetensorsHeader.js'
 import { fileInFolder, locateFiles, openWeights, type WeightFiles } from './safetensors/weightFiles.js'
 
 /** An opened model folder. No weight has been read: an entry says where its numbers lie. */
@@ -22,7 +22,9 @@ export type ModelFolder = {
   readonly baseModelName: string
   /** The model's tensors: exactly those of its outline, with those shapes, in F32, F16, BF16 or F64. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
-  /** The files of those tensors. */
+  /** Those tensors, and what a head over the vocabulary has of its own where the files have it: all that a run may read and never trains. */
+  readonly frozen: ReadonlyMap<string, TensorEntry>
+  /** The files of those. */
   readonly files: WeightFiles
   /** Tensors of heads (BERT's pooler among them) and others beside the outline's, by canonical name: real numbers of any shape. */
   readonly others: ReadonlyMap<string, TensorEntry>
@@ -38,8 +40,13 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
   const { model, outputs, labelNames } = await openConfigFile(folder)
   const found = canonicalTensors(await openWeights(folder), model.naming.prefix, folder)
   const tensors = new Map([...model.outline.tensors].map(([name, shape]) => [name, required(found, name, shape, folder)]))
-  checkRoom(tensors.values(), folder, options.memory ?? ownMemory())
   const others = new Map([...found].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
+  const ofHead = [...(model.causalHead?.().frozen ?? [])].flatMap(([name, shape]): ReadonlyArray<[string, TensorEntry]> => {
+    const entry = headTensor({ others }, name, shape)
+    return entry === undefined ? [] : [[name, entry]]
+  })
+  const frozen = new Map([...tensors, ...ofHead])
+  checkRoom(model, frozen, folder, options.memory ?? ownMemory())
   const own = new Set([...tensors.keys()].map(firstPart))
   const stray = [...found].find(([name]) => !tensors.has(name) && own.has(firstPart(name)))
   if (stray !== undefined) {
@@ -54,7 +61,8 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
     model,
     outputs,
     tensors,
-    files: await locateFiles(folder, new Set([...tensors.values(), ...others.values()].map(({ file }) => file))),
+    frozen,
+    files: await locateFiles(folder, new Set([...frozen.values()].map(({ file }) => file))),
     others,
     labelNames,
     baseModelName: options.baseModelName ?? (await hubIdOf(folder)) ?? folder,
@@ -63,19 +71,34 @@ export const openModelFolder = async (folder: string, options: OpenOptions = {})
 
 const firstPart = (name: string): string => name.split('.')[0] ?? ''
 
-/** Of the machine, or what a container leaves of it. */
-const ownMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)
-
-/** Asked before a number is read: a step needs every weight, and a file without content may claim any size. */
-const checkRoom = (tensors: Iterable<TensorEntry>, folder: string, memory: number): void => {
-  const bytes = [...tensors].reduce((sum, { length }) => sum + length, 0)
-  if (bytes > memory) throw mistake(folder, `weights that fit into memory (${inGigabytes(memory)} here)`, inGigabytes(bytes))
+/**
+ * Asked before a number is read: a step needs every weight, and a file without content may claim any size. No precision takes less than a byte
+ * a number; what each takes, room.ts knows.
+ */
+const checkRoom = ({ outline }: Model, frozen: ReadonlyMap<string, TensorEntry>, folder: string, memory: number): void => {
+  const bytes = numbersIn(frozen.values())
+  if (bytes > memory) throw tooLarge(folder, memory, `${inGigabytes(bytes)} at a byte a number`, layersThatFit(outline, frozen, memory))
 }
 
-const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`
+/** How many of the model's layers would fit, at a byte a number; the rest of the model as it is. */
+export const layersThatFit = ({ layers }: Outline, frozen: ReadonlyMap<string, TensorEntry>, memory: number): string => {
+  const ofLayers = numbersIn([...frozen].filter(([name]) => layers.some((layer) => name.startsWith(`${layer.name}.`))).map(([, x]) => x))
+  const room = memory - (numbersIn(frozen.values()) - ofLayers)
+  return `${Math.max(0, Math.floor((room * layers.length) / ofLayers))} of its ${layers.length} layers would fit so`
+}
+
+export const tooLarge = (folder: string, memory: number, found: string, remedy: string): Mistake =>
+  mistake(folder, `weights that fit into memory (${inGigabytes(memory)} here)`, `${found}; ${remedy}`)
+
+const numbersIn = (entries: Iterable<TensorEntry>): number => [...entries].reduce((sum, { shape }) => sum + elementCount(shape), 0)
+export const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`
 
 /** The entry of a head's tensor where the folder has it in this shape. */
-export const headTensor = ({ others }: ModelFolder, name: string, shape: ReadonlyArray<number>): TensorEntry | undefined => {
+export const headTensor = (
+  { others }: Pick<ModelFolder, 'others'>,
+  name: string,
+  shape: ReadonlyArray<number>,
+): TensorEntry | undefined => {
   const entry = others.get(name)
   return entry !== undefined && sameShape(shape, entry.shape) ? entry : undefined
 }
@@ -90,8 +113,8 @@ export const frozenHead = ({ model, others, folder }: ModelFolder, { problem }: 
 export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [string, ReadonlyArray<number>]>): Promise<void> => {
   for (const entry of [...model.tensors.values(), ...[...heads].flatMap(([name, shape]) => headTensor(model, name, shape) ?? [])]) {
     for await (const { first, chunk } of readChunks(entry)) {
-      const at = chunk.findIndex((x) => !Number.isFinite(x))
-      if (at >= 0) {
+      if (!allFinite(chunk)) {
+        const at = chunk.findIndex((x) => !Number.isFinite(x))
         throw mistake(
           entry.file,
           `finite float32 numbers in ${entry.name}`,
@@ -100,6 +123,13 @@ export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [
       }
     }
   }
+}
+
+/** By one sum: 0 times anything else is no number. Asking number by number takes ten times as long. */
+const allFinite = (numbers: Float32Array | Float64Array): boolean => {
+  let sum = 0
+  for (let i = 0; i < numbers.length; i++) sum += 0 * (numbers[i] ?? NaN)
+  return sum === 0
 }
 
 const openConfigFile = async (folder: string): Promise<ConfigFile> => {

@@ -29,7 +29,8 @@ export const firstIds = (idsOf: IdsOf, file: TokenizerFile, settings: object): F
 
 const longestToken = ({ model: { vocab }, added_tokens: added }: TokenizerFile): number => {
   let longest = 16
-  for (const token of Object.keys(vocab as object)) longest = Math.max(longest, token.length)
+  const tokens = Array.isArray(vocab) ? (vocab as ReadonlyArray<readonly [string]>).map(([token]) => token) : Object.keys(vocab as object)
+  for (const token of tokens) longest = Math.max(longest, token.length)
   for (const { content } of added as ReadonlyArray<{ readonly content: string }>) longest = Math.max(longest, content.length)
   return longest
 }
@@ -37,14 +38,15 @@ const longestToken = ({ model: { vocab }, added_tokens: added }: TokenizerFile):
 /** Pre-tokenizers that cut at every space, whatever stands around it. */
 const atSpaces = ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit']
 /** Normalizers under which what stands on one side of a space changes nothing on the other. */
-const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD']
+const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Precompiled']
 
 type Part = { readonly type: string }
 
 /** Whether a text's tokens are those of its words, one after another. */
 const wordsAreApart = ({ normalizer, pre_tokenizer: cut, model, added_tokens: added }: TokenizerFile, settings: object): boolean => {
   const parts = normalizer === null ? [] : normalizer.type === 'Sequence' ? (normalizer.normalizers as ReadonlyArray<Part>) : [normalizer]
-  const cutsAtSpaces = cut !== null && (atSpaces.includes(cut.type) || (cut.type === 'ByteLevel' && cut.use_regex !== false))
+  const first = cut?.type === 'Sequence' ? (cut.pretokenizers as ReadonlyArray<Part>)[0] : cut
+  const cutsAtSpaces = atSpaces.includes(first?.type ?? '') || (cut?.type === 'ByteLevel' && cut.use_regex !== false)
   const fuses = model.type === 'BPE' && model.fuse_unk === true // unknown words next to each other become one token
   const tokens = added as ReadonlyArray<{ readonly normalized?: boolean | null }>
   return (

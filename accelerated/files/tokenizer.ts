@@ -2,14 +2,16 @@
 import { join } from 'node:path'
 import { Tokenizer as Pieces } from '@huggingface/tokenizers'
 import { z } from 'zod'
+import { charsmap } from './charsmap.js'
 import { checked } from './checked.js'
 import { parseJson, readText } from './jsonText.js'
-import { mistake, quoted, reason } from './mistake.js'
+import { Mistake, mistake, quoted, reason } from './mistake.js'
 import { fileInFolder } from './safetensors/weightFiles.js'
 import type { Framing, Model } from '../models/architecture.js'
 import { firstIds, type FirstIds } from './pieces.js'
 import { SettingsError } from '../settingsError.js'
-import { parseTokenizerFile, tokenizerConfigLimit, type TokenizerFile } from './tokenizerFile.js'
+import { parseTokenizerFile, piecesOf, tokenizerConfigLimit, wordMark, type TokenizerFile } from './tokenizerFile.js'
+import { unigram, type ScoredPieces } from './unigram.js'
 
 /** One example for the encoder; both lists have its length. */
 export type Encoding = { readonly inputIds: ReadonlyArray<number>; readonly tokenTypeIds: ReadonlyArray<number> }
@@ -162,12 +164,34 @@ const parseSettings = (text: string, file: string): z.infer<typeof tokenizerSett
   checked(tokenizerSettings, parseJson(text, file), file, 'settings of a tokenizer')
 
 const construct = (tokenizerJson: TokenizerFile, settings: object, file: string): Pieces => {
+  const { model } = tokenizerJson
+  // a unigram model is ours: the library's takes seconds and a quarter of a gigabyte to open, and memory by the length of a text
+  const given = model.type === 'Unigram' ? { ...tokenizerJson, model: { type: 'WordPiece', unk_token: '', vocab: {} } } : tokenizerJson
   try {
-    const pieces = new Pieces(tokenizerJson, settings)
+    const pieces = new Pieces(given, settings)
     // Words are remembered by wordCache.ts; the library's own memory costs more than it saves once a file has more words than it holds.
     if (pieces.model !== null && 'max_length_to_cache' in pieces.model) pieces.model.max_length_to_cache = 0
+    if (model.type === 'Unigram') pieces.model = unigramModel(piecesOf(model, file), model.unk_id, wordMark(tokenizerJson))
+    // the library's own normalises by Unicode, whatever the file's table says
+    const normalizer: NormalizerPart | null = pieces.normalizer
+    for (const part of normalizer?.normalizers ?? [normalizer])
+      if (part?.charsmap !== undefined) part.normalize = charsmap(part.charsmap, file)
     return pieces
   } catch (thrown) {
-    throw mistake(file, 'a tokenizer that @huggingface/tokenizers understands', reason(thrown))
+    throw thrown instanceof Mistake ? thrown : mistake(file, 'a tokenizer that @huggingface/tokenizers understands', reason(thrown))
   }
 }
+
+/** A part of the library's normalizer: a sequence, or one with a table of characters. */
+type NormalizerPart = {
+  normalize: (text: string) => string
+  readonly charsmap?: string
+  readonly normalizers?: ReadonlyArray<NormalizerPart>
+}
+
+/** As the library calls a model. */
+const unigramModel = (pieces: ScoredPieces, unknown: number, mark: string | null) =>
+  Object.assign(unigram(pieces, unknown, mark), {
+    tokens_to_ids: new Map(pieces.map(([piece], id) => [piece, id])),
+    unk_token_id: unknown,
+  })

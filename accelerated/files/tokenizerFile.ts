@@ -1,11 +1,12 @@
 /**
  * tokenizer.json as far as the supported families need it, within bounds: only components that cost time linear in the text are passed on
- * (no regular expression of the file's own, no replacement but of a text), and ids that are rows of the word table.
+ * (no regular expression of the file's own, no replacement but of a short text), and ids that are rows of the word table.
  */
 import { z } from 'zod'
 import { checked } from './checked.js'
 import { parseJson } from './jsonText.js'
 import { mistake, quoted } from './mistake.js'
+import type { ScoredPieces } from './unigram.js'
 
 /** Bytes of a tokenizer_config.json. */
 export const tokenizerConfigLimit = 4_000_000
@@ -25,6 +26,9 @@ const knownWords = [3, 1].map(
     `${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,
 )
 
+/** Runs of blanks as SentencePiece and DeBERTa make one of them. */
+const knownBlanks = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
+
 const normalizers = [
   part('NFC'),
   part('NFD'),
@@ -34,7 +38,11 @@ const normalizers = [
   part('StripAccents'),
   part('Strip').extend({ strip_left: flag, strip_right: flag }),
   part('Prepend').extend({ prepend: short }),
-  part('Replace').extend({ pattern: z.strictObject({ String: short.min(1) }), content: short }),
+  part('Replace').extend({
+    pattern: z.union([z.strictObject({ String: short.min(1) }), z.strictObject({ Regex: z.enum(knownBlanks) })]),
+    content: short,
+  }),
+  part('Precompiled').extend({ precompiled_charsmap: z.string().min(1).max(4_000_000) }),
   part('BertNormalizer').extend({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
 ] as const
 const preTokenizers = [
@@ -42,7 +50,8 @@ const preTokenizers = [
   part('Whitespace'),
   part('WhitespaceSplit'),
   part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
-  part('Punctuation').extend({ behavior: word.nullish() }),
+  // the library knows no other way to cut at punctuation marks
+  part('Punctuation').extend({ behavior: z.literal('Contiguous') }),
   part('Digits').extend({ individual_digits: flag }),
   part('Metaspace').extend({
     replacement: word.length(1),
@@ -136,8 +145,11 @@ const schema = z.object({
       vocab: z.unknown(),
       merges: z.array(z.unknown()),
     }),
+    part('Unigram').extend({ unk_id: id, byte_fallback: z.literal(false).nullish(), vocab: z.unknown() }),
   ]),
 })
+
+export type UnigramModel = Extract<z.infer<typeof schema>['model'], { readonly type: 'Unigram' }>
 
 /** What transformers.js is given. */
 export type TokenizerFile = Omit<z.infer<typeof schema>, 'added_tokens' | 'decoder'> & {
@@ -156,7 +168,7 @@ export const parseTokenizerFile = (text: string, where: string, vocabularySize: 
   const { model, added_tokens: added, decoder: own, ...others } = tokenizer
   const rest = { ...others, model }
   const largest = Math.max(
-    largestId(model.vocab, where),
+    model.type === 'Unigram' ? piecesOf(model, where).length - 1 : largestId(model.vocab, where),
     (added ?? []).reduce((most, token) => Math.max(most, token.id), -1),
   )
   if (largest >= vocabularySize) throw mistake(where, `ids below vocab_size ${vocabularySize} of ${configFile}`, `${largest}`)
@@ -185,6 +197,38 @@ const largestId = (vocab: unknown, where: string): number => {
   }
   return largest
 }
+
+/** Characters of a piece: a word costs as many steps for each of its own. */
+const longestPiece = 128
+
+/** By hand, as above. @throws Mistake for what is no list of pieces and numbers, and for an unknown piece that is not among them */
+export const piecesOf = ({ vocab, unk_id: unknown }: UnigramModel, where: string): ScoredPieces => {
+  const pieces: ReadonlyArray<unknown> = Array.isArray(vocab) ? vocab : []
+  const odd = pieces.findIndex((piece) => !isPiece(piece))
+  if (odd >= 0 || pieces.length === 0)
+    throw mistake(
+      where,
+      `model.vocab of pieces of 1 to ${longestPiece} characters, each with a number`,
+      `something else at ${Math.max(odd, 0)}`,
+    )
+  if (unknown >= pieces.length) throw mistake(where, `model.unk_id below the ${pieces.length} pieces of model.vocab`, String(unknown))
+  return pieces.filter(isPiece)
+}
+
+/** The character before which Metaspace cuts a text into words; null where it leaves them together, or there is none. */
+export const wordMark = ({ pre_tokenizer: cut }: TokenizerFile): string | null => {
+  const parts = cut === null ? [] : cut.type === 'Sequence' ? cut.pretokenizers : [cut]
+  const metaspace = parts.find((part) => part.type === 'Metaspace')
+  return metaspace === undefined || metaspace.split === false ? null : metaspace.replacement
+}
+
+const isPiece = (value: unknown): value is readonly [string, number] =>
+  Array.isArray(value) &&
+  value.length === 2 &&
+  typeof value[0] === 'string' &&
+  value[0].length >= 1 &&
+  value[0].length <= longestPiece &&
+  Number.isFinite(value[1])
 
 const checkMerges = (merges: ReadonlyArray<unknown>, where: string): void => {
   const kind = (merge: unknown): string =>

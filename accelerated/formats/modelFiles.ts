@@ -105,14 +105,15 @@ export const writeTokenizer = async (
 const paddingToken = async (base: string, { paddingIndex }: Model): Promise<{ readonly pad_token?: string }> => {
   const file = join(base, 'tokenizer.json')
   const { added_tokens: added = [], model } = parseJson(await readText(file), file) as TokenizerJson
-  const token =
-    added.find(({ id }) => id === paddingIndex)?.content ?? Object.entries(model?.vocab ?? {}).find(([, id]) => id === paddingIndex)?.[0]
+  const vocab = model?.vocab ?? {}
+  const inModel = Array.isArray(vocab) ? vocab[paddingIndex]?.[0] : Object.entries(vocab).find(([, id]) => id === paddingIndex)?.[0]
+  const token = added.find(({ id }) => id === paddingIndex)?.content ?? inModel
   return token === undefined ? {} : { pad_token: token }
 }
 
 type TokenizerJson = {
   readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }>
-  readonly model?: { readonly vocab?: Readonly<Record<string, number>> }
+  readonly model?: { readonly vocab?: Readonly<Record<string, number>> | Array<readonly [string, number]> }
 }
 
 const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`

@@ -64,6 +64,7 @@ export type NonDifferentiableOp =
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Dequantise'
+  | 'Turned'
   | 'Split'
   | 'OutputOf'
 

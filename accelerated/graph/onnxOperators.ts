@@ -89,6 +89,7 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
 
   MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
   QuantisedMatMul: (unwritten, draft, shapes) => emitQuantisedProduct(draft, shapes, unwritten),
+  Turned: ({ x: [levels = ''] }) => levels, // by emitQuantisedProduct
   Dequantise: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),

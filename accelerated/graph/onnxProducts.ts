@@ -39,10 +39,10 @@ const smallestScale = 1e-30
 export const emitQuantisedProduct = (
   { emit, constant, integers, target }: Draft,
   shapes: RuntimeShapes,
-  { node, x: [x = '', , matrix = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
+  { node, x: [x = '', , stored = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
 ): string => {
   if (target.quantisedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, found one without')
-  const [input] = node.inputs
+  const [input, , other] = node.inputs
   const [rows = 1] = input?.shape ?? []
   const number = (value: number): string => constant([value], [], 'float32')
   const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
@@ -51,6 +51,7 @@ export const emitQuantisedProduct = (
   const scale = emit('Max', [emit('Mul', [magnitude, number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
   const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
   const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
+  const matrix = other?.op === 'Turned' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
   const product = emit(
     'MatMulIntegerToFloat',
     [levels, matrix, number(1), scales, constant([zeroPoint], [], 'uint8')],

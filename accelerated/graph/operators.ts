@@ -142,7 +142,14 @@ export const matMul = (
   return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
 }
 
-/** A matrix W ≈ diag(scales) levels in int8, stored both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */
+/** A matrix of levels the other way round, without a copy: each product that needs it so turns it, and forgets it. [p, k] → [k, p] */
+export const turned = (levels: Expression): Expression => {
+  const [p, k, more] = levels.shape
+  if (p === undefined || k === undefined || more !== undefined) return fail('turned', 'a matrix', showShape(levels.shape))
+  return node('Turned', [levels], [k, p], levels.dtype)
+}
+
+/** A matrix W ≈ diag(scales) levels in int8, both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */
 export type QuantisedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
 
 /**

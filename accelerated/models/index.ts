@@ -1,17 +1,21 @@
 /** The architectures there are: one line each. */
 import type { Architecture } from './architecture.js'
 import { bertArchitecture } from './bert/bert.js'
+import { debertaArchitecture } from './deberta/deberta.js'
 import { distilbertArchitecture } from './distilbert/distilbert.js'
 import { electraArchitecture } from './electra/electra.js'
 import { llamaArchitecture } from './llama/llama.js'
 import { modernbertArchitecture } from './modernbert/modernbert.js'
 import { mpnetArchitecture } from './mpnet/mpnet.js'
+import { xlmRobertaArchitecture } from './xlmroberta/xlmroberta.js'
 
 export const architectures: ReadonlyArray<Architecture> = [
   bertArchitecture,
+  debertaArchitecture,
   distilbertArchitecture,
   electraArchitecture,
   llamaArchitecture,
   modernbertArchitecture,
   mpnetArchitecture,
+  xlmRobertaArchitecture,
 ]

@@ -6,6 +6,7 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
   name: dtype,
   summary,
   dtype,
+  weightBytes: ({ frozen }) => [...frozen.values()].reduce((sum, { length }) => sum + length, 0), // mapped as they lie in their files
   // biome-ignore lint/correctness/useYield: there is nothing to tell
   open: async function* (base) {
     const { frozenWeights, weightSource } = await import('../files/frozenWeights.js') // files are Node's, arithmetic is not

@@ -19,6 +19,8 @@ export type Precision = {
   readonly dtype: FloatType
   /** Yields what it does where that takes its time. `cache`: a folder for what it makes, in place of the user's. @throws Mistake */
   readonly open: (base: ModelFolder, cache?: string) => AsyncGenerator<string, Frozen>
+  /** of the frozen weights, in memory */
+  readonly weightBytes: (base: Pick<ModelFolder, 'model' | 'frozen'>) => number
   /** what a device's graphs must be able to hold; absent: what all can */
   readonly runsOn?: (target: OnnxTarget) => boolean
   /** How many times as fast as float32 the products are that it changes, measured on this machine; absent: none are changed */

@@ -12,16 +12,20 @@ export type NodeSettings = {
   readonly device: Device
   /** threads of the CPU provider; 0 lets ONNX Runtime choose */
   readonly threads: number
+  /** how the files begin into which a session writes, as it is released, how long each node of its graph took */
+  readonly profile?: string
 }
 
 export const nodeEngine = (settings: NodeSettings): Engine => ({
   open: async (outputs, weights, memory) => {
-    const size = weightBytes(outputs)
+    const order = topologicalOrder(Object.values(outputs))
+    const size = order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
+    const spares = order.some(({ op }) => op === 'Turned') || (memory === 'sparing' && size >= largeWeights)
     const folder = size > 0 ? await weights() : null
     const rooms: Rooms | null = settings.device.ownMemory ? (memory === 'given' ? (into) => into : roomsOf(outputs)) : null
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
-    const options = sessionOptions(settings, folder, memory !== 'sparing' || size < largeWeights)
+    const options = sessionOptions(settings, folder, spares)
     const session = await ort.InferenceSession.create(model, options)
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
@@ -40,27 +44,26 @@ export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
 /** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
 const largeWeights = 2 ** 29
 
-const weightBytes = (outputs: Readonly<Record<string, Expression>>): number =>
-  topologicalOrder(Object.values(outputs)).reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
-
 /** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
 const sessionOptions = (
-  { device, threads }: NodeSettings,
+  { device, threads, profile }: NodeSettings,
   folder: string | null = null,
-  reordered = true,
+  spares = false,
 ): InferenceSession.SessionOptions => ({
   executionProviders: [device.provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
   enableMemPattern: false,
-  // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
+  // QuickGeluFusion makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64. ConstantFolding keeps
+  // what it makes of weights, by Cast or Transpose, as long as the session.
   extra: {
-    optimization: { disable_specified_optimizers: 'QuickGeluFusion' },
+    optimization: { disable_specified_optimizers: spares ? 'QuickGeluFusion;ConstantFolding' : 'QuickGeluFusion' },
     session: {
       ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
-      ...(reordered ? {} : { disable_prepacking: '1' }),
+      ...(spares ? { disable_prepacking: '1' } : {}),
     },
   },
+  ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
   logSeverityLevel: 3,
 })
 

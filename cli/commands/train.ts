@@ -7,7 +7,7 @@ import { trainRequest } from '../trainRequest.js'
 
 export const addTrain = (command: Command): void => {
   command.description(
-    "Fine-tunes a model on a task: RoBERTa, BERT, DistilBERT, ELECTRA, MPNet, ModernBERT, or a decoder (LLaMA, Mistral, Qwen2) as a classifier. The run's folder gets config.json, metrics.jsonl, result.json, rows.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
+    "Fine-tunes a model on a task: RoBERTa, XLM-RoBERTa, BERT, DistilBERT, ELECTRA, MPNet, DeBERTa, ModernBERT, or a decoder (LLaMA, Mistral, Qwen2) as a classifier. The run's folder gets config.json, metrics.jsonl, result.json, rows.json, adapter/ (which PEFT loads, or the adapters library) and checkpoints/.\n" +
       "adapter/ is that of the best step by the task's metric, or by --select; --keep last keeps the last step's.\n" +
       'Ctrl-C stops after the step at hand and saves (exit code 130), as does losing the terminal (129); --resume goes on. A second Ctrl-C leaves at once.',
   )

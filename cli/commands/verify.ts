@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
 import { precisionOf } from '../../accelerated/commonSettings.js'
-import { SettingsError } from '../../accelerated/settingsError.js'
+import { checkDevice } from '../../accelerated/precisions/precision.js'
 import type { Row } from '../../evaluation/agreement/index.js'
 import { kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
 import { withOutput } from '../command.js'
@@ -16,7 +16,7 @@ import { usageError } from '../usageError.js'
 export const addVerify = (command: Command): void => {
   command.description(
     'Draws small encoders and decoders and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
-      'and the adapter it leaves. A difference is relative to the largest number of its quantity. The exit code is 1 if a bound is broken.',
+      'and the adapter it leaves. A difference is relative to the largest number of its quantity; of levels in int8, what lies beyond half a level. The exit code is 1 if a bound is broken.',
   )
   addFlags(command, ['device', 'precision', 'seed'])
   command.option('--cases <n>', 'encoders to draw, and as many decoders', '4')
@@ -24,14 +24,12 @@ export const addVerify = (command: Command): void => {
     const settings = settingsOf(flagValues(given))
     const cases = numberOf('--cases', String(given['cases']))
     if (!Number.isInteger(cases) || cases < 1) throw usageError('--cases', 'a whole number of at least 1', String(cases))
-    const { name: device, tolerances } = await chooseDevice(settings.device)
-    const { dtype } = precisionOf(settings.precision)
-    if (settings.precision !== dtype)
-      throw new SettingsError('precision', 'float32 or float64, as the reference computes no whole step in another', settings.precision)
-    if (tolerances[dtype] === undefined) throw new SettingsError('precision', 'float32 on this device', `float64 on ${device}`)
+    const chosen = await chooseDevice(settings.device)
+    checkDevice(precisionOf(settings.precision), chosen)
+    const [device, precision] = [chosen.name, settings.precision]
     const rows: Row[] = []
     let model = -1
-    for await (const row of verify({ device, dtype, seed: settings.seed, cases })) {
+    for await (const row of verify({ device, precision, seed: settings.seed, cases })) {
       if (row.model !== model) terminal.note(`model ${row.model + 1}/${cases} …`)
       model = row.model
       rows.push(row)
@@ -41,6 +39,7 @@ export const addVerify = (command: Command): void => {
       [
         ...tableOf(worstOfEach(rows)),
         '',
+        ...roundings(rows),
         broken.length === 0
           ? `all ${counted(rows.length)} comparisons of ${plural(cases, 'encoder')} and as many decoders hold on ${device} in ${settings.precision}; the worst of each kind is shown`
           : `${counted(broken.length)} of ${counted(rows.length)} comparisons fail on ${device} in ${settings.precision}; the worst of each kind is shown`,
@@ -58,6 +57,17 @@ export const addVerify = (command: Command): void => {
     )
     return broken.length === 0 ? exitCodes.success : exitCodes.failure
   })
+}
+
+/** What int8 adds: values near a boundary between two levels, which float32 may round to the other side. */
+const roundings = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
+  const rounded = rows.filter(({ across }) => across !== undefined)
+  const total = (of: (row: Row) => number): string => counted(rounded.reduce((sum, row) => sum + of(row), 0))
+  return rounded.length === 0
+    ? []
+    : [
+        `${total(({ across = 0 }) => across)} of ${total(({ size }) => size)} values lie at a boundary between two levels and were rounded to its other side; there the reference follows`,
+      ]
 }
 
 /** The worst of each kind, at its worst place. */

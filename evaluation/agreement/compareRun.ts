@@ -3,6 +3,7 @@ import { closeGates, openGates, withoutNoise, type SaloraPhase } from '../../acc
 import { sequence } from '../../accelerated/objectives/sequence.js'
 import { flatten, tensorOf, type Vector } from '../../accelerated/training/parameterVector.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
+import type { Engine, Results } from '../../accelerated/runtime/engine.js'
 import type { RunState } from '../../accelerated/training/state.js'
 import {
   density,
@@ -11,33 +12,34 @@ import {
   exportedAdapters,
   mergeAdapters,
   pruneState,
+  type Batch,
   type PruneSettings,
   scaleOf,
   type Tensors,
   type TrainingState,
 } from '../../reference/index.js'
-import { boundOf } from './bounds.js'
 import { compareStates } from './compareSteps.js'
+import { levelRows, overall, type Followed } from './levels.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Reached, Target } from './segment.js'
-import { advance, assemblyOf, layoutFor, phaseIn, runtimeOf, startOfRun } from './segment.js'
+import { advance, assemblyOf, boundIn, dtypeOf, followStep, layoutFor, phaseIn, runtimeOf, startOfRun, withLevels } from './segment.js'
 import { toExamples } from './translate.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
 
 export const compareRun = async (model: Model, target: Target, rules: RunRules, number = 0): Promise<ReadonlyArray<Row>> => {
   const { settings } = model
-  const bound = boundOf(target.device, target.dtype)
+  const [bound, dtype] = [boundIn(target), dtypeOf(target)]
   const row = compare('run', bound, number)
   const compareLogits = compare('adapter', bound, number)
 
   const layoutOf = (phase: SaloraPhase) => layoutFor(model, phase)
-  const moved = (state: RunState) => ({ vectors: state, layoutOf, dtype: target.dtype })
+  const moved = (state: RunState) => ({ vectors: state, layoutOf, dtype })
   const withPhase = (state: RunState, next: ReturnType<typeof openGates>): RunState => ({ ...state, ...next.vectors, phase: next.phase })
 
-  const plain = await advance(model, target, startOfRun(model, target.dtype), 'open', 3)
+  const plain = await advance(model, target, startOfRun(model, dtype), 'open', 3)
   const opening = openGates(phaseIn(plain.accelerated), settings, plain.accelerated.step, moved(plain.accelerated))
   const opened = { reference: plain.reference, accelerated: withPhase(plain.accelerated, opening) }
   const gated = await advance(model, target, opened, 'sampled', 4)
@@ -53,16 +55,22 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
   const after = await advance(model, target, { reference: pruned, accelerated: withPhase(gated.accelerated, closed) }, 'open', 3)
 
   const gates = gatesWithoutNoise(model, gated.reference)
-  const soft = withoutNoise(phaseIn(gated.accelerated), settings, 1, gated.accelerated.parameters, { layoutOf, dtype: target.dtype })
-  const softLogits = await logitsOf(model, target, soft.phase, soft.parameters)
-  const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, { layoutOf, dtype: target.dtype })
-  const ungated = await logitsOf(model, target, handed.phase, handed.parameters)
+  const soft = withoutNoise(phaseIn(gated.accelerated), settings, 1, gated.accelerated.parameters, { layoutOf, dtype })
+  const softLogits = await predicted(model, target, soft.phase, soft.parameters)
+  const handed = withoutNoise(phaseIn(after.accelerated), settings, 1, after.accelerated.parameters, { layoutOf, dtype })
+  const ungated = await predicted(model, target, handed.phase, handed.parameters)
   const exported = { ...after.reference, adapters: exportedAdapters(after.reference) }
   const merged = mergeAdapters(scaleOf(settings))({ base: model.base, adapters: exported.adapters, gates: {} })
   const bare: SaloraPhase = { ...phaseIn(after.accelerated), matrices: [] }
-  const mergedLogits = await logitsOf({ ...model, base: merged }, target, bare, headOnly(model, after, bare, target))
-  const expectedPruned = referenceLogits(model, exported, {})
+  const mergedModel = { ...model, base: merged }
+  const mergedLogits = await predicted(mergedModel, target, bare, headOnly(model, after, bare, target))
+  const expectedPruned = referenceLogits(model, exported, {}, ungated)
+  // Rounded to levels, the merged matrices are others than those that the adapters stood beside.
+  const expectedMerged =
+    mergedLogits.frozenLinear === undefined ? expectedPruned : referenceLogits(mergedModel, { ...exported, adapters: {} }, {}, mergedLogits)
+  const expectedSoft = referenceLogits(model, gated.reference, gates, softLogits)
   return [
+    ...levelRows('run', bound, number, overall([plain.levels, gated.levels, after.levels])),
     ...compareStates(model, target, gated, 'run', number),
     row('expected density', [density(settings)(gated.reference.adapters)], [left?.expectedDensity ?? NaN]),
     row('retained density', [retainedDensity], [left?.retainedDensity ?? NaN]),
@@ -72,27 +80,64 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
       ranks,
     ),
     ...compareStates(model, target, after, 'run', number).map((compared) => ({ ...compared, quantity: `pruned ${compared.quantity}` })),
-    compareLogits('logits with ĝ', referenceLogits(model, gated.reference, gates), softLogits),
-    compareLogits('logits after pruning', expectedPruned, ungated),
-    compareLogits('logits of the merged model', expectedPruned, mergedLogits),
+    ...levelRows('adapter', bound, number, overall([softLogits, ungated, mergedLogits].map(({ levels }) => levels()))),
+    compareLogits('logits with ĝ', expectedSoft, softLogits.logits),
+    compareLogits('logits after pruning', expectedPruned, ungated.logits),
+    compareLogits('logits of the merged model', expectedMerged, mergedLogits.logits),
   ]
 }
 
 const gatesWithoutNoise = ({ settings }: Model, { adapters }: TrainingState): Tensors =>
   Object.fromEntries(Object.entries(adapters).map(([name, { logTheta }]) => [name, deterministicGate(settings)(logTheta)]))
 
-const referenceLogits = ({ config, settings, base, batch }: Model, { adapters, head }: TrainingState, gates: Tensors): Float64Array =>
-  encoder(config, { scale: scaleOf(settings) })({ base, adapters, head, gates }, batch).logits.data
+/** The longest first, as prediction takes them. */
+const inOrder = ({ inputIds, tokenTypeIds, labels }: Batch): Batch => {
+  const order = inputIds.map((_, i) => i).sort((a, b) => (inputIds[b]?.length ?? 0) - (inputIds[a]?.length ?? 0))
+  const sorted = <A>(of: ReadonlyArray<A>): ReadonlyArray<A> => order.flatMap((i) => of.slice(i, i + 1))
+  return {
+    inputIds: sorted(inputIds),
+    labels: sorted(labels),
+    ...(tokenTypeIds === undefined ? {} : { tokenTypeIds: sorted(tokenTypeIds) }),
+  }
+}
 
-/** By the path that evaluation and prediction take, in batches of two. */
-const logitsOf = async (model: Model, target: Target, phase: SaloraPhase, parameters: Vector): Promise<ReadonlyArray<number>> => {
-  const assembly = assemblyOf(model, target.dtype)
-  const predictor = await openPredictor(assembly, sequence(assembly.model, model.config), phase, runtimeOf(target))
-  return (await predictor.predict(parameters, toExamples(model.batch), 2).finally(predictor.release)).flat()
+const referenceLogits = (
+  { config, settings, base, batch }: Model,
+  { adapters, head }: TrainingState,
+  gates: Tensors,
+  followed: Followed,
+): Float64Array => encoder(config, { ...followed, scale: scaleOf(settings) })({ base, adapters, head, gates }, inOrder(batch)).logits.data
+
+/** By the path that evaluation and prediction take, in batches of two; and what the reference must follow of it. */
+const predicted = async (
+  model: Model,
+  target: Target,
+  phase: SaloraPhase,
+  parameters: Vector,
+): Promise<Followed & { readonly logits: ReadonlyArray<number> }> => {
+  const assembly = assemblyOf(model, target.precision)
+  const { engine, weights } = runtimeOf(target)
+  const told: Results[] = []
+  const telling: Engine = {
+    open: async (outputs, ...rest) => {
+      const session = await engine.open(withLevels(assembly, outputs), ...rest)
+      return {
+        ...session,
+        run: async (feeds, into) => {
+          const results = await session.run(feeds, into)
+          told.push(results)
+          return results
+        },
+      }
+    },
+  }
+  const predictor = await openPredictor(assembly, sequence(assembly.model, model.config), phase, { engine: telling, weights })
+  const logits = await predictor.predict(parameters, toExamples(inOrder(model.batch)), 2).finally(predictor.release)
+  return { logits: logits.flat(), ...followStep(model, target, told) }
 }
 
 /** The parameters of a model without adapters. */
-const headOnly = (model: Model, { accelerated }: Reached, bare: SaloraPhase, { dtype }: Target): Vector => {
+const headOnly = (model: Model, { accelerated }: Reached, bare: SaloraPhase, target: Target): Vector => {
   const from = layoutFor(model, phaseIn(accelerated))
-  return flatten(layoutFor(model, bare), ({ name }) => tensorOf(from, accelerated.parameters, name), dtype)
+  return flatten(layoutFor(model, bare), ({ name }) => tensorOf(from, accelerated.parameters, name), dtypeOf(target))
 }

@@ -4,12 +4,12 @@ import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import { zeros } from '../../accelerated/training/parameterVector.js'
 import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
 import { objective, type Gating, type ModelConfig } from '../../reference/index.js'
-import { boundOf } from './bounds.js'
+import { levelRows } from './levels.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Target } from './segment.js'
-import { feedsOf, layoutFor, openStep, phaseIn, startOf } from './segment.js'
+import { boundIn, dtypeOf, feedsOf, followStep, layoutFor, openStep, phaseIn, startOf } from './segment.js'
 import { gateVector, namedNumbers, namedParts } from './translate.js'
 
 /** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */
@@ -20,26 +20,30 @@ export const compareStep = async (
   number = 0,
 ): Promise<ReadonlyArray<Row>> => {
   const sampled = gating === 'sampled'
-  const state = startOf(model, gating, target.dtype)
+  const dtype = dtypeOf(target)
+  const state = startOf(model, gating, dtype)
   const phase = phaseIn(state)
   const layout = layoutFor(model, phase)
   const noise = model.noiseAt(model.parameters.adapters, 0)
-  const expected = objective(model.config, model.settings, model.base)(model.parameters, model.batch, noise, { ...model.control, gating })
 
   const session = await openStep(model, phase, 'add', target, (parameter) => {
     const logTheta = sampled ? parameter('logTheta') : null
-    return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, target.dtype)) }
+    return logTheta === null ? {} : { gates: sampleGate(model.settings)(logTheta, input('u', logTheta.shape, dtype)) }
   })
-  const gradientSum = zeros(layout.size, target.dtype)
-  const feeds = { ...feedsOf(model, phase, noise, 1, 1, target.dtype), ...stateFeeds(layout, state, target.dtype) }
+  const gradientSum = zeros(layout.size, dtype)
+  const feeds = { ...feedsOf(model, phase, noise, 1, 1, target.precision), ...stateFeeds(layout, state, dtype) }
   const results = await session.run(feeds, resultsInto(layout, { gradientSum })).finally(session.release)
   collect(layout, { gradientSum }, results)
+  const followed = followStep(model, target, [results])
+  const compute = objective(model.config, model.settings, model.base, followed)
+  const expected = compute(model.parameters, model.batch, noise, { ...model.control, gating })
 
-  const bound = boundOf(target.device, target.dtype)
+  const bound = boundIn(target)
   const value = compare('values', bound, number)
   const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
   const gradients = namedParts(layout, gradientSum)
   return [
+    ...levelRows('values', bound, number, followed.levels()),
     value('loss', [expected.loss], result('loss')),
     value('taskLoss', [expected.taskLoss], result('taskLoss')),
     ...(model.settings.beta === 0

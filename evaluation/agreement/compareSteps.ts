@@ -1,11 +1,11 @@
-/** Many steps: every parameter, both its moments, Θ, λ and the density afterwards. */
+/** Many steps: the levels of all of them where the base is in int8, every parameter, both its moments, Θ, λ and the density afterwards. */
 import type { ModelConfig } from '../../reference/index.js'
-import { boundOf } from './bounds.js'
+import { levelRows } from './levels.js'
 import type { Model } from './model.js'
 import type { Part, Row } from './rows.js'
 import { compare } from './rows.js'
 import type { Reached, Target } from './segment.js'
-import { advance, layoutFor, phaseIn, startOfBoth } from './segment.js'
+import { advance, boundIn, dtypeOf, layoutFor, phaseIn, startOfBoth } from './segment.js'
 import { namedNumbers, namedParts } from './translate.js'
 
 /** Rows of a state that both derivations reached. */
@@ -18,7 +18,7 @@ export const compareStates = (
 ): ReadonlyArray<Row> => {
   const phase = phaseIn(accelerated)
   const layout = layoutFor(model, phase)
-  const row = compare(part, boundOf(target.device, target.dtype), number)
+  const row = compare(part, boundIn(target), number)
   const rows = (quantity: string, expected: typeof reference.m, vector: typeof accelerated.parameters): ReadonlyArray<Row> => {
     const actual = namedParts(layout, vector)
     return [...namedNumbers(expected, phase.stage === 'gated')].map(([name, numbers]) =>
@@ -34,11 +34,12 @@ export const compareStates = (
 
 /** `steps` whole steps with sampled gates; values are those that the last step reports. */
 export const compareSteps = async (model: Model<ModelConfig>, target: Target, steps = 10, number = 0): Promise<ReadonlyArray<Row>> => {
-  const reached = await advance(model, target, startOfBoth(model, 'sampled', target.dtype), 'sampled', steps)
+  const reached = await advance(model, target, startOfBoth(model, 'sampled', dtypeOf(target)), 'sampled', steps)
   const { report, results } = reached
-  const row = compare('steps', boundOf(target.device, target.dtype), number)
+  const row = compare('steps', boundIn(target), number)
   const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
   return [
+    ...levelRows('steps', boundIn(target), number, reached.levels),
     ...compareStates(model, target, reached, 'steps', number),
     row('loss', [report.loss], result('loss')),
     row('density', [report.density], result('density')),

@@ -19,6 +19,8 @@ export type Row = {
   readonly difference: number
   readonly bound: number
   readonly holds: boolean
+  /** of values in int8, whose difference is what lies beyond half a level: how many are on the other side of a boundary than the reference's own */
+  readonly across?: number
 }
 
 export type Numbers = ArrayLike<number>
@@ -47,7 +49,9 @@ export const compare =
 
 const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((most, x) => Math.max(most, x), 0)
 
-const relative = (error: number, scale: number): number => (error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale)
+/** A share of 0 is 0 of nothing, and more than all of it otherwise. */
+export const relative = (error: number, scale: number): number =>
+  error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale
 
 /** The row of each part and kind of quantity that lies farthest off, in the order they first occur. `gradient of head.weight` is of kind `gradient`. */
 export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
@@ -57,7 +61,7 @@ export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
   )
 }
 
-export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler).*/, '')}`
+export const kindOf = ({ part, quantity }: Row): string => `${part}: ${quantity.replace(/ of (encoder|classifier|pooler|layers)\b.*/, '')}`
 
 /** One line for a person. */
 export const describeRow = ({ part, model, quantity, index, size, reference, accelerated, difference, bound, holds }: Row): string =>

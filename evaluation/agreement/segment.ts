@@ -32,11 +32,18 @@ import {
   type StepReport,
   type TrainingState,
 } from '../../reference/index.js'
+import { boundOf } from './bounds.js'
+import { follow, overall, roundedOperands, type Followed, type Levels } from './levels.js'
 import type { Model } from './model.js'
-import { constants, dropoutFeeds, gateVector, scalarFeeds, toExamples, toTexts, toVector } from './translate.js'
+import { dropoutFeeds, frozenTensors, gateVector, scalarFeeds, toExamples, toTexts, toVector } from './translate.js'
 
 /** Where and in what the accelerated path computes. */
-export type Target = { readonly device: string; readonly dtype: FloatType }
+export type Target = { readonly device: string; readonly precision: string }
+
+/** How far the accelerated path may lie from the reference there. */
+export const boundIn = (target: Target): number => boundOf(target.device, dtypeOf(target))
+
+export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
 
 /** Tiny graphs: more threads would only wait for each other. */
 export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device: deviceOf(device), threads: 1 }), weights: noWeights })
@@ -52,16 +59,16 @@ const modelIn = ({ config }: AnyModel): AcceleratedModel => {
 }
 
 /** SaLoRA on the accelerated path, with the model's settings. */
-export const assemblyOf = (model: AnyModel, dtype: FloatType): Assembly => {
+export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
   const { config, settings } = model
   const own = modelIn(model)
   return {
     model: own,
-    frozen: constants(model.base, dtype),
+    frozen: frozenTensors(model.base, own.outline, precisionOf(precision)),
     method: salora,
     settings: settingsOf(settings),
     objective: config.problem === 'causal' ? causal(own) : sequence(own, config),
-    precision: precisionOf(dtype),
+    precision: precisionOf(precision),
   }
 }
 
@@ -109,14 +116,26 @@ export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phas
 
 export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
 
-/** The production graph of one step; `more` adds outputs to what it reports. */
+/** The production graph of one step; `more` adds outputs to what it reports, and a graph that rounds tells what it rounded to. */
 export const stepOutputs = (
   model: AnyModel,
   phase: SaloraPhase,
   accumulation: Accumulation,
-  dtype: FloatType,
+  precision: string,
   more?: (parameter: TensorSource) => StepGraph['outputs'],
-): StepGraph => stepGraph(assemblyOf(model, dtype), phase, accumulation, more)
+): StepGraph => {
+  const assembly = assemblyOf(model, precision)
+  const graph = stepGraph(assembly, phase, accumulation, more)
+  return { ...graph, outputs: withLevels(assembly, graph.outputs) }
+}
+
+/** The outputs of a graph, and what it rounded. */
+export const withLevels = (assembly: Assembly, outputs: StepGraph['outputs']): StepGraph['outputs'] => ({
+  ...outputs,
+  ...roundedOperands(outputs, assembly.frozen, matrixNames(assembly)),
+})
+
+const matrixNames = ({ model }: Pick<Assembly, 'model'>): ReadonlyArray<string> => model.outline.matrices.map(({ name }) => name)
 
 export const openStep = (
   model: AnyModel,
@@ -124,17 +143,18 @@ export const openStep = (
   accumulation: Accumulation,
   target: Target,
   more?: (parameter: TensorSource) => StepGraph['outputs'],
-): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.dtype, more).outputs, noWeights)
+): Promise<Session> => runtimeOf(target).engine.open(stepOutputs(model, phase, accumulation, target.precision, more).outputs, noWeights)
 
 /** Everything that step t is fed but the state. */
-export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, dtype: FloatType): Feeds => {
+export const feedsOf = (model: AnyModel, phase: SaloraPhase, noise: Noise, step: number, gatedStep: number, precision: string): Feeds => {
+  const { dtype } = precisionOf(precision)
   const u = gateVector(phase.matrices, noise.gates)
-  const assembly = assemblyOf(model, dtype)
+  const assembly = assemblyOf(model, precision)
   const layout = layoutOf(assembly, phase)
   const prepared = preparedBatch(model, assembly.model)
   return {
     ...batchFeeds(assembly, prepared, prepared.weight).feeds,
-    ...dropoutFeeds(stepOutputs(model, phase, 'whole', dtype).sites, noise.dropout, dtype),
+    ...dropoutFeeds(stepGraph(assembly, phase, 'whole').sites, noise.dropout, dtype),
     ...scalarFeeds(model.control, model.settings, step, Math.max(1, gatedStep), dtype),
     u: { data: dtype === 'float64' ? Float64Array.from(u) : Float32Array.from(u), shape: [u.length] },
     ...blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype),
@@ -175,6 +195,14 @@ export type Reached = {
   /** of the last step */
   readonly report: StepReport
   readonly results: Results
+  /** of all steps */
+  readonly levels: ReadonlyArray<Levels>
+}
+
+/** The reference's side of a step that had these results, or of runs on one part of a batch after another. */
+export const followStep = (model: AnyModel, target: Target, results: ReadonlyArray<Results>): Followed => {
+  const assembly = assemblyOf(model, target.precision)
+  return follow(assembly.frozen, matrixNames(assembly), results, boundIn(target))
 }
 
 /** Both derivations `steps` steps on. The noise is placed by the reference's log θ and given to both. */
@@ -187,17 +215,22 @@ export const advance = async (
 ): Promise<Reached> => {
   const phase = phaseIn(start.accelerated)
   const layout = layoutFor(model, phase)
+  const dtype = dtypeOf(target)
   const session = await openStep(model, phase, 'whole', target)
-  const referenceStep = trainingStep(model.config, model.settings, model.base)
+  const levels: ReadonlyArray<Levels>[] = []
   let [reached, report, results] = [start, undefined as StepReport | undefined, {} as Results]
   try {
     for (let i = 0; i < steps; i++) {
       const { reference, accelerated } = reached
       const noise = model.noiseAt(reference.adapters, reference.step)
-      const [next, reported] = referenceStep(reference, model.batch, noise, { ...model.control, gating })
-      const feeds = feedsOf(model, phase, noise, next.step, next.gatedStep, target.dtype)
-      const stepped = await runStep(session, layout, accelerated, feeds, target.dtype)
+      const gatedStep = reference.gatedStep + (gating === 'sampled' ? 1 : 0)
+      const feeds = feedsOf(model, phase, noise, reference.step + 1, gatedStep, target.precision)
+      const stepped = await runStep(session, layout, accelerated, feeds, dtype)
       results = stepped.results
+      const followed = followStep(model, target, [results])
+      const step = trainingStep(model.config, model.settings, model.base, followed)
+      const [next, reported] = step(reference, model.batch, noise, { ...model.control, gating })
+      levels.push(followed.levels())
       report = reported
       reached = { reference: next, accelerated: stepped.state }
     }
@@ -205,7 +238,7 @@ export const advance = async (
     await session.release()
   }
   if (report === undefined) throw new Error(`advance: expected at least one step, found ${steps}`)
-  return { ...reached, report, results }
+  return { ...reached, report, results, levels: overall(levels) }
 }
 
 export const startOfBoth = (model: AnyModel, gating: Gating, dtype: FloatType): Pick<Reached, 'reference' | 'accelerated'> => ({

@@ -1,17 +1,20 @@
 /** The reference's tensors by name as the accelerated path's flat vectors and feeds, and back to names. */
 import type { Expression, FloatType } from '../../accelerated/graph/expression.js'
-import { constant } from '../../accelerated/graph/operators.js'
+import { constant, dequantise } from '../../accelerated/graph/operators.js'
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
+import type { Outline } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
 import type { TextExample } from '../../accelerated/objectives/causal.js'
 import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
+import { rowLevels, rowScales } from '../../accelerated/precisions/int8/quantise.js'
+import type { Precision } from '../../accelerated/precisions/precision.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
 import { correctionNames } from '../../accelerated/training/optimiser.js'
 import type { ParameterLayout, Vector } from '../../accelerated/training/parameterVector.js'
 import { flatten, tensorOf } from '../../accelerated/training/parameterVector.js'
-import { named, type Batch, type Noise, type Parameters, type Tensors } from '../../reference/index.js'
+import { named, type Batch, type Noise, type Parameters, type Tensor, type Tensors } from '../../reference/index.js'
 import type { Numbers } from './rows.js'
 
 /** Frozen tensors written into the graph: these models are a few thousand numbers. */
@@ -23,6 +26,29 @@ export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
     known.set(name, expression)
     return expression
   }
+}
+
+/** Frozen tensors as a precision holds them: in its dtype, and in int8 the matrices of the layers as levels and scales. */
+export const frozenTensors = (
+  base: Tensors,
+  { matrices }: Pick<Outline, 'matrices'>,
+  { name: precision, dtype }: Precision,
+): TensorSource => {
+  const plain = constants(base, dtype)
+  if (precision === dtype) return plain
+  if (precision !== 'int8') throw new Error(`frozenTensors: expected a floating point or int8, found ${precision}`)
+  const quantised = new Map(matrices.map(({ name }) => [`${name}.weight`, quantisedConstant(named(base, `${name}.weight`))]))
+  return (name) => quantised.get(name) ?? plain(name)
+}
+
+const quantisedConstant = ({ shape, data }: Tensor): Expression => {
+  const [W, [rows = 0, columns = 0]] = [Float32Array.from(data), shape]
+  const { levels, transposed } = rowLevels(W, shape)
+  return dequantise({
+    levels: constant(levels, [rows, columns], 'int8'),
+    transposed: constant(transposed, [columns, rows], 'int8'),
+    scales: constant(rowScales(W, shape), [rows], 'float32'),
+  })
 }
 
 /** Every trained tensor, or its gradient or moments, by name; Θ is one tensor, matrix by matrix. Θ and λ only where `gated`. */

@@ -1,10 +1,13 @@
 /** Encoders beside BERT and RoBERTa: their sizes are the published ones, their files mean what they say, and what they do not carry is refused. */
 import { describe, expect, it } from 'vitest'
 import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { debertaArchitecture } from '../../accelerated/models/deberta/deberta.js'
+import { distanceBucket as debertaBucket } from '../../accelerated/models/deberta/distances.js'
 import { distilbertArchitecture } from '../../accelerated/models/distilbert/distilbert.js'
 import { electraArchitecture } from '../../accelerated/models/electra/electra.js'
 import { distanceBucket, mpnetArchitecture } from '../../accelerated/models/mpnet/mpnet.js'
 import { modernbertArchitecture } from '../../accelerated/models/modernbert/modernbert.js'
+import { xlmRobertaArchitecture } from '../../accelerated/models/xlmroberta/xlmroberta.js'
 import { pooledDropout } from '../../accelerated/models/layers/dropout.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
@@ -163,5 +166,95 @@ describe('MPNet', () => {
     }
     expect(distanceBucket(-10_000, 32)).toBe(15)
     for (const n of [1, 7, 8, 40, 500]) expect(distanceBucket(n, 32)).toBe(16 + distanceBucket(-n, 32))
+  })
+})
+
+describe('XLM-RoBERTa', () => {
+  it('has the 277,453,056 parameters of xlm-roberta-base without a pooler, and RoBERTa’s names in files', () => {
+    const base = {
+      model_type: 'xlm-roberta',
+      vocab_size: 250_002,
+      hidden_size: 768,
+      num_hidden_layers: 12,
+      num_attention_heads: 12,
+      intermediate_size: 3072,
+      max_position_embeddings: 514,
+      type_vocab_size: 1,
+      pad_token_id: 1,
+    }
+    const model = xlmRobertaArchitecture.open(base, 'config.json')
+    expect(count(model)).toBe(277_453_056)
+    expect([model.outline.longestInput, model.firstPosition, model.naming.stored('x'), model.naming.stored('classifier.x')]).toEqual([
+      512,
+      2,
+      'roberta.x',
+      'classifier.x',
+    ])
+  })
+})
+
+describe('DeBERTa', () => {
+  const v3Base = {
+    model_type: 'deberta-v2',
+    vocab_size: 128_100,
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: 512,
+    type_vocab_size: 0,
+    relative_attention: true,
+    position_buckets: 256,
+    norm_rel_ebd: 'layer_norm',
+    share_att_key: true,
+    pos_att_type: 'p2c|c2p',
+    position_biased_input: false,
+    layer_norm_eps: 1e-7,
+  }
+
+  it('has the 183,831,552 parameters of deberta-v3-base without a pooler, one table of 512 distances, and six matrices a layer', () => {
+    const model = debertaArchitecture.open(v3Base, 'config.json')
+    expect(count(model)).toBe(183_831_552)
+    expect(model.outline.tensors.get('encoder.rel_embeddings.weight')).toEqual([512, 768])
+    expect(model.outline.matrices).toHaveLength(72)
+    const apart = debertaArchitecture.open({ ...v3Base, share_att_key: false, num_hidden_layers: 1 }, 'config.json')
+    expect(apart.outline.matrices.map(({ name }) => name.replace(/^.*self\./, '')).slice(3, 5)).toEqual(['pos_query_proj', 'pos_key_proj'])
+  })
+
+  it('has the buckets that PyTorch has: each distance up to 128 by itself, 127 factors to 511 beyond', () => {
+    const known = [0, 1, 128, 129, 130, 131, 150, 200, 256, 300, 400, 500, 510, 511]
+    expect(known.map((n) => debertaBucket(n, 256, 512))).toEqual([0, 1, 128, 129, 130, 131, 143, 169, 192, 207, 233, 254, 255, 255])
+    for (const n of known) expect(debertaBucket(-n, 256, 512) + debertaBucket(n, 256, 512)).toBe(0)
+  })
+
+  it('drops at its sites with its own probabilities, a map’s tokens and distances by one of a method’s', () => {
+    const dropouts = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2, pooler_dropout: 0.3, cls_dropout: 0.4 }
+    const one = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1, ...dropouts }, 'config.json')
+    expect(sitesOf(one)).toEqual([
+      ['embeddings', 0.1],
+      ['encoder.layer.0.attention.distances', 0.1],
+      ['encoder.layer.0.attention.probabilities', 0.2],
+      ['encoder.layer.0.attention.output', 0.1],
+      ['encoder.layer.0.output', 0.1],
+      ['head.input', 0.3],
+      ['head.hidden', 0.4],
+    ])
+    expect(new Set(sitesOf(one.withDropout(0.7)).map(([, probability]) => probability))).toEqual(new Set([0.7]))
+  })
+
+  it.each([
+    [{ num_attention_heads: 7 }, 'config.json: expected num_attention_heads that divides hidden_size 768, found 7'],
+    [{ conv_kernel_size: 3 }, 'conv_kernel_size is 0, found 3'],
+    [{ embedding_size: 128 }, 'config.json: expected no embedding_size but 768, found 128'],
+    [{ attention_head_size: 32 }, 'config.json: expected no attention_head_size but 64, found 32'],
+    [{ pos_att_type: 'p2p' }, 'pos_att_type'],
+    [{ position_buckets: 1 }, 'position_buckets'],
+    [{ position_buckets: 1_022 }, 'position_buckets'],
+    [{ norm_rel_ebd: 'batch_norm' }, 'norm_rel_ebd'],
+    [{ pooler_hidden_act: 'tanh' }, 'pooler_hidden_act'],
+  ])('refuses %j in one line', (change, message) => {
+    const refusal = () => debertaArchitecture.open({ ...v3Base, ...change }, 'config.json')
+    expect(refusal).toThrow(message)
+    expect(refusal).toThrow(/^config\.json: expected [^\n]+, found [^\n]+$/)
   })
 })

@@ -35,8 +35,8 @@ afterAll(async () => {
 })
 
 /** Opens the file of a model; what it says on the way. */
-const opened = async (cache: string, model = at('tiny')) => {
-  const opening = quantisedFile(await openModelFolder(model), cache)
+const opened = async (cache: string, model = at('tiny'), turnedFrom?: number) => {
+  const opening = quantisedFile(await openModelFolder(model), cache, turnedFrom)
   const told: string[] = []
   for (;;) {
     const next = await opening.next()
@@ -96,6 +96,19 @@ describe('the file of quantised weights', () => {
     expect((await opened(at('damaged'))).told.length).toBe(1)
     expect((await readFile(file)).equals(whole)).toBe(true)
     expect((await opened(at('damaged'))).told).toEqual([])
+  })
+
+  it('has the same levels one way round alone where they are many, in a file of another name', async () => {
+    const [small, large] = [await opened(at('ways')), await opened(at('ways'), at('tiny'), 1)]
+    expect(large.file).not.toBe(small.file)
+    const names = [...small.tensors.keys()].filter((name) => !name.endsWith('.transposed'))
+    expect([...large.tensors.keys()]).toEqual(names)
+    expect(names.length).toBeLessThan(small.tensors.size)
+    for (const name of names) {
+      const [one, other] = [small.tensors.get(name)!, large.tensors.get(name)!].map(({ offset, length }) => ({ offset, length }))
+      const [found, wanted] = [(await readFile(large.file)).subarray(other!.offset), (await readFile(small.file)).subarray(one!.offset)]
+      expect(found.subarray(0, other!.length).equals(wanted.subarray(0, one!.length)), name).toBe(true)
+    }
   })
 
   it('is whole where two write it at once, and nothing else is left', async () => {

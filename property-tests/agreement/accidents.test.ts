@@ -33,7 +33,7 @@ const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, mor
   const task: Task = {
     ...assembly,
     objective: assembly.objective as Task['objective'],
-    runtime: runtimeOf({ device: 'cpu', dtype: 'float64' }),
+    runtime: runtimeOf({ device: 'cpu', precision: 'float64' }),
     training: examples,
     evaluation: examples,
     score: () => ({ scores: {}, selection: 0, constant: null }),

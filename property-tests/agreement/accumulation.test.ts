@@ -12,7 +12,7 @@ import { startFrom, trainingStep } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
 type Parts = ReturnType<typeof namedParts>
-const target: Target = { device: 'cpu', dtype: 'float64' }
+const target: Target = { device: 'cpu', precision: 'float64' }
 
 describe('accumulation', () => {
   it.each(['sampled', 'open'] as const)('of one example and then three is a step on all four: gates %s', async (gating) => {

@@ -8,7 +8,7 @@ import { SEED } from '../support/seed.js'
 import { decoderOptions, disagreements, someDecoder } from './modelOptions.js'
 
 const agrees = async (options: DecoderOptions, dtype: 'float64' | 'float32', gating: 'sampled' | 'open' = 'sampled'): Promise<void> => {
-  expect(disagreements(await compareStep(drawDecoder(options), { device: 'cpu', dtype }, gating))).toEqual([])
+  expect(disagreements(await compareStep(drawDecoder(options), { device: 'cpu', precision: dtype }, gating))).toEqual([])
 }
 
 const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
@@ -39,7 +39,7 @@ describe(`a decoder’s step (seed ${SEED})`, () => {
   it('agrees without gates', () => agrees(someDecoder(), 'float64', 'open'))
 
   it('compares numbers that are there, of all seven matrices', async () => {
-    const rows = await compareStep(drawDecoder(someDecoder()), { device: 'cpu', dtype: 'float64' })
+    const rows = await compareStep(drawDecoder(someDecoder()), { device: 'cpu', precision: 'float64' })
     const matrices = [
       'self_attn.q_proj',
       'self_attn.k_proj',
@@ -64,6 +64,6 @@ describe(`a decoder’s step (seed ${SEED})`, () => {
 describe(`ten steps of a decoder (seed ${SEED})`, () => {
   it.each(['float64', 'float32'] as const)('end in the same parameters and moments in %s', async (dtype) => {
     const options = someDecoder({ keyValueHeads: 2, rotaryScaling: { kind: 'linear', factor: 2 }, clip: 0.5 })
-    expect(disagreements(await compareSteps(drawDecoder(options), { device: 'cpu', dtype }, 10))).toEqual([])
+    expect(disagreements(await compareSteps(drawDecoder(options), { device: 'cpu', precision: dtype }, 10))).toEqual([])
   })
 })

@@ -14,6 +14,8 @@ import {
   quantisedMatMul,
   quantisedOf,
   reduceSum,
+  turned,
+  type QuantisedMatrix,
 } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { rowLevels, rowScales } from '../../accelerated/precisions/int8/quantise.js'
@@ -120,6 +122,22 @@ describe(`a product in int8 (seed ${SEED})`, () => {
       expect(resultOf(both, 'second')).toEqual(resultOf(alone, 'second'))
     }
   })
+
+  it('with levels that lie one way round alone has the same bits, forward and backward', () =>
+    fc.assert(
+      fc.asyncProperty(cases, async ({ x, W, yBar }) => {
+        const { graph } = stored(W)
+        const [[n = 0, k = 0], [, p = 0]] = [x.shape, yBar.shape]
+        const results = async (matrix: QuantisedMatrix) => {
+          const given = input('x', [n, k], 'float32')
+          const y = quantisedMatMul(given, matrix)
+          const [slope] = gradient(reduceSum(mul(y, constant(yBar.data, [n, p], 'float32'))), [given])
+          return evaluate({ y, slope: slope! }, { x: float32(x.data, [n, k]) })
+        }
+        expect(await results({ ...graph, transposed: turned(graph.levels) })).toEqual(await results(graph))
+      }),
+      { seed: SEED, numRuns: 20 },
+    ))
 
   it('is written for a device that has such products, and for no other', () => {
     const y = quantisedMatMul(input('x', [1, 3], 'float32'), stored(tensor([1, 3], [1, 2, 3])).graph)

@@ -16,7 +16,7 @@ describe('a run', () => {
   it.each(cases)(
     'is the same in both derivations, and the adapter, the pruned and the merged model have the same logits: %j %j %s',
     async (rules, change, dtype) => {
-      const rows = await compareRun(drawModel(someOptions(change)), { device: 'cpu', dtype }, rules)
+      const rows = await compareRun(drawModel(someOptions(change)), { device: 'cpu', precision: dtype }, rules)
       expect(disagreements(rows)).toEqual([])
       expect(rows.map(({ quantity }) => quantity)).toEqual(
         expect.arrayContaining(['retained ranks', 'logits with ĝ', 'logits after pruning', 'logits of the merged model']),

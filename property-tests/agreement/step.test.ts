@@ -7,7 +7,7 @@ import { SEED } from '../support/seed.js'
 import { disagreements, modelOptions, someOptions } from './modelOptions.js'
 
 const agrees = async (options: ModelOptions, dtype: 'float64' | 'float32', gating: 'sampled' | 'open' = 'sampled'): Promise<void> => {
-  expect(disagreements(await compareStep(drawModel(options), { device: 'cpu', dtype }, gating))).toEqual([])
+  expect(disagreements(await compareStep(drawModel(options), { device: 'cpu', precision: dtype }, gating))).toEqual([])
 }
 
 const edges: ReadonlyArray<readonly [string, Partial<ModelOptions>]> = [
@@ -38,7 +38,7 @@ describe(`one step (seed ${SEED})`, () => {
   it('agrees without gates, where Θ and λ have no gradient', () => agrees(someOptions({ layers: 2 }), 'float64', 'open'))
 
   it('compares numbers that are there, none of them all zero', async () => {
-    const rows = await compareStep(drawModel(someOptions()), { device: 'cpu', dtype: 'float64' })
+    const rows = await compareStep(drawModel(someOptions()), { device: 'cpu', precision: 'float64' })
     expect(rows.map(({ quantity }) => quantity)).toEqual(
       expect.arrayContaining([
         'loss',

@@ -7,7 +7,7 @@ import { SEED } from '../support/seed.js'
 import { disagreements, modelOptions, someOptions } from './modelOptions.js'
 
 const agrees = async (options: ModelOptions, dtype: 'float64' | 'float32'): Promise<void> => {
-  expect(disagreements(await compareSteps(drawModel(options), { device: 'cpu', dtype }, 10))).toEqual([])
+  expect(disagreements(await compareSteps(drawModel(options), { device: 'cpu', precision: dtype }, 10))).toEqual([])
 }
 
 describe(`ten training steps (seed ${SEED})`, () => {

@@ -29,7 +29,7 @@ import {
 } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
-const target: Target = { device: 'cpu', dtype: 'float64' }
+const target: Target = { device: 'cpu', precision: 'float64' }
 const steps = 12
 
 type Task = TrainingTask<LabelledExample, unknown> & { readonly settings: ReturnType<typeof resolveSettings> }

@@ -5,13 +5,14 @@ import { devices } from '../../accelerated/runtime/devices/index.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 
 describe('verification', () => {
-  it.each(['float64', 'float32'] as const)('holds on the CPU in %s, for every kind of quantity', async (dtype) => {
+  it.each(['float64', 'float32', 'int8'] as const)('holds on the CPU in %s, for every kind of quantity', async (precision) => {
     const rows: Row[] = []
-    for await (const row of verify({ device: 'cpu', dtype, seed: 3, cases: 2 })) rows.push(row)
+    for await (const row of verify({ device: 'cpu', precision, seed: 3, cases: 2 })) rows.push(row)
     const worst = worstOfEach(rows)
     expect(rows.filter(({ holds }) => !holds).map(describeRow)).toEqual([])
     expect([...new Set(rows.map(({ part }) => part))]).toEqual(['values', 'gradients', 'steps', 'run', 'adapter'])
     expect(worst.length).toBeLessThan(rows.length / 5)
+    expect(rows.some(({ across }) => across !== undefined)).toBe(precision === 'int8')
     expect(Math.max(...worst.map(({ difference }) => difference))).toBe(Math.max(...rows.map(({ difference }) => difference)))
   })
 

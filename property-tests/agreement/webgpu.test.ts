@@ -11,7 +11,7 @@ import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agr
 import { readModel } from '../support/runGraph.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
-const target: Target = { device: 'webgpu', dtype: 'float32' }
+const target: Target = { device: 'webgpu', precision: 'float32' }
 const { works } = await probeDevice('webgpu')
 // A software driver compiles some hundred shaders for each graph.
 const timeout = 400_000

@@ -109,5 +109,22 @@ describe('salora verify', () => {
     expect(stdout).toMatch(/^quantity +reference +accelerated +difference +bound\n/)
     expect(stdout).toMatch(/\ngradients: gradient of logTheta +\S+ +\S+ +\S+e-\d+ +1\.0e-4 +holds\n/)
     expect(stdout).toMatch(/\nall \d+ comparisons of 1 encoder and as many decoders hold on cpu in float32/)
+    expect(stdout).not.toContain('levels')
+  })
+
+  it('holds in int8, and says how many values float32 rounded to the other side of a boundary', async () => {
+    const args = ['verify', '--device', 'cpu', '--precision', 'int8', '--cases', '1', '--quiet']
+    const [table, json] = [await salora(args, { cwd: tmpdir() }), await salora([...args, '--json'], { cwd: tmpdir() })]
+    expect([table.code, json.code]).toEqual([0, 0])
+    const { rows, precision } = JSON.parse(json.stdout) as { rows: ReadonlyArray<{ size: number; across?: number }>; precision: string }
+    const rounded = rows.filter(({ across }) => across !== undefined)
+    const [values, across] = [rounded.reduce((sum, { size }) => sum + size, 0), rounded.reduce((sum, row) => sum + (row.across ?? 0), 0)]
+    expect(precision).toBe('int8')
+    expect(values).toBeGreaterThan(10_000)
+    expect(table.stdout.replaceAll(',', '')).toContain(
+      `\n${across} of ${values} values lie at a boundary between two levels and were rounded to its other side`,
+    )
+    expect(table.stdout).toMatch(/\nsteps: levels +\S+ +\S+ +\S+e[+-]\d+ +1\.0e-4 +holds\n/)
+    expect(table.stdout).toMatch(/ hold on cpu in int8/)
   })
 })

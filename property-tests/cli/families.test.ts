@@ -22,6 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
+const encoders = ['distilbert', 'electra', 'mpnet', 'modernbert', 'xlm-roberta', 'deberta-v2']
 /** As transformers calls them. */
 const classNames: Readonly<Record<string, string>> = {
   llama: 'Llama',
@@ -31,6 +32,8 @@ const classNames: Readonly<Record<string, string>> = {
   electra: 'Electra',
   mpnet: 'MPNet',
   modernbert: 'ModernBert',
+  'xlm-roberta': 'XLMRoberta',
+  'deberta-v2': 'DebertaV2',
 }
 /** As the map of ranks calls a layer's matrices. */
 const ofDecoders = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
@@ -42,6 +45,8 @@ const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
   electra: ['query', 'key', 'value', 'attention output', 'intermediate', 'output'],
   mpnet: ['q', 'k', 'v', 'o', 'intermediate', 'output'],
   modernbert: ['Wqkv', 'attn.Wo', 'Wi', 'mlp.Wo'],
+  'xlm-roberta': ['query', 'key', 'value', 'attention output', 'intermediate', 'output'],
+  'deberta-v2': ['query_proj', 'key_proj', 'value_proj', 'attention output', 'intermediate', 'output'],
 }
 const model = (family: string): string => join(fixtures, family)
 const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
@@ -70,7 +75,7 @@ const train = (family: string, output: string, ...more: ReadonlyArray<string>) =
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
-describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'mpnet', 'modernbert'])('%s', (family) => {
+describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and better than the majority', async () => {
     const { code, stdout } = await train(family, family, '--epochs', '8')
     expect(code).toBe(0)
@@ -94,7 +99,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'mpnet', 'm
     expect(comparison.largestLogitDifference).toBeLessThan(1e-5 * comparison.largestLogit)
     const config = await json(`${family}-merged/config.json`)
     expect(config['architectures']).toEqual([`${classNames[family]}ForSequenceClassification`])
-    expect(config['pad_token_id']).toBe(family === 'mpnet' ? 1 : 0)
+    expect(config['pad_token_id']).toBe(family === 'mpnet' || family === 'xlm-roberta' ? 1 : 0)
     const texts = [{ text: 'w3 w4' }, { text: 'w40 w41 w42 w30' }]
     const [merged, adapted] = [
       await openTrainedAdapter({ model: join(root, `${family}-merged`), adapter: null, device: 'cpu' }),
@@ -106,7 +111,7 @@ describe.each(['llama', 'mistral', 'qwen2', 'distilbert', 'electra', 'mpnet', 'm
   })
 })
 
-describe.each(['distilbert', 'electra', 'mpnet', 'modernbert'])('%s', (family) => {
+describe.each(encoders)('%s', (family) => {
   it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
     const output = `${family}-onnx`
     const { code, stdout } = await salora(
@@ -130,17 +135,41 @@ describe.each(['distilbert', 'electra', 'mpnet', 'modernbert'])('%s', (family) =
   })
 })
 
-describe('a decoder', () => {
-  it('is resumed to the bit', async () => {
-    const whole = await train('qwen2', 'whole', '--method', 'lora', '--max-steps', '12', '--save-every', '5')
+describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
+  it('is resumed to the bit, dropouts included', async () => {
+    const [run, own] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
+    const whole = await train(family, run, ...own, '--save-every', '5')
     expect(whole.code).toBe(0)
-    await rm(join(root, 'whole', 'checkpoints', 'step-000000012.safetensors'))
-    await rm(join(root, 'whole', 'result.json'))
-    const before = await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))
-    expect((await train('qwen2', 'whole', '--method', 'lora', '--max-steps', '12', '--save-every', '5', '--resume')).code).toBe(0)
-    expect(await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))).toEqual(before)
+    await rm(join(root, run, 'checkpoints', 'step-000000012.safetensors'))
+    await rm(join(root, run, 'result.json'))
+    const before = await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))
+    await rm(join(root, run, 'adapter', 'adapter_model.safetensors'))
+    expect((await train(family, run, ...own, '--save-every', '5', '--resume')).code).toBe(0)
+    expect(await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))).toEqual(before)
+  })
+})
+
+describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
+  it('is scored and asked by the commands as training left it', async () => {
+    const { best } = (await json(`${family}/result.json`)) as { best: { scores: { accuracy: number } } }
+    const evaluated = await salora(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
+    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
+    const asked = await salora(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
+    expect(
+      asked.stdout
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { label: string }).label),
+    ).toEqual(['low', 'high'])
   })
 
+  it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8', 'lora --precision float64'])('is trained by %s', async (how) => {
+    const { code } = await train(family, `${family}-${how.replaceAll(' ', '')}`, '--method', ...how.split(' '), '--epochs', '2')
+    expect(code).toBe(0)
+  })
+})
+
+describe('a decoder', () => {
   it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8'])('is trained by %s', async (how) => {
     const { code } = await train('llama', how.replaceAll(' ', ''), '--method', ...how.split(' '), '--epochs', '2')
     expect(code).toBe(0)

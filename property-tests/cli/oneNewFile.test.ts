@@ -132,7 +132,7 @@ describe('a new method', () => {
     const task: TrainingTask<LabelledExample, unknown> = {
       ...assembly,
       objective: assembly.objective as TrainingTask<LabelledExample, unknown>['objective'],
-      runtime: runtimeOf({ device: 'abacus', dtype: 'float64' }),
+      runtime: runtimeOf({ device: 'abacus', precision: 'float64' }),
       training: examples,
       evaluation: examples,
       score: () => ({ scores: {}, selection: 0, constant: null }),

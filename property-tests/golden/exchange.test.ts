@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { describe, it } from 'vitest'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { exportGolden, exportNames, predictGolden } from './exportGolden.js'
-import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, readGolden } from './golden.js'
+import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, lowRankFamilies, readGolden } from './golden.js'
 
 const folder = exportFolder()
 
-describe.each(families)('%s', (family) => {
+describe.each([...families, ...lowRankFamilies])('%s', (family) => {
   it.each(exportNames)(
     "exports the %s adapter that PEFT loaded without a missing or unexpected key, and gives PEFT's logits",
     async (name) => {
@@ -18,7 +18,9 @@ describe.each(families)('%s', (family) => {
       await expectExchanged(family, name, adapter, await predictGolden(family, adapter, readGolden(family)))
     },
   )
+})
 
+describe.each(families)('%s', (family) => {
   it('gives the logits of PEFT for an adapter that PEFT trained, with rank_pattern, alpha_pattern and modules_to_save', async () => {
     const golden = readGolden(family)
     const logits = await predictGolden(family, join(folderOf(family), 'peft-adapter'), golden)

@@ -7,11 +7,12 @@ import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
-export type Family = 'roberta' | 'bert' | 'distilbert' | 'electra' | 'modernbert' | 'mpnet'
+/** A folder of fixtures: a model_type, or one with a word for what is different. */
+export type Family = 'roberta' | 'bert' | (typeof lowRankFamilies)[number]
 /** Those with fixtures of every method. */
 export const families = ['roberta', 'bert'] as const
 /** Encoders with fixtures of LoRA alone. */
-export const lowRankFamilies = ['distilbert', 'electra', 'modernbert', 'mpnet'] as const
+export const lowRankFamilies = ['distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'] as const
 export const dtypes: ReadonlyArray<FloatType> = ['float64', 'float32']
 
 /** Shares of a tensor's largest number. In float64 rounding leaves 1e-12 after 20 steps, in float32 1e-6; a wrong formula leaves 1e-3 or more. */

@@ -12,9 +12,10 @@ from golden_training import DTYPES, STEPS, logits, optimisation, randomise, trai
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
-TARGETS_OF = {'mpnet': r'.*layer\.\d+\.(attention\.attn\.[qkvo]|(intermediate|output)\.dense)', 'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])', 'modernbert': r'.*layers\.\d+\.(attn\.(Wqkv|Wo)|mlp\.(Wi|Wo))'}
+DEBERTA = r'.*encoder\.layer\.\d+\.(attention\.self\.(pos_)?(query|key|value)_proj|attention\.output\.dense|intermediate\.dense|output\.dense)'
+TARGETS_OF = {'deberta-v2': DEBERTA, 'deberta-v2-plain': DEBERTA, 'mpnet': r'.*layer\.\d+\.(attention\.attn\.[qkvo]|(intermediate|output)\.dense)', 'distilbert': r'.*transformer\.layer\.\d+\.(attention\.(q|k|v|out)_lin|ffn\.lin[12])', 'modernbert': r'.*layers\.\d+\.(attn\.(Wqkv|Wo)|mlp\.(Wi|Wo))'}
 # PEFT freezes BERT's pooler unless it is named; ours trains it as part of the head.
-SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'mpnet': ['classifier'], 'modernbert': ['head', 'classifier']}
+SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'mpnet': ['classifier'], 'xlm-roberta': ['classifier'], 'deberta-v2': ['classifier', 'pooler'], 'deberta-v2-plain': ['classifier', 'pooler'], 'modernbert': ['head', 'classifier']}
 
 
 def lora(family, folder, dtype, **settings):
@@ -28,7 +29,7 @@ def lora(family, folder, dtype, **settings):
 def make(family, folder, _):
     folder.mkdir(parents=True, exist_ok=True)
     write_model(family, folder)
-    if family == 'modernbert':
+    if family in ('modernbert', 'deberta-v2', 'deberta-v2-plain'):
         in_float64()
     batches = draw_batches(family)
     golden = {
@@ -64,6 +65,9 @@ def with_patterns(family, folder, batches):
         'distilbert': dict(target_modules=['q_lin', 'v_lin', 'lin2'], rank_pattern={'lin2': 3}),
         'mpnet': dict(target_modules=['q', 'v', 'output.dense'], rank_pattern={'output.dense': 3}),
         'modernbert': dict(target_modules=['Wqkv', 'Wi'], rank_pattern={'Wi': 3}),
+        'xlm-roberta': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
+        'deberta-v2': dict(target_modules=['query_proj', 'value_proj', 'output.dense'], rank_pattern={'output.dense': 3}),
+        'deberta-v2-plain': dict(target_modules=['query_proj', 'pos_key_proj', 'output.dense'], rank_pattern={'output.dense': 3}),
         'electra': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
         'bert': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}, alpha_pattern={'query': 5, 'attention.output.dense': 1}),
     }[family]

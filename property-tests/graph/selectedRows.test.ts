@@ -16,11 +16,14 @@ import {
   matMul,
   mul,
   neg,
+  reduceMean,
   reduceSum,
   relu,
   selectRows,
   sigmoid,
   sliceVector,
+  sqrt,
+  square,
   softmax,
   sub,
   tanh,
@@ -50,6 +53,7 @@ const steps: Readonly<Record<string, Step>> = {
   gelu: (h) => gelu(h),
   relu: (h) => relu(h),
   norm: (h) => layerNormalization(h, row, mul(row, 0.5), 1e-3),
+  rootMeanSquare: (h) => mul(div(h, sqrt(add(reduceMean(square(h), [-1], true), 1e-3))), row),
   dropout: (h) => mul(h, sliceVector(input('pool', ['pool'], 'float64'), input('offset', [1], 'int64'), h)),
   attention: (h) => matMul(softmax(matMul(h, h, { transposeB: true })), h),
 }
@@ -101,11 +105,27 @@ describe(`selected rows (seed ${SEED})`, () => {
     expect(widths.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'rows', 'selected', 'selected'])
   })
 
+  it('of a root-mean-square norm cost no whole matrix either', () => {
+    const hidden = add(matMul(x, W), x)
+    const products = topologicalOrder([selectedRows(steps['rootMeanSquare']!(hidden), selection)]).filter(({ op }) => op === 'MatMul')
+    expect(products.map(({ shape: [rows] }) => rows)).toEqual(['selected'])
+  })
+
   it('compute what several read once', () => {
     const shared = tanh(matMul(x, W))
     const hidden = add(mul(shared, shared), shared)
     const count = (op: string): number => topologicalOrder([selectedRows(hidden, selection)]).filter((node) => node.op === op).length
     expect([count('Tanh'), count('MatMul'), count('SelectRows')]).toEqual([1, 1, 1])
+  })
+
+  it('are taken from what is computed for all rows in any case, and no layer below is computed twice', () => {
+    const layer = (h: Expression): Expression => {
+      const mixed = add(h, matMul(steps['attention']!(h), W))
+      return add(mixed, matMul(gelu(mixed), W))
+    }
+    const products = (y: Expression) => topologicalOrder([y]).filter(({ op, inputs }) => op === 'MatMul' && inputs[1] === W)
+    const found = products(selectedRows(layer(layer(x)), selection))
+    expect(found.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'selected', 'selected'])
   })
 
   it('of a matrix that is no row-wise result are selected as they are', () => {

@@ -22,7 +22,7 @@ import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
 import { parseRunConfig, parseRunResult, readRunConfig } from '../../evaluation/storedRun.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, edits } from './cases.js'
-import { bytePair, roberta, runConfig, runResult, wordPiece } from './validFiles.js'
+import { bytePair, unigram, roberta, runConfig, runResult, wordPiece } from './validFiles.js'
 
 let root = ''
 let folder = ''
@@ -370,6 +370,8 @@ describe('a tokenizer', () => {
     ['normalizer', { type: 'Prepend', prepend: 'x'.repeat(9) }],
     ['pre_tokenizer', { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' }],
     ['normalizer', { type: 'Precompiled', precompiled_charsmap: '' }],
+    ['normalizer', { type: 'Replace', pattern: { Regex: '\\s{2,}|[\\n\\r\\t]+$' }, content: ' ' }],
+    ['pre_tokenizer', { type: 'Punctuation', behavior: 'Isolated' }],
     ['pre_tokenizer', { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' } }] }],
     ['post_processor', { type: 'Sequence', processors: [{ type: 'Sequence', processors: [] }] }],
     ['model', { type: 'Unigram', vocab: [['a', 0]] }],
@@ -382,6 +384,24 @@ describe('a tokenizer', () => {
     ['pre_tokenizer', { type: 'Sequence', pretokenizers: Array.from({ length: 17 }, () => ({ type: 'Whitespace' })) }],
   ])('with a %s beyond the known ones is refused', async (part, value) => {
     expect(await refusal(() => load({ ...bytePair, [part]: value }))).toContain(`${kind} ${part}`)
+  })
+  it('of unigram kind is read, and what is no list of pieces is refused in one line', async () => {
+    const said = (change: object): Promise<string> => refusal(() => load({ ...unigram, model: { ...unigram.model, ...change } }))
+    expect((await load(unigram)).encode('ab a', undefined, 7).inputIds).toEqual([0, 4, 8, 7, 2])
+    const pieces = 'F/tokenizer.json: expected model.vocab of pieces of 1 to 128 characters, each with a number, found something else at'
+    const { vocab } = unigram.model
+    for (const odd of [['a', '1'], ['', 1], ['a'], ['a', 1, 2], 'a', ['a'.repeat(129), 1], [1, 1], ['a', null]])
+      expect(await said({ vocab: [...vocab, odd] })).toBe(`${pieces} 9`)
+    expect(await said({ vocab: { a: 1 } })).toBe(`${pieces} 0`)
+    expect(await said({ vocab: [] })).toBe(`${pieces} 0`)
+    expect(await said({ unk_id: 9 })).toBe('F/tokenizer.json: expected model.unk_id below the 9 pieces of model.vocab, found 9')
+    expect(await said({ byte_fallback: true })).toBe(`${kind} model.byte_fallback is false, found true`)
+    const many = Array.from({ length: 31 }, (_, i) => [`t${i}`, -i])
+    expect(await said({ vocab: many })).toBe('F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found 30')
+    const table = { type: 'Precompiled', precompiled_charsmap: Buffer.from('no table').toString('base64') }
+    expect(await refusal(() => load({ ...unigram, normalizer: table }))).toMatch(
+      /^F\/tokenizer\.json: expected a precompiled_charsmap that begins with the size of its trie, found \d+ of 8 bytes$/,
+    )
   })
   it('may not make words longer than a thousand characters, whose cost is their square', async () => {
     expect(await refusal(() => load({ ...wordPiece, model: { ...wordPiece.model, max_input_chars_per_word: 1_001 } }))).toContain(

@@ -23,7 +23,7 @@ import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
 import { pruned, runOutline, stateOf } from './saloraRun.js'
-import { bytePair, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
+import { bytePair, unigram, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
 
 const readers = 9
 const numRuns = Math.ceil(CASES / readers)
@@ -241,6 +241,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
   const texts = ['', 'a b', 'ab ba !', '\u0000é東\ud800', 'ab'.repeat(1_000), ' '.repeat(2_000), 'a '.repeat(1_000)]
   for (const [name, json, family] of [
     ['byte-pair', bytePair, { vocab_size: 30, max_position_embeddings: 42 }],
+    ['unigram', unigram, { model_type: 'xlm-roberta', vocab_size: 30, max_position_embeddings: 42 }],
     ['word-piece', wordPiece, { model_type: 'bert', vocab_size: 30, max_position_embeddings: 40, type_vocab_size: 2, pad_token_id: 0 }],
   ] as const) {
     const files = {

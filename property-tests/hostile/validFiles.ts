@@ -83,6 +83,32 @@ export const bytePair = {
   },
 }
 
+export const unigram = {
+  ...bytePair,
+  // a table without a key
+  normalizer: { type: 'Precompiled', precompiled_charsmap: 'BAAAAAAAAAA=' },
+  pre_tokenizer: {
+    type: 'Sequence',
+    pretokenizers: [{ type: 'WhitespaceSplit' }, { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always' }],
+  },
+  model: {
+    type: 'Unigram',
+    unk_id: 3,
+    byte_fallback: false,
+    vocab: [
+      ['<s>', 0],
+      ['<pad>', 0],
+      ['</s>', 0],
+      ['<unk>', 0],
+      ['▁', -1],
+      ['a', -2],
+      ['b', -2.5],
+      ['▁a', -2.2],
+      ['ab', -3],
+    ],
+  },
+}
+
 export const runConfig = {
   model: './bert',
   revision: null,

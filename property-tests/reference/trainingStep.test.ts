@@ -188,7 +188,12 @@ describe(`the objective (seed ${SEED})`, () => {
 
   it('gives the gradients of the base model when asked', () => {
     const model = tiny(roberta)
-    const { baseGradients } = objective(model.config, model.settings, model.base, true)(model.parameters, model.batch, model.noise, control)
+    const { baseGradients } = objective(model.config, model.settings, model.base, { baseGradients: true })(
+      model.parameters,
+      model.batch,
+      model.noise,
+      control,
+    )
     expect(Object.keys(baseGradients).sort()).toEqual(Object.keys(model.base).sort())
     expect(evaluate(model, 'sampled').baseGradients).toEqual({})
   })

@@ -3,7 +3,7 @@ import { applyIncrement, applyIncrementVjp, type Factors } from '../methods/lowR
 import { add, named, type Tensors } from '../tensor.js'
 import type { Layer } from './layer.js'
 import { layerNorm, layerNormVjp } from './layerNorm.js'
-import { linear, linearBiasVjp, linearInputVjp, linearWeightVjp } from './linear.js'
+import { exactLinear, linearBiasVjp, linearWeightVjp, type FrozenLinear } from './linear.js'
 
 /** Everything a layer may need of a model. */
 export interface ModelTensors {
@@ -16,6 +16,8 @@ export interface ModelTensors {
   readonly scale: number
   /** Whether the gradient of the weight of this name is asked for. */
   readonly wanted: (name: string) => boolean
+  /** How layers are computed whose weight's gradient is not asked for. */
+  readonly frozen: FrozenLinear
 }
 
 const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string, () => Tensors[string]>>): Tensors =>
@@ -26,15 +28,16 @@ const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string,
   )
 
 /** h = W x + bias, without an increment; a module of which the model has no bias has none. x: [n, k] → [n, d] */
-const frozenLinear =
+const ownLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
     const weight = named(model.weights, `${module}.weight`)
     const bias = model.weights[`${module}.bias`]
+    const { value, inputVjp } = model.wanted(`${module}.weight`) ? exactLinear : model.frozen
     return {
-      value: linear(x, weight, bias),
+      value: value(module, x, weight, bias),
       pullback: (yBar) => ({
-        x: linearInputVjp(weight, yBar),
+        x: inputVjp(module, weight, yBar),
         gradients: keepWanted(model, {
           [`${module}.weight`]: () => linearWeightVjp(x, yBar),
           ...(bias === undefined ? {} : { [`${module}.bias`]: () => linearBiasVjp(yBar) }),
@@ -47,14 +50,14 @@ const frozenLinear =
 export const adaptedLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
-    const frozen = frozenLinear(model, module)(x)
+    const own = ownLinear(model, module)(x)
     const factors = model.factors[module]
-    if (factors === undefined) return frozen
+    if (factors === undefined) return own
     const g = named(model.gates, module)
     return {
-      value: add(frozen.value, applyIncrement(model.scale)(factors, g, x)),
+      value: add(own.value, applyIncrement(model.scale)(factors, g, x)),
       pullback: (yBar) => {
-        const through = frozen.pullback(yBar)
+        const through = own.pullback(yBar)
         const adapter = applyIncrementVjp(model.scale)(factors, g, x, yBar)
         return {
           x: add(through.x, adapter.x),

@@ -14,5 +14,19 @@ export const linearInputVjp = (weight: Tensor, yBar: Tensor): Tensor => matMul(y
 /** W̄ = ȳᵀx. x: [n, in], yBar: [n, out] → [out, in] */
 export const linearWeightVjp = (x: Tensor, yBar: Tensor): Tensor => matMul(yBar, x, { transposeX: true })
 
+/** A layer whose matrix is not trained: only its values and its input's gradient are asked for, and a precision may round them. */
+export interface FrozenLinear {
+  /** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
+  readonly value: (module: string, x: Tensor, weight: Tensor, bias?: Tensor) => Tensor
+  /** yBar: [n, out] → [n, in] */
+  readonly inputVjp: (module: string, weight: Tensor, yBar: Tensor) => Tensor
+}
+
+/** In float64, like all other layers. */
+export const exactLinear: FrozenLinear = {
+  value: (_, x, weight, bias) => linear(x, weight, bias),
+  inputVjp: (_, weight, yBar) => linearInputVjp(weight, yBar),
+}
+
 /** The bias's gradient, Σ ȳ over the rows. yBar: [n, out] → [out] */
 export const linearBiasVjp = columnSums

@@ -4,6 +4,7 @@
  */
 import { matMul } from '../matMul.js'
 import { addRow, generate, map, matrixShape, multiplyColumn, multiplyRow, type Tensor } from '../tensor.js'
+import type { FrozenLinear } from './linear.js'
 
 /** x ≈ diag(scales) levels. levels: [n, m], whole numbers from −127 to 127; scales: [n] */
 export interface Quantised {
@@ -30,6 +31,9 @@ export const quantiseRows = (x: Tensor): Quantised => {
   return { levels: generate(x.shape, (i) => (scaleOf(i) === 0 ? 0 : roundHalfEven(x.data[i]! / scaleOf(i)))), scales }
 }
 
+/** How a matrix is taken to levels and scales. */
+export type Rounding = (x: Tensor) => Quantised
+
 /** diag(scales) levels → [n, m] */
 export const dequantise = ({ levels, scales }: Quantised): Tensor => multiplyColumn(levels, scales)
 
@@ -37,12 +41,23 @@ export const dequantise = ({ levels, scales }: Quantised): Tensor => multiplyCol
 export const roundRows = (x: Tensor): Tensor => dequantise(quantiseRows(x))
 
 /** y = (round(x) levelsᵀ) ⊙ scales + bias. x: [n, in], weight: levels [out, in] and scales [out], bias: [out] → [n, out] */
-export const quantisedLinear = (x: Tensor, { levels, scales }: Quantised, bias: Tensor): Tensor =>
-  addRow(multiplyRow(matMul(roundRows(x), levels, { transposeY: true }), scales), bias)
+export const quantisedLinear = (x: Tensor, { levels, scales }: Quantised, bias?: Tensor, round: Rounding = quantiseRows): Tensor => {
+  const product = multiplyRow(matMul(dequantise(round(x)), levels, { transposeY: true }), scales)
+  return bias === undefined ? product : addRow(product, bias)
+}
 
 /**
  * x̄ = round(ȳ ⊙ scales) levels: the gradient of the quantised function with the rounding of x passed straight through, where ȳ ⊙ scales is
  * rounded as x was. yBar: [n, out] → [n, in]
  */
-export const quantisedLinearInputVjp = ({ levels, scales }: Quantised, yBar: Tensor): Tensor =>
-  matMul(roundRows(multiplyRow(yBar, scales)), levels)
+export const quantisedLinearInputVjp = ({ levels, scales }: Quantised, yBar: Tensor, round: Rounding = quantiseRows): Tensor =>
+  matMul(dequantise(round(multiplyRow(yBar, scales))), levels)
+
+/**
+ * Frozen layers in int8. `rounding` says how each matrix is rounded: MODULE.weight, MODULE.x (what a layer is given) and MODULE.yBar (the
+ * gradient that comes back to it, times the scales); by default to the nearest levels.
+ */
+export const int8Linear = (rounding: (name: string) => Rounding = () => quantiseRows): FrozenLinear => ({
+  value: (module, x, weight, bias) => quantisedLinear(x, rounding(`${module}.weight`)(weight), bias, rounding(`${module}.x`)),
+  inputVjp: (module, weight, yBar) => quantisedLinearInputVjp(rounding(`${module}.weight`)(weight), yBar, rounding(`${module}.yBar`)),
+})

@@ -1,5 +1,6 @@
 /** A model as the objective sees it: what a forward pass reads, the logits, and the gradients that come back. */
 import type { ModelTensors } from '../layers/adaptedLinear.js'
+import { exactLinear, type FrozenLinear } from '../layers/linear.js'
 import { openGates, type Factors } from '../methods/lowRank.js'
 import { named, type Tensor, type Tensors } from '../tensor.js'
 
@@ -19,6 +20,8 @@ export interface ModelOptions {
   readonly scale: number
   /** Also the gradients of the base model's tensors, embeddings included. Default: false, as they are frozen. */
   readonly baseGradients?: boolean
+  /** Products with frozen matrices. Default: exact. */
+  readonly frozenLinear?: FrozenLinear
 }
 
 /** Gradients, under the names of the operands. */
@@ -40,12 +43,16 @@ export interface TracedModel {
 }
 
 /** Operands as layers take them: the head's tensors over the base's, every gate open where none is given. */
-export const tensorsOf = ({ base, adapters, gates, head }: Operands, { scale, baseGradients = false }: ModelOptions): ModelTensors => ({
+export const tensorsOf = (
+  { base, adapters, gates, head }: Operands,
+  { scale, baseGradients = false, frozenLinear = exactLinear }: ModelOptions,
+): ModelTensors => ({
   weights: { ...base, ...head },
   factors: adapters,
   gates: Object.fromEntries(Object.entries(adapters).map(([module, factors]) => [module, gates[module] ?? openGates(factors)])),
   scale,
   wanted: (name) => baseGradients || head[name] !== undefined,
+  frozen: frozenLinear,
 })
 
 const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>

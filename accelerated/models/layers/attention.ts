@@ -30,6 +30,10 @@ export type AttentionSettings = Heads & {
   readonly layer: string
   /** of the probabilities */
   readonly dropout: number
+  /** of the scores; 1 / √headSize where not given */
+  readonly scale?: number
+  /** scores beside those of contents, of queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each */
+  readonly beside?: (queries: Expression, keys: Expression) => ReadonlyArray<Expression>
 }
 
 /** [tokens, hidden] → [batch, heads, sequence, headSize] */
@@ -50,7 +54,7 @@ const unpack = ({ heads, headSize }: Heads, batch: BatchInputs | PaddedInputs, x
 
 /** softmax(QKᵀ / √headSize + bias) V, head by head. query, key, value: [tokens, hidden] → [tokens, hidden] */
 export const attention = (
-  { layer, dropout, keyValueHeads, bias: ownBias, ...shape }: AttentionSettings,
+  { layer, dropout, keyValueHeads, bias: ownBias, scale, beside = () => [], ...shape }: AttentionSettings,
   host: Pick<Host, 'keyValue' | 'dropout'>,
   batch: BatchInputs | PaddedInputs,
   ...[q, k, v]: readonly [query: Expression, key: Expression, value: Expression]
@@ -58,9 +62,10 @@ export const attention = (
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
   const query = pack(shape, batch, q)
   const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-  const scores = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: 1 / Math.sqrt(shape.headSize) })
-  const biased = add(byHead(scores, shape.heads), bias) // [batch, heads, sequence, keys]
-  const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(biased), dropout)
+  const products = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) })
+  const contents = byHead(products, shape.heads) // [batch, heads, sequence, keys]
+  const scores = beside(query, key).reduce((sum, more) => add(sum, more), contents)
+  const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
   return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
 }
 

@@ -5,6 +5,7 @@
 import { quantisedMatMul, quantisedOf } from '../../graph/operators.js'
 import { withBias } from '../../models/host.js'
 import { SettingsError } from '../../settingsError.js'
+import { largeLevels } from './quantise.js'
 import type { Precision } from '../precision.js'
 
 export const int8: Precision = {
@@ -13,6 +14,12 @@ export const int8: Precision = {
   dtype: 'float32',
 
   runsOn: ({ quantisedMatMul }) => quantisedMatMul === true,
+
+  weightBytes: ({ model, frozen }) => {
+    const matrices = model.outline.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
+    const numbers = [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    return matrices * (matrices < largeLevels ? 2 : 1) + 4 * (numbers - matrices)
+  },
 
   advantage: async (device, threads) => (await import('./advantage.js')).int8Advantage(device, threads),
 

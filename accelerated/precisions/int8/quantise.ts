@@ -3,6 +3,15 @@
 /** Either side of 0: −W has the levels of W with their signs changed. */
 const largestLevel = 127
 
+/**
+ * Bytes of levels from which on a matrix is there one way round only, and turned for each product that wants it the other way: a tenth of a
+ * step's time for half of the memory.
+ */
+export const largeLevels = 2 ** 29
+
+/** 1.5 · 2⁵²: numbers of this size are whole, so that adding it rounds, half-way to the even one, in a quarter of the time of a rule of our own. */
+const wholeNumbers = 1.5 * 2 ** 52
+
 /** max |row| / 127. W: [rows, columns] → [rows] */
 export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Float32Array => {
   const scales = new Float32Array(rows)
@@ -19,18 +28,29 @@ export const rowLevels = (
   W: Float32Array,
   [rows = 0, columns = 0]: ReadonlyArray<number>,
 ): { readonly levels: Int8Array; readonly transposed: Int8Array } => {
+  const levels = levelsOf(W, [rows, columns])
+  return { levels, transposed: transposedOf(levels, [rows, columns]) }
+}
+
+/** [rows, columns] → [columns, rows] */
+export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
+  const transposed = new Int8Array(levels.length)
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = levels[row * columns + column] ?? 0
+  return transposed
+}
+
+/** The levels alone: half the memory of both ways round. */
+export const levelsOf = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
   const scales = rowScales(W, [rows, columns])
-  const [levels, transposed] = [new Int8Array(W.length), new Int8Array(W.length)]
+  const levels = new Int8Array(W.length)
   for (let row = 0; row < rows; row++) {
     const scale = scales[row] ?? NaN
     if (scale === 0) continue
-    for (let column = 0; column < columns; column++) {
-      const exact = (W[row * columns + column] ?? NaN) / scale
-      const above = Math.round(exact) // half-way goes up
-      const level = Math.max(-largestLevel, Math.min(largestLevel, above - exact === 0.5 && above % 2 !== 0 ? above - 1 : above))
-      levels[row * columns + column] = level
-      transposed[column * rows + row] = level
+    for (let i = row * columns; i < (row + 1) * columns; i++) {
+      const nearest = (W[i] ?? NaN) / scale + wholeNumbers - wholeNumbers
+      levels[i] = Math.max(-largestLevel, Math.min(largestLevel, nearest)) // beyond it lies what a scale below float32's range leaves
     }
   }
-  return { levels, transposed }
+  return levels
 }

@@ -16,10 +16,10 @@ import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
 import { fileInFolder } from '../../files/safetensors/weightFiles.js'
 import { layOut } from '../../files/safetensors/writeSafetensors.js'
 import { SystemError, systemMistake } from '../../files/systemError.js'
-import { rowLevels, rowScales } from './quantise.js'
+import { largeLevels, levelsOf, rowScales, transposedOf } from './quantise.js'
 
 /** The layout of the file: another one has another name. */
-const layoutVersion = 1
+const layoutVersion = 2
 
 /** Names of the parts of a quantised matrix. */
 export const partsOf = (name: string) => ({ levels: `${name}.levels`, transposed: `${name}.transposed`, scales: `${name}.scales` })
@@ -27,11 +27,15 @@ export const partsOf = (name: string) => ({ levels: `${name}.levels`, transposed
 export type QuantisedFile = { readonly folder: string; readonly file: string; readonly tensors: ReadonlyMap<string, TensorEntry> }
 
 /** The file's folder and its tensors by name. Yields a line when it has to be made. @throws Mistake where it cannot be */
-export async function* quantisedFile(base: ModelFolder, cache: string = cacheOf(process.env)): AsyncGenerator<string, QuantisedFile> {
+export async function* quantisedFile(
+  base: ModelFolder,
+  cache: string = cacheOf(process.env),
+  turnedFrom = largeLevels,
+): AsyncGenerator<string, QuantisedFile> {
   const folder = join(cache, 'salora-int8')
   const { 'tokenizer.json': _, 'tokenizer_config.json': __, ...digests } = await modelDigests(base)
   const name = `${createHash('sha256')
-    .update(JSON.stringify([layoutVersion, Object.entries(digests).sort()]))
+    .update(JSON.stringify([layoutVersion, turnedFrom, Object.entries(digests).sort()]))
     .digest('hex')}.safetensors`
   const file = join(folder, name)
   await makeFolder(folder).catch((thrown: unknown) => {
@@ -40,7 +44,7 @@ export async function* quantisedFile(base: ModelFolder, cache: string = cacheOf(
   const there = await wholeFile(folder, name)
   if (there === null) {
     yield `quantising the matrices of ${base.baseModelName}, once, into ${folder}`
-    await write(base, file)
+    await write(base, file, turnedFrom)
   }
   const tensors = there ?? (await readSafetensors(file)).tensors
   return { folder, file, tensors }
@@ -61,48 +65,42 @@ const wholeFile = async (folder: string, name: string): Promise<ReadonlyMap<stri
 
 const checksumOf = (file: string): string => `${file}.sha256`
 
-/** The checksum goes first, as a checkpoint's does: two processes that write at once write the same bytes. */
-const write = async (base: ModelFolder, file: string): Promise<void> => {
+/** The checksum is known when the bytes are written, and stands before they get their name: two processes that write at once write the same. */
+const write = async (base: ModelFolder, file: string, turnedFrom: number): Promise<void> => {
   const hash = createHash('sha256')
-  for await (const piece of piecesOf(base)) hash.update(piece)
-  await writeFileAtomically(checksumOf(file), `${hash.digest('hex')}\n`)
-  await writeFileAtomically(file, piecesOf(base))
+  async function* hashed(): AsyncGenerator<Uint8Array> {
+    for await (const piece of piecesOf(base, turnedFrom)) {
+      hash.update(piece)
+      yield piece
+    }
+  }
+  await writeFileAtomically(file, hashed(), undefined, () => writeFileAtomically(checksumOf(file), `${hash.digest('hex')}\n`))
 }
 
 type Part = { readonly dtype: 'F32' | 'I8'; readonly shape: ReadonlyArray<number>; readonly bytes: () => Promise<Uint8Array> }
 
-/** What the file holds: of a matrix its levels both ways round and its scales, and everything else in float32. One tensor is in memory at a time. */
-async function* piecesOf(base: ModelFolder): AsyncGenerator<Uint8Array> {
-  const matrices = new Set(base.model.outline.matrices.map(({ name }) => `${name}.weight`))
+/** What the file holds: of a matrix its levels, both ways round where they are small, and its scales; everything else in float32. One tensor is in memory at a time. */
+async function* piecesOf(base: ModelFolder, turnedFrom: number): AsyncGenerator<Uint8Array> {
+  const { matrices } = base.model.outline
+  const names = new Set(matrices.map(({ name }) => `${name}.weight`))
+  const bothWays = matrices.reduce((sum, { d, k }) => sum + d * k, 0) < turnedFrom
   const parts = new Map<string, Part>()
-  for (const [name, entry] of base.tensors) {
+  for (const [name, entry] of base.frozen) {
     const { shape } = entry
     const [rows = 0, columns = 0] = shape
-    if (!matrices.has(name)) {
+    if (!names.has(name)) {
       parts.set(name, { dtype: 'F32', shape, bytes: async () => bytesOf(await readTensor(entry)) })
       continue
     }
     const { levels, transposed, scales } = partsOf(name)
     parts.set(scales, { dtype: 'F32', shape: [rows], bytes: async () => bytesOf(rowScales(await readTensor(entry), shape)) })
-    // levels and transposed follow each other in the file
-    let both: ReturnType<typeof rowLevels> | null = null
-    parts.set(levels, {
-      dtype: 'I8',
-      shape,
-      bytes: async () => {
-        both = rowLevels(await readTensor(entry), shape)
-        return bytesOf(both.levels)
-      },
-    })
-    parts.set(transposed, {
-      dtype: 'I8',
-      shape: [columns, rows],
-      bytes: async () => {
-        const own = both ?? rowLevels(await readTensor(entry), shape)
-        both = null
-        return bytesOf(own.transposed)
-      },
-    })
+    parts.set(levels, { dtype: 'I8', shape, bytes: async () => bytesOf(levelsOf(await readTensor(entry), shape)) })
+    if (bothWays)
+      parts.set(transposed, {
+        dtype: 'I8',
+        shape: [columns, rows],
+        bytes: async () => bytesOf(transposedOf(levelsOf(await readTensor(entry), shape), shape)),
+      })
   }
   const { header, order } = layOut([...parts].map(([name, { dtype, shape }]) => ({ name, dtype, shape })))
   yield header

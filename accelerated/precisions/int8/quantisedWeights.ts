@@ -2,7 +2,7 @@
 import type { ModelFolder } from '../../files/modelFolder.js'
 import { checkUnchanged, locateFiles } from '../../files/safetensors/weightFiles.js'
 import type { Expression } from '../../graph/expression.js'
-import { dequantise, weight } from '../../graph/operators.js'
+import { dequantise, turned, weight } from '../../graph/operators.js'
 import type { Frozen } from '../precision.js'
 import { partsOf, quantisedFile } from './quantisedFile.js'
 
@@ -16,15 +16,16 @@ export async function* openQuantised(base: ModelFolder, cache?: string): AsyncGe
     const location = files.locations.get(file) ?? file
     return weight(name, entry.shape, entry.dtype === 'I8' ? 'int8' : 'float32', { location, offset: entry.offset, length: entry.length })
   }
+  const matrix = (parts: ReturnType<typeof partsOf>): Expression => {
+    const levels = stored(parts.levels)
+    const transposed = tensors.has(parts.transposed) ? stored(parts.transposed) : turned(levels)
+    return dequantise({ levels, transposed, scales: stored(parts.scales) })
+  }
   const known = new Map<string, Expression>()
   return {
     tensor: (name) => {
       const parts = partsOf(name)
-      const found =
-        known.get(name) ??
-        (tensors.has(parts.levels)
-          ? dequantise({ levels: stored(parts.levels), transposed: stored(parts.transposed), scales: stored(parts.scales) })
-          : stored(name))
+      const found = known.get(name) ?? (tensors.has(parts.levels) ? matrix(parts) : stored(name))
       known.set(name, found)
       return found
     },

@@ -4,6 +4,7 @@ import { causalLoss, causalLossVjp } from '../../layers/causalLoss.js'
 import { crossEntropy, crossEntropyVjp } from '../../layers/crossEntropy.js'
 import type { Tokens } from '../../layers/embeddings.js'
 import { meanSquaredError, meanSquaredErrorVjp } from '../../layers/meanSquaredError.js'
+import type { ModelOptions } from '../../models/model.js'
 import { modelOf, type ModelConfig } from '../../models/models.js'
 import { add, named, zerosLike, type Tensor, type Tensors } from '../../tensor.js'
 import { openGates, scaleOf, type Adapter } from '../lowRank.js'
@@ -76,7 +77,7 @@ const losses = {
  * Throws on shapes or labels that do not fit.
  */
 export const objective =
-  (config: ModelConfig, settings: ObjectiveSettings, base: Tensors, baseGradients = false) =>
+  (config: ModelConfig, settings: ObjectiveSettings, base: Tensors, options: Omit<ModelOptions, 'scale'> = {}) =>
   (
     parameters: Parameters,
     batch: Batch,
@@ -89,7 +90,7 @@ export const objective =
     const gates = R.mapWithIndex(gatesOf(settings, gating, noise, afterEnd?.gates ?? {}))(adapters)
 
     // Forwards.
-    const run = modelOf(config, { scale: scaleOf(settings), baseGradients })
+    const run = modelOf(config, { ...options, scale: scaleOf(settings) })
     const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
     const taskOf = losses[config.problem]
     const taskLoss = taskOf.value(traced.logits, batch.labels)

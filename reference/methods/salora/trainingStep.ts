@@ -1,5 +1,6 @@
 /** One iteration of Algorithm 1, from a state, a mini-batch and noise to the next state. Nothing is hidden. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
+import type { FrozenLinear } from '../../layers/linear.js'
 import type { ModelConfig } from '../../models/models.js'
 import { filled, named, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor.js'
 import { adamw, type AdamWSettings, type Moments } from '../../training/adamw.js'
@@ -71,10 +72,10 @@ const ascend =
 
 /**
  * (state, batch, noise, control) → [next state, report]. `control.gating` is 'sampled' for T_start ≤ t < T_end.
- * Throws on shapes, names or labels that do not fit.
+ * `frozenLinear` is how products with frozen matrices are made: exactly, by default. Throws on shapes, names or labels that do not fit.
  */
 export const trainingStep =
-  (config: ModelConfig, settings: StepSettings, base: Tensors) =>
+  (config: ModelConfig, settings: StepSettings, base: Tensors, options: { readonly frozenLinear?: FrozenLinear } = {}) =>
   (state: TrainingState, batch: Batch, noise: Noise, control: StepControl): readonly [TrainingState, StepReport] => {
     // 1  for t = 1, …, T do
     const step = state.step + 1
@@ -85,7 +86,7 @@ export const trainingStep =
     // 4      Sample a gate mask set G and share it across the mini-batch       → `noise.gates`
     // 5      Compute the gradient ∇L(W, Θ, λ)
     // 9, 10  else compute the gradient ∇L(W). The paper does not say what g is there: 1 or ĝ, as `control.gating` says.
-    const evaluated = objective(config, settings, base)(state, batch, noise, control, state.afterEnd)
+    const evaluated = objective(config, settings, base, options)(state, batch, noise, control, state.afterEnd)
     const { gradients } = evaluated
     const gradientNorm = normOfWeights(gradients)
     const clipped = scaleBy(clipFactor(settings.clip, gradientNorm))

@@ -1,0 +1,186 @@
+/**
+ * DeBERTa v2 and v3 (He et al., 2021): BERT's layers, whose scores also weigh each token against its distance to the other, by one table of distances
+ * that is mapped as tokens are (disentangled attention).
+ */
+import type { Expression } from '../../graph/expression.js'
+import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '../../graph/operators.js'
+import type { Architecture, Matrix, Model, Outline, TensorShape } from '../architecture.js'
+import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
+import { linearTensors } from '../bert/heads.js'
+import { bertNames, type LayerNames } from '../bert/names.js'
+import type { Host } from '../host.js'
+import { attention, paddingBias } from '../layers/attention.js'
+import { geluTanh } from '../layers/gelu.js'
+import { debertaConfig, type DebertaConfig } from './config.js'
+import { batchDistances, byDistance, type BatchDistances, type DistanceKind } from './distances.js'
+
+/** place: by the kind that asks for it, the map of distances where it is not that of tokens */
+type DebertaNames = LayerNames & { readonly layer: string; readonly place: Readonly<Record<DistanceKind, string>> }
+
+const namesOf = (i: number): DebertaNames => {
+  const layer = bertNames.layer(i)
+  const self = `${layer}.attention.self`
+  return {
+    ...bertNames.within(layer),
+    layer,
+    query: `${self}.query_proj`,
+    key: `${self}.key_proj`,
+    value: `${self}.value_proj`,
+    place: { c2p: `${self}.pos_key_proj`, p2c: `${self}.pos_query_proj` },
+  }
+}
+
+const table = 'encoder.rel_embeddings.weight'
+
+const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaConfig, at: DebertaNames): ReadonlyArray<Matrix> => [
+  ...[at.query, at.key, at.value, ...(distances.sharedMaps ? [] : distances.kinds.map((kind) => at.place[kind])), at.attentionOutput].map(
+    (name) => ({ name, d: h, k: h }),
+  ),
+  { name: at.up, d: f, k: h },
+  { name: at.down, d: h, k: f },
+]
+
+const outlineOf = (config: DebertaConfig): Outline => {
+  const { hiddenSize: h, heads, distances } = config
+  const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
+  const matrices = layers.flatMap((at) => matricesOf(config, at))
+  const tables: ReadonlyArray<readonly [string, number]> = [
+    ['embeddings.word_embeddings.weight', config.vocabularySize],
+    ['embeddings.position_embeddings.weight', config.absolutePositions ? config.longestInput : 0],
+    ['embeddings.token_type_embeddings.weight', config.tokenTypes],
+    [table, distances.rows],
+  ]
+  const norms = [
+    'embeddings.LayerNorm',
+    ...(distances.normed ? ['encoder.LayerNorm'] : []),
+    ...layers.flatMap((at) => [at.attentionNorm, at.feedForwardNorm]),
+  ]
+  return {
+    hiddenSize: h,
+    tensors: new Map<string, TensorShape>([
+      ...tables.flatMap(([name, rows]) => (rows === 0 ? [] : [[name, [rows, h]] as const])),
+      ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
+      ...norms.flatMap((name) => [[`${name}.weight`, [h]] as const, [`${name}.bias`, [h]] as const]),
+    ]),
+    matrices,
+    layers: layers.map((at) => ({
+      name: at.layer,
+      heads,
+      headSize: h / heads,
+      sublayers: [
+        { name: at.attention, of: 'attention' },
+        { name: at.feedForward, of: 'feedForward' },
+      ],
+    })),
+    longestInput: config.longestInput,
+    kind: 'encoder',
+    lowRankOnly: true,
+  }
+}
+
+/** What the layers know of distances: the table, normed where the model does so, and its rows for this batch. */
+type Places = { readonly table: Expression; readonly rows: BatchDistances }
+
+/** Hidden states of a batch: → [tokens, hidden] */
+const encoder = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
+  const { kinds, normed, rowOf } = config.distances
+  const normOf = normed ? norm(config, host, 'encoder.LayerNorm') : (x: Expression): Expression => x
+  const places = kinds.length === 0 ? null : { table: normOf(host.tensor(table)), rows: batchDistances(rowOf, batch) }
+  const layers = Array.from({ length: config.layers }, (_, i) => encoderLayer(config, host, batch, places, namesOf(i)))
+  return layers.reduce((x, layer) => layer(x), embeddings(config, host, batch))
+}
+
+const embeddings = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
+  const from = (name: string, index: Expression): Expression => gather(host.tensor(`embeddings.${name}_embeddings.weight`), index)
+  const words = host.embedded(from('word', batch.inputIds), batch)
+  const placed = config.absolutePositions ? add(words, from('position', batch.positions)) : words
+  const typed = config.tokenTypes === 0 ? placed : add(placed, from('token_type', batch.tokenTypes))
+  return host.dropout('embeddings', norm(config, host, 'embeddings.LayerNorm')(typed), config.dropouts.hidden)
+}
+
+/** x ← norm(x + dropout(attention(x))); x ← norm(x + dropout(feedForward(x))) */
+const encoderLayer =
+  (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedInputs, places: Places | null, at: DebertaNames) =>
+  (x: Expression): Expression => {
+    const { hiddenSize, heads, dropouts, scoreParts } = config
+    const headSize = hiddenSize / heads
+    const scale = 1 / Math.sqrt(scoreParts * headSize)
+    const own = places && { ...places, table: host.dropout(`${at.layer}.attention.distances`, places.table, dropouts.hidden) }
+    const query = mapped(config, host, { matrix: at.query, kind: 'p2c', at }, x, own)
+    const key = mapped(config, host, { matrix: at.key, kind: 'c2p', at }, x, own)
+    const beside = (queries: Expression, keys: Expression): ReadonlyArray<Expression> => [
+      ...(key.distances === null ? [] : [byDistance(queries, key.distances, scale)]),
+      ...(query.distances === null ? [] : [transpose(byDistance(keys, query.distances, scale), [0, 1, 3, 2])]),
+    ]
+    const settings = { heads, headSize, layer: at.layer, dropout: dropouts.attention, bias: paddingBias(batch), scale, beside }
+    const context = attention(settings, host, batch, query.tokens, key.tokens, host.linear(at.value, x))
+    const attended = sublayer(config, host, { name: at.attention, matrix: at.attentionOutput, norm: at.attentionNorm }, context, x)
+    const activation = config.activation === 'gelu' ? gelu : geluTanh
+    const intermediate = activation(host.linear(at.up, attended)) // [tokens, intermediate]
+    return sublayer(config, host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, intermediate, attended)
+  }
+
+/** Queries or keys: of the tokens [tokens, hidden], and of every distance within the batch [2S, hidden] where distances of this kind take part */
+const mapped = (
+  { distances: { kinds, rows, sharedMaps } }: DebertaConfig,
+  host: Host,
+  { matrix, kind, at }: { readonly matrix: string; readonly kind: DistanceKind; readonly at: DebertaNames },
+  x: Expression,
+  places: Places | null,
+): { readonly tokens: Expression; readonly distances: Expression | null } => {
+  if (places === null || !kinds.includes(kind)) return { tokens: host.linear(matrix, x), distances: null }
+  const ofBatch = (table: Expression): Expression => gather(table, kind === 'c2p' ? places.rows.falling : places.rows.rising)
+  if (!sharedMaps) return { tokens: host.linear(matrix, x), distances: ofBatch(host.linear(at.place[kind], places.table)) }
+  // one product: a method that drops or rounds a map's input does it to rows of its own for tokens and for distances
+  const [tokens = x, table = x] = cut(host.linear(matrix, concat([x, places.table], 0)), 0, [x.shape[0] ?? 1, rows])
+  return { tokens, distances: ofBatch(table) }
+}
+
+type SublayerNames = { readonly name: string; readonly matrix: string; readonly norm: string }
+
+/** norm(residual + dropout(W x + b)) */
+const sublayer = (config: DebertaConfig, host: Host, at: SublayerNames, x: Expression, residual: Expression): Expression => {
+  const after = norm(config, host, at.norm)
+  const own = host.dropout(at.name, host.linear(at.matrix, x), config.dropouts.hidden)
+  return after(add(host.sublayer(at.name, own, { residual, norm: after }), residual))
+}
+
+const norm =
+  ({ layerNormEpsilon }: DebertaConfig, host: Host, name: string) =>
+  (x: Expression): Expression =>
+    layerNormalization(x, host.tensor(`${name}.weight`), host.tensor(`${name}.bias`), layerNormEpsilon)
+
+const debertaModel = (config: DebertaConfig): Model => {
+  const { hiddenSize: h, tokenTypes, dropouts } = config
+  return {
+    type: 'deberta-v2',
+    outline: outlineOf(config),
+    vocabularySize: config.vocabularySize,
+    paddingIndex: config.paddingIndex,
+    firstPosition: 0,
+    tokenTypes: tokenTypes > 0,
+    framing: { between: 1, secondType: tokenTypes > 1 ? 1 : 0, types: Math.max(1, tokenTypes), form: '[CLS] A [SEP] B [SEP]' },
+    naming: {
+      prefix: 'deberta.',
+      sequenceClassifier: 'DebertaV2ForSequenceClassification',
+      tokenizer: 'DebertaV2Tokenizer',
+      stored: (name) => (/^(pooler|classifier)\./.test(name) ? name : `deberta.${name}`),
+    },
+    hidden: (host, batch) => encoder(config, host, batch),
+    reads: 'first',
+    sequenceHead: (outputs) => ({
+      tensors: new Map([...linearTensors('pooler.dense', h, h), ...linearTensors('classifier', outputs, h)]),
+      outputs: (rows, host) => {
+        const pooled = gelu(host.linear('pooler.dense', host.dropout('head.input', rows, dropouts.pooler)))
+        return host.linear('classifier', host.dropout('head.hidden', pooled, dropouts.head))
+      },
+    }),
+    paddedPositions: slotPositions,
+    withDropout: (p) => debertaModel({ ...config, dropouts: { hidden: p, attention: p, pooler: p, head: p } }),
+  }
+}
+
+export const debertaArchitecture: Architecture = {
+  modelTypes: ['deberta-v2'],
+  open: (json, where) => debertaModel(debertaConfig(json, where)),
+}

@@ -1,0 +1,82 @@
+/** Distances between tokens: the row of the table that each has, and the products of a token with all of them put where the other token stands. */
+import { product, sum } from '../../graph/dimension.js'
+import type { Expression } from '../../graph/expression.js'
+import {
+  add,
+  cast,
+  concat,
+  constant,
+  cumulativeSum,
+  cut,
+  expand,
+  gather,
+  matMul,
+  mul,
+  neg,
+  reduceSum,
+  reshape,
+  scalar,
+  slice,
+  sub,
+  transpose,
+} from '../../graph/operators.js'
+import type { BatchInputs } from '../batchInputs.js'
+
+/** 'c2p': a query's content by its distance to the key; 'p2c': a key's content by the query's distance to it. */
+export type DistanceKind = 'c2p' | 'p2c'
+
+/** Each distance by itself up to half of the buckets, farther ones by factors, up to `farthest` − 1. In float32, as the original has it. */
+export const distanceBucket = (distance: number, buckets: number, farthest: number): number => {
+  const [exact, n, f] = [Math.floor(buckets / 2), Math.abs(distance), Math.fround]
+  if (n <= exact) return distance
+  const share = f(f(Math.log(f(n / exact))) / f(Math.log(f((farthest - 1) / exact))))
+  return Math.sign(distance) * (Math.ceil(f(share * (exact - 1))) + exact)
+}
+
+/** The row of each distance from −longest to longest, the outermost rows for all beyond. buckets: null where each distance is told apart */
+export const distanceRows = (longest: number, buckets: number | null, farthest: number): ReadonlyArray<number> => {
+  const half = buckets ?? farthest
+  return Array.from({ length: 2 * longest + 1 }, (_, i) => {
+    const bucket = buckets === null ? i - longest : distanceBucket(i - longest, buckets, farthest)
+    return Math.min(Math.max(bucket + half, 0), 2 * half - 1)
+  })
+}
+
+/** Rows of the table for every distance within a batch of S slots: int32 [2S] each */
+export type BatchDistances = {
+  /** of S, S − 1, …, 1 − S */
+  readonly falling: Expression
+  /** of −S, 1 − S, …, S − 1 */
+  readonly rising: Expression
+}
+
+/** @param rowOf of each distance from −longest to longest */
+export const batchDistances = (rowOf: ReadonlyArray<number>, { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
+  const [, slots = 1] = attentionBias.shape
+  const ones = add(mul(gather(attentionBias, constant([0], [1], 'int32')), 0), 1) // [1, slots]
+  const both = reshape(concat([ones, ones], 0), [product([2, slots])])
+  const distance = sub(sub(cumulativeSum(both, 0), 1), reduceSum(ones)) // −S, …, S − 1
+  const rows = constant(rowOf, [rowOf.length], 'int32')
+  const of = (distances: Expression): Expression => gather(rows, cast(add(distances, (rowOf.length - 1) / 2), 'int32'))
+  return { falling: of(neg(distance)), rising: of(distance) }
+}
+
+/**
+ * Each token's products with all distances, every one put where the token of that distance stands: (i, j) gets xᵢ · places[S + j − i].
+ * x: [batch, heads, S, headSize], places: [2S, hidden] → [batch, heads, S, S]
+ */
+export const byDistance = (x: Expression, places: Expression, scale: number): Expression => {
+  const [batch = 1, heads = 1, slots = 1, headSize = 1] = x.shape
+  const [twice = 1] = places.shape
+  const rows = reshape(transpose(x, [1, 0, 2, 3]), [heads, product([batch, slots]), headSize])
+  const products = matMul(rows, transpose(reshape(places, [twice, heads, headSize]), [1, 0, 2]), { transposeB: true, alpha: scale })
+  return transpose(sheared(reshape(products, [heads, batch, slots, twice])), [1, 0, 2, 3])
+}
+
+/** (i, j) ← (i, S + j − i). With one column more, what was 2S + 1 apart is read as if it were 2S apart: each row moves one place more. x: [a, b, S, 2S] → [a, b, S, S] */
+const sheared = (x: Expression): Expression => {
+  const [a = 1, b = 1, slots = 1, twice = 1] = x.shape
+  const longer = concat([x, expand(scalar(0, x.dtype), [a, b, slots, 1])], 3)
+  const [kept = x] = cut(reshape(longer, [a, b, sum([twice, 1]), slots]), 2, [twice, 1])
+  return reshape(slice(reshape(kept, [a, b, slots, 2, slots]), 3, 1, 1), [a, b, slots, slots])
+}

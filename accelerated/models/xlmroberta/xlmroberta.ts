@@ -1,0 +1,26 @@
+/** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head on the words of a hundred languages, which its tokenizer cuts by a unigram model. */
+import { z } from 'zod'
+import { checked } from '../../files/checked.js'
+import type { Architecture, Model } from '../architecture.js'
+import { encoderModel } from '../bert/bert.js'
+import { encoderConfig, type EncoderConfig } from '../bert/config.js'
+
+const schema = z.object({ model_type: z.literal('xlm-roberta') })
+
+const xlmRobertaModel = (config: EncoderConfig): Model => {
+  const roberta = encoderModel(config)
+  return {
+    ...roberta,
+    type: 'xlm-roberta',
+    naming: { ...roberta.naming, sequenceClassifier: 'XLMRobertaForSequenceClassification', tokenizer: 'XLMRobertaTokenizer' },
+    withDropout: (p) => xlmRobertaModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
+  }
+}
+
+export const xlmRobertaArchitecture: Architecture = {
+  modelTypes: ['xlm-roberta'],
+  open: (json, where) => {
+    checked(schema, json, where, 'an encoder')
+    return xlmRobertaModel(encoderConfig({ ...json, model_type: 'roberta' }, where))
+  },
+}

@@ -1,0 +1,159 @@
+/** A decoder that learns text, by the commands: trained, resumed, evaluated, merged; and what has no meaning there is refused in one line. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fixtures } from '../golden/golden.js'
+import { salora } from './spawnSalora.js'
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-texts-'))
+  // one of two responses, whatever the instruction's word
+  const row = (i: number) => ({ instruction: ` w${3 + ((7 * i) % 40)}`, output: i % 3 === 0 ? ' w10 w11 w12' : ' w20 w21 w12', row: i })
+  const rows = Array.from({ length: 120 }, (_, i) => row(i))
+  await writeFile(
+    join(root, 'rows.json'),
+    JSON.stringify(rows.map((own) => ({ ...own, input: own.row % 2 === 0 ? '' : ` w${3 + (own.row % 7)}` }))),
+  )
+  await writeFile(join(root, 'text.txt'), rows.map(({ output }) => `${output.trim()}\n\n`).join(''))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const model = (family: string): string => join(fixtures, family)
+const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
+  salora(
+    [
+      ...['train', '--model', model(family), '--output', output, '--max-length', '48', '--batch-size', '8', '--learning-rate', '1e-2'],
+      ...['--device', 'cpu', ...more],
+    ],
+    { cwd: root },
+  )
+const alpaca = ['--task', 'alpaca', '--data', 'rows.json']
+const json = async (file: string): Promise<Record<string, unknown>> =>
+  JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
+type Result = {
+  readonly last: { readonly scores: { readonly loss: number; readonly perplexity: number } }
+  readonly retainedDensity: number
+  readonly best: Result['last']
+  readonly examples: { readonly evaluation: number }
+}
+
+describe.each(['llama', 'qwen2'])('%s', (family) => {
+  it('learns responses by SaLoRA within its budget: held-out text is far likelier than by chance', async () => {
+    const { code, stdout } = await train(family, family, ...alpaca, '--epochs', '8')
+    expect(code).toBe(0)
+    const { last, best, retainedDensity } = (await json(`${family}/result.json`)) as Result
+    expect(best.scores.loss).toBeLessThan(0.35 * Math.log(50))
+    expect(last.scores.perplexity).toBeCloseTo(Math.exp(last.scores.loss), 6)
+    expect(retainedDensity).toBeLessThanOrEqual(0.5)
+    expect(stdout).toContain(`to use it   salora generate --run ${family}`)
+    expect(await json(`${family}/adapter/adapter_config.json`)).toMatchObject({
+      task_type: 'CAUSAL_LM',
+      modules_to_save: null,
+      peft_type: 'LORA',
+    })
+    expect(await json(`${family}/adapter/salora.json`)).toEqual({ labelNames: null, problem: 'causal' })
+    expect(await readFile(join(root, family, 'adapter', 'README.md'), 'utf8')).toContain('pipeline_tag: text-generation\n')
+  })
+
+  it('is evaluated on what it held out, to the run’s own loss, by the adapter and by the merged model', async () => {
+    const { best, examples } = (await json(`${family}/result.json`)) as Result
+    const scored = async (...args: ReadonlyArray<string>) => {
+      const { code, stdout, stderr } = await salora(['evaluate', ...args, '--device', 'cpu', '--json', '--quiet'], { cwd: root })
+      expect([code, stderr]).toEqual([0, ''])
+      return JSON.parse(stdout) as { readonly scores: Result['last']['scores']; readonly tokens: number; readonly trainedOn: number }
+    }
+    const { scores, tokens, trainedOn } = await scored('--run', family)
+    expect(scores.loss).toBeCloseTo(best.scores.loss, 5)
+    expect([tokens, trainedOn]).toEqual([4 * examples.evaluation, 0])
+
+    const { code, stdout } = await salora(
+      ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
+      {
+        cwd: root,
+      },
+    )
+    expect(code).toBe(0)
+    const { comparison } = JSON.parse(stdout) as { readonly comparison: { readonly largestLogitDifference: number } }
+    expect(comparison.largestLogitDifference).toBeLessThan(1e-5)
+    expect((await json(`${family}-merged/config.json`))['architectures']).toEqual([
+      family === 'llama' ? 'LlamaForCausalLM' : 'Qwen2ForCausalLM',
+    ])
+    const whole = [...alpaca, '--max-length', '48']
+    const [adapted, merged] = [
+      await scored('--model', model(family), '--adapter', `${family}/adapter`, ...whole),
+      await scored('--model', `${family}-merged`, ...whole),
+    ]
+    expect(merged.scores.loss).toBeCloseTo(adapted.scores.loss, 5)
+  })
+})
+
+describe('a run of text', () => {
+  it('ends in the same bits after a resume, with shared rows too', async () => {
+    const how = [...alpaca, '--method', 'lora', '--max-steps', '12', '--save-every', '5', '--pack']
+    expect((await train('llama', 'whole', ...how)).code).toBe(0)
+    const before = await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))
+    await rm(join(root, 'whole', 'checkpoints', 'step-000000012.safetensors'))
+    await rm(join(root, 'whole', 'result.json'))
+    expect((await train('llama', 'whole', ...how, '--resume')).code).toBe(0)
+    expect(await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))).toEqual(before)
+  })
+
+  it('goes on with no other template, which changes every text', async () => {
+    const { code, stderr } = await train('llama', 'whole', '--resume', '--prompt-template', 'alpaca', '--max-steps', '20')
+    expect(code).not.toBe(0)
+    expect(stderr).toMatch(/promptTemplate/)
+  })
+
+  it.each(['lora', 'adalora', 'full', 'lora --precision int8'])('learns plain text by %s', async (how) => {
+    const output = how.replaceAll(' ', '')
+    const { code } = await train('mistral', output, '--task', 'text', '--data', 'text.txt', '--method', ...how.split(' '), '--epochs', '4')
+    expect(code).toBe(0)
+    const { last, best } = (await json(`${output}/result.json`)) as Result
+    expect(last.scores.loss).toBeCloseTo(Math.log(last.scores.perplexity), 6)
+    expect(best.scores.loss).toBeLessThan(5)
+  })
+
+  it('trains an untied head with all the rest, and hands it over', async () => {
+    expect((await train('llama', 'all', ...alpaca, '--method', 'full', '--max-steps', '3')).code).toBe(0)
+    const { code, stdout } = await salora(['evaluate', '--model', 'all/adapter', ...alpaca, '--max-length', '48', '--json', '--quiet'], {
+      cwd: root,
+    })
+    expect(code).toBe(0)
+    const [own] = [JSON.parse(stdout) as { readonly scores: { readonly loss: number } }]
+    const base = await salora(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '48', '--json', '--quiet'], { cwd: root })
+    expect(own.scores.loss).toBeLessThan((JSON.parse(base.stdout) as typeof own).scores.loss)
+  })
+
+  it.each([
+    [['--task', 'alpaca'], '--data: expected the file of texts (for --task alpaca), found none given'],
+    [[...alpaca, '--class-weights', 'balanced'], '--class-weights: expected none, as text has no classes, found balanced'],
+    [
+      [...alpaca, '--prompt-template', 'chat'],
+      /expected a chat template \(in tokenizer_config.json or chat_template.jinja\), for --prompt-template chat, found none/,
+    ],
+    [[...alpaca, '--max-length', '65'], /--max-length: expected at most the model's 64 positions, found 65/],
+    [[...alpaca, '--max-length', '2'], '--max-length: expected a whole number of at least 3, found 2'],
+    [[...alpaca, '--select', 'accuracy'], '--select: expected loss or perplexity, found "accuracy"'],
+    [[...alpaca, '--positive', 'a'], /--positive: expected no class/],
+    [['--task', 'text.tsv', '--pack'], /--pack: expected none with --task .*text.tsv, found "true"/],
+  ])('refuses %j in one line', async (how, told) => {
+    const { code, stderr } = await train('llama', 'refused', ...how, '--quiet')
+    expect(code).not.toBe(0)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    if (typeof told === 'string') expect(stderr.trim()).toBe(told)
+    else expect(stderr).toMatch(told)
+  })
+
+  it('is asked of a decoder alone; and what it makes classifies nothing', async () => {
+    const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
+    expect(code).not.toBe(0)
+    expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, found a model of type roberta\n')
+    const asked = await salora(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
+    expect(asked.code).not.toBe(0)
+    expect(asked.stderr).toMatch(
+      /expected a classifier, or an adapter of one, found what writes text \(salora generate, or salora evaluate\)\n$/,
+    )
+  })
+})

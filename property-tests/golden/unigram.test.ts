@@ -1,0 +1,53 @@
+/** Unigram tokenizers give the ids that Hugging Face's own library gives: tables of characters, words cut and uncut, unknown characters, runs of blanks. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { fixtures } from './golden.js'
+
+type Kind = {
+  readonly tokenizer: object
+  readonly ids: ReadonlyArray<ReadonlyArray<number>>
+  readonly pairs: ReadonlyArray<ReadonlyArray<number>>
+}
+const { texts, kinds } = JSON.parse(readFileSync(join(fixtures, 'unigram.json'), 'utf8')) as {
+  readonly texts: ReadonlyArray<string>
+  readonly kinds: Readonly<Record<string, Kind>>
+}
+const sizes = {
+  vocab_size: 2_000,
+  hidden_size: 8,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 8,
+  max_position_embeddings: 514,
+}
+const modelOf = (model_type: string) =>
+  parseConfigFile(JSON.stringify({ ...sizes, model_type, type_vocab_size: model_type === 'deberta-v2' ? 0 : 1 }), 'config.json').model
+
+const root = mkdtempSync(join(tmpdir(), 'salora-unigram-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => {
+  const load = async () => {
+    const folder = mkdtempSync(join(root, name))
+    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
+    return loadTokenizer(folder, modelOf(name.startsWith('deberta') ? 'deberta-v2' : 'xlm-roberta'))
+  }
+
+  it('gives every text the same ids, and again when its words have been met', async () => {
+    const { encode } = await load()
+    for (const [i, text] of [...texts, ...texts].entries())
+      expect(encode(text, undefined, 512).inputIds, JSON.stringify(text)).toEqual(ids[i % texts.length])
+  })
+
+  it('gives every pair the same ids, but an empty second text, which is none', async () => {
+    const { encode } = await load()
+    for (const [i, expected] of pairs.entries()) {
+      const [text = '', textPair = ''] = [texts[i], texts[i + 1]]
+      if (textPair !== '') expect(encode(text, textPair, 512).inputIds, JSON.stringify([text, textPair])).toEqual(expected)
+    }
+  })
+})
