@@ -60,7 +60,7 @@ export type ExportReport = {
   readonly output: string
   readonly problem: Outputs['problem']
   readonly files: ReadonlyArray<{ readonly name: string; readonly bytes: number }>
-  /** the export against model + adapter, both in float32 on the CPU; of a model that writes text, what follows each */
+  /** the export against model + adapter, both in float32 on the CPU: logits, of a model that writes text those of the next token */
   readonly comparison: { readonly texts: number; readonly largestLogitDifference: number; readonly largestLogit: number }
 }
 

@@ -107,11 +107,9 @@ const targetsOf = async (
   return targetedMatrices(own.outline, targets).map(({ name }) => name)
 }
 
-const textOf = ({ output, files, problem, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
+const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>
   [
     `${output}`,
     ...files.map(({ name, bytes }) => `  ${name.padEnd(26)}${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)}`),
-    problem === 'causal'
-      ? `largest change of a text's loss over ${texts} texts: ${short(largestLogitDifference)} (losses up to ${short(largestLogit)})`
-      : `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
+    `largest change of a logit over ${texts} texts: ${short(largestLogitDifference)} (logits up to ${short(largestLogit)})`,
   ].join('\n')

@@ -26,7 +26,7 @@ const referenceOf = (model: ReturnType<typeof drawDecoder>) => {
     })
 }
 
-const target = { device: 'cpu', dtype: 'float64', precision: 'float64' } as const
+const target = { device: 'cpu', precision: 'float64' } as const
 
 /** The adapter as tensors of its own, fed at each step. */
 const unmerged = (model: ReturnType<typeof drawDecoder>, dtype: FloatType, chunk?: number): Promise<Decoder> => {

@@ -52,6 +52,17 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
   })
 })
 
+describe('the largest batch', () => {
+  it('is bounded by the rows of most texts, the longest text, and the longest rows', () => {
+    const rows = packed(texts, 16)
+    expect(rows.map(({ ends }) => ends)).toEqual([[2, 5, 10], [7, 16], [12]])
+    const of = (batchSize: number) => largestBatch({ length: rows.length, at: (i) => rows[i] }, batchSize, 0)
+    expect(of(1)).toEqual({ batch: 3, sequence: 12, tokens: 16 })
+    expect(of(2)).toEqual({ batch: 5, sequence: 12, tokens: 28 })
+    expect(largestBatch({ length: 3, at: (i) => rows[i] }, 2, 4)).toEqual({ batch: 5, sequence: 16, tokens: 16 + 8 + 10 + 12 })
+  })
+})
+
 describe('dropout', () => {
   it('has room for every batch of shared rows', async () => {
     const { loss } = await stepOf('llama', packed(texts, 16), { loraDropout: 0.5, dropout: 0.5 })

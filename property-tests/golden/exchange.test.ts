@@ -2,10 +2,13 @@
  * Adapters pass between this library and PEFT in both directions. PEFT's side was run once by `make_golden.py --check`, on the very bytes
  * that are exported here: their digests stand in the fixture beside the logits that PEFT gave.
  */
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { writeAdapter } from '../../accelerated/formats/index.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
-import { exportGolden, exportNames, predictGolden } from './exportGolden.js'
+import { exportGolden, exportNames, predictGolden, randomAdapter } from './exportGolden.js'
 import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, lowRankFamilies, readGolden } from './golden.js'
 
 const folder = exportFolder()
@@ -25,5 +28,20 @@ describe.each(families)('%s', (family) => {
     const golden = readGolden(family)
     const logits = await predictGolden(family, join(folderOf(family), 'peft-adapter'), golden)
     expectAgreement(`import, ${family}`, [compareNumbers('logits', goldenBounds.float32, golden.peftAdapter.logits.flat(), logits)])
+  })
+})
+
+/** Beyond low-rank adapters, whose numbers in training are RoBERTa's: what the library makes of the file. */
+describe('xlm-roberta', () => {
+  it.each([
+    { method: 'houlsby', reductionFactor: 8 },
+    { method: 'pfeiffer', reductionFactor: 8 },
+    { method: 'prefix', virtualTokens: 3 },
+    { method: 'prompt', virtualTokens: 3 },
+  ] as const)('exports $method as its library loads it, to the same logits', async (settings) => {
+    const [family, at] = ['xlm-roberta', join(folder(), 'xlm-roberta', settings.method)] as const
+    await mkdir(at, { recursive: true })
+    await writeAdapter(at, await randomAdapter(family, settings), await openModelFolder(folderOf(family)))
+    await expectExchanged(family, settings.method, at, await predictGolden(family, at, readGolden(family)))
   })
 })

@@ -41,7 +41,11 @@ SCRIPTS = {
 }
 
 # Methods that are made of other families than RoBERTa and BERT.
-FAMILIES = {'decoders': ('llama', 'mistral', 'qwen2'), 'generation': ('llama', 'mistral', 'qwen2'), 'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain')}
+FAMILIES = {
+    'decoders': ('llama', 'mistral', 'qwen2'),
+    'generation': ('llama', 'mistral', 'qwen2'),
+    'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
+}
 
 
 def main():

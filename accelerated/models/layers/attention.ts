@@ -62,9 +62,8 @@ export const attention = (
   const shared = { ...shape, heads: keyValueHeads ?? shape.heads }
   const query = pack(shape, batch, q)
   const { key, value, bias } = host.keyValue(layer, { key: pack(shared, batch, k), value: pack(shared, batch, v), bias: ownBias })
-  const products = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) })
-  const contents = byHead(products, shape.heads) // [batch, heads, sequence, keys]
-  const scores = beside(query, key).reduce((sum, more) => add(sum, more), contents)
+  const contents = matMul(byHead(query, shared.heads), key, { transposeB: true, alpha: scale ?? 1 / Math.sqrt(shape.headSize) })
+  const scores = beside(query, key).reduce((sum, more) => add(sum, more), byHead(contents, shape.heads)) // [batch, heads, sequence, keys]
   const probabilities = host.dropout(`${layer}.attention.probabilities`, softmax(add(scores, bias)), dropout)
   return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
 }

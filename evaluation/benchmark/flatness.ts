@@ -1,0 +1,27 @@
+/** Is a long run as fast at its end as at its beginning, and as large? Medians over the second hundred of its steps and over the last. */
+import { median } from 'simple-statistics'
+
+/** What was seen when a step was done. */
+export type StepSample = { readonly tokensPerSecond: number; readonly residentBytes: number }
+
+type Change = {
+  readonly early: number
+  readonly late: number
+  /** late over early */
+  readonly ratio: number
+}
+export type Flatness = Readonly<Record<keyof StepSample, Change>>
+
+const stretch = 100
+
+/** The first hundred steps open sessions and fill what is kept. @throws where there are fewer than 300 steps: the hundreds would lie side by side */
+export const flatness = (samples: ReadonlyArray<StepSample>): Flatness => {
+  if (samples.length < 3 * stretch) throw new Error(`flatness: expected at least ${3 * stretch} steps, found ${samples.length}`)
+  const change = (quantity: keyof StepSample): Change => {
+    const [early, late] = [samples.slice(stretch, 2 * stretch), samples.slice(-stretch)].map((steps) =>
+      median(steps.map((sample) => sample[quantity])),
+    ) as [number, number]
+    return { early, late, ratio: late / early }
+  }
+  return { tokensPerSecond: change('tokensPerSecond'), residentBytes: change('residentBytes') }
+}
