@@ -49,6 +49,12 @@ export const trainingSettings = {
 export const machineSettings = {
   device: setting('text', 'name', listed(deviceNames), z.enum(deviceNames).default('auto')),
   precision: setting('text', 'name', listed(explainedPrecisions), z.enum(precisionNames).default('float32')),
+  recompute: setting(
+    'switch',
+    '',
+    "each layer's values once more for its gradient, instead of keeping them: less memory, longer steps, the same numbers",
+    z.boolean().default(false),
+  ),
   threads: setting('number', 'n', 'of the CPU; 0 lets ONNX Runtime choose', z.int().min(0).max(1024).default(0)),
 } as const
 
@@ -70,6 +76,9 @@ export const scheduleSettings = {
 } as const
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
+
+/** Settings that change no bit of what a run computes: a run may go on with others. */
+export const bitlessSettings: ReadonlyArray<string> = ['recompute'] satisfies ReadonlyArray<keyof typeof commonSettings>
 
 export type CommonSettings = SettingValues<typeof commonSettings>
 

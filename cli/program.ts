@@ -13,6 +13,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/quickstart.js')).addQuickstart,
   },
   { name: 'train', summary: 'one fine-tuning run', load: async () => (await import('./commands/train.js')).addTrain },
+  {
+    name: 'estimate',
+    summary: 'the memory that a run will need',
+    load: async () => (await import('./commands/estimate.js')).addEstimate,
+  },
   { name: 'evaluate', summary: 'scores a trained adapter', load: async () => (await import('./commands/evaluate.js')).addEvaluate },
   {
     name: 'predict',

@@ -1,6 +1,7 @@
 /** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../evaluation/run.js'
+import { estimateLine, estimateWarning } from './estimateText.js'
 import { counted, duration, short } from './numbers.js'
 import { runClock } from './runClock.js'
 import { printable, type Terminal } from './terminal.js'
@@ -25,7 +26,8 @@ const lines = ({ note, warn }: Terminal): Progress => {
   return {
     say: note,
     show: (event) => {
-      if (event.kind === 'warning') return warn(event.message)
+      const warning = warningOf(event)
+      if (warning !== null) return warn(warning)
       clock.see(event)
       const told = toldBy(event)
       if (told !== null) return note(told)
@@ -103,7 +105,8 @@ const bar = (): Progress => {
     say,
     show: (event) => {
       clock.see(event)
-      if (event.kind === 'warning') return say(`warning: ${event.message}`)
+      const warning = warningOf(event)
+      if (warning !== null) return say(`warning: ${warning}`)
       const told = toldBy(event)
       if (told !== null) say(told)
       if (event.kind === 'start') phase = event.stage ?? phase
@@ -160,6 +163,10 @@ const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly ki
 
 const inWords = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
 
+/** What an event warns of, the memory that there is not among it. */
+const warningOf = (event: FinetuneEvent): string | null =>
+  event.kind === 'warning' ? event.message : event.kind === 'estimate' ? estimateWarning(event) : null
+
 /** The line that an event is worth wherever it is shown; null where it is none. */
 const toldBy = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
@@ -172,6 +179,8 @@ const toldBy = (event: FinetuneEvent): string | null => {
           .map(([part, count]) => `${counted(count)} in the ${part}`)
           .join(', ')}`
       )
+    case 'estimate':
+      return estimateLine(event)
     case 'start':
       return (
         `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +

@@ -6,6 +6,7 @@ import { formatOf, writeAdapter } from '../accelerated/formats/index.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../accelerated/training/checkpointFile.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
 import { TrainingError } from '../accelerated/training/run.js'
+import { estimateOf } from './estimate.js'
 import { toldOfExtension } from './extension.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
@@ -38,6 +39,7 @@ async function* runIn(
 ): AsyncGenerator<FinetuneEvent, RunResult> {
   const { task, facts, plan, base, labelNames } = prepared
   yield { kind: 'ready', ...facts }
+  yield { kind: 'estimate', ...estimateOf(task, prepared.examples, plan.steps, process.memoryUsage.rss()) }
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
   for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? []) yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)

@@ -8,6 +8,7 @@ import { checkFinite, frozenHead, openModelFolder, type ModelFolder } from '../a
 import { checkLabelNames } from '../accelerated/files/labelNames.js'
 import { readAdapter } from '../accelerated/formats/index.js'
 import { warmStart } from '../accelerated/formats/warmStart.js'
+import type { Examples, TokenisedExample } from '../accelerated/models/packing.js'
 import type { TrainingExample } from '../accelerated/objectives/objective.js'
 import { headOf, type Outputs } from '../accelerated/objectives/outputs.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
@@ -35,6 +36,7 @@ export type RunTask = Assembly & { readonly settings: Settings }
 
 export type PreparedRun = {
   readonly task: RunTask
+  readonly examples: { readonly training: Examples<TokenisedExample>; readonly evaluation: Examples<TokenisedExample> }
   readonly plan: Plan
   readonly base: ModelFolder
   readonly outputs: Outputs
@@ -115,6 +117,7 @@ async function* prepared<E extends TrainingExample, O>(
   for (const message of tokeniser.warnings()) yield { kind: 'warning', message }
   return {
     task,
+    examples: task,
     plan: planOf(method, settings, base.model, task.training.length), // of packed texts, rows
     base,
     outputs,

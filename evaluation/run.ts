@@ -2,6 +2,7 @@
 import type { Problem } from '../accelerated/objectives/outputs.js'
 import type { Settings } from '../accelerated/settings.js'
 import type { TrainingEvent } from '../accelerated/training/events.js'
+import type { Estimate } from './estimate.js'
 import type { TaskOptions } from './data/index.js'
 import type { RunInputs } from './runFingerprint.js'
 
@@ -27,6 +28,8 @@ export type FinetuneEvent =
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'warning'; readonly message: string }
   | ({ readonly kind: 'ready' } & RunFacts)
+  /** the memory that it will need, before its first step */
+  | ({ readonly kind: 'estimate' } & Estimate)
   | { readonly kind: 'saved'; readonly step: number }
   | { readonly kind: 'result'; readonly result: RunResult }
 

@@ -2,12 +2,13 @@
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bitlessSettings } from '../accelerated/commonSettings.js'
 import { fileDigest } from '../accelerated/files/digest.js'
 import { modelDigests } from '../accelerated/files/modelDigests.js'
 import type { ModelFolder } from '../accelerated/files/modelFolder.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { methodOf, settingsOfMethod, type Settings } from '../accelerated/settings.js'
-import { differing, type Fingerprint } from '../accelerated/training/fingerprint.js'
+import { differing, without, type Fingerprint } from '../accelerated/training/fingerprint.js'
 import type { Task } from './data/index.js'
 import { rowsDigest } from './runRows.js'
 
@@ -41,7 +42,14 @@ const adapterFiles = async (folder: string): Promise<RunInputs> => {
   return Object.fromEntries(digests)
 }
 
-export const fingerprintOf = (settings: Settings, device: string, inputs: RunInputs): Fingerprint => ({ ...settings, device, ...inputs })
+export const fingerprintOf = (settings: Settings, device: string, inputs: RunInputs): Fingerprint => ({
+  ...decisiveSettings(settings),
+  device,
+  ...inputs,
+})
+
+/** The settings that a run's numbers follow from. */
+export const decisiveSettings = (settings: Settings): Fingerprint => without(bitlessSettings, settings)
 
 /** What a setting is that an earlier version did not have. */
 export const defaultsOf = ({ method }: Settings): Fingerprint =>

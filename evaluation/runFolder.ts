@@ -14,7 +14,7 @@ import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
 import { atLengthOf, extensionOf } from './extension.js'
 import type { Extended, FinetuneOptions, RunConfig, RunResult } from './run.js'
-import { defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
+import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 import { rowsFile, writeRunRows } from './runRows.js'
 import { readRunConfig, readRunResult } from './storedRun.js'
 
@@ -139,7 +139,9 @@ const inspect = async (options: FinetuneOptions, sources: RunSources) => {
   const changed = earlier.inputs === undefined ? [] : differing(earlier.inputs, inputs)
   if (changed.length > 0) throw mistake(where, 'the model and the data that the run began with', changed.join('; '))
   const defaults = defaultsOf(settings)
-  const newSettings = newDefaults(earlier.settings, settings, defaults).map((name) => `${name} ${JSON.stringify(settings[name as 'seed'])}`)
+  const newSettings = newDefaults(decisiveSettings(earlier.settings), decisiveSettings(settings), defaults).map(
+    (name) => `${name} ${JSON.stringify(settings[name as 'seed'])}`,
+  )
   return { earlier, config, fingerprint, newSettings }
 }
 
@@ -166,7 +168,7 @@ export const choicesDiffering = (
     revision: revision ?? null,
     adapter,
     ...task,
-    ...settings,
+    ...decisiveSettings(settings),
     device,
   })
   const revision = after.revision ?? null

@@ -53,6 +53,7 @@ export type DifferentiableOp =
   | 'Slice'
   | 'Cast'
   | 'Where'
+  | 'After'
 
 /** Operators whose value is piecewise constant in every input, or which occur in gradients and updates only: their gradient is never asked for. */
 export type NonDifferentiableOp =
@@ -71,8 +72,11 @@ export type NonDifferentiableOp =
 /** What every gradient takes for a constant. */
 export type DetachedOp = 'StopGradient'
 
+/** What a gradient is taken through without the values between its two operands being kept: they are computed once more. */
+export type RecomputedOp = 'Recomputed'
+
 export type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
-export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | LeafOp
+export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | RecomputedOp | LeafOp
 
 export type Attributes = {
   readonly name?: string

@@ -1,10 +1,12 @@
 /**
  * The reverse walk: gradients of a scalar expression as expressions. Only what varies with the targets is walked (frozen weights cost
- * nothing, nor does what is detached or anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere else.
+ * nothing, nor does what is detached or anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere
+ * else. What is to be recomputed is walked in copies.
  */
 import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
+import { recomputation } from './recomputation.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -19,9 +21,23 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   for (const node of order) if (goals.has(node) || (!isDetached(node.op) && node.inputs.some((x) => relevant.has(x)))) relevant.add(node)
 
   const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
-  for (const node of [...order].reverse()) {
+  /** of what has one size in all batches, since the last recomputation: the next one waits for them, so that nothing of this one is kept for them */
+  const ofParameters = new Map<Expression, Expression>()
+  const recompute = (node: Expression, yBar: Expression): void => {
+    const { copyOf, copies } = recomputation(node, order, [yBar, ...ofParameters.values()])
+    ofParameters.clear()
+    for (const { original, copy } of copies) if (relevant.has(original)) relevant.add(copy)
+    const [end] = node.inputs.map(copyOf)
+    if (end !== undefined) gradients.set(end, yBar)
+    for (const { copy } of [...copies].reverse()) visit(copy)
+  }
+  const visit = (node: Expression): void => {
     const yBar = gradients.get(node)
-    if (yBar === undefined || goals.has(node) || !node.inputs.some((x) => relevant.has(x))) continue
+    if (yBar === undefined || goals.has(node) || !node.inputs.some((x) => relevant.has(x))) return
+    if (node.op === 'Recomputed') {
+      recompute(node, yBar)
+      return
+    }
     const rule = Object.hasOwn(vjps, node.op) ? vjps[node.op as DifferentiableOp] : undefined
     if (rule === undefined) throw new Error(`gradient: ${node.op} ${showShape(node.shape)} has no gradient, yet a target lies below it`)
     rule(yBar, node, ...node.inputs).forEach((contribution, i) => {
@@ -29,9 +45,12 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
       if (contribution === null || x === undefined || !relevant.has(x)) return
       const xBar = sumTo(contribution, x.shape, node.op)
       const earlier = gradients.get(x)
-      gradients.set(x, earlier === undefined ? xBar : add(earlier, xBar))
+      const sum = earlier === undefined ? xBar : add(earlier, xBar)
+      gradients.set(x, sum)
+      if (x.shape.every((d) => typeof d === 'number')) ofParameters.set(x, sum)
     })
   }
+  for (const node of [...order].reverse()) visit(node)
   return targets.map((target, i) => {
     const found = gradients.get(target)
     if (found === undefined)

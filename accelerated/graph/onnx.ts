@@ -42,6 +42,8 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
     nodes: draft.nodes,
     initializers: [...draft.initializers.values()],
     inputs,
+    // Without them the runtime would fuse what follows otherwise than where nothing is recomputed, and round otherwise.
+    values: order.filter(({ op }) => op === 'After').map((node) => valueInfo(names.get(node) ?? '', node)),
     outputs: [
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
       ...Object.entries(lowered).map(([name, node]) => valueInfo(name, node)),

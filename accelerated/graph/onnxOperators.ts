@@ -137,6 +137,8 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   },
   OutputOf: ({ node: { inputs, attributes }, x: [parent = ''] }) => outputName(inputs[0], parent, attributes.output ?? 0),
   StopGradient: ({ x: [value = ''] }) => value,
+  Recomputed: ({ x: [value = ''] }) => value,
+  After: (unwritten, draft) => emitAfter(draft, unwritten),
   Size: ({ node }, _, shapes) => shapes.shape([product(node.attributes.of ?? [])]),
 
   Gather: withAttributes('Gather', () => ({ axis: 0 })),
@@ -146,6 +148,19 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
     const places = emit('Unsqueeze', [emit('Cast', [index], { to: elementType('int64') }), integers([-1])])
     return emit('ScatterND', [zeros, places, updates], { reduction: 'add' }, [result])
   },
+}
+
+/**
+ * A Reshape to where each size is 0, which stands for the operand's own: 0 times the sizes of what must be there before. What is known of a
+ * shape is folded, so a size that is known is counted at run time; a Concat of sizes with one unknown would be folded too.
+ */
+const emitAfter = ({ emit, integers }: Draft, { node, x: [x = '', ...others], result }: Unwritten): string => {
+  const sizes = others.map((other, i) => {
+    const named = (node.inputs[i + 1]?.shape ?? []).findIndex((d) => typeof d === 'string')
+    return named < 0 ? emit('Size', [other]) : emit('Shape', [other], { start: named, end: named + 1 })
+  })
+  const zeros = emit('Mul', [emit('Max', sizes), integers(node.shape.map(() => 0))])
+  return emit('Reshape', [x, zeros], {}, [result])
 }
 
 /** Where a part of an axis begins and ends: counted from the start (≥ 0) where that is known, else from the end (< 0). */

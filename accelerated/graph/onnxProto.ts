@@ -28,6 +28,8 @@ export type ModelParts = {
   readonly initializers: ReadonlyArray<InitializerProto>
   readonly inputs: ReadonlyArray<ValueInfoProto>
   readonly outputs: ReadonlyArray<ValueInfoProto | SequenceInfoProto>
+  /** of values between, whose sizes the runtime could not tell by itself */
+  readonly values: ReadonlyArray<ValueInfoProto>
 }
 
 /** TensorProto.DataType */
@@ -67,6 +69,7 @@ const root = protobuf.Root.fromJSON({
         initializer: field(5, 'TensorProto', 'repeated'),
         input: field(11, 'ValueInfoProto', 'repeated'),
         output: field(12, 'ValueInfoProto', 'repeated'),
+        valueInfo: field(13, 'ValueInfoProto', 'repeated'),
       },
     },
     NodeProto: {
@@ -134,6 +137,7 @@ export const encodeModel = (parts: ModelParts): Uint8Array => {
           initializer: parts.initializers.map(tensor),
           input: parts.inputs.map(valueInfo),
           output: parts.outputs.map(valueInfo),
+          valueInfo: parts.values.map(valueInfo),
         },
       }),
     )

@@ -118,6 +118,12 @@ export const clip = (x: Expression, low: number, high: number): Expression =>
 /** x as a constant of every gradient: ∂/∂x is not taken through it. It costs nothing when it runs. */
 export const stopGradient = (x: Expression): Expression => node('StopGradient', [x], x.shape, x.dtype)
 
+/** y, made of x (and of what stands beside x): a gradient computes what lies between the two once more, when it comes there. */
+export const recomputed = (y: Expression, x: Expression): Expression => node('Recomputed', [y, x], y.shape, y.dtype)
+
+/** x, but not before `others` are there. It costs nothing when it runs, and no two of them are one. */
+export const after = (x: Expression, others: ReadonlyArray<Expression>): Expression => node('After', [x, ...others], x.shape, x.dtype)
+
 export const square = (x: Expression): Expression => mul(x, x)
 
 export const cast = (x: Expression, dtype: DType): Expression => (x.dtype === dtype ? x : node('Cast', [x], x.shape, dtype))

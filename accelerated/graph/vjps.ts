@@ -77,6 +77,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Concat: concatVjp,
   Slice: sliceVjp,
   Cast: (yBar, _, x) => [cast(yBar, given(x).dtype)],
+  After: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
   Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
 }
 

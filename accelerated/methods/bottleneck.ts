@@ -53,7 +53,7 @@ export const bottleneckMethod = ({
   settings,
   phase,
   start: (outline, { reductionFactor }) => {
-    checkCarried(outline, name)
+    checkCarried(outline, 'sublayer', name)
     const { hiddenSize, layers } = outline
     const neurons = Math.floor(hiddenSize / reductionFactor)
     if (neurons < 1) throw new SettingsError('reductionFactor', `at most the model's hidden size ${hiddenSize}`, String(reductionFactor))

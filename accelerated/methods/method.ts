@@ -1,7 +1,7 @@
 /** A method of fine-tuning: which tensors it trains, how they take part in the model, what it adds to the loss, and its phases. */
 import type { z } from 'zod'
 import type { Expression, FloatType } from '../graph/expression.js'
-import type { Outline } from '../models/architecture.js'
+import type { Outline, Place } from '../models/architecture.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
 import type { SettingTable } from '../setting.js'
@@ -109,7 +109,16 @@ export interface Method<S = unknown, P = unknown> {
   result?(phase: P, settings: S): Readonly<Record<string, unknown>>
 }
 
-/** @throws SettingsError where this family carries low-rank adapters alone */
-export const checkCarried = ({ lowRankOnly }: Outline, method: string): void => {
-  if (lowRankOnly) throw new SettingsError('method', 'salora, lora, adalora or full on a model of this family', method)
+/** Which methods add there. */
+const methodsAt: Readonly<Record<Place, ReadonlyArray<string>>> = {
+  sublayer: ['houlsby', 'pfeiffer'],
+  keyValue: ['prefix'],
+  embedded: ['prompt'],
+}
+
+/** @throws SettingsError where this family carries no method of that place */
+export const checkCarried = ({ carries }: Outline, place: Place, method: string): void => {
+  if (carries.includes(place)) return
+  const others = ['salora', 'lora', 'adalora', ...carries.flatMap((own) => methodsAt[own])]
+  throw new SettingsError('method', `${others.join(', ')} or full on a model of this family`, method)
 }

@@ -16,18 +16,19 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
   ...promptMethod,
   phase,
   start: (outline, { virtualTokens }) => {
-    checkCarried(outline, 'prefix')
-    const { hiddenSize, layers } = outline
-    return { shape: [virtualTokens, 2 * layers.length * hiddenSize], layers: layers.map(({ name }) => name) }
+    checkCarried(outline, 'keyValue', 'prefix')
+    const { layers } = outline
+    const width = layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize, 0)
+    return { shape: [virtualTokens, width], layers: layers.map(({ name }) => name) }
   },
   wrap: ({ shape: [, width], layers }, _, parameter) => {
-    const hidden = width / (2 * layers.length)
-    const block = (i: number): Expression => slice(parameter(promptEmbeddings), 1, i * hidden, hidden)
+    const own = width / (2 * layers.length) // all layers have as many heads of one size
+    const block = (i: number): Expression => slice(parameter(promptEmbeddings), 1, i * own, own)
     return (host) => ({
       ...host,
-      keyValue: (layer, own) => {
+      keyValue: (layer, text) => {
         const at = 2 * layers.indexOf(layer)
-        return host.keyValue(layer, withPrefix(block(at), block(at + 1), own))
+        return host.keyValue(layer, withPrefix(block(at), block(at + 1), text))
       },
     })
   },
@@ -35,7 +36,7 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
   format: 'peftPrefix',
 }
 
-/** The same prefix before the keys and values of every text, and never masked. key, value: [virtual tokens, hidden] */
+/** The same prefix before the keys and values of every text, and never masked. key, value: [virtual tokens, heads · headSize] */
 const withPrefix = (key: Expression, value: Expression, own: KeyValue): KeyValue => {
   const [batch = 1, heads = 1, , headSize = 1] = own.key.shape
   const [count = 0] = key.shape

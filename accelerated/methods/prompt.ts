@@ -14,7 +14,7 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
   ...promptMethod,
   phase,
   start: (outline, { virtualTokens }) => {
-    checkCarried(outline, 'prompt')
+    checkCarried(outline, 'embedded', 'prompt')
     return { shape: [virtualTokens, outline.hiddenSize] }
   },
   wrap: (_, __, parameter) => (host) => ({

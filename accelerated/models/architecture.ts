@@ -19,6 +19,9 @@ export type Layer = {
   readonly sublayers: ReadonlyArray<Sublayer>
 }
 
+/** Where a host lets methods add beside its matrices. */
+export type Place = 'sublayer' | 'keyValue' | 'embedded'
+
 /** Names and sizes of a model, without its numbers: what a method can take hold of. */
 export type Outline = {
   readonly hiddenSize: number
@@ -31,8 +34,8 @@ export type Outline = {
   readonly longestInput: number
   /** whether tokens see those after them */
   readonly kind: 'encoder' | 'decoder'
-  /** whether methods that add to sublayers, keys or embeddings are not held to a library on this family yet */
-  readonly lowRankOnly: boolean
+  /** places of the host, beside matrices, where methods may add: those held to a library on this family */
+  readonly carries: ReadonlyArray<Place>
 }
 
 /** Layers on top of the hidden states, with tensors of their own. */

@@ -28,6 +28,8 @@ export type Host = {
   readonly embedded: (words: Expression, batch: Pick<BatchInputs, 'virtualToken'>) => Expression
   /** @param probability of a value to be dropped */
   readonly dropout: (site: string, x: Expression, probability: number) => Expression
+  /** What a layer of this name makes of its input. x: [tokens, hidden] → [tokens, hidden] */
+  readonly layer: (name: string, body: (x: Expression) => Expression) => (x: Expression) => Expression
 }
 
 export type Wrap = (host: Host) => Host
@@ -43,6 +45,7 @@ export const plainHost = (tensor: TensorSource, has: (name: string) => boolean =
     keyValue: (_, own) => own,
     embedded: (words) => words,
     dropout: (_, x) => x,
+    layer: (_, body) => body,
   }
 }
 

@@ -60,6 +60,7 @@ export const causal = (model: Model, method: { readonly trainsAll?: boolean } = 
           .reduce(add),
         input('lossWeight', [], dtype),
       ),
+    dimensions: (tokens) => ({ labelled: Math.ceil(tokens / slices) }),
     prepare: (examples) => {
       const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabelled).length)
       const total = counts.reduce((a, b) => a + b, 0)
@@ -67,8 +68,8 @@ export const causal = (model: Model, method: { readonly trainsAll?: boolean } = 
       return {
         shown: texts,
         weight: total,
-        feeds: ({ firstTokens, tokens }, whole, dtype) => ({
-          ...sliceFeeds(labelledRows(texts, firstTokens), tokens, dtype),
+        feeds: ({ lastTokens, tokens }, whole, dtype) => ({
+          ...sliceFeeds(labelledRows(texts, lastTokens), tokens, dtype),
           lossWeight: scalarFeed(1 / whole, dtype),
         }),
         read: (results) => {
@@ -93,9 +94,12 @@ const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<T
 
 type LabelledRow = { readonly token: number; readonly label: number }
 
-const labelledRows = (texts: ReadonlyArray<TextExample>, firstTokens: ReadonlyArray<number>): ReadonlyArray<LabelledRow> =>
+/** A text's own tokens end with its last: virtual ones may stand before them. */
+const labelledRows = (texts: ReadonlyArray<TextExample>, lastTokens: ReadonlyArray<number>): ReadonlyArray<LabelledRow> =>
   texts.flatMap(({ targets }, text) =>
-    Array.from(targets).flatMap((label, i) => (label === unlabelled ? [] : [{ token: (firstTokens[text] ?? 0) + i, label }])),
+    Array.from(targets).flatMap((label, i) =>
+      label === unlabelled ? [] : [{ token: (lastTokens[text] ?? 0) + 1 - targets.length + i, label }],
+    ),
   )
 
 const sliceFeeds = (rows: ReadonlyArray<LabelledRow>, tokens: number, dtype: FloatType): Feeds => {

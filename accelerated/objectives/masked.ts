@@ -58,6 +58,7 @@ export const masked = (model: Model, masking: Masking): Objective<TrainingExampl
       [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
     outputs: (hidden, host) => ({ losses: losses(hidden, host) }),
     loss: (hidden, host, dtype) => mul(reduceSum(losses(hidden, host)), input('lossWeight', [], dtype)),
+    dimensions: (tokens) => ({ masked: tokens }),
     prepare: (examples, draw) => {
       const shown = examples.map((example) => maskExample(masking, example, draw))
       return {

@@ -34,4 +34,6 @@ export type Objective<E extends TrainingExample = TrainingExample, O = unknown> 
   /** what inference reads */
   readonly outputs: (hidden: Expression, host: Host) => Readonly<Record<string, Expression>>
   readonly prepare: (examples: ReadonlyArray<E>, draw: Draw) => Prepared<O>
+  /** bounds of dimensions of its own, of a batch with so many tokens; absent: it has none */
+  readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
 }

@@ -27,6 +27,8 @@ export type Precision = {
   readonly advantage?: (device: Device, threads: number) => Promise<number>
   /** Settings that it cannot serve, by the names of what the method trains. @throws SettingsError */
   readonly check?: (trained: ReadonlySet<string>, base: ModelFolder, method: string) => void
+  /** The same tensors as `open` gives, at once, for who looks at their sizes alone. */
+  readonly outline: (base: ModelFolder) => Promise<TensorSource>
   readonly wrap: Wrap
 }
 

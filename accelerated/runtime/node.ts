@@ -8,6 +8,8 @@ import type { Engine, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { onnxRuntime, type OnnxRuntime } from './onnxRuntime.js'
 
+type Outputs = Readonly<Record<string, Expression>>
+
 export type NodeSettings = {
   readonly device: Device
   /** threads of the CPU provider; 0 lets ONNX Runtime choose */
@@ -18,14 +20,11 @@ export type NodeSettings = {
 
 export const nodeEngine = (settings: NodeSettings): Engine => ({
   open: async (outputs, weights, memory) => {
-    const order = topologicalOrder(Object.values(outputs))
-    const size = order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
-    const spares = order.some(({ op }) => op === 'Turned') || (memory === 'sparing' && size >= largeWeights)
-    const folder = size > 0 ? await weights() : null
+    const folder = bytesOf(topologicalOrder(Object.values(outputs))) > 0 ? await weights() : null
     const rooms: Rooms | null = settings.device.ownMemory ? (memory === 'given' ? (into) => into : roomsOf(outputs)) : null
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
-    const options = sessionOptions(settings, folder, spares)
+    const options = sessionOptions(settings, folder, spares(outputs, memory))
     const session = await ort.InferenceSession.create(model, options)
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
@@ -44,23 +43,38 @@ export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
 /** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
 const largeWeights = 2 ** 29
 
+/** Whether a session of this graph keeps each weight once, as its file has it, and none in the order that suits its products. */
+export const spares = (outputs: Outputs, memory?: 'sparing' | 'given'): boolean => {
+  const order = topologicalOrder(Object.values(outputs))
+  return order.some(({ op }) => op === 'Turned') || (memory === 'sparing' && bytesOf(order) >= largeWeights)
+}
+
+const bytesOf = (order: ReadonlyArray<Expression>): number =>
+  order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
+
+const unwanted = [
+  'QuickGeluFusion', // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
+  'DivMulFusion', // It rounds y · (1 / x) otherwise where nothing else reads 1 / x, as where its gradient is recomputed.
+]
+
+/** It keeps what it makes of weights, by Cast or Transpose, as long as the session. */
+const folding = 'ConstantFolding'
+
 /** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
 const sessionOptions = (
   { device, threads, profile }: NodeSettings,
   folder: string | null = null,
-  spares = false,
+  sparing = false,
 ): InferenceSession.SessionOptions => ({
   executionProviders: [device.provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
   enableMemPattern: false,
-  // QuickGeluFusion makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64. ConstantFolding keeps
-  // what it makes of weights, by Cast or Transpose, as long as the session.
   extra: {
-    optimization: { disable_specified_optimizers: spares ? 'QuickGeluFusion;ConstantFolding' : 'QuickGeluFusion' },
+    optimization: { disable_specified_optimizers: [...unwanted, ...(sparing ? [folding] : [])].join(';') },
     session: {
       ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
-      ...(spares ? { disable_prepacking: '1' } : {}),
+      ...(sparing ? { disable_prepacking: '1' } : {}),
     },
   },
   ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
@@ -85,8 +99,11 @@ const refusal = 'Non tensor type'
 /** Memory for every output: the caller's where there is some, else new. */
 type Rooms = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, Feed>>
 
+/** Whether results are written into memory of the caller's. */
+export const writesInPlace = (outputs: Outputs): boolean => roomsOf(outputs) !== null
+
 /** Null where the outputs are small, or one's size is a batch's to say. */
-const roomsOf = (outputs: Readonly<Record<string, Expression>>): Rooms | null => {
+const roomsOf = (outputs: Outputs): Rooms | null => {
   const sizes = Object.entries(outputs).map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
   if (sizes.some(({ shape, dtype }) => shape.some(Number.isNaN) || !dtype.startsWith('float'))) return null

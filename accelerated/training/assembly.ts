@@ -9,6 +9,7 @@ import type { BatchInputs, PaddedInputs } from '../models/batchInputs.js'
 import { batchInputs } from '../models/batchInputs.js'
 import { plainHost, trainedOrFrozen, type Host, type TensorSource } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
+import { recomputedLayers } from '../models/layers/recomputed.js'
 import type { Objective } from '../objectives/objective.js'
 import type { Precision } from '../precisions/precision.js'
 import { parameterLayout, splitBlock, type ParameterLayout } from './parameterVector.js'
@@ -21,7 +22,7 @@ export type Assembly = {
   readonly frozen: TensorSource
   readonly method: Method
   readonly settings: CommonSettings
-  readonly objective: Pick<Objective, 'tensors' | 'loss' | 'outputs'>
+  readonly objective: Pick<Objective, 'tensors' | 'loss' | 'outputs' | 'dimensions'>
   readonly precision: Precision
 }
 
@@ -59,7 +60,8 @@ export const stepGraph = (
   const plan = pooledDropout(dtype)
   const loss: Loss = (parameters) => {
     const parameter = trainedTensor(parameters)
-    const host = method.wrap(phase, settings, parameter)(plan.wrap(baseHost(assembly, parameters)))
+    const plain = plan.wrap(baseHost(assembly, parameters))
+    const host = method.wrap(phase, settings, parameter)(settings.recompute ? recomputedLayers(plain) : plain)
     const taskLoss = objective.loss(model.hidden(host, batchInputs(dtype)), host, dtype)
     const penalty = method.penalty?.(phase, settings, parameter) ?? null
     // A part of an accumulated batch carries its share of what does not depend on the batch, so that the parts add up to one step.

@@ -11,9 +11,10 @@ import { uniforms } from './random.js'
 export type Dimensions = Readonly<Record<string, number>>
 
 /** Places a pool has beyond the largest mask, so that two steps rarely read the same stretch. */
-const slack = 1 << 20
+export const slack = 1 << 20
 
-const elementsOf = ({ site, shape }: DropoutSite, dimensions: Dimensions): number =>
+/** Entries of a mask. */
+export const elementsOf = ({ site, shape }: DropoutSite, dimensions: Dimensions): number =>
   shape.reduce<number>((product, d) => product * sizeOfDimension(d, dimensions, site), 1)
 
 /** Pools of 0 and 1/(1 − p), large enough for batches up to `largest`. */

@@ -3,6 +3,10 @@
 /** Values are those of JSON; a file or a list of rows stands there by its digest. */
 export type Fingerprint = Readonly<Record<string, unknown>>
 
+/** A fingerprint without what is named. */
+export const without = (names: ReadonlyArray<string>, fingerprint: Fingerprint): Fingerprint =>
+  Object.fromEntries(Object.entries(fingerprint).filter(([name]) => !names.includes(name)))
+
 /**
  * What was one thing and is another, in words. What `before` lacks is no difference where it has the value of `defaults` now: a version that
  * came after it brought that setting.

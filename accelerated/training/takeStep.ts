@@ -90,7 +90,7 @@ export const largestBatch = (
   examples: Examples<TokenisedExample>,
   batchSize: number,
   virtual: number,
-): Readonly<Record<string, number>> => {
+): Readonly<Record<'batch' | 'sequence' | 'tokens', number>> => {
   const most = (numbers: Int32Array): number =>
     numbers
       .sort()

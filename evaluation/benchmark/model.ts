@@ -40,10 +40,8 @@ export const benchmarkModel = async (shape: BenchmarkShape): Promise<{ readonly 
   return { folder, remove }
 }
 
-/** config.json, model.safetensors and a real tokenizer, one tensor in memory at a time. */
-const write = async (folder: string, { layers, sequence, vocabulary }: BenchmarkShape): Promise<void> => {
-  const configFile = join(folder, 'config.json')
-  const text = JSON.stringify({
+const write = (folder: string, { layers, sequence, vocabulary }: BenchmarkShape): Promise<void> =>
+  writeRandomModel(folder, {
     model_type: 'roberta',
     vocab_size: vocabulary,
     hidden_size: 768,
@@ -56,21 +54,29 @@ const write = async (folder: string, { layers, sequence, vocabulary }: Benchmark
     pad_token_id: 1,
     hidden_act: 'gelu',
   })
+
+/** config.json, model.safetensors and a real tokenizer, one tensor in memory at a time. */
+export const writeRandomModel = async (folder: string, config: object): Promise<void> => {
+  const configFile = join(folder, 'config.json')
+  const text = JSON.stringify(config)
   const shapes = parseConfigFile(text, configFile).model.outline.tensors
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
   async function* content(): AsyncGenerator<Uint8Array> {
     yield header
-    for (const name of order) yield new Uint8Array(weightsOf(name, shapes.get(name) ?? []).buffer)
+    for (const [i, name] of order.entries()) yield new Uint8Array(weightsOf(name, shapes.get(name) ?? [], i).buffer)
   }
   await writeFileAtomically(configFile, text)
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) await copyFile(join(embeddedModel, name), join(folder, name))
   await writeFileAtomically(join(folder, 'model.safetensors'), content())
 }
 
-/** Norms are 1; everything else repeats a stretch of random numbers of a trained model's size. */
+/**
+ * Norms are 1; everything else repeats a stretch of random numbers of a trained model's size, from another place in each tensor: ONNX Runtime
+ * keeps what it packs of two equal matrices once, which no trained model's are.
+ */
 const stretch = Float32Array.from(uniforms(0, 'initialisation', 0, 65_536), (u) => 0.07 * (u - 0.5))
-const weightsOf = (name: string, shape: ReadonlyArray<number>): Float32Array => {
+const weightsOf = (name: string, shape: ReadonlyArray<number>, number: number): Float32Array => {
   const size = elementCount(shape)
-  if (name.endsWith('LayerNorm.weight')) return new Float32Array(size).fill(1)
-  return Float32Array.from({ length: size }, (_, i) => stretch[i & 65_535] ?? 0)
+  if (/norm\.weight$/i.test(name)) return new Float32Array(size).fill(1)
+  return Float32Array.from({ length: size }, (_, i) => stretch[(i + 9_973 * number) & 65_535] ?? 0)
 }

@@ -120,7 +120,7 @@ describe('a run of text', () => {
     expect(stderr).toMatch(/promptTemplate/)
   })
 
-  it.each(['lora', 'adalora', 'full', 'lora --precision int8'])('learns plain text by %s', async (how) => {
+  it.each(['lora', 'adalora', 'full', 'prompt --virtual-tokens 4', 'lora --precision int8'])('learns plain text by %s', async (how) => {
     const output = how.replaceAll(' ', '')
     const { code } = await train('mistral', output, '--task', 'text', '--data', 'text.txt', '--method', ...how.split(' '), '--epochs', '4')
     expect(code).toBe(0)

@@ -12,7 +12,7 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
                                                decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
-                                               generation adds to the decoders' folders what transformers generates)
+                                               generation adds to the decoders' folders what transformers generates, decoder-prompts their prefixes and prompts)
     python make_golden.py --check FOLDER       loads the folders in FOLDER that this environment can read and writes fixtures/exchange.json
                                                (FOLDER is written by: GOLDEN_EXPORT=FOLDER npx vitest run property-tests/golden)
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
@@ -36,13 +36,14 @@ FIXTURES = Path(__file__).parent / 'fixtures'
 SCRIPTS = {
     'lora': 'golden_lora', 'full': 'golden_full', 'adalora': 'golden_adalora',
     'rslora': 'golden_variants', 'dora': 'golden_variants', 'lora-dropout': 'golden_variants', 'all-linear': 'golden_variants',
-    'decoders': 'golden_decoders', 'generation': 'golden_generation', 'encoders': 'golden_lora',
+    'decoders': 'golden_decoders', 'decoder-prompts': 'golden_decoder_prompts', 'generation': 'golden_generation', 'encoders': 'golden_lora',
     'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
 }
 
 # Methods that are made of other families than RoBERTa and BERT.
 FAMILIES = {
     'decoders': ('llama', 'mistral', 'qwen2'),
+    'decoder-prompts': ('llama', 'mistral', 'qwen2'),
     'generation': ('llama', 'mistral', 'qwen2'),
     'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
 }

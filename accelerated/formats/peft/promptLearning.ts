@@ -57,7 +57,7 @@ const promptLearning = (name: Name): AdapterFormat => ({
           peft_type: types[name],
           num_virtual_tokens: settings.virtualTokens,
           num_transformer_submodules: 1,
-          ...sizesOf(model),
+          ...sizesOf(name, model),
           ...ownKeys[name](model),
         },
       ),
@@ -72,11 +72,13 @@ export const peftPrompt = promptLearning('prompt')
 
 const headKey = ({ naming }: Model, name: string): string => `base_model.${naming.stored(name)}`
 
-const sizesOf = ({ outline: { hiddenSize, layers } }: Model) => ({
-  token_dim: hiddenSize,
-  num_layers: layers.length,
-  num_attention_heads: layers[0]?.heads ?? 0,
-})
+/** Of a prefix those of the keys and values; of a prompt those of the words, to which a decoder's heads of queries are nothing (null: the model's). */
+const sizesOf = (name: Name, { outline: { hiddenSize, layers, kind } }: Model) => {
+  const { heads = 0, headSize = 0 } = layers[0] ?? {}
+  return name === 'prefix'
+    ? { token_dim: heads * headSize, num_layers: layers.length, num_attention_heads: heads }
+    : { token_dim: hiddenSize, num_layers: layers.length, num_attention_heads: kind === 'decoder' ? null : heads }
+}
 
 const readPrompt = async (folder: string, name: Name, model: Model, given: Adapter['outputs']): Promise<Adapter> => {
   const [configFile, weightsFile] = [await fileOf(folder, adapterFiles.config), await fileOf(folder, adapterFiles.weights)]
@@ -86,7 +88,7 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
     configFile,
     `a ${name} configuration`,
   )
-  checkSizes(config, model, configFile)
+  checkSizes(name, config, model, configFile)
   const [method, settings] = [methodOf(name), resolveSettings({ method: name, virtualTokens: config.num_virtual_tokens })]
   const { positions, left } = roomFor(method, settings, model)
   if (left < shortestText)
@@ -126,9 +128,9 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
 }
 
 /** @throws Mistake for an adapter that was trained on a model of other sizes, whether or not its tensor would fit this one */
-const checkSizes = (config: Config, model: Model, where: string): void => {
-  for (const [key, expected] of Object.entries(sizesOf(model))) {
+const checkSizes = (name: Name, config: Config, model: Model, where: string): void => {
+  for (const [key, expected] of Object.entries(sizesOf(name, model))) {
     const found = config[key as keyof ReturnType<typeof sizesOf>] ?? expected
-    if (found !== expected) throw mistake(where, `${key} ${expected}, as the model has it`, String(found))
+    if (expected !== null && found !== expected) throw mistake(where, `${key} ${expected}, as the model has it`, String(found))
   }
 }

@@ -22,7 +22,9 @@ export const encoder = (
 ): Expression => {
   const padding = paddingBias(batch)
   const bias = distances === undefined ? padding : add(distances(host, batch), padding)
-  const layers = Array.from({ length: config.layers }, (_, i) => encoderLayer(config, names, host, batch, bias, names.layer(i)))
+  const layers = Array.from({ length: config.layers }, (_, i) =>
+    host.layer(names.layer(i), encoderLayer(config, names, host, batch, bias, names.layer(i))),
+  )
   return layers.reduce((x, layer) => layer(x), embeddings(config, host, batch))
 }
 

@@ -16,7 +16,7 @@ export const outlineOf = (config: EncoderConfig, names: EncoderNames): Outline =
   layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),
   longestInput: config.maxPositions - firstPosition(config),
   kind: 'encoder',
-  lowRankOnly: false,
+  carries: ['sublayer', 'keyValue', 'embedded'],
 })
 
 const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): ReadonlyArray<LayerNames> =>

@@ -74,7 +74,7 @@ const outlineOf = (config: DebertaConfig): Outline => {
     })),
     longestInput: config.longestInput,
     kind: 'encoder',
-    lowRankOnly: true,
+    carries: [],
   }
 }
 

@@ -20,7 +20,7 @@ const electraModel = (config: EncoderConfig): Model => {
   return {
     ...encoder,
     type: 'electra',
-    outline: { ...encoder.outline, lowRankOnly: true },
+    outline: { ...encoder.outline, carries: [] },
     naming: {
       prefix: 'electra.',
       sequenceClassifier: 'ElectraForSequenceClassification',

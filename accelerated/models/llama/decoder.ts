@@ -16,7 +16,7 @@ export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | 
   const biases = new Map([...new Set(config.windows)].map((window) => [window, causalBias(batch, window)]))
   const hidden = layerNames(config).reduce((x, name, i) => {
     const bias = biases.get(config.windows[i] ?? null) ?? causalBias(batch, null)
-    return decoderLayer(config, host, batch, { name, angles, bias })(x)
+    return host.layer(name, decoderLayer(config, host, batch, { name, angles, bias }))(x)
   }, words)
   return norm(config, host, 'norm')(hidden)
 }

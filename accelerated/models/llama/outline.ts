@@ -11,7 +11,8 @@ export const outlineOf = (config: DecoderConfig): Outline => ({
   layers: layerNames(config).map((at) => layerOf(config, at)),
   longestInput: config.maxPositions,
   kind: 'decoder',
-  lowRankOnly: true,
+  // under a window, which virtual tokens a library shows is a matter of its version
+  carries: config.windows.every((window) => window === null) ? ['keyValue', 'embedded'] : ['embedded'],
 })
 
 /** Keys and values are what a prefix adds to: their heads. */

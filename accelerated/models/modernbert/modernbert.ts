@@ -134,7 +134,7 @@ const outlineOf = (config: ModernConfig): Outline => {
     layers: names.map(layerOf),
     longestInput: config.maxPositions,
     kind: 'encoder',
-    lowRankOnly: true,
+    carries: [],
   }
 }
 
@@ -150,7 +150,8 @@ const encoder = (config: ModernConfig, host: Host, batch: BatchInputs | PaddedIn
   const nearby: Reach = { angles: anglesOf(rotaryBases.local), bias: windowBias(batch, window) }
   const words = host.embedded(gather(host.tensor('embeddings.tok_embeddings.weight'), batch.inputIds), batch)
   const embedded = host.dropout('embeddings', norm(config, host, 'embeddings.norm')(words), dropouts.embeddings)
-  const hidden = local.reduce((x, isLocal, i) => encoderLayer(config, host, batch, isLocal ? nearby : everywhere, i)(x), embedded)
+  const layers = local.map((isLocal, i) => host.layer(layerName(i), encoderLayer(config, host, batch, isLocal ? nearby : everywhere, i)))
+  const hidden = layers.reduce((x, layer) => layer(x), embedded)
   return norm(config, host, 'final_norm')(hidden)
 }
 

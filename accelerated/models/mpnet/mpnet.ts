@@ -73,7 +73,7 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
     type: 'mpnet',
     outline: {
       ...encoder.outline,
-      lowRankOnly: true,
+      carries: [],
       tensors: new Map([...encoder.outline.tensors, [biasTable, [buckets, config.heads]]]),
     },
     naming: {

@@ -33,6 +33,8 @@ export const int8: Precision = {
     return yield* openQuantised(base, cache)
   },
 
+  outline: async (base) => (await import('./quantisedWeights.js')).quantisedOutline(base),
+
   wrap: (host) => ({
     ...host,
     linear: (name, x) => {

@@ -3,6 +3,7 @@ import type { ModelFolder } from '../../files/modelFolder.js'
 import { checkUnchanged, locateFiles } from '../../files/safetensors/weightFiles.js'
 import type { Expression } from '../../graph/expression.js'
 import { dequantise, turned, weight } from '../../graph/operators.js'
+import type { TensorSource } from '../../models/host.js'
 import type { Frozen } from '../precision.js'
 import { partsOf, quantisedFile } from './quantisedFile.js'
 
@@ -33,5 +34,29 @@ export async function* openQuantised(base: ModelFolder, cache?: string): AsyncGe
       await checkUnchanged(files)
       return files.folder
     },
+  }
+}
+
+/** Such tensors without the file that they would lie in. */
+export const quantisedOutline = (base: ModelFolder): TensorSource => {
+  const { frozen: tensors, model } = base
+  const matrices = new Set(model.outline.matrices.map(({ name }) => `${name}.weight`))
+  const nowhere = (name: string, shape: ReadonlyArray<number>, dtype: 'int8' | 'float32'): Expression =>
+    weight(name, shape, dtype, { location: '', offset: 0, length: shape.reduce((a, b) => a * b, dtype === 'int8' ? 1 : 4) })
+  const known = new Map<string, Expression>()
+  return (name) => {
+    const [rows = 0, columns = 0] = tensors.get(name)?.shape ?? []
+    const parts = partsOf(name)
+    const found =
+      known.get(name) ??
+      (matrices.has(name)
+        ? dequantise({
+            levels: nowhere(parts.levels, [rows, columns], 'int8'),
+            transposed: nowhere(parts.transposed, [columns, rows], 'int8'),
+            scales: nowhere(parts.scales, [rows], 'float32'),
+          })
+        : nowhere(name, tensors.get(name)?.shape ?? [], 'float32'))
+    known.set(name, found)
+    return found
   }
 }

@@ -1,0 +1,106 @@
+/** A step with --recompute has the bits of one without: every method, every family of models, every precision. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { methods } from '../../accelerated/methods/index.js'
+import { causal } from '../../accelerated/objectives/causal.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import { openFrozen } from '../../accelerated/precisions/precision.js'
+import { cpu } from '../../accelerated/runtime/devices/cpu.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { openPhase } from '../../accelerated/training/phase.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { fixtures } from '../golden/golden.js'
+
+let cache = ''
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'salora-recompute-'))
+})
+afterAll(() => rm(cache, { recursive: true }))
+
+const lengths = [9, 4, 7, 1]
+
+/** The state after two steps, and what they told. */
+const bitsOf = async (
+  family: string,
+  given: SettingsInput,
+  task: 'sequence' | 'causal',
+): Promise<Readonly<Record<string, ArrayLike<number>>>> => {
+  const settings = resolveSettings({ maxSteps: 10, dropout: 0.2, learningRate: 0.01, warmup: 0, ...given })
+  const base = await openModelFolder(join(fixtures, family))
+  const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
+  const frozen = await openFrozen(precision, base, cache)
+  const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
+  const examples = lengths.map((length, row) => {
+    const inputIds = Array.from({ length }, (_, i) => 5 + ((7 * i + 3 * row) % 20))
+    return { inputIds, label: row % 2, row, targets: [...inputIds.slice(1), -100] }
+  })
+  // both objectives read the examples that they know
+  const assembly = assemble(parts, (model) =>
+    task === 'causal'
+      ? (causal(model) as unknown as Objective<TrainingExample>)
+      : (sequence(model, { labels: 2, problem: 'classification' }) as unknown as Objective<TrainingExample>),
+  )
+  let state = await startOfRun(assembly, checkpointNumbers(base))
+  const clock = { step: 0, steps: 10 }
+  const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+  const next = method.advance?.(state.phase, settings, clock, layouts) ?? null
+  if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
+  const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
+  const opened = await openPhase(assembly, state.phase, runtime, largestBatch(examples, settings.batchSize, settings['virtualTokens'] ?? 0))
+  const told: number[] = []
+  for (let step = 0; step < 2; step++) {
+    const context = { assembly, objective: assembly.objective, clock: { ...clock, step }, learningRate: 0.01, spare: null }
+    const outcome = await takeStep(
+      context,
+      opened,
+      state,
+      settings.accumulate === 1 ? [examples] : [examples.slice(0, 1), examples.slice(1)],
+    )
+    told.push(outcome.loss, outcome.taskLoss)
+    state = outcome.state
+  }
+  await opened.release()
+  return { told, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }
+}
+
+const expectSame = async (family: string, given: SettingsInput, task: 'sequence' | 'causal' = 'sequence'): Promise<void> => {
+  const [kept, made] = [await bitsOf(family, given, task), await bitsOf(family, { ...given, recompute: true }, task)]
+  expect(made).toEqual(kept)
+  expect(Array.from(kept['told'] ?? []).every(Number.isFinite)).toBe(true)
+}
+
+const gated = { gateStart: 0, gateEnd: 1 }
+const short = (method: string): SettingsInput => ({
+  method,
+  ...(method === 'salora' ? gated : {}),
+  ...(method === 'prefix' || method === 'prompt' ? { virtualTokens: 3 } : {}),
+  ...(method === 'houlsby' || method === 'pfeiffer' ? { reductionFactor: 4 } : {}),
+})
+
+describe('a step with --recompute has the bits of one without', () => {
+  it.each(methods.map(({ name }) => name))('by method %s, in float32 and float64', async (method) => {
+    for (const precision of ['float32', 'float64']) await expectSame('roberta', { ...short(method), precision })
+  })
+
+  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'modernbert', 'llama', 'mistral', 'qwen2'])(
+    'on %s, in float32 and float64',
+    async (family) => {
+      for (const precision of ['float32', 'float64']) await expectSame(family, { ...short('salora'), precision })
+    },
+  )
+
+  it('in int8', () => expectSame('roberta', { ...short('salora'), precision: 'int8' }))
+  it('without dropout', () => expectSame('roberta', { ...short('salora'), dropout: 0 }))
+  it('of accumulated batches', () => expectSame('roberta', { ...short('lora'), accumulate: 2 }))
+  it('with DoRA', () => expectSame('roberta', { ...short('lora'), dora: true }))
+  it('of a causal loss', () => expectSame('qwen2', short('lora'), 'causal'))
+})

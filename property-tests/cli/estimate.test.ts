@@ -1,0 +1,125 @@
+/** salora estimate and the line before a run: what they say is what the run's process comes to hold, and what they advise fits. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { sequence } from '../../accelerated/objectives/sequence.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { assemble } from '../../accelerated/training/assembly.js'
+import { estimateLine, estimateWarning } from '../../cli/estimateText.js'
+import { estimateOf, type Estimate } from '../../evaluation/estimate.js'
+import type { RunResult } from '../../evaluation/run.js'
+import { writeRandomModel } from '../../evaluation/benchmark/model.js'
+import { salora } from './spawnSalora.js'
+import { tinyConfig } from './tinyModel.js'
+
+let cwd = ''
+/** Little beside what lies between its layers. */
+const config = {
+  ...tinyConfig,
+  hidden_size: 128,
+  num_hidden_layers: 8,
+  num_attention_heads: 4,
+  intermediate_size: 512,
+  max_position_embeddings: 140,
+}
+const flags = ['--model', 'deep', '--method', 'lora', '--batch-size', '32', '--max-length', '128', '--device', 'cpu']
+
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))
+  const { mkdir } = await import('node:fs/promises')
+  await mkdir(join(cwd, 'deep'))
+  await writeRandomModel(join(cwd, 'deep'), config)
+  const rows = (count: number): string =>
+    ['text\tlabel', ...Array.from({ length: count }, (_, i) => `${'film '.repeat(200)}${i}\t${i % 2 === 0 ? 'good' : 'bad'}`)].join('\n')
+  await writeFile(join(cwd, 'train.tsv'), rows(64))
+  await writeFile(join(cwd, 'dev.tsv'), rows(32))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const document = async (args: ReadonlyArray<string>): Promise<unknown> => {
+  const { code, stdout, stderr } = await salora([...args, '--json', '--quiet'], { cwd })
+  expect(code, stderr).toBe(0)
+  return JSON.parse(stdout)
+}
+
+/** Settings, examples and memory of an estimate in this process. */
+const estimated = async (given: SettingsInput, base: number, memory?: number): Promise<Estimate> => {
+  const settings = resolveSettings({ method: 'lora', batchSize: 32, maxLength: 128, ...given })
+  const opened = await openModelFolder(join(cwd, 'deep'))
+  const precision = precisionOf(settings.precision)
+  const parts = { model: opened.model, frozen: await precision.outline(opened), method: methodOf(settings.method), settings, precision }
+  const assembly = { ...assemble(parts, (model) => sequence(model, { labels: 2, problem: 'classification' })), settings }
+  const examples = { length: 32, at: () => ({ inputIds: new Int32Array(128) }) }
+  return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)
+}
+
+describe('an estimate', () => {
+  it.each([[[]], [['--recompute']]])(
+    'is within 15 %% of the peak that the run comes to, with %j',
+    async (more) => {
+      const { peak } = (await document(['estimate', ...flags, ...more])) as Estimate
+      const output = `run${more.length}`
+      const task = ['--task', 'train.tsv', '--eval-data', 'dev.tsv', '--max-steps', '6', '--output', output]
+      const { peakMemoryBytes } = (await document(['train', ...flags, ...more, ...task])) as RunResult
+      expect(Math.abs(peak / peakMemoryBytes - 1), `estimated ${peak}, measured ${peakMemoryBytes}`).toBeLessThan(0.15)
+    },
+    240_000,
+  )
+
+  it('is the sum of its parts, and says so in one line', async () => {
+    const estimate = await estimated({}, 100e6)
+    const { base, weights, activations, state, evaluation, graphs, peak } = estimate
+    expect(base + weights + activations + state + evaluation + graphs).toBe(peak)
+    expect(estimateLine(estimate)).toMatch(
+      /^expected peak of memory: [\d,]+ MB \(weights [\d,]+ MB, activations [\d,]+ MB, .*base 100 MB\)$/,
+    )
+    expect(estimateWarning(estimate)).toBeNull()
+  })
+
+  it('grows with the batch and its length, and falls with recomputation', async () => {
+    const activations = async (given: SettingsInput): Promise<number> => (await estimated(given, 0)).activations
+    const whole = await activations({})
+    expect(await activations({ batchSize: 16 })).toBeLessThan(0.6 * whole)
+    expect(await activations({ recompute: true })).toBeLessThan(0.4 * whole)
+  })
+
+  it('where it is more than there is, says what would fit, and that is so', async () => {
+    const { peak } = await estimated({}, 0)
+    const short = await estimated({}, 0, 0.7 * peak)
+    expect(short.fitting.map(({ settings }) => settings)).toEqual([{ recompute: true }, { batchSize: 16 }])
+    for (const { settings, peak: promised } of short.fitting) {
+      expect(promised).toBeLessThanOrEqual(0.7 * peak)
+      expect((await estimated(settings, 0)).peak).toBe(promised)
+    }
+    expect(estimateWarning(short)).toMatch(
+      /^expected peak of memory: [\d,]+ MB, more than the [\d,]+ MB here; what would fit: --recompute \([\d,]+ MB\), or --batch-size 16 \([\d,]+ MB\)$/,
+    )
+    expect(estimateWarning(await estimated({}, 0, 1000))).toMatch(/here; no smaller batch fits either$/)
+  })
+
+  it('is told in one line before the first step of a run, after what the run is', async () => {
+    const task = ['--task', 'train.tsv', '--eval-data', 'dev.tsv', '--max-steps', '1', '--output', 'told']
+    const { code, stderr } = await salora(['train', ...flags, ...task, '--batch-size', '2', '--json'], { cwd })
+    expect(code, stderr).toBe(0)
+    const lines = stderr.split('\n')
+    const at = lines.findIndex((line) => line.startsWith('expected peak of memory: '))
+    expect(lines.filter((line) => line.startsWith('expected peak'))).toHaveLength(1)
+    expect(lines[at - 1]).toMatch(/trainable parameters/)
+    expect(lines.slice(at + 1).some((line) => line.startsWith('step 1/1'))).toBe(true)
+  })
+
+  it.each([
+    [['--model', 'nowhere'], 1, /^nowhere: expected /],
+    [[], 2, /^--model: expected a folder in Hugging Face layout or a hub id, found none given\n$/],
+    [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, found 500\n$/],
+    [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, found 0\n$/],
+    [[...flags, '--method', 'full', '--precision', 'int8'], 2, /^--precision: expected float32 with method full/],
+  ])('answers %j in one line', async (args, code, message) => {
+    const found = await salora(['estimate', ...args], { cwd })
+    expect([found.code, found.stderr]).toEqual([code, expect.stringMatching(message)])
+    expect(found.stderr.trim().split('\n')).toHaveLength(1)
+  })
+})

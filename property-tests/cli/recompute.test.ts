@@ -1,0 +1,104 @@
+/** --recompute, as a user has it: a run's peak of memory falls by most of what its layers kept, and a run goes on with it or without it. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RunResult } from '../../evaluation/run.js'
+import { bytesIn, runJob } from './jobRun.js'
+import { salora } from './spawnSalora.js'
+import { tinyConfig, writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-recompute-'))
+  await writeFile(join(cwd, 'toy.tsv'), toyFile(40))
+  await writeTinyModel(join(cwd, 'tiny'))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+/** Few weights, much that lies between them: layers × heads is what an attention's probabilities are many of. */
+const deep = {
+  ...tinyConfig,
+  hidden_size: 128,
+  num_hidden_layers: 12,
+  num_attention_heads: 4,
+  intermediate_size: 512,
+  max_position_embeddings: 140,
+}
+const [batchSize, length] = [32, 100]
+
+const writeDeepModel = async (): Promise<void> => {
+  const text = JSON.stringify(deep)
+  const shapes = parseConfigFile(text, 'config.json').model.outline.tensors
+  const tensors = [...shapes].map(
+    ([name, shape]) => [`roberta.${name}`, { shape, data: new Float32Array(elementCount(shape)).fill(0.01) }] as const,
+  )
+  await writeTinyModel(join(cwd, 'deep'), { 'config.json': text, 'model.safetensors': writeSafetensors(new Map(tensors)) })
+  const rows = Array.from({ length: 40 }, (_, i) => `${'film '.repeat(200)}${i}\t${i % 2 === 0 ? 'good' : 'bad'}`)
+  await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...rows].join('\n'))
+}
+
+describe('--recompute', () => {
+  it('lowers the peak of a run by half and more of what eleven of twelve layers kept', async () => {
+    await writeDeepModel()
+    const peakOf = async (name: string, ...flags: ReadonlyArray<string>): Promise<number> => {
+      const { code, stdout, stderr } = await salora(
+        [
+          ...[
+            'train',
+            '--model',
+            'deep',
+            '--task',
+            'long.tsv',
+            '--output',
+            name,
+            '--method',
+            'lora',
+            '--max-steps',
+            '2',
+            '--dropout',
+            '0.1',
+          ],
+          ...['--batch-size', String(batchSize), '--max-length', String(length), '--device', 'cpu', '--json', '--quiet', ...flags],
+        ],
+        { cwd },
+      )
+      expect(code, stderr).toBe(0)
+      return (JSON.parse(stdout) as RunResult).peakMemoryBytes
+    }
+    const [kept, made] = [await peakOf('kept'), await peakOf('made', '--recompute')]
+    // of a token in a layer: keys, queries, values, context, two residuals and two norms of 128, two of 512 around the GELU; of each pair of
+    // tokens and each head: probabilities before and after dropout, and the mask
+    const perLayer = 4 * batchSize * length * (8 * 128 + 2 * 512 + 3 * 4 * length)
+    expect(kept - made).toBeGreaterThan(0.5 * 11 * perLayer)
+  }, 240_000)
+
+  it('may change where a run is resumed, which ends in the bits that it would have had', async () => {
+    const flags = {
+      model: join(cwd, 'tiny'),
+      task: join(cwd, 'toy.tsv'),
+      maxSteps: '6',
+      saveEvery: '2',
+      maxLength: '32',
+      batchSize: '4',
+      device: 'cpu',
+      threads: '1',
+    }
+    const [whole, stopped] = [join(cwd, 'whole'), join(cwd, 'stopped')]
+    await runJob({ ...flags, output: whole })
+    await runJob({ ...flags, output: stopped, recompute: true }, 3)
+    await cp(stopped, `${stopped}-2`, { recursive: true })
+    await runJob({ resume: true, output: `${stopped}-2` }) // as it began
+    expect(JSON.parse(await readFile(join(`${stopped}-2`, 'config.json'), 'utf8'))).toMatchObject({ settings: { recompute: true } })
+    await writeFile(join(cwd, 'other.json'), JSON.stringify({ recompute: false }))
+    await runJob({ resume: true, output: stopped, config: join(cwd, 'other.json') })
+    const numbers = await bytesIn(whole, ['adapter'])
+    expect(Object.keys(numbers)).toContain('adapter/adapter_model.safetensors')
+    for (const run of [stopped, `${stopped}-2`])
+      expect((await bytesIn(run, ['adapter']))['adapter/adapter_model.safetensors']).toBe(numbers['adapter/adapter_model.safetensors'])
+  })
+})

@@ -1,0 +1,98 @@
+/** Prefixes and prompts of decoders train as PEFT trains them, and open what it saved: losses of next tokens, gradients, twenty steps. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { readAdapter } from '../../accelerated/formats/index.js'
+import { causal, type TextExample } from '../../accelerated/objectives/causal.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
+import { flatten, tensorOf, zeros } from '../../accelerated/training/parameterVector.js'
+import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
+import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
+import { openAnswers } from '../../evaluation/trainedAdapter.js'
+import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
+
+type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }
+type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: ReadonlyArray<number> }>> & {
+  readonly settings: Readonly<Record<'virtualTokens' | 'steps' | 'learningRate' | 'weightDecay', number>>
+  readonly saved: number
+}
+const json = (...path: ReadonlyArray<string>): unknown => JSON.parse(readFileSync(join(fixtures, ...path), 'utf8'))
+const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
+  inputIds.map((ids, i) => ({ inputIds: ids, targets: targets[i] ?? [], row: i + 1 }))
+
+const cases = ['llama', 'mistral', 'qwen2'].flatMap((family) =>
+  (['prefix', 'prompt'] as const).filter((method) => existsSync(join(fixtures, family, method))).map((method) => ({ family, method })),
+)
+
+describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) => {
+  const golden = json(family, name, 'golden.json') as Golden
+  const { batches } = json(family, 'golden.json') as { readonly batches: ReadonlyArray<Batch> }
+  const tensors = tensorsIn(join(fixtures, family, name, 'golden.safetensors'))
+
+  it.each(dtypes)('has our gradients of the first step, and our losses and parameters through twenty (%s)', async (dtype) => {
+    const base = await openModelFolder(join(fixtures, family))
+    const { steps, ...own } = golden.settings
+    const [method, settings] = [methodOf(name), resolveSettings({ method: name, precision: dtype, dropout: 0, ...own })]
+    const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
+    const assembly = assemble(parts, causal)
+    const phase = method.start(base.model.outline, settings)
+    const layout = layoutOf(assembly, phase)
+    const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+    const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))
+    const named = (vector: Parameters<typeof tensorOf>[1]) =>
+      new Map(layout.entries.map((entry) => [entry.name, tensorOf(layout, vector, entry.name)]))
+    const start = under(tensors, 'start/')
+    let state: RunState = {
+      step: 0,
+      phase,
+      parameters: flatten(layout, (entry) => start.get(entry.name)?.data, dtype),
+      firstMoment: zeros(layout.size, dtype),
+      secondMoment: zeros(layout.size, dtype),
+      memory: {},
+    }
+    const [first] = batches as readonly [Batch]
+    const prepared = assembly.objective.prepare(textsOf(first), { seed: 0, step: 0 })
+    const gradientSum = zeros(layout.size, dtype)
+    const add = await open('add')
+    const feeds = { ...batchFeeds(assembly, prepared, prepared.weight).feeds, ...stateFeeds(layout, state, dtype) }
+    const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
+    collect(layout, { gradientSum }, await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum })).finally(add.release))
+    const gradients = named(gradientSum)
+
+    const opened = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
+    const losses: number[] = []
+    for (let step = 0; step < steps; step++) {
+      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate: own.learningRate, spare: null }
+      const outcome = await takeStep(context, opened, state, [textsOf(batches[step % batches.length] as Batch)])
+      state = outcome.state
+      losses.push(outcome.loss)
+    }
+    await opened.update.release()
+    expect(losses).toHaveLength(20)
+    const bound = goldenBounds[dtype]
+    expectAgreement(`${name}, ${family}, ${dtype}`, [
+      compareNumbers('losses of 20 steps', bound, golden[dtype].losses, losses),
+      ...compareTensors('gradient', bound, under(tensors, `${dtype}/gradient/`), gradients),
+      ...compareTensors('parameter after 20 steps', bound, under(tensors, `${dtype}/final/`), named(state.parameters)),
+    ])
+  })
+
+  it('is opened as it was saved there, to the same loss', async () => {
+    const base = await openModelFolder(join(fixtures, family))
+    const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
+    expect(adapter.outputs).toEqual({ labels: 0, problem: 'causal' })
+    const machine = { precision: 'float32', threads: 1, batchSize: 8 }
+    const opened = await openAnswers({ base, adapter, head: new Map() }, causal(adapter.model), machine, deviceOf('cpu'))
+    const texts = textsOf(batches[0] as Batch).filter(({ targets }) => Array.from(targets).some((target) => target !== -100))
+    const answers = await opened.answers({ length: texts.length, at: (i) => texts[i] }).finally(opened.release)
+    const tokens = answers.reduce((all, answer) => all + answer.tokens, 0)
+    const loss = answers.reduce((all, answer) => all + answer.loss * answer.tokens, 0) / tokens
+    expect(Math.abs(loss - golden.saved)).toBeLessThan(1e-5 * golden.saved)
+  })
+})

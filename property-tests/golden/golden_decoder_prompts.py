@@ -1,0 +1,70 @@
+"""Prefix and prompt tuning of decoders under PEFT: next-token losses, gradients, 20 steps, and a folder that it saved. A prefix of grouped heads is on Qwen2 alone:
+PEFT takes hidden_size / num_attention_heads for the size of a head, and its cache knows no window."""
+import json
+
+import peft
+import torch
+from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+from golden_decoders import draw_batches, in_float64, named
+from golden_training import DTYPES, STEPS, optimisation, optimiser, randomise, trained, versions, well_conditioned
+
+TOKENS = 3
+CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
+METHODS = {'llama': ('prompt',), 'mistral': ('prompt',), 'qwen2': ('prefix', 'prompt')}
+
+
+def rows_of(model, batch):
+    """Logits of the texts' own tokens. Each text by itself, so that no padding counts."""
+    return torch.cat([model(input_ids=torch.tensor([ids])).logits[0][-len(ids):] for ids in batch['inputIds']])
+
+
+def loss_of(model, batch):
+    targets = torch.tensor([target for row in batch['targets'] for target in row])
+    return torch.nn.functional.cross_entropy(rows_of(model, batch), targets, ignore_index=-100)
+
+
+def opened(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
+
+
+def build(folder, method, dtype):
+    model = get_peft_model(opened(folder), CONFIGS[method](task_type='CAUSAL_LM', num_virtual_tokens=TOKENS))
+    randomise(model, {'prompt_embeddings': 0.8})
+    return model.to(dtype).train()
+
+
+def make(family, base, _):
+    in_float64(family)
+    batches = draw_batches()
+    for method in METHODS[family]:
+        folder = base / method
+        folder.mkdir(parents=True, exist_ok=True)
+        golden, tensors = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimisation()}}, {}
+        for dtype, torch_dtype in DTYPES.items():
+            model = build(base, method, torch_dtype)
+            tensors.update({f'start/{named(name)}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
+            adamw, losses = optimiser(model), []
+            for step in range(STEPS):
+                loss = loss_of(model, batches[step % len(batches)])
+                loss.backward()
+                if step == 0:
+                    tensors.update({f'{dtype}/gradient/{named(name)}': p.grad.clone() for name, p in trained(model).items()})
+                adamw.step()
+                adamw.zero_grad()
+                losses.append(loss.item())
+            golden[dtype] = {'losses': losses}
+            tensors.update({f'{dtype}/final/{named(name)}': p.detach().clone() for name, p in trained(model).items()})
+        model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
+        model.eval().save_pretrained(folder / 'saved')
+        (folder / 'saved' / 'README.md').unlink(missing_ok=True)
+        with torch.no_grad():
+            golden['saved'] = loss_of(PeftModel.from_pretrained(opened(base), folder / 'saved').eval(), batches[0]).item()
+        well_conditioned(tensors)
+        save_file(tensors, folder / 'golden.safetensors')
+        (folder / 'golden.json').write_text(json.dumps(golden, indent=1) + '\n')
+        for file in folder.rglob('*'):
+            if file.is_file():
+                file.chmod(0o644)

@@ -1,0 +1,137 @@
+/** What a graph holds while it runs, by counts that can be made by hand; and what an allocator of ONNX Runtime's kind makes of it. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { gradient } from '../../accelerated/graph/gradient.js'
+import { allocations, peakOf, type Allocation } from '../../accelerated/graph/liveness.js'
+import {
+  constant,
+  gather,
+  input,
+  matMul,
+  mul,
+  quantisedMatMul,
+  recomputed,
+  reduceSum,
+  reshape,
+  tanh,
+  weight,
+} from '../../accelerated/graph/operators.js'
+import { weightsHeld } from '../../accelerated/graph/weightsHeld.js'
+import { bytesWritten } from '../../accelerated/runtime/arena.js'
+import { SEED } from '../support/seed.js'
+
+const sizes = { rows: 100 }
+const [width, bytes] = [8, 100 * 8 * 4]
+const x = input('x', ['rows', width], 'float32')
+const W = input('W', [width, width], 'float32')
+const held = (outputs: Readonly<Record<string, Expression>>, given = false): number => peakOf(allocations(outputs, sizes, given)) / bytes
+
+describe('a run of a graph holds', () => {
+  it('one value, where each is made of the last, number by number', () => expect(held({ y: tanh(tanh(tanh(matMul(x, W)))) })).toBe(1))
+
+  it('two, where each needs the last whole', () => expect(held({ y: matMul(matMul(matMul(x, W), W), W) })).toBe(2))
+
+  it('two, where the first is read again: it is not written over', () => {
+    const first = matMul(x, W)
+    expect(held({ y: mul(tanh(first), first) })).toBe(2)
+  })
+
+  it('no memory for another name', () => expect(held({ y: tanh(reshape(matMul(x, W), [width, 'rows'])) })).toBe(1))
+
+  it('nothing for inputs, and nothing for outputs that lie in memory of the caller’s', () => {
+    expect(held({ y: tanh(x) })).toBe(1)
+    expect(held({ y: tanh(x) }, true)).toBe(0)
+  })
+
+  it('of a deep network, for its gradient, what each layer keeps; recomputed, the inputs of layers and one layer', () => {
+    const [layers, inLayer] = [6, 5]
+    const network = (again: boolean): Readonly<Record<string, Expression>> => {
+      const weights = Array.from({ length: layers * inLayer }, (_, i) => input(`W${i}`, [width, width], 'float32'))
+      const h = Array.from({ length: layers }).reduce<Expression>((below, _, layer) => {
+        const own = weights.slice(layer * inLayer, (layer + 1) * inLayer)
+        const y = own.reduce((z, matrix) => tanh(matMul(z, matrix)), below)
+        return again ? recomputed(y, below) : y
+      }, x)
+      return Object.fromEntries(gradient(reduceSum(h), weights).map((slope, i) => [`slope${i}`, slope]))
+    }
+    const slopes = (layers * inLayer * width * width * 4) / bytes
+    // tanh is written over its product: one value a step; and one or two that the walk back is made of
+    expect(held(network(false))).toBeGreaterThanOrEqual(layers * inLayer)
+    expect(held(network(false))).toBeLessThanOrEqual(layers * inLayer + 3 + slopes)
+    expect(held(network(true))).toBeGreaterThanOrEqual(layers - 1 + inLayer)
+    expect(held(network(true))).toBeLessThanOrEqual(layers + inLayer + 3 + slopes)
+  })
+})
+
+const stored = (name: string, shape: ReadonlyArray<number>, dtype: 'float32' | 'float16' | 'int8' = 'float32'): Expression =>
+  weight(name, shape, dtype, { location: 'w', offset: 0, length: 1 })
+
+describe('a session holds of its weights', () => {
+  const matrix = stored('matrix', [64, 64])
+  const forward = matMul(input('a', ['rows', 64], 'float32'), matrix, { transposeB: true })
+  const both = matMul(forward, matrix)
+
+  it('a matrix as it lies, or reordered once for each way of its products', () => {
+    expect(weightsHeld({ y: both }, sizes, false)).toBe(64 * 64 * 4)
+    expect(weightsHeld({ y: forward }, sizes, true)).toBe(64 * 64 * 4)
+    expect(weightsHeld({ y: both }, sizes, true)).toBe(2 * 64 * 64 * 4)
+  })
+
+  it('of a table the pages of the rows that are read, and no more than the table', () => {
+    const table = (rows: number): Expression => gather(stored('table', [rows, 64]), input('ids', ['rows'], 'int32'))
+    expect(weightsHeld({ y: table(100_000) }, sizes, true)).toBe(100 * 4096)
+    expect(weightsHeld({ y: table(500) }, sizes, true)).toBe(500 * 64 * 4)
+  })
+
+  it('of a matrix in int8 the levels that its product reads', () => {
+    const levels = { levels: stored('levels', [64, 32], 'int8'), transposed: stored('transposed', [32, 64], 'int8') }
+    const product = quantisedMatMul(input('b', ['rows', 32], 'float32'), {
+      ...levels,
+      scales: constant(new Array<number>(64).fill(1), [64], 'float32'),
+    })
+    expect(weightsHeld({ y: product }, sizes, true)).toBe(32 * 64)
+  })
+})
+
+describe(`the arena (seed ${SEED})`, () => {
+  const [a, b, c] = [{}, {}, {}]
+  const take = (buffer: object, size: number): Allocation => ({ buffer, bytes: size })
+  const give = (buffer: object, size: number): Allocation => ({ buffer, bytes: -size })
+  const mega = 2 ** 20
+
+  it('uses again what was given back', () => expect(bytesWritten([take(a, mega), give(a, mega), take(b, mega)])).toBe(mega))
+
+  it('does not cut a chunk that is less than twice what is wanted', () =>
+    // 640 KiB of a region of 1 MiB, whole; so the next has to be another region's
+    expect(bytesWritten([take(a, (5 / 8) * mega), take(b, (1 / 4) * mega)])).toBe((7 / 8) * mega))
+
+  it('makes no room for what is larger of two pieces apart', () =>
+    expect(
+      bytesWritten([take(a, mega / 4), take(b, mega / 4), take(c, mega / 4), give(a, mega / 4), give(c, mega / 4), take(a, mega)]),
+    ).toBe(0.75 * mega + mega))
+
+  const drawn = fc.array(fc.record({ size: fc.integer({ min: 1, max: 3 * mega }), keeps: fc.integer({ min: 1, max: 6 }) }), {
+    minLength: 1,
+    maxLength: 60,
+  })
+
+  it('writes at least the most that is in use, and after it is all given back no more for the same again than twice that', () =>
+    fc.assert(
+      fc.property(drawn, (pieces) => {
+        const events = pieces.flatMap(({ size, keeps }, i) => {
+          const buffer = { i }
+          return [
+            { at: i, event: take(buffer, size) },
+            { at: i + keeps - 0.5, event: give(buffer, size) },
+          ]
+        })
+        const sorted = events.sort((p, q) => p.at - q.at).map(({ event }) => event)
+        const [once, twice] = [bytesWritten(sorted), bytesWritten([...sorted, ...sorted])]
+        expect(once).toBeGreaterThanOrEqual(peakOf(sorted))
+        expect(twice).toBeGreaterThanOrEqual(once)
+        expect(twice).toBeLessThanOrEqual(2 * once + 2 * mega)
+      }),
+      { seed: SEED, numRuns: 300 },
+    ))
+})
