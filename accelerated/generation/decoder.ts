@@ -15,7 +15,7 @@ export type Logits = Float32Array | Float64Array
 export type Continuation = { readonly from: number; readonly token: number }
 
 export type DecodedRows = {
-  /** of what follows each row; the next `append` overwrites them */
+  /** of what follows each row */
   readonly logits: () => ReadonlyArray<Logits>
   /** Rows may be dropped, repeated and put in another order. */
   readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>

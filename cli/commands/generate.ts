@@ -68,7 +68,7 @@ export const addGenerate = (command: Command): void => {
         else if (single && written.length === 0) process.stdout.write('\n')
         const tokens = written.reduce((sum, answer) => sum + answer.tokens, 0)
         const seconds = (performance.now() - begun) / 1000
-        terminal.note(`${plural(tokens, 'token')} on ${generator.device}, ${counted(tokens / seconds)} a second`)
+        if (written.length > 0) terminal.note(`${plural(tokens, 'token')} on ${generator.device}, ${counted(tokens / seconds)} a second`)
       } finally {
         interrupt.release()
         await generator.release()

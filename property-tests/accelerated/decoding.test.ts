@@ -3,6 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { openDecoder, type Continuation, type Decoder } from '../../accelerated/generation/decoder.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { noWeights } from '../../accelerated/runtime/engine.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { drawDecoder, type DecoderOptions } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf, startOf } from '../../evaluation/agreement/segment.js'
 import { constants } from '../../evaluation/agreement/translate.js'
@@ -116,6 +119,14 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
   it('has them in float32 to 1e-5', async () => {
     const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
     await follows(model, await unmerged(model, 'float32'), [3, 1, 6, 2, 5, 7], 1e-5)
+  })
+
+  it('has them where the engine has memory of its own', async () => {
+    const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
+    const { phase, parameters } = startOf(model, 'open', 'float64')
+    const engine = nodeEngine({ device: { ...deviceOf('cpu'), ownMemory: false }, threads: 1 })
+    const decoder = await openDecoder(assemblyOf(model, 'float64'), phase, parameters, { engine, weights: noWeights })
+    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-9)
   })
 
   it('has them with the adapter inside the matrices', async () => {

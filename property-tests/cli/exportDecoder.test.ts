@@ -9,7 +9,7 @@ import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { causalOutputs } from '../../accelerated/objectives/outputs.js'
 import { normals } from '../../accelerated/training/random.js'
 import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
-import { openGenerator } from '../../evaluation/generator.js'
+import { openGenerator } from '../../evaluation/index.js'
 import { fixtures } from '../golden/golden.js'
 import { saloraHere } from './inProcess.js'
 

@@ -87,6 +87,20 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     ]
     expect(merged.scores.loss).toBeCloseTo(adapted.scores.loss, 5)
   })
+
+  it('answers instructions in the form of its training with a response that it learnt, and ends; merged as by the adapter', async () => {
+    await writeFile(join(root, 'asked.jsonl'), [3, 9, 30].map((word) => `{"instruction":" w${word}"}\n`).join(''))
+    const answers = async (...of: ReadonlyArray<string>) => {
+      const { code, stdout } = await salora(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
+        cwd: root,
+      })
+      expect(code).toBe(0)
+      return JSON.parse(stdout) as ReadonlyArray<{ readonly text: string; readonly ended: string }>
+    }
+    const own = await answers('--run', family)
+    for (const { text, ended } of own) expect([text, ended]).toEqual([expect.stringMatching(/^ w(10 w11|20 w21) w12$/), 'end'])
+    expect(await answers('--model', `${family}-merged`)).toEqual(own)
+  })
 })
 
 describe('a run of text', () => {

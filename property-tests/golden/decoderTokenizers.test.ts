@@ -65,3 +65,20 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
     }
   })
 })
+
+it('a decoder of no known kind is a mistake where text is to be made of tokens, and nowhere else', async () => {
+  const folder = mkdtempSync(join(root, 'odd'))
+  const decoder = { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'b' }
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...kinds['qwen2']?.tokenizer, decoder }))
+  const { encode, decode } = await loadTokenizer(folder, model)
+  expect(encode('The quick', undefined, 512).inputIds.length).toBeGreaterThan(0)
+  expect(() => decode([5])).toThrow(/tokenizer\.json: expected a decoder of a known kind, for the text of tokens, found another$/)
+})
+
+it('ids that no token has are left out of a text, as of tables with more rows than tokens', async () => {
+  const folder = mkdtempSync(join(root, 'rows'))
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(kinds['qwen2']?.tokenizer))
+  const { ids, decode } = await loadTokenizer(folder, model)
+  expect(decode([...ids('The quick'), 999, ...ids(' fox')])).toBe('The quick fox')
+  expect(decode([999])).toBe('')
+})
