@@ -31,7 +31,7 @@ const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind'
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
   adapters: ({ format }) => format === 'adapters',
   merged: ({ merge }) => merge !== undefined,
-  'transformers.js': (_, kind, problem) => kind === 'encoder' || problem === 'causal',
+  'transformers.js': (method, kind, problem) => kind === 'encoder' || (problem === 'causal' && method.virtualTokens === undefined),
 }
 
 /** The precisions of a format, the default first. */

@@ -13,11 +13,11 @@ export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; r
     present,
     wrap: (host) => ({
       ...host,
-      keyValue: (layer, given) => {
-        const [own, before] = [host.keyValue(layer, given), past(layer)]
+      keyValue: (layer, own) => {
+        const before = past(layer)
         const all = { key: concat([before.key, own.key], 2), value: concat([before.value, own.value], 2) }
         present.set(layer, all)
-        return { ...own, ...all } // the bias counts them already: PaddedInputs.keyBias
+        return host.keyValue(layer, { ...own, ...all }) // the bias counts them already (PaddedInputs.keyBias); a prefix stands before them, and in no cache
       },
     }),
   }

@@ -6,7 +6,7 @@ import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../training/parameterVector.js'
 import type { Runtime } from '../training/phase.js'
 import { blockFeeds } from '../training/state.js'
-import { decodingGraph, parts, pastName, presentName } from './graph.js'
+import { decodingGraph, parts, pastName, presentName, virtualOf } from './graph.js'
 
 /** Numbers of one row, over the vocabulary. */
 export type Logits = Float32Array | Float64Array
@@ -48,6 +48,8 @@ export const openDecoder = async (
   const { model, precision } = assembly
   const { dtype } = precision
   const session = await engine.open(decodingGraph(assembly, phase), weights, 'given')
+  const { count, at } = virtualOf(assembly)
+  const [before, inside] = at === 'embeddings' ? [0, count] : [count, 0] // virtual tokens outside of a row move its positions, inside they are its first
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
   /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */
@@ -58,15 +60,26 @@ export const openDecoder = async (
   ): Promise<Vector> => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
-    const positions = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => Math.max(0, past + i - before)))
+    const positions = padding.flatMap((own) => Array.from({ length: sequence }, (_, i) => before + Math.max(0, past + i - own)))
     const keyBias = zeros(batch * all, dtype)
-    padding.forEach((before, row) => {
-      keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
+    padding.forEach((own, row) => {
+      keyBias.fill(paddingBias, row * all, row * all + Math.min(own, all))
     })
     const feeds: Feeds = {
       ...trained,
       ...memory.feeds(),
-      inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
+      inputIds: int32Feed(
+        Int32Array.from(columns.flat(), (id) => Math.max(0, id)),
+        [batch, sequence],
+      ),
+      ...(inside === 0
+        ? {}
+        : {
+            virtualToken: int32Feed(
+              Int32Array.from(columns.flat(), (id) => (id < 0 ? ~id : inside)),
+              [batch, sequence],
+            ),
+          }),
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
       keyBias: floatFeed(keyBias, [batch, all], dtype),
       lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
@@ -78,12 +91,13 @@ export const openDecoder = async (
   }
 
   const begin: Decoder['begin'] = async (prompts) => {
-    const longest = Math.max(...prompts.map(({ length }) => length))
+    const longest = inside + Math.max(...prompts.map(({ length }) => length))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, found lengths [${prompts.map(({ length }) => length)}]`)
-    let padding = prompts.map(({ length }) => longest - length)
+    let padding = prompts.map(({ length }) => longest - inside - length)
+    const virtual = Array.from({ length: inside }, (_, i) => ~i) // no ids, which are 0 and more
     const memory = cacheMemory(model.outline.layers, prompts.length, dtype)
-    const rows = prompts.map((ids, row) => [...new Array<number>(padding[row] ?? 0).fill(0), ...ids])
+    const rows = prompts.map((ids, row) => [...new Array<number>(padding[row] ?? 0).fill(0), ...virtual, ...ids])
     let logits = zeros(0, dtype)
     for (let start = 0; start < longest; start += chunk)
       logits = await read(

@@ -14,6 +14,7 @@ import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assemb
 import { flatten, tensorOf, zeros } from '../../accelerated/training/parameterVector.js'
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
 import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
+import { openTextDecoder } from '../../evaluation/generator.js'
 import { openAnswers } from '../../evaluation/trainedAdapter.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
@@ -21,6 +22,7 @@ type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly
 type Golden = Readonly<Record<'float64' | 'float32', { readonly losses: ReadonlyArray<number> }>> & {
   readonly settings: Readonly<Record<'virtualTokens' | 'steps' | 'learningRate' | 'weightDecay', number>>
   readonly saved: number
+  readonly greedy: ReadonlyArray<ReadonlyArray<number>>
 }
 const json = (...path: ReadonlyArray<string>): unknown => JSON.parse(readFileSync(join(fixtures, ...path), 'utf8'))
 const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
@@ -94,5 +96,28 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const tokens = answers.reduce((all, answer) => all + answer.tokens, 0)
     const loss = answers.reduce((all, answer) => all + answer.loss * answer.tokens, 0) / tokens
     expect(Math.abs(loss - golden.saved)).toBeLessThan(1e-5 * golden.saved)
+  })
+
+  it('writes what it writes there, prompts of all lengths in one batch', async () => {
+    const base = await openModelFolder(join(fixtures, family))
+    const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
+    const decoder = await openTextDecoder({ base, adapter, head: new Map() }, { precision: 'float32', threads: 1 }, deviceOf('cpu'))
+    const { inputIds } = batches[0] as Batch
+    const rows = await decoder.begin(inputIds)
+    const likeliest = () =>
+      rows
+        .logits()
+        .map((logits) => Array.from(logits))
+        .map((row) => row.indexOf(Math.max(...row)))
+    const written: number[][] = inputIds.map(() => [])
+    for (let i = 0; i < 8; i++) {
+      const next = likeliest()
+      next.forEach((token, row) => {
+        written[row]?.push(token)
+      })
+      await rows.append(next.map((token, from) => ({ from, token })))
+    }
+    await decoder.release()
+    expect(written).toEqual(golden.greedy)
   })
 })
