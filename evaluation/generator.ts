@@ -50,14 +50,14 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
   const tokenizer = await loadTokenizer(folder, model)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEnds(folder, model.vocabularySize)]
   const decoder = await openTextDecoder(trained, options, device)
-  const positions = model.outline.longestInput
+  const { positions } = decoder
   return {
     device: device.name,
     encode: (prompt, where) => {
       const ids = tokensOf(prompt)
       if (ids.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
       if (ids.length >= positions)
-        throw mistake(where, `a prompt of at most ${positions - 1} tokens (the model has ${positions} positions)`, String(ids.length))
+        throw mistake(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
       return ids
     },
     answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {

@@ -6,18 +6,21 @@ import type { Wrap } from '../models/host.js'
 /** Of one layer. [batch, keyValueHeads, tokens, headSize] each */
 export type Cached = { readonly key: Expression; readonly value: Expression }
 
-/** What `past` holds of each layer comes first; `present` tells, once the model is written, what a cache is to hold after the batch. */
+/**
+ * What `past` holds of each layer comes first, and before that what the host puts before every text; `present` tells, once the model is
+ * written, what a cache is to hold after the batch: of texts alone.
+ */
 export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; readonly present: ReadonlyMap<string, Cached> } => {
   const present = new Map<string, Cached>()
   return {
     present,
     wrap: (host) => ({
       ...host,
-      keyValue: (layer, given) => {
-        const [own, before] = [host.keyValue(layer, given), past(layer)]
+      keyValue: (layer, own) => {
+        const before = past(layer)
         const all = { key: concat([before.key, own.key], 2), value: concat([before.value, own.value], 2) }
         present.set(layer, all)
-        return { ...own, ...all } // the bias counts them already: PaddedInputs.keyBias
+        return host.keyValue(layer, { ...own, ...all }) // the bias counts them already: PaddedInputs.keyBias
       },
     }),
   }

@@ -1,5 +1,6 @@
 /** A decoder at work: rows of tokens that grow one by one, and the numbers of their cache, which each step reads and writes where they are. */
 import type { Layer } from '../models/architecture.js'
+import { noVirtualTokens } from '../models/packing.js'
 import type { Results } from '../runtime/engine.js'
 import { floatFeed, int32Feed, type Feed, type Feeds } from '../runtime/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
@@ -23,6 +24,8 @@ export type DecodedRows = {
 
 export type Decoder = {
   readonly assembly: Assembly
+  /** of a prompt and what follows it, together */
+  readonly positions: number
   /** Reads prompts of one token at least, a row each. */
   readonly begin: (prompts: ReadonlyArray<ReadonlyArray<number>>) => Promise<DecodedRows>
   readonly release: () => Promise<void>
@@ -45,8 +48,10 @@ export const openDecoder = async (
   { engine, weights }: Runtime,
   chunk = usualChunk,
 ): Promise<Decoder> => {
-  const { model, precision } = assembly
+  const { model, method, settings, precision } = assembly
   const { dtype } = precision
+  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
   const session = await engine.open(decodingGraph(assembly, phase), weights, 'given')
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
@@ -58,7 +63,9 @@ export const openDecoder = async (
   ): Promise<Vector> => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
-    const positions = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => Math.max(0, past + i - before)))
+    const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
+    const positions = slots.map((slot) => Math.max(0, slot) + count - inside)
+    const virtualTokens = slots.map((slot) => (slot < 0 ? inside : Math.min(slot, inside)))
     const keyBias = zeros(batch * all, dtype)
     padding.forEach((before, row) => {
       keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
@@ -68,6 +75,7 @@ export const openDecoder = async (
       ...memory.feeds(),
       inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
+      virtualToken: int32Feed(Int32Array.from(virtualTokens), [batch, sequence]),
       keyBias: floatFeed(keyBias, [batch, all], dtype),
       lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
     }
@@ -78,12 +86,12 @@ export const openDecoder = async (
   }
 
   const begin: Decoder['begin'] = async (prompts) => {
-    const longest = Math.max(...prompts.map(({ length }) => length))
+    const longest = Math.max(...prompts.map(({ length }) => length + inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, found lengths [${prompts.map(({ length }) => length)}]`)
-    let padding = prompts.map(({ length }) => longest - length)
+    let padding = prompts.map(({ length }) => longest - length - inside)
     const memory = cacheMemory(model.outline.layers, prompts.length, dtype)
-    const rows = prompts.map((ids, row) => [...new Array<number>(padding[row] ?? 0).fill(0), ...ids])
+    const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + inside).fill(0), ...ids])
     let logits = zeros(0, dtype)
     for (let start = 0; start < longest; start += chunk)
       logits = await read(
@@ -104,7 +112,7 @@ export const openDecoder = async (
       },
     }
   }
-  return { assembly, begin, release: session.release }
+  return { assembly, positions: model.outline.longestInput - count, begin, release: session.release }
 }
 
 /** The memory that a part lies in. */

@@ -31,7 +31,7 @@ export type GenerationEvent =
 
 /** Every text of a batch takes this many tokens more at most: what positions there are after its prompt. */
 const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens }: GenerationSettings): number =>
-  Math.min(maxNewTokens, decoder.assembly.model.outline.longestInput - prompt.length)
+  Math.min(maxNewTokens, decoder.positions - prompt.length)
 
 /**
  * Prompts of at least one token, shorter than the model's positions. What follows a prompt does not depend on the others, rounding apart: a draw

@@ -26,16 +26,18 @@ export type Rows = {
   readonly positions: Expression
   /** [batch, past+sequence]: 0 for tokens, −1e9 for padding */
   readonly keyBias: Expression
+  /** as BatchInputs has it, of rows; absent: there are none */
+  readonly virtualToken?: Expression
 }
 
 /** The model's inputs for these rows; token types are 0. */
-export const paddedRows = ({ ids, positions, keyBias }: Rows): PaddedInputs => {
+export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): PaddedInputs => {
   const nothing = mul(ids, 0)
   return {
     inputIds: flat(ids),
     positions: flat(positions),
     tokenTypes: flat(nothing),
-    virtualToken: flat(nothing),
+    virtualToken: flat(virtualToken ?? nothing),
     attentionBias: cast(nothing, keyBias.dtype), // which tells the rows' shape
     keyBias,
   }
@@ -44,7 +46,7 @@ export const paddedRows = ({ ids, positions, keyBias }: Rows): PaddedInputs => {
 const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 
 /**
- * Inputs: `inputIds`, `positions` and `keyBias` of Rows, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
+ * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
  * the cache by `pastName`, and the trained tensors. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
  * @throws for a model that is no decoder
  */
@@ -65,6 +67,7 @@ export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Reco
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),
     keyBias: input('keyBias', ['batch', 'past+sequence'], precision.dtype),
+    virtualToken: input('virtualToken', tokens, 'int32'),
   }
   const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
   const logits = head.outputs(gather(hidden, input('lastOfRow', ['batch'], 'int32')), host)
