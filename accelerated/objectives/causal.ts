@@ -1,6 +1,6 @@
 /** Language modelling: each token's hidden state predicts the token after it, wherever that is to be learnt. */
 import type { Expression, FloatType } from '../graph/expression.js'
-import { add, gather, input, logSumExp, mul, reduceSum, sub } from '../graph/operators.js'
+import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
 import { modelInitial } from '../methods/initialisation.js'
 import type { Model } from '../models/architecture.js'
@@ -28,7 +28,7 @@ export type TextAnswer = { readonly loss: number; readonly tokens: number }
 const slices = 4
 
 /**
- * Rows of a slice are the labelled tokens [labelled] of that part; where they do not divide, rows of weight 0 fill the last. The loss of a row
+ * The rows that are read are the labelled tokens, cut into slices of [labelled]; where they do not divide, rows of weight 0 fill the last. The loss of a row
  * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
  */
 export const causal = (model: Model, method: { readonly trainsAll?: boolean } = {}): Objective<TextExample, TextAnswer> => {
@@ -36,8 +36,7 @@ export const causal = (model: Model, method: { readonly trainsAll?: boolean } = 
   if (head === undefined) throw new Error(`causal: expected a decoder, found ${model.type}`)
   /** of each row of each slice: [labelled] */
   const losses = (hidden: Expression, host: Host): ReadonlyArray<Expression> =>
-    Array.from({ length: slices }, (_, i) => {
-      const rows = selectedRows(hidden, rowSelection('labelled', String(i)))
+    slicesOf(selectedRows(hidden, rowSelection(`${slices}*labelled`))).map((rows, i) => {
       const labels = input(`labels${i}`, ['labelled'], 'int32')
       return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
     })
@@ -92,6 +91,13 @@ const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<T
   return ends.map((_, i) => ({ inputIds: part(inputIds, i), targets: part(targets, i), row }))
 }
 
+/** rows: [slices · labelled, hidden] → slices of [labelled, hidden] */
+const slicesOf = (rows: Expression): ReadonlyArray<Expression> => {
+  const [, hidden = 1] = rows.shape
+  const parts = reshape(rows, [slices, 'labelled', hidden])
+  return Array.from({ length: slices }, (_, i) => reshape(slice(parts, 0, i, 1), ['labelled', hidden]))
+}
+
 type LabelledRow = { readonly token: number; readonly label: number }
 
 /** A text's own tokens end with its last: virtual ones may stand before them. */
@@ -106,14 +112,10 @@ const sliceFeeds = (rows: ReadonlyArray<LabelledRow>, tokens: number, dtype: Flo
   const size = Math.max(1, Math.ceil(rows.length / slices))
   const feeds = Array.from({ length: slices }, (_, i): Feeds => {
     const own = rows.slice(i * size, (i + 1) * size)
-    const filled = Array.from({ length: size }, (__, j) => own[j] ?? { token: 0, label: 0 })
-    const places = own.map(({ token }) => token)
-    const weights = filled.map((__, j) => (j < own.length ? 1 : 0))
-    return {
-      ...selectionFeeds(places, tokens, String(i), size),
-      [`labels${i}`]: int32Feed(Int32Array.from(filled, ({ label }) => label)),
-      [`rowWeights${i}`]: floatFeed(weights, [size], dtype),
-    }
+    const labels = Int32Array.from({ length: size }, (__, j) => own[j]?.label ?? 0)
+    const weights = Array.from({ length: size }, (__, j) => (j < own.length ? 1 : 0))
+    return { [`labels${i}`]: int32Feed(labels), [`rowWeights${i}`]: floatFeed(weights, [size], dtype) }
   })
-  return Object.assign({}, ...feeds) as Feeds
+  const places = rows.map(({ token }) => token)
+  return Object.assign({}, selectionFeeds(places, tokens, '', slices * size), ...feeds) as Feeds
 }

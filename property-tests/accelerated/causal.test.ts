@@ -71,7 +71,9 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
         const feeds = prepared.feeds(packed, prepared.weight, 'float64')
         const at = (name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
         const found = [0, 1, 2, 3].flatMap((i) =>
-          at(`rowWeights${i}`).flatMap((weight, row) => (weight === 0 ? [] : [[at(`tokenOfRow${i}`)[row], at(`labels${i}`)[row], weight]])),
+          at(`rowWeights${i}`).flatMap((weight, row, { length }) =>
+            weight === 0 ? [] : [[at('tokenOfRow')[i * length + row], at(`labels${i}`)[row], weight]],
+          ),
         )
         const expected = examples.flatMap(({ targets }, i) =>
           Array.from(targets).flatMap((target, j) => (target === unlabelled ? [] : [[(packed.firstTokens[i] ?? 0) + j, target, 1]])),

@@ -227,7 +227,25 @@ describe('DeBERTa', () => {
     for (const n of known) expect(debertaBucket(-n, 256, 512) + debertaBucket(n, 256, 512)).toBe(0)
   })
 
-  it('drops at its sites with its own probabilities, a map’s tokens and distances by one of a method’s', () => {
+  it('hands a map’s tokens and distances to a method at once, whose dropout has then one site for both', () => {
+    const model = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1 }, 'config.json').withDropout(0)
+    const [lora, settings] = [methodOf('lora'), resolveSettings({ method: 'lora', loraDropout: 0.5 })]
+    const phase = lora.start(model.outline, settings)
+    const trained = new Map(lora.tensors(phase, settings).map(({ name, shape }) => [name, input(name, shape, 'float32')]))
+    const plan = pooledDropout('float32')
+    const plain = plainHost((name) => input(name, model.outline.tensors.get(name) ?? [], 'float32'))
+    model.hidden(lora.wrap(phase, settings, (name) => trained.get(name) ?? plain.tensor(name))(plan.wrap(plain)), batchInputs('float32'))
+    expect(plan.sites().map(({ site, shape }) => [site.replace(/^.*layer\.0\./, ''), shape[0]])).toEqual([
+      ['attention.self.query_proj.lora', 'tokens+512'],
+      ['attention.self.key_proj.lora', 'tokens+512'],
+      ['attention.self.value_proj.lora', 'tokens'],
+      ['attention.output.dense.lora', 'tokens'],
+      ['intermediate.dense.lora', 'tokens'],
+      ['output.dense.lora', 'tokens'],
+    ])
+  })
+
+  it('drops at its sites with its own probabilities', () => {
     const dropouts = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2, pooler_dropout: 0.3, cls_dropout: 0.4 }
     const one = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1, ...dropouts }, 'config.json')
     expect(sitesOf(one)).toEqual([

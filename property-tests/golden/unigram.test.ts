@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { writeTokenizer } from '../../accelerated/formats/modelFiles.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
 import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
 import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { fixtures } from './golden.js'
@@ -49,5 +51,17 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => 
       const [text = '', textPair = ''] = [texts[i], texts[i + 1]]
       if (textPair !== '') expect(encode(text, textPair, 512).inputIds, JSON.stringify([text, textPair])).toEqual(expected)
     }
+  })
+})
+
+it('names the padding token of an exported folder by the pieces, where no added token has its id', async () => {
+  const [base, folder] = ['base', 'exported'].map((name) => mkdtempSync(join(root, name))) as [string, string]
+  const tokenizer = { ...(kinds['bge'] as Kind).tokenizer, added_tokens: [] }
+  writeFileSync(join(base, 'tokenizer.json'), JSON.stringify(tokenizer))
+  const model = { ...modelOf('xlm-roberta'), paddingIndex: 1 }
+  await writeTokenizer(folder, base, { model, method: methodOf('lora'), settings: resolveSettings({ method: 'lora' }) })
+  expect(JSON.parse(readFileSync(join(folder, 'tokenizer_config.json'), 'utf8'))).toMatchObject({
+    pad_token: '<pad>',
+    tokenizer_class: 'XLMRobertaTokenizer',
   })
 })

@@ -1,5 +1,5 @@
 /** Distances between tokens: the row of the table that each has, and the products of a token with all of them put where the other token stands. */
-import { product, sum } from '../../graph/dimension.js'
+import { product } from '../../graph/dimension.js'
 import type { Expression } from '../../graph/expression.js'
 import {
   add,
@@ -8,14 +8,12 @@ import {
   constant,
   cumulativeSum,
   cut,
-  expand,
   gather,
   matMul,
   mul,
   neg,
   reduceSum,
   reshape,
-  scalar,
   slice,
   sub,
   transpose,
@@ -42,11 +40,11 @@ export const distanceRows = (longest: number, buckets: number | null, farthest: 
   })
 }
 
-/** Rows of the table for every distance within a batch of S slots: int32 [2S] each */
+/** Rows of the table for every distance within a batch of S slots, and one beyond: int32 [2S + 1] each */
 export type BatchDistances = {
-  /** of S, S − 1, …, 1 − S */
+  /** of S, S − 1, …, −S */
   readonly falling: Expression
-  /** of −S, 1 − S, …, S − 1 */
+  /** of −S, 1 − S, …, S */
   readonly rising: Expression
 }
 
@@ -54,8 +52,8 @@ export type BatchDistances = {
 export const batchDistances = (rowOf: ReadonlyArray<number>, { attentionBias }: Pick<BatchInputs, 'attentionBias'>): BatchDistances => {
   const [, slots = 1] = attentionBias.shape
   const ones = add(mul(gather(attentionBias, constant([0], [1], 'int32')), 0), 1) // [1, slots]
-  const both = reshape(concat([ones, ones], 0), [product([2, slots])])
-  const distance = sub(sub(cumulativeSum(both, 0), 1), reduceSum(ones)) // −S, …, S − 1
+  const twice = reshape(concat([ones, ones], 0), [product([2, slots])])
+  const distance = sub(cumulativeSum(concat([constant([0], [1], ones.dtype), twice], 0), 0), reduceSum(ones)) // −S, …, S
   const rows = constant(rowOf, [rowOf.length], 'int32')
   const of = (distances: Expression): Expression => gather(rows, cast(add(distances, (rowOf.length - 1) / 2), 'int32'))
   return { falling: of(neg(distance)), rising: of(distance) }
@@ -63,20 +61,23 @@ export const batchDistances = (rowOf: ReadonlyArray<number>, { attentionBias }: 
 
 /**
  * Each token's products with all distances, every one put where the token of that distance stands: (i, j) gets xᵢ · places[S + j − i].
- * x: [batch, heads, S, headSize], places: [2S, hidden] → [batch, heads, S, S]
+ * x: [batch, heads, S, headSize], places: [2S + 1, hidden] → [batch, heads, S, S]
  */
 export const byDistance = (x: Expression, places: Expression, scale: number): Expression => {
   const [batch = 1, heads = 1, slots = 1, headSize = 1] = x.shape
-  const [twice = 1] = places.shape
+  const [all = 1] = places.shape
   const rows = reshape(transpose(x, [1, 0, 2, 3]), [heads, product([batch, slots]), headSize])
-  const products = matMul(rows, transpose(reshape(places, [twice, heads, headSize]), [1, 0, 2]), { transposeB: true, alpha: scale })
-  return transpose(sheared(reshape(products, [heads, batch, slots, twice])), [1, 0, 2, 3])
+  const products = matMul(rows, transpose(reshape(places, [all, heads, headSize]), [1, 0, 2]), { transposeB: true, alpha: scale })
+  return transpose(sheared(reshape(products, [heads, batch, slots, all])), [1, 0, 2, 3])
 }
 
-/** (i, j) ← (i, S + j − i). With one column more, what was 2S + 1 apart is read as if it were 2S apart: each row moves one place more. x: [a, b, S, 2S] → [a, b, S, S] */
+/**
+ * (i, j) ← (i, S + j − i), which stands i (2S + 1) + S + j − i = (2i + 1) S + j places from the start: of rows of S places, every second one.
+ * x: [a, b, S, 2S + 1] → [a, b, S, S]
+ */
 const sheared = (x: Expression): Expression => {
-  const [a = 1, b = 1, slots = 1, twice = 1] = x.shape
-  const longer = concat([x, expand(scalar(0, x.dtype), [a, b, slots, 1])], 3)
-  const [kept = x] = cut(reshape(longer, [a, b, sum([twice, 1]), slots]), 2, [twice, 1])
-  return reshape(slice(reshape(kept, [a, b, slots, 2, slots]), 3, 1, 1), [a, b, slots, slots])
+  const [a = 1, b = 1, slots = 1, all = 1] = x.shape
+  const twice = product([2, slots])
+  const [, rows = x] = cut(reshape(x, [a, b, all, slots]), 2, [1, twice])
+  return reshape(slice(reshape(rows, [a, b, slots, 2, slots]), 3, 0, 1), [a, b, slots, slots])
 }
