@@ -25,13 +25,13 @@ import { cardFile, cardOfExport } from './modelCard.js'
 export const exportFormats = ['peft', 'peft-padded', 'adapters', 'merged', 'transformers.js'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
-/** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder. */
+/** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder, and no place in a cache for virtual tokens. */
 const isFor: Readonly<Record<ExportFormat, (method: Method, kind: Outline['kind'], problem: Outputs['problem']) => boolean>> = {
   peft: ({ format }) => format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
   adapters: ({ format }) => format === 'adapters',
   merged: ({ merge }) => merge !== undefined,
-  'transformers.js': (method, kind, problem) => kind === 'encoder' || (problem === 'causal' && method.virtualTokens === undefined),
+  'transformers.js': ({ virtualTokens }, kind, problem) => kind === 'encoder' || (problem === 'causal' && virtualTokens === undefined),
 }
 
 /** The precisions of a format, the default first. */

@@ -15,7 +15,6 @@ import type { Device } from '../accelerated/runtime/devices/device.js'
 import { nodeEngine } from '../accelerated/runtime/node.js'
 import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
 import { flatten } from '../accelerated/training/parameterVector.js'
-import { roomFor } from '../accelerated/training/plan.js'
 import { promptTokens, type Prompt } from './prompts.js'
 import { loadTextModel, type TrainedAdapterOptions } from './trainedAdapter.js'
 
@@ -51,14 +50,14 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
   const tokenizer = await loadTokenizer(folder, model)
   const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEnds(folder, model.vocabularySize)]
   const decoder = await openTextDecoder(trained, options, device)
-  const { method, settings } = trained.adapter
-  const { left, told } = roomFor(method, settings, model)
+  const { positions } = decoder
   return {
     device: device.name,
     encode: (prompt, where) => {
       const ids = tokensOf(prompt)
       if (ids.length === 0) throw mistake(where, 'a prompt of at least one token', 'none')
-      if (ids.length >= left) throw mistake(where, `a prompt of at most ${left - 1} tokens, one less than ${told}`, String(ids.length))
+      if (ids.length >= positions)
+        throw mistake(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
       return ids
     },
     answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {

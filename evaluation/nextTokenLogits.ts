@@ -7,6 +7,7 @@ import { deviceOf } from '../accelerated/runtime/deviceProbe.js'
 import type { Feed } from '../accelerated/runtime/feeds.js'
 import { openModelFile } from '../accelerated/runtime/node.js'
 import { openTextDecoder } from './generator.js'
+import { roomFor } from '../accelerated/training/plan.js'
 import { promptTokens } from './prompts.js'
 import type { Text } from './trainedAdapter.js'
 
@@ -25,11 +26,11 @@ export const nextTokenLogits = async (trained: TrainedModel, texts: ReadonlyArra
 const longestPrompt = 64
 
 const promptsOf = async (
-  { base: { folder, model } }: TrainedModel,
+  { base: { folder, model }, adapter: { method, settings } }: TrainedModel,
   texts: ReadonlyArray<Text>,
 ): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
   const tokensOf = await promptTokens(folder, await loadTokenizer(folder, model))
-  return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, model.outline.longestInput)))
+  return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, roomFor(method, settings, model).left)))
 }
 
 /** The same of an ONNX file as cachedInference writes it, without a cache, from texts padded on the left. */

@@ -6,7 +6,10 @@ import type { Wrap } from '../models/host.js'
 /** Of one layer. [batch, keyValueHeads, tokens, headSize] each */
 export type Cached = { readonly key: Expression; readonly value: Expression }
 
-/** What `past` holds of each layer comes first; `present` tells, once the model is written, what a cache is to hold after the batch. */
+/**
+ * What `past` holds of each layer comes first, and before that what the host puts before every text; `present` tells, once the model is
+ * written, what a cache is to hold after the batch: of texts alone.
+ */
 export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; readonly present: ReadonlyMap<string, Cached> } => {
   const present = new Map<string, Cached>()
   return {
@@ -17,7 +20,7 @@ export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; r
         const before = past(layer)
         const all = { key: concat([before.key, own.key], 2), value: concat([before.value, own.value], 2) }
         present.set(layer, all)
-        return host.keyValue(layer, { ...own, ...all }) // the bias counts them already (PaddedInputs.keyBias); a prefix stands before them, and in no cache
+        return host.keyValue(layer, { ...own, ...all }) // the bias counts them already: PaddedInputs.keyBias; a prefix comes before them, and into no cache
       },
     }),
   }

@@ -1,12 +1,13 @@
 /** A decoder at work: rows of tokens that grow one by one, and the numbers of their cache, which each step reads and writes where they are. */
 import type { Layer } from '../models/architecture.js'
+import { noVirtualTokens } from '../models/packing.js'
 import type { Results } from '../runtime/engine.js'
 import { floatFeed, int32Feed, type Feed, type Feeds } from '../runtime/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../training/parameterVector.js'
 import type { Runtime } from '../training/phase.js'
 import { blockFeeds } from '../training/state.js'
-import { decodingGraph, parts, pastName, presentName, virtualOf } from './graph.js'
+import { decodingGraph, parts, pastName, presentName } from './graph.js'
 
 /** Numbers of one row, over the vocabulary. */
 export type Logits = Float32Array | Float64Array
@@ -23,6 +24,8 @@ export type DecodedRows = {
 
 export type Decoder = {
   readonly assembly: Assembly
+  /** of a prompt and what follows it, together */
+  readonly positions: number
   /** Reads prompts of one token at least, a row each. */
   readonly begin: (prompts: ReadonlyArray<ReadonlyArray<number>>) => Promise<DecodedRows>
   readonly release: () => Promise<void>
@@ -45,11 +48,11 @@ export const openDecoder = async (
   { engine, weights }: Runtime,
   chunk = usualChunk,
 ): Promise<Decoder> => {
-  const { model, precision } = assembly
+  const { model, method, settings, precision } = assembly
   const { dtype } = precision
-  const session = await engine.open(decodingGraph(assembly, phase), weights, 'given')
-  const { count, at } = virtualOf(assembly)
-  const [before, inside] = at === 'embeddings' ? [0, count] : [count, 0] // virtual tokens outside of a row move its positions, inside they are its first
+  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
+  const session = await engine.open(decodingGraph(assembly, phase), weights, 'stepwise')
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
   /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */
@@ -60,27 +63,19 @@ export const openDecoder = async (
   ): Promise<Vector> => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
-    const positions = padding.flatMap((own) => Array.from({ length: sequence }, (_, i) => before + Math.max(0, past + i - own)))
+    const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
+    const positions = slots.map((slot) => Math.max(0, slot) + count - inside)
+    const virtualTokens = slots.map((slot) => (slot < 0 ? inside : Math.min(slot, inside)))
     const keyBias = zeros(batch * all, dtype)
-    padding.forEach((own, row) => {
-      keyBias.fill(paddingBias, row * all, row * all + Math.min(own, all))
+    padding.forEach((before, row) => {
+      keyBias.fill(paddingBias, row * all, row * all + Math.min(before, all))
     })
     const feeds: Feeds = {
       ...trained,
       ...memory.feeds(),
-      inputIds: int32Feed(
-        Int32Array.from(columns.flat(), (id) => Math.max(0, id)),
-        [batch, sequence],
-      ),
-      ...(inside === 0
-        ? {}
-        : {
-            virtualToken: int32Feed(
-              Int32Array.from(columns.flat(), (id) => (id < 0 ? ~id : inside)),
-              [batch, sequence],
-            ),
-          }),
+      inputIds: int32Feed(Int32Array.from(columns.flat()), [batch, sequence]),
       positions: int32Feed(Int32Array.from(positions), [batch, sequence]),
+      virtualToken: int32Feed(Int32Array.from(virtualTokens), [batch, sequence]),
       keyBias: floatFeed(keyBias, [batch, all], dtype),
       lastOfRow: int32Feed(Int32Array.from(columns, (_, row) => row * sequence + sequence - 1)),
     }
@@ -91,13 +86,12 @@ export const openDecoder = async (
   }
 
   const begin: Decoder['begin'] = async (prompts) => {
-    const longest = inside + Math.max(...prompts.map(({ length }) => length))
+    const longest = Math.max(...prompts.map(({ length }) => length + inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
       throw new Error(`begin: expected prompts of at least one token, found lengths [${prompts.map(({ length }) => length)}]`)
-    let padding = prompts.map(({ length }) => longest - inside - length)
-    const virtual = Array.from({ length: inside }, (_, i) => ~i) // no ids, which are 0 and more
+    let padding = prompts.map(({ length }) => longest - length - inside)
     const memory = cacheMemory(model.outline.layers, prompts.length, dtype)
-    const rows = prompts.map((ids, row) => [...new Array<number>(padding[row] ?? 0).fill(0), ...virtual, ...ids])
+    const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + inside).fill(0), ...ids])
     let logits = zeros(0, dtype)
     for (let start = 0; start < longest; start += chunk)
       logits = await read(
@@ -118,7 +112,7 @@ export const openDecoder = async (
       },
     }
   }
-  return { assembly, begin, release: session.release }
+  return { assembly, positions: model.outline.longestInput - count, begin, release: session.release }
 }
 
 /** The memory that a part lies in. */

@@ -1,6 +1,5 @@
 /** Generation: prompts in batches, token by token, until each text has ended; greedy, by beams, or drawn. */
 import { mistake } from '../files/mistake.js'
-import { roomFor } from '../training/plan.js'
 import { uniforms } from '../training/random.js'
 import { searchStep, startOfSearch, type Search } from './beams.js'
 import { distribution, drawn, largest, logProbabilities, penalised, type Sampling } from './choice.js'
@@ -31,11 +30,8 @@ export type GenerationEvent =
   | { readonly kind: 'text'; readonly prompt: number; readonly tokens: ReadonlyArray<number>; readonly ended: GenerationEnd }
 
 /** Every text of a batch takes this many tokens more at most: what positions there are after its prompt. */
-const roomAfter = (
-  { assembly: { method, settings, model } }: Decoder,
-  prompt: ReadonlyArray<number>,
-  { maxNewTokens }: GenerationSettings,
-): number => Math.min(maxNewTokens, roomFor(method, settings, model).left - prompt.length)
+const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens }: GenerationSettings): number =>
+  Math.min(maxNewTokens, decoder.positions - prompt.length)
 
 /**
  * Prompts of at least one token, shorter than the model's positions. What follows a prompt does not depend on the others, rounding apart: a draw
@@ -47,7 +43,7 @@ export async function* generate(
   settings: GenerationSettings,
   signal?: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void> {
-  const numbered = prompts.map((ids, prompt): Numbered => ({ prompt, ids, room: roomAfter(decoder, ids, settings) }))
+  const numbered = prompts.map((ids, prompt): Numbered => ({ prompt, ids, room: roomFor(decoder, ids, settings) }))
   const full = numbered.find(({ room }) => room < 1)
   if (full !== undefined)
     throw new Error(`generate: expected room for a token after prompt ${full.prompt}, found ${full.ids.length} tokens in it`)

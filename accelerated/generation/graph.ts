@@ -4,7 +4,6 @@ import type { Expression, Shape } from '../graph/expression.js'
 import { cast, gather, input, mul, reshape } from '../graph/operators.js'
 import type { Layer } from '../models/architecture.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
-import { noVirtualTokens, type VirtualTokens } from '../models/packing.js'
 import { hostOn, layoutOf, parameterInputs, type Assembly } from '../training/assembly.js'
 import { cache, type Cached } from './cache.js'
 
@@ -27,14 +26,12 @@ export type Rows = {
   readonly positions: Expression
   /** [batch, past+sequence]: 0 for tokens, −1e9 for padding */
   readonly keyBias: Expression
+  /** as BatchInputs has it, of rows; absent: there are none */
+  readonly virtualToken?: Expression
 }
 
-/** The method's virtual tokens. */
-export const virtualOf = ({ method, settings }: Pick<Assembly, 'method' | 'settings'>): VirtualTokens =>
-  method.virtualTokens?.(settings) ?? noVirtualTokens
-
-/** The model's inputs for these rows; token types are 0. `virtualToken` as in BatchInputs, where some are virtual: [batch, sequence] */
-export const paddedRows = ({ ids, positions, keyBias }: Rows, virtualToken?: Expression): PaddedInputs => {
+/** The model's inputs for these rows; token types are 0. */
+export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): PaddedInputs => {
   const nothing = mul(ids, 0)
   return {
     inputIds: flat(ids),
@@ -49,7 +46,7 @@ export const paddedRows = ({ ids, positions, keyBias }: Rows, virtualToken?: Exp
 const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 
 /**
- * Inputs: `inputIds`, `positions` and `keyBias` of Rows, `virtualToken` where the method puts some among the embeddings, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
+ * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
  * the cache by `pastName`, and the trained tensors. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
  * @throws for a model that is no decoder
  */
@@ -70,9 +67,9 @@ export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Reco
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),
     keyBias: input('keyBias', ['batch', 'past+sequence'], precision.dtype),
+    virtualToken: input('virtualToken', tokens, 'int32'),
   }
-  const virtual = virtualOf(assembly).at === 'embeddings' ? [input('virtualToken', tokens, 'int32')] : []
-  const hidden = model.hidden(host, paddedRows(rows, ...virtual)) // [batch*sequence, hidden]
+  const hidden = model.hidden(host, paddedRows(rows)) // [batch*sequence, hidden]
   const logits = head.outputs(gather(hidden, input('lastOfRow', ['batch'], 'int32')), host)
   return {
     logits,

@@ -23,11 +23,11 @@ export type Session = {
 export type Engine = {
   /**
    * Compiles the graph of `outputs`. An engine may keep weights once more, in the order that suits its products; with `sparing` not where they
-   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little. With `given`, each run
-   * brings memory for every output.
+   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little. With `stepwise`,
+   * runs are short and many: each brings memory for every output, and threads sleep while there is nothing to do.
    * @throws when the provider refuses the graph or the device does not work here
    */
-  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, memory?: 'sparing' | 'given') => Promise<Session>
+  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, use?: 'sparing' | 'stepwise') => Promise<Session>
 }
 
 export const noWeights: WeightSource = async () => {

@@ -164,6 +164,7 @@ describe('texts', () => {
   } as const
   /** A decoder whose next token is the last one and one more, but for a little chance. */
   const counting: Decoder = {
+    positions: 12,
     assembly: plainAssembly(decoderModel(config), () => expect.fail('no tensor is asked for'), 'float32'),
     begin: async (prompts) => {
       let last = prompts.map((ids) => ids.at(-1) ?? 0)

@@ -115,6 +115,18 @@ describe.each(families)('%s, with an adapter', (family) => {
 })
 
 describe('salora export of a decoder', () => {
+  it('has no transformers.js where virtual tokens stand before texts, which a cache has no place for; PEFT’s layout it has', async () => {
+    const given = { model: join(fixtures, 'qwen2'), precision: 'float32', maxLength: null, targeted: null } as const
+    for (const method of ['prompt', 'prefix']) {
+      const adapter = join(fixtures, 'qwen2', method, 'saved')
+      await expect(exportAdapter({ ...given, adapter, format: 'transformers.js', output: at(`${method}-js`) })).rejects.toThrow(
+        `--format: expected one of peft for an adapter of method ${method} on a decoder, found transformers.js`,
+      )
+      const { comparison } = await exportAdapter({ ...given, adapter, format: 'peft', output: at(`${method}-peft`) })
+      expect(comparison.largestLogitDifference).toBe(0)
+    }
+  })
+
   it('writes what opens as a model with all logits, and its own way of ending texts', async () => {
     await writeFile(at('llama', 'generation_config.json'), JSON.stringify({ eos_token_id: [2, 5] }))
     const output = at('by-command')

@@ -6,6 +6,7 @@ import { precisionOf } from '../../accelerated/commonSettings.js'
 import { frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
+import { logProbabilities } from '../../accelerated/generation/choice.js'
 import { causal, type TextExample } from '../../accelerated/objectives/causal.js'
 import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
 import { nodeEngine } from '../../accelerated/runtime/node.js'
@@ -119,5 +120,43 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     }
     await decoder.release()
     expect(written).toEqual(golden.greedy)
+  })
+
+  it('is decoded token by token, with a cache, to the losses of whole texts', async () => {
+    const base = await openModelFolder(join(fixtures, family))
+    const trained = { base, adapter: await readAdapter(join(fixtures, family, name, 'saved'), base), head: new Map() }
+    const machine = { precision: 'float64', threads: 1, batchSize: 8 }
+    const texts = batches.flatMap(({ inputIds }) => inputIds).filter(({ length }) => length > 4)
+    const all = texts.map((ids, row): TextExample => ({ inputIds: ids, targets: [...ids.slice(1), -100], row }))
+    const opened = await openAnswers(trained, causal(base.model), machine, deviceOf('cpu'))
+    const whole = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
+
+    const decoder = await openTextDecoder(trained, machine, deviceOf('cpu'))
+    const begun = texts.map((_, i) => 1 + (i % 3)) // tokens of each that are read at once, of the others it is their last that tells
+    const sums = texts.map(() => 0)
+    try {
+      for (const [text, ids] of texts.entries())
+        for (let i = 1; i < (begun[text] ?? 0); i++) {
+          const rows = await decoder.begin([ids.slice(0, i)])
+          sums[text] = (sums[text] ?? NaN) - (logProbabilities(rows.logits()[0] ?? new Float64Array(0))[ids[i] ?? 0] ?? NaN)
+        }
+      const rows = await decoder.begin(texts.map((ids, text) => ids.slice(0, begun[text])))
+      let going = texts.map((_, text) => text)
+      for (let step = 0; going.length > 0; step++) {
+        const logits = rows.logits()
+        const next = going.map((text) => texts[text]?.[(begun[text] ?? 0) + step])
+        going.forEach((text, row) => {
+          const token = next[row]
+          if (token !== undefined) sums[text] = (sums[text] ?? NaN) - (logProbabilities(logits[row] ?? new Float64Array(0))[token] ?? NaN)
+        })
+        const kept = next.flatMap((token, from) => (token === undefined ? [] : [{ from, token }]))
+        going = kept.map(({ from }) => going[from] ?? 0)
+        if (kept.length > 0) await rows.append(kept)
+      }
+    } finally {
+      await decoder.release()
+    }
+    const expected = whole.map(({ loss, tokens }) => loss * tokens)
+    expectAgreement(`decoded, ${name}, ${family}`, [compareNumbers('losses of texts', goldenBounds.float64, expected, sums)])
   })
 })
