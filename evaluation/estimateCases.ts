@@ -67,7 +67,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
 }
 
-const steps = 6
+const steps = 4
 const program = fileURLToPath(new URL('../cli/salora.js', import.meta.url))
 
 const run = promisify(execFile)

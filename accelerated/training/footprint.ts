@@ -25,8 +25,8 @@ export type Footprint = {
 
 type Outputs = Readonly<Record<string, Expression>>
 
-/** A session's own description of a node, its kernel and what we made it of: measured (RoBERTa-base, LLaMA), 9 to 11 KB. */
-const bytesOfNode = 10_000
+/** A session's own description of a node, its kernel and what we made it of: measured (RoBERTa-base, LLaMA), 6 to 8 KB. */
+const bytesOfNode = 7_000
 
 /** @param training the largest batch @param evaluation that of an evaluation, null where there is none */
 export const footprint = (assembly: Assembly, phase: unknown, training: Dimensions, evaluation: Dimensions | null): Footprint => {

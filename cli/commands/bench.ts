@@ -20,7 +20,7 @@ export const addBench = (command: Command): void => {
       'their kinds, of four batches together, at the rate that a step could at best have. ' +
       'Rates count the multiplications and additions of matrix products and nothing else.',
   )
-  addFlags(command, ['device', 'threads', 'precision'])
+  addFlags(command, ['device', 'threads', 'precision', 'recompute'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
     .option('--batch-size <examples>', 'in one step (default: 16)')
@@ -36,7 +36,8 @@ export const addBench = (command: Command): void => {
     command,
     ['salora bench --layers 2 --repeats 3', 'salora bench --peer .venv/bin/python --only 16x64,lora'],
     async (given, terminal) => {
-      const { device, threads, precision } = settingsOf({
+      const { device, threads, precision, recompute } = settingsOf({
+        recompute: given['recompute'] === true,
         ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
         ...(given['device'] === undefined ? {} : { device: given['device'] }),
         ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
@@ -54,6 +55,7 @@ export const addBench = (command: Command): void => {
           device,
           threads,
           precision,
+          recompute,
           layers: count(given, 'layers', '--layers', 100),
           batchSize: count({ batchSize: 16, ...given }, 'batchSize', '--batch-size', 1024),
           sequence: count({ sequence: 64, ...given }, 'sequence', '--sequence', 4096),
@@ -70,7 +72,7 @@ export const addBench = (command: Command): void => {
 /** Flags that mean something beside PEFT alone, and those that mean something without it alone. */
 const [ofPeers, ofMachine] = [
   ['data', 'only'],
-  ['device', 'precision', 'batchSize', 'sequence'],
+  ['device', 'precision', 'recompute', 'batchSize', 'sequence'],
 ]
 
 const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
@@ -108,6 +110,7 @@ const count = (given: Values, name: string, flag: string, most: number): number 
 const benchText = ({
   device,
   precision,
+  recompute,
   layers,
   batchSize,
   sequence,
@@ -118,7 +121,7 @@ const benchText = ({
   residentBytes,
 }: BenchmarkResult): string =>
   [
-    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}`,
+    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}${recompute ? ', recomputed' : ''}`,
     '',
     `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
     `LoRA step    ${rateText(lora)}`,

@@ -33,6 +33,8 @@ export type BenchmarkOptions = {
   readonly threads: number
   /** of the frozen weights */
   readonly precision: string
+  /** the values of layers, for their gradients */
+  readonly recompute: boolean
 }
 
 /** Times are medians over the repeats, in milliseconds; rates in 10⁹ floating-point operations a second, of matrix products alone. */
@@ -81,11 +83,11 @@ const measured = async (
   const frozen = await openFrozen(precision, model, model.folder) // which is removed with the model
   const session: Runtime = { engine, weights: frozen.weights }
   const parts = { model: model.model, frozen: frozen.tensor, precision, numbers: checkpointNumbers(model) }
-  const gated = await openRun(parts, session, settingsOf('salora', batchSize, sequence))
+  const gated = await openRun(parts, session, settingsOf('salora', options))
   note('SaLoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await gated.step()
   const residentBytes = process.memoryUsage.rss()
-  const plain = await openRun(parts, session, settingsOf('lora', batchSize, sequence))
+  const plain = await openRun(parts, session, settingsOf('lora', options))
   note('LoRA: first steps …')
   for (let i = 0; i < warmUp; i++) await plain.step()
   const product = await openProduct(model, { engine, weights: weightSource(model) }, batchSize * sequence)
@@ -121,11 +123,15 @@ const measured = async (
 
 const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
 
-const settingsOf = (method: 'salora' | 'lora', batchSize: number, maxLength: number): Settings =>
+const settingsOf = (
+  method: 'salora' | 'lora',
+  { batchSize, sequence, recompute }: Pick<BenchmarkOptions, 'batchSize' | 'sequence' | 'recompute'>,
+): Settings =>
   resolveSettings({
     method,
     batchSize,
-    maxLength,
+    maxLength: sequence,
+    recompute,
     dropout: 0,
     maxSteps: steps,
     evalEvery: steps,

@@ -40,18 +40,13 @@ describe('productCount', () => {
 describe('salora bench', () => {
   it('counts, for LoRA, what the shape says, and relates the rates', async () => {
     const [batchSize, sequence, rank] = [2, 8, 8]
-    const { code, stdout } = await salora(
-      ['bench', '--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu', '--json', '--quiet'],
-      { cwd: tmpdir() },
-    )
-    expect(code).toBe(0)
-    const result = JSON.parse(stdout) as {
-      product: { gigaflops: number; milliseconds: number }
-      lora: Rate
-      salora: Rate
-      ratio: number
-      residentBytes: number
+    const measured = async (...more: ReadonlyArray<string>): Promise<Measured> => {
+      const shape = ['--layers', '1', '--batch-size', '2', '--sequence', '8', '--repeats', '1', '--device', 'cpu']
+      const { code, stdout } = await salora(['bench', ...shape, '--json', '--quiet', ...more], { cwd: tmpdir() })
+      expect(code).toBe(0)
+      return JSON.parse(stdout) as Measured
     }
+    const result = await measured()
     const [h, i, tokens, modules] = [
       768,
       3072,
@@ -73,6 +68,11 @@ describe('salora bench', () => {
     const attention = 2 * 2 * batchSize * sequence * sequence * h
     const head = 2 * batchSize * (h * h + 2 * h)
     expect(result.lora.operations).toBe(frozen + adapters - 3 * 2 * tokens * rank * h + 3 * attention + 3 * head)
+    // recomputed: all that stands in the layer once more
+    const [frozenForward, adaptersForward] = [1, rank].map((r) =>
+      modules.reduce((sum, [d = 0, k = 0], module) => sum + 2 * rowsOf(module) * (r === 1 ? d * k : r * (d + k)), 0),
+    ) as [number, number]
+    expect((await measured('--recompute')).lora.operations - result.lora.operations).toBe(frozenForward + adaptersForward + attention)
     for (const { milliseconds, gigaflops, share, operations } of [result.lora, result.salora]) {
       expect(gigaflops).toBeCloseTo(operations / milliseconds / 1e6, 9)
       expect(share).toBeCloseTo(gigaflops / result.product.gigaflops, 9)
@@ -83,6 +83,13 @@ describe('salora bench', () => {
   })
 })
 
+type Measured = {
+  readonly product: { readonly gigaflops: number; readonly milliseconds: number }
+  readonly lora: Rate
+  readonly salora: Rate
+  readonly ratio: number
+  readonly residentBytes: number
+}
 type Rate = { readonly milliseconds: number; readonly gigaflops: number; readonly share: number; readonly operations: number }
 
 describe('salora doctor', () => {

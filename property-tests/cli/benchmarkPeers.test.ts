@@ -131,6 +131,7 @@ describe('salora bench --peer', () => {
   it.each([
     [['--only', 'lora'], '--only: expected --peer beside it, found lora'],
     [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, found int8'],
+    [['--peer', 'none', '--recompute'], '--recompute: expected none with --peer, whose cases say it, found true'],
     [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, found 8'],
   ])('takes no flag that it would ignore: %s', async (flags, message) => {
     const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })

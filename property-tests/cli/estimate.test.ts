@@ -58,7 +58,7 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
 
 describe('an estimate', () => {
   it.each([[[]], [['--recompute']]])(
-    'is within 15 %% of the peak that the run comes to, with %j',
+    'lies near the peak that the run comes to, with flags %j',
     async (more) => {
       const { peak } = (await document(['estimate', ...flags, ...more])) as Estimate
       const output = `run${more.length}`

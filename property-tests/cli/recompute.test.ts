@@ -43,7 +43,7 @@ const writeDeepModel = async (): Promise<void> => {
 }
 
 describe('--recompute', () => {
-  it('lowers the peak of a run by half and more of what eleven of twelve layers kept', async () => {
+  it('lowers the peak of a run by most of what eleven of twelve layers kept', async () => {
     await writeDeepModel()
     const peakOf = async (name: string, ...flags: ReadonlyArray<string>): Promise<number> => {
       const { code, stdout, stderr } = await salora(
@@ -74,7 +74,7 @@ describe('--recompute', () => {
     // of a token in a layer: keys, queries, values, context, two residuals and two norms of 128, two of 512 around the GELU; of each pair of
     // tokens and each head: probabilities before and after dropout, and the mask
     const perLayer = 4 * batchSize * length * (8 * 128 + 2 * 512 + 3 * 4 * length)
-    expect(kept - made).toBeGreaterThan(0.5 * 11 * perLayer)
+    expect(kept - made).toBeGreaterThan(0.7 * 11 * perLayer)
   }, 240_000)
 
   it('may change where a run is resumed, which ends in the bits that it would have had', async () => {

@@ -56,3 +56,23 @@ describe('README’s benchmark', () => {
     for (const name of ['torch', 'transformers', 'peft']) expect(readme).toContain(`${name} ${versions[name]?.replace(/\+.*/, '')}`)
   })
 })
+
+describe('the table of estimated and measured memory', () => {
+  it('has estimates within 15 % of the peaks of eight cases or more, with recomputation and without', () => {
+    const { rows } = JSON.parse(readFileSync('evaluation/results/estimate.json', 'utf8')) as {
+      readonly rows: ReadonlyArray<{
+        readonly flags: string
+        readonly ratio: number
+        readonly measured: number
+        readonly estimated: { readonly peak: number }
+      }>
+    }
+    expect(rows.length).toBeGreaterThanOrEqual(8)
+    for (const words of ['--recompute', 'int8', 'salora', 'lora', 'full', '--batch-size 8', '--batch-size 16'])
+      expect(rows.some(({ flags }) => flags.includes(words))).toBe(true)
+    for (const { ratio, measured, estimated } of rows) {
+      expect(ratio).toBeCloseTo(estimated.peak / measured, 9)
+      expect(Math.abs(ratio - 1)).toBeLessThan(0.15)
+    }
+  })
+})

@@ -39,6 +39,12 @@ describe('a run of a graph holds', () => {
 
   it('no memory for another name', () => expect(held({ y: tanh(reshape(matMul(x, W), [width, 'rows'])) })).toBe(1))
 
+  it('what has another name for as long as that is read', () => {
+    const named = reshape(matMul(x, W), [width, 'rows'])
+    const product = matMul(tanh(matMul(x, matMul(W, W))), named, { transposeA: true, transposeB: true }) // of which the second is made first
+    expect(Math.floor(held({ y: product }))).toBe(2)
+  })
+
   it('nothing for inputs, and nothing for outputs that lie in memory of the caller’s', () => {
     expect(held({ y: tanh(x) })).toBe(1)
     expect(held({ y: tanh(x) }, true)).toBe(0)
@@ -103,8 +109,19 @@ describe(`the arena (seed ${SEED})`, () => {
   it('uses again what was given back', () => expect(bytesWritten([take(a, mega), give(a, mega), take(b, mega)])).toBe(mega))
 
   it('does not cut a chunk that is less than twice what is wanted', () =>
-    // 640 KiB of a region of 1 MiB, whole; so the next has to be another region's
-    expect(bytesWritten([take(a, (5 / 8) * mega), take(b, (1 / 4) * mega)])).toBe((7 / 8) * mega))
+    // 640 KiB have a region of 1 MiB whole, and what comes after them has another; then there is room for 896 KiB
+    expect(bytesWritten([take(a, (5 / 8) * mega), take(b, mega / 4), give(a, (5 / 8) * mega), take(c, (7 / 8) * mega)])).toBe(
+      (7 / 8 + 1 / 4) * mega,
+    ))
+
+  it.each([
+    [0, 1],
+    [1, 0],
+  ])('joins neighbours, whichever comes back first', (first, second) => {
+    const pair = [a, b] as const
+    const back = [first, second].map((i) => give(pair[i === 0 ? 0 : 1], mega / 4))
+    expect(bytesWritten([take(a, mega / 4), take(b, mega / 4), ...back, take(c, mega / 2)])).toBe(mega / 2)
+  })
 
   it('makes no room for what is larger of two pieces apart', () =>
     expect(

@@ -111,6 +111,13 @@ describe(`selected rows (seed ${SEED})`, () => {
     expect(products.map(({ shape: [rows] }) => rows)).toEqual(['selected'])
   })
 
+  it('cost nothing of what is needed whole anyway: a residual beside attention is computed once', () => {
+    const below = matMul(matMul(x, W), W)
+    const hidden = matMul(add(steps['attention']!(below), below), W)
+    const widths = topologicalOrder([selectedRows(hidden, selection)]).filter(({ op }) => op === 'MatMul')
+    expect(widths.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'rows', 'rows', 'selected'])
+  })
+
   it('compute what several read once', () => {
     const shared = tanh(matMul(x, W))
     const hidden = add(mul(shared, shared), shared)
