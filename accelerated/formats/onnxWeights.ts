@@ -40,10 +40,14 @@ export const storedWeight = (name: string, tensor: MergedTensor, precision: Onnx
 /** W ≈ diag(s) Q, as the precision int8 has it. */
 const inInt8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
   const values = async (): Promise<Float32Array> => Float32Array.from(await read())
+  const levels = async (): Promise<Int8Array> => {
+    const W = await values()
+    return rowLevels(W, rowScales(W, shape))
+  }
   const scale = `${name}.scale`
   return {
     parts: new Map<string, StoredTensor>([
-      [name, { shape, dtype: 'int8', bytes: async () => new Uint8Array(rowLevels(await values(), shape).levels.buffer) }],
+      [name, { shape, dtype: 'int8', bytes: async () => new Uint8Array((await levels()).buffer) }],
       [scale, { shape: [shape[0] ?? 0, 1], dtype: 'float32', bytes: async () => new Uint8Array(rowScales(await values(), shape).buffer) }],
     ]),
     value: (stored) => mul(cast(stored(name), 'float32'), stored(scale)),

@@ -18,7 +18,7 @@ import {
   type QuantisedMatrix,
 } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { rowLevels, rowScales } from '../../accelerated/precisions/int8/quantise.js'
+import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantise.js'
 import { dequantise, largestLevel, quantisedLinear, quantisedLinearInputVjp, quantiseRows } from '../../reference/layers/quantisedLinear.js'
 import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
@@ -35,9 +35,10 @@ const cases = fc
 /** As the accelerated side stores it, and as the reference reads it. */
 const stored = (W: Tensor) => {
   const numbers = Float32Array.from(W.data)
-  const { levels, transposed } = rowLevels(numbers, W.shape)
   const [p = 0, k = 0] = W.shape
   const scales = rowScales(numbers, W.shape)
+  const levels = rowLevels(numbers, scales)
+  const transposed = transposedOf(levels, W.shape)
   return {
     graph: {
       levels: constant(levels, [p, k], 'int8'),
@@ -173,7 +174,7 @@ describe('a matrix in int8', () => {
 
   it('rounds half-way to the even level, as ONNX does', () => {
     // a scale of 1 / 127 · 127 = 1
-    const { levels } = rowLevels(Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, -127), [1, 8])
+    const levels = rowLevels(Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, -127), Float32Array.of(1))
     expect([...levels]).toEqual([127, 0, 2, 2, 0, -2, -2, -127])
   })
 })

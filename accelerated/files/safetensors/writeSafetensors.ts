@@ -10,7 +10,7 @@ export type WritableTensor = {
 }
 
 export type WrittenType = NonNullable<WritableTensor['dtype']>
-type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
+export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
 
 /**
  * The bytes before the data of tensors with these types and shapes, and the order in which their data must follow:
@@ -21,6 +21,11 @@ export const layOut = (
   metadata: Readonly<Record<string, string>> = {},
 ): { readonly header: Uint8Array; readonly order: ReadonlyArray<string> } => {
   const inOrder = [...declared].sort((a, b) => bytesOf[b.dtype] - bytesOf[a.dtype] || compareCodePoints(a.name, b.name))
+  return { header: headerOf(inOrder, metadata), order: inOrder.map(({ name }) => name) }
+}
+
+/** The bytes before the data of tensors that follow in this order. */
+export const headerOf = (inOrder: ReadonlyArray<Declaration>, metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
   const [entries] = inOrder.reduce<readonly [ReadonlyArray<readonly [string, unknown]>, number]>(
     ([done, begin], { name, dtype, shape }) => {
       const end = begin + elementCount(shape) * bytesOf[dtype]
@@ -34,7 +39,7 @@ export const layOut = (
   const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ')
   header.writeBigUInt64LE(BigInt(header.length - 8), 0)
   json.copy(header, 8)
-  return { header, order: inOrder.map(({ name }) => name) }
+  return header
 }
 
 /** The file piece by piece, so that a large one is never in memory twice. Throws if a tensor's data does not fill its shape, or takes the name of the metadata. */

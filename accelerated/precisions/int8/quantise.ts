@@ -23,28 +23,11 @@ export const rowScales = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArra
   return scales
 }
 
-/** The whole numbers nearest to W / scale, half-way to the even one; a row of zeros has zeros. W: [rows, columns] → [rows, columns] and [columns, rows] */
-export const rowLevels = (
-  W: Float32Array,
-  [rows = 0, columns = 0]: ReadonlyArray<number>,
-): { readonly levels: Int8Array; readonly transposed: Int8Array } => {
-  const levels = levelsOf(W, [rows, columns])
-  return { levels, transposed: transposedOf(levels, [rows, columns]) }
-}
-
-/** [rows, columns] → [columns, rows] */
-export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
-  const transposed = new Int8Array(levels.length)
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) transposed[column * rows + row] = levels[row * columns + column] ?? 0
-  return transposed
-}
-
-/** The levels alone: half the memory of both ways round. */
-export const levelsOf = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
-  const scales = rowScales(W, [rows, columns])
+/** The whole numbers nearest to W / scale, half-way to the even one; a row of zeros has zeros. W: [rows, columns], scales: [rows] → [rows, columns] */
+export const rowLevels = (W: Float32Array, scales: Float32Array): Int8Array => {
   const levels = new Int8Array(W.length)
-  for (let row = 0; row < rows; row++) {
+  const columns = W.length / scales.length
+  for (let row = 0; row < scales.length; row++) {
     const scale = scales[row] ?? NaN
     if (scale === 0) continue
     for (let i = row * columns; i < (row + 1) * columns; i++) {
@@ -53,4 +36,12 @@ export const levelsOf = (W: Float32Array, [rows = 0, columns = 0]: ReadonlyArray
     }
   }
   return levels
+}
+
+/** [rows, columns] → [columns, rows] */
+export const transposedOf = (levels: Int8Array, [rows = 0, columns = 0]: ReadonlyArray<number>): Int8Array => {
+  const transposed = new Int8Array(levels.length)
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = levels[row * columns + column] ?? 0
+  return transposed
 }

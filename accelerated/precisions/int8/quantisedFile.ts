@@ -14,9 +14,9 @@ import type { ModelFolder } from '../../files/modelFolder.js'
 import { readSafetensors, readTensor } from '../../files/safetensors/safetensors.js'
 import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
 import { fileInFolder } from '../../files/safetensors/weightFiles.js'
-import { layOut } from '../../files/safetensors/writeSafetensors.js'
+import { headerOf, type Declaration } from '../../files/safetensors/writeSafetensors.js'
 import { SystemError, systemMistake } from '../../files/systemError.js'
-import { largeLevels, levelsOf, rowScales, transposedOf } from './quantise.js'
+import { largeLevels, rowLevels, rowScales, transposedOf } from './quantise.js'
 
 /** The layout of the file: another one has another name. */
 const layoutVersion = 2
@@ -77,34 +77,39 @@ const write = async (base: ModelFolder, file: string, turnedFrom: number): Promi
   await writeFileAtomically(file, hashed(), undefined, () => writeFileAtomically(checksumOf(file), `${hash.digest('hex')}\n`))
 }
 
-type Part = { readonly dtype: 'F32' | 'I8'; readonly shape: ReadonlyArray<number>; readonly bytes: () => Promise<Uint8Array> }
-
-/** What the file holds: of a matrix its levels, both ways round where they are small, and its scales; everything else in float32. One tensor is in memory at a time. */
+/**
+ * What the file holds: everything that is no matrix in float32; then of each matrix its scales and its levels, both ways round where they are
+ * small. The checkpoint is read once, a tensor at a time.
+ */
 async function* piecesOf(base: ModelFolder, turnedFrom: number): AsyncGenerator<Uint8Array> {
   const { matrices } = base.model.outline
   const names = new Set(matrices.map(({ name }) => `${name}.weight`))
   const bothWays = matrices.reduce((sum, { d, k }) => sum + d * k, 0) < turnedFrom
-  const parts = new Map<string, Part>()
-  for (const [name, entry] of base.frozen) {
-    const { shape } = entry
-    const [rows = 0, columns = 0] = shape
-    if (!names.has(name)) {
-      parts.set(name, { dtype: 'F32', shape, bytes: async () => bytesOf(await readTensor(entry)) })
-      continue
-    }
-    const { levels, transposed, scales } = partsOf(name)
-    parts.set(scales, { dtype: 'F32', shape: [rows], bytes: async () => bytesOf(rowScales(await readTensor(entry), shape)) })
-    parts.set(levels, { dtype: 'I8', shape, bytes: async () => bytesOf(levelsOf(await readTensor(entry), shape)) })
-    if (bothWays)
-      parts.set(transposed, {
-        dtype: 'I8',
-        shape: [columns, rows],
-        bytes: async () => bytesOf(transposedOf(levelsOf(await readTensor(entry), shape), shape)),
-      })
-  }
-  const { header, order } = layOut([...parts].map(([name, { dtype, shape }]) => ({ name, dtype, shape })))
-  yield header
-  for (const name of order) yield await (parts.get(name) as Part).bytes()
+  const others = [...base.frozen].filter(([name]) => !names.has(name))
+  const quantised = [...base.frozen].filter(([name]) => names.has(name))
+  yield headerOf([
+    ...others.map(([name, { shape }]) => ({ name, dtype: 'F32' as const, shape })),
+    ...quantised.flatMap(([name, { shape }]) => declare(name, shape, bothWays)),
+  ])
+  for (const [, entry] of others) yield bytesOf(await readTensor(entry))
+  for (const [, entry] of quantised) yield* quantisedPieces(await readTensor(entry), entry.shape, bothWays)
+}
+
+const declare = (name: string, [rows = 0, columns = 0]: ReadonlyArray<number>, bothWays: boolean): ReadonlyArray<Declaration> => {
+  const { levels, transposed, scales } = partsOf(name)
+  return [
+    { name: scales, dtype: 'F32', shape: [rows] },
+    { name: levels, dtype: 'I8', shape: [rows, columns] },
+    ...(bothWays ? [{ name: transposed, dtype: 'I8' as const, shape: [columns, rows] }] : []),
+  ]
+}
+
+function* quantisedPieces(W: Float32Array, shape: ReadonlyArray<number>, bothWays: boolean): Generator<Uint8Array> {
+  const scales = rowScales(W, shape)
+  const levels = rowLevels(W, scales)
+  yield bytesOf(scales)
+  yield bytesOf(levels)
+  if (bothWays) yield bytesOf(transposedOf(levels, shape))
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int8Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
