@@ -7,7 +7,7 @@ import type { TensorSource } from '../../accelerated/models/host.js'
 import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
 import type { TextExample } from '../../accelerated/objectives/causal.js'
 import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
-import { rowLevels, rowScales } from '../../accelerated/precisions/int8/quantise.js'
+import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantise.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
@@ -43,11 +43,12 @@ export const frozenTensors = (
 
 const quantisedConstant = ({ shape, data }: Tensor): Expression => {
   const [W, [rows = 0, columns = 0]] = [Float32Array.from(data), shape]
-  const { levels, transposed } = rowLevels(W, shape)
+  const scales = rowScales(W, shape)
+  const levels = rowLevels(W, scales)
   return dequantise({
     levels: constant(levels, [rows, columns], 'int8'),
-    transposed: constant(transposed, [columns, rows], 'int8'),
-    scales: constant(rowScales(W, shape), [rows], 'float32'),
+    transposed: constant(transposedOf(levels, shape), [columns, rows], 'int8'),
+    scales: constant(scales, [rows], 'float32'),
   })
 }
 

@@ -16,6 +16,7 @@ import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
 import { fileInFolder } from '../../files/safetensors/weightFiles.js'
 import { headerOf, type Declaration } from '../../files/safetensors/writeSafetensors.js'
 import { SystemError, systemMistake } from '../../files/systemError.js'
+import type { Matrix } from '../../models/architecture.js'
 import { largeLevels, rowLevels, rowScales, transposedOf } from './quantise.js'
 
 /** The layout of the file: another one has another name. */
@@ -77,6 +78,10 @@ const write = async (base: ModelFolder, file: string, turnedFrom: number): Promi
   await writeFileAtomically(file, hashed(), undefined, () => writeFileAtomically(checksumOf(file), `${hash.digest('hex')}\n`))
 }
 
+/** Whether matrices are there both ways round: where they are small. */
+export const areBothWays = (matrices: ReadonlyArray<Matrix>, turnedFrom = largeLevels): boolean =>
+  matrices.reduce((sum, { d, k }) => sum + d * k, 0) < turnedFrom
+
 /**
  * What the file holds: everything that is no matrix in float32; then of each matrix its scales and its levels, both ways round where they are
  * small. The checkpoint is read once, a tensor at a time.
@@ -84,7 +89,7 @@ const write = async (base: ModelFolder, file: string, turnedFrom: number): Promi
 async function* piecesOf(base: ModelFolder, turnedFrom: number): AsyncGenerator<Uint8Array> {
   const { matrices } = base.model.outline
   const names = new Set(matrices.map(({ name }) => `${name}.weight`))
-  const bothWays = matrices.reduce((sum, { d, k }) => sum + d * k, 0) < turnedFrom
+  const bothWays = areBothWays(matrices, turnedFrom)
   const others = [...base.frozen].filter(([name]) => !names.has(name))
   const quantised = [...base.frozen].filter(([name]) => names.has(name))
   yield headerOf([

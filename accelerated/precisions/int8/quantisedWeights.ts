@@ -5,7 +5,7 @@ import type { Expression } from '../../graph/expression.js'
 import { dequantise, turned, weight } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import type { Frozen } from '../precision.js'
-import { partsOf, quantisedFile } from './quantisedFile.js'
+import { areBothWays, partsOf, quantisedFile } from './quantisedFile.js'
 
 /** Yields a line where they have to be made. @throws Mistake */
 export async function* openQuantised(base: ModelFolder, cache?: string): AsyncGenerator<string, Frozen> {
@@ -40,22 +40,20 @@ export async function* openQuantised(base: ModelFolder, cache?: string): AsyncGe
 /** Such tensors without the file that they would lie in. */
 export const quantisedOutline = (base: ModelFolder): TensorSource => {
   const { frozen: tensors, model } = base
+  const bothWays = areBothWays(model.outline.matrices)
   const matrices = new Set(model.outline.matrices.map(({ name }) => `${name}.weight`))
   const nowhere = (name: string, shape: ReadonlyArray<number>, dtype: 'int8' | 'float32'): Expression =>
     weight(name, shape, dtype, { location: '', offset: 0, length: shape.reduce((a, b) => a * b, dtype === 'int8' ? 1 : 4) })
+  const levelsOf = (name: string, [rows = 0, columns = 0]: ReadonlyArray<number>): Expression => {
+    const parts = partsOf(name)
+    const levels = nowhere(parts.levels, [rows, columns], 'int8')
+    const transposed = bothWays ? nowhere(parts.transposed, [columns, rows], 'int8') : turned(levels)
+    return dequantise({ levels, transposed, scales: nowhere(parts.scales, [rows], 'float32') })
+  }
   const known = new Map<string, Expression>()
   return (name) => {
-    const [rows = 0, columns = 0] = tensors.get(name)?.shape ?? []
-    const parts = partsOf(name)
-    const found =
-      known.get(name) ??
-      (matrices.has(name)
-        ? dequantise({
-            levels: nowhere(parts.levels, [rows, columns], 'int8'),
-            transposed: nowhere(parts.transposed, [columns, rows], 'int8'),
-            scales: nowhere(parts.scales, [rows], 'float32'),
-          })
-        : nowhere(name, tensors.get(name)?.shape ?? [], 'float32'))
+    const shape = tensors.get(name)?.shape ?? []
+    const found = known.get(name) ?? (matrices.has(name) ? levelsOf(name, shape) : nowhere(name, shape, 'float32'))
     known.set(name, found)
     return found
   }
