@@ -112,13 +112,21 @@ const commonLength = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): numbe
   return at === -1 ? Math.min(a.length, b.length) : at
 }
 
-/** What is learnt last ends with a token that ends a text, its own or one that is added; nothing comes after it. */
-const withEnd = ({ ids, learnt }: LearntTokens, ends: ReadonlyArray<number>): LearntTokens => {
+/**
+ * What is learnt ends with the first token in it that ends a text: what a template writes after it is shown, not learnt. The last has one added
+ * where it has none of its own; nothing comes after it.
+ */
+export const withEnd = ({ ids, learnt: given }: LearntTokens, ends: ReadonlyArray<number>): LearntTokens => {
+  const isEnd = (id: number | undefined): boolean => ends.includes(id ?? -1)
+  let ended = false
+  const learnt = given.map((own, i) => {
+    const kept = own && !ended
+    ended = own && (ended || isEnd(ids[i]))
+    return kept
+  })
   const last = learnt.lastIndexOf(true)
-  const first = learnt.lastIndexOf(false, last) + 1
-  const own = ids.findIndex((id, i) => i >= first && i <= last && ends.includes(id))
-  if (own !== -1) return { ids: ids.slice(0, own + 1), learnt: learnt.slice(0, own + 1) }
-  return { ids: [...ids.slice(0, last + 1), ends[0] as number], learnt: [...learnt.slice(0, last + 1), true] }
+  const cut = { ids: ids.slice(0, last + 1), learnt: learnt.slice(0, last + 1) }
+  return isEnd(ids[last]) ? cut : { ids: [...cut.ids, ends[0] as number], learnt: [...cut.learnt, true] }
 }
 
 /**

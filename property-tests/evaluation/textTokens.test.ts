@@ -10,7 +10,7 @@ import { unlabelled, type TextExample } from '../../accelerated/objectives/causa
 import { loadTask } from '../../evaluation/data/index.js'
 import { promptOf } from '../../evaluation/data/promptTemplates.js'
 import { packed } from '../../evaluation/packedTexts.js'
-import { conversationSegments, openTextTokens, segmentTokens, withinLength } from '../../evaluation/textTokens.js'
+import { conversationSegments, openTextTokens, segmentTokens, withEnd, withinLength } from '../../evaluation/textTokens.js'
 import type { TaskOptions } from '../../evaluation/data/index.js'
 import { fixtures } from '../golden/golden.js'
 import { SEED } from '../support/seed.js'
@@ -147,6 +147,17 @@ describe('a conversation', () => {
     expect(() => conversationSegments(turns, forgetful)).toThrow(
       '--prompt-template chat: expected a template under which no message changes those before it, found another at message 2',
     )
+  })
+})
+
+describe('the end of what is learnt', () => {
+  const marked = (learnt: string) => Array.from(learnt, (mark) => mark === '+')
+  it('is the first token in it that ends a text; what a template writes after it is shown, and after the last is left out', () => {
+    const ids = [5, 6, 2, 9, 7, 8, 3, 9]
+    expect(withEnd({ ids, learnt: marked('-+++-+++') }, [2, 3])).toEqual({ ids: ids.slice(0, 7), learnt: marked('-++--++') })
+  })
+  it('is added to the last that has none', () => {
+    expect(withEnd({ ids: [5, 6, 7], learnt: marked('-+-') }, [2, 3])).toEqual({ ids: [5, 6, 2], learnt: marked('-++') })
   })
 })
 
