@@ -111,7 +111,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli or sentiment, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
   ])('as a process: salora %j', async (args, line) => {

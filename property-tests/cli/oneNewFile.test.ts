@@ -165,7 +165,7 @@ describe('a new kind of tasks', () => {
     expect(isRight(evaluation) && evaluation.right.evaluation.source).toBe('the weather of a day')
     const missed = await loadTask({ task: 'whether' })
     expect(isLeft(missed) && missed.left.message).toMatch(
-      /^--task: expected cola, .*, sentiment or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, found "whether"$/,
+      /^--task: expected cola, .*, sentiment, alpaca, text or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, found "whether"$/,
     )
   })
 
