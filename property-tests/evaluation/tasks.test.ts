@@ -13,6 +13,7 @@ vi.mock('../../evaluation/data/tasks.js', async (original) => {
   const fake: TaskKind = {
     names: ['fake', 'mock', 'sham'],
     help: 'a task of this test',
+    flags: [{ name: 'data', takes: 'folder', help: 'of the test' }],
     recognises: (task) => ['fake', 'mock', 'sham'].includes(task),
     load: (options) => {
       told.options.push(options)
@@ -32,10 +33,16 @@ it('finds the task by its name, or as its kind recognises it, and hands all opti
   expect(await loadTask({ task: '42' })).toMatchObject({ right: { name: '42' } })
 })
 
+it('refuses an option of another kind instead of ignoring it', async () => {
+  expect(await loadTask({ task: 'sham', textPair: 'b' })).toMatchObject({
+    left: { message: '--text-pair: expected none with --task sham, found "b"', kind: 'usage' },
+  })
+})
+
 it('tells an unknown task with the names of all kinds, and with what the nameless ones are', async () => {
   const line =
     '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
   for (const load of [loadTask, loadEvaluation])
     expect(await load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
-  expect(taskNames.slice(-4)).toEqual(['sentiment', 'fake', 'mock', 'sham'])
+  expect(taskNames.slice(-4)).toEqual(['text', 'fake', 'mock', 'sham'])
 })
