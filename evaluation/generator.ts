@@ -1,5 +1,4 @@
 /** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
-import { precisionOf } from '../accelerated/commonSettings.js'
 import { namedEnds } from '../accelerated/files/endOfText.js'
 import { mistake } from '../accelerated/files/mistake.js'
 import { loadTokenizer } from '../accelerated/files/tokenizer.js'
@@ -9,14 +8,10 @@ import { generate, type GenerationEnd } from '../accelerated/generation/generate
 import { resolveGeneration, type GenerationInput } from '../accelerated/generation/settings.js'
 import { stopsAt, streamedText } from '../accelerated/generation/streamedText.js'
 import { causal } from '../accelerated/objectives/causal.js'
-import { checkDevice, openFrozen } from '../accelerated/precisions/precision.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
-import { nodeEngine } from '../accelerated/runtime/node.js'
-import { layoutOf, type Assembly } from '../accelerated/training/assembly.js'
-import { flatten } from '../accelerated/training/parameterVector.js'
 import { promptTokens, type Prompt } from './prompts.js'
-import { loadTextModel, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { loadTextModel, openAssembly, type TrainedAdapterOptions } from './trainedAdapter.js'
 
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,
@@ -77,17 +72,11 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
 
 /** A trained model whose outputs are next tokens. @throws Mistake or SettingsError where the precision cannot serve it */
 export const openTextDecoder = async (
-  { base, adapter, head }: TrainedModel,
-  { precision: name, threads }: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  trained: TrainedModel,
+  machine: Pick<GeneratorOptions, 'precision' | 'threads'>,
   device: Device,
 ): Promise<Decoder> => {
-  const precision = precisionOf(name)
-  checkDevice(precision, device)
-  precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
-  const frozen = await openFrozen(precision, base)
-  const { model, method, settings, phase } = adapter
-  const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective: causal(model, method), precision }
-  const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
-  const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
-  return openDecoder(assembly, phase, parameters, { engine: nodeEngine({ device, threads }), weights: frozen.weights })
+  const { model, method } = trained.adapter
+  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causal(model, method), machine, device)
+  return openDecoder(assembly, phase, parameters, runtime)
 }

@@ -7,7 +7,7 @@ import type { Objective, TrainingExample } from '../accelerated/objectives/objec
 import type { Outputs } from '../accelerated/objectives/outputs.js'
 import type { Settings } from '../accelerated/settings.js'
 import type { Scored } from '../accelerated/training/events.js'
-import type { Example, Task, TaskOptions } from './data/index.js'
+import type { Example } from './data/index.js'
 
 export type Goal<E extends TrainingExample, O> = {
   readonly outputs: Outputs
@@ -29,5 +29,3 @@ export type Tokeniser<E> = {
 
 /** A goal of any examples and answers, for who can do with all. */
 export type AnyGoal = <R>(use: <E extends TrainingExample, O>(goal: Goal<E, O>) => R) => R
-
-export type GoalOf = (data: Task, options: TaskOptions, settings: Settings) => AnyGoal

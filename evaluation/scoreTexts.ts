@@ -7,12 +7,10 @@ import { scoreTexts } from './metrics/index.js'
 import { isAmong } from './runRows.js'
 import type { AdapterScore, ScoringOptions } from './scoreAdapter.js'
 import { openTextTokens } from './textTokens.js'
-import { openAnswers, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { lengthFor, openAnswers, type TrainedAdapterOptions } from './trainedAdapter.js'
 import { UserError } from './userError.js'
 
 type Machine = Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize' | 'maxLength'>
-
-const usualLength = 128
 
 /** Loss and perplexity. @throws Mistake, or UserError where an answer is no number */
 export const scoreTextsOf = async (
@@ -24,7 +22,7 @@ export const scoreTextsOf = async (
   { rows = null, told }: ScoringOptions = {},
 ): Promise<AdapterScore> => {
   const { model, method } = trained.adapter
-  const tokens = await openTextTokens(trained.base, task, maxLength ?? Math.min(usualLength, model.outline.longestInput))
+  const tokens = await openTextTokens(trained.base, task, lengthFor(trained, maxLength))
   const opened = await openAnswers(trained, causal(model, method), machine, device)
   try {
     const texts = tokens.evaluation(examples)

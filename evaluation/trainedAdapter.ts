@@ -172,11 +172,11 @@ export const openPredictions = async (
   }
 }
 
-/** A trained model under an objective, to answer examples. @throws Mistake or SettingsError where the precision cannot serve it */
-export const openAnswers = async <E extends TrainingExample, O>(
+/** A trained model under an objective, with all that a session of it needs. @throws Mistake or SettingsError where the precision cannot serve it */
+export const openAssembly = async (
   { base, adapter, head }: TrainedModel,
-  objective: Objective<E, O>,
-  { precision: name, threads, batchSize }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize'>,
+  objective: Assembly['objective'],
+  { precision: name, threads }: Pick<TrainedAdapterOptions, 'precision' | 'threads'>,
   device: Device,
 ) => {
   const precision = precisionOf(name)
@@ -186,9 +186,20 @@ export const openAnswers = async <E extends TrainingExample, O>(
   const frozen = await openFrozen(precision, base)
   const { model, method, settings, phase } = adapter
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
-  const predictor = await openPredictor(assembly, objective, phase, { engine: nodeEngine({ device, threads }), weights: frozen.weights })
   const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
   const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
+  return { assembly, phase, parameters, runtime: { engine: nodeEngine({ device, threads }), weights: frozen.weights } }
+}
+
+/** The same, to answer examples. @throws as openAssembly */
+export const openAnswers = async <E extends TrainingExample, O>(
+  trained: TrainedModel,
+  objective: Objective<E, O>,
+  { batchSize, ...machine }: Pick<TrainedAdapterOptions, 'precision' | 'threads' | 'batchSize'>,
+  device: Device,
+) => {
+  const { assembly, phase, parameters, runtime } = await openAssembly(trained, objective, machine, device)
+  const predictor = await openPredictor(assembly, objective, phase, runtime)
   return {
     answers: (examples: Examples<E>, told?: (done: number) => void) => predictor.predict(parameters, examples, batchSize, told),
     release: predictor.release,
@@ -196,12 +207,19 @@ export const openAnswers = async <E extends TrainingExample, O>(
 }
 
 /** Texts to token ids, at most `maxLength` (null: 128, or the model's positions). @throws Mistake */
-export const encodingOf = async ({ base, adapter }: TrainedModel, wanted: number | null): Promise<(text: Text) => Encoding> => {
+export const encodingOf = async (trained: TrainedModel, wanted: number | null): Promise<(text: Text) => Encoding> => {
+  const { base } = trained
+  const maxLength = lengthFor(trained, wanted)
+  const tokenizer = await loadTokenizer(base.folder, base.model)
+  return ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)
+}
+
+/** Tokens of an example; null: 128, or the model's positions. @throws Mistake for more than there are positions for */
+export const lengthFor = ({ base, adapter }: TrainedModel, wanted: number | null): number => {
   const { left, told } = roomFor(adapter.method, adapter.settings, base.model)
   const maxLength = wanted ?? Math.min(usualLength, left)
   if (maxLength > left) throw mistake('--max-length', `at most ${told}`, String(maxLength))
-  const tokenizer = await loadTokenizer(base.folder, base.model)
-  return ({ text, textPair }) => tokenizer.encode(text, textPair, maxLength)
+  return maxLength
 }
 
 /** The model as it is: a method that trains nothing but the head. */

@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
+import { flagOf } from '../commandLine.js'
 import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { tasks } from './tasks.js'
@@ -41,7 +42,7 @@ const asChosen = <T extends Scoring>(
     return E.left(mistake('--positive', 'none with --problem multi-label, where every class has its own F1', quoted(positive)))
   const place = positive === undefined ? task.positive : labelNames?.indexOf(positive)
   if (positive !== undefined && (place === undefined || place < 0))
-    return E.left(mistake('--positive', labelNames === null ? 'no class, as a regression has none' : oneOf(labelNames), quoted(positive)))
+    return E.left(mistake('--positive', labelNames === null ? noClass(task) : oneOf(labelNames), quoted(positive)))
   const named = place === undefined ? task : { ...task, positive: place }
   if (select === undefined) return E.right(named)
   const known: ReadonlyArray<string> = [...metricsOf(named), ...(named.metrics.length > 1 ? ['mean'] : [])]
@@ -55,6 +56,8 @@ const asChosen = <T extends Scoring>(
   )
 }
 
+const noClass = ({ problem }: Scoring): string => `no class, as ${problem === 'causal' ? 'text' : 'a regression'} has none`
+
 const kindOf = (options: TaskOptions): E.Either<Mistake, TaskKind> => {
   const { task } = options
   const kind = tasks.find(({ recognises }) => recognises(task))
@@ -62,11 +65,8 @@ const kindOf = (options: TaskOptions): E.Either<Mistake, TaskKind> => {
   const stray = taskFlags.find(({ name }) => options[name] !== undefined && kind.flags?.some((flag) => flag.name === name) !== true)
   return stray === undefined
     ? E.right(kind)
-    : E.left(mistake(`--${inKebab(stray.name)}`, `none with --task ${task}`, quoted(String(options[stray.name]))))
+    : E.left(mistake(flagOf(stray.name), `none with --task ${task}`, quoted(String(options[stray.name]))))
 }
-
-/** promptTemplate → prompt-template */
-const inKebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** All names, and what the tasks without a name are. */
 const known = (): string =>

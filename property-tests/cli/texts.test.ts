@@ -150,7 +150,7 @@ describe('a run of text', () => {
     [[...alpaca, '--max-length', '65'], /--max-length: expected at most the model's 64 positions, found 65/],
     [[...alpaca, '--max-length', '2'], '--max-length: expected a whole number of at least 3, found 2'],
     [[...alpaca, '--select', 'accuracy'], '--select: expected loss or perplexity, found "accuracy"'],
-    [[...alpaca, '--positive', 'a'], /--positive: expected no class/],
+    [[...alpaca, '--positive', 'a'], '--positive: expected no class, as text has none, found "a"'],
     [['--task', 'text.tsv', '--pack'], /--pack: expected none with --task .*text.tsv, found "true"/],
   ])('refuses %j in one line', async (how, told) => {
     const { code, stderr } = await train('llama', 'refused', ...how, '--quiet')
@@ -158,6 +158,13 @@ describe('a run of text', () => {
     expect(stderr.trim().split('\n')).toHaveLength(1)
     if (typeof told === 'string') expect(stderr.trim()).toBe(told)
     else expect(stderr).toMatch(told)
+  })
+
+  it('is evaluated on no longer texts than the model has positions for', async () => {
+    const { code, stderr } = await salora(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '65', '--quiet'], {
+      cwd: root,
+    })
+    expect([code, stderr]).toEqual([2, "--max-length: expected at most the model's 64 positions, found 65\n"])
   })
 
   it('is asked of a decoder alone; and what it makes classifies nothing', async () => {
