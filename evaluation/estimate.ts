@@ -50,7 +50,7 @@ export const estimateRun = async (options: {
 }): Promise<Estimate> => {
   const { settings } = options
   const [device, precision] = [await chooseDevice(settings.device), precisionOf(settings.precision)]
-  checkDevice(precision, device)
+  await checkDevice(precision, device)
   const { folder, baseModelName } = await resolveModel(options.model, {})
   const base = await openModelFolder(folder, { baseModelName, memory: Infinity })
   const method = methodOf(settings.method)

@@ -58,7 +58,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
   const { settings } = options
   const device = await chooseDevice(settings.device)
   const precision = precisionOf(settings.precision)
-  checkDevice(precision, device)
+  await checkDevice(precision, device)
 
   yield { kind: 'preparing', what: `reading ${options.task.task}` }
   const data = withOwnLists(await loadTask(options.task))

@@ -180,7 +180,7 @@ export const openAssembly = async (
   device: Device,
 ) => {
   const precision = precisionOf(name)
-  checkDevice(precision, device)
+  await checkDevice(precision, device)
   precision.check?.(new Set(adapter.tensors.keys()), base, adapter.method.name)
   checkRoom(precision, base)
   const frozen = await openFrozen(precision, base)

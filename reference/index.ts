@@ -31,6 +31,7 @@ export {
   type Quantised,
   type Rounding,
 } from './layers/quantisedLinear.js'
+export { halfLinear, roundToHalf } from './layers/halfLinear.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'

@@ -38,6 +38,7 @@ export type DifferentiableOp =
   | 'Clip'
   | 'MatMul'
   | 'QuantisedMatMul'
+  | 'HalfMatMul'
   | 'Softmax'
   | 'LogSoftmax'
   | 'LogSumExp'

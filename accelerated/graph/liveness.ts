@@ -95,10 +95,11 @@ const reused = ({ op }: Expression, operands: ReadonlyArray<Buffer | undefined>,
   return inPlace.has(op) ? operands.find((buffer) => buffer?.readers === 1 && buffer.bytes === bytes) : undefined
 }
 
-/** What a node holds beside operands and value while it runs: levels of quantised rows, logarithms before one is taken of them. */
+/** What a node holds beside operands and value while it runs: levels of quantised rows, rows divided by their scales, logarithms before one is taken of them. */
 const workspace = ({ op, inputs: [x] }: Expression, sizes: Readonly<Record<string, number>>): number => {
   if (x === undefined) return 0
   if (op === 'QuantisedMatMul') return bytesOf({ shape: x.shape, dtype: 'uint8' }, sizes)
+  if (op === 'HalfMatMul') return bytesOf(x, sizes) + bytesOf({ shape: x.shape, dtype: 'float16' }, sizes)
   return op === 'LogSumExp' ? bytesOf(x, sizes) : 0
 }
 

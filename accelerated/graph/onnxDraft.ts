@@ -11,6 +11,8 @@ export type OnnxTarget = {
   readonly fusedGelu?: boolean
   /** products with matrices in int8 are there and are faster than float32's */
   readonly quantisedMatMul?: boolean
+  /** products in float16 are there and are faster than float32's */
+  readonly halfMatMul?: boolean
   /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */
   readonly largestSplit?: number
 }

@@ -2,7 +2,7 @@
 import { product } from './dimension.js'
 import type { Dimension, Expression, Op } from './expression.js'
 import type { Draft } from './onnxDraft.js'
-import { emitProduct, emitQuantisedProduct } from './onnxProducts.js'
+import { emitHalfProduct, emitProduct, emitQuantisedProduct } from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
@@ -89,6 +89,7 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
 
   MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
   QuantisedMatMul: (unwritten, draft, shapes) => emitQuantisedProduct(draft, shapes, unwritten),
+  HalfMatMul: (unwritten, draft) => emitHalfProduct(draft, unwritten),
   Turned: ({ x: [levels = ''] }) => levels, // by emitQuantisedProduct
   Dequantise: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),

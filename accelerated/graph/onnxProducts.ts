@@ -1,6 +1,7 @@
-/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks; and products with an int8 matrix. */
+/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks; and products with a matrix in int8 or float16. */
 import type { Expression } from './expression.js'
 import type { Draft } from './onnxDraft.js'
+import { elementType } from './onnxProto.js'
 import type { Unwritten } from './onnxOperators.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 
@@ -35,20 +36,25 @@ const zeroPoint = 128
 /** No row's scale is smaller, so that a row of zeros has levels of 0. */
 const smallestScale = 1e-30
 
+/** max |row|: [rows, n] → [rows, 1] */
+const rowMagnitudes = ({ emit, integers }: Draft, x: string): string => {
+  const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
+  const least = emit('ReduceMin', [x, integers([-1])], { keepdims: 1 })
+  return emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
+}
+
 /** Rows of x to uint8 by their own scales, the product in int32, and the scales of rows and columns after it. */
 export const emitQuantisedProduct = (
-  { emit, constant, integers, target }: Draft,
+  draft: Draft,
   shapes: RuntimeShapes,
   { node, x: [x = '', , stored = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
 ): string => {
+  const { emit, constant, integers, target } = draft
   if (target.quantisedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, found one without')
   const [input, , other] = node.inputs
   const [rows = 1] = input?.shape ?? []
   const number = (value: number): string => constant([value], [], 'float32')
-  const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
-  const least = emit('ReduceMin', [x, integers([-1])], { keepdims: 1 })
-  const magnitude = emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
-  const scale = emit('Max', [emit('Mul', [magnitude, number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
+  const scale = emit('Max', [emit('Mul', [rowMagnitudes(draft, x), number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
   const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
   const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
   const matrix = other?.op === 'Turned' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
@@ -60,4 +66,14 @@ export const emitQuantisedProduct = (
     'com.microsoft',
   )
   return emit('Mul', [product, scale], {}, [result])
+}
+
+/** Rows of x to float16 by their own scales, the product in float16, and the scales after it. */
+export const emitHalfProduct = (draft: Draft, { node, x: [x = '', W = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>): string => {
+  const { emit, constant, target } = draft
+  if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, found one without')
+  const scale = emit('Max', [rowMagnitudes(draft, x), constant([smallestScale], [], 'float32')]) // [rows, 1]
+  const half = emit('Cast', [emit('Div', [x, scale])], { to: elementType('float16') })
+  const product = emit('Gemm', [half, W], { transB: node.attributes.transposeB === true ? 1 : 0 })
+  return emit('Mul', [emit('Cast', [product], { to: elementType('float32') }), scale], {}, [result])
 }

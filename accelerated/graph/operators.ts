@@ -182,6 +182,23 @@ export const dequantise = ({ levels, transposed, scales = scalar(1, 'float32') }
 export const quantisedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantisedMatrix | null =>
   op === 'Dequantise' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
 
+/**
+ * (round(x) Wᵀ) in float16, or round(x) W where `transposed` is false. Each row of x is divided by its largest magnitude before it is rounded and
+ * the product multiplied by it after, so that neither large activations nor small gradients leave float16's range. Its gradient is the same
+ * product the other way round. x: float32 [n, k], W: float16 [p, k] (or [k, p]) → float32 [n, p]
+ */
+export const halfMatMul = (x: Expression, W: Expression, transposed = true): Expression => {
+  const shapes = `${showShape(x.shape)} · ${showShape(W.shape)}${transposed ? 'ᵀ' : ''}`
+  const [n, k, more] = x.shape
+  const [inner, p] = lastTwo(W, transposed, shapes)
+  if (n === undefined || more !== undefined || k !== inner || W.shape.length !== 2) return fail('halfMatMul', 'matrices that fit', shapes)
+  if (x.dtype !== 'float32' || W.dtype !== 'float16') return fail('halfMatMul', 'float32 and float16', `${x.dtype} and ${W.dtype}`)
+  return node('HalfMatMul', [x, W], [n, p], 'float32', { transposeB: transposed })
+}
+
+/** W in float16 of a matrix that was cast from it; null for any other. */
+export const halfOf = ({ op, inputs: [half] }: Expression): Expression | null => (op === 'Cast' && half?.dtype === 'float16' ? half : null)
+
 const lastTwo = (x: Expression, transposed: boolean, shapes: string): readonly [Dimension, Dimension] => {
   const [rows, columns] = x.shape.slice(-2)
   if (rows === undefined || columns === undefined) return fail('matMul', 'matrices', shapes)
@@ -305,10 +322,13 @@ export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArra
 }
 
 /** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient adds rows up where an index repeats. */
-export const gather = (table: Expression, index: Expression): Expression =>
-  index.dtype === 'int32' || index.dtype === 'int64'
-    ? node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], table.dtype)
-    : fail('gather', 'an integer index', index.dtype)
+export const gather = (table: Expression, index: Expression): Expression => {
+  if (index.dtype !== 'int32' && index.dtype !== 'int64') return fail('gather', 'an integer index', index.dtype)
+  const [stored] = table.inputs
+  // Of a frozen table in another dtype the rows are cast, and the runtime keeps no copy of it all.
+  if (table.op === 'Cast' && stored?.op === 'Weight') return cast(gather(stored, index), table.dtype)
+  return node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], table.dtype)
+}
 
 /**
  * Rows of x in another order, and the order back: x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].

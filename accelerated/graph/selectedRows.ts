@@ -27,6 +27,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   LayerNormalization: 'first',
   MatMul: 'first',
   QuantisedMatMul: 'first',
+  HalfMatMul: 'first',
   Recomputed: 'first',
 }
 

@@ -17,6 +17,7 @@ import {
   exp,
   expand,
   flattenRows,
+  halfMatMul,
   less,
   matMul,
   mul,
@@ -63,6 +64,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
     null,
     null,
   ],
+  HalfMatMul: (yBar, y, _, W) => [halfMatMul(yBar, given(W), y.attributes.transposeB !== true), null], // of a frozen W; rounding passed straight through
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
   LogSumExp: (yBar, y, x) => [mul(softmax(given(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ

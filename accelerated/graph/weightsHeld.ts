@@ -25,7 +25,8 @@ export const weightsHeld = (roots: Readonly<Record<string, Expression>>, sizes: 
   }
   for (const { op, inputs, attributes } of order.filter((node) => !constants.has(node) && node.op !== 'Dequantise')) {
     const [first, second, third, fourth] = inputs
-    if (op === 'MatMul') use(second, ({ products }) => products.add(attributes.transposeB === true))
+    if (op === 'HalfMatMul') use(second, (found) => (found.whole = true))
+    else if (op === 'MatMul') use(second, ({ products }) => products.add(attributes.transposeB === true))
     else if (op === 'Gather' || op === 'SelectRows') use(first, (found) => (found.rows += count(second?.shape ?? [], sizes)))
     else if (op === 'QuantisedMatMul') for (const part of [third, fourth]) use(part, (found) => (found.whole = true))
     else for (const operand of inputs) use(operand, (found) => (found.whole = true))

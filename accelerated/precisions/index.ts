@@ -1,6 +1,7 @@
 /** The precisions there are: one line each. */
 import { float32, float64 } from './floats.js'
 import { int8 } from './int8/int8.js'
+import { mixed } from './mixed.js'
 import type { Precision } from './precision.js'
 
-export const precisions: ReadonlyArray<Precision> = [float32, float64, int8]
+export const precisions: ReadonlyArray<Precision> = [float32, float64, int8, mixed]

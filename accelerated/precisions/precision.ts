@@ -17,12 +17,16 @@ export type Precision = {
   readonly summary: string
   /** of what is trained, and of everything that its wrap leaves alone */
   readonly dtype: FloatType
+  /** by which of a device's tolerances its results are judged; absent: by its dtype's */
+  readonly exactAs?: keyof Device['tolerances']
   /** Yields what it does where that takes its time. `cache`: a folder for what it makes, in place of the user's. @throws Mistake */
   readonly open: (base: ModelFolder, cache?: string) => AsyncGenerator<string, Frozen>
   /** of the frozen weights, in memory */
   readonly weightBytes: (base: Pick<ModelFolder, 'model' | 'frozen'>) => number
   /** what a device's graphs must be able to hold; absent: what all can */
   readonly runsOn?: (target: OnnxTarget) => boolean
+  /** Runs a product of its kind where a device may lack the arithmetic for it. @throws what the runtime does */
+  readonly tryOn?: (device: Device) => Promise<void>
   /** How many times as fast as float32 the products are that it changes, measured on this machine; absent: none are changed */
   readonly advantage?: (device: Device, threads: number) => Promise<number>
   /** Settings that it cannot serve, by the names of what the method trains. @throws SettingsError */
@@ -33,9 +37,13 @@ export type Precision = {
 }
 
 /** @throws SettingsError where the device has no arithmetic for it */
-export const checkDevice = ({ name, dtype, runsOn }: Precision, device: Device): void => {
-  if (device.tolerances[dtype] === undefined || runsOn?.(device.target) === false)
+export const checkDevice = async ({ name, dtype, exactAs = dtype, runsOn, tryOn }: Precision, device: Device): Promise<void> => {
+  if (device.tolerances[exactAs] === undefined || runsOn?.(device.target) === false)
     throw new SettingsError('precision', 'float32 on this device', `${name} on ${device.name}`)
+  await tryOn?.(device).catch((thrown: unknown) => {
+    const [reason = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n')
+    throw new SettingsError('precision', `float32, since this device has no arithmetic for ${name}`, `${device.name}: ${reason}`)
+  })
 }
 
 /** The frozen weights, whatever it takes. @throws Mistake */

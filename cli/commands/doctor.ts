@@ -2,8 +2,10 @@
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import type { DeviceReport } from '../../accelerated/runtime/deviceProbe.js'
-import { int8Advantage } from '../../accelerated/precisions/int8/advantage.js'
+import { precisions } from '../../accelerated/precisions/index.js'
+import { checkDevice } from '../../accelerated/precisions/precision.js'
 import { chooseDevice, deviceOf, probeDevices } from '../../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../../accelerated/runtime/devices/device.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
 import { versions } from '../../evaluation/versions.js'
 import { withOutput } from '../command.js'
@@ -26,12 +28,14 @@ export const addDoctor = (command: Command): void => {
       freeMemoryBytes: freemem(),
     }
     const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
-    const int8 = cpuWorks ? await int8Advantage(deviceOf('cpu'), 0) : null
+    const advantages = await advantagesOn(devices.filter(({ works }) => works).map(({ device }) => deviceOf(device)))
     const automatic = cpuWorks ? (await chooseDevice('auto')).name : null
     terminal.result(
       [
         ...devices.flatMap(deviceLines),
-        ...(int8 === null ? [] : [`int8      ${int8.toFixed(1)} × float32's rate in a product on the CPU`]),
+        ...advantages.map(
+          ({ precision, device, advantage }) => `${precision.padEnd(10)}${advantage.toFixed(1)} × float32's rate in a product on ${device}`,
+        ),
         '',
         `auto      ${automatic ?? 'none works'}`,
         `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
@@ -40,10 +44,27 @@ export const addDoctor = (command: Command): void => {
           .join(', ')}`,
         `model     ${embeddedModel}`,
       ].join('\n'),
-      { devices, auto: automatic, int8Advantage: int8, ...machine, embeddedModel },
+      { devices, auto: automatic, advantages, ...machine, embeddedModel },
     )
     return automatic === null ? exitCodes.failure : exitCodes.success
   })
+}
+
+type Advantage = { readonly precision: string; readonly device: string; readonly advantage: number }
+
+/** What each precision is worth on each device that has arithmetic for it. */
+const advantagesOn = async (devices: ReadonlyArray<Device>): Promise<ReadonlyArray<Advantage>> => {
+  const found: Advantage[] = []
+  for (const device of devices)
+    for (const precision of precisions) {
+      if (precision.advantage === undefined) continue
+      const has = await checkDevice(precision, device).then(
+        () => true,
+        () => false,
+      )
+      if (has) found.push({ precision: precision.name, device: device.name, advantage: await precision.advantage(device, 0) })
+    }
+  return found
 }
 
 const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [

@@ -16,7 +16,7 @@ import { usageError } from '../usageError.js'
 export const addVerify = (command: Command): void => {
   command.description(
     'Draws small encoders and decoders and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
-      'and the adapter it leaves. A difference is relative to the largest number of its quantity; of levels in int8, what lies beyond half a level. The exit code is 1 if a bound is broken.',
+      'and the adapter it leaves. A difference is relative to the largest number of its quantity; of levels in int8, what lies beyond half a level; in mixed the reference rounds to float16 too. The exit code is 1 if a bound is broken.',
   )
   addFlags(command, ['device', 'precision', 'seed'])
   command.option('--cases <n>', 'encoders to draw, and as many decoders', '4')
@@ -25,7 +25,7 @@ export const addVerify = (command: Command): void => {
     const cases = numberOf('--cases', String(given['cases']))
     if (!Number.isInteger(cases) || cases < 1) throw usageError('--cases', 'a whole number of at least 1', String(cases))
     const chosen = await chooseDevice(settings.device)
-    checkDevice(precisionOf(settings.precision), chosen)
+    await checkDevice(precisionOf(settings.precision), chosen)
     const [device, precision] = [chosen.name, settings.precision]
     const rows: Row[] = []
     let model = -1

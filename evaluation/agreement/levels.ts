@@ -5,11 +5,29 @@
  */
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
-import { add, concat, constant, gather, quantisedMatMul, quantisedOf, type QuantisedMatrix } from '../../accelerated/graph/operators.js'
+import {
+  add,
+  concat,
+  constant,
+  gather,
+  halfOf,
+  quantisedMatMul,
+  quantisedOf,
+  type QuantisedMatrix,
+} from '../../accelerated/graph/operators.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import type { Results } from '../../accelerated/runtime/engine.js'
 import type { StepGraph } from '../../accelerated/training/assembly.js'
-import { int8Linear, largestLevel, quantiseRows, tensor, type FrozenLinear, type Quantised, type Tensor } from '../../reference/index.js'
+import {
+  halfLinear,
+  int8Linear,
+  largestLevel,
+  quantiseRows,
+  tensor,
+  type FrozenLinear,
+  type Quantised,
+  type Tensor,
+} from '../../reference/index.js'
 import { relative, type Numbers, type Part, type Row } from './rows.js'
 
 type Outputs = StepGraph['outputs']
@@ -77,7 +95,7 @@ export type Levels = Pick<Row, 'size' | 'index' | 'reference' | 'accelerated' | 
 /** The reference's frozen layers at the levels of one step, and, once it was taken, how these fit. */
 export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => ReadonlyArray<Levels> }
 
-/** The reference's side of a step that had these results, part after part of its tokens: exact, where no matrix lies in int8. */
+/** The reference's side of a step that had these results, part after part of its tokens: exact, where no matrix lies in int8 or float16. */
 export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, results: ReadonlyArray<Results>, bound: number): Followed => {
   const matrices = new Map<string, Numbers>(
     modules.flatMap((module) => {
@@ -85,7 +103,8 @@ export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, res
       return matrix === null ? [] : [[`${module}.weight`, valuesOf(matrix)] as const]
     }),
   )
-  if (matrices.size === 0) return { levels: () => [] }
+  const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
+  if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
   const known = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
     const told = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))

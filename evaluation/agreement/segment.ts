@@ -41,7 +41,10 @@ import { dropoutFeeds, frozenTensors, gateVector, scalarFeeds, toExamples, toTex
 export type Target = { readonly device: string; readonly precision: string }
 
 /** How far the accelerated path may lie from the reference there. */
-export const boundIn = (target: Target): number => boundOf(target.device, dtypeOf(target))
+export const boundIn = ({ device, precision }: Target): number => {
+  const { dtype, exactAs = dtype } = precisionOf(precision)
+  return boundOf(device, exactAs)
+}
 
 export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
 

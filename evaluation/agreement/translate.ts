@@ -8,6 +8,7 @@ import { offsetName, poolName, type DropoutSite } from '../../accelerated/models
 import type { TextExample } from '../../accelerated/objectives/causal.js'
 import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
 import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantise.js'
+import { halved } from '../../accelerated/precisions/mixed.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
 import type { Feeds } from '../../accelerated/runtime/feeds.js'
 import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
@@ -28,7 +29,7 @@ export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
   }
 }
 
-/** Frozen tensors as a precision holds them: in its dtype, and in int8 the matrices of the layers as levels and scales. */
+/** Frozen tensors as a precision holds them: in its dtype, and the matrices of the layers in int8 as levels and scales, in mixed rounded to float16. */
 export const frozenTensors = (
   base: Tensors,
   { matrices }: Pick<Outline, 'matrices'>,
@@ -36,7 +37,8 @@ export const frozenTensors = (
 ): TensorSource => {
   const plain = constants(base, dtype)
   if (precision === dtype) return plain
-  if (precision !== 'int8') throw new Error(`frozenTensors: expected a floating point or int8, found ${precision}`)
+  if (precision === 'mixed') return halved({ matrices }, plain)
+  if (precision !== 'int8') throw new Error(`frozenTensors: expected a floating point, int8 or mixed, found ${precision}`)
   const quantised = new Map(matrices.map(({ name }) => [`${name}.weight`, quantisedConstant(named(base, `${name}.weight`))]))
   return (name) => quantised.get(name) ?? plain(name)
 }

@@ -62,7 +62,7 @@ const warmUp = 2 // steps that open sessions and touch memory for the first time
 export const benchmark = async (options: BenchmarkOptions, note: (line: string) => void = () => undefined): Promise<BenchmarkResult> => {
   const { layers, sequence } = options
   const device = await chooseDevice(options.device)
-  checkDevice(precisionOf(options.precision), device)
+  await checkDevice(precisionOf(options.precision), device)
   note('writing a random model …')
   const { folder, remove } = await benchmarkModel({ layers, sequence, vocabulary: smallVocabulary })
   try {

@@ -6,10 +6,10 @@ import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { deviceOf, probeDevice } from '../../accelerated/runtime/deviceProbe.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
-import { drawModel } from '../../evaluation/agreement/model.js'
+import { drawDecoder, drawModel } from '../../evaluation/agreement/model.js'
 import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agreement/segment.js'
 import { readModel } from '../support/runGraph.js'
-import { disagreements, someOptions } from './modelOptions.js'
+import { disagreements, someDecoder, someOptions } from './modelOptions.js'
 
 const target: Target = { device: 'webgpu', precision: 'float32' }
 const { works } = await probeDevice('webgpu')
@@ -59,6 +59,17 @@ describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () =
     'ten steps reach the same state to 1e-3',
     async () => {
       expect(disagreements(await compareSteps(drawModel(someOptions()), target, 10))).toEqual([])
+    },
+    timeout,
+  )
+
+  it(
+    'in mixed precision a step and ten agree to 5e-2, with the reference that rounds the same factors',
+    async () => {
+      const mixed = { device: 'webgpu', precision: 'mixed' }
+      expect(disagreements(await compareStep(drawModel(someOptions()), mixed))).toEqual([])
+      expect(disagreements(await compareSteps(drawModel(someOptions()), mixed, 10))).toEqual([])
+      expect(disagreements(await compareStep(drawDecoder(someDecoder()), mixed))).toEqual([])
     },
     timeout,
   )

@@ -5,6 +5,7 @@ import type { DType, Expression, Shape } from '../../accelerated/graph/expressio
 import {
   add,
   broadcastShapes,
+  cast,
   concat,
   constant,
   cut,
@@ -25,6 +26,7 @@ import {
   split,
   sub,
   transpose,
+  weight,
   where,
 } from '../../accelerated/graph/operators.js'
 
@@ -94,6 +96,14 @@ describe('operators', () => {
     ],
   ])('say what they expected and found: %s', (_, make, message) => {
     expect(make).toThrow(message)
+  })
+
+  it('read rows of a frozen table as its file has them, and cast the rows', () => {
+    const table = weight('words', [9, 4], 'float16', { location: 'w', offset: 0, length: 72 })
+    const rows = gather(cast(table, 'float32'), t([3], 'int32'))
+    expect([rows.op, rows.dtype, rows.shape]).toEqual(['Cast', 'float32', [3, 4]])
+    expect(rows.inputs[0]).toMatchObject({ op: 'Gather', dtype: 'float16', inputs: [table, {}] })
+    expect(gather(cast(t([9, 4], 'float64'), 'float32'), t([3], 'int32')).op).toBe('Gather') // no frozen one
   })
 
   it('infer shapes over names as over sizes', () => {

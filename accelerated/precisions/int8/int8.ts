@@ -21,7 +21,7 @@ export const int8: Precision = {
     return matrices * (matrices < largeLevels ? 2 : 1) + 4 * (numbers - matrices)
   },
 
-  advantage: async (device, threads) => (await import('./advantage.js')).int8Advantage(device, threads),
+  advantage: async (device, threads) => (await import('../advantage.js')).int8Advantage(device, threads),
 
   check: (trained, { model }, method) => {
     if (model.outline.matrices.every(({ name }) => trained.has(`${name}.weight`)))

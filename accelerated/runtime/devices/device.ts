@@ -12,7 +12,7 @@ export type Device = {
   /** the provider by ONNX Runtime's name for it, with its options */
   readonly provider: { readonly name: string } & Readonly<Record<string, unknown>>
   /** what it computes in */
-  readonly tolerances: Readonly<Partial<Record<FloatType, Tolerance>>>
+  readonly tolerances: Readonly<Partial<Record<FloatType | 'float16', Tolerance>>>
   /** a library, without prefix and ending, that must lie beside ONNX Runtime's: it lists such a provider whether or not it is there */
   readonly library?: string
   /** what to do where it does not work; `<onnxruntime-node>` stands for that package's folder, wherever it is installed */

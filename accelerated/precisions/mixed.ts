@@ -1,0 +1,60 @@
+/**
+ * mixed: the frozen matrices of the layers in float16, and their products with activations and gradients, each row of which has a scale of its
+ * own; everything else, and all that is trained, in float32. The row scales stand in for the loss scale of mixed-precision training (Micikevicius
+ * et al., 2018): they follow the gradients within a step, so that no step is lost to a scale that was too large and a resumed run has none to
+ * remember. A wrap of the host: no model and no method knows of it.
+ */
+import { cast, halfMatMul, halfOf } from '../graph/operators.js'
+import { withBias, type TensorSource } from '../models/host.js'
+import type { Outline } from '../models/architecture.js'
+import { SettingsError } from '../settingsError.js'
+import type { Precision } from './precision.js'
+
+export const mixed: Precision = {
+  name: 'mixed',
+  summary: 'frozen matrices and their products in float16, the rest in float32: for GPUs',
+  dtype: 'float32',
+  exactAs: 'float16',
+
+  runsOn: ({ halfMatMul: has }) => has === true,
+
+  weightBytes: ({ model, frozen }) => {
+    const matrices = model.outline.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
+    const numbers = [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    return 2 * matrices + 4 * (numbers - matrices)
+  },
+
+  tryOn: async (device) => (await import('./advantage.js')).tryHalf(device),
+
+  advantage: async (device, threads) => (await import('./advantage.js')).halfAdvantage(device, threads),
+
+  check: (trained, { model }, method) => {
+    if (model.outline.matrices.every(({ name }) => trained.has(`${name}.weight`)))
+      throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that mixed would freeze`, 'mixed')
+  },
+
+  // biome-ignore lint/correctness/useYield: there is nothing to tell
+  open: async function* (base) {
+    const { frozenWeights, weightSource } = await import('../files/frozenWeights.js') // files are Node's, arithmetic is not
+    return { tensor: halved(base.model.outline, frozenWeights(base, 'float32')), weights: weightSource(base) }
+  },
+
+  outline: async (base) => halved(base.model.outline, (await import('../files/frozenWeights.js')).frozenWeights(base, 'float32')),
+
+  wrap: (host) => ({
+    ...host,
+    linear: (name, x) => {
+      const half = halfOf(host.tensor(`${name}.weight`))
+      return half === null ? host.linear(name, x) : withBias(halfMatMul(x, half), host.bias(name))
+    },
+  }),
+}
+
+/** The same tensors, the matrices of the layers by way of float16: as their file has them, or rounded once, when a session is opened. */
+export const halved = ({ matrices: adapted }: Pick<Outline, 'matrices'>, tensor: TensorSource): TensorSource => {
+  const matrices = new Set(adapted.map(({ name }) => `${name}.weight`))
+  return (name) => {
+    const whole = tensor(name)
+    return matrices.has(name) && halfOf(whole) === null ? cast(cast(whole, 'float16'), 'float32') : whole
+  }
+}
