@@ -8,8 +8,8 @@ from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_mod
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
-from golden_decoders import draw_batches, in_float64, named
-from golden_training import DTYPES, STEPS, optimisation, optimiser, randomise, trained, versions, well_conditioned
+from golden_decoders import draw_batches, in_float64
+from golden_training import descend, in_both, optimisation, randomise, versions, well_conditioned
 
 TOKENS = 3
 CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
@@ -30,10 +30,10 @@ def opened(folder):
     return AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
 
 
-def build(folder, method, dtype):
+def build(folder, method):
     model = get_peft_model(opened(folder), CONFIGS[method](task_type='CAUSAL_LM', num_virtual_tokens=TOKENS))
     randomise(model, {'prompt_embeddings': 0.8})
-    return model.to(dtype).train()
+    return model
 
 
 def written(model, ids, tokens=8):
@@ -50,21 +50,13 @@ def make(family, base, _):
     for method in METHODS[family]:
         folder = base / method
         folder.mkdir(parents=True, exist_ok=True)
-        golden, tensors = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimisation()}}, {}
-        for dtype, torch_dtype in DTYPES.items():
-            model = build(base, method, torch_dtype)
-            tensors.update({f'start/{named(name)}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
-            adamw, losses = optimiser(model), []
-            for step in range(STEPS):
-                loss = loss_of(model, batches[step % len(batches)])
-                loss.backward()
-                if step == 0:
-                    tensors.update({f'{dtype}/gradient/{named(name)}': p.grad.clone() for name, p in trained(model).items()})
-                adamw.step()
-                adamw.zero_grad()
-                losses.append(loss.item())
-            golden[dtype] = {'losses': losses}
-            tensors.update({f'{dtype}/final/{named(name)}': p.detach().clone() for name, p in trained(model).items()})
+
+        def run(model, _):
+            losses, gradients = descend(model, lambda batch: loss_of(model, batch), batches)
+            return {'losses': losses}, gradients
+
+        recorded, tensors, model = in_both(lambda: build(base, method), run)
+        golden = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimisation()}, **recorded}
         model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
         model.eval().save_pretrained(folder / 'saved')
         (folder / 'saved' / 'README.md').unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
 
 from golden_models import SEED, normal
-from golden_training import DTYPES, STEPS, optimisation, optimiser, randomise, trained, versions, well_conditioned
+from golden_training import descend, in_both, optimisation, randomise, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
@@ -98,11 +98,11 @@ def write_model(family, folder):
     (folder / 'generation_config.json').unlink(missing_ok=True)
 
 
-def lora(folder, dtype):
+def lora(folder):
     base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
     randomise(model, {'.A': 0.2, '.B': 0.2})
-    return model.to(dtype).train()
+    return model
 
 
 def tokenizer(family):
@@ -136,10 +136,6 @@ def classifier(family, folder):
     return {'texts': TEXTS, 'inputIds': [made.encode(*texts).ids for texts in TEXTS], 'logits': rows}
 
 
-def named(name):
-    return name.removeprefix('model.')
-
-
 @torch.no_grad()
 def logits(model, batch):
     return rows_of(model, batch).clone()
@@ -150,23 +146,17 @@ def make(family, folder, _):
     in_float64(family)
     write_model(family, folder)
     batches = draw_batches()
-    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches}
-    tensors = {}
-    for dtype, torch_dtype in DTYPES.items():
-        model = lora(folder, torch_dtype)
-        tensors.update({f'start/{named(name)}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
-        start, adamw, losses = logits(model, batches[0]), optimiser(model), []
-        for step in range(STEPS):
-            loss = loss_of(model, batches[step % len(batches)])
-            loss.backward()
-            if step == 0:
-                tensors.update({f'{dtype}/gradient/{named(name)}': p.grad.clone() for name, p in trained(model).items()})
-            adamw.step()
-            adamw.zero_grad()
-            losses.append(loss.item())
-        golden[dtype] = {'losses': losses}
-        tensors.update({f'{dtype}/logits': start, f'{dtype}/finalLogits': logits(model, batches[0])})
-        tensors.update({f'{dtype}/final/{named(name)}': p.detach().clone() for name, p in trained(model).items()})
+    answers = {}
+
+    def run(model, dtype):
+        answers[f'{dtype}/logits'] = logits(model, batches[0])
+        losses, gradients = descend(model, lambda batch: loss_of(model, batch), batches)
+        answers[f'{dtype}/finalLogits'] = logits(model, batches[0])
+        return {'losses': losses}, gradients
+
+    recorded, tensors, _ = in_both(lambda: lora(folder), run)
+    tensors.update(answers)
+    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches, **recorded}
     golden['classifier'] = classifier(family, folder)
     well_conditioned(tensors)
     save_file(tensors, folder / 'golden.safetensors')

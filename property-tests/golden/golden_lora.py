@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from golden_gated import gated_step
 from golden_models import SEED, draw_batches, in_float64, open_model, write_model
-from golden_training import DTYPES, STEPS, logits, optimisation, randomise, train, trained, versions, well_conditioned
+from golden_training import DTYPES, in_both, logits, optimisation, randomise, train, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
@@ -18,12 +18,12 @@ TARGETS_OF = {'deberta-v2': DEBERTA, 'deberta-v2-plain': DEBERTA, 'mpnet': r'.*l
 SAVED = {'roberta': ['classifier'], 'bert': ['classifier', 'pooler'], 'distilbert': ['pre_classifier', 'classifier'], 'electra': ['classifier'], 'mpnet': ['classifier'], 'xlm-roberta': ['classifier'], 'deberta-v2': ['classifier', 'pooler'], 'deberta-v2-plain': ['classifier', 'pooler'], 'modernbert': ['head', 'classifier']}
 
 
-def lora(family, folder, dtype, **settings):
+def lora(family, folder, **settings):
     settings = {'r': LORA['rank'], 'lora_alpha': LORA['alpha'], 'target_modules': TARGETS_OF.get(family, TARGETS), **settings}
     model = get_peft_model(open_model(family, folder, torch.float32), LoraConfig(task_type='SEQ_CLS', modules_to_save=list(SAVED[family]), lora_dropout=0.0, **settings))
     # B is not left 0: the gradient of A would be.
     randomise(model, {'.A': 0.2, '.B': 0.2})
-    return model.to(dtype).train()
+    return model.train()
 
 
 def make(family, folder, _):
@@ -32,25 +32,21 @@ def make(family, folder, _):
     if family in ('modernbert', 'deberta-v2', 'deberta-v2-plain'):
         in_float64()
     batches = draw_batches(family)
-    golden = {
-        'versions': versions(peft),
-        'seed': SEED,
-        'lora': {**LORA, **optimisation()},
-        'batches': batches,
-    }
-    tensors = {}
-    for dtype, torch_dtype in DTYPES.items():
-        model = lora(family, folder, torch_dtype)
-        tensors.update({f'start/{name}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
+    gated_tensors = {}
+
+    def run(model, dtype):
         start = logits(model, family, batches[0])
-        losses, gradients = train(model, family, batches, STEPS)
-        golden[dtype] = {'logits': start, 'losses': losses, 'finalLogits': logits(model, family, batches[0])}
-        tensors.update({f'{dtype}/gradient/{name}': g for name, g in gradients.items()})
-        tensors.update({f'{dtype}/final/{name}': p.detach().clone() for name, p in trained(model).items()})
-        if family == 'roberta':
-            values, gated = gated_step(open_model(family, folder, torch.float32), family, batches[0], LORA, torch_dtype)
-            golden[dtype]['gated'] = values
-            tensors.update({name if name.startswith('gated/') else f'{dtype}/gated/{name}': t for name, t in gated.items()})
+        losses, gradients = train(model, family, batches)
+        found = {'logits': start, 'losses': losses, 'finalLogits': logits(model, family, batches[0])}
+        if family != 'roberta':
+            return found, gradients
+        found['gated'], gated = gated_step(open_model(family, folder, torch.float32), family, batches[0], LORA, DTYPES[dtype])
+        gated_tensors.update({name if name.startswith('gated/') else f'{dtype}/gated/{name}': t for name, t in gated.items()})
+        return found, gradients
+
+    recorded, tensors, _ = in_both(lambda: lora(family, folder), run)
+    tensors.update(gated_tensors)
+    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches, **recorded}
     well_conditioned(tensors)
     golden['peftAdapter'] = with_patterns(family, folder, batches)
     save_file(tensors, folder / 'golden.safetensors')
@@ -71,7 +67,7 @@ def with_patterns(family, folder, batches):
         'electra': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}),
         'bert': dict(target_modules=['query', 'value', 'output.dense'], rank_pattern={'output.dense': 3}, alpha_pattern={'query': 5, 'attention.output.dense': 1}),
     }[family]
-    model = lora(family, folder, torch.float32, **patterns)
+    model = lora(family, folder, **patterns)
     train(model, family, batches, 5)
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
     model.eval().save_pretrained(folder / 'peft-adapter')

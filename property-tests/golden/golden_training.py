@@ -54,12 +54,12 @@ def loss_of(model, family, batch):
     return model(**padded(family, batch), labels=torch.tensor(batch['labels'])).loss
 
 
-def train(model, family, batches, steps, after_step=lambda step: None, before_step=lambda step: None):
-    """One loss a step; the gradients of the first."""
+def descend(model, loss_of_batch, batches, steps=STEPS, after_step=lambda step: None, before_step=lambda step: None):
+    """AdamW. → one loss a step, and the gradients of the first"""
     adamw, losses, first = optimiser(model), [], None
     for step in range(steps):
         before_step(step)
-        loss = loss_of(model, family, batches[step % len(batches)])
+        loss = loss_of_batch(batches[step % len(batches)])
         loss.backward()
         first = first or {name: parameter.grad.clone() for name, parameter in trained(model).items()}
         adamw.step()
@@ -67,6 +67,11 @@ def train(model, family, batches, steps, after_step=lambda step: None, before_st
         adamw.zero_grad()
         losses.append(loss.item())
     return losses, first
+
+
+def train(model, family, batches, steps=STEPS, **hooks):
+    """A classifier's."""
+    return descend(model, lambda batch: loss_of(model, family, batch), batches, steps, **hooks)
 
 
 @torch.no_grad()
@@ -88,18 +93,26 @@ def all_logits(model, family, batches):
     return [row for batch in batches for row in logits(model, family, batch)]
 
 
-def record(family, batches, build, training=lambda model, dtype: {}, steps=STEPS):
-    """@param build: → a model in float32, all trained tensors representable there; training: → train's hooks. → (JSON, tensors, the float32 model at the end)"""
+def in_both(build, run):
+    """Start, first gradients and end of a run in each precision. @param build: → a model in float32, all trained tensors representable there;
+    run: model, dtype → (JSON, the first step's gradients). → (JSON, tensors, the float32 model at the end)"""
     golden, tensors = {}, {}
     for dtype, torch_dtype in DTYPES.items():
         model = build().to(torch_dtype).train()
         tensors.update({f'start/{name}': p.detach().to(torch.float32).clone() for name, p in trained(model).items()})
-        golden[dtype] = {'logits': logits(model.eval(), family, batches[0]), 'evaluation': evaluation(model, family, batches)}
-        losses, gradients = train(model, family, batches, steps, **training(model, dtype))
-        golden[dtype].update(losses=losses, finalLogits=logits(model.eval(), family, batches[0]))
+        golden[dtype], gradients = run(model, dtype)
         tensors.update({f'{dtype}/gradient/{name}': g for name, g in gradients.items()})
         tensors.update({f'{dtype}/final/{name}': p.detach().clone() for name, p in trained(model).items()})
     return golden, tensors, model
+
+
+def record(family, batches, build, training=lambda model, dtype: {}, steps=STEPS):
+    """A classifier's run in each precision. @param training: → train's hooks"""
+    def run(model, dtype):
+        start = {'logits': logits(model.eval(), family, batches[0]), 'evaluation': evaluation(model, family, batches)}
+        losses, gradients = train(model, family, batches, steps, **training(model, dtype))
+        return {**start, 'losses': losses, 'finalLogits': logits(model.eval(), family, batches[0])}, gradients
+    return in_both(build, run)
 
 
 def well_conditioned(tensors, besides=()):
