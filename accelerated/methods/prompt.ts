@@ -15,7 +15,7 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
   phase,
   start: (outline, { virtualTokens }) => {
     checkCarried(outline, 'embedded', 'prompt')
-    return { shape: [virtualTokens, outline.hiddenSize] }
+    return { shape: [virtualTokens, outline.embeddingSize] }
   },
   wrap: (_, __, parameter) => (host) => ({
     ...host,
@@ -26,7 +26,7 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
 }
 
 /**
- * Row i of the prompt where virtual token i stands, the word where a real one does. rows: [virtual tokens, hidden], words: [tokens, hidden],
+ * Row i of the prompt where virtual token i stands, the word where a real one does. rows: [virtual tokens, width], words: [tokens, width],
  * virtualToken: [tokens]. By a product, because its gradient is one too: a gather's adds rows up, which some providers do in any order.
  */
 const withPrompt = (rows: Expression, words: Expression, virtualToken: Expression): Expression => {

@@ -25,6 +25,8 @@ export type Place = 'sublayer' | 'keyValue' | 'embedded'
 /** Names and sizes of a model, without its numbers: what a method can take hold of. */
 export type Outline = {
   readonly hiddenSize: number
+  /** of the word embeddings */
+  readonly embeddingSize: number
   /** every tensor of the base model by canonical name; heads are apart */
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** in layer order */
@@ -43,6 +45,8 @@ export type Head = {
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** rows: [rows, hidden] → [rows, outputs] */
   readonly outputs: (rows: Expression, host: Host) => Expression
+  /** of a classifier, what stands between its two maps */
+  readonly activation?: 'tanh' | 'relu' | 'gelu'
 }
 
 /** A head over the vocabulary. frozen: its tensors beside the outline's. words: its matrix, a row a word: [vocabulary, hidden] */
@@ -69,6 +73,8 @@ export type Naming = {
   readonly tokenizer: string
   /** name in files of a canonical name that stands outside the encoder or within it */
   readonly stored: (name: string) => string
+  /** where the adapters library has the adapters of a sublayer, where that is not within the module of its name */
+  readonly adaptersAt?: (sublayer: string) => string
 }
 
 export type Model = {

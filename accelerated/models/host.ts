@@ -24,7 +24,7 @@ export type Host = {
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
   readonly sublayer: (name: string, x: Expression, around: Around) => Expression
   readonly keyValue: (layer: string, own: KeyValue) => KeyValue
-  /** The word embeddings, before positions and types are added. words: [tokens, hidden] → [tokens, hidden] */
+  /** The word embeddings, before positions and types are added. words: [tokens, width] → [tokens, width] */
   readonly embedded: (words: Expression, batch: Pick<BatchInputs, 'virtualToken'>) => Expression
   /** @param probability of a value to be dropped */
   readonly dropout: (site: string, x: Expression, probability: number) => Expression

@@ -9,11 +9,11 @@ import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { exportGolden, exportNames, predictGolden, randomAdapter } from './exportGolden.js'
-import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, lowRankFamilies, readGolden } from './golden.js'
+import { compareNumbers, expectAgreement, families, folderOf, goldenBounds, furtherFamilies, readGolden } from './golden.js'
 
 const folder = exportFolder()
 
-describe.each([...families, ...lowRankFamilies])('%s', (family) => {
+describe.each([...families, ...furtherFamilies])('%s', (family) => {
   it.each(exportNames)(
     "exports the %s adapter that PEFT loaded without a missing or unexpected key, and gives PEFT's logits",
     async (name) => {

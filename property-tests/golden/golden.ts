@@ -1,5 +1,5 @@
 /** What make_golden.py wrote: small checkpoints, and the numbers of PyTorch and PEFT on them. Tests read these files and need no Python. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { elementCount, parseHeader } from '../../accelerated/files/safetensors/safetensorsHeader.js'
@@ -8,11 +8,11 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
 /** A folder of fixtures: a model_type, or one with a word for what is different. */
-export type Family = 'roberta' | 'bert' | (typeof lowRankFamilies)[number]
+export type Family = 'roberta' | 'bert' | (typeof furtherFamilies)[number]
 /** Those with fixtures of every method. */
 export const families = ['roberta', 'bert'] as const
-/** Encoders with fixtures of LoRA alone. */
-export const lowRankFamilies = ['distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'] as const
+/** Encoders with fixtures of LoRA, and of what else their libraries have for them: `familiesOf`. */
+export const furtherFamilies = ['distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'] as const
 export const dtypes: ReadonlyArray<FloatType> = ['float64', 'float32']
 
 /** Shares of a tensor's largest number. In float64 rounding leaves 1e-12 after 20 steps, in float32 1e-6; a wrong formula leaves 1e-3 or more. */
@@ -68,6 +68,12 @@ export const methods = [
 ] as const
 export type Method = (typeof methods)[number]
 export const methodFolder = (family: Family, method: Method): string => join(folderOf(family), method)
+
+/** Those with fixtures of a method. */
+export const familiesOf = (method: Method): ReadonlyArray<Family> => [
+  ...families,
+  ...furtherFamilies.filter((family) => existsSync(methodFolder(family, method))),
+]
 
 /** A library's numbers of one method, on the family's checkpoint and batches. */
 export type MethodGolden = {

@@ -2,12 +2,16 @@
 import adapters
 import torch
 from adapters import AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig
+from adapters.models.deberta_v2 import modeling_deberta_v2
+from transformers.models.deberta_v2 import modeling_deberta_v2 as deberta_of_transformers
 
-from golden_models import draw_batches, normal, open_model
+from golden_models import draw_batches, in_float64, normal, open_model
 from golden_training import all_logits, optimisation, randomise, record, train, versions, well_conditioned, write
 
 REDUCTION = 8
 CONFIGS = {'houlsby': DoubleSeqBnConfig, 'pfeiffer': SeqBnConfig}
+# Between the two layers of a family's own head.
+ACTIVATIONS = {'distilbert': 'relu', 'electra': 'gelu', 'deberta-v2': 'gelu'}
 
 
 def build(method, family, base, pooler):
@@ -40,11 +44,12 @@ def open_flexible(family, base, folder):
 
 
 def save_flexible(method, family, base, saved, folder):
-    """Houlsby's with the head that the library makes of ours (on BERT's pooler), Pfeiffer's with a head of that class's own: two layers, no pooler."""
+    """Houlsby's with the head that the library makes of ours (on BERT's pooler), Pfeiffer's with a head of that class's own: two layers, no pooler, and
+    what the family has between them."""
     model = open_flexible(family, base, saved)
     if method == 'pfeiffer':
         model.delete_head('golden')
-        model.add_classification_head('golden', num_labels=3)
+        model.add_classification_head('golden', num_labels=3, activation_function=ACTIVATIONS.get(family, 'tanh'))
         with torch.no_grad():
             for name, parameter in model.heads['golden'].named_parameters():
                 parameter.copy_(normal(f'flexible {name}', parameter.shape, 0.3))
@@ -52,6 +57,8 @@ def save_flexible(method, family, base, saved, folder):
 
 
 def make(family, base, method):
+    in_float64(family)
+    modeling_deberta_v2.scaled_size_sqrt = deberta_of_transformers.scaled_size_sqrt
     folder, batches = base / method, draw_batches(family)
     golden, tensors, _ = record(family, batches, lambda: build(method, family, base, True))
     well_conditioned(tensors)

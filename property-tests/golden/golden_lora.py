@@ -29,8 +29,7 @@ def lora(family, folder, **settings):
 def make(family, folder, _):
     folder.mkdir(parents=True, exist_ok=True)
     write_model(family, folder)
-    if family in ('modernbert', 'deberta-v2', 'deberta-v2-plain'):
-        in_float64()
+    in_float64(family)
     batches = draw_batches(family)
     gated_tensors = {}
 

@@ -81,8 +81,10 @@ def write_model(family, folder):
     (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': TOKENIZERS[family]}) + '\n')
 
 
-def in_float64():
+def in_float64(family):
     """ModernBERT's own formulas of rotation and softmax and DeBERTa's of its scale, which they compute in float32 whatever the model is in, without their casts."""
+    if family not in ('modernbert', 'deberta-v2', 'deberta-v2-plain'):
+        return
     library_softmax, library_rotation = torch.nn.functional.softmax, modeling_modernbert.ModernBertRotaryEmbedding.forward
 
     def rotation(self, x, position_ids, layer_type):

@@ -13,7 +13,7 @@ import {
   families,
   folderOf,
   goldenBounds,
-  lowRankFamilies,
+  furtherFamilies,
   readGolden,
   readTensors,
   under,
@@ -22,7 +22,7 @@ import {
 
 const parts = ({ layout }: GoldenRun, vector: Vector) => new Map(layout.entries.map(({ name }) => [name, tensorOf(layout, vector, name)]))
 
-describe.each([...families, ...lowRankFamilies])('%s under PEFT', (family) => {
+describe.each([...families, ...furtherFamilies])('%s under PEFT', (family) => {
   const golden = readGolden(family)
   const tensors = readTensors(family)
   const [first] = golden.batches as readonly [GoldenBatch]
@@ -62,7 +62,7 @@ describe.each([...families, ...lowRankFamilies])('%s under PEFT', (family) => {
   })
 })
 
-describe.each(lowRankFamilies)('%s', (family) => {
+describe.each(furtherFamilies)('%s', (family) => {
   it('gives the logits of PEFT for an adapter that PEFT trained, with rank_pattern and modules_to_save', async () => {
     const golden = readGolden(family)
     const logits = await predictGolden(family, join(folderOf(family), 'peft-adapter'), golden)

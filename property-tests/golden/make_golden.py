@@ -46,12 +46,17 @@ FAMILIES = {
     'decoder-prompts': ('llama', 'mistral', 'qwen2'),
     'generation': ('llama', 'mistral', 'qwen2'),
     'encoders': ('distilbert', 'electra', 'modernbert', 'mpnet', 'xlm-roberta', 'deberta-v2', 'deberta-v2-plain'),
+    'prompt': ('roberta', 'bert', 'distilbert', 'electra', 'modernbert', 'mpnet', 'deberta-v2', 'deberta-v2-plain'),
+    'prefix': ('roberta', 'bert', 'electra'),
+    'houlsby': ('roberta', 'bert', 'distilbert', 'electra', 'deberta-v2'),
+    'pfeiffer': ('roberta', 'bert', 'distilbert', 'electra', 'deberta-v2'),
 }
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument('methods', nargs='*', metavar='METHOD', choices=[*SCRIPTS, []])
+    arguments.add_argument('--families', nargs='+', metavar='FAMILY', default=None)
     arguments.add_argument('--check', metavar='FOLDER', type=Path)
     arguments.add_argument('--counts', action='store_true')
     arguments.add_argument('--tokens', nargs=2, metavar=('DATA', 'MINILM'), type=Path)
@@ -77,7 +82,8 @@ def main():
         from golden_counts import show
         return show(given.methods)
     for method in given.methods:
-        for family in FAMILIES.get(method, ('roberta', 'bert')):
+        families = FAMILIES.get(method, ('roberta', 'bert'))
+        for family in (family for family in families if given.families is None or family in given.families):
             importlib.import_module(SCRIPTS[method]).make(family, FIXTURES / family, method)
 
 

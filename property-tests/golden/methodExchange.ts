@@ -15,7 +15,7 @@ import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import {
   compareNumbers,
   expectAgreement,
-  families,
+  familiesOf,
   fixtures,
   folderOf,
   goldenBounds,
@@ -79,7 +79,7 @@ export const describeExchange = (options: ExchangeOptions): void => {
     if (wanted === undefined) await rm(folder, { recursive: true })
   })
 
-  describe.each(families)(`adapters of ${method} on %s`, (family) => {
+  describe.each(familiesOf(method))(`adapters of ${method} on %s`, (family) => {
     const golden = readMethod(family, method)
 
     it("are exported as files that its library loaded without a missing or unexpected key, and give that library's logits", async () => {

@@ -10,7 +10,7 @@ import {
   compareTensors,
   dtypes,
   expectAgreement,
-  families,
+  familiesOf,
   goldenBounds,
   readMethod,
   readTensors,
@@ -54,7 +54,7 @@ export const byName = ({ layout }: GoldenRun, vector: Vector): ReadonlyMap<strin
 
 export const describeMethod = (options: MethodOptions): void => {
   const { method, settings, undetermined = () => false, feeds = async () => ({}) } = options
-  describe.each(families)(`${method} on %s, by its library`, (family) => {
+  describe.each(familiesOf(method))(`${method} on %s, by its library`, (family) => {
     const golden = readMethod(family, method)
     const tensors = options.tensors?.(family) ?? readTensors(family, method)
     const start = renamed(under(tensors, 'start/'), options, family)

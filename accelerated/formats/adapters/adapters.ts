@@ -62,9 +62,12 @@ const renamed = (tensors: ReadonlyMap<string, Weights>, keyOf: (name: string) =>
   new Map([...tensors].map(([name, weights]) => [keyOf(name), weights]))
 
 /** `encoder.layer.0.output.adapter.down.weight` → `bert.encoder.layer.0.output.adapters.NAME.adapter_down.0.weight`; `up` is no list. */
-const adapterKey = ({ naming }: Model, adapterName: string, name: string): string =>
-  naming.prefix +
-  name.replace(/\.adapter\.(down|up)\./, (_, side) => `.adapters.${adapterName}.adapter_${side === 'down' ? 'down.0' : 'up'}.`)
+const adapterKey = ({ naming: { prefix, adaptersAt = (sublayer) => sublayer } }: Model, adapterName: string, name: string): string =>
+  prefix +
+  name.replace(
+    /^(.*)\.adapter\.(down|up)\./,
+    (_, sublayer: string, side) => `${adaptersAt(sublayer)}.adapters.${adapterName}.adapter_${side === 'down' ? 'down.0' : 'up'}.`,
+  )
 
 const readAdapter = async (folder: string, json: unknown, configFile: string, base: ModelFolder): Promise<Adapter> => {
   const { model } = base

@@ -51,17 +51,16 @@ export const readHeadConfig = (json: unknown, where: string, model: Model): Head
  * stands a head of one layer, whose map is our last.
  */
 const flexibleKeys = (
-  { layers, use_pooler: onPooler, activation_function: activation }: z.infer<typeof flexible>,
+  { layers, use_pooler: onPooler, activation_function: found }: z.infer<typeof flexible>,
   head: string,
   where: string,
   { naming, sequenceHead }: Model,
 ): ((name: string) => string) => {
-  const [first, last] = [...sequenceHead(2).tensors.keys()]
-    .filter((name) => name.endsWith('.weight'))
-    .map((name) => name.replace(/weight$/, ''))
+  const { tensors, activation = 'no activation' } = sequenceHead(2)
+  const [first, last] = [...tensors.keys()].filter((name) => name.endsWith('.weight')).map((name) => name.replace(/weight$/, ''))
   const hasPooler = naming.stored(first ?? '').startsWith(naming.prefix)
   const places: ReadonlyArray<readonly [string | undefined, number]> =
-    layers === 2 && !onPooler && activation === 'tanh'
+    layers === 2 && !onPooler && found === activation
       ? [
           [first, 1],
           [last, 4],
@@ -72,8 +71,8 @@ const flexibleKeys = (
   if (places.length === 0)
     throw mistake(
       where,
-      `a head of two layers, tanh and no pooler${hasPooler ? ', or of one layer on the pooler' : ''}`,
-      `layers ${layers}, activation_function ${activation}, use_pooler ${onPooler}`,
+      `a head of two layers, ${activation} and no pooler${hasPooler ? ', or of one layer on the pooler' : ''}`,
+      `layers ${layers}, activation_function ${found}, use_pooler ${onPooler}`,
     )
   return (name) => {
     const place = places.find(([part]) => part !== undefined && name.startsWith(part))

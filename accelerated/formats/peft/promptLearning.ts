@@ -73,11 +73,11 @@ export const peftPrompt = promptLearning('prompt')
 const headKey = ({ naming }: Model, name: string): string => `base_model.${naming.stored(name)}`
 
 /** Of a prefix those of the keys and values; of a prompt those of the words, to which a decoder's heads of queries are nothing (null: the model's). */
-const sizesOf = (name: Name, { outline: { hiddenSize, layers, kind } }: Model) => {
+const sizesOf = (name: Name, { outline: { embeddingSize, layers, kind } }: Model) => {
   const { heads = 0, headSize = 0 } = layers[0] ?? {}
   return name === 'prefix'
     ? { token_dim: heads * headSize, num_layers: layers.length, num_attention_heads: heads }
-    : { token_dim: hiddenSize, num_layers: layers.length, num_attention_heads: kind === 'decoder' ? null : heads }
+    : { token_dim: embeddingSize, num_layers: layers.length, num_attention_heads: kind === 'decoder' ? null : heads }
 }
 
 const readPrompt = async (folder: string, name: Name, model: Model, given: Adapter['outputs']): Promise<Adapter> => {

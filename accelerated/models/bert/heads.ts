@@ -20,11 +20,13 @@ export const sequenceHead =
             const inner = tanh(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
             return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
           },
+          activation: 'tanh',
         }
       : {
           tensors: new Map([...linearTensors('pooler.dense', h, h), ...linearTensors('classifier', outputs, h)]),
           outputs: (rows, host) =>
             host.linear('classifier', host.dropout('head.input', tanh(host.linear('pooler.dense', rows)), headDropout)),
+          activation: 'tanh',
         }
 
 /** dense → gelu → norm, then a decoder tied to the word embeddings: [masked, hidden] → [masked, vocabulary] */

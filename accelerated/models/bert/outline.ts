@@ -11,6 +11,7 @@ export const projection = 'embeddings_project'
 
 export const outlineOf = (config: EncoderConfig, names: EncoderNames): Outline => ({
   hiddenSize: config.hiddenSize,
+  embeddingSize: config.embeddingSize,
   tensors: tensorShapes(config, names),
   matrices: layersOf(config, names).flatMap((at) => matricesOf(config, at)),
   layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),

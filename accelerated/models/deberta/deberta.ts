@@ -57,6 +57,7 @@ const outlineOf = (config: DebertaConfig): Outline => {
   ]
   return {
     hiddenSize: h,
+    embeddingSize: h,
     tensors: new Map<string, TensorShape>([
       ...tables.flatMap(([name, rows]) => (rows === 0 ? [] : [[name, [rows, h]] as const])),
       ...matrices.flatMap(({ name, d, k }) => linearTensors(name, d, k)),
@@ -74,7 +75,7 @@ const outlineOf = (config: DebertaConfig): Outline => {
     })),
     longestInput: config.longestInput,
     kind: 'encoder',
-    carries: [],
+    carries: ['sublayer', 'embedded'], // transformers gives it no past keys and values
   }
 }
 
@@ -174,6 +175,7 @@ const debertaModel = (config: DebertaConfig): Model => {
         const pooled = gelu(host.linear('pooler.dense', host.dropout('head.input', rows, dropouts.pooler)))
         return host.linear('classifier', host.dropout('head.hidden', pooled, dropouts.head))
       },
+      activation: 'gelu',
     }),
     paddedPositions: slotPositions,
     withDropout: (p) => debertaModel({ ...config, dropouts: { hidden: p, attention: p, pooler: p, head: p } }),

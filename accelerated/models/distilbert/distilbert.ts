@@ -70,8 +70,13 @@ const withoutAttentionSites = (model: Model): Model => ({
     model.hidden({ ...host, dropout: (site, x, p) => (/\.layer\.\d+\.attention$/.test(site) ? x : host.dropout(site, x, p)) }, batch),
 })
 
+const encoderOf = (config: EncoderConfig): Model => {
+  const encoder = withoutAttentionSites(encoderModel(config, names))
+  return { ...encoder, outline: { ...encoder.outline, carries: ['sublayer', 'embedded'] } } // transformers gives it no past keys and values
+}
+
 const distilbertModel = (config: EncoderConfig): Model => ({
-  ...withoutAttentionSites(encoderModel(config, names)),
+  ...encoderOf(config),
   type: 'distilbert',
   tokenTypes: false,
   framing: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
@@ -80,6 +85,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
     sequenceClassifier: 'DistilBertForSequenceClassification',
     tokenizer: 'DistilBertTokenizer',
     stored: (name) => (/^(pre_classifier|classifier)\./.test(name) ? name : `distilbert.${name}`),
+    adaptersAt: (sublayer) => sublayer.replace(/\.attention$/, '.attention_adapters').replace(/\.ffn$/, '.output_adapters'),
   },
   sequenceHead: (outputs) => ({
     tensors: new Map([
@@ -88,6 +94,7 @@ const distilbertModel = (config: EncoderConfig): Model => ({
     ]),
     outputs: (rows, host) =>
       host.linear('classifier', host.dropout('head.hidden', relu(host.linear('pre_classifier', rows)), config.headDropout)),
+    activation: 'relu',
   }),
   withDropout: (p) => distilbertModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
 })

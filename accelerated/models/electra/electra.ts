@@ -20,7 +20,6 @@ const electraModel = (config: EncoderConfig): Model => {
   return {
     ...encoder,
     type: 'electra',
-    outline: { ...encoder.outline, carries: [] },
     naming: {
       prefix: 'electra.',
       sequenceClassifier: 'ElectraForSequenceClassification',
@@ -33,6 +32,7 @@ const electraModel = (config: EncoderConfig): Model => {
         const inner = gelu(host.linear('classifier.dense', host.dropout('head.input', rows, headDropout)))
         return host.linear('classifier.out_proj', host.dropout('head.hidden', inner, headDropout))
       },
+      activation: 'gelu',
     }),
     withDropout: (p) => electraModel({ ...config, hiddenDropout: p, attentionDropout: p, headDropout: p }),
   }

@@ -6,6 +6,7 @@ export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => 
 
 export const outlineOf = (config: DecoderConfig): Outline => ({
   hiddenSize: config.hiddenSize,
+  embeddingSize: config.hiddenSize,
   tensors: tensorShapes(config),
   matrices: layerNames(config).flatMap((at) => matricesOf(config, at).map(({ matrix }) => matrix)),
   layers: layerNames(config).map((at) => layerOf(config, at)),

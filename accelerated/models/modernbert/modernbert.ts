@@ -125,6 +125,7 @@ const outlineOf = (config: ModernConfig): Outline => {
   ]
   return {
     hiddenSize: h,
+    embeddingSize: h,
     tensors: new Map<string, TensorShape>([
       ['embeddings.tok_embeddings.weight', [vocabularySize, h]],
       ...names.flatMap((at) => matricesOf(config, at).map(({ name, d, k }) => [`${name}.weight`, [d, k]] as const)),
@@ -134,7 +135,7 @@ const outlineOf = (config: ModernConfig): Outline => {
     layers: names.map(layerOf),
     longestInput: config.maxPositions,
     kind: 'encoder',
-    carries: [],
+    carries: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
   }
 }
 

@@ -73,7 +73,7 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
     type: 'mpnet',
     outline: {
       ...encoder.outline,
-      carries: [],
+      carries: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
       tensors: new Map([...encoder.outline.tensors, [biasTable, [buckets, config.heads]]]),
     },
     naming: {
