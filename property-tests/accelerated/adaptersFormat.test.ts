@@ -286,15 +286,19 @@ describe('a head', () => {
     )
   })
 
+  const between: Readonly<Record<string, string>> = { distilbert: 'relu', electra: 'gelu', 'deberta-v2': 'gelu' }
   it.each<readonly [string, Json, Family, string]>([
     ['has two layers', { layers: 1 }, 'roberta', 'layers 1, activation_function tanh, use_pooler false'],
     ['has tanh between them', { activation_function: 'relu' }, 'roberta', 'layers 2, activation_function relu, use_pooler false'],
     ['reads no pooler of RoBERTa', { layers: 1, use_pooler: true }, 'roberta', 'layers 1, activation_function tanh, use_pooler true'],
     ['has two layers without a pooler', { use_pooler: true }, 'bert', 'layers 2, activation_function tanh, use_pooler true'],
+    ['has ReLU in DistilBERT', { activation_function: 'tanh' }, 'distilbert', 'layers 2, activation_function tanh, use_pooler false'],
+    ['has GELU in ELECTRA', { activation_function: 'tanh' }, 'electra', 'layers 2, activation_function tanh, use_pooler false'],
+    ['has GELU in DeBERTa', { activation_function: 'relu' }, 'deberta-v2', 'layers 2, activation_function relu, use_pooler false'],
   ])('of the flexible kind %s', (_, changed, family, found) =>
     refused(
       inHead(changed),
-      `head_config.json: expected a head of two layers, tanh and no pooler${family === 'bert' ? ', or of one layer on the pooler' : ''}, found ${found}`,
+      `head_config.json: expected a head of two layers, ${between[family] ?? 'tanh'} and no pooler${family === 'bert' ? ', or of one layer on the pooler' : ''}, found ${found}`,
       { saved: 'saved-flexible', family },
     ),
   )

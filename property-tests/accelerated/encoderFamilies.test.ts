@@ -93,14 +93,17 @@ describe('ELECTRA', () => {
     expect(square.outline.tensors.has('embeddings_project.weight')).toBe(false)
   })
 
-  it('carries low-rank adapters, and refuses the others in one line', () => {
+  it('has a prompt as wide as its words, and a prefix and adapters as wide as its layers', () => {
     const { outline } = electraArchitecture.open(electraSmall, 'config.json')
-    for (const method of ['houlsby', 'pfeiffer', 'prefix', 'prompt'])
-      expect(() => methodOf(method).start(outline, resolveSettings({ method }))).toThrow(
-        'salora, lora, adalora or full on a model of this family',
-      )
-    for (const method of ['salora', 'lora', 'adalora', 'full'])
-      expect(methodOf(method).start(outline, resolveSettings({ method }))).toBeDefined()
+    const shapesOf = (method: string) => {
+      const settings = resolveSettings({ method })
+      return methodOf(method)
+        .tensors(methodOf(method).start(outline, settings), settings)
+        .map(({ shape }) => shape)
+    }
+    expect(shapesOf('prompt')).toEqual([[40, 128]])
+    expect(shapesOf('prefix')).toEqual([[40, 12 * 2 * 256]])
+    expect(shapesOf('pfeiffer').slice(0, 3)).toEqual([[16, 256], [16], [256, 16]])
   })
 })
 

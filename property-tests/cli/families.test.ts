@@ -169,6 +169,26 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
   })
 })
 
+describe('an encoder', () => {
+  it.each([
+    ['distilbert', 'houlsby --reduction-factor 8'],
+    ['electra', 'prefix --virtual-tokens 4'],
+    ['electra', 'prompt --virtual-tokens 4'],
+  ])('%s is trained by %s, and scored as training left it', async (family, how) => {
+    const run = `${family}-${how.replaceAll(' ', '')}`
+    expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
+    const { best } = (await json(`${run}/result.json`)) as { best: { scores: { accuracy: number; loss: number } } }
+    const evaluated = await salora(['evaluate', '--run', run, '--json', '--quiet'], { cwd: root })
+    expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
+  })
+
+  it('refuses what its library does not have, in one line', async () => {
+    const { code, stderr } = await train('mpnet', 'never', '--method', 'houlsby')
+    expect(code).not.toBe(0)
+    expect(stderr).toBe('--method: expected salora, lora, adalora, prompt or full on a model of this family, found houlsby\n')
+  })
+})
+
 describe('a decoder', () => {
   it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8', 'prefix --virtual-tokens 4', 'prompt --virtual-tokens 4'])(
     'is trained by %s',

@@ -3,13 +3,18 @@
 Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, and by environment:
 
     peft       peft 0.21, transformers 5            lora, full, adalora, rslora, dora, lora-dropout, all-linear, prompt, decoders, generation, encoders
-    prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa)
+    prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa, BERT and ELECTRA)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
+
+What a family is not held to, its library does not have: PEFT's prefix needs a model that takes past keys and values ("Model does not support past key
+values which are required for prefix tuning" on DistilBERT, MPNet, DeBERTa and ModernBERT, in either transformers); adapters 1.3 has no MPNet and no ModernBERT.
 
 The versions that made a fixture stand in its golden.json (`versions`), the seed beside them (`seed`); everything runs on the CPU, on one
 thread. The bytes are the same at each run on one machine; another machine's kernels differ in the last digits.
 
-    python make_golden.py METHOD...            fixtures/{roberta,bert}/METHOD: the library's numbers, and a folder that it saved
+    python make_golden.py METHOD... [--families FAMILY...]
+                                               fixtures/FAMILY/METHOD: the library's numbers, and a folder that it saved, of roberta, bert and for
+                                               prompt, prefix, houlsby and pfeiffer of those in FAMILIES below
                                                (lora also writes the checkpoints: fixtures/{roberta,bert} itself;
                                                decoders writes fixtures/{llama,mistral,qwen2} and encoders fixtures/{distilbert,electra,modernbert,mpnet,xlm-roberta,deberta-v2,deberta-v2-plain}: checkpoints and LoRA's numbers;
                                                generation adds to the decoders' folders what transformers generates, decoder-prompts their prefixes and prompts)
@@ -40,7 +45,7 @@ SCRIPTS = {
     'prompt': 'golden_virtual', 'prefix': 'golden_virtual', 'houlsby': 'golden_bottleneck', 'pfeiffer': 'golden_bottleneck',
 }
 
-# Methods that are made of other families than RoBERTa and BERT.
+# Methods that are not made of RoBERTa and BERT alone.
 FAMILIES = {
     'decoders': ('llama', 'mistral', 'qwen2'),
     'decoder-prompts': ('llama', 'mistral', 'qwen2'),
