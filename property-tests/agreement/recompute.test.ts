@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { causal } from '../../accelerated/objectives/causal.js'
 import { sequence } from '../../accelerated/objectives/sequence.js'
@@ -14,7 +15,7 @@ import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/runtime/devices/cpu.js'
 import { nodeEngine } from '../../accelerated/runtime/node.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
@@ -69,6 +70,10 @@ const bitsOf = async (
     state = outcome.state
   }
   await opened.release()
+  const recomputed = topologicalOrder(Object.values(stepGraph(assembly, state.phase, 'whole').outputs)).filter(
+    ({ op }) => op === 'Recomputed',
+  )
+  expect(recomputed.length).toBe(settings.recompute ? base.model.outline.layers.length : 0)
   return { told, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }
 }
 
@@ -91,7 +96,7 @@ describe('a step with --recompute has the bits of one without', () => {
     for (const precision of ['float32', 'float64']) await expectSame('roberta', { ...short(method), precision })
   })
 
-  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'modernbert', 'llama', 'mistral', 'qwen2'])(
+  it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'llama', 'mistral', 'qwen2'])(
     'on %s, in float32 and float64',
     async (family) => {
       for (const precision of ['float32', 'float64']) await expectSame(family, { ...short('salora'), precision })

@@ -87,7 +87,10 @@ const encoder = (config: DebertaConfig, host: Host, batch: BatchInputs | PaddedI
   const { kinds, normed, rowOf } = config.distances
   const normOf = normed ? norm(config, host, 'encoder.LayerNorm') : (x: Expression): Expression => x
   const places = kinds.length === 0 ? null : { table: normOf(host.tensor(table)), rows: batchDistances(rowOf, batch) }
-  const layers = Array.from({ length: config.layers }, (_, i) => encoderLayer(config, host, batch, places, namesOf(i)))
+  const layers = Array.from({ length: config.layers }, (_, i) => {
+    const names = namesOf(i)
+    return host.layer(names.layer, encoderLayer(config, host, batch, places, names))
+  })
   return layers.reduce((x, layer) => layer(x), embeddings(config, host, batch))
 }
 
