@@ -166,7 +166,10 @@ const parseSettings = (text: string, file: string): z.infer<typeof tokenizerSett
 const construct = (tokenizerJson: TokenizerFile, settings: object, file: string): Pieces => {
   const { model } = tokenizerJson
   // a unigram model is ours: the library's takes seconds and a quarter of a gigabyte to open, and memory by the length of a text
-  const given = model.type === 'Unigram' ? { ...tokenizerJson, model: { type: 'WordPiece', unk_token: '', vocab: {} } } : tokenizerJson
+  const ownModel = model.type === 'Unigram' ? { model: { type: 'WordPiece', unk_token: '', vocab: {} } } : {}
+  // it only moves places in the text; the library's, alone, loses the second of two texts
+  const noProcessor = tokenizerJson.post_processor?.type === 'ByteLevel' ? { post_processor: null } : {}
+  const given = { ...tokenizerJson, ...ownModel, ...noProcessor }
   try {
     const pieces = new Pieces(given, settings)
     // Words are remembered by wordCache.ts; the library's own memory costs more than it saves once a file has more words than it holds.

@@ -66,6 +66,17 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
   })
 })
 
+it('a byte-level post-processor, which Llama 3’s and Qwen2’s own files have, changes no ids, of pairs neither', async () => {
+  const { tokenizer, pairs } = kinds['qwen2'] ?? { tokenizer: {}, pairs: [] }
+  expect(tokenizer).toMatchObject({ post_processor: null })
+  const folder = mkdtempSync(join(root, 'processor'))
+  const processor = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true }
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...tokenizer, post_processor: processor }))
+  const { encode } = await loadTokenizer(folder, model)
+  for (const [i, expected] of pairs.entries())
+    if (texts[i + 1] !== '') expect(encode(texts[i] ?? '', texts[i + 1], 512).inputIds).toEqual(expected)
+})
+
 it('a decoder of no known kind is a mistake where text is to be made of tokens, and nowhere else', async () => {
   const folder = mkdtempSync(join(root, 'odd'))
   const decoder = { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'b' }
