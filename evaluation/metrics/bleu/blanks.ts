@@ -1,4 +1,4 @@
-/** Blanks as Python's `str.split` and `\s` know them, which the published tokenisers are written in: JavaScript's, four separators and NEL more, U+FEFF less. */
+/** Blanks as Python knows them, which the published tokenisers are written in: JavaScript's, four separators and NEL more, U+FEFF less. */
 
 /** For within the brackets of a regular expression. */
 export const blank = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'

@@ -1,4 +1,4 @@
-/** From counts to BLEU: smoothed precisions, their geometric mean, the brevity penalty (Papineni et al., 2002; smoothing by Chen and Cherry, 2014). */
+/** From counts to BLEU (Papineni et al., 2002): precisions, smoothed (Chen and Cherry, 2014), their geometric mean, the brevity penalty. */
 import { type BleuStatistics, maximumOrder } from './statistics.js'
 
 /**
@@ -36,8 +36,9 @@ export const scoreOf = (statistics: BleuStatistics, scoring: BleuScoring): BleuS
   const precisions = counts.some((count) => count > 0) ? smoothed(statistics, scoring) : []
   const orders = scoring.effectiveOrder ? precisions.length : maximumOrder
   const logarithms = precisions.reduce((sum, precision) => sum + Math.log(precision), 0)
+  const mean = precisions.length < orders || orders === 0 ? 0 : Math.exp(logarithms / orders)
   return {
-    score: precisions.length < orders || orders === 0 ? 0 : brevityPenalty * Math.exp(logarithms / orders),
+    score: Math.min(100, brevityPenalty * mean), // e^log(100) is rounded to more than 100
     precisions: counts.map((_, n) => precisions[n] ?? 0),
     brevityPenalty,
     ...statistics,

@@ -1,4 +1,4 @@
-/** What BLEU is made of, additive over segments: how many n-grams a hypothesis shares with its references, and lengths (Papineni et al., 2002). */
+/** What BLEU is made of, to be added over segments: n-grams shared with the references, and lengths (Papineni et al., 2002). */
 
 /** The longest n-grams counted; BLEU without a number is BLEU-4. */
 export const maximumOrder = 4
@@ -47,7 +47,7 @@ export const segmentStatistics = (hypothesis: Words, references: ReadonlyArray<W
   }
 }
 
-/** An n-gram is the number of what it begins with and that of its last word; numbers stay below the words there are, so that pairs of them are exact. */
+/** An n-gram is the pair of what it begins with and its last word, by numbers below the words there are, so that a pair is exact. */
 const countsOf = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, words: number): ReadonlyArray<number> => {
   const counts = [shared(hypothesis, references, words)]
   let [ours, theirs] = [hypothesis, references]

@@ -1,4 +1,4 @@
-/** Words as mteval-v13a.pl has them, WMT's scoring script, and with it sacrebleu's `13a`: marks by themselves, but for . , within numbers and - after letters. */
+/** Words as WMT's mteval-v13a.pl and sacrebleu's `13a` have them: marks by themselves, but for . , within numbers and - not after one. */
 import { splitBlanks, withoutLastBlanks } from './blanks.js'
 
 /** In this order: `&amp;lt;` is a `<`. */

@@ -1,6 +1,6 @@
 /**
- * Words as NLTK 3.9's `word_tokenize(text, preserve_line=True)` has them: the Penn Treebank's (R. MacIntyre's sed script), with quotes and dashes of
- * Unicode. `"` becomes `` or '' by where it stands; clitics ('s, n't, 'll) and contractions (can not, gim me) are words of their own.
+ * Words as NLTK 3.9's `word_tokenize(text, preserve_line=True)` has them: the Penn Treebank's (R. MacIntyre's sed script), with quotes of
+ * Unicode. `"` becomes `` or '' by where it stands; clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
  */
 import { blank, splitBlanks, withoutLastBlanks } from './blanks.js'
 
