@@ -39,6 +39,14 @@ export const listOf = (where: string, text: string): ReadonlyArray<string> => {
   return parts
 }
 
+/** One of `known`; null where the flag was not given. */
+export const choiceOf = <T extends string>(given: Values, name: string, known: ReadonlyArray<T>): T | null => {
+  if (given[name] === undefined) return null
+  const found = known.find((one) => one === given[name])
+  if (found === undefined) throw usageError(flagOf(name), `one of ${known.join(', ')}`, quoted(String(given[name])))
+  return found
+}
+
 const kinds: Readonly<Record<SettingKind, { readonly expected: string; readonly is: (value: unknown) => boolean }>> = {
   text: { expected: 'a string', is: (value) => typeof value === 'string' && value !== '' },
   number: { expected: 'a number', is: (value) => typeof value === 'number' || value === null },

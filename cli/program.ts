@@ -30,6 +30,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/generate.js')).addGenerate,
   },
   {
+    name: 'bleu',
+    summary: 'scores lines of text against human ones',
+    load: async () => (await import('./commands/bleu.js')).addBleu,
+  },
+  {
     name: 'export',
     summary: 'hands a trained adapter to other tools',
     load: async () => (await import('./commands/export.js')).addExport,

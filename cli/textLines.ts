@@ -11,7 +11,11 @@ export type ReadLine = (text: string, line: number) => TextLine
 /** Bytes of a line that are kept: of a longer one only its length. */
 export const longestLine = 2 ** 27
 
-export async function* textLines(chunks: AsyncIterable<Uint8Array>, read: ReadLine = tabbedText): AsyncGenerator<ReadonlyArray<TextLine>> {
+export async function* textLines(
+  chunks: AsyncIterable<Uint8Array>,
+  read: ReadLine = tabbedText,
+  longest = longestLine,
+): AsyncGenerator<ReadonlyArray<TextLine>> {
   let rest: Uint8Array[] = [] // pieces of a line whose end has not come
   let length = 0
   let line = 0
@@ -19,7 +23,7 @@ export async function* textLines(chunks: AsyncIterable<Uint8Array>, read: ReadLi
     line += 1
     const whole = [...rest, bytes]
     length += bytes.length
-    const taken = length > longestLine ? { line, problem: tooLong(length) } : decoded(Buffer.concat(whole), line, read)
+    const taken = length > longest ? { line, problem: tooLong(length, longest) } : decoded(Buffer.concat(whole), line, read)
     ;[rest, length] = [[], 0]
     return taken
   }
@@ -31,7 +35,7 @@ export async function* textLines(chunks: AsyncIterable<Uint8Array>, read: ReadLi
       start = feed + 1
     }
     length += chunk.length - start
-    if (length > longestLine) rest = []
+    if (length > longest) rest = []
     else if (start < chunk.length) rest.push(chunk.subarray(start))
     if (lines.length > 0) yield lines
   }
@@ -41,7 +45,7 @@ export async function* textLines(chunks: AsyncIterable<Uint8Array>, read: ReadLi
   }
 }
 
-const tooLong = (bytes: number): string => `expected at most ${longestLine} bytes in a line, found ${bytes}`
+const tooLong = (bytes: number, longest: number): string => `expected at most ${longest} bytes in a line, found ${bytes}`
 
 /** The byte-order mark that some editors put before the first line is no part of its text, as in a file of examples. */
 const withoutMark = (text: string, line: number): string => (line === 1 ? text.replace(/^\uFEFF/, '') : text)

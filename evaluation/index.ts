@@ -12,6 +12,17 @@ export { UserError } from './userError.js'
 export type { Dataset, Evaluation, Task, TaskOptions } from './data/index.js'
 export { loadEvaluation, loadTask } from './taskData.js'
 export { accuracy, f1, majorityClass, matthews, pearson, score, spearman } from './metrics/index.js'
+export type { BleuScore, BleuSettings, BleuStatistics } from './metrics/bleu/index.js'
+export {
+  addStatistics as addBleuStatistics,
+  bleuOf,
+  bleuSignature,
+  bleuStatistics,
+  bleuTokenizers,
+  corpusBleu,
+  noStatistics as noBleuStatistics,
+  sentenceBleu,
+} from './metrics/bleu/index.js'
 export { embeddedModel } from './quickstart.js'
 export type { RankPattern } from './rankPattern.js'
 export { rankPatternOfRun } from './rankPattern.js'

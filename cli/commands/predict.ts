@@ -10,7 +10,7 @@ import { openOutput, outputFormats, type Answer } from '../answerOutput.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { inFlags } from '../flagNames.js'
-import { flagValues, type Values } from '../flagValues.js'
+import { choiceOf, flagValues, type Values } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
 import { printable, type Terminal } from '../terminal.js'
 import { fileTexts, inputFormats, streamTexts } from '../textInput.js'
@@ -86,20 +86,13 @@ type Request = {
 
 const requestOf = (given: Values, { json }: Terminal): Request => {
   const input = typeof given['input'] === 'string' ? given['input'] : null
-  const [from, to] = [oneOf(given, 'from', inputFormats), oneOf(given, 'to', outputFormats)]
+  const [from, to] = [choiceOf(given, 'from', inputFormats), choiceOf(given, 'to', outputFormats)]
   const columns = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => columnFlags.some((flag) => flag === name)))
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).length > 0)
     throw usageError('--from', `one of ${inputFormats.slice(1).join(', ')}, or --input, where columns are named`, 'lines')
   return { input, from: from ?? 'lines', to: json ? 'json' : (to ?? 'jsonl'), columns }
-}
-
-const oneOf = <T extends string>(given: Values, name: string, known: ReadonlyArray<T>): T | null => {
-  if (given[name] === undefined) return null
-  const found = known.find((format) => format === given[name])
-  if (found === undefined) throw usageError(`--${name}`, `one of ${known.join(', ')}`, JSON.stringify(given[name]))
-  return found
 }
 
 const texts = ({ input, from, columns }: Request): AsyncGenerator<ReadonlyArray<TextLine>> =>

