@@ -36,13 +36,17 @@ export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts
   return [found[1], found[2], found[3], found[4]]
 }
 
+/** In float32 as lmplz, since one that is 0 may be below it in float64. */
+const float32 = Math.fround
+
 /** D₁, D₂, D₃₊: Dⱼ = j − (j + 1) Y nⱼ₊₁ / nⱼ with Y = n₁ / (n₁ + 2 n₂); or in words why there are none. Equation 26 of Chen & Goodman 1998. */
 export const estimatedDiscounts = (n: CountsOfCounts): Discounts | string => {
   const absent = n.slice(0, 3).indexOf(0)
   if (absent !== -1) return `none with an adjusted count of ${absent + 1}`
-  const y = n[0] / (n[0] + 2 * n[1])
-  const discounts: Discounts = [1 - (2 * y * n[1]) / n[0], 2 - (3 * y * n[2]) / n[1], 3 - (4 * y * n[3]) / n[2]]
-  const wrong = discounts.findIndex((discount, i) => discount < 0 || discount > i + 1)
+  const y = float32(n[0] / float32(n[0] + 2 * n[1]))
+  const discount = (j: 1 | 2 | 3): number => float32(j - float32(float32(float32((j + 1) * y) * n[j]) / (n[j - 1] as number)))
+  const discounts: Discounts = [discount(1), discount(2), discount(3)]
+  const wrong = discounts.findIndex((amount, i) => amount < 0 || amount > i + 1)
   return wrong === -1 ? discounts : `a discount of ${discounts[wrong]?.toFixed(3)} for an adjusted count of ${wrong + 1}`
 }
 

@@ -3,7 +3,7 @@ import type { BackoffModel, Level } from './backoffModel.js'
 import type { Corpus } from './corpus.js'
 import type { Counted } from './counts.js'
 import type { Discounts } from './discounts.js'
-import { sentenceEnd, sentenceStart, unknownWord } from './vocabulary.js'
+import { newVocabulary, sentenceEnd, sentenceStart, unknownWord, type Vocabulary } from './vocabulary.js'
 
 /** Numbers of a model are kept to seven decimals, which is what its ARPA file says. */
 const decimals = 1e7
@@ -42,18 +42,31 @@ export const kneserNey = async (
         : estimateOrder(order, below, lower, discounts[i] as Discounts, kept[i] as Kept),
     )
   }
+  const { grams: words, placeOf: numberOf } = kept[0] as Kept // pruned words have no number any more
   const levels = counted.map((order, i): Level => {
     const own = kept[i] as Kept
     const [above, aboveKept, gammas] = [counted[i + 1], kept[i + 1], estimates[i + 1]?.gammas]
     const logarithms = (values: Float64Array): Float32Array => Float32Array.from(own.grams, (gram) => logarithm(values[gram] as number))
     return {
-      words: i === 0 ? new Uint32Array(0) : Uint32Array.from(own.grams, (gram) => tokens[(order.places[gram] as number) - i] as number),
+      words:
+        i === 0
+          ? new Uint32Array(0)
+          : Uint32Array.from(own.grams, (gram) => numberOf[tokens[(order.places[gram] as number) - i] as number] as number),
       probabilities: logarithms((estimates[i] as Estimate).probabilities),
       backoffs: gammas === undefined ? new Float32Array(0) : logarithms(gammas),
       children: above === undefined || aboveKept === undefined ? new Uint32Array(0) : childrenOf(own, order.endingAt, above, aboveKept),
     }
   })
-  return { vocabulary, levels }
+  return { vocabulary: words.length === vocabulary.size() ? vocabulary : vocabularyOf(vocabulary, words), levels }
+}
+
+const vocabularyOf = (vocabulary: Vocabulary, words: Uint32Array): Vocabulary => {
+  const fewer = newVocabulary()
+  for (const word of words) {
+    const bytes = vocabulary.bytesOf(word)
+    fewer.add(bytes, 0, bytes.length)
+  }
+  return fewer
 }
 
 const keptOf = ({ raw }: Counted, order: number, threshold: number): Kept => {
