@@ -1,0 +1,83 @@
+/** A model as the lines of an ARPA file, as KenLM, SRILM and others read it. */
+import { blank, countOf, type BackoffModel, type Level } from './backoffModel.js'
+import type { Vocabulary } from './vocabulary.js'
+
+const piece = 2 ** 20
+/** Bytes that two numbers and what stands between them need. */
+const numbersAtMost = 64
+const [tab, space, lineFeed, minus, point, zero] = [0x09, 0x20, 0x0a, 0x2d, 0x2e, 0x30]
+
+/** Pieces of bytes; n-grams of an order are in suffix order. Numbers have seven decimals, which keep a float32 between −0.5 and −16. */
+export function* arpaPieces({ vocabulary, levels }: BackoffModel): Generator<Uint8Array> {
+  yield Buffer.from(`\\data\\\n${levels.map((level, i) => `ngram ${i + 1}=${countOf(level)}\n`).join('')}\n`)
+  for (let order = 1; order <= levels.length; order++) {
+    yield Buffer.from(`\\${order}-grams:\n`)
+    yield* section(vocabulary, levels.slice(0, order))
+    yield Buffer.from('\n')
+  }
+  yield Buffer.from('\\end\\\n')
+}
+
+/** The n-grams of the last of `levels`, those of the others above them. */
+function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generator<Uint8Array> {
+  const order = levels.length
+  const { probabilities, backoffs } = levels[order - 1] as Level
+  let buffer = Buffer.allocUnsafe(piece)
+  let at = 0
+  const path = new Uint32Array(order) // path[n − 1]: the n-gram of order n that the one at hand ends in
+  for (let gram = 0; gram < probabilities.length; gram++) {
+    // n-grams of one order are in the order of those that they end in: each path is the one before it, or further on
+    path[order - 1] = gram
+    for (let n = order - 1; n >= 1; n--) {
+      const children = (levels[n - 1] as Level).children
+      while ((children[(path[n - 1] as number) + 1] as number) <= (path[n] as number)) path[n - 1] = (path[n - 1] as number) + 1
+    }
+    if (probabilities[gram] === blank) continue
+    at = putNumber(buffer, at, probabilities[gram] as number)
+    for (let n = order; n >= 1; n--) {
+      const word = vocabulary.bytesOf(n === 1 ? (path[0] as number) : ((levels[n - 1] as Level).words[path[n - 1] as number] as number))
+      if (at + word.length + numbersAtMost > buffer.length) {
+        yield buffer.subarray(0, at)
+        buffer = Buffer.allocUnsafe(Math.max(piece, word.length + numbersAtMost))
+        at = 0
+      }
+      buffer[at++] = n === order ? tab : space
+      buffer.set(word, at)
+      at += word.length
+    }
+    if (backoffs.length > 0) {
+      buffer[at++] = tab
+      at = putNumber(buffer, at, backoffs[gram] as number)
+    }
+    buffer[at++] = lineFeed
+  }
+  if (at > 0) yield buffer.subarray(0, at)
+}
+
+/** −1.25 for −1.25: seven decimals at most, no zeros behind the last. → where the next byte goes */
+const putNumber = (buffer: Buffer, at: number, value: number): number => {
+  const scaled = Math.round(Math.abs(value) * 1e7)
+  if (scaled === 0) {
+    buffer[at] = zero
+    return at + 1
+  }
+  if (scaled > 2 ** 52) return at + buffer.write(String(value), at)
+  let place = at
+  if (value < 0) buffer[place++] = minus
+  const whole = Math.floor(scaled / 1e7)
+  let rest = scaled - 1e7 * whole
+  place += whole < 10 ? putDigit(buffer, place, whole) : buffer.write(String(whole), place)
+  if (rest === 0) return place
+  buffer[place++] = point
+  for (let unit = 1e6; rest > 0; unit /= 10) {
+    const digit = Math.floor(rest / unit)
+    rest -= digit * unit
+    place += putDigit(buffer, place, digit)
+  }
+  return place
+}
+
+const putDigit = (buffer: Buffer, at: number, digit: number): number => {
+  buffer[at] = zero + digit
+  return 1
+}

@@ -1,0 +1,66 @@
+/** Discounts of modified Kneser-Ney smoothing from counts of counts (Chen & Goodman 1998, equation 26), and what stands in for them. */
+import { mistake } from '../../accelerated/files/mistake.js'
+import type { Counted } from './counts.js'
+import { unknownWord } from './vocabulary.js'
+
+/** What is taken off adjusted counts 1, 2, and 3 or more. */
+export type Discounts = readonly [number, number, number]
+
+export type DiscountReport = {
+  readonly order: number
+  readonly discounts: Discounts
+  /** why the estimate could not be used, and the fall-back was; null where it was */
+  readonly replaced: string | null
+}
+
+/** lmplz's, for `--discount-fallback` without values. */
+export const defaultFallback: Discounts = [0.5, 1, 1.5]
+
+/** n₁ … n₄: how many n-grams have an adjusted count of 1, 2, 3 and 4. */
+export type CountsOfCounts = readonly [number, number, number, number]
+
+/**
+ * As lmplz takes them: <unk> and <s> have a count of 0, pruned n-grams count, and the n-gram that it still holds of each order below the highest
+ * when its sorted corpus ends goes in by its raw count, not its adjusted one.
+ */
+export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts => {
+  const found: [number, number, number, number, number] = [0, 0, 0, 0, 0]
+  const add = (count: number, by: number): void => {
+    if (count < 5) found[count as 0] += by
+  }
+  for (const count of adjusted) add(count, 1)
+  if (last !== null && last !== unknownWord) {
+    add(adjusted[last] as number, -1)
+    add(raw[last] as number, 1)
+  }
+  return [found[1], found[2], found[3], found[4]]
+}
+
+/** In float32 as lmplz, since one that is 0 may be below it in float64. */
+const float32 = Math.fround
+
+/** D₁, D₂, D₃₊: Dⱼ = j − (j + 1) Y nⱼ₊₁ / nⱼ with Y = n₁ / (n₁ + 2 n₂); or in words why there are none. Equation 26 of Chen & Goodman 1998. */
+export const estimatedDiscounts = (n: CountsOfCounts): Discounts | string => {
+  const absent = n.slice(0, 3).indexOf(0)
+  if (absent !== -1) return `none with an adjusted count of ${absent + 1}`
+  const y = float32(n[0] / float32(n[0] + 2 * n[1]))
+  const discount = (j: 1 | 2 | 3): number => float32(j - float32(float32(float32((j + 1) * y) * n[j]) / (n[j - 1] as number)))
+  const discounts: Discounts = [discount(1), discount(2), discount(3)]
+  const wrong = discounts.findIndex((amount, i) => amount < 0 || amount > i + 1)
+  return wrong === -1 ? discounts : `a discount of ${discounts[wrong]?.toFixed(3)} for an adjusted count of ${wrong + 1}`
+}
+
+/**
+ * The discounts of one order. @throws Mistake where they cannot be estimated and there is no fall-back
+ * @param name of the text, for the message
+ */
+export const discountsOf = (name: string, order: number, counted: Counted, fallback: Discounts | null): DiscountReport => {
+  const estimated = estimatedDiscounts(countsOfCounts(counted))
+  if (typeof estimated !== 'string') return { order, discounts: estimated, replaced: null }
+  if (fallback !== null) return { order, discounts: fallback, replaced: estimated }
+  throw mistake(
+    name,
+    `enough text for the discounts of ${order}-grams (--discount-fallback goes on without; is it small, or artificial?)`,
+    estimated,
+  )
+}

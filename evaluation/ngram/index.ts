@@ -1,0 +1,12 @@
+/** N-gram language models as KenLM has them: trained as by lmplz, kept as ARPA, scored as by query. */
+export type { BackoffModel, Level } from './backoffModel.js'
+export type { DiscountReport, Discounts } from './discounts.js'
+export { defaultFallback } from './discounts.js'
+export type { NgramFormat } from './modelFile.js'
+export { ngramFormatOf, ngramFormats, openNgramModel, writeNgramModel } from './modelFile.js'
+export type { SentenceScore, TextScore, WordScore } from './perplexity.js'
+export { scoreLines, sentenceScorer, textScore, wordScores } from './perplexity.js'
+export type { TextSource } from './textLines.js'
+export { fileSource } from './textLines.js'
+export type { NgramOptions, NgramPhase, NgramWatch, TrainedNgram } from './trainNgram.js'
+export { highestTrainedOrder, trainNgram } from './trainNgram.js'

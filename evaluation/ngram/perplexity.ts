@@ -1,0 +1,128 @@
+/** Scores of sentences under a model, and the perplexity of a text. */
+import { openScorer, type BackoffModel } from './backoffModel.js'
+import { eachTextLine, type TextSource } from './textLines.js'
+import { sentenceEnd, unknownWord } from './vocabulary.js'
+
+export type SentenceScore = {
+  /** log10 p of the words and of the end of the sentence */
+  readonly log10: number
+  /** without <s> and </s> */
+  readonly words: number
+  /** words that the model does not know */
+  readonly unknown: number
+  /** the part of `log10` that is theirs */
+  readonly unknownLog10: number
+}
+
+export type TextScore = {
+  readonly sentences: number
+  readonly words: number
+  readonly unknown: number
+  readonly log10: number
+  /** 10^(−Σ log10 p / words): the ends of sentences are in the sum, and not counted. Null without words */
+  readonly perplexity: number | null
+  /** the same without the unknown words, in sum and count */
+  readonly perplexityWithoutUnknown: number | null
+  /** KenLM's, "including OOVs": each end of a sentence is counted as a word */
+  readonly kenlmPerplexity: number | null
+  /** KenLM's, "excluding OOVs" */
+  readonly kenlmPerplexityWithoutUnknown: number | null
+}
+
+export type ScoreBytes = (bytes: Uint8Array, start: number, end: number) => SentenceScore
+
+/** What stands between words: the blanks of C, as for KenLM's `query`. */
+const isBlank = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
+
+/** Scores the sentence in bytes[start..end) (UTF-8), from <s> to </s>. */
+export const bytesScorer = (model: BackoffModel): ScoreBytes => {
+  const { begin, next } = openScorer(model)
+  const { find } = model.vocabulary
+  return (bytes, start, end) => {
+    let [log10, words, unknown, unknownLog10] = [0, 0, 0, 0]
+    begin()
+    for (let at = start; at < end; ) {
+      if (isBlank(bytes[at] as number)) {
+        at++
+        continue
+      }
+      const from = at
+      do at++
+      while (at < end && !isBlank(bytes[at] as number))
+      const word = find(bytes, from, at)
+      const own = next(word)
+      log10 += own
+      words++
+      if (word !== unknownWord) continue
+      unknown++
+      unknownLog10 += own
+    }
+    return { log10: log10 + next(sentenceEnd), words, unknown, unknownLog10 }
+  }
+}
+
+/** Scores a sentence whose words have blanks between them, from <s> to </s>, as KenLM's `score`. */
+export const sentenceScorer = (model: BackoffModel): ((sentence: string) => SentenceScore) => {
+  const score = bytesScorer(model)
+  return (sentence) => {
+    const bytes = Buffer.from(sentence)
+    return score(bytes, 0, bytes.length)
+  }
+}
+
+export type WordScore = {
+  readonly log10: number
+  /** how long the n-gram was whose probability it is */
+  readonly matched: number
+  readonly isKnown: boolean
+}
+
+/** Scores words one after another, as KenLM's `full_scores`, after <s> or after nothing. </s> is a word like others. */
+export const wordScores = (
+  model: BackoffModel,
+  words: ReadonlyArray<string>,
+  after: 'sentence' | 'nothing' = 'sentence',
+): ReadonlyArray<WordScore> => {
+  const { begin, next, matched } = openScorer(model)
+  begin(after)
+  return words.map((text) => {
+    const bytes = Buffer.from(text)
+    const word = model.vocabulary.find(bytes, 0, bytes.length)
+    return { log10: next(word), matched: matched(), isKnown: word !== unknownWord }
+  })
+}
+
+/** Perplexities of a text from the scores of its sentences. */
+export const textScore = (scores: Iterable<SentenceScore>): TextScore => {
+  let [sentences, words, unknown, log10, unknownLog10] = [0, 0, 0, 0, 0]
+  for (const score of scores) {
+    sentences++
+    words += score.words
+    unknown += score.unknown
+    log10 += score.log10
+    unknownLog10 += score.unknownLog10
+  }
+  return {
+    sentences,
+    words,
+    unknown,
+    log10,
+    perplexity: perplexity(log10, words),
+    perplexityWithoutUnknown: perplexity(log10 - unknownLog10, words - unknown),
+    kenlmPerplexity: perplexity(log10, words + sentences),
+    kenlmPerplexityWithoutUnknown: perplexity(log10 - unknownLog10, words + sentences - unknown),
+  }
+}
+
+const perplexity = (log10: number, count: number): number | null => (count === 0 ? null : 10 ** (-log10 / count))
+
+/** Scores each line of a text; `take` is told of each. @throws Mistake for a line that is not UTF-8 or too long */
+export const scoreLines = (
+  model: BackoffModel,
+  source: TextSource,
+  take: (score: SentenceScore) => void,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const score = bytesScorer(model)
+  return eachTextLine(source, (bytes, start, end) => take(score(bytes, start, end)), signal)
+}

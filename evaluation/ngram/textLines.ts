@@ -1,0 +1,155 @@
+/** Lines of a text or of a gzip file of one, piece by piece as bytes: UTF-8, of bounded length, and of a bounded multiple of what was read. */
+import { isUtf8 } from 'node:buffer'
+import { pipeline, Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { mistake, reason } from '../../accelerated/files/mistake.js'
+import { openRegularFile } from '../../accelerated/files/regularFile.js'
+import { systemCode, systemMistake } from '../../accelerated/files/systemError.js'
+
+/** Where a text comes from; `bytes` is how many there are, where that is known. */
+export type TextSource = {
+  readonly name: string
+  readonly bytes: number | null
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+const piece = 2 ** 20
+const [lineFeed, longestLine] = [0x0a, 2 ** 27]
+
+/** Text of which gzip leaves less than a two-hundredth is no text that anybody wrote: models shrink to a fourth, texts to a third. */
+const largestRatio = 200
+/** Below this many bytes the ratio is not asked for: what is short can be as regular as it likes. */
+const freeBytes = 2 ** 26
+
+/** A plain file, read as it is asked for. @throws Mistake for what is none, or cannot be read */
+export const fileSource = async (file: string, seen: (bytes: number) => void = () => undefined): Promise<TextSource> => {
+  const { handle, size } = await openRegularFile(file)
+  const chunks = async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      for (let at = 0; ; ) {
+        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(piece), 0, piece, at)
+        if (bytesRead === 0) return
+        at += bytesRead
+        seen(at)
+        yield buffer.subarray(0, bytesRead)
+      }
+    } catch (thrown) {
+      throw systemMistake(file, 'a readable file', thrown)
+    } finally {
+      await handle.close()
+    }
+  }
+  return { name: file, bytes: size, chunks: chunks() }
+}
+
+/** A line's bytes are buffer[start..end), good until `take` returns, without the line's end; lines count from 1. */
+export type TakeLine = (buffer: Uint8Array, start: number, end: number, line: number) => void
+
+/**
+ * Gives each line to `take`, empty ones too; the last needs no end. A gzip file is known by its first bytes.
+ * @throws Mistake: not UTF-8 or too long (names the line), a gzip file that is cut short, damaged or swells beyond reason
+ */
+export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine, signal?: AbortSignal): Promise<void> => {
+  let line = 0
+  let rest: Uint8Array[] = [] // pieces of a line whose end has not come
+  let restLength = 0
+  const takeAll = (bytes: Uint8Array): void => {
+    if (!isUtf8(bytes)) throw notUtf8(name, bytes, line)
+    let start = 0
+    for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
+      take(bytes, start, feed, ++line)
+      start = feed + 1
+    }
+    if (start < bytes.length) take(bytes, start, bytes.length, ++line)
+  }
+  for await (const chunk of inflated(name, chunks)) {
+    signal?.throwIfAborted()
+    const last = chunk.lastIndexOf(lineFeed)
+    restLength += last === -1 ? chunk.length : chunk.indexOf(lineFeed)
+    if (restLength > longestLine) throw mistake(`${name}, line ${line + 1}`, `at most ${longestLine} bytes in a line`, `${restLength}`)
+    if (last === -1) rest.push(chunk)
+    else {
+      takeAll(rest.length === 0 ? chunk.subarray(0, last + 1) : Buffer.concat([...rest, chunk.subarray(0, last + 1)]))
+      rest = last + 1 === chunk.length ? [] : [chunk.subarray(last + 1)]
+      restLength = chunk.length - last - 1
+    }
+  }
+  if (restLength > 0) takeAll(Buffer.concat(rest))
+}
+
+const notUtf8 = (name: string, bytes: Uint8Array, before: number): Error => {
+  if (before === 0 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
+    return mistake(name, 'text in UTF-8', 'text in UTF-16')
+  let [line, start] = [before + 1, 0]
+  for (let feed = bytes.indexOf(lineFeed); feed !== -1 && isUtf8(bytes.subarray(start, feed)); feed = bytes.indexOf(lineFeed, start)) {
+    line++
+    start = feed + 1
+  }
+  return mistake(`${name}, line ${line}`, 'text in UTF-8', 'bytes that are not UTF-8')
+}
+
+/** The bytes themselves, without byte-order mark, or what gzip made them of. Chunks are never empty. */
+async function* inflated(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const given = chunks[Symbol.asyncIterator]()
+  try {
+    const head = await firstBytes(given)
+    const all = { [Symbol.asyncIterator]: () => continued(head, given) }
+    if (head[0] === 0x1f && head[1] === 0x8b) yield* withoutMark(gunzipped(name, all))
+    else yield* withoutMark(all)
+  } finally {
+    await given.return?.()
+  }
+}
+
+/** At least three bytes, where there are so many: what a file is stands there. */
+const firstBytes = async (given: AsyncIterator<Uint8Array>): Promise<Uint8Array> => {
+  let head: Uint8Array = new Uint8Array(0)
+  while (head.length < 3) {
+    const { done, value } = await given.next()
+    if (done === true) break
+    head = Buffer.concat([head, value])
+  }
+  return head
+}
+
+async function* continued(head: Uint8Array, given: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (head.length > 0) yield head
+  for (let next = await given.next(); next.done !== true; next = await given.next()) if (next.value.length > 0) yield next.value
+}
+
+async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let isFirst = true
+  for await (const chunk of chunks) {
+    const isMarked = isFirst && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf
+    isFirst = false
+    if (chunk.length > (isMarked ? 3 : 0)) yield isMarked ? chunk.subarray(3) : chunk
+  }
+}
+
+async function* gunzipped(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let [read, made] = [0, 0]
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      read += chunk.length
+      yield chunk
+    }
+  }
+  const gunzip = createGunzip({ chunkSize: piece })
+  // its error comes out of `gunzip` too, which is where it is told
+  pipeline(Readable.from(counted(), { objectMode: false, highWaterMark: piece }), gunzip, () => undefined)
+  try {
+    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+      made += chunk.length
+      if (made > freeBytes && made > largestRatio * read)
+        throw mistake(name, `text that gzip made at most ${largestRatio} times smaller`, `${made} bytes of ${read}`)
+      yield chunk
+    }
+  } catch (thrown) {
+    const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+    if (code === 'Z_BUF_ERROR') throw mistake(name, 'a whole gzip file', 'one that is cut short')
+    if (code.startsWith('Z_')) throw mistake(name, 'a gzip file', `one that is damaged (${reason(thrown)})`)
+    throw systemCode(thrown) === null ? thrown : systemMistake(name, 'a readable file', thrown)
+  } finally {
+    gunzip.destroy()
+  }
+}

@@ -1,0 +1,89 @@
+/** Trains an n-gram model as lmplz does: interpolated modified Kneser-Ney, all in memory. */
+import { mistake } from '../../accelerated/files/mistake.js'
+import type { BackoffModel } from './backoffModel.js'
+import { readCorpus } from './corpus.js'
+import { countNgrams } from './counts.js'
+import { discountsOf, type DiscountReport, type Discounts } from './discounts.js'
+import { kneserNey } from './kneserNey.js'
+import type { TextSource } from './textLines.js'
+
+export const highestTrainedOrder = 6
+
+export type NgramOptions = {
+  /** words of the longest n-grams, 1 to 6 */
+  readonly order: number
+  /** by order from 1, the last for those above: n-grams that occur so often or less are left out; none where it is empty */
+  readonly prune?: ReadonlyArray<number>
+  /** what to use for an order whose discounts cannot be estimated, which else is a mistake */
+  readonly discountFallback?: Discounts | null
+  /** take <s>, </s> and <unk> in the text for blanks, where else they are a mistake */
+  readonly skipSymbols?: boolean
+}
+
+export type NgramPhase = 'sorting' | 'estimating'
+
+export type NgramWatch = {
+  readonly signal?: AbortSignal | undefined
+  /** `share` of the phase is done, 0 to 1 */
+  readonly progress?: (phase: NgramPhase, share: number) => void
+}
+
+export type TrainedNgram = {
+  readonly model: BackoffModel
+  readonly sentences: number
+  readonly words: number
+  /** n-grams by order: those in the model, and those in the text (with <unk>, <s> and </s>) */
+  readonly ngrams: ReadonlyArray<{ readonly kept: number; readonly found: number }>
+  readonly discounts: ReadonlyArray<DiscountReport>
+}
+
+/**
+ * The model of a text with one sentence a line, words between blanks. Chen & Goodman 1998; Heafield et al. 2013.
+ * @throws Mistake for options out of range, a text that cannot be read, is empty or too small for discounts; whatever `signal` was aborted with
+ */
+export const trainNgram = async (
+  source: TextSource,
+  options: NgramOptions,
+  { signal, progress }: NgramWatch = {},
+): Promise<TrainedNgram> => {
+  const thresholds = checkedThresholds(options)
+  const { order, discountFallback = null, skipSymbols = false } = options
+  checkFallback(discountFallback)
+  const tick =
+    (phase: NgramPhase) =>
+    async (share: number): Promise<void> => {
+      progress?.(phase, share)
+      await new Promise(setImmediate) // signals come in between
+      signal?.throwIfAborted()
+    }
+  const corpus = await readCorpus(source, { order, skipSymbols }, signal)
+  const counted = await countNgrams(corpus, tick('sorting'))
+  const discounts = counted.map((one, i) => discountsOf(source.name, i + 1, one, discountFallback))
+  const model = await kneserNey(
+    corpus,
+    counted,
+    discounts.map((report) => report.discounts),
+    thresholds,
+    tick('estimating'),
+  )
+  const ngrams = counted.map(({ raw }, i) => ({ kept: model.levels[i]?.probabilities.length ?? 0, found: raw.length }))
+  return { model, sentences: corpus.sentences, words: corpus.words, ngrams, discounts }
+}
+
+/** One threshold an order. @throws Mistake */
+const checkedThresholds = ({ order, prune = [] }: NgramOptions): ReadonlyArray<number> => {
+  if (!Number.isInteger(order) || order < 1 || order > highestTrainedOrder)
+    throw mistake('--order', `a whole number from 1 to ${highestTrainedOrder}`, `${order}`)
+  const shown = prune.join(' ')
+  if (prune.some((threshold) => !Number.isSafeInteger(threshold) || threshold < 0)) throw mistake('--prune', 'whole numbers from 0', shown)
+  if (prune.length > order) throw mistake('--prune', `at most ${order} thresholds, one an order`, shown)
+  // else an n-gram could stay whose last words or whose context do not
+  if (prune.some((threshold, i) => threshold < (prune[i - 1] ?? 0)))
+    throw mistake('--prune', 'thresholds none of which is below the one before', shown)
+  return Array.from({ length: order }, (_, i) => prune[Math.min(i, prune.length - 1)] ?? 0)
+}
+
+const checkFallback = (fallback: Discounts | null): void => {
+  if (fallback?.some((discount, i) => !(discount >= 0 && discount <= i + 1)) === true)
+    throw mistake('--discount-fallback', 'discounts from 0 to 1, 2 and 3', fallback.join(' '))
+}
