@@ -9,9 +9,11 @@ import { usageError } from './usageError.js'
 
 const flags = flagsOf(generationSettings)
 
-export const addGenerationFlags = (command: Command): Command => {
+/** @param only the settings that a command has, of which texts to stop at are none; null: all, and these */
+export const addGenerationFlags = (command: Command, only: ReadonlyArray<string> | null = null): Command => {
   command.optionsGroup('Answers:')
-  for (const { name, takes, help } of flags) command.option(`${flagOf(name)} <${takes}>`, help)
+  for (const { name, takes, help } of flags) if (only === null || only.includes(name)) command.option(`${flagOf(name)} <${takes}>`, help)
+  if (only !== null) return command
   return command.option(
     '--stop <text>',
     'that ends an answer, and is left out of it; may be given more than once',

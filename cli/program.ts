@@ -35,6 +35,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/bleu.js')).addBleu,
   },
   {
+    name: 'style-transfer',
+    summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
+    load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,
+  },
+  {
     name: 'export',
     summary: 'hands a trained adapter to other tools',
     load: async () => (await import('./commands/export.js')).addExport,

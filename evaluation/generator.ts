@@ -6,7 +6,7 @@ import type { TrainedModel } from '../accelerated/formats/mergedWeights.js'
 import { openDecoder, type Decoder } from '../accelerated/generation/decoder.js'
 import { generate, type GenerationEnd } from '../accelerated/generation/generate.js'
 import { resolveGeneration, type GenerationInput } from '../accelerated/generation/settings.js'
-import { stopsAt, streamedText } from '../accelerated/generation/streamedText.js'
+import { stopsAt, stopsAtLine, streamedText } from '../accelerated/generation/streamedText.js'
 import { causal } from '../accelerated/objectives/causal.js'
 import { chooseDevice } from '../accelerated/runtime/deviceProbe.js'
 import type { Device } from '../accelerated/runtime/devices/device.js'
@@ -23,6 +23,14 @@ export type AnswerEvent =
   | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
   | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
 
+/** What ends an answer beside the model's end of text. */
+export type AnswerEnds = {
+  /** texts that are left out of it, with all that follows */
+  readonly stop?: ReadonlyArray<string>
+  /** the end of its first line that is not blank, which stays in it */
+  readonly lineOnly?: boolean
+}
+
 export type Generator = {
   readonly device: string
   /** @param where the prompt's place in messages. @throws Mistake for a prompt that cannot be taken */
@@ -30,7 +38,7 @@ export type Generator = {
   /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
   readonly answers: (
     prompts: ReadonlyArray<ReadonlyArray<number>>,
-    settings?: Partial<GenerationInput> & { readonly stop?: ReadonlyArray<string> },
+    settings?: Partial<GenerationInput> & AnswerEnds,
     signal?: AbortSignal,
   ) => AsyncGenerator<AnswerEvent, void>
   readonly release: () => Promise<void>
@@ -55,9 +63,11 @@ export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Par
         throw mistake(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
       return ids
     },
-    answers: async function* (prompts, { stop = [], ...wanted } = {}, signal) {
+    answers: async function* (prompts, { stop = [], lineOnly = false, ...wanted } = {}, signal) {
       const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
-      const own = { ...resolveGeneration(wanted), endTokens, stops: stopsAt(tokenizer.decode, stop) }
+      const [atText, atLine] = [stopsAt(tokenizer.decode, stop), stopsAtLine(tokenizer.decode)]
+      const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
+      const own = { ...resolveGeneration(wanted), endTokens, stops }
       for await (const event of generate(decoder, prompts, own, signal)) {
         const [{ prompt }, text] = [event, texts[event.prompt]]
         const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''

@@ -78,6 +78,12 @@ export const stopsAt =
     return firstOf(decode([...before, ...tokens]).slice(decode(before).length), stops) >= 0
   }
 
+/** Whether the text of tokens has a whole line that is not blank. */
+export const stopsAtLine =
+  (decode: Decode) =>
+  (tokens: ReadonlyArray<number>): boolean =>
+    decode(tokens).trimStart().includes('\n')
+
 /** Where the first of `parts` begins; −1: nowhere. */
 const firstOf = (text: string, parts: ReadonlyArray<string>): number =>
   parts

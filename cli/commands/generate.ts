@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { promptTemplates } from '../../evaluation/data/promptTemplates.js'
 import { templateOf } from '../../evaluation/data/tasks/alpacaTask.js'
-import type { AnswerEvent } from '../../evaluation/generator.js'
+import { answersInOrder } from '../../evaluation/answersInOrder.js'
 import { openGenerator } from '../../evaluation/generator.js'
 import { adapterRequest, addModelFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
@@ -57,7 +57,7 @@ export const addGenerate = (command: Command): void => {
         const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
         const begun = performance.now()
         const tell = tellerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
-        for await (const event of inOrder(generator.answers(ids, settings, interrupt.signal)))
+        for await (const event of answersInOrder(generator.answers(ids, settings, interrupt.signal)))
           if (event.kind === 'piece') tell.piece(event.text)
           else {
             const answer = { prompt: prompts[event.prompt]?.told, text: event.text, tokens: event.tokens, ended: event.ended }
@@ -89,19 +89,4 @@ const tellerOf = (
     piece: to === 'text' ? write : () => undefined,
     answer: to === 'document' ? () => undefined : to === 'text' ? () => write('\n') : (answer) => write(`${JSON.stringify(answer)}\n`),
   }
-}
-
-/** Answers of a batch come as they end: the first prompts first, each once those before it have. Pieces as they come. */
-async function* inOrder(events: AsyncIterable<AnswerEvent>): AsyncGenerator<AnswerEvent> {
-  const waiting = new Map<number, AnswerEvent>()
-  let next = 0
-  for await (const event of events) {
-    if (event.kind === 'piece') yield event
-    else waiting.set(event.prompt, event)
-    for (let first = waiting.get(next); first !== undefined; first = waiting.get(++next)) {
-      waiting.delete(next)
-      yield first
-    }
-  }
-  yield* waiting.values() // those before them were given up
 }

@@ -1,0 +1,260 @@
+/** Style transfer (SaLoRA, section 4.3): sentences rewritten by a decoder, or by others, judged by three metrics, in a table beside the paper's. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { fileDigest } from '../../accelerated/files/digest.js'
+import { mistake } from '../../accelerated/files/mistake.js'
+import type { GenerationInput } from '../../accelerated/generation/settings.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
+import { openGenerator, type GeneratorOptions } from '../generator.js'
+import { versions } from '../versions.js'
+import { examplesPage } from './examplesPage.js'
+import type { Classify } from './judges.js'
+import { describeModel, languageModels } from './languageModels.js'
+import { firstLine, normalised } from './normalised.js'
+import { published } from './published.js'
+import { scoreDirection, unchanged, type DirectionScores, type Scored } from './scores.js'
+import { checkLines, linesOf } from './textFile.js'
+import { styleNumbers, type StyleNumber, type Direction, type TransferData, type TransferDataset } from './transferData.js'
+import { openTransferFolder, transferFile } from './transferFolder.js'
+import { csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
+import { transferAll, transfersIn } from './transfers.js'
+
+/** A decoder that is asked, or files of what another system wrote: from style 0, from style 1. */
+export type TransferSource =
+  | {
+      readonly generator: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>
+      readonly template: PromptTemplate
+      readonly generation: Partial<GenerationInput>
+    }
+  | { readonly files: readonly [string, string]; readonly normalise: boolean }
+
+export type StyleClassifier = { readonly name: string; readonly classify: Classify; readonly release: () => Promise<void> }
+
+export type StyleTransferOptions = {
+  readonly dataset: TransferDataset
+  readonly data: string
+  /** the first so many sentences of each direction; null: all */
+  readonly limit: number | null
+  readonly source: TransferSource
+  /** the row's name in the table */
+  readonly name: string
+  /** null: accuracy is not judged */
+  readonly openClassifier: ((styles: readonly [string, string]) => Promise<StyleClassifier>) | null
+  /** files by style; null: trained on the data's own sentences, where there are some */
+  readonly languageModels: readonly [string, string] | null
+  /** where everything is kept; null, for files of outputs alone: nowhere */
+  readonly output: string | null
+}
+
+export type StyleTransferEvent =
+  | { readonly kind: 'preparing'; readonly what: string }
+  | { readonly kind: 'transferring'; readonly direction: string; readonly done: number; readonly of: number }
+  | { readonly kind: 'result'; readonly result: StyleTransferResult }
+
+type ByDirection = Readonly<Record<string, DirectionScores>>
+
+export type StyleTransferResult = {
+  readonly dataset: string
+  readonly name: string
+  /** by direction, as `negative to positive` */
+  readonly directions: ByDirection
+  readonly unchanged: ByDirection
+  /** the first person's rewritings, whose BLEU against themselves says nothing */
+  readonly reference: ByDirection
+  /** how often the classifier is right about the sources, which are its test set, in percent; null without one */
+  readonly classifier: { readonly name: string; readonly accuracy: Readonly<Record<string, number>> } | null
+  /** by style */
+  readonly languageModels: ReadonlyArray<string>
+  /** sentences of each direction, where not all */
+  readonly limit: number | null
+  readonly table: TransferTable
+  readonly seconds: { readonly transferring: number; readonly scoring: number }
+  readonly versions: typeof versions
+}
+
+/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws Mistake, UserError, SettingsError or DeviceError */
+export async function* styleTransfer(
+  options: StyleTransferOptions,
+  signal: AbortSignal = new AbortController().signal,
+): AsyncGenerator<StyleTransferEvent, void> {
+  yield { kind: 'preparing', what: `reading ${options.data}` }
+  const data = limited(await options.dataset.read(options.data), options.limit)
+  if (options.output === null && 'generator' in options.source) throw mistake('--output', 'a folder for the transfers', 'none given')
+  const lock = options.output === null ? null : await openTransferFolder(options.output, await askedOf(options, data))
+  try {
+    yield* transferredAndScored(options, data, signal)
+  } finally {
+    await lock?.release()
+  }
+}
+
+const transferredAndScored = async function* (
+  options: StyleTransferOptions,
+  data: TransferData,
+  signal: AbortSignal,
+): AsyncGenerator<StyleTransferEvent, void> {
+  const began = performance.now()
+  const made = yield* outputsOf(options, data, signal)
+  if (made === null || signal.aborted) return
+  const scoringBegan = performance.now()
+  const models = yield* languageModels(data, options.languageModels, options.output, signal)
+  yield { kind: 'preparing', what: 'scoring' }
+  const classifier = (await options.openClassifier?.(data.styles)) ?? null
+  try {
+    const judges = { classify: classifier?.classify ?? null, models: [models[0]?.model ?? null, models[1]?.model ?? null] as const }
+    const scored = async (linesFrom: (direction: Direction) => ReadonlyArray<string>): Promise<readonly [Scored, Scored]> => {
+      const [from0, from1] = data.directions
+      return [await scoreDirection(from0, linesFrom(from0), judges), await scoreDirection(from1, linesFrom(from1), judges)]
+    }
+    const own = await scored(({ from }) => made[from])
+    const same = await scored(unchanged)
+    const human = await scored(({ references: [first = []] }) => first)
+    const byDirection = (both: readonly [Scored, Scored]): ByDirection =>
+      Object.fromEntries(both.map(({ scores }, i) => [data.directions[i]?.name ?? '', scores]))
+    const table = tableOf(options, data, { own, same, human })
+    const result: StyleTransferResult = {
+      dataset: options.dataset.name,
+      name: options.name,
+      directions: byDirection(own),
+      unchanged: byDirection(same),
+      reference: byDirection(human),
+      classifier: classifier && {
+        name: classifier.name,
+        accuracy: Object.fromEntries(same.map(({ scores }, i) => [data.styles[i] ?? '', 100 - (scores.accuracy ?? NaN)])),
+      },
+      languageModels: styleNumbers.map((style) => describeModel(style, data.styles, models[style])),
+      limit: options.limit,
+      table,
+      seconds: { transferring: (scoringBegan - began) / 1000, scoring: (performance.now() - scoringBegan) / 1000 },
+      versions,
+    }
+    if (options.output !== null) await writeResult(options.output, result, examplesOf(options, data, made, own))
+    yield { kind: 'result', result }
+  } finally {
+    await classifier?.release()
+  }
+}
+
+const limited = (data: TransferData, limit: number | null): TransferData => {
+  if (limit === null) return data
+  const first = (direction: Direction): Direction => ({
+    ...direction,
+    sources: direction.sources.slice(0, limit),
+    references: direction.references.map((lines) => lines.slice(0, limit)),
+  })
+  return { ...data, directions: [first(data.directions[0]), first(data.directions[1])] }
+}
+
+type Outputs = readonly [ReadonlyArray<string>, ReadonlyArray<string>]
+
+/** Lines to score, by the sources' style; null where a signal came before all were made. */
+const outputsOf = async function* (
+  { source, output, limit }: StyleTransferOptions,
+  data: TransferData,
+  signal: AbortSignal,
+): AsyncGenerator<StyleTransferEvent, Outputs | null> {
+  if ('files' in source) {
+    const read = async (i: 0 | 1): Promise<ReadonlyArray<string>> => {
+      const { sources, file } = data.directions[i]
+      const lines = await linesOf(source.files[i])
+      const whole = limit === null ? sources.length : Math.max(sources.length, lines.length)
+      checkLines(lines, source.files[i], whole, file)
+      const own = lines.slice(0, sources.length)
+      return source.normalise ? own.map(normalised) : own
+    }
+    return [await read(0), await read(1)]
+  }
+  yield { kind: 'preparing', what: `opening ${source.generator.model}` }
+  const fileOf = (from: StyleNumber): string => transferFile(output ?? '', from)
+  const generator = await openGenerator(source.generator)
+  try {
+    for (const direction of data.directions) {
+      for await (const done of transferAll({ ...source, generator, direction, file: fileOf(direction.from) }, signal))
+        yield { kind: 'transferring', direction: direction.name, done, of: direction.sources.length }
+      if (signal.aborted) return null
+    }
+  } finally {
+    await generator.release()
+  }
+  const lines = async (i: 0 | 1): Promise<ReadonlyArray<string>> =>
+    (await transfersIn(fileOf(i), data.directions[i])).map(({ text }) => normalised(firstLine(text)))
+  return [await lines(0), await lines(1)]
+}
+
+/** What the outputs follow from. */
+const askedOf = async (
+  { source, dataset }: StyleTransferOptions,
+  { directions }: TransferData,
+): Promise<Readonly<Record<string, string>>> => ({
+  dataset: dataset.name,
+  sentences: createHash('sha256')
+    .update(JSON.stringify(directions.map(({ sources }) => sources)))
+    .digest('hex'),
+  ...('files' in source ? await filesAsked(source) : await decoderAsked(source)),
+})
+
+type Decoder = Extract<TransferSource, { readonly generator: object }>
+type Files = Extract<TransferSource, { readonly files: object }>
+
+const filesAsked = async ({ files, normalise }: Files): Promise<Readonly<Record<string, string>>> => ({
+  outputs: `${await fileDigest(files[0])} ${await fileDigest(files[1])}`,
+  form: normalise ? 'normalised' : 'as it is',
+})
+
+const decoderAsked = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({
+  model: generator.model,
+  adapter: generator.adapter == null ? 'none' : await fileDigest(join(generator.adapter, 'adapter_model.safetensors')),
+  precision: generator.precision ?? 'float32',
+  template,
+  generation: JSON.stringify(Object.fromEntries(Object.entries(generation).sort())),
+})
+
+type AllScored = Readonly<Record<'own' | 'same' | 'human', readonly [Scored, Scored]>>
+
+/** The paper's rows; then people's rewritings and the input left as it is under our judges; then what was transferred. */
+const tableOf = (
+  { dataset, name, limit }: StyleTransferOptions,
+  { directions }: TransferData,
+  { own, same, human }: AllScored,
+): TransferTable => {
+  const row = (method: string, [from0, from1]: readonly [Scored, Scored]): TableRow => ({
+    method,
+    scores: [from0.scores, from1.scores],
+    published: false,
+  })
+  const papers = published.flatMap((line) => publishedRow(line, dataset.name) ?? [])
+  return {
+    title: limit === null ? dataset.title : `${dataset.title}, first ${limit} sentences each way`,
+    directions: [directions[0].name, directions[1].name],
+    rows: [...papers, row('Reference', human), row('input unchanged', same), row(name, own)],
+  }
+}
+
+const examplesOf = (
+  { dataset, name }: StyleTransferOptions,
+  { directions }: TransferData,
+  made: Outputs,
+  own: readonly [Scored, Scored],
+): string =>
+  examplesPage(
+    `${dataset.title}: ${name}`,
+    directions.map((direction, i) => ({
+      direction: direction.name,
+      examples: direction.sources.map((source, line) => ({
+        source,
+        output: made[direction.from][line] ?? '',
+        reference: direction.references[0]?.[line] ?? '',
+        scores: own[i]?.sentences[line] ?? { bleu: 0, probability: null, perplexity: null },
+      })),
+    })),
+  )
+
+const writeResult = async (folder: string, result: StyleTransferResult, examples: string): Promise<void> => {
+  const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(folder, name), text)
+  await write('table.md', markdownTable(result.table))
+  await write('table.csv', csvTable(result.table))
+  await write('table.tex', latexTable(result.table))
+  await write('examples.html', examples)
+  await write('result.json', `${JSON.stringify(result, null, 2)}\n`)
+}

@@ -1,0 +1,34 @@
+/** Files of one sentence a line. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { mistake } from '../../accelerated/files/mistake.js'
+import { eachTextLine, fileSource } from '../ngram/textLines.js'
+
+/** Lines of a file: sentences of an evaluation are thousands. */
+const mostLines = 1_000_000
+
+/** A file's lines; the last needs no end. @throws Mistake for what cannot be read, is empty, too long, or has a line that is not UTF-8 */
+export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
+  const lines: string[] = []
+  await eachTextLine(await fileSource(file), (bytes, start, end, line) => {
+    if (line > mostLines) throw mistake(file, `at most ${mostLines} lines`, 'more')
+    lines.push(
+      Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
+        .toString('utf8')
+        .replace(/\r$/, ''),
+    )
+  })
+  if (lines.length === 0) throw mistake(file, 'a sentence a line', 'an empty file')
+  return lines
+}
+
+/** The first of these files that is in the folder; null where none is. */
+export const firstOf = (folder: string, names: ReadonlyArray<string>): string | null => {
+  const found = names.find((name) => existsSync(join(folder, name)))
+  return found === undefined ? null : join(folder, found)
+}
+
+/** @throws Mistake where two files that belong together line by line have different numbers of lines */
+export const checkLines = (lines: ReadonlyArray<string>, file: string, count: number, like: string): void => {
+  if (lines.length !== count) throw mistake(file, `${count} lines, as many as ${like} has`, String(lines.length))
+}

@@ -1,0 +1,58 @@
+/** The folder of a transfer: what it was asked, the transfers of both directions as they come, and what they scored. */
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { removeTemporaries, writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { checked } from '../../accelerated/files/checked.js'
+import { lockFolder, type FolderLock } from '../../accelerated/files/folderLock.js'
+import { parseJson, readText } from '../../accelerated/files/jsonText.js'
+import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { mistake, quoted } from '../../accelerated/files/mistake.js'
+import { systemMistake } from '../../accelerated/files/systemError.js'
+import type { StyleNumber } from './transferData.js'
+
+/** All that transfers follow from, as texts by name. */
+export type TransferConfig = Readonly<Record<string, string>>
+
+const schema = z.object({ transfers: z.record(z.string().max(100), z.string().max(10_000)) })
+const configLimit = 1_000_000
+
+export const transferFile = (folder: string, style: StyleNumber): string => join(folder, `transfers.${style}.jsonl`)
+
+/**
+ * Makes the folder, or opens that of an earlier call that asked for the same, for this process alone. @throws Mistake where it holds something else,
+ * or transfers that follow from other settings, another model or other sentences
+ */
+export const openTransferFolder = async (folder: string, asked: TransferConfig): Promise<FolderLock> => {
+  const where = `--output ${folder}`
+  const file = join(folder, 'config.json')
+  await makeFolder(folder).catch((thrown: unknown) => {
+    throw systemMistake(where, 'a folder that can be written', thrown)
+  })
+  const there = await readdir(folder).catch((thrown: unknown) => {
+    throw systemMistake(where, 'a folder', thrown)
+  })
+  if (!existsSync(file)) {
+    const other = there.find((name) => !/^lock-|\.partial$/.test(name))
+    if (other !== undefined) throw mistake(where, 'a new folder, or one of an earlier transfer', `${quoted(other)} in it`)
+  }
+  const lock = await lockFolder(folder, where)
+  try {
+    if (existsSync(file)) {
+      const { transfers } = checked(schema, parseJson(await readText(file, configLimit), file), file, 'what was transferred')
+      const differing = Object.keys({ ...asked, ...transfers }).find((name) => asked[name] !== transfers[name])
+      if (differing !== undefined)
+        throw mistake(
+          where,
+          `${differing} ${quoted(transfers[differing] ?? 'none')}, as the transfers in it have (or another folder)`,
+          quoted(asked[differing] ?? 'none'),
+        )
+    } else await writeFileAtomically(file, `${JSON.stringify({ transfers: asked }, null, 2)}\n`)
+    await removeTemporaries(folder)
+    return lock
+  } catch (thrown) {
+    await lock.release()
+    throw thrown
+  }
+}

@@ -1,0 +1,82 @@
+/** Transfers: what a decoder answers to the prompt of each sentence, in a file that grows line by line, so that an interrupted run goes on where it was. */
+import { truncate } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { z } from 'zod'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { checked } from '../../accelerated/files/checked.js'
+import { parseJson, readText } from '../../accelerated/files/jsonText.js'
+import { mistake } from '../../accelerated/files/mistake.js'
+import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
+import { answersInOrder } from '../answersInOrder.js'
+import { appendedFile } from '../appendedFile.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { Generator } from '../generator.js'
+import type { Direction } from './transferData.js'
+
+const transfer = z.object({ source: z.string(), text: z.string(), tokens: z.int().min(0), ended: z.enum(['end', 'stop', 'length']) })
+export type Transfer = z.infer<typeof transfer>
+
+/** Bytes of a file of transfers. */
+const fileLimit = 1_000_000_000
+
+/** The transfers that a file has, line i of the direction's source i. A last line that was not written whole is cut off. @throws Mistake */
+export const transfersIn = async (file: string, { sources }: Pick<Direction, 'sources'>): Promise<ReadonlyArray<Transfer>> => {
+  if (!existsSync(file)) return []
+  const text = await readText(file, fileLimit)
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+  if (whole.length < text.length) await truncate(file, Buffer.byteLength(whole))
+  const lines = whole.split('\n').slice(0, -1)
+  if (lines.length > sources.length) throw mistake(file, `at most ${sources.length} transfers, one a sentence`, String(lines.length))
+  return lines.map((line, i) => {
+    const where = `${file}, line ${i + 1}`
+    const found = checked(transfer, parseJson(line, where), where, 'a transfer')
+    if (found.source !== sources[i]) throw mistake(where, `the transfer of ${JSON.stringify(sources[i])}`, JSON.stringify(found.source))
+    return found
+  })
+}
+
+export type Transferring = {
+  readonly generator: Pick<Generator, 'encode' | 'answers'>
+  readonly direction: Direction
+  readonly template: PromptTemplate
+  readonly generation: Partial<GenerationInput>
+  readonly file: string
+}
+
+/** A batch of which a part is there is made again, so that the batches, and with them the last bits, are those of a run that nothing stopped. */
+const keepWholeBatches = async (file: string, direction: Direction, batchSize: number): Promise<number> => {
+  const there = await transfersIn(file, direction)
+  const kept = there.length === direction.sources.length ? there.length : there.length - (there.length % batchSize)
+  if (kept < there.length) await writeFileAtomically(file, there.slice(0, kept).map(lineOf).join(''))
+  return kept
+}
+
+const lineOf = (made: Transfer): string => `${JSON.stringify(made)}\n`
+
+/**
+ * Transfers what the file lacks, and yields how many it has after each. All sentences of a direction are checked against the model's positions
+ * before the first is transferred. Ends early where `signal` is aborted: with what is finished by then on the disk. @throws Mistake
+ */
+export async function* transferAll(
+  { generator, direction, template, generation, file }: Transferring,
+  signal: AbortSignal,
+): AsyncGenerator<number, void> {
+  const { sources, instruction } = direction
+  const first = await keepWholeBatches(file, direction, resolveGeneration(generation).batchSize)
+  const prompts = sources.map((input, i) => generator.encode({ template, instruction, input }, `${direction.file}, line ${i + 1}`))
+  const { append, flush } = appendedFile(file)
+  let done = first
+  yield done
+  try {
+    const answers = generator.answers(prompts.slice(first), { ...generation, lineOnly: true }, signal)
+    for await (const event of answersInOrder(answers)) {
+      if (event.kind === 'piece') continue
+      if (event.prompt !== done - first) break // one before it was given up
+      const { text, tokens, ended } = event
+      append(lineOf({ source: sources[done] ?? '', text, tokens, ended }))
+      yield ++done
+    }
+  } finally {
+    await flush()
+  }
+}

@@ -1,0 +1,350 @@
+/** salora style-transfer: published outputs get their published BLEU, a decoder's transfers go on where they were, and one clear line for whatever cannot be. */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { promptOf } from '../../evaluation/data/promptTemplates.js'
+import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
+import { styleTransfer, type StyleTransferOptions, type StyleTransferResult } from '../../evaluation/styleTransfer/styleTransfer.js'
+import { transferAll, transfersIn, type Transferring } from '../../evaluation/styleTransfer/transfers.js'
+import { stopsAtLine } from '../../accelerated/generation/streamedText.js'
+import { fixtures } from '../golden/golden.js'
+import { saloraHere } from './inProcess.js'
+
+const shared = join(import.meta.dirname, '../../../shared')
+const model = join(fixtures, 'llama')
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const put = async (name: string, lines: ReadonlyArray<string> | Uint8Array): Promise<string> => {
+  await mkdir(join(at(name), '..'), { recursive: true })
+  await writeFile(at(name), lines instanceof Uint8Array ? lines : lines.map((line) => `${line}\n`).join(''))
+  return at(name)
+}
+
+const [negative, positive] = [
+  ['w3 was bad', 'never again', 'the w7 is cold .'],
+  ['w4 was good', 'always again', 'the w9 is warm .'],
+]
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-transfer-'))
+  await put('yelp/test.0', negative)
+  await put('yelp/test.1', positive)
+  await put('yelp/reference.0', ['w3 was bad\tW3 was good!', 'never again\tAlways again', 'the w7 is cold .\tthe w7 is warm.'])
+  await put('yelp/reference.1', ['w4 was bad', 'never again', 'the w9 is cold.'])
+  const domain = 'gyafc/Family_Relationships/test'
+  await put(`${domain}/informal`, ['hey u', 'no way'])
+  await put(`${domain}/formal`, ['Good day to you.', 'Certainly not.'])
+  for (const person of [0, 1, 2, 3]) {
+    await put(`${domain}/formal.ref${person}`, [`Hello number ${person} .`, 'That is out of the question .'])
+    await put(`${domain}/informal.ref${person}`, ['hiya', `nope ${person}`])
+  }
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const transfer = (...args: ReadonlyArray<string>) => saloraHere('style-transfer', ...args, '--quiet')
+const scored = async (...args: ReadonlyArray<string>): Promise<StyleTransferResult> => {
+  const { code, stdout, stderr } = await transfer(...args, '--json')
+  expect([code, stderr]).toEqual([0, ''])
+  return JSON.parse(stdout) as StyleTransferResult
+}
+const yelp = (...args: ReadonlyArray<string>) => ['--dataset', 'yelp', '--data', at('yelp'), ...args]
+
+describe('salora style-transfer of files', () => {
+  it('scores by direction, the input left as it is beside them, and writes tables and a page', async () => {
+    const files = [await put('up.txt', ['w3 was good !', 'always again .', 'the w7 is cold .']), await put('down.txt', positive)]
+    const result = await scored(...yelp('--outputs', ...files, '--name', 'a | b', '--output', at('scored')))
+    const { 'negative to positive': up, 'positive to negative': down } = result.directions
+    expect(up).toMatchObject({ lines: 3, empty: 0, accuracy: null, perplexity: null })
+    // all of 4 + 3 + 5 words but one, three of four bigrams of the last line …: 11/12, 7/9, 4/6, 1/3 shared, and of one length
+    expect(up?.bleu).toBeCloseTo(100 * ((11 / 12) * (7 / 9) * (4 / 6) * (1 / 3)) ** 0.25, 10)
+    expect(down?.bleu).toBe(result.unchanged['positive to negative']?.bleu)
+    expect(result.reference['negative to positive']?.bleu).toBe(100)
+    expect((await readdir(at('scored'))).sort()).toEqual([
+      'config.json',
+      'examples.html',
+      'result.json',
+      'table.csv',
+      'table.md',
+      'table.tex',
+    ])
+    const markdown = await readFile(at('scored', 'table.md'), 'utf8')
+    expect(markdown).toContain(`| a \\| b | here | – | ${up?.bleu.toFixed(2)} | – |`)
+    expect(markdown).toContain('| LLaMA-7B, SaLoRA | paper | 73.20 | 24.76 | 76.49 | 94.60 | 31.96 | 87.41 |')
+    expect(await readFile(at('scored', 'table.tex'), 'utf8')).toContain('\\bottomrule')
+    const page = await readFile(at('scored', 'examples.html'), 'utf8')
+    expect(page).toContain('<td>w3 was bad</td><td>w3 was good !</td><td>w3 was good !</td>')
+    expect(JSON.parse(await readFile(at('scored', 'result.json'), 'utf8'))).toMatchObject({ name: 'a | b', limit: null })
+  })
+
+  it('scores GYAFC against four people, each of whom may be right', async () => {
+    const files = [
+      await put('formal.txt', ['hello number 2 .', 'that is out of the question .']),
+      await put('casual.txt', ['hiya', 'nope 3']),
+    ]
+    const result = await scored('--dataset', 'gyafc', '--data', at('gyafc'), '--outputs', ...files)
+    expect(result.directions['informal to formal']?.bleu).toBe(100)
+    expect(Object.keys(result.directions)).toEqual(['informal to formal', 'formal to informal'])
+  })
+
+  it('trains a language model of each style where there are sentences, and judges by that of the target', async () => {
+    const many = (words: ReadonlyArray<string>) => Array.from({ length: 60 }, (_, i) => words.map((word) => `${word}${i % 7}`).join(' '))
+    await put('trained/train.0', many(['bad', 'cold']))
+    await put('trained/train.1', many(['good', 'warm']))
+    for (const name of ['test.0', 'test.1', 'reference.0', 'reference.1'])
+      await writeFile(at('trained', name), await readFile(at('yelp', name)))
+    const files = [await put('good.txt', ['good1 warm1', 'good2 warm2', 'good3 warm3']), await put('same.txt', ['good1 warm1', 'x', 'y'])]
+    const ask = ['--dataset', 'yelp', '--data', at('trained'), '--outputs', ...files, '--output', at('judged')]
+    const first = await scored(...ask)
+    const { 'negative to positive': up, 'positive to negative': down } = first.directions
+    expect(up?.perplexity).toBeLessThan(down?.perplexity ?? NaN)
+    expect([up?.unknownShare, down?.unknownShare]).toEqual([0, 1])
+    const models = (await readdir(at('judged'))).filter((name) => name.endsWith('.ngram'))
+    expect(models.length).toBe(2)
+    const again = await scored(...ask) // with the models that are there
+    expect(again.directions).toEqual(first.directions)
+    const given = await scored(
+      '--dataset',
+      'yelp',
+      '--data',
+      at('yelp'),
+      '--outputs',
+      ...files,
+      '--language-models',
+      ...models.sort().map((name) => at('judged', name)),
+    )
+    expect(given.directions['negative to positive']?.perplexity).toBe(up?.perplexity)
+  })
+
+  it('counts empty outputs, says so, and scores them', async () => {
+    const files = [await put('hole.txt', ['w3 was good !', '', '  ']), await put('down2.txt', positive)]
+    const { code, stderr, stdout } = await saloraHere('style-transfer', ...yelp('--outputs', ...files, '--json'))
+    expect(code).toBe(0)
+    expect(stderr).toContain('negative to positive: 2 of 3 outputs empty')
+    expect((JSON.parse(stdout) as StyleTransferResult).directions['negative to positive']?.empty).toBe(2)
+  })
+
+  it('takes the first sentences alone where it is asked to, and says so in the table', async () => {
+    const result = await scored(...yelp('--outputs', at('yelp/test.0'), at('yelp/test.1'), '--limit', '2'))
+    expect(result.directions['negative to positive']?.lines).toBe(2)
+    expect(result.table.title).toBe('Yelp, first 2 sentences each way')
+  })
+})
+
+describe.skipIf(!existsSync(join(shared, 'data/yelp')))('published outputs on Yelp (need ../shared/data)', () => {
+  const data = join(shared, 'data/yelp')
+  it.each([
+    ['StyleTransformer-cond', 25.85, 24.9],
+    ['StyIns', 25.98, 26.08],
+  ])('of %s have the papers’ BLEU, and the input left as it is the paper’s of LLaMA-7B', async (system, up, down) => {
+    const files = ['neg2pos.txt', 'pos2neg.txt'].map((name) => join(data, 'outputs', system, name))
+    const { directions, unchanged } = await scored('--dataset', 'yelp', '--data', data, '--outputs', ...files)
+    const bleus = (of: typeof directions) => Object.values(of).map(({ bleu }) => Number(bleu.toFixed(2)))
+    expect(bleus(directions)).toEqual([up, down])
+    expect(bleus(unchanged)).toEqual([33.58, 31.12])
+  })
+})
+
+it.skipIf(!existsSync(join(shared, 'paper/salora-paper.txt')))(
+  'the prompts are those of Table A3, word for word (needs ../shared/paper)',
+  async () => {
+    const paper = (await readFile(join(shared, 'paper/salora-paper.txt'), 'utf8')).replace(/\s+/g, ' ')
+    const folders = { yelp: at('yelp'), gyafc: at('gyafc') } as Readonly<Record<string, string>>
+    for (const dataset of transferDatasets)
+      for (const { instruction } of (await dataset.read(folders[dataset.name] ?? '')).directions) {
+        const shown = promptOf.paper({ instruction: `{${instruction}}`, input: '{$Sentence}' }).replace(/\s+/g, ' ')
+        expect(paper).toContain(`“${shown}”`)
+      }
+  },
+)
+
+const optionsOf = (output: string, change: Partial<StyleTransferOptions> = {}): StyleTransferOptions => ({
+  dataset: transferDatasets[0]!,
+  data: at('yelp'),
+  limit: null,
+  source: { generator: { model, device: 'cpu', threads: 1 }, template: 'paper', generation: { maxNewTokens: 6, batchSize: 2 } },
+  name: 'tiny',
+  openClassifier: null,
+  languageModels: null,
+  output,
+  ...change,
+})
+
+describe('transfers of a decoder', () => {
+  const allOf = async (options: StyleTransferOptions, stopAt = Infinity) => {
+    const stop = new AbortController()
+    let [seen, result] = [0, null as StyleTransferResult | null]
+    for await (const event of styleTransfer(options, stop.signal)) {
+      if (event.kind === 'transferring' && event.done > 0 && ++seen === stopAt) stop.abort()
+      if (event.kind === 'result') result = event.result
+    }
+    return result
+  }
+  const filesOf = async (output: string) => [
+    await readFile(join(output, 'transfers.0.jsonl'), 'utf8'),
+    await readFile(join(output, 'transfers.1.jsonl'), 'utf8'),
+  ]
+
+  it('are the same lines, whether they were interrupted or not, and one that was cut off in writing is made again', async () => {
+    const whole = await allOf(optionsOf(at('whole')))
+    const lines = await filesOf(at('whole'))
+    expect(lines.map((text) => text.trim().split('\n').length)).toEqual([3, 3])
+    expect(JSON.parse(lines[0]?.split('\n')[1] ?? '')).toMatchObject({ source: 'never again', ended: 'length', tokens: 6 })
+    for (const stopAt of [1, 2, 3, 4, 5]) {
+      const output = at(`cut-${stopAt}`)
+      expect(await allOf(optionsOf(output), stopAt)).toBeNull()
+      const file = join(output, 'transfers.0.jsonl')
+      await writeFile(file, (await readFile(file, 'utf8')).slice(0, stopAt < 4 ? -7 : undefined))
+      expect((await allOf(optionsOf(output)))?.directions).toEqual(whole?.directions)
+      expect(await filesOf(output)).toEqual(lines)
+    }
+  })
+
+  it('are kept in whole batches from the first on: what came of a batch whose beginning was given up is made again', async () => {
+    const [direction] = (await transferDatasets[0]!.read(at('yelp'))).directions
+    const file = at('batches.jsonl')
+    const asked: number[] = []
+    const transferring = (answered: ReadonlyArray<number>): Transferring => ({
+      direction,
+      template: 'paper',
+      generation: { batchSize: 2 },
+      file,
+      generator: {
+        encode: (prompt) => ('input' in prompt ? [direction.sources.indexOf(prompt.input)] : []),
+        answers: async function* (prompts) {
+          asked.push(...prompts.flat())
+          for (const prompt of answered) yield { kind: 'answer', prompt, text: `t${prompts[prompt]?.[0]}`, tokens: 1, ended: 'end' }
+        },
+      },
+    })
+    const run = async (answered: ReadonlyArray<number>): Promise<ReadonlyArray<number>> => {
+      const told: number[] = []
+      for await (const done of transferAll(transferring(answered), new AbortController().signal)) told.push(done)
+      return told
+    }
+    expect(await run([1])).toEqual([0]) // of the first two, the second alone came
+    expect(await run([0])).toEqual([0, 1])
+    expect(await run([1, 0])).toEqual([0, 1, 2])
+    expect(await run([0])).toEqual([2, 3])
+    expect(asked).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 2])
+    expect((await transfersIn(file, direction)).map(({ text }) => text)).toEqual(['t0', 't1', 't2'])
+  })
+
+  it('end with the first line that is not blank', () => {
+    const ends = stopsAtLine((ids) => ids.map((id) => ['\n', 'a', 'b\n'][id] ?? '').join(''))
+    expect([[0], [0, 0], [0, 1], [0, 1, 1], [0, 1, 0], [1, 2], [2]].map(ends)).toEqual([false, false, false, false, true, true, true])
+  })
+
+  it.each<readonly [string, Partial<StyleTransferOptions>, RegExp]>([
+    [
+      'another length',
+      { source: { ...(optionsOf('').source as object), generation: { maxNewTokens: 7, batchSize: 2 } } as never },
+      /expected generation .* found/,
+    ],
+    ['other sentences', { limit: 2 }, /expected sentences .* found/],
+    [
+      'another template',
+      { source: { ...(optionsOf('').source as object), template: 'alpaca' } as never },
+      /expected template "paper".* found "alpaca"/,
+    ],
+  ])('are not continued with %s', async (_, change, message) => {
+    await allOf(optionsOf(at('kept')))
+    const before = await filesOf(at('kept'))
+    await expect(allOf(optionsOf(at('kept'), change))).rejects.toThrow(message)
+    expect(await filesOf(at('kept'))).toEqual(before)
+  })
+
+  it('are made by the command too, whose folder says what they follow from', async () => {
+    const result = await scored(...yelp('--model', model, '--device', 'cpu', '--max-new-tokens', '4', '--output', at('command')))
+    expect(result.name).toBe('llama')
+    expect(JSON.parse(await readFile(at('command', 'config.json'), 'utf8'))).toMatchObject({
+      transfers: { dataset: 'yelp', template: 'paper' },
+    })
+  })
+})
+
+describe('salora style-transfer answers in one line', () => {
+  const both = ['--outputs', 'up.txt', 'down.txt']
+  const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
+    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset: expected yelp or gyafc, found none given/, 2],
+    ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, found "imdb"/, 2],
+    ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data: expected/, 2],
+    ['nothing to score', async () => yelp(), /^--run: expected the folder of a run \(or --model, or --outputs\), found none given/, 2],
+    [
+      'one file',
+      async () => yelp('--outputs', at('yelp/test.0')),
+      /^--outputs: expected two files, of style 0 and of style 1, found 1 file/,
+      2,
+    ],
+    [
+      'a model beside files',
+      async () => yelp('--outputs', at('yelp/test.0'), at('yelp/test.1'), '--model', model),
+      /^--outputs: expected either/,
+      2,
+    ],
+    ['half a sentence', async () => yelp(...both, '--limit', '0.5'), /^--limit: expected a whole number/, 2],
+    ['a folder without sentences', async () => ['--dataset', 'yelp', '--data', root, ...both], /test\.0: expected/, 1],
+    [
+      'no reference',
+      async () => {
+        await put('bare/test.0', negative)
+        await put('bare/test.1', positive)
+        return ['--dataset', 'yelp', '--data', at('bare'), ...both]
+      },
+      /reference\.0: expected/,
+      1,
+    ],
+    [
+      'GYAFC that is not there',
+      async () => ['--dataset', 'gyafc', '--data', at('yelp'), ...both],
+      /yelp: expected GYAFC's folder .*licensed: ask Yahoo.* found none/,
+      1,
+    ],
+    [
+      'line counts that differ',
+      async () => yelp('--outputs', await put('short.txt', ['a', 'b']), at('yelp/test.1')),
+      /short\.txt: expected 3 lines, as many as .*test\.0 has, found 2/,
+      1,
+    ],
+    [
+      'a line that is not UTF-8',
+      async () => yelp('--outputs', await put('latin.txt', Buffer.from('a\nb \xe9\nc\n', 'latin1')), at('yelp/test.1')),
+      /latin\.txt, line 2: expected .*UTF-8/,
+      1,
+    ],
+    [
+      'an empty file',
+      async () => yelp('--outputs', await put('empty.txt', []), at('yelp/test.1')),
+      /empty\.txt: expected a sentence a line, found an empty file/,
+      1,
+    ],
+    [
+      'a model that is no decoder',
+      async () => yelp('--model', join(fixtures, 'bert'), '--output', at('encoder')),
+      /bert.*: expected .*decoder/,
+      1,
+    ],
+    [
+      'a folder that holds something else',
+      async () => yelp('--model', model, '--output', at('yelp')),
+      /^--output .*: expected a new folder, or one of an earlier transfer, found "reference\.0" in it/,
+      1,
+    ],
+    [
+      'sentences longer than the context',
+      async () => {
+        for (const name of ['test.1', 'reference.0', 'reference.1']) await put(`long/${name}`, ['a', 'b'])
+        await put('long/test.0', ['a', 'w3 '.repeat(60)])
+        return ['--dataset', 'yelp', '--data', at('long'), '--model', model, '--output', at('too-long')]
+      },
+      /test\.0, line 2: expected a prompt of at most 63 tokens/,
+      1,
+    ],
+  ]
+  it.each(mistakes)('%s', async (_, args, message, code) => {
+    const found = await transfer(...(await args()))
+    expect(found.stderr).toMatch(message)
+    expect(found.stderr.trim().split('\n').length).toBe(1)
+    expect([found.code, found.stdout]).toEqual([code, ''])
+  })
+})
