@@ -33,7 +33,7 @@ const beforePadding: ReadonlyArray<Rule> = [
   replace(new RegExp(`'(?![mtsdn])(${letter})(?!${letter})`, 'giu'), "' $1"), // 'x' is a quoted letter, 's and its like are clitics
   lastPeriod,
   replace(/([:,])(\P{Nd})/gu, ' $1 $2'), // not within numbers; of two that follow each other the first
-  apart(/[:,](?=\n?$)/),
+  apart(/[:,]$/),
   apart(/\.{2,}/g),
   apart(/[;@#$%&?!]/g),
   replace(/([^'])' /g, "$1 ' "),
