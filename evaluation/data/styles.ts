@@ -1,6 +1,6 @@
 /** Corpora of two styles: which of their official files hold which style, and the lines of both as labelled texts. */
 import { existsSync, statSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, resolve, sep } from 'node:path'
 import { mistake } from '../../accelerated/files/mistake.js'
 import type { Dataset, Example } from './dataset.js'
 import { eachLine } from './lineStream.js'
@@ -16,31 +16,35 @@ type StyleCorpus = {
   readonly styles: readonly [string, string]
   /** What a part is called in the folder: the first that is there. */
   readonly parts: Readonly<Record<'train' | 'dev' | 'test', ReadonlyArray<string>>>
-  /** The file of a part that holds a style's lines. */
-  readonly file: (part: string, style: Style) => string
+  /** What follows a part's name in the files of style 0 and style 1: the first that is there. */
+  readonly endings: ReadonlyArray<readonly [string, string]>
   /** The official folder, where `--data` may be its parent. */
   readonly folder?: string
   /** What is missing where it is missing, and where it is to be had. */
   readonly told: string
 }
 
-const formality = ['informal', 'formal'] as const
-
 export const STYLE_CORPORA: Readonly<Record<StyleName, StyleCorpus>> = {
   yelp: {
     styles: ['negative', 'positive'],
     parts: {
-      train: ['train', 'sentiment.train', 'train_first30k'], // as two repositories name the official files, and their first 30,000 lines
+      train: ['train', 'sentiment.train', 'train_first30k'], // of the official files, and their first 30,000 lines
       dev: ['dev', 'sentiment.dev'],
       test: ['test', 'sentiment.test'],
     },
-    file: (part, style) => `${part}.${style}`,
+    endings: [
+      ['.0', '.1'],
+      ['.neg', '.pos'], // of fastnlp/style-transformer, and so of TSST
+    ],
     told: "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)",
   },
   gyafc: {
-    styles: formality,
-    parts: { train: ['train'], dev: ['tune'], test: ['test'] },
-    file: (part, style) => join(part, formality[style]),
+    styles: ['informal', 'formal'],
+    parts: { train: ['train'], dev: ['tune', 'dev'], test: ['test'] },
+    endings: [
+      [`${sep}informal`, `${sep}formal`],
+      ['.informal', '.formal'], // of TSST
+    ],
     folder: 'Family_Relationships',
     told: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
   },
@@ -55,7 +59,7 @@ export const styleText = (line: string): string => line.trim().toLowerCase()
 
 /**
  * The lines of both styles of a part, each an example whose label is its style; lines may be empty. `row` counts through both files, style 0's first.
- * @param part `train`, `dev` or `test`, or the path of another (`PATH.0` and `PATH.1` as Yelp has them, a folder as GYAFC has it)
+ * @param part `train`, `dev` or `test`, or the path of another (`PATH.0` and `PATH.1` as Yelp has them, a folder of two files as GYAFC has it)
  * @param folder of the official files; not read where `part` is an absolute path
  * @throws Mistake: folder or file missing, not UTF-8 (the file and its row), empty
  */
@@ -78,13 +82,13 @@ export const linesByStyle = ({ examples }: Dataset): readonly [ReadonlyArray<str
 }
 
 const filesOf = (name: StyleName, part: string, folder: string | undefined): readonly [string, string] => {
-  const { parts, file, styles, told } = STYLE_CORPORA[name]
+  const { parts, endings, styles, told } = STYLE_CORPORA[name]
   const own = folder === undefined ? '' : officialFolder(name, folder)
   const names = Object.hasOwn(parts, part) ? parts[part as keyof typeof parts] : [part]
-  const pairs = names.map((stem) => [file(resolve(own, stem), 0), file(resolve(own, stem), 1)] as const)
-  const [first] = pairs
+  const pairs = names.flatMap((stem) => endings.map(([zero, one]) => [resolve(own, stem) + zero, resolve(own, stem) + one] as const))
   const found = pairs.find((pair) => pair.some((path) => existsSync(path)))
-  if (found === undefined) throw mistake(folder ?? part, `${first === undefined ? part : bothNames(first)} of ${told}`, 'neither')
+  if (found === undefined)
+    throw mistake(folder ?? part, `${endings[0]?.map((ending) => basename(names[0] ?? part) + ending).join(' and ')} of ${told}`, 'neither')
   const missing = found.findIndex((path) => !existsSync(path))
   if (missing >= 0) throw mistake(found[missing] ?? '', `the ${styles[missing]} lines, beside ${found[1 - missing]}`, 'none there')
   return found
@@ -96,10 +100,6 @@ const officialFolder = (name: StyleName, folder: string): string => {
   if (!statSync(folder).isDirectory()) throw mistake(folder, told, 'a file')
   return existsSync(join(folder, official)) ? join(folder, official) : folder
 }
-
-/** `tune/informal and tune/formal`, `train.0 and train.1`. */
-const bothNames = (files: readonly [string, string]): string =>
-  files.map((path) => (/\.[01]$/.test(path) ? basename(path) : join(basename(resolve(path, '..')), basename(path)))).join(' and ')
 
 /** `yelp/dev.{0,1}`, `Family_Relationships/tune/{informal,formal}`. */
 const bothFiles = ([zero, one]: readonly [string, string]): string => {

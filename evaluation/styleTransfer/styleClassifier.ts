@@ -24,7 +24,10 @@ export type Watch = { readonly told?: (done: number) => void; readonly signal?: 
 
 type Machine = Partial<Pick<TrainedAdapterOptions, 'device' | 'precision' | 'threads' | 'maxLength' | 'batchSize'>>
 
-/** A run's folder, whose settings it keeps to; or what openTrainedAdapter takes, a Hugging Face folder with a head of its own among it. */
+/**
+ * A run's folder, or what openTrainedAdapter takes, a Hugging Face folder with a head of its own among it. Of a run too, texts are of up to 128
+ * tokens unless told otherwise: TSST's evaluator does not cut transferred lines to the 18 or 32 tokens of the training.
+ */
 export type StyleClassifierSource =
   | ({ readonly run: string } & Machine)
   | (Pick<TrainedAdapterOptions, 'model'> & Partial<TrainedAdapterOptions>)
@@ -47,9 +50,9 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
   const config = await readRunConfig(run)
   if (config === null) throw mistake(run, 'the folder of a run of salora train', 'no config.json there')
   const { model, revision, settings, inputs } = config
-  const { device, precision, threads, maxLength, batchSize } = settings
+  const { device, precision, threads, batchSize } = settings
   return {
-    ...{ model, device, precision, threads, maxLength, batchSize },
+    ...{ model, device, precision, threads, batchSize },
     ...(typeof revision === 'string' ? { revision } : {}),
     ...(inputs === undefined ? {} : { trainedBy: { run, inputs } }),
     adapter: join(run, 'adapter'),

@@ -69,7 +69,7 @@ describe('its classifier', () => {
   it('opened by its run and as a Hugging Face folder, answers alike, and gives ACC beside its own accuracy', async () => {
     const test = linesByStyle(await readStyles('yelp', 'test', at('yelp')))
     const found = []
-    for (const source of [{ run: at('run') }, { model: at('run/adapter'), maxLength: 18, device: 'cpu', threads: 1 }]) {
+    for (const source of [{ run: at('run') }, { model: at('run/adapter'), device: 'cpu', threads: 1 }]) {
       const classifier = await openStyleClassifier('yelp', source)
       try {
         // half of the negative lines are transferred, and none of the positive ones
@@ -88,6 +88,23 @@ describe('its classifier', () => {
     const [ofRun = [], ofFolder = []] = found
     expect(ofFolder.map(({ label }) => label)).toEqual(ofRun.map(({ label }) => label))
     ofFolder.forEach(({ score }, i) => expect(score).toBeCloseTo(ofRun[i]?.score ?? NaN, 5))
+  })
+
+  it('sees more of a line than the training did, unless it is told not to', async () => {
+    // the preset's 18 tokens are two of the frame and sixteen letters
+    const [cut, whole] = ['a '.repeat(16), `${'a '.repeat(16)}${'Z '.repeat(60)}`]
+    const scores = async (more: { readonly maxLength?: number }) => {
+      const classifier = await openStyleClassifier('yelp', { run: at('run'), ...more })
+      try {
+        return (await classifyStyles(classifier, [cut, whole])).map(({ style, score }) => (style === 0 ? score : 1 - score))
+      } finally {
+        await classifier.release()
+      }
+    }
+    const [short = NaN, all = NaN] = await scores({})
+    expect(Math.abs(short - all)).toBeGreaterThan(0.1)
+    const [one = NaN, other = NaN] = await scores({ maxLength: 18 })
+    expect(one).toBeCloseTo(other, 6)
   })
 
   it('is not one of formality, and a run of other classes is none of styles: both are refused in one line', async () => {

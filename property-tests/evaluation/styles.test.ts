@@ -79,6 +79,22 @@ describe('yelp', () => {
     expect(told((await load({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
+  it("is read under TSST's names of files as well", async () => {
+    for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
+    const { train, evaluation } = await load({ task: 'yelp', data: at('tsst') })
+    expect([told(train), told(evaluation)]).toEqual([
+      ['0 train neg', '1 train pos'],
+      ['0 dev neg', '1 dev pos'],
+    ])
+    for (const part of ['train', 'dev'])
+      for (const style of ['informal', 'formal']) write(`tsst-formality/${part}.${style}`, `${part} ${style}`)
+    const formality = await load({ task: 'gyafc', data: at('tsst-formality') })
+    expect([told(formality.train), told(formality.evaluation)]).toEqual([
+      ['0 train informal', '1 train formal'],
+      ['0 dev informal', '1 dev formal'],
+    ])
+  })
+
   it('says in one line what is missing, and which row is not UTF-8', async () => {
     const official = "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)"
     expect(await line({ task: 'yelp' })).toBe(`--data: expected ${official} (for --task yelp), found none given`)
