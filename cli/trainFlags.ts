@@ -7,6 +7,7 @@ import { architectures } from '../accelerated/models/index.js'
 import type { Setting, SettingKind, SettingTable } from '../accelerated/setting.js'
 import { taskFlags, tasks } from '../evaluation/data/index.js'
 import { flagOf } from './flagNames.js'
+import { presets } from './presets.js'
 
 /** A name in camelCase, which is also its key in a --config file. */
 export type Flag = { readonly name: string; readonly kind: SettingKind; readonly takes: string; readonly help: string }
@@ -72,8 +73,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         'preset',
         'text',
         'name',
-        listed(table.flatMap(({ name, presets = {} }) => Object.keys(presets).map((preset) => `${preset} (of ${name})`))) +
-          ': settings that belong together; flags win',
+        `${listed(presets.map(({ name, help }) => `${name} (${help})`))}: settings that belong together, with their method; flags win`,
       ),
       ...methodFlags(),
     ],

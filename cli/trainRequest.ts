@@ -11,6 +11,7 @@ import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, valuesOf, type Values } from './flagValues.js'
+import { presetOf } from './presets.js'
 import { usageError, UsageError } from './usageError.js'
 
 export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positive', ...taskFlags.map(({ name }) => name)]
@@ -30,7 +31,7 @@ export const trainRequest = async (given: Values): Promise<TrainRequest> => {
   // a pattern stands where it was named: in the file below the file's own settings, as a flag above them
   const [below, above] = 'rankPattern' in flags ? [{}, pattern] : [pattern, {}]
   const earlier = resume && output !== null ? await valuesOfRun(output) : {}
-  const method = flags['method'] ?? fromFile['method'] ?? earlier['method'] ?? 'salora'
+  const method = flags['method'] ?? fromFile['method'] ?? earlier['method']
   if (earlier['method'] !== undefined && earlier['method'] !== method)
     throw mistake(
       join(output ?? '', 'config.json'),
@@ -40,7 +41,7 @@ export const trainRequest = async (given: Values): Promise<TrainRequest> => {
   const values: Values = {
     ...earlier,
     ...lengthOf({ ...fromFile, ...flags }),
-    ...presetOf(flags['preset'] ?? fromFile['preset'], method),
+    ...presetOf(flags['preset'] ?? fromFile['preset'], knownMethod(method), String(flags['task'] ?? fromFile['task'] ?? earlier['task'])),
     ...below,
     ...fromFile,
     ...above,
@@ -97,19 +98,8 @@ const textOf = (value: unknown): string | null => (typeof value === 'string' ? v
 /** A number of epochs that is asked for stands in the place of the steps that a run was given before. */
 const lengthOf = (asked: Values): Values => (asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {})
 
-/** The settings that a preset of the method stands for. */
-const presetOf = (name: unknown, method: unknown): Values => {
-  if (name === undefined) return {}
-  const { presets = {} } = methodOf(method)
-  const found = Object.hasOwn(presets, String(name)) ? presets[String(name)] : undefined
-  if (found === undefined)
-    throw usageError(
-      '--preset',
-      Object.keys(presets).length > 0 ? `one of ${Object.keys(presets).join(', ')}` : `none, as method ${String(method)} has no presets`,
-      JSON.stringify(name),
-    )
-  return found
-}
+/** The name of a method that there is; null where none is asked for, so that a preset may say which. @throws SettingsError */
+const knownMethod = (method: unknown): string | null => (method === undefined ? null : methodOf(method).name)
 
 /** The settings that a rank pattern's file stands for. */
 const patternOf = async (file: unknown): Promise<Values> => (typeof file === 'string' ? readRankPattern(file) : {})

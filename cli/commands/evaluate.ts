@@ -38,6 +38,7 @@ export const addEvaluate = (command: Command): void => {
       'salora evaluate --run runs/sst2-salora-1',
       'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
       'salora evaluate --model exported/reviews --task reviews.csv',
+      'salora evaluate --run runs/yelp-full-1 --eval-data test',
     ],
     async (given, terminal) => {
       const { adapter: options, runTask } = await adapterRequest(given)
@@ -71,7 +72,7 @@ export const addEvaluate = (command: Command): void => {
             ? []
             : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
           ...(scored.byClass === null ? [] : ['']),
-          `${counted(examples)} examples of ${source}${wanted.whole || wanted.task.evalData !== undefined || !source.includes('.') ? '' : ' (the part that the run held out)'}`,
+          `${counted(examples)} examples of ${source}${!wanted.whole && rows?.heldOut === true ? ' (the part that the run held out)' : ''}`,
         ].join('\n'),
         {
           ...scored,

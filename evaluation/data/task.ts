@@ -1,16 +1,17 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { Either } from 'fp-ts/lib/Either.js'
 import type { Mistake } from '../../accelerated/files/mistake.js'
+import type { SettingsInput } from '../../accelerated/settings.js'
 import type { Scoring } from '../metrics/score.js'
 import type { Dataset } from './dataset.js'
 import type { DelimitedOptions } from './delimited.js'
 
 export type TaskOptions = {
-  /** A task of GLUE (`cola`, …), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
+  /** A task of GLUE (`cola`, …), of two styles (`yelp`, `gyafc`), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
   readonly task: string
-  /** GLUE: the folder of its official files, or the parent of the official folders. Next tokens: the file of texts. */
+  /** GLUE and styles: the folder of the official files, or the parent of the official folders. Next tokens: the file of texts. */
   readonly data?: string
-  /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out. */
+  /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out; of styles a part, `test`, or its path. */
   readonly evalData?: string
   /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
   readonly holdOutSeed?: number
@@ -52,9 +53,19 @@ export type TaskKind = {
   readonly recognises: (task: string) => boolean
   /** The options that this kind takes and others do not, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
+  /** Published recipes for such tasks, by a name for --preset. */
+  readonly presets?: Readonly<Record<string, TaskPreset>>
   readonly load: (options: TaskOptions) => Loaded<Task>
   /** The evaluation data alone, for a model already trained. Of a file, `options` has the training's `labelNames`. */
   readonly loadEvaluation: (options: TaskOptions) => Loaded<Evaluation>
+}
+
+/** Settings that belong together: a method, and the settings of a run of it, which may depend on the task. */
+export type TaskPreset = {
+  readonly method: string
+  /** what it is, in a few words for --help */
+  readonly help: string
+  readonly settings: (task: string) => SettingsInput
 }
 
 type Loaded<T> = Either<Mistake, T> | Promise<Either<Mistake, T>>

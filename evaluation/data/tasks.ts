@@ -4,6 +4,7 @@ import { alpacaTask } from './tasks/alpacaTask.js'
 import { fileTask } from './tasks/fileTask.js'
 import { glueTask } from './tasks/glueTask.js'
 import { sentimentTask } from './tasks/sentimentTask.js'
+import { styleTask } from './tasks/styleTask.js'
 import { textTask } from './tasks/textTask.js'
 
-export const tasks: ReadonlyArray<TaskKind> = [glueTask, sentimentTask, alpacaTask, textTask, fileTask]
+export const tasks: ReadonlyArray<TaskKind> = [glueTask, styleTask, sentimentTask, alpacaTask, textTask, fileTask]

@@ -82,8 +82,8 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [[...train, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, found "max"'],
     [[...train, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, found "hard"'],
-    [[...train, '--preset', 'papers'], '--preset: expected one of paper, found "papers"'],
-    [[...train, '--preset', 'constructor'], '--preset: expected one of paper, found "constructor"'],
+    [[...train, '--preset', 'papers'], '--preset: expected one of paper, tsst-classifier, found "papers"'],
+    [[...train, '--preset', 'constructor'], '--preset: expected one of paper, tsst-classifier, found "constructor"'],
     [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, found "query,,value"'],
     [['evaluate'], '--run: expected the folder of a run (or --model, with --adapter or a head of its own), found none given'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, found 0'],
@@ -111,7 +111,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), found none given"],
   ])('as a process: salora %j', async (args, line) => {

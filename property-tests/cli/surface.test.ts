@@ -59,6 +59,34 @@ describe('a preset', () => {
     expect(await asked({ config, beta: '0.3' })).toEqual(resolveSettings({ ...paper, gateAfter: 'soft', beta: 0.3 } as object))
   })
 
+  it("of TSST's classifier is its recipe, of which texts' length is the task's, and brings its method", async () => {
+    const recipe = {
+      method: 'full',
+      learningRate: 2e-5,
+      adamEpsilon: 1e-8,
+      weightDecay: 1e-8,
+      warmup: 0,
+      epochs: 5,
+      batchSize: 32,
+      maxLength: 18,
+      clip: 1,
+      seed: 42,
+      evalEvery: 300,
+      keep: 'best',
+    } as const
+    const styles = (given: Readonly<Record<string, unknown>>) => asked({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
+    expect(await styles({})).toEqual(resolveSettings(recipe))
+    expect(await styles({ method: 'full', epochs: '1' })).toEqual(resolveSettings({ ...recipe, epochs: 1 }))
+    expect(await styles({ task: 'gyafc' })).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
+    expect(await styles({ task: 'gyafc', maxLength: '20' })).toEqual(resolveSettings({ ...recipe, maxLength: 20 }))
+    const config = await file('styles.json', { preset: 'tsst-classifier', task: 'gyafc' })
+    expect((await trainRequest({ model: 'm', config })).settings).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
+    await expect(styles({ method: 'lora' })).rejects.toThrow(
+      /^--preset: expected none, as method lora has no presets, found "tsst-classifier"$/,
+    )
+    await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, found "tsst-classifier"$/)
+  })
+
   it('of a method that has none is refused in one line', async () => {
     await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, found [^:]*$/)
   })

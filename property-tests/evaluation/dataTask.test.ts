@@ -76,7 +76,7 @@ describe('a task of GLUE', () => {
 describe('a task that is not known', () => {
   it('is told with those that are', async () => {
     const told =
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"'
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, found "colla"'
     expect(line(await loadTask({ task: 'colla' }))).toBe(told)
     expect(line(await loadEvaluation({ task: 'colla' }))).toBe(told)
     expect(line(await loadTask({ task: 'constructor' }))).toMatch(/^--task: expected cola/)

@@ -41,7 +41,7 @@ it('refuses an option of another kind instead of ignoring it', async () => {
 
 it('tells an unknown task with the names of all kinds, and with what the nameless ones are', async () => {
   const line =
-    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
+    '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, found "feka"'
   for (const load of [loadTask, loadEvaluation])
     expect(await load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
   expect(taskNames.slice(-4)).toEqual(['text', 'fake', 'mock', 'sham'])

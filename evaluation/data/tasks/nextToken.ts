@@ -1,7 +1,7 @@
 /** What tasks of next tokens share: a file of texts, evaluated on a second file or on a tenth that is held out, scored by loss and perplexity. */
-import * as E from 'fp-ts/lib/Either.js'
-import { Mistake, mistake } from '../../../accelerated/files/mistake.js'
+import { mistake } from '../../../accelerated/files/mistake.js'
 import type { TextScoring } from '../../metrics/score.js'
+import { caught } from '../caught.js'
 import type { Dataset } from '../dataset.js'
 import { holdOut, tenth } from '../holdOut.js'
 import { exampleStore } from '../storedExamples.js'
@@ -41,13 +41,4 @@ const heldOutOf = (all: Dataset, { holdOutSeed }: TaskOptions): Pick<Task, 'trai
   if (held.length === 0)
     throw mistake(all.source, 'at least two different texts, so that one can be held out (or --eval-data)', `${all.examples.length}`)
   return { train: { ...all, examples: kept }, evaluation: { ...all, examples: held.map(exampleStore()), skipped: [] } }
-}
-
-const caught = async <T>(work: () => Promise<T>): Promise<E.Either<Mistake, T>> => {
-  try {
-    return E.right(await work())
-  } catch (thrown) {
-    if (thrown instanceof Mistake) return E.left(thrown)
-    throw thrown
-  }
 }

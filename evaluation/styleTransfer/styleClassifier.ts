@@ -1,0 +1,146 @@
+/** ACC of style transfer: which of two styles a trained classifier takes lines for, always beside what it gets right of lines whose style is known. */
+import { join } from 'node:path'
+import { mistake, oneLine } from '../../accelerated/files/mistake.js'
+import { STYLE_CORPORA, styleText, type Style, type StyleName } from '../data/styles.js'
+import { readRunConfig } from '../storedRun.js'
+import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../trainedAdapter.js'
+import { UserError } from '../userError.js'
+
+/** A line's style as the classifier sees it: its index, its name, and the probability of it, from 0.5 to 1. */
+export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }
+
+export type StyleClassifier = {
+  readonly styles: readonly [string, string]
+  /** Logits of many lines at once: [lines][style]. */
+  readonly logits: (lines: ReadonlyArray<string>) => Promise<ReadonlyArray<readonly [number, number]>>
+  readonly release: () => Promise<void>
+}
+
+/** Two of something, by the style that the lines had before they were transferred. */
+export type ByStyle<T> = readonly [T, T]
+
+/** `told` hears how many lines are done; `signal` ends the work before the next lines with its own reason. */
+export type Watch = { readonly told?: (done: number) => void; readonly signal?: AbortSignal }
+
+type Machine = Partial<Pick<TrainedAdapterOptions, 'device' | 'precision' | 'threads' | 'maxLength' | 'batchSize'>>
+
+/**
+ * A run's folder, or what openTrainedAdapter takes, a Hugging Face folder with a head of its own among it. Of a run too, texts are of up to 128
+ * tokens unless told otherwise: TSST's evaluator does not cut transferred lines to the 18 or 32 tokens of the training.
+ */
+export type StyleClassifierSource =
+  | ({ readonly run: string } & Machine)
+  | (Pick<TrainedAdapterOptions, 'model'> & Partial<TrainedAdapterOptions>)
+
+/**
+ * Opens a classifier of the corpus' two styles. Call `release` when no more lines come.
+ * @throws Mistake or DeviceError, and UserError where it has not two classes or they are not those styles
+ */
+export const openStyleClassifier = async (corpus: StyleName, source: StyleClassifierSource): Promise<StyleClassifier> => {
+  const adapter = await openTrainedAdapter({ adapter: null, ...('run' in source ? await ofRun(source) : source) })
+  try {
+    return styleClassifier(corpus, adapter, 'run' in source ? source.run : (source.adapter ?? source.model))
+  } catch (thrown) {
+    await adapter.release()
+    throw thrown
+  }
+}
+
+const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) => {
+  const config = await readRunConfig(run)
+  if (config === null) throw mistake(run, 'the folder of a run of salora train', 'no config.json there')
+  const { model, revision, settings, inputs } = config
+  const { device, precision, threads, batchSize } = settings
+  return {
+    ...{ model, device, precision, threads, batchSize },
+    ...(typeof revision === 'string' ? { revision } : {}),
+    ...(inputs === undefined ? {} : { trainedBy: { run, inputs } }),
+    adapter: join(run, 'adapter'),
+    ...machine,
+  }
+}
+
+/** @param where what the message calls it. @throws UserError where its classes are not the corpus' two styles */
+export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
+  const { styles } = STYLE_CORPORA[corpus]
+  const { outputs, labelNames, predict, release } = adapter
+  const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), found`
+  if (outputs.problem !== 'classification') throw new UserError(`${wanted} a ${outputs.problem}`)
+  if (outputs.labels !== 2) throw new UserError(`${wanted} one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
+  if (labelNames === undefined) throw new UserError(`${wanted} classes without names`)
+  const [zero, one] = [labelNames.indexOf(styles[0]), labelNames.indexOf(styles[1])]
+  if (zero < 0 || one < 0) throw new UserError(`${wanted} ${labelNames.map((name) => oneLine(name.slice(0, 80))).join(', ')}`)
+  return {
+    styles,
+    logits: async (lines) =>
+      (await predict(lines.map((line) => ({ text: styleText(line) })))).map((logits) => [logits[zero] ?? NaN, logits[one] ?? NaN] as const),
+    release,
+  }
+}
+
+/** Lines that are tokenised and answered together: what bounds the memory, and the wait for a signal. */
+const linesAtOnce = 256
+
+/**
+ * The style of each line, in order; lines are read as the classifier's training lines were (styleText).
+ * @throws UserError for an answer that is no number, and the signal's reason
+ */
+export const classifyStyles = async (
+  { styles, logits }: StyleClassifier,
+  lines: ReadonlyArray<string>,
+  { told, signal }: Watch = {},
+): Promise<ReadonlyArray<StyleAnswer>> => {
+  const answers: StyleAnswer[] = []
+  for (let at = 0; at < lines.length; at += linesAtOnce) {
+    signal?.throwIfAborted()
+    for (const [zero, one] of await logits(lines.slice(at, at + linesAtOnce))) {
+      if (!(Number.isFinite(zero) && Number.isFinite(one)))
+        throw new UserError(`line ${answers.length + 1}: expected finite outputs of the classifier of styles, found ${zero}, ${one}`)
+      const style = one > zero ? 1 : 0
+      answers.push({ style, label: styles[style], score: 1 / (1 + Math.exp(-Math.abs(one - zero))) })
+    }
+    told?.(answers.length)
+  }
+  return answers
+}
+
+export type StyleAccuracy = {
+  /** ACC: of the lines that had this style, the share that is taken for the other one now. */
+  readonly accuracy: ByStyle<number>
+  readonly lines: ByStyle<number>
+  /** What the classifier is worth: of untouched lines of this style, the share that it takes for it. */
+  readonly classifierAccuracy: ByStyle<number>
+  readonly classifierLines: ByStyle<number>
+}
+
+/**
+ * ACC of transferred lines (TSST, Xiao et al. 2021): predictions that are not the source's style, by source style. Copies of the test lines score
+ * what the classifier gets wrong, 1 − classifierAccuracy, hence both are given together.
+ * @param transferred by the style that their sources had
+ * @param test lines of the test part by their own style, of linesByStyle
+ * @throws Mistake where a direction has no lines, and as classifyStyles
+ */
+export const styleAccuracy = async (
+  classifier: StyleClassifier,
+  { transferred, test }: { readonly transferred: ByStyle<ReadonlyArray<string>>; readonly test: ByStyle<ReadonlyArray<string>> },
+  { told, signal }: Watch = {},
+): Promise<StyleAccuracy> => {
+  let before = 0
+  const shareOf = async (lines: ReadonlyArray<string>, wanted: Style, what: string): Promise<number> => {
+    if (lines.length === 0) throw mistake(what, 'at least one line of each style', 'none')
+    const watch = { told: (done: number) => told?.(before + done), ...(signal === undefined ? {} : { signal }) }
+    const answers = await classifyStyles(classifier, lines, watch)
+    before += lines.length
+    return answers.filter(({ style }) => style === wanted).length / lines.length
+  }
+  const [to, as] = [
+    (source: Style) => shareOf(transferred[source], source === 0 ? 1 : 0, 'transferred lines'),
+    (style: Style) => shareOf(test[style], style, 'test lines'),
+  ]
+  return {
+    accuracy: [await to(0), await to(1)],
+    lines: [transferred[0].length, transferred[1].length],
+    classifierAccuracy: [await as(0), await as(1)],
+    classifierLines: [test[0].length, test[1].length],
+  }
+}
