@@ -29,5 +29,13 @@ export type { RankPattern } from './rankPattern.js'
 export { rankPatternOfRun } from './rankPattern.js'
 export type { Text, TrainedAdapter, TrainedAdapterOptions } from './trainedAdapter.js'
 export { openTrainedAdapter } from './trainedAdapter.js'
-export type { ByStyle, StyleAccuracy, StyleAnswer, StyleClassifier, StyleClassifierSource } from './styleTransfer/styleClassifier.js'
-export { classifyStyles, openStyleClassifier, styleAccuracy } from './styleTransfer/styleClassifier.js'
+export type { StyleAnswer, StyleClassifier, StyleClassifierSource } from './styleTransfer/styleClassifier.js'
+export { classifyStyles, openStyleClassifier } from './styleTransfer/styleClassifier.js'
+export { transferDatasets } from './styleTransfer/index.js'
+export {
+  styleTransfer,
+  type StyleTransferEvent,
+  type StyleTransferOptions,
+  type StyleTransferResult,
+  type TransferSource,
+} from './styleTransfer/styleTransfer.js'

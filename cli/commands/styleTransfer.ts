@@ -15,7 +15,6 @@ import { addGenerationFlags, generationRequest } from '../generateFlags.js'
 import { watchInterrupt } from '../interrupt.js'
 import { duration, plural } from '../numbers.js'
 import { countProgress } from '../progress.js'
-import { styleClassifierOf } from '../styleClassifierRequest.js'
 import type { Terminal } from '../terminal.js'
 import { usageError } from '../usageError.js'
 
@@ -81,7 +80,7 @@ export const addStyleTransfer = (command: Command): void => {
           limit: limitOf(given),
           source,
           name: typeof given['name'] === 'string' ? given['name'] : called,
-          openClassifier: classifier === null ? null : () => styleClassifierOf(dataset.name, classifier),
+          classifier,
           languageModels: pairOf(given, 'languageModels', '--language-models'),
           output,
         }

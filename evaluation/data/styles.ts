@@ -24,7 +24,7 @@ type StyleCorpus = {
   readonly told: string
 }
 
-export const STYLE_CORPORA: Readonly<Record<StyleName, StyleCorpus>> = {
+export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
   yelp: {
     styles: ['negative', 'positive'],
     parts: {
@@ -50,9 +50,9 @@ export const STYLE_CORPORA: Readonly<Record<StyleName, StyleCorpus>> = {
   },
 }
 
-export const STYLE_NAMES: ReadonlyArray<StyleName> = ['yelp', 'gyafc']
+export const styleNames: ReadonlyArray<StyleName> = ['yelp', 'gyafc']
 
-export const isStyleName = (task: string): task is StyleName => Object.hasOwn(STYLE_CORPORA, task)
+export const isStyleName = (task: string): task is StyleName => Object.hasOwn(styleCorpora, task)
 
 /** A line as the classifier of styles sees it, in training and afterwards: in lower case, without blanks around it (TSST's reading of its files). */
 export const styleText = (line: string): string => line.trim().toLowerCase()
@@ -64,8 +64,8 @@ export const styleText = (line: string): string => line.trim().toLowerCase()
  * @throws Mistake: folder or file missing, not UTF-8 (the file and its row), empty
  */
 export const readStyles = async (name: StyleName, part: string, folder: string | undefined): Promise<Dataset> => {
-  const { styles } = STYLE_CORPORA[name]
-  const files = filesOf(name, part, folder)
+  const { styles } = styleCorpora[name]
+  const files = styleFiles(name, part, folder)
   const store = exampleStore()
   const examples: Example[] = []
   for (const [label, file] of files.entries())
@@ -81,8 +81,9 @@ export const linesByStyle = ({ examples }: Dataset): readonly [ReadonlyArray<str
   return [of(0), of(1)]
 }
 
-const filesOf = (name: StyleName, part: string, folder: string | undefined): readonly [string, string] => {
-  const { parts, endings, styles, told } = STYLE_CORPORA[name]
+/** The files of both styles of a part, as readStyles takes it. @throws Mistake where one or both are missing */
+export const styleFiles = (name: StyleName, part: string, folder: string | undefined): readonly [string, string] => {
+  const { parts, endings, styles, told } = styleCorpora[name]
   const own = folder === undefined ? '' : officialFolder(name, folder)
   const names = Object.hasOwn(parts, part) ? parts[part as keyof typeof parts] : [part]
   const pairs = names.flatMap((stem) => endings.map(([zero, one]) => [resolve(own, stem) + zero, resolve(own, stem) + one] as const))
@@ -95,7 +96,7 @@ const filesOf = (name: StyleName, part: string, folder: string | undefined): rea
 }
 
 const officialFolder = (name: StyleName, folder: string): string => {
-  const { folder: official = '', told } = STYLE_CORPORA[name]
+  const { folder: official = '', told } = styleCorpora[name]
   if (!existsSync(folder)) throw mistake(folder, told, 'none there')
   if (!statSync(folder).isDirectory()) throw mistake(folder, told, 'a file')
   return existsSync(join(folder, official)) ? join(folder, official) : folder

@@ -1,9 +1,9 @@
 /** Who judges a transfer: a classifier of the two styles, and a language model of each. */
 import { textScore, sentenceScorer, type BackoffModel } from '../ngram/index.js'
-import type { StyleNumber } from './transferData.js'
+import type { Style } from '../data/styles.js'
 
 /** Of a sentence: the style that it is taken for, and the probability of each. */
-export type Judgement = { readonly style: StyleNumber; readonly probabilities: readonly [number, number] }
+export type Judgement = { readonly style: Style; readonly probabilities: readonly [number, number] }
 
 export type Classify = (sentences: ReadonlyArray<string>) => Promise<ReadonlyArray<Judgement>>
 

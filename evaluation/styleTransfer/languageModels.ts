@@ -5,7 +5,8 @@ import { fileDigest } from '../../accelerated/files/digest.js'
 import { defaultFallback, openNgramModel, trainNgram, writeNgramModel, type BackoffModel } from '../ngram/index.js'
 import { normalised } from './normalised.js'
 import { linesOf } from './textFile.js'
-import { styleNumbers, type StyleNumber, type TransferData } from './transferData.js'
+import type { Style } from '../data/styles.js'
+import { bothStyles, type TransferData } from './transferData.js'
 
 /** As in the papers. */
 const order = 5
@@ -30,12 +31,12 @@ export const languageModels = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<Doing, LanguageModels> {
   const found: (LanguageModel | null)[] = []
-  for (const style of styleNumbers) {
-    const [file, own] = [training[style], given?.[style]]
+  for (const style of bothStyles) {
+    const [file, own] = [training?.[style], given?.[style]]
     if (own !== undefined) {
       yield { kind: 'preparing', what: `reading ${own}` }
       found.push({ model: await openNgramModel(own), from: own, sentences: null })
-    } else if (file === null) found.push(null)
+    } else if (file === undefined) found.push(null)
     else found.push(yield* trained(file, styles[style], folder, signal))
   }
   return [found[0] ?? null, found[1] ?? null]
@@ -71,7 +72,7 @@ async function* asText(sentences: ReadonlyArray<string>): AsyncGenerator<Uint8Ar
 }
 
 /** Whose file a style's model came from, for the table's notes. */
-export const describeModel = (style: StyleNumber, styles: readonly [string, string], model: LanguageModel | null): string => {
+export const describeModel = (style: Style, styles: readonly [string, string], model: LanguageModel | null): string => {
   if (model === null) return `${styles[style]}: none, for lack of sentences to train it on`
   const { from, sentences } = model
   return `${styles[style]}: ${sentences === null ? basename(from) : `order ${order}, ${sentences} sentences of ${basename(from)}`}`

@@ -1,7 +1,7 @@
-/** ACC of style transfer: which of two styles a trained classifier takes lines for, always beside what it gets right of lines whose style is known. */
+/** Which of two styles a trained classifier takes lines for: what ACC of style transfer counts (scores.ts). */
 import { join } from 'node:path'
 import { mistake, oneLine } from '../../accelerated/files/mistake.js'
-import { STYLE_CORPORA, styleText, type Style, type StyleName } from '../data/styles.js'
+import { styleCorpora, styleText, type Style, type StyleName } from '../data/styles.js'
 import { readRunConfig } from '../storedRun.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../trainedAdapter.js'
 import { UserError } from '../userError.js'
@@ -15,9 +15,6 @@ export type StyleClassifier = {
   readonly logits: (lines: ReadonlyArray<string>) => Promise<ReadonlyArray<readonly [number, number]>>
   readonly release: () => Promise<void>
 }
-
-/** Two of something, by the style that the lines had before they were transferred. */
-export type ByStyle<T> = readonly [T, T]
 
 /** `told` hears how many lines are done; `signal` ends the work before the next lines with its own reason. */
 export type Watch = { readonly told?: (done: number) => void; readonly signal?: AbortSignal }
@@ -62,7 +59,7 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
 
 /** @param where what the message calls it. @throws UserError where its classes are not the corpus' two styles */
 export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
-  const { styles } = STYLE_CORPORA[corpus]
+  const { styles } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
   const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), found`
   if (outputs.problem !== 'classification') throw new UserError(`${wanted} a ${outputs.problem}`)
@@ -102,45 +99,4 @@ export const classifyStyles = async (
     told?.(answers.length)
   }
   return answers
-}
-
-export type StyleAccuracy = {
-  /** ACC: of the lines that had this style, the share that is taken for the other one now. */
-  readonly accuracy: ByStyle<number>
-  readonly lines: ByStyle<number>
-  /** What the classifier is worth: of untouched lines of this style, the share that it takes for it. */
-  readonly classifierAccuracy: ByStyle<number>
-  readonly classifierLines: ByStyle<number>
-}
-
-/**
- * ACC of transferred lines (TSST, Xiao et al. 2021): predictions that are not the source's style, by source style. Copies of the test lines score
- * what the classifier gets wrong, 1 − classifierAccuracy, hence both are given together.
- * @param transferred by the style that their sources had
- * @param test lines of the test part by their own style, of linesByStyle
- * @throws Mistake where a direction has no lines, and as classifyStyles
- */
-export const styleAccuracy = async (
-  classifier: StyleClassifier,
-  { transferred, test }: { readonly transferred: ByStyle<ReadonlyArray<string>>; readonly test: ByStyle<ReadonlyArray<string>> },
-  { told, signal }: Watch = {},
-): Promise<StyleAccuracy> => {
-  let before = 0
-  const shareOf = async (lines: ReadonlyArray<string>, wanted: Style, what: string): Promise<number> => {
-    if (lines.length === 0) throw mistake(what, 'at least one line of each style', 'none')
-    const watch = { told: (done: number) => told?.(before + done), ...(signal === undefined ? {} : { signal }) }
-    const answers = await classifyStyles(classifier, lines, watch)
-    before += lines.length
-    return answers.filter(({ style }) => style === wanted).length / lines.length
-  }
-  const [to, as] = [
-    (source: Style) => shareOf(transferred[source], source === 0 ? 1 : 0, 'transferred lines'),
-    (style: Style) => shareOf(test[style], style, 'test lines'),
-  ]
-  return {
-    accuracy: [await to(0), await to(1)],
-    lines: [transferred[0].length, transferred[1].length],
-    classifierAccuracy: [await as(0), await as(1)],
-    classifierLines: [test[0].length, test[1].length],
-  }
 }

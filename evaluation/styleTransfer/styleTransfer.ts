@@ -10,12 +10,14 @@ import { openGenerator, type GeneratorOptions } from '../generator.js'
 import { versions } from '../versions.js'
 import { examplesPage } from './examplesPage.js'
 import type { Classify } from './judges.js'
+import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
 import { describeModel, languageModels } from './languageModels.js'
 import { firstLine, normalised } from './normalised.js'
 import { published } from './published.js'
 import { scoreDirection, unchanged, type DirectionScores, type Scored } from './scores.js'
 import { checkLines, linesOf } from './textFile.js'
-import { styleNumbers, type StyleNumber, type Direction, type TransferData, type TransferDataset } from './transferData.js'
+import type { Style } from '../data/styles.js'
+import { bothStyles, type Direction, type TransferData, type TransferDataset } from './transferData.js'
 import { openTransferFolder, transferFile } from './transferFolder.js'
 import { csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 import { transferAll, transfersIn } from './transfers.js'
@@ -29,8 +31,6 @@ export type TransferSource =
     }
   | { readonly files: readonly [string, string]; readonly normalise: boolean }
 
-export type StyleClassifier = { readonly name: string; readonly classify: Classify; readonly release: () => Promise<void> }
-
 export type StyleTransferOptions = {
   readonly dataset: TransferDataset
   readonly data: string
@@ -39,8 +39,8 @@ export type StyleTransferOptions = {
   readonly source: TransferSource
   /** the row's name in the table */
   readonly name: string
-  /** null: accuracy is not judged */
-  readonly openClassifier: ((styles: readonly [string, string]) => Promise<StyleClassifier>) | null
+  /** a run that tells the two styles apart; null: accuracy is not judged */
+  readonly classifier: string | null
   /** files by style; null: trained on the data's own sentences, where there are some */
   readonly languageModels: readonly [string, string] | null
   /** where everything is kept; null, for files of outputs alone: nowhere */
@@ -100,9 +100,12 @@ const transferredAndScored = async function* (
   const scoringBegan = performance.now()
   const models = yield* languageModels(data, options.languageModels, options.output, signal)
   yield { kind: 'preparing', what: 'scoring' }
-  const classifier = (await options.openClassifier?.(data.styles)) ?? null
+  const classifier = options.classifier === null ? null : await openStyleClassifier(options.dataset.name, { run: options.classifier })
   try {
-    const judges = { classify: classifier?.classify ?? null, models: [models[0]?.model ?? null, models[1]?.model ?? null] as const }
+    const judges = {
+      classify: classifier === null ? null : judged(classifier, signal),
+      models: [models[0]?.model ?? null, models[1]?.model ?? null] as const,
+    }
     const scored = async (linesFrom: (direction: Direction) => ReadonlyArray<string>): Promise<readonly [Scored, Scored]> => {
       const [from0, from1] = data.directions
       return [await scoreDirection(from0, linesFrom(from0), judges), await scoreDirection(from1, linesFrom(from1), judges)]
@@ -120,10 +123,10 @@ const transferredAndScored = async function* (
       unchanged: byDirection(same),
       reference: byDirection(human),
       classifier: classifier && {
-        name: classifier.name,
+        name: options.classifier ?? '',
         accuracy: Object.fromEntries(same.map(({ scores }, i) => [data.styles[i] ?? '', 100 - (scores.accuracy ?? NaN)])),
       },
-      languageModels: styleNumbers.map((style) => describeModel(style, data.styles, models[style])),
+      languageModels: bothStyles.map((style) => describeModel(style, data.styles, models[style])),
       limit: options.limit,
       table,
       seconds: { transferring: (scoringBegan - began) / 1000, scoring: (performance.now() - scoringBegan) / 1000 },
@@ -135,6 +138,14 @@ const transferredAndScored = async function* (
     await classifier?.release()
   }
 }
+
+const judged =
+  (classifier: StyleClassifier, signal: AbortSignal): Classify =>
+  async (sentences) =>
+    (await classifyStyles(classifier, sentences, { signal })).map(({ style, score }) => ({
+      style,
+      probabilities: style === 0 ? [score, 1 - score] : [1 - score, score],
+    }))
 
 const limited = (data: TransferData, limit: number | null): TransferData => {
   if (limit === null) return data
@@ -166,7 +177,7 @@ const outputsOf = async function* (
     return [await read(0), await read(1)]
   }
   yield { kind: 'preparing', what: `opening ${source.generator.model}` }
-  const fileOf = (from: StyleNumber): string => transferFile(output ?? '', from)
+  const fileOf = (from: Style): string => transferFile(output ?? '', from)
   const generator = await openGenerator(source.generator)
   try {
     for (const direction of data.directions) {

@@ -1,7 +1,6 @@
 /** Files of one sentence a line. */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { mistake } from '../../accelerated/files/mistake.js'
+import { Mistake, mistake } from '../../accelerated/files/mistake.js'
+import { styleFiles, type StyleName } from '../data/styles.js'
 import { eachTextLine, fileSource } from '../ngram/textLines.js'
 
 /** Lines of a file: sentences of an evaluation are thousands. */
@@ -22,10 +21,14 @@ export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
   return lines
 }
 
-/** The first of these files that is in the folder; null where none is. */
-export const firstOf = (folder: string, names: ReadonlyArray<string>): string | null => {
-  const found = names.find((name) => existsSync(join(folder, name)))
-  return found === undefined ? null : join(folder, found)
+/** The files of the training sentences, by style; null where the folder has none. */
+export const trainingFiles = (name: StyleName, folder: string): readonly [string, string] | null => {
+  try {
+    return styleFiles(name, 'train', folder)
+  } catch (thrown) {
+    if (thrown instanceof Mistake) return null
+    throw thrown
+  }
 }
 
 /** @throws Mistake where two files that belong together line by line have different numbers of lines */

@@ -1,13 +1,11 @@
 /** What is transferred: sentences of two styles, and what people made of them in the other one. */
-
-/** The two styles by number, as files and classifiers have them. */
-export type StyleNumber = 0 | 1
+import type { Style, StyleName } from '../data/styles.js'
 
 export type Direction = {
   /** such as `negative to positive` */
   readonly name: string
   /** the style of the sources */
-  readonly from: StyleNumber
+  readonly from: Style
   /** of the prompt: SaLoRA, Table A3 */
   readonly instruction: string
   /** the file of the sources, for messages */
@@ -22,14 +20,14 @@ export type TransferData = {
   readonly styles: readonly [string, string]
   /** from style 0, from style 1 */
   readonly directions: readonly [Direction, Direction]
-  /** files of sentences to train a language model on, by style; null where there is none */
-  readonly training: readonly [string | null, string | null]
+  /** files of sentences to train a language model on, by style; null where there are none */
+  readonly training: readonly [string, string] | null
 }
 
 /** A set of data in its official folders. */
 export type TransferDataset = {
   /** what --dataset says */
-  readonly name: string
+  readonly name: StyleName
   /** as tables call it */
   readonly title: string
   /** a few words for --help: the folder's layout */
@@ -38,5 +36,5 @@ export type TransferDataset = {
   readonly read: (folder: string) => Promise<TransferData>
 }
 
-export const styleNumbers: ReadonlyArray<StyleNumber> = [0, 1]
-export const otherStyle = (style: StyleNumber): StyleNumber => (style === 0 ? 1 : 0)
+export const bothStyles: ReadonlyArray<Style> = [0, 1]
+export const otherStyle = (style: Style): Style => (style === 0 ? 1 : 0)

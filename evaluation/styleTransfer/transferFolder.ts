@@ -10,7 +10,7 @@ import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { systemMistake } from '../../accelerated/files/systemError.js'
-import type { StyleNumber } from './transferData.js'
+import type { Style } from '../data/styles.js'
 
 /** All that transfers follow from, as texts by name. */
 export type TransferConfig = Readonly<Record<string, string>>
@@ -18,7 +18,7 @@ export type TransferConfig = Readonly<Record<string, string>>
 const schema = z.object({ transfers: z.record(z.string().max(100), z.string().max(10_000)) })
 const configLimit = 1_000_000
 
-export const transferFile = (folder: string, style: StyleNumber): string => join(folder, `transfers.${style}.jsonl`)
+export const transferFile = (folder: string, style: Style): string => join(folder, `transfers.${style}.jsonl`)
 
 /**
  * Makes the folder, or opens that of an earlier call that asked for the same, for this process alone. @throws Mistake where it holds something else,

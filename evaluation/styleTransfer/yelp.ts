@@ -1,32 +1,33 @@
 /** Yelp: sentiment (Li et al., 2018). Style 0 is negative, 1 positive; one person's rewritings. */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { mistake } from '../../accelerated/files/mistake.js'
+import { styleCorpora, styleFiles, type Style } from '../data/styles.js'
 import { normalisedReference } from './normalised.js'
-import { checkLines, firstOf, linesOf } from './textFile.js'
-import type { Direction, StyleNumber, TransferDataset } from './transferData.js'
+import { checkLines, linesOf, trainingFiles } from './textFile.js'
+import { otherStyle, type Direction, type TransferDataset } from './transferData.js'
 
-const styles = ['negative', 'positive'] as const
+const { styles } = styleCorpora.yelp
 
 export const yelp: TransferDataset = {
   name: 'yelp',
   title: 'Yelp',
   layout: 'test.0, test.1, reference.0, reference.1 and, for a language model, train.0 and train.1',
-  read: async (folder) => ({
-    styles,
-    directions: [await direction(folder, 0), await direction(folder, 1)],
-    training: [trainingFile(folder, 0), trainingFile(folder, 1)],
-  }),
+  read: async (folder) => {
+    const files = styleFiles('yelp', 'test', folder)
+    return {
+      styles,
+      directions: [await direction(files[0], 0), await direction(files[1], 1)],
+      training: trainingFiles('yelp', folder),
+    }
+  },
 }
 
-/** The official file, or the first part of it. */
-const trainingFile = (folder: string, style: StyleNumber): string | null => firstOf(folder, [`train.${style}`, `train_first30k.${style}`])
-
-const direction = async (folder: string, from: StyleNumber): Promise<Direction> => {
-  const [file, referenceFile] = [join(folder, `test.${from}`), join(folder, `reference.${from}`)]
+const direction = async (file: string, from: Style): Promise<Direction> => {
+  const referenceFile = join(dirname(file), `reference.${from}`)
   const sources = await linesOf(file)
   const references = await linesOf(referenceFile)
   checkLines(references, referenceFile, sources.length, file)
-  const target = styles[from === 0 ? 1 : 0]
+  const target = styles[otherStyle(from)]
   return {
     name: `${styles[from]} to ${target}`,
     from,

@@ -164,7 +164,7 @@ const optionsOf = (output: string, change: Partial<StyleTransferOptions> = {}): 
   limit: null,
   source: { generator: { model, device: 'cpu', threads: 1 }, template: 'paper', generation: { maxNewTokens: 6, batchSize: 2 } },
   name: 'tiny',
-  openClassifier: null,
+  classifier: null,
   languageModels: null,
   output,
   ...change,
@@ -283,7 +283,12 @@ describe('salora style-transfer answers in one line', () => {
       2,
     ],
     ['half a sentence', async () => yelp(...both, '--limit', '0.5'), /^--limit: expected a whole number/, 2],
-    ['a folder without sentences', async () => ['--dataset', 'yelp', '--data', root, ...both], /test\.0: expected/, 1],
+    [
+      'a folder without sentences',
+      async () => ['--dataset', 'yelp', '--data', root, ...both],
+      /: expected test\.0 and test\.1 of .*, found neither/,
+      1,
+    ],
     [
       'no reference',
       async () => {
@@ -297,7 +302,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'GYAFC that is not there',
       async () => ['--dataset', 'gyafc', '--data', at('yelp'), ...both],
-      /yelp: expected GYAFC's folder .*licensed: ask Yahoo.* found none/,
+      /yelp: expected test\/informal and test\/formal of the Family_Relationships folder of GYAFC \(licensed: ask Yahoo.*found neither/,
       1,
     ],
     [

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { classifyStyles, linesByStyle, openStyleClassifier, readStyles, styleAccuracy } from '../../evaluation/index.js'
+import { classifyStyles, linesByStyle, openStyleClassifier, readStyles } from '../../evaluation/index.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
 import { writeFamily } from './tinyAdapter.js'
@@ -66,21 +66,15 @@ describe('its classifier', () => {
     expect(stdout).toMatch(/40 examples of .*yelp\/dev\.\{0,1\}\n$/)
   })
 
-  it('opened by its run and as a Hugging Face folder, answers alike, and gives ACC beside its own accuracy', async () => {
+  it('opened by its run and as a Hugging Face folder, answers alike, as it was trained', async () => {
     const test = linesByStyle(await readStyles('yelp', 'test', at('yelp')))
     const found = []
     for (const source of [{ run: at('run') }, { model: at('run/adapter'), device: 'cpu', threads: 1 }]) {
       const classifier = await openStyleClassifier('yelp', source)
       try {
-        // half of the negative lines are transferred, and none of the positive ones
-        const transferred = [[...test[0].slice(0, 10), ...test[1].slice(0, 10)], test[1]] as const
-        const { accuracy, classifierAccuracy, classifierLines } = await styleAccuracy(classifier, { transferred, test })
-        expect({ accuracy, classifierAccuracy, classifierLines }).toEqual({
-          accuracy: [0.5, 0],
-          classifierAccuracy: [1, 1],
-          classifierLines: [25, 25],
-        })
-        found.push(await classifyStyles(classifier, test.flat()))
+        const answers = await classifyStyles(classifier, test.flat())
+        expect(answers.map(({ style }) => style)).toEqual([...test[0].map(() => 0), ...test[1].map(() => 1)])
+        found.push(answers)
       } finally {
         await classifier.release()
       }

@@ -1,7 +1,9 @@
 /** ACC with a classifier made by hand: which answer counts, in which order of classes, beside what the classifier gets right itself. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { classifyStyles, styleAccuracy, styleClassifier } from '../../evaluation/styleTransfer/styleClassifier.js'
+import type { Classify } from '../../evaluation/styleTransfer/judges.js'
+import { scoreDirection } from '../../evaluation/styleTransfer/scores.js'
+import { classifyStyles, styleClassifier } from '../../evaluation/styleTransfer/styleClassifier.js'
 import type { TrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { SEED } from '../support/seed.js'
 
@@ -26,6 +28,9 @@ const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
 
 const marks = fc.array(fc.string({ unit: fc.constantFrom('+', '-', ' ', 'A'), maxLength: 6 }), { minLength: 1, maxLength: 700 })
 const isPositive = (text: string): boolean => [...text].filter((c) => c === '+').length > [...text].filter((c) => c === '-').length
+
+/** With as many + as -, the half logit makes it negative. */
+const isRight = (text: string, from: 0 | 1): boolean => text.trim() !== '' && isPositive(text) === (from === 0)
 
 describe('lines', () => {
   it('are answered one by one in their order with the probability of their style, whatever the order of the outputs', async () => {
@@ -74,44 +79,32 @@ describe('lines', () => {
 })
 
 describe('ACC', () => {
-  it('is the share of lines that are taken for the other style, beside the share of test lines that are taken for their own', () =>
+  const judges = () => {
+    const { classifier } = byMarks()
+    const classify: Classify = async (lines) =>
+      (await classifyStyles(classifier, lines)).map(({ style, score }) => ({
+        style,
+        probabilities: style === 0 ? [score, 1 - score] : [1 - score, score],
+      }))
+    return { classify, models: [null, null] as const }
+  }
+
+  it('is the share of lines that are taken for the other style; an empty line is in neither', () =>
     fc.assert(
-      fc.asyncProperty(marks, marks, marks, marks, async (toPositive, toNegative, negative, positive) => {
-        const share = (lines: ReadonlyArray<string>, wanted: boolean) =>
-          lines.filter((text) => isPositive(text) === wanted).length / lines.length
-        const done: number[] = []
-        const found = await styleAccuracy(
-          byMarks().classifier,
-          { transferred: [toPositive, toNegative], test: [negative, positive] },
-          { told: (count) => done.push(count) },
-        )
-        expect(found).toEqual({
-          accuracy: [share(toPositive, true), share(toNegative, false)],
-          lines: [toPositive.length, toNegative.length],
-          classifierAccuracy: [share(negative, false), share(positive, true)],
-          classifierLines: [negative.length, positive.length],
-        })
-        expect(done).toEqual([...done].sort((a, b) => a - b))
-        expect(done.at(-1)).toBe([toPositive, toNegative, negative, positive].flat().length)
+      fc.asyncProperty(marks, fc.constantFrom<0 | 1>(0, 1), async (lines, from) => {
+        const { scores, sentences } = await scoreDirection({ from, references: [lines] }, lines, judges())
+        const right = lines.filter((text) => text.trim() !== '' && isPositive(text) === (from === 0))
+        expect(scores.accuracy).toBeCloseTo((100 * right.length) / lines.length, 10)
+        expect(scores.empty).toBe(lines.filter((text) => text.trim() === '').length)
+        sentences.forEach(({ probability }, i) => expect((probability ?? NaN) > 0.5).toBe(isRight(lines[i] ?? '', from)))
       }),
       { seed: SEED, numRuns: 40 },
     ))
 
-  it("of copied sources is the classifier's error", () =>
-    fc.assert(
-      fc.asyncProperty(marks, marks, async (negative, positive) => {
-        const both = { transferred: [negative, positive], test: [negative, positive] } as const
-        const { accuracy, classifierAccuracy } = await styleAccuracy(byMarks().classifier, both)
-        accuracy.forEach((share, style) => expect(share).toBeCloseTo(1 - (classifierAccuracy[style] ?? NaN), 12))
-      }),
-      { seed: SEED, numRuns: 20 },
-    ))
-
-  it('of no lines is none', async () => {
-    const of = (transferred: readonly [string[], string[]], test: readonly [string[], string[]]) =>
-      styleAccuracy(byMarks().classifier, { transferred, test })
-    await expect(of([['+'], []], [['-'], ['+']])).rejects.toThrow('transferred lines: expected at least one line of each style, found none')
-    await expect(of([['+'], ['-']], [[], ['+']])).rejects.toThrow('test lines: expected at least one line of each style, found none')
+  it('of sources left as they are is the error of the classifier on them', async () => {
+    const lines = ['+', '-', '+', '+']
+    const of = async (from: 0 | 1) => (await scoreDirection({ from, references: [lines] }, lines, judges())).scores.accuracy
+    expect([await of(0), await of(1)]).toEqual([75, 25])
   })
 })
 

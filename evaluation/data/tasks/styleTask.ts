@@ -3,7 +3,7 @@ import { mistake } from '../../../accelerated/files/mistake.js'
 import { tsstClassifier } from '../../styleTransfer/classifierPreset.js'
 import { caught } from '../caught.js'
 import type { Dataset } from '../dataset.js'
-import { isStyleName, readStyles, STYLE_CORPORA, STYLE_NAMES, type StyleName } from '../styles.js'
+import { isStyleName, readStyles, styleCorpora, styleNames, type StyleName } from '../styles.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
@@ -15,12 +15,12 @@ const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => 
   const { data, evalData } = options
   const name = nameOf(options)
   if (data === undefined && (part === 'train' || evalData === undefined))
-    throw mistake('--data', `${STYLE_CORPORA[name].told} (for --task ${name})`, 'none given')
+    throw mistake('--data', `${styleCorpora[name].told} (for --task ${name})`, 'none given')
   return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
 }
 
 export const styleTask: TaskKind = {
-  names: STYLE_NAMES,
+  names: styleNames,
   help: 'two styles, from the official files',
   recognises: isStyleName,
   flags: [
