@@ -119,7 +119,7 @@ type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmu
 const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
   orthogonality: ['mean', 'sum'],
   orthogonalityAfter: ['unit', 'folded', 'off'],
-  control: ['ramp', 'paper'],
+  control: ['ramp', 'paper', 'free'],
   warmupGate: ['open', 'expected'],
   retain: ['budget', 'paper', 'random', 'magnitude'],
   gateAfter: ['soft', 'binary', 'kept'],

@@ -68,7 +68,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
 
   it("is the reference's, scalar by scalar, by either rule", () =>
     fc.assert(
-      fc.property(windows, fc.constantFrom('ramp', 'paper'), fc.nat(), (window, control, at) => {
+      fc.property(windows, fc.constantFrom('ramp', 'paper', 'free'), fc.nat(), (window, control, at) => {
         const [t, own] = [1 + (at % window.steps), { ...window, control }]
         const [found, expected] = [gateControl(own)(t), reference.gateControl(own)(t)]
         for (const name of ['targetDensity', 'controlLearningRate', 'multiplierLearningRate'] as const)

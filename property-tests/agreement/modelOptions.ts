@@ -13,7 +13,7 @@ const common = {
   clip: fc.constantFrom(null, 0.5),
   orthogonality: fc.constantFrom('mean', 'sum'),
   orthogonalityAfter: fc.constantFrom('unit', 'folded', 'off'),
-  control: fc.constantFrom('ramp', 'paper'),
+  control: fc.constantFrom('ramp', 'paper', 'free'),
   seed: fc.integer({ min: 0, max: 2 ** 31 }),
 } as const
 

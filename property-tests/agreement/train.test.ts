@@ -185,6 +185,7 @@ describe('the trainer', () => {
     ['the sum of the norms, and none after T_end', { orthogonality: 'sum', orthogonalityAfter: 'off' }, 0],
     ['a half drawn at random', { retain: 'random', gateAfter: 'binary' }, 0],
     ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, 0],
+    ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, 0],
     ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmup: 0.3 }, 0],
   ])('does what the reference does, to the last state: %s', async (_, change, dropout) => {
     const model = drawModel(someOptions({ dropout, lengths: [3, 1, 3, 3, 4] })) // of one length, so that the shuffle decides who is beside whom

@@ -19,8 +19,8 @@ export const gateAdam: AdamWSettings = { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 
 
 export type GateControl = { readonly targetDensity: number; readonly controlLearningRate: number; readonly multiplierLearningRate: number }
 
-/** ramp: a falling target, Adam for Θ and λ · paper: Algorithm 1 to the letter */
-export type ControlRule = 'ramp' | 'paper'
+/** ramp: a falling target, Adam for Θ and λ · paper: Algorithm 1 to the letter · free: λ = 0, the ablation of Table 3 */
+export type ControlRule = 'ramp' | 'paper' | 'free'
 
 /** Gated steps from which on |C − b| ≤ 0.02 at T_end has been seen whatever the task. */
 export const enoughSteps = 100
@@ -53,6 +53,7 @@ const largestTarget = 0.999
 export const gateControl =
   ({ control, steps, gates, initialDensity, targetDensity, controlLearningRate }: ControlledWindow) =>
   (t: number): GateControl => {
+    if (control === 'free') return { targetDensity, controlLearningRate, multiplierLearningRate: 0 }
     if (control === 'paper') return { targetDensity, controlLearningRate, multiplierLearningRate: controlLearningRate }
     const [from, to] = [logit(initialDensity), logit(Math.min(targetDensity, largestTarget))]
     const progress = Math.min(1, t / (descent * steps))

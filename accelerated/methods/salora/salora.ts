@@ -125,7 +125,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
 
   warnings: (settings, { steps }) => {
     const { start, end } = gateWindow(settings, steps)
-    if (end - start >= enoughSteps || !samples(settings) || settings.control === 'paper') return []
+    if (end - start >= enoughSteps || !samples(settings) || settings.control !== 'ramp') return []
     return [
       `gates are sampled in ${end - start} ${end - start === 1 ? 'step' : 'steps'} only: below ${enoughSteps} neither the density asked for nor the ranks that are found mean much`,
     ]
@@ -177,7 +177,7 @@ const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): ReadonlyA
 /** Θ descends by Adam at η_c, without decay; or as Algorithm 1 writes it. */
 const gates = ({ control }: SaloraSettings): OptimiserGroup => ({
   name: 'gates',
-  adam: control === 'ramp' ? gateAdam : null,
+  adam: control === 'paper' ? null : gateAdam,
   weightDecay: 0,
   direction: 'descent',
   rate: 'controlLearningRate',
@@ -189,7 +189,7 @@ const gates = ({ control }: SaloraSettings): OptimiserGroup => ({
 /** λ ascends, by Adam or by its plain gradient, and is projected onto λ ≥ 0. */
 const multiplier = (settings: SaloraSettings): OptimiserGroup => ({
   name: 'multiplier',
-  adam: settings.control === 'ramp' ? adamOf(settings) : null,
+  adam: settings.control === 'paper' ? null : adamOf(settings),
   weightDecay: 0,
   direction: 'ascent',
   rate: 'multiplierLearningRate',

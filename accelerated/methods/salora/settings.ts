@@ -49,8 +49,8 @@ export const saloraSettings = {
   control: setting(
     'text',
     'rule',
-    'of gates and multiplier: ramp (reaches the density) or paper (Algorithm 1 to the letter, which seldom does)',
-    z.enum(['ramp', 'paper']).default('ramp'),
+    'of gates and multiplier: ramp (reaches the density), paper (Algorithm 1 to the letter, which seldom does), or free (no constraint at all: λ = 0)',
+    z.enum(['ramp', 'paper', 'free']).default('ramp'),
   ),
   controlLearningRate: setting('number', 'rate', 'for gates and multiplier', positive.default(0.01)),
 } as const

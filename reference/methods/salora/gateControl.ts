@@ -17,8 +17,8 @@
  */
 import { sigmoid } from './hardConcrete.js'
 
-/** Our ramp, or the paper's constants with plain descent of Θ and plain ascent of λ. */
-export type ControlRule = 'ramp' | 'paper'
+/** Our ramp; the paper's constants with plain descent of Θ and plain ascent of λ; or no constraint, λ = 0, of the paper's Table 3. */
+export type ControlRule = 'ramp' | 'paper' | 'free'
 
 export interface GateWindow {
   readonly control: ControlRule
@@ -77,5 +77,6 @@ export const gateControl =
   (window: GateWindow) =>
   (t: number): GateControl => {
     const { targetDensity, controlLearningRate } = window
-    return window.control === 'ramp' ? ramp(window, t) : { targetDensity, controlLearningRate, multiplierLearningRate: controlLearningRate }
+    if (window.control === 'ramp') return ramp(window, t)
+    return { targetDensity, controlLearningRate, multiplierLearningRate: window.control === 'paper' ? controlLearningRate : 0 }
   }
