@@ -35,6 +35,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/bleu.js')).addBleu,
   },
   {
+    name: 'glue',
+    summary: 'tables and figures of the paper on GLUE: many runs, one table',
+    load: async () => (await import('./commands/glue.js')).addGlue,
+  },
+  {
     name: 'style-transfer',
     summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
     load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,

@@ -15,6 +15,10 @@ export type TaskOptions = {
   readonly evalData?: string
   /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
   readonly holdOutSeed?: number
+  /** GLUE only: the first so many training examples, a whole number. */
+  readonly maxTrainExamples?: string
+  /** GLUE only: evaluate on a tenth of the training examples, which is held out, and not on the dev file: what settings may be chosen on. */
+  readonly holdOutTrain?: boolean
   /** Instructions only: the form of their prompts, of promptTemplates.ts; `paper` if not given. */
   readonly promptTemplate?: string
   /** Instructions only: whether prompts are learnt as well. */

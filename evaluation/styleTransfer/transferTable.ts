@@ -1,4 +1,5 @@
 /** Table 2 of the paper with a row of ours: as Markdown, CSV and LaTeX. */
+import { csvLine, latexText, markdownLine } from '../tableText.js'
 import type { Published } from './published.js'
 import type { DirectionScores } from './scores.js'
 
@@ -34,9 +35,9 @@ export const markdownTable = ({ directions, rows }: TransferTable): string =>
   [
     ['', '', ...directions.flatMap((direction) => metrics.map((metric) => `${direction}: ${metric}`))],
     ['---', '---', ...directions.flatMap(() => metrics.map(() => '---:'))],
-    ...rows.map((row) => [row.method.replaceAll('|', '\\|'), sourceOf(row), ...cells(row, '–')]),
+    ...rows.map((row) => [row.method, sourceOf(row), ...cells(row, '–')]),
   ]
-    .map((line) => `| ${line.join(' | ')} |\n`)
+    .map(markdownLine)
     .join('')
 
 export const csvTable = ({ directions, rows }: TransferTable): string =>
@@ -44,10 +45,8 @@ export const csvTable = ({ directions, rows }: TransferTable): string =>
     ['method', 'numbers', ...directions.flatMap((direction) => metrics.map((metric) => `${direction} ${metric}`))],
     ...rows.map((row) => [row.method, sourceOf(row), ...cells(row, '')]),
   ]
-    .map((line) => `${line.map(csvCell).join(',')}\n`)
+    .map(csvLine)
     .join('')
-
-const csvCell = (text: string): string => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
 /** For booktabs. */
 export const latexTable = ({ title, directions, rows }: TransferTable): string => {
@@ -66,7 +65,3 @@ export const latexTable = ({ title, directions, rows }: TransferTable): string =
     '',
   ].join('\n')
 }
-
-const latexSigns: Readonly<Record<string, string>> = { '\\': '\\textbackslash{}', '~': '\\textasciitilde{}', '^': '\\textasciicircum{}' }
-
-const latexText = (text: string): string => text.replace(/[\\~^&%$#_{}]/g, (sign) => latexSigns[sign] ?? `\\${sign}`)

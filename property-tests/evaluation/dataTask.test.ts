@@ -65,6 +65,25 @@ describe('a task of GLUE', () => {
     })
   })
 
+  it('takes the first training examples alone, or evaluates on a tenth of them that no training sees, never on dev', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `a\t${i % 2}\t\tSentence ${i}.\n`).join('')
+    mkdirSync(join(folder, 'many/CoLA'), { recursive: true })
+    write('many/CoLA/train.tsv', rows)
+    write('many/CoLA/dev.tsv', 'a\t1\t\tThree.')
+    const data = join(folder, 'many')
+    const first = await load({ task: 'cola', data, maxTrainExamples: '7' })
+    expect(first.train.examples.map(({ text }) => text)).toEqual(Array.from({ length: 7 }, (_, i) => `Sentence ${i}.`))
+    expect(first.evaluation.examples.length).toBe(1)
+    const held = await load({ task: 'cola', data, holdOutTrain: true })
+    expect([held.train.examples.length, held.evaluation.examples.length, held.heldOut]).toEqual([36, 4, true])
+    expect(held.evaluation.examples.filter(({ label }) => label === 1).length).toBe(2)
+    expect(new Set([...held.train.examples, ...held.evaluation.examples].map(({ text }) => text)).size).toBe(40)
+    for (const wrong of ['0', '1.5', 'all', '-3'])
+      expect(line(await loadTask({ task: 'cola', data, maxTrainExamples: wrong }))).toBe(
+        `--max-train-examples: expected a whole number of at least 1, found "${wrong}"`,
+      )
+  })
+
   it('needs a folder', async () => {
     expect(line(await loadTask({ task: 'cola' }))).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), found none given")
     expect(line(await loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe(

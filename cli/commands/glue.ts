@@ -1,0 +1,136 @@
+/** salora glue: a table of the paper, or a part of it, as many runs and one table. */
+import type { Command } from 'commander'
+import { commonSettings, trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
+import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
+import { glueSweep, type GlueSweepOptions, type GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { rowOf } from '../../evaluation/sweep/rows.js'
+import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
+import { markdownTable } from '../../evaluation/sweep/sweepTable.js'
+import { withOffline, withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import { choiceOf, flagValues, listOf, numberOf, type Values } from '../flagValues.js'
+import { watchInterrupt } from '../interrupt.js'
+import { plural } from '../numbers.js'
+import { sweepProgress } from '../sweepProgress.js'
+import { addFlags } from '../trainFlags.js'
+import { placed } from '../trainRequest.js'
+import { usageError } from '../usageError.js'
+
+/** What a sweep asks of every run; seeds it gives itself. */
+const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter(
+  (name) => name !== 'seed' && name in commonSettings,
+)
+
+export const addGlue = (command: Command): void => {
+  command.description(
+    'Fine-tunes by several methods on tasks of GLUE, with several seeds, and makes one table: the paper’s Table 1, any part of it, or another table or figure by\n' +
+      '--sweep. Epochs and learning rates are those of Table A2 for the model’s size, where no flag says otherwise. Each run is a run as of salora train, in\n' +
+      'cells/; what is done is kept, and the same command goes on with what is not, or adds methods, tasks and seeds. The table gives mean ± maximum deviation.',
+  )
+  command
+    .option('--sweep <name>', `${sweeps.map(({ name, summary }) => `${name} (${summary})`).join(', ')} (default: table1)`)
+    .option('--model <folder|id>', 'that is fine-tuned')
+    .option('--data <folder>', "of GLUE's official folders")
+    .option('--methods <names>', 'of table1, with commas: lora,salora, and with a rank as lora-4, whose alpha is 8 (default: all)')
+    .option('--tasks <names>', `with commas, of ${GLUE_NAMES.join(', ')} (default: those of the sweep)`)
+    .option('--seeds <n>', 'runs of each cell, with the seeds 0 to n − 1 (default: 5)')
+    .option('--max-train-examples <n>', 'the first n training examples of each task; the table says so (default: all)')
+    .option(
+      '--score <which>',
+      'last or best evaluation of each run; the best is chosen on the dev file that it is reported on (default: last)',
+    )
+    .option('--baseline <row>', 'row that others are compared with, seed by seed (default: lora)')
+    .option('--grid', "choose each learning rate on Appendix B's grid first, by one seed")
+    .option('--select-on <part>', 'of --grid: train, a tenth of it held out, or dev, which is then chosen and reported on (default: train)')
+    .option('--jobs <n>', 'runs at a time (default: 1)')
+    .option('--output <folder>', 'of the sweep: cells/, table.md, table.csv, table.tex, sweep.json')
+  withOffline(addFlags(command, ofRuns, Object.fromEntries(ofRuns.map((name) => [name, 'the recipe’s']))))
+  withOutput(
+    command,
+    [
+      'salora glue --model FacebookAI/roberta-base --data glue --output runs/table1 --jobs 2',
+      'salora glue --model ./minilm --data glue --methods lora,lora-4,salora --tasks mrpc,cola --seeds 3 --epochs 12 --output runs/small',
+      'salora glue --sweep table3 --model FacebookAI/roberta-base --data glue --output runs/table3',
+    ],
+    async (given, terminal) => {
+      const options = requestOf(given)
+      const interrupt = watchInterrupt(
+        () => terminal.note('stopping each run after the step at hand; once more leaves at once'),
+        () => progress.close(),
+      )
+      const progress = sweepProgress(terminal)
+      const result = await glueSweep(options, interrupt.signal, progress.tell).finally(() => {
+        progress.close()
+        interrupt.release()
+      })
+      for (const { cell, message, attempts } of result.failed) terminal.warn(`${cell} failed (${plural(attempts, 'attempt')}): ${message}`)
+      terminal.result(resultText(result, options.output), result)
+      const code = interrupt.exitCode()
+      if (code !== null) terminal.note(`stopped; the same command goes on`)
+      return code ?? (result.failed.length > 0 ? exitCodes.failure : exitCodes.success)
+    },
+  )
+}
+
+const requestOf = (given: Values): GlueSweepOptions => {
+  const text = (name: string, expected: string): string => {
+    const value = given[name]
+    if (typeof value !== 'string' || value === '') throw usageError(`--${name}`, expected, 'none given')
+    return value
+  }
+  const count = (name: string, flag: string, usual: number | null): number | null => {
+    if (given[name] === undefined) return usual
+    const value = numberOf(flag, String(given[name]))
+    if (!Number.isInteger(value) || value < 1) throw usageError(flag, 'a whole number of at least 1', String(given[name]))
+    return value
+  }
+  const sweepName = choiceOf(
+    given,
+    'sweep',
+    sweeps.map(({ name }) => name),
+  )
+  const sweep = sweeps.find(({ name }) => name === (sweepName ?? 'table1')) ?? sweeps[0]
+  if (sweep === undefined) throw usageError('--sweep', 'a sweep', 'none')
+  if (given['methods'] !== undefined && sweep.name !== 'table1')
+    throw usageError('--methods', 'none with this sweep, which has its own rows', sweep.name)
+  if (given['selectOn'] !== undefined && given['grid'] !== true) throw usageError('--select-on', '--grid beside it', 'none given')
+  if (given['grid'] === true && given['learningRate'] !== undefined) throw usageError('--learning-rate', 'either a rate or --grid', 'both')
+  const names = given['methods'] === undefined ? null : unique('--methods', listOf('--methods', String(given['methods'])))
+  const tasks = given['tasks'] === undefined ? [] : unique('--tasks', listOf('--tasks', String(given['tasks'])))
+  const output = text('output', 'the folder of the sweep')
+  return {
+    sweep,
+    model: placed(text('model', 'a folder in Hugging Face layout or a hub id')),
+    data: placed(text('data', "the folder of GLUE's official folders")),
+    tasks: tasks.map(taskOf),
+    rows: names?.map(rowOf) ?? null,
+    seeds: Array.from({ length: count('seeds', '--seeds', 5) ?? 5 }, (_, i) => i),
+    overrides: flagValues(Object.fromEntries(ofRuns.map((name) => [name, given[name]]))),
+    maxTrainExamples: count('maxTrainExamples', '--max-train-examples', null),
+    output,
+    jobs: count('jobs', '--jobs', 1) ?? 1,
+    reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
+    baseline: typeof given['baseline'] === 'string' ? given['baseline'] : 'lora',
+    grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
+  }
+}
+
+const taskOf = (name: string): GlueName => {
+  const found = GLUE_NAMES.find((task) => task === name)
+  if (found === undefined) throw usageError('--tasks', `some of ${GLUE_NAMES.join(', ')}`, name)
+  return found
+}
+
+const unique = (flag: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw usageError(flag, 'each name once', `${twice} twice`)
+  return names
+}
+
+const resultText = ({ table, done, cells, failed }: GlueSweepResult, output: string): string =>
+  [
+    table.title,
+    '',
+    markdownTable(table),
+    `${done} of ${plural(cells, 'run')} done${failed.length > 0 ? `, ${failed.length} failed` : ''}; ${output} has table.md, table.csv, table.tex and sweep.json`,
+  ].join('\n')

@@ -1,0 +1,46 @@
+/** A sweep's progress on standard error: a bar of all runs on a terminal, a line for each run that ends elsewhere. */
+import type { SweepTeller } from '../evaluation/sweep/glueSweep.js'
+import type { WorkEvent } from '../evaluation/sweep/work.js'
+import { duration, plural } from './numbers.js'
+import { countProgress } from './progress.js'
+import type { Terminal } from './terminal.js'
+
+/** Parts of a run in the bar. */
+const parts = 100
+
+export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller; readonly close: () => void } => {
+  let bar: ReturnType<typeof countProgress> | null = null
+  const [shares, ended] = [new Map<string, number>(), new Set<string>()]
+  const show = (): void => bar?.show([...shares.values()].reduce((sum, share) => sum + share, 0))
+  const close = (): void => {
+    bar?.close()
+    bar = null
+  }
+  return {
+    close,
+    tell: (event) => {
+      if (event.kind === 'planned') {
+        close()
+        shares.clear()
+        terminal.note(`${plural(event.cells, 'run')}${event.stage === 'grid' ? ' on the grid of learning rates' : ''}`)
+        if (process.stderr.isTTY === true) bar = countProgress('runs, in hundredths', parts * event.cells, terminal)
+        return
+      }
+      const { id } = event.cell
+      if (event.kind === 'step') shares.set(id, Math.floor((parts * event.step) / Math.max(1, event.steps)))
+      if (event.kind === 'ended') {
+        shares.set(id, parts)
+        if (!ended.has(id) && process.stderr.isTTY !== true) terminal.note(toldOf(event))
+        ended.add(id)
+      }
+      show()
+    },
+  }
+}
+
+const toldOf = ({ cell, outcome }: Extract<WorkEvent, { readonly kind: 'ended' }>): string => {
+  if (outcome.kind === 'stopped') return `${cell.id}: stopped`
+  if (outcome.kind === 'failed') return `${cell.id}: failed`
+  const scores = Object.entries(outcome.result.last.scores).map(([metric, score]) => `${metric} ${score.toFixed(3)}`)
+  return `${cell.id}: ${outcome.kept ? 'kept' : duration(outcome.result.seconds)}, ${scores.join(', ')}`
+}

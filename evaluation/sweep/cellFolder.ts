@@ -1,0 +1,60 @@
+/** Where a cell stands: its run's folder, which is any run's, and what went wrong with it. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { checked } from '../../accelerated/files/checked.js'
+import { parseJson, readText } from '../../accelerated/files/jsonText.js'
+import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { mistake } from '../../accelerated/files/mistake.js'
+import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
+import { differing } from '../../accelerated/training/fingerprint.js'
+import type { RunResult } from '../run.js'
+import { decisiveSettings, defaultsOf } from '../runFingerprint.js'
+import { readRunConfig, readRunResult } from '../storedRun.js'
+import type { Cell } from './cell.js'
+
+export type CellState =
+  | { readonly kind: 'new' }
+  /** to be gone on with at its checkpoint */
+  | { readonly kind: 'begun' }
+  | { readonly kind: 'done'; readonly result: RunResult }
+
+export const cellFolder = (output: string, { id }: Pick<Cell, 'id'>): string => join(output, 'cells', id)
+
+/** @throws Mistake where the folder holds a run with other settings, another model or other data */
+export const cellState = async (output: string, cell: Cell): Promise<CellState> => {
+  const folder = cellFolder(output, cell)
+  const config = await readRunConfig(folder)
+  if (config === null) return { kind: 'new' }
+  const { model, task, settings } = cell.options
+  const wanted = { ...decisiveSettings(settings), model, ...task }
+  const found = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
+  const [other] = differing(found, wanted, defaultsOf(settings))
+  if (other !== undefined) throw mistake(folder, 'a run of this sweep (or another --output)', `one of another: ${other}`)
+  const result = await readRunResult(folder)
+  return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
+}
+
+export type CellFailure = { readonly message: string; readonly attempts: number }
+
+const failureSchema = z.object({ message: z.string().max(10_000), attempts: z.int().min(1) })
+const failureLimit = 100_000
+
+const failureName = ({ id }: Pick<Cell, 'id'>): string => `${id}.json`
+
+/** What ended the cell's last attempt; null where nothing did. */
+export const cellFailure = async (output: string, cell: Cell): Promise<CellFailure | null> => {
+  const file = await fileInFolder(join(output, 'failures'), failureName(cell)).catch(() => undefined)
+  return file === undefined ? null : checked(failureSchema, parseJson(await readText(file, failureLimit), file), file, 'a failure')
+}
+
+export const writeFailure = async (output: string, cell: Cell, failure: CellFailure): Promise<void> => {
+  await makeFolder(join(output, 'failures'))
+  await writeFileAtomically(
+    join(output, 'failures', failureName(cell)),
+    `${JSON.stringify({ ...failure, message: failure.message.slice(0, 10_000) })}\n`,
+  )
+}
+
+export const clearFailure = (output: string, cell: Cell): Promise<void> => rm(join(output, 'failures', failureName(cell)), { force: true })

@@ -1,0 +1,136 @@
+/** A sweep over GLUE from what is asked for to its table: cells are planned, worked off, and kept in one folder, which a later call goes on with. */
+import { join } from 'node:path'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { lockFolder } from '../../accelerated/files/folderLock.js'
+import { resolveModel } from '../../accelerated/files/hub/hub.js'
+import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { systemMistake } from '../../accelerated/files/systemError.js'
+import type { Model } from '../../accelerated/models/architecture.js'
+import { versions } from '../versions.js'
+import type { GlueName } from '../data/glueTasks.js'
+import { paperScore } from './paperTables.js'
+import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type SweepRequest } from './plan.js'
+import { csvTable, latexTable, markdownTable, scoreOf, sweepTable, type Reported, type SweepTable, type Worked } from './sweepTable.js'
+import { workOff, type Run, type WorkEvent, type WorkOptions } from './work.js'
+
+export type GlueSweepOptions = SweepRequest & {
+  readonly output: string
+  readonly jobs: number
+  readonly reported: Reported
+  readonly baseline: string | null
+  /** choose the learning rate of each task and row on Appendix B's grid first, by one seed: on a held-out part of train, or on dev; null: the recipe's */
+  readonly grid: 'train' | 'dev' | null
+}
+
+export type GlueSweepResult = {
+  readonly sweep: string
+  readonly model: string
+  /** learning rates that were chosen, by task and row */
+  readonly chosen: Readonly<Record<string, number>>
+  readonly chosenOn: 'train' | 'dev' | null
+  readonly cells: number
+  readonly done: number
+  readonly failed: ReadonlyArray<{ readonly cell: string; readonly message: string; readonly attempts: number }>
+  readonly table: SweepTable
+  readonly versions: typeof versions
+}
+
+export type SweepTeller = (
+  event: WorkEvent | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
+) => void
+
+/**
+ * What is done is not done again, what was begun goes on, what failed is tried again. The result is of the cells that are done; where `signal` is
+ * aborted not all are. @throws Mistake, UserError, SettingsError for what is wrong before the first cell, or where the folder is at work
+ */
+export const glueSweep = async (options: GlueSweepOptions, signal: AbortSignal, tell: SweepTeller, run?: Run): Promise<GlueSweepResult> => {
+  const { output, sweep, grid } = options
+  const model = await modelOf(options.model)
+  const planned = cellsOf(options, model.outline) // before anything is written: what cannot be planned leaves nothing behind
+  const where = `--output ${output}`
+  await makeFolder(output).catch((thrown: unknown) => {
+    throw systemMistake(where, 'a folder that can be written', thrown)
+  })
+  const lock = await lockFolder(output, where)
+  try {
+    const jobs = sweep.inTurn === true ? 1 : options.jobs
+    const work = { output, jobs, signal, tell, ...(run === undefined ? {} : { run }) }
+    const chosen = grid === null ? new Map<string, number>() : await chosenRates(options, model, grid, tell, work)
+    const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
+    tell({ kind: 'planned', stage: 'table', cells: cells.length })
+    const outcomes = await workOff(cells, work)
+    const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
+    const result = resultOf(options, model, worked, chosen)
+    await writeResult(output, result)
+    return result
+  } finally {
+    await lock.release()
+  }
+}
+
+const modelOf = async (model: string): Promise<Model> =>
+  (await openModelFolder((await resolveModel(model)).folder, { memory: Infinity })).model
+
+/** Of each task and row the rate whose run scored best; of equal ones the smallest. Those with a run missing keep the recipe's. */
+const chosenRates = async (
+  options: GlueSweepOptions,
+  { outline }: Model,
+  on: 'train' | 'dev',
+  tell: SweepTeller,
+  work: WorkOptions,
+): Promise<ChosenRates> => {
+  const cells = gridCells(options, outline, on)
+  tell({ kind: 'planned', stage: 'grid', cells: cells.length })
+  const outcomes = await workOff(cells, work)
+  const best = new Map<string, { readonly rate: number; readonly score: number }>()
+  for (const [i, cell] of cells.entries()) {
+    const outcome = outcomes[i]
+    if (outcome?.kind !== 'done') continue
+    const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
+    const so = best.get(rateKey(cell))
+    if (so === undefined || score > so.score) best.set(rateKey(cell), { rate, score })
+  }
+  return new Map([...best].map(([key, { rate }]) => [key, rate]))
+}
+
+const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, chosen: ChosenRates): GlueSweepResult => {
+  const size = paperSizeOf(model)
+  const title = [
+    options.sweep.summary,
+    `${options.seeds.length} seeds`,
+    `${options.reported} evaluation on dev`,
+    ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),
+    ...(options.overrides.epochs === undefined ? [] : [`${options.overrides.epochs} epochs`]),
+    ...(options.grid === null ? [] : [`learning rates chosen on ${options.grid === 'train' ? 'a held-out tenth of train' : 'dev'}`]),
+  ].join('; ')
+  const paper = (row: string, task: GlueName) => (size === null ? null : paperScore(options.sweep.name, row, task, size))
+  return {
+    sweep: options.sweep.name,
+    model: options.model,
+    chosen: Object.fromEntries(chosen),
+    chosenOn: options.grid,
+    cells: worked.length,
+    done: worked.filter(({ outcome }) => outcome.kind === 'done').length,
+    failed: worked.flatMap(({ cell, outcome }) =>
+      outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
+    ),
+    table: sweepTable(worked, { title, reported: options.reported, baseline: options.baseline, paper }),
+    versions,
+  }
+}
+
+/** The paper's models: RoBERTa of 12 layers of 768 or of 24 of 1024, with its 50,265 words; null for any other. */
+const paperSizeOf = ({ type, vocabularySize, outline }: Model): 'base' | 'large' | null => {
+  if (type !== 'roberta' || vocabularySize !== 50_265) return null
+  const shape = `${outline.layers.length} x ${outline.hiddenSize}`
+  return shape === '12 x 768' || shape === '24 x 1024' ? sizeOf(outline) : null
+}
+
+const writeResult = async (output: string, result: GlueSweepResult): Promise<void> => {
+  const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(output, name), text)
+  await write('table.md', markdownTable(result.table))
+  await write('table.csv', csvTable(result.table))
+  await write('table.tex', latexTable(result.table))
+  await write('sweep.json', `${JSON.stringify(result, null, 2)}\n`)
+}

@@ -1,0 +1,92 @@
+/** The plan of a sweep: its cells, in the order in which they are worked off. A pure function of what was asked for. */
+import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import type { Outline } from '../../accelerated/models/architecture.js'
+import type { GlueName } from '../data/glueTasks.js'
+import type { Cell } from './cell.js'
+import { gridOfAppendixB, recipeOf, type PaperSize } from './glueRecipes.js'
+import type { Row, Sweep } from './sweep.js'
+
+export type SweepRequest = {
+  readonly sweep: Sweep
+  /** a folder in Hugging Face layout, or a hub id */
+  readonly model: string
+  /** the folder of GLUE's official folders */
+  readonly data: string
+  /** none: the sweep's own */
+  readonly tasks: ReadonlyArray<GlueName>
+  /** null: the sweep's own */
+  readonly rows: ReadonlyArray<Row> | null
+  readonly seeds: ReadonlyArray<number>
+  /** what the user asks for, above recipe and row */
+  readonly overrides: SettingsInput
+  /** the first so many training examples of each task; null: all */
+  readonly maxTrainExamples: number | null
+}
+
+/** Whose recipe a model gets: RoBERTa-large's from its width on. */
+export const sizeOf = ({ hiddenSize }: Pick<Outline, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
+
+/** The learning rate of each task and row, where one was chosen on the grid. */
+export type ChosenRates = ReadonlyMap<string, number>
+
+export const rateKey = ({ task, row }: Pick<Cell, 'task' | 'row'>): string => `${task}, ${row}`
+
+/** Seed by seed, so that a sweep that is stopped has whole tables of fewer seeds. @throws SettingsError */
+export const cellsOf = (request: SweepRequest, outline: Outline, chosen: ChosenRates = new Map()): ReadonlyArray<Cell> =>
+  request.seeds.flatMap((seed) =>
+    placesOf(request, outline).map(({ task, row }) => {
+      const rate = chosen.get(rateKey({ task, row: row.name }))
+      return cellOf(request, outline, { task, row, seed, id: '', more: rate === undefined ? {} : { learningRate: rate } })
+    }),
+  )
+
+/** What each task and row is tried at first, with one seed, on a tenth of the training examples that is held out, or on the dev file. @throws SettingsError */
+export const gridCells = (request: SweepRequest, outline: Outline, on: 'train' | 'dev'): ReadonlyArray<Cell> =>
+  placesOf(request, outline).flatMap(({ task, row }) =>
+    gridOfAppendixB.map((learningRate) =>
+      cellOf(request, outline, {
+        task,
+        row,
+        seed: request.seeds[0] ?? 0,
+        id: `.grid-${on}-${learningRate}`,
+        more: { learningRate },
+        holdOutTrain: on === 'train',
+      }),
+    ),
+  )
+
+type Place = { readonly task: GlueName; readonly row: Row }
+
+const placesOf = ({ sweep, tasks, rows }: SweepRequest, outline: Outline): ReadonlyArray<Place> => {
+  const own = sweep.rows(outline, rows)
+  return (tasks.length > 0 ? tasks : sweep.tasks).flatMap((task) => own.map((row) => ({ task, row })))
+}
+
+type Wanted = Place & {
+  readonly seed: number
+  /** what makes it another run than that of the table */
+  readonly id: string
+  readonly more: SettingsInput
+  readonly holdOutTrain?: boolean
+}
+
+const cellOf = (
+  { model, data, overrides, maxTrainExamples }: SweepRequest,
+  outline: Outline,
+  { task, row, seed, id, more, holdOutTrain = false }: Wanted,
+): Cell => ({
+  id: `${task}.${row.name.replace(/[^\w.=-]+/g, '_')}${id}.seed-${seed}`,
+  row: row.name,
+  task,
+  seed,
+  options: {
+    model,
+    task: {
+      task,
+      data,
+      ...(maxTrainExamples === null ? {} : { maxTrainExamples: String(maxTrainExamples) }),
+      ...(holdOutTrain ? { holdOutTrain } : {}),
+    },
+    settings: resolveSettings({ ...recipeOf(task, sizeOf(outline)), ...row.settings, ...more, ...overrides, seed } as SettingsInput),
+  },
+})

@@ -1,0 +1,20 @@
+/** A sweep: which runs make a table or a figure. A new one is a file in sweeps/ and a line in sweeps/index.ts. */
+import type { SettingsInput } from '../../accelerated/settings.js'
+import type { Outline } from '../../accelerated/models/architecture.js'
+import type { GlueName } from '../data/glueTasks.js'
+
+/** A line of a table, or a point of a figure: what differs from the recipe. */
+export type Row = { readonly name: string; readonly settings: SettingsInput }
+
+export type Sweep = {
+  /** what --sweep says */
+  readonly name: string
+  /** a few words for --help */
+  readonly summary: string
+  /** where --tasks names none */
+  readonly tasks: ReadonlyArray<GlueName>
+  /** @param methods those of --methods; where none are named, the sweep's own */
+  readonly rows: (outline: Outline, methods: ReadonlyArray<Row> | null) => ReadonlyArray<Row>
+  /** runs one after another, whatever --jobs says: their times are compared */
+  readonly inTurn?: boolean
+}

@@ -1,0 +1,13 @@
+/** Table 3: SaLoRA without the constraint on its density (λ = 0), and without the orthogonality of its factors (β = 0). */
+import type { Sweep } from '../sweep.js'
+
+export const table3: Sweep = {
+  name: 'table3',
+  summary: 'the ablations λ = 0 and β = 0',
+  tasks: ['mrpc', 'stsb', 'cola'],
+  rows: () => [
+    { name: 'salora', settings: { method: 'salora' } },
+    { name: 'salora, λ = 0', settings: { method: 'salora', control: 'free', retain: 'paper' } },
+    { name: 'salora, β = 0', settings: { method: 'salora', beta: 0 } },
+  ],
+}

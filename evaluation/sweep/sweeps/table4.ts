@@ -1,0 +1,13 @@
+/** Table 4: time and memory of LoRA and SaLoRA at three sizes of batch, one run after another. */
+import type { Sweep } from '../sweep.js'
+
+export const table4: Sweep = {
+  name: 'table4',
+  summary: 'time and memory of LoRA and SaLoRA by size of batch',
+  tasks: ['mrpc'],
+  rows: () =>
+    [16, 32, 64].flatMap((batchSize) =>
+      ['lora', 'salora'].map((method) => ({ name: `${method}, batch ${batchSize}`, settings: { method, batchSize } })),
+    ),
+  inTurn: true,
+}

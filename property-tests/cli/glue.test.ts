@@ -1,0 +1,120 @@
+/** salora glue: real runs of a small model, killed and gone on with, and one clear line for whatever cannot be. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { saloraHere } from './inProcess.js'
+import { salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-glue-'))
+  await writeTinyModel(join(root, 'tiny'))
+  await mkdir(join(root, 'glue/CoLA'), { recursive: true })
+  const rows = (count: number, of: string) =>
+    Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
+  await writeFile(join(root, 'glue/CoLA/train.tsv'), rows(24, 'A'))
+  await writeFile(join(root, 'glue/CoLA/dev.tsv'), rows(8, 'That'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const flags = ['--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--epochs', '2', '--batch-size', '4', '--max-length', '16']
+const machine = ['--device', 'cpu', '--threads', '1']
+const sweep = (output: string, ...more: ReadonlyArray<string>) => [
+  'glue',
+  ...flags,
+  ...machine,
+  ...['--methods', 'lora,salora', '--seeds', '2', '--output', output, ...more],
+]
+/** What is the same, however long it took. */
+const timeless = (text: string): GlueSweepResult['table'] => {
+  const { table } = JSON.parse(text) as GlueSweepResult
+  return { ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) }
+}
+
+describe('salora glue', () => {
+  it('makes the same table, whether it was killed on the way or not', async () => {
+    const whole = await salora(sweep('whole', '--json', '--quiet'), { cwd: root })
+    expect([whole.code, whole.stderr]).toEqual([0, ''])
+    const result = JSON.parse(whole.stdout) as GlueSweepResult
+    expect([result.cells, result.done, result.failed]).toEqual([4, 4, []])
+    expect(result.table.rows.map(({ name, cells }) => [name, cells[0]?.summary?.count])).toEqual([
+      ['lora', 2],
+      ['salora', 2],
+    ])
+    expect(result.table.rows[1]?.cells[0]?.retained).toBeCloseTo(0.5, 1)
+
+    const killed = await salora(sweep('killed'), {
+      cwd: root,
+      onError: (text, child) => (text.includes('seed-0: ') ? child.kill('SIGKILL') : undefined),
+    })
+    expect(killed.signal).toBe('SIGKILL')
+    const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
+    expect(rest.code).toBe(0)
+    expect(rest.stderr).toContain('kept')
+    expect(timeless(rest.stdout)).toEqual(timeless(whole.stdout))
+
+    const more = await salora([...sweep('whole'), '--seeds', '3'], { cwd: root })
+    expect(more.stdout).toContain('6 of 6 runs done')
+    expect(more.stderr.match(/: kept/g)?.length).toBe(4)
+    expect(await readFile(join(root, 'whole/table.md'), 'utf8')).toMatch(/^\| {2}\| parameters \| head \| cola \(matthews\) \|/)
+  }, 120_000)
+})
+
+describe('salora glue answers in one line', () => {
+  const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
+  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+    ['no model', ['--data', 'glue', '--output', 'x'], /^--model: expected a folder .* found none given/, 2],
+    ['no data', ['--model', 'tiny', '--output', 'x'], /^--data: expected/, 2],
+    ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output: expected/, 2],
+    ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*found "table9"/, 2],
+    ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*found imdb/, 2],
+    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each name once, found cola twice/, 2],
+    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* found "ladder"/, 2],
+    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each name once, found lora twice/, 2],
+    [
+      'methods of a sweep that has its own',
+      [...base, '--sweep', 'table3', '--methods', 'lora'],
+      /^--methods: expected none with this sweep/,
+      2,
+    ],
+    ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, found 0/, 2],
+    ['half a job', [...base, '--jobs', '0.5'], /^--jobs: expected a whole number/, 2],
+    ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
+    ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
+    ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],
+  ])('%s', async (_, args, message, code) => {
+    const found = await saloraHere('glue', ...args.map((arg) => (['tiny', 'glue', 'x'].includes(arg) ? join(root, arg) : arg)), '--quiet')
+    expect(found.stderr).toMatch(message)
+    expect(found.stderr.trim().split('\n').length).toBe(1)
+    expect([found.code, found.stdout]).toEqual([code, ''])
+  })
+
+  it('a task whose folder is missing is told for each run, and the others go on', async () => {
+    const { code, stderr, stdout } = await salora(
+      [
+        'glue',
+        ...flags,
+        ...machine,
+        '--tasks',
+        'cola,mrpc',
+        '--methods',
+        'lora',
+        '--seeds',
+        '1',
+        '--output',
+        'missing',
+        '--quiet',
+        '--json',
+      ],
+      { cwd: root },
+    )
+    expect(code).toBe(1)
+    expect((JSON.parse(stdout) as GlueSweepResult).failed).toMatchObject([{ cell: 'mrpc.lora.seed-0', attempts: 1 }])
+    expect(stderr).toMatch(
+      /^warning: mrpc\.lora\.seed-0 failed \(1 attempt\): .*glue: expected train\.tsv of mrpc here or in MRPC\/, found neither\n$/,
+    )
+  })
+})

@@ -1,0 +1,264 @@
+/** Sweeps: which runs they are, what becomes of each, and what their table says. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import type { Outline } from '../../accelerated/models/architecture.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../evaluation/run.js'
+import { glueSweep, type GlueSweepOptions } from '../../evaluation/sweep/glueSweep.js'
+import { cellsOf, gridCells } from '../../evaluation/sweep/plan.js'
+import { rowOf } from '../../evaluation/sweep/rows.js'
+import { bootstrapInterval, summaryOf } from '../../evaluation/sweep/statistics.js'
+import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
+import type { WorkEvent } from '../../evaluation/sweep/work.js'
+import { writeTinyModel } from '../cli/tinyModel.js'
+import { SEED } from '../support/seed.js'
+
+let root = ''
+let outline: Outline
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-sweep-'))
+  await writeTinyModel(join(root, 'tiny'))
+  outline = (await openModelFolder(join(root, 'tiny'))).model.outline
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const sweepNamed = (name: string) => sweeps.find((sweep) => sweep.name === name)!
+const asked = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
+  sweep: sweepNamed('table1'),
+  model: join(root, 'tiny'),
+  data: 'glue',
+  tasks: ['mrpc', 'cola'],
+  rows: ['lora', 'salora'].map(rowOf),
+  seeds: [0, 1, 2],
+  overrides: {},
+  maxTrainExamples: null,
+  output: join(root, 'out'),
+  jobs: 2,
+  reported: 'last',
+  baseline: 'lora',
+  grid: null,
+  ...change,
+})
+
+describe('a plan', () => {
+  it('is every row on every task with every seed, seed by seed, each run with the recipe of its task', () => {
+    const cells = cellsOf(asked(), outline)
+    expect(cells.map(({ id }) => id).slice(0, 5)).toEqual([
+      'mrpc.lora.seed-0',
+      'mrpc.salora.seed-0',
+      'cola.lora.seed-0',
+      'cola.salora.seed-0',
+      'mrpc.lora.seed-1',
+    ])
+    expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
+    expect(cells[1]?.options.settings).toMatchObject({ method: 'salora', epochs: 40, learningRate: 4e-4, batchSize: 32, seed: 0 })
+    expect(cells[2]?.options.settings).toMatchObject({ method: 'lora', epochs: 20, learningRate: 5e-4, rank: 8 })
+    expect(cells.every(({ options, task }) => options.task.task === task)).toBe(true)
+  })
+
+  it('puts what the user asks for above the row, and the row above the recipe', () => {
+    const [cell] = cellsOf(asked({ rows: [rowOf('lora-4')], overrides: { epochs: 2, learningRate: 1e-3 }, maxTrainExamples: 10 }), outline)
+    expect(cell?.options.settings).toMatchObject({ rank: 4, alpha: 8, epochs: 2, learningRate: 1e-3 })
+    expect(cell?.options.task).toEqual({ task: 'mrpc', data: 'glue', maxTrainExamples: '10' })
+  })
+
+  it.each([
+    ['table3', ['salora', 'salora, λ = 0', 'salora, β = 0']],
+    ['figure5', ['lora', ...[0.125, 0.25, 0.375, 0.5, 0.625, 0.75].map((b) => `salora, b = ${b}`)]],
+    ['table4', [16, 32, 64].flatMap((size) => [`lora, batch ${size}`, `salora, batch ${size}`])],
+  ])('of %s has its rows', (name, rows) => {
+    expect(
+      sweepNamed(name)
+        .rows(outline, null)
+        .map((row) => row.name),
+    ).toEqual(rows)
+  })
+
+  it('of figure 1 has one kind of matrix at a time, of each layer one, and one layer at a time, of which it has all', () => {
+    const cells = cellsOf(asked({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), outline)
+    const targets = cells.map(({ options }) => options.settings['targetModules'] as ReadonlyArray<string>)
+    const { layers, matrices } = outline
+    expect(cells.length).toBe(4 * (matrices.length / layers.length + layers.length))
+    const hit = (target: ReadonlyArray<string>) =>
+      matrices.filter(({ name }) => target.some((end) => name === end || name.endsWith(`.${end}`)))
+    expect(targets.slice(0, 4).map((target) => hit(target).length)).toEqual(new Array(4).fill(layers.length))
+    expect(hit(targets.at(-1) ?? []).map(({ name }) => name)).toEqual(
+      matrices.filter(({ name }) => name.startsWith(`${layers.at(-1)?.name}.`)).map(({ name }) => name),
+    )
+  })
+
+  it('of a grid tries every rate of Appendix B once, and never on the reported examples unless it is told to', () => {
+    const cells = gridCells(asked(), outline, 'train')
+    expect(cells.length).toBe(2 * 2 * 8)
+    expect(cells.every(({ options }) => options.task.holdOutTrain === true)).toBe(true)
+    expect(gridCells(asked(), outline, 'dev').some(({ options }) => options.task.holdOutTrain === true)).toBe(false)
+    expect(new Set(cells.map(({ options }) => options.settings.learningRate)).size).toBe(8)
+  })
+
+  it.each(['loran', 'lora-0', 'full-4', 'lora-99999', ''])('refuses the row %j', (name) => {
+    expect(() => rowOf(name)).toThrow(/^--methods: expected some of .*, found /)
+  })
+})
+
+describe(`statistics (seed ${SEED})`, () => {
+  it('are mean, largest deviation and median, and an interval within the values that has the mean', () =>
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 6 }), (values) => {
+        const { mean, maximumDeviation, median, interval, count } = summaryOf(values)!
+        expect(count).toBe(values.length)
+        expect(mean).toBeCloseTo(values.reduce((a, b) => a + b, 0) / values.length, 9)
+        expect(maximumDeviation).toBeCloseTo(Math.max(Math.max(...values) - mean, mean - Math.min(...values)), 9)
+        const sorted = [...values].sort((a, b) => a - b)
+        expect(median).toBeCloseTo(((sorted[(values.length - 1) >> 1] ?? NaN) + (sorted[values.length >> 1] ?? NaN)) / 2, 9)
+        expect(interval[0]).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9)
+        expect(interval[1]).toBeLessThanOrEqual(Math.max(...values) + 1e-9)
+        expect(interval[0]).toBeLessThanOrEqual(mean + 1e-9)
+        expect(interval[1]).toBeGreaterThanOrEqual(mean - 1e-9)
+      }),
+      { seed: SEED, numRuns: 25 },
+    ))
+
+  it('of many values have the interval of the normal distribution', () => {
+    // of 0, 1, …, 99: σ / √n = 28.87 / 10, and 1.96 of that about the mean
+    const [low, high] = bootstrapInterval(Array.from({ length: 100 }, (_, i) => i))
+    expect(low).toBeCloseTo(49.5 - 1.96 * 2.887, 0)
+    expect(high).toBeCloseTo(49.5 + 1.96 * 2.887, 0)
+    expect(summaryOf([])).toBeNull()
+  })
+})
+
+/** A run that writes what a run writes, and scores by its settings. `steps` before it is stopped; Infinity: never. */
+const madeUp = (begun: string[], fails: (output: string) => boolean = () => false) =>
+  async function* (options: FinetuneOptions, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<FinetuneEvent> {
+    const id = options.output.split('/').at(-1) ?? ''
+    begun.push(`${id}${options.resume ? ' resumed' : ''}`)
+    const { model, task, settings } = options
+    const { mkdir } = await import('node:fs/promises')
+    await mkdir(options.output, { recursive: true })
+    await writeFile(join(options.output, 'config.json'), JSON.stringify({ model, task, settings }))
+    yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evaluateEvery: 1, stage: null, announced: null }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    if (fails(id)) throw new Error(`no ${id}`)
+    const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate, 5e-4) * 100
+    const scores = { accuracy: score, matthews: score / 2, f1: score }
+    const result = {
+      ...{
+        device: 'cpu',
+        examples: { training: 1, evaluation: 1 },
+        majority: null,
+        best: { step: 1, scores: { accuracy: 0.99, matthews: 0.9 } },
+      },
+      ...{
+        last: { step: 2, scores },
+        interrupted: signal.aborted,
+        stepsDone: 2,
+        steps: 2,
+        seconds: 3,
+        peakMemoryBytes: 5e8,
+        seed: settings.seed,
+      },
+      ...{ trainableParameters: { adapter: 100, gates: 4, head: 10 }, output: options.output, revision: null },
+      ...(settings.method === 'salora' ? { retainedDensity: 0.5 } : {}),
+    } satisfies RunResult as RunResult
+    await writeFile(join(options.output, 'result.json'), JSON.stringify(result))
+    yield { kind: 'result', result }
+  }
+
+describe('a sweep', () => {
+  const ran = async (options: GlueSweepOptions, run: ReturnType<typeof madeUp>, stopAt: (event: WorkEvent) => boolean = () => false) => {
+    const stop = new AbortController()
+    return glueSweep(options, stop.signal, (event) => (event.kind !== 'planned' && stopAt(event) ? stop.abort() : undefined), run)
+  }
+
+  it('tells mean and largest deviation over seeds, the pairs’ differences, and what a run costs', async () => {
+    const { table } = await ran(asked({ output: join(root, 'table') }), madeUp([]))
+    const [lora, salora] = table.rows
+    expect(lora?.cells[0]?.summary?.mean).toBeCloseTo(100 * (0.5 + 0.01 + 0.04), 9)
+    expect(lora?.cells[0]?.summary?.maximumDeviation).toBeCloseTo(1, 9)
+    expect(salora?.cells[1]?.summary?.mean).toBeCloseTo(100 * ((0.5 + 0.01 + 0.05 + 0.1) / 2), 9)
+    expect(salora?.cells[0]?.retained).toBe(0.5)
+    expect(salora?.average).toBeCloseTo(((salora?.cells[0]?.summary?.mean ?? 0) + (salora?.cells[1]?.summary?.mean ?? 0)) / 2, 9)
+    expect(lora).toMatchObject({ parameters: { method: 104, head: 10 }, seconds: 3, peakMemoryBytes: 5e8 })
+    expect(table.differences.map(({ row, task, mean, pairs }) => [row, task, mean.toFixed(6), pairs])).toEqual([
+      ['salora', 'mrpc', '10.000000', 3],
+      ['salora', 'cola', '5.000000', 3],
+    ])
+    const markdown = await readFile(join(root, 'table', 'table.md'), 'utf8')
+    expect(markdown).toContain('| lora | 0.00 M | 0.00 M | 55.00 ± 1.00 | 28.00 ± 0.50 | 41.50 | 3 | 0.50 GB |')
+    expect((await readFile(join(root, 'table', 'table.csv'), 'utf8')).split('\n')[1]).toMatch(/^lora,mrpc,accuracy,3,55(\.\d+)?,/)
+    expect(await readFile(join(root, 'table', 'table.tex'), 'utf8')).toContain('55.00$_{\\pm 1.00}$')
+  })
+
+  it('tells the best evaluation where it is asked to', async () => {
+    const { table } = await ran(asked({ output: join(root, 'best'), reported: 'best', seeds: [0] }), madeUp([]))
+    expect(table.rows[0]?.cells[0]?.summary?.mean).toBeCloseTo(99, 9)
+    expect(table.title).toContain('best evaluation on dev')
+  })
+
+  it('keeps what is done, goes on with what was begun, and adds what is new', async () => {
+    const output = join(root, 'kept')
+    const begun: string[] = []
+    let ended = 0
+    const first = await ran(asked({ output, jobs: 1 }), madeUp(begun), (event) => event.kind === 'ended' && ++ended === 3)
+    expect(first.done).toBeLessThan(12)
+    await rm(join(output, 'cells', 'mrpc.lora.seed-0', 'result.json')) // as if it had been killed
+    const so = begun.length
+    const second = await ran(asked({ output, jobs: 2, seeds: [0, 1] }), madeUp(begun))
+    expect([second.cells, second.done]).toEqual([8, 8])
+    expect(begun.slice(so)).toContain('mrpc.lora.seed-0 resumed')
+    expect(begun.slice(so)).not.toContain('mrpc.salora.seed-0')
+    const whole = await ran(asked({ output, jobs: 3 }), madeUp(begun))
+    const alone = await ran(asked({ output: join(root, 'alone'), jobs: 1 }), madeUp([]))
+    expect(whole.table).toEqual(alone.table)
+  })
+
+  it('goes on where a run fails, says which and why, and tries it again when it is called again', async () => {
+    const output = join(root, 'failing')
+    const failing = (id: string): boolean => id === 'cola.lora.seed-1'
+    for (const attempts of [1, 2]) {
+      const result = await ran(asked({ output }), madeUp([], failing))
+      expect(result.failed).toEqual([{ cell: 'cola.lora.seed-1', message: 'no cola.lora.seed-1', attempts }])
+      expect(result.done).toBe(11)
+      expect(result.table.rows[0]?.cells[1]).toMatchObject({ failures: ['no cola.lora.seed-1'], summary: { count: 2 } })
+      expect(result.table.differences.find(({ task }) => task === 'cola')?.pairs).toBe(2)
+    }
+    expect((await ran(asked({ output }), madeUp([]))).failed).toEqual([])
+    expect(await readdir(join(output, 'failures'))).toEqual([])
+  })
+
+  it('refuses a folder whose runs have other settings, before any run begins', async () => {
+    const output = join(root, 'other')
+    await ran(asked({ output, seeds: [0] }), madeUp([]))
+    const begun: string[] = []
+    await expect(ran(asked({ output, overrides: { epochs: 2 } }), madeUp(begun))).rejects.toThrow(
+      /mrpc\.lora\.seed-0: expected a run of this sweep \(or another --output\), found one of another: epochs was 40 and is 2/,
+    )
+    expect(begun).toEqual([])
+  })
+
+  it('is alone in its folder', async () => {
+    const output = join(root, 'twice')
+    const slow = async function* (...given: Parameters<ReturnType<typeof madeUp>>) {
+      await new Promise((resolve) => setTimeout(resolve, 400))
+      yield* madeUp([])(...given)
+    }
+    const one = asked({ output, seeds: [0] })
+    const both = await Promise.allSettled([ran(one, slow), ran(one, slow)])
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it('takes for each task and row the rate that was best on the grid, the smallest of equal ones', async () => {
+    const result = await ran(asked({ output: join(root, 'grid'), grid: 'train', seeds: [0] }), madeUp([]))
+    // the made-up score rises up to 5e-4
+    expect(new Set(Object.values(result.chosen))).toEqual(new Set([5e-4]))
+    expect(Object.keys(result.chosen).length).toBe(4)
+    expect(result.table.title).toContain('learning rates chosen on a held-out tenth of train')
+    const config = JSON.parse(await readFile(join(root, 'grid/cells/mrpc.lora.seed-0/config.json'), 'utf8')) as {
+      readonly settings: object
+    }
+    expect(config.settings).toMatchObject({ learningRate: 5e-4 })
+  })
+})
