@@ -5,7 +5,7 @@ import { mistake, shown } from '../accelerated/files/mistake.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { allSettings, methodOf, resolveSettings } from '../accelerated/settings.js'
 import { SettingsError } from '../accelerated/settingsError.js'
-import { taskFlags, taskNames, type TaskOptions } from '../evaluation/data/index.js'
+import { isPart, taskFlags, taskNames, type TaskOptions } from '../evaluation/data/index.js'
 import type { FinetuneOptions } from '../evaluation/run.js'
 import { readRankPattern } from '../evaluation/rankPattern.js'
 import { readRunConfig } from '../evaluation/storedRun.js'
@@ -84,9 +84,9 @@ export const taskOptions = (values: Values): TaskOptions => {
   if (problem !== undefined && !['classification', 'regression', 'multi-label'].includes(String(problem)))
     throw usageError('--problem', 'classification, regression or multi-label', JSON.stringify(problem))
   const given = [...taskFlagNames, 'select'].filter((name) => values[name] !== undefined).map((name) => [name, values[name]] as const)
-  // a task that has a name is meant by it, whatever lies here under that name
+  // a task, or a part of its data, that has a name is meant by it, whatever lies here under that name
   const isPath = (name: string, value: unknown): boolean =>
-    ['data', 'evalData'].includes(name) || (name === 'task' && !taskNames.includes(String(value)))
+    name === 'data' || (name === 'evalData' && !isPart(task, String(value))) || (name === 'task' && !taskNames.includes(String(value)))
   return Object.fromEntries(given.map(([name, value]) => [name, isPath(name, value) ? placed(String(value)) : value])) as TaskOptions
 }
 

@@ -104,7 +104,8 @@ async function* prepared<E extends TrainingExample, O>(
   const facts = factsOf(assembly, settings, data, goal, start, device, revision)
   const inputs = await runInputs(base, data, options.adapter)
 
-  yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples` }
+  const sources = [...new Set([data.train.source, data.evaluation.source])].join(' and ')
+  yield { kind: 'preparing', what: `tokenising ${data.train.examples.length + data.evaluation.examples.length} examples of ${sources}` }
   const tokeniser = await goal.tokeniser(base, settings)
   const task: TrainingTask<E, O> & RunTask = {
     ...assembly,

@@ -9,7 +9,7 @@ export { looksLikeFile, readDelimited, readTexts, type DelimitedOptions, type Te
 export { readSentiment, SENTIMENT_LABELS, type Sentiment, type SentimentExample } from './sentiment.js'
 export { holdOut, labelStrata, tenth, type HoldOutSettings } from './holdOut.js'
 export { isStyleName, linesByStyle, readStyles, styleCorpora, styleNames, styleText, type Style, type StyleName } from './styles.js'
-export { loadEvaluation, loadTask, taskNames } from './loadTask.js'
+export { isPart, loadEvaluation, loadTask, taskNames } from './loadTask.js'
 export { taskFlags } from './taskFlags.js'
 export { tasks } from './tasks.js'
 export type { Evaluation, Scoring, Task, TaskFlag, TaskKind, TaskOptions } from './task.js'

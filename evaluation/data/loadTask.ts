@@ -12,6 +12,10 @@ import { oneOf } from './wording.js'
 /** Every task that has a name. */
 export const taskNames: ReadonlyArray<string> = tasks.flatMap(({ names }) => names)
 
+/** Whether `evalData` is the name of a part of the task's own data, whatever file has that name. */
+export const isPart = (task: string, evalData: string): boolean =>
+  tasks.find(({ recognises }) => recognises(task))?.parts?.includes(evalData) === true
+
 /** Train and evaluation data of a task, or the first mistake met. */
 export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
   const kind = kindOf(options)

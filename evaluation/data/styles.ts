@@ -11,11 +11,13 @@ export type StyleName = 'yelp' | 'gyafc'
 /** Style 0 or style 1: what the endings of Yelp's files say. */
 export type Style = 0 | 1
 
+export const styleParts = ['train', 'dev', 'test'] as const
+
 type StyleCorpus = {
   /** The styles by their index. */
   readonly styles: readonly [string, string]
   /** What a part is called in the folder: the first that is there. */
-  readonly parts: Readonly<Record<'train' | 'dev' | 'test', ReadonlyArray<string>>>
+  readonly parts: Readonly<Record<(typeof styleParts)[number], ReadonlyArray<string>>>
   /** What follows a part's name in the files of style 0 and style 1: the first that is there. */
   readonly endings: ReadonlyArray<readonly [string, string]>
   /** The official folder, where `--data` may be its parent. */

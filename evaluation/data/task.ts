@@ -57,6 +57,8 @@ export type TaskKind = {
   readonly recognises: (task: string) => boolean
   /** The options that this kind takes and others do not, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
+  /** Parts of the data that `evalData` may name instead of a file. */
+  readonly parts?: ReadonlyArray<string>
   /** Published recipes for such tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
   readonly load: (options: TaskOptions) => Loaded<Task>

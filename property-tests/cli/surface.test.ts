@@ -1,7 +1,7 @@
 /** The surface: every setting has its flag, every command teaches, and the parts that draw and read text do so for any input. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
@@ -89,6 +89,24 @@ describe('a preset', () => {
 
   it('of a method that has none is refused in one line', async () => {
     await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, found [^:]*$/)
+  })
+})
+
+describe('what is evaluated on', () => {
+  it('is the part of that name where the task has parts, whatever lies here under it, and else a path, made absolute', async () => {
+    const evalDataOf = async (task: string, evalData: string) =>
+      (await trainRequest({ model: 'm', task, data: 'folder', evalData })).task.evalData
+    const here = 'cli' // a folder of the clone, as `test` is one of many projects
+    expect([await evalDataOf('yelp', here), await evalDataOf('sst2', here)]).toEqual([resolve(here), resolve(here)])
+    const empty = await file('test', {})
+    const cwd = process.cwd()
+    process.chdir(dirname(empty))
+    try {
+      expect([await evalDataOf('yelp', 'test'), await evalDataOf('gyafc', 'test')]).toEqual(['test', 'test'])
+      expect(await evalDataOf('sst2', 'test')).toBe(resolve('test'))
+    } finally {
+      process.chdir(cwd)
+    }
   })
 })
 

@@ -7,7 +7,7 @@ import { classifyStyles, styleClassifier } from '../../evaluation/styleTransfer/
 import type { TrainedAdapter } from '../../evaluation/trainedAdapter.js'
 import { SEED } from '../support/seed.js'
 
-/** Takes a line for positive that has more + than -, by that many logits; `names` is the order of its outputs. */
+/** Takes a line for positive that has more + than -, whose numbers are its logits (a half more of -); `names` is the order of its outputs. */
 const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
   const asked: ReadonlyArray<string>[] = []
   const adapter: TrainedAdapter = {
@@ -17,8 +17,8 @@ const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
     predict: async (texts) => {
       asked.push(texts.map(({ text }) => text))
       return texts.map(({ text }) => {
-        const more = text.split('+').length - text.split('-').length
-        return names.map((name) => (name === 'positive' ? more : 0.5))
+        const [plus, minus] = [text.split('+').length - 1, text.split('-').length - 1]
+        return names.map((name) => (name === 'positive' ? plus : minus + 0.5))
       })
     },
     release: async () => undefined,
@@ -44,7 +44,7 @@ describe('lines', () => {
         [0, 'negative'],
         [0, 'negative'],
       ])
-      // softmax of (0.5, 3), (0.5, -1) and (0.5, 0)
+      // softmax of (0.5, 3), (1.5, 0) and (0.5, 0)
       const expected = [Math.exp(3) / (Math.exp(3) + Math.exp(0.5)), 1 / (1 + Math.exp(-1.5)), 1 / (1 + Math.exp(-0.5))]
       answers.forEach(({ score }, i) => expect(score).toBeCloseTo(expected[i] ?? NaN, 12))
     }

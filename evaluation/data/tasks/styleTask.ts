@@ -3,7 +3,7 @@ import { mistake } from '../../../accelerated/files/mistake.js'
 import { tsstClassifier } from '../../styleTransfer/classifierPreset.js'
 import { caught } from '../caught.js'
 import type { Dataset } from '../dataset.js'
-import { isStyleName, readStyles, styleCorpora, styleNames, type StyleName } from '../styles.js'
+import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../styles.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { problem: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
@@ -32,6 +32,7 @@ export const styleTask: TaskKind = {
         'lines are read in lower case, and --eval-data test takes the test lines instead of dev',
     },
   ],
+  parts: styleParts,
   presets: { 'tsst-classifier': tsstClassifier },
   load: (options) =>
     caught(async (): Promise<Task> => {
