@@ -17,3 +17,16 @@ export type { RankPattern } from './rankPattern.js'
 export { rankPatternOfRun } from './rankPattern.js'
 export type { Text, TrainedAdapter, TrainedAdapterOptions } from './trainedAdapter.js'
 export { openTrainedAdapter } from './trainedAdapter.js'
+export type * from './ngram/index.js'
+export {
+  defaultFallback,
+  fileSource,
+  highestTrainedOrder,
+  ngramFormatOf,
+  ngramFormats,
+  ngramScorer,
+  openNgramModel,
+  textScore,
+  trainNgram,
+  writeNgramModel,
+} from './ngram/index.js'
