@@ -32,7 +32,7 @@ export type TextScore = {
 
 export type WordScore = {
   readonly log10: number
-  /** how long the n-gram was whose probability it is */
+  /** how long the n-gram is that was found, as KenLM counts */
   readonly matched: number
   readonly isKnown: boolean
 }

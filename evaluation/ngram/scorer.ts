@@ -8,7 +8,7 @@ export type Scorer = {
   readonly begin: (context?: 'sentence' | 'nothing') => void
   /** log10 p(word | what came before it), and goes on behind it */
   readonly next: (word: number) => number
-  /** how long the n-gram was whose probability the last one is */
+  /** how long the n-gram is that was found last: as KenLM counts, also one that is only the end of longer ones */
   readonly matched: () => number
 }
 
@@ -34,12 +34,12 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
     let log10 = ofWords[4 * word + 2] as number
     let place = word
     let hash = startHash(word)
-    let longest = 1 // n-gram that is there, if only as a blank
+    let own = 1 // the length of the n-gram whose probability it is
     matched = 1
     met[0] = ofWords[4 * word + 3] as number
-    while (longest <= length) {
-      const { numbers, values, mask } = tables[longest] as NgramTable
-      const before = history[longest - 1] as number
+    while (matched <= length) {
+      const { numbers, values, mask } = tables[matched] as NgramTable
+      const before = history[matched - 1] as number
       hash = extendedHash(hash, before)
       let found = firstPlace(hash, mask)
       let ends = numbers[4 * found] as number
@@ -50,14 +50,14 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
       if (ends === nobody) break
       place = found
       const probability = values[4 * found + 2] as number
-      met[longest] = values[4 * found + 3] as number
-      longest++
+      met[matched] = values[4 * found + 3] as number
+      matched++
       if (probability === blank) continue
       log10 = probability
-      matched = longest
+      own = matched
     }
-    for (let k = matched - 1; k < length; k++) log10 += contexts[k] as number
-    length = longest < order ? longest : order - 1
+    for (let k = own - 1; k < length; k++) log10 += contexts[k] as number
+    length = matched < order ? matched : order - 1
     for (let k = length - 1; k > 0; k--) history[k] = history[k - 1] as number
     for (let k = 0; k < length; k++) contexts[k] = met[k] as number
     history[0] = word
