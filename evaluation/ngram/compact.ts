@@ -158,7 +158,7 @@ const checkLevel = ({ words, probabilities, backoffs, children }: Level, i: numb
   if (children[0] !== 0 || children.at(-1) !== above.probabilities.length) complain('children that are not all')
   for (let gram = 0; gram + 1 < children.length; gram++) {
     const [from, to] = [children[gram] as number, children[gram + 1] as number]
-    if (from > to) complain('children out of order')
+    if (from > to || to > above.words.length) complain('children out of order')
     for (let child = from + 1; child < to; child++)
       if ((above.words[child] as number) <= (above.words[child - 1] as number)) complain('children out of order')
   }
