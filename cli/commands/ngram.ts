@@ -116,7 +116,7 @@ const train = async (given: Values, terminal: Terminal): Promise<number> => {
     await writeNgramModel(output, trained.model, format, { signal, progress: (share) => phases.show('written', share) })
     phases.close()
     for (const { order, replaced } of trained.discounts)
-      if (replaced !== null) terminal.warn(`the discounts of ${order}-grams are the fall-back's: the text has ${replaced}`)
+      if (replaced !== null) terminal.warn(`the fall-back's discounts for ${order}-grams: found ${replaced}`)
     const report = await trainReport(trained, output, format, (performance.now() - began) / 1000)
     terminal.result(trainText(report), report)
     return exitCodes.success
