@@ -55,6 +55,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/rankPattern.js')).addRankPattern,
   },
   {
+    name: 'ngram',
+    summary: 'trains n-gram language models and scores text with them, as KenLM',
+    load: async () => (await import('./commands/ngram.js')).addNgram,
+  },
+  {
     name: 'verify',
     summary: 'compares the accelerated path with the reference on this machine',
     load: async () => (await import('./commands/verify.js')).addVerify,

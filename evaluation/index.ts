@@ -39,3 +39,16 @@ export {
   type StyleTransferResult,
   type TransferSource,
 } from './styleTransfer/styleTransfer.js'
+export type * from './ngram/index.js'
+export {
+  defaultFallback,
+  fileSource,
+  highestTrainedOrder,
+  ngramFormatOf,
+  ngramFormats,
+  ngramScorer,
+  openNgramModel,
+  textScore,
+  trainNgram,
+  writeNgramModel,
+} from './ngram/index.js'

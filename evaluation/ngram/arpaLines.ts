@@ -7,23 +7,40 @@ const piece = 2 ** 20
 const numbersAtMost = 64
 const [tab, space, lineFeed, minus, point, zero] = [0x09, 0x20, 0x0a, 0x2d, 0x2e, 0x30]
 
-/** Pieces of bytes; n-grams of an order are in suffix order. Numbers have seven decimals, which keep a float32 between −0.5 and −16. */
-export function* arpaPieces({ vocabulary, levels }: BackoffModel): Generator<Uint8Array> {
-  yield Buffer.from(`\\data\\\n${levels.map((level, i) => `ngram ${i + 1}=${countOf(level)}\n`).join('')}\n`)
-  for (let order = 1; order <= levels.length; order++) {
-    yield Buffer.from(`\\${order}-grams:\n`)
-    yield* section(vocabulary, levels.slice(0, order))
-    yield Buffer.from('\n')
+/** Bytes, and the share of the file that is written once they are. */
+export type Piece = { readonly bytes: Uint8Array; readonly share: number }
+
+/** N-grams of an order are in suffix order. Numbers have seven decimals, which keep a float32 between −0.5 and −16. */
+export function* arpaPieces(model: BackoffModel): Generator<Piece> {
+  const total = model.levels.reduce((sum, { probabilities }) => sum + probabilities.length, 0)
+  let done = 0
+  for (const { bytes, ngrams } of parts(model)) {
+    done += ngrams
+    yield { bytes, share: done / total }
   }
-  yield Buffer.from('\\end\\\n')
+}
+
+/** Bytes, and how many n-grams they are. */
+type Part = { readonly bytes: Uint8Array; readonly ngrams: number }
+
+function* parts({ vocabulary, levels }: BackoffModel): Generator<Part> {
+  const text = (written: string): Part => ({ bytes: Buffer.from(written), ngrams: 0 })
+  yield text(`\\data\\\n${levels.map((level, i) => `ngram ${i + 1}=${countOf(level)}\n`).join('')}\n`)
+  for (let order = 1; order <= levels.length; order++) {
+    yield text(`\\${order}-grams:\n`)
+    yield* section(vocabulary, levels.slice(0, order))
+    yield text('\n')
+  }
+  yield text('\\end\\\n')
 }
 
 /** The n-grams of the last of `levels`, those of the others above them. */
-function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generator<Uint8Array> {
+function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generator<Part> {
   const order = levels.length
   const { probabilities, backoffs } = levels[order - 1] as Level
   let buffer = Buffer.allocUnsafe(piece)
   let at = 0
+  let first = 0 // of the n-grams in the buffer
   const path = new Uint32Array(order) // path[n − 1]: the n-gram of order n that the one at hand ends in
   for (let gram = 0; gram < probabilities.length; gram++) {
     // n-grams of one order are in the order of those that they end in: each path is the one before it, or further on
@@ -37,7 +54,8 @@ function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generat
     for (let n = order; n >= 1; n--) {
       const word = vocabulary.bytesOf(n === 1 ? (path[0] as number) : ((levels[n - 1] as Level).words[path[n - 1] as number] as number))
       if (at + word.length + numbersAtMost > buffer.length) {
-        yield buffer.subarray(0, at)
+        yield { bytes: buffer.subarray(0, at), ngrams: gram - first }
+        first = gram
         buffer = Buffer.allocUnsafe(Math.max(piece, word.length + numbersAtMost))
         at = 0
       }
@@ -51,7 +69,7 @@ function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generat
     }
     buffer[at++] = lineFeed
   }
-  if (at > 0) yield buffer.subarray(0, at)
+  if (at > 0) yield { bytes: buffer.subarray(0, at), ngrams: probabilities.length - first }
 }
 
 /** −1.25 for −1.25: seven decimals at most, no zeros behind the last. → where the next byte goes */

@@ -7,26 +7,31 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { mistake, reason } from '../../accelerated/files/mistake.js'
 import { readBytes, withRegularFile } from '../../accelerated/files/regularFile.js'
+import type { Piece } from './arpaLines.js'
 import { blank, type BackoffModel, type Level } from './backoffModel.js'
 import { newVocabulary, specialWords, type Vocabulary } from './vocabulary.js'
 
 /** The last byte is the layout's version. */
 export const compactMagic = Buffer.from('salora n-grams\0\x01', 'latin1')
 
-const [piece, digestBytes, highestOrder, lineFeed] = [2 ** 26, 32, 12, 0x0a]
+const [piece, digestBytes, highestOrder, lineFeed] = [2 ** 22, 32, 12, 0x0a]
 
 type Outline = { readonly vocabularyBytes: number; readonly words: number; readonly counts: ReadonlyArray<number> }
 
 /** The bytes of the file, which are the model's own. */
-export function* compactPieces(model: BackoffModel): Generator<Uint8Array> {
+export function* compactPieces(model: BackoffModel): Generator<Piece> {
   const hash = createHash('sha256')
-  for (const bytes of contentOf(model))
+  const arrays = Array.from(contentOf(model))
+  const total = arrays.reduce((sum, { length }) => sum + length, 0)
+  let done = 0
+  for (const bytes of arrays)
     for (let at = 0; at < bytes.length; at += piece) {
       const part = bytes.subarray(at, at + piece)
       hash.update(part)
-      yield part
+      done += part.length
+      yield { bytes: part, share: done / total }
     }
-  yield hash.digest()
+  yield { bytes: hash.digest(), share: 1 }
 }
 
 function* contentOf({ vocabulary, levels }: BackoffModel): Generator<Uint8Array> {
@@ -153,7 +158,7 @@ const checkLevel = ({ words, probabilities, backoffs, children }: Level, i: numb
   if (children[0] !== 0 || children.at(-1) !== above.probabilities.length) complain('children that are not all')
   for (let gram = 0; gram + 1 < children.length; gram++) {
     const [from, to] = [children[gram] as number, children[gram + 1] as number]
-    if (from > to) complain('children out of order')
+    if (from > to || to > above.words.length) complain('children out of order')
     for (let child = from + 1; child < to; child++)
       if ((above.words[child] as number) <= (above.words[child - 1] as number)) complain('children out of order')
   }

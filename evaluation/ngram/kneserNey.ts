@@ -11,7 +11,7 @@ const decimals = 1e7
 const logarithmOfZero = -99
 const logarithm = (value: number): number => {
   const log10 = Math.max(logarithmOfZero, Math.min(0, Math.log10(value)))
-  return Math.round(log10 * decimals) / decimals
+  return Math.round(log10 * decimals) / decimals + 0 // no −0
 }
 
 /** Probabilities of one order, no logarithms yet; and γ(c), what each context c, an n-gram of the order below, leaves to shorter ones. */

@@ -5,7 +5,7 @@ import { writeFileAtomically, type FileSystem } from '../../accelerated/files/at
 import { mistake } from '../../accelerated/files/mistake.js'
 import { withRegularFile } from '../../accelerated/files/regularFile.js'
 import { readArpa } from './arpa.js'
-import { arpaPieces } from './arpaLines.js'
+import { arpaPieces, type Piece } from './arpaLines.js'
 import type { BackoffModel } from './backoffModel.js'
 import { compactMagic, compactPieces, readCompact } from './compact.js'
 import { fileSource } from './textLines.js'
@@ -19,7 +19,7 @@ export const ngramFormatOf = (file: string): NgramFormat =>
 
 /**
  * Writes the model; `file` is whole or as it was before.
- * @param seen is told of bytes as they are written @throws Mistake (no space, no permission, no such folder), or why `signal` was aborted
+ * @param progress is told the share that is written @throws Mistake (no space, no permission, no such folder), or why `signal` was aborted
  */
 export const writeNgramModel = async (
   file: string,
@@ -27,18 +27,16 @@ export const writeNgramModel = async (
   format: NgramFormat = ngramFormatOf(file),
   {
     signal,
-    seen = () => undefined,
+    progress = () => undefined,
     fileSystem,
-  }: { signal?: AbortSignal | undefined; seen?: (bytes: number) => void; fileSystem?: FileSystem } = {},
+  }: { signal?: AbortSignal | undefined; progress?: (share: number) => void; fileSystem?: FileSystem } = {},
 ): Promise<void> => {
-  let written = 0
-  const watched = async function* (pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for (const bytes of pieces) {
+  const watched = async function* (pieces: Iterable<Piece>): AsyncGenerator<Uint8Array> {
+    for (const { bytes, share } of pieces) {
       await new Promise(setImmediate) // signals come in between
       signal?.throwIfAborted()
       yield bytes
-      written += bytes.length
-      seen(written)
+      progress(share)
     }
   }
   const pieces = watched(format === 'compact' ? compactPieces(model) : arpaPieces(model))

