@@ -40,6 +40,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/glue.js')).addGlue,
   },
   {
+    name: 'worker',
+    summary: 'makes the runs of sweeps that stand in a queue, on any machine',
+    load: async () => (await import('./commands/worker.js')).addWorker,
+  },
+  {
     name: 'style-transfer',
     summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
     load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,

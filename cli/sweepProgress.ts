@@ -38,7 +38,8 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
   }
 }
 
-const toldOf = ({ cell, outcome }: Extract<WorkEvent, { readonly kind: 'ended' }>): string => {
+/** One line of a run that ended. */
+export const toldOf = ({ cell, outcome }: Extract<WorkEvent, { readonly kind: 'ended' }>): string => {
   if (outcome.kind === 'stopped') return `${cell.id}: stopped`
   if (outcome.kind === 'failed') return `${cell.id}: failed`
   const scores = Object.entries(outcome.result.last.scores).map(([metric, score]) => `${metric} ${score.toFixed(3)}`)

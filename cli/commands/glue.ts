@@ -1,8 +1,10 @@
 /** salora glue: a table of the paper, or a part of it, as many runs and one table. */
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { commonSettings, trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
 import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
-import { glueSweep, type GlueSweepOptions, type GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/sweep/glueSweep.js'
+import { redisAddress } from '../../evaluation/sweep/redis.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
 import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
 import { markdownTable } from '../../evaluation/sweep/sweepTable.js'
@@ -43,6 +45,10 @@ export const addGlue = (command: Command): void => {
     .option('--grid', "choose each learning rate on Appendix B's grid first, by one seed")
     .option('--select-on <part>', 'of --grid: train, a tenth of it held out, or dev, which is then chosen and reported on (default: train)')
     .option('--jobs <n>', 'runs at a time (default: 1)')
+    .option(
+      '--redis <url>',
+      'put the runs into this queue instead, for salora worker on any machine that sees the same folders; rediss:// with TLS',
+    )
     .option('--output <folder>', 'of the sweep: cells/, table.md, table.csv, table.tex, sweep.json')
   withOffline(addFlags(command, ofRuns, Object.fromEntries(ofRuns.map((name) => [name, 'the recipe’s']))))
   withOutput(
@@ -59,7 +65,7 @@ export const addGlue = (command: Command): void => {
         () => progress.close(),
       )
       const progress = sweepProgress(terminal)
-      const result = await glueSweep(options, interrupt.signal, progress.tell).finally(() => {
+      const result = await glueSweep(options, interrupt.signal, progress.tell, workOf(given, options)).finally(() => {
         progress.close()
         interrupt.release()
       })
@@ -107,12 +113,23 @@ const requestOf = (given: Values): GlueSweepOptions => {
     seeds: Array.from({ length: count('seeds', '--seeds', 5) ?? 5 }, (_, i) => i),
     overrides: flagValues(Object.fromEntries(ofRuns.map((name) => [name, given[name]]))),
     maxTrainExamples: count('maxTrainExamples', '--max-train-examples', null),
-    output,
+    output: resolve(output),
     jobs: count('jobs', '--jobs', 1) ?? 1,
     reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
     baseline: typeof given['baseline'] === 'string' ? given['baseline'] : 'lora',
     grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
   }
+}
+
+/** In this process, or by whoever takes the runs from the queue. */
+const workOf = (given: Values, { sweep }: GlueSweepOptions): Work | undefined => {
+  const { redis } = given
+  if (redis === undefined) return undefined
+  if (given['jobs'] !== undefined) throw usageError('--jobs', 'none with --redis: each worker has its own', String(given['jobs']))
+  if (sweep.inTurn === true) throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
+  redisAddress(String(redis))
+  return async (cells, context) =>
+    (await import('../../evaluation/sweep/queueWork.js')).queueWork(cells, { ...context, redis: String(redis) })
 }
 
 const taskOf = (name: string): GlueName => {

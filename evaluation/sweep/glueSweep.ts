@@ -12,7 +12,8 @@ import type { GlueName } from '../data/glueTasks.js'
 import { paperScore } from './paperTables.js'
 import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type SweepRequest } from './plan.js'
 import { csvTable, latexTable, markdownTable, scoreOf, sweepTable, type Reported, type SweepTable, type Worked } from './sweepTable.js'
-import { workOff, type Run, type WorkEvent, type WorkOptions } from './work.js'
+import { workOff, type CellOutcome, type WorkEvent, type WorkOptions } from './work.js'
+import type { Cell } from './cell.js'
 
 export type GlueSweepOptions = SweepRequest & {
   readonly output: string
@@ -36,6 +37,12 @@ export type GlueSweepResult = {
   readonly versions: typeof versions
 }
 
+/** Where the runs of cells are made: in this process, or by workers of a queue. Outcomes in the order of the cells. */
+export type Work = (
+  cells: ReadonlyArray<Cell>,
+  context: Pick<WorkOptions, 'output' | 'signal' | 'tell'>,
+) => Promise<ReadonlyArray<CellOutcome>>
+
 export type SweepTeller = (
   event: WorkEvent | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
 ) => void
@@ -44,8 +51,13 @@ export type SweepTeller = (
  * What is done is not done again, what was begun goes on, what failed is tried again. The result is of the cells that are done; where `signal` is
  * aborted not all are. @throws Mistake, UserError, SettingsError for what is wrong before the first cell, or where the folder is at work
  */
-export const glueSweep = async (options: GlueSweepOptions, signal: AbortSignal, tell: SweepTeller, run?: Run): Promise<GlueSweepResult> => {
-  const { output, sweep, grid } = options
+export const glueSweep = async (
+  options: GlueSweepOptions,
+  signal: AbortSignal,
+  tell: SweepTeller,
+  work: Work = (cells, context) => workOff(cells, { ...context, jobs: options.sweep.inTurn === true ? 1 : options.jobs }),
+): Promise<GlueSweepResult> => {
+  const { output, grid } = options
   const model = await modelOf(options.model)
   const planned = cellsOf(options, model.outline) // before anything is written: what cannot be planned leaves nothing behind
   const where = `--output ${output}`
@@ -54,12 +66,11 @@ export const glueSweep = async (options: GlueSweepOptions, signal: AbortSignal, 
   })
   const lock = await lockFolder(output, where)
   try {
-    const jobs = sweep.inTurn === true ? 1 : options.jobs
-    const work = { output, jobs, signal, tell, ...(run === undefined ? {} : { run }) }
-    const chosen = grid === null ? new Map<string, number>() : await chosenRates(options, model, grid, tell, work)
+    const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
+    const chosen = grid === null ? new Map<string, number>() : await chosenRates(options, model, grid, tell, made)
     const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
-    const outcomes = await workOff(cells, work)
+    const outcomes = await made(cells)
     const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
     const result = resultOf(options, model, worked, chosen)
     await writeResult(output, result)
@@ -78,11 +89,11 @@ const chosenRates = async (
   { outline }: Model,
   on: 'train' | 'dev',
   tell: SweepTeller,
-  work: WorkOptions,
+  made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>,
 ): Promise<ChosenRates> => {
   const cells = gridCells(options, outline, on)
   tell({ kind: 'planned', stage: 'grid', cells: cells.length })
-  const outcomes = await workOff(cells, work)
+  const outcomes = await made(cells)
   const best = new Map<string, { readonly rate: number; readonly score: number }>()
   for (const [i, cell] of cells.entries()) {
     const outcome = outcomes[i]

@@ -12,7 +12,7 @@ import { cellsOf, gridCells } from '../../evaluation/sweep/plan.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
 import { bootstrapInterval, summaryOf } from '../../evaluation/sweep/statistics.js'
 import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
-import type { WorkEvent } from '../../evaluation/sweep/work.js'
+import { workOff, type WorkEvent } from '../../evaluation/sweep/work.js'
 import { writeTinyModel } from '../cli/tinyModel.js'
 import { SEED } from '../support/seed.js'
 
@@ -170,7 +170,12 @@ const madeUp = (begun: string[], fails: (output: string) => boolean = () => fals
 describe('a sweep', () => {
   const ran = async (options: GlueSweepOptions, run: ReturnType<typeof madeUp>, stopAt: (event: WorkEvent) => boolean = () => false) => {
     const stop = new AbortController()
-    return glueSweep(options, stop.signal, (event) => (event.kind !== 'planned' && stopAt(event) ? stop.abort() : undefined), run)
+    return glueSweep(
+      options,
+      stop.signal,
+      (event) => (event.kind !== 'planned' && stopAt(event) ? stop.abort() : undefined),
+      (cells, context) => workOff(cells, { ...context, jobs: options.jobs, run }),
+    )
   }
 
   it('tells mean and largest deviation over seeds, the pairs’ differences, and what a run costs', async () => {

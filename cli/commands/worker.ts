@@ -1,0 +1,59 @@
+/** salora worker: makes the runs of sweeps that salora glue --redis has put into the queue. */
+import type { Command } from 'commander'
+import { redisAddress, shownAddress } from '../../evaluation/sweep/redis.js'
+import { workQueue } from '../../evaluation/sweep/worker.js'
+import { withOffline, withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import { numberOf } from '../flagValues.js'
+import { watchInterrupt } from '../interrupt.js'
+import { toldOf } from '../sweepProgress.js'
+import { usageError } from '../usageError.js'
+
+export const addWorker = (command: Command): void => {
+  command.description(
+    'Takes runs from the queue and makes them, until Ctrl-C: any number of workers, on any machines that see model, data and the sweep’s folder under the same\n' +
+      'names. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three\n' +
+      'times, by whoever takes it. Whoever can write to Redis says what workers read and write below --root: keep it behind a password, and off the open network.',
+  )
+  command
+    .option('--redis <url>', 'redis://HOST:PORT, or rediss:// with TLS; redis://USER:PASSWORD@HOST:PORT')
+    .option('--jobs <n>', 'runs at a time (default: 1)')
+    .option('--root <folder>', 'in which the folders of sweeps must lie (default: this one)')
+    .option('--lease <seconds>', 'without a sign of life, after which a run is another worker’s (default: 60)')
+    .option('--until-empty', 'end when nothing is left in the queue')
+  withOffline(command)
+  withOutput(command, ['salora worker --redis redis://queue.example:6379 --root /shared/runs'], async (given, terminal) => {
+    const redis = given['redis']
+    if (typeof redis !== 'string') throw usageError('--redis', 'redis://HOST:PORT', 'none given')
+    redisAddress(redis)
+    const jobs = given['jobs'] === undefined ? 1 : numberOf('--jobs', String(given['jobs']))
+    if (!Number.isInteger(jobs) || jobs < 1) throw usageError('--jobs', 'a whole number of at least 1', String(given['jobs']))
+    const lease = given['lease'] === undefined ? 60 : numberOf('--lease', String(given['lease']))
+    if (!(lease >= 1 && lease <= 86_400)) throw usageError('--lease', 'from 1 to 86400 seconds', String(given['lease']))
+    const interrupt = watchInterrupt(
+      () => terminal.note('stopping after the step at hand; another worker goes on; once more leaves at once'),
+      () => undefined,
+    )
+    let [done, failed] = [0, 0]
+    terminal.note(`taking runs from ${shownAddress(redis)}`)
+    await workQueue({
+      redis,
+      jobs,
+      root: typeof given['root'] === 'string' ? given['root'] : '.',
+      signal: interrupt.signal,
+      untilEmpty: given['untilEmpty'] === true,
+      lease: 1000 * lease,
+      tell: (event) => {
+        if (event.kind === 'started') terminal.note(`${event.cell.id}: ${event.resumes ? 'goes on' : 'begins'}`)
+        if (event.kind !== 'ended') return
+        if (event.outcome.kind === 'done') done++
+        if (event.outcome.kind === 'failed') {
+          failed++
+          terminal.warn(`${event.cell.id}: ${event.outcome.message}`)
+        } else terminal.note(toldOf(event))
+      },
+    }).finally(interrupt.release)
+    terminal.result(`${done} runs done, ${failed} failed`, { done, failed })
+    return interrupt.exitCode() ?? exitCodes.success
+  })
+}

@@ -1,0 +1,115 @@
+/**
+ * Works cells off by workers on any machine: each cell is a job in Redis (BullMQ), whose lease a worker renews while it is alive; the job of one
+ * that is gone is another's, which goes on at the run's checkpoint. What comes back is what workOff gives.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Job, Queue } from 'bullmq'
+import pMap from 'p-map'
+import { parseRunResult } from '../storedRun.js'
+import type { Cell } from './cell.js'
+import { cellState } from './cellFolder.js'
+import { jobIdOf, queueName, type CellJob } from './cellJob.js'
+import { redisAddress, unreachable } from './redis.js'
+import type { CellOutcome, WorkOptions } from './work.js'
+
+/** Attempts of a run, the first included, and milliseconds before the second; each further one waits twice as long. */
+const retries = { attempts: 3, delay: 5_000 }
+
+/** Milliseconds between looks at the jobs. */
+const interval = 1_000
+
+/** Milliseconds in which Redis must answer at first; later it may be gone for as long as it likes. */
+const patience = 5_000
+
+export type QueueOptions = Omit<WorkOptions, 'jobs' | 'run'> & {
+  readonly redis: string
+  /** milliseconds before a second attempt; of tests */
+  readonly delay?: number
+}
+
+/**
+ * Outcomes in the order of the cells. Where the signal comes, jobs stay in the queue: workers go on, and the same call finds what they did.
+ * @throws Mistake for a folder that holds another run, or a Redis that does not answer
+ */
+export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
+  const { output, signal, tell } = options
+  const states = await pMap(cells, (cell) => cellState(output, cell), { concurrency: 16 })
+  const queue = await openQueue(options.redis)
+  try {
+    const outcomes = new Map<string, CellOutcome>()
+    const end = (cell: Cell, outcome: CellOutcome): void => {
+      outcomes.set(cell.id, outcome)
+      tell({ kind: 'ended', cell, outcome })
+    }
+    for (const [i, cell] of cells.entries()) {
+      const state = states[i]
+      if (state?.kind === 'done') end(cell, { ...state, kept: true })
+      else await enqueue(queue, { cell, output }, options.delay ?? retries.delay)
+    }
+    const started = new Set<string>()
+    while (outcomes.size < cells.length && !signal.aborted) {
+      for (const cell of cells.filter(({ id }) => !outcomes.has(id))) {
+        const job = await queue.getJob(jobIdOf({ cell, output }))
+        const outcome = job === undefined ? null : await outcomeOf(job)
+        if (outcome !== null) {
+          end(cell, outcome)
+          continue
+        }
+        const progress = progressOf(job)
+        if (progress === null) continue
+        if (!started.has(cell.id)) tell({ kind: 'started', cell, resumes: progress.resumes })
+        started.add(cell.id)
+        tell({ kind: 'step', cell, step: progress.step, steps: progress.steps })
+      }
+      if (outcomes.size < cells.length) await pause(interval, undefined, { signal }).catch(() => undefined)
+    }
+    return cells.map(({ id }) => outcomes.get(id) ?? { kind: 'stopped' })
+  } finally {
+    await queue.close()
+  }
+}
+
+const openQueue = async (url: string): Promise<Queue> => {
+  const queue = new Queue(queueName, { connection: redisAddress(url) })
+  let last: unknown = null
+  queue.on('error', (error) => {
+    last = error // it connects again by itself
+  })
+  const ready = queue.waitUntilReady().then(
+    () => true,
+    () => false,
+  )
+  if (await Promise.race([ready, pause(patience, false)])) return queue
+  await queue.close().catch(() => undefined)
+  throw unreachable(url, last)
+}
+
+/** One job a cell. One that ended before without leaving a result is done anew. */
+const enqueue = async (queue: Queue, data: CellJob, delay: number): Promise<void> => {
+  const jobId = jobIdOf(data)
+  const earlier = await queue.getJob(jobId)
+  if (earlier !== undefined && ['completed', 'failed'].includes(await earlier.getState())) await earlier.remove()
+  await queue.add('cell', data, {
+    jobId,
+    attempts: retries.attempts,
+    backoff: { type: 'exponential', delay },
+    removeOnComplete: { age: 7 * 24 * 3600 },
+    removeOnFail: { age: 7 * 24 * 3600 },
+  })
+}
+
+const outcomeOf = async (job: Job): Promise<CellOutcome | null> => {
+  const state = await job.getState()
+  if (state === 'completed')
+    return { kind: 'done', result: parseRunResult(String(job.returnvalue), `the result of job ${job.id}`), kept: false }
+  return state === 'failed' ? { kind: 'failed', message: job.failedReason ?? 'no reason given', attempts: job.attemptsMade } : null
+}
+
+type Progress = { readonly step: number; readonly steps: number; readonly resumes: boolean }
+
+const progressOf = (job: Job | undefined): Progress | null => {
+  const given = job?.progress
+  if (given === null || typeof given !== 'object') return null
+  const { step, steps, resumes } = given as Readonly<Record<string, unknown>>
+  return typeof step === 'number' && typeof steps === 'number' ? { step, steps, resumes: resumes === true } : null
+}

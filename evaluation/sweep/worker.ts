@@ -1,0 +1,109 @@
+/** A worker: takes cells of sweeps from the queue, on any machine that sees their folder, data and model, and makes their runs. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
+import { cellState } from './cellFolder.js'
+import { checkWithin, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { redisAddress, unreachable } from './redis.js'
+import { attempt, type Run, type WorkEvent } from './work.js'
+
+export type WorkerOptions = {
+  readonly redis: string
+  /** runs at a time */
+  readonly jobs: number
+  /** jobs for folders outside of it are refused */
+  readonly root: string
+  readonly signal: AbortSignal
+  readonly tell: (event: WorkEvent) => void
+  /** end when nothing is left to take */
+  readonly untilEmpty: boolean
+  readonly run?: Run
+  /** milliseconds of a lease, which is renewed twice in that time */
+  readonly lease: number
+}
+
+/** Workers may die over one job so often before it is given up. */
+const mostDeaths = 10
+
+/** Milliseconds between two words of progress. */
+const interval = 1_000
+
+/** Works until `signal` is aborted, or with `untilEmpty` until the queue is empty. @throws Mistake where Redis does not answer at first */
+export const workQueue = async (options: WorkerOptions): Promise<void> => {
+  const { redis, jobs, signal, untilEmpty, lease } = options
+  const busy = new Set<string>()
+  const worker = new Worker(
+    queueName,
+    async (job, token) => {
+      busy.add(String(job.id))
+      try {
+        return await resultOf(job, token ?? '', options)
+      } finally {
+        busy.delete(String(job.id))
+      }
+    },
+    {
+      connection: redisAddress(redis),
+      concurrency: jobs,
+      lockDuration: lease,
+      stalledInterval: lease / 2,
+      maxStalledCount: mostDeaths,
+      autorun: false,
+    },
+  )
+  let last: unknown = null
+  worker.on('error', (error) => {
+    last = error // it connects again by itself
+  })
+  const ready = worker.waitUntilReady().then(
+    () => true,
+    () => false,
+  )
+  try {
+    if (!(await Promise.race([ready, pause(5_000, false)]))) throw unreachable(redis, last)
+    const running = worker.run()
+    const ended = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve())
+      if (untilEmpty) worker.on('drained', () => (busy.size === 0 ? resolve() : undefined))
+    })
+    await Promise.race([ended, running])
+  } finally {
+    await worker.close()
+  }
+}
+
+/** The run's result as JSON: what a worker elsewhere made need not be seen from here. */
+const resultOf = async (job: Job, token: string, options: WorkerOptions): Promise<string> => {
+  const { cell, output } = taken(job.data, options.root)
+  const state = await cellState(output, cell)
+  if (state.kind === 'done') return JSON.stringify(state.result) // delivered a second time
+  const tell = tellerOf(job, state.kind === 'begun', options.tell)
+  const outcome = await attempt(cell, state.kind === 'begun', { ...options, output, tell })
+  tell({ kind: 'ended', cell, outcome })
+  if (outcome.kind === 'done') return JSON.stringify(outcome.result)
+  if (outcome.kind === 'failed') throw new Error(outcome.message)
+  await job.moveToDelayed(Date.now() + interval, token) // this worker was asked to end: another goes on, and nothing counts as an attempt
+  throw new DelayedError()
+}
+
+/** @throws UnrecoverableError for what is no cell of a sweep, or none for this worker: trying again would not help */
+const taken = (data: unknown, root: string): CellJob => {
+  try {
+    const job = parseCellJob(data)
+    checkWithin(root, job.output)
+    return job
+  } catch (thrown) {
+    throw new UnrecoverableError(thrown instanceof Error ? thrown.message : String(thrown))
+  }
+}
+
+/** Tells here, and now and then whoever waits for the job. */
+const tellerOf = (job: Job, resumes: boolean, tell: WorkerOptions['tell']): WorkerOptions['tell'] => {
+  let last = -Infinity
+  return (event) => {
+    tell(event)
+    if (event.kind !== 'step' || performance.now() - last < interval) return
+    last = performance.now()
+    job.updateProgress({ step: event.step, steps: event.steps, resumes }).catch(() => undefined) // Redis may be away for a while: the run is not
+  }
+}

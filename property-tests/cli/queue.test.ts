@@ -1,0 +1,227 @@
+/**
+ * salora glue --redis and salora worker with a real redis-server: two workers, one of them killed in the middle of a run, Redis killed and started
+ * again, a poisoned job, a job delivered twice, a password. Skipped, by name, where there is no redis-server.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Queue } from 'bullmq'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { checkWithin, jobIdOf, parseCellJob, queueName } from '../../evaluation/sweep/cellJob.js'
+import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
+import { saloraHere } from './inProcess.js'
+import { program, salora } from './spawnSalora.js'
+import { writeTinyModel } from './tinyModel.js'
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-queue-'))
+  await writeTinyModel(join(root, 'tiny'))
+  await mkdir(join(root, 'glue/CoLA'), { recursive: true })
+  const rows = (count: number, of: string) =>
+    Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
+  await writeFile(join(root, 'glue/CoLA/train.tsv'), rows(40, 'A'))
+  await writeFile(join(root, 'glue/CoLA/dev.tsv'), rows(8, 'That'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const sweep = (output: string, ...more: ReadonlyArray<string>) => [
+  ...['glue', '--model', 'tiny', '--data', 'glue', '--tasks', 'cola', '--methods', 'lora,salora', '--seeds', '2', '--epochs', '4'],
+  ...['--batch-size', '4', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--output', output, '--json', ...more],
+]
+const timeless = ({ table }: GlueSweepResult): object => ({
+  ...table,
+  rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })),
+})
+const resultOf = (stdout: string): GlueSweepResult => JSON.parse(stdout) as GlueSweepResult
+
+const workers: ChildProcess[] = []
+afterEach(async () => {
+  for (const child of workers.splice(0))
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+})
+const worker = (
+  redis: string,
+  onLine: (line: string, child: ChildProcess) => void = () => undefined,
+): { readonly child: ChildProcess; said: string } => {
+  const child = spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4'], { cwd: root })
+  workers.push(child)
+  const told = { child, said: '' }
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    told.said += text
+    onLine(text, child)
+  })
+  return told
+}
+
+describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-server)', () => {
+  let redis: RedisServer
+  beforeAll(async () => {
+    await mkdir(join(root, 'redis'))
+    redis = await startRedis(join(root, 'redis'), 'a secret')
+  })
+  afterAll(() => redis.stop())
+
+  it('has the table of a local one: a worker killed in mid-run, Redis killed and started again, a poisoned job and two callers lose nothing and do nothing twice', async () => {
+    const local = await salora(sweep('local', '--quiet'), { cwd: root })
+    expect(local.code).toBe(0)
+
+    const queue = new Queue(queueName, { connection: { url: redis.url, maxRetriesPerRequest: null } })
+    queue.on('error', () => undefined)
+    await queue.add('cell', { cell: { id: '../../etc' }, output: '/' }, { jobId: 'poison' })
+
+    const both = [salora(sweep('queued', '--redis', redis.url), { cwd: root })]
+    let killed = false
+    const first = worker(redis.url, (text, child) => {
+      if (!killed && text.includes(': begins')) {
+        killed = true
+        const [, id = ''] = /(cola\.\S+): begins/.exec(text) ?? []
+        const poll = setInterval(() => {
+          if (!existsSync(join(root, 'queued/cells', id, 'metrics.jsonl'))) return
+          clearInterval(poll)
+          child.kill('SIGKILL')
+        }, 5)
+      }
+    })
+    await once(first.child, 'exit')
+    await redis.restart()
+    const others = [worker(redis.url), worker(redis.url)]
+    // a second call for the same jobs; the folder is the first one's as long as that lasts
+    const refused = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringMatching(/queued: expected a folder that no other process is at work in/),
+    ])
+    const [queued] = await Promise.all(both)
+    expect(queued?.code, queued?.stderr).toBe(0)
+    expect(timeless(resultOf(queued?.stdout ?? ''))).toEqual(timeless(resultOf(local.stdout)))
+
+    const said = first.said + others.map((other) => other.said).join('')
+    expect(said.match(/: goes on\n/g)?.length).toBe(1)
+    for (const id of ['lora.seed-0', 'lora.seed-1', 'salora.seed-0', 'salora.seed-1']) {
+      expect(said.match(new RegExp(`cola\\.${id}: begins\\n`, 'g'))?.length, id).toBe(1)
+      expect(said.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
+    }
+    const poison = await queue.getJob('poison')
+    expect(await poison?.getState()).toBe('failed')
+    expect(poison?.failedReason).toMatch(/^a job of the queue: expected a cell of a sweep/)
+    expect(poison?.attemptsMade).toBe(1)
+
+    // delivered once more, a done run is not made again
+    const again = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
+    expect(again.stderr.match(/: kept/g)?.length).toBe(4)
+    await queue.close()
+  }, 240_000)
+
+  it('goes on by another worker where the first is asked to end, at once and without a failed attempt', async () => {
+    const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
+    let asked = false
+    const first = worker(redis.url, (text, child) => {
+      if (!asked && text.includes(': begins')) {
+        asked = true
+        setTimeout(() => child.kill('SIGINT'), 300)
+      }
+    })
+    const [code] = (await once(first.child, 'exit')) as [number]
+    expect(code).toBe(130)
+    worker(redis.url)
+    const { code: ended, stdout } = await running
+    expect(ended).toBe(0)
+    expect(resultOf(stdout)).toMatchObject({ done: 4, failed: [] })
+  }, 120_000)
+
+  it('tells a run that fails each time, with its reason, and ends the others', async () => {
+    const running = salora([...sweep('failing', '--redis', redis.url), '--tasks', 'cola,mrpc', '--methods', 'lora', '--seeds', '1'], {
+      cwd: root,
+    })
+    worker(redis.url)
+    const { code, stdout, stderr } = await running
+    expect(code).toBe(1)
+    expect(resultOf(stdout).failed).toMatchObject([{ cell: 'mrpc.lora.seed-0', attempts: 3 }])
+    expect(stderr).toMatch(/mrpc\.lora\.seed-0 failed \(3 attempts\): .*expected train\.tsv of mrpc/)
+    expect(await readdir(join(root, 'failing/cells'))).toEqual(['cola.lora.seed-0'])
+  }, 120_000)
+
+  it('is refused by a wrong password in one line', async () => {
+    const wrong = redis.url.replace('a secret', 'another')
+    const { code, stderr } = await salora(sweep('wrong', '--redis', wrong, '--quiet'), { cwd: root })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, found [^\n]+\n$/)
+    expect(stderr).not.toContain('another')
+  }, 30_000)
+})
+
+describe('a job', () => {
+  const cell = {
+    ...{ id: 'cola.lora.seed-0', row: 'lora', task: 'cola', seed: 0 },
+    options: { model: 'm', task: { task: 'cola', data: 'd' }, settings: { method: 'lora', rank: 4 } },
+  }
+  it('is read back with its settings resolved, and nothing else is taken for one', () => {
+    const { cell: read } = parseCellJob({ cell, output: '/runs' })
+    expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, alpha: 16 })
+    for (const wrong of [
+      null,
+      'text',
+      { cell },
+      { cell: { ...cell, id: '../up' }, output: '/runs' },
+      { cell: { ...cell, id: 'a/b' }, output: '/runs' },
+      { cell: { ...cell, task: 'imdb' }, output: '/runs' },
+      { cell: { ...cell, options: { ...cell.options, output: '/etc' } }, output: '/runs' },
+    ])
+      expect(() => parseCellJob(wrong), JSON.stringify(wrong)).toThrow(/^a job of the queue: expected/)
+    expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r' })).toThrow(/rank/)
+  })
+
+  it('is one job for a cell of a folder', () => {
+    const job = parseCellJob({ cell, output: '/runs' })
+    expect(jobIdOf(job)).toBe(jobIdOf(parseCellJob({ cell, output: '/runs' })))
+    expect(jobIdOf(job)).not.toBe(jobIdOf({ ...job, output: '/others' }))
+  })
+
+  it('is refused outside of the worker’s folder', () => {
+    for (const inside of ['/runs', '/runs/a', '/runs/a/../b', '/runs/..a']) expect(() => checkWithin('/runs', inside), inside).not.toThrow()
+    for (const outside of ['/', '/run', '/runs/../etc', '/runs2'])
+      expect(() => checkWithin('/runs', outside), outside).toThrow(/--root \/runs/)
+  })
+})
+
+describe('salora worker answers in one line', () => {
+  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+    ['no queue', [], /^--redis: expected redis:\/\/HOST:PORT, found none given/, 2],
+    ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* found another text/, 2],
+    ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* found http:\/\//, 2],
+    ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, found 0/, 2],
+    ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
+    [
+      'a Redis that is not there',
+      ['--redis', 'redis://127.0.0.1:1'],
+      /^--redis redis:\/\/127\.0\.0\.1:1: expected a Redis that answers, found .*ECONNREFUSED/,
+      1,
+    ],
+  ])(
+    '%s',
+    async (_, args, message, code) => {
+      const found = await saloraHere('worker', ...args, '--quiet')
+      expect(found.stderr).toMatch(message)
+      expect(found.stderr.trim().split('\n').length).toBe(1)
+      expect([found.code, found.stdout]).toEqual([code, ''])
+      await pause(0)
+    },
+    20_000,
+  )
+
+  it('and so does a sweep that is timed in turn, or has jobs of its own', async () => {
+    const glue = async (...more: ReadonlyArray<string>) =>
+      (await saloraHere('glue', '--model', 'm', '--data', 'd', '--output', 'o', '--redis', 'redis://x', ...more, '--quiet')).stderr
+    expect(await glue('--sweep', 'table4')).toMatch(/^--redis: expected none with this sweep/)
+    expect(await glue('--jobs', '2')).toMatch(/^--jobs: expected none with --redis/)
+  })
+})

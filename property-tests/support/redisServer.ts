@@ -1,0 +1,78 @@
+/** A redis-server of a test's own, with an append-only file, on a port of its own. Null where there is no such program. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+
+const program = ((): string | null => {
+  try {
+    return execFileSync('which', ['redis-server'], { encoding: 'utf8' }).trim()
+  } catch {
+    return null
+  }
+})()
+
+export const hasRedis = program !== null
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  return typeof address === 'object' && address !== null ? address.port : NaN
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+
+export type RedisServer = {
+  readonly url: string
+  /** kills it at once and starts it again on what its file has */
+  readonly restart: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+export const startRedis = async (folder: string, password: string | null = null): Promise<RedisServer> => {
+  if (program === null) throw new Error('startRedis: expected a redis-server, found none')
+  const port = await freePort()
+  let child: ChildProcess
+  const start = async (): Promise<void> => {
+    const flags = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+      '--save',
+      '',
+    ]
+    child = spawn(program, [...flags, ...(password === null ? [] : ['--requirepass', password])], { stdio: 'ignore' })
+    for (let i = 0; i < 100 && !(await answers(port)); i++) await pause(50)
+  }
+  const kill = async (): Promise<void> => {
+    const gone = once(child, 'exit')
+    child.kill('SIGKILL')
+    await gone
+  }
+  await start()
+  return {
+    url: `redis://${password === null ? '' : `:${password}@`}127.0.0.1:${port}`,
+    restart: async () => {
+      await kill()
+      await start()
+    },
+    stop: kill,
+  }
+}
