@@ -3,24 +3,29 @@ import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../../accelerated/files/mistake.js'
 import { decimal, type Dataset, type Example } from '../dataset.js'
-import { glueFile, readGlue, type GlueSplit } from '../glue.js'
+import { caught } from '../caught.js'
+import { glueFile, labelNamesOf, readGlue, type GlueSplit } from '../glue.js'
+import { glueParquetFiles, isParquet, readGlueParquet } from '../glueParquet.js'
 import { GLUE_NAMES, GLUE_TASKS, isGlueName, type GlueName } from '../glueTasks.js'
 import { holdOut, labelStrata, tenth } from '../holdOut.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
 
-const load = (name: GlueName, options: TaskOptions): E.Either<Mistake, Task> =>
-  pipe(
-    readSplit(name, 'train', options),
-    E.chain(firstOf(options.maxTrainExamples)),
-    E.chain((train): E.Either<Mistake, Task> => {
-      const facts = { name, ...scoring(name), labelNames: train.labelNames }
-      if (options.holdOutTrain === true) return E.right({ ...facts, ...heldOut(name, train), heldOut: true })
-      return pipe(
-        readSplit(name, 'dev', options),
-        E.map((evaluation) => ({ ...facts, train, evaluation, heldOut: false })),
-      )
-    }),
+const load = async (name: GlueName, options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
+  const facts = { name, ...scoring(name), labelNames: labelNamesOf(name) }
+  const train = pipe(await readSplit(name, 'train', options), E.chain(firstOf(options.maxTrainExamples)))
+  if (options.holdOutTrain === true)
+    return pipe(
+      train,
+      E.map((whole) => ({ ...facts, ...heldOut(name, whole), heldOut: true })),
+    )
+  const evaluation = await readSplit(name, 'dev', options)
+  return pipe(
+    E.Do,
+    E.bind('train', () => train),
+    E.bind('evaluation', () => evaluation),
+    E.map((data) => ({ ...facts, ...data, heldOut: false })),
   )
+}
 
 /** The first examples alone, where so many are asked for. */
 const firstOf =
@@ -41,20 +46,25 @@ const heldOut = (name: GlueName, train: Dataset): { readonly train: Dataset; rea
   return { train: { ...train, examples: kept }, evaluation: { ...train, examples: held, skipped: [] } }
 }
 
-const loadEvaluation = (name: GlueName, options: TaskOptions): E.Either<Mistake, Evaluation> =>
+const loadEvaluation = async (name: GlueName, options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> =>
   pipe(
-    readSplit(name, 'dev', options),
+    await readSplit(name, 'dev', options),
     E.map((evaluation) => ({ ...scoring(name), evaluation })),
   )
 
-const readSplit = (name: GlueName, split: GlueSplit, { data, evalData }: TaskOptions): E.Either<Mistake, Dataset> => {
-  if (split === 'dev' && evalData !== undefined) return readGlue(name, evalData)
-  return data === undefined
-    ? E.left(mistake('--data', `the folder of GLUE's ${GLUE_TASKS[name].folder} (for --task ${name})`, 'none given'))
-    : pipe(
-        glueFile(name, split, data),
-        E.chain((file) => readGlue(name, file)),
-      )
+/** Of the official files, or of the hub's Parquet. */
+const readSplit = async (name: GlueName, split: GlueSplit, { data, evalData }: TaskOptions): Promise<E.Either<Mistake, Dataset>> => {
+  if (split === 'dev' && evalData !== undefined)
+    return isParquet(evalData) ? caught(() => readGlueParquet(name, [evalData])) : readGlue(name, evalData)
+  if (data === undefined)
+    return E.left(mistake('--data', `the folder of GLUE's ${GLUE_TASKS[name].folder} (for --task ${name})`, 'none given'))
+  const parts = await caught(async () => glueParquetFiles(name, split, data))
+  if (E.isLeft(parts)) return parts
+  if (parts.right.length > 0) return caught(() => readGlueParquet(name, parts.right))
+  return pipe(
+    glueFile(name, split, data),
+    E.chain((file) => readGlue(name, file)),
+  )
 }
 
 const scoring = (name: GlueName): Scoring => {
@@ -72,7 +82,7 @@ export const glueTask: TaskKind = {
   help: 'a task of GLUE, from its official files',
   recognises: isGlueName,
   flags: [
-    { name: 'data', takes: 'folder', help: "folder of GLUE's official files" },
+    { name: 'data', takes: 'folder', help: "folder of GLUE's official files, or of the hub's Parquet (nyu-mll/glue)" },
     { name: 'maxTrainExamples', takes: 'n', help: 'of GLUE: the first so many training examples alone' },
     { name: 'holdOutTrain', takes: '', help: 'of GLUE: evaluate on a tenth of the training examples, held out, instead of the dev file' },
   ],
