@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { mistake, reason } from '../../accelerated/files/mistake.js'
-import { openRegularFile } from '../../accelerated/files/regularFile.js'
+import { openRegularFile, withRegularFile } from '../../accelerated/files/regularFile.js'
 import { systemCode, systemMistake } from '../../accelerated/files/systemError.js'
 
 /** Where a text comes from; `bytes` is how many there are, where that is known. */
@@ -21,10 +21,11 @@ const largestRatio = 200
 /** Below this many bytes the ratio is not asked for: what is short can be as regular as it likes. */
 const freeBytes = 2 ** 26
 
-/** A plain file, read as it is asked for. @throws Mistake for what is none, or cannot be read */
+/** A plain file, opened when its chunks are asked for. @throws Mistake for what is none, or cannot be read */
 export const fileSource = async (file: string, seen: (bytes: number) => void = () => undefined): Promise<TextSource> => {
-  const { handle, size } = await openRegularFile(file)
+  const size = await withRegularFile(file, async (_, found) => found)
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
+    const { handle } = await openRegularFile(file)
     try {
       for (let at = 0; ; ) {
         const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(piece), 0, piece, at)

@@ -335,6 +335,15 @@ describe('parts', () => {
       { seed: SEED, numRuns: 100 },
     ))
 
+  it('a vocabulary tells words apart whose hashes of 32 bits are the same, as some of 400,000 are', () => {
+    const vocabulary = newVocabulary()
+    for (let i = 0; i < 400_000; i++) {
+      const bytes = Buffer.from(Math.imul(i, 0x9e3779b1).toString(36).padStart(8))
+      vocabulary.add(bytes, 0, bytes.length)
+    }
+    expect(vocabulary.size()).toBe(400_003)
+  })
+
   it('a pass of the sort keeps what is equal in its order', () =>
     fc.assert(
       fc.property(fc.array(fc.nat(9), { minLength: 1, maxLength: 50 }), (keys) => {

@@ -1,6 +1,6 @@
 /** Broken models and texts: each is refused in one line that says where, what was expected and what was found; nothing is half-written. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Mistake, reason } from '../../accelerated/files/mistake.js'
-import { ngramScorer, openNgramModel, trainNgram, writeNgramModel, type NgramOptions } from '../../evaluation/index.js'
+import { fileSource, ngramScorer, openNgramModel, trainNgram, writeNgramModel, type NgramOptions } from '../../evaluation/index.js'
 import { applyEdits, edits } from '../hostile/cases.js'
 import { textOf } from '../support/ngramText.js'
 import { SEED } from '../support/seed.js'
@@ -304,6 +304,14 @@ describe('a text to train on', () => {
     ],
   ])('%s is refused', async (_name, text, options, line) => {
     expect(await trained(text, options)).toBe(line)
+  })
+
+  it.skipIf(!existsSync('/proc/self/fd'))('in a file that is never read leaves nothing open', async () => {
+    writeFileSync(join(folder, 'text.txt'), 'a\n')
+    const open = (): number => readdirSync('/proc/self/fd').length
+    const before = open()
+    for (let i = 0; i < 20; i++) await lineOf(trainNgram(await fileSource(join(folder, 'text.txt')), { order: 9 }))
+    expect(open()).toBeLessThan(before + 10)
   })
 
   it('of a line without end is refused before it is held', async () => {
