@@ -26,6 +26,11 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
         if (process.stderr.isTTY === true) bar = countProgress('runs, in hundredths', parts * event.cells, terminal)
         return
       }
+      if (event.kind === 'note') {
+        close()
+        terminal.note(`${event.what} …`)
+        return
+      }
       const { id } = event.cell
       if (event.kind === 'step') shares.set(id, Math.floor((parts * event.step) / Math.max(1, event.steps)))
       if (event.kind === 'ended') {

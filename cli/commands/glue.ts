@@ -44,6 +44,11 @@ export const addGlue = (command: Command): void => {
     .option('--baseline <row>', 'row that others are compared with, seed by seed (default: lora)')
     .option('--grid', "choose each learning rate on Appendix B's grid first, by one seed")
     .option('--select-on <part>', 'of --grid: train, a tenth of it held out, or dev, which is then chosen and reported on (default: train)')
+    .option(
+      '--submission <file.zip>',
+      "also predict GLUE's test files by one row, each task by the seed that did best on dev, as gluebenchmark.com takes it",
+    )
+    .option('--submit <row>', 'of --submission (default: the last of the table)')
     .option('--jobs <n>', 'runs at a time (default: 1)')
     .option(
       '--redis <url>',
@@ -117,8 +122,17 @@ const requestOf = (given: Values): GlueSweepOptions => {
     jobs: count('jobs', '--jobs', 1) ?? 1,
     reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
     baseline: typeof given['baseline'] === 'string' ? given['baseline'] : 'lora',
+    submission: submissionOf(given, names),
     grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
   }
+}
+
+const submissionOf = (given: Values, methods: ReadonlyArray<string> | null): GlueSweepOptions['submission'] => {
+  const { submission: file, submit } = given
+  if (submit !== undefined && file === undefined) throw usageError('--submit', '--submission beside it', 'none given')
+  if (file === undefined) return null
+  if (!String(file).endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', String(file))
+  return { file: String(file), row: submit === undefined ? (methods?.at(-1) ?? 'salora') : String(submit) }
 }
 
 /** In this process, or by whoever takes the runs from the queue. */
@@ -144,10 +158,15 @@ const unique = (flag: string, names: ReadonlyArray<string>): ReadonlyArray<strin
   return names
 }
 
-const resultText = ({ table, done, cells, failed }: GlueSweepResult, output: string): string =>
+const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>
   [
     table.title,
     '',
     markdownTable(table),
     `${done} of ${plural(cells, 'run')} done${failed.length > 0 ? `, ${failed.length} failed` : ''}; ${output} has table.md, table.csv, table.tex and sweep.json`,
+    ...(submission === null
+      ? []
+      : [
+          `${submission.file} has predictions of ${submission.row}${submission.missing.length === 0 ? '' : `; GLUE asks for ${submission.missing.join(', ')} too`}`,
+        ]),
   ].join('\n')

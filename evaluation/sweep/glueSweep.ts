@@ -12,6 +12,7 @@ import type { GlueName } from '../data/glueTasks.js'
 import { paperScore } from './paperTables.js'
 import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type SweepRequest } from './plan.js'
 import { csvTable, latexTable, markdownTable, scoreOf, sweepTable, type Reported, type SweepTable, type Worked } from './sweepTable.js'
+import { writeSubmission, type Submission } from './submission.js'
 import { workOff, type CellOutcome, type WorkEvent, type WorkOptions } from './work.js'
 import type { Cell } from './cell.js'
 
@@ -22,6 +23,8 @@ export type GlueSweepOptions = SweepRequest & {
   readonly baseline: string | null
   /** choose the learning rate of each task and row on Appendix B's grid first, by one seed: on a held-out part of train, or on dev; null: the recipe's */
   readonly grid: 'train' | 'dev' | null
+  /** a zip of one row's predictions of the test files; null: none */
+  readonly submission: { readonly file: string; readonly row: string } | null
 }
 
 export type GlueSweepResult = {
@@ -34,6 +37,7 @@ export type GlueSweepResult = {
   readonly done: number
   readonly failed: ReadonlyArray<{ readonly cell: string; readonly message: string; readonly attempts: number }>
   readonly table: SweepTable
+  readonly submission: Submission | null
   readonly versions: typeof versions
 }
 
@@ -44,7 +48,10 @@ export type Work = (
 ) => Promise<ReadonlyArray<CellOutcome>>
 
 export type SweepTeller = (
-  event: WorkEvent | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
+  event:
+    | WorkEvent
+    | { readonly kind: 'note'; readonly what: string }
+    | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
 ) => void
 
 /**
@@ -72,7 +79,10 @@ export const glueSweep = async (
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
     const outcomes = await made(cells)
     const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
-    const result = resultOf(options, model, worked, chosen)
+    const { submission } = options
+    const told = (what: string): void => tell({ kind: 'note', what })
+    const written = submission === null || signal.aborted ? null : await writeSubmission({ ...options, ...submission, worked, told })
+    const result = resultOf(options, model, worked, chosen, written)
     await writeResult(output, result)
     return result
   } finally {
@@ -105,7 +115,13 @@ const chosenRates = async (
   return new Map([...best].map(([key, { rate }]) => [key, rate]))
 }
 
-const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, chosen: ChosenRates): GlueSweepResult => {
+const resultOf = (
+  options: GlueSweepOptions,
+  model: Model,
+  worked: ReadonlyArray<Worked>,
+  chosen: ChosenRates,
+  submission: Submission | null,
+): GlueSweepResult => {
   const size = paperSizeOf(model)
   const title = [
     options.sweep.summary,
@@ -127,6 +143,7 @@ const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray
       outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
     ),
     table: sweepTable(worked, { title, reported: options.reported, baseline: options.baseline, paper }),
+    submission,
     versions,
   }
 }

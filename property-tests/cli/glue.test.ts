@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
 import { saloraHere } from './inProcess.js'
@@ -63,6 +64,30 @@ describe('salora glue', () => {
   }, 120_000)
 })
 
+describe('salora glue --submission', () => {
+  it('has the predictions of the best seed’s run, in GLUE’s form and order', async () => {
+    const texts = Array.from({ length: 9 }, (_, i) => `Sentence ${i} is ${i % 3 === 0 ? 'bad' : 'good'}.`)
+    await writeFile(join(root, 'glue/CoLA/test.tsv'), `index\tsentence\n${texts.map((text, i) => `${i}\t${text}\n`).join('')}`)
+    const args = sweep('submitted', '--methods', 'lora', '--submission', 'glue.zip', '--json', '--quiet')
+    const { code, stdout } = await salora(args, { cwd: root })
+    expect(code).toBe(0)
+    const { submission, table } = JSON.parse(stdout) as GlueSweepResult
+    const values = table.rows[0]?.cells[0]?.values ?? {}
+    const best = (values['0'] ?? 0) >= (values['1'] ?? 0) ? 0 : 1
+    expect(submission).toMatchObject({ row: 'lora', runs: { cola: `cola.lora.seed-${best}` } })
+    expect(submission?.missing).toContain('MNLI-mm.tsv')
+    const zip = unzipSync(await readFile(join(root, 'glue.zip')))
+    expect(Object.keys(zip)).toEqual(['CoLA.tsv'])
+    const run = await salora(['predict', '--run', `submitted/cells/cola.lora.seed-${best}`], { cwd: root, input: `${texts.join('\n')}\n` })
+    const isAcceptable = (line: string): boolean => (JSON.parse(line) as { readonly label: string }).label === 'acceptable'
+    const rows = run.stdout
+      .trim()
+      .split('\n')
+      .map((line, i) => `${i}\t${isAcceptable(line) ? 1 : 0}\n`)
+    expect(Buffer.from(zip['CoLA.tsv'] ?? []).toString()).toBe(`index\tprediction\n${rows.join('')}`)
+  }, 60_000)
+})
+
 describe('salora glue answers in one line', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
@@ -82,6 +107,13 @@ describe('salora glue answers in one line', () => {
     ],
     ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, found 0/, 2],
     ['half a job', [...base, '--jobs', '0.5'], /^--jobs: expected a whole number/, 2],
+    ['a row of no submission', [...base, '--submit', 'lora'], /^--submit: expected --submission beside it/, 2],
+    [
+      'a submission that is no zip',
+      [...base, '--submission', 'x.txt'],
+      /^--submission: expected a file whose name ends in \.zip, found x\.txt/,
+      2,
+    ],
     ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
     ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
     ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],

@@ -40,6 +40,7 @@ const asked = (change: Partial<GlueSweepOptions> = {}): GlueSweepOptions => ({
   reported: 'last',
   baseline: 'lora',
   grid: null,
+  submission: null,
   ...change,
 })
 
@@ -173,7 +174,7 @@ describe('a sweep', () => {
     return glueSweep(
       options,
       stop.signal,
-      (event) => (event.kind !== 'planned' && stopAt(event) ? stop.abort() : undefined),
+      (event) => (event.kind !== 'planned' && event.kind !== 'note' && stopAt(event) ? stop.abort() : undefined),
       (cells, context) => workOff(cells, { ...context, jobs: options.jobs, run }),
     )
   }
@@ -239,7 +240,7 @@ describe('a sweep', () => {
     await ran(asked({ output, seeds: [0] }), madeUp([]))
     const begun: string[] = []
     await expect(ran(asked({ output, overrides: { epochs: 2 } }), madeUp(begun))).rejects.toThrow(
-      /mrpc\.lora\.seed-0: expected a run of this sweep \(or another --output\), found one of another: epochs was 40 and is 2/,
+      /mrpc\.\w+\.seed-0: expected a run of this sweep \(or another --output\), found one of another: epochs was 40 and is 2/,
     )
     expect(begun).toEqual([])
   })
