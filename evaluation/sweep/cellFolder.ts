@@ -36,6 +36,13 @@ export const cellState = async (output: string, cell: Cell): Promise<CellState> 
   return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
 }
 
+/** Of all cells, one after another, so that of several that are wrong the first is told. @throws Mistake */
+export const cellStates = async (output: string, cells: ReadonlyArray<Cell>): Promise<ReadonlyArray<CellState>> => {
+  const states: CellState[] = []
+  for (const cell of cells) states.push(await cellState(output, cell))
+  return states
+}
+
 export type CellFailure = { readonly message: string; readonly attempts: number }
 
 const failureSchema = z.object({ message: z.string().max(10_000), attempts: z.int().min(1) })

@@ -4,10 +4,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Job, Queue } from 'bullmq'
-import pMap from 'p-map'
 import { parseRunResult } from '../storedRun.js'
 import type { Cell } from './cell.js'
-import { cellState } from './cellFolder.js'
+import { cellStates } from './cellFolder.js'
 import { jobIdOf, queueName, type CellJob } from './cellJob.js'
 import { redisAddress, unreachable } from './redis.js'
 import type { CellOutcome, WorkOptions } from './work.js'
@@ -33,7 +32,7 @@ export type QueueOptions = Omit<WorkOptions, 'jobs' | 'run'> & {
  */
 export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
   const { output, signal, tell } = options
-  const states = await pMap(cells, (cell) => cellState(output, cell), { concurrency: 16 })
+  const states = await cellStates(output, cells)
   const queue = await openQueue(options.redis)
   try {
     const outcomes = new Map<string, CellOutcome>()

@@ -77,7 +77,8 @@ export const writeSubmission = async (options: SubmissionOptions): Promise<Submi
   return { file, row, runs, missing: all.filter((name) => files[name] === undefined) }
 }
 
-const bestOf = (worked: ReadonlyArray<Worked>, row: string, task: GlueName, reported: Reported): Worked | null => {
+/** The run of this row and task whose score is highest, the first of equal ones; null where none is done. */
+export const bestOf = (worked: ReadonlyArray<Worked>, row: string, task: GlueName, reported: Reported): Worked | null => {
   const scored = worked.flatMap((one) =>
     one.cell.row === row && one.cell.task === task && one.outcome.kind === 'done'
       ? [{ one, score: scoreOf(task, reported, one.outcome.result) }]

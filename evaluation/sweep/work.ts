@@ -3,7 +3,7 @@ import pMap from 'p-map'
 import { finetune } from '../finetune.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../run.js'
 import type { Cell } from './cell.js'
-import { cellFailure, cellFolder, cellState, clearFailure, writeFailure } from './cellFolder.js'
+import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 
 export type CellOutcome =
   | { readonly kind: 'done'; readonly result: RunResult; readonly kept: boolean }
@@ -30,7 +30,7 @@ export type WorkOptions = {
 
 /** Outcomes in the order of the cells. @throws Mistake where a cell's folder holds another run: nothing is then begun */
 export const workOff = async (cells: ReadonlyArray<Cell>, options: WorkOptions): Promise<ReadonlyArray<CellOutcome>> => {
-  const states = await pMap(cells, (cell) => cellState(options.output, cell), { concurrency: 16 })
+  const states = await cellStates(options.output, cells)
   return pMap(
     cells,
     async (cell, i) => {

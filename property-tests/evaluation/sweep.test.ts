@@ -10,6 +10,8 @@ import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../evaluation
 import { glueSweep, type GlueSweepOptions } from '../../evaluation/sweep/glueSweep.js'
 import { cellsOf, gridCells } from '../../evaluation/sweep/plan.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
+import { bestOf } from '../../evaluation/sweep/submission.js'
+import type { Worked } from '../../evaluation/sweep/sweepTable.js'
 import { bootstrapInterval, summaryOf } from '../../evaluation/sweep/statistics.js'
 import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
 import { workOff, type WorkEvent } from '../../evaluation/sweep/work.js'
@@ -198,6 +200,24 @@ describe('a sweep', () => {
     expect(await readFile(join(root, 'table', 'table.tex'), 'utf8')).toContain('55.00$_{\\pm 1.00}$')
   })
 
+  it('submits the predictions of the seed that did best', async () => {
+    const options = asked({ output: join(root, 'submitted') })
+    const worked: Worked[] = []
+    await glueSweep(
+      options,
+      new AbortController().signal,
+      () => undefined,
+      async (cells, context) => {
+        const outcomes = await workOff(cells, { ...context, jobs: 1, run: madeUp([]) })
+        worked.push(...cells.map((cell, i) => ({ cell, outcome: outcomes[i]! })))
+        return outcomes
+      },
+    )
+    expect(bestOf(worked, 'salora', 'mrpc', 'last')?.cell.id).toBe('mrpc.salora.seed-2')
+    expect(bestOf(worked, 'salora', 'mrpc', 'best')?.cell.id).toBe('mrpc.salora.seed-0')
+    expect(bestOf(worked, 'full', 'mrpc', 'last')).toBeNull()
+  })
+
   it('tells the best evaluation where it is asked to', async () => {
     const { table } = await ran(asked({ output: join(root, 'best'), reported: 'best', seeds: [0] }), madeUp([]))
     expect(table.rows[0]?.cells[0]?.summary?.mean).toBeCloseTo(99, 9)
@@ -208,13 +228,15 @@ describe('a sweep', () => {
     const output = join(root, 'kept')
     const begun: string[] = []
     let ended = 0
-    const first = await ran(asked({ output, jobs: 1 }), madeUp(begun), (event) => event.kind === 'ended' && ++ended === 3)
-    expect(first.done).toBeLessThan(12)
+    // while the third is made: its result says that it was interrupted
+    const first = await ran(asked({ output, jobs: 1 }), madeUp(begun), (event) => event.kind === 'started' && ++ended === 3)
+    expect([first.done, begun.length]).toEqual([2, 3])
     await rm(join(output, 'cells', 'mrpc.lora.seed-0', 'result.json')) // as if it had been killed
     const so = begun.length
     const second = await ran(asked({ output, jobs: 2, seeds: [0, 1] }), madeUp(begun))
     expect([second.cells, second.done]).toEqual([8, 8])
     expect(begun.slice(so)).toContain('mrpc.lora.seed-0 resumed')
+    expect(begun.slice(so)).toContain(`${begun[2]} resumed`)
     expect(begun.slice(so)).not.toContain('mrpc.salora.seed-0')
     const whole = await ran(asked({ output, jobs: 3 }), madeUp(begun))
     const alone = await ran(asked({ output: join(root, 'alone'), jobs: 1 }), madeUp([]))
@@ -240,7 +262,7 @@ describe('a sweep', () => {
     await ran(asked({ output, seeds: [0] }), madeUp([]))
     const begun: string[] = []
     await expect(ran(asked({ output, overrides: { epochs: 2 } }), madeUp(begun))).rejects.toThrow(
-      /mrpc\.\w+\.seed-0: expected a run of this sweep \(or another --output\), found one of another: epochs was 40 and is 2/,
+      /mrpc\.lora\.seed-0: expected a run of this sweep \(or another --output\), found one of another: epochs was 40 and is 2/,
     )
     expect(begun).toEqual([])
   })
