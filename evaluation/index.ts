@@ -17,7 +17,21 @@ export type { RankPattern } from './rankPattern.js'
 export { rankPatternOfRun } from './rankPattern.js'
 export type { Text, TrainedAdapter, TrainedAdapterOptions } from './trainedAdapter.js'
 export { openTrainedAdapter } from './trainedAdapter.js'
-export type * from './ngram/index.js'
+export type {
+  BackoffModel,
+  DiscountReport,
+  Discounts,
+  NgramFormat,
+  NgramOptions,
+  NgramPhase,
+  NgramScorer,
+  NgramWatch,
+  SentenceScore,
+  TextScore,
+  TextSource,
+  TrainedNgram,
+  WordScore,
+} from './ngram/index.js'
 export {
   defaultFallback,
   fileSource,

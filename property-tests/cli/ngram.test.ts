@@ -112,6 +112,24 @@ describe('salora ngram', () => {
     expect(fallbacks[0]?.discounts).toEqual([0.25, 0.75, 0.75]) // no word is found behind one other alone
   })
 
+  it.each(['train', 'score'])('%s has a --help with examples, --json and --quiet', async (command) => {
+    const { code, stdout, stderr } = await saloraHere('ngram', command, '--help')
+    expect([code, stderr]).toEqual([undefined, ''])
+    expect(stdout).toMatch(new RegExp(`Examples:\\n  .*salora ngram ${command}`))
+    expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
+  })
+
+  it('does not write a model over its own text', async () => {
+    const file = join(cwd, 'text.txt')
+    const said = await saloraHere(...train, '--text', file, '--output', join(cwd, '.', 'text.txt'))
+    expect(said).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `--output: expected another file than --text, found ${JSON.stringify(file)}\n`,
+    })
+    expect(readFileSync(file, 'utf8')).toBe(`${text}\n`)
+  })
+
   it('with no command, or one that it has not, says which there are', async () => {
     expect(await saloraHere('ngram')).toEqual({
       code: 2,
