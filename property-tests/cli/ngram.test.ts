@@ -110,6 +110,8 @@ describe('salora ngram', () => {
     expect(await report('--prune', '0,2,2', '--discount-fallback')).toEqual(pruned)
     const fallbacks = await report('--discount-fallback', '0.25', '0.75')
     expect(fallbacks[0]?.discounts).toEqual([0.25, 0.75, 0.75]) // no word is found behind one other alone
+    expect((await report('--discount-fallback', '0.25'))[0]?.discounts).toEqual([0.25, 0.25, 0.25])
+    expect((await report('--discount-fallback'))[0]?.discounts).toEqual([0.5, 1, 1.5])
   })
 
   it.each(['train', 'score'])('%s has a --help with examples, --json and --quiet', async (command) => {
