@@ -39,7 +39,21 @@ export {
   type StyleTransferResult,
   type TransferSource,
 } from './styleTransfer/styleTransfer.js'
-export type * from './ngram/index.js'
+export type {
+  BackoffModel,
+  DiscountReport,
+  Discounts,
+  NgramFormat,
+  NgramOptions,
+  NgramPhase,
+  NgramScorer,
+  NgramWatch,
+  SentenceScore,
+  TextScore,
+  TextSource,
+  TrainedNgram,
+  WordScore,
+} from './ngram/index.js'
 export {
   defaultFallback,
   fileSource,
@@ -52,3 +66,5 @@ export {
   trainNgram,
   writeNgramModel,
 } from './ngram/index.js'
+export { glueSweep, type GlueSweepOptions, type GlueSweepResult, type SweepTeller } from './sweep/glueSweep.js'
+export { sweeps } from './sweep/sweeps/index.js'

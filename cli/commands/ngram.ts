@@ -1,5 +1,5 @@
 /** salora ngram: trains n-gram language models as lmplz does, and scores text with them as KenLM's query does. */
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { mistake } from '../../accelerated/files/mistake.js'
 import {
@@ -52,7 +52,7 @@ const addTrain = (command: Command): void => {
     .description(
       'Trains a model on a text of one sentence a line, words between blanks: interpolated modified Kneser-Ney smoothing with the counts, discounts\n' +
         "and thresholds of KenLM's lmplz, whose ARPA file of the same text has the same numbers to a millionth. Everything is held in memory: about\n" +
-        '150 bytes for each word of the text.',
+        '170 bytes for each word of the text at order 5.',
     )
     .option('--text <file>', 'the text, plain or gzip (default: standard input)')
     .option('--order <n>', `words of the longest n-grams, 1 to ${highestTrainedOrder} (default: 5)`)
@@ -99,6 +99,7 @@ const addScore = (command: Command): void => {
 const train = async (given: Values, terminal: Terminal): Promise<number> => {
   const output = fileOf(given, 'output', 'a file to write')
   const [options, format] = [trainOptions(given), formatOf(given, output)]
+  await refuseOwnText(given, output)
   const began = performance.now()
   const phases = phaseProgress(terminal)
   const interrupt = watchInterrupt(
@@ -167,6 +168,14 @@ const fileOf = (given: Values, name: string, what: string): string => {
   const file = given[name]
   if (typeof file !== 'string' || file === '') throw usageError(`--${name}`, what, 'none given')
   return file
+}
+
+/** A corpus is not to be lost to a slip of the hand. */
+const refuseOwnText = async ({ text }: Values, output: string): Promise<void> => {
+  const place = (file: string): Promise<string | null> => realpath(file).catch(() => null)
+  if (typeof text !== 'string' || text === '') return
+  const found = await place(output)
+  if (found !== null && found === (await place(text))) throw usageError('--output', 'another file than --text', JSON.stringify(output))
 }
 
 const sourceOf = async ({ text }: Values, { note }: Terminal, read: (share: number) => void): Promise<TextSource> => {

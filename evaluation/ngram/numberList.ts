@@ -1,6 +1,6 @@
 /** Numbers of which it is not known how many there will be, in typed arrays that double. */
 
-export type NumberList<A extends Uint32Array | Float32Array | Float64Array> = {
+export type NumberList<A extends Uint32Array | Float32Array> = {
   readonly push: (value: number) => void
   readonly length: () => number
   /** the numbers so far, without a copy */
@@ -9,7 +9,7 @@ export type NumberList<A extends Uint32Array | Float32Array | Float64Array> = {
 
 const first = 1 << 10
 
-const listOf = <A extends Uint32Array | Float32Array | Float64Array>(make: (length: number) => A): NumberList<A> => {
+const listOf = <A extends Uint32Array | Float32Array>(make: (length: number) => A): NumberList<A> => {
   let array = make(first)
   let length = 0
   return {
@@ -28,4 +28,3 @@ const listOf = <A extends Uint32Array | Float32Array | Float64Array>(make: (leng
 
 export const uint32List = (): NumberList<Uint32Array> => listOf((length) => new Uint32Array(length))
 export const float32List = (): NumberList<Float32Array> => listOf((length) => new Float32Array(length))
-export const float64List = (): NumberList<Float64Array> => listOf((length) => new Float64Array(length))

@@ -110,6 +110,26 @@ describe('salora ngram', () => {
     expect(await report('--prune', '0,2,2', '--discount-fallback')).toEqual(pruned)
     const fallbacks = await report('--discount-fallback', '0.25', '0.75')
     expect(fallbacks[0]?.discounts).toEqual([0.25, 0.75, 0.75]) // no word is found behind one other alone
+    expect((await report('--discount-fallback', '0.25'))[0]?.discounts).toEqual([0.25, 0.25, 0.25])
+    expect((await report('--discount-fallback'))[0]?.discounts).toEqual([0.5, 1, 1.5])
+  })
+
+  it.each(['train', 'score'])('%s has a --help with examples, --json and --quiet', async (command) => {
+    const { code, stdout, stderr } = await saloraHere('ngram', command, '--help')
+    expect([code, stderr]).toEqual([undefined, ''])
+    expect(stdout).toMatch(new RegExp(`Examples:\\n  .*salora ngram ${command}`))
+    expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
+  })
+
+  it('does not write a model over its own text', async () => {
+    const file = join(cwd, 'text.txt')
+    const said = await saloraHere(...train, '--text', file, '--output', join(cwd, '.', 'text.txt'))
+    expect(said).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `--output: expected another file than --text, found ${JSON.stringify(file)}\n`,
+    })
+    expect(readFileSync(file, 'utf8')).toBe(`${text}\n`)
   })
 
   it('with no command, or one that it has not, says which there are', async () => {
