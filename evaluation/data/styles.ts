@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve, sep } from 'node:path'
 import { mistake } from '../../accelerated/files/mistake.js'
+import { bleuTokenizers } from '../metrics/bleu/tokenizers.js'
 import type { Dataset, Example } from './dataset.js'
 import { eachLine } from './lineStream.js'
 import { exampleStore } from './storedExamples.js'
@@ -22,6 +23,8 @@ type StyleCorpus = {
   readonly endings: ReadonlyArray<readonly [string, string]>
   /** The official folder, where `--data` may be its parent. */
   readonly folder?: string
+  /** A line as the classifier of these styles sees it, in training and afterwards (TSST's preprocessing and its reading of files). */
+  readonly textOf: (line: string) => string
   /** What is missing where it is missing, and where it is to be had. */
   readonly told: string
 }
@@ -38,6 +41,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
       ['.0', '.1'],
       ['.neg', '.pos'], // of fastnlp/style-transformer, and so of TSST
     ],
+    textOf: (line) => line.trim().toLowerCase(), // tokenised as it comes
     told: "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)",
   },
   gyafc: {
@@ -48,6 +52,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
       ['.informal', '.formal'], // of TSST
     ],
     folder: 'Family_Relationships',
+    textOf: (line) => bleuTokenizers.words(line.toLowerCase()).join(' '),
     told: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
   },
 }
@@ -56,9 +61,6 @@ export const styleNames: ReadonlyArray<StyleName> = ['yelp', 'gyafc']
 
 export const isStyleName = (task: string): task is StyleName => Object.hasOwn(styleCorpora, task)
 
-/** A line as the classifier of styles sees it, in training and afterwards: in lower case, without blanks around it (TSST's reading of its files). */
-export const styleText = (line: string): string => line.trim().toLowerCase()
-
 /**
  * The lines of both styles of a part, each an example whose label is its style; lines may be empty. `row` counts through both files, style 0's first.
  * @param part `train`, `dev` or `test`, or the path of another (`PATH.0` and `PATH.1` as Yelp has them, a folder of two files as GYAFC has it)
@@ -66,13 +68,13 @@ export const styleText = (line: string): string => line.trim().toLowerCase()
  * @throws Mistake: folder or file missing, not UTF-8 (the file and its row), empty
  */
 export const readStyles = async (name: StyleName, part: string, folder: string | undefined): Promise<Dataset> => {
-  const { styles } = styleCorpora[name]
+  const { styles, textOf } = styleCorpora[name]
   const files = styleFiles(name, part, folder)
   const store = exampleStore()
   const examples: Example[] = []
   for (const [label, file] of files.entries())
     await eachLine(file, (_, bytes) => {
-      examples.push(store({ text: styleText(bytes.toString('utf8')), label, row: examples.length + 1 }))
+      examples.push(store({ text: textOf(bytes.toString('utf8')), label, row: examples.length + 1 }))
     })
   return { source: bothFiles(files), examples, labelNames: styles, skipped: [] }
 }

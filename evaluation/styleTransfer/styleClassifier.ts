@@ -1,7 +1,7 @@
 /** Which of two styles a trained classifier takes lines for: what ACC of style transfer counts (scores.ts). */
 import { join } from 'node:path'
 import { mistake, oneLine } from '../../accelerated/files/mistake.js'
-import { styleCorpora, styleText, type Style, type StyleName } from '../data/styles.js'
+import { styleCorpora, type Style, type StyleName } from '../data/styles.js'
 import { readRunConfig } from '../storedRun.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../trainedAdapter.js'
 import { UserError } from '../userError.js'
@@ -59,7 +59,7 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
 
 /** @param where what the message calls it. @throws UserError where its classes are not the corpus' two styles */
 export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
-  const { styles } = styleCorpora[corpus]
+  const { styles, textOf } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
   const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), found`
   if (outputs.problem !== 'classification') throw new UserError(`${wanted} a ${outputs.problem}`)
@@ -70,7 +70,7 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   return {
     styles,
     logits: async (lines) =>
-      (await predict(lines.map((line) => ({ text: styleText(line) })))).map((logits) => [logits[zero] ?? NaN, logits[one] ?? NaN] as const),
+      (await predict(lines.map((line) => ({ text: textOf(line) })))).map((logits) => [logits[zero] ?? NaN, logits[one] ?? NaN] as const),
     release,
   }
 }
@@ -79,7 +79,7 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
 const linesAtOnce = 256
 
 /**
- * The style of each line, in order; lines are read as the classifier's training lines were (styleText).
+ * The style of each line, in order; lines are read as the classifier's training lines were (styleCorpora's textOf).
  * @throws UserError for an answer that is no number, and the signal's reason
  */
 export const classifyStyles = async (

@@ -79,6 +79,14 @@ describe('yelp', () => {
     expect(told((await load({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
+  it('is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK’s words, as its preprocessing does', async () => {
+    for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
+    for (const style of ['informal', 'formal'])
+      for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")
+    expect(told((await load({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
+    expect(told((await load({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
+  })
+
   it("is read under TSST's names of files as well", async () => {
     for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
     const { train, evaluation } = await load({ task: 'yelp', data: at('tsst') })
