@@ -40,6 +40,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/glue.js')).addGlue,
   },
   {
+    name: 'report',
+    summary: 'tables and figures of finished runs, one file, no network',
+    load: async () => (await import('./commands/report.js')).addReport,
+  },
+  {
     name: 'style-transfer',
     summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
     load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,
