@@ -32,9 +32,11 @@ export const panelLimit = 12
 
 const currentColor = 'currentColor'
 const config = {
+  lineBreak: '\n',
   aria: false, // the page's own alternative text says it
   background: 'transparent',
-  font: 'system-ui, sans-serif',
+  // the names of what Linux has stand before the last, which not every drawer knows
+  font: 'system-ui, Roboto, Noto Sans, DejaVu Sans, Liberation Sans, Arial, sans-serif',
   view: { stroke: null },
   axis: {
     labelColor: currentColor,
@@ -48,7 +50,14 @@ const config = {
     titleFontSize: 12,
     labelLimit: 130,
   },
-  legend: { labelColor: currentColor, titleColor: currentColor, labelFontSize: 11, labelLimit: 270, symbolStrokeWidth: 2 },
+  legend: {
+    labelColor: currentColor,
+    titleColor: currentColor,
+    labelFontSize: 11,
+    labelLimit: 0,
+    symbolStrokeWidth: 2,
+    symbolOpacity: 1,
+  },
 }
 
 const size = { width: 270, height: 180 }
@@ -62,20 +71,32 @@ export type Point = {
   readonly high?: number
 }
 
+export type Level = Pick<Point, 'series' | 'y'>
+
 export type Axis = { readonly title: string; readonly logarithmic?: boolean; readonly values?: ReadonlyArray<number> }
 
+/** 1000 → 1k; 0.68 stays. In Vega's own language. */
+const shortNumber = "abs(datum.value) >= 1000 ? format(datum.value, '~s') : datum.label"
+
+/** Letters of one line of a legend. */
+const legendWidth = 44
+
+/** In lines between its words, so that a long name is read whole. */
+const inLines = (name: string): string =>
+  name.split(' ').reduce((lines, word) => {
+    const last = lines.slice(lines.lastIndexOf('\n') + 1)
+    return lines === '' ? word : `${lines}${last.length + word.length >= legendWidth ? '\n' : ' '}${word}`
+  }, '')
+
 /** Lines over x with bands from low to high; dots too where there are few of them; `levels`: lines across, of what has no x. */
-export const lineChart = (
-  points: ReadonlyArray<Point>,
-  x: Axis,
-  y: Axis,
-  levels: ReadonlyArray<{ readonly series: string; readonly y: number }> = [],
-): TopLevelSpec => {
+export const lineChart = (given: ReadonlyArray<Point>, x: Axis, y: Axis, givenLevels: ReadonlyArray<Level> = []): TopLevelSpec => {
+  const points = given.map((point) => ({ ...point, series: inLines(point.series) }))
+  const levels = givenLevels.map((level) => ({ ...level, series: inLines(level.series) }))
   const names = [...new Set([...points, ...levels].map(({ series }) => series))]
   const few = points.length <= 30 * names.length
   // on a logarithmic scale that also has zero and negative numbers, the powers of ten are the places to read
   const symmetric = { type: 'symlog' as const, constant: 1 }
-  const yAxis = y.logarithmic === true ? { values: powersOfTen(points), format: '~s' } : { format: '~g' }
+  const yAxis = y.logarithmic === true ? { values: powersOfTen(points), labelExpr: shortNumber } : { labelExpr: shortNumber }
   const xScale = x.values === undefined ? { zero: false, nice: false } : { type: 'log' as const, base: 2, nice: false }
   const encoding = {
     x: {
@@ -83,7 +104,7 @@ export const lineChart = (
       type: 'quantitative' as const,
       title: x.title,
       scale: xScale,
-      axis: x.values === undefined ? { tickCount: 5, format: '~s' } : { values: [...x.values], format: '~g' },
+      axis: x.values === undefined ? { tickCount: 5, labelExpr: shortNumber } : { values: [...x.values], labelExpr: shortNumber },
     },
     color: {
       field: 'series',

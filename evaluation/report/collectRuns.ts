@@ -14,8 +14,8 @@ export type FoundRun = {
   readonly folder: string
   /** as it is told: from the folder that was named on */
   readonly name: string
-  /** its line in its sweep's table; null where it is in none */
-  readonly row: string | null
+  /** the sweep that it is of, and its line in that table; null where it is in none */
+  readonly place: { readonly sweep: string; readonly row: string } | null
   readonly config: RunConfig
   readonly result: RunResult
 }
@@ -54,7 +54,7 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
     return names.sort(new Intl.Collator('en', { numeric: true }).compare).map((name) => join(folder, name))
   }
 
-  const look = async (folder: string, name: string, levels: number, rows: ReadonlyMap<string, string> | null): Promise<void> => {
+  const look = async (folder: string, name: string, levels: number, rows: Rows | null): Promise<void> => {
     const place = await realpath(folder)
     if (seen.has(place)) return
     seen.add(place)
@@ -74,9 +74,9 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
 
   const tooMany = mistake('the folders', `at most ${runLimit} runs`, 'more')
 
-  const lookAtRun = async (folder: string, name: string, rows: ReadonlyMap<string, string> | null): Promise<void> => {
-    const row = rows?.get(basename(folder)) ?? null
-    if (rows !== null && row === null) return // a run of the search for a learning rate, or of an earlier call with other rows
+  const lookAtRun = async (folder: string, name: string, rows: Rows | null): Promise<void> => {
+    const row = rows?.byId.get(basename(folder))
+    if (rows !== null && row === undefined) return // a run of the search for a learning rate, or of an earlier call with other rows
     const [config, result] = [await readRunConfig(folder), await readRunResult(folder)]
     const missing = config === null ? 'config.json' : result === null ? 'result.json' : null
     if (config === null || result === null) {
@@ -84,7 +84,7 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
       return
     }
     if (found.runs.length >= runLimit) throw tooMany
-    found.runs.push({ folder, name, row, config, result })
+    found.runs.push({ folder, name, place: rows === null || row === undefined ? null : { sweep: rows.sweep, row }, config, result })
     tell(found.runs.length)
   }
 
@@ -95,7 +95,7 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
       return null
     })
     if (stored !== null) found.sweeps.push({ ...stored, name })
-    const rows = stored === null ? null : rowsById(stored)
+    const rows = stored === null ? null : { sweep: name, byId: rowsById(stored) }
     if (hasCells) for (const cell of await within(join(folder, 'cells'))) await look(cell, join(name, 'cells', basename(cell)), 0, rows)
   }
 
@@ -126,6 +126,8 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
     throw mistake(folders.join(', '), 'at least one finished run', found.leftOut[0] ?? 'none')
   return found
 }
+
+type Rows = { readonly sweep: string; readonly byId: ReadonlyMap<string, string> }
 
 /** By the names of the cells' folders, for each row, task and seed of the table. */
 const rowsById = ({ table }: StoredSweep): ReadonlyMap<string, string> =>

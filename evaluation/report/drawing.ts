@@ -3,9 +3,17 @@ import { mistake } from '../../accelerated/files/mistake.js'
 import { loaded } from '../loading.js'
 import type { Panel } from './figure.js'
 
+type TextWidth = (item: { readonly fontSize?: number; readonly limit?: number }, text: unknown) => number
+
 /** Draws without a browser; the text of an SVG whose axes and words take the colour of what is around it. */
 export const svgDrawer = async (): Promise<(spec: Panel['spec']) => Promise<string>> => {
   const [vega, { compile }] = [await loaded(import('vega')), await loaded(import('vega-lite'))]
+  // without a canvas Vega takes a letter for 0.8 of its height, and leaves much room or cuts words short
+  const { textMetrics } = vega as unknown as { readonly textMetrics: { width: TextWidth } } // which its types leave out
+  textMetrics.width = ({ fontSize, limit }, text) => {
+    const width = 0.62 * (fontSize ?? 11) * [...String(text ?? '')].length
+    return limit !== undefined && limit > 0 ? Math.min(limit, width) : width // what is longer is drawn cut
+  }
   // nothing may be fetched: charts bring their numbers with them
   const loader = vega.loader()
   const nothing = (): Promise<never> => Promise.reject(mistake('a chart', 'its own numbers', 'an address'))

@@ -11,6 +11,7 @@ p { margin: .25rem 0 .75rem; max-width: 46rem }
 a { color: var(--link) }
 .quiet, figcaption, section > p { color: var(--quiet) }
 nav ul { columns: 17rem; list-style: none; margin: 0; padding: 0 }
+nav li { break-inside: avoid }
 nav a { display: block; padding: .2rem 0 }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem 2rem; align-items: start; margin: .75rem 0 }
 figure { margin: 0; min-width: 0 }
@@ -25,7 +26,8 @@ summary { cursor: pointer; padding: .25rem 0 }
 table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
 thead th { position: sticky; top: 0; background: var(--ground) }
-td { max-width: 24rem; min-width: 2rem }
+table { width: max-content }
+td { max-width: 22rem }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 textarea { width: 100%; height: 8rem; font: .8rem/1.4 ui-monospace, monospace; background: transparent; color: inherit; border: 1px solid var(--line) }
 @media print { button, nav, details:not([open]) { display: none } .panels { grid-template-columns: repeat(2, 1fr) } figure { break-inside: avoid } }

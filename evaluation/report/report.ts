@@ -118,7 +118,7 @@ const pageOf = (
   shown: Page['figures'],
 ): Page => {
   const tasks = new Set(series.map(({ task }) => task)).size
-  const counts = [counted(runs.length, 'run'), counted(series.length, 'setting'), counted(tasks, 'task')].join(', ')
+  const counts = [counted(runs.length, 'run'), counted(series.length, 'series'), counted(tasks, 'task')].join(', ')
   return {
     title: `salora: ${shownText(folders.map((folder) => basename(folder) || folder).join(', '))}`,
     summary: `${counts}; made by salora ${versions['salora'] ?? ''}. Everything is in this file: it loads nothing.`,
@@ -128,7 +128,7 @@ const pageOf = (
   }
 }
 
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 || noun === 'series' ? '' : 's'}`
 
 const writeFigures = async (
   folder: string,

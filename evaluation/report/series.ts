@@ -66,9 +66,17 @@ export const seriesOf = (runs: ReadonlyArray<FoundRun>): ReadonlyArray<Series> =
   })
 }
 
+/** Rows of two sweeps, or of one beside other runs, are told apart by the sweep: another model may stand behind the same row. */
 const labelsOf = (runs: ReadonlyArray<FoundRun>, facts: ReadonlyMap<FoundRun, Facts>): ReadonlyMap<FoundRun, string> => {
-  const [inTables, others] = [runs.filter(({ row }) => row !== null), runs.filter(({ row }) => row === null)]
-  return new Map([...inTables.map((run) => [run, shownText(run.row ?? '')] as const), ...methodLabels(others, facts)])
+  const isMixed = new Set(runs.map(({ place }) => place?.sweep ?? null)).size > 1
+  const inTables = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
+  return new Map([
+    ...inTables.map(({ run, sweep, row }) => [run, shownText(isMixed ? `${row} (${sweep})` : row)] as const),
+    ...methodLabels(
+      runs.filter(({ place }) => place === null),
+      facts,
+    ),
+  ])
 }
 
 /** The method of each run, with the facts in which runs of that method differ. */

@@ -36,7 +36,7 @@ export const settingFigure = (figure: SettingFigure): Figure => ({
   draw: (series) => {
     const lines = linesOf(figure, series)
     const swept = new Set(lines.filter(({ points }) => points.length > 1).map(({ task }) => task))
-    const drawn = lines.filter(({ task, points, level }) => swept.has(task) && (points.length > 0 || level !== null))
+    const drawn = lines.filter(({ task, points, level }) => swept.has(task) && (points.length > 1 || level !== null))
     if (drawn.length === 0) return null
     const byTask = [...grouped(drawn, ({ task }) => task)]
     const shown = byTask.slice(0, panelLimit)

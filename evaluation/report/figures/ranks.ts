@@ -11,10 +11,12 @@ export type RankedSeries = Pick<DrawnSeries, 'task' | 'label'> & {
   readonly seeds: ReadonlyArray<number>
 }
 
+/** Those whose ranks were found: where every matrix has one rank in every run, as in LoRA, there is nothing to see. */
 export const rankedSeries = (series: ReadonlyArray<DrawnSeries>): ReadonlyArray<RankedSeries> =>
   series.flatMap(({ task, label, runs }) => {
     const ranked = runs.filter(({ result }) => Object.keys(result.ranks ?? {}).length > 0)
-    return ranked.length === 0
+    const found = new Set(ranked.flatMap(({ result }) => Object.values(result.ranks ?? {})))
+    return found.size < 2
       ? []
       : [{ task, label, ranks: ranked.map(({ result }) => result.ranks ?? {}), seeds: ranked.map(({ result }) => result.seed) }]
   })
