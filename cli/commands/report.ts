@@ -1,12 +1,10 @@
 /** salora report: tables and figures of finished runs, as one page. */
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
-import { makeReport, type ReportResult } from '../../evaluation/report/report.js'
+import { makeReport } from '../../evaluation/report/report.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
-import { plural } from '../numbers.js'
 import { countProgress } from '../progress.js'
+import { resultLines } from '../reportText.js'
 import { usageError } from '../usageError.js'
 
 export const addReport = (command: Command): void => {
@@ -45,10 +43,3 @@ export const addReport = (command: Command): void => {
     },
   )
 }
-
-/** What is in it, and where it opens. */
-export const resultLines = ({ output, runs, tables, figures, files }: ReportResult): ReadonlyArray<string> => [
-  `report      ${output}: ${[plural(runs, 'run'), plural(tables.length, 'table'), plural(figures.length, 'figure')].join(', ')}` +
-    (files.length === 0 ? '' : `; ${plural(files.length, 'file')} of charts`),
-  `open it     ${pathToFileURL(resolve(output)).href}`,
-]
