@@ -52,6 +52,28 @@ describe('salora report', () => {
     expect(png.readUInt32BE(16)).toBe(2 * Number(width)) // IHDR: two pixels for each of the chart's
   })
 
+  it('draws names that are no names: each chart is an SVG that a reader of XML takes', async () => {
+    const name = `]]></text><style>*{}</style>&amp;"'\u0000\uffff\ud800 __proto__ {{datum}} currentColor class="x"`
+    await writeRun(at('odd/one'), { settings: { note: name }, ranks: { ...ranksOf(1, 2, 3, 4), [`encoder.layer.1.${name}`]: 2 } })
+    await writeRun(at('odd/two'), { settings: { note: '__proto__' }, ranks: ranksOf(1, 1, 2, 2) })
+    const { code, stdout, stderr } = await saloraHere(
+      'report',
+      at('odd'),
+      '--output',
+      at('odd.html'),
+      '--figures',
+      at('odd-charts'),
+      '--json',
+    )
+    expect(code).toBe(0)
+    const { files, withoutFont } = JSON.parse(stdout) as ReportResult
+    expect(withoutFont ? '' : stderr.replace(/^runs.*\n/gm, '')).toBe('') // a chart that is no XML would have no PNG
+    const svg = await readFile(at('odd-charts/loss-mrpc.svg'), 'utf8')
+    expect(svg).toContain('>]]&gt;&lt;/text&gt;&lt;style&gt;*{}')
+    expect(svg).toContain('class="x"') // in a name it stays
+    expect(files.length).toBe((await readdir(at('odd-charts'))).length)
+  })
+
   it('goes on without what is broken, and warns of it', async () => {
     const { code, stdout, stderr } = await saloraHere('report', at('some'), '--output', at('some.html'), '--quiet')
     expect(code).toBe(0)
