@@ -18,7 +18,8 @@ export const withOutput = (command: Command, examples: ReadonlyArray<string>, ru
     .option('--quiet', 'nothing on standard error but warnings and mistakes')
     .helpOption('--help', 'this text')
     .addHelpText('after', `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((example) => `  ${example}`).join('\n')}\n`)
-    .action(async (given: Values) => {
+    .action(async () => {
+      const given: Values = command.opts() // a command with arguments of its own has them in command.args
       try {
         if (given['offline'] === true) process.env['HF_HUB_OFFLINE'] = '1' // threads started later inherit it
         process.exitCode = await run(given, openTerminal(given))

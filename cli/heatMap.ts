@@ -1,31 +1,16 @@
 /** The ranks that training found, layers down and matrices across; on a terminal each cell's shade is its share of the largest rank. */
 import { Chalk } from 'chalk'
-
-/** BERT's matrices, whose last names say too little; of others the last name does, unless two matrices share it. */
-const titles: Readonly<Record<string, string>> = {
-  'attention.self.query': 'query',
-  'attention.self.key': 'key',
-  'attention.self.value': 'value',
-  'attention.output.dense': 'attention output',
-  'intermediate.dense': 'intermediate',
-  'output.dense': 'output',
-}
-
-const titlesOf = (columns: ReadonlyArray<string>): ReadonlyMap<string, string> => {
-  const last = (column: string): string => column.split('.').at(-1) ?? column
-  const isShared = (column: string): boolean => columns.filter((other) => last(other) === last(column)).length > 1
-  return new Map(columns.map((column) => [column, titles[column] ?? (isShared(column) ? column : last(column))]))
-}
+import { matrixPlace, matrixTitles } from '../evaluation/matrixNames.js'
 
 /** xterm's 256 colours, dark to bright. */
 const shades = [16, 17, 18, 19, 25, 31, 37, 43, 49, 48, 47, 46] as const
 
 /** Lines of the map, its columns in the order of the ranks; a matrix that was not adapted shows a dot. */
 export const heatMap = (ranks: Readonly<Record<string, number>>, { colour }: { readonly colour: boolean }): ReadonlyArray<string> => {
-  const cells = Object.entries(ranks).map(([name, rank]) => ({ ...placeOf(name), rank }))
-  const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b)
+  const cells = Object.entries(ranks).map(([name, rank]) => ({ ...matrixPlace(name), rank }))
+  const layers = [...new Set(cells.map(({ layer }) => layer ?? 0))].sort((a, b) => a - b)
   const columns = [...new Set(cells.map(({ column }) => column))]
-  const shownTitles = titlesOf(columns)
+  const shownTitles = matrixTitles(columns)
   const largest = Math.max(1, ...Object.values(ranks))
   const chalk = new Chalk({ level: colour ? 2 : 0 })
   const titleOf = (column: string): string => shownTitles.get(column) ?? column
@@ -40,12 +25,7 @@ export const heatMap = (ranks: Readonly<Record<string, number>>, { colour }: { r
     `layer  ${columns.map((column) => titleOf(column).padStart(width(column))).join('  ')}`,
     ...layers.map(
       (layer) =>
-        `${String(layer).padStart(5)}  ${columns.map((column) => shown(cells.find((cell) => cell.layer === layer && cell.column === column)?.rank, column)).join('  ')}`,
+        `${String(layer).padStart(5)}  ${columns.map((column) => shown(cells.find((cell) => (cell.layer ?? 0) === layer && cell.column === column)?.rank, column)).join('  ')}`,
     ),
   ]
-}
-
-const placeOf = (name: string): { readonly layer: number; readonly column: string } => {
-  const [, layer = '', column = ''] = /^\D*\.(\d+)\.(.*)$/.exec(name) ?? []
-  return { layer: Number(layer), column }
 }

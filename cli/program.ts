@@ -45,6 +45,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/worker.js')).addWorker,
   },
   {
+    name: 'report',
+    summary: 'tables and figures of finished runs, one file, no network',
+    load: async () => (await import('./commands/report.js')).addReport,
+  },
+  {
     name: 'style-transfer',
     summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
     load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,

@@ -15,18 +15,21 @@ import { resumeCommand, summaryText } from './summary.js'
 import type { Terminal } from './terminal.js'
 import type { TrainRequest } from './trainRequest.js'
 
+/** What a run that is finished ends with, below its summary: lines of text. */
+export type Closing = (output: string) => Promise<ReadonlyArray<string>>
+
 /** → the exit code. With --json the document is result.json with the scores before training, where they were measured. */
-export const trainingRun = async (request: TrainRequest, terminal: Terminal): Promise<number> => {
-  if (request.output !== null) return runInto({ ...request, output: request.output }, terminal)
+export const trainingRun = async (request: TrainRequest, terminal: Terminal, closing: Closing = async () => []): Promise<number> => {
+  if (request.output !== null) return runInto({ ...request, output: request.output }, terminal, closing)
   const output = await freeFolder(request.task.task, request.settings.method)
   try {
-    return await runInto({ ...request, output }, terminal)
+    return await runInto({ ...request, output }, terminal, closing)
   } finally {
     await rmdir(output).catch(() => undefined) // which goes only where it is still empty
   }
 }
 
-const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<number> => {
+const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Closing): Promise<number> => {
   const finished = options.resume ? await nothingLeft(options) : null
   if (finished !== null) {
     terminal.note(`${options.output}: this run is finished; nothing is left to do`)
@@ -57,7 +60,8 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal): Promise<nu
   }
   if (result === null && interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
   if (result === null) throw new Error('trainingRun: expected a result as the last event, found none')
-  terminal.result(summaryText(result, before, terminal), before === null ? result : { ...result, before })
+  const lines = result.interrupted ? [] : await closing(options.output)
+  terminal.result([summaryText(result, before, terminal), ...lines].join('\n'), before === null ? result : { ...result, before })
   if (result.interrupted)
     terminal.note(
       `stopped by a signal; ${options.output} holds the state after step ${result.stepsDone}; go on with: ${resumeCommand(options.output)}`,

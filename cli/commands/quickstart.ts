@@ -1,7 +1,11 @@
-/** salora quickstart: the embedded model on the embedded sentences. */
+/** salora quickstart: the embedded model on the embedded sentences, and a report of the run. */
+import { join } from 'node:path'
 import { Option, type Command } from 'commander'
 import { embeddedModel, quickstartSettings, quickstartTask } from '../../evaluation/quickstart.js'
+import { reason } from '../../accelerated/files/mistake.js'
+import { loaded } from '../../evaluation/loading.js'
 import { withOutput } from '../command.js'
+import type { Terminal } from '../terminal.js'
 import { addFlags } from '../trainFlags.js'
 import { trainingRun } from '../trainingRun.js'
 import { trainRequest } from '../trainRequest.js'
@@ -12,13 +16,25 @@ const ownSettings = Object.fromEntries(Object.entries({ ...quickstartSettings })
 export const addQuickstart = (command: Command): void => {
   command.description(
     'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows\n' +
-      'the accuracy before and after, the ranks that were found, and where the run is.',
+      'the accuracy before and after, the ranks that were found, and where the run and its report are.',
   )
   addFlags(command, offered, { ...ownSettings, output: 'runs/sentiment-salora-<n>' })
   // for tests and for trying the same settings on another model
   command.addOption(new Option('--model <folder>').hideHelp()).addOption(new Option('--max-steps <steps>').hideHelp())
   withOutput(command, ['salora quickstart --density 0.25'], async (given, terminal) => {
     const request = await trainRequest({ model: embeddedModel, ...quickstartTask, ...ownSettings, ...given })
-    return trainingRun({ ...request, evaluateStart: true }, terminal)
+    return trainingRun({ ...request, evaluateStart: true }, terminal, (output) => reportLines(output, terminal))
   })
+}
+
+/** report.html in the run's folder; the run is done, and stays so where no report can be made. */
+const reportLines = async (output: string, terminal: Terminal): Promise<ReadonlyArray<string>> => {
+  try {
+    const { makeReport } = await loaded(import('../../evaluation/report/report.js'))
+    const { resultLines } = await loaded(import('../reportText.js'))
+    return resultLines(await makeReport({ folders: [output], output: join(output, 'report.html'), figures: null }))
+  } catch (thrown) {
+    terminal.warn(`no report: ${reason(thrown)}`)
+    return []
+  }
 }

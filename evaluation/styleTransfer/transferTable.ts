@@ -31,12 +31,16 @@ const cells = ({ scores }: TableRow, none: string): ReadonlyArray<string> =>
 
 const sourceOf = ({ published }: TableRow): string => (published ? 'paper' : 'here')
 
-export const markdownTable = ({ directions, rows }: TransferTable): string =>
-  [
-    ['', '', ...directions.flatMap((direction) => metrics.map((metric) => `${direction}: ${metric}`))],
-    ['---', '---', ...directions.flatMap(() => metrics.map(() => '---:'))],
-    ...rows.map((row) => [row.method, sourceOf(row), ...cells(row, '–')]),
-  ]
+export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): ReadonlyArray<string> => [
+  '',
+  '',
+  ...directions.flatMap((direction) => metrics.map((metric) => `${direction}: ${metric}`)),
+]
+
+export const tableLine = (row: TableRow): ReadonlyArray<string> => [row.method, sourceOf(row), ...cells(row, '–')]
+
+export const markdownTable = (table: TransferTable): string =>
+  [tableHeader(table), ['---', '---', ...table.directions.flatMap(() => metrics.map(() => '---:'))], ...table.rows.map(tableLine)]
     .map(markdownLine)
     .join('')
 

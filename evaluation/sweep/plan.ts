@@ -55,6 +55,10 @@ export const gridCells = (request: SweepRequest, outline: Outline, on: 'train' |
     ),
   )
 
+/** Of a cell's folder: letters and digits of any script stay, or λ = 0 and β = 0 would be one folder. `more`: what makes it another run than the table's. */
+export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, more = ''): string =>
+  `${task}.${row.replace(/[^\p{L}\p{N}_.=-]+/gu, '_')}${more}.seed-${seed}`
+
 type Place = { readonly task: GlueName; readonly row: Row }
 
 const placesOf = ({ sweep, tasks, rows }: SweepRequest, outline: Outline): ReadonlyArray<Place> => {
@@ -75,7 +79,7 @@ const cellOf = (
   outline: Outline,
   { task, row, seed, id, more, holdOutTrain = false }: Wanted,
 ): Cell => ({
-  id: `${task}.${row.name.replace(/[^\w.=-]+/g, '_')}${id}.seed-${seed}`,
+  id: cellId({ task, row: row.name, seed }, id),
   row: row.name,
   task,
   seed,

@@ -138,7 +138,7 @@ const textOf = ({ summary, paper, failures }: TableCell): string => {
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`
 
-const header = ({ tasks }: SweepTable): ReadonlyArray<string> => [
+export const tableHeader = ({ tasks }: SweepTable): ReadonlyArray<string> => [
   '',
   'parameters',
   'head',
@@ -148,7 +148,7 @@ const header = ({ tasks }: SweepTable): ReadonlyArray<string> => [
   'peak memory',
 ]
 
-const line = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: TableRow): ReadonlyArray<string> => [
+export const tableLine = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: TableRow): ReadonlyArray<string> => [
   name,
   parameters === null ? '–' : millions(parameters.method),
   parameters === null ? '–' : millions(parameters.head),
@@ -160,8 +160,8 @@ const line = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: Ta
 
 /** Mean ± maximum deviation over seeds, the paper's in brackets; then how rows differ from the baseline. */
 export const markdownTable = (table: SweepTable): string => {
-  const head = header(table)
-  const own = [head, head.map(() => '---'), ...table.rows.map(line)].map(markdownLine).join('')
+  const head = tableHeader(table)
+  const own = [head, head.map(() => '---'), ...table.rows.map(tableLine)].map(markdownLine).join('')
   if (table.differences.length === 0) return own
   const columns = ['', 'task', `minus ${table.baseline}`, '95 % of resampled means', 'pairs']
   const rows = table.differences.map(({ row, task, mean: by, interval: [low, high], pairs }) => [

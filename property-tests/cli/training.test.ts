@@ -228,5 +228,11 @@ describe('salora quickstart', () => {
     expect(stdout).toMatch(/budget +target 50\.0 %, retained (50\.0|4\d\.\d) %/)
     expect(stdout).toContain('  layer  query  key  value  attention output  intermediate  output\n')
     expect(stdout).toMatch(/run +quick\n/)
+    // and ends with its report
+    const page = join(cwd, 'quick', 'report.html')
+    const [inIt, where] = stdout.trimEnd().split('\n').slice(-2)
+    expect(inIt).toMatch(/^report {6}quick\/report\.html: 1 run, 2 tables, \d figures$/)
+    expect(where).toMatch(/^open it {5}file:\/\/\/.*\/quick\/report\.html$/)
+    expect(await readFile(page, 'utf8')).toContain('Ranks by matrix (Figure 7)')
   })
 })

@@ -80,6 +80,11 @@ describe('a plan', () => {
     ).toEqual(rows)
   })
 
+  it.each(sweeps.map((sweep) => [sweep.name, sweep] as const))('of %s has a folder of its own for each run', (_, sweep) => {
+    const ids = cellsOf(asked({ sweep, rows: null, tasks: [], seeds: [0, 1] }), outline).map(({ id }) => id)
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([])
+  })
+
   it('of figure 1 has one kind of matrix at a time, of each layer one, and one layer at a time, of which it has all', () => {
     const cells = cellsOf(asked({ sweep: sweepNamed('figure1'), rows: null, tasks: [], seeds: [0] }), outline)
     const targets = cells.map(({ options }) => options.settings['targetModules'] as ReadonlyArray<string>)

@@ -45,6 +45,7 @@ describe('ONNX Runtime', () => {
     [['--help'], 0],
     [['train', '--help'], 0],
     [['train', '--rank', '0', '--model', 'model', '--task', 'toy.tsv'], 0],
+    [['report', 'absent', '--output', 'report.html'], 0],
     [['doctor', '--json'], 1],
   ])('is loaded when it is needed: salora %j loads %d', async (args, bindings) => {
     const { stderr } = await salora(args, { cwd: folder, nodeArguments: ['--require', join(folder, 'libraries.cjs')] })
@@ -53,7 +54,7 @@ describe('ONNX Runtime', () => {
 })
 
 describe.skipIf(process.platform === 'win32')('open files', () => {
-  it('need not be more than 128 to help, train, evaluate and predict', () => {
+  it('need not be more than 128 to help, train, evaluate, report and predict', () => {
     const limited = (line: string): string => bash(`ulimit -n 128; ${command} ${line}`)
     expect(limited('--help')).toMatch(/^Usage: [\s\S]*exit code 0\n$/)
     expect(limited('doctor --quiet')).toMatch(/^cpu {7}works[\s\S]*exit code 0\n$/m)
@@ -61,6 +62,7 @@ describe.skipIf(process.platform === 'win32')('open files', () => {
       'train --model model --task toy.tsv --method lora --device cpu --max-steps 2 --batch-size 4 --max-length 16 --output run --quiet'
     expect(limited(train)).toMatch(/exit code 0\n$/)
     expect(limited('evaluate --run run --quiet')).toMatch(/accuracy [\s\S]*exit code 0\n$/)
+    expect(limited('report run --output run.html')).toMatch(/^report {6}run\.html: 1 run, [\s\S]*exit code 0\n$/)
     expect(limited('predict --run run < toy.tsv')).toMatch(/"label"[\s\S]*exit code 0\n$/)
   })
 

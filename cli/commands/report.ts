@@ -1,0 +1,45 @@
+/** salora report: tables and figures of finished runs, as one page. */
+import type { Command } from 'commander'
+import { makeReport } from '../../evaluation/report/report.js'
+import { withOutput } from '../command.js'
+import { exitCodes } from '../exitCodes.js'
+import { countProgress } from '../progress.js'
+import { resultLines } from '../reportText.js'
+import { usageError } from '../usageError.js'
+
+export const addReport = (command: Command): void => {
+  command.description(
+    'Tables and figures of finished runs as one HTML page, which opens from a file and loads nothing: scores and losses over steps, ranks by matrix, whether seeds\n' +
+      'find the same ranks, gates over steps, scores by rank and by density, and the tables of sweeps and style transfers. Runs that differ by their seed alone\n' +
+      'are one line, with a band over seeds. Each chart has its numbers behind it, as a table and as CSV, and can be saved as SVG and PNG. A run that is not\n' +
+      'finished, or cannot be read, is left out and told.',
+  )
+  command
+    .argument('[dirs...]', 'runs of salora train, sweeps of salora glue, style transfers, or folders of such')
+    .option('--output <file>', 'the page: a name that ends in .html; one that is there is replaced')
+    .option('--figures <folder>', 'also each chart as an SVG and a PNG file')
+  withOutput(
+    command,
+    ['salora report runs/reviews --output reviews.html', 'salora report runs/table1 runs/figure5 --output paper.html --figures figures'],
+    async (given, terminal) => {
+      const folders = command.args
+      const { output, figures = null } = given
+      if (folders.length === 0) throw usageError('salora report', 'at least one folder', 'none given')
+      if (typeof output !== 'string') throw usageError('--output', 'a file whose name ends in .html', 'none given')
+      if (!/\.html?$/i.test(output)) throw usageError('--output', 'a file whose name ends in .html', output)
+      let progress: ReturnType<typeof countProgress> | null = null
+      const result = await makeReport({ folders, output, figures: typeof figures === 'string' ? figures : null }, (event) => {
+        if (event.kind === 'collected') progress = countProgress('runs', event.runs, terminal)
+        if (event.kind === 'read') progress?.show(event.runs)
+        if (event.kind === 'left out') {
+          progress?.close()
+          terminal.warn(`left out: ${event.line}`)
+        }
+      }).finally(() => progress?.close())
+      if (result.withoutFont)
+        terminal.warn('no PNG was written: expected a font on this machine (such as the package fonts-dejavu-core), found none')
+      terminal.result(resultLines(result).join('\n'), result)
+      return exitCodes.success
+    },
+  )
+}

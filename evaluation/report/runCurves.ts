@@ -1,0 +1,76 @@
+/** metrics.jsonl of a run as curves: read line by line, down-sampled on the way, so that a long run takes no more memory than a short one. */
+import { join } from 'node:path'
+import { mistake, reason } from '../../accelerated/files/mistake.js'
+import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
+import { eachLine } from '../data/lineStream.js'
+import { downSampler, type Bucket } from './downSample.js'
+
+/** What a step has besides its number, as its columns in metrics.jsonl are called. */
+export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality'] as const
+export type CurveName = (typeof curveNames)[number]
+
+export type RunCurves = {
+  readonly steps: Readonly<Record<CurveName, ReadonlyArray<Bucket>>>
+  /** each evaluation's scores, by name */
+  readonly scores: ReadonlyMap<string, ReadonlyArray<Bucket>>
+}
+
+/** Names of scores in one run: no task has more than ten. */
+const scoreLimit = 100
+
+/**
+ * Curves of a run whose steps are at most `last`; a last line that was cut short, as by a full disk, does not count.
+ * `width`: steps in a bucket. @throws Mistake: no metrics.jsonl, or a line that is no event of a run
+ */
+export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves> => {
+  const file = join(folder, 'metrics.jsonl')
+  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw mistake(file, 'a line for each step', 'no such file')
+  const steps = new Map(curveNames.map((name) => [name, downSampler(width)]))
+  const scores = new Map<string, ReturnType<typeof downSampler>>()
+  let cut: Error | null = null
+  await eachLine(file, (row, bytes) => {
+    if (cut !== null) throw cut // it was not the last line
+    const where = `${file}, line ${row}`
+    try {
+      const event = eventIn(bytes, where)
+      const step = stepOf(event, last, where)
+      if (event['kind'] === 'step') for (const name of curveNames) add(steps.get(name), step, event[name], `${where}, ${name}`)
+      if (event['kind'] !== 'evaluation') return
+      for (const [name, value] of Object.entries(objectIn(event['scores'], `${where}, scores`))) {
+        const curve = scores.get(name) ?? downSampler(width)
+        scores.set(name, curve)
+        add(curve, step, value, `${where}, score ${name}`)
+      }
+      if (scores.size > scoreLimit) throw mistake(where, `at most ${scoreLimit} names of scores`, 'more')
+    } catch (thrown) {
+      if (!(thrown instanceof SyntaxError)) throw thrown
+      cut = mistake(where, 'an event of a run as JSON', reason(thrown))
+    }
+  })
+  return {
+    steps: Object.fromEntries(curveNames.map((name) => [name, steps.get(name)?.buckets() ?? []])) as RunCurves['steps'],
+    scores: new Map([...scores].map(([name, curve]) => [name, curve.buckets()])),
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const eventIn = (bytes: Buffer, where: string): Fields => objectIn(JSON.parse(bytes.toString()), where)
+
+const objectIn = (value: unknown, where: string): Fields => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw mistake(where, 'an object', typeof value)
+  return value as Fields
+}
+
+const stepOf = ({ step }: Fields, last: number, where: string): number => {
+  if (typeof step !== 'number' || !Number.isInteger(step) || step < 0 || step > last)
+    throw mistake(where, `a step from 0 to ${last}, as result.json has`, String(step).slice(0, 80))
+  return step
+}
+
+/** null is what JSON has for a number that is none, and for what the step did not measure. */
+const add = (curve: ReturnType<typeof downSampler> | undefined, step: number, value: unknown, where: string): void => {
+  if (value === undefined || value === null || value === Infinity || value === -Infinity) return // JSON.parse makes 1e999 infinite
+  if (typeof value !== 'number') throw mistake(where, 'a number', typeof value)
+  curve?.add(step, value)
+}

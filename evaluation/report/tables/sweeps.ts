@@ -1,0 +1,18 @@
+/** Tables 1, 3 and 4, and those of the sweeps of figures: as the sweep made them. */
+import { csvTable, tableHeader, tableLine } from '../../sweep/sweepTable.js'
+import type { Collected } from '../collectRuns.js'
+import { shownText } from '../shownText.js'
+import type { ReportTable } from './index.js'
+
+/** `table1` → `Table 1` */
+const titleOf = (sweep: string): string =>
+  shownText(sweep.replace(/^(table|figure)(\d)$/, (_, kind: string, n: string) => `${kind === 'table' ? 'Table' : 'Runs of Figure'} ${n}`))
+
+export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTable> =>
+  sweeps.map(({ sweep, name, table }, i) => ({
+    name: `sweep-${i + 1}`,
+    title: titleOf(sweep),
+    caption: `${shownText(name)}: ${shownText(table.title)}. In percent: mean ± largest deviation over seeds; in brackets the paper’s. The CSV has the numbers in full.`,
+    table: { columns: ['row', ...tableHeader(table).slice(1)], rows: table.rows.map((row) => tableLine(row).map(shownText)) },
+    csv: csvTable(table),
+  }))

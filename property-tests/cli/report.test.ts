@@ -1,0 +1,114 @@
+/** salora report: a page, files of charts, one JSON document, and one clear line for whatever cannot be. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ReportResult } from '../../evaluation/report/report.js'
+import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+import { saloraHere } from './inProcess.js'
+
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-report-'))
+  for (const seed of [0, 1]) await writeRun(at('runs', `seed-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed) })
+  await mkdir(at('empty'))
+  await writeRun(at('some/good'), {})
+  await writeRun(at('some/bad'), {})
+  await writeFile(at('some/bad/result.json'), '{')
+})
+afterAll(() => rm(root, { recursive: true }))
+
+describe('salora report', () => {
+  it('writes the page, and says in two lines what is in it and where it opens', async () => {
+    const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('page.html'), '--quiet')
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.split('\n')).toEqual([
+      `report      ${at('page.html')}: 2 runs, 2 tables, 7 figures`,
+      `open it     ${pathToFileURL(at('page.html')).href}`,
+      '',
+    ])
+    expect(await readFile(at('page.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
+  })
+
+  it('writes each chart as SVG and PNG where it is asked to, and tells all as JSON', async () => {
+    const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('all.html'), '--figures', at('charts'), '--json')
+    expect(code).toBe(0)
+    const result = JSON.parse(stdout) as ReportResult
+    expect(result).toMatchObject({ output: at('all.html'), runs: 2, series: 1, leftOut: [] })
+    const panels = result.figures.flatMap((figure) => figure.panels)
+    expect(panels).toContain('figure7-ranks-1-mrpc')
+    const kinds = result.withoutFont ? ['svg'] : ['svg', 'png']
+    if (result.withoutFont) expect(stderr).toMatch(/^warning: no PNG was written: expected a font/m)
+    expect((await readdir(at('charts'))).sort()).toEqual(panels.flatMap((name) => kinds.map((kind) => `${name}.${kind}`)).sort())
+    expect(result.files.map((file) => basename(file)).sort()).toEqual((await readdir(at('charts'))).sort())
+    const svg = await readFile(at('charts/loss-mrpc.svg'), 'utf8')
+    expect(svg).toMatch(/^<svg color="#1b1b1b" xmlns="http:\/\/www\.w3\.org\/2000\/svg"[^>]*><style>@media \(prefers-color-scheme: dark\)/)
+    if (result.withoutFont) return
+    const png = await readFile(at('charts/loss-mrpc.png'))
+    expect(png.subarray(1, 4).toString()).toBe('PNG')
+    const [, width = ''] = / width="(\d+)"/.exec(svg) ?? []
+    expect(png.readUInt32BE(16)).toBe(2 * Number(width)) // IHDR: two pixels for each of the chart's
+  })
+
+  it('draws names that are no names: each chart is an SVG that a reader of XML takes', async () => {
+    const name = `]]></text><style>*{}</style>&amp;"'\u0000\uffff\ud800 __proto__ {{datum}} currentColor class="x"`
+    await writeRun(at('odd/one'), { settings: { note: name }, ranks: { ...ranksOf(1, 2, 3, 4), [`encoder.layer.1.${name}`]: 2 } })
+    await writeRun(at('odd/two'), { settings: { note: '__proto__' }, ranks: ranksOf(1, 1, 2, 2) })
+    const { code, stdout, stderr } = await saloraHere(
+      'report',
+      at('odd'),
+      '--output',
+      at('odd.html'),
+      '--figures',
+      at('odd-charts'),
+      '--json',
+    )
+    expect(code).toBe(0)
+    const { files, withoutFont } = JSON.parse(stdout) as ReportResult
+    expect(withoutFont ? '' : stderr.replace(/^runs.*\n/gm, '')).toBe('') // a chart that is no XML would have no PNG
+    const svg = await readFile(at('odd-charts/loss-mrpc.svg'), 'utf8')
+    expect(svg).toContain('>]]&gt;&lt;/text&gt;&lt;style&gt;*{}')
+    expect(svg).toContain('class="x"') // in a name it stays
+    expect(files.length).toBe((await readdir(at('odd-charts'))).length)
+  })
+
+  it('goes on without what is broken, and warns of it', async () => {
+    const { code, stdout, stderr } = await saloraHere('report', at('some'), '--output', at('some.html'), '--quiet')
+    expect(code).toBe(0)
+    expect(stdout).toContain(': 1 run, 2 tables, ')
+    expect(stderr).toMatch(/^warning: left out: .*some\/bad\/result\.json: expected JSON, found text that is not .*\n$/)
+  })
+
+  it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
+    ['no folder', ['--output', 'x.html'], /^salora report: expected at least one folder, found none given\n$/, 2],
+    ['no output', ['runs'], /^--output: expected a file whose name ends in \.html, found none given\n$/, 2],
+    [
+      'another kind of file',
+      ['runs', '--output', 'result.json'],
+      /^--output: expected a file whose name ends in \.html, found .*result\.json/,
+      2,
+    ],
+    ['no such folder', ['absent', '--output', 'x.html'], /absent: expected a folder, found /, 1],
+    ['an empty folder', ['empty', '--output', 'x.html'], /empty: expected a run, a sweep, .*found none in it\n$/, 1],
+    [
+      'a page that cannot be written',
+      ['runs', '--output', 'absent/x.html'],
+      /absent\/x\.html: expected to write the file, found no such folder/,
+      1,
+    ],
+    [
+      'charts into a file',
+      ['runs', '--output', 'x.html', '--figures', 'page.html'],
+      /^--figures .*: expected a folder that can be written/,
+      1,
+    ],
+  ])('says in one line what is wrong: %s', async (_, args, message, code) => {
+    const found = await saloraHere('report', ...args.map((arg) => (arg.startsWith('--') ? arg : at(arg))))
+    expect(found.stderr.split('\n').filter((line) => line !== '').length).toBe(1)
+    expect(found.stderr).toMatch(message)
+    expect([found.code, found.stdout]).toEqual([code, ''])
+    expect(await readdir(root)).not.toContain('x.html')
+  })
+})

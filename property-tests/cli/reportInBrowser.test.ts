@@ -1,0 +1,156 @@
+/** The report's page in a real Chromium: nothing is fetched, nothing goes wrong, it is used by keyboard and on a telephone, and stays quick with many runs. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeReport } from '../../evaluation/report/report.js'
+import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+
+const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path !== '' && existsSync(path),
+)
+
+let [root, file] = ['', '']
+let browser: Browser | null = null
+beforeAll(async () => {
+  if (executable === undefined) return
+  root = await mkdtemp(join(tmpdir(), 'salora-browser-'))
+  file = join(root, 'page.html')
+  const hostile = '<b id=injected>bold</b><script>document.title = "run"</script>'
+  for (const seed of [0, 1]) {
+    await writeRun(join(root, 'runs', `salora-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed), accuracy: 0.7123456789 + 0.1 * seed })
+    await writeRun(join(root, 'runs', `hostile-${seed}`), { method: 'lora', seed, task: hostile.replaceAll('/', '∕') })
+  }
+  await makeReport({ folders: [join(root, 'runs')], output: file, figures: null })
+  browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
+}, 120_000)
+afterAll(async () => {
+  await browser?.close()
+  if (root !== '') await rm(root, { recursive: true })
+})
+
+/** A page that is open, and whatever it complained of or asked for. */
+const opened = async (
+  url: string,
+  options: BrowserContextOptions,
+): Promise<{ readonly page: Page; readonly said: ReadonlyArray<string> }> => {
+  if (browser === null) throw new Error('expected a browser, found none')
+  const context = await browser.newContext(options)
+  const page = await context.newPage()
+  const said: string[] = []
+  page.on('console', (message) => said.push(message.text()))
+  page.on('pageerror', (error) => said.push(error.message))
+  page.on('request', (request) => {
+    if (request.url() !== url && !/^(data|blob):/.test(request.url())) said.push(request.url())
+  })
+  await page.goto(url)
+  return { page, said }
+}
+
+describe.skipIf(executable === undefined)('the page of a report in Chromium (skipped where there is none)', () => {
+  const url = (): string => pathToFileURL(file).href
+
+  it('says nothing on the console, asks for nothing, and shows a hostile name as text', async () => {
+    const { page, said } = await opened(url(), { viewport: { width: 1200, height: 800 } })
+    expect(said).toEqual([])
+    expect(await page.locator('#injected').count()).toBe(0)
+    expect(await page.title()).toBe('salora: runs')
+    expect(await page.locator('figcaption').allTextContents()).toContain('<b id=injected>bold<∕b><script>document.title = "run"<∕script>')
+    await page.context().close()
+  })
+
+  it('copies numbers by keyboard: those of result.json', async () => {
+    const { page, said } = await opened(url(), { permissions: ['clipboard-read', 'clipboard-write'] })
+    const focused = (): Promise<string | null> => page.evaluate('document.activeElement.getAttribute("aria-label")')
+    for (let pressed = 0; pressed < 60 && (await focused()) !== 'Copy as CSV: Scores and costs'; pressed++) await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.getByText('Copied').waitFor()
+    const copied = await page.evaluate<string>('navigator.clipboard.readText()')
+    const { last } = JSON.parse(await readFile(join(root, 'runs/salora-0/result.json'), 'utf8')) as {
+      readonly last: { readonly scores: { readonly accuracy: number } }
+    }
+    const [, line = ''] = /^mrpc,salora,2,accuracy,([\d.]+),/m.exec(copied) ?? []
+    expect(Number(line)).toBeCloseTo(last.scores.accuracy + 0.05, 14)
+    // a folded table opens by keyboard too
+    const summary = page.locator('#loss summary').first()
+    await summary.focus()
+    await page.keyboard.press('Enter')
+    expect(await page.locator('#loss table').isVisible()).toBe(true)
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it('saves a chart as SVG and PNG', async () => {
+    const { page, said } = await opened(url(), {})
+    for (const [kind, start] of [
+      ['svg', '<svg'],
+      ['png', '\u0089PNG'],
+    ] as const) {
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page
+          .getByRole('button', { name: `Save as ${kind.toUpperCase()}: mrpc`, exact: true })
+          .first()
+          .click(),
+      ])
+      expect(download.suggestedFilename()).toBe(`score-mrpc.${kind}`)
+      expect((await readFile(await download.path())).toString('latin1').slice(0, start.length)).toBe(start)
+    }
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it.each(['light', 'dark'] as const)('fits a telephone of 320 pixels, and reads in the %s', async (colorScheme) => {
+    const { page } = await opened(url(), { viewport: { width: 320, height: 640 }, colorScheme })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
+    const sizes = await page.evaluate<ReadonlyArray<number>>(`[...document.querySelectorAll('svg text')].map((text) => {
+      const svg = text.closest('svg')
+      return (Number.parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width) / svg.viewBox.baseVal.width
+    })`)
+    expect(Math.min(...sizes)).toBeGreaterThan(8) // pixels of a letter as it is drawn
+    const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
+      getComputedStyle(document.body).backgroundColor,
+      getComputedStyle(document.body).color,
+      getComputedStyle(document.querySelector('svg text')).fill,
+    ]`)
+    expect(label).toBe(text)
+    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)')
+    await page.context().close()
+  })
+
+  it('of 500 runs opens and scrolls without a wait', async () => {
+    for (let i = 0; i < 500; i++)
+      await writeRun(join(root, 'many', `run-${i}`), {
+        seed: i % 5,
+        method: i % 2 === 0 ? 'salora' : 'lora',
+        settings: { learningRate: 1e-4 * (1 + Math.floor(i / 10)) },
+        steps: 60,
+        ranks: ranksOf(1, 2, 3, i % 5),
+      })
+    const output = join(root, 'many.html')
+    expect((await makeReport({ folders: [join(root, 'many')], output, figures: null })).runs).toBe(500)
+    const { page, said } = await opened(pathToFileURL(output).href, { viewport: { width: 1200, height: 800 } })
+    const loading = await page.evaluate<number>(`performance.getEntriesByType('navigation')[0].duration`)
+    // the longest that the page did not answer, from top to bottom
+    const longest = await page.evaluate<number>(`(async () => {
+      let [most, last] = [0, performance.now()]
+      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
+        scrollTo(0, y)
+        await new Promise(requestAnimationFrame)
+        most = Math.max(most, performance.now() - last)
+        last = performance.now()
+      }
+      return most
+    })()`)
+    process.stderr.write(
+      `500 runs: ${(await readFile(output)).length} bytes, loaded in ${loading.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms\n`,
+    )
+    expect(loading).toBeLessThan(5000)
+    expect(longest).toBeLessThan(1000)
+    expect(said).toEqual([])
+    await page.context().close()
+  }, 120_000)
+})
