@@ -13,7 +13,7 @@ a { color: var(--link) }
 nav ul { columns: 17rem; list-style: none; margin: 0; padding: 0 }
 nav li { break-inside: avoid }
 nav a { display: block; padding: .2rem 0 }
-.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem 2rem; align-items: start; margin: .75rem 0 }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem 2rem; align-items: start; margin: .75rem 0 }
 figure { margin: 0; min-width: 0 }
 figcaption { color: var(--text); font-size: .9rem; margin-bottom: .35rem }
 figure svg { display: block; max-width: 100%; height: auto }
