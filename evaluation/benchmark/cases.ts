@@ -10,8 +10,12 @@ export type BatchedExample = { readonly inputIds: ReadonlyArray<number>; readonl
 
 type Batches = ReadonlyArray<ReadonlyArray<BatchedExample>>
 
+/** RoBERTa-base's shape, as a classifier, or SmolLM2-135M's, which learns every next token. */
+export type BenchmarkKind = 'encoder' | 'decoder'
+
 export type BenchmarkCase = {
   readonly name: string
+  readonly kind: BenchmarkKind
   readonly dropout: number
   /** one after another, and again from the first */
   readonly batches: Batches
@@ -23,14 +27,14 @@ export type BenchmarkCase = {
 const firstWord = 5
 
 /** Texts of one length: no padding anywhere. */
-export const evenCase = (batchSize: number, length: number, vocabulary: number): BenchmarkCase => {
+export const evenCase = (batchSize: number, length: number, vocabulary: number, kind: BenchmarkKind = 'encoder'): BenchmarkCase => {
   const u = uniforms(1, 'order', 0, batchSize * length)
   const id = (i: number): number => firstWord + Math.floor((vocabulary - firstWord) * (u[i] ?? 0))
   const batch = Array.from({ length: batchSize }, (_, row) => ({
     inputIds: Array.from({ length }, (__, column) => id(row * length + column)),
     label: row % 2,
   }))
-  return { name: `${batchSize}x${length}`, dropout: 0, batches: [batch] }
+  return { name: `${kind === 'encoder' ? '' : 'decoder-'}${batchSize}x${length}`, kind, dropout: 0, batches: [batch] }
 }
 
 /** Examples of MRPC in its two orders: those of similar length together, as ours are, and at random, as Hugging Face's Trainer has them by default. */
@@ -58,13 +62,14 @@ export const mrpcBatches = async (
 
 /** Steps on texts of MRPC at their own lengths, with dropout: of similar length together, then at random. */
 export const mrpcCases = (batchSize: number, { similar, random }: Mrpc, count: number): ReadonlyArray<BenchmarkCase> => [
-  { name: `mrpc-${batchSize}`, dropout: 0.1, batches: similar.slice(0, count) },
-  { name: `mrpc-${batchSize}-random`, dropout: 0.1, batches: random.slice(0, count) },
+  { name: `mrpc-${batchSize}`, kind: 'encoder', dropout: 0.1, batches: similar.slice(0, count) },
+  { name: `mrpc-${batchSize}-random`, kind: 'encoder', dropout: 0.1, batches: random.slice(0, count) },
 ]
 
 /** An epoch of MRPC and its evaluation, as each side would have it. */
 export const mrpcEpoch = ({ similar, random, evaluation }: Mrpc): BenchmarkCase => ({
   name: 'mrpc-epoch',
+  kind: 'encoder',
   dropout: 0.1,
   batches: similar,
   epoch: { peerBatches: random, evaluation },

@@ -1,4 +1,4 @@
-/** A random model of RoBERTa-base's shape on disk, so that a benchmark opens it as it would any other. */
+/** A random model of RoBERTa-base's shape, or of SmolLM2-135M's, on disk, so that a benchmark opens it as it would any other. */
 import { rmSync } from 'node:fs'
 import { copyFile, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { elementCount } from '../../accelerated/files/safetensors/safetensorsHea
 import { layOut } from '../../accelerated/files/safetensors/writeSafetensors.js'
 import { uniforms } from '../../accelerated/training/random.js'
 import { embeddedModel } from '../quickstart.js'
+import type { BenchmarkKind } from './cases.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number; readonly vocabulary: number }
 
@@ -16,11 +17,16 @@ export type BenchmarkShape = { readonly layers: number; readonly sequence: numbe
 export const smallVocabulary = 1000
 /** RoBERTa-base's own: `full` trains it. */
 export const wholeVocabulary = 50_265
+/** SmolLM2's: a decoder's head multiplies by it. */
+export const decoderVocabulary = 49_152
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Such a model in a temporary folder, which is there until `remove`, or until a signal ends the process without a word to anybody. */
-export const benchmarkModel = async (shape: BenchmarkShape): Promise<{ readonly folder: string; readonly remove: () => void }> => {
+export const benchmarkModel = async (
+  shape: BenchmarkShape,
+  kind: BenchmarkKind = 'encoder',
+): Promise<{ readonly folder: string; readonly remove: () => void }> => {
   const folder = await mkdtemp(join(tmpdir(), 'salora-bench-'))
   const remove = (): void => {
     for (const signal of endings) process.off(signal, leave)
@@ -32,7 +38,7 @@ export const benchmarkModel = async (shape: BenchmarkShape): Promise<{ readonly 
   }
   for (const signal of endings) process.once(signal, leave)
   try {
-    await write(folder, shape)
+    await writeRandomModel(folder, kind === 'encoder' ? robertaBase(shape) : smolLm2(shape))
   } catch (thrown) {
     remove()
     throw thrown
@@ -40,20 +46,36 @@ export const benchmarkModel = async (shape: BenchmarkShape): Promise<{ readonly 
   return { folder, remove }
 }
 
-const write = (folder: string, { layers, sequence, vocabulary }: BenchmarkShape): Promise<void> =>
-  writeRandomModel(folder, {
-    model_type: 'roberta',
-    vocab_size: vocabulary,
-    hidden_size: 768,
-    num_hidden_layers: layers,
-    num_attention_heads: 12,
-    intermediate_size: 3072,
-    max_position_embeddings: sequence + 2,
-    type_vocab_size: 1,
-    layer_norm_eps: 1e-5,
-    pad_token_id: 1,
-    hidden_act: 'gelu',
-  })
+const robertaBase = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
+  model_type: 'roberta',
+  vocab_size: vocabulary,
+  hidden_size: 768,
+  num_hidden_layers: layers,
+  num_attention_heads: 12,
+  intermediate_size: 3072,
+  max_position_embeddings: sequence + 2,
+  type_vocab_size: 1,
+  layer_norm_eps: 1e-5,
+  pad_token_id: 1,
+  hidden_act: 'gelu',
+})
+
+/** SmolLM2-135M: two and a half times the layers of RoBERTa-base, each a third of the size; its head is its word table. */
+const smolLm2 = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
+  model_type: 'llama',
+  vocab_size: vocabulary,
+  hidden_size: 576,
+  num_hidden_layers: Math.round(2.5 * layers),
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  intermediate_size: 1536,
+  max_position_embeddings: Math.max(sequence, 256),
+  rms_norm_eps: 1e-5,
+  rope_theta: 100_000,
+  tie_word_embeddings: true,
+  pad_token_id: 1,
+  hidden_act: 'silu',
+})
 
 /** config.json, model.safetensors and a real tokenizer, one tensor in memory at a time. */
 export const writeRandomModel = async (folder: string, config: object): Promise<void> => {

@@ -5,6 +5,8 @@ import { precisionOf } from '../../accelerated/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { packBatch } from '../../accelerated/models/packing.js'
+import { causal, unlabelled } from '../../accelerated/objectives/causal.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { sequence } from '../../accelerated/objectives/sequence.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
@@ -26,7 +28,7 @@ const request = JSON.parse(process.argv[2] ?? '{}') as SideRequest
 const { method: name, steps, threads } = request
 const batchesOf = (file: string) =>
   (JSON.parse(readFileSync(file, 'utf8')) as ReadonlyArray<ReadonlyArray<BatchedExample>>).map((batch) =>
-    batch.map((example, row) => ({ ...example, row })),
+    batch.map(({ inputIds, label }, row) => ({ inputIds, label, row, targets: [...inputIds.slice(1), unlabelled] })),
   )
 const batches = batchesOf(request.batches)
 const settings = resolveSettings({
@@ -44,8 +46,11 @@ const precision = precisionOf(request.precision)
 const base = await openModelFolder(request.model)
 const frozen = await openFrozen(precision, base, request.model)
 const method = methodOf(name)
+// both objectives read the examples that they know
 const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, (model) =>
-  sequence(model, { labels: 2, problem: 'classification' }),
+  request.kind === 'decoder'
+    ? (causal(model) as unknown as Objective<TrainingExample>)
+    : (sequence(model, { labels: 2, problem: 'classification' }) as unknown as Objective<TrainingExample>),
 )
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
@@ -64,8 +69,10 @@ const step = async (batch: number): Promise<void> => {
   state = after
 }
 const { outputs } = stepGraph(assembly, state.phase, 'whole')
-const operationsOf = (batch: number): number =>
-  productCount(Object.values(outputs), dimensionsOf(packBatch(batchAt(batch), 0, precision.dtype)))
+const operationsOf = (batch: number): number => {
+  const sizes = dimensionsOf(packBatch(batchAt(batch), 0, precision.dtype))
+  return productCount(Object.values(outputs), { ...sizes, ...assembly.objective.dimensions?.(sizes['tokens'] ?? 0) })
+}
 const evaluate = async (): Promise<void> => {
   const { phase, parameters } = handedOf(assembly, state)
   const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, 'sparing')

@@ -1,6 +1,6 @@
 """The other side of a benchmark, a program: the same steps by PyTorch, transformers and PEFT. See side.ts for what it says.
 
-    python peer.py '{"model": …, "batches": …, "method": "lora", "precision": "float32", "dropout": 0, "threads": 2, "steps": 100}'
+    python peer.py '{"model": …, "kind": "encoder", "batches": …, "method": "lora", "precision": "float32", "dropout": 0, "threads": 2, "steps": 100}'
 """
 
 import json
@@ -22,21 +22,27 @@ if request["threads"] > 0:
     torch.set_num_threads(request["threads"])
 torch.manual_seed(0)
 
-dropout = request["dropout"]
-model = transformers.AutoModelForSequenceClassification.from_pretrained(
-    request["model"],
-    num_labels=2,
-    hidden_dropout_prob=dropout,
-    attention_probs_dropout_prob=dropout,
-    classifier_dropout=dropout,
-)
-matrices = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+dropout, decoder = request["dropout"], request["kind"] == "decoder"
+if decoder:
+    task = "CAUSAL_LM"
+    matrices = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    model = transformers.AutoModelForCausalLM.from_pretrained(request["model"])
+else:
+    task = "SEQ_CLS"
+    matrices = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        request["model"],
+        num_labels=2,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        classifier_dropout=dropout,
+    )
 if method == "lora":
-    config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=matrices)
+    config = peft.LoraConfig(task_type=task, r=8, lora_alpha=16, target_modules=matrices)
     model = peft.get_peft_model(model, config)
 elif method == "adalora":
     config = peft.AdaLoraConfig(
-        task_type="SEQ_CLS",
+        task_type=task,
         init_r=12,
         target_r=8,
         lora_alpha=16,
@@ -60,8 +66,9 @@ def tensors(batch):
     ids = torch.full((len(batch), longest), padding)
     for row, example in enumerate(batch):
         ids[row, : len(example["inputIds"])] = torch.tensor(example["inputIds"])
-    labels = torch.tensor([example["label"] for example in batch])
-    return {"input_ids": ids, "attention_mask": (ids != padding).long(), "labels": labels}
+    mask = (ids != padding).long()
+    labels = ids.masked_fill(mask == 0, -100) if decoder else torch.tensor([example["label"] for example in batch])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def batches_in(path):

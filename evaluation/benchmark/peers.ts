@@ -9,7 +9,7 @@ import { median, quantile } from 'simple-statistics'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { evenCase, mrpcBatches, mrpcCases, mrpcEpoch, tokensOf, type BenchmarkCase } from './cases.js'
-import { benchmarkModel, wholeVocabulary } from './model.js'
+import { benchmarkModel, decoderVocabulary, wholeVocabulary } from './model.js'
 import { openSide, type Side, type SideRequest, type StepTaken } from './side.js'
 
 export type PeersOptions = {
@@ -78,6 +78,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
   const { python, data, only, threads, repeats, layers } = options
   yield 'writing a random model …'
   const { folder, remove } = await benchmarkModel({ layers, sequence: longest, vocabulary: wholeVocabulary })
+  const decoder = await benchmarkModel({ layers, sequence: longest, vocabulary: decoderVocabulary }, 'decoder')
   const rows: PeerRow[] = []
   let versions: Readonly<Record<string, string>> = {}
   try {
@@ -86,6 +87,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     const cases = [
       evenCase(16, 64, vocabulary),
       evenCase(16, 128, vocabulary),
+      evenCase(8, 128, decoderVocabulary, 'decoder'),
       ...(data === null ? [] : await casesOf(data, { folder, model }, repeats)),
     ]
     const kinds = [cases.map(({ name }) => name), comparisons.map(({ method }) => method), comparisons.map(({ precision }) => precision)]
@@ -104,9 +106,18 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
       const batches = await written('batches.json', own.batches)
       const peerBatches = own.epoch === undefined ? batches : await written('peerBatches.json', own.epoch.peerBatches)
       const evaluation = own.epoch === undefined ? null : await written('evaluation.json', own.epoch.evaluation)
-      for (const { method, precision, peer } of comparisons.filter((one) => wanted(one.method) && wanted(one.precision))) {
+      for (const { method, precision, peer } of comparisons.filter(
+        (one) => wanted(one.method) && wanted(one.precision) && isOf(own, one),
+      )) {
         yield `${own.name}: ${method} in ${precision} …`
-        const request = { model: folder, evaluation, dropout: own.dropout, threads, steps: runSteps }
+        const request = {
+          model: own.kind === 'encoder' ? folder : decoder.folder,
+          kind: own.kind,
+          evaluation,
+          dropout: own.dropout,
+          threads,
+          steps: runSteps,
+        }
         const sides: Side[] = []
         const open = async (command: string, file: string, of: Pick<SideRequest, 'method' | 'precision' | 'batches'>): Promise<Side> => {
           const side = await openSide(command, [file], { ...request, ...of })
@@ -135,8 +146,12 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     return { versions, rows }
   } finally {
     remove()
+    decoder.remove()
   }
 }
+
+/** What is told of an encoder alone is not told twice. */
+const isOf = ({ kind }: BenchmarkCase, { method }: Comparison): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
 
 const casesOf = async (data: string, model: Parameters<typeof mrpcBatches>[2], repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
   const [sixteen, thirtyTwo] = [await mrpcBatches(16, data, model), await mrpcBatches(32, data, model)]

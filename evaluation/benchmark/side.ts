@@ -7,11 +7,14 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { mistake } from '../../accelerated/files/mistake.js'
+import type { BenchmarkKind } from './cases.js'
 
 /** What a side is started with, as its one argument: a JSON text. */
 export type SideRequest = {
   /** folder of the model */
   readonly model: string
+  /** encoder: classifies · decoder: learns every next token */
+  readonly kind: BenchmarkKind
   /** a file with the batches: [batch][example] { inputIds, label } */
   readonly batches: string
   /** a file with the batches to evaluate on, where that is asked for */

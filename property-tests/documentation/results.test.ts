@@ -48,6 +48,33 @@ describe('README', () => {
   })
 })
 
+describe('README’s price of int8', () => {
+  it('is the mean difference of the runs, pair by pair', () => {
+    const all: (readonly [number, number])[] = []
+    for (const task of ['mrpc', 'cola', 'sst2', 'stsb']) {
+      const { runs } = JSON.parse(readFileSync(`evaluation/results/int8-${task}.json`, 'utf8')) as {
+        readonly runs: ReadonlyArray<{ readonly variant: string; readonly seed: number } & Results['runs'][number]>
+      }
+      for (const method of ['lora', 'salora']) {
+        const scores = (precision: string) =>
+          runs
+            .filter(({ variant }) => variant === `${method}-${precision}`)
+            .sort((a, b) => a.seed - b.seed)
+            .map(({ last }) => 100 * (Object.values(last.scores)[0] ?? NaN))
+        const pairs = scores('float32').map((single, i) => [single, scores('int8')[i] ?? NaN] as const)
+        expect(readme).toContain(rowOf(`${task}, ${method}`, pairs))
+        all.push(...pairs)
+      }
+    }
+    expect(all.length).toBe(24)
+    expect(readme).toContain(rowOf('all', all))
+  })
+
+  const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
+  const rowOf = (name: string, pairs: ReadonlyArray<readonly [number, number]>): string =>
+    `| ${name} | ${mean(pairs.map(([single]) => single)).toFixed(1)} | ${mean(pairs.map(([, eight]) => eight)).toFixed(1)} | ${mean(pairs.map(([single, eight]) => eight - single)).toFixed(2)} (`
+})
+
 describe('README’s benchmark', () => {
   it('is what its run measured', () => {
     const { rows, versions } = JSON.parse(readFileSync('evaluation/results/benchmark.json', 'utf8')) as PeersResult
