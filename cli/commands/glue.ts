@@ -1,12 +1,13 @@
 /** salora glue: a table of the paper, or a part of it, as many runs and one table. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { commonSettings, trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
+import { trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
 import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
 import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/sweep/glueSweep.js'
 import { redisAddress } from '../../evaluation/sweep/redis.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
 import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
+import { table1 } from '../../evaluation/sweep/sweeps/table1.js'
 import { markdownTable } from '../../evaluation/sweep/sweepTable.js'
 import { withOffline, withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
@@ -19,9 +20,7 @@ import { placed } from '../trainRequest.js'
 import { usageError } from '../usageError.js'
 
 /** What a sweep asks of every run; seeds it gives itself. */
-const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter(
-  (name) => name !== 'seed' && name in commonSettings,
-)
+const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')
 
 export const addGlue = (command: Command): void => {
   command.description(
@@ -41,7 +40,7 @@ export const addGlue = (command: Command): void => {
       '--score <which>',
       'last or best evaluation of each run; the best is chosen on the dev file that it is reported on (default: last)',
     )
-    .option('--baseline <row>', 'row that others are compared with, seed by seed (default: lora)')
+    .option('--baseline <row>', 'row that others are compared with, seed by seed (default: lora, where there is one)')
     .option('--grid', "choose each learning rate on Appendix B's grid first, by one seed")
     .option('--select-on <part>', 'of --grid: train, a tenth of it held out, or dev, which is then chosen and reported on (default: train)')
     .option(
@@ -100,8 +99,9 @@ const requestOf = (given: Values): GlueSweepOptions => {
     'sweep',
     sweeps.map(({ name }) => name),
   )
-  const sweep = sweeps.find(({ name }) => name === (sweepName ?? 'table1')) ?? sweeps[0]
-  if (sweep === undefined) throw usageError('--sweep', 'a sweep', 'none')
+  const sweep = sweeps.find(({ name }) => name === sweepName) ?? table1
+  if (sweep.inTurn === true && count('jobs', '--jobs', 1) !== 1)
+    throw usageError('--jobs', '1 with this sweep, whose runs are timed one after another', String(given['jobs']))
   if (given['methods'] !== undefined && sweep.name !== 'table1')
     throw usageError('--methods', 'none with this sweep, which has its own rows', sweep.name)
   if (given['selectOn'] !== undefined && given['grid'] !== true) throw usageError('--select-on', '--grid beside it', 'none given')
@@ -121,18 +121,18 @@ const requestOf = (given: Values): GlueSweepOptions => {
     output: resolve(output),
     jobs: count('jobs', '--jobs', 1) ?? 1,
     reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
-    baseline: typeof given['baseline'] === 'string' ? given['baseline'] : 'lora',
-    submission: submissionOf(given, names),
+    baseline: typeof given['baseline'] === 'string' ? given['baseline'] : null,
+    submission: submissionOf(given),
     grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
   }
 }
 
-const submissionOf = (given: Values, methods: ReadonlyArray<string> | null): GlueSweepOptions['submission'] => {
+const submissionOf = (given: Values): GlueSweepOptions['submission'] => {
   const { submission: file, submit } = given
   if (submit !== undefined && file === undefined) throw usageError('--submit', '--submission beside it', 'none given')
   if (file === undefined) return null
   if (!String(file).endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', String(file))
-  return { file: String(file), row: submit === undefined ? (methods?.at(-1) ?? 'salora') : String(submit) }
+  return { file: String(file), row: submit === undefined ? null : String(submit) }
 }
 
 /** In this process, or by whoever takes the runs from the queue. */

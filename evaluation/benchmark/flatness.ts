@@ -10,7 +10,10 @@ type Change = {
   /** late over early */
   readonly ratio: number
 }
-export type Flatness = Readonly<Record<keyof StepSample, Change>>
+export type Flatness = Readonly<Record<keyof StepSample, Change>> & {
+  /** medians of the tokens a second of each hundred steps: a trend shows where two of them may not */
+  readonly hundreds: ReadonlyArray<number>
+}
 
 const stretch = 100
 
@@ -23,5 +26,8 @@ export const flatness = (samples: ReadonlyArray<StepSample>): Flatness => {
     ) as [number, number]
     return { early, late, ratio: late / early }
   }
-  return { tokensPerSecond: change('tokensPerSecond'), residentBytes: change('residentBytes') }
+  const hundreds = Array.from({ length: Math.floor(samples.length / stretch) }, (_, i) =>
+    median(samples.slice(i * stretch, (i + 1) * stretch).map(({ tokensPerSecond }) => tokensPerSecond)),
+  )
+  return { tokensPerSecond: change('tokensPerSecond'), residentBytes: change('residentBytes'), hundreds }
 }

@@ -5,6 +5,7 @@ import { lockFolder } from '../../accelerated/files/folderLock.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { systemMistake } from '../../accelerated/files/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../versions.js'
@@ -20,11 +21,12 @@ export type GlueSweepOptions = SweepRequest & {
   readonly output: string
   readonly jobs: number
   readonly reported: Reported
+  /** the row that others are compared with; null: lora, where there is one */
   readonly baseline: string | null
   /** choose the learning rate of each task and row on Appendix B's grid first, by one seed: on a held-out part of train, or on dev; null: the recipe's */
   readonly grid: 'train' | 'dev' | null
-  /** a zip of one row's predictions of the test files; null: none */
-  readonly submission: { readonly file: string; readonly row: string } | null
+  /** a zip of one row's predictions of the test files, by default the last of the table; null: none. Of a signal that stops the sweep none is written */
+  readonly submission: { readonly file: string; readonly row: string | null } | null
 }
 
 export type GlueSweepResult = {
@@ -67,6 +69,8 @@ export const glueSweep = async (
   const { output, grid } = options
   const model = await modelOf(options.model)
   const planned = cellsOf(options, model.outline) // before anything is written: what cannot be planned leaves nothing behind
+  checkRow('--baseline', options.baseline, planned)
+  checkRow('--submit', options.submission?.row ?? null, planned)
   const where = `--output ${output}`
   await makeFolder(output).catch((thrown: unknown) => {
     throw systemMistake(where, 'a folder that can be written', thrown)
@@ -74,24 +78,44 @@ export const glueSweep = async (
   const lock = await lockFolder(output, where)
   try {
     const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
-    const chosen = grid === null ? new Map<string, number>() : await chosenRates(options, model, grid, tell, made)
+    const { chosen, tried } = grid === null ? noGrid : await chosenRates(options, model, grid, tell, made)
     const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
     const outcomes = await made(cells)
     const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
+    const result = resultOf(options, model, worked, { chosen, tried })
+    await writeResult(output, result) // first: a test file that is wrong costs no table
     const { submission } = options
+    if (submission === null || signal.aborted) return result
     const told = (what: string): void => tell({ kind: 'note', what })
-    const written = submission === null || signal.aborted ? null : await writeSubmission({ ...options, ...submission, worked, told })
-    const result = resultOf(options, model, worked, chosen, written)
-    await writeResult(output, result)
-    return result
+    const written = {
+      ...result,
+      submission: await writeSubmission({
+        ...options,
+        file: submission.file,
+        row: submission.row ?? planned.at(-1)?.row ?? '',
+        worked,
+        told,
+      }),
+    }
+    await writeResult(output, written)
+    return written
   } finally {
     await lock.release()
   }
 }
 
+/** @throws Mistake for a row that the table will not have */
+const checkRow = (flag: string, row: string | null, planned: ReadonlyArray<Cell>): void => {
+  const names = [...new Set(planned.map((cell) => cell.row))]
+  if (row !== null && !names.includes(row)) throw mistake(flag, `a row of the table (${names.join('; ')})`, quoted(row))
+}
+
 const modelOf = async (model: string): Promise<Model> =>
   (await openModelFolder((await resolveModel(model)).folder, { memory: Infinity })).model
+
+type Grid = { readonly chosen: ChosenRates; readonly tried: ReadonlyArray<Worked> }
+const noGrid: Grid = { chosen: new Map(), tried: [] }
 
 /** Of each task and row the rate whose run scored best; of equal ones the smallest. Those with a run missing keep the recipe's. */
 const chosenRates = async (
@@ -100,7 +124,7 @@ const chosenRates = async (
   on: 'train' | 'dev',
   tell: SweepTeller,
   made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>,
-): Promise<ChosenRates> => {
+): Promise<Grid> => {
   const cells = gridCells(options, outline, on)
   tell({ kind: 'planned', stage: 'grid', cells: cells.length })
   const outcomes = await made(cells)
@@ -109,26 +133,22 @@ const chosenRates = async (
     const outcome = outcomes[i]
     if (outcome?.kind !== 'done') continue
     const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
+    if (!Number.isFinite(score)) continue // a run that fell apart
     const so = best.get(rateKey(cell))
     if (so === undefined || score > so.score) best.set(rateKey(cell), { rate, score })
   }
-  return new Map([...best].map(([key, { rate }]) => [key, rate]))
+  const tried = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
+  return { chosen: new Map([...best].map(([key, { rate }]) => [key, rate])), tried }
 }
 
-const resultOf = (
-  options: GlueSweepOptions,
-  model: Model,
-  worked: ReadonlyArray<Worked>,
-  chosen: ChosenRates,
-  submission: Submission | null,
-): GlueSweepResult => {
+const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Grid): GlueSweepResult => {
   const size = paperSizeOf(model)
   const title = [
     options.sweep.summary,
     `${options.seeds.length} seeds`,
     `${options.reported} evaluation on dev`,
     ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),
-    ...(options.overrides.epochs === undefined ? [] : [`${options.overrides.epochs} epochs`]),
+    ...Object.entries(options.overrides).map(([name, value]) => `${name} ${String(value)}`),
     ...(options.grid === null ? [] : [`learning rates chosen on ${options.grid === 'train' ? 'a held-out tenth of train' : 'dev'}`]),
   ].join('; ')
   const paper = (row: string, task: GlueName) => (size === null ? null : paperScore(options.sweep.name, row, task, size))
@@ -139,11 +159,11 @@ const resultOf = (
     chosenOn: options.grid,
     cells: worked.length,
     done: worked.filter(({ outcome }) => outcome.kind === 'done').length,
-    failed: worked.flatMap(({ cell, outcome }) =>
+    failed: [...tried, ...worked].flatMap(({ cell, outcome }) =>
       outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
     ),
-    table: sweepTable(worked, { title, reported: options.reported, baseline: options.baseline, paper }),
-    submission,
+    table: sweepTable(worked, { title, reported: options.reported, baseline: options.baseline ?? 'lora', paper }),
+    submission: null,
     versions,
   }
 }

@@ -130,10 +130,11 @@ const differencesOf = (row: TableRow, rows: ReadonlyArray<TableRow>, baseline: s
 const spread = ({ mean: centre, maximumDeviation }: { readonly mean: number; readonly maximumDeviation: number | null }): string =>
   maximumDeviation === null ? centre.toFixed(2) : `${centre.toFixed(2)} ± ${maximumDeviation.toFixed(2)}`
 
-const textOf = ({ summary, paper, failures }: TableCell): string => {
+const textOf = ({ summary, paper, failures, retained }: TableCell): string => {
   const own = summary === null ? (failures.length > 0 ? 'failed' : '–') : spread(summary)
   const failed = summary !== null && failures.length > 0 ? ` (${failures.length} failed)` : ''
-  return `${own}${failed}${paper === null ? '' : ` [${spread(paper)}]`}`
+  const kept = retained === null ? '' : `, kept ${retained.toFixed(2)}`
+  return `${own}${kept}${failed}${paper === null ? '' : ` [${spread(paper)}]`}`
 }
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`
@@ -158,7 +159,7 @@ export const tableLine = ({ name, parameters, cells, average, seconds, peakMemor
   peakMemoryBytes === null ? '–' : `${(peakMemoryBytes / 1e9).toFixed(2)} GB`,
 ]
 
-/** Mean ± maximum deviation over seeds, the paper's in brackets; then how rows differ from the baseline. */
+/** Mean ± maximum deviation over seeds, the share that a method with gates kept, the paper's score in brackets; then how rows differ from the baseline. */
 export const markdownTable = (table: SweepTable): string => {
   const head = tableHeader(table)
   const own = [head, head.map(() => '---'), ...table.rows.map(tableLine)].map(markdownLine).join('')

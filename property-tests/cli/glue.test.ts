@@ -107,6 +107,24 @@ describe('salora glue answers in one line', () => {
     ],
     ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, found 0/, 2],
     ['half a job', [...base, '--jobs', '0.5'], /^--jobs: expected a whole number/, 2],
+    [
+      'a baseline that is no row',
+      [...base, '--methods', 'lora', '--baseline', 'salora'],
+      /^--baseline: expected a row of the table \(lora\), found "salora"/,
+      2,
+    ],
+    [
+      'a submission of no row',
+      [...base, '--methods', 'lora', '--submission', 'x.zip', '--submit', 'full'],
+      /^--submit: expected a row of the table \(lora\), found "full"/,
+      2,
+    ],
+    [
+      'several jobs where runs are timed',
+      [...base, '--sweep', 'table4', '--jobs', '2'],
+      /^--jobs: expected 1 with this sweep, .*found 2/,
+      2,
+    ],
     ['a row of no submission', [...base, '--submit', 'lora'], /^--submit: expected --submission beside it/, 2],
     [
       'a submission that is no zip',

@@ -22,6 +22,7 @@ describe(`a long run (seed ${SEED})`, () => {
           expect(flatness(samples)).toEqual({
             tokensPerSecond: { early: rate, late: rate, ratio: 1 },
             residentBytes: { early: bytes, late: bytes, ratio: 1 },
+            hundreds: Array.from({ length: Math.floor(steps / 100) }, (_, i) => (i === 0 ? rate / 10 : rate)),
           })
         },
       ),
@@ -32,9 +33,12 @@ describe(`a long run (seed ${SEED})`, () => {
   it('tells a leak and a slowing: steps 101 to 200 have the median 150.5, the last hundred of n n − 49.5', () => {
     fc.assert(
       fc.property(fc.integer({ min: 300, max: 2_000 }), (steps) => {
-        const { tokensPerSecond, residentBytes } = flatness(run(steps, (step) => ({ tokensPerSecond: -step, residentBytes: step })))
+        const { tokensPerSecond, residentBytes, hundreds } = flatness(
+          run(steps, (step) => ({ tokensPerSecond: -step, residentBytes: step })),
+        )
         expect(residentBytes).toEqual({ early: 150.5, late: steps - 49.5, ratio: (steps - 49.5) / 150.5 })
         expect(tokensPerSecond.late).toBe(49.5 - steps)
+        expect(hundreds).toEqual(Array.from({ length: Math.floor(steps / 100) }, (_, i) => -(100 * i + 50.5)))
       }),
       { seed: SEED, numRuns: 50 },
     )

@@ -139,7 +139,7 @@ describe('a sweep', () => {
     const { page, result } = await reportOf(at('sweep'))
     expect(result).toMatchObject({ runs: 4, series: 2, leftOut: [] })
     expect(result.tables[0]).toEqual({ name: 'sweep-1', title: 'Table 3', rows: 2 })
-    expect(page).toContain('<td>65.00 ± 5.00 [90.20 ± 0.74]</td>')
+    expect(page).toContain('<td>65.00 ± 5.00, kept 0.50 [90.20 ± 0.74]</td>')
     expect(recordsIn(page, 'sweep-1').map((record) => [record['row'], record['mean'], record['paper']])).toEqual([
       ['salora, λ = 0', '65', '90.2'],
       ['salora, β = 0', '65', '90.2'],
