@@ -36,7 +36,7 @@ const modelFiles = async (base: ModelFolder): Promise<RunInputs> =>
   Object.fromEntries(Object.entries(await modelDigests(base)).map(([name, digest]) => [ofModel + name, digest]))
 
 /** What an adapter's numbers and their meaning lie in, in every layout. */
-const adapterFiles = async (folder: string): Promise<RunInputs> => {
+export const adapterFiles = async (folder: string): Promise<RunInputs> => {
   const names = (await readdir(folder)).filter((name) => /\.(json|safetensors)$/.test(name)).sort()
   const digests = await Promise.all(names.map(async (name) => [`the adapter's ${name}`, await fileDigest(join(folder, name))] as const))
   return Object.fromEntries(digests)

@@ -7,6 +7,7 @@ import { mistake } from '../../accelerated/files/mistake.js'
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
 import { openGenerator, type GeneratorOptions } from '../generator.js'
+import { adapterFiles } from '../runFingerprint.js'
 import { versions } from '../versions.js'
 import { examplesPage } from './examplesPage.js'
 import type { Classify } from './judges.js'
@@ -215,7 +216,7 @@ const filesAsked = async ({ files, normalise }: Files): Promise<Readonly<Record<
 
 const decoderAsked = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({
   model: generator.model,
-  adapter: generator.adapter == null ? 'none' : await fileDigest(join(generator.adapter, 'adapter_model.safetensors')),
+  ...(generator.adapter == null ? { adapter: 'none' } : await adapterFiles(generator.adapter)),
   precision: generator.precision ?? 'float32',
   template,
   generation: JSON.stringify(Object.fromEntries(Object.entries(generation).sort())),

@@ -1,6 +1,6 @@
 /** salora style-transfer: published outputs get their published BLEU, a decoder's transfers go on where they were, and one clear line for whatever cannot be. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -252,6 +252,23 @@ describe('transfers of a decoder', () => {
     const before = await filesOf(at('kept'))
     await expect(allOf(optionsOf(at('kept'), change))).rejects.toThrow(message)
     expect(await filesOf(at('kept'))).toEqual(before)
+  })
+
+  it('are known by whatever files an adapter has, of full fine-tuning a whole model', async () => {
+    const config = async (output: string) =>
+      (JSON.parse(await readFile(join(output, 'config.json'), 'utf8')) as { readonly transfers: object }).transfers
+    const whole = at('fully-tuned')
+    await cp(model, whole, { recursive: true })
+    await writeFile(join(whole, 'adapter_config.json'), '{}')
+    const source = {
+      generator: { model, adapter: whole, device: 'cpu', threads: 1 },
+      template: 'paper',
+      generation: { maxNewTokens: 2 },
+    } as const
+    await allOf(optionsOf(at('adapted'), { source })).catch(() => null) // what opens it is another's business
+    expect(await config(at('adapted'))).toMatchObject({
+      "the adapter's model.safetensors": expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
+    })
   })
 
   it('are made by the command too, whose folder says what they follow from', async () => {
