@@ -85,6 +85,8 @@ export {
 } from './methods/salora/objective.js'
 export {
   orthogonality,
+  orthogonalityOfA,
+  orthogonalityOfB,
   orthogonalityTerm,
   orthogonalityVjp,
   type OrthogonalitySettings,

@@ -3,7 +3,7 @@ import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import { zeros } from '../../accelerated/training/parameterVector.js'
 import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
-import { objective, type Gating, type ModelConfig } from '../../reference/index.js'
+import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
 import { levelRows } from './levels.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
@@ -42,13 +42,19 @@ export const compareStep = async (
   const value = compare('values', bound, number)
   const result = (name: string): ReadonlyArray<number> => Array.from(results[name] ?? [], Number)
   const gradients = namedParts(layout, gradientSum)
+  const sum = (numbers: ReadonlyArray<number>): ReadonlyArray<number> => [numbers.reduce((a, b) => a + b, 0)]
+  const factors = Object.values(model.parameters.adapters)
   return [
     ...levelRows('values', bound, number, followed.levels()),
     value('loss', [expected.loss], result('loss')),
     value('taskLoss', [expected.taskLoss], result('taskLoss')),
     ...(model.settings.beta === 0
       ? []
-      : [value('orthogonality', [expected.orthogonality], [result('orthogonality').reduce((a, b) => a + b, 0)])]),
+      : [
+          value('orthogonality', [expected.orthogonality], sum(result('orthogonality'))),
+          value('‖AAᵀ − I‖²', sum(factors.map(({ A }) => orthogonalityOfA(A))), sum(result('orthogonality').slice(0, factors.length))),
+          value('‖BᵀB − I‖²', sum(factors.map(({ B }) => orthogonalityOfB(B))), sum(result('orthogonality').slice(factors.length))),
+        ]),
     ...(sampled
       ? [
           value('density', [expected.density], result('density')),

@@ -6,7 +6,7 @@ import { eachLine } from '../data/lineStream.js'
 import { downSampler, type Bucket } from './downSample.js'
 
 /** What a step has besides its number, as its columns in metrics.jsonl are called. */
-export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality'] as const
+export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality', 'orthogonalityA', 'orthogonalityB'] as const
 export type CurveName = (typeof curveNames)[number]
 
 export type RunCurves = {

@@ -44,6 +44,8 @@ describe(`one step (seed ${SEED})`, () => {
         'loss',
         'taskLoss',
         'orthogonality',
+        '‖AAᵀ − I‖²',
+        '‖BᵀB − I‖²',
         'density',
         'gates',
         'gradient of lambda',

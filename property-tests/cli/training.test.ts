@@ -91,6 +91,8 @@ describe('salora train', () => {
         'loss',
         'taskLoss',
         'orthogonality',
+        'orthogonalityA',
+        'orthogonalityB',
         'density',
         'lambda',
         'learningRate',

@@ -58,7 +58,9 @@ describe('numbers of the page', () => {
     )
     expect(recordsIn(page, 'figure6-lambda').map((record) => Number(record['mean']))).toEqual([1, 10, 100, 1000])
     expect(recordsIn(page, 'figure6-density').map((record) => Number(record['mean']))).toEqual([1, 0.875, 0.75, 0.625])
-    expect(recordsIn(page, 'figure6-orthogonality').map((record) => Number(record['mean']))).toEqual([100, 99, 98, 97])
+    expect(recordsIn(page, 'figure6-orthogonality-A').map((record) => Number(record['mean']))).toEqual([60, 58, 56, 54])
+    expect(recordsIn(page, 'figure6-orthogonality-B').map((record) => Number(record['mean']))).toEqual([40, 41, 42, 43])
+    expect(page).not.toContain('id="orthogonality"') // a run that has the two apart is not drawn twice
     const ranks = recordsIn(page, 'figure7-ranks')
     expect(ranks.map((record) => [record['layer'], record['mean rank'], record['smallest'], record['largest']])).toEqual([
       ['0', '1', '1', '1'],
@@ -76,7 +78,7 @@ describe('numbers of the page', () => {
       /role="img" aria-label="Loss in training, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/,
     )
     const charts = page.match(/<svg [\s\S]*?<\/svg>/g) ?? []
-    expect(charts.length).toBe(7) // score, loss, three of Figure 6, ranks, agreement
+    expect(charts.length).toBe(8) // score, loss, four of Figure 6, ranks, agreement
     for (const chart of charts) {
       expect(chart).toContain('currentColor')
       expect(chart).not.toMatch(/fill="(#000|black)"/)

@@ -65,6 +65,7 @@ export const madeRun = ({
         loss: 2 * lossAt(i + 1),
         taskLoss: lossAt(i + 1),
         orthogonality: 100 - i,
+        ...(method === 'salora' ? { orthogonalityA: 60 - 2 * i, orthogonalityB: 40 + i } : {}),
         density: method === 'salora' ? 1 - i / (2 * steps) : null,
         lambda: method === 'salora' ? 10 ** (i % 6) : null,
       })),

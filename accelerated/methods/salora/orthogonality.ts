@@ -9,13 +9,18 @@ const diagonal = (numbers: ReadonlyArray<number>, like: Expression): Expression 
   return constant(entries, [r, r], like.dtype)
 }
 
-/**
- * Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F. A: [r, k], B: [d, r] → scalar. With squared norms D² for B's columns, [r], its first
- * part is ‖BᵀB − D²‖²_F.
- */
-export const orthogonality = (A: Expression, B: Expression, squaredNorms?: ReadonlyArray<number>): Expression => {
-  const ones = new Array<number>(A.shape[0] as number).fill(1)
-  const gramB = matMul(B, B, { transposeA: true })
-  const gramA = matMul(A, A, { transposeB: true })
-  return add(reduceSum(square(sub(gramB, diagonal(squaredNorms ?? ones, B)))), reduceSum(square(sub(gramA, diagonal(ones, A)))))
+/** ‖AAᵀ − I‖²_F, zero where A's rows are orthonormal. A: [r, k] → scalar. */
+export const orthogonalityOfA = (A: Expression): Expression => {
+  const gram = matMul(A, A, { transposeB: true })
+  return reduceSum(square(sub(gram, diagonal(new Array<number>(A.shape[0] as number).fill(1), A))))
 }
+
+/** ‖BᵀB − I‖²_F, or with squared norms D² for B's columns, [r], ‖BᵀB − D²‖²_F. B: [d, r] → scalar. */
+export const orthogonalityOfB = (B: Expression, squaredNorms?: ReadonlyArray<number>): Expression => {
+  const gram = matMul(B, B, { transposeA: true })
+  return reduceSum(square(sub(gram, diagonal(squaredNorms ?? new Array<number>(B.shape[1] as number).fill(1), B))))
+}
+
+/** Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F → scalar. */
+export const orthogonality = (A: Expression, B: Expression, squaredNorms?: ReadonlyArray<number>): Expression =>
+  add(orthogonalityOfB(B, squaredNorms), orthogonalityOfA(A))

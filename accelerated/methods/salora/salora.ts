@@ -14,7 +14,7 @@ import { enoughSteps, gateAdam, gateControl } from './gateControl.js'
 import { deterministicGateOn, sampleGate } from './hardConcrete.js'
 import { density, densityPenalty, gateCosts } from './lagrangian.js'
 import { misfit } from './misfit.js'
-import { orthogonality } from './orthogonality.js'
+import { orthogonalityOfA, orthogonalityOfB } from './orthogonality.js'
 import { smallestBudget } from './retention.js'
 import { closeGates, gateCount, openGates, saloraPhase, withoutNoise, type SaloraPhase } from './phase.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
@@ -100,17 +100,22 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   ],
 
   measures: ({ stage, matrices }, report, parameter) => {
-    const regularisers = report('orthogonality')
+    const norms = report('orthogonality')
+    const apart =
+      norms === undefined ? null : { A: Array.from(norms).slice(0, matrices.length), B: Array.from(norms).slice(matrices.length) }
+    const [ofA, ofB] = [sumOf(apart?.A), sumOf(apart?.B)]
     return {
       columns: {
-        orthogonality: regularisers === undefined ? null : Array.from(regularisers).reduce((a, b) => a + b, 0),
+        orthogonality: ofA === null || ofB === null ? null : ofA + ofB,
+        orthogonalityA: ofA,
+        orthogonalityB: ofB,
         density: report('density')?.[0] ?? null,
         lambda: stage === 'gated' ? (parameter('lambda')[0] ?? null) : null,
       },
       byMatrix:
-        regularisers === undefined
+        apart === null
           ? {}
-          : { orthogonality: Object.fromEntries(matrices.map(({ name }, i) => [name, regularisers[i] ?? NaN])) },
+          : { orthogonality: Object.fromEntries(matrices.map(({ name }, i) => [name, (apart.A[i] ?? NaN) + (apart.B[i] ?? NaN)])) },
     }
   },
 
@@ -155,7 +160,9 @@ const checkBudget = ({ retain, density: budget }: SaloraSettings, matrices: Salo
 /** Whether gates are sampled at all: `magnitude` chooses among the triplets of plain LoRA. */
 const samples = ({ retain }: Pick<SaloraSettings, 'retain'>): boolean => retain !== 'magnitude'
 
-/** β times equation (9)'s norms: their mean over all matrices that have an adapter now, or their sum. Reports each matrix's own. */
+const sumOf = (numbers: ReadonlyArray<number> | undefined): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
+
+/** β times equation (9)'s norms: their mean over all matrices that have an adapter now, or their sum. Reports each norm. */
 const regulariserOf = (
   { matrices, squaredNorms }: SaloraPhase,
   { beta, orthogonality: average, orthogonalityAfter }: SaloraSettings,
@@ -163,8 +170,9 @@ const regulariserOf = (
 ): Penalty | null => {
   if (beta === 0 || matrices.length === 0 || (squaredNorms !== null && orthogonalityAfter === 'off')) return null
   const norms = orthogonalityAfter === 'folded' ? squaredNorms : null
-  const each = matrices.map(({ name }, i) => reshape(orthogonality(parameter(`${name}.A`), parameter(`${name}.B`), norms?.[i]), [1]))
-  const all = concat(each, 0) // [matrices]
+  const ofA = matrices.map(({ name }) => reshape(orthogonalityOfA(parameter(`${name}.A`)), [1]))
+  const ofB = matrices.map(({ name }, i) => reshape(orthogonalityOfB(parameter(`${name}.B`), norms?.[i]), [1]))
+  const all = concat([...ofA, ...ofB], 0) // [2K]: eq. (9)'s two norms apart, as Figure 6 draws them
   return { value: mul(reduceSum(all), average === 'mean' ? beta / (2 * matrices.length) : beta), report: { orthogonality: all } }
 }
 

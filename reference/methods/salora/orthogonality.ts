@@ -13,12 +13,17 @@ const gramErrorB = (B: Tensor, squaredNorms?: Tensor): Tensor => {
 /** AAᵀ − I: [r, r] */
 const gramErrorA = (A: Tensor): Tensor => subtract(matMul(A, A, { transposeY: true }), identity(matrixShape('orthogonality', A)[0]))
 
+/** ‖AAᵀ − I‖²_F. A: [r, k] */
+export const orthogonalityOfA = (A: Tensor): number => squaredNorm(gramErrorA(A))
+
+/** ‖BᵀB − D²‖²_F, D² = I where no squared norms are given. B: [d, r] */
+export const orthogonalityOfB = (B: Tensor, squaredNorms?: Tensor): number => squaredNorm(gramErrorB(B, squaredNorms))
+
 /**
  * R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, zero exactly when B's columns and A's rows are orthonormal. Eq. (9).
  * With squared norms for B's columns, ‖BᵀB − D²‖²_F stands in the first place: zero when they are orthogonal and have these.
  */
-export const orthogonality = ({ A, B }: Factors, squaredNorms?: Tensor): number =>
-  squaredNorm(gramErrorB(B, squaredNorms)) + squaredNorm(gramErrorA(A))
+export const orthogonality = ({ A, B }: Factors, squaredNorms?: Tensor): number => orthogonalityOfB(B, squaredNorms) + orthogonalityOfA(A)
 
 /** ∂R/∂B = 4 B(BᵀB − D²), ∂R/∂A = 4 (AAᵀ − I)A, each times rBar. B = 0 is a stationary point: only the task moves it. */
 export const orthogonalityVjp = ({ A, B }: Factors, rBar: number, squaredNorms?: Tensor): Factors => ({
