@@ -7,7 +7,7 @@ import { counted } from './numbers.js'
 const widestMatrix = 12
 
 export const scoreText = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
-  ...Object.entries(scores).map(([name, value]) => `${name.padEnd(12)}${value.toFixed(4)}`),
+  ...Object.entries(scores).map(([name, value]) => `${name.padEnd(nameWidth(scores))}${value.toFixed(4)}`),
   ...(tokens === undefined ? [] : [`of ${counted(tokens)} tokens`]),
   ...(positive === null ? [] : [`f1 is of the class "${oneLine(positive)}"`]),
   ...(majority === null ? [] : [`always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
@@ -22,6 +22,8 @@ export const scoreText = ({ scores, tokens, majority, positive, byClass, confusi
         ),
       ]),
 ]
+
+const nameWidth = (scores: AdapterScore['scores']): number => Math.max(12, ...Object.keys(scores).map((name) => name.length + 2))
 
 const reportTable = (byClass: NonNullable<AdapterScore['byClass']>): ReadonlyArray<string> =>
   table([

@@ -28,7 +28,7 @@ export type AdapterScore = {
   readonly trainedOn: number | null
   /** the class that f1 is of; null where none was named */
   readonly positive: string | null
-  /** class by class; null in a regression, or where there are more classes than anybody reads */
+  /** class by class, of the first set where two are scored apart; null in a regression, or where there are more classes than anybody reads */
   readonly byClass: ReadonlyArray<ClassReport & { readonly label: string }> | null
   /** counts by label (rows) and prediction (columns), in the order of byClass */
   readonly confusion: ReadonlyArray<ReadonlyArray<number>> | null
@@ -93,13 +93,16 @@ export const scoreAdapter = async (
   const answers = await adapter.predict(evaluation.examples, told)
   checkFiniteAnswers(answers, evaluation)
   const positive = labelled.positive === undefined ? undefined : classOf(labelled.positive)
+  const { second } = evaluation
   const { scores, predictions, constant } = scoreOutputs(
     { ...labelled, ...(positive === undefined ? {} : { positive }) },
     answers,
     problem === 'multi-label' ? sets : labels,
+    second,
   )
+  const ofFirst = labels.slice(0, second?.from)
   const nameOf = (label: number): string => adapter.labelNames?.[label] ?? evaluation.labelNames?.[label] ?? String(label)
-  const majority = problem === 'classification' ? majorityClass(labels) : null
+  const majority = problem === 'classification' ? majorityClass(ofFirst) : null
   const [reported, multiLabel] = [problem !== 'regression' && outputs.labels <= mostReported, problem === 'multi-label']
   const classes = Array.from({ length: reported ? outputs.labels : 0 }, (_, i) => i)
   return {
@@ -111,11 +114,11 @@ export const scoreAdapter = async (
     trainedOn: rows === null ? null : evaluation.examples.filter((example) => isAmong(rows.training, example)).length,
     positive: positive === undefined ? null : nameOf(positive),
     byClass: reported
-      ? (multiLabel ? reportBySets(predictedSets(answers), sets, outputs.labels) : reportByClass(predictions, labels, classes)).map(
+      ? (multiLabel ? reportBySets(predictedSets(answers), sets, outputs.labels) : reportByClass(predictions, ofFirst, classes)).map(
           (report, i) => ({ label: nameOf(i), ...report }),
         )
       : null,
-    confusion: reported && !multiLabel ? confusionMatrix(predictions, labels, outputs.labels) : null,
+    confusion: reported && !multiLabel ? confusionMatrix(predictions, ofFirst, outputs.labels) : null,
   }
 }
 

@@ -25,7 +25,8 @@ export const sequenceGoal = (
     train.examples.map(({ label }) => label),
   )
   const nameOf = (label: number): string => labelNames?.[label] ?? String(label)
-  const majority = problem === 'classification' ? majorityClass(evaluation.examples.map(({ label }) => label)) : null
+  const majority =
+    problem === 'classification' ? majorityClass(evaluation.examples.slice(0, evaluation.second?.from).map(({ label }) => label)) : null
   return {
     outputs,
     objective: (model) => sequence(model, outputs, weights),
@@ -40,12 +41,12 @@ export const sequenceGoal = (
 }
 
 const scorer = (
-  { metrics, problem, positive, selectionMetric, labelNames }: Task & SequenceScoring,
+  { metrics, problem, positive, selectionMetric, labelNames, evaluation: { second } }: Task & SequenceScoring,
   labels: ReadonlyArray<ReturnType<typeof truthOf>>,
 ): Goal<LabelledExample, ReadonlyArray<number>>['score'] => {
   const scoring = { metrics, problem, selectionMetric, ...(positive === undefined ? {} : { positive }) }
   return (outputs) => {
-    const { scores, constant } = scoreOutputs(scoring, outputs, labels)
+    const { scores, constant } = scoreOutputs(scoring, outputs, labels, second)
     return {
       scores,
       selection: selectionScore(selectionMetric, metrics)(scores),

@@ -26,7 +26,20 @@ export type Dataset = {
   readonly labelNames: ReadonlyArray<string> | null
   /** Never in silence: each row of the file is an example, a header, or listed here. */
   readonly skipped: ReadonlyArray<SkippedRow>
+  /** Where the examples from one on are a second set, which is scored apart: MNLI's mismatched sentences. */
+  readonly second?: SecondSet
 }
+
+export type SecondSet = { readonly name: string; readonly from: number }
+
+/** One set after another, to be scored apart. */
+export const withSecond = (first: Dataset, name: string, second: Dataset): Dataset => ({
+  ...first,
+  source: `${first.source} and ${second.source}`,
+  examples: [...first.examples, ...second.examples],
+  skipped: [...first.skipped, ...second.skipped],
+  second: { name, from: first.examples.length },
+})
 
 const INTEGER = /^[+-]?\d+$/
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/

@@ -11,7 +11,8 @@ import { tabSeparated } from './tabSeparated.js'
 import { readUtf8 } from './textFile.js'
 import { atRow, oneOf } from './wording.js'
 
-export type GlueSplit = 'train' | 'dev'
+/** `second`: another dev file, where a task has one. */
+export type GlueSplit = 'train' | 'dev' | 'second'
 
 const HIGHEST_SCORE = 5 // STS-B's scores run from 0 to 5
 
@@ -21,7 +22,7 @@ const HIGHEST_SCORE = 5 // STS-B's scores run from 0 to 5
  */
 export const glueFile = (name: GlueName, split: GlueSplit, folder: string): E.Either<Mistake, string> => {
   const task = GLUE_TASKS[name]
-  const file = split === 'train' ? task.trainFile : task.devFile
+  const file = { train: task.trainFile, dev: task.devFile, second: task.second?.devFile ?? '' }[split]
   if (!existsSync(folder)) return E.left(mistake(folder, `a folder with GLUE's ${task.folder}`, 'none there'))
   if (!statSync(folder).isDirectory()) return E.left(mistake(folder, `a folder with GLUE's ${task.folder}`, 'a file'))
   const own = existsSync(join(folder, task.folder)) ? join(folder, task.folder) : folder

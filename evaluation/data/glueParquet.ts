@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
 import { labelNamesOf, type GlueSplit } from './glue.js'
-import type { GlueName } from './glueTasks.js'
+import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 import { parquetRows } from './parquetRows.js'
 import { exampleStore } from './storedExamples.js'
 import { atRow } from './wording.js'
@@ -23,7 +23,7 @@ const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
 }
 
 const splitName = (name: GlueName, split: GlueSplit): string =>
-  split === 'train' ? 'train' : name === 'mnli' ? 'validation_matched' : 'validation'
+  ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
 
 /** The files of a split, part after part; none where the folder is no such one. `folder`: of the task, or its parent. @throws Mistake where parts are missing */
 export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): ReadonlyArray<string> => {

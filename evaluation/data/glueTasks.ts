@@ -20,6 +20,8 @@ export type GlueTask = {
   readonly folder: string
   readonly trainFile: string
   readonly devFile: string
+  /** MNLI's second dev file: what the scores of its rows are called, the file, and the split of the hub's Parquet. */
+  readonly second?: { readonly name: string; readonly devFile: string; readonly split: string }
   readonly columns: GlueColumns
   /** Class i is written `written` in the file and called `name` by Hugging Face; null: a score from 0 to 5. */
   readonly labels: ReadonlyArray<{ readonly written: string; readonly name: string }> | null
@@ -87,6 +89,7 @@ export const GLUE_TASKS: Readonly<Record<GlueName, GlueTask>> = {
   },
   mnli: {
     ...files('MNLI', 'dev_matched.tsv'),
+    second: { name: 'mismatched', devFile: 'dev_mismatched.tsv', split: 'validation_mismatched' },
     columns: pair('sentence1', 'sentence2', 'gold_label'),
     labels: named('entailment', 'neutral', 'contradiction'),
     ...byOne('accuracy'),

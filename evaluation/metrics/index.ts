@@ -9,6 +9,7 @@ export {
   isFalling,
   METRICS,
   metricsOf,
+  nameApart,
   predictionOf,
   score,
   scoreOutputs,

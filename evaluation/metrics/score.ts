@@ -84,12 +84,25 @@ export type Truth = number | ReadonlyArray<number>
 export const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
   labels ?? label
 
-/** Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. Of sets of labels there are no `predictions` one by one. */
+/**
+ * Scores of a model's outputs, [examples][labels]: logits, or the number of a regression. Of sets of labels there are no `predictions` one by one.
+ * The examples from `second.from` on are scored apart, by the task's own metrics (`mismatchedAccuracy`); all else is of those before.
+ */
 export const scoreOutputs = (
   scoring: SequenceScoring,
   outputs: ReadonlyArray<ReadonlyArray<number>>,
   truths: ReadonlyArray<Truth>,
+  second?: { readonly name: string; readonly from: number },
 ): ScoredOutputs => {
+  if (second === undefined) return scoreSet(scoring, outputs, truths)
+  const { name, from } = second
+  const first = scoreSet(scoring, outputs.slice(0, from), truths.slice(0, from))
+  const { scores } = scoreSet(scoring, outputs.slice(from), truths.slice(from))
+  const apart = scoring.metrics.map((metric) => [nameApart(name, metric), scores[metric] ?? NaN] as const)
+  return { ...first, scores: { ...first.scores, ...Object.fromEntries(apart) } }
+}
+
+const scoreSet = (scoring: SequenceScoring, outputs: ReadonlyArray<ReadonlyArray<number>>, truths: ReadonlyArray<Truth>): ScoredOutputs => {
   const { problem, positive } = scoring
   if (problem === 'multi-label')
     return {
@@ -112,6 +125,9 @@ export const scoreOutputs = (
     constant: problem === 'classification' ? constantPrediction(predictions) : null,
   }
 }
+
+/** What a metric of a second set is called among the scores. */
+export const nameApart = (set: string, metric: string): string => `${set}${metric.charAt(0).toUpperCase()}${metric.slice(1)}`
 
 /** The number by which checkpoints are compared, greater is better. `own` are the metrics that `mean` is of. Throws if `scores` lacks it. */
 export const selectionScore =

@@ -25,6 +25,7 @@ const cell = z.object({
   task,
   values: z.record(text, number),
   summary: summary.nullable(),
+  second: z.object({ name: text, values: z.record(text, number), summary }).exactOptional(),
   paper: paper.nullable(),
   failures: z.array(text).max(1000),
   retained: z.number().nullable(),

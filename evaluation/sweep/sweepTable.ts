@@ -1,6 +1,7 @@
 /** The table of a sweep: rows by tasks over seeds, with what each costs and how rows differ pair by pair; as Markdown, CSV and LaTeX. */
 import { mean } from 'simple-statistics'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
+import { nameApart } from '../metrics/index.js'
 import type { RunResult, Scores } from '../run.js'
 import { csvLine, latexText, markdownLine } from '../tableText.js'
 import type { Cell } from './cell.js'
@@ -16,6 +17,8 @@ export type TableCell = {
   /** by seed, in percent */
   readonly values: Readonly<Record<string, number>>
   readonly summary: Summary | null
+  /** of the second set that the task is also scored on, MNLI's mismatched sentences; absent where there is none */
+  readonly second?: { readonly name: string; readonly values: Readonly<Record<string, number>>; readonly summary: Summary }
   readonly paper: PaperScore | null
   /** what ended the runs that have no value */
   readonly failures: ReadonlyArray<string>
@@ -55,10 +58,27 @@ export type SweepTable = {
 
 export type Worked = { readonly cell: Cell; readonly outcome: CellOutcome }
 
+const scoresOf = (reported: Reported, { best, last }: Pick<RunResult, 'best' | 'last'>): Scores =>
+  (reported === 'best' ? (best ?? last) : last).scores
+
 /** In percent; Table 1's metric of the task. */
-export const scoreOf = (task: GlueName, reported: Reported, { best, last }: Pick<RunResult, 'best' | 'last'>): number => {
-  const scores: Scores = (reported === 'best' ? (best ?? last) : last).scores
-  return 100 * (scores[GLUE_TASKS[task].paperMetric] ?? NaN)
+export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResult, 'best' | 'last'>): number =>
+  100 * (scoresOf(reported, result)[GLUE_TASKS[task].paperMetric] ?? NaN)
+
+/** As `scoreOf`, of the task's second set, by seed; absent where no run has one. */
+const secondOf = (
+  task: GlueName,
+  reported: Reported,
+  done: ReadonlyArray<{ readonly seed: number; readonly result: RunResult }>,
+): TableCell['second'] => {
+  const { second, paperMetric } = GLUE_TASKS[task]
+  if (second === undefined) return undefined
+  const values = done.flatMap(({ seed, result }) => {
+    const score = scoresOf(reported, result)[nameApart(second.name, paperMetric)]
+    return score === undefined ? [] : [[String(seed), 100 * score] as const]
+  })
+  const summary = summaryOf(values.map(([, value]) => value))
+  return summary === null ? undefined : { name: second.name, values: Object.fromEntries(values), summary }
 }
 
 export type TableOptions = {
@@ -97,11 +117,13 @@ const rowOf = (
     const here = own.filter(({ cell }) => cell.task === task)
     const done = here.flatMap(({ cell, outcome }) => (outcome.kind === 'done' ? [{ seed: cell.seed, result: outcome.result }] : []))
     const retained = done.flatMap(({ result }) => (result.retainedDensity == null ? [] : [result.retainedDensity]))
+    const second = secondOf(task, reported, done)
     const values = Object.fromEntries(done.map(({ seed, result }) => [String(seed), scoreOf(task, reported, result)]))
     return {
       task,
       values,
       summary: summaryOf(Object.values(values)),
+      ...(second === undefined ? {} : { second }),
       paper: paper(name, task),
       failures: here.flatMap(({ outcome }) => (outcome.kind === 'failed' ? [outcome.message] : [])),
       retained: retained.length === 0 ? null : mean(retained),
@@ -130,8 +152,9 @@ const differencesOf = (row: TableRow, rows: ReadonlyArray<TableRow>, baseline: s
 const spread = ({ mean: centre, maximumDeviation }: { readonly mean: number; readonly maximumDeviation: number | null }): string =>
   maximumDeviation === null ? centre.toFixed(2) : `${centre.toFixed(2)} ± ${maximumDeviation.toFixed(2)}`
 
-const textOf = ({ summary, paper, failures, retained }: TableCell): string => {
-  const own = summary === null ? (failures.length > 0 ? 'failed' : '–') : spread(summary)
+const textOf = ({ summary, second, paper, failures, retained }: TableCell): string => {
+  const apart = second === undefined ? '' : ` / ${spread(second.summary)}`
+  const own = summary === null ? (failures.length > 0 ? 'failed' : '–') : `${spread(summary)}${apart}`
   const failed = summary !== null && failures.length > 0 ? ` (${failures.length} failed)` : ''
   const kept = retained === null ? '' : `, kept ${retained.toFixed(2)}`
   return `${own}${kept}${failed}${paper === null ? '' : ` [${spread(paper)}]`}`
@@ -139,11 +162,17 @@ const textOf = ({ summary, paper, failures, retained }: TableCell): string => {
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`
 
-export const tableHeader = ({ tasks }: SweepTable): ReadonlyArray<string> => [
+/** Where a task is scored on a second set, what the two numbers of its cells are of. */
+const scoredOn = ({ rows }: SweepTable, task: GlueName): string => {
+  const second = rows.flatMap(({ cells }) => cells).find((cell) => cell.task === task && cell.second !== undefined)?.second
+  return second === undefined ? '' : `; after the stroke: ${second.name}`
+}
+
+export const tableHeader = (table: SweepTable): ReadonlyArray<string> => [
   '',
   'parameters',
   'head',
-  ...tasks.map(({ task, metric }) => `${task} (${metric})`),
+  ...table.tasks.map(({ task, metric }) => `${task} (${metric}${scoredOn(table, task)})`),
   'average',
   'seconds a run',
   'peak memory',
@@ -196,27 +225,32 @@ export const csvTable = ({ rows, tasks }: SweepTable): string => {
     'paper',
   ]
   const lines = rows.flatMap(({ name, cells, parameters, seconds, peakMemoryBytes }) =>
-    cells.map(({ task, summary, failures, retained, paper }, i) => [
-      name,
-      task,
-      tasks[i]?.metric ?? '',
-      summary?.count ?? 0,
-      summary?.mean,
-      summary?.maximumDeviation,
-      summary?.median,
-      summary?.interval[0],
-      summary?.interval[1],
-      parameters?.method,
-      parameters?.head,
-      seconds,
-      peakMemoryBytes,
-      retained,
-      failures.length,
-      paper?.mean,
-    ]),
+    cells.flatMap(({ task, summary, second, failures, retained, paper }, i) => {
+      const line = (scored: string, of: Summary | null, published: PaperScore | null) => [
+        name,
+        scored,
+        tasks[i]?.metric ?? '',
+        of?.count ?? 0,
+        of?.mean,
+        of?.maximumDeviation,
+        of?.median,
+        of?.interval[0],
+        of?.interval[1],
+        parameters?.method,
+        parameters?.head,
+        seconds,
+        peakMemoryBytes,
+        retained,
+        failures.length,
+        published?.mean,
+      ]
+      return [line(task, summary, paper), ...(second === undefined ? [] : [line(`${task} ${second.name}`, second.summary, null)])]
+    }),
   )
   return [columns, ...lines].map(csvLine).join('')
 }
+
+const latexSpread = ({ mean: centre, maximumDeviation }: Summary): string => `${centre.toFixed(2)}$_{\\pm ${maximumDeviation.toFixed(2)}}$`
 
 /** In the form of Table 1, for booktabs. */
 export const latexTable = (table: SweepTable): string =>
@@ -228,7 +262,7 @@ export const latexTable = (table: SweepTable): string =>
     ...table.rows.map(
       ({ name, parameters, cells, average }) =>
         `${latexText(name)} & ${parameters === null ? '--' : millions(parameters.method).replace(' ', '\\,')}` +
-        `${cells.map(({ summary }) => ` & ${summary === null ? '--' : `${summary.mean.toFixed(2)}$_{\\pm ${summary.maximumDeviation.toFixed(2)}}$`}`).join('')}` +
+        `${cells.map(({ summary, second }) => ` & ${summary === null ? '--' : [summary, ...(second === undefined ? [] : [second.summary])].map(latexSpread).join(' / ')}`).join('')}` +
         ` & ${average?.toFixed(2) ?? '--'} \\\\`,
     ),
     '\\bottomrule',

@@ -35,6 +35,52 @@ const timeless = (text: string): GlueSweepResult['table'] => {
   return { ...table, rows: table.rows.map((row) => ({ ...row, seconds: null, peakMemoryBytes: null })) }
 }
 
+describe('MNLI', () => {
+  it('is told by both accuracies, which are those that evaluate finds on each file', async () => {
+    const names = ['entailment', 'neutral', 'contradiction']
+    const rows = (count: number, of: string) =>
+      Array.from({ length: count }, (_, i) => `${of} ${i}.\tIt is ${names[i % 3]}.\t${names[(i * i) % 3]}\n`).join('')
+    await mkdir(join(root, 'glue/MNLI'), { recursive: true })
+    for (const [file, count] of Object.entries({ train: 24, dev_matched: 10, dev_mismatched: 7 }))
+      await writeFile(join(root, `glue/MNLI/${file}.tsv`), `sentence1\tsentence2\tgold_label\n${rows(count, file)}`)
+    const mnli = [
+      '--model',
+      'tiny',
+      '--task',
+      'mnli',
+      '--data',
+      'glue',
+      '--max-length',
+      '16',
+      '--device',
+      'cpu',
+      '--threads',
+      '1',
+      '--json',
+    ]
+    const train = await salora(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
+      cwd: root,
+    })
+    expect(train.stderr).toContain('24 examples to train on, 17 to evaluate on')
+    type Trained = { readonly best: Pick<Scored, 'scores'> } & Pick<Scored, 'majority'>
+    const { best, majority } = JSON.parse(train.stdout) as Trained
+    type Scored = { readonly scores: Readonly<Record<string, number>>; readonly majority: { readonly share: number } }
+    const scored = async (...more: ReadonlyArray<string>): Promise<Scored> => {
+      const { code, stdout, stderr } = await salora(['evaluate', ...mnli, '--adapter', 'mnli/adapter', ...more], { cwd: root })
+      expect(code, stderr).toBe(0)
+      return JSON.parse(stdout) as Scored
+    }
+    const file = (name: string): ReadonlyArray<string> => ['--eval-data', `glue/MNLI/${name}.tsv`]
+    const [both, matched, other] = [await scored(), await scored(...file('dev_matched')), await scored(...file('dev_mismatched'))]
+    expect(both.scores['mismatchedAccuracy']).toBe(other.scores['accuracy'])
+    expect(both).toMatchObject({ scores: matched.scores, majority: matched.majority })
+    expect([best.scores['accuracy'], best.scores['mismatchedAccuracy']]).toEqual([matched.scores['accuracy'], other.scores['accuracy']])
+    expect(majority).toEqual(matched.majority)
+    expect(both.majority.share).not.toBe(other.majority.share)
+    expect(matched.scores['accuracy']).not.toBe(other.scores['accuracy'])
+  })
+})
+
 describe('salora glue', () => {
   it('makes the same table, whether it was killed on the way or not', async () => {
     const whole = await salora(sweep('whole', '--json', '--quiet'), { cwd: root })

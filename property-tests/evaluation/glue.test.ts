@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import { GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../evaluation/data/index.js'
+import {
+  GLUE_NAMES,
+  GLUE_TASKS,
+  glueFile,
+  loadTask,
+  readGlue,
+  type Dataset,
+  type GlueName,
+  type TaskOptions,
+} from '../../evaluation/data/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -145,6 +154,34 @@ describe('the text format', () => {
   it('keeps characters that only look like an end of line inside their row', () => {
     const text = 'a\u2028b\u0085c\u000bd\re'
     expect(read('sst2', `sentence\tlabel\n${text}\t1\n`).examples).toEqual([{ text, label: 1, row: 2 }])
+  })
+})
+
+describe('MNLI', () => {
+  const rows = (text: string, label: string) => `sentence1\tsentence2\tgold_label\n${text}\tB.\t${label}\n`
+  const load = async (more: Partial<TaskOptions>) => {
+    const read = await loadTask({ task: 'mnli', data: join(folder, 'both'), ...more })
+    if (E.isLeft(read)) throw read.left
+    return read.right.evaluation
+  }
+
+  it('is evaluated on what matches and, behind it, on what does not where that is there too', async () => {
+    mkdirSync(join(folder, 'both'))
+    const write = (file: string, text: string, label: string) => writeFileSync(join(folder, 'both', file), rows(text, label))
+    write('train.tsv', 'T.', 'neutral')
+    write('dev_matched.tsv', 'M.', 'entailment')
+    expect(await load({})).not.toHaveProperty('second')
+    write('dev_mismatched.tsv', 'MM.', 'contradiction')
+    const { examples, second, source } = await load({})
+    expect(examples.map(({ text, label }) => [text, label])).toEqual([
+      ['M.', 0],
+      ['MM.', 2],
+    ])
+    expect(second).toEqual({ name: 'mismatched', from: 1 })
+    expect(source).toMatch(/dev_matched\.tsv and .*dev_mismatched\.tsv$/)
+    const named = await load({ evalData: join(folder, 'both', 'dev_mismatched.tsv') })
+    expect([named.examples.length, named.second]).toEqual([1, undefined])
+    expect(await load({ holdOutTrain: true })).not.toHaveProperty('second')
   })
 })
 

@@ -46,8 +46,13 @@ describe('GLUE’s Parquet', () => {
     expect((await load({ task: 'cola', data, evalData })).train.examples.map(({ text }) => text)).toEqual(['good', 'bad'])
   })
 
-  it('of MNLI evaluates on what matches, or on the file that is named', async () => {
-    expect((await load({ task: 'mnli', data })).evaluation.examples).toMatchObject([{ text: 'm', textPair: 'h', label: 0 }])
+  it('of MNLI evaluates on what matches and, apart, on what does not, or on the file that is named', async () => {
+    const { evaluation } = await load({ task: 'mnli', data })
+    expect(evaluation.examples).toMatchObject([
+      { text: 'm', textPair: 'h', label: 0 },
+      { text: 'mm', label: 1 },
+    ])
+    expect(evaluation.second).toEqual({ name: 'mismatched', from: 1 })
     const evalData = join(data, 'mnli/validation_mismatched-00000-of-00001.parquet')
     expect(await loadEvaluation({ task: 'mnli', evalData })).toMatchObject({
       right: { evaluation: { examples: [{ text: 'mm', label: 1 }] } },

@@ -1,4 +1,5 @@
 /** Metrics against numbers of scikit-learn 1.9.1 and SciPy 1.17.1, and against sums done by hand. */
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   accuracy,
@@ -20,6 +21,7 @@ import {
   selectionScore,
   spearman,
 } from '../../evaluation/metrics/index.js'
+import { SEED } from '../support/seed.js'
 
 describe('worked examples', () => {
   // TP = 5, FP = 1, FN = 1, TN = 3: accuracy 8/10, F1 = 10/12, MCC = (5·3 − 1·1)/√(6·6·4·4) = 14/24.
@@ -157,6 +159,25 @@ describe('scores and selection', () => {
   it('gives a regression its errors beside its correlations', () => {
     const regression = { problem: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' } as const
     expect(scoreOutputs(regression, [[1], [2], [4]], [1, 2, 3]).scores).toMatchObject({ spearman: 1, mse: 1 / 3, mae: 1 / 3 })
+  })
+
+  it('scores a second set apart, by the metrics of the task alone', () => {
+    const example = fc.tuple(fc.tuple(fc.double({ min: -5, max: 5, noNaN: true }), fc.double({ min: -5, max: 5, noNaN: true })), fc.nat(1))
+    fc.assert(
+      fc.property(fc.array(example, { minLength: 1 }), fc.array(example, { minLength: 1 }), (first, second) => {
+        const of = (examples: typeof first, from?: number) =>
+          scoreOutputs(
+            classes,
+            examples.map(([output]) => output),
+            examples.map(([, label]) => label),
+            from === undefined ? undefined : { name: 'mismatched', from },
+          )
+        const [both, one, other] = [of([...first, ...second], first.length), of(first), of(second)]
+        const { accuracy, matthews: correlation } = other.scores
+        expect(both).toEqual({ ...one, scores: { ...one.scores, mismatchedAccuracy: accuracy, mismatchedMatthews: correlation } })
+      }),
+      { seed: SEED },
+    )
   })
 
   it('selects the smaller loss or error, and a mean of no more than the metrics of the task', () => {

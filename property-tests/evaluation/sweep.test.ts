@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import type { Outline } from '../../accelerated/models/architecture.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../evaluation/run.js'
+import { readSweep } from '../../evaluation/report/storedSweep.js'
 import { glueSweep, type GlueSweepOptions } from '../../evaluation/sweep/glueSweep.js'
 import { cellsOf, gridCells } from '../../evaluation/sweep/plan.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
@@ -151,7 +152,12 @@ const madeUp = (begun: string[], fails: (output: string) => boolean = () => fals
     await new Promise((resolve) => setTimeout(resolve, 1))
     if (fails(id)) throw new Error(`no ${id}`)
     const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate, 5e-4) * 100
-    const scores = { accuracy: score, matthews: score / 2, f1: score }
+    const scores = {
+      accuracy: score,
+      matthews: score / 2,
+      f1: score,
+      ...(id.startsWith('mnli') ? { mismatchedAccuracy: score - 0.25 } : {}),
+    }
     const result = {
       ...{
         device: 'cpu',
@@ -203,6 +209,24 @@ describe('a sweep', () => {
     expect(markdown).toContain('| lora | 0.00 M | 0.00 M | 55.00 ± 1.00 | 28.00 ± 0.50 | 41.50 | 3 | 0.50 GB |')
     expect((await readFile(join(root, 'table', 'table.csv'), 'utf8')).split('\n')[1]).toMatch(/^lora,mrpc,accuracy,3,55(\.\d+)?,/)
     expect(await readFile(join(root, 'table', 'table.tex'), 'utf8')).toContain('55.00$_{\\pm 1.00}$')
+  })
+
+  it('tells both of MNLI’s accuracies, and averages and compares by the matched', async () => {
+    const output = join(root, 'mnli')
+    const { table } = await ran(asked({ output, tasks: ['mnli', 'mrpc'] }), madeUp([]))
+    const [matched, other] = table.rows[0]?.cells ?? []
+    const centre = matched?.summary?.mean ?? NaN
+    expect(matched?.second).toMatchObject({ name: 'mismatched', summary: { mean: expect.closeTo(centre - 25, 9), count: 3 } })
+    expect(other).not.toHaveProperty('second')
+    expect(table.rows[0]?.average).toBeCloseTo((centre + (other?.summary?.mean ?? NaN)) / 2, 9)
+    expect(table.differences[0]?.mean).toBeCloseTo(10, 9)
+    const [markdown, csv, tex] = await Promise.all(['md', 'csv', 'tex'].map((type) => readFile(join(output, `table.${type}`), 'utf8')))
+    const [of, apart] = [centre.toFixed(2), (centre - 25).toFixed(2)]
+    expect(markdown).toContain(`| mnli (accuracy; after the stroke: mismatched) | mrpc (accuracy) |`)
+    expect(markdown).toContain(`| ${of} ± 1.00 / ${apart} ± 1.00 |`)
+    expect(csv).toMatch(/^lora,mnli mismatched,accuracy,3,\d/m)
+    expect(tex).toContain(`${of}$_{\\pm 1.00}$ / ${apart}$_{\\pm 1.00}$`)
+    expect((await readSweep(output))?.table).toEqual(table)
   })
 
   it('submits the predictions of the seed that did best', async () => {

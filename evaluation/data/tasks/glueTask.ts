@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { type Mistake, mistake, quoted } from '../../../accelerated/files/mistake.js'
-import { decimal, type Dataset, type Example } from '../dataset.js'
+import { decimal, withSecond, type Dataset, type Example } from '../dataset.js'
 import { caught } from '../caught.js'
 import { glueFile, labelNamesOf, readGlue, type GlueSplit } from '../glue.js'
 import { glueParquetFiles, isParquet, readGlueParquet } from '../glueParquet.js'
@@ -18,7 +18,7 @@ const load = async (name: GlueName, options: TaskOptions): Promise<E.Either<Mist
       train,
       E.map((whole) => ({ ...facts, ...heldOut(name, whole), heldOut: true })),
     )
-  const evaluation = await readSplit(name, 'dev', options)
+  const evaluation = await readDev(name, options)
   return pipe(
     E.Do,
     E.bind('train', () => train),
@@ -48,9 +48,25 @@ const heldOut = (name: GlueName, train: Dataset): { readonly train: Dataset; rea
 
 const loadEvaluation = async (name: GlueName, options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> =>
   pipe(
-    await readSplit(name, 'dev', options),
+    await readDev(name, options),
     E.map((evaluation) => ({ ...scoring(name), evaluation })),
   )
+
+/** Of MNLI with the mismatched sentences behind the matched, where their file is there too. */
+const readDev = async (name: GlueName, options: TaskOptions): Promise<E.Either<Mistake, Dataset>> => {
+  const dev = await readSplit(name, 'dev', options)
+  const { second } = GLUE_TASKS[name]
+  const { data, evalData } = options
+  if (E.isLeft(dev) || second === undefined || evalData !== undefined || data === undefined) return dev
+  const parquet = await caught(async () => (['dev', 'second'] as const).map((split) => glueParquetFiles(name, split, data).length > 0))
+  if (E.isLeft(parquet)) return parquet
+  const [hasDev = false, hasSecond = false] = parquet.right
+  if (!(hasDev ? hasSecond : E.isRight(glueFile(name, 'second', data)))) return dev
+  return pipe(
+    await readSplit(name, 'second', options),
+    E.map((more) => withSecond(dev.right, second.name, more)),
+  )
+}
 
 /** Of the official files, or of the hub's Parquet. */
 const readSplit = async (name: GlueName, split: GlueSplit, { data, evalData }: TaskOptions): Promise<E.Either<Mistake, Dataset>> => {
