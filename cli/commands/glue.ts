@@ -32,7 +32,10 @@ export const addGlue = (command: Command): void => {
     .option('--sweep <name>', `${sweeps.map(({ name, summary }) => `${name} (${summary})`).join(', ')} (default: table1)`)
     .option('--model <folder|id>', 'that is fine-tuned')
     .option('--data <folder>', "of GLUE's official folders")
-    .option('--methods <names>', 'of table1, with commas: lora,salora, and with a rank as lora-4, whose alpha is 8 (default: all)')
+    .option(
+      '--methods <names>',
+      'of table1, with commas: lora,salora; with a rank as lora-4, whose alpha is 8; with settings as salora:retain=random (default: all)',
+    )
     .option('--tasks <names>', `with commas, of ${GLUE_NAMES.join(', ')} (default: those of the sweep)`)
     .option('--seeds <n>', 'runs of each cell, with the seeds 0 to n − 1 (default: 5)')
     .option('--max-train-examples <n>', 'the first n training examples of each task; the table says so (default: all)')

@@ -91,6 +91,13 @@ const cellOf = (
       ...(maxTrainExamples === null ? {} : { maxTrainExamples: String(maxTrainExamples) }),
       ...(holdOutTrain ? { holdOutTrain } : {}),
     },
-    settings: resolveSettings({ ...recipeOf(task, sizeOf(outline)), ...row.settings, ...more, ...overrides, seed } as SettingsInput),
+    settings: resolveSettings({
+      ...recipeOf(task, sizeOf(outline)),
+      ...row.settings,
+      ...more,
+      ...overrides,
+      ...row.own,
+      seed,
+    } as SettingsInput),
   },
 })

@@ -4,7 +4,12 @@ import type { Outline } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../data/glueTasks.js'
 
 /** A line of a table, or a point of a figure: what differs from the recipe. */
-export type Row = { readonly name: string; readonly settings: SettingsInput }
+export type Row = {
+  readonly name: string
+  readonly settings: SettingsInput
+  /** what the user gave this row alone, above what they gave all */
+  readonly own?: SettingsInput
+}
 
 export type Sweep = {
   /** what --sweep says */

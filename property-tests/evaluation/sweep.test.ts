@@ -63,6 +63,28 @@ describe('a plan', () => {
     expect(cells.every(({ options, task }) => options.task.task === task)).toBe(true)
   })
 
+  it('gives a row its own settings above what is asked for all, each in its kind', () => {
+    const rows = ['lora', 'full:learning-rate=2e-5', 'salora:retain=random:beta=0.2:target-modules=query+value'].map(rowOf)
+    const cells = cellsOf(asked({ rows, overrides: { learningRate: 1e-3 }, tasks: ['mrpc'], seeds: [7] }), outline)
+    expect(cells.map(({ options }) => options.settings.learningRate)).toEqual([1e-3, 2e-5, 1e-3])
+    expect(cells[2]?.options.settings).toMatchObject({ retain: 'random', beta: 0.2, targetModules: ['query', 'value'], seed: 7 })
+    expect(cells.map(({ id }) => id)).toEqual([
+      'mrpc.lora.seed-7',
+      'mrpc.full_learning-rate=2e-5.seed-7',
+      'mrpc.salora_retain=random_beta=0.2_target-modules=query_value.seed-7',
+    ])
+  })
+
+  it.each([
+    ['salora:retain', /^--methods: expected settings of salora behind it, such as salora:learning-rate=1e-4, found "salora:retain"$/],
+    ['full:rank=4', /^--methods: expected settings of full behind it/],
+    ['lora:seed=4', /^--methods: expected settings of lora behind it/],
+    ['lora:rank-pattern=ranks.json', /^--methods: expected settings of lora behind it/],
+    ['lora:rank=four', /^--methods: expected a number behind =, found "lora:rank=four"$/],
+    ['lora:rslora=1', /^--methods: expected true or false behind =/],
+    [':retain=random', /^--methods: expected some of /],
+  ])('does not take the row %s', (name, message) => expect(() => rowOf(name)).toThrow(message))
+
   it('puts what the user asks for above the row, and the row above the recipe', () => {
     const [cell] = cellsOf(asked({ rows: [rowOf('lora-4')], overrides: { epochs: 2, learningRate: 1e-3 }, maxTrainExamples: 10 }), outline)
     expect(cell?.options.settings).toMatchObject({ rank: 4, alpha: 8, epochs: 2, learningRate: 1e-3 })
