@@ -43,6 +43,7 @@ const resultSchema = z.looseObject({
   selectedBy: text.optional(),
   positive: text.optional(),
   interrupted: z.boolean(),
+  stepsDone: count,
   stoppedEarly: z.boolean().optional(),
   extended: extended.optional(),
   targetDensity: z.number().nullish(),
