@@ -1,6 +1,7 @@
 /** GLUE as the hub has it, nyu-mll/glue: a folder a task with Parquet files, `mrpc/train-00000-of-00001.parquet`, `mrpc/validation-…`. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { WantedFiles } from '../../accelerated/files/hub/hubDataset.js'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
 import { labelNamesOf, type GlueSplit } from './glue.js'
@@ -37,6 +38,21 @@ export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: strin
   if (found.length !== Number(parts))
     throw mistake(own, `${Number(parts)} parts of ${splitName(name, split)}, as ${found[0]} says`, String(found.length))
   return found.map((file) => join(own, file))
+}
+
+/** The files of a task in nyu-mll/glue: train and what is evaluated on, not the test files without labels. */
+export const glueOnHub = (name: GlueName): WantedFiles => {
+  const splits: ReadonlyArray<GlueSplit> = ['train', 'dev', ...(GLUE_TASKS[name].second === undefined ? [] : (['second'] as const))]
+  const names = splits.map((split) => splitName(name, split)).join('|')
+  const form = new RegExp(`^${name}/(${names})-\\d{5}-of-\\d{5}\\.parquet$`)
+  const isThere = (folder: string, split: GlueSplit): boolean => {
+    try {
+      return glueParquetFiles(name, split, folder).length > 0
+    } catch {
+      return false // parts are missing
+    }
+  }
+  return { wants: (path) => form.test(path), isIn: (folder) => splits.every((split) => isThere(folder, split)) }
 }
 
 const highestScore = 5

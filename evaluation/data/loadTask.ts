@@ -1,9 +1,11 @@
 /** A task by its name or file, looked up among the kinds that there are. */
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
+import { isHubAddress, resolveDataset } from '../../accelerated/files/hub/hubDataset.js'
 import { type Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
 import { flagOf } from '../commandLine.js'
+import { caught } from './caught.js'
 import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { tasks } from './tasks.js'
@@ -20,8 +22,10 @@ export const isPart = (task: string, evalData: string): boolean =>
 export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, Task>> => {
   const kind = kindOf(options)
   if (E.isLeft(kind)) return kind
+  const placed = await withFolder(kind.right, options)
+  if (E.isLeft(placed)) return placed
   return pipe(
-    await kind.right.load(options),
+    await kind.right.load(placed.right),
     E.chain((task) => asChosen(task, task.labelNames, options)),
   )
 }
@@ -30,9 +34,22 @@ export const loadTask = async (options: TaskOptions): Promise<E.Either<Mistake, 
 export const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Mistake, Evaluation>> => {
   const kind = kindOf(options)
   if (E.isLeft(kind)) return kind
+  const placed = await withFolder(kind.right, options)
+  if (E.isLeft(placed)) return placed
   return pipe(
-    await kind.right.loadEvaluation(options),
+    await kind.right.loadEvaluation(placed.right),
     E.chain((task) => asChosen(task, task.evaluation.labelNames, options)),
+  )
+}
+
+/** A data set of the hub becomes the folder of its files. */
+const withFolder = async ({ hub, help }: TaskKind, options: TaskOptions): Promise<E.Either<Mistake, TaskOptions>> => {
+  const { task, data } = options
+  if (data === undefined || !isHubAddress(data)) return E.right(options)
+  if (hub === undefined) return E.left(mistake('--data', `a file or folder on this machine, for ${help}`, quoted(data)))
+  return pipe(
+    await caught(() => resolveDataset(data, hub(task))),
+    E.map((folder) => ({ ...options, data: folder })),
   )
 }
 

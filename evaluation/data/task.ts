@@ -1,5 +1,6 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { Either } from 'fp-ts/lib/Either.js'
+import type { WantedFiles } from '../../accelerated/files/hub/hubDataset.js'
 import type { Mistake } from '../../accelerated/files/mistake.js'
 import type { SettingsInput } from '../../accelerated/settings.js'
 import type { Scoring } from '../metrics/score.js'
@@ -59,6 +60,8 @@ export type TaskKind = {
   readonly flags?: ReadonlyArray<TaskFlag>
   /** Parts of the data that `evalData` may name instead of a file. */
   readonly parts?: ReadonlyArray<string>
+  /** Which files of a data set of the hub a task needs; absent where `data` cannot be one. */
+  readonly hub?: (task: string) => WantedFiles
   /** Published recipes for such tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
   readonly load: (options: TaskOptions) => Loaded<Task>

@@ -71,13 +71,13 @@ const snapshotOf = async (folder: string): Promise<string | null> => {
 }
 
 /** OWNER/NAME or NAME, as the hub allows: letters, digits, "-", "_", "."; no "--" or ".."; no "-" or "." at an end. */
-const isHubId = (name: string): boolean =>
+export const isHubId = (name: string): boolean =>
   name.split('/').length <= 2 &&
   name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part)) &&
   !name.includes('--') &&
   !name.includes('..')
 
-const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
+export const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
 
 /** The folder of a revision if it is complete: refs/REVISION holds the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {
@@ -102,24 +102,24 @@ const hasAllShards = async (folder: string, has: (name: string) => Promise<boole
 
 const shardsOf = (index: string, where: string): ReadonlyArray<string> => [...new Set(Object.values(parseShardIndex(index, where)))]
 
-/** Downloads the files of one commit; weights last, so that a small mistake shows before a large download. */
-const downloadSnapshot = async (
-  model: string,
-  revision: string,
-  cache: string,
-  { environment = {}, onProgress, signal }: HubOptions,
-): Promise<string> => {
-  const [endpoint, token] = [endpointOf(environment), tokenOf(environment)]
+/** A repository of the hub that the environment names. @throws Mistake */
+export const remoteOf = (repository: string, revision: string, { environment = process.env, onProgress, signal }: HubOptions): Remote => {
+  const token = tokenOf(environment)
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
-  const remote: Remote = {
-    endpoint,
-    model,
+  return {
+    endpoint: endpointOf(environment),
+    model: repository,
     revision,
     patience: seconds > 0 && seconds < 86_400 ? seconds * 1000 : usualPatience,
     onProgress: onProgress ?? (() => undefined),
     ...(token === undefined ? {} : { token }),
     ...(signal === undefined ? {} : { signal }),
   }
+}
+
+/** Downloads the files of one commit; weights last, so that a small mistake shows before a large download. */
+const downloadSnapshot = async (model: string, revision: string, cache: string, options: HubOptions): Promise<string> => {
+  const remote = remoteOf(model, revision, options)
   const commit = (await commitOf(remote)) ?? revision
   const pinned = { ...remote, revision: commit }
   const folder = join(cache, 'snapshots', commit)

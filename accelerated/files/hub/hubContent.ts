@@ -2,15 +2,21 @@
 import { open } from 'node:fs/promises'
 import { parseJson, readText } from '../jsonText.js'
 import { Mistake, mistake, shown } from '../mistake.js'
+import { readBytes, withRegularFile } from '../regularFile.js'
 import { readSafetensors } from '../safetensors/safetensors.js'
 
 /** @param path where the bytes lie for now @param file the name that they are for @throws Mistake that names the address they came from */
 export const checkContent = async (path: string, file: string, url: string): Promise<void> => {
-  const isWeights = file.endsWith('.safetensors')
+  const [isWeights, isData] = [file.endsWith('.safetensors'), file.endsWith('.parquet')]
   if (/^(\u00ef\u00bb\u00bf)?\s*</.test(await beginningOf(path)))
-    throw mistake(url, isWeights ? 'weights in safetensors' : 'JSON', 'a web page (of a proxy, or to log in?); nothing of it is kept')
+    throw mistake(
+      url,
+      isWeights ? 'weights in safetensors' : isData ? 'a Parquet file' : 'JSON',
+      'a web page (of a proxy, or to log in?); nothing of it is kept',
+    )
   try {
     if (isWeights) await readSafetensors(path)
+    else if (isData) await checkParquet(path, url)
     else checkObject(parseJson(await readText(path), url), url)
   } catch (thrown) {
     throw thrown instanceof Mistake ? mistake(url, thrown.expected, `${thrown.found}; nothing of it is kept`) : thrown
@@ -20,6 +26,14 @@ export const checkContent = async (path: string, file: string, url: string): Pro
 const checkObject = (json: unknown, url: string): void => {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw mistake(url, 'a JSON object', shown(json))
 }
+
+/** What it says will be checked where it is read; that it is whole, its end tells. */
+const checkParquet = (path: string, url: string): Promise<void> =>
+  withRegularFile(path, async (handle, size) => {
+    const marks = size < 8 ? [] : [await readBytes(handle, path, 0, 4), await readBytes(handle, path, size - 4, 4)]
+    if (marks.length === 0 || marks.some((mark) => Buffer.from(mark).toString('latin1') !== 'PAR1'))
+      throw mistake(url, 'a Parquet file, which begins and ends with PAR1', `${size} bytes that do not`)
+  })
 
 const beginningOf = async (path: string): Promise<string> => {
   const handle = await open(path, 'r')

@@ -13,7 +13,7 @@ import { claimPartial, hashOf, partialFile, releasePartial } from './partialFile
 /** Bytes of one file so far; `total` is undefined where the server does not say. */
 export type DownloadProgress = { readonly file: string; readonly received: number; readonly total: number | undefined }
 
-/** A model at one revision of a server. */
+/** A model at one revision of a server; or a data set, which the hub has as `datasets/OWNER/NAME`. */
 export type Remote = Asking & {
   readonly model: string
   readonly revision: string
@@ -26,13 +26,16 @@ const attempts = 6
 /** The connection broke or fell silent within the answer: the only mistake that asking again may mend. */
 class InterruptedAnswer extends Mistake {}
 
-/** Bytes of a file of weights, and of any other. */
+/** Bytes of a file of weights, of one of data, and of any other. */
 const weightLimit = 50_000_000_000
+const dataLimit = 2_000_000_000
 const textLimit = 64_000_000
+
+const limitOf = (file: string): number => (file.endsWith('.safetensors') ? weightLimit : file.endsWith('.parquet') ? dataLimit : textLimit)
 
 /** The address of a file of the model. */
 export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): string =>
-  `${endpoint}/${model}/resolve/${encodeURIComponent(revision)}/${encodeURIComponent(file)}`
+  `${endpoint}/${model}/resolve/${encodeURIComponent(revision)}/${file.split('/').map(encodeURIComponent).join('/')}`
 
 /** The commit that the revision stands for now, so that all files are of one commit; undefined where the server does not say. */
 export const commitOf = async (remote: Remote): Promise<string | undefined> => {
@@ -159,7 +162,7 @@ async function* receivedPieces(
     if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
     if (facts.size !== undefined && sent !== undefined && sent !== facts.size)
       throw mistake(url, `${facts.size} bytes, as the hub says`, `${sent}`)
-    const limit = file.endsWith('.safetensors') ? weightLimit : textLimit
+    const limit = limitOf(file)
     if ((total ?? 0) > limit) throw mistake(url, `at most ${limit} bytes`, `${total}`)
     for await (const piece of body as ReadableStream<Uint8Array>) {
       clock.heard()

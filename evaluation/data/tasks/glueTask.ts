@@ -5,7 +5,7 @@ import { type Mistake, mistake, quoted } from '../../../accelerated/files/mistak
 import { decimal, withSecond, type Dataset, type Example } from '../dataset.js'
 import { caught } from '../caught.js'
 import { glueFile, labelNamesOf, readGlue, type GlueSplit } from '../glue.js'
-import { glueParquetFiles, isParquet, readGlueParquet } from '../glueParquet.js'
+import { glueOnHub, glueParquetFiles, isParquet, readGlueParquet } from '../glueParquet.js'
 import { GLUE_NAMES, GLUE_TASKS, isGlueName, type GlueName } from '../glueTasks.js'
 import { holdOut, labelStrata, tenth } from '../holdOut.js'
 import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
@@ -98,10 +98,11 @@ export const glueTask: TaskKind = {
   help: 'a task of GLUE, from its official files',
   recognises: isGlueName,
   flags: [
-    { name: 'data', takes: 'folder', help: "folder of GLUE's official files, or of the hub's Parquet (nyu-mll/glue)" },
+    { name: 'data', takes: 'folder', help: "folder of GLUE's official files or of the hub's Parquet, or hf://datasets/nyu-mll/glue" },
     { name: 'maxTrainExamples', takes: 'n', help: 'of GLUE: the first so many training examples alone' },
     { name: 'holdOutTrain', takes: '', help: 'of GLUE: evaluate on a tenth of the training examples, held out, instead of the dev file' },
   ],
+  hub: (task) => glueOnHub(task as GlueName),
   load: (options) => load(nameOf(options), options),
   loadEvaluation: (options) => loadEvaluation(nameOf(options), options),
 }
