@@ -6,6 +6,7 @@ import { topologicalOrder } from '../graph/expression.js'
 import type { Device } from './devices/device.js'
 import type { Engine, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
+import { nativeCall } from './nativeCall.js'
 import { onnxRuntime, type OnnxRuntime } from './onnxRuntime.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -25,7 +26,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const ort = await onnxRuntime()
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
     const options = sessionOptions(settings, folder, { sparing: spares(outputs, use), stepwise: use === 'stepwise' })
-    const session = await ort.InferenceSession.create(model, options)
+    const session = await nativeCall(() => ort.InferenceSession.create(model, options))
     return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
   },
 })
@@ -33,7 +34,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
 /** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */
 export const openModelFile = async (file: string, settings: NodeSettings): Promise<Session> => {
   const ort = await onnxRuntime()
-  return sessionOf(ort, await ort.InferenceSession.create(file, sessionOptions(settings)))
+  return sessionOf(ort, await nativeCall(() => ort.InferenceSession.create(file, sessionOptions(settings))))
 }
 
 /** Providers of this build of ONNX Runtime, by their names for it. */
@@ -86,10 +87,10 @@ const sessionOptions = (
 const sessionOf = (ort: OnnxRuntime, session: InferenceSession): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
-    const results = await session.run(inputsOf(ort, session, feeds))
+    const results = await nativeCall(() => session.run(inputsOf(ort, session, feeds)))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
-  release: () => session.release(),
+  release: () => nativeCall(() => session.release()),
 })
 
 /** Numbers from which on results are not copied: 64 MB of float32. */
@@ -127,14 +128,14 @@ const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Room
     const room = rooms(into)
     const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(ort, name, feed)]))
     try {
-      await session.run(inputsOf(ort, session, feeds), { [notATensor]: null, ...fetches })
+      await nativeCall(() => session.run(inputsOf(ort, session, feeds), { [notATensor]: null, ...fetches }))
     } catch (error) {
       if (!(error instanceof Error && error.message.includes(refusal))) throw error
       return Object.fromEntries(Object.entries(room).map(([name, { data }]) => [name, data]))
     }
     throw new Error('sessionInPlace: expected the binding to refuse a sequence, found it converted')
   },
-  release: () => session.release(),
+  release: () => nativeCall(() => session.release()),
 })
 
 const inputsOf = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Readonly<Record<string, Tensor>> =>

@@ -7,6 +7,7 @@ import { isMainThread } from 'node:worker_threads'
 import type * as binding from 'onnxruntime-node'
 import { reason } from '../files/mistake.js'
 import { DeviceError } from './deviceError.js'
+import { nativeCall } from './nativeCall.js'
 
 export type OnnxRuntime = typeof binding
 
@@ -21,7 +22,7 @@ export const onnxRuntime = async (): Promise<OnnxRuntime> => {
     throw new DeviceError(`${off}: expected 1 in the environment of this thread (import salora in the main thread first), found ${found}`)
   }
   try {
-    return await import('onnxruntime-node')
+    return await nativeCall(() => import('onnxruntime-node'))
   } catch (thrown) {
     throw new DeviceError(
       `onnxruntime-node: expected ONNX Runtime's library for ${process.platform} ${process.arch}, found ${reason(thrown)}`,
