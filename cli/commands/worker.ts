@@ -12,13 +12,14 @@ import { usageError } from '../usageError.js'
 export const addWorker = (command: Command): void => {
   command.description(
     'Takes runs from the queue and makes them, until Ctrl-C: any number of workers, on any machines that see model, data and the sweep’s folder under the same\n' +
-      'names. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three\n' +
+      'names; or model and data by the hub, with --own. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three\n' +
       'times, by whoever takes it. Whoever can write to Redis says what workers read and write below --root: keep it behind a password, and off the open network.',
   )
   command
     .option('--redis <url>', 'redis://HOST:PORT, or rediss:// with TLS; redis://USER:PASSWORD@HOST:PORT')
     .option('--jobs <n>', 'runs at a time (default: 1)')
     .option('--root <folder>', 'in which the folders of sweeps must lie (default: this one)')
+    .option('--own <folder>', 'for a machine that does not see those: make runs in this folder; their results go back, their adapters stay')
     .option('--lease <seconds>', 'without a sign of life, after which a run is another worker’s (default: 60)')
     .option('--until-empty', 'end when nothing is left in the queue')
   withOffline(command)
@@ -26,6 +27,7 @@ export const addWorker = (command: Command): void => {
     const redis = given['redis']
     if (typeof redis !== 'string') throw usageError('--redis', 'redis://HOST:PORT', 'none given')
     redisAddress(redis)
+    if (given['own'] !== undefined && given['root'] !== undefined) throw usageError('--own', 'none with --root', String(given['own']))
     const jobs = given['jobs'] === undefined ? 1 : numberOf('--jobs', String(given['jobs']))
     if (!Number.isInteger(jobs) || jobs < 1) throw usageError('--jobs', 'a whole number of at least 1', String(given['jobs']))
     const lease = given['lease'] === undefined ? 60 : numberOf('--lease', String(given['lease']))
@@ -40,6 +42,7 @@ export const addWorker = (command: Command): void => {
       redis,
       jobs,
       root: typeof given['root'] === 'string' ? given['root'] : '.',
+      own: typeof given['own'] === 'string' ? given['own'] : null,
       signal: interrupt.signal,
       untilEmpty: given['untilEmpty'] === true,
       lease: 1000 * lease,

@@ -9,7 +9,7 @@ import { makeFolder } from '../../accelerated/files/makeFolder.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { differing } from '../../accelerated/training/fingerprint.js'
-import type { RunResult } from '../run.js'
+import type { RunConfig, RunResult } from '../run.js'
 import { decisiveSettings, defaultsOf } from '../runFingerprint.js'
 import { readRunConfig, readRunResult } from '../storedRun.js'
 import type { Cell } from './cell.js'
@@ -27,13 +27,18 @@ export const cellState = async (output: string, cell: Cell): Promise<CellState> 
   const folder = cellFolder(output, cell)
   const config = await readRunConfig(folder)
   if (config === null) return { kind: 'new' }
-  const { model, task, settings } = cell.options
+  checkIsOf(cell, config, folder)
+  const result = await readRunResult(folder)
+  return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
+}
+
+/** @throws Mistake for a run with other settings, another model or other data than the cell's */
+export const checkIsOf = ({ options }: Cell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
+  const { model, task, settings } = options
   const wanted = { ...decisiveSettings(settings), model, ...task }
   const found = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
   const [other] = differing(found, wanted, defaultsOf(settings))
-  if (other !== undefined) throw mistake(folder, 'a run of this sweep (or another --output)', `one of another: ${other}`)
-  const result = await readRunResult(folder)
-  return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
+  if (other !== undefined) throw mistake(where, 'a run of this sweep (or another --output)', `one of another: ${other}`)
 }
 
 /** Of all cells, one after another, so that of several that are wrong the first is told. @throws Mistake */

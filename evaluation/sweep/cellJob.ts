@@ -1,6 +1,6 @@
 /** A cell as a job of the queue, and what is read back of one: whoever can write to Redis wrote it, so it is checked like a file from anybody. */
 import { createHash } from 'node:crypto'
-import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
 import { checked } from '../../accelerated/files/checked.js'
 import { mistake } from '../../accelerated/files/mistake.js'
@@ -21,7 +21,7 @@ const schema = z.strictObject({
     id: z
       .string()
       .max(200)
-      .regex(/^[\w][\w.=-]*$/),
+      .regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.=-]*$/u),
     row: text,
     task: z.enum(GLUE_NAMES as [string, ...string[]]),
     seed: z.int().min(0),
@@ -59,3 +59,7 @@ export const checkWithin = (root: string, output: string): void => {
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`))
     throw mistake(`--root ${root}`, 'jobs whose folder lies in it', `one for ${output}`)
 }
+
+/** Of a sweep whose folder is elsewhere, within a worker's own: the same one for the same sweep. */
+export const ownFolder = (own: string, output: string): string =>
+  join(resolve(own), createHash('sha256').update(output).digest('hex').slice(0, 16))

@@ -4,10 +4,11 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Job, Queue } from 'bullmq'
-import { parseRunResult } from '../storedRun.js'
+import { Mistake } from '../../accelerated/files/mistake.js'
 import type { Cell } from './cell.js'
 import { cellStates } from './cellFolder.js'
 import { jobIdOf, queueName, type CellJob } from './cellJob.js'
+import { keepFinishedRun } from './finishedRun.js'
 import { redisAddress, unreachable } from './redis.js'
 import type { CellOutcome, WorkOptions } from './work.js'
 
@@ -49,7 +50,7 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
     while (outcomes.size < cells.length && !signal.aborted) {
       for (const cell of cells.filter(({ id }) => !outcomes.has(id))) {
         const job = await queue.getJob(jobIdOf({ cell, output }))
-        const outcome = job === undefined ? null : await outcomeOf(job)
+        const outcome = job === undefined ? null : await outcomeOf(job, { cell, output })
         if (outcome !== null) {
           end(cell, outcome)
           continue
@@ -97,10 +98,16 @@ const enqueue = async (queue: Queue, data: CellJob, delay: number): Promise<void
   })
 }
 
-const outcomeOf = async (job: Job): Promise<CellOutcome | null> => {
+const outcomeOf = async (job: Job, { cell, output }: CellJob): Promise<CellOutcome | null> => {
   const state = await job.getState()
   if (state === 'completed')
-    return { kind: 'done', result: parseRunResult(String(job.returnvalue), `the result of job ${job.id}`), kept: false }
+    return keepFinishedRun(job.returnvalue, output, cell).then(
+      (result) => ({ kind: 'done', result, kept: false }),
+      (thrown: unknown) => {
+        if (!(thrown instanceof Mistake)) throw thrown
+        return { kind: 'failed', message: thrown.message, attempts: job.attemptsMade }
+      },
+    )
   return state === 'failed' ? { kind: 'failed', message: job.failedReason ?? 'no reason given', attempts: job.attemptsMade } : null
 }
 

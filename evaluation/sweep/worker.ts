@@ -1,8 +1,9 @@
-/** A worker: takes cells of sweeps from the queue, on any machine that sees their folder, data and model, and makes their runs. */
+/** A worker: takes cells of sweeps from the queue and makes their runs, in the sweep's folder or, where it does not see that, in one of its own. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
 import { cellState } from './cellFolder.js'
-import { checkWithin, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { checkWithin, ownFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { finishedRun } from './finishedRun.js'
 import { redisAddress, unreachable } from './redis.js'
 import { attempt, type Run, type WorkEvent } from './work.js'
 
@@ -12,6 +13,8 @@ export type WorkerOptions = {
   readonly jobs: number
   /** jobs for folders outside of it are refused */
   readonly root: string
+  /** instead: runs are made in this folder, whatever the sweep's is, and only their results go back; null: in the sweep's */
+  readonly own: string | null
   readonly signal: AbortSignal
   readonly tell: (event: WorkEvent) => void
   /** end when nothing is left to take */
@@ -72,24 +75,25 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   }
 }
 
-/** The run's result as JSON: what a worker elsewhere made need not be seen from here. */
+/** The run as it goes back: what a worker elsewhere made need not be seen from here. */
 const resultOf = async (job: Job, token: string, options: WorkerOptions): Promise<string> => {
-  const { cell, output } = taken(job.data, options.root)
+  const { cell, output } = taken(job.data, options)
   const state = await cellState(output, cell)
-  if (state.kind === 'done') return JSON.stringify(state.result) // delivered a second time
+  if (state.kind === 'done') return finishedRun(output, cell) // delivered a second time
   const tell = tellerOf(job, state.kind === 'begun', options.tell)
   const outcome = await attempt(cell, state.kind === 'begun', { ...options, output, tell })
   tell({ kind: 'ended', cell, outcome })
-  if (outcome.kind === 'done') return JSON.stringify(outcome.result)
+  if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)
   await job.moveToDelayed(Date.now() + interval, token) // this worker was asked to end: another goes on, and nothing counts as an attempt
   throw new DelayedError()
 }
 
 /** @throws UnrecoverableError for what is no cell of a sweep, or none for this worker: trying again would not help */
-const taken = (data: unknown, root: string): CellJob => {
+const taken = (data: unknown, { root, own }: Pick<WorkerOptions, 'root' | 'own'>): CellJob => {
   try {
     const job = parseCellJob(data)
+    if (own !== null) return { ...job, output: ownFolder(own, job.output) }
     checkWithin(root, job.output)
     return job
   } catch (thrown) {

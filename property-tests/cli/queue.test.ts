@@ -11,7 +11,11 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { keepFinishedRun } from '../../evaluation/sweep/finishedRun.js'
 import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { cellsOf } from '../../evaluation/sweep/plan.js'
+import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
 import { checkWithin, jobIdOf, parseCellJob, queueName } from '../../evaluation/sweep/cellJob.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
@@ -121,6 +125,25 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     await queue.close()
   }, 240_000)
 
+  it('is made by a worker that does not see its folder: results come back and are kept, adapters stay', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'salora-elsewhere-'))
+    const child = spawn(process.execPath, [program, 'worker', '--redis', redis.url, '--own', elsewhere, '--jobs', '2', '--lease', '4'], {
+      cwd: root,
+    })
+    workers.push(child)
+    const sent = await salora(sweep('sent', '--redis', redis.url), { cwd: root })
+    expect(sent.code, sent.stderr).toBe(0)
+    const local = await salora(sweep('local', '--quiet'), { cwd: root }) // the test before has made it, or it is made now
+    expect(timeless(resultOf(sent.stdout))).toEqual(timeless(resultOf(local.stdout)))
+    for (const id of await readdir(join(root, 'sent/cells')))
+      expect((await readdir(join(root, 'sent/cells', id))).sort(), id).toEqual(['config.json', 'result.json'])
+    const [own = ''] = await readdir(elsewhere)
+    expect(existsSync(join(elsewhere, own, 'cells/cola.salora.seed-1/adapter/adapter_model.safetensors'))).toBe(true)
+    const again = await salora(sweep('sent'), { cwd: root })
+    expect(again.stderr.match(/: kept/g)?.length).toBe(4)
+    await rm(elsewhere, { recursive: true })
+  }, 120_000)
+
   it('goes on by another worker where the first is asked to end, at once and without a failed attempt', async () => {
     const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
     let asked = false
@@ -160,6 +183,19 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 })
 
 describe('a job', () => {
+  const finished = {
+    ...{ device: 'cpu', revision: null, examples: { training: 1, evaluation: 1 }, trainableParameters: { adapter: 1 }, majority: null },
+    ...{
+      best: null,
+      last: { step: 1, scores: { matthews: 0.5 } },
+      interrupted: false,
+      stepsDone: 1,
+      steps: 1,
+      seconds: 1,
+      peakMemoryBytes: 1,
+      seed: 0,
+    },
+  }
   const cell = {
     ...{ id: 'cola.lora.seed-0', row: 'lora', task: 'cola', seed: 0 },
     options: { model: 'm', task: { task: 'cola', data: 'd' }, settings: { method: 'lora', rank: 4 } },
@@ -178,6 +214,37 @@ describe('a job', () => {
     ])
       expect(() => parseCellJob(wrong), JSON.stringify(wrong)).toThrow(/^a job of the queue: expected/)
     expect(() => parseCellJob({ cell: { ...cell, options: { ...cell.options, settings: { rank: -1 } } }, output: '/r' })).toThrow(/rank/)
+  })
+
+  it('is every cell of every sweep, in the letters of its rows', async () => {
+    const { outline } = (await openModelFolder(join(root, 'tiny'))).model
+    const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainExamples: null }
+    for (const one of sweeps) {
+      const cells = cellsOf({ ...none, sweep: one }, outline)
+      expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify({ cell: own, output: '/runs' }))).cell)).toEqual(cells)
+    }
+  })
+
+  it('comes back as a finished run of its own cell, or not at all', async () => {
+    const output = join(root, 'came-back')
+    const { cell: own } = parseCellJob({ cell, output })
+    const { model, task, settings } = own.options
+    const config = { model, task, settings, device: 'cpu', versions: {} }
+    const result = { ...finished, output: '/elsewhere' }
+    const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, own)
+    for (const [wrong, message] of [
+      ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
+      [{ result }, /a finished run whose config is/],
+      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, found one that was interrupted/],
+      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, found one of another: model/],
+      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /found one of another: rank/],
+      [{ config, result: { ...result, steps: 'many' } }, /steps/],
+    ] as const)
+      await expect(keep(wrong), JSON.stringify(wrong).slice(0, 80)).rejects.toThrow(message)
+    expect(existsSync(output)).toBe(false)
+    const kept = await keep({ config, result })
+    expect(kept).toEqual({ ...result, output: join(output, 'cells', own.id) })
+    expect(await keep({ config, result: { ...result, seconds: 1e9 } })).toEqual(kept) // what is there already stays
   })
 
   it('is one job for a cell of a folder', () => {
