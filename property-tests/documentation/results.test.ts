@@ -48,6 +48,26 @@ describe('README', () => {
   })
 })
 
+describe('README’s style transfer', () => {
+  it('has each row as it was measured, and the classifier that ACC is by', () => {
+    type Scores = { readonly accuracy: number; readonly bleu: number; readonly perplexity: number }
+    const { rows, classifier, training } = JSON.parse(readFileSync('evaluation/results/style-transfer.json', 'utf8')) as {
+      readonly rows: ReadonlyArray<{ readonly name: string; readonly directions: Readonly<Record<string, Scores>> }>
+      readonly classifier: { readonly test: number }
+      readonly training: Readonly<Record<string, { readonly heldOutPerplexity: number }>>
+    }
+    expect(rows.length).toBe(7)
+    for (const { name, directions } of rows) {
+      const cells = Object.values(directions).map(({ accuracy, bleu, perplexity }) =>
+        [accuracy.toFixed(1), bleu.toFixed(2), perplexity.toFixed(1)].join(' | '),
+      )
+      expect(readme).toContain(`| ${name} | ${cells.join(' | ')} |`)
+    }
+    expect(readme).toContain(`${classifier.test} % of the test sentences`)
+    for (const { heldOutPerplexity } of Object.values(training)) expect(readme).toContain(heldOutPerplexity.toFixed(2))
+  })
+})
+
 describe('README’s price of int8', () => {
   it('is the mean difference of the runs, pair by pair', () => {
     const all: (readonly [number, number])[] = []
