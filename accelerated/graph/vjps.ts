@@ -49,8 +49,9 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Exp: (yBar, y) => [mul(yBar, y)],
   Log: (yBar, _, x) => [div(yBar, given(x))],
   Sqrt: (yBar, y) => [div(mul(yBar, 0.5), y)], // (√x)′ = 1 / (2√x)
-  Sigmoid: (yBar, y) => [mul(yBar, mul(y, sub(1, y)))], // σ′ = σ(1 − σ)
-  Tanh: (yBar, y) => [mul(yBar, sub(1, square(y)))], // tanh′ = 1 − tanh²
+  // σ′ = σ(1 − σ), tanh′ = 1 − tanh²: nothing of them is made before the gradient comes, or a large graph would hold it for every layer
+  Sigmoid: (yBar, y) => [sub(mul(yBar, y), mul(mul(yBar, y), y))],
+  Tanh: (yBar, y) => [sub(yBar, mul(mul(yBar, y), y))],
   Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
   Sin: (yBar, _, x) => [mul(yBar, cos(given(x)))],
   Cos: (yBar, _, x) => [neg(mul(yBar, sin(given(x))))],

@@ -5,7 +5,7 @@ import { sizeOfDimension } from '../../accelerated/graph/dimension.js'
 import type { Dimension, Expression } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
-import { clip, input, mul, reduceSum, relu } from '../../accelerated/graph/operators.js'
+import { clip, input, mul, reduceSum, relu, sigmoid, tanh } from '../../accelerated/graph/operators.js'
 import { vjps } from '../../accelerated/graph/vjps.js'
 import type { Session } from '../../accelerated/runtime/engine.js'
 import { evenlyMany } from '../arbitraries/graphNumbers.js'
@@ -118,4 +118,23 @@ describe(`gradient rules (seed ${SEED})`, () => {
     expect(resultOf(results, 'y')).toEqual(values.map((value) => Math.max(0, value)))
     expect(resultOf(results, 'g')).toEqual([0, 0, 0, 4, -5, 6])
   })
+})
+
+describe('the slope of an activation with its value at hand', () => {
+  it.each([
+    ['Sigmoid', sigmoid],
+    ['Tanh', tanh],
+  ] as const)(
+    'of %s is made of the gradient that comes, never before it: ONNX Runtime may make what it can as soon as it can',
+    (op, of) => {
+      const [x, yBar] = [input('x', ['n'], 'float32'), input('yBar', ['n'], 'float32')]
+      const y = of(x)
+      const forward = new Set(topologicalOrder([y]))
+      const slope = vjps[op](yBar, y, x).flatMap((found) => found ?? [])
+      const needsGradient = (node: Expression): boolean => node === yBar || node.inputs.some(needsGradient)
+      const own = topologicalOrder(slope).filter((node) => !forward.has(node) && node.inputs.length > 0)
+      expect(own.length).toBeGreaterThan(0)
+      for (const node of own) expect(needsGradient(node), node.op).toBe(true)
+    },
+  )
 })
