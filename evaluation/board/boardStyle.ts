@@ -30,7 +30,7 @@ progress { width: 6rem; height: .6rem; vertical-align: middle; accent-color: var
 .state.running::before { color: var(--go) }
 .state.failed::before, .state.lost::before, .state.unreadable::before { color: var(--bad) }
 .state.waiting::before, .state.interrupted::before { color: var(--odd) }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .5rem 1rem; margin: .75rem 0 }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .5rem 1rem; margin: .75rem 0 }
 dl div { min-width: 0 }
 dt { font-size: .8rem; color: var(--quiet) }
 dd { margin: 0; font-variant-numeric: tabular-nums }

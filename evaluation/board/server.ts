@@ -320,6 +320,7 @@ const openLive = (watch: Watch, studio: Studio, queue: WatchedQueue | null): Liv
       void tell(looker)
     },
     stop: async (id) => {
+      if (!watch.runs().has(id)) await watch.refresh() // nobody looked yet
       const run = watch.runs().get(id)
       if (run === undefined) return { stopped: false, line: 'there is no such run here' }
       const holder = await stopHolder(run.folder)

@@ -86,43 +86,51 @@ export const openWatch = (root: string): Watch => {
     )
   }
 
+  const look = async (): Promise<void> => {
+    const turn = looks++
+    const found = await find()
+    const isThere = await lstat(root).then(
+      (there) => there.isDirectory(),
+      () => false,
+    )
+    more = isThere ? found.more : `${root} is gone`
+    const names = new Map(found.folders.map(({ folder, name }) => [folder, name]))
+    const present = new Set(found.folders.map(({ name }) => idOf(name)))
+    for (const known of [runs, sweeps]) for (const id of known.keys()) if (!present.has(id)) known.delete(id)
+    for (const one of found.folders.filter(({ kind }) => kind === 'sweep')) {
+      const entry = sweeps.get(idOf(one.name)) ?? newSweep(one)
+      sweeps.set(entry.id, entry)
+      await lookAtSweep(entry)
+    }
+    const due = found.folders
+      .filter(({ kind }) => kind === 'run')
+      .map((one, i) => ({ one, i, id: idOf(one.name) }))
+      .filter(({ id, i }) => isLively(runs.get(id)) || (turn + i) % seldom === 0)
+    await pMap(
+      due,
+      async ({ one, id }, i) => {
+        const entry = runs.get(id) ?? newEntry(id)
+        runs.set(id, entry)
+        const sweep = one.sweep === null ? null : idOf(names.get(one.sweep) ?? '')
+        const failure = (sweep === null ? undefined : sweeps.get(sweep)?.seen.failures.get(basename(one.folder))) ?? null
+        await lookAtRun(entry, one, sweep, failure)
+        if (i % 100 === 99) publish(found.folders) // of many, the first are shown while the others are read
+      },
+      { concurrency },
+    )
+    publish(found.folders)
+  }
+  let looking: Promise<void> | null = null
   return {
     runs: () => shownRuns,
     sweeps: () => shownSweeps,
     more: () => more,
-    refresh: async () => {
-      const turn = looks++
-      const found = await find()
-      const isThere = await lstat(root).then(
-        (there) => there.isDirectory(),
-        () => false,
-      )
-      more = isThere ? found.more : `${root} is gone`
-      const names = new Map(found.folders.map(({ folder, name }) => [folder, name]))
-      const present = new Set(found.folders.map(({ name }) => idOf(name)))
-      for (const known of [runs, sweeps]) for (const id of known.keys()) if (!present.has(id)) known.delete(id)
-      for (const one of found.folders.filter(({ kind }) => kind === 'sweep')) {
-        const entry = sweeps.get(idOf(one.name)) ?? newSweep(one)
-        sweeps.set(entry.id, entry)
-        await lookAtSweep(entry)
-      }
-      const due = found.folders
-        .filter(({ kind }) => kind === 'run')
-        .map((one, i) => ({ one, i, id: idOf(one.name) }))
-        .filter(({ id, i }) => isLively(runs.get(id)) || (turn + i) % seldom === 0)
-      await pMap(
-        due,
-        async ({ one, id }, i) => {
-          const entry = runs.get(id) ?? newEntry(id)
-          runs.set(id, entry)
-          const sweep = one.sweep === null ? null : idOf(names.get(one.sweep) ?? '')
-          const failure = (sweep === null ? undefined : sweeps.get(sweep)?.seen.failures.get(basename(one.folder))) ?? null
-          await lookAtRun(entry, one, sweep, failure)
-          if (i % 100 === 99) publish(found.folders) // of many, the first are shown while the others are read
-        },
-        { concurrency },
-      )
-      publish(found.folders)
+    /** two who ask at once look once */
+    refresh: () => {
+      looking ??= look().finally(() => {
+        looking = null
+      })
+      return looking
     },
   }
 }
@@ -187,9 +195,21 @@ const orLine = async <T>(read: () => Promise<T>): Promise<readonly [T | null, st
   }
 }
 
+/** Claims and files of one moment: a run that begins or ends between two looks would be taken for one that failed. */
+const signsIn = async ({ stamps: before, result }: Pick<Entry, 'stamps' | 'result'>, folder: string) => {
+  const stampsNow = async (): Promise<string> =>
+    `${await stampOf(join(folder, 'config.json'))}, ${await stampOf(join(folder, 'result.json'))}`
+  for (let tries = 0; ; tries++) {
+    const stamps = await stampsNow()
+    if (stamps === before && result?.interrupted === false) return { stamps, claims: [] }
+    const claims = await claimantsOf(folder)
+    if (tries === 2 || (await stampsNow()) === stamps) return { stamps, claims }
+  }
+}
+
 const lookAtRun = async (entry: Entry, { folder, name }: FoundFolder, sweep: string | null, failure: CellFailure | null): Promise<void> => {
   const metrics = join(folder, 'metrics.jsonl')
-  const stamps = `${await stampOf(join(folder, 'config.json'))}, ${await stampOf(join(folder, 'result.json'))}`
+  const { stamps, claims } = await signsIn(entry, folder)
   if (stamps !== entry.stamps) {
     const [[config, noConfig], [result, noResult]] = [await orLine(() => readRunConfig(folder)), await orLine(() => readRunResult(folder))]
     Object.assign(entry, { stamps, config, result, broken: noConfig ?? noResult })
@@ -207,7 +227,6 @@ const lookAtRun = async (entry: Entry, { folder, name }: FoundFolder, sweep: str
       ({ mtimeMs }) => mtimeMs,
       () => null,
     )
-  const claims = isFinished ? [] : await claimantsOf(folder)
   const digest = entry.digester.digest()
   const state = stateOf({ config: config !== null, result, claims, failed: failure !== null, broken: entry.broken !== null })
   const isRunning = state === 'running'
