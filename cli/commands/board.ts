@@ -19,6 +19,7 @@ export const addBoard = (command: Command): void => {
       '127.0.0.1 alone and answers only who has the key in the address that it prints. It writes nothing; runs go on whether it is there or not.',
   )
   command
+    .allowExcessArguments(true) // told below
     .argument('[dir]', 'with runs of salora train, sweeps of salora glue, or folders of such; it may be empty yet')
     .option('--port <n>', `to listen on; 0 takes any that is free (default: ${usualPort})`)
     .option('--redis <url>', 'also tell of the queue there, as salora glue and salora worker have it')

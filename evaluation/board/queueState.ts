@@ -24,20 +24,24 @@ export type WatchedQueue = { readonly look: () => Promise<QueueState>; readonly 
 
 /** Milliseconds that Redis has to answer. */
 const patience = 3_000
+/** Milliseconds between two attempts to reach it. */
+const retry = 1_000
 /** Jobs of one kind that are looked into, and failures that are told. */
 const [jobLimit, failureLimit] = [1_000, 10]
 
 /** @throws Mistake for what is no address */
 export const watchQueue = async (url: string): Promise<WatchedQueue> => {
   const address = shownAddress(redisAddress(url).url)
-  const { Queue } = await import('bullmq')
-  // what is asked while Redis is away fails at once, and is asked again at the next look
-  const connection = { url, maxRetriesPerRequest: null, enableOfflineQueue: false }
+  const [{ Queue }, { Redis }] = [await import('bullmq'), await import('ioredis')]
+  // of its own, since a queue cannot let go of one that is away; what is asked meanwhile fails, and is asked again at the next look
+  const connection = new Redis(url, { maxRetriesPerRequest: 1, retryStrategy: () => retry })
   const queue = new Queue(queueName, { connection, skipMetasUpdate: true })
   let last: unknown = null
-  queue.on('error', (error) => {
+  const remember = (error: unknown): void => {
     last = error // it connects again by itself
-  })
+  }
+  connection.on('error', remember)
+  queue.on('error', remember)
   const silent = (why: string): QueueState => ({ address, counts: null, owners: [], failures: [], looked: null, problem: why })
 
   const asked = async (): Promise<QueueState> => {
@@ -79,7 +83,7 @@ export const watchQueue = async (url: string): Promise<WatchedQueue> => {
         return late
       }
     },
-    close: () => queue.disconnect().catch(() => undefined),
+    close: async () => connection.disconnect(),
   }
 }
 
