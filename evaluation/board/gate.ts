@@ -31,7 +31,7 @@ export const refusalOf = ({ method, path, headers }: Asked, key: string): Refusa
   const own = site === undefined || site === 'same-origin'
   if (openPaths.has(path)) return method === 'GET' ? null : { status: 405, line: 'expected GET' }
   const expected = keyedPaths[path]
-  if (!Object.hasOwn(keyedPaths, path)) return { status: 404, line: 'there is nothing of that name' }
+  if (expected === undefined) return { status: 404, line: 'there is nothing of that name' }
   if (method !== expected) return { status: 405, line: `expected ${expected}` }
   if (!own) return { status: 403, line: 'expected to be asked by the board’s own page' }
   if (method === 'POST' && origin === undefined) return { status: 403, line: 'expected to be asked by the board’s own page' }

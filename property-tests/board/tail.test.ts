@@ -88,6 +88,17 @@ describe('what is followed', () => {
     expect(state.lines).toEqual(['one', '2', '3', '4', '5', '6', '7', '8', '9'])
   })
 
+  it('is begun anew where another file has taken its place, though that ends alike', async () => {
+    const { file, state, look } = newTail()
+    const end = `${'the same'.repeat(100)}\n`
+    await writeFile(file, `one\n${end}`)
+    await look()
+    await writeFile(`${file}.new`, `two\n${end}more\n`)
+    await rename(`${file}.new`, file)
+    await look()
+    expect(state.lines).toEqual(['two', end.trimEnd(), 'more'])
+  })
+
   it('is no line while its end is missing, and none that is too long for memory', async () => {
     const { file, state, look } = newTail()
     await writeFile(file, `${'x'.repeat(3_000_000)}\nshort\n{"kind":"st`)
