@@ -172,7 +172,7 @@ describe.skipIf(executable === undefined)('the board in Chromium (skipped where 
     ]
     const child = spawn(
       process.execPath,
-      [program, ...args, '--max-steps', '4000', '--eval-every', '100', '--output', 'runs/live', '--quiet'],
+      [program, ...args, '--max-steps', '100000', '--eval-every', '100', '--output', 'runs/live', '--quiet'],
       {
         cwd,
         stdio: 'ignore',

@@ -225,7 +225,7 @@ describe('the time left', () => {
     expect(pace.left(10, steps)).toBe(5)
     for (let i = 1; i <= 4; i++) pace.see(1 + 5 * i, 10_000 * i) // with its evaluations a step takes two seconds
     expect(pace.left(10, steps)).toBe(20)
-    pace.see(3, 50_000)
+    pace.see(8, 50_000)
     expect(pace.left(10, steps)).toBe(5)
     expect(pace.left(10, { secondsPerStep: null })).toBeNull()
   })
