@@ -155,6 +155,8 @@ describe('a folder that changes under the board', () => {
     await writeRun(at('outside/run'), { accuracy: 0.123 })
     await mkdir(at('linked/inner'), { recursive: true })
     await symlink(at('outside/run'), at('linked/run'))
+    await mkdir(at('linked/sweep/cells'), { recursive: true })
+    await symlink(at('outside/run'), at('linked/sweep/cells/away'))
     await writeRun(at('linked/own'), {})
     await rm(at('linked/own/result.json'))
     await symlink(at('outside/run/result.json'), at('linked/own/result.json'))
