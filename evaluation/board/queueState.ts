@@ -1,6 +1,7 @@
 /** What stands in the queue of sweeps, for a board to tell: counts, whose they are, and that Redis is gone where it is. Changes nothing there. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/files/mistake.js'
+import { loaded } from '../loading.js'
 import { queueName } from '../sweep/cellJob.js'
 import { redisAddress, shownAddress } from '../sweep/redis.js'
 
@@ -32,7 +33,7 @@ const [jobLimit, failureLimit] = [1_000, 10]
 /** @throws Mistake for what is no address */
 export const watchQueue = async (url: string): Promise<WatchedQueue> => {
   const address = shownAddress(redisAddress(url).url)
-  const [{ Queue }, { Redis }] = [await import('bullmq'), await import('ioredis')]
+  const [{ Queue }, { Redis }] = [await loaded(import('bullmq')), await loaded(import('ioredis'))]
   // of its own, since a queue cannot let go of one that is away; what is asked meanwhile fails, and is asked again at the next look
   const connection = new Redis(url, { maxRetriesPerRequest: 1, retryStrategy: () => retry })
   const queue = new Queue(queueName, { connection, skipMetasUpdate: true })

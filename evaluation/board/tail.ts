@@ -20,6 +20,8 @@ export type TailOptions = {
 
 /** Bytes at a time: between two pieces others have their turn. */
 const piece = 1 << 18
+/** Bytes of one look: what is longer goes on at the next, so that no file holds up the others. */
+const most = 1 << 26
 /** Bytes before the place where it was left, by which a file that was cut and has grown again is known. */
 const known = 512
 /** Bytes of a line; a line of ranks of a thousand matrices has a tenth of it. What is longer is passed over. */
@@ -80,13 +82,13 @@ export const openTail = (file: string, { take, forget, last }: TailOptions): Tai
         const stat = await handle.stat()
         if (!stat.isFile()) throw mistake(file, 'a plain file', 'something else')
         const now = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs }
-        if (seen?.ino === now.ino && seen.size === now.size && seen.mtimeMs === now.mtimeMs) return false
+        if (seen?.ino === now.ino && seen.size === now.size && seen.mtimeMs === now.mtimeMs && at === now.size) return false
         const anew = await isOther(handle, now)
         if (anew) begin(now.size)
         seen = now
         const from = at
         const buffer = Buffer.allocUnsafe(Math.min(piece, Math.max(1, now.size - at)))
-        while (at < now.size) {
+        while (at < now.size && at - from < most) {
           const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, now.size - at), at)
           if (bytesRead === 0) break // cut meanwhile: the next look sees it
           const bytes = buffer.subarray(0, bytesRead)

@@ -4,7 +4,7 @@ import { lstat, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import pMap from 'p-map'
 import { claimantsOf, type Claimant } from '../../accelerated/files/folderLock.js'
-import { Mistake } from '../../accelerated/files/mistake.js'
+import { Mistake, mistake } from '../../accelerated/files/mistake.js'
 import { readSweep, type StoredSweep } from '../report/storedSweep.js'
 import type { RunConfig, RunResult } from '../run.js'
 import { readRunConfig, readRunResult } from '../storedRun.js'
@@ -65,6 +65,8 @@ const concurrency = 8
 const seldom = 4
 /** Bytes at the end of a finished run's metrics.jsonl, which has the last step: the rest its result says. */
 const lastBytes = 65_536
+/** Bytes of a file that is read whole: ranks of a thousand layers need 1 MB; and failures of one sweep. */
+const [fileLimit, failureLimit] = [2_000_000, 10_000]
 
 export const idOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 16)
 
@@ -185,6 +187,13 @@ const stampOf = async (file: string): Promise<string> => {
   return there === null ? '-' : `${there.ino} ${there.size} ${there.mtimeMs}`
 }
 
+/** What a file holds, but for one whose reading would hold up everybody. */
+const shownFile = async <T>(file: string, read: () => Promise<T>): Promise<T> => {
+  const { size } = (await lstat(file).catch(() => null)) ?? { size: 0 }
+  if (size > fileLimit) throw mistake(file, `at most ${fileLimit} bytes to be shown on a board`, `${size}`)
+  return read()
+}
+
 /** The value, or the line that says why there is none; an error of the system says no less. */
 const orLine = async <T>(read: () => Promise<T>): Promise<readonly [T | null, string | null]> => {
   try {
@@ -211,7 +220,10 @@ const lookAtRun = async (entry: Entry, { folder, name }: FoundFolder, sweep: str
   const metrics = join(folder, 'metrics.jsonl')
   const { stamps, claims } = await signsIn(entry, folder)
   if (stamps !== entry.stamps) {
-    const [[config, noConfig], [result, noResult]] = [await orLine(() => readRunConfig(folder)), await orLine(() => readRunResult(folder))]
+    const [[config, noConfig], [result, noResult]] = [
+      await orLine(() => shownFile(join(folder, 'config.json'), () => readRunConfig(folder))),
+      await orLine(() => shownFile(join(folder, 'result.json'), () => readRunResult(folder))),
+    ]
     Object.assign(entry, { stamps, config, result, broken: noConfig ?? noResult })
   }
   const { config, result } = entry
@@ -276,10 +288,10 @@ const lookAtSweep = async (entry: SweepEntry): Promise<void> => {
     entry.seen = { ...entry.seen, atWork }
     return
   }
-  const [plan, noPlan] = await orLine(() => readPlan(folder))
-  const [stored, notStored] = await orLine(() => readSweep(folder))
+  const [plan, noPlan] = await orLine(() => shownFile(join(folder, planFile), () => readPlan(folder)))
+  const [stored, notStored] = await orLine(() => shownFile(join(folder, 'sweep.json'), () => readSweep(folder)))
   const failures = new Map<string, CellFailure>()
-  for (const name of await readdir(join(folder, 'failures')).catch(() => [])) {
+  for (const name of (await readdir(join(folder, 'failures')).catch(() => [])).slice(0, failureLimit)) {
     const id = name.replace(/\.json$/, '')
     const [failure] = await orLine(() => cellFailure(folder, { id }))
     if (failure !== null) failures.set(id, failure)

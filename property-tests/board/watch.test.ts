@@ -136,13 +136,17 @@ describe('a folder that changes under the board', () => {
     await appendFile(at('changing/c/metrics.jsonl'), 'no JSON\n{"kind":"step","step":21,"taskLoss":0.125}\n{"kind":"step","step":2')
     await writeFile(at('changing/d/config.json'), '{"model": 3}')
     await writeRun(at('changing/e'), {})
+    await writeRun(at('changing/f'), {})
+    await writeFile(at('changing/f/config.json'), JSON.stringify({ model: 'x'.repeat(2_000_001) }))
     for (let i = 0; i < 4; i++) await watch.refresh() // what does not run is looked at now and then
     expect([...watch.runs().values()].map(({ name, state, digest: { step } }) => [name, state, step])).toEqual([
       ['b', 'failed', 5],
       ['c', 'failed', 21],
       ['d', 'unreadable', 20],
       ['e', 'finished', 4],
+      ['f', 'finished', 4],
     ])
+    expect(runIn(watch, 'f')?.why).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, found 2000013$/)
     expect(runIn(watch, 'c')?.digest).toMatchObject({ loss: 0.125, odd: 1 })
     expect(runIn(watch, 'd')?.why).toMatch(/config\.json: expected the config\.json of a run whose model is a text, found 3$/)
 
