@@ -16,12 +16,14 @@ export type TailOptions = {
   readonly forget: () => void
   /** at first only the lines in the last so many bytes; absent: all */
   readonly last?: number
+  /** bytes of one look; absent: 64 MiB */
+  readonly most?: number
 }
 
 /** Bytes at a time: between two pieces others have their turn. */
 const piece = 1 << 18
 /** Bytes of one look: what is longer goes on at the next, so that no file holds up the others. */
-const most = 1 << 26
+const usualMost = 1 << 26
 /** Bytes before the place where it was left, by which a file that was cut and has grown again is known. */
 const known = 512
 /** Bytes of a line; a line of ranks of a thousand matrices has a tenth of it. What is longer is passed over. */
@@ -32,7 +34,7 @@ const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NO
 
 type Seen = { readonly ino: number; readonly size: number; readonly mtimeMs: number }
 
-export const openTail = (file: string, { take, forget, last }: TailOptions): Tail => {
+export const openTail = (file: string, { take, forget, last, most = usualMost }: TailOptions): Tail => {
   let seen: Seen | null = null
   let at = 0 // read so far
   let before: Buffer = Buffer.alloc(0) // the bytes before it

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const newTail = (last?: number) => {
+const newTail = (options: { readonly last?: number; readonly most?: number } = {}) => {
   const file = join(root, `${files++}.jsonl`)
   const state = { lines: [] as string[], taken: 0, forgotten: 0 }
   const tail = openTail(file, {
@@ -26,7 +26,7 @@ const newTail = (last?: number) => {
       state.lines = []
       state.forgotten++
     },
-    ...(last === undefined ? {} : { last }),
+    ...options,
   })
   return { file, state, look: tail.look }
 }
@@ -107,10 +107,18 @@ describe('what is followed', () => {
   })
 
   it('is the last lines alone where those are enough', async () => {
-    const { file, state, look } = newTail(10)
+    const { file, state, look } = newTail({ last: 10 })
     await writeFile(file, 'a long first line\nsecond\nlast\n')
     await look()
     expect(state.lines).toEqual(['last'])
+  })
+
+  it('of a file that is too long for one look goes on at the next, though it has not changed since', async () => {
+    const { file, state, look } = newTail({ most: 1 << 18 })
+    await writeFile(file, 'line\n'.repeat(200_000))
+    const looks: boolean[] = []
+    for (let i = 0; i < 5; i++) looks.push(await look())
+    expect([looks, state.taken, state.forgotten]).toEqual([[true, true, true, true, false], 200_000, 1])
   })
 
   it('is never behind a link', async () => {
