@@ -1,7 +1,7 @@
 /** What a board knows of a folder: each state of runs that `salora train` itself leaves, numbers that are the files', and whatever else may lie there. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -186,6 +186,9 @@ describe('a sweep', () => {
     await writeRun(at('sweeps/one/cells/mrpc.lora.seed-1'), { method: 'lora' })
     await rm(at('sweeps/one/cells/mrpc.lora.seed-1/result.json'))
     await writeFile(at('sweeps/one/failures/mrpc.lora.seed-1.json'), JSON.stringify({ message: 'no memory', attempts: 2 }))
+    const gone = at('sweeps/one/cells/mrpc.lora.seed-1/lock-0123456789ab.json')
+    await writeFile(gone, JSON.stringify({ host: 'x', boot: 'x', numbers: null, pid: 5, born: null, thread: 0 }))
+    await utimes(gone, 1, 1)
     const watch = openWatch(at('sweeps'))
     await watch.refresh()
     const [sweep] = [...watch.sweeps().values()]

@@ -35,7 +35,9 @@ afterEach(async () => {
 
 describe('salora board', () => {
   it('tells where it is as JSON, answers there, and ends by Ctrl-C with exit code 0 while a page looks', async () => {
-    const child = spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json'], { cwd: root })
+    const child = spawn(process.execPath, [program, 'board', 'runs', '--port', '0', '--json', '--redis', 'redis://127.0.0.1:1'], {
+      cwd: root,
+    })
     children.push(child)
     let [stdout, stderr] = ['', '']
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -53,6 +55,8 @@ describe('salora board', () => {
     })
     const view = await followed({ ...told, close: async () => undefined }, 'view=list')
     await expect.poll(() => (view.parts()['order'] as ReadonlyArray<string> | undefined)?.length, { timeout: 20_000 }).toBe(1)
+    const queue = () => (view.parts()['about'] as { readonly queue: { readonly problem: string } | null } | undefined)?.queue?.problem
+    await expect.poll(queue, { timeout: 20_000 }).toMatch(/^Redis at redis:\/\/127\.0\.0\.1:1 does not answer/) // which is not fatal
     const exited = once(child, 'exit')
     child.kill('SIGINT')
     expect(await exited).toEqual([0, null])
