@@ -28,7 +28,7 @@ export const addBoard = (command: Command): void => {
     [
       'salora board runs',
       'salora board runs --port 0 --redis redis://queue.example:6379',
-      'ssh -L 8322:127.0.0.1:8322 trainer salora board runs',
+      'ssh -t -L 8322:127.0.0.1:8322 trainer salora board runs',
     ],
     async (given, terminal) => {
       const [folder, ...others] = command.args
