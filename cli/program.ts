@@ -50,6 +50,11 @@ const commands: ReadonlyArray<Entry> = [
     load: async () => (await import('./commands/report.js')).addReport,
   },
   {
+    name: 'board',
+    summary: 'the same, live, in a browser on this machine: progress, curves, ranks, a button that stops a run',
+    load: async () => (await import('./commands/board.js')).addBoard,
+  },
+  {
     name: 'style-transfer',
     summary: 'sentences in another style, by a decoder or by others, scored beside the paper',
     load: async () => (await import('./commands/styleTransfer.js')).addStyleTransfer,

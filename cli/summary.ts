@@ -1,6 +1,6 @@
 /** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
 import { oneLine } from '../accelerated/files/mistake.js'
-import { inShell } from '../evaluation/commandLine.js'
+import { inShell, resumeCommand } from '../evaluation/commandLine.js'
 import type { RunResult } from '../evaluation/run.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'
@@ -29,8 +29,6 @@ export const summaryText = (result: RunResult, before: Scores | null, { colour }
       : `to use it   salora ${problem === 'causal' ? 'generate' : 'predict'} --run ${inShell(output)}`,
   ].join('\n')
 }
-
-export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
 
 const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
   if (stoppedEarly)

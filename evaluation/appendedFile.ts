@@ -1,4 +1,4 @@
-/** A file that grows by groups of entries, so that what adds one never waits for the disk. */
+/** A file that grows by groups of entries, or by those of a second, so that what adds one never waits for the disk. */
 import { open } from 'node:fs/promises'
 import { systemMistake } from '../accelerated/files/systemError.js'
 
@@ -9,20 +9,24 @@ export type AppendedFile = {
 }
 
 const entriesInAGroup = 20
+/** Milliseconds after which fewer are written too: whoever looks at a run of slow steps sees each. */
+const patience = 1_000
 
 export const appendedFile = (file: string): AppendedFile => {
   let waiting: Uint8Array[] = []
+  let last = performance.now()
   let writing: Promise<void> = Promise.resolve()
   const flush = (): Promise<void> => {
     const bytes = Buffer.concat(waiting)
     waiting = []
+    last = performance.now()
     writing = writing.then(() => (bytes.length === 0 ? undefined : appendDurably(file, bytes)))
     return writing
   }
   return {
     append: (entry) => {
       waiting.push(typeof entry === 'string' ? Buffer.from(entry) : entry)
-      if (waiting.length >= entriesInAGroup) flush().catch(() => undefined) // the next awaited flush reports it
+      if (waiting.length >= entriesInAGroup || performance.now() - last >= patience) flush().catch(() => undefined) // the next awaited flush reports it
     },
     flush,
   }

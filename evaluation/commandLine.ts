@@ -11,6 +11,9 @@ export const inShell = (word: string): string => {
   return `$'${oneLine(word.replace(/[\\']/g, '\\$&'))}'`
 }
 
+/** What goes on with a run that was stopped. */
+export const resumeCommand = (output: string): string => `salora train --resume --output ${inShell(output)}`
+
 /** Values that are neither null nor a default, as flags. Lists are cut at commas; a switch takes nothing. */
 export const flagsOf = (values: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
   Object.entries(values).flatMap(([name, value]) => {

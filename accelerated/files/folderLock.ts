@@ -6,7 +6,7 @@
  * numbers, by number and time of birth, so that a number used again does not count. Elsewhere a claim counts for as long as it is renewed.
  */
 import { randomBytes } from 'node:crypto'
-import { open, readdir, readFile, readlink, stat, unlink } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, readlink, stat, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -94,6 +94,33 @@ export const releaseThread = async (folder: string, thread: number): Promise<voi
     if (JSON.stringify(await read(path).catch(() => null)) === JSON.stringify(own)) await removed(path)
 }
 
+/** A claim of a folder as it is known from here, without a claim of one's own. What it says was written by whoever can write there. */
+export type Claimant = {
+  /** of the claim */
+  readonly file: string
+  readonly host: string
+  readonly pid: number
+  readonly born: string | null
+  /** null where that cannot be known from here */
+  readonly lives: boolean | null
+  /** milliseconds since it was renewed */
+  readonly silent: number
+}
+
+/** Every claim of a folder that can be read; links are none. Changes nothing. */
+export const claimantsOf = async (folder: string): Promise<ReadonlyArray<Claimant>> => {
+  const own = await ownClaim()
+  const found: Claimant[] = []
+  for (const file of await claimsIn(folder).catch(() => [])) {
+    const there = await lstat(file).catch(() => null)
+    const claim = there?.isFile() === true ? await read(file) : null
+    if (there === null || claim === null || claim === 'unreadable') continue
+    const { host, pid, born } = claim
+    found.push({ file, host, pid, born, lives: await isAlive(claim, own), silent: Date.now() - there.mtimeMs })
+  }
+  return found
+}
+
 /** What lives beside us, in words, or null where nothing does; and the claims of those that do not. */
 const othersIn = async (folder: string, path: string, claim: Claim) => {
   const gone: string[] = []
@@ -162,7 +189,7 @@ const ownClaim = async (): Promise<Claim> => ({
 })
 
 /** Ticks from the machine's start to the process's (field 22 of its stat; its name, before, may hold anything); `dead` where it only awaits its burial, null where there is none. */
-const birthOf = async (pid: number): Promise<string | null> => {
+export const birthOf = async (pid: number): Promise<string | null> => {
   const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   const [state = '', ...rest] = line.slice(line.lastIndexOf(')') + 2).split(' ')
   return ['Z', 'X'].includes(state) ? 'dead' : (rest[18] ?? null)

@@ -87,6 +87,8 @@ export interface Method<S = unknown, P = unknown> {
   misfit?(phase: P, start: P, clock: Clock): { readonly expected: string; readonly found: string } | null
   readonly columns?: ReadonlyArray<Column>
   measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: (name: string) => ArrayLike<number>): Measures
+  /** Ranks by matrix while they are being found, after a step: expected ones are no whole numbers. null where they are given or found. */
+  expectedRanks?(phase: P, settings: S, parameter: (name: string) => ArrayLike<number>): Readonly<Record<string, number>> | null
   /** what the phase is called where people look; absent: training */
   stage?(phase: P): string
   /** one line of the phases that are to come */

@@ -55,6 +55,8 @@ export type TrainingEvent =
       readonly announced: string | null
     }
   | StepReport
+  /** ranks by matrix while they are being found, at most a hundred times a run */
+  | { readonly kind: 'ranks'; readonly step: number; readonly ranks: Readonly<Record<string, number>> }
   /** an evaluation goes on: so many of its examples are done */
   | { readonly kind: 'evaluating'; readonly step: number; readonly done: number; readonly examples: number }
   | ({

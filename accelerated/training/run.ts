@@ -19,6 +19,9 @@ import { largestBatch, takeStep, type StepOutcome } from './takeStep.js'
 
 export { TrainingError } from './accidents.js'
 
+/** How often a run tells the ranks that are being found, at most: a curve needs no more, and a large model has hundreds of matrices. */
+const ranksTold = 100
+
 /**
  * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step or the batch of an
  * evaluation at hand, with a checkpoint; an evaluation that it stopped is the first thing that the resumed run does. What a run computes is a
@@ -39,6 +42,7 @@ export async function* train<E extends TrainingExample, O>(
   const graphs = graphSource(task)
   const evaluator = evaluatorOf(task)
   const evaluateEvery = settings.evalEvery ?? stepsPerEpoch
+  const ranksEvery = Math.ceil(clockAt(0).steps / ranksTold)
   const rate = learningRateAt({ peak: settings.learningRate, warmup: settings.warmup, steps })
   let state = start
   let { best, sinceBest = 0, lastEvaluation, byMatrix }: Carried = resumed ?? { best: null, lastEvaluation: null, byMatrix: {} }
@@ -109,6 +113,8 @@ export async function* train<E extends TrainingExample, O>(
       state = outcome.state
       checkStep(report, opened.layout, state, parts.flat())
       yield report
+      const ranks = state.step % ranksEvery === 0 ? ranksOf(task, opened, state) : null
+      if (ranks !== null) yield { kind: 'ranks', step: state.step, ranks }
 
       if (state.step === steps) state = yield* advanced() // what the run hands over has its last phase behind it
       yield* conclude()
@@ -199,6 +205,10 @@ const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => 
     release: async (): Promise<void> => current?.predictor.release(),
   }
 }
+
+/** Ranks that are being found: none of a method that finds none, or has found them. */
+const ranksOf = ({ method, settings }: Pick<Assembly, 'method' | 'settings'>, { layout }: OpenedPhase, { phase, parameters }: RunState) =>
+  method.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null
 
 /** What a step tells, and what it measured matrix by matrix. Parameters are those before the step. */
 const reportOf = (

@@ -44,6 +44,55 @@ export const downSampler = (width: number): DownSampler => {
 /** Steps in a bucket, so that a curve of `steps` steps has at most `points` of them. */
 export const bucketWidth = (steps: number, points: number): number => Math.max(1, Math.ceil((steps + 1) / points))
 
+/** Buckets of `width` steps made of narrower ones, whose width it is a multiple of. */
+export const coarsened = (buckets: ReadonlyArray<Bucket>, width: number): ReadonlyArray<Bucket> => {
+  const wide: Bucket[] = []
+  for (const bucket of buckets) {
+    const last = wide.at(-1)
+    if (last === undefined || Math.floor(last.from / width) !== Math.floor(bucket.from / width)) {
+      wide.push(bucket)
+      continue
+    }
+    const count = last.count + bucket.count
+    wide[wide.length - 1] = {
+      from: last.from,
+      to: bucket.to,
+      count,
+      mean: (last.mean * last.count + bucket.mean * bucket.count) / count,
+      low: Math.min(last.low, bucket.low),
+      high: Math.max(last.high, bucket.high),
+    }
+  }
+  return wide
+}
+
+export type GrowingSampler = DownSampler & {
+  /** steps in a bucket so far: a power of two */
+  readonly width: () => number
+}
+
+/** Of a curve whose end is not known: its buckets become twice as wide whenever there are more than twice `points`. Steps come in order. */
+export const growingSampler = (points: number): GrowingSampler => {
+  let [width, closed]: [number, ReadonlyArray<Bucket>] = [1, []]
+  let open = downSampler(width)
+  let added = 0
+  const buckets = (): ReadonlyArray<Bucket> => coarsened([...closed, ...open.buckets()], width)
+  return {
+    add: (step, value) => {
+      open.add(step, value)
+      if (++added <= points) return
+      ;[closed, added] = [buckets(), 0]
+      while (closed.length > 2 * points) {
+        width *= 2
+        closed = coarsened(closed, width)
+      }
+      open = downSampler(width)
+    },
+    buckets,
+    width: () => width,
+  }
+}
+
 /** A bucket over runs: the mean of their means, and the smallest and largest value that any of them had. */
 export type Band = Omit<Bucket, 'count'> & { readonly runs: number }
 

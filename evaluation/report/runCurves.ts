@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { mistake, reason } from '../../accelerated/files/mistake.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { eachLine } from '../data/lineStream.js'
-import { downSampler, type Bucket } from './downSample.js'
+import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 
 /** What a step has besides its number, as its columns in metrics.jsonl are called. */
 export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality', 'orthogonalityA', 'orthogonalityB'] as const
@@ -25,31 +25,42 @@ const scoreLimit = 100
 export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves> => {
   const file = join(folder, 'metrics.jsonl')
   if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw mistake(file, 'a line for each step', 'no such file')
-  const steps = new Map(curveNames.map((name) => [name, downSampler(width)]))
-  const scores = new Map<string, ReturnType<typeof downSampler>>()
+  const { take, curves } = curveCollector(() => downSampler(width), last)
   let cut: Error | null = null
   await eachLine(file, (row, bytes) => {
     if (cut !== null) throw cut // it was not the last line
     const where = `${file}, line ${row}`
     try {
-      const event = eventIn(bytes, where)
-      const step = stepOf(event, last, where)
-      if (event['kind'] === 'step') for (const name of curveNames) add(steps.get(name), step, event[name], `${where}, ${name}`)
-      if (event['kind'] !== 'evaluation') return
-      for (const [name, value] of Object.entries(objectIn(event['scores'], `${where}, scores`))) {
-        const curve = scores.get(name) ?? downSampler(width)
-        scores.set(name, curve)
-        add(curve, step, value, `${where}, score ${name}`)
-      }
-      if (scores.size > scoreLimit) throw mistake(where, `at most ${scoreLimit} names of scores`, 'more')
+      take(bytes, where)
     } catch (thrown) {
       if (!(thrown instanceof SyntaxError)) throw thrown
       cut = mistake(where, 'an event of a run as JSON', reason(thrown))
     }
   })
+  return curves()
+}
+
+/** Lines of metrics.jsonl → curves so far. `take` throws SyntaxError for what is no JSON, Mistake for a line that is no event of a run. */
+export const curveCollector = (newSampler: () => DownSampler, last: number) => {
+  const steps = new Map(curveNames.map((name) => [name, newSampler()]))
+  const scores = new Map<string, DownSampler>()
   return {
-    steps: Object.fromEntries(curveNames.map((name) => [name, steps.get(name)?.buckets() ?? []])) as RunCurves['steps'],
-    scores: new Map([...scores].map(([name, curve]) => [name, curve.buckets()])),
+    take: (bytes: Buffer, where: string): void => {
+      const event = eventIn(bytes, where)
+      const step = stepOf(event, last, where)
+      if (event['kind'] === 'step') for (const name of curveNames) add(steps.get(name), step, event[name], `${where}, ${name}`)
+      if (event['kind'] !== 'evaluation') return
+      for (const [name, value] of Object.entries(objectIn(event['scores'], `${where}, scores`))) {
+        const curve = scores.get(name) ?? newSampler()
+        scores.set(name, curve)
+        add(curve, step, value, `${where}, score ${name}`)
+      }
+      if (scores.size > scoreLimit) throw mistake(where, `at most ${scoreLimit} names of scores`, 'more')
+    },
+    curves: (): RunCurves => ({
+      steps: Object.fromEntries(curveNames.map((name) => [name, steps.get(name)?.buckets() ?? []])) as RunCurves['steps'],
+      scores: new Map([...scores].map(([name, curve]) => [name, curve.buckets()])),
+    }),
   }
 }
 
@@ -69,7 +80,7 @@ const stepOf = ({ step }: Fields, last: number, where: string): number => {
 }
 
 /** null is what JSON has for a number that is none, and for what the step did not measure. */
-const add = (curve: ReturnType<typeof downSampler> | undefined, step: number, value: unknown, where: string): void => {
+const add = (curve: DownSampler | undefined, step: number, value: unknown, where: string): void => {
   if (value === undefined || value === null || value === Infinity || value === -Infinity) return // JSON.parse makes 1e999 infinite
   if (typeof value !== 'number') throw mistake(where, 'a number', typeof value)
   curve?.add(step, value)

@@ -22,7 +22,8 @@ export const taskOf = ({ task }: Pick<RunConfig, 'task'>): string => shownText(b
 
 const isGlue = (task: string): task is keyof typeof GLUE_TASKS => Object.hasOwn(GLUE_TASKS, task)
 
-const scoreNameOf = (task: string, scores: Scores): string => {
+/** The score that is shown of a task, of those that a run has. */
+export const scoreNameOf = (task: string, scores: Scores): string => {
   const own = isGlue(task) ? GLUE_TASKS[task].paperMetric : null
   return own !== null && own in scores ? own : shownText(Object.keys(scores)[0] ?? 'loss')
 }

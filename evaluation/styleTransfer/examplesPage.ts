@@ -1,12 +1,10 @@
 /** Transfers to be read by eye: a page of its own, that opens from a file and loads nothing. */
+import { escaped } from '../report/shownText.js'
 import type { SentenceScores } from './scores.js'
 
 export type ReadExample = { readonly source: string; readonly output: string; readonly reference: string; readonly scores: SentenceScores }
 
 export type ExampleGroup = { readonly direction: string; readonly examples: ReadonlyArray<ReadExample> }
-
-const signs: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => signs[sign] ?? sign)
 
 const style = `
 :root { color-scheme: light dark }

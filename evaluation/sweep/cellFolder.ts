@@ -56,7 +56,7 @@ const failureLimit = 100_000
 const failureName = ({ id }: Pick<Cell, 'id'>): string => `${id}.json`
 
 /** What ended the cell's last attempt; null where nothing did. */
-export const cellFailure = async (output: string, cell: Cell): Promise<CellFailure | null> => {
+export const cellFailure = async (output: string, cell: Pick<Cell, 'id'>): Promise<CellFailure | null> => {
   const file = await fileInFolder(join(output, 'failures'), failureName(cell)).catch(() => undefined)
   return file === undefined ? null : checked(failureSchema, parseJson(await readText(file, failureLimit), file), file, 'a failure')
 }

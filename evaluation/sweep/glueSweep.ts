@@ -9,11 +9,11 @@ import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { systemMistake } from '../../accelerated/files/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../versions.js'
-import type { GlueName } from '../data/glueTasks.js'
-import { paperScore } from './paperTables.js'
 import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type SweepRequest } from './plan.js'
-import { csvTable, latexTable, markdownTable, scoreOf, sweepTable, type Reported, type SweepTable, type Worked } from './sweepTable.js'
+import { csvTable, latexTable, markdownTable, scoreOf, type Reported, type SweepTable, type Worked } from './sweepTable.js'
+import { writePlan, type SweepPlan } from './storedPlan.js'
 import { writeSubmission, type Submission } from './submission.js'
+import { tableSoFar } from './tableSoFar.js'
 import { workOff, type CellOutcome, type WorkEvent, type WorkOptions } from './work.js'
 import type { Cell } from './cell.js'
 
@@ -80,6 +80,7 @@ export const glueSweep = async (
     const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
     const { chosen, tried } = grid === null ? noGrid : await chosenRates(options, model, grid, tell, made)
     const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
+    await writePlan(output, planFor(options, model, 'table', cells))
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
     const outcomes = await made(cells)
     const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
@@ -120,12 +121,13 @@ const noGrid: Grid = { chosen: new Map(), tried: [] }
 /** Of each task and row the rate whose run scored best; of equal ones the smallest. Those with a run missing keep the recipe's. */
 const chosenRates = async (
   options: GlueSweepOptions,
-  { outline }: Model,
+  model: Model,
   on: 'train' | 'dev',
   tell: SweepTeller,
   made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>,
 ): Promise<Grid> => {
-  const cells = gridCells(options, outline, on)
+  const cells = gridCells(options, model.outline, on)
+  await writePlan(options.output, planFor(options, model, 'grid', cells))
   tell({ kind: 'planned', stage: 'grid', cells: cells.length })
   const outcomes = await made(cells)
   const best = new Map<string, { readonly rate: number; readonly score: number }>()
@@ -141,17 +143,24 @@ const chosenRates = async (
   return { chosen: new Map([...best].map(([key, { rate }]) => [key, rate])), tried }
 }
 
-const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Grid): GlueSweepResult => {
-  const size = paperSizeOf(model)
-  const title = [
+const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stage'], cells: ReadonlyArray<Cell>): SweepPlan => ({
+  sweep: options.sweep.name,
+  title: [
     options.sweep.summary,
     `${options.seeds.length} seeds`,
     `${options.reported} evaluation on dev`,
     ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),
     ...Object.entries(options.overrides).map(([name, value]) => `${name} ${String(value)}`),
     ...(options.grid === null ? [] : [`learning rates chosen on ${options.grid === 'train' ? 'a held-out tenth of train' : 'dev'}`]),
-  ].join('; ')
-  const paper = (row: string, task: GlueName) => (size === null ? null : paperScore(options.sweep.name, row, task, size))
+  ].join('; '),
+  reported: options.reported,
+  baseline: options.baseline ?? 'lora',
+  paper: paperSizeOf(model),
+  stage,
+  cells: cells.map(({ id, row, task, seed }) => ({ id, row, task, seed })),
+})
+
+const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Grid): GlueSweepResult => {
   return {
     sweep: options.sweep.name,
     model: options.model,
@@ -162,7 +171,7 @@ const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray
     failed: [...tried, ...worked].flatMap(({ cell, outcome }) =>
       outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
     ),
-    table: sweepTable(worked, { title, reported: options.reported, baseline: options.baseline ?? 'lora', paper }),
+    table: tableSoFar(planFor(options, model, 'table', []), worked),
     submission: null,
     versions,
   }

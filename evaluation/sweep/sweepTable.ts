@@ -57,6 +57,8 @@ export type SweepTable = {
 }
 
 export type Worked = { readonly cell: Cell; readonly outcome: CellOutcome }
+/** What the table needs of it. */
+type Tabled = { readonly cell: Pick<Cell, 'row' | 'task' | 'seed'>; readonly outcome: CellOutcome }
 
 const scoresOf = (reported: Reported, { best, last }: Pick<RunResult, 'best' | 'last'>): Scores =>
   (reported === 'best' ? (best ?? last) : last).scores
@@ -89,7 +91,7 @@ export type TableOptions = {
   readonly paper: (row: string, task: GlueName) => PaperScore | null
 }
 
-export const sweepTable = (worked: ReadonlyArray<Worked>, { title, reported, baseline, paper }: TableOptions): SweepTable => {
+export const sweepTable = (worked: ReadonlyArray<Tabled>, { title, reported, baseline, paper }: TableOptions): SweepTable => {
   const tasks = [...new Set(worked.map(({ cell }) => cell.task))]
   const names = [...new Set(worked.map(({ cell }) => cell.row))]
   const rows = names.map((name) => rowOf(name, tasks, worked, reported, paper))
@@ -107,7 +109,7 @@ export const sweepTable = (worked: ReadonlyArray<Worked>, { title, reported, bas
 const rowOf = (
   name: string,
   tasks: ReadonlyArray<GlueName>,
-  worked: ReadonlyArray<Worked>,
+  worked: ReadonlyArray<Tabled>,
   reported: Reported,
   paper: TableOptions['paper'],
 ): TableRow => {

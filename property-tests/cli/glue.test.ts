@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sweepLine, sweepView } from '../../evaluation/board/views.js'
+import { openWatch } from '../../evaluation/board/watch.js'
 import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
+import { tableLine } from '../../evaluation/sweep/sweepTable.js'
 import { saloraHere } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -98,6 +101,16 @@ describe('salora glue', () => {
       onError: (text, child) => (text.includes('seed-0: ') ? child.kill('SIGKILL') : undefined),
     })
     expect(killed.signal).toBe('SIGKILL')
+    // a board knows the cells that have no folder yet, and makes the table that the sweep itself made
+    const watch = openWatch(root)
+    await watch.refresh()
+    const [whole0, killed0] = ['whole', 'killed'].map((name) => [...watch.sweeps().values()].find((one) => one.name === name))
+    if (whole0 === undefined || killed0 === undefined) throw new Error('expected both sweeps')
+    expect(sweepView(whole0).table?.rows.map((row) => row.slice(1))).toEqual(result.table.rows.map((row) => tableLine(row).slice(1)))
+    const { counts, cells, atWork } = sweepLine(killed0)
+    expect([cells, atWork, counts.finished + counts.waiting + counts.lost]).toEqual([4, false, 4])
+    expect([counts.finished, counts.waiting].map((count) => count > 0)).toEqual([true, true])
+
     const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
     expect(rest.code).toBe(0)
     expect(rest.stderr).toContain('kept')

@@ -144,7 +144,7 @@ const file = async (name: string, content: object): Promise<string> => {
 }
 
 describe('help', () => {
-  it.each(['quickstart', 'train', 'evaluate', 'predict', 'bleu', 'report', 'export', 'rank-pattern', 'verify', 'doctor', 'bench'])(
+  it.each(['quickstart', 'train', 'evaluate', 'predict', 'bleu', 'report', 'board', 'export', 'rank-pattern', 'verify', 'doctor', 'bench'])(
     'of %s has an example, --json and --quiet',
     async (command) => {
       const { code, stdout, stderr } = await salora([command, '--help'], { cwd: tmpdir() })

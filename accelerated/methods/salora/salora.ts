@@ -11,7 +11,7 @@ import { adaptedMatrices, factorCount, factorTensors, lowRankWrap, matrixOfWeigh
 import type { Clock, Controls, Method, Penalty } from '../method.js'
 import { onNumbers } from './arithmetic.js'
 import { enoughSteps, gateAdam, gateControl } from './gateControl.js'
-import { deterministicGateOn, sampleGate } from './hardConcrete.js'
+import { deterministicGateOn, probabilityNonZeroOn, sampleGate } from './hardConcrete.js'
 import { density, densityPenalty, gateCosts } from './lagrangian.js'
 import { misfit } from './misfit.js'
 import { orthogonalityOfA, orthogonalityOfB } from './orthogonality.js'
@@ -117,6 +117,18 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
           ? {}
           : { orthogonality: Object.fromEntries(matrices.map(({ name }, i) => [name, (apart.A[i] ?? NaN) + (apart.B[i] ?? NaN)])) },
     }
+  },
+
+  expectedRanks: ({ stage, matrices }, settings, parameter) => {
+    if (stage !== 'gated') return null
+    const open = probabilityNonZeroOn(onNumbers)(settings)(Array.from(parameter('logTheta')))
+    let first = 0
+    return Object.fromEntries(
+      matrices.map(({ name, r }) => {
+        first += r
+        return [name, open.slice(first - r, first).reduce((sum, probability) => sum + probability, 0)]
+      }),
+    )
   },
 
   stage: ({ stage }) => ({ before: 'training', gated: 'gated', after: 'retained' })[stage],

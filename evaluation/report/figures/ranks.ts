@@ -2,7 +2,7 @@
 import { mean } from 'simple-statistics'
 import { matrixPlace, matrixTitles } from '../../matrixNames.js'
 import { heatMapChart, notShown, panelLimit, slug } from '../chart.js'
-import type { DrawnSeries, Figure, Panel } from '../figure.js'
+import type { DrawnFigure, DrawnSeries, Figure, Panel } from '../figure.js'
 import { shownText } from '../shownText.js'
 
 export type RankedSeries = Pick<DrawnSeries, 'task' | 'label'> & {
@@ -24,22 +24,27 @@ export const rankedSeries = (series: ReadonlyArray<DrawnSeries>): ReadonlyArray<
 export const ranks: Figure = {
   name: 'figure7-ranks',
   title: 'Ranks by matrix (Figure 7)',
-  draw: (series) => {
-    const ranked = rankedSeries(series).map((one) => ({ ...one, means: meansOf(one) }))
-    if (ranked.length === 0) return null
-    return {
-      caption:
-        'The ranks left after pruning, layers down and matrices across, mean over seeds; 0: the matrix is as it was.' +
-        notShown(Math.max(0, ranked.length - panelLimit), 'series'),
-      panels: ranked.slice(0, panelLimit).map(panelOf),
-      table: {
-        columns: ['task', 'series', 'seeds', 'layer', 'matrix', 'mean rank', 'smallest', 'largest'],
-        rows: ranked.flatMap(({ task, label, seeds, means }) =>
-          means.map(({ layer, matrix, value, low, high }) => [task, label, seeds.length, layer, matrix, value, low, high]),
-        ),
-      },
-    }
-  },
+  draw: (series) =>
+    ranksFigure(
+      rankedSeries(series),
+      'The ranks left after pruning, layers down and matrices across, mean over seeds; 0: the matrix is as it was.',
+    ),
+}
+
+/** A map for each series, of whatever its ranks are: `caption` says. null where there are none. */
+export const ranksFigure = (series: ReadonlyArray<RankedSeries>, caption: string): DrawnFigure | null => {
+  const ranked = series.map((one) => ({ ...one, means: meansOf(one) }))
+  if (ranked.length === 0) return null
+  return {
+    caption: caption + notShown(Math.max(0, ranked.length - panelLimit), 'series'),
+    panels: ranked.slice(0, panelLimit).map(panelOf),
+    table: {
+      columns: ['task', 'series', 'seeds', 'layer', 'matrix', 'mean rank', 'smallest', 'largest'],
+      rows: ranked.flatMap(({ task, label, seeds, means }) =>
+        means.map(({ layer, matrix, value, low, high }) => [task, label, seeds.length, layer, matrix, value, low, high]),
+      ),
+    },
+  }
 }
 
 type MeanRank = {

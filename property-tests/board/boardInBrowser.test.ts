@@ -1,0 +1,308 @@
+/**
+ * The board in a real Chromium: no word on the console, numbers that are the files', a list and a stop by keyboard, a telephone, curves that grow while
+ * a run writes, a board that goes and comes again, and five hundred runs beside one of a hundred thousand steps.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startBoard, type Board } from '../../evaluation/board/server.js'
+import { program } from '../cli/spawnSalora.js'
+import { toyFolder } from '../cli/toyFolder.js'
+import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+
+const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path !== '' && existsSync(path),
+)
+const cwd = toyFolder('board-browser')
+const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+const hostile = '<b id=injected onclick=alert(1)>bold</b><script>document.title = "run"<∕script>'.replaceAll('/', '∕')
+
+let browser: Browser | null = null
+let board: Board
+const children: ChildProcess[] = []
+beforeAll(async () => {
+  if (executable === undefined) return
+  for (const seed of [0, 1])
+    await writeRun(at('runs', `salora-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed), accuracy: 0.7123456789 + 0.1 * seed, steps: 40 })
+  await writeRun(at('runs', hostile), { task: hostile, method: 'lora' })
+  board = await startBoard({ folder: at('runs'), port: 0, redis: null })
+  browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
+}, 120_000)
+afterAll(async () => {
+  for (const child of children)
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+  await browser?.close()
+  if (executable !== undefined) await board.close()
+})
+
+/** A page of the board, and whatever it complained of, or asked of anybody else. */
+const opened = async (
+  url: string,
+  options: BrowserContextOptions,
+): Promise<{ readonly page: Page; readonly said: ReadonlyArray<string> }> => {
+  if (browser === null) throw new Error('expected a browser, found none')
+  const context = await browser.newContext(options)
+  const page = await context.newPage()
+  const said: string[] = []
+  page.on('console', (message) => said.push(message.text()))
+  page.on('pageerror', (error) => said.push(error.message))
+  const { origin } = new URL(url)
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== origin || /key=|[0-9a-f]{64}/.test(new URL(request.url()).search)) said.push(request.url())
+    if (/[0-9a-f]{64}/.test(request.headers()['referer'] ?? '')) said.push('the key as referer')
+  })
+  await page.goto(url)
+  await page.locator('#status', { hasText: /^live$/ }).waitFor()
+  return { page, said }
+}
+const desktop = { viewport: { width: 1280, height: 900 } }
+const lineOf = (page: Page, name: string) => page.locator('table.list tr', { has: page.getByRole('link', { name, exact: true }) })
+
+describe.skipIf(executable === undefined)('the board in Chromium (skipped where there is none)', () => {
+  it('shows the numbers of the files, a hostile name as text, and says nothing on the console; the key leaves the address', async () => {
+    const { page, said } = await opened(board.url, desktop)
+    expect(page.url()).toBe(`http://127.0.0.1:${board.port}/#/`)
+    for (const seed of [0, 1]) {
+      const { last } = JSON.parse(await readFile(at('runs', `salora-${seed}`, 'result.json'), 'utf8')) as {
+        readonly last: { readonly scores: { readonly accuracy: number } }
+      }
+      const cells = lineOf(page, `salora-${seed}`).locator('td')
+      await cells.nth(6).waitFor()
+      expect(await cells.allTextContents()).toEqual([
+        '',
+        `salora-${seed}mrpc, salora`,
+        'finished',
+        '40 of 40',
+        '',
+        '0.025',
+        `accuracy ${Number(last.scores.accuracy.toPrecision(6))}`,
+        '',
+      ])
+      expect(await cells.nth(6).getAttribute('title')).toBe(String(last.scores.accuracy))
+    }
+    expect(await page.getByRole('link', { name: hostile, exact: true }).count()).toBe(1)
+    await page.getByRole('link', { name: hostile, exact: true }).click()
+    await page.locator('figure svg').first().waitFor()
+    expect(await page.getByRole('heading', { name: hostile, exact: true }).count()).toBe(1)
+    expect(await page.locator('figcaption').first().textContent()).toBe(hostile)
+    expect(await page.locator('#injected, main script').count()).toBe(0)
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it('is used by keyboard: filtered, sorted, runs chosen and compared, with the settings in which they differ', async () => {
+    const { page, said } = await opened(board.url, desktop)
+    await lineOf(page, 'salora-1').waitFor()
+    await page.getByLabel('Filter by words').focus()
+    await page.keyboard.type('mrpc salora')
+    expect(await page.locator('table.list tbody tr').count()).toBe(2)
+    const focused = (): Promise<string | null> =>
+      page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent')
+    const tabTo = async (name: string): Promise<void> => {
+      for (let pressed = 0; pressed < 40 && (await focused()) !== name; pressed++) await page.keyboard.press('Tab')
+      expect(await focused()).toBe(name)
+    }
+    await tabTo('score')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Enter')
+    expect(await page.locator('table.list tbody tr a').allTextContents()).toEqual(['salora-1', 'salora-0'])
+    for (const name of ['salora-1', 'salora-0']) {
+      await tabTo(`compare ${name}`)
+      await page.keyboard.press('Space')
+    }
+    await page.getByRole('button', { name: 'Compare 2 runs' }).focus()
+    await page.keyboard.press('Enter')
+    await page.locator('#figure-loss svg').waitFor()
+    const differing = page.getByRole('region', { name: 'Settings that differ' })
+    expect(await differing.locator('tr').allTextContents()).toEqual(['settingsalora-1salora-0', 'seed10'])
+    expect(await page.locator('#figure-loss [role=img]').getAttribute('aria-label')).toBe(
+      'Loss in training, mrpc: task loss over steps. salora-1: from 1 at step 1 to 0.025 at step 40. salora-0: from 1 at step 1 to 0.025 at step 40.',
+    )
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it.each(['light', 'dark'] as const)('fits a telephone of 320 pixels in each of its views, and reads in the %s', async (colorScheme) => {
+    const { page, said } = await opened(board.url, { viewport: { width: 320, height: 640 }, colorScheme })
+    await lineOf(page, 'salora-0').waitFor()
+    const width = (): Promise<number> => page.evaluate('document.documentElement.scrollWidth')
+    expect(await width()).toBe(320)
+    await page.getByLabel('compare salora-0').check()
+    await page.getByLabel('compare salora-1').check()
+    await page.getByRole('button', { name: 'Compare 2 runs' }).click()
+    await page.locator('figure svg').first().waitFor()
+    expect(await width()).toBe(320)
+    await page.getByRole('link', { name: 'salora-0', exact: true }).click()
+    await page.locator('#figure-score svg').waitFor()
+    expect(await width()).toBe(320)
+    const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
+      getComputedStyle(document.body).backgroundColor,
+      getComputedStyle(document.body).color,
+      getComputedStyle(document.querySelector('svg text')).fill,
+    ]`)
+    expect([label, ground]).toEqual([text, colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)'])
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it('follows a run that trains: its line comes by itself, its curves grow, and a button and a confirmation stop it, by keyboard', async () => {
+    const { page, said } = await opened(board.url, desktop)
+    const args = [
+      'train',
+      '--model',
+      'tiny',
+      '--task',
+      'toy.tsv',
+      '--max-length',
+      '16',
+      '--batch-size',
+      '4',
+      '--device',
+      'cpu',
+      '--threads',
+      '1',
+    ]
+    const child = spawn(
+      process.execPath,
+      [program, ...args, '--max-steps', '100000', '--eval-every', '100', '--output', 'runs/live', '--quiet'],
+      {
+        cwd,
+        stdio: 'ignore',
+      },
+    )
+    children.push(child)
+    await page.getByRole('link', { name: 'live', exact: true }).click({ timeout: 60_000 })
+    const image = page.locator('#figure-loss [role=img]')
+    const lastStep = async (): Promise<number> => Number(/at step (\d+)\.$/.exec((await image.getAttribute('aria-label')) ?? '')?.[1])
+    await image.waitFor()
+    const before = await lastStep()
+    await expect.poll(lastStep, { timeout: 30_000 }).toBeGreaterThan(before)
+    if (process.platform === 'linux') {
+      const stop = page.getByRole('button', { name: 'Stop this run …' })
+      await stop.focus()
+      await page.keyboard.press('Enter')
+      await page.keyboard.press('Escape') // not yet
+      expect(await page.locator('dialog').isVisible()).toBe(false)
+      await stop.focus()
+      await page.keyboard.press('Enter')
+      const exited = once(child, 'exit')
+      await page.keyboard.press('Tab')
+      await page.keyboard.press('Enter')
+      await page.getByText(/^It was told to stop\. Process \d+ ends after the step at hand and saves/).waitFor()
+      expect((await exited)[0]).toBe(129)
+      await page.getByText('interrupted', { exact: true }).waitFor()
+      await page.getByText(`salora train --resume --output ${at('runs/live')}`, { exact: true }).waitFor()
+      expect(await stop.isVisible()).toBe(false)
+    }
+    expect(said).toEqual([])
+    await page.context().close()
+  })
+
+  it('says so when its connection is lost, goes on when it is back, also through a tunnel, and says when the board has another key', async () => {
+    const sockets = new Set<Socket>()
+    const target = { port: board.port }
+    const tunnel = createServer((socket) => {
+      const other = connect(target.port, '127.0.0.1')
+      for (const [from, to] of [
+        [socket, other],
+        [other, socket],
+      ] as const) {
+        sockets.add(from)
+        from.pipe(to)
+        from.on('error', () => to.destroy())
+        from.on('close', () => sockets.delete(from))
+      }
+    })
+    const listen = (port: number): Promise<void> => new Promise((resolve) => tunnel.listen(port, '127.0.0.1', resolve))
+    const cut = async (): Promise<void> => {
+      const closed = new Promise((resolve) => tunnel.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    }
+    await listen(0)
+    const address = tunnel.address()
+    const port = typeof address === 'object' && address !== null ? address.port : NaN
+    const { page } = await opened(board.url.replace(`:${board.port}/`, `:${port}/`), desktop)
+    await lineOf(page, 'salora-0').waitFor()
+    await cut()
+    await page.getByText('The board does not answer: trying again. What is shown is as it was.').waitFor()
+    expect(await lineOf(page, 'salora-0').count()).toBe(1)
+    await listen(port)
+    await page.locator('#status', { hasText: /^live$/ }).waitFor()
+    const other = await startBoard({ folder: at('runs'), port: 0, redis: null })
+    await cut()
+    target.port = other.port
+    await listen(port)
+    await page.getByText(/^This address has no key of the board: it was started again/).waitFor()
+    await page.evaluate(`location.href = ${JSON.stringify(other.url.replace(`:${other.port}/`, `:${port}/`))}`)
+    await page.locator('#status', { hasText: /^live$/ }).waitFor()
+    await page.context().close()
+    await cut()
+    await other.close()
+  }, 120_000)
+
+  it('of 500 runs, one of 100,000 steps and one that grows opens and scrolls without a wait', async () => {
+    await Promise.all(
+      Array.from({ length: 500 }, (_, i) =>
+        writeRun(at('many/all', `run-${i}`), {
+          seed: i % 5,
+          method: i % 2 === 0 ? 'salora' : 'lora',
+          steps: 60,
+          ranks: ranksOf(1, 2, 3, i % 5),
+        }),
+      ),
+    )
+    await writeRun(at('many/long'), { steps: 100_000, lossAt: (step) => (step === 54_321 ? 99 : 1 / step) })
+    await writeRun(at('many/grows'), { steps: 1 })
+    await rm(at('many/grows/result.json'))
+    const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
+    await writeFile(at('many/grows/lock-0123456789ab.json'), JSON.stringify(claim))
+    const many = await startBoard({ folder: at('many'), port: 0, redis: null })
+    const began = performance.now()
+    const { page, said } = await opened(many.url, desktop)
+    await page.getByRole('heading', { name: 'Runs: 1 running, 501 finished' }).waitFor({ timeout: 60_000 })
+    const loaded = performance.now() - began
+    let step = 1
+    const growing = setInterval(() => {
+      step += 10
+      void appendFile(
+        at('many/grows/metrics.jsonl'),
+        `${JSON.stringify({ kind: 'step', step, taskLoss: 1 / step, tokens: 10, tokensPerSecond: 100 })}\n`,
+      )
+    }, 100)
+    // the longest that the page did not answer, from top to bottom, while it is told new numbers
+    const longest = await page.evaluate<number>(`(async () => {
+      let [most, last] = [0, performance.now()]
+      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
+        scrollTo(0, y)
+        await new Promise(requestAnimationFrame)
+        most = Math.max(most, performance.now() - last)
+        last = performance.now()
+      }
+      return most
+    })()`)
+    await expect
+      .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]), { timeout: 20_000 })
+      .toBeGreaterThan(1)
+    clearInterval(growing)
+    await page.getByRole('link', { name: 'long', exact: true }).click()
+    const drawing = performance.now()
+    await page.locator('#figure-loss svg').waitFor({ timeout: 60_000 })
+    process.stderr.write(
+      `502 runs: all there after ${loaded.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms; 100,000 steps drawn after ${(performance.now() - drawing).toFixed(0)} ms\n`,
+    )
+    expect(loaded).toBeLessThan(20_000)
+    expect(longest).toBeLessThan(1_000)
+    expect(said).toEqual([])
+    await page.context().close()
+    await many.close()
+  }, 180_000)
+})

@@ -1,0 +1,247 @@
+/** What a board knows of a folder: each state of runs that `salora train` itself leaves, numbers that are the files', and whatever else may lie there. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { runLine, runView, sweepLine, sweepView } from '../../evaluation/board/views.js'
+import { openWatch, type Watch, type WatchedRun } from '../../evaluation/board/watch.js'
+import { openPace, plannedSteps } from '../../evaluation/board/pace.js'
+import { writeRun } from '../evaluation/reportRuns.js'
+import { program } from '../cli/spawnSalora.js'
+import { toyFolder } from '../cli/toyFolder.js'
+
+const cwd = toyFolder('board')
+const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
+
+const children: ChildProcess[] = []
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+})
+const train = (output: string, ...more: ReadonlyArray<string>): ChildProcess => {
+  const args = [
+    'train',
+    '--model',
+    'tiny',
+    '--task',
+    'toy.tsv',
+    '--max-length',
+    '16',
+    '--batch-size',
+    '4',
+    '--device',
+    'cpu',
+    '--threads',
+    '1',
+  ]
+  const child = spawn(process.execPath, [program, ...args, '--output', output, '--quiet', ...more], { cwd, stdio: 'ignore' })
+  children.push(child)
+  return child
+}
+const runIn = (watch: Watch, name: string): WatchedRun | undefined => [...watch.runs().values()].find((run) => run.name === name)
+/** Looks until it is so. */
+const until = async (watch: Watch, name: string, holds: (run: WatchedRun) => boolean): Promise<WatchedRun> => {
+  for (let i = 0; i < 600; i++) {
+    await watch.refresh()
+    const run = runIn(watch, name)
+    if (run !== undefined && holds(run)) return run
+    await pause(50)
+  }
+  throw new Error(`${name}: expected another state, found ${runIn(watch, name)?.state}`)
+}
+const lastStep = async (run: string): Promise<Readonly<Record<string, unknown>>> => {
+  const lines = (await readFile(at(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n')
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>).findLast(({ kind }) => kind === 'step') ?? {}
+}
+
+describe('a run of salora train', () => {
+  it('is running, lost when it is killed, running again, interrupted, and finished; its numbers are those of its files', async () => {
+    await mkdir(at('runs'))
+    const watch = openWatch(at('runs'))
+    await watch.refresh()
+    expect([...watch.runs()]).toEqual([]) // the board may be there first
+
+    const long = ['--max-steps', '100000', '--save-every', '50', '--eval-every', '40']
+    const first = train('runs/one', ...long)
+    const running = await until(watch, 'one', ({ state, digest }) => state === 'running' && digest.step > 60 && digest.last !== null)
+    expect([running.steps, running.why]).toEqual([100_000, null])
+    expect(running.left).toBeGreaterThan(0)
+    first.kill('SIGKILL')
+    await once(first, 'exit')
+    const lost = await until(watch, 'one', ({ state }) => state === 'lost')
+    const line = await lastStep('runs/one')
+    expect([lost.digest.step, lost.digest.loss, lost.digest.tokensPerSecond]).toEqual([
+      line['step'],
+      line['taskLoss'],
+      line['tokensPerSecond'],
+    ])
+    expect([lost.left, lost.why]).toEqual([null, expect.stringMatching(/^process \d+ on .* is gone; --resume goes on/)])
+
+    const second = train('runs/one', ...long, '--resume')
+    await until(watch, 'one', ({ state, digest }) => state === 'running' && digest.step > lost.digest.step)
+    second.kill('SIGINT')
+    await once(second, 'exit')
+    const interrupted = await until(watch, 'one', ({ state }) => state === 'interrupted')
+    expect(runLine(interrupted).step).toBe((await lastStep('runs/one'))['step'])
+    expect(runView(interrupted, null).goOn).toBe(`salora train --resume --output ${at('runs/one')}`)
+
+    const short = train('runs/two', '--max-steps', '12', '--eval-every', '4')
+    await once(short, 'exit')
+    const finished = await until(watch, 'two', ({ state }) => state === 'finished')
+    const result = JSON.parse(await readFile(at('runs/two/result.json'), 'utf8')) as {
+      readonly best: { readonly scores: { readonly accuracy: number } }
+    }
+    expect(runLine(finished)).toMatchObject({
+      step: 12,
+      steps: 12,
+      left: null,
+      loss: (await lastStep('runs/two'))['taskLoss'],
+      score: { name: 'accuracy', value: result.best.scores.accuracy, which: 'best' },
+    })
+  })
+
+  it('that ends by an error is failed, and one whose process is elsewhere counts while it renews its claim', async () => {
+    await writeRun(at('states/failed'), {})
+    await rm(at('states/failed/result.json'))
+    const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
+    await cp(at('states/failed'), at('states/elsewhere'), { recursive: true })
+    await writeFile(at('states/elsewhere/lock-0123456789ab.json'), JSON.stringify(claim))
+    await mkdir(at('states/begins/checkpoints'), { recursive: true })
+    await writeFile(at('states/begins/lock-0123456789ab.json'), JSON.stringify(claim))
+    const watch = openWatch(at('states'))
+    await watch.refresh()
+    expect(runIn(watch, 'failed')).toMatchObject({ state: 'failed', why: 'it ended with an error, which the process that made it told' })
+    expect(runIn(watch, 'elsewhere')).toMatchObject({ state: 'running', why: 'on elsewhere' })
+    expect(runIn(watch, 'begins')?.state).toBe('running')
+  })
+})
+
+describe('a folder that changes under the board', () => {
+  it('loses nothing else where a run appears, is deleted, is cut short, or breaks', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await writeRun(at('changing', name), { steps: 20 })
+    for (const name of ['b', 'c', 'd']) await rm(at('changing', name, 'result.json'))
+    const watch = openWatch(at('changing'))
+    await watch.refresh()
+    expect(['a', 'b'].map((name) => runLine(runIn(watch, name) as WatchedRun).step)).toEqual([20, 20])
+
+    await rm(at('changing/a'), { recursive: true })
+    const whole = await readFile(at('changing/b/metrics.jsonl'), 'utf8')
+    const fifth = whole.split('\n').slice(0, 5).join('\n').length + 1
+    await truncate(at('changing/b/metrics.jsonl'), fifth)
+    await appendFile(at('changing/c/metrics.jsonl'), 'no JSON\n{"kind":"step","step":21,"taskLoss":0.125}\n{"kind":"step","step":2')
+    await writeFile(at('changing/d/config.json'), '{"model": 3}')
+    await writeRun(at('changing/e'), {})
+    await writeRun(at('changing/f'), {})
+    await writeFile(at('changing/f/config.json'), JSON.stringify({ model: 'x'.repeat(2_000_001) }))
+    for (let i = 0; i < 4; i++) await watch.refresh() // what does not run is looked at now and then
+    expect([...watch.runs().values()].map(({ name, state, digest: { step } }) => [name, state, step])).toEqual([
+      ['b', 'failed', 5],
+      ['c', 'failed', 21],
+      ['d', 'unreadable', 20],
+      ['e', 'finished', 4],
+      ['f', 'finished', 4],
+    ])
+    expect(runIn(watch, 'f')?.why).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, found 2000013$/)
+    expect(runIn(watch, 'c')?.digest).toMatchObject({ loss: 0.125, odd: 1 })
+    expect(runIn(watch, 'd')?.why).toMatch(/config\.json: expected the config\.json of a run whose model is a text, found 3$/)
+
+    await rename(at('changing'), at('moved'))
+    await watch.refresh()
+    expect([watch.runs().size, watch.more()]).toEqual([0, `${at('changing')} is gone`])
+  })
+
+  it('shows nothing of what links lead to', async () => {
+    await writeRun(at('outside/run'), { accuracy: 0.123 })
+    await mkdir(at('linked/inner'), { recursive: true })
+    await symlink(at('outside/run'), at('linked/run'))
+    await mkdir(at('linked/sweep/cells'), { recursive: true })
+    await symlink(at('outside/run'), at('linked/sweep/cells/away'))
+    await writeRun(at('linked/own'), {})
+    await rm(at('linked/own/result.json'))
+    await symlink(at('outside/run/result.json'), at('linked/own/result.json'))
+    await rm(at('linked/own/metrics.jsonl'))
+    await symlink(at('outside/run/metrics.jsonl'), at('linked/own/metrics.jsonl'))
+    const watch = openWatch(at('linked'))
+    await watch.refresh()
+    const lines = [...watch.runs().values()].map(runLine)
+    expect(lines).toMatchObject([{ name: 'own', state: 'unreadable', step: 0, score: null }])
+    expect(JSON.stringify(lines)).not.toContain('0.123')
+  })
+})
+
+describe('a sweep', () => {
+  const cells = ['lora', 'salora'].flatMap((row) => [0, 1].map((seed) => ({ id: `mrpc.${row}.seed-${seed}`, row, task: 'mrpc', seed })))
+  const plan = { sweep: 'table1', title: 'methods by tasks', reported: 'last', baseline: 'lora', paper: null, stage: 'table', cells }
+
+  it('has its cells by state, those that have no folder yet too, and the table of what is done', async () => {
+    await mkdir(at('sweeps/one/failures'), { recursive: true })
+    await writeFile(at('sweeps/one/plan.json'), JSON.stringify(plan))
+    await writeRun(at('sweeps/one/cells/mrpc.lora.seed-0'), { method: 'lora', accuracy: 0.75 })
+    await writeRun(at('sweeps/one/cells/mrpc.salora.seed-0'), { accuracy: 0.875 })
+    await writeRun(at('sweeps/one/cells/mrpc.lora.seed-1'), { method: 'lora' })
+    await rm(at('sweeps/one/cells/mrpc.lora.seed-1/result.json'))
+    await writeFile(at('sweeps/one/failures/mrpc.lora.seed-1.json'), JSON.stringify({ message: 'no memory', attempts: 2 }))
+    const gone = at('sweeps/one/cells/mrpc.lora.seed-1/lock-0123456789ab.json')
+    await writeFile(gone, JSON.stringify({ host: 'x', boot: 'x', numbers: null, pid: 5, born: null, thread: 0 }))
+    await utimes(gone, 1, 1)
+    const watch = openWatch(at('sweeps'))
+    await watch.refresh()
+    const [sweep] = [...watch.sweeps().values()]
+    if (sweep === undefined) throw new Error('expected a sweep')
+    expect(sweepLine(sweep)).toMatchObject({
+      name: 'one',
+      atWork: false,
+      cells: 4,
+      counts: { finished: 2, failed: 1, waiting: 1, running: 0 },
+    })
+    const view = sweepView(sweep)
+    expect(view.cells.map(({ name, state, why }) => [name, state, why])).toEqual([
+      ['mrpc.lora.seed-0', 'finished', null],
+      ['mrpc.lora.seed-1', 'failed', 'no memory (attempt 2)'],
+      ['mrpc.salora.seed-0', 'finished', null],
+      ['mrpc.salora.seed-1', 'waiting', null],
+    ])
+    expect(view.table?.rows.map(([row, , , cell]) => [row, cell])).toEqual([
+      ['lora', '75.00 ± 0.00 (1 failed)'],
+      ['salora', '87.50 ± 0.00, kept 0.50'],
+    ])
+  })
+
+  it('whose plan is broken says so in a line and shows its runs', async () => {
+    await mkdir(at('sweeps/two'), { recursive: true })
+    await writeFile(at('sweeps/two/plan.json'), JSON.stringify({ ...plan, cells: [{ ...cells[0], id: '../../etc' }] }))
+    await writeRun(at('sweeps/two/cells/x.seed-0'), {})
+    const watch = openWatch(at('sweeps'))
+    await watch.refresh()
+    const sweep = [...watch.sweeps().values()].find(({ name }) => name === 'two')
+    expect(sweep === undefined ? null : sweepLine(sweep)).toMatchObject({
+      problem: expect.stringMatching(/plan\.json: expected the plan of a sweep whose cells\.0\.id is /),
+      cells: 1,
+    })
+  })
+})
+
+describe('the time left', () => {
+  it('is by the steps’ own times at first, then by what was seen of the last ten minutes; a run that was set back begins anew', () => {
+    const pace = openPace()
+    const steps = { secondsPerStep: 0.5 }
+    pace.see(1, 0)
+    expect(pace.left(10, steps)).toBe(5)
+    for (let i = 1; i <= 4; i++) pace.see(1 + 5 * i, 10_000 * i) // with its evaluations a step takes two seconds
+    expect(pace.left(10, steps)).toBe(20)
+    pace.see(8, 50_000)
+    expect(pace.left(10, steps)).toBe(5)
+    expect(pace.left(10, { secondsPerStep: null })).toBeNull()
+  })
+
+  it('is of the steps that training plans: a number of them, or epochs', () => {
+    expect(plannedSteps({ settings: { maxSteps: 7, epochs: 3 } as never }, null)).toBe(7)
+    expect(plannedSteps({ settings: { maxSteps: null, epochs: 2.5 } as never }, 4)).toBe(10)
+    expect(plannedSteps({ settings: { maxSteps: null, epochs: 3 } as never }, null)).toBeNull()
+  })
+})

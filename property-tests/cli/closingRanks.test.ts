@@ -1,0 +1,57 @@
+/** metrics.jsonl tells the ranks while gates close: those of the density that the next step has, at most a hundred times a run. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { runJob } from './jobRun.js'
+import { toyFolder } from './toyFolder.js'
+
+const folder = toyFolder('closing')
+const at = (name: string): string => join(folder, name)
+
+type Line = {
+  readonly kind: string
+  readonly step: number
+  readonly density?: number | null
+  readonly ranks?: Readonly<Record<string, number>>
+}
+const linesOf = async (run: string): Promise<ReadonlyArray<Line>> =>
+  (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+const flags = (output: string, more: object) => ({
+  model: at('tiny'),
+  task: at('toy.tsv'),
+  maxLength: '16',
+  batchSize: '4',
+  device: 'cpu',
+  evalEvery: '1000',
+  output: at(output),
+  ...more,
+})
+/** d + k of a matrix of the tiny model, by its name: 16 in and out, but 32 within the feed-forward */
+const cost = (name: string): number => (/intermediate|layer\.\d+\.output/.test(name) ? 48 : 32)
+
+it('they are expected ones in the gated steps alone, whose share by parameters is the density, and at the end those that stay', async () => {
+  await runJob(flags('each', { maxSteps: '40', rank: '4', controlLearningRate: '0.2' }))
+  const lines = await linesOf(at('each'))
+  const told = lines.filter(({ kind }) => kind === 'ranks')
+  expect(told.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => 9 + i)) // gates are sampled in steps 9 to 20
+  for (const { step, ranks = {} } of told.slice(0, -1)) {
+    const names = Object.keys(ranks)
+    const share =
+      names.reduce((sum, name) => sum + (ranks[name] ?? NaN) * cost(name), 0) / names.reduce((sum, name) => sum + 4 * cost(name), 0)
+    const next = lines.find((line) => line.kind === 'step' && line.step === step + 1)
+    expect(share, `after step ${step}`).toBeCloseTo(next?.density ?? NaN, 5)
+  }
+  const kept = lines.find(({ kind }) => kind === 'retained')
+  expect(Object.keys(kept?.ranks ?? {})).toEqual(Object.keys(told[0]?.ranks ?? {}))
+})
+
+it('of a long run each hundredth step tells them, and of a method without gates none', async () => {
+  await runJob(flags('long', { maxSteps: '250', threads: '1' }))
+  const told = (await linesOf(at('long'))).filter(({ kind }) => kind === 'ranks').map(({ step }) => step)
+  expect(told).toEqual(Array.from({ length: 25 }, (_, i) => 51 + 3 * i)) // of steps 51 to 125 every third
+  await runJob(flags('lora', { method: 'lora', maxSteps: '5' }))
+  expect((await linesOf(at('lora'))).map(({ kind }) => kind)).not.toContain('ranks')
+})
