@@ -96,7 +96,8 @@ describe('curves of a run', () => {
       'loss',
       'figure6-density',
       'figure6-lambda',
-      'figure6-orthogonality',
+      'figure6-orthogonality-A',
+      'figure6-orthogonality-B',
       'ranks',
     ])
     const [loss] = one?.pictures.find(({ name }) => name === 'loss')?.panels ?? []
