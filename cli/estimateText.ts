@@ -1,5 +1,5 @@
 /** An estimate of memory in words. */
-import type { Estimate, Fitting } from '../evaluation/estimate.js'
+import type { Estimate, Fitting } from '../evaluation/runs/estimate.js'
 import { flagOf } from './flagNames.js'
 import { megabytes } from './numbers.js'
 

@@ -1,6 +1,6 @@
 /** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
 import cliProgress from 'cli-progress'
-import type { FinetuneEvent } from '../evaluation/run.js'
+import type { FinetuneEvent } from '../evaluation/runs/run.js'
 import { estimateLine, estimateWarning } from './estimateText.js'
 import { counted, duration, short } from './numbers.js'
 import { runClock } from './runClock.js'

@@ -5,7 +5,7 @@ import { mistake, quoted } from '../accelerated/files/mistake.js'
 import { parseJson, readText } from '../accelerated/files/jsonText.js'
 import type { PromptTemplate } from '../evaluation/data/promptTemplates.js'
 import { promptTemplates } from '../evaluation/data/promptTemplates.js'
-import type { Prompt } from '../evaluation/prompts.js'
+import type { Prompt } from '../evaluation/tokens/prompts.js'
 import type { Values } from './flagValues.js'
 import { usageError } from './usageError.js'
 

@@ -1,5 +1,5 @@
 /** The time that a run has left: of its steps and of its evaluations, each by what those before it took. */
-import type { FinetuneEvent } from '../evaluation/run.js'
+import type { FinetuneEvent } from '../evaluation/runs/run.js'
 
 export type RunClock = {
   readonly see: (event: FinetuneEvent) => void

@@ -1,6 +1,6 @@
 /** What an evaluation says: scores, a report class by class, and which class was taken for which. */
 import { oneLine } from '../accelerated/files/mistake.js'
-import type { AdapterScore } from '../evaluation/scoreAdapter.js'
+import type { AdapterScore } from '../evaluation/adapters/scoreAdapter.js'
 import { counted } from './numbers.js'
 
 /** Classes up to which the confusion matrix fits on a screen; --json has the larger ones. */

@@ -1,7 +1,7 @@
 /** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
 import { oneLine } from '../accelerated/files/mistake.js'
 import { inShell, resumeCommand } from '../evaluation/commandLine.js'
-import type { RunResult } from '../evaluation/run.js'
+import type { RunResult } from '../evaluation/runs/run.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'
 

@@ -1,6 +1,6 @@
 /** Lines of a stream of bytes as they come: each chunk's complete lines together, so that whoever types sees an answer at once. */
 import { isUtf8 } from 'node:buffer'
-import type { Text } from '../evaluation/trainedAdapter.js'
+import type { Text } from '../evaluation/adapters/trainedAdapter.js'
 
 /** A line's text, or why it is none; `line` counts from 1. */
 export type TextLine = { readonly line: number } & ({ readonly given: Text } | { readonly problem: string })

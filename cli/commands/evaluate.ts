@@ -9,10 +9,10 @@ import {
   type AdapterScore,
   type Labelled,
   type ScoringOptions,
-} from '../../evaluation/scoreAdapter.js'
-import { scoreTextsOf } from '../../evaluation/scoreTexts.js'
-import { readRunRows } from '../../evaluation/runRows.js'
-import { labelNamesOf, loadTrainedModel, openPredictions, type OpenAdapter } from '../../evaluation/trainedAdapter.js'
+} from '../../evaluation/adapters/scoreAdapter.js'
+import { scoreTextsOf } from '../../evaluation/adapters/scoreTexts.js'
+import { readRunRows } from '../../evaluation/runs/runRows.js'
+import { labelNamesOf, loadTrainedModel, openPredictions, type OpenAdapter } from '../../evaluation/adapters/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'

@@ -4,12 +4,18 @@ import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
-import { removeStages } from '../../evaluation/newFolder.js'
-import { exportAdapter, exportFormats, precisionsOf, type ExportFormat, type ExportReport } from '../../evaluation/exportAdapter.js'
+import { removeStages } from '../../evaluation/adapters/newFolder.js'
+import {
+  exportAdapter,
+  exportFormats,
+  precisionsOf,
+  type ExportFormat,
+  type ExportReport,
+} from '../../evaluation/adapters/exportAdapter.js'
 import { reason } from '../../accelerated/files/mistake.js'
 import type { TaskOptions } from '../../evaluation/data/index.js'
-import { evaluationOfRun } from '../../evaluation/scoreAdapter.js'
-import type { Text, TrainedAdapterOptions } from '../../evaluation/trainedAdapter.js'
+import { evaluationOfRun } from '../../evaluation/adapters/scoreAdapter.js'
+import type { Text, TrainedAdapterOptions } from '../../evaluation/adapters/trainedAdapter.js'
 import type { Terminal } from '../terminal.js'
 import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
 import { withOutput } from '../command.js'

@@ -1,6 +1,6 @@
 /** salora rank-pattern: the ranks that a run found, for an ordinary LoRA run. */
 import type { Command } from 'commander'
-import { rankPatternOfRun } from '../../evaluation/rankPattern.js'
+import { rankPatternOfRun } from '../../evaluation/adapters/rankPattern.js'
 import { withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { usageError } from '../usageError.js'

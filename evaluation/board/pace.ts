@@ -1,5 +1,5 @@
 /** How long a run will go on: by what the board itself saw of it, evaluations included; until it has seen enough, by the steps' own times. */
-import type { RunConfig } from '../run.js'
+import type { RunConfig } from '../runs/run.js'
 import type { Digest } from './digest.js'
 
 /** Steps of the whole run, as `salora train` plans them; null before its first step has told how many an epoch has. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { compare, comparisonTable } from '../comparison.js'
+import { compare, comparisonTable } from '../studies/comparison.js'
 import { embeddedModel, quickstartSettings } from '../quickstart.js'
 import { pretraining, writeEmbeddedModel } from './embeddedModel.js'
 

@@ -1,7 +1,7 @@
 /** Runs that differ by their seed alone are one series of a figure and one line of a table; what they are called is what tells them from others. */
 import { basename } from 'node:path'
 import { GLUE_TASKS } from '../data/glueTasks.js'
-import type { RunConfig, RunResult, Scores } from '../run.js'
+import type { RunConfig, RunResult, Scores } from '../runs/run.js'
 import type { FoundRun } from './collectRuns.js'
 import { shownText } from './shownText.js'
 

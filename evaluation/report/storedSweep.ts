@@ -5,7 +5,7 @@ import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { GLUE_NAMES } from '../data/glueTasks.js'
-import { runFileLimit } from '../storedRun.js'
+import { runFileLimit } from '../runs/storedRun.js'
 import type { SweepTable } from '../sweep/sweepTable.js'
 
 export type StoredSweep = { readonly sweep: string; readonly table: SweepTable }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
-import { runFileLimit } from '../storedRun.js'
+import { runFileLimit } from '../runs/storedRun.js'
 import type { TransferTable } from '../styleTransfer/transferTable.js'
 
 const text = z.string().max(10_000)

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { mistake, oneLine } from '../../accelerated/files/mistake.js'
 import { styleCorpora, type Style, type StyleName } from '../data/styles.js'
-import { readRunConfig } from '../storedRun.js'
-import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../trainedAdapter.js'
+import { readRunConfig } from '../runs/storedRun.js'
+import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../adapters/trainedAdapter.js'
 import { UserError } from '../userError.js'
 
 /** A line's style as the classifier sees it: its index, its name, and the probability of it, from 0.5 to 1. */

@@ -7,10 +7,10 @@ import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
-import { answersInOrder } from '../answersInOrder.js'
-import { appendedFile } from '../appendedFile.js'
+import { answersInOrder } from '../adapters/answersInOrder.js'
+import { appendedFile } from '../runs/appendedFile.js'
 import type { PromptTemplate } from '../data/promptTemplates.js'
-import type { Generator } from '../generator.js'
+import type { Generator } from '../adapters/generator.js'
 import type { Direction } from './transferData.js'
 
 const transfer = z.object({ source: z.string(), text: z.string(), tokens: z.int().min(0), ended: z.enum(['end', 'stop', 'length']) })

@@ -1,5 +1,5 @@
 /** A cell of a sweep: one run, by what it is and where it stands in the table. */
-import type { FinetuneOptions } from '../run.js'
+import type { FinetuneOptions } from '../runs/run.js'
 import type { GlueName } from '../data/glueTasks.js'
 
 export type Cell = {

@@ -9,9 +9,9 @@ import { makeFolder } from '../../accelerated/files/makeFolder.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { fileInFolder } from '../../accelerated/files/safetensors/weightFiles.js'
 import { differing } from '../../accelerated/training/fingerprint.js'
-import type { RunConfig, RunResult } from '../run.js'
-import { decisiveSettings, defaultsOf } from '../runFingerprint.js'
-import { readRunConfig, readRunResult } from '../storedRun.js'
+import type { RunConfig, RunResult } from '../runs/run.js'
+import { decisiveSettings, defaultsOf } from '../runs/runFingerprint.js'
+import { readRunConfig, readRunResult } from '../runs/storedRun.js'
 import type { Cell } from './cell.js'
 
 export type CellState =

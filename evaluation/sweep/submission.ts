@@ -6,7 +6,7 @@ import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { readTexts } from '../data/delimited.js'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
-import { openTrainedAdapter, type Text } from '../trainedAdapter.js'
+import { openTrainedAdapter, type Text } from '../adapters/trainedAdapter.js'
 import { cellFolder } from './cellFolder.js'
 import { scoreOf, type Reported, type Worked } from './sweepTable.js'
 

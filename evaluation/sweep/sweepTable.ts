@@ -2,7 +2,7 @@
 import { mean } from 'simple-statistics'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
 import { nameApart } from '../metrics/index.js'
-import type { RunResult, Scores } from '../run.js'
+import type { RunResult, Scores } from '../runs/run.js'
 import { csvLine, latexText, markdownLine } from '../tableText.js'
 import type { Cell } from './cell.js'
 import type { PaperScore } from './paperTables.js'

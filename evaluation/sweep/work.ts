@@ -1,7 +1,7 @@
 /** Works cells off, several at a time, each in a thread of its own: what is done is kept, what was begun goes on, what fails is told and left. */
 import pMap from 'p-map'
-import { finetune } from '../finetune.js'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../run.js'
+import { finetune } from '../runs/finetune.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../runs/run.js'
 import type { Cell } from './cell.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 

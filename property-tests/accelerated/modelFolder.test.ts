@@ -16,7 +16,7 @@ import { plainHost } from '../../accelerated/models/host.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { input } from '../../accelerated/graph/operators.js'
 import type { Head, Model } from '../../accelerated/models/architecture.js'
-import { loadTrainedModel } from '../../evaluation/trainedAdapter.js'
+import { loadTrainedModel } from '../../evaluation/adapters/trainedAdapter.js'
 import { SEED } from '../support/seed.js'
 
 let root = ''

@@ -12,7 +12,7 @@ import { assemble } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
-import { packed } from '../../evaluation/packedTexts.js'
+import { packed } from '../../evaluation/tokens/packedTexts.js'
 import { fixtures } from '../golden/golden.js'
 import { assertClose } from '../support/assertClose.js'
 

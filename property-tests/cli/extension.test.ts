@@ -3,7 +3,7 @@ import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule } from '../../reference/training/schedule.js'
-import type { RunConfig, RunResult } from '../../evaluation/run.js'
+import type { RunConfig, RunResult } from '../../evaluation/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 

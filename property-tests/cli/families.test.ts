@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
 import { salora } from './spawnSalora.js'
 

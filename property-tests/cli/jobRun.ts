@@ -3,8 +3,8 @@ import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { trainRequest } from '../../cli/trainRequest.js'
 import type { Values } from '../../cli/flagValues.js'
-import { finetuneJob } from '../../evaluation/finetuneJob.js'
-import type { RunResult } from '../../evaluation/run.js'
+import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
+import type { RunResult } from '../../evaluation/runs/run.js'
 
 /** Flags as commander collects them. `stopAfter`: the step after which a signal comes. → its result */
 export const runJob = async (flags: Values, stopAfter: number | null = null): Promise<RunResult> => {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { barLine, numbersOf, openProgress } from '../../cli/progress.js'
 import { quickstartSettings } from '../../evaluation/quickstart.js'
-import type { FinetuneEvent } from '../../evaluation/run.js'
+import type { FinetuneEvent } from '../../evaluation/runs/run.js'
 import { SEED } from '../support/seed.js'
 import { salora } from './spawnSalora.js'
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { FinetuneOptions } from '../../evaluation/run.js'
+import type { FinetuneOptions } from '../../evaluation/runs/run.js'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
@@ -83,7 +83,7 @@ it('a run that names no folder and cannot begin leaves none', async () => {
 
 it('a program that leaves a run in the middle may go on with it at once, in the same process', async () => {
   const { finetune } = (await import(new URL('../../dist/evaluation/finetune.js', import.meta.url).href)) as {
-    readonly finetune: typeof import('../../evaluation/finetune.js').finetune
+    readonly finetune: typeof import('../../evaluation/runs/finetune.js').finetune
   }
   const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveEvery: 2, device: 'cpu', threads: 1 })
   const options: FinetuneOptions = {

@@ -8,7 +8,7 @@ import { methodOf } from '../../accelerated/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { newestCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { readRunConfig } from '../../evaluation/storedRun.js'
+import { readRunConfig } from '../../evaluation/runs/storedRun.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */
 export const savedState = async (output: string, modelFolder: string): Promise<Checkpoint['state']> => {

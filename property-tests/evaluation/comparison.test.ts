@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/settings.js'
-import { compare, comparisonTable, type ComparedRun } from '../../evaluation/comparison.js'
-import { finetuneJob } from '../../evaluation/finetuneJob.js'
+import { compare, comparisonTable, type ComparedRun } from '../../evaluation/studies/comparison.js'
+import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
 import { embeddedModel } from '../../evaluation/quickstart.js'
-import type { FinetuneOptions, RunResult } from '../../evaluation/run.js'
+import type { FinetuneOptions, RunResult } from '../../evaluation/runs/run.js'
 
 const run = (variant: string, accuracy: number, best: number | null = null): ComparedRun => ({
   variant,

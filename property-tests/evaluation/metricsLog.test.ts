@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openMetricsLog } from '../../evaluation/metricsLog.js'
+import { openMetricsLog } from '../../evaluation/runs/metricsLog.js'
 import { SEED } from '../support/seed.js'
 
 let root = ''

@@ -4,7 +4,7 @@ import { marked, type Token } from 'marked'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { resolveSettings } from '../../accelerated/settings.js'
-import { cardOfExport, modelCard, type CardFacts } from '../../evaluation/modelCard.js'
+import { cardOfExport, modelCard, type CardFacts } from '../../evaluation/runs/modelCard.js'
 
 const result: CardFacts['result'] = {
   device: 'cpu',

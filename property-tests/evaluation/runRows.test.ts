@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../evaluation/runRows.js'
+import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../evaluation/runs/runRows.js'
 import type { Example, Task } from '../../evaluation/data/index.js'
 import { SEED } from '../support/seed.js'
 

@@ -1,7 +1,7 @@
 /** Tokenised examples: the encodings of their texts, in a few bytes each. */
 import { expect, it } from 'vitest'
 import type { Tokenizer } from '../../accelerated/files/tokenizer.js'
-import { tokenise } from '../../evaluation/tokenisedExamples.js'
+import { tokenise } from '../../evaluation/tokens/tokenisedExamples.js'
 import { bytesHeld } from '../support/memory.js'
 
 /** Ids as long as the text, those after its half of a second text. */

@@ -15,8 +15,8 @@ import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assemb
 import { flatten, tensorOf, zeros } from '../../accelerated/training/parameterVector.js'
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
 import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
-import { openTextDecoder } from '../../evaluation/generator.js'
-import { openAnswers } from '../../evaluation/trainedAdapter.js'
+import { openTextDecoder } from '../../evaluation/adapters/generator.js'
+import { openAnswers } from '../../evaluation/adapters/trainedAdapter.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
 type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }

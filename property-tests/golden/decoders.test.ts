@@ -21,7 +21,7 @@ import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/trainin
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
 import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
 import { constants } from '../../evaluation/agreement/translate.js'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
 import {
   adamw,
   causalLoss,

@@ -8,7 +8,7 @@ import { openModelFolder, type ModelFolder } from '../../accelerated/files/model
 import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
 import { normals } from '../../accelerated/training/random.js'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
 import { folderOf, type Family, type Golden } from './golden.js'
 
 export const exportNames = ['compact', 'padded', 'rank-zero'] as const

@@ -11,7 +11,7 @@ import { openModelFolder } from '../../accelerated/files/modelFolder.js'
 import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { openTrainedAdapter } from '../../evaluation/trainedAdapter.js'
+import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
 import {
   compareNumbers,
   expectAgreement,

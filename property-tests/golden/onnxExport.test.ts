@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
 import type { Feed } from '../../accelerated/runtime/feeds.js'
 import { openModelFile } from '../../accelerated/runtime/node.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/exportAdapter.js'
+import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
 import {
   compareNumbers,
   expectAgreement,

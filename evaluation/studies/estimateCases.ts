@@ -1,0 +1,124 @@
+/**
+ * Estimates of memory against measured peaks, case by case: what `salora estimate` says of a run, and the largest resident memory of the process
+ * that then does it. Run `node dist/evaluation/studies/estimateCases.js [--only NAMES] > evaluation/results/estimate.json`.
+ */
+import { execFile } from 'node:child_process'
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
+import type { Estimate } from '../runs/estimate.js'
+import { embeddedModel } from '../quickstart.js'
+import type { RunResult } from '../runs/run.js'
+import { versions } from '../versions.js'
+
+type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
+
+const roberta = {
+  model_type: 'roberta',
+  vocab_size: wholeVocabulary,
+  hidden_size: 768,
+  num_hidden_layers: 12,
+  num_attention_heads: 12,
+  intermediate_size: 3072,
+  max_position_embeddings: 514,
+  type_vocab_size: 1,
+  layer_norm_eps: 1e-5,
+  pad_token_id: 1,
+  hidden_act: 'gelu',
+}
+const llama = {
+  model_type: 'llama',
+  vocab_size: 32_000,
+  hidden_size: 512,
+  num_hidden_layers: 8,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  intermediate_size: 1376,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: true,
+  hidden_act: 'silu',
+  bos_token_id: 1,
+  eos_token_id: 2,
+}
+const configs = { 'roberta-base': roberta, 'llama-small': llama } as const
+
+const cases: Readonly<Record<string, Case>> = {
+  'embedded-salora': { model: 'embedded', flags: ['--method', 'salora', '--batch-size', '32', '--max-length', '64'] },
+  'embedded-full': { model: 'embedded', flags: ['--method', 'full', '--batch-size', '32', '--max-length', '64'] },
+  'llama-lora': { model: 'llama-small', flags: ['--method', 'lora', '--batch-size', '8', '--max-length', '128'] },
+  'llama-full-recompute': { model: 'llama-small', flags: ['--method', 'full', '--batch-size', '4', '--max-length', '128', '--recompute'] },
+  'llama-salora-int8': {
+    model: 'llama-small',
+    flags: ['--method', 'salora', '--precision', 'int8', '--batch-size', '8', '--max-length', '128'],
+  },
+  'roberta-lora': { model: 'roberta-base', flags: ['--method', 'lora', '--batch-size', '16', '--max-length', '128'] },
+  'roberta-lora-recompute': {
+    model: 'roberta-base',
+    flags: ['--method', 'lora', '--batch-size', '16', '--max-length', '128', '--recompute'],
+  },
+  'roberta-salora-8': { model: 'roberta-base', flags: ['--method', 'salora', '--batch-size', '8', '--max-length', '128'] },
+  'roberta-salora-int8-recompute': {
+    model: 'roberta-base',
+    flags: ['--method', 'salora', '--precision', 'int8', '--batch-size', '8', '--max-length', '128', '--recompute'],
+  },
+}
+
+const steps = 4
+const program = fileURLToPath(new URL('../../cli/salora.js', import.meta.url))
+
+const run = promisify(execFile)
+const json = async (cwd: string, args: ReadonlyArray<string>): Promise<unknown> => {
+  const { stdout } = await run(process.execPath, [program, ...args, '--json', '--quiet'], {
+    cwd,
+    maxBuffer: 2 ** 26,
+    env: { ...process.env, HF_HUB_OFFLINE: '1', SALORA_CACHE: join(cwd, 'cache') },
+  })
+  return JSON.parse(stdout)
+}
+
+const only = process.argv.includes('--only') ? (process.argv[process.argv.indexOf('--only') + 1] ?? '').split(',') : Object.keys(cases)
+const cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))
+const rows: object[] = []
+try {
+  for (const [name, config] of Object.entries(configs)) {
+    if (!only.some((wanted) => cases[wanted]?.model === name)) continue
+    await mkdir(join(cwd, name))
+    await writeRandomModel(join(cwd, name), config)
+  }
+  // texts longer than any that is asked for, and a batch of them to evaluate on
+  const text = (i: number): string => `${'a film that nobody saw '.repeat(100)}${i}\t${i % 2 === 0 ? 'good' : 'bad'}`
+  for (const [file, count] of [
+    ['train.tsv', 96],
+    ['dev.tsv', 32],
+  ] as const)
+    await writeFile(join(cwd, file), ['text\tlabel', ...Array.from({ length: count }, (_, i) => text(i))].join('\n'))
+  for (const name of only) {
+    const { model, flags } = cases[name] ?? { model: 'embedded', flags: ['--no-such-case'] }
+    const all = ['--model', model === 'embedded' ? embeddedModel : model, ...flags, '--device', 'cpu']
+    const estimate = (await json(cwd, ['estimate', ...all])) as Estimate
+    const task = ['--task', 'train.tsv', '--eval-data', 'dev.tsv', '--max-steps', String(steps), '--output', name]
+    const { peakMemoryBytes } = (await json(cwd, ['train', ...all, ...task])) as RunResult
+    const { base, weights, activations, state, evaluation, graphs, peak } = estimate
+    const row = {
+      case: name,
+      model,
+      flags: flags.join(' '),
+      ratio: peak / peakMemoryBytes,
+      measured: peakMemoryBytes,
+      estimated: { base, weights, activations, state, evaluation, graphs, peak },
+    }
+    rows.push(row)
+    process.stderr.write(
+      `${name}: estimated ${(peak / 1e6).toFixed(0)} MB, measured ${(peakMemoryBytes / 1e6).toFixed(0)} MB: ${row.ratio.toFixed(3)}\n`,
+    )
+  }
+} finally {
+  await rm(cwd, { recursive: true, force: true })
+}
+process.stdout.write(
+  `${JSON.stringify({ command: 'node dist/evaluation/studies/estimateCases.js > evaluation/results/estimate.json', steps, versions, platform: `${process.platform} ${process.arch}`, rows }, null, 2)}\n`,
+)

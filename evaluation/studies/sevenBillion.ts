@@ -1,0 +1,212 @@
+/**
+ * Does a model of LLaMA-7B's shape train on this machine? SaLoRA (r = 8, seven matrices a layer) on texts of one length, the frozen matrices in
+ * int8, from a checkpoint of random weights that is written where there is none: 13.5 GB for the checkpoint, 7.5 GB for its levels.
+ *
+ *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--layers 32] [--length 256] [--steps 4] [--precision int8] [--threads 0] [--profile PREFIX]
+ *
+ * Prints what it measured as JSON; see evaluation/results/seven-billion.json.
+ */
+import { readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { median } from 'simple-statistics'
+import { precisionOf } from '../../accelerated/commonSettings.js'
+import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { input, quantisedMatMul, quantisedOf } from '../../accelerated/graph/operators.js'
+import { packBatch } from '../../accelerated/models/packing.js'
+import { causal, unlabelled } from '../../accelerated/objectives/causal.js'
+import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
+import { openPhase } from '../../accelerated/training/phase.js'
+import type { Vector } from '../../accelerated/training/parameterVector.js'
+import { uniforms } from '../../accelerated/training/random.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import { dimensionsOf, largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { productCount } from '../benchmark/productCount.js'
+import { writeRandomCheckpoint } from '../randomCheckpoint.js'
+import { versions } from '../versions.js'
+
+const { values } = parseArgs({
+  options: {
+    folder: { type: 'string', default: '' },
+    layers: { type: 'string', default: '32' },
+    length: { type: 'string', default: '256' },
+    steps: { type: 'string', default: '4' },
+    precision: { type: 'string', default: 'int8' },
+    threads: { type: 'string', default: '0' },
+    profile: { type: 'string' },
+  },
+})
+const [layers, length, steps, threads] = [values.layers, values.length, values.steps, values.threads].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+]
+
+const config = {
+  model_type: 'llama',
+  vocab_size: 32_000,
+  hidden_size: 4096,
+  intermediate_size: 11_008,
+  num_hidden_layers: layers,
+  num_attention_heads: 32,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-6,
+  hidden_act: 'silu',
+  tie_word_embeddings: false,
+}
+
+const note = (line: string): void => {
+  process.stderr.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${line}\n`)
+}
+const began = performance.now()
+const seconds = async <T>(work: () => Promise<T>): Promise<readonly [number, T]> => {
+  const start = performance.now()
+  const result = await work()
+  return [(performance.now() - start) / 1000, result]
+}
+
+/** Of this process, in bytes: its own memory, and the pages of files that are mapped into it, which the system may drop and read again. */
+const memory = () => {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const bytes = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1])
+  return { own: bytes('RssAnon'), mapped: bytes('RssFile'), peak: bytes('VmHWM') }
+}
+const swapped = (): number => Number(/^pswpout (\d+)/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1])
+const swappedBefore = swapped()
+
+const folder = join(values.folder, `llama-${layers}-layers`)
+const written = await stat(join(folder, 'model.safetensors.index.json')).then(
+  () => null,
+  async () => {
+    note('writing the checkpoint')
+    return (await seconds(() => writeRandomCheckpoint(folder, config, { seed: 0, shardBytes: 5e9 })))[0]
+  },
+)
+
+const base = await openModelFolder(folder)
+const precision = precisionOf(values.precision)
+note('opening the weights')
+const opening = precision.open(base, values.folder)
+const [openSeconds, frozen] = await seconds(async () => {
+  for (;;) {
+    const next = await opening.next()
+    if (next.done === true) return next.value
+    note(next.value)
+  }
+})
+
+const settings = resolveSettings({
+  method: 'salora',
+  rank: 8,
+  precision: values.precision,
+  maxSteps: 1000,
+  batchSize: 1,
+  maxLength: length,
+  learningRate: 1e-4,
+  warmup: 0,
+  threads,
+  gateStart: 0,
+  gateEnd: 1,
+})
+const method = methodOf('salora')
+const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causal)
+const clockAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
+let state = await startOfRun(assembly, checkpointNumbers(base))
+const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
+const next = method.advance?.(state.phase, settings, clockAt(0), layouts) ?? null
+if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
+
+const u = uniforms(1, 'order', 0, (steps + 1) * length)
+const texts = Array.from({ length: steps + 1 }, (_, row) => {
+  const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
+  return { inputIds, targets: [...inputIds.slice(1), unlabelled], row }
+})
+const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(values.profile === undefined ? {} : { profile: values.profile }) })
+note('opening the session')
+const [sessionSeconds, opened] = await seconds(() =>
+  openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
+)
+const { outputs } = stepGraph(assembly, state.phase, 'whole')
+const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labelled: Math.ceil((length - 1) / 4) }
+const operations = productCount(Object.values(outputs), dimensions)
+note(
+  `${opened.layout.size} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${(memory().own / 1e9).toFixed(2)} GB`,
+)
+
+let spare: Vector | null = null
+const times: { readonly seconds: number; readonly cpuSeconds: number }[] = []
+const losses: number[] = []
+for (const text of texts) {
+  const cpu = process.cpuUsage()
+  const context = { assembly, objective: assembly.objective, clock: clockAt(state.step), learningRate: settings.learningRate, spare }
+  const [took, { state: after, loss }] = await seconds(() => takeStep(context, opened, state, [[text]]))
+  const { user, system } = process.cpuUsage(cpu)
+  spare = state.parameters
+  state = after
+  times.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
+  losses.push(loss)
+  const { own, mapped, peak } = memory()
+  note(
+    `step ${state.step}: ${took.toFixed(2)} s (${((user + system) / 1e6).toFixed(2)} s of processors), loss ${loss.toFixed(4)}, own ${(own / 1e9).toFixed(2)}, mapped ${(mapped / 1e9).toFixed(2)}, peak ${(peak / 1e9).toFixed(2)} GB`,
+  )
+}
+const atEnd = memory()
+await opened.release()
+
+/** One product with a matrix of the first layer, alone: forward, in the order that it lies in. */
+const productRate = async () => {
+  const matrix = quantisedOf(frozen.tensor('layers.0.mlp.down_proj.weight'))
+  if (matrix === null) return null
+  const [p = 0, k = 0] = matrix.levels.shape.map(Number)
+  // back through the layer: no turn
+  const backward = quantisedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
+  const session = await nodeEngine({ device: deviceOf('cpu'), threads }).open({ y: backward }, frozen.weights, 'sparing')
+  const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
+  const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
+  for (let i = 0; i < 12; i++) {
+    const cpu = process.cpuUsage()
+    const [took] = await seconds(() => session.run({ x }))
+    const { user, system } = process.cpuUsage(cpu)
+    runs.push({ seconds: took, cpuSeconds: (user + system) / 1e6 })
+  }
+  await session.release()
+  const count = 2 * length * p * k
+  return { shape: `${length} × ${p} · ${p} × ${k}`, ...rates(count, runs.slice(2)) }
+}
+const rates = (count: number, runs: typeof times) => ({
+  seconds: median(runs.map((run) => run.seconds)),
+  cpuSeconds: median(runs.map((run) => run.cpuSeconds)),
+  gigaops: count / median(runs.map((run) => run.seconds)) / 1e9,
+  /** as two processors would have it that do nothing else */
+  gigaopsOfProcessors: (2 * count) / median(runs.map((run) => run.cpuSeconds)) / 1e9,
+})
+
+process.stdout.write(
+  `${JSON.stringify(
+    {
+      versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'], node: process.version },
+      layers,
+      length,
+      precision: values.precision,
+      trained: opened.layout.size,
+      operations,
+      secondsToWrite: written,
+      secondsToOpen: openSeconds,
+      secondsToCompile: sessionSeconds,
+      step: rates(operations, times.slice(1)),
+      first: times[0],
+      product: await productRate(),
+      losses,
+      bytes: atEnd,
+      pagesSwapped: swapped() - swappedBefore,
+    },
+    null,
+    2,
+  )}\n`,
+)
