@@ -314,7 +314,7 @@ describe('parts', () => {
 
   it('a vocabulary numbers words as a map does', () =>
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }), { maxLength: 400 }), (words) => {
+      fc.property(fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }), { maxLength: 400, size: 'max' }), (words) => {
         const [vocabulary, map] = [
           newVocabulary(),
           new Map([
