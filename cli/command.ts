@@ -1,5 +1,6 @@
 /** What every command has in common: --json, --quiet, an example in its help, one line for each mistake, an exit code. */
 import type { Command } from 'commander'
+import { hearDownloads } from '../accelerated/files/hub/downloadLines.js'
 import type { Values } from './flagValues.js'
 import { reportError } from './reportError.js'
 import { openTerminal, type Terminal } from './terminal.js'
@@ -22,7 +23,9 @@ export const withOutput = (command: Command, examples: ReadonlyArray<string>, ru
       const given: Values = command.opts() // a command with arguments of its own has them in command.args
       try {
         if (given['offline'] === true) process.env['HF_HUB_OFFLINE'] = '1' // threads started later inherit it
-        process.exitCode = await run(given, openTerminal(given))
+        const terminal = openTerminal(given)
+        hearDownloads((line) => terminal.note(`${line} …`))
+        process.exitCode = await run(given, terminal)
       } catch (error) {
         process.exitCode = reportError(error)
       }

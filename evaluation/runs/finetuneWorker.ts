@@ -1,6 +1,7 @@
 /** The worker thread of finetune.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemCode, systemMistake } from '../../accelerated/files/systemError.js'
+import { hearDownloads } from '../../accelerated/files/hub/downloadLines.js'
 import { countCalls } from '../../accelerated/runtime/nativeCall.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
 import { isExpected } from '../expectedErrors.js'
@@ -9,6 +10,7 @@ import { loaded, loadWidest } from '../loading.js'
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
 countCalls(calls)
+hearDownloads((what) => send({ kind: 'event', event: { kind: 'preparing', what } }))
 const stop = new AbortController()
 parentPort?.on('message', () => stop.abort())
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Mistake } from '../../accelerated/files/mistake.js'
+import { downloadLines } from '../../accelerated/files/hub/downloadLines.js'
 import { resolveModel, type HubOptions } from '../../accelerated/files/hub/hub.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
@@ -327,5 +328,35 @@ describe('mistakes with a hub', () => {
     expect(await messageFor('reviews')).toMatch(
       /^HUB\/reviews\/.*config\.json: expected config\.json in the model's repository, found none \(no such model or revision\?\), and no folder reviews here$/,
     )
+  })
+})
+
+describe('what is told of a download', () => {
+  it('is a line for a file that takes more than a second, and one each ten seconds, but none at its end', () => {
+    let now = 0
+    const told: string[] = []
+    const tell = downloadLines(
+      (line) => told.push(`${now}: ${line}`),
+      () => now,
+    )
+    const at = (time: number, received: number, file = 'model.safetensors', total: number | undefined = 1.5e9): void => {
+      now = time
+      tell({ file, received, total })
+    }
+    at(0, 0, 'config.json', 600)
+    at(500, 1e6)
+    at(1400, 2e8)
+    at(1600, 3e8)
+    at(9000, 4e8)
+    at(12_000, 5e8)
+    at(30_000, 1.5e9)
+    tell({ file: 'other.safetensors', received: 0, total: undefined })
+    now = 32_000
+    tell({ file: 'other.safetensors', received: 7e6, total: undefined })
+    expect(told).toEqual([
+      '1600: downloading model.safetensors, 300 of 1,500 MB',
+      '12000: downloading model.safetensors, 500 of 1,500 MB',
+      '32000: downloading other.safetensors, 7 MB',
+    ])
   })
 })

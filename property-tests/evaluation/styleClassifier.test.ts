@@ -26,7 +26,11 @@ const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
   return { adapter, asked, classifier: styleClassifier('yelp', adapter, 'byhand') }
 }
 
-const marks = fc.array(fc.string({ unit: fc.constantFrom('+', '-', ' ', 'A'), maxLength: 6 }), { minLength: 1, maxLength: 700, size: 'max' })
+const marks = fc.array(fc.string({ unit: fc.constantFrom('+', '-', ' ', 'A'), maxLength: 6 }), {
+  minLength: 1,
+  maxLength: 700,
+  size: 'max',
+})
 const isPositive = (text: string): boolean => [...text].filter((c) => c === '+').length > [...text].filter((c) => c === '-').length
 
 /** With as many + as -, the half logit makes it negative. */

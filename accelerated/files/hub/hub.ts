@@ -5,6 +5,7 @@ import { writeFileAtomically } from '../atomicFile.js'
 import { makeFolder as makeFolderAt } from '../makeFolder.js'
 import { Mistake, mistake, quoted } from '../mistake.js'
 import { systemMistake } from '../systemError.js'
+import { heardDownload } from './downloadLines.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../jsonText.js'
@@ -111,7 +112,7 @@ export const remoteOf = (repository: string, revision: string, { environment = p
     model: repository,
     revision,
     patience: seconds > 0 && seconds < 86_400 ? seconds * 1000 : usualPatience,
-    onProgress: onProgress ?? (() => undefined),
+    onProgress: onProgress ?? heardDownload,
     ...(token === undefined ? {} : { token }),
     ...(signal === undefined ? {} : { signal }),
   }
