@@ -1,0 +1,64 @@
+/**
+ * The runs of a sweep as one file that can be kept with the code, and the sweep's folder from such a file, so that `salora glue` goes on with what it
+ * lacks on another machine.
+ *
+ *   node dist/evaluation/studies/sweepFile.js pack SWEEP FILE
+ *   node dist/evaluation/studies/sweepFile.js unpack FILE SWEEP --model DIR --data GLUE
+ *
+ * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine.
+ */
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { checked } from '../../accelerated/files/checked.js'
+import { parseJson, readText } from '../../accelerated/files/jsonText.js'
+import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { readSweep } from '../report/storedSweep.js'
+import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
+import { markdownTable } from '../sweep/sweepTable.js'
+
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { model: { type: 'string' }, data: { type: 'string' } } })
+
+const schema = z.looseObject({
+  runs: z.array(
+    z.looseObject({ cell: z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.=-]*$/u), config: z.looseObject({}), result: z.looseObject({}) }),
+  ),
+})
+
+const pack = async (folder: string, file: string): Promise<void> => {
+  const stored = await readSweep(folder)
+  const runs = []
+  for (const cell of (await readdir(join(folder, 'cells'))).sort(new Intl.Collator('en', { numeric: true }).compare)) {
+    const [config, result] = [await readRunConfig(join(folder, 'cells', cell)), await readRunResult(join(folder, 'cells', cell))]
+    if (config === null || result === null || result.interrupted) continue
+    const { model: _, ...others } = config
+    const { data: __, ...task } = config.task
+    const { output: ___, ...found } = result
+    runs.push({ cell, config: { ...others, task }, result: found })
+  }
+  const table = stored === null ? [] : markdownTable(stored.table).trimEnd().split('\n')
+  await writeFileAtomically(file, `${JSON.stringify({ title: stored?.table.title ?? basename(folder), table, runs }, null, 1)}\n`)
+  console.log(`${runs.length} runs in ${file}`)
+}
+
+const unpack = async (file: string, folder: string): Promise<void> => {
+  const { model, data } = values
+  if (model === undefined || data === undefined) throw new Error('unpack: expected --model DIR and --data GLUE')
+  const { runs } = checked(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
+  for (const { cell, config, result } of runs) {
+    const output = join(folder, 'cells', cell)
+    if ((await readRunResult(output)) !== null) continue
+    await makeFolder(output)
+    const placed = { ...config, model, task: { ...(config['task'] as object), data } }
+    await writeFileAtomically(join(output, 'config.json'), `${JSON.stringify(placed, null, 2)}\n`)
+    await writeFileAtomically(join(output, 'result.json'), `${JSON.stringify({ ...result, output }, null, 2)}\n`)
+  }
+  console.log(`${runs.length} runs in ${folder}`)
+}
+
+const [what, from = '', to = ''] = positionals
+if (what === 'pack') await pack(from, to)
+else if (what === 'unpack') await unpack(from, to)
+else throw new Error('sweepFile: expected pack or unpack')
