@@ -91,7 +91,7 @@ const figuresOf = (live: ReadonlyArray<Live>): ReadonlyArray<Made> => {
   const series = live.map((one) => seriesOf(one, live.length > 1, width))
   const curves = figures.flatMap(({ name, title, draw }) => {
     const figure = draw(series)
-    return figure === null ? [] : [{ name, title, ...figure, caption: captionOf(figure.caption) }]
+    return figure === null ? [] : [{ name, title, ...figure }]
   })
   const map = ranksFigure(
     live.flatMap(({ run, live: { newest } }) =>
@@ -104,9 +104,6 @@ const figuresOf = (live: ReadonlyArray<Live>): ReadonlyArray<Made> => {
   const ranks = map === null ? [] : [{ name: 'ranks', title: 'Ranks by matrix', ...map, panels: map.panels.map(withoutSeeds) }]
   return [...curves, ...(live.length === 1 ? live.flatMap((one) => closing(one, width)) : []), ...ranks]
 }
-
-/** One run is one line: there is no mean over runs. */
-const captionOf = (caption: string): string => caption.replace(' Line: mean over runs; band: smallest to largest of any run.', '')
 
 const withoutSeeds = <T extends { readonly title: string; readonly alternative: string }>(panel: T): T => ({
   ...panel,

@@ -151,7 +151,7 @@ const tableOf = (sweep: WatchedSweep): ShownTable | null => {
   if (shown === undefined) return null
   const { columns, rows } = shown.table
   return {
-    caption: shown.caption.replace(/; in brackets[\s\S]*$/, '; in brackets the paper’s.'),
+    caption: shown.caption,
     columns,
     rows: rows.map((row) => row.map(String)),
   }

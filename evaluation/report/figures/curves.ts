@@ -40,7 +40,8 @@ const figureOf = (figure: CurveFigure, drawn: ReadonlyArray<Banded>): DrawnFigur
   const widest = Math.max(...drawn.map(({ width }) => width))
   return {
     caption:
-      `${figure.caption} Line: mean over runs; band: smallest to largest of any run.` +
+      figure.caption +
+      (drawn.some(({ curves }) => curves.length > 1) ? ' Line: mean over runs; band: smallest to largest of any run.' : '') +
       (widest === 1 ? '' : ` Steps are taken together, up to ${widest} at a time: the band keeps their smallest and largest value.`) +
       notShown(drawn.length - fitting, 'series'),
     panels: shown.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),

@@ -12,7 +12,7 @@ export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTa
   sweeps.map(({ sweep, name, table }, i) => ({
     name: `sweep-${i + 1}`,
     title: titleOf(sweep),
-    caption: `${shownText(name)}: ${shownText(table.title)}. In percent: mean ± largest deviation over seeds; in brackets the paper’s. The CSV has the numbers in full.`,
+    caption: `${shownText(name)}: ${shownText(table.title)}. In percent: mean ± largest deviation over seeds; in brackets the paper’s.`,
     table: { columns: ['row', ...tableHeader(table).slice(1)], rows: table.rows.map((row) => tableLine(row).map(shownText)) },
     csv: csvTable(table),
   }))
