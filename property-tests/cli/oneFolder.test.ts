@@ -82,7 +82,7 @@ it('a run that names no folder and cannot begin leaves none', async () => {
 })
 
 it('a program that leaves a run in the middle may go on with it at once, in the same process', async () => {
-  const { finetune } = (await import(new URL('../../dist/evaluation/finetune.js', import.meta.url).href)) as {
+  const { finetune } = (await import(new URL('../../dist/evaluation/runs/finetune.js', import.meta.url).href)) as {
     readonly finetune: typeof import('../../evaluation/runs/finetune.js').finetune
   }
   const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveEvery: 2, device: 'cpu', threads: 1 })
