@@ -1,6 +1,6 @@
 /** The orthogonality term as an expression: equation (9). */
 import type { Expression } from '../../graph/expression.js'
-import { add, constant, matMul, reduceSum, square, sub } from '../../graph/operators.js'
+import { constant, matMul, reduceSum, square, sub } from '../../graph/operators.js'
 
 /** diag of these numbers, [r, r] */
 const diagonal = (numbers: ReadonlyArray<number>, like: Expression): Expression => {
@@ -9,18 +9,20 @@ const diagonal = (numbers: ReadonlyArray<number>, like: Expression): Expression 
   return constant(entries, [r, r], like.dtype)
 }
 
-/** ‖AAᵀ − I‖²_F, zero where A's rows are orthonormal. A: [r, k] → scalar. */
-export const orthogonalityOfA = (A: Expression): Expression => {
-  const gram = matMul(A, A, { transposeB: true })
-  return reduceSum(square(sub(gram, diagonal(new Array<number>(A.shape[0] as number).fill(1), A))))
+/**
+ * Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, as its two norms. A: [r, k], B: [d, r] → scalars. With squared norms D² for B's columns,
+ * [r], `ofB` is ‖BᵀB − D²‖²_F.
+ */
+export const orthogonality = (
+  A: Expression,
+  B: Expression,
+  squaredNorms?: ReadonlyArray<number>,
+): { readonly ofA: Expression; readonly ofB: Expression } => {
+  const ones = new Array<number>(A.shape[0] as number).fill(1)
+  const gramA = matMul(A, A, { transposeB: true })
+  const gramB = matMul(B, B, { transposeA: true })
+  return {
+    ofA: reduceSum(square(sub(gramA, diagonal(ones, A)))),
+    ofB: reduceSum(square(sub(gramB, diagonal(squaredNorms ?? ones, B)))),
+  }
 }
-
-/** ‖BᵀB − I‖²_F, or with squared norms D² for B's columns, [r], ‖BᵀB − D²‖²_F. B: [d, r] → scalar. */
-export const orthogonalityOfB = (B: Expression, squaredNorms?: ReadonlyArray<number>): Expression => {
-  const gram = matMul(B, B, { transposeA: true })
-  return reduceSum(square(sub(gram, diagonal(squaredNorms ?? new Array<number>(B.shape[1] as number).fill(1), B))))
-}
-
-/** Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F → scalar. */
-export const orthogonality = (A: Expression, B: Expression, squaredNorms?: ReadonlyArray<number>): Expression =>
-  add(orthogonalityOfB(B, squaredNorms), orthogonalityOfA(A))

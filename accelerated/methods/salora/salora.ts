@@ -14,7 +14,7 @@ import { enoughSteps, gateAdam, gateControl } from './gateControl.js'
 import { deterministicGateOn, probabilityNonZeroOn, sampleGate } from './hardConcrete.js'
 import { density, densityPenalty, gateCosts } from './lagrangian.js'
 import { misfit } from './misfit.js'
-import { orthogonalityOfA, orthogonalityOfB } from './orthogonality.js'
+import { orthogonality } from './orthogonality.js'
 import { smallestBudget } from './retention.js'
 import { closeGates, gateCount, openGates, saloraPhase, withoutNoise, type SaloraPhase } from './phase.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
@@ -182,9 +182,12 @@ const regulariserOf = (
 ): Penalty | null => {
   if (beta === 0 || matrices.length === 0 || (squaredNorms !== null && orthogonalityAfter === 'off')) return null
   const norms = orthogonalityAfter === 'folded' ? squaredNorms : null
-  const ofA = matrices.map(({ name }) => reshape(orthogonalityOfA(parameter(`${name}.A`)), [1]))
-  const ofB = matrices.map(({ name }, i) => reshape(orthogonalityOfB(parameter(`${name}.B`), norms?.[i]), [1]))
-  const all = concat([...ofA, ...ofB], 0) // [2K]: eq. (9)'s two norms apart, as Figure 6 draws them
+  const each = matrices.map(({ name }, i) => orthogonality(parameter(`${name}.A`), parameter(`${name}.B`), norms?.[i]))
+  const apart = [...each.map(({ ofA }) => ofA), ...each.map(({ ofB }) => ofB)] // as Figure 6 draws them
+  const all = concat(
+    apart.map((norm) => reshape(norm, [1])),
+    0,
+  ) // [2K]
   return { value: mul(reduceSum(all), average === 'mean' ? beta / (2 * matrices.length) : beta), report: { orthogonality: all } }
 }
 
