@@ -4,7 +4,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { basename } from 'node:path'
 import { mistake, reason } from '../../accelerated/files/mistake.js'
-import { systemCode, systemMistake } from '../../accelerated/files/systemError.js'
+import { isAbsent, systemCode, systemMistake } from '../../accelerated/files/systemError.js'
 import { shownText } from '../report/shownText.js'
 import { boardPage } from './boardPage.js'
 import { boardScript } from './boardScript.js'
@@ -51,7 +51,7 @@ const headers = {
 /** @throws Mistake for what is no folder, a port that is not to be had, or what is no address of a Redis */
 export const startBoard = async ({ folder: given, port, redis }: BoardOptions): Promise<Board> => {
   const folder = await realpath(given).catch((thrown: unknown) => {
-    throw systemMistake(given, 'a folder', thrown)
+    throw systemMistake(given, 'a folder', thrown, isAbsent(thrown) ? 'none there' : reason(thrown))
   })
   if (!(await stat(folder)).isDirectory()) throw mistake(given, 'a folder', 'a file')
   const queue = redis === null ? null : await watchQueue(redis)

@@ -1,8 +1,8 @@
 /** Folders that were named → the finished runs, sweeps and transfers in them. What is broken or unfinished is left out, and told in one line each. */
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import { Mistake, mistake } from '../../accelerated/files/mistake.js'
-import { systemMistake } from '../../accelerated/files/systemError.js'
+import { Mistake, mistake, reason } from '../../accelerated/files/mistake.js'
+import { isAbsent, systemMistake } from '../../accelerated/files/systemError.js'
 import type { RunConfig, RunResult } from '../runs/run.js'
 import { readRunConfig, readRunResult } from '../runs/storedRun.js'
 import type { TransferTable } from '../styleTransfer/transferTable.js'
@@ -109,7 +109,7 @@ export const collectRuns = async (folders: ReadonlyArray<string>, tell: (runs: n
     const isFolder = await stat(folder).then(
       (there) => there.isDirectory(),
       (thrown: unknown) => {
-        throw systemMistake(folder, 'a folder', thrown)
+        throw systemMistake(folder, 'a folder', thrown, isAbsent(thrown) ? 'none there' : reason(thrown))
       },
     )
     if (!isFolder) throw mistake(folder, 'a folder', 'a file')

@@ -5,19 +5,16 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startBoard, type Board } from '../../evaluation/board/server.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder } from '../cli/toyFolder.js'
 import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
 
-const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path !== '' && existsSync(path),
-)
 const cwd = toyFolder('board-browser')
 const at = (...path: ReadonlyArray<string>): string => join(cwd, ...path)
 const hostile = '<b id=injected onclick=alert(1)>bold</b><script>document.title = "run"<∕script>'.replaceAll('/', '∕')
@@ -26,12 +23,12 @@ let browser: Browser | null = null
 let board: Board
 const children: ChildProcess[] = []
 beforeAll(async () => {
-  if (executable === undefined) return
+  if (!hasChromium) return
   for (const seed of [0, 1])
     await writeRun(at('runs', `salora-${seed}`), { seed, ranks: ranksOf(1, 2, 3, seed), accuracy: 0.7123456789 + 0.1 * seed, steps: 40 })
   await writeRun(at('runs', hostile), { task: hostile, method: 'lora' })
   board = await startBoard({ folder: at('runs'), port: 0, redis: null })
-  browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
+  browser = await launchChromium()
 }, 120_000)
 afterAll(async () => {
   for (const child of children)
@@ -40,33 +37,23 @@ afterAll(async () => {
       await once(child, 'exit')
     }
   await browser?.close()
-  if (executable !== undefined) await board.close()
+  if (hasChromium) await board.close()
 })
 
-/** A page of the board, and whatever it complained of, or asked of anybody else. */
-const opened = async (
-  url: string,
-  options: BrowserContextOptions,
-): Promise<{ readonly page: Page; readonly said: ReadonlyArray<string> }> => {
-  if (browser === null) throw new Error('expected a browser, found none')
-  const context = await browser.newContext(options)
-  const page = await context.newPage()
-  const said: string[] = []
-  page.on('console', (message) => said.push(message.text()))
-  page.on('pageerror', (error) => said.push(error.message))
+/** A page of the board, and whatever it complained of, asked of anybody else, or told of the key. */
+const opened = async (url: string, options: BrowserContextOptions): Promise<OpenedPage> => {
   const { origin } = new URL(url)
-  page.on('request', (request) => {
-    if (new URL(request.url()).origin !== origin || /key=|[0-9a-f]{64}/.test(new URL(request.url()).search)) said.push(request.url())
-    if (/[0-9a-f]{64}/.test(request.headers()['referer'] ?? '')) said.push('the key as referer')
-  })
-  await page.goto(url)
-  await page.locator('#status', { hasText: /^live$/ }).waitFor()
-  return { page, said }
+  const one = await openPage(browser, url, options, (request) => [
+    ...(new URL(request.url()).origin !== origin || /key=|[0-9a-f]{64}/.test(new URL(request.url()).search) ? [request.url()] : []),
+    ...(/[0-9a-f]{64}/.test(request.headers()['referer'] ?? '') ? ['the key as referer'] : []),
+  ])
+  await one.page.locator('#status', { hasText: /^live$/ }).waitFor()
+  return one
 }
 const desktop = { viewport: { width: 1280, height: 900 } }
 const lineOf = (page: Page, name: string) => page.locator('table.list tr', { has: page.getByRole('link', { name, exact: true }) })
 
-describe.skipIf(executable === undefined)('the board in Chromium (skipped where there is none)', () => {
+describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is none)', () => {
   it('shows the numbers of the files, a hostile name as text, and says nothing on the console; the key leaves the address', async () => {
     const { page, said } = await opened(board.url, desktop)
     expect(page.url()).toBe(`http://127.0.0.1:${board.port}/#/`)

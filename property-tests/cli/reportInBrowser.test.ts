@@ -1,22 +1,18 @@
 /** The report's page in a real Chromium: nothing is fetched, nothing goes wrong, it is used by keyboard and on a telephone, and stays quick with many runs. */
-import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeReport } from '../../evaluation/report/report.js'
 import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
-
-const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path !== '' && existsSync(path),
-)
+import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
 
 let [root, file] = ['', '']
 let browser: Browser | null = null
 beforeAll(async () => {
-  if (executable === undefined) return
+  if (!hasChromium) return
   root = await mkdtemp(join(tmpdir(), 'salora-browser-'))
   file = join(root, 'page.html')
   const hostile = '<b id=injected>bold</b><script>document.title = "run"</script>'
@@ -25,7 +21,7 @@ beforeAll(async () => {
     await writeRun(join(root, 'runs', `hostile-${seed}`), { method: 'lora', seed, task: hostile.replaceAll('/', '∕') })
   }
   await makeReport({ folders: [join(root, 'runs')], output: file, figures: null })
-  browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
+  browser = await launchChromium()
 }, 120_000)
 afterAll(async () => {
   await browser?.close()
@@ -33,24 +29,10 @@ afterAll(async () => {
 })
 
 /** A page that is open, and whatever it complained of or asked for. */
-const opened = async (
-  url: string,
-  options: BrowserContextOptions,
-): Promise<{ readonly page: Page; readonly said: ReadonlyArray<string> }> => {
-  if (browser === null) throw new Error('expected a browser, found none')
-  const context = await browser.newContext(options)
-  const page = await context.newPage()
-  const said: string[] = []
-  page.on('console', (message) => said.push(message.text()))
-  page.on('pageerror', (error) => said.push(error.message))
-  page.on('request', (request) => {
-    if (request.url() !== url && !/^(data|blob):/.test(request.url())) said.push(request.url())
-  })
-  await page.goto(url)
-  return { page, said }
-}
+const opened = (url: string, options: BrowserContextOptions): Promise<OpenedPage> =>
+  openPage(browser, url, options, (request) => (request.url() !== url && !/^(data|blob):/.test(request.url()) ? [request.url()] : []))
 
-describe.skipIf(executable === undefined)('the page of a report in Chromium (skipped where there is none)', () => {
+describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where there is none)', () => {
   const url = (): string => pathToFileURL(file).href
 
   it('says nothing on the console, asks for nothing, and shows a hostile name as text', async () => {

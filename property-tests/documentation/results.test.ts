@@ -51,7 +51,7 @@ describe('README’s table of structure', () => {
   type Run = {
     readonly cell: string
     readonly config: { readonly settings: { readonly seed: number; readonly retain?: string } }
-    readonly result: Omit<Results['runs'][number], 'variant'>
+    readonly result: Omit<Results['runs'][number], 'variant'> & { readonly ranks?: Readonly<Record<string, number>> }
   }
   const { runs } = JSON.parse(readFileSync('evaluation/results/glue-embedded.json', 'utf8')) as { readonly runs: ReadonlyArray<Run> }
   const metrics = { cola: 'matthews', mrpc: 'accuracy', sst2: 'accuracy', stsb: 'pearson' } as const
@@ -70,6 +70,39 @@ describe('README’s table of structure', () => {
       })
       expect(readme).toContain(`| \`${row}\` | ${cells.join(' | ')} |`)
     }
+  })
+
+  const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
+
+  it('has beside it how far SaLoRA is ahead, seed by seed', () => {
+    const scoreOf = (cell: string, metric: string): number | null => {
+      const run = runs.find((one) => one.cell === cell)
+      return run === undefined ? null : 100 * (run.result.last.scores[metric] ?? NaN)
+    }
+    const ahead = (other: string, task: keyof typeof metrics): string => {
+      const pairs = [0, 1, 2].flatMap((seed) => {
+        const [own, its] = ['salora', other].map((row) => scoreOf(`${task}.${row}.seed-${seed}`, metrics[task]))
+        return own == null || its == null ? [] : [own - its]
+      })
+      const by = mean(pairs)
+      return Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`
+    }
+    const all = (other: string): ReadonlyArray<string> => (['cola', 'mrpc', 'sst2', 'stsb'] as const).map((task) => ahead(other, task))
+    expect(readme.replaceAll('\n', ' ')).toContain(
+      `LoRA of its start (${all('lora').join(', ')} points, seed by seed) or of its end (${all('lora-4').join(', ')})`,
+    )
+    expect(readme.replaceAll('\n', ' ')).toContain(`a random half of the triplets: ${all('salora_retain=random').join(', ')}.`)
+  })
+
+  it('has beside it the mean ranks by matrix and by layer', () => {
+    const ranks = runs.filter(({ cell }) => cell.includes('.salora.seed-')).flatMap(({ result }) => Object.entries(result.ranks ?? {}))
+    const of = (part: string): string => mean(ranks.flatMap(([name, rank]) => (name.includes(part) ? [rank] : []))).toFixed(1)
+    const kinds = ['self.value', 'attention.output', 'self.key', 'self.query', 'intermediate'].map(of)
+    const down = mean(ranks.flatMap(([name, rank]) => (/layer\.\d+\.output/.test(name) ? [rank] : []))).toFixed(1)
+    const [value, output, key, query, up] = kinds
+    expect(readme.replaceAll('\n', ' ')).toContain(
+      `value ${value}, attention's output ${output}, key ${key}, query ${query}, up ${up}, down ${down}; by layer ${[0, 1, 2, 3].map((layer) => of(`layer.${layer}.`)).join(', ')}.`,
+    )
   })
 
   it('is of runs that kept to their budget', () => {

@@ -8,7 +8,7 @@ import { makeFolder } from '../makeFolder.js'
 import { Mistake, mistake, quoted } from '../mistake.js'
 import { systemMistake } from '../systemError.js'
 import { isHubId, isRevision, remoteOf, type HubOptions } from './hub.js'
-import { ask, reasonOf } from './hubAnswer.js'
+import { ask, dismiss, reasonOf } from './hubAnswer.js'
 import { cacheOf, isOffline } from './hubEnvironment.js'
 import { download, fileUrl, type Remote } from './hubDownload.js'
 
@@ -76,9 +76,11 @@ const isPlain = (path: string): boolean => path.split('/').every((part) => /^\w[
 
 const listOf = async (remote: Remote): Promise<{ readonly commit: string; readonly paths: ReadonlyArray<string> }> => {
   const url = `${remote.endpoint}/api/${remote.model}/revision/${encodeURIComponent(remote.revision)}`
-  const { response, clock } = await ask(remote, url, 'GET')
+  const answer = await ask(remote, url, 'GET')
+  const { response, clock } = answer
   try {
-    if (response.status !== 200)
+    if (response.status !== 200) {
+      await dismiss(answer)
       throw mistake(
         url,
         'status 200',
@@ -86,6 +88,7 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
           ? `${response.status} (no such data set or revision, or one that needs HF_TOKEN)`
           : String(response.status),
       )
+    }
     const pieces: Uint8Array[] = []
     let size = 0
     for await (const piece of response.body as ReadableStream<Uint8Array>) {

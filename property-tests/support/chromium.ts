@@ -1,0 +1,31 @@
+/** A real Chromium, where this machine has one, and pages in it that remember whatever they complained of. */
+import { existsSync } from 'node:fs'
+import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core'
+
+const executable = [process.env['CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path !== '' && existsSync(path),
+)
+
+export const hasChromium = executable !== undefined
+
+export const launchChromium = (): Promise<Browser> => chromium.launch({ executablePath: executable ?? '', args: ['--no-sandbox'] })
+
+export type OpenedPage = { readonly page: Page; readonly said: ReadonlyArray<string> }
+
+/** A page that is open, what it said on the console, and of each of its requests what `complaintsOf` says. */
+export const openPage = async (
+  browser: Browser | null,
+  url: string,
+  options: BrowserContextOptions,
+  complaintsOf: (request: Request) => ReadonlyArray<string>,
+): Promise<OpenedPage> => {
+  if (browser === null) throw new Error('expected a browser, found none')
+  const context = await browser.newContext(options)
+  const page = await context.newPage()
+  const said: string[] = []
+  page.on('console', (message) => said.push(message.text()))
+  page.on('pageerror', (error) => said.push(error.message))
+  page.on('request', (request) => said.push(...complaintsOf(request)))
+  await page.goto(url)
+  return { page, said }
+}
