@@ -128,12 +128,13 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await page.locator('figure svg').first().waitFor()
     expect(await width()).toBe(320)
     await page.getByRole('link', { name: 'salora-0', exact: true }).click()
-    await page.locator('#figure-score svg').waitFor()
+    await page.getByRole('heading', { name: 'salora-0', exact: true }).waitFor() // the comparison has a figure of the same name
+    await page.locator('#figure-score svg text').first().waitFor()
     expect(await width()).toBe(320)
     const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,
-      getComputedStyle(document.querySelector('svg text')).fill,
+      getComputedStyle(document.querySelector('#figure-score svg text')).fill,
     ]`)
     expect([label, ground]).toEqual([text, colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(21, 23, 26)'])
     expect(said).toEqual([])
