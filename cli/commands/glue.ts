@@ -1,7 +1,10 @@
 /** salora glue: a table of the paper, or a part of it, as many runs and one table. */
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
+import { isHubAddress } from '../../accelerated/files/hub/hubDataset.js'
+import { mistake } from '../../accelerated/files/mistake.js'
 import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
 import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/sweep/glueSweep.js'
 import { redisAddress } from '../../evaluation/sweep/redis.js'
@@ -51,7 +54,7 @@ export const addGlue = (command: Command): void => {
       "also predict GLUE's test files by one row, each task by the seed that did best on dev, as gluebenchmark.com takes it",
     )
     .option('--submit <row>', 'of --submission (default: the last of the table)')
-    .option('--jobs <n>', 'runs at a time (default: 1)')
+    .option('--jobs <n>', 'runs at a time, each in a process of its own (default: 1)')
     .option(
       '--redis <url>',
       'put the runs into this queue instead, for salora worker on any machine that sees the same folders; rediss:// with TLS',
@@ -67,6 +70,7 @@ export const addGlue = (command: Command): void => {
     ],
     async (given, terminal) => {
       const options = requestOf(given)
+      if (given['redis'] === undefined) await checkData(options.data)
       const interrupt = watchInterrupt(
         () => terminal.note('stopping each run after the step at hand; once more leaves at once'),
         () => progress.close(),
@@ -128,6 +132,17 @@ const requestOf = (given: Values): GlueSweepOptions => {
     submission: submissionOf(given),
     grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
   }
+}
+
+/** Before the first run, which would each say so; workers may see another disk. A task's own folder is that task's matter. @throws Mistake */
+const checkData = async (data: string): Promise<void> => {
+  const found = isHubAddress(data)
+    ? null
+    : await stat(data).then(
+        (it) => (it.isDirectory() ? null : 'a file'),
+        () => 'none',
+      )
+  if (found !== null) throw mistake(`--data ${data}`, "the folder of GLUE's official folders", found)
 }
 
 const submissionOf = (given: Values): GlueSweepOptions['submission'] => {

@@ -17,7 +17,7 @@ export const addWorker = (command: Command): void => {
   )
   command
     .option('--redis <url>', 'redis://HOST:PORT, or rediss:// with TLS; redis://USER:PASSWORD@HOST:PORT')
-    .option('--jobs <n>', 'runs at a time (default: 1)')
+    .option('--jobs <n>', 'runs at a time, each in a process of its own (default: 1)')
     .option('--root <folder>', 'in which the folders of sweeps must lie (default: this one)')
     .option('--own <folder>', 'for a machine that does not see those: make runs in this folder; their results go back, their adapters stay')
     .option('--lease <seconds>', 'without a sign of life, after which a run is another worker’s (default: 60)')

@@ -7,9 +7,10 @@ import { lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/prom
 import { basename, resolve, sep } from 'node:path'
 import { birthOf, claimantsOf, type Claimant } from '../../accelerated/files/folderLock.js'
 
-/** Commands that end after the step at hand and save, and take a run with them. */
-const commands = ['train', 'quickstart', 'glue', 'worker'] as const
-export type HoldingCommand = (typeof commands)[number]
+/** Commands that end after the step at hand and save. */
+const commands = ['train', 'quickstart'] as const
+/** A cell is a run of a sweep, in the process that salora glue or a worker has made for it. */
+export type HoldingCommand = (typeof commands)[number] | 'cell'
 
 export type Holder = { readonly pid: number; readonly command: HoldingCommand }
 
@@ -72,7 +73,7 @@ const writes = async (pid: number, file: string): Promise<boolean> => {
   return false
 }
 
-/** `salora COMMAND`, by the words that it was started with. */
+/** `salora COMMAND`, or a cell of a sweep, by the words that it was started with. */
 const commandOf = async (pid: number): Promise<HoldingCommand | null> => {
   if (!/^node/.test(basename(await readlink(`/proc/${pid}/exe`)))) return null
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
@@ -80,6 +81,7 @@ const commandOf = async (pid: number): Promise<HoldingCommand | null> => {
   for (const [i, word] of words.entries()) {
     if (i === 0 || word === '' || word.startsWith('-')) continue
     const script = await realpath(resolve(cwd, word)).catch(() => '')
+    if (script.endsWith(`${sep}sweep${sep}cellProcess.js`)) return 'cell'
     if (!script.endsWith(`${sep}cli${sep}salora.js`)) continue
     const named = words.slice(i + 1).find((one) => !one.startsWith('-'))
     return commands.find((command) => command === named) ?? null

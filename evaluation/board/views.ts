@@ -188,10 +188,8 @@ export type RunView = {
 /** What the holder's end means for the run, and for others. */
 export const effectOf = ({ command, pid }: Holder, run: Pick<WatchedRun, 'folder'>): string => {
   switch (command) {
-    case 'glue':
-      return `Process ${pid} works off a whole sweep: all of its runs end after their step and are saved. The same salora glue command goes on.`
-    case 'worker':
-      return `Worker ${pid} ends, each of its runs after its step and saved. Their jobs go back to the queue: another worker goes on with them, or the next that starts.`
+    case 'cell':
+      return `Process ${pid}, which makes this run of a sweep alone, ends after the step at hand and saves. The sweep goes on with its other runs; the same salora glue command, with this one.`
     default:
       return `Process ${pid} ends after the step at hand and saves, as after Ctrl-C. Go on with: ${resumeCommand(run.folder)}`
   }

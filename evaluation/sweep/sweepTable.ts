@@ -177,7 +177,7 @@ export const tableHeader = (table: SweepTable): ReadonlyArray<string> => [
   ...table.tasks.map(({ task, metric }) => `${task} (${metric}${scoredOn(table, task)})`),
   'average',
   'seconds a run',
-  'peak memory of the process',
+  'peak memory',
 ]
 
 export const tableLine = ({ name, parameters, cells, average, seconds, peakMemoryBytes }: TableRow): ReadonlyArray<string> => [

@@ -1,14 +1,14 @@
-/** Works cells off, several at a time, each in a thread of its own: what is done is kept, what was begun goes on, what fails is told and left. */
+/** Works cells off, several at a time, each in a process of its own: what is done is kept, what was begun goes on, what fails is told and left. */
 import pMap from 'p-map'
-import { finetune } from '../runs/finetune.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../runs/run.js'
 import type { Cell } from './cell.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
+import { finetuneApart } from './ownProcess.js'
 
 export type CellOutcome =
   | { readonly kind: 'done'; readonly result: RunResult; readonly kept: boolean }
   | { readonly kind: 'failed'; readonly message: string; readonly attempts: number }
-  /** the signal came first */
+  /** the signal came first, or somebody else stopped this one run */
   | { readonly kind: 'stopped' }
 
 export type WorkEvent =
@@ -16,7 +16,7 @@ export type WorkEvent =
   | { readonly kind: 'step'; readonly cell: Cell; readonly step: number; readonly steps: number }
   | { readonly kind: 'ended'; readonly cell: Cell; readonly outcome: CellOutcome }
 
-/** How a run is made; finetune's own, but for tests. */
+/** How a run is made; in a process of its own, but for tests. */
 export type Run = (options: FinetuneOptions, given: { readonly signal: AbortSignal }) => AsyncIterable<FinetuneEvent>
 
 export type WorkOptions = {
@@ -47,7 +47,7 @@ export const workOff = async (cells: ReadonlyArray<Cell>, options: WorkOptions):
 export const attempt = async (
   cell: Cell,
   resumes: boolean,
-  { output, signal, tell, run = finetune }: Pick<WorkOptions, 'output' | 'signal' | 'tell' | 'run'>,
+  { output, signal, tell, run = finetuneApart }: Pick<WorkOptions, 'output' | 'signal' | 'tell' | 'run'>,
 ): Promise<CellOutcome> => {
   if (signal.aborted) return { kind: 'stopped' }
   tell({ kind: 'started', cell, resumes })

@@ -85,6 +85,7 @@ const resultOf = async (job: Job, token: string, options: WorkerOptions): Promis
   tell({ kind: 'ended', cell, outcome })
   if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)
+  if (!options.signal.aborted) throw new UnrecoverableError('it was told to stop where it ran') // this run alone: no worker is to go on at once
   await job.moveToDelayed(Date.now() + interval, token) // this worker was asked to end: another goes on, and nothing counts as an attempt
   throw new DelayedError()
 }

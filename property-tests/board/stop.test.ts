@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { birthOf, lockFolder } from '../../accelerated/files/folderLock.js'
@@ -148,10 +148,13 @@ describe.skipIf(process.platform !== 'linux')('a lock that lies (on Linux)', () 
   })
 
   /** A program with that path and these words that opens a file, and does or does not heed the signal. */
-  const pretender = async (file: string, { flags = 'r+', heeds = true, command = 'train' }): Promise<ChildProcess> => {
-    await mkdir(at('cli'), { recursive: true })
+  const pretender = async (
+    file: string,
+    { flags = 'r+', heeds = true, command = 'train', script = 'cli/salora.js' },
+  ): Promise<ChildProcess> => {
+    await mkdir(dirname(at(script)), { recursive: true })
     await writeFile(
-      at('cli/salora.js'),
+      at(script),
       `import { openSync } from 'node:fs'
 ${heeds ? "process.on('SIGHUP', () => process.exit(42))" : ''}
 openSync(${JSON.stringify(file)}, ${JSON.stringify(flags)})
@@ -159,11 +162,11 @@ console.log('open')
 setInterval(() => undefined, 1000)\n`,
     )
     await writeFile(at('package.json'), '{"type":"module"}')
-    const child = started(at('cli/salora.js'), command)
+    const child = started(at(script), command)
     await once(child.stdout ?? child, 'data')
     return child
   }
-  const pretended = async (run: string, options: { flags?: string; heeds?: boolean; command?: string }) => {
+  const pretended = async (run: string, options: Parameters<typeof pretender>[1]) => {
     const file = await lying(run, process.pid)
     const child = await pretender(file, options)
     // in its place, so that the file stays the one that is open
@@ -175,13 +178,17 @@ setInterval(() => undefined, 1000)\n`,
     return { child, file }
   }
 
-  it.each(['train', 'quickstart', 'glue', 'worker'])('and is true of salora %s is proved: that one is told', async (command) => {
-    const { child } = await pretended(`true-${command}`, { command })
+  it.each([
+    ['train', 'cli/salora.js'],
+    ['quickstart', 'cli/salora.js'],
+    ['cell', 'sweep/cellProcess.js'],
+  ])('and is true of a process of salora, %s, is proved: that one is told', async (command, script) => {
+    const { child } = await pretended(`true-${command}`, { command, script })
     expect(await stopHolder(at('runs', `true-${command}`))).toEqual({ pid: child.pid, command })
     expect((await once(child, 'exit'))[0]).toBe(42)
   })
 
-  it.each<readonly [string, { flags?: string; heeds?: boolean; command?: string }, RegExp]>([
+  it.each<readonly [string, Parameters<typeof pretender>[1], RegExp]>([
     ['only reads the lock', { flags: 'r' }, notIt],
     ['does not heed the signal, which would kill it', { heeds: false }, /does not heed SIGHUP/],
     ['is a command that does not save', { command: 'evaluate' }, /is a program of its own/],
@@ -222,7 +229,6 @@ describe('what stopping does', () => {
   it('is said of each command', () => {
     const run = { folder: "/runs/it's" }
     expect(effectOf({ pid: 7, command: 'train' }, run)).toMatch(/Go on with: salora train --resume --output '\/runs\/it'\\''s'$/)
-    expect(effectOf({ pid: 7, command: 'glue' }, run)).toMatch(/a whole sweep: all of its runs end after their step/)
-    expect(effectOf({ pid: 7, command: 'worker' }, run)).toMatch(/Their jobs go back to the queue/)
+    expect(effectOf({ pid: 7, command: 'cell' }, run)).toMatch(/this run of a sweep alone, .* The sweep goes on with its other runs/)
   })
 })

@@ -1,11 +1,13 @@
 /** salora glue: real runs of a small model, killed and gone on with, and one clear line for whatever cannot be. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stopHolder } from '../../evaluation/board/holder.js'
 import { sweepLine, sweepView } from '../../evaluation/board/views.js'
 import { openWatch } from '../../evaluation/board/watch.js'
+import type { RunResult } from '../../evaluation/runs/run.js'
 import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
 import { tableLine } from '../../evaluation/sweep/sweepTable.js'
 import { saloraHere } from './inProcess.js'
@@ -147,6 +149,75 @@ describe('salora glue --submission', () => {
   }, 60_000)
 })
 
+/** The processes that make cells of this test's own sweeps, by the folder that each works in. */
+const cellProcesses = async (): Promise<ReadonlyArray<number>> => {
+  const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const own = await Promise.all(
+    numbers.map(async (pid) => {
+      const [words, cwd] = await Promise.all([
+        readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+        readlink(`/proc/${pid}/cwd`).catch(() => ''),
+      ])
+      return words.includes('cellProcess.js') && cwd === (await realpath(root)) ? [Number(pid)] : []
+    }),
+  )
+  return own.flat()
+}
+const long = ['--epochs', '100000', '--methods', 'lora', '--seeds', '2']
+
+describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process of its own (on Linux), which', () => {
+  const begun = async (name: string): Promise<string> => {
+    const folder = join(root, name, 'cells/cola.lora.seed-0')
+    await expect.poll(() => readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => ''), { timeout: 60_000 }).toContain('"step":3')
+    return folder
+  }
+
+  it('is killed without harm to the others: its run is told as failed, and why', async () => {
+    const sweeping = salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
+    await begun('shot')
+    const [pid = 0] = await cellProcesses()
+    process.kill(pid, 'SIGKILL')
+    const { code, stdout, stderr } = await sweeping
+    expect(code).toBe(1)
+    const { done, failed } = JSON.parse(stdout) as GlueSweepResult
+    expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/found SIGKILL \(/) }]])
+    expect(stderr).toMatch(
+      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected one that ends by itself, found SIGKILL[^\n]*\n$/,
+    )
+    const rest = await salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
+    expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])
+  }, 120_000)
+
+  it('a board stops alone: it is saved, the sweep goes on with the others, and the same command with this one', async () => {
+    const sweeping = salora(sweep('stopped', ...long, '--max-steps', '1000', '--json'), { cwd: root })
+    const folder = await begun('stopped')
+    await expect.poll(() => stopHolder(folder)).toMatchObject({ command: 'cell' })
+    const { code, stdout } = await sweeping
+    const { done, failed } = JSON.parse(stdout) as GlueSweepResult
+    expect([code, done, failed]).toEqual([0, 1, []])
+    const saved = JSON.parse(await readFile(join(folder, 'result.json'), 'utf8')) as RunResult
+    expect(saved.interrupted).toBe(true)
+    expect(saved.stepsDone).toBeLessThan(1000)
+  }, 120_000)
+
+  it('goes when the sweep is killed, and saves when it is asked to stop', async () => {
+    const killed = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
+      cwd: root,
+      onStart: (child) => void begun('gone').then(() => child.kill('SIGKILL')),
+    })
+    expect(killed.signal).toBe('SIGKILL')
+    await expect.poll(cellProcesses, { timeout: 5_000 }).toEqual([])
+    const asked = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
+      cwd: root,
+      onStart: (child) => setTimeout(() => void begun('gone').then(() => child.kill('SIGINT')), 2_000),
+    })
+    expect([asked.code, asked.signal]).toEqual([130, null])
+    expect(await cellProcesses()).toEqual([])
+    const { interrupted } = JSON.parse(await readFile(join(root, 'gone/cells/cola.lora.seed-0/result.json'), 'utf8')) as RunResult
+    expect(interrupted).toBe(true)
+  }, 120_000)
+})
+
 describe('salora glue answers in one line', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
@@ -193,9 +264,25 @@ describe('salora glue answers in one line', () => {
     ],
     ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
     ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
+    [
+      'data that are not there',
+      ['--model', 'tiny', '--data', 'nowhere', '--output', 'x'],
+      /nowhere: expected the folder of .*, found none/,
+      1,
+    ],
+    [
+      'data that are one file',
+      ['--model', 'tiny', '--data', 'glue/CoLA/dev.tsv', '--output', 'x'],
+      /dev\.tsv: expected the folder of .*, found a file/,
+      1,
+    ],
     ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],
   ])('%s', async (_, args, message, code) => {
-    const found = await saloraHere('glue', ...args.map((arg) => (['tiny', 'glue', 'x'].includes(arg) ? join(root, arg) : arg)), '--quiet')
+    const found = await saloraHere(
+      'glue',
+      ...args.map((arg) => (['tiny', 'glue', 'glue/CoLA/dev.tsv', 'x'].includes(arg) ? join(root, arg) : arg)),
+      '--quiet',
+    )
     expect(found.stderr).toMatch(message)
     expect(found.stderr.trim().split('\n').length).toBe(1)
     expect([found.code, found.stdout]).toEqual([code, ''])

@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { stopHolder } from '../../evaluation/board/holder.js'
 import { keepFinishedRun } from '../../evaluation/sweep/finishedRun.js'
 import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
 import { cellsOf } from '../../evaluation/sweep/plan.js'
@@ -172,6 +173,22 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(stderr).toMatch(/mrpc\.lora\.seed-0 failed \(3 attempts\): .*expected train\.tsv of mrpc/)
     expect(await readdir(join(root, 'failing/cells'))).toEqual(['cola.lora.seed-0'])
   }, 120_000)
+
+  it.skipIf(process.platform !== 'linux')(
+    'gives a run up that somebody stops where it runs, and ends the others',
+    async () => {
+      const running = salora([...sweep('halted', '--redis', redis.url), '--methods', 'lora', '--max-steps', '1000', '--epochs', '1000'], {
+        cwd: root,
+      })
+      worker(redis.url)
+      const folder = join(root, 'halted/cells/cola.lora.seed-0')
+      await expect.poll(() => stopHolder(folder), { timeout: 60_000 }).toMatchObject({ command: 'cell' })
+      const { code, stdout } = await running
+      expect([code, resultOf(stdout).done]).toEqual([1, 1])
+      expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message: 'it was told to stop where it ran' }])
+    },
+    120_000,
+  )
 
   it('is refused by a wrong password in one line', async () => {
     const wrong = redis.url.replace('a secret', 'another')

@@ -3,7 +3,7 @@ import type { Sweep } from '../sweep.js'
 
 export const table4: Sweep = {
   name: 'table4',
-  summary: 'time of LoRA and SaLoRA by size of batch, one run after another in one process',
+  summary: 'time and memory of LoRA and SaLoRA by size of batch, one run after another',
   tasks: ['mrpc'],
   rows: () =>
     [16, 32, 64].flatMap((batchSize) =>
