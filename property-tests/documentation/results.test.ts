@@ -17,6 +17,7 @@ type Results = {
 }
 
 const readme = readFileSync('README.md', 'utf8')
+const lines = readme.split('\n')
 const tables = [...readme.matchAll(/<!-- results: ([\w-]+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({
   name,
   text,
@@ -47,65 +48,55 @@ describe('README', () => {
   })
 })
 
-describe('README’s table of structure', () => {
+describe.each([['glue-embedded', 4]] as const)('README’s tables of structure, by %s.json,', (file, layers) => {
   type Run = {
     readonly cell: string
     readonly config: { readonly settings: { readonly seed: number; readonly retain?: string } }
     readonly result: Omit<Results['runs'][number], 'variant'> & { readonly ranks?: Readonly<Record<string, number>> }
   }
-  const { runs } = JSON.parse(readFileSync('evaluation/results/glue-embedded.json', 'utf8')) as { readonly runs: ReadonlyArray<Run> }
+  const { runs } = JSON.parse(readFileSync(`evaluation/results/${file}.json`, 'utf8')) as { readonly runs: ReadonlyArray<Run> }
   const metrics = { cola: 'matthews', mrpc: 'accuracy', sst2: 'accuracy', stsb: 'pearson' } as const
-  const rows = ['lora', 'lora-4', 'salora', 'salora:orthogonality=sum', 'salora:retain=random', 'salora:retain=magnitude']
-
-  it('has mean and largest deviation of each row and task over the seeds that were run', () => {
-    for (const row of rows) {
-      const cells = Object.entries(metrics).map(([task, metric]) => {
-        const own = runs.filter(({ cell }) => cell.startsWith(`${task}.${row.replaceAll(':', '_')}.seed-`))
-        expect(new Set(own.map(({ config }) => config.settings.seed)).size).toBe(own.length)
-        expect(own.length).toBeGreaterThanOrEqual(2)
-        const scores = own.map(({ result }) => 100 * (result.last.scores[metric] ?? NaN))
-        const mean = scores.reduce((a, b) => a + b, 0) / scores.length
-        const deviation = Math.max(...scores.map((score) => Math.abs(score - mean)))
-        return `${mean.toFixed(1)} ± ${deviation.toFixed(1)}`
-      })
-      expect(readme).toContain(`| \`${row}\` | ${cells.join(' | ')} |`)
-    }
-  })
-
+  const tasks = ['cola', 'mrpc', 'sst2', 'stsb'] as const
+  const others = ['lora', 'lora-4', 'salora:orthogonality=sum', 'salora:retain=random', 'salora:retain=magnitude']
+  const seeds = [0, 1, 2]
+  /** Of the last epoch, in percent. */
+  const scoreOf = (task: keyof typeof metrics, row: string, seed: number): number => {
+    const [run, second] = runs.filter(({ cell }) => cell === `${task}.${row.replaceAll(':', '_')}.seed-${seed}`)
+    expect([run?.config.settings.seed, second]).toEqual([seed, undefined])
+    return 100 * (run?.result.last.scores[metrics[task]] ?? NaN)
+  }
   const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
 
-  it('has beside it how far SaLoRA is ahead, seed by seed', () => {
-    const scoreOf = (cell: string, metric: string): number | null => {
-      const run = runs.find((one) => one.cell === cell)
-      return run === undefined ? null : 100 * (run.result.last.scores[metric] ?? NaN)
-    }
-    const ahead = (other: string, task: keyof typeof metrics): string => {
-      const pairs = [0, 1, 2].flatMap((seed) => {
-        const [own, its] = ['salora', other].map((row) => scoreOf(`${task}.${row}.seed-${seed}`, metrics[task]))
-        return own == null || its == null ? [] : [own - its]
-      })
-      const by = mean(pairs)
-      return Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`
-    }
-    const all = (other: string): ReadonlyArray<string> => (['cola', 'mrpc', 'sst2', 'stsb'] as const).map((task) => ahead(other, task))
-    expect(readme.replaceAll('\n', ' ')).toContain(
-      `LoRA of its start (${all('lora').join(', ')} points, seed by seed) or of its end (${all('lora-4').join(', ')})`,
-    )
-    expect(readme.replaceAll('\n', ' ')).toContain(`a random half of the triplets: ${all('salora_retain=random').join(', ')}.`)
+  it.each(['salora', ...others])('have mean and largest deviation of %s and each task', (row) => {
+    const cells = tasks.map((task) => {
+      const scores = seeds.map((seed) => scoreOf(task, row, seed))
+      const deviation = Math.max(...scores.map((score) => Math.abs(score - mean(scores))))
+      return `${mean(scores).toFixed(1)} ± ${deviation.toFixed(1)}`
+    })
+    expect(lines).toContain(`| \`${row}\` | ${cells.join(' | ')} |`)
   })
 
-  it('has beside it the mean ranks by matrix and by layer', () => {
+  it.each(others)('say how far SaLoRA is ahead of %s, seed by seed, and how sure that is', (row) => {
+    const signed = (by: number): string => (Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`)
+    const pairs = tasks.map((task) => seeds.map((seed) => scoreOf(task, 'salora', seed) - scoreOf(task, row, seed)))
+    const all = pairs.flat()
+    const variance = mean(all.map((by) => (by - mean(all)) ** 2)) * (all.length / (all.length - 1))
+    const whole = `${signed(mean(all))} ± ${Math.sqrt(variance / all.length).toFixed(1)}`
+    expect(lines).toContain(`| of \`${row}\` by | ${pairs.map((of) => signed(mean(of))).join(' | ')} | ${whole} |`)
+  })
+
+  it('have beside them the mean ranks by matrix and by layer', () => {
     const ranks = runs.filter(({ cell }) => cell.includes('.salora.seed-')).flatMap(({ result }) => Object.entries(result.ranks ?? {}))
     const of = (part: string): string => mean(ranks.flatMap(([name, rank]) => (name.includes(part) ? [rank] : []))).toFixed(1)
     const kinds = ['self.value', 'attention.output', 'self.key', 'self.query', 'intermediate'].map(of)
     const down = mean(ranks.flatMap(([name, rank]) => (/layer\.\d+\.output/.test(name) ? [rank] : []))).toFixed(1)
     const [value, output, key, query, up] = kinds
     expect(readme.replaceAll('\n', ' ')).toContain(
-      `value ${value}, attention's output ${output}, key ${key}, query ${query}, up ${up}, down ${down}; by layer ${[0, 1, 2, 3].map((layer) => of(`layer.${layer}.`)).join(', ')}.`,
+      `value ${value}, attention's output ${output}, key ${key}, query ${query}, up ${up}, down ${down}; by layer ${Array.from({ length: layers }, (_, layer) => of(`layer.${layer}.`)).join(', ')}.`,
     )
   })
 
-  it('is of runs that kept to their budget', () => {
+  it('are of runs that kept to their budget', () => {
     for (const { cell, config, result } of runs) {
       const { targetDensity, expectedDensity, retainedDensity } = result
       if (targetDensity == null) continue
