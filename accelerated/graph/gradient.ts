@@ -6,6 +6,7 @@
 import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
+import { sumOfPadded } from './padding.js'
 import { recomputation } from './recomputation.js'
 import { vjps } from './vjps.js'
 
@@ -45,7 +46,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
       if (contribution === null || x === undefined || !relevant.has(x)) return
       const xBar = sumTo(contribution, x.shape, node.op)
       const earlier = gradients.get(x)
-      const sum = earlier === undefined ? xBar : add(earlier, xBar)
+      const sum = earlier === undefined ? xBar : (sumOfPadded(earlier, xBar) ?? add(earlier, xBar))
       gradients.set(x, sum)
       if (x.shape.every((d) => typeof d === 'number')) ofParameters.set(x, sum)
     })

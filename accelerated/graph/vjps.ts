@@ -37,6 +37,7 @@ import {
   transpose,
   where,
 } from './operators.js'
+import { padded } from './padding.js'
 
 type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) => ReadonlyArray<Expression | null>
 
@@ -78,7 +79,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   ReduceSum: (yBar, y, x) => [expand(withReducedAxes(yBar, y, given(x).shape), given(x).shape)],
   ReduceMean: (yBar, y, x) => [expand(div(withReducedAxes(yBar, y, given(x).shape), countReduced(y, given(x).shape)), given(x).shape)],
   Concat: concatVjp,
-  Slice: sliceVjp,
+  Slice: (yBar, { attributes: { axis = 0, before = 0, after = 0 } }) => [padded(yBar, axis, before, after)],
   Cast: (yBar, _, x) => [cast(yBar, given(x).dtype)],
   After: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
   Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
@@ -175,12 +176,4 @@ function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expr
   if (sizes.filter((d) => typeof d === 'string').length > 1)
     throw new Error(`Concat: expected one part of unknown size at most to differentiate, found ${sizes.join(', ')}`)
   return cut(yBar, axis, sizes)
-}
-
-/** Zeros before and after. */
-function sliceVjp(yBar: Expression, y: Expression): ReadonlyArray<Expression> {
-  const { axis = 0, before = 0, after = 0 } = y.attributes
-  const zeros = (size: Dimension): ReadonlyArray<Expression> =>
-    size === 0 ? [] : [expand(scalar(0, yBar.dtype), yBar.shape.with(axis, size))]
-  return [concat([...zeros(before), yBar, ...zeros(after)], axis)]
 }

@@ -75,8 +75,8 @@ export type Level = Pick<Point, 'series' | 'y'>
 
 export type Axis = { readonly title: string; readonly logarithmic?: boolean; readonly values?: ReadonlyArray<number> }
 
-/** 1000 → 1k; 0.68 stays. In Vega's own language. */
-const shortNumber = "abs(datum.value) >= 1000 ? format(datum.value, '~s') : datum.label"
+/** 1000 → 1k; 0.68 stays, and so does the 1 of an axis that has no other number. In Vega's own language. */
+const shortNumber = "format(datum.value, abs(datum.value) >= 1000 ? '~s' : '~g')"
 
 /** Letters of one line of a legend. */
 const legendWidth = 44

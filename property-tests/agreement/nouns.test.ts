@@ -126,7 +126,7 @@ describe(`nouns (seed ${SEED})`, () => {
     )
   })
 
-  it('the low-rank update and the orthogonality term, with gradients, in every shape', () =>
+  it('the low-rank update, with gradients, in every shape', () =>
     fc.assert(
       fc.asyncProperty(
         lowRankShape.chain(({ n, d, k, r }) =>
@@ -137,26 +137,67 @@ describe(`nouns (seed ${SEED})`, () => {
           const [a, b, gates, rows, bar] = [shaped(A, 'A'), shaped(B, 'B'), shaped(g, 'g'), shaped(x, 'x'), shaped(yBar, 'yBar')] as const
           const y = addLowRank(mul(bar, 0), rows, { A: a, B: b, g: gates, scale: 1.5 })
           const [aBar, bBar, gBar, xBar] = gradient(reduceSum(mul(y, bar)), [a, b, gates, rows])
-          const { ofA, ofB } = orthogonality(a, b)
-          const r = add(ofA, ofB)
-          const [aOfR, bOfR] = gradient(r, [a, b])
-          const outputs = { y, r, aBar: aBar ?? y, bBar: bBar ?? y, gBar: gBar ?? y, xBar: xBar ?? y, aOfR: aOfR ?? y, bOfR: bOfR ?? y }
+          const outputs = { y, aBar: aBar ?? y, bBar: bBar ?? y, gBar: gBar ?? y, xBar: xBar ?? y }
           const results = await evaluate(outputs, { A: feed(A), B: feed(B), g: feed(g), x: feed(x), yBar: feed(yBar) })
           const close = (name: string, expected: ArrayLike<number>) =>
             assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
           const pulled = reference.applyIncrementVjp(1.5)({ A, B }, g, x, yBar)
-          const regulariser = reference.orthogonalityVjp({ A, B }, 1)
           close('y', reference.applyIncrement(1.5)({ A, B }, g, x).data)
           close('aBar', pulled.A.data)
           close('bBar', pulled.B.data)
           close('gBar', pulled.g.data)
           close('xBar', pulled.x.data)
-          close('r', [reference.orthogonality({ A, B })])
-          close('aOfR', regulariser.A.data)
-          close('bOfR', regulariser.B.data)
         },
       ),
       { seed: SEED, numRuns: 12 },
+    ))
+
+  it('the orthogonality term of several matrices, alike and not, at norms of 1 and at others: each norm in its place, and gradients', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.constantFrom([2, 3, 4], [2, 5, 4], [1, 3, 4]).chain(([r, k, d]) =>
+            fc.record({
+              A: tensorOf([r, k]),
+              B: tensorOf([d, r]),
+              squared: fc.array(fc.double({ min: 0, max: 3, noNaN: true }), { minLength: r, maxLength: r }),
+            }),
+          ),
+          {
+            minLength: 1,
+            maxLength: 5,
+          },
+        ),
+        fc.boolean(),
+        async (matrices, folded) => {
+          const named = (of: 'A' | 'B') => matrices.map((matrix, i) => input(`${of}${i}`, matrix[of].shape, 'float64'))
+          const [as, bs] = [named('A'), named('B')]
+          const ofA = orthogonality(as, { columns: false })
+          const ofB = orthogonality(bs, { columns: true, squaredNorms: folded ? matrices.map(({ squared }) => squared) : null })
+          const sum = add(reduceSum(ofA.norms), reduceSum(ofB.norms))
+          const bars = gradient(sum, [...as, ...bs])
+          const outputs = { sum, a: ofA.inOrder, b: ofB.inOrder, ...Object.fromEntries(bars.map((bar, i) => [`bar${i}`, bar ?? sum])) }
+          const feeds = Object.fromEntries(matrices.flatMap(({ A, B }, i) => [[`A${i}`, feed(A)] as const, [`B${i}`, feed(B)] as const]))
+          const results = await evaluate(outputs, feeds)
+          const close = (name: string, expected: ArrayLike<number>) =>
+            assertClose(resultOf(results, name), expected, { relative, absolute: 1e-12, name })
+          const norms = (squared: ReadonlyArray<number>) => (folded ? reference.tensor([squared.length], squared) : undefined)
+          close(
+            'a',
+            matrices.map(({ A }) => reference.orthogonalityOfA(A)),
+          )
+          close(
+            'b',
+            matrices.map(({ B, squared }) => reference.orthogonalityOfB(B, norms(squared))),
+          )
+          const pulled = matrices.map(({ A, B, squared }) => reference.orthogonalityVjp({ A, B }, 1, norms(squared)))
+          pulled.forEach(({ A, B }, i) => {
+            close(`bar${i}`, A.data)
+            close(`bar${matrices.length + i}`, B.data)
+          })
+        },
+      ),
+      { seed: SEED, numRuns: 25 },
     ))
 
   it('AdamW with decay, and its ascent with projection: λ never falls where its gradient is a square', () => {

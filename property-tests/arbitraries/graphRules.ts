@@ -268,6 +268,11 @@ const shapes = [
   one('Slice', 'at the start', ['a', 5], (x) => slice(x, 1, 0, 2)),
   one('Slice', 'inside', ['a', 5], (x) => slice(x, -1, 1, 3)),
   one('Slice', 'at the end', [4, 'b'], (x) => slice(x, 0, 3, 1)),
+  one('Slice', 'of parts beside one another', ['a', 7], (x) =>
+    concat([mul(slice(x, 1, 3, 2), 2), slice(x, 1, 0, 2), slice(x, 1, 6, 1)], 1),
+  ),
+  one('Slice', 'of parts that overlap', ['a', 5], (x) => concat([mul(slice(x, 1, 0, 3), 2), slice(x, 1, 2, 2), slice(x, 1, 2, 3)], 1)),
+  one('Slice', 'of parts of two axes', [4, 5], (x) => mul(slice(slice(x, 1, 0, 2), 0, 1, 2), slice(slice(x, 0, 0, 2), 1, 2, 2))),
   ...['before', 'of', 'after'].map((title, i) =>
     two(
       'Slice',

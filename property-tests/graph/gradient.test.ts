@@ -22,6 +22,7 @@ import {
   reduceSum,
   reshape,
   sizeOf,
+  slice,
   sliceVector,
   softmax,
   split,
@@ -50,6 +51,21 @@ const close = (name: string, actual: ArrayLike<number>, expected: ArrayLike<numb
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 
 describe(`gradient (seed ${SEED})`, () => {
+  it('of parts that do not overlap puts each in its place, in whatever order, and adds nothing', () =>
+    fc.assert(
+      fc.asyncProperty(fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 1 }), async (places) => {
+        const wide = input('wide', [2, 10], 'float64')
+        const loss = places.map((i) => mul(reduceSum(slice(wide, 1, 2 * i, 2)), i + 1)).reduce((a, b) => add(a, b))
+        const found = only(gradient(loss, [wide]))
+        expect(topologicalOrder([found]).filter(({ op }) => op === 'Add')).toEqual([])
+        const row = Array.from({ length: 10 }, (_, j) => (places.includes(Math.floor(j / 2)) ? Math.floor(j / 2) + 1 : 0))
+        await withGraph({ found }, async (run) => {
+          close('found', resultOf(await run({ wide: float64(new Array<number>(20).fill(1), [2, 10]) }), 'found'), [...row, ...row])
+        })
+      }),
+      options,
+    ))
+
   it('is linear in the loss', () => {
     const h = tanh(matMul(x, w))
     const [first, second] = [reduceSum(square(h)), reduceMean(exp(sub(h, x)))]

@@ -1,28 +1,45 @@
-/** The orthogonality term as an expression: equation (9). */
+/** The orthogonality term as an expression: equation (9). Factors of one shape are stacked, so that a model's many small products are a few. */
 import type { Expression } from '../../graph/expression.js'
-import { constant, matMul, reduceSum, square, sub } from '../../graph/operators.js'
+import { concat, constant, gather, matMul, reduceSum, reshape, square, sub } from '../../graph/operators.js'
 
-/** diag of these numbers, [r, r] */
-const diagonal = (numbers: ReadonlyArray<number>, like: Expression): Expression => {
-  const r = numbers.length
-  const entries = Array.from({ length: r * r }, (_, i) => (i % (r + 1) === 0 ? (numbers[Math.floor(i / r)] ?? 0) : 0))
-  return constant(entries, [r, r], like.dtype)
+/** D², [r, r], of each matrix: [n, r, r]; or what is the same for all: [r, r] */
+const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, { dtype }: Expression): Expression => {
+  const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((own) =>
+    own.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
+  )
+  return constant(diagonals.flat(), [...(norms === null ? [] : [norms.length]), r, r], dtype)
+}
+
+export type Norms = {
+  /** in an order that suits their making: the sum's. [K] */
+  readonly norms: Expression
+  /** in the order of the factors. [K] */
+  readonly inOrder: Expression
 }
 
 /**
- * Eq. (9): R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, as its two norms. A: [r, k], B: [d, r] → scalars. With squared norms D² for B's columns,
- * [r], `ofB` is ‖BᵀB − D²‖²_F.
+ * Half of eq. (9): ‖AAᵀ − I‖²_F of every A, [r, k], or with `columns` ‖BᵀB − D²‖²_F of every B, [d, r], where D² are the squared norms wanted of its
+ * columns, [r], and I where none are given.
  */
 export const orthogonality = (
-  A: Expression,
-  B: Expression,
-  squaredNorms?: ReadonlyArray<number>,
-): { readonly ofA: Expression; readonly ofB: Expression } => {
-  const ones = new Array<number>(A.shape[0] as number).fill(1)
-  const gramA = matMul(A, A, { transposeB: true })
-  const gramB = matMul(B, B, { transposeA: true })
-  return {
-    ofA: reduceSum(square(sub(gramA, diagonal(ones, A)))),
-    ofB: reduceSum(square(sub(gramB, diagonal(squaredNorms ?? ones, B)))),
-  }
+  factors: ReadonlyArray<Expression>,
+  { columns, squaredNorms = null }: { readonly columns: boolean; readonly squaredNorms?: ReadonlyArray<ReadonlyArray<number>> | null },
+): Norms => {
+  const alike = new Map<string, number[]>()
+  factors.forEach(({ shape }, i) => alike.set(String(shape), [...(alike.get(String(shape)) ?? []), i]))
+  const groups = [...alike.values()]
+  const norms = concat(
+    groups.map((places) => {
+      const own = places.flatMap((i) => factors[i] ?? [])
+      const [rows = 1, width = 1] = own[0]?.shape ?? []
+      const stack = reshape(concat(own, 0), [own.length, rows, width])
+      const gram = matMul(stack, stack, columns ? { transposeA: true } : { transposeB: true })
+      const wanted = squares(squaredNorms === null ? null : places.map((i) => squaredNorms[i] ?? []), gram.shape[1] as number, gram)
+      return reduceSum(square(sub(gram, wanted)), [1, 2])
+    }),
+    0,
+  )
+  const order = groups.flat()
+  const places = factors.map((_, i) => order.indexOf(i))
+  return { norms, inOrder: gather(norms, constant(places, [places.length], 'int64')) }
 }

@@ -1,5 +1,5 @@
 /** SaLoRA: low-rank adapters whose triplets carry gates; the task's loss, equation (9)'s orthogonality and equation (12)'s constraint. */
-import { add, concat, constant, input, mul, reduceSum, reshape, slice } from '../../graph/operators.js'
+import { add, concat, constant, input, mul, reduceSum, slice } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import { SettingsError } from '../../settingsError.js'
 import { adamOf, weightGroupsOf } from '../../commonSettings.js'
@@ -181,14 +181,14 @@ const regulariserOf = (
   parameter: TensorSource,
 ): Penalty | null => {
   if (beta === 0 || matrices.length === 0 || (squaredNorms !== null && orthogonalityAfter === 'off')) return null
-  const norms = orthogonalityAfter === 'folded' ? squaredNorms : null
-  const each = matrices.map(({ name }, i) => orthogonality(parameter(`${name}.A`), parameter(`${name}.B`), norms?.[i]))
-  const apart = [...each.map(({ ofA }) => ofA), ...each.map(({ ofB }) => ofB)] // as Figure 6 draws them
-  const all = concat(
-    apart.map((norm) => reshape(norm, [1])),
-    0,
-  ) // [2K]
-  return { value: mul(reduceSum(all), average === 'mean' ? beta / (2 * matrices.length) : beta), report: { orthogonality: all } }
+  const factors = (of: 'A' | 'B') => matrices.map(({ name }) => parameter(`${name}.${of}`))
+  const ofA = orthogonality(factors('A'), { columns: false })
+  const ofB = orthogonality(factors('B'), { columns: true, squaredNorms: orthogonalityAfter === 'folded' ? squaredNorms : null })
+  const sum = add(reduceSum(ofA.norms), reduceSum(ofB.norms))
+  return {
+    value: mul(sum, average === 'mean' ? beta / (2 * matrices.length) : beta),
+    report: { orthogonality: concat([ofA.inOrder, ofB.inOrder], 0) }, // [2K], apart as Figure 6 draws them
+  }
 }
 
 /** λ is in the vector as a scalar; Θ of all matrices as one vector, in their order. */

@@ -1,0 +1,45 @@
+/** Zeros around a part: what a slice's gradient is, and the sum of several that lie beside one another, which adds no zeros. */
+import type { Dimension, Expression } from './expression.js'
+import { concat, expand, scalar } from './operators.js'
+
+const zeros = (like: Expression, axis: number, size: Dimension): ReadonlyArray<Expression> =>
+  size === 0 ? [] : [expand(scalar(0, like.dtype), like.shape.with(axis, size))]
+
+/** x with so many zeros before and after it along an axis. */
+export const padded = (x: Expression, axis: number, before: Dimension, after: Dimension): Expression =>
+  concat([...zeros(x, axis, before), x, ...zeros(x, axis, after)], axis)
+
+const isZeros = ({ op, inputs: [x] }: Expression): boolean =>
+  op === 'Expand' && x?.op === 'Constant' && x.attributes.data?.every((n) => n === 0) === true
+
+type Part = { readonly start: number; readonly size: number; readonly x: Expression }
+
+/** The parts of a concatenation with their places; null where a size is a name, or it is none. */
+const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): ReadonlyArray<Part> | null => {
+  if (op !== 'Concat') return null
+  const parts: Part[] = []
+  let start = 0
+  for (const x of inputs) {
+    const size = x.shape[axis]
+    if (typeof size !== 'number') return null
+    parts.push({ start, size, x })
+    start += size
+  }
+  return parts
+}
+
+/** a + b where b is a part within zeros of a; null for any other two. */
+export const sumOfPadded = (a: Expression, b: Expression): Expression | null => {
+  const [those, these, axis = 0] = [partsOf(a), partsOf(b), b.attributes.axis]
+  if (those === null || these === null || a.attributes.axis !== axis) return null
+  const [own, more] = these.filter(({ x }) => !isZeros(x))
+  if (own === undefined || more !== undefined) return null
+  const end = own.start + own.size
+  const around = those.find(({ x, start, size }) => isZeros(x) && start <= own.start && end <= start + size)
+  if (around === undefined) return null
+  const filled = [...zeros(own.x, axis, own.start - around.start), own.x, ...zeros(own.x, axis, around.start + around.size - end)]
+  return concat(
+    those.flatMap((part) => (part === around ? filled : [part.x])),
+    axis,
+  )
+}
