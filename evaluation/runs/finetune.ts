@@ -14,6 +14,10 @@ export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
   | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
 
+/** The error that was sent, to be thrown here. */
+export const errorOf = ({ message, stack, expected }: Extract<WorkerMessage, { readonly kind: 'error' }>): Error =>
+  expected ? new UserError(message) : Object.assign(new Error(message), { stack })
+
 /** Milliseconds that a thread has to stop by itself. */
 const grace = 100
 
@@ -63,7 +67,7 @@ export async function* finetune(
         })
       else if (message.kind === 'exit') return
       else if (message.kind === 'event') yield message.event
-      else throw message.expected ? new UserError(message.message) : Object.assign(new Error(message.message), { stack: message.stack })
+      else throw errorOf(message)
     }
   } finally {
     signal?.removeEventListener('abort', abort)

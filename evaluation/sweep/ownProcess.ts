@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { on } from 'node:events'
 import type { FinetuneEvent, FinetuneOptions } from '../runs/run.js'
-import type { WorkerMessage } from '../runs/finetune.js'
+import { errorOf, type WorkerMessage } from '../runs/finetune.js'
 import { UserError } from '../userError.js'
 
 /** What the process is told. */
@@ -35,7 +35,7 @@ export async function* finetuneApart(
     for await (const [message] of on(child, 'message', { close: ['disconnect'] }) as AsyncIterable<readonly [FromCell]>) {
       if (message.kind === 'end') return
       if (message.kind === 'event') yield message.event
-      else throw message.expected ? new UserError(message.message) : Object.assign(new Error(message.message), { stack: message.stack })
+      else throw errorOf(message)
     }
     const how = await gone
     throw new UserError(
