@@ -7,6 +7,8 @@ import { isHubAddress } from '../../accelerated/files/hub/hubDataset.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
 import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/sweep/glueSweep.js'
+import { gridOfAppendixB } from '../../evaluation/sweep/glueRecipes.js'
+import type { Grid } from '../../evaluation/sweep/plan.js'
 import { redisAddress } from '../../evaluation/sweep/redis.js'
 import { rowOf } from '../../evaluation/sweep/rows.js'
 import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
@@ -47,7 +49,10 @@ export const addGlue = (command: Command): void => {
       'last or best evaluation of each run; the best is chosen on the dev file that it is reported on (default: last)',
     )
     .option('--baseline <row>', 'row that others are compared with, seed by seed (default: lora, where there is one)')
-    .option('--grid', "choose each learning rate on Appendix B's grid first, by one seed")
+    .option(
+      '--grid [rates]',
+      'choose the learning rate of each task and row of these first, by one seed (with commas; Appendix B’s where none are named)',
+    )
     .option('--select-on <part>', 'of --grid: train, a tenth of it held out, or dev, which is then chosen and reported on (default: train)')
     .option(
       '--submission <file.zip>',
@@ -111,8 +116,9 @@ const requestOf = (given: Values): GlueSweepOptions => {
     throw usageError('--jobs', '1 with this sweep, whose runs are timed one after another', String(given['jobs']))
   if (given['methods'] !== undefined && sweep.name !== 'table1')
     throw usageError('--methods', 'none with this sweep, which has its own rows', sweep.name)
-  if (given['selectOn'] !== undefined && given['grid'] !== true) throw usageError('--select-on', '--grid beside it', 'none given')
-  if (given['grid'] === true && given['learningRate'] !== undefined) throw usageError('--learning-rate', 'either a rate or --grid', 'both')
+  if (given['selectOn'] !== undefined && given['grid'] === undefined) throw usageError('--select-on', '--grid beside it', 'none given')
+  if (given['grid'] !== undefined && given['learningRate'] !== undefined)
+    throw usageError('--learning-rate', 'either a rate or --grid', 'both')
   const names = given['methods'] === undefined ? null : unique('--methods', listOf('--methods', String(given['methods'])))
   const tasks = given['tasks'] === undefined ? [] : unique('--tasks', listOf('--tasks', String(given['tasks'])))
   const output = text('output', 'the folder of the sweep')
@@ -130,7 +136,7 @@ const requestOf = (given: Values): GlueSweepOptions => {
     reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
     baseline: typeof given['baseline'] === 'string' ? given['baseline'] : null,
     submission: submissionOf(given),
-    grid: given['grid'] === true ? (choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train') : null,
+    grid: gridOf(given),
   }
 }
 
@@ -143,6 +149,16 @@ const checkData = async (data: string): Promise<void> => {
         () => 'none',
       )
   if (found !== null) throw mistake(`--data ${data}`, "the folder of GLUE's official folders", found)
+}
+
+const gridOf = (given: Values): Grid | null => {
+  const { grid } = given
+  if (grid === undefined) return null
+  const rates = grid === true ? gridOfAppendixB : listOf('--grid', String(grid)).map((rate) => numberOf('--grid', rate))
+  const wrong = rates.find((rate) => rate <= 0)
+  if (wrong !== undefined) throw usageError('--grid', 'learning rates above 0', String(wrong))
+  unique('--grid', rates)
+  return { rates, on: choiceOf(given, 'selectOn', ['train', 'dev'] as const) ?? 'train' }
 }
 
 const submissionOf = (given: Values): GlueSweepOptions['submission'] => {
@@ -170,10 +186,10 @@ const taskOf = (name: string): GlueName => {
   return found
 }
 
-const unique = (flag: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice !== undefined) throw usageError(flag, 'each name once', `${twice} twice`)
-  return names
+const unique = <T>(flag: string, values: ReadonlyArray<T>): ReadonlyArray<T> => {
+  const twice = values.find((value, i) => values.indexOf(value) !== i)
+  if (twice !== undefined) throw usageError(flag, 'each once', `${String(twice)} twice`)
+  return values
 }
 
 const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>

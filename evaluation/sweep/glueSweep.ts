@@ -9,7 +9,7 @@ import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { systemMistake } from '../../accelerated/files/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../versions.js'
-import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type SweepRequest } from './plan.js'
+import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type Grid, type SweepRequest } from './plan.js'
 import { csvTable, latexTable, markdownTable, scoreOf, type Reported, type SweepTable, type Worked } from './sweepTable.js'
 import { writePlan, type SweepPlan } from './storedPlan.js'
 import { writeSubmission, type Submission } from './submission.js'
@@ -23,8 +23,8 @@ export type GlueSweepOptions = SweepRequest & {
   readonly reported: Reported
   /** the row that others are compared with; null: lora, where there is one */
   readonly baseline: string | null
-  /** choose the learning rate of each task and row on Appendix B's grid first, by one seed: on a held-out part of train, or on dev; null: the recipe's */
-  readonly grid: 'train' | 'dev' | null
+  /** of which the learning rate of each task and row is chosen first, by one seed; null: the recipe's */
+  readonly grid: Grid | null
   /** a zip of one row's predictions of the test files, by default the last of the table; null: none. Of a signal that stops the sweep none is written */
   readonly submission: { readonly file: string; readonly row: string | null } | null
 }
@@ -78,7 +78,7 @@ export const glueSweep = async (
   const lock = await lockFolder(output, where)
   try {
     const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
-    const { chosen, tried } = grid === null ? noGrid : await chosenRates(options, model, grid, tell, made)
+    const { chosen, tried } = grid === null ? noChoice : await chosenRates(options, model, grid, tell, made)
     const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
     await writePlan(output, planFor(options, model, 'table', cells))
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
@@ -115,18 +115,18 @@ const checkRow = (flag: string, row: string | null, planned: ReadonlyArray<Cell>
 const modelOf = async (model: string): Promise<Model> =>
   (await openModelFolder((await resolveModel(model)).folder, { memory: Infinity })).model
 
-type Grid = { readonly chosen: ChosenRates; readonly tried: ReadonlyArray<Worked> }
-const noGrid: Grid = { chosen: new Map(), tried: [] }
+type Choice = { readonly chosen: ChosenRates; readonly tried: ReadonlyArray<Worked> }
+const noChoice: Choice = { chosen: new Map(), tried: [] }
 
 /** Of each task and row the rate whose run scored best; of equal ones the smallest. Those with a run missing keep the recipe's. */
 const chosenRates = async (
   options: GlueSweepOptions,
   model: Model,
-  on: 'train' | 'dev',
+  grid: Grid,
   tell: SweepTeller,
   made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>,
-): Promise<Grid> => {
-  const cells = gridCells(options, model.outline, on)
+): Promise<Choice> => {
+  const cells = gridCells(options, model.outline, grid)
   await writePlan(options.output, planFor(options, model, 'grid', cells))
   tell({ kind: 'planned', stage: 'grid', cells: cells.length })
   const outcomes = await made(cells)
@@ -151,7 +151,7 @@ const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stag
     `${options.reported} evaluation on dev`,
     ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),
     ...Object.entries(options.overrides).map(([name, value]) => `${name} ${String(value)}`),
-    ...(options.grid === null ? [] : [`learning rates chosen on ${options.grid === 'train' ? 'a held-out tenth of train' : 'dev'}`]),
+    ...(options.grid === null ? [] : [gridTitle(options.grid)]),
   ].join('; '),
   reported: options.reported,
   baseline: options.baseline ?? 'lora',
@@ -160,12 +160,15 @@ const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stag
   cells: cells.map(({ id, row, task, seed }) => ({ id, row, task, seed })),
 })
 
-const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Grid): GlueSweepResult => {
+const gridTitle = ({ rates, on }: Grid): string =>
+  `learning rates chosen of ${rates.join(', ')} on ${on === 'train' ? 'a held-out tenth of train' : 'dev'}`
+
+const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Choice): GlueSweepResult => {
   return {
     sweep: options.sweep.name,
     model: options.model,
     chosen: Object.fromEntries(chosen),
-    chosenOn: options.grid,
+    chosenOn: options.grid?.on ?? null,
     cells: worked.length,
     done: worked.filter(({ outcome }) => outcome.kind === 'done').length,
     failed: [...tried, ...worked].flatMap(({ cell, outcome }) =>

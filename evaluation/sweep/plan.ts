@@ -3,7 +3,7 @@ import { resolveSettings, type SettingsInput } from '../../accelerated/settings.
 import type { Outline } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../data/glueTasks.js'
 import type { Cell } from './cell.js'
-import { gridOfAppendixB, recipeOf, type PaperSize } from './glueRecipes.js'
+import { recipeOf, type PaperSize } from './glueRecipes.js'
 import type { Row, Sweep } from './sweep.js'
 
 export type SweepRequest = {
@@ -26,6 +26,9 @@ export type SweepRequest = {
 /** Whose recipe a model gets: RoBERTa-large's from its width on. */
 export const sizeOf = ({ hiddenSize }: Pick<Outline, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
 
+/** Learning rates to choose from, and what they are scored on: a tenth of the training examples that is held out, or the dev file. */
+export type Grid = { readonly rates: ReadonlyArray<number>; readonly on: 'train' | 'dev' }
+
 /** The learning rate of each task and row, where one was chosen on the grid. */
 export type ChosenRates = ReadonlyMap<string, number>
 
@@ -40,10 +43,10 @@ export const cellsOf = (request: SweepRequest, outline: Outline, chosen: ChosenR
     }),
   )
 
-/** What each task and row is tried at first, with one seed, on a tenth of the training examples that is held out, or on the dev file. @throws SettingsError */
-export const gridCells = (request: SweepRequest, outline: Outline, on: 'train' | 'dev'): ReadonlyArray<Cell> =>
+/** What each task and row is tried at first, with one seed; not a row that has a rate of its own. @throws SettingsError */
+export const gridCells = (request: SweepRequest, outline: Outline, { rates, on }: Grid): ReadonlyArray<Cell> =>
   placesOf(request, outline).flatMap(({ task, row }) =>
-    gridOfAppendixB.map((learningRate) =>
+    (row.own?.learningRate === undefined ? rates : []).map((learningRate) =>
       cellOf(request, outline, {
         task,
         row,

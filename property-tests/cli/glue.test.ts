@@ -226,9 +226,9 @@ describe('salora glue answers in one line', () => {
     ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output: expected/, 2],
     ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*found "table9"/, 2],
     ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*found imdb/, 2],
-    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each name once, found cola twice/, 2],
+    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, found cola twice/, 2],
     ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* found "ladder"/, 2],
-    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each name once, found lora twice/, 2],
+    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, found lora twice/, 2],
     [
       'methods of a sweep that has its own',
       [...base, '--sweep', 'table3', '--methods', 'lora'],
@@ -263,6 +263,9 @@ describe('salora glue answers in one line', () => {
       2,
     ],
     ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
+    ['a grid of no number', [...base, '--grid', '1e-4,many'], /^--grid: expected a number, found "many"/, 2],
+    ['a grid that has a rate twice', [...base, '--grid', '1e-4,0.0001'], /^--grid: expected each once, found 0.0001 twice/, 2],
+    ['a grid of rates that teach nothing', [...base, '--grid', '0,1e-4'], /^--grid: expected learning rates above 0, found 0/, 2],
     ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
     [
       'data that are not there',

@@ -121,12 +121,20 @@ describe('a plan', () => {
     )
   })
 
-  it('of a grid tries every rate of Appendix B once, and never on the reported examples unless it is told to', () => {
-    const cells = gridCells(asked(), outline, 'train')
-    expect(cells.length).toBe(2 * 2 * 8)
+  it('of a grid tries every rate once, and never on the reported examples unless it is told to', () => {
+    const rates = [1e-4, 3e-4, 1e-3]
+    const cells = gridCells(asked(), outline, { rates, on: 'train' })
+    expect(cells.length).toBe(2 * 2 * 3)
     expect(cells.every(({ options }) => options.task.holdOutTrain === true)).toBe(true)
-    expect(gridCells(asked(), outline, 'dev').some(({ options }) => options.task.holdOutTrain === true)).toBe(false)
-    expect(new Set(cells.map(({ options }) => options.settings.learningRate)).size).toBe(8)
+    expect(gridCells(asked(), outline, { rates, on: 'dev' }).some(({ options }) => options.task.holdOutTrain === true)).toBe(false)
+    expect(cells.slice(3, 6).map(({ options }) => options.settings.learningRate)).toEqual(rates)
+    expect(new Set(cells.map(({ id }) => id)).size).toBe(12)
+  })
+
+  it('of a grid leaves a row that has a rate of its own as it is', () => {
+    const rows = ['lora', 'full:learning-rate=2e-5'].map(rowOf)
+    const cells = gridCells(asked({ rows }), outline, { rates: [1e-4, 3e-4], on: 'train' })
+    expect(cells.map(({ row }) => row)).toEqual(['lora', 'lora', 'lora', 'lora'])
   })
 
   it.each(['loran', 'lora-0', 'full-4', 'lora-99999', ''])('refuses the row %j', (name) => {
@@ -330,11 +338,14 @@ describe('a sweep', () => {
   })
 
   it('takes for each task and row the rate that was best on the grid, the smallest of equal ones', async () => {
-    const result = await ran(asked({ output: join(root, 'grid'), grid: 'train', seeds: [0] }), madeUp([]))
+    const result = await ran(
+      asked({ output: join(root, 'grid'), grid: { rates: [3e-4, 5e-4, 7e-4], on: 'train' }, seeds: [0] }),
+      madeUp([]),
+    )
     // the made-up score rises up to 5e-4
     expect(new Set(Object.values(result.chosen))).toEqual(new Set([5e-4]))
     expect(Object.keys(result.chosen).length).toBe(4)
-    expect(result.table.title).toContain('learning rates chosen on a held-out tenth of train')
+    expect(result.table.title).toContain('learning rates chosen of 0.0003, 0.0005, 0.0007 on a held-out tenth of train')
     const config = JSON.parse(await readFile(join(root, 'grid/cells/mrpc.lora.seed-0/config.json'), 'utf8')) as {
       readonly settings: object
     }
