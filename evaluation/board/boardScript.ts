@@ -2,9 +2,11 @@
  * What the page does: it follows the board's stream, shows what it is told, and asks to stop a run. Text is only ever set as text. Plain JavaScript,
  * run by the browser; the key is kept where pages of this address alone can read it, and goes into a header, never into an address.
  */
+import { copyScript } from '../report/copyScript.js'
 import { runStates } from './state.js'
 
 export const boardScript = `'use strict'
+${copyScript}
 const states = ${JSON.stringify(runStates)}
 const compareLimit = 10
 const main = document.getElementById('main')
@@ -87,6 +89,37 @@ const tableOf = (label, columns, rows) =>
     make('table', {},
       make('thead', {}, make('tr', {}, ...columns.map((column) => make('th', { scope: 'col', textContent: column })))),
       make('tbody', {}, ...rows.map((row) => make('tr', {}, ...row.map((cell) => make('td', { textContent: cell })))))))
+
+/** The numbers behind a figure, made while they are open: most readers look at the chart. */
+const numbersPart = (title) => {
+  const place = make('div')
+  const copy = make('button', { type: 'button', textContent: 'Copy as CSV', 'aria-label': 'Copy as CSV: ' + title })
+  const area = make('textarea', { readOnly: true, spellcheck: false, 'aria-label': 'CSV: ' + title })
+  const element = make('details', {}, make('summary', { textContent: 'Numbers' }), place, make('div', { className: 'buttons' }, copy),
+    make('details', {}, make('summary', { textContent: 'CSV' }), area))
+  let table = { columns: [], rows: [] }
+  const cell = (value) => {
+    const text = String(value ?? '')
+    return /[",\\n\\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
+  }
+  const fill = () => {
+    if (!element.open) return
+    const text = (value) => (typeof value === 'string' ? value : number(value) || '–')
+    const { scrollTop } = place.firstChild ?? {}
+    place.replaceChildren(tableOf('Numbers: ' + title, table.columns, table.rows.map((row) => row.map(text))))
+    place.firstChild.scrollTop = scrollTop ?? 0
+    if (document.activeElement !== area) area.value = [table.columns, ...table.rows].map((row) => row.map(cell).join(',') + '\\n').join('')
+  }
+  element.addEventListener('toggle', fill)
+  copy.addEventListener('click', () => void copyOn(copy, area))
+  return {
+    element,
+    show: (given) => {
+      table = given
+      fill()
+    },
+  }
+}
 
 // --- the list
 const picked = new Set()
@@ -250,6 +283,7 @@ const aboutPart = () => {
 const figuresPart = () => {
   const element = make('div', { className: 'figures' })
   const sections = new Map()
+  const numbers = new Map()
   const odd = make('ul')
   element.append(odd)
   const parser = new DOMParser()
@@ -257,12 +291,15 @@ const figuresPart = () => {
     const { documentElement: svg } = parser.parseFromString(text, 'image/svg+xml')
     return svg.localName === 'svg' ? document.importNode(svg, true) : document.createTextNode('this chart could not be drawn')
   }
-  const draw = ({ name, title, caption, panels }) => {
+  const draw = ({ name, title, caption, panels, table }) => {
     let section = sections.get(name)
     if (!section) {
-      section = make('section', { id: 'figure-' + name }, make('h2', { textContent: title }), make('p'), make('div', { className: 'panels' }))
+      const own = numbersPart(title)
+      section = make('section', { id: 'figure-' + name }, make('h2', { textContent: title }), make('p'), make('div', { className: 'panels' }), own.element)
       sections.set(name, section)
+      numbers.set(name, own)
     }
+    numbers.get(name).show(table)
     put(section.children[1], caption)
     const holder = section.children[2]
     while (holder.children.length > panels.length) holder.lastChild.remove()
@@ -284,6 +321,7 @@ const figuresPart = () => {
       for (const [name, section] of sections) if (!figures.names.includes(name)) {
         section.remove()
         sections.delete(name)
+        numbers.delete(name)
       }
       let after = odd
       for (const name of figures.names) {

@@ -43,6 +43,7 @@ dialog::backdrop { background: #0008 }
 .figures > section > p { font-size: .85rem; margin-bottom: .25rem }
 .figures > ul { grid-column: 1 / -1; margin: 0 }
 .figures > ul:empty { display: none }
+.figures .wide { max-height: 20rem }
 @media (max-width: 44rem) {
   table.list, table.list tbody { display: block }
   table.list thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }

@@ -4,7 +4,7 @@ import { matrixPlace, matrixTitles } from '../matrixNames.js'
 import { lineChart, notShown, seriesLimit } from '../report/chart.js'
 import { bandOf, coarsened, type Bucket } from '../report/downSample.js'
 import { svgDrawer } from '../report/drawing.js'
-import type { DrawnFigure, DrawnSeries } from '../report/figure.js'
+import type { DrawnFigure, DrawnSeries, Table } from '../report/figure.js'
 import { figures } from '../report/figures/index.js'
 import { ranksFigure } from '../report/figures/ranks.js'
 import type { RunCurves } from '../report/runCurves.js'
@@ -18,6 +18,8 @@ export type Picture = {
   readonly title: string
   readonly caption: string
   readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly svg: string }>
+  /** the numbers of all panels */
+  readonly table: Table
 }
 
 export type Pictures = {
@@ -72,18 +74,18 @@ const drawn = async (live: ReadonlyArray<Live>): Promise<ReadonlyArray<Picture>>
   if (made.length === 0) return []
   const svgOf = await svgDrawer()
   const pictures: Picture[] = []
-  for (const { name, title, caption, panels } of made) {
+  for (const { panels, ...figure } of made) {
     const shown: Picture['panels'][number][] = []
     for (const { spec, ...panel } of panels) {
       shown.push({ ...panel, svg: await svgOf(spec) })
       await turn() // others have their turn between two panels
     }
-    pictures.push({ name, title, caption, panels: shown })
+    pictures.push({ ...figure, panels: shown })
   }
   return pictures
 }
 
-type Made = { readonly name: string; readonly title: string } & Omit<DrawnFigure, 'table'>
+type Made = { readonly name: string; readonly title: string } & DrawnFigure
 
 /** The figures of curves, each run a line of its own; then ranks, of those that have them. */
 const figuresOf = (live: ReadonlyArray<Live>): ReadonlyArray<Made> => {
@@ -165,6 +167,10 @@ const closing = ({ run, live: { ranks } }: Live, width: number): ReadonlyArray<M
           ),
         },
       ],
+      table: {
+        columns: ['matrices', 'first step', 'last step', 'mean rank', 'smallest', 'largest'],
+        rows: lines.flatMap(({ series, bands }) => bands.map(({ from, to, mean, low, high }) => [series, from, to, mean, low, high])),
+      },
     },
   ]
 }

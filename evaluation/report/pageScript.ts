@@ -1,31 +1,14 @@
 /** What the page does when a button is pressed: copies numbers, saves a chart as SVG or PNG. Without it the numbers can still be marked and copied by hand. */
+import { copyScript } from './copyScript.js'
 
 /** Plain JavaScript, run by the browser; it reads nothing but the page. */
-export const pageScript = `
-const say = (button, text) => {
-  const before = button.dataset.label ?? button.textContent
-  button.dataset.label = before
-  button.textContent = text
-  setTimeout(() => { button.textContent = before }, 2000)
-}
+export const pageScript = `${copyScript}
 const save = (name, blob) => {
   const link = document.createElement('a')
   link.href = URL.createObjectURL(blob)
   link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 10000)
-}
-const copied = async (area) => {
-  try {
-    await navigator.clipboard.writeText(area.value)
-    return true
-  } catch {
-    const inner = area.closest('details')
-    if (inner) inner.open = true
-    area.focus()
-    area.select()
-    return document.execCommand('copy')
-  }
 }
 const drawn = (svg, colour, background) => {
   const copy = svg.cloneNode(true)
@@ -54,7 +37,7 @@ document.addEventListener('click', async (event) => {
   const button = event.target.closest?.('button[data-does]')
   if (!button) return
   try {
-    if (button.dataset.does === 'copy') say(button, (await copied(document.getElementById(button.dataset.of))) ? 'Copied' : 'Marked: press Ctrl+C')
+    if (button.dataset.does === 'copy') await copyOn(button, document.getElementById(button.dataset.of))
     else {
       const svg = button.closest('figure').querySelector('svg')
       const name = button.dataset.of
@@ -62,7 +45,7 @@ document.addEventListener('click', async (event) => {
       else save(name + '.png', await asPng(svg))
     }
   } catch {
-    say(button, 'Did not work')
+    tellOn(button, 'Did not work')
   }
 })
 `

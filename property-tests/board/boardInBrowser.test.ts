@@ -113,6 +113,25 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     expect(await page.locator('#figure-loss [role=img]').getAttribute('aria-label')).toBe(
       'Loss in training, mrpc: task loss over steps. salora-1: from 1 at step 1 to 0.025 at step 40. salora-0: from 1 at step 1 to 0.025 at step 40.',
     )
+    const numbers = page.locator('#figure-loss > details')
+    await numbers.getByText('Numbers', { exact: true }).focus()
+    await page.keyboard.press('Enter')
+    const cells = page.getByRole('region', { name: 'Numbers: Loss in training' }).locator('tbody tr')
+    await expect.poll(() => cells.count()).toBe(80)
+    expect(await cells.nth(2).locator('td').allTextContents()).toEqual([
+      'mrpc',
+      'salora-1',
+      '1',
+      '3',
+      '3',
+      '0.333333',
+      '0.333333',
+      '0.333333',
+    ])
+    await numbers.getByText('CSV', { exact: true }).click()
+    const [head, , , third] = (await numbers.getByLabel('CSV: Loss in training', { exact: true }).inputValue()).split('\n')
+    expect(head).toBe('task,series,runs,first step,last step,mean,smallest,largest')
+    expect(third).toBe(`mrpc,salora-1,1,3,3,${1 / 3},${1 / 3},${1 / 3}`)
     expect(said).toEqual([])
     await page.context().close()
   })
@@ -130,6 +149,8 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await page.getByRole('link', { name: 'salora-0', exact: true }).click()
     await page.getByRole('heading', { name: 'salora-0', exact: true }).waitFor() // the comparison has a figure of the same name
     await page.locator('#figure-score svg text').first().waitFor()
+    await page.locator('#figure-score summary', { hasText: 'Numbers' }).click()
+    await page.locator('#figure-score table').waitFor()
     expect(await width()).toBe(320)
     const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
       getComputedStyle(document.body).backgroundColor,
@@ -171,8 +192,13 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     const image = page.locator('#figure-loss [role=img]')
     const lastStep = async (): Promise<number> => Number(/at step (\d+)\.$/.exec((await image.getAttribute('aria-label')) ?? '')?.[1])
     await image.waitFor()
+    await page.locator('#figure-loss summary', { hasText: 'Numbers' }).click()
+    const lastNumber = async (): Promise<number> =>
+      Number((await page.locator('#figure-loss tbody tr').last().locator('td').nth(4).textContent())?.replaceAll(',', ''))
     const before = await lastStep()
+    expect(await lastNumber()).toBeGreaterThanOrEqual(before)
     await expect.poll(lastStep, { timeout: 30_000 }).toBeGreaterThan(before)
+    await expect.poll(lastNumber, { timeout: 30_000 }).toBeGreaterThan(before)
     if (process.platform === 'linux') {
       const stop = page.getByRole('button', { name: 'Stop this run …' })
       await stop.focus()
