@@ -2,24 +2,26 @@
  * The runs of a sweep as one file that can be kept with the code, and the sweep's folder from such a file, so that `salora glue` goes on with what it
  * lacks on another machine.
  *
- *   node dist/evaluation/studies/sweepFile.js pack SWEEP FILE
+ *   node dist/evaluation/studies/sweepFile.js pack SWEEP FILE --command 'salora glue …'
  *   node dist/evaluation/studies/sweepFile.js unpack FILE SWEEP --model DIR --data GLUE
  *
- * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine.
+ * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine. The command is
+ * what makes the runs, for the file's readers.
  */
 import { readdir } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
-import { readSweep } from '../report/storedSweep.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
-import { markdownTable } from '../sweep/sweepTable.js'
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { model: { type: 'string' }, data: { type: 'string' } } })
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { command: { type: 'string' }, model: { type: 'string' }, data: { type: 'string' } },
+})
 
 const schema = z.looseObject({
   runs: z.array(
@@ -28,7 +30,8 @@ const schema = z.looseObject({
 })
 
 const pack = async (folder: string, file: string): Promise<void> => {
-  const stored = await readSweep(folder)
+  const { command } = values
+  if (command === undefined) throw new Error('pack: expected --command')
   const runs = []
   for (const cell of (await readdir(join(folder, 'cells'))).sort(new Intl.Collator('en', { numeric: true }).compare)) {
     const [config, result] = [await readRunConfig(join(folder, 'cells', cell)), await readRunResult(join(folder, 'cells', cell))]
@@ -38,8 +41,7 @@ const pack = async (folder: string, file: string): Promise<void> => {
     const { output: ___, ...found } = result
     runs.push({ cell, config: { ...others, task }, result: found })
   }
-  const table = stored === null ? [] : markdownTable(stored.table).trimEnd().split('\n')
-  await writeFileAtomically(file, `${JSON.stringify({ title: stored?.table.title ?? basename(folder), table, runs }, null, 1)}\n`)
+  await writeFileAtomically(file, `${JSON.stringify({ command, runs }, null, 1)}\n`)
   console.log(`${runs.length} runs in ${file}`)
 }
 
