@@ -1,5 +1,5 @@
 /** How the board looks: as a report, with a list that becomes cards on a telephone. */
-import { pageStyle } from '../report/pageStyle.js'
+import { pageStyle } from '../../report/pageStyle.js'
 
 export const boardStyle = `${pageStyle}
 :root { --go: #1a7f37; --bad: #c62828; --odd: #9a6700 }

@@ -1,5 +1,5 @@
 /** The board's page before it is told anything: it holds nothing of the folder but its name, and loads its script and its style alone. */
-import { escaped } from '../report/shownText.js'
+import { escaped } from '../../report/shownText.js'
 
 export const boardPage = (name: string): string =>
   `<!doctype html>
