@@ -24,7 +24,7 @@ const tables = [...readme.matchAll(/<!-- results: ([\w-]+) -->\n([\s\S]*?)\n<!--
 }))
 
 describe('README', () => {
-  it('shows two tables of comparisons', () => expect(tables.map(({ name }) => name)).toEqual(['bases', 'mrpc']))
+  it('shows the table of the comparison of bases', () => expect(tables.map(({ name }) => name)).toEqual(['bases']))
 
   it.each(tables)('shows $name as its script wrote it', ({ name, text }) => {
     const { table, runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as Results
@@ -52,7 +52,7 @@ const rowsOfStructure = ['lora', 'lora-4', 'salora:orthogonality=sum', 'salora:r
 
 describe.each([
   { file: 'glue-embedded', layers: 4, others: rowsOfStructure, seeds: [0, 1, 2] },
-  { file: 'glue-minilm', layers: 6, others: ['lora', 'salora:retain=random'], seeds: [0, 1] }, // so far
+  { file: 'glue-minilm', layers: 6, others: ['lora', 'salora:retain=random'], seeds: [0, 1, 2] }, // the others are measured in part
 ])('README’s tables of structure, by $file.json,', ({ file, layers, others, seeds }) => {
   type Run = {
     readonly cell: string

@@ -29,8 +29,8 @@ describe('a comparison', () => {
     expect(one).toBe('| one | 75.0 ± 0.0 | 75.0 ± 0.0 | – | – | 10 | 1 |')
   })
 
-  it.each(['bases', 'mrpc'])('of the published runs of %s is the published table', (name) => {
-    const { table, runs } = JSON.parse(readFileSync(`evaluation/results/${name}.json`, 'utf8')) as {
+  it('of the published runs is the published table', () => {
+    const { table, runs } = JSON.parse(readFileSync('evaluation/results/bases.json', 'utf8')) as {
       readonly table: ReadonlyArray<string>
       readonly runs: ReadonlyArray<RunResult & { readonly variant: string }>
     }
