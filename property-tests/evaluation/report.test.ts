@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { seriesColours } from '../../evaluation/report/chart.js'
+import { lineChart, seriesColours } from '../../evaluation/report/chart.js'
 import { bandOf, bucketWidth, downSampler } from '../../evaluation/report/downSample.js'
+import { svgDrawer } from '../../evaluation/report/drawing.js'
 import { agreements } from '../../evaluation/report/figures/agreement.js'
 import { makeReport } from '../../evaluation/report/report.js'
 import { readRunCurves } from '../../evaluation/report/runCurves.js'
@@ -322,6 +323,19 @@ describe('agreement', () => {
       overlap: 0.2,
     })
     expect(of(ranksOf(0, 0, 0, 0), ranksOf(0, 0, 0, 0))).toEqual({ seeds: [0, 1], correlation: null, equal: 1, overlap: null })
+  })
+})
+
+describe('an axis', () => {
+  const labels = async (y: number): Promise<ReadonlyArray<string>> => {
+    const svg = await (await svgDrawer())(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' }))
+    return [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
+  }
+
+  it('of one number says that number as it is read', async () => {
+    expect(await labels(0.68)).toEqual(expect.arrayContaining(['1', '0.68']))
+    expect(await labels(12_000)).toEqual(expect.arrayContaining(['1', '12k']))
+    for (const y of [0.68, 12_000]) expect((await labels(y)).filter((text) => /\.\d*0$/.test(text))).toEqual([])
   })
 })
 
