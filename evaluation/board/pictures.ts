@@ -9,6 +9,7 @@ import { figures } from '../report/figures/index.js'
 import { ranksFigure } from '../report/figures/ranks.js'
 import type { RunCurves } from '../report/runCurves.js'
 import { scoreNameOf, taskOf } from '../report/series.js'
+import { csvOf } from '../report/reportPage.js'
 import { shownText } from '../report/shownText.js'
 import type { CurveShelf, LiveCurves } from './curves.js'
 import type { WatchedRun } from './watch.js'
@@ -20,6 +21,7 @@ export type Picture = {
   readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly svg: string }>
   /** the numbers of all panels */
   readonly table: Table
+  readonly csv: string
 }
 
 export type Pictures = {
@@ -80,7 +82,7 @@ const drawn = async (live: ReadonlyArray<Live>): Promise<ReadonlyArray<Picture>>
       shown.push({ ...panel, svg: await svgOf(spec) })
       await turn() // others have their turn between two panels
     }
-    pictures.push({ ...figure, panels: shown })
+    pictures.push({ ...figure, panels: shown, csv: csvOf(figure.table) })
   }
   return pictures
 }

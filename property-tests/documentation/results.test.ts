@@ -49,9 +49,11 @@ describe('README', () => {
 })
 
 const structureRows = ['lora', 'lora-4', 'salora:orthogonality=sum', 'salora:retain=random', 'salora:retain=magnitude']
+/** Halves by magnitude are measured on the embedded model alone. */
+const rowsOfBoth = structureRows.filter((row) => row !== 'salora:retain=magnitude')
 const encoders = [
   { file: 'glue-embedded', layers: 4, others: structureRows },
-  { file: 'glue-minilm', layers: 6, others: structureRows.slice(0, -1) },
+  { file: 'glue-minilm', layers: 6, others: rowsOfBoth },
 ]
 const metrics = { cola: 'matthews', mrpc: 'accuracy', sst2: 'accuracy', stsb: 'pearson' } as const
 const tasks = ['cola', 'mrpc', 'sst2', 'stsb'] as const
@@ -122,7 +124,7 @@ describe.each(encoders)('README’s tables of structure, by $file.json,', ({ fil
   })
 })
 
-it.each(encoders[1]?.others ?? [])('README says of both encoders together how far SaLoRA is ahead of %s', (row) => {
+it.each(rowsOfBoth)('README says of both encoders together how far SaLoRA is ahead of %s', (row) => {
   const all = encoders.flatMap(({ file }) => pairsIn(sweepRuns(file), row).flat())
   expect(all.length).toBe(24)
   expect(readme.replaceAll('\n', ' ')).toContain(`${withError(all)} of \`${row}\``)

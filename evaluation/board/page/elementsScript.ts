@@ -1,7 +1,6 @@
 /** What all of the page is built of: elements, numbers as they are read, cells of a state and of progress, a table of texts. */
 
 export const elementsScript = `
-// elements
 const put = (element, text) => {
   if (element.textContent !== text) element.textContent = text
 }

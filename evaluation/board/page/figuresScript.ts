@@ -8,25 +8,21 @@ const numbersPart = (title) => {
   const area = make('textarea', { readOnly: true, spellcheck: false, 'aria-label': 'CSV: ' + title })
   const element = make('details', {}, make('summary', { textContent: 'Numbers' }), place, make('div', { className: 'buttons' }, copy),
     make('details', {}, make('summary', { textContent: 'CSV' }), area))
-  let table = { columns: [], rows: [] }
-  const cell = (value) => {
-    const text = String(value ?? '')
-    return /[",\\n\\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
-  }
+  let [table, csv] = [{ columns: [], rows: [] }, '']
   const fill = () => {
     if (!element.open) return
     const text = (value) => (typeof value === 'string' ? value : number(value) || '–')
     const { scrollTop } = place.firstChild ?? {}
     place.replaceChildren(tableOf('Numbers: ' + title, table.columns, table.rows.map((row) => row.map(text))))
     place.firstChild.scrollTop = scrollTop ?? 0
-    if (document.activeElement !== area) area.value = [table.columns, ...table.rows].map((row) => row.map(cell).join(',') + '\\n').join('')
+    if (document.activeElement !== area) area.value = csv
   }
   element.addEventListener('toggle', fill)
   copy.addEventListener('click', () => void copyOn(copy, area))
   return {
     element,
-    show: (given) => {
-      table = given
+    show: (picture) => {
+      ;({ table, csv } = picture)
       fill()
     },
   }
@@ -44,7 +40,8 @@ const figuresPart = () => {
     const { documentElement: svg } = parser.parseFromString(text, 'image/svg+xml')
     return svg.localName === 'svg' ? document.importNode(svg, true) : document.createTextNode('this chart could not be drawn')
   }
-  const draw = ({ name, title, caption, panels, table }) => {
+  const draw = (picture) => {
+    const { name, title, caption, panels } = picture
     let section = sections.get(name)
     if (!section) {
       const own = numbersPart(title)
@@ -52,7 +49,7 @@ const figuresPart = () => {
       sections.set(name, section)
       numbers.set(name, own)
     }
-    numbers.get(name).show(table)
+    numbers.get(name).show(picture)
     put(section.children[1], caption)
     const holder = section.children[2]
     while (holder.children.length > panels.length) holder.lastChild.remove()
