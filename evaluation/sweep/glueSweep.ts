@@ -78,7 +78,7 @@ export const glueSweep = async (
   const lock = await lockFolder(output, where)
   try {
     const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
-    const { chosen, tried } = grid === null ? noChoice : await chosenRates(options, model, grid, tell, made)
+    const { chosen, tried } = grid === null ? noChoice : await chosenRates(options, model, grid, { tell, made, signal })
     const cells = grid === null ? planned : cellsOf(options, model.outline, chosen)
     await writePlan(output, planFor(options, model, 'table', cells))
     tell({ kind: 'planned', stage: 'table', cells: cells.length })
@@ -118,14 +118,14 @@ const modelOf = async (model: string): Promise<Model> =>
 type Choice = { readonly chosen: ChosenRates; readonly tried: ReadonlyArray<Worked> }
 const noChoice: Choice = { chosen: new Map(), tried: [] }
 
-/** Of each task and row the rate whose run scored best; of equal ones the smallest. Those with a run missing keep the recipe's. */
-const chosenRates = async (
-  options: GlueSweepOptions,
-  model: Model,
-  grid: Grid,
-  tell: SweepTeller,
-  made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>,
-): Promise<Choice> => {
+type Trying = {
+  readonly tell: SweepTeller
+  readonly made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>
+  readonly signal: AbortSignal
+}
+
+/** Of each task and row the rate whose run scored best; of equal ones the smallest. Where none could be scored the recipe's stays, and it is told. */
+const chosenRates = async (options: GlueSweepOptions, model: Model, grid: Grid, { tell, made, signal }: Trying): Promise<Choice> => {
   const cells = gridCells(options, model.outline, grid)
   await writePlan(options.output, planFor(options, model, 'grid', cells))
   tell({ kind: 'planned', stage: 'grid', cells: cells.length })
@@ -139,6 +139,9 @@ const chosenRates = async (
     const so = best.get(rateKey(cell))
     if (so === undefined || score > so.score) best.set(rateKey(cell), { rate, score })
   }
+  const without = [...new Set(cells.map(rateKey))].filter((key) => !best.has(key))
+  if (!signal.aborted)
+    for (const key of without) tell({ kind: 'note', what: `${key}: no rate of --grid could be scored, so it has the recipe's` })
   const tried = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
   return { chosen: new Map([...best].map(([key, { rate }]) => [key, rate])), tried }
 }

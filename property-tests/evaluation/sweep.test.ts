@@ -351,4 +351,20 @@ describe('a sweep', () => {
     }
     expect(config.settings).toMatchObject({ learningRate: 5e-4 })
   })
+  it('says where no rate of the grid could be scored that the recipe’s is kept, and of no other', async () => {
+    const notes: string[] = []
+    const run = madeUp([], (id) => id.startsWith('cola.lora.grid-'))
+    const result = await glueSweep(
+      asked({ output: join(root, 'unscored'), grid: { rates: [3e-4, 7e-4], on: 'train' }, seeds: [0] }),
+      new AbortController().signal,
+      (event) => (event.kind === 'note' ? notes.push(event.what) : undefined),
+      (cells, context) => workOff(cells, { ...context, jobs: 2, run }),
+    )
+    expect(notes).toEqual(["cola, lora: no rate of --grid could be scored, so it has the recipe's"])
+    expect(Object.keys(result.chosen)).toEqual(['mrpc, lora', 'mrpc, salora', 'cola, salora'])
+    const config = JSON.parse(await readFile(join(root, 'unscored/cells/cola.lora.seed-0/config.json'), 'utf8')) as {
+      readonly settings: object
+    }
+    expect(config.settings).toMatchObject({ learningRate: 5e-4 }) // Table A2's of CoLA
+  })
 })
