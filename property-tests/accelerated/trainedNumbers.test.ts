@@ -1,0 +1,59 @@
+/** How many numbers each method trains on the paper's two models, as the paper's Table 1 and the libraries that published the methods count them. */
+import { describe, expect, it } from 'vitest'
+import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { methods } from '../../accelerated/methods/index.js'
+import type { Method } from '../../accelerated/methods/method.js'
+import { resolveSettings } from '../../accelerated/settings.js'
+
+const robertaOf = (layers: number, hiddenSize: number) => {
+  const config = {
+    model_type: 'roberta',
+    vocab_size: 50265,
+    hidden_size: hiddenSize,
+    num_hidden_layers: layers,
+    num_attention_heads: hiddenSize / 64,
+    intermediate_size: 4 * hiddenSize,
+    max_position_embeddings: 514,
+    type_vocab_size: 1,
+    layer_norm_eps: 1e-5,
+    pad_token_id: 1,
+    hidden_act: 'gelu',
+  }
+  return parseConfigFile(JSON.stringify(config), 'config.json')
+}
+const roberta = { base: robertaOf(12, 768), large: robertaOf(24, 1024) }
+
+const sum = (shapes: Iterable<ReadonlyArray<number>>): number =>
+  [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
+const headOf = ({ model, outputs }: typeof roberta.base): number => sum(model.sequenceHead(outputs.labels).tensors.values())
+const trainedBy = (method: Method, { model }: typeof roberta.base): number => {
+  const settings = resolveSettings({ method: method.name } as Parameters<typeof resolveSettings>[0])
+  return sum(method.tensors(method.start(model.outline, settings), settings).map(({ shape }) => shape))
+}
+
+describe('the numbers that a method trains, two classes', () => {
+  it('every method has its row here', () => expect(Object.keys(counts).sort()).toEqual(methods.map(({ name }) => name).sort()))
+
+  /** [base, large] without the head; every figure is a product of the paper's r = 8, 40 virtual tokens, reduction 16, and the model's widths. */
+  const counts: Readonly<Record<string, readonly [number, number]>> = {
+    full: [124_055_040, 354_310_144],
+    lora: [1_327_104, 3_538_944],
+    salora: [1_327_104, 3_538_944], // until its gates join at T_start, 576 and 1,152 of them
+    adalora: [1.5 * 1_327_104 + 72 * 12, 1.5 * 3_538_944 + 144 * 12],
+    houlsby: [1_789_056, 6_343_680],
+    pfeiffer: [894_528, 3_171_840],
+    prefix: [737_280, 1_966_080],
+    prompt: [30_720, 40_960],
+  }
+  it.each(methods.map((method) => [method.name, method] as const))('by %s', (name, method) =>
+    expect([trainedBy(method, roberta.base), trainedBy(method, roberta.large)]).toEqual(counts[name]),
+  )
+
+  it('with the head are 124.6 M of the base model, 1,329,410 and 3,017,730 of prefixes, 622,850 and 1,092,610 of a prompt', () => {
+    const withHead = (name: string) =>
+      [roberta.base, roberta.large].map((size) => headOf(size) + trainedBy(methods.find((method) => method.name === name)!, size))
+    expect(withHead('full')).toEqual([124_647_170, 355_361_794])
+    expect(withHead('prefix')).toEqual([1_329_410, 3_017_730])
+    expect(withHead('prompt')).toEqual([622_850, 1_092_610])
+  })
+})
