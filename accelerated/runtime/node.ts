@@ -27,7 +27,7 @@ export const nodeEngine = (settings: NodeSettings): Engine => ({
     const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
     const options = sessionOptions(settings, folder, { sparing: spares(outputs, use), stepwise: use === 'stepwise' })
     const session = await nativeCall(() => ort.InferenceSession.create(model, options))
-    return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms)
+    return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms, fedBack(outputs))
   },
 })
 
@@ -93,8 +93,6 @@ const sessionOf = (ort: OnnxRuntime, session: InferenceSession): Session => ({
   release: () => nativeCall(() => session.release()),
 })
 
-/** Numbers from which on results are not copied: 64 MB of float32. */
-const largeResults = 1 << 24
 /** What the binding says of `notATensor`, and where. */
 const notATensor = 'not a tensor'
 const refusal = 'Non tensor type'
@@ -105,12 +103,18 @@ type Rooms = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, F
 /** Whether results are written into memory of the caller's. */
 export const writesInPlace = (outputs: Outputs): boolean => roomsOf(outputs) !== null
 
-/** Null where the outputs are small, or one's size is a batch's to say. */
+/** Outputs that are inputs, under their own names: nothing computes them, so nothing writes into memory that is given for them. */
+const fedBack = (outputs: Outputs): ReadonlyArray<string> =>
+  Object.keys(outputs).filter((name) => outputs[name]?.op === 'Input' && outputs[name].attributes.name === name)
+
+/** Null where an output's size is a batch's to say. */
 const roomsOf = (outputs: Outputs): Rooms | null => {
-  const sizes = Object.entries(outputs).map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
+  const fed = new Set(fedBack(outputs))
+  const computed = Object.entries(outputs).filter(([name]) => !fed.has(name))
+  const sizes = computed.map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
   const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
-  if (sizes.some(({ shape, dtype }) => shape.some(Number.isNaN) || !dtype.startsWith('float'))) return null
-  if (sizes.reduce((sum, { shape }) => sum + size(shape), 0) < largeResults) return null
+  const isFixed = sizes.every(({ shape, dtype }) => !shape.some(Number.isNaN) && (dtype === 'float32' || dtype === 'float64'))
+  if (!isFixed) return null
   const fresh = (shape: ReadonlyArray<number>, dtype: DType): Feed => ({
     shape,
     data: dtype === 'float64' ? new Float64Array(size(shape)) : new Float32Array(size(shape)),
@@ -120,18 +124,19 @@ const roomsOf = (outputs: Outputs): Rooms | null => {
 
 /**
  * The binding copies each result into memory of its own, even one that ONNX Runtime has just written into memory that we gave: 1.5 GB a step
- * of full fine-tuning. It turns results into JavaScript's in order, though, and stops at one that is no tensor; such a one comes first here.
+ * of full fine-tuning, and of a small model's LoRA still a tenth of the step, for memory that is new has to be cleared by the system first. It turns results into JavaScript's in order, though, and stops at one that is no tensor; such a one comes first here.
  */
-const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Rooms): Session => ({
+const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Rooms, fed: ReadonlyArray<string>): Session => ({
   inputs: session.inputNames,
   run: async (feeds, into = {}) => {
     const room = rooms(into)
-    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(ort, name, feed)]))
+    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(ort, feed)]))
     try {
       await nativeCall(() => session.run(inputsOf(ort, session, feeds), { [notATensor]: null, ...fetches }))
     } catch (error) {
       if (!(error instanceof Error && error.message.includes(refusal))) throw error
-      return Object.fromEntries(Object.entries(room).map(([name, { data }]) => [name, data]))
+      const found = { ...room, ...Object.fromEntries(fed.map((name) => [name, feedOf(feeds, name)])) }
+      return Object.fromEntries(Object.entries(found).map(([name, { data }]) => [name, data]))
     }
     throw new Error('sessionInPlace: expected the binding to refuse a sequence, found it converted')
   },
@@ -139,11 +144,15 @@ const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Room
 })
 
 const inputsOf = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Readonly<Record<string, Tensor>> =>
-  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, name, feeds[name])]))
+  Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, feedOf(feeds, name))]))
 
-const toTensor = ({ Tensor: Numbers }: OnnxRuntime, name: string, feed: Feed | undefined): Tensor => {
+const feedOf = (feeds: Feeds, name: string): Feed => {
+  const feed = feeds[name]
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, found none`)
-  const { data, shape } = feed
+  return feed
+}
+
+const toTensor = ({ Tensor: Numbers }: OnnxRuntime, { data, shape }: Feed): Tensor => {
   if (data instanceof Float64Array) return new Numbers('float64', data, shape)
   if (data instanceof Int32Array) return new Numbers('int32', data, shape)
   if (data instanceof BigInt64Array) return new Numbers('int64', data, shape)

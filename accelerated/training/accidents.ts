@@ -8,7 +8,7 @@ import type { ParameterLayout, Vector } from './parameterVector.js'
 export class TrainingError extends Error {}
 
 /** A norm that is finite says the same of every gradient of W, so that only a small state is looked through number by number. */
-const lookedThrough = 1 << 24
+const lookedThrough = 1 << 20
 
 /**
  * Loss, gradient and the parameters that the step leaves are finite. The norm is that of W's gradient; a gradient of Θ or λ that is not

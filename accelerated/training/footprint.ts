@@ -7,7 +7,6 @@ import { bytesWritten } from '../runtime/arena.js'
 import { spares, writesInPlace } from '../runtime/node.js'
 import { inferenceGraph, layoutOf, stepGraph, type Assembly, type StepGraph } from './assembly.js'
 import { slack, type Dimensions } from './dropoutFeeds.js'
-import { isLarge } from './state.js'
 
 /** In bytes. */
 export type Footprint = {
@@ -57,15 +56,12 @@ const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
   return bytesWritten([...events, ...events])
 }
 
-/**
- * Small vectors: those at the start, now and after the step, the runtime's results, and what the collector has not come to, which is as much
- * again as a step makes; a large state is written over, with two generations of parameters. The best parameters beside either.
- */
+/** Written over from step to step, with two generations of parameters; the best parameters beside them. */
 const stateOf = (assembly: Assembly, phase: unknown): number => {
   const { method, settings, precision } = assembly
   const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
   const own = 3 + (method.memory?.(phase, settings).names.length ?? 0)
-  return vector * (isLarge(layoutOf(assembly, phase)) ? own + 1 + 1 : 6 * own + 1)
+  return vector * (own + 1 + 1)
 }
 
 const poolsOf = ({ precision }: Assembly, { sites }: StepGraph, sizes: Dimensions): number =>

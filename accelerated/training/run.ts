@@ -26,7 +26,7 @@ const ranksTold = 100
  * Runs from `start` (with `resumed` where that is a checkpoint's state) to the end. An aborted signal ends it after the step or the batch of an
  * evaluation at hand, with a checkpoint; an evaluation that it stopped is the first thing that the resumed run does. What a run computes is a
  * function of its settings, data and start alone: resuming from any checkpoint ends in the same bits.
- * A large state is written over from step to step, `start` among them: take what is to be kept of an event before asking for the next.
+ * The state is written over from step to step, `start` among them: take what is to be kept of an event before asking for the next.
  * @throws TrainingError where a number is not finite, naming the step and the rows of its batch, or where the method never did its work
  */
 export async function* train<E extends TrainingExample, O>(

@@ -72,20 +72,14 @@ export const blockFeeds = (layout: ParameterLayout, name: string, vector: Vector
 export const stateFeeds = (layout: ParameterLayout, vectors: Vectors, dtype: FloatType): Feeds =>
   Object.assign({}, ...Object.entries(namedVectors(vectors)).map(([name, vector]) => blockFeeds(layout, name, vector, dtype)))
 
-/** Numbers from which on a state's vectors are written over instead of made anew: the model's own size, in full fine-tuning. */
-const largeState = 1 << 24
-
-/** Whether a state is written over from step to step. */
-export const isLarge = ({ size }: Pick<ParameterLayout, 'size'>): boolean => size >= largeState
-
 /**
- * Memory for the next state. A small one is new. A large one takes the place of the old: moments are written over where they lie, since
- * nothing but their own update reads them; parameters are read until the end of the step, so those of this step and of the last take turns.
+ * Memory for the next state: that of the old. Moments are written over where they lie, since nothing but their own update reads them; parameters
+ * are read until the end of the step, so those of this step and of the last take turns.
  */
-export const roomForNext = (layout: ParameterLayout, state: Vectors, spare: Vector | null, dtype: FloatType): Vectors =>
-  !isLarge(layout)
-    ? mapVectors(state, () => zeros(layout.size, dtype))
-    : { ...state, parameters: spare?.length === layout.size ? spare : zeros(layout.size, dtype) }
+export const roomForNext = ({ size }: ParameterLayout, state: Vectors, spare: Vector | null, dtype: FloatType): Vectors => ({
+  ...state,
+  parameters: spare?.length === size ? spare : zeros(size, dtype),
+})
 
 /** Where a step's results go, for an engine that can write into the caller's memory. */
 export const resultsInto = (layout: ParameterLayout, room: Readonly<Record<string, Vector>>): Readonly<Record<string, Feed>> =>
