@@ -154,6 +154,14 @@ describe('a sweep', () => {
     ).toEqual(['salora, β = 0', 'salora, λ = 0'])
   })
 
+  it('says what stands in brackets where something does', async () => {
+    const own = { ...table, rows: table.rows.map((of) => ({ ...of, cells: of.cells.map((cell) => ({ ...cell, paper: null })) })) }
+    await writeRun(at('own/cells', 'mrpc.salora_λ_=_0.seed-0'), {})
+    await writeFile(at('own/sweep.json'), JSON.stringify({ sweep: 'table3', table: own }))
+    const words = 'in brackets the paper’s'
+    expect([(await reportOf(at('sweep'))).page.includes(words), (await reportOf(at('own'))).page.includes(words)]).toEqual([true, false])
+  })
+
   it('beside another one with the same row is told apart by its folder', async () => {
     await writeRun(at('other/cells', 'mrpc.salora_λ_=_0.seed-0'), {})
     await writeFile(at('other/sweep.json'), JSON.stringify({ sweep: 'table3', table }))
