@@ -124,7 +124,8 @@ const roomsOf = (outputs: Outputs): Rooms | null => {
 
 /**
  * The binding copies each result into memory of its own, even one that ONNX Runtime has just written into memory that we gave: 1.5 GB a step
- * of full fine-tuning, and of a small model's LoRA still a tenth of the step, for memory that is new has to be cleared by the system first. It turns results into JavaScript's in order, though, and stops at one that is no tensor; such a one comes first here.
+ * of full fine-tuning, and what is new has to be cleared by the system first. It turns results into JavaScript's in order, though, and stops at
+ * one that is no tensor; such a one comes first here.
  */
 const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: Rooms, fed: ReadonlyArray<string>): Session => ({
   inputs: session.inputNames,

@@ -1,4 +1,4 @@
-/** How many numbers each method trains on the paper's two models, as the paper's Table 1 and the libraries that published the methods count them. */
+/** How many numbers each method trains on the paper's two models: by hand, and where the head counts too as the paper's Table 1 has them. */
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../accelerated/files/configFile.js'
 import { methods } from '../../accelerated/methods/index.js'
@@ -34,7 +34,7 @@ const trainedBy = (method: Method, { model }: typeof roberta.base): number => {
 describe('the numbers that a method trains, two classes', () => {
   it('every method has its row here', () => expect(Object.keys(counts).sort()).toEqual(methods.map(({ name }) => name).sort()))
 
-  /** [base, large] without the head; every figure is a product of the paper's r = 8, 40 virtual tokens, reduction 16, and the model's widths. */
+  /** [base, large] without the head, by hand: r = 8 (AdaLoRA 12), 40 virtual tokens, a sixteenth of the width; full is the published count less its head. */
   const counts: Readonly<Record<string, readonly [number, number]>> = {
     full: [124_055_040, 354_310_144],
     lora: [1_327_104, 3_538_944],

@@ -17,11 +17,11 @@ type Results = {
 }
 
 const readme = readFileSync('README.md', 'utf8')
+const flat = readme.replaceAll('\n', ' ')
 /** What a table has of a row: a test that fails shows these, not all of README. */
 const linesFrom = (start: string): ReadonlyArray<string> => readme.split('\n').filter((line) => line.startsWith(start))
 /** That README has these words, across the ends of its lines: a test that fails shows the words, not all of README. */
 const says = (words: string): void => expect(flat.includes(words.replaceAll('\n', ' ')), words).toBe(true)
-const flat = readme.replaceAll('\n', ' ')
 const tables = [...readme.matchAll(/<!-- results: ([\w-]+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(([, name = '', text = '']) => ({
   name,
   text,

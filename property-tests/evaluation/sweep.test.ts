@@ -351,6 +351,7 @@ describe('a sweep', () => {
     }
     expect(config.settings).toMatchObject({ learningRate: 5e-4 })
   })
+
   it('says where no rate of the grid could be scored that the recipe’s is kept, and of no other', async () => {
     const notes: string[] = []
     const run = madeUp([], (id) => id.startsWith('cola.lora.grid-'))

@@ -9,14 +9,14 @@ const titleOf = (sweep: string): string =>
   shownText(sweep.replace(/^(table|figure)(\d)$/, (_, kind: string, n: string) => `${kind === 'table' ? 'Table' : 'Runs of Figure'} ${n}`))
 
 /** Of the paper's models alone. */
-const hasPapers = ({ rows }: Collected['sweeps'][number]['table']): boolean =>
+const hasPaperScores = ({ rows }: Collected['sweeps'][number]['table']): boolean =>
   rows.some(({ cells }) => cells.some(({ paper }) => paper !== null))
 
 export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTable> =>
   sweeps.map(({ sweep, name, table }, i) => ({
     name: `sweep-${i + 1}`,
     title: titleOf(sweep),
-    caption: `${shownText(name)}: ${shownText(table.title)}. In percent: mean ± largest deviation over seeds${hasPapers(table) ? '; in brackets the paper’s' : ''}.`,
+    caption: `${shownText(name)}: ${shownText(table.title)}. In percent: mean ± largest deviation over seeds${hasPaperScores(table) ? '; in brackets the paper’s' : ''}.`,
     table: { columns: ['row', ...tableHeader(table).slice(1)], rows: table.rows.map((row) => tableLine(row).map(shownText)) },
     csv: csvTable(table),
   }))
