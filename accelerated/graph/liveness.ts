@@ -1,6 +1,7 @@
 /**
- * Liveness: what a graph holds while it runs. Its nodes in the order in which ONNX Runtime runs them; each value from the node that makes it to
- * the last that reads it; an operator that works number by number takes the memory of an operand that nothing else reads.
+ * Liveness: what a graph holds while it runs, on the CPU. Its nodes in the order in which ONNX Runtime runs them; each value from the node that
+ * makes it to the last that reads it. Of a shape that ONNX Runtime knows before a run, an operator that works number by number takes the memory of
+ * an operand that nothing else reads, and other values that which was given back last; sizes that a run brings it is not told (namelessSizes).
  */
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
@@ -24,12 +25,11 @@ const bytesOfType: Readonly<Record<DType, number>> = {
 
 /** What is no node of its own, and what gives its operand's memory another name. */
 const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantise'])
-const unwritten = new Set<Op>(['StopGradient', 'Recomputed', 'OutputOf'])
-const renaming = new Set<Op>([...unwritten, 'Reshape', 'After'])
-const inPlace = new Set<Op>([
-  ...(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Exp', 'Log', 'Sqrt', 'Sigmoid', 'Tanh', 'Relu', 'Clip'] as const),
-  ...(['Softmax', 'LogSoftmax', 'Where', 'ScatterAddRows'] as const),
-])
+const transparent = new Set<Op>(['StopGradient', 'Recomputed'])
+const unwritten = new Set<Op>([...transparent, 'OutputOf'])
+const renaming = new Set<Op>([...transparent, 'Reshape', 'After'])
+/** What may be written over an operand, as ONNX Runtime's kernels for the CPU say; measured: no sum, no product. */
+const inPlace = new Set<Op>(['Sigmoid', 'Tanh', 'Relu', 'Clip', 'Softmax', 'LogSoftmax'])
 
 export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, sizes: Readonly<Record<string, number>>): number =>
   shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'liveness'), bytesOfType[dtype])
@@ -43,34 +43,68 @@ export const allocations = (
   sizes: Readonly<Record<string, number>>,
   given: boolean,
 ): ReadonlyArray<Allocation> => {
-  const outputs = Object.values(lower(roots)).map(written)
-  const order = executionOrder(outputs)
-  const memory = new Map<Expression, Buffer>()
-  const bufferOf = (node: Expression): Buffer | undefined => memory.get(written(node))
+  const outputs = Object.values(lower(roots))
+  const order = executionOrder(outputs.map(written))
+  const parts = furtherOutputs(outputs)
+  const valueOf = (node: Expression): Expression => {
+    const [first] = node.inputs
+    if (first === undefined) return node
+    if (transparent.has(node.op)) return valueOf(first)
+    return node.op === 'OutputOf' ? (parts.get(written(first))?.get(node.attributes.output) ?? node) : node
+  }
   const readers = new Map<Expression, number>()
-  for (const node of order) for (const operand of node.inputs.map(written)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
+  for (const node of order) for (const operand of node.inputs.map(valueOf)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
+  const kept = new Set(outputs.map(valueOf))
 
-  const kept = new Set(outputs)
-  const events: Allocation[] = []
-  const giveBack = (buffer: Buffer): void => {
+  const memory = new Map<Expression, Buffer>()
+  const buffers: Buffer[] = []
+  const spare = new Map<string | null, Buffer[]>()
+  let now = 0
+  const fresh = (bytes: number, kind: string | null, until = now): Buffer => {
+    const buffer = { bytes, kind, since: now, until, readers: 0 }
+    if (bytes > 0) buffers.push(buffer)
+    return buffer
+  }
+  const read = (buffer: Buffer | undefined): void => {
+    if (buffer === undefined) return
     buffer.readers -= 1
-    if (buffer.readers === 0 && buffer.bytes > 0) events.push({ buffer, bytes: -buffer.bytes })
+    buffer.until = now
+    if (buffer.readers > 0 || buffer.kind === null) return
+    const others = spare.get(buffer.kind) ?? []
+    spare.set(buffer.kind, others)
+    others.push(buffer)
+  }
+  const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
+    if (renaming.has(value.op)) return operands[0] ?? fresh(0, null)
+    if (kept.has(value)) return fresh(given ? 0 : bytesOf(value, sizes), null)
+    const kind = kindOf(value)
+    const writable = inPlace.has(value.op) && kind !== null
+    const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
+    return over ?? spare.get(kind)?.pop() ?? fresh(bytesOf(value, sizes), kind)
   }
   for (const node of order) {
-    const bytes = renaming.has(node.op) || (kept.has(node) && given) ? 0 : bytesOf(node, sizes)
-    const buffer = reused(node, node.inputs.map(bufferOf), bytes) ?? { bytes, readers: 0 }
-    if (buffer.readers === 0 && buffer.bytes > 0) events.push({ buffer, bytes: buffer.bytes })
-    buffer.readers += 1 + (readers.get(node) ?? 0) + (kept.has(node) ? 1 : 0) // itself, until it is done
-    memory.set(node, buffer)
-    const scratch = workspace(node, sizes)
-    if (scratch > 0) events.push({ buffer: node, bytes: scratch }, { buffer: node, bytes: -scratch })
-    for (const read of [buffer, ...node.inputs.map(bufferOf)]) if (read !== undefined) giveBack(read)
+    for (const bytes of workspace(node, sizes)) {
+      now += 1
+      fresh(bytes, null, now + 1)
+    }
+    now += 1
+    const operands = node.inputs.map((operand) => memory.get(valueOf(operand)))
+    const made = [node, ...(parts.get(node)?.values() ?? [])].map((value) => {
+      const buffer = placed(value, operands)
+      buffer.readers += 1 + (readers.get(value) ?? 0) + (kept.has(value) ? 1 : 0) // itself, until it is done
+      memory.set(value, buffer)
+      return buffer
+    })
+    for (const buffer of [...made, ...operands]) read(buffer)
   }
-  for (const node of kept) {
-    const buffer = memory.get(node)
-    if (buffer !== undefined) giveBack(buffer)
-  }
-  return events
+  now += 1
+  for (const value of kept) read(memory.get(value))
+  return buffers
+    .flatMap((buffer) => [
+      { at: 2 * buffer.since, buffer, bytes: buffer.bytes },
+      { at: 2 * buffer.until + 1, buffer, bytes: -buffer.bytes },
+    ])
+    .sort((a, b) => a.at - b.at)
 }
 
 /** The most that is held at once. */
@@ -81,26 +115,46 @@ export const peakOf = (events: ReadonlyArray<Allocation>): number =>
 export const nodeCount = (roots: Readonly<Record<string, Expression>>): number =>
   topologicalOrder(Object.values(lower(roots))).filter(({ op }) => !leaves.has(op) && !unwritten.has(op)).length
 
+/** A node's outputs beside its first, each by one of the expressions that stand for it. */
+const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Expression, ReadonlyMap<unknown, Expression>> => {
+  const parts = new Map<Expression, Map<unknown, Expression>>()
+  for (const node of topologicalOrder(outputs)) {
+    const [first] = node.inputs
+    if (node.op !== 'OutputOf' || first === undefined) continue
+    const found = parts.get(written(first)) ?? new Map<unknown, Expression>()
+    parts.set(written(first), found)
+    if (!found.has(node.attributes.output)) found.set(node.attributes.output, node)
+  }
+  return parts
+}
+
 /** What is no node of its own stands for its operand. */
 const written = (node: Expression): Expression => {
   const [first] = node.inputs
   return unwritten.has(node.op) && first !== undefined ? written(first) : node
 }
 
-type Buffer = { readonly bytes: number; readers: number }
+/**
+ * kind: type and shape of what may take it over, null where a size is a run's to say, which ONNX Runtime is not told · since, until: when it is
+ * taken and given back · readers: that have yet to read it
+ */
+type Buffer = { readonly bytes: number; readonly kind: string | null; readonly since: number; until: number; readers: number }
 
-/** An operand's memory, where the value is but another name for it or may be written over it. */
-const reused = ({ op }: Expression, operands: ReadonlyArray<Buffer | undefined>, bytes: number): Buffer | undefined => {
-  if (renaming.has(op)) return operands[0] ?? { bytes: 0, readers: 0 }
-  return inPlace.has(op) ? operands.find((buffer) => buffer?.readers === 1 && buffer.bytes === bytes) : undefined
-}
+const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 
-/** What a node holds beside operands and value while it runs: levels of quantised rows, rows divided by their scales, logarithms before one is taken of them. */
-const workspace = ({ op, inputs: [x] }: Expression, sizes: Readonly<Record<string, number>>): number => {
-  if (x === undefined) return 0
-  if (op === 'QuantisedMatMul') return bytesOf({ shape: x.shape, dtype: 'uint8' }, sizes)
-  if (op === 'HalfMatMul') return bytesOf(x, sizes) + bytesOf({ shape: x.shape, dtype: 'float16' }, sizes)
-  return op === 'LogSumExp' ? bytesOf(x, sizes) : 0
+/**
+ * What stands between a node's operands and its value, each made of the one before: rows divided by their scales, levels, logarithms before one is
+ * taken of them.
+ */
+const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> => {
+  const { op, inputs } = node
+  const [x] = inputs
+  if (x === undefined) return []
+  const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
+  if (op === 'QuantisedMatMul') return [bytes(x, 'uint8'), bytes(node)]
+  if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
+  if (op === 'ScatterAddRows') return kindOf(node) === null ? [bytes(node)] : []
+  return op === 'LogSumExp' ? [bytes(x)] : []
 }
 
 /** As ONNX Runtime orders nodes: from those that nobody reads, depth first, of several the one that was written last. */

@@ -2,7 +2,7 @@
  * Serialisation: expressions → the bytes of an ONNX ModelProto. Here the order of the nodes is fixed, and each value gets its name:
  * onnxOperators.ts writes the nodes, onnxShapes.ts what they must know of sizes, onnxProto.ts the bytes.
  */
-import type { Expression } from './expression.js'
+import type { Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
 import type { OnnxTarget } from './onnxDraft.js'
@@ -38,24 +38,32 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) draft.emit('Identity', [names.get(node) ?? ''], {}, [name])
   if (emptySequence !== undefined) draft.emit('SequenceEmpty', [], {}, [emptySequence])
+  const told = target.namelessSizes === true ? withoutNames : (info: ValueInfoProto) => info
   return encodeModel({
     nodes: draft.nodes,
     initializers: [...draft.initializers.values()],
-    inputs,
+    inputs: inputs.map(told),
     // Without them the runtime would fuse what follows otherwise than where nothing is recomputed, and round otherwise.
-    values: order.filter(({ op }) => op === 'After').map((node) => valueInfo(names.get(node) ?? '', node)),
+    values: order.filter(({ op }) => op === 'After').map((node) => told(valueInfo(names.get(node) ?? '', node))),
     outputs: [
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
-      ...Object.entries(lowered).map(([name, node]) => valueInfo(name, node)),
+      ...Object.entries(lowered).map(([name, node]) => told(valueInfo(name, node))),
     ],
   })
 }
 
-const valueInfo = (name: string, { dtype, shape }: Expression): ValueInfoProto => ({ name, dataType: elementType(dtype), shape })
+type Declared = ValueInfoProto & { readonly shape: Shape }
+
+const valueInfo = (name: string, { dtype, shape }: Expression): Declared => ({ name, dataType: elementType(dtype), shape })
+
+const withoutNames = (info: ValueInfoProto): ValueInfoProto => ({
+  ...info,
+  shape: info.shape.map((d) => (typeof d === 'number' ? d : null)),
+})
 
 /** Each input once, though several expressions may declare it. */
-const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyArray<ValueInfoProto> => {
-  const inputs = new Map<string, ValueInfoProto>()
+const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyArray<Declared> => {
+  const inputs = new Map<string, Declared>()
   for (const node of order) {
     if (node.op !== 'Input') continue
     const declared = valueInfo(node.attributes.name ?? '', node)

@@ -3,7 +3,7 @@ import type { DType } from './expression.js'
 import type { AttributeValue, InitializerProto, NodeProto } from './onnxProto.js'
 import { elementType, initializerBytes } from './onnxProto.js'
 
-/** The two decisions that depend on the provider. */
+/** The decisions that depend on the provider. */
 export type OnnxTarget = {
   /** transposed and scaled products are one `FusedMatMul` (CPU, CUDA), or plain ONNX (WebGPU, which lacks it) */
   readonly fusedMatMul: boolean
@@ -15,6 +15,11 @@ export type OnnxTarget = {
   readonly halfMatMul?: boolean
   /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */
   readonly largestSplit?: number
+  /**
+   * sizes that each run brings go without their names: of values whose shapes it knows to be equal ONNX Runtime keeps the first one's memory for
+   * the next, and so holds at any time what each shape ever needed at most
+   */
+  readonly namelessSizes?: boolean
 }
 
 export type Draft = {

@@ -2,7 +2,7 @@
  * The part of ONNX's protobuf schema that we write, for protobufjs. Field numbers are those of onnx.proto3 (ONNX 1.17), message by message.
  */
 import protobuf from 'protobufjs'
-import type { Dimension, DType, ExternalData, Shape } from './expression.js'
+import type { Dimension, DType, ExternalData } from './expression.js'
 
 export type AttributeValue = number | string | ReadonlyArray<number> | { readonly float: number }
 export type NodeProto = {
@@ -20,7 +20,8 @@ export type InitializerProto = {
   readonly bytes?: Uint8Array
   readonly external?: ExternalData
 }
-export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: Shape }
+/** shape: null where a size is not told */
+export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension | null> }
 /** A sequence of tensors. */
 export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
 export type ModelParts = {
@@ -174,7 +175,7 @@ const valueInfo = (info: ValueInfoProto | SequenceInfoProto): object => ({
       : { tensorType: { elemType: info.dataType, shape: { dim: info.shape.map(dimension) } } },
 })
 
-const dimension = (d: Dimension): object => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })
+const dimension = (d: Dimension | null): object => (d === null ? {} : typeof d === 'number' ? { dimValue: d } : { dimParam: d })
 
 const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => { readonly buffer: ArrayBufferLike }>>> = {
   float64: (data) => Float64Array.from(data),

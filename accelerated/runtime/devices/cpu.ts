@@ -3,7 +3,7 @@ import type { Device } from './device.js'
 
 export const cpu: Device = {
   name: 'cpu',
-  target: { fusedMatMul: true, fusedGelu: true, quantisedMatMul: true },
+  target: { fusedMatMul: true, fusedGelu: true, quantisedMatMul: true, namelessSizes: true },
   provider: { name: 'cpu' },
   tolerances: {
     float64: {
