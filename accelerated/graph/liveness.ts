@@ -46,15 +46,15 @@ export const allocations = (
   const outputs = Object.values(lower(roots))
   const order = executionOrder(outputs.map(written))
   const parts = furtherOutputs(outputs)
-  const valueOf = (node: Expression): Expression => {
+  const valueFor = (node: Expression): Expression => {
     const [first] = node.inputs
     if (first === undefined) return node
-    if (transparent.has(node.op)) return valueOf(first)
+    if (transparent.has(node.op)) return valueFor(first)
     return node.op === 'OutputOf' ? (parts.get(written(first))?.get(node.attributes.output) ?? node) : node
   }
   const readers = new Map<Expression, number>()
-  for (const node of order) for (const operand of node.inputs.map(valueOf)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
-  const kept = new Set(outputs.map(valueOf))
+  for (const node of order) for (const operand of node.inputs.map(valueFor)) readers.set(operand, (readers.get(operand) ?? 0) + 1)
+  const kept = new Set(outputs.map(valueFor))
 
   const memory = new Map<Expression, Buffer>()
   const buffers: Buffer[] = []
@@ -88,7 +88,7 @@ export const allocations = (
       fresh(bytes, null, now + 1)
     }
     now += 1
-    const operands = node.inputs.map((operand) => memory.get(valueOf(operand)))
+    const operands = node.inputs.map((operand) => memory.get(valueFor(operand)))
     const made = [node, ...(parts.get(node)?.values() ?? [])].map((value) => {
       const buffer = placed(value, operands)
       buffer.readers += 1 + (readers.get(value) ?? 0) + (kept.has(value) ? 1 : 0) // itself, until it is done

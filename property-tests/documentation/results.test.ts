@@ -190,7 +190,7 @@ describe('README’s benchmark', () => {
 })
 
 describe('the table of estimated and measured memory', () => {
-  it('has estimates within 15 % of the peaks of eight cases or more, with recomputation and without', () => {
+  it('has estimates within 10 % of the peaks of eight cases or more, with recomputation and without', () => {
     const { rows } = JSON.parse(readFileSync('evaluation/results/estimate.json', 'utf8')) as {
       readonly rows: ReadonlyArray<{
         readonly flags: string
@@ -204,7 +204,7 @@ describe('the table of estimated and measured memory', () => {
       expect(rows.some(({ flags }) => flags.includes(words))).toBe(true)
     for (const { ratio, measured, estimated } of rows) {
       expect(ratio).toBeCloseTo(estimated.peak / measured, 9)
-      expect(Math.abs(ratio - 1)).toBeLessThan(0.15)
+      expect(Math.abs(ratio - 1)).toBeLessThan(0.1)
     }
   })
 })
