@@ -57,37 +57,21 @@ export const allocations = (
   const kept = new Set(outputs.map(valueFor))
 
   const memory = new Map<Expression, Buffer>()
-  const buffers: Buffer[] = []
-  const spare = new Map<string | null, Buffer[]>()
-  let now = 0
-  const fresh = (bytes: number, kind: string | null, until = now): Buffer => {
-    const buffer = { bytes, kind, since: now, until, readers: 0 }
-    if (bytes > 0) buffers.push(buffer)
-    return buffer
-  }
-  const read = (buffer: Buffer | undefined): void => {
-    if (buffer === undefined) return
-    buffer.readers -= 1
-    buffer.until = now
-    if (buffer.readers > 0 || buffer.kind === null) return
-    const others = spare.get(buffer.kind) ?? []
-    spare.set(buffer.kind, others)
-    others.push(buffer)
-  }
+  const { next, fresh, again, read, events } = timeline()
   const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
     if (renaming.has(value.op)) return operands[0] ?? fresh(0, null)
     if (kept.has(value)) return fresh(given ? 0 : bytesOf(value, sizes), null)
     const kind = kindOf(value)
     const writable = inPlace.has(value.op) && kind !== null
     const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
-    return over ?? spare.get(kind)?.pop() ?? fresh(bytesOf(value, sizes), kind)
+    return over ?? again(kind) ?? fresh(bytesOf(value, sizes), kind)
   }
   for (const node of order) {
     for (const bytes of workspace(node, sizes)) {
-      now += 1
-      fresh(bytes, null, now + 1)
+      next()
+      fresh(bytes, null).until += 1
     }
-    now += 1
+    next()
     const operands = node.inputs.map((operand) => memory.get(valueFor(operand)))
     const made = [node, ...(parts.get(node)?.values() ?? [])].map((value) => {
       const buffer = placed(value, operands)
@@ -97,14 +81,9 @@ export const allocations = (
     })
     for (const buffer of [...made, ...operands]) read(buffer)
   }
-  now += 1
+  next()
   for (const value of kept) read(memory.get(value))
-  return buffers
-    .flatMap((buffer) => [
-      { at: 2 * buffer.since, buffer, bytes: buffer.bytes },
-      { at: 2 * buffer.until + 1, buffer, bytes: -buffer.bytes },
-    ])
-    .sort((a, b) => a.at - b.at)
+  return events()
 }
 
 /** The most that is held at once. */
@@ -139,6 +118,40 @@ const written = (node: Expression): Expression => {
  * taken and given back · readers: that have yet to read it
  */
 type Buffer = { readonly bytes: number; readonly kind: string | null; readonly since: number; until: number; readers: number }
+
+/** Buffers as they are taken and given back, and those that may be taken again. */
+const timeline = () => {
+  const buffers: Buffer[] = []
+  const spare = new Map<string | null, Buffer[]>()
+  let now = 0
+  return {
+    next: (): void => {
+      now += 1
+    },
+    fresh: (bytes: number, kind: string | null): Buffer => {
+      const buffer = { bytes, kind, since: now, until: now, readers: 0 }
+      if (bytes > 0) buffers.push(buffer)
+      return buffer
+    },
+    again: (kind: string | null) => spare.get(kind)?.pop(),
+    read: (buffer: Buffer | undefined): void => {
+      if (buffer === undefined) return
+      buffer.readers -= 1
+      buffer.until = now
+      if (buffer.readers > 0 || buffer.kind === null) return
+      const others = spare.get(buffer.kind) ?? []
+      spare.set(buffer.kind, others)
+      others.push(buffer)
+    },
+    events: (): ReadonlyArray<Allocation> =>
+      buffers
+        .flatMap((buffer) => [
+          { at: 2 * buffer.since, buffer, bytes: buffer.bytes },
+          { at: 2 * buffer.until + 1, buffer, bytes: -buffer.bytes },
+        ])
+        .sort((a, b) => a.at - b.at),
+  }
+}
 
 const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 

@@ -64,7 +64,11 @@ const seeds = [0, 1, 2]
 type SweepRun = {
   readonly cell: string
   readonly config: { readonly settings: { readonly seed: number; readonly retain?: string } }
-  readonly result: Omit<Results['runs'][number], 'variant'> & { readonly ranks?: Readonly<Record<string, number>> }
+  readonly result: Omit<Results['runs'][number], 'variant'> & {
+    readonly ranks?: Readonly<Record<string, number>>
+    readonly retainedParameters?: number
+    readonly trainableParameters: Readonly<Record<string, number>>
+  }
 }
 const sweepRuns = (file: string): ReadonlyArray<SweepRun> =>
   (JSON.parse(readFileSync(`evaluation/results/${file}.json`, 'utf8')) as { readonly runs: ReadonlyArray<SweepRun> }).runs
@@ -127,6 +131,44 @@ describe.each(encoders)('README’s tables of structure, by $file.json,', ({ fil
     }
   })
 })
+
+/** Each with the rate that a held-out tenth of train chose; of the others it was fixed. */
+const everyMethod = {
+  'glue-embedded': [
+    'lora',
+    'lora-4',
+    'salora',
+    'adalora:learning-rate=3e-3',
+    'houlsby:learning-rate=1e-3',
+    'pfeiffer:learning-rate=3e-3',
+    'prefix:learning-rate=3e-3',
+  ],
+} as const
+
+describe.each(Object.entries(everyMethod))('README’s table of every method, by %s.json,', (file, rows) => {
+  const runs = sweepRuns(file)
+
+  it.each(rows)('has of %s its size, its scores and how far SaLoRA is ahead of it', (row) => {
+    const cellNames = tasks.flatMap((task) => seeds.map((seed) => `${task}.${row.replaceAll(':', '_')}.seed-${seed}`))
+    const sizes = runs.filter(({ cell }) => cellNames.includes(cell)).map(({ result }) => sizeOf(result))
+    expect(sizes.length).toBe(tasks.length * seeds.length)
+    const scores = tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, row, seed)))
+    const deviation = (of: ReadonlyArray<number>): number => Math.max(...of.map((score) => Math.abs(score - mean(of))))
+    const cells = [
+      Math.round(mean(sizes)).toLocaleString('en'),
+      ...scores.map((of) => `${mean(of).toFixed(1)} ± ${deviation(of).toFixed(1)}`),
+      mean(scores.flat()).toFixed(1),
+      row === 'salora' ? '–' : withError(pairsIn(runs, row).flat()),
+    ]
+    expect(linesFrom(`| ${row.replace(':learning-rate=', ', ')} |`)).toContain(
+      `| ${[row.replace(':learning-rate=', ', '), ...cells].join(' | ')} |`,
+    )
+  })
+})
+
+/** The numbers that a run ends with, its head apart. */
+const sizeOf = ({ retainedParameters, trainableParameters }: SweepRun['result']): number =>
+  retainedParameters ?? Object.entries(trainableParameters).reduce((sum, [name, count]) => (name === 'head' ? sum : sum + count), 0)
 
 it.each(structureRows)('README says of both encoders together how far SaLoRA is ahead of %s', (row) => {
   const all = encoders.flatMap(({ file }) => pairsIn(sweepRuns(file), row).flat())
