@@ -8,8 +8,9 @@
  * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine. The command is
  * what makes the runs, for the file's readers.
  */
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
@@ -45,9 +46,12 @@ const pack = async (folder: string, file: string): Promise<void> => {
   console.log(`${runs.length} runs in ${file}`)
 }
 
+/** As the runs of `salora glue` have a path: whole, so that it is the same from every folder. */
+const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
+
 const unpack = async (file: string, folder: string): Promise<void> => {
-  const { model, data } = values
-  if (model === undefined || data === undefined) throw new Error('unpack: expected --model DIR and --data GLUE')
+  if (values.model === undefined || values.data === undefined) throw new Error('unpack: expected --model DIR and --data GLUE')
+  const [model, data] = [placed(values.model), placed(values.data)]
   const { runs } = checked(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
   for (const { cell, config, result } of runs) {
     const output = join(folder, 'cells', cell)
