@@ -1,11 +1,11 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { mistake, shown } from '../accelerated/files/mistake.js'
 import type { Settings, SettingsInput } from '../accelerated/settings.js'
 import { allSettings, methodOf, resolveSettings } from '../accelerated/settings.js'
 import { SettingsError } from '../accelerated/settingsError.js'
 import { isPart, taskFlags, taskNames, type TaskOptions } from '../evaluation/data/index.js'
+import { placed } from '../evaluation/runs/placed.js'
 import type { FinetuneOptions } from '../evaluation/runs/run.js'
 import { readRankPattern } from '../evaluation/adapters/rankPattern.js'
 import { readRunConfig } from '../evaluation/runs/storedRun.js'
@@ -89,9 +89,6 @@ export const taskOptions = (values: Values): TaskOptions => {
     name === 'data' || (name === 'evalData' && !isPart(task, String(value))) || (name === 'task' && !taskNames.includes(String(value)))
   return Object.fromEntries(given.map(([name, value]) => [name, isPath(name, value) ? placed(String(value)) : value])) as TaskOptions
 }
-
-/** An existing file or folder by its absolute path; a name is itself. */
-export const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 

@@ -8,15 +8,15 @@
  * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine. The command is
  * what makes the runs, for the file's readers.
  */
-import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { placed } from '../runs/placed.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
 
 const { positionals, values } = parseArgs({
@@ -45,9 +45,6 @@ const pack = async (folder: string, file: string): Promise<void> => {
   await writeFileAtomically(file, `${JSON.stringify({ command, runs }, null, 1)}\n`)
   console.log(`${runs.length} runs in ${file}`)
 }
-
-/** As the runs of `salora glue` have a path: whole, so that it is the same from every folder. */
-const placed = (path: string): string => (existsSync(path) ? resolve(path) : path)
 
 const unpack = async (file: string, folder: string): Promise<void> => {
   if (values.model === undefined || values.data === undefined) throw new Error('unpack: expected --model DIR and --data GLUE')

@@ -85,6 +85,9 @@ const pairsIn = (runs: ReadonlyArray<SweepRun>, row: string): ReadonlyArray<Read
 
 const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
 const signed = (by: number): string => (Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`)
+/** Mean and largest deviation. */
+const spread = (scores: ReadonlyArray<number>): string =>
+  `${mean(scores).toFixed(1)} ± ${Math.max(...scores.map((score) => Math.abs(score - mean(scores)))).toFixed(1)}`
 const withError = (all: ReadonlyArray<number>): string => {
   const variance = mean(all.map((by) => (by - mean(all)) ** 2)) * (all.length / (all.length - 1))
   return `${signed(mean(all))} ± ${Math.sqrt(variance / all.length).toFixed(1)}`
@@ -94,11 +97,7 @@ describe.each(encoders)('README’s tables of structure, by $file.json,', ({ fil
   const runs = sweepRuns(file)
 
   it.each(['salora', ...structureRows])('have mean and largest deviation of %s and each task', (row) => {
-    const cells = tasks.map((task) => {
-      const scores = seeds.map((seed) => scoreIn(runs, task, row, seed))
-      const deviation = Math.max(...scores.map((score) => Math.abs(score - mean(scores))))
-      return `${mean(scores).toFixed(1)} ± ${deviation.toFixed(1)}`
-    })
+    const cells = tasks.map((task) => spread(seeds.map((seed) => scoreIn(runs, task, row, seed))))
     expect(linesFrom(`| \`${row}\` |`)).toContain(`| \`${row}\` | ${cells.join(' | ')} |`)
   })
 
@@ -153,17 +152,33 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
     const sizes = runs.filter(({ cell }) => cellNames.includes(cell)).map(({ result }) => sizeOf(result))
     expect(sizes.length).toBe(tasks.length * seeds.length)
     const scores = tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, row, seed)))
-    const deviation = (of: ReadonlyArray<number>): number => Math.max(...of.map((score) => Math.abs(score - mean(of))))
     const cells = [
       Math.round(mean(sizes)).toLocaleString('en'),
-      ...scores.map((of) => `${mean(of).toFixed(1)} ± ${deviation(of).toFixed(1)}`),
+      ...scores.map(spread),
       mean(scores.flat()).toFixed(1),
       row === 'salora' ? '–' : withError(pairsIn(runs, row).flat()),
     ]
-    expect(linesFrom(`| ${row.replace(':learning-rate=', ', ')} |`)).toContain(
-      `| ${[row.replace(':learning-rate=', ', '), ...cells].join(' | ')} |`,
-    )
+    const called = row.replace(':learning-rate=', ', ')
+    expect(linesFrom(`| ${called} |`)).toContain(`| ${[called, ...cells].join(' | ')} |`)
   })
+
+  it.each(rows.filter((row) => row.includes('learning-rate')))(
+    'has %s with the best rate of a held-out part, of those tried on both tasks',
+    (row) => {
+      const [method = '', rate = ''] = row.split(':learning-rate=')
+      const heldOut = (task: 'cola' | 'sst2'): ReadonlyMap<number, number> =>
+        new Map(
+          runs.flatMap(({ cell, result }) => {
+            const tried = new RegExp(`^${task}\\.${method}\\.grid-train-(.+)\\.seed-0$`).exec(cell)
+            return tried === null ? [] : [[Number(tried[1]), result.last.scores[metrics[task]] ?? NaN] as const]
+          }),
+        )
+      const [sst2, cola] = [heldOut('sst2'), heldOut('cola')]
+      const means = [...sst2].flatMap(([tried, score]) => (cola.has(tried) ? [[tried, score + (cola.get(tried) ?? NaN)] as const] : []))
+      expect(means.length).toBeGreaterThanOrEqual(3)
+      expect(means.reduce((best, found) => (found[1] > best[1] ? found : best))[0]).toBe(Number(rate))
+    },
+  )
 })
 
 /** The numbers that a run ends with, its head apart. */

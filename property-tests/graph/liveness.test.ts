@@ -1,16 +1,16 @@
 /** What a graph holds while it runs, by counts that can be made by hand; and what an allocator of ONNX Runtime's kind makes of it. */
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dimension, Expression } from '../../accelerated/graph/expression.js'
-import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { gradient } from '../../accelerated/graph/gradient.js'
 import { allocations, peakOf, type Allocation } from '../../accelerated/graph/liveness.js'
 import {
-  add,
   constant,
   exp,
   gather,
-  gelu,
   input,
   matMul,
   mul,
@@ -18,17 +18,15 @@ import {
   recomputed,
   reduceSum,
   reshape,
-  softmax,
   split,
-  sub,
   tanh,
   weight,
 } from '../../accelerated/graph/operators.js'
 import { weightsHeld } from '../../accelerated/graph/weightsHeld.js'
 import { bytesWritten } from '../../accelerated/runtime/arena.js'
-import { cpu } from '../../accelerated/runtime/devices/cpu.js'
-import { nodeEngine, writesInPlace } from '../../accelerated/runtime/node.js'
+import { writesInPlace } from '../../accelerated/runtime/node.js'
 import { SEED } from '../support/seed.js'
+import { largeGraphs, tokens, valueBytes } from './largeGraphs.js'
 
 const sizes = { rows: 100 }
 const [width, bytes] = [8, 100 * 8 * 4]
@@ -190,56 +188,13 @@ describe(`the arena (seed ${SEED})`, () => {
 })
 
 /** On Linux alone a process is told exactly what it holds. */
-describe.skipIf(process.platform !== 'linux')('ONNX Runtime holds, of values of 41 MB,', () => {
-  const [tokens, n] = [10_000, 1024] // glibc takes what is larger than 32 MB from the system, and gives it back
-  const value = 4 * tokens * n
-  const matrix = (name: string, rows: number, columns: number): Expression => input(name, [rows, columns], 'float32')
-  const transposed = { transposeB: true }
-  const block = (rows: Dimension): Expression => {
-    const h = input('h', [rows, 64], 'float32')
-    const adapted = matMul(matMul(h, matrix('A', 8, 64), transposed), matrix('B', n, 8), transposed)
-    const up = gelu(add(add(matMul(h, matrix('U', n, 64), transposed), input('bias', [n], 'float32')), adapted))
-    const narrow = matMul(up, matrix('D', 64, n), transposed)
-    return reduceSum(softmax(mul(matMul(tanh(narrow), matrix('U', n, 64), transposed), 2)), [1])
-  }
-  const layers = (rows: Dimension): Expression => {
-    const through = (h: Expression, by: string, columns: number): Expression =>
-      matMul(exp(matMul(h, matrix(by, 64, columns))), matrix(`back from ${by}`, columns, 64))
-    const h = input('h', [rows, 64], 'float32')
-    return reduceSum(through(through(through(h, 'U', n), 'V', n + 256), 'U', n))
-  }
-  const cut = (): Expression => {
-    const [first, second] = split(input('vector', [2 * tokens * n], 'float32'), [tokens * n, tokens * n]) as [Expression, Expression]
-    return reduceSum(mul(exp(first), sub(exp(second), 1)))
-  }
+describe.skipIf(process.platform !== 'linux')('ONNX Runtime holds, of large values,', () => {
+  const program = resolve('dist/property-tests/graph/residentRun.js')
 
-  /** Resident bytes that two runs add. */
-  const heldBy = async (outputs: Readonly<Record<string, Expression>>, tokens: number): Promise<number> => {
-    const session = await nodeEngine({ device: cpu, threads: 1 }).open(outputs, () => Promise.reject(new Error('no weights')))
-    const declared = topologicalOrder(Object.values(outputs)).filter(({ op }) => op === 'Input')
-    const feeds = Object.fromEntries(
-      declared.map(({ shape, attributes: { name = '' } }) => {
-        const sizes = shape.map((d) => (typeof d === 'number' ? d : tokens))
-        return [name, { shape: sizes, data: new Float32Array(sizes.reduce((a, b) => a * b, 1)).fill(0.01) }]
-      }),
-    )
-    const before = process.memoryUsage.rss()
-    for (let run = 0; run < 2; run++) await session.run(feeds)
-    const found = process.memoryUsage.rss() - before
-    await session.release()
-    return found
-  }
-
-  it.each([
-    ['of a size that each run brings', { y: block('tokens') }],
-    ['of two sizes in turn', { y: layers('tokens') }],
-    ['of a known size', { y: block(tokens) }],
-    ['of two known sizes in turn', { y: layers(tokens) }],
-    ['cut from one', { y: cut() }],
-  ])('%s, what liveness and arena say', async (_, outputs) => {
-    const found = await heldBy(outputs, tokens)
-    const events = allocations(outputs, { tokens }, writesInPlace(outputs))
+  it.each(Object.entries(largeGraphs))('%s, what liveness and arena say', async (name, y) => {
+    const { stdout } = await promisify(execFile)(process.execPath, [program, name])
+    const events = allocations({ y }, { tokens }, writesInPlace({ y }))
     const told = bytesWritten([...events, ...events])
-    expect(Math.abs(found - told), `${found} bytes, by liveness and arena ${told}`).toBeLessThan(value / 2)
+    expect(Math.abs(Number(stdout) - told), `${stdout.trim()} bytes, by liveness and arena ${told}`).toBeLessThan(valueBytes / 2)
   })
 })
