@@ -1,5 +1,6 @@
 /** A hub that lies, breaks off, leads elsewhere or says nothing: one clear line each, and nothing half-written is ever used. */
 import { createHash } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
 import { gzipSync } from 'node:zlib'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -361,23 +362,31 @@ describe('two downloads of one model at the same time', () => {
   })
 
   it('the one that gets a wrong answer takes nothing from the other', async () => {
+    // Who is answered when is settled by events, not by a clock: the first only once the second is being answered, which ends last.
+    const events = new EventEmitter()
+    const [firstAsked, secondAsked, firstEnded] = ['first asked', 'second asked', 'first ended'].map((event) => once(events, event))
     let answers = 0
-    store = (request, response) => {
-      if (answers++ === 0) return slowly(request, response)
-      response.writeHead(200, { 'content-length': weights.length }).write(Buffer.alloc(20_000, 1))
-      setTimeout(() => response.end(Buffer.alloc(weights.length - 20_000, 1)), 600)
+    store = (_, response) => {
+      response.writeHead(200, { 'content-length': weights.length })
+      if (answers++ === 0) {
+        response.write(weights.subarray(0, 20_000), () => events.emit('first asked'))
+        void secondAsked?.then(() => response.end(weights.subarray(20_000)))
+      } else {
+        response.write(Buffer.alloc(20_000, 1), () => events.emit('second asked'))
+        void firstEnded?.then(() => response.end(Buffer.alloc(weights.length - 20_000, 1)))
+      }
     }
     const first = resolve()
-    await new Promise((done) => {
-      setTimeout(done, 100)
-    })
+    await firstAsked
     const second = resolve().then(
       () => 'no error',
       (thrown: unknown) => String(thrown),
     )
     expect(await readFile(join((await first).folder, 'model.safetensors'))).toEqual(weights)
+    events.emit('first ended')
     expect(await second).toContain('(nothing of it is kept)')
     expect(await readFile(join((await first).folder, 'model.safetensors'))).toEqual(weights)
+    expect(answers).toBe(2)
   })
 
   it('what a killed process left is gone on with, what a living one is writing is not touched', async () => {
