@@ -17,6 +17,7 @@ import { markdownTable } from '../../evaluation/sweep/sweepTable.js'
 import { placed } from '../../evaluation/runs/placed.js'
 import { withOffline, withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
+import { failedRuns } from '../failedRuns.js'
 import { choiceOf, flagValues, listOf, numberOf, type Values } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
 import { plural } from '../numbers.js'
@@ -85,7 +86,7 @@ export const addGlue = (command: Command): void => {
         progress.close()
         interrupt.release()
       })
-      for (const { cell, message, attempts } of result.failed) terminal.warn(`${cell} failed (${plural(attempts, 'attempt')}): ${message}`)
+      for (const line of failedRuns(result.failed)) terminal.warn(line)
       terminal.result(resultText(result, options.output), result)
       const code = interrupt.exitCode()
       if (code !== null) terminal.note(`stopped; the same command goes on`)

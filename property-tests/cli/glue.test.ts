@@ -291,7 +291,7 @@ describe('salora glue answers in one line', () => {
     expect([found.code, found.stdout]).toEqual([code, ''])
   })
 
-  it('a task whose folder is missing is told for each run, and the others go on', async () => {
+  it('a task whose folder is missing is told once for all its runs, and the others go on', async () => {
     const { code, stderr, stdout } = await salora(
       [
         'glue',
@@ -302,7 +302,7 @@ describe('salora glue answers in one line', () => {
         '--methods',
         'lora',
         '--seeds',
-        '1',
+        '2',
         '--output',
         'missing',
         '--quiet',
@@ -311,9 +311,12 @@ describe('salora glue answers in one line', () => {
       { cwd: root },
     )
     expect(code).toBe(1)
-    expect((JSON.parse(stdout) as GlueSweepResult).failed).toMatchObject([{ cell: 'mrpc.lora.seed-0', attempts: 1 }])
+    expect((JSON.parse(stdout) as GlueSweepResult).failed).toMatchObject([
+      { cell: 'mrpc.lora.seed-0', attempts: 1 },
+      { cell: 'mrpc.lora.seed-1', attempts: 1 },
+    ])
     expect(stderr).toMatch(
-      /^warning: mrpc\.lora\.seed-0 failed \(1 attempt\): .*glue: expected train\.tsv of mrpc here or in MRPC\/, found neither\n$/,
+      /^warning: mrpc\.lora\.seed-0 and 1 more run failed \(1 attempt\): .*glue: expected train\.tsv of mrpc here or in MRPC\/, found neither\n$/,
     )
   })
 })
