@@ -80,14 +80,18 @@ const scoreIn = (runs: ReadonlyArray<SweepRun>, task: keyof typeof metrics, row:
   return 100 * (run?.result.last.scores[metrics[task]] ?? NaN)
 }
 /** SaLoRA minus the row, task by task and seed by seed. */
-const pairsIn = (runs: ReadonlyArray<SweepRun>, row: string): ReadonlyArray<ReadonlyArray<number>> =>
-  tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, 'salora', seed) - scoreIn(runs, task, row, seed)))
+const pairsIn = (
+  runs: ReadonlyArray<SweepRun>,
+  row: string,
+  on: ReadonlyArray<keyof typeof metrics> = tasks,
+): ReadonlyArray<ReadonlyArray<number>> =>
+  on.map((task) => seeds.map((seed) => scoreIn(runs, task, 'salora', seed) - scoreIn(runs, task, row, seed)))
 
 const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
 const signed = (by: number): string => (Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`)
 /** Mean and largest deviation. */
-const spread = (scores: ReadonlyArray<number>): string =>
-  `${mean(scores).toFixed(1)} ± ${Math.max(...scores.map((score) => Math.abs(score - mean(scores)))).toFixed(1)}`
+const spread = (scores: ReadonlyArray<number>, digits = 1): string =>
+  `${mean(scores).toFixed(digits)} ± ${Math.max(...scores.map((score) => Math.abs(score - mean(scores)))).toFixed(digits)}`
 const withError = (all: ReadonlyArray<number>): string => {
   const variance = mean(all.map((by) => (by - mean(all)) ** 2)) * (all.length / (all.length - 1))
   return `${signed(mean(all))} ± ${Math.sqrt(variance / all.length).toFixed(1)}`
@@ -137,6 +141,7 @@ const everyMethod = {
     'lora',
     'lora-4',
     'salora',
+    'full:learning-rate=1e-4',
     'adalora:learning-rate=3e-3',
     'houlsby:learning-rate=1e-3',
     'pfeiffer:learning-rate=3e-3',
@@ -154,7 +159,7 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
     const scores = tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, row, seed)))
     const cells = [
       Math.round(mean(sizes)).toLocaleString('en'),
-      ...scores.map(spread),
+      ...scores.map((of) => spread(of)),
       mean(scores.flat()).toFixed(1),
       row === 'salora' ? '–' : withError(pairsIn(runs, row).flat()),
     ]
@@ -180,6 +185,20 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
     },
   )
 })
+
+it.each(['salora', 'salora, λ = 0', 'salora, β = 0'])(
+  'README’s Table 3 has scores and densities of %s, and how far SaLoRA is ahead of it',
+  (name) => {
+    const [runs, of] = [sweepRuns('glue-embedded'), ['mrpc', 'stsb', 'cola'] as const]
+    const row = name.replaceAll(/[ ,]+/g, '_')
+    const cells = of.flatMap((task) => {
+      const densities = seeds.map((seed) => runs.find(({ cell }) => cell === `${task}.${row}.seed-${seed}`)?.result.expectedDensity ?? NaN)
+      return [spread(seeds.map((seed) => scoreIn(runs, task, row, seed))), spread(densities, 2)]
+    })
+    const ahead = name === 'salora' ? '–' : withError(pairsIn(runs, row, of).flat())
+    expect(linesFrom(`| ${name} |`)).toContain(`| ${[name, ...cells, ahead].join(' | ')} |`)
+  },
+)
 
 /** The numbers that a run ends with, its head apart. */
 const sizeOf = ({ retainedParameters, trainableParameters }: SweepRun['result']): number =>
