@@ -146,6 +146,7 @@ const everyMethod = {
     'houlsby:learning-rate=1e-3',
     'pfeiffer:learning-rate=3e-3',
     'prefix:learning-rate=3e-3',
+    'prompt:learning-rate=3e-3',
   ],
 } as const
 
