@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { PeersResult } from '../../evaluation/benchmark/peers.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
+import { cellId } from '../../evaluation/sweep/plan.js'
 
 type Results = {
   readonly command: string
@@ -75,7 +76,7 @@ const sweepRuns = (file: string): ReadonlyArray<SweepRun> =>
 
 /** Of the last epoch, in percent. */
 const scoreIn = (runs: ReadonlyArray<SweepRun>, task: keyof typeof metrics, row: string, seed: number): number => {
-  const [run, second] = runs.filter(({ cell }) => cell === `${task}.${row.replaceAll(':', '_')}.seed-${seed}`)
+  const [run, second] = runs.filter(({ cell }) => cell === cellId({ task, row, seed }))
   expect([run?.config.settings.seed, second]).toEqual([seed, undefined])
   return 100 * (run?.result.last.scores[metrics[task]] ?? NaN)
 }
@@ -154,7 +155,7 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
   const runs = sweepRuns(file)
 
   it.each(rows)('has of %s its size, its scores and how far SaLoRA is ahead of it', (row) => {
-    const cellNames = tasks.flatMap((task) => seeds.map((seed) => `${task}.${row.replaceAll(':', '_')}.seed-${seed}`))
+    const cellNames = tasks.flatMap((task) => seeds.map((seed) => cellId({ task, row, seed })))
     const sizes = runs.filter(({ cell }) => cellNames.includes(cell)).map(({ result }) => sizeOf(result))
     expect(sizes.length).toBe(tasks.length * seeds.length)
     const scores = tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, row, seed)))
@@ -189,15 +190,14 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
 
 it.each(['salora', 'salora, λ = 0', 'salora, β = 0'])(
   'README’s Table 3 has scores and densities of %s, and how far SaLoRA is ahead of it',
-  (name) => {
+  (row) => {
     const [runs, of] = [sweepRuns('glue-embedded'), ['mrpc', 'stsb', 'cola'] as const]
-    const row = name.replaceAll(/[ ,]+/g, '_')
     const cells = of.flatMap((task) => {
-      const densities = seeds.map((seed) => runs.find(({ cell }) => cell === `${task}.${row}.seed-${seed}`)?.result.expectedDensity ?? NaN)
+      const densities = seeds.map((seed) => runs.find(({ cell }) => cell === cellId({ task, row, seed }))?.result.expectedDensity ?? NaN)
       return [spread(seeds.map((seed) => scoreIn(runs, task, row, seed))), spread(densities, 2)]
     })
-    const ahead = name === 'salora' ? '–' : withError(pairsIn(runs, row, of).flat())
-    expect(linesFrom(`| ${name} |`)).toContain(`| ${[name, ...cells, ahead].join(' | ')} |`)
+    const ahead = row === 'salora' ? '–' : withError(pairsIn(runs, row, of).flat())
+    expect(linesFrom(`| ${row} |`)).toContain(`| ${[row, ...cells, ahead].join(' | ')} |`)
   },
 )
 

@@ -364,16 +364,18 @@ describe('two downloads of one model at the same time', () => {
   it('the one that gets a wrong answer takes nothing from the other', async () => {
     // Who is answered when is settled by events, not by a clock: the first only once the second is being answered, which ends last.
     const events = new EventEmitter()
-    const [firstAsked, secondAsked, firstEnded] = ['first asked', 'second asked', 'first ended'].map((event) => once(events, event))
+    const firstAsked = once(events, 'first asked')
+    const secondAsked = once(events, 'second asked')
+    const firstEnded = once(events, 'first ended')
     let answers = 0
     store = (_, response) => {
       response.writeHead(200, { 'content-length': weights.length })
       if (answers++ === 0) {
         response.write(weights.subarray(0, 20_000), () => events.emit('first asked'))
-        void secondAsked?.then(() => response.end(weights.subarray(20_000)))
+        void secondAsked.then(() => response.end(weights.subarray(20_000)))
       } else {
         response.write(Buffer.alloc(20_000, 1), () => events.emit('second asked'))
-        void firstEnded?.then(() => response.end(Buffer.alloc(weights.length - 20_000, 1)))
+        void firstEnded.then(() => response.end(Buffer.alloc(weights.length - 20_000, 1)))
       }
     }
     const first = resolve()
