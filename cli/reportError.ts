@@ -1,8 +1,9 @@
 /** Whatever was thrown, as one line and an exit code. A stack trace is shown on demand only. */
 import { CommanderError } from 'commander'
 import { reason } from '../accelerated/files/mistake.js'
-import { systemCode, systemMistake } from '../accelerated/files/systemError.js'
+import { wordedSystemError } from '../accelerated/files/systemError.js'
 import { SettingsError } from '../accelerated/settingsError.js'
+import { commanderLine } from '../evaluation/commanderLine.js'
 import { isExpected } from '../evaluation/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
 import { inFlags } from './flagNames.js'
@@ -10,18 +11,11 @@ import { UsageError } from './usageError.js'
 
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 
-/** What the system threw and nobody put into words, as a Mistake about the file that it names. */
-const fromSystem = (error: unknown): unknown => {
-  if (systemCode(error) === null) return error
-  const { path, syscall } = error as NodeJS.ErrnoException
-  return systemMistake(path ?? 'salora', `to ${syscall ?? 'open'}${path === undefined ? '' : ' it'}`, error)
-}
-
 /** `--rank: …` blames what was typed (2); `--output runs/1: …` and a file's name blame the world (1). */
 const blamesFlag = (line: string): boolean => /^--[a-z-]+:/.test(line)
 
 export const errorReport = (error: unknown): ErrorReport => {
-  const thrown = fromSystem(error)
+  const thrown = wordedSystemError(error)
   if (thrown instanceof CommanderError) return { line: commanderLine(thrown), exitCode: exitCodes.wrongUsage }
   const line = reason(thrown)
   if (thrown instanceof UsageError) return { line, exitCode: exitCodes.wrongUsage }
@@ -41,24 +35,4 @@ export const reportError = (thrown: unknown): number => {
   if (process.env['SALORA_DEBUG'] !== undefined && thrown instanceof Error && thrown.stack !== undefined)
     process.stderr.write(`${thrown.stack}\n`)
   return exitCode
-}
-
-/** commander writes `error: unknown option '--foo'` and a suggestion on a line of its own. */
-const commanderLine = ({ code, message }: CommanderError): string => {
-  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n')
-  const suggestion = /Did you mean (.*)\?/.exec(rest.join(' '))?.[1]
-  const told = suggestion === undefined ? '' : `; did you mean ${suggestion}?`
-  const quoted = /'([^']*)'/.exec(first)?.[1] ?? ''
-  switch (code) {
-    case 'commander.unknownOption':
-      return `${quoted}: expected a flag that the command knows (--help lists them), found an unknown one${told}`
-    case 'commander.optionMissingArgument':
-      return `${quoted.split(' ').find((word) => word.startsWith('--')) ?? quoted}: expected a value, found none`
-    case 'commander.unknownCommand':
-      return `salora ${quoted}: expected a command that salora knows (--help lists them), found an unknown one${told}`
-    case 'commander.excessArguments':
-      return `salora: expected flags only, found a word that belongs to none (${first})`
-    default:
-      return first
-  }
 }

@@ -30,6 +30,13 @@ export const systemMistake = (where: string, expected: string, thrown: unknown, 
   return code === null ? new Mistake(where, expected, found) : new SystemError(where, expected, found, code)
 }
 
+/** What the system threw and nobody put into words, as a Mistake about the file that it names; anything else as it is. */
+export const wordedSystemError = (thrown: unknown): unknown => {
+  if (systemCode(thrown) === null) return thrown
+  const { path, syscall } = thrown as NodeJS.ErrnoException
+  return systemMistake(path ?? 'salora', `to ${syscall ?? 'open'}${path === undefined ? '' : ' it'}`, thrown)
+}
+
 const explained: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on the disk',
   EDQUOT: 'the disk quota used up',

@@ -16,10 +16,12 @@ export type Flatness = Readonly<Record<keyof StepSample, Change>> & {
 }
 
 const stretch = 100
+/** The first hundred, the second and the last must not be one. */
+export const leastSteps = 3 * stretch
 
-/** The first hundred steps open sessions and fill what is kept. @throws where there are fewer than 300 steps: the hundreds would lie side by side */
+/** The first hundred steps open sessions and fill what is kept. @throws where there are fewer than `leastSteps` */
 export const flatness = (samples: ReadonlyArray<StepSample>): Flatness => {
-  if (samples.length < 3 * stretch) throw new Error(`flatness: expected at least ${3 * stretch} steps, found ${samples.length}`)
+  if (samples.length < leastSteps) throw new Error(`flatness: expected at least ${leastSteps} steps, found ${samples.length}`)
   const change = (quantity: keyof StepSample): Change => {
     const [early, late] = [samples.slice(stretch, 2 * stretch), samples.slice(-stretch)].map((steps) =>
       median(steps.map((sample) => sample[quantity])),

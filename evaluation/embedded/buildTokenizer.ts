@@ -4,8 +4,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { isLeft } from 'fp-ts/lib/Either.js'
+import { scriptLine } from '../scriptLine.js'
+import { UserError } from '../userError.js'
 import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
 import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
@@ -14,30 +15,18 @@ import { tokeniseCorpus } from './tokeniseCorpus.js'
 /** Small, for a small model; a multiple of 64. */
 const VOCABULARY_SIZE = 8192
 
-const fail = (problem: string): never => {
-  console.error(problem)
-  process.exit(1)
-}
-
-const parseFlags = () => {
-  try {
-    return parseArgs({
-      options: {
-        corpora: { type: 'string' },
-        exclude: { type: 'string', multiple: true, default: [] },
-        output: { type: 'string', default: 'evaluation/embedded/model' },
-      },
-    }).values
-  } catch (error) {
-    return fail(
-      `expected --corpora DIR [--exclude FILE]... [--output DIR], found: ${error instanceof Error ? error.message : String(error)}`,
-    )
-  }
-}
-const { corpora, exclude, output } = parseFlags()
-
-const read = corpora === undefined ? fail('--corpora: expected a folder of text files, found nothing') : readCorpus(corpora, exclude)
-const corpus = isLeft(read) ? fail(read.left) : read.right
+const { corpora, exclude, output } = scriptLine({
+  name: 'embedded/buildTokenizer',
+  about: 'Learns the embedded model’s tokenizer from a folder of text and writes its three files.',
+  flags: {
+    corpora: { shows: 'DIR', about: 'a folder of text files' },
+    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
+    output: { shows: 'DIR', about: 'gets the files', default: 'evaluation/embedded/model' },
+  },
+})
+const read = readCorpus(corpora, exclude)
+if (isLeft(read)) throw new UserError(read.left)
+const corpus = read.right
 
 const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
 mkdirSync(output, { recursive: true })

@@ -5,19 +5,21 @@
  */
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { resolveSettings } from '../../accelerated/settings.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { compare, comparisonTable } from '../studies/comparison.js'
+import { scriptLine } from '../scriptLine.js'
 import { embeddedModel, quickstartSettings } from '../quickstart.js'
 import { pretraining, writeEmbeddedModel } from './embeddedModel.js'
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '5' },
-    output: { type: 'string', default: 'runs/bases' },
-    results: { type: 'string', default: 'evaluation/results/bases.json' },
-    jobs: { type: 'string', default: '2' },
+const { seeds, output, results, jobs } = scriptLine({
+  name: 'embedded/compareBases',
+  about: 'Is the embedded model worth fine-tuning? The quickstart’s run on it, and on a base of the same shape with random weights.',
+  flags: {
+    seeds: { shows: 'N', about: 'runs of each: 0 to N − 1', default: 5 },
+    output: { shows: 'DIR', about: 'where runs have their folders while they last', default: 'runs/bases' },
+    results: { shows: 'FILE', about: 'what stands there is not run again', default: 'evaluation/results/bases.json' },
+    jobs: { shows: 'N', about: 'runs side by side, each with one thread', default: 2 },
   },
 })
 
@@ -30,7 +32,7 @@ const writeRandomBase = async (folder: string): Promise<string> => {
   return folder
 }
 
-const random = await writeRandomBase(join(values.output, 'random-base'))
+const random = await writeRandomBase(join(output, 'random-base'))
 const variants = [
   ['pretrained', embeddedModel],
   ['random', random],
@@ -41,11 +43,11 @@ const variants = [
 const runs = await compare(
   {
     variants,
-    seeds: Array.from({ length: Number(values.seeds) }, (_, i) => i),
-    folder: values.output,
-    results: values.results,
-    command: `node dist/evaluation/embedded/compareBases.js --seeds ${values.seeds}`,
-    jobs: Number(values.jobs),
+    seeds: Array.from({ length: seeds }, (_, i) => i),
+    folder: output,
+    results,
+    command: `node dist/evaluation/embedded/compareBases.js --seeds ${seeds}`,
+    jobs,
   },
   console.log,
 )

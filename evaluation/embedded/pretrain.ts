@@ -7,7 +7,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import type { MaskedAnswer } from '../../accelerated/objectives/masked.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
@@ -18,18 +17,22 @@ import { newestCheckpoint, saveCheckpoint } from '../../accelerated/training/che
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/run.js'
 import { startOfRun } from '../../accelerated/training/state.js'
+import { scriptLine } from '../scriptLine.js'
 import { embeddedModel } from '../quickstart.js'
+import { UserError } from '../userError.js'
 import { readCorpus } from './corpus.js'
 import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
 import { tokeniseCorpus } from './tokeniseCorpus.js'
 
-const { values } = parseArgs({
-  options: {
-    corpora: { type: 'string', default: '' },
-    exclude: { type: 'string', multiple: true },
-    output: { type: 'string' },
-    steps: { type: 'string', default: '5000' },
-    threads: { type: 'string', default: '2' },
+const { corpora, exclude, output, steps, threads } = scriptLine({
+  name: 'embedded/pretrain',
+  about: 'Pre-trains the embedded model by masked-language modelling, and writes it into evaluation/embedded/model.',
+  flags: {
+    corpora: { shows: 'DIR', about: 'a folder of text files' },
+    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
+    output: { shows: 'RUN', about: 'gets checkpoints, from which the same command goes on' },
+    steps: { shows: 'N', about: 'of the run', default: 5000 },
+    threads: { shows: 'N', about: 'of the run', default: 2 },
   },
 })
 
@@ -54,15 +57,14 @@ const told = (event: TrainingEvent, steps: number): string | null => {
   return `step ${event.step}/${steps} epoch ${event.epoch.toFixed(2)} loss ${event.loss.toFixed(3)} norm ${event.gradientNorm.toFixed(2)} ${event.tokensPerSecond.toFixed(0)} tokens/s`
 }
 
-const main = async (output: string): Promise<void> => {
-  const corpus = readCorpus(values.corpora, values.exclude)
-  if (isLeft(corpus)) throw new Error(corpus.left)
+const main = async (): Promise<void> => {
+  const corpus = readCorpus(corpora, exclude)
+  if (isLeft(corpus)) throw new UserError(corpus.left)
   const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
   const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
   const [training, evaluation] = [examples(corpus.right.training), examples(corpus.right.validation)]
   console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.right.removed} sentences removed`)
 
-  const [steps, threads] = [Number(values.steps), Number(values.threads)]
   const assembly = pretraining({ maxSteps: steps, evalEvery: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
@@ -84,5 +86,4 @@ const main = async (output: string): Promise<void> => {
   }
 }
 
-if (values.output === undefined) throw new Error('--output: expected a folder for the run, found none')
-await main(values.output)
+await main()

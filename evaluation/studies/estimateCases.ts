@@ -8,10 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
 import type { Estimate } from '../runs/estimate.js'
 import { embeddedModel } from '../quickstart.js'
 import type { RunResult } from '../runs/run.js'
+import { scriptLine } from '../scriptLine.js'
 import { versions } from '../versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
@@ -80,7 +82,14 @@ const json = async (cwd: string, args: ReadonlyArray<string>): Promise<unknown> 
   return JSON.parse(stdout)
 }
 
-const only = process.argv.includes('--only') ? (process.argv[process.argv.indexOf('--only') + 1] ?? '').split(',') : Object.keys(cases)
+const given = scriptLine({
+  name: 'studies/estimateCases',
+  about: 'Estimates of memory against measured peaks, case by case, as JSON.',
+  flags: { only: { shows: 'NAMES', about: `with a comma between them, of ${Object.keys(cases).join(', ')}`, default: null } },
+})
+const only = given.only?.split(',') ?? Object.keys(cases)
+const unknown = only.find((name) => !(name in cases))
+if (unknown !== undefined) throw mistake('--only', `names of ${Object.keys(cases).join(', ')}`, quoted(unknown))
 const cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))
 const rows: object[] = []
 try {

@@ -7,23 +7,25 @@
  * GLUE is the folder of the official folders. Finished runs stand in RESULTS/int8-TASK.json, and are not run again.
  */
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { mean, quantile } from 'simple-statistics'
 import { uniforms } from '../../accelerated/training/random.js'
 import { resolveSettings } from '../../accelerated/settings.js'
+import { scriptLine } from '../scriptLine.js'
 import { compare, type ComparedRun } from './comparison.js'
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: '' },
-    data: { type: 'string', default: '' },
-    tasks: { type: 'string', default: 'sst2,cola,mrpc,stsb' },
-    seeds: { type: 'string', default: '3' },
-    epochs: { type: 'string', default: '4' },
-    'learning-rate': { type: 'string', default: '1e-3' },
-    output: { type: 'string', default: 'runs/int8' },
-    results: { type: 'string', default: 'evaluation/results' },
-    jobs: { type: 'string', default: '2' },
+const given = scriptLine({
+  name: 'studies/int8Quality',
+  about: 'What does an int8 base cost in quality? LoRA and SaLoRA in float32 and in int8, the same seeds, and the difference of each pair.',
+  flags: {
+    model: { shows: 'DIR', about: 'a folder in Hugging Face layout, or a hub id' },
+    data: { shows: 'GLUE', about: 'the folder of the official folders' },
+    tasks: { shows: 'NAMES', about: 'of GLUE, with a comma between them', default: 'sst2,cola,mrpc,stsb' },
+    seeds: { shows: 'N', about: 'runs of each: 0 to N − 1', default: 3 },
+    epochs: { shows: 'N', about: 'of each run', default: 4 },
+    learningRate: { shows: 'X', about: 'of each run', default: 0.001 },
+    output: { shows: 'DIR', about: 'where runs have their folders while they last', default: 'runs/int8' },
+    results: { shows: 'DIR', about: 'gets int8-TASK.json; what stands there is not run again', default: 'evaluation/results' },
+    jobs: { shows: 'N', about: 'runs side by side, each with one thread', default: 2 },
   },
 })
 
@@ -37,13 +39,13 @@ const variants = (task: string) =>
         method,
         precision,
         rank: 8,
-        epochs: Number(values.epochs),
-        learningRate: Number(values['learning-rate']),
+        epochs: given.epochs,
+        learningRate: given.learningRate,
         batchSize: 32,
         maxLength: 128,
         threads: 1,
       })
-      return { name: `${method}-${precision}`, options: { model: values.model, task: { task, data: values.data }, settings } }
+      return { name: `${method}-${precision}`, options: { model: given.model, task: { task, data: given.data }, settings } }
     }),
   )
 
@@ -86,15 +88,15 @@ const row = (name: string, pairs: ReadonlyArray<Pair>): string => {
 
 const rows: string[] = []
 const all: Pair[] = []
-for (const task of values.tasks.split(',')) {
+for (const task of given.tasks.split(',')) {
   const runs = await compare(
     {
       variants: variants(task),
-      seeds: Array.from({ length: Number(values.seeds) }, (_, i) => i),
-      folder: join(values.output, task),
-      results: join(values.results, `int8-${task}.json`),
-      command: `node dist/evaluation/studies/int8Quality.js --model DIR --data GLUE --tasks ${task} --seeds ${values.seeds} --epochs ${values.epochs} --learning-rate ${values['learning-rate']}`,
-      jobs: Number(values.jobs),
+      seeds: Array.from({ length: given.seeds }, (_, i) => i),
+      folder: join(given.output, task),
+      results: join(given.results, `int8-${task}.json`),
+      command: `node dist/evaluation/studies/int8Quality.js --model DIR --data GLUE --tasks ${task} --seeds ${given.seeds} --epochs ${given.epochs} --learning-rate ${given.learningRate}`,
+      jobs: given.jobs,
     },
     (line) => console.log(`${task}: ${line}`),
   )

@@ -7,23 +7,27 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { mistake } from '../../accelerated/files/mistake.js'
 import { resolveSettings } from '../../accelerated/settings.js'
-import { flatness, type StepSample } from '../benchmark/flatness.js'
+import { flatness, leastSteps, type StepSample } from '../benchmark/flatness.js'
 import { finetune } from '../runs/finetune.js'
+import { scriptLine } from '../scriptLine.js'
 import { embeddedModel, quickstartSettings, quickstartTask } from '../quickstart.js'
 
-const { values } = parseArgs({
-  options: {
-    steps: { type: 'string', default: '1000' },
-    precision: { type: 'string', default: 'float32' },
-    model: { type: 'string', default: embeddedModel },
+const { steps, precision, model } = scriptLine({
+  name: 'studies/longRun',
+  about:
+    'Does a long run stay as fast and as small as it begins? Gated SaLoRA on the sentences of the quickstart, evaluated once, at the end.',
+  flags: {
+    steps: { shows: 'N', about: `of the run, ${leastSteps} at least`, default: 1000 },
+    precision: { shows: 'NAME', about: 'float32, int8, …, as --precision of salora train', default: 'float32' },
+    model: { shows: 'DIR', about: 'a folder in Hugging Face layout, or a hub id', default: embeddedModel },
   },
 })
-const steps = Number(values.steps)
+if (steps < leastSteps) throw mistake('--steps', `${leastSteps} or more`, String(steps))
 const settings = resolveSettings({
   ...quickstartSettings,
-  precision: values.precision,
+  precision,
   maxSteps: steps,
   evalEvery: steps,
   gateStart: 0,
@@ -33,9 +37,9 @@ const settings = resolveSettings({
 const folder = await mkdtemp(join(tmpdir(), 'salora-long-'))
 const samples: StepSample[] = []
 try {
-  for await (const event of finetune({ model: values.model, task: quickstartTask, settings, output: join(folder, 'run'), resume: false }))
+  for await (const event of finetune({ model, task: quickstartTask, settings, output: join(folder, 'run'), resume: false }))
     if (event.kind === 'step') samples.push({ tokensPerSecond: event.tokensPerSecond, residentBytes: process.memoryUsage.rss() })
 } finally {
   await rm(folder, { recursive: true, force: true })
 }
-console.log(JSON.stringify({ steps: samples.length, precision: values.precision, ...flatness(samples) }, null, 2))
+console.log(JSON.stringify({ steps: samples.length, precision, ...flatness(samples) }, null, 2))

@@ -9,7 +9,6 @@
 import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { median } from 'simple-statistics'
 import { precisionOf } from '../../accelerated/commonSettings.js'
 import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
@@ -28,25 +27,23 @@ import { startOfRun } from '../../accelerated/training/state.js'
 import { dimensionsOf, largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from '../randomCheckpoint.js'
+import { scriptLine } from '../scriptLine.js'
 import { versions } from '../versions.js'
 
-const { values } = parseArgs({
-  options: {
-    folder: { type: 'string', default: '' },
-    layers: { type: 'string', default: '32' },
-    length: { type: 'string', default: '256' },
-    steps: { type: 'string', default: '4' },
-    precision: { type: 'string', default: 'int8' },
-    threads: { type: 'string', default: '0' },
-    profile: { type: 'string' },
+const given = scriptLine({
+  name: 'studies/sevenBillion',
+  about: 'Does a model of LLaMA-7B’s shape train on this machine? SaLoRA on texts of one length; prints what it measured as JSON.',
+  flags: {
+    folder: { shows: 'DIR', about: 'has, or gets, the checkpoint of random weights (13.5 GB) and its levels (7.5 GB)' },
+    layers: { shows: 'N', about: 'of the model', default: 32 },
+    length: { shows: 'N', about: 'tokens of a text', default: 256 },
+    steps: { shows: 'N', about: 'that are measured, after one that is not', default: 4 },
+    precision: { shows: 'NAME', about: 'of the frozen matrices, as --precision of salora train', default: 'int8' },
+    threads: { shows: 'N', about: '0: as many as there are cores', default: 0 },
+    profile: { shows: 'PREFIX', about: 'of files for ONNX Runtime’s profile', default: null },
   },
 })
-const [layers, length, steps, threads] = [values.layers, values.length, values.steps, values.threads].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-]
+const { layers, length, steps, threads } = given
 
 const config = {
   model_type: 'llama',
@@ -80,7 +77,7 @@ const memory = () => {
 const swapped = (): number => Number(/^pswpout (\d+)/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1])
 const swappedBefore = swapped()
 
-const folder = join(values.folder, `llama-${layers}-layers`)
+const folder = join(given.folder, `llama-${layers}-layers`)
 const written = await stat(join(folder, 'model.safetensors.index.json')).then(
   () => null,
   async () => {
@@ -90,9 +87,9 @@ const written = await stat(join(folder, 'model.safetensors.index.json')).then(
 )
 
 const base = await openModelFolder(folder)
-const precision = precisionOf(values.precision)
+const precision = precisionOf(given.precision)
 note('opening the weights')
-const opening = precision.open(base, values.folder)
+const opening = precision.open(base, given.folder)
 const [openSeconds, frozen] = await seconds(async () => {
   for (;;) {
     const next = await opening.next()
@@ -104,7 +101,7 @@ const [openSeconds, frozen] = await seconds(async () => {
 const settings = resolveSettings({
   method: 'salora',
   rank: 8,
-  precision: values.precision,
+  precision: given.precision,
   maxSteps: 1000,
   batchSize: 1,
   maxLength: length,
@@ -127,7 +124,7 @@ const texts = Array.from({ length: steps + 1 }, (_, row) => {
   const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
   return { inputIds, targets: [...inputIds.slice(1), unlabelled], row }
 })
-const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(values.profile === undefined ? {} : { profile: values.profile }) })
+const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
 const [sessionSeconds, opened] = await seconds(() =>
   openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
@@ -193,7 +190,7 @@ process.stdout.write(
       versions: { salora: versions['salora'], 'onnxruntime-node': versions['onnxruntime-node'], node: process.version },
       layers,
       length,
-      precision: values.precision,
+      precision: given.precision,
       trained: opened.layout.size,
       operations,
       secondsToWrite: written,

@@ -10,18 +10,26 @@
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
+import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { placed } from '../runs/placed.js'
+import { scriptLine } from '../scriptLine.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { command: { type: 'string' }, model: { type: 'string' }, data: { type: 'string' } },
+const given = scriptLine({
+  name: 'studies/sweepFile',
+  about:
+    'The runs of a sweep as one file (pack), and the sweep’s folder from such a file (unpack), so that salora glue goes on with what it lacks.',
+  words: { work: 'pack or unpack', from: 'the sweep’s folder; unpack: the file', to: 'the file; unpack: the folder' },
+  flags: {
+    command: { shows: 'WORDS', about: 'pack: what makes the runs, for the file’s readers', default: null },
+    model: { shows: 'DIR', about: 'unpack: where the model is here', default: null },
+    data: { shows: 'GLUE', about: 'unpack: where the data are here', default: null },
+  },
 })
 
 const schema = z.looseObject({
@@ -30,9 +38,8 @@ const schema = z.looseObject({
   ),
 })
 
-const pack = async (folder: string, file: string): Promise<void> => {
-  const { command } = values
-  if (command === undefined) throw new Error('pack: expected --command')
+const pack = async ({ from: folder, to: file, command }: typeof given): Promise<void> => {
+  if (command === null) throw mistake('--command', 'the command that makes the runs, for pack', 'none')
   const runs = []
   for (const cell of (await readdir(join(folder, 'cells'))).sort(new Intl.Collator('en', { numeric: true }).compare)) {
     const [config, result] = [await readRunConfig(join(folder, 'cells', cell)), await readRunResult(join(folder, 'cells', cell))]
@@ -46,9 +53,13 @@ const pack = async (folder: string, file: string): Promise<void> => {
   console.log(`${runs.length} runs in ${file}`)
 }
 
-const unpack = async (file: string, folder: string): Promise<void> => {
-  if (values.model === undefined || values.data === undefined) throw new Error('unpack: expected --model DIR and --data GLUE')
-  const [model, data] = [placed(values.model), placed(values.data)]
+const placedHere = (flag: string, name: string | null): string => {
+  if (name === null) throw mistake(flag, 'a folder or a name of the hub, for unpack', 'none')
+  return placed(name)
+}
+
+const unpack = async ({ from: file, to: folder, ...places }: typeof given): Promise<void> => {
+  const [model, data] = [placedHere('--model', places.model), placedHere('--data', places.data)]
   const { runs } = checked(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
   for (const { cell, config, result } of runs) {
     const output = join(folder, 'cells', cell)
@@ -61,7 +72,9 @@ const unpack = async (file: string, folder: string): Promise<void> => {
   console.log(`${runs.length} runs in ${folder}`)
 }
 
-const [what, from = '', to = ''] = positionals
-if (what === 'pack') await pack(from, to)
-else if (what === 'unpack') await unpack(from, to)
-else throw new Error('sweepFile: expected pack or unpack')
+const work = new Map([
+  ['pack', pack],
+  ['unpack', unpack],
+]).get(given.work)
+if (work === undefined) throw mistake('sweepFile', 'pack or unpack', quoted(given.work))
+await work(given)
