@@ -10,6 +10,8 @@ const parts = 100
 
 export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller; readonly close: () => void } => {
   let bar: ReturnType<typeof countProgress> | null = null
+  let cells = 0
+  const barOf = () => countProgress('runs, in hundredths', parts * cells, terminal)
   const [shares, ended] = [new Map<string, number>(), new Set<string>()]
   const show = (): void => bar?.show([...shares.values()].reduce((sum, share) => sum + share, 0))
   const close = (): void => {
@@ -23,7 +25,8 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
         close()
         shares.clear()
         terminal.note(`${plural(event.cells, 'run')}${event.stage === 'grid' ? ' on the grid of learning rates' : ''}`)
-        if (process.stderr.isTTY === true) bar = countProgress('runs, in hundredths', parts * event.cells, terminal)
+        cells = event.cells
+        if (process.stderr.isTTY === true) bar = barOf()
         return
       }
       if (event.kind === 'note') {
@@ -32,6 +35,12 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
         return
       }
       const { id } = event.cell
+      if (event.kind === 'waits') {
+        const shown = bar !== null
+        close()
+        terminal.note(waitingOf(event))
+        if (shown) bar = barOf()
+      }
       if (event.kind === 'step') shares.set(id, Math.floor((parts * event.step) / Math.max(1, event.steps)))
       if (event.kind === 'ended') {
         shares.set(id, parts)
@@ -42,6 +51,9 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
     },
   }
 }
+
+/** One line of a run that has to wait. */
+export const waitingOf = ({ cell, why }: Extract<WorkEvent, { readonly kind: 'waits' }>): string => `${cell.id}: waits, for ${why}`
 
 /** One line of a run that ended. */
 export const toldOf = ({ cell, outcome }: Extract<WorkEvent, { readonly kind: 'ended' }>): string => {

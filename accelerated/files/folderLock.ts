@@ -14,8 +14,8 @@ import { threadId } from 'node:worker_threads'
 import { z } from 'zod'
 import { writeFileAtomically } from './atomicFile.js'
 import { readText } from './jsonText.js'
-import { mistake } from './mistake.js'
-import { isAbsent, systemCode, systemMistake } from './systemError.js'
+import { Mistake, mistake } from './mistake.js'
+import { isAbsent, systemCode, SystemError, systemMistake } from './systemError.js'
 
 export type FolderLock = {
   /** Removes the claims of processes that are gone. */
@@ -92,6 +92,17 @@ export const releaseThread = async (folder: string, thread: number): Promise<voi
   const own = { ...(await ownClaim()), thread }
   for (const path of await claimsIn(folder).catch(() => []))
     if (JSON.stringify(await read(path).catch(() => null)) === JSON.stringify(own)) await removed(path)
+}
+
+/** What keeps others out of the folder, in words; null where nothing does, or the folder cannot be written. Without it, the folder is ours for a moment. */
+export const occupantOf = async (folder: string): Promise<string | null> => {
+  if ((await claimsIn(folder).catch(() => [])).length === 0) return null
+  try {
+    await (await lockFolder(folder, folder)).release()
+    return null
+  } catch (thrown) {
+    return thrown instanceof Mistake && !(thrown instanceof SystemError) ? thrown.found : null
+  }
 }
 
 /** A claim of a folder as it is known from here, without a claim of one's own. What it says was written by whoever can write there. */

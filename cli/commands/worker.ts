@@ -6,7 +6,7 @@ import { withOffline, withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { numberOf } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
-import { toldOf } from '../sweepProgress.js'
+import { toldOf, waitingOf } from '../sweepProgress.js'
 import { usageError } from '../usageError.js'
 
 export const addWorker = (command: Command): void => {
@@ -37,6 +37,7 @@ export const addWorker = (command: Command): void => {
       () => undefined,
     )
     let [done, failed] = [0, 0]
+    const waiting = new Set<string>() // told once
     terminal.note(`taking runs from ${shownAddress(redis)}`)
     await workQueue({
       redis,
@@ -47,6 +48,9 @@ export const addWorker = (command: Command): void => {
       untilEmpty: given['untilEmpty'] === true,
       lease: 1000 * lease,
       tell: (event) => {
+        if (event.kind === 'waits' && !waiting.has(event.cell.id)) terminal.note(waitingOf(event))
+        if (event.kind === 'waits') waiting.add(event.cell.id)
+        else waiting.delete(event.cell.id)
         if (event.kind === 'started') terminal.note(`${event.cell.id}: ${event.resumes ? 'goes on' : 'begins'}`)
         if (event.kind !== 'ended') return
         if (event.outcome.kind === 'done') done++

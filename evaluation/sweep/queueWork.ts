@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Job, Queue } from 'bullmq'
 import { Mistake } from '../../accelerated/files/mistake.js'
 import type { Cell } from './cell.js'
-import { cellStates } from './cellFolder.js'
+import { cellState, cellStates } from './cellFolder.js'
 import { jobIdOf, queueName, type CellJob } from './cellJob.js'
 import { keepFinishedRun } from './finishedRun.js'
 import { redisAddress, unreachable } from './redis.js'
@@ -46,11 +46,19 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
       if (state?.kind === 'done') end(cell, { ...state, kept: true })
       else await enqueue(queue, { cell, output }, options.delay ?? retries.delay)
     }
+    /** Redis has lost the job, or somebody took it out: the run is made nevertheless. */
+    const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
+      const state = await cellState(output, cell)
+      if (state.kind === 'done') return { ...state, kept: false }
+      await enqueue(queue, { cell, output }, options.delay ?? retries.delay)
+      tell({ kind: 'waits', cell, why: 'its job was gone from the queue, and was put there once more' })
+      return null
+    }
     const started = new Set<string>()
     while (outcomes.size < cells.length && !signal.aborted) {
       for (const cell of cells.filter(({ id }) => !outcomes.has(id))) {
         const job = await queue.getJob(jobIdOf({ cell, output }))
-        const outcome = job === undefined ? null : await outcomeOf(job, { cell, output })
+        const outcome = job === undefined ? await withoutJob(cell) : await outcomeOf(job, { cell, output })
         if (outcome !== null) {
           end(cell, outcome)
           continue

@@ -14,6 +14,8 @@ export type CellOutcome =
 export type WorkEvent =
   | { readonly kind: 'started'; readonly cell: Cell; readonly resumes: boolean }
   | { readonly kind: 'step'; readonly cell: Cell; readonly step: number; readonly steps: number }
+  /** it is not being made, and why; it will be */
+  | { readonly kind: 'waits'; readonly cell: Cell; readonly why: string }
   | { readonly kind: 'ended'; readonly cell: Cell; readonly outcome: CellOutcome }
 
 /** How a run is made; in a process of its own, but for tests. */

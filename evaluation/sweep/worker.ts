@@ -1,7 +1,9 @@
 /** A worker: takes cells of sweeps from the queue and makes their runs, in the sweep's folder or, where it does not see that, in one of its own. */
+import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
-import { cellState } from './cellFolder.js'
+import { DelayedError, type Job, Queue, UnrecoverableError, Worker } from 'bullmq'
+import { occupantOf } from '../../accelerated/files/folderLock.js'
+import { cellFolder, cellState } from './cellFolder.js'
 import { checkWithin, ownFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
 import { finishedRun } from './finishedRun.js'
 import { redisAddress, unreachable } from './redis.js'
@@ -30,29 +32,28 @@ const mostDeaths = 10
 /** Milliseconds between two words of progress. */
 const interval = 1_000
 
-/** Works until `signal` is aborted, or with `untilEmpty` until the queue is empty. @throws Mistake where Redis does not answer at first */
+/** Milliseconds between two looks at a folder that another process may be at work in. */
+const occupied = 3_000
+
+/** Works until `signal` is aborted, or with `untilEmpty` until no run waits in the queue, be it for a second attempt. @throws Mistake where Redis does not answer at first */
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
   const { redis, jobs, signal, untilEmpty, lease } = options
-  const busy = new Set<string>()
+  const connection = redisAddress(redis)
+  let busy = 0
   const worker = new Worker(
     queueName,
     async (job, token) => {
-      busy.add(String(job.id))
+      busy++
       try {
         return await resultOf(job, token ?? '', options)
       } finally {
-        busy.delete(String(job.id))
+        busy--
       }
     },
-    {
-      connection: redisAddress(redis),
-      concurrency: jobs,
-      lockDuration: lease,
-      stalledInterval: lease / 2,
-      maxStalledCount: mostDeaths,
-      autorun: false,
-    },
+    { connection, concurrency: jobs, lockDuration: lease, stalledInterval: lease / 2, maxStalledCount: mostDeaths, autorun: false },
   )
+  const queue = untilEmpty ? new Queue(queueName, { connection }) : null
+  queue?.on('error', () => undefined) // it connects again by itself
   let last: unknown = null
   worker.on('error', (error) => {
     last = error // it connects again by itself
@@ -64,15 +65,18 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   try {
     if (!(await Promise.race([ready, pause(5_000, false)]))) throw unreachable(redis, last)
     const running = worker.run()
-    const ended = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve())
-      if (untilEmpty) worker.on('drained', () => (busy.size === 0 ? resolve() : undefined))
-    })
-    await Promise.race([ended, running])
+    const stopped = signal.aborted ? null : once(signal, 'abort')
+    await Promise.race([stopped, running, ...(queue === null ? [] : [emptied(queue, () => busy)])])
   } finally {
     await worker.close()
+    await queue?.close()
   }
+}
+
+/** Comes when nothing is at work here and no run waits, for its turn or for the time of its next attempt. */
+const emptied = async (queue: Queue, busy: () => number): Promise<void> => {
+  do await pause(interval)
+  while (busy() > 0 || (await queue.getJobCountByTypes('waiting', 'delayed')) > 0)
 }
 
 /** The run as it goes back: what a worker elsewhere made need not be seen from here. */
@@ -80,13 +84,24 @@ const resultOf = async (job: Job, token: string, options: WorkerOptions): Promis
   const { cell, output } = taken(job.data, options)
   const state = await cellState(output, cell)
   if (state.kind === 'done') return finishedRun(output, cell) // delivered a second time
+  const occupant = await occupantOf(cellFolder(output, cell))
+  if (occupant !== null) {
+    // its lease ran out, but nobody can tell from here that its worker is gone, or it is not: no attempt of ours
+    options.tell({ kind: 'waits', cell, why: `in its folder is ${occupant}` })
+    return later(job, token, occupied)
+  }
   const tell = tellerOf(job, state.kind === 'begun', options.tell)
   const outcome = await attempt(cell, state.kind === 'begun', { ...options, output, tell })
   tell({ kind: 'ended', cell, outcome })
   if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)
   if (!options.signal.aborted) throw new UnrecoverableError('it was told to stop where it ran') // this run alone: no worker is to go on at once
-  await job.moveToDelayed(Date.now() + interval, token) // this worker was asked to end: another goes on, and nothing counts as an attempt
+  return later(job, token, interval) // this worker was asked to end: another goes on
+}
+
+/** Back into the queue, which counts as no attempt. */
+const later = async (job: Job, token: string, milliseconds: number): Promise<never> => {
+  await job.moveToDelayed(Date.now() + milliseconds, token)
   throw new DelayedError()
 }
 

@@ -56,8 +56,9 @@ afterEach(async () => {
 const worker = (
   redis: string,
   onLine: (line: string, child: ChildProcess) => void = () => undefined,
+  ...more: ReadonlyArray<string>
 ): { readonly child: ChildProcess; said: string } => {
-  const child = spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4'], { cwd: root })
+  const child = spawn(process.execPath, [program, 'worker', '--redis', redis, '--root', root, '--lease', '4', ...more], { cwd: root })
   workers.push(child)
   const told = { child, said: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -69,18 +70,23 @@ const worker = (
 
 describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-server)', () => {
   let redis: RedisServer
+  let queue: Queue
+  const waiting = (): Promise<number> => queue.getWaitingCount()
   beforeAll(async () => {
     await mkdir(join(root, 'redis'))
     redis = await startRedis(join(root, 'redis'), 'a secret')
+    queue = new Queue(queueName, { connection: { url: redis.url, maxRetriesPerRequest: null } })
+    queue.on('error', () => undefined)
   })
-  afterAll(() => redis.stop())
+  afterAll(async () => {
+    await queue.close()
+    await redis.stop()
+  })
 
   it('has the table of a local one: a worker killed in mid-run, Redis killed and started again, a poisoned job and two callers lose nothing and do nothing twice', async () => {
     const local = await salora(sweep('local', '--quiet'), { cwd: root })
     expect(local.code).toBe(0)
 
-    const queue = new Queue(queueName, { connection: { url: redis.url, maxRetriesPerRequest: null } })
-    queue.on('error', () => undefined)
     await queue.add('cell', { cell: { id: '../../etc' }, output: '/' }, { jobId: 'poison' })
 
     const both = [salora(sweep('queued', '--redis', redis.url), { cwd: root })]
@@ -123,7 +129,6 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     // delivered once more, a done run is not made again
     const again = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
     expect(again.stderr.match(/: kept/g)?.length).toBe(4)
-    await queue.close()
   }, 240_000)
 
   it('is made by a worker that does not see its folder: results come back and are kept, adapters stay', async () => {
@@ -162,14 +167,47 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(resultOf(stdout)).toMatchObject({ done: 4, failed: [] })
   }, 120_000)
 
+  it('does not give a run up over a claim that may be of a living process elsewhere, and goes on once it is gone', async () => {
+    const folder = join(root, 'claimed/cells/cola.lora.seed-0')
+    await mkdir(folder, { recursive: true })
+    // of another machine: nobody can tell from here whether it lives, for two minutes of silence
+    const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 4242, born: '1', thread: 0 }
+    await writeFile(join(folder, 'lock-0123456789ab.json'), JSON.stringify(claim))
+    const running = salora([...sweep('claimed', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })
+    const { said } = await new Promise<{ said: string }>((resolve) => {
+      const told = worker(redis.url, () => (/waits.*\n/.test(told.said) ? resolve(told) : undefined))
+    })
+    expect(said).toMatch(/cola\.lora\.seed-0: waits, for in its folder is process 4242 on elsewhere .*120 seconds of silence\n/)
+    await pause(16_000) // longer than three attempts would take
+    await rm(join(folder, 'lock-0123456789ab.json'))
+    const { code, stdout, stderr } = await running
+    expect(code, stderr).toBe(0)
+    expect(resultOf(stdout)).toMatchObject({ done: 1, failed: [] })
+  }, 120_000)
+
+  it('puts runs into the queue again that Redis has lost', async () => {
+    const running = salora([...sweep('lost', '--redis', redis.url), '--methods', 'lora', '--seeds', '2'], { cwd: root })
+    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    await redis.lose()
+    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    worker(redis.url)
+    const { code, stdout, stderr } = await running
+    expect(code, stderr).toBe(0)
+    expect(stderr.match(/: waits, for its job was gone from the queue/g)?.length).toBe(2)
+    expect(resultOf(stdout)).toMatchObject({ done: 2, failed: [] })
+  }, 120_000)
+
   it('tells a run that fails each time, with its reason, and ends the others', async () => {
     const running = salora([...sweep('failing', '--redis', redis.url), '--tasks', 'cola,mrpc', '--methods', 'lora', '--seeds', '1'], {
       cwd: root,
     })
-    worker(redis.url)
+    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    const { child } = worker(redis.url, undefined, '--until-empty')
     const { code, stdout, stderr } = await running
     expect(code).toBe(1)
     expect(resultOf(stdout).failed).toMatchObject([{ cell: 'mrpc.lora.seed-0', attempts: 3 }])
+    if (child.exitCode === null) await once(child, 'exit')
+    expect(child.exitCode).toBe(0) // by itself, but not while the run waited for its next attempt
     expect(stderr).toMatch(/mrpc\.lora\.seed-0 failed \(3 attempts\): .*expected train\.tsv of mrpc/)
     expect(await readdir(join(root, 'failing/cells'))).toEqual(['cola.lora.seed-0'])
   }, 120_000)

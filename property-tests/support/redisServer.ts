@@ -3,6 +3,8 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const program = ((): string | null => {
@@ -36,6 +38,8 @@ export type RedisServer = {
   readonly url: string
   /** kills it at once and starts it again on what its file has */
   readonly restart: () => Promise<void>
+  /** kills it and starts it again with nothing */
+  readonly lose: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -71,6 +75,11 @@ export const startRedis = async (folder: string, password: string | null = null)
     url: `redis://${password === null ? '' : `:${password}@`}127.0.0.1:${port}`,
     restart: async () => {
       await kill()
+      await start()
+    },
+    lose: async () => {
+      await kill()
+      await rm(join(folder, 'appendonlydir'), { recursive: true })
       await start()
     },
     stop: kill,
