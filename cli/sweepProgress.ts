@@ -34,13 +34,14 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
         terminal.note(`${event.what} …`)
         return
       }
-      const { id } = event.cell
-      if (event.kind === 'waits') {
+      if (event.kind === 'waits' || event.kind === 'queue') {
         const shown = bar !== null
         close()
-        terminal.note(waitingOf(event))
+        terminal.note(event.kind === 'waits' ? waitingOf(event) : queueLine(event))
         if (shown) bar = barOf()
+        return
       }
+      const { id } = event.cell
       if (event.kind === 'step') shares.set(id, Math.floor((parts * event.step) / Math.max(1, event.steps)))
       if (event.kind === 'ended') {
         shares.set(id, parts)
@@ -54,6 +55,10 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
 
 /** One line of a run that has to wait. */
 export const waitingOf = ({ cell, why }: Extract<WorkEvent, { readonly kind: 'waits' }>): string => `${cell.id}: waits, for ${why}`
+
+/** One line of the queue itself. */
+export const queueLine = ({ there }: Extract<WorkEvent, { readonly kind: 'queue' }>): string =>
+  there ? 'Redis is there again' : 'Redis is gone: waiting for it; runs that are at work go on'
 
 /** One line of a run that ended. */
 export const toldOf = ({ cell, outcome }: Extract<WorkEvent, { readonly kind: 'ended' }>): string => {

@@ -6,7 +6,7 @@ import { withOffline, withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { numberOf } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
-import { toldOf, waitingOf } from '../sweepProgress.js'
+import { queueLine, toldOf, waitingOf } from '../sweepProgress.js'
 import { usageError } from '../usageError.js'
 
 export const addWorker = (command: Command): void => {
@@ -48,6 +48,7 @@ export const addWorker = (command: Command): void => {
       untilEmpty: given['untilEmpty'] === true,
       lease: 1000 * lease,
       tell: (event) => {
+        if (event.kind === 'queue') return terminal.note(queueLine(event))
         if (event.kind === 'waits' && !waiting.has(event.cell.id)) terminal.note(waitingOf(event))
         if (event.kind === 'waits') waiting.add(event.cell.id)
         else waiting.delete(event.cell.id)

@@ -9,7 +9,7 @@ import type { Cell } from './cell.js'
 import { cellState, cellStates } from './cellFolder.js'
 import { jobIdOf, queueName, type CellJob } from './cellJob.js'
 import { keepFinishedRun } from './finishedRun.js'
-import { redisAddress, unreachable } from './redis.js'
+import { aborted, answers, leave, redisAddress, unreachable } from './redis.js'
 import type { CellOutcome, WorkOptions } from './work.js'
 
 /** Attempts of a run, the first included, and milliseconds before the second; each further one waits twice as long. */
@@ -17,9 +17,6 @@ const retries = { attempts: 3, delay: 5_000 }
 
 /** Milliseconds between looks at the jobs. */
 const interval = 1_000
-
-/** Milliseconds in which Redis must answer at first; later it may be gone for as long as it likes. */
-const patience = 5_000
 
 export type QueueOptions = Omit<WorkOptions, 'jobs' | 'run'> & {
   readonly redis: string
@@ -41,11 +38,11 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
       outcomes.set(cell.id, outcome)
       tell({ kind: 'ended', cell, outcome })
     }
-    for (const [i, cell] of cells.entries()) {
-      const state = states[i]
-      if (state?.kind === 'done') end(cell, { ...state, kept: true })
-      else await enqueue(queue, { cell, output }, options.delay ?? retries.delay)
-    }
+    let gone = false
+    queue.on('ioredis:close', () => {
+      if (!gone && !signal.aborted) tell({ kind: 'queue', there: false })
+      gone = true
+    })
     /** Redis has lost the job, or somebody took it out: the run is made nevertheless. */
     const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
       const state = await cellState(output, cell)
@@ -55,25 +52,33 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
       return null
     }
     const started = new Set<string>()
-    while (outcomes.size < cells.length && !signal.aborted) {
-      for (const cell of cells.filter(({ id }) => !outcomes.has(id))) {
-        const job = await queue.getJob(jobIdOf({ cell, output }))
-        const outcome = job === undefined ? await withoutJob(cell) : await outcomeOf(job, { cell, output })
-        if (outcome !== null) {
-          end(cell, outcome)
-          continue
-        }
-        const progress = progressOf(job)
-        if (progress === null) continue
-        if (!started.has(cell.id)) tell({ kind: 'started', cell, resumes: progress.resumes })
-        started.add(cell.id)
-        tell({ kind: 'step', cell, step: progress.step, steps: progress.steps })
-      }
-      if (outcomes.size < cells.length) await pause(interval, undefined, { signal }).catch(() => undefined)
+    const look = async (cell: Cell): Promise<void> => {
+      const job = await queue.getJob(jobIdOf({ cell, output }))
+      if (gone) tell({ kind: 'queue', there: true })
+      gone = false
+      const outcome = job === undefined ? await withoutJob(cell) : await outcomeOf(job, { cell, output })
+      if (outcome !== null) return end(cell, outcome)
+      const progress = progressOf(job)
+      if (progress === null) return
+      if (!started.has(cell.id)) tell({ kind: 'started', cell, resumes: progress.resumes })
+      started.add(cell.id)
+      tell({ kind: 'step', cell, step: progress.step, steps: progress.steps })
     }
+    const work = async (): Promise<void> => {
+      for (const [i, cell] of cells.entries()) {
+        const state = states[i]
+        if (state?.kind === 'done') end(cell, { ...state, kept: true })
+        else await enqueue(queue, { cell, output }, options.delay ?? retries.delay)
+      }
+      while (outcomes.size < cells.length && !signal.aborted) {
+        for (const cell of cells) if (!outcomes.has(cell.id) && !signal.aborted) await look(cell)
+        if (outcomes.size < cells.length) await pause(interval, undefined, { signal }).catch(() => undefined)
+      }
+    }
+    await Promise.race([work(), aborted(signal)]) // a Redis that is gone is waited for, but not after Ctrl-C
     return cells.map(({ id }) => outcomes.get(id) ?? { kind: 'stopped' })
   } finally {
-    await queue.close()
+    await leave(queue)
   }
 }
 
@@ -83,12 +88,8 @@ const openQueue = async (url: string): Promise<Queue> => {
   queue.on('error', (error) => {
     last = error // it connects again by itself
   })
-  const ready = queue.waitUntilReady().then(
-    () => true,
-    () => false,
-  )
-  if (await Promise.race([ready, pause(patience, false)])) return queue
-  await queue.close().catch(() => undefined)
+  if (await answers(queue)) return queue
+  await leave(queue)
   throw unreachable(url, last)
 }
 

@@ -1,4 +1,7 @@
-/** Where Redis is: `redis://` or, with TLS, `rediss://`, with a password where it has one. */
+/** Where Redis is: `redis://` or, with TLS, `rediss://`, with a password where it has one; and leaving it, whether it is there or not. */
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Queue, Worker } from 'bullmq'
 import { mistake, oneLine } from '../../accelerated/files/mistake.js'
 
 export type RedisAddress = { readonly url: string; readonly maxRetriesPerRequest: null }
@@ -28,3 +31,40 @@ export const unreachable = (url: string, thrown: unknown): Error =>
     'a Redis that answers',
     oneLine(thrown instanceof Error ? thrown.message : String(thrown)) || 'none',
   )
+
+/** Comes with the signal. */
+export const aborted = async (signal: AbortSignal): Promise<void> => {
+  if (!signal.aborted) await once(signal, 'abort')
+}
+
+/** Whether what needs Redis came about, or failed, in that time: one that is gone is waited for without end. */
+export const within = async (milliseconds: number, work: Promise<unknown>): Promise<boolean> => {
+  const over = new AbortController()
+  const late = pause(milliseconds, false, { signal: over.signal }).catch(() => false)
+  try {
+    return await Promise.race([late, work.then(always, always)])
+  } finally {
+    over.abort()
+  }
+}
+const always = (): boolean => true
+
+/** Milliseconds in which Redis must answer at first; later it may be gone for as long as it likes. */
+const patience = 5_000
+
+/** Whether it does. */
+export const answers = async (connection: Queue | Worker): Promise<boolean> => {
+  let isReady = false
+  const ready = connection.waitUntilReady().then(() => {
+    isReady = true
+  })
+  await within(patience, ready)
+  return isReady
+}
+
+/** Milliseconds to take leave of a Redis that may be gone. */
+export const farewell = 2_000
+
+export const leave = async (queue: Queue): Promise<void> => {
+  if (!(await within(farewell, queue.close()))) await within(farewell, queue.disconnect())
+}

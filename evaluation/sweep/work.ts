@@ -16,6 +16,8 @@ export type WorkEvent =
   | { readonly kind: 'step'; readonly cell: Cell; readonly step: number; readonly steps: number }
   /** it is not being made, and why; it will be */
   | { readonly kind: 'waits'; readonly cell: Cell; readonly why: string }
+  /** Redis is gone, or there again */
+  | { readonly kind: 'queue'; readonly there: boolean }
   | { readonly kind: 'ended'; readonly cell: Cell; readonly outcome: CellOutcome }
 
 /** How a run is made; in a process of its own, but for tests. */

@@ -1,12 +1,11 @@
 /** A worker: takes cells of sweeps from the queue and makes their runs, in the sweep's folder or, where it does not see that, in one of its own. */
-import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { DelayedError, type Job, Queue, UnrecoverableError, Worker } from 'bullmq'
 import { occupantOf } from '../../accelerated/files/folderLock.js'
 import { cellFolder, cellState } from './cellFolder.js'
 import { checkWithin, ownFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
 import { finishedRun } from './finishedRun.js'
-import { redisAddress, unreachable } from './redis.js'
+import { aborted, answers, farewell, leave, redisAddress, unreachable, within } from './redis.js'
 import { attempt, type Run, type WorkEvent } from './work.js'
 
 export type WorkerOptions = {
@@ -39,13 +38,23 @@ const occupied = 3_000
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
   const { redis, jobs, signal, untilEmpty, lease } = options
   const connection = redisAddress(redis)
-  let busy = 0
+  let [busy, gone] = [0, false]
+  /** runs that are being made; what is told of them to Redis, after, may wait without end */
+  let making = 0
+  const counted: typeof attempt = async (...given) => {
+    making++
+    try {
+      return await attempt(...given)
+    } finally {
+      making--
+    }
+  }
   const worker = new Worker(
     queueName,
     async (job, token) => {
-      busy++
+      ;[busy, gone] = [busy + 1, false]
       try {
-        return await resultOf(job, token ?? '', options)
+        return await resultOf(job, token ?? '', options, counted)
       } finally {
         busy--
       }
@@ -56,20 +65,22 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   queue?.on('error', () => undefined) // it connects again by itself
   let last: unknown = null
   worker.on('error', (error) => {
-    last = error // it connects again by itself
+    last = error // likewise
   })
-  const ready = worker.waitUntilReady().then(
-    () => true,
-    () => false,
-  )
   try {
-    if (!(await Promise.race([ready, pause(5_000, false)]))) throw unreachable(redis, last)
+    if (!(await answers(worker))) throw unreachable(redis, last)
+    worker.on('ioredis:close', () => {
+      if (!gone && !signal.aborted) options.tell({ kind: 'queue', there: false })
+      gone = true
+    })
     const running = worker.run()
-    const stopped = signal.aborted ? null : once(signal, 'abort')
-    await Promise.race([stopped, running, ...(queue === null ? [] : [emptied(queue, () => busy)])])
+    await Promise.race([running, aborted(signal), ...(queue === null ? [] : [emptied(queue, () => busy)])])
   } finally {
-    await worker.close()
-    await queue?.close()
+    const ended = worker.pause() // takes nothing more, and comes when all that was taken is answered for
+    while (making > 0) await pause(100)
+    await within(farewell, ended)
+    await worker.close(true) // hangs up: a Redis that is gone is told nothing
+    if (queue !== null) await leave(queue)
   }
 }
 
@@ -80,7 +91,7 @@ const emptied = async (queue: Queue, busy: () => number): Promise<void> => {
 }
 
 /** The run as it goes back: what a worker elsewhere made need not be seen from here. */
-const resultOf = async (job: Job, token: string, options: WorkerOptions): Promise<string> => {
+const resultOf = async (job: Job, token: string, options: WorkerOptions, make: typeof attempt): Promise<string> => {
   const { cell, output } = taken(job.data, options)
   const state = await cellState(output, cell)
   if (state.kind === 'done') return finishedRun(output, cell) // delivered a second time
@@ -91,7 +102,7 @@ const resultOf = async (job: Job, token: string, options: WorkerOptions): Promis
     return later(job, token, occupied)
   }
   const tell = tellerOf(job, state.kind === 'begun', options.tell)
-  const outcome = await attempt(cell, state.kind === 'begun', { ...options, output, tell })
+  const outcome = await make(cell, state.kind === 'begun', { ...options, output, tell })
   tell({ kind: 'ended', cell, outcome })
   if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)

@@ -228,6 +228,30 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     120_000,
   )
 
+  it('ends by Ctrl-C while Redis is gone, sweep and worker alike, and goes on when it is there again', async () => {
+    const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', '--max-steps', '400', '--epochs', '400']
+    const asked = spawn(process.execPath, [program, ...args], { cwd: root })
+    workers.push(asked)
+    let said = ''
+    asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+    const working = worker(redis.url)
+    await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl')), { timeout: 60_000 }).toBe(true)
+    await redis.stop()
+    const gone = /^Redis is gone: waiting for it; runs that are at work go on$/gm
+    await expect.poll(() => [said, working.said].map((text) => text.match(gone)?.length), { timeout: 30_000 }).toEqual([1, 1])
+    const codes = [asked, working.child].map(async (child) => {
+      child.kill('SIGINT')
+      return ((await once(child, 'exit')) as [number])[0]
+    })
+    expect(await Promise.all(codes)).toEqual([130, 130])
+
+    await redis.restart()
+    worker(redis.url)
+    const { code, stdout, stderr } = await salora(args, { cwd: root })
+    expect(code, stderr).toBe(0)
+    expect(resultOf(stdout)).toMatchObject({ done: 1, failed: [] })
+  }, 120_000)
+
   it('is refused by a wrong password in one line', async () => {
     const wrong = redis.url.replace('a secret', 'another')
     const { code, stderr } = await salora(sweep('wrong', '--redis', wrong, '--quiet'), { cwd: root })

@@ -66,6 +66,7 @@ export const startRedis = async (folder: string, password: string | null = null)
     for (let i = 0; i < 100 && !(await answers(port)); i++) await pause(50)
   }
   const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')
     child.kill('SIGKILL')
     await gone
