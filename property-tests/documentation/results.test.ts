@@ -54,9 +54,9 @@ describe('README', () => {
 })
 
 const structureRows = ['lora', 'lora-4', 'salora:orthogonality=sum', 'salora:retain=random', 'salora:retain=magnitude']
-const encoders = [
-  { file: 'glue-embedded', layers: 4 },
-  { file: 'glue-minilm', layers: 6 },
+const encoders: ReadonlyArray<{ readonly file: string; readonly layers: number; readonly lacks: ReadonlyArray<string> }> = [
+  { file: 'glue-embedded', layers: 4, lacks: [] },
+  { file: 'glue-minilm', layers: 6, lacks: ['full:learning-rate=1e-4', 'prompt:learning-rate=3e-3'] },
 ]
 const metrics = { cola: 'matthews', mrpc: 'accuracy', sst2: 'accuracy', stsb: 'pearson' } as const
 const tasks = ['cola', 'mrpc', 'sst2', 'stsb'] as const
@@ -98,7 +98,7 @@ const withError = (all: ReadonlyArray<number>): string => {
   return `${signed(mean(all))} ± ${Math.sqrt(variance / all.length).toFixed(1)}`
 }
 
-describe.each(encoders)('README’s tables of structure, by $file.json,', ({ file, layers }) => {
+describe.each(encoders)('README’s tables of structure, by $file,', ({ file, layers }) => {
   const runs = sweepRuns(file)
 
   it.each(['salora', ...structureRows])('have mean and largest deviation of %s and each task', (row) => {
@@ -136,25 +136,23 @@ describe.each(encoders)('README’s tables of structure, by $file.json,', ({ fil
   })
 })
 
-/** Each with the rate that a held-out tenth of train chose; of the others it was fixed. */
-const everyMethod = {
-  'glue-embedded': [
-    'lora',
-    'lora-4',
-    'salora',
-    'full:learning-rate=1e-4',
-    'adalora:learning-rate=3e-3',
-    'houlsby:learning-rate=1e-3',
-    'pfeiffer:learning-rate=3e-3',
-    'prefix:learning-rate=3e-3',
-    'prompt:learning-rate=3e-3',
-  ],
-} as const
+/** Each with the rate that a held-out tenth of train chose on the embedded model; of the others it was fixed. */
+const everyMethod = [
+  'lora',
+  'lora-4',
+  'salora',
+  'full:learning-rate=1e-4',
+  'adalora:learning-rate=3e-3',
+  'houlsby:learning-rate=1e-3',
+  'pfeiffer:learning-rate=3e-3',
+  'prefix:learning-rate=3e-3',
+  'prompt:learning-rate=3e-3',
+]
 
-describe.each(Object.entries(everyMethod))('README’s table of every method, by %s.json,', (file, rows) => {
+describe.each(encoders)('README’s table of every method, by $file,', ({ file, lacks }) => {
   const runs = sweepRuns(file)
 
-  it.each(rows)('has of %s its size, its scores and how far SaLoRA is ahead of it', (row) => {
+  it.each(everyMethod.filter((row) => !lacks.includes(row)))('has of %s its size, its scores and how far SaLoRA is ahead of it', (row) => {
     const cellNames = tasks.flatMap((task) => seeds.map((seed) => cellId({ task, row, seed })))
     const sizes = runs.filter(({ cell }) => cellNames.includes(cell)).map(({ result }) => sizeOf(result))
     expect(sizes.length).toBe(tasks.length * seeds.length)
@@ -168,25 +166,25 @@ describe.each(Object.entries(everyMethod))('README’s table of every method, by
     const called = row.replace(':learning-rate=', ', ')
     expect(linesFrom(`| ${called} |`)).toContain(`| ${[called, ...cells].join(' | ')} |`)
   })
-
-  it.each(rows.filter((row) => row.includes('learning-rate')))(
-    'has %s with the best rate of a held-out part, of those tried on both tasks',
-    (row) => {
-      const [method = '', rate = ''] = row.split(':learning-rate=')
-      const heldOut = (task: 'cola' | 'sst2'): ReadonlyMap<number, number> =>
-        new Map(
-          runs.flatMap(({ cell, result }) => {
-            const tried = new RegExp(`^${task}\\.${method}\\.grid-train-(.+)\\.seed-0$`).exec(cell)
-            return tried === null ? [] : [[Number(tried[1]), result.last.scores[metrics[task]] ?? NaN] as const]
-          }),
-        )
-      const [sst2, cola] = [heldOut('sst2'), heldOut('cola')]
-      const means = [...sst2].flatMap(([tried, score]) => (cola.has(tried) ? [[tried, score + (cola.get(tried) ?? NaN)] as const] : []))
-      expect(means.length).toBeGreaterThanOrEqual(3)
-      expect(means.reduce((best, found) => (found[1] > best[1] ? found : best))[0]).toBe(Number(rate))
-    },
-  )
 })
+
+it.each(everyMethod.filter((row) => row.includes('learning-rate')))(
+  'README’s tables of every method have %s with the best rate of a held-out part of the embedded model’s, of those tried on both tasks',
+  (row) => {
+    const [method = '', rate = ''] = row.split(':learning-rate=')
+    const heldOut = (task: 'cola' | 'sst2'): ReadonlyMap<number, number> =>
+      new Map(
+        sweepRuns('glue-embedded').flatMap(({ cell, result }) => {
+          const tried = new RegExp(`^${task}\\.${method}\\.grid-train-(.+)\\.seed-0$`).exec(cell)
+          return tried === null ? [] : [[Number(tried[1]), result.last.scores[metrics[task]] ?? NaN] as const]
+        }),
+      )
+    const [sst2, cola] = [heldOut('sst2'), heldOut('cola')]
+    const means = [...sst2].flatMap(([tried, score]) => (cola.has(tried) ? [[tried, score + (cola.get(tried) ?? NaN)] as const] : []))
+    expect(means.length).toBeGreaterThanOrEqual(3)
+    expect(means.reduce((best, found) => (found[1] > best[1] ? found : best))[0]).toBe(Number(rate))
+  },
+)
 
 it.each(['salora', 'salora, λ = 0', 'salora, β = 0'])(
   'README’s Table 3 has scores and densities of %s, and how far SaLoRA is ahead of it',
