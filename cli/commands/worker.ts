@@ -21,7 +21,7 @@ export const addWorker = (command: Command): void => {
     .option('--root <folder>', 'in which the folders of sweeps must lie (default: this one)')
     .option('--own <folder>', 'for a machine that does not see those: make runs in this folder; their results go back, their adapters stay')
     .option('--lease <seconds>', 'without a sign of life, after which a run is another worker’s (default: 60)')
-    .option('--until-empty', 'end when nothing is left in the queue')
+    .option('--until-empty', 'end when nothing is left in the queue, of what others are making too')
   withOffline(command)
   withOutput(command, ['salora worker --redis redis://queue.example:6379 --root /shared/runs'], async (given, terminal) => {
     const redis = given['redis']

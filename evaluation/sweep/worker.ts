@@ -34,11 +34,11 @@ const interval = 1_000
 /** Milliseconds between two looks at a folder that another process may be at work in. */
 const occupied = 3_000
 
-/** Works until `signal` is aborted, or with `untilEmpty` until no run waits in the queue, be it for a second attempt. @throws Mistake where Redis does not answer at first */
+/** Works until `signal` is aborted, or with `untilEmpty` until the queue is empty, of runs that others make too. @throws Mistake where Redis does not answer at first */
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
   const { redis, jobs, signal, untilEmpty, lease } = options
   const connection = redisAddress(redis)
-  let [busy, gone] = [0, false]
+  let gone = false
   /** runs that are being made; what is told of them to Redis, after, may wait without end */
   let making = 0
   const counted: typeof attempt = async (...given) => {
@@ -52,12 +52,8 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   const worker = new Worker(
     queueName,
     async (job, token) => {
-      ;[busy, gone] = [busy + 1, false]
-      try {
-        return await resultOf(job, token ?? '', options, counted)
-      } finally {
-        busy--
-      }
+      gone = false
+      return resultOf(job, token ?? '', options, counted)
     },
     { connection, concurrency: jobs, lockDuration: lease, stalledInterval: lease / 2, maxStalledCount: mostDeaths, autorun: false },
   )
@@ -74,7 +70,7 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
       gone = true
     })
     const running = worker.run()
-    await Promise.race([running, aborted(signal), ...(queue === null ? [] : [emptied(queue, () => busy)])])
+    await Promise.race([running, aborted(signal), ...(queue === null ? [] : [emptied(queue)])])
   } finally {
     const ended = worker.pause() // takes nothing more, and comes when all that was taken is answered for
     while (making > 0) await pause(100)
@@ -84,10 +80,10 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   }
 }
 
-/** Comes when nothing is at work here and no run waits, for its turn or for the time of its next attempt. */
-const emptied = async (queue: Queue, busy: () => number): Promise<void> => {
+/** Comes when no run waits, for its turn or for the time of its next attempt, and none is at work, which may yet fail: asked of Redis at one moment. */
+const emptied = async (queue: Queue): Promise<void> => {
   do await pause(interval)
-  while (busy() > 0 || (await queue.getJobCountByTypes('waiting', 'delayed')) > 0)
+  while ((await queue.getJobCountByTypes('waiting', 'delayed', 'active')) > 0)
 }
 
 /** The run as it goes back: what a worker elsewhere made need not be seen from here. */
