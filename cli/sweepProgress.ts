@@ -54,7 +54,7 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: SweepTeller;
 }
 
 /** One line of a run that has to wait. */
-export const waitingOf = ({ cell, why }: Extract<WorkEvent, { readonly kind: 'waits' }>): string => `${cell.id}: waits, for ${why}`
+export const waitingOf = ({ cell, why }: Extract<WorkEvent, { readonly kind: 'waits' }>): string => `${cell.id}: waits: ${why}`
 
 /** One line of the queue itself. */
 export const queueLine = ({ there }: Extract<WorkEvent, { readonly kind: 'queue' }>): string =>

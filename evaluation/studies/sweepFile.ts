@@ -15,7 +15,7 @@ import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { checked } from '../../accelerated/files/checked.js'
 import { parseJson, readText } from '../../accelerated/files/jsonText.js'
 import { makeFolder } from '../../accelerated/files/makeFolder.js'
-import { mistake, quoted } from '../../accelerated/files/mistake.js'
+import { Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
 import { placed } from '../runs/placed.js'
 import { scriptLine } from '../scriptLine.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
@@ -76,5 +76,5 @@ const work = new Map([
   ['pack', pack],
   ['unpack', unpack],
 ]).get(given.work)
-if (work === undefined) throw mistake('sweepFile', 'pack or unpack', quoted(given.work))
+if (work === undefined) throw new Mistake('WORK', 'pack or unpack', quoted(given.work), 'usage')
 await work(given)

@@ -74,7 +74,7 @@ describe('what is wrong is told in one line by', () => {
     ['studies/int8Quality', ['--data', '.', '--model', './none'], 1, '--model "./none": expected a folder'],
     ['studies/estimateCases', ['--only', 'embedded-full,none'], 2, '--only: expected names of embedded-salora, '],
     ['studies/sweepFile', ['pack', 'sweep'], 2, 'TO: expected a word in its place (--help lists them), found none'],
-    ['studies/sweepFile', ['tar', 'sweep', 'runs.json'], 1, 'sweepFile: expected pack or unpack, found "tar"'],
+    ['studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'WORK: expected pack or unpack, found "tar"'],
     ['studies/sweepFile', ['pack', 'sweep', 'runs.json'], 2, '--command: expected the command that makes the runs, for pack, found none'],
     ['studies/sweepFile', ['pack', 'sweep', 'runs.json', '--command', 'glue'], 1, 'sweep/cells: expected to scandir it, found ENOENT'],
     ['studies/sweepFile', [...sweep, '--model', '.'], 2, '--data: expected a folder or a name of the hub, for unpack, found none'],
