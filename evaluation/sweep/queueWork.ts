@@ -9,7 +9,7 @@ import type { Cell } from './cell.js'
 import { cellState, cellStates } from './cellFolder.js'
 import { jobIdOf, queueName, type CellJob } from './cellJob.js'
 import { keepFinishedRun } from './finishedRun.js'
-import { aborted, answers, leave, redisAddress, unreachable } from './redis.js'
+import { aborted, answers, leave, redisAddress, tellOutages, unreachable } from './redis.js'
 import type { CellOutcome, WorkOptions } from './work.js'
 
 /** Attempts of a run, the first included, and milliseconds before the second; each further one waits twice as long. */
@@ -38,11 +38,7 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
       outcomes.set(cell.id, outcome)
       tell({ kind: 'ended', cell, outcome })
     }
-    let gone = false
-    queue.on('ioredis:close', () => {
-      if (!gone && !signal.aborted) tell({ kind: 'queue', there: false })
-      gone = true
-    })
+    await tellOutages(queue, options)
     /** Redis has lost the job, or somebody took it out: the run is made nevertheless. */
     const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
       const state = await cellState(output, cell)
@@ -54,8 +50,6 @@ export const queueWork = async (cells: ReadonlyArray<Cell>, options: QueueOption
     const started = new Set<string>()
     const look = async (cell: Cell): Promise<void> => {
       const job = await queue.getJob(jobIdOf({ cell, output }))
-      if (gone) tell({ kind: 'queue', there: true })
-      gone = false
       const outcome = job === undefined ? await withoutJob(cell) : await outcomeOf(job, { cell, output })
       if (outcome !== null) return end(cell, outcome)
       const progress = progressOf(job)

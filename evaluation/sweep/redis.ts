@@ -1,8 +1,9 @@
 /** Where Redis is: `redis://` or, with TLS, `rediss://`, with a password where it has one; and leaving it, whether it is there or not. */
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Queue, Worker } from 'bullmq'
+import type { Queue, RedisQueueBackend, Worker } from 'bullmq'
 import { mistake, oneLine } from '../../accelerated/files/mistake.js'
+import type { WorkOptions } from './work.js'
 
 export type RedisAddress = { readonly url: string; readonly maxRetriesPerRequest: null }
 
@@ -60,6 +61,24 @@ export const answers = async (connection: Queue | Worker): Promise<boolean> => {
   })
   await within(patience, ready)
   return isReady
+}
+
+/** Of a queue or a worker. */
+type Outages = {
+  readonly on: (event: 'ioredis:close', heard: () => void) => unknown
+  readonly getBackend: () => Pick<RedisQueueBackend, 'client'>
+}
+
+/** Tells of each time that Redis goes, once, and that it is there again, until the signal comes. The connection must have answered before. */
+export const tellOutages = async (connection: Outages, { signal, tell }: Pick<WorkOptions, 'signal' | 'tell'>): Promise<void> => {
+  let there = true
+  const found = (now: boolean): void => {
+    if (now !== there && !signal.aborted) tell({ kind: 'queue', there: now })
+    there = now
+  }
+  connection.on('ioredis:close', () => found(false)) // also after each attempt to connect again; not where we hang up
+  const client = await connection.getBackend().client
+  client.on('ready', () => found(true))
 }
 
 /** Milliseconds to take leave of a Redis that may be gone. */

@@ -5,7 +5,7 @@ import { occupantOf } from '../../accelerated/files/folderLock.js'
 import { cellFolder, cellState } from './cellFolder.js'
 import { checkWithin, ownFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
 import { finishedRun } from './finishedRun.js'
-import { aborted, answers, farewell, leave, redisAddress, unreachable, within } from './redis.js'
+import { aborted, answers, farewell, leave, redisAddress, tellOutages, unreachable, within } from './redis.js'
 import { attempt, type Run, type WorkEvent } from './work.js'
 
 export type WorkerOptions = {
@@ -38,7 +38,6 @@ const occupied = 3_000
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
   const { redis, jobs, signal, untilEmpty, lease } = options
   const connection = redisAddress(redis)
-  let gone = false
   /** runs that are being made; what is told of them to Redis, after, may wait without end */
   let making = 0
   const counted: typeof attempt = async (...given) => {
@@ -49,14 +48,14 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
       making--
     }
   }
-  const worker = new Worker(
-    queueName,
-    async (job, token) => {
-      gone = false
-      return resultOf(job, token ?? '', options, counted)
-    },
-    { connection, concurrency: jobs, lockDuration: lease, stalledInterval: lease / 2, maxStalledCount: mostDeaths, autorun: false },
-  )
+  const worker = new Worker(queueName, (job, token) => resultOf(job, token ?? '', options, counted), {
+    connection,
+    concurrency: jobs,
+    lockDuration: lease,
+    stalledInterval: lease / 2,
+    maxStalledCount: mostDeaths,
+    autorun: false,
+  })
   const queue = untilEmpty ? new Queue(queueName, { connection }) : null
   queue?.on('error', () => undefined) // it connects again by itself
   let last: unknown = null
@@ -65,10 +64,7 @@ export const workQueue = async (options: WorkerOptions): Promise<void> => {
   })
   try {
     if (!(await answers(worker))) throw unreachable(redis, last)
-    worker.on('ioredis:close', () => {
-      if (!gone && !signal.aborted) options.tell({ kind: 'queue', there: false })
-      gone = true
-    })
+    await tellOutages(worker, options)
     const running = worker.run()
     await Promise.race([running, aborted(signal), ...(queue === null ? [] : [emptied(queue)])])
   } finally {

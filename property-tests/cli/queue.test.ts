@@ -228,7 +228,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     120_000,
   )
 
-  it('ends by Ctrl-C while Redis is gone, sweep and worker alike, and goes on when it is there again', async () => {
+  it('tells of each time that Redis is gone and there again, sweep and worker alike, which end by Ctrl-C while it is gone, and their run goes on', async () => {
     const args = [...sweep('parted', '--redis', redis.url), '--methods', 'lora', '--seeds', '1', '--max-steps', '400', '--epochs', '400']
     const asked = spawn(process.execPath, [program, ...args], { cwd: root })
     workers.push(asked)
@@ -236,15 +236,23 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const working = worker(redis.url)
     await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl')), { timeout: 60_000 }).toBe(true)
+    const gone = /^Redis is gone: waiting for it; runs that are at work go on$/
+    const again = /^Redis is there again$/
+    const told = (line: RegExp): ReadonlyArray<number> =>
+      [said, working.said].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
-    const gone = /^Redis is gone: waiting for it; runs that are at work go on$/gm
-    await expect.poll(() => [said, working.said].map((text) => text.match(gone)?.length), { timeout: 30_000 }).toEqual([1, 1])
+    await expect.poll(() => told(gone), { timeout: 30_000 }).toEqual([1, 1])
+    await redis.restart()
+    await expect.poll(() => told(again), { timeout: 30_000 }).toEqual([1, 1])
+    await redis.stop() // the worker has taken no other run since
+    await expect.poll(() => told(gone), { timeout: 30_000 }).toEqual([2, 2])
     await pause(3_000) // by now the sweep has asked for its jobs, and has no answer
     const codes = [asked, working.child].map(async (child) => {
       child.kill('SIGINT')
       return ((await once(child, 'exit')) as [number])[0]
     })
     expect(await Promise.all(codes)).toEqual([130, 130])
+    expect(told(again)).toEqual([1, 1])
 
     await redis.restart()
     worker(redis.url)
