@@ -87,16 +87,20 @@ const commands: ReadonlyArray<Entry> = [
   { name: 'bench', summary: 'measures this machine', load: async () => (await import('./commands/bench.js')).addBench },
 ]
 
+/** Columns of a line that is still read with ease. */
+const widest = 120
+
 /** With the flags of the command that is called; of the others, what --help lists. */
 const program = async (called: string | undefined): Promise<Command> => {
   const whole = new Command('salora')
     .description(
-      'Structure-aware low-rank adaptation: fine-tunes BERT and RoBERTa models with an adaptive rank and an exact budget of parameters.',
+      'Fine-tunes encoders and decoders by structure-aware low-rank adaptation (SaLoRA), which finds the rank of each matrix within an exact budget of parameters, ' +
+        'and by LoRA, AdaLoRA, adapters, prefixes and prompts.',
     )
     .version(versions['salora'] ?? '', '--version', 'the version')
     .helpOption('--help', 'this text')
     .helpCommand(false)
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({ outputError: () => undefined, getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, widest) })
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
     .addHelpText(

@@ -30,8 +30,8 @@ export const addBleu = (command: Command): void => {
   const { tokenize, smoothing } = bleuDefaults
   const { floor, 'add-k': added } = smoothValues
   command.description(
-    'Scores lines of text against human ones by corpus BLEU (0 to 100): n-grams of up to four words, the reference closest in length. Line i\n' +
-      "of each file of references belongs to line i of the hypotheses. Defaults and scores are sacrebleu's; --smooth-method none is that of\n" +
+    'Scores lines of text against human ones by corpus BLEU (0 to 100): n-grams of up to four words, the reference closest in length. Line i ' +
+      "of each file of references belongs to line i of the hypotheses. Defaults and scores are sacrebleu's; --smooth-method none is that of " +
       "multi-bleu.perl and NLTK's corpus_bleu. Scores compare where the signature is the same.",
   )
   command

@@ -14,8 +14,8 @@ const usualPort = 8322
 
 export const addBoard = (command: Command): void => {
   command.description(
-    'Runs and sweeps below a folder, live, in a browser on this machine, until Ctrl-C: how far each is and the time it has left, curves that grow, ranks as the gates\n' +
-      'close, runs side by side with the settings in which they differ, the table of a sweep so far, and a button that stops a run as Ctrl-C does. It listens on\n' +
+    'Runs and sweeps below a folder, live, in a browser on this machine, until Ctrl-C: how far each is and the time it has left, curves that grow, ranks as the gates ' +
+      'close, runs side by side with the settings in which they differ, the table of a sweep so far, and a button that stops a run as Ctrl-C does. It listens on ' +
       '127.0.0.1 alone and answers only who has the key in the address that it prints. It writes nothing; runs go on whether it is there or not.',
   )
   command

@@ -26,7 +26,7 @@ import { usageError } from '../usageError.js'
 
 export const addEvaluate = (command: Command): void => {
   command.description(
-    'Scores a trained adapter or, with --model alone, a classifier as it is. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole.\n' +
+    'Scores a trained adapter or, with --model alone, a classifier as it is. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole. ' +
       'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.\n' +
       'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive names.',
   )

@@ -36,11 +36,11 @@ const explained: Readonly<Record<ExportFormat, string>> = {
 
 export const addExport = (command: Command): void => {
   command.description(
-    `Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.\n${exportFormats.map((format) => `${format.padEnd(16)}${explained[format]}`).join('\n')}`,
+    'Writes what was trained as a folder that other tools open, and says how far its logits are from those of model and adapter.',
   )
   addAdapterFlags(command, ['maxLength'])
   command
-    .option('--format <name>', `${exportFormats.slice(0, -1).join(', ')} or ${exportFormats.at(-1)}`)
+    .option('--format <name>', exportFormats.map((format) => `${format}: ${explained[format]}`).join('\n'))
     .option('--output <folder>', 'a folder that is new or empty')
     .option(
       '--precision <name>',

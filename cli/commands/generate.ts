@@ -17,8 +17,8 @@ const machine = ['device', 'precision', 'threads']
 
 export const addGenerate = (command: Command): void => {
   command.description(
-    'Writes what a decoder has to say after a prompt: the text itself, as it comes, or of a file one JSON line an answer, {"prompt", "text", "tokens",\n' +
-      '"ended"}, in the order of the prompts; with --json one document. ended is "end" (the model\'s end of text), "stop" (a text of --stop) or\n' +
+    'Writes what a decoder has to say after a prompt: the text itself, as it comes, or of a file one JSON line an answer, {"prompt", "text", "tokens", ' +
+      '"ended"}, in the order of the prompts; with --json one document. ended is "end" (the model\'s end of text), "stop" (a text of --stop) or ' +
       '"length". Tokens are the likeliest, unless --beams looks for a likelier whole or --temperature, --top-k or --top-p draw them.',
   )
   addModelFlags(command, machine)

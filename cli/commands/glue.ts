@@ -28,16 +28,18 @@ import { usageError } from '../usageError.js'
 /** What a sweep asks of every run; seeds it gives itself. */
 const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')
 
+const glueFolder = "a folder of GLUE's official folders or of the hub's Parquet, or hf://datasets/nyu-mll/glue"
+
 export const addGlue = (command: Command): void => {
   command.description(
-    'Fine-tunes by several methods on tasks of GLUE, with several seeds, and makes one table: the paper’s Table 1, any part of it, or another table or figure by\n' +
-      '--sweep. Epochs and learning rates are those of Table A2 for the model’s size, where no flag says otherwise. Each run is a run as of salora train, in\n' +
+    'Fine-tunes by several methods on tasks of GLUE, with several seeds, and makes one table: the paper’s Table 1, any part of it, or another table or figure by ' +
+      '--sweep. Epochs and learning rates are those of Table A2 for the model’s size, where no flag says otherwise. Each run is a run as of salora train, in ' +
       'cells/; what is done is kept, and the same command goes on with what is not, or adds methods, tasks and seeds. The table gives mean ± maximum deviation.',
   )
   command
     .option('--sweep <name>', `${sweeps.map(({ name, summary }) => `${name} (${summary})`).join(', ')} (default: table1)`)
     .option('--model <folder|id>', 'that is fine-tuned')
-    .option('--data <folder>', "of GLUE's official folders")
+    .option('--data <folder>', glueFolder)
     .option(
       '--methods <names>',
       'of table1, with commas: lora,salora; with a rank as lora-4, whose alpha is 8; with settings as salora:retain=random (default: all)',
@@ -126,7 +128,7 @@ const requestOf = (given: Values): GlueSweepOptions => {
   return {
     sweep,
     model: placed(text('model', 'a folder in Hugging Face layout or a hub id')),
-    data: placed(text('data', "the folder of GLUE's official folders")),
+    data: placed(text('data', glueFolder)),
     tasks: tasks.map(taskOf),
     rows: names?.map(rowOf) ?? null,
     seeds: Array.from({ length: count('seeds', '--seeds', 5) ?? 5 }, (_, i) => i),
@@ -149,7 +151,7 @@ const checkData = async (data: string): Promise<void> => {
         (it) => (it.isDirectory() ? null : 'a file'),
         () => 'none',
       )
-  if (found !== null) throw mistake(`--data ${data}`, "the folder of GLUE's official folders", found)
+  if (found !== null) throw mistake(`--data ${data}`, glueFolder, found)
 }
 
 const gridOf = (given: Values): Grid | null => {

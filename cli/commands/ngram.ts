@@ -50,8 +50,8 @@ export const addNgram = (command: Command): void => {
 const addTrain = (command: Command): void => {
   command
     .description(
-      'Trains a model on a text of one sentence a line, words between blanks: interpolated modified Kneser-Ney smoothing with the counts, discounts\n' +
-        "and thresholds of KenLM's lmplz, whose ARPA file of the same text has the same numbers to a millionth. Everything is held in memory: about\n" +
+      'Trains a model on a text of one sentence a line, words between blanks: interpolated modified Kneser-Ney smoothing with the counts, discounts ' +
+        "and thresholds of KenLM's lmplz, whose ARPA file of the same text has the same numbers to a millionth. Everything is held in memory: about " +
         '170 bytes for each word of the text at order 5.',
     )
     .option('--text <file>', 'the text, plain or gzip (default: standard input)')

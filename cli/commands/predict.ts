@@ -23,8 +23,8 @@ const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
 export const addPredict = (command: Command): void => {
   command.description(
     'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
-      '{"label", "score", "scores"} for classes (probabilities), {"labels", "scores"} where any number can hold, {"value"} for a regression. A line that is empty or no text gets {"error"} in its place,\n' +
-      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array. Texts of several lines come as CSV or JSON\n' +
+      '{"label", "score", "scores"} for classes (probabilities), {"labels", "scores"} where any number can hold, {"value"} for a regression. A line that is empty or no text gets {"error"} in its place, ' +
+      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array. Texts of several lines come as CSV or JSON ' +
       'objects, from standard input or a file.',
   )
   addAdapterFlags(command)

@@ -15,7 +15,7 @@ const ownSettings = Object.fromEntries(Object.entries({ ...quickstartSettings })
 
 export const addQuickstart = (command: Command): void => {
   command.description(
-    'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows\n' +
+    'Fine-tunes the embedded RoBERTa-style encoder on the embedded review sentences (a few minutes on two CPU cores, nothing is downloaded), and shows ' +
       'the accuracy before and after, the ranks that were found, and where the run and its report are.',
   )
   addFlags(command, offered, { ...ownSettings, output: 'runs/sentiment-salora-<n>' })

@@ -9,9 +9,9 @@ import { usageError } from '../usageError.js'
 
 export const addReport = (command: Command): void => {
   command.description(
-    'Tables and figures of finished runs as one HTML page, which opens from a file and loads nothing: scores and losses over steps, ranks by matrix, whether seeds\n' +
-      'find the same ranks, gates over steps, scores by rank and by density, and the tables of sweeps and style transfers. Runs that differ by their seed alone\n' +
-      'are one line, with a band over seeds. Each chart has its numbers behind it, as a table and as CSV, and can be saved as SVG and PNG. A run that is not\n' +
+    'Tables and figures of finished runs as one HTML page, which opens from a file and loads nothing: scores and losses over steps, ranks by matrix, whether seeds ' +
+      'find the same ranks, gates over steps, scores by rank and by density, and the tables of sweeps and style transfers. Runs that differ by their seed alone ' +
+      'are one line, with a band over seeds. Each chart has its numbers behind it, as a table and as CSV, and can be saved as SVG and PNG. A run that is not ' +
       'finished, or cannot be read, is left out and told.',
   )
   command

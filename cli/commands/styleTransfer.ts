@@ -25,9 +25,9 @@ const names = transferDatasets.map(({ name }) => name)
 
 export const addStyleTransfer = (command: Command): void => {
   command.description(
-    'Table 2 of the paper: a decoder rewrites the test sentences of two styles, each into the other, by the prompts of Table A3, and the rewritings are judged by a\n' +
-      'classifier of the styles (ACC), BLEU against human ones, and perplexity under a language model of the target style (PPL). --outputs scores what another\n' +
-      'system wrote, without a model. Beside them stand the input left as it is, the human rewritings, and the paper’s rows. A transfer that was\n' +
+    'Table 2 of the paper: a decoder rewrites the test sentences of two styles, each into the other, by the prompts of Table A3, and the rewritings are judged by a ' +
+      'classifier of the styles (ACC), BLEU against human ones, and perplexity under a language model of the target style (PPL). --outputs scores what another ' +
+      'system wrote, without a model. Beside them stand the input left as it is, the human rewritings, and the paper’s rows. A transfer that was ' +
       'interrupted goes on with the same command and --output.',
   )
   command

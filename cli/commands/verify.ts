@@ -15,7 +15,7 @@ import { usageError } from '../usageError.js'
 
 export const addVerify = (command: Command): void => {
   command.description(
-    'Draws small encoders and decoders and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run\n' +
+    'Draws small encoders and decoders and compares the accelerated path with the float64 reference, quantity by quantity: values, every gradient, ten steps, a whole run ' +
       'and the adapter it leaves. A difference is relative to the largest number of its quantity; of levels in int8, what lies beyond half a level; in mixed the reference rounds to float16 too. The exit code is 1 if a bound is broken.',
   )
   addFlags(command, ['device', 'precision', 'seed'])

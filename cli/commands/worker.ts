@@ -11,8 +11,8 @@ import { usageError } from '../usageError.js'
 
 export const addWorker = (command: Command): void => {
   command.description(
-    'Takes runs from the queue and makes them, until Ctrl-C: any number of workers, on any machines that see model, data and the sweep’s folder under the same\n' +
-      'names; or model and data by the hub, with --own. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three\n' +
+    'Takes runs from the queue and makes them, until Ctrl-C: any number of workers, on any machines that see model, data and the sweep’s folder under the same ' +
+      'names; or model and data by the hub, with --own. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three ' +
       'times, by whoever takes it. Whoever can write to Redis says what workers read and write below --root: keep it behind a password, and off the open network.',
   )
   command

@@ -143,16 +143,24 @@ const file = async (name: string, content: object): Promise<string> => {
   return join(folder, name)
 }
 
+const helped = [
+  ...['quickstart', 'train', 'evaluate', 'predict', 'generate', 'export', 'rank-pattern', 'estimate', 'bleu', 'glue', 'worker'],
+  ...['style-transfer', 'report', 'board', 'verify', 'doctor', 'bench'],
+]
+
 describe('help', () => {
-  it.each(['quickstart', 'train', 'evaluate', 'predict', 'bleu', 'report', 'board', 'export', 'rank-pattern', 'verify', 'doctor', 'bench'])(
-    'of %s has an example, --json and --quiet',
-    async (command) => {
-      const { code, stdout, stderr } = await salora([command, '--help'], { cwd: tmpdir() })
-      expect([code, stderr]).toEqual([0, ''])
-      expect(stdout).toMatch(new RegExp(`Examples?:\\n  .*salora ${command}`))
-      expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
-    },
-  )
+  it.each(helped)('of %s has an example, --json and --quiet, and no line that ends before its time', async (command) => {
+    const { code, stdout, stderr } = await salora([command, '--help'], { cwd: tmpdir() })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n  .*salora ${command}`))
+    expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
+    const about = stdout.split('\n\n')[1]?.split('\n') ?? []
+    const early = about.filter((line, i) => {
+      const [next] = about[i + 1]?.split(' ') ?? []
+      return next !== undefined && !/[.:]$/.test(line) && !(line + next).includes('  ') && line.length + 1 + next.length <= 80
+    })
+    expect(early).toEqual([])
+  })
 
   it('without a command is shown on standard error, as wrong usage', async () => {
     const { code, stdout, stderr } = await salora([], { cwd: tmpdir() })
