@@ -1,0 +1,61 @@
+/** A fresh folder for each test, and the one line by which what is in it is refused: soon, and before anything large is allocated. */
+import { mkdir, mkdtemp, open, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
+import { peftFiles } from '../../../accelerated/formats/peft/peft.js'
+import { parseConfigFile } from '../../../accelerated/files/configFile.js'
+import { Mistake } from '../../../accelerated/files/mistake.js'
+import { elementCount } from '../../../accelerated/files/safetensors/safetensorsHeader.js'
+import { roberta } from '../validFiles.js'
+
+/** Of the test at hand; a test may go into another. */
+export const place = { root: '', folder: '' }
+let made = 0
+beforeAll(async () => {
+  place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-bounds-')))
+})
+beforeEach(async () => {
+  place.folder = join(place.root, `f${made++}`)
+  await mkdir(place.folder)
+})
+afterAll(() => rm(place.root, { recursive: true }))
+
+/** The one line, and that it came soon and cheaply. */
+export const refusal = async (read: () => unknown): Promise<string> => {
+  const [began, held] = [performance.now(), process.memoryUsage().arrayBuffers]
+  try {
+    await read()
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(Mistake)
+    expect(process.memoryUsage().arrayBuffers - held).toBeLessThan(80_000_000)
+    expect(performance.now() - began).toBeLessThan(10_000)
+    const { message } = thrown as Error
+    expect(message).not.toContain('\n')
+    return message.replaceAll(place.folder, 'F').replaceAll(place.root, 'ROOT')
+  }
+  return 'no error'
+}
+
+export const at = (name: string): string => join(place.folder, name)
+export const put = (name: string, content: string | Uint8Array | object): Promise<void> =>
+  writeFile(at(name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
+/** A file of that many bytes, all but its start a hole: the test's disk need not hold it. */
+export const sized = async (name: string, start: Uint8Array, size: number): Promise<void> => {
+  const handle = await open(at(name), 'w')
+  await handle.write(start)
+  await handle.truncate(size)
+  await handle.close()
+}
+
+export const { model, outputs } = parseConfigFile(JSON.stringify(roberta), 'config.json')
+export const zeros = (shape: ReadonlyArray<number>) => ({ shape, data: new Float32Array(elementCount(shape)) })
+export const adapter = peftFiles({
+  model,
+  outputs,
+  baseModelName: 'm',
+  rank: 2,
+  alpha: 2,
+  modules: new Map([['encoder.layer.0.attention.self.query', { A: zeros([2, 4]), B: zeros([4, 2]) }]]),
+  head: new Map(),
+})

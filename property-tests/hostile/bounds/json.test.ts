@@ -1,0 +1,102 @@
+/** JSON: what is too deep, too large, said twice or of no number that can be is refused. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parseConfigFile } from '../../../accelerated/files/configFile.js'
+import { Mistake } from '../../../accelerated/files/mistake.js'
+import { parseJson, readText } from '../../../accelerated/files/jsonText.js'
+import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
+import { parseShardIndex } from '../../../accelerated/files/safetensors/weightFiles.js'
+import { parseRunConfig } from '../../../evaluation/runs/storedRun.js'
+import { SEED } from '../../support/seed.js'
+import { applyEdits, edits } from '../cases.js'
+import { roberta, runConfig } from '../validFiles.js'
+import { place, refusal, at, put, sized } from './folder.js'
+
+describe('JSON', () => {
+  it('deeper than 64 levels is refused, a million levels as well', async () => {
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
+    expect(parseJson(nested(64), 'x')).toHaveLength(1)
+    for (const levels of [65, 1_000_000])
+      expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, found more')
+    for (const [name, read] of [
+      ['config.json', parseConfigFile],
+      ['index', parseShardIndex],
+      ['run', parseRunConfig],
+    ] as const) {
+      expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, found more`)
+    }
+  })
+  it('brackets within strings count for nothing', () => {
+    expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({
+      a: '[{'.repeat(100),
+      b: '\\"['.repeat(200),
+    })
+  })
+  it('larger than its bound is refused by the size of the file', async () => {
+    await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
+    expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, found 70000000000')
+    await sized('config.json', Buffer.from('{'), 16_000_001)
+    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected at most 16000000 bytes, found 16000001')
+  })
+  it('that is not UTF-8 is refused', async () => {
+    await put('x', Buffer.from([0x22, 0xff, 0x22]))
+    expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, found bytes that are not')
+  })
+  it('with a key twice is refused, however it is written and however deep', async () => {
+    const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']
+    for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, found "ab" twice')
+    expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
+  })
+  it(`is what JSON.parse makes of it, or is refused, whatever is changed in it (seed ${SEED})`, () => {
+    const value = fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' })
+    fc.assert(
+      fc.property(value, fc.option(edits), fc.nat(3), (json, changes, indent) => {
+        const written = Buffer.from(JSON.stringify(json, null, indent))
+        const text = (changes === null ? written : applyEdits(written, changes)).toString()
+        const attempt = (parse: () => unknown): unknown => {
+          try {
+            return { read: parse() }
+          } catch (thrown) {
+            return thrown instanceof Mistake && /found ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
+          }
+        }
+        const ours = attempt(() => parseJson(text, 'x'))
+        if (changes === null || ours !== 'twice') expect(ours).toEqual(attempt(() => JSON.parse(text)))
+      }),
+      { seed: SEED, numRuns: 2_000 },
+    )
+  })
+  it('with the names of prototypes changes none', async () => {
+    const text = (json: object): string =>
+      JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
+    expect(parseConfigFile(text(roberta), 'x').model.vocabularySize).toBe(11)
+    expect(parseRunConfig(text(runConfig), 'x').model).toBe('./bert')
+    expect(parseRunConfig(JSON.stringify(runConfig).replace('"task":"sentiment"', '"__proto__":"x"'), 'x').task).toEqual({})
+    expect(Reflect.get({}, 'polluted')).toBeUndefined()
+  })
+  it.each([
+    ['vocab_size', 10_000_000],
+    ['hidden_size', 65_536],
+    ['num_hidden_layers', 1_024],
+    ['num_attention_heads', 1_024],
+    ['intermediate_size', 1_048_576],
+    ['max_position_embeddings', 1_048_576],
+    ['type_vocab_size', 1_024],
+    ['num_labels', 1_000_000],
+  ])('with a %s that is no whole number from 1 to %d is refused', async (key, limit) => {
+    const withZero = JSON.stringify({ ...roberta, [key]: 0 })
+    const said = (value: string | number): Promise<string> =>
+      refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
+    for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1])
+      expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected an? [a-z]+ whose ${key} is a whole number`))
+    expect(await said(limit)).not.toContain('whose')
+  })
+  it.each<readonly [string, object]>([
+    ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }],
+    ['_name_or_path', { _name_or_path: 'x'.repeat(10_001) }],
+  ])('with a long %s is refused', async (key, change) => {
+    expect(await refusal(() => parseConfigFile(JSON.stringify({ ...roberta, ...change }), 'config.json'))).toContain(
+      `expected a configuration whose ${key} is a text of at most 1`,
+    )
+  })
+})

@@ -1,0 +1,108 @@
+/** Pipes, devices, circles, links out of a folder: nothing but plain files within their folder and bounds is read. */
+import { execFileSync } from 'node:child_process'
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
+import { readText } from '../../../accelerated/files/jsonText.js'
+import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
+import { readSafetensors } from '../../../accelerated/files/safetensors/safetensors.js'
+import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
+import { loadTokenizer } from '../../../accelerated/files/tokenizer.js'
+import { rankPatternOfRun } from '../../../evaluation/adapters/rankPattern.js'
+import { readRunConfig } from '../../../evaluation/runs/storedRun.js'
+import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
+import { place, refusal, at, put, sized, model, outputs, zeros, adapter } from './folder.js'
+
+describe('what is no plain file', () => {
+  it('is not waited for: a pipe of any of the names is refused', async () => {
+    execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
+    for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
+      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
+    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected a file, found something else')
+    expect(await refusal(() => loadLowRank(place.folder, model, outputs))).toBe(
+      'F/adapter_config.json: expected a file, found something else',
+    )
+    expect(await refusal(() => readRunConfig(place.folder))).toBe('F/config.json: expected a file, found something else')
+  })
+  it('a device and a folder are refused', async () => {
+    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, found a pipe, a device or a socket')
+    expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a plain file, found a folder')
+  })
+  it('a link in a circle is refused', async () => {
+    await symlink('config.json', at('config.json'))
+    expect(await refusal(() => openModelFolder(place.folder))).toMatch(/^F\/config\.json: expected a readable file, found .*ELOOP/)
+  })
+  it("a link may lead out of the folder within a model of the hub's cache, and in nothing that looks only half like one", async () => {
+    for (const [snapshot, said] of [
+      ['models--a--b/snapshots/c', 'no error'],
+      ['plain/snapshots/c', 'F'],
+      ['models--a--c/plain/c', 'F'],
+    ] as const) {
+      place.folder = join(place.root, snapshot)
+      await mkdir(place.folder, { recursive: true })
+      await writeFile(join(place.folder, '..', '..', 'blob'), JSON.stringify(runConfig))
+      await symlink('../../blob', at('config.json'))
+      expect((await refusal(() => readRunConfig(place.folder))).slice(0, said.length)).toBe(said)
+    }
+  })
+})
+
+describe('each file that is read', () => {
+  const weights = writeSafetensors(new Map([...model.outline.tensors].map(([name, shape]) => [name, zeros(shape)] as const)))
+  const index = { weight_map: Object.fromEntries([...model.outline.tensors.keys()].map((name) => [name, 'shard.safetensors'])) }
+  const folders: Readonly<
+    Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>
+  > = {
+    model: { read: () => openModelFolder(place.folder), files: { 'config.json': JSON.stringify(roberta), 'model.safetensors': weights } },
+    'model in shards': {
+      read: () => openModelFolder(place.folder),
+      files: {
+        'config.json': JSON.stringify(roberta),
+        'model.safetensors.index.json': JSON.stringify(index),
+        'shard.safetensors': weights,
+      },
+    },
+    tokenizer: {
+      read: () => loadTokenizer(place.folder, model),
+      files: { 'tokenizer.json': JSON.stringify(bytePair), 'tokenizer_config.json': '{"remove_space":false}' },
+    },
+    adapter: {
+      read: () => loadLowRank(place.folder, model, outputs),
+      files: { 'adapter_config.json': adapter.configText, 'adapter_model.safetensors': adapter.weights, 'salora.json': adapter.namesText },
+    },
+    run: {
+      read: () => rankPatternOfRun(place.folder, true),
+      files: { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) },
+    },
+  }
+  const cases = Object.entries(folders).flatMap(([of, { files }]) => Object.keys(files).map((name) => [name, of] as const))
+  const refusalOf = async (of: string, change: () => Promise<unknown>): Promise<string> => {
+    for (const [name, content] of Object.entries(folders[of]!.files)) await put(name, content)
+    expect(await refusal(folders[of]!.read)).toBe('no error')
+    await change()
+    return refusal(folders[of]!.read)
+  }
+
+  it.each(cases)('%s of a %s, is refused where it is a link out of the folder', async (name, of) => {
+    const beside = `${place.folder}-beside` // its path begins as the folder's does
+    await mkdir(beside)
+    expect(
+      await refusalOf(of, async () => {
+        await rename(at(name), join(beside, name))
+        await symlink(join(beside, name), at(name))
+      }),
+    ).toBe(`F/${name}: expected a file within F, found a link to F-beside/${name}`)
+  })
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused with a key twice', async (name, of) => {
+    expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(
+      `F/${name}: expected each key once, found "x" twice`,
+    )
+  })
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused beyond its bytes', async (name, of) => {
+    const limit = { 'tokenizer.json': 64_000_000, 'tokenizer_config.json': 4_000_000 }[name] ?? 16_000_000
+    expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(
+      `F/${name}: expected at most ${limit} bytes, found ${limit + 1}`,
+    )
+  })
+})

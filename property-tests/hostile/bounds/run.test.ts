@@ -1,0 +1,33 @@
+/** A run that is read back is what was written, or is refused. */
+import { describe, expect, it } from 'vitest'
+import { parseRunConfig, parseRunResult } from '../../../evaluation/runs/storedRun.js'
+import { runConfig, runResult } from '../validFiles.js'
+import { refusal } from './folder.js'
+
+describe('a run that is read back', () => {
+  it('is what was written', () => {
+    for (const config of [runConfig, { ...runConfig, evaluateStart: true, later: 1 }])
+      expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
+    expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
+  })
+  it('of other kinds is refused', async () => {
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run whose model/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run whose evaluateStart/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run whose task\.task/,
+    )
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: 'x'.repeat(100_001) }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run whose model /,
+    )
+    const many = JSON.stringify({ ...runConfig, settings: { targetModules: Array.from({ length: 100_001 }, () => 'x') } })
+    expect(await refusal(() => parseRunConfig(many, 'x'))).toMatch(/^x: expected the config\.json of a run whose settings\.targetModules /)
+    expect(await refusal(() => parseRunResult(JSON.stringify({ ...runResult, last: null }), 'x'))).toMatch(
+      /^x: expected the result\.json of a run whose last/,
+    )
+    expect(await refusal(() => parseRunResult('null', 'x'))).toMatch(/^x: expected the result\.json of a run \(an object\)/)
+  })
+})
