@@ -1,41 +1,17 @@
 /** transformers.js exports in fewer bits: half and a quarter of the bytes, and the function of exactly the weights that those bits hold. */
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { Float16Array } from '@petamoriken/float16'
-import { env, pipeline } from '@huggingface/transformers'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { exportAdapter, type ExportFormat, type ExportOptions } from '../../evaluation/adapters/exportAdapter.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
-import { assertClose } from '../support/assertClose.js'
-import { writeAdapter, writeFamily, type Family } from './tinyAdapter.js'
-import { tinyTensors, writeTinyModel } from './tinyModel.js'
-
-let root = ''
-const families: ReadonlyArray<Family> = ['roberta', 'bert']
-const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
-beforeAll(async () => {
-  env.allowRemoteModels = false
-  root = await mkdtemp(join(tmpdir(), 'salora-precision-'))
-  for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
-})
-afterAll(() => rm(root, { recursive: true }))
-
-const exported = (format: ExportFormat, output: string, family: Family, more: Partial<ExportOptions> = {}) =>
-  exportAdapter({
-    model: at(family),
-    adapter: at(`${family}-adapter`),
-    format,
-    output: at(output),
-    precision: 'float32',
-    maxLength: 64,
-    targeted: null,
-    ...more,
-  })
+import { pipeline } from '@huggingface/transformers'
+import { describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
+import { readSafetensors, readTensor } from '../../../accelerated/files/safetensors/safetensors.js'
+import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
+import { writeFileAtomically } from '../../../accelerated/files/atomicFile.js'
+import { openTrainedAdapter } from '../../../evaluation/adapters/trainedAdapter.js'
+import { assertClose } from '../../support/assertClose.js'
+import type { Family } from '../tinyAdapter.js'
+import { tinyTensors, writeTinyModel } from '../tinyModel.js'
+import { at, exported, families, place } from './folder.js'
 
 const texts = ['A wonderful film.', 'bad', 'It goes on, and on, and on; then it ends. Why?']
 
@@ -57,7 +33,7 @@ const rounded = {
 /** The probabilities of a merged model whose weights were rounded here. */
 const expected = async (family: Family, precision: keyof typeof rounded): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
   const folder = `${family}-${precision}-merged`
-  await exported('merged', folder, family)
+  await exported(family, 'merged', folder)
   const { tensors } = await readSafetensors(at(folder, 'model.safetensors'))
   const coarse = await Promise.all(
     [...tensors].map(async ([name, entry]) => {
@@ -80,7 +56,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     ['int8', 'model_quantized.onnx', 'q8', 0.25],
   ] as const)('in %s is opened as it is, and answers as its rounded weights do', async (precision, file, dtype, share) => {
     const output = `${family}-${precision}`
-    const { comparison } = await exported('transformers.js', output, family, { precision })
+    const { comparison } = await exported(family, 'transformers.js', output, { precision })
     expect(await readdir(at(output, 'onnx'))).toEqual([file])
     expect(JSON.parse(await readFile(at(output, 'config.json'), 'utf8'))).toMatchObject({
       'transformers.js_config': { dtype },
@@ -103,7 +79,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     const { model } = await openModelFolder(at(family))
     const matrices = [...model.outline.tensors.values()].filter(({ length }) => length === 2)
     const saved = 4 * (1 - share) * matrices.reduce((sum, [rows = 0, columns = 0]) => sum + rows * columns, 0)
-    await exported('transformers.js', `${output}-whole`, family)
+    await exported(family, 'transformers.js', `${output}-whole`)
     const [whole, small] = await Promise.all(
       [at(`${output}-whole`, 'onnx', 'model.onnx'), at(output, 'onnx', file)].map((path) => stat(path)),
     )
@@ -122,16 +98,16 @@ describe('numbers at the ends of a precision', () => {
 
   it('are refused in one line where float16 has none for them, and nothing is left behind', async () => {
     const model = await withPosition('large', 65_520)
-    const before = await readdir(root)
-    await expect(exported('transformers.js', 'narrow', 'roberta', { model, precision: 'float16' })).rejects.toThrow(
+    const before = await readdir(place.root)
+    await expect(exported('roberta', 'transformers.js', 'narrow', { model, precision: 'float16' })).rejects.toThrow(
       /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(--precision float32 holds all\), found a larger one$/,
     )
-    expect(await readdir(root)).toEqual(before)
+    expect(await readdir(place.root)).toEqual(before)
   })
 
   it('are no trouble to int8: a row of zeros stays one', async () => {
     const model = await withPosition('zeros', 0)
-    const { comparison } = await exported('transformers.js', 'zeros-int8', 'roberta', { model, precision: 'int8' })
+    const { comparison } = await exported('roberta', 'transformers.js', 'zeros-int8', { model, precision: 'int8' })
     expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
   })
 })

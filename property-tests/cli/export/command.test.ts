@@ -1,0 +1,107 @@
+/** `salora export` as it is called: what it says, and one clear line for each mistake. */
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { pipeline } from '@huggingface/transformers'
+import { describe, expect, it, vi } from 'vitest'
+import { exportFormats, type ExportReport } from '../../../evaluation/adapters/exportAdapter.js'
+import { runProgram } from '../../../cli/program.js'
+import { salora } from '../spawnSalora.js'
+import { writeAdapter } from '../tinyAdapter.js'
+import { at, exported, place } from './folder.js'
+
+describe('salora export', () => {
+  const base = (): ReadonlyArray<string> => ['export', '--model', at('bert'), '--adapter', at('bert-adapter'), '--quiet']
+  /** What it writes to a stream, without a process. */
+  const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
+    const written: string[] = []
+    const spy = vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+      written.push(String(text))
+      return true
+    })
+    try {
+      await runProgram([...base(), ...args])
+      expect(Number(process.exitCode) > 0).toBe(stream === 'stderr')
+    } finally {
+      spy.mockRestore()
+      process.exitCode = undefined
+    }
+    return written.join('').replaceAll(place.root, '@')
+  }
+
+  const refused = (...args: ReadonlyArray<string>): Promise<string> => written('stderr', ...args)
+
+  it('says what it wrote and how far the logits are', async () => {
+    const said = await written('stdout', '--format', 'peft', '--output', at('said'))
+    const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
+    const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
+    expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
+      new RegExp(`^@/said\n${files.join('')}largest change of a logit over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
+    )
+  })
+
+  it('warns that transformers.js answers 1 to everything in a regression, which it does', async () => {
+    await writeAdapter(at('number-adapter'), at('bert'), ['LABEL_0'])
+    const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
+    const warned = await salora([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
+    expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 to everything in a regression .*\n$/)
+    const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
+    expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
+    await classify.dispose()
+    expect((await salora([...args, 'merged', '--output', 'number-merged'], { cwd: place.root })).stderr).toBe('')
+  })
+
+  it('prints one document with --json: files, and how far the logits are', async () => {
+    const { code, stdout } = await salora([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: place.root })
+    const report = JSON.parse(stdout) as ExportReport
+    expect(code).toBe(0)
+    expect(report.files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
+    expect(report.comparison).toMatchObject({ texts: 6 })
+    expect(report.comparison.largestLogitDifference).toBeLessThan(1e-5 * report.comparison.largestLogit)
+  })
+
+  it('has one clear line for each mistake, and leaves nothing behind', async () => {
+    await mkdir(at('full'))
+    await writeFile(at('full', 'notes.txt'), 'mine')
+    const before = await readdir(place.root)
+    const merged = ['--format', 'merged', '--output']
+    expect(await refused(...merged, at('full'))).toBe('--output @/full: expected a new or an empty folder, found "notes.txt" in it\n')
+    expect(await refused(...merged, at('bert'))).toBe("--output @/bert: expected a folder of its own, found the model's folder\n")
+    expect(await refused(...merged, at('bert-adapter'))).toBe(
+      "--output @/bert-adapter: expected a folder of its own, found the adapter's folder\n",
+    )
+    expect(await refused(...merged, at('full', 'notes.txt'))).toBe(
+      '--output @/full/notes.txt: expected a new or an empty folder, found a file\n',
+    )
+    expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, found .*\n$/)
+    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(
+      `--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`,
+    )
+    expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
+      '--precision: expected float32 for --format peft, found "float16"\n',
+    )
+    expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
+      '--precision: expected float32 or float16 for --format merged, found "float8"\n',
+    )
+    expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
+    expect(await readdir(place.root)).toEqual(before)
+  })
+
+  it('has no layout of PEFT for what is a whole model, and says so in one line', async () => {
+    await exported('bert', 'merged', 'whole')
+    const before = await readdir(place.root)
+    for (const format of ['peft', 'peft-padded'])
+      expect(await refused('--adapter', at('whole'), '--format', format, '--output', at('none'))).toMatch(
+        /^(--format|@\/whole).*: expected .*, found .*\n$/,
+      )
+    expect(await readdir(place.root)).toEqual(before)
+    for (const format of ['merged', 'transformers.js'])
+      expect(await written('stdout', '--adapter', at('whole'), '--format', format, '--output', at(`whole-${format}`))).toMatch(/^@\/whole-/)
+  })
+
+  it('leaves nothing behind when the disk is full', async () => {
+    const before = await readdir(place.root)
+    const { code, stderr } = await salora([...base(), '--format', 'merged', '--output', 'cut'], { cwd: place.root, largestFile: 8 })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/model\.safetensors: expected to write the file, found .*\n$/)
+    expect(await readdir(place.root)).toEqual(before)
+  })
+})

@@ -1,0 +1,58 @@
+/** A folder with models, adapters of them, and what is exported from them. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { env } from '@huggingface/transformers'
+import { afterAll, beforeAll } from 'vitest'
+import { exportAdapter, type ExportFormat, type ExportOptions, type ExportReport } from '../../../evaluation/adapters/exportAdapter.js'
+import { openTrainedAdapter, type Text } from '../../../evaluation/adapters/trainedAdapter.js'
+import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
+
+/** Of the test file at hand. */
+export const place = { root: '' }
+beforeAll(async () => {
+  env.allowRemoteModels = false
+  place.root = await mkdtemp(join(tmpdir(), 'salora-export-'))
+  for (const family of families) await writeAdapter(at(`${family}-adapter`), await writeFamily(at(family), family))
+})
+afterAll(() => rm(place.root, { recursive: true }))
+
+export const families: ReadonlyArray<Family> = ['roberta', 'bert']
+export const at = (...path: ReadonlyArray<string>): string => join(place.root, ...path)
+export const texts: ReadonlyArray<Text> = [
+  'A wonderful film.',
+  'bad',
+  'It goes on, and on, and on; then it ends. Why?',
+  'no: 3.5 of 5',
+].map((text) => ({ text }))
+export const json = async (path: string): Promise<Record<string, unknown>> =>
+  JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+
+export const logits = async (
+  model: string,
+  adapter: string | null,
+  precision: 'float32' | 'float64' = 'float64',
+  of = texts,
+): Promise<ReadonlyArray<number>> => {
+  const opened = await openTrainedAdapter({ model, adapter, device: 'cpu', precision, threads: 1, maxLength: 64, batchSize: 3 })
+  try {
+    return (await opened.predict(of)).flat()
+  } finally {
+    await opened.release()
+  }
+}
+
+export const exported = (family: Family, format: ExportFormat, output: string, more: Partial<ExportOptions> = {}): Promise<ExportReport> =>
+  exportAdapter({
+    model: at(family),
+    adapter: at(`${family}-adapter`),
+    format,
+    output: at(output),
+    precision: 'float32',
+    maxLength: 64,
+    targeted: ['attention.self.query', 'intermediate.dense', 'output.dense'].flatMap((name) => [
+      `encoder.layer.0.${name}`,
+      `encoder.layer.1.${name}`,
+    ]),
+    ...more,
+  })

@@ -1,0 +1,46 @@
+/** A new folder is there once it is whole, or not at all. */
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { inNewFolder } from '../../../evaluation/adapters/newFolder.js'
+import { at } from './folder.js'
+
+describe('a new folder', () => {
+  it('is there once it is whole; folders above it are made', async () => {
+    const output = at('one', 'two', 'three')
+    expect(
+      await inNewFolder(output, {}, async (stage) => {
+        await writeFile(join(stage, 'a'), '')
+        await expect(readdir(output)).rejects.toThrow('ENOENT')
+        return 7
+      }),
+    ).toBe(7)
+    expect(await readdir(output)).toEqual(['a'])
+    expect(await readdir(at('one', 'two'))).toEqual(['three'])
+  })
+
+  it('may be an empty one; that stays as it was where writing fails', async () => {
+    await mkdir(at('parent', 'empty'), { recursive: true })
+    await expect(
+      inNewFolder(at('parent', 'empty'), {}, async (stage) => {
+        await mkdir(join(stage, 'half'))
+        throw new Error('enough')
+      }),
+    ).rejects.toThrow('enough')
+    expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty'])
+    await inNewFolder(at('parent', 'empty'), {}, (stage) => writeFile(join(stage, 'a'), ''))
+    expect(await readdir(at('parent'), { recursive: true })).toEqual(['empty', join('empty', 'a')])
+  })
+
+  it('is not another of the folders by a link', async () => {
+    await mkdir(at('mine'))
+    await symlink(at('mine'), at('link'))
+    for (const [output, other] of [
+      ['mine', 'link'],
+      ['link', 'mine'],
+    ] as const) {
+      const refused = inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)
+      await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, found the model's folder`)
+    }
+  })
+})
