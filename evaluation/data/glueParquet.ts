@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import type { WantedFiles } from '../../accelerated/files/hub/hubDataset.js'
 import { mistake, quoted } from '../../accelerated/files/mistake.js'
 import { decimal, type Dataset, type Example } from './dataset.js'
+import type { TextColumns } from './delimited.js'
 import { labelNamesOf, type GlueSplit } from './glue.js'
 import { GLUE_TASKS, type GlueName } from './glueTasks.js'
 import { parquetRows } from './parquetRows.js'
@@ -23,22 +24,34 @@ const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
   mnli: ['premise', 'hypothesis'],
 }
 
+/** As `readTexts` wants them. */
+export const parquetColumns = (name: GlueName): TextColumns => {
+  const [text, textPair] = texts[name]
+  return { text, ...(textPair === undefined ? {} : { textPair }) }
+}
+
 const splitName = (name: GlueName, split: GlueSplit): string =>
   ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
 
 /** The files of a split, part after part; none where the folder is no such one. `folder`: of the task, or its parent. @throws Mistake where parts are missing */
 export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): ReadonlyArray<string> => {
-  const own = [join(folder, name), folder].find((place) => existsSync(place) && statSync(place).isDirectory())
-  if (own === undefined) return []
-  const form = new RegExp(`^${splitName(name, split)}-(\\d{5})-of-(\\d{5})\\.parquet$`)
-  const found = readdirSync(own)
+  const own = [join(folder, name), folder].find(isFolder)
+  return own === undefined ? [] : parquetParts(own, splitName(name, split))
+}
+
+/** The parts of a split by its name on the hub, none where there is no such folder. @throws Mistake where some are missing */
+export const parquetParts = (folder: string, split: string): ReadonlyArray<string> => {
+  if (!isFolder(folder)) return []
+  const form = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
+  const found = readdirSync(folder)
     .filter((file) => form.test(file))
     .sort()
   const [, , parts = '0'] = form.exec(found[0] ?? '') ?? []
-  if (found.length !== Number(parts))
-    throw mistake(own, `${Number(parts)} parts of ${splitName(name, split)}, as ${found[0]} says`, String(found.length))
-  return found.map((file) => join(own, file))
+  if (found.length !== Number(parts)) throw mistake(folder, `${Number(parts)} parts of ${split}, as ${found[0]} says`, String(found.length))
+  return found.map((file) => join(folder, file))
 }
+
+const isFolder = (place: string): boolean => existsSync(place) && statSync(place).isDirectory()
 
 /** The files of a task in nyu-mll/glue: train and what is evaluated on, not the test files without labels. */
 export const glueOnHub = (name: GlueName): WantedFiles => {

@@ -12,7 +12,7 @@ import { versions } from '../versions.js'
 import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type Grid, type SweepRequest } from './plan.js'
 import { csvTable, latexTable, markdownTable, scoreOf, type Reported, type SweepTable, type Worked } from './sweepTable.js'
 import { writePlan, type SweepPlan } from './storedPlan.js'
-import { writeSubmission, type Submission } from './submission.js'
+import { testsOf, writeSubmission, type Submission } from './submission.js'
 import { tableSoFar } from './tableSoFar.js'
 import { workOff, type CellOutcome, type WorkEvent, type WorkOptions } from './work.js'
 import type { Cell } from './cell.js'
@@ -71,6 +71,7 @@ export const glueSweep = async (
   const planned = cellsOf(options, model.outline) // before anything is written: what cannot be planned leaves nothing behind
   checkRow('--baseline', options.baseline, planned)
   checkRow('--submit', options.submission?.row ?? null, planned)
+  if (options.submission !== null) await testsOf(options.data, [...new Set(planned.map(({ task }) => task))]) // the runs may take days
   const where = `--output ${output}`
   await makeFolder(output).catch((thrown: unknown) => {
     throw systemMistake(where, 'a folder that can be written', thrown)

@@ -1,38 +1,15 @@
 /** Predictions of GLUE's test files in the form that gluebenchmark.com takes: a zip with a file a task, `index` and `prediction`. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { zipSync } from 'fflate'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
+import { isHubAddress, resolveDataset } from '../../accelerated/files/hub/hubDataset.js'
 import { mistake } from '../../accelerated/files/mistake.js'
 import { readTexts } from '../data/delimited.js'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
+import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../data/glueTests.js'
 import { openTrainedAdapter, type Text } from '../adapters/trainedAdapter.js'
 import { cellFolder } from './cellFolder.js'
 import { scoreOf, type Reported, type Worked } from './sweepTable.js'
-
-/** A file of the zip: its name there, the test file, and whose model answers it. */
-type Part = { readonly name: string; readonly file: string; readonly text: string; readonly textPair?: string }
-
-const one = (name: string, text: string, textPair?: string): ReadonlyArray<Part> => [
-  { name, file: 'test.tsv', text, ...(textPair === undefined ? {} : { textPair }) },
-]
-
-/** The columns of the official test files, which are not those of train: CoLA's has a header here, MNLI has two files, and the diagnostic set is its third. */
-const partsOf: Readonly<Record<GlueName, ReadonlyArray<Part>>> = {
-  cola: one('CoLA.tsv', 'sentence'),
-  sst2: one('SST-2.tsv', 'sentence'),
-  mrpc: one('MRPC.tsv', '#1 String', '#2 String'),
-  stsb: one('STS-B.tsv', 'sentence1', 'sentence2'),
-  qqp: one('QQP.tsv', 'question1', 'question2'),
-  qnli: one('QNLI.tsv', 'question', 'sentence'),
-  rte: one('RTE.tsv', 'sentence1', 'sentence2'),
-  wnli: one('WNLI.tsv', 'sentence1', 'sentence2'),
-  mnli: [
-    { name: 'MNLI-m.tsv', file: 'test_matched.tsv', text: 'sentence1', textPair: 'sentence2' },
-    { name: 'MNLI-mm.tsv', file: 'test_mismatched.tsv', text: 'sentence1', textPair: 'sentence2' },
-    { name: 'AX.tsv', file: '../diagnostic/diagnostic.tsv', text: 'Premise', textPair: 'Hypothesis' },
-  ],
-}
 
 export type Submission = {
   readonly file: string
@@ -47,11 +24,21 @@ export type SubmissionOptions = {
   readonly worked: ReadonlyArray<Worked>
   readonly row: string
   readonly reported: Reported
-  /** the sweep's folder, and that of GLUE's official folders */
+  /** the sweep's folder */
   readonly output: string
+  /** GLUE, as --data names it */
   readonly data: string
   readonly file: string
   readonly told: (what: string) => void
+}
+
+/** The test files of tasks; of a data set of the hub downloaded. @throws Mistake where there is none at all */
+export const testsOf = async (data: string, tasks: ReadonlyArray<GlueName>): Promise<ReadonlyMap<GlueName, ReadonlyArray<GlueTest>>> => {
+  const tests = new Map<GlueName, ReadonlyArray<GlueTest>>()
+  for (const task of tasks) tests.set(task, glueTests(task, isHubAddress(data) ? await resolveDataset(data, glueTestsOnHub(task)) : data))
+  if ([...tests.values()].every((found) => found.length === 0))
+    throw mistake('--submission', `GLUE's test files in ${data}`, `none of ${tasks.join(', ')}`)
+  return tests
 }
 
 /** Writes the zip of one row's runs. @throws Mistake where the row has no run that is done, or there is no test file at all */
@@ -59,22 +46,18 @@ export const writeSubmission = async (options: SubmissionOptions): Promise<Submi
   const { worked, row, reported, data, file, told } = options
   const files: Record<string, Uint8Array> = {}
   const runs: Record<string, string> = {}
-  for (const task of Object.keys(partsOf) as ReadonlyArray<GlueName>) {
+  for (const [task, tests] of await testsOf(data, [...new Set(worked.map(({ cell }) => cell.task))])) {
     const best = bestOf(worked, row, task, reported)
-    if (best === null) continue
-    const parts = partsOf[task].filter((part) => existsSync(testFile(data, task, part)))
-    if (parts.length === 0) continue
+    if (best === null || tests.length === 0) continue
     runs[task] = best.cell.id
-    for (const part of parts) {
-      told(`predicting ${part.name} by ${best.cell.id}`)
-      files[part.name] = Buffer.from(await predictions(options, best, part))
+    for (const test of tests) {
+      told(`predicting ${test.name} by ${best.cell.id}`)
+      files[test.name] = Buffer.from(await predictions(options, best, test))
     }
   }
-  if (Object.keys(files).length === 0)
-    throw mistake('--submission', `a row with finished runs, and GLUE's test files in ${data}`, `none of ${row}`)
+  if (Object.keys(files).length === 0) throw mistake('--submission', 'a row with finished runs', `none of ${row}`)
   await writeFileAtomically(file, zipSync(files))
-  const all = Object.values(partsOf).flatMap((parts) => parts.map(({ name }) => name))
-  return { file, row, runs, missing: all.filter((name) => files[name] === undefined) }
+  return { file, row, runs, missing: submissionNames.filter((name) => files[name] === undefined) }
 }
 
 /** The run of this row and task whose score is highest, the first of equal ones; null where none is done. */
@@ -90,20 +73,15 @@ export const bestOf = (worked: ReadonlyArray<Worked>, row: string, task: GlueNam
   )
 }
 
-const testFile = (data: string, task: GlueName, { file }: Part): string => {
-  const own = join(data, GLUE_TASKS[task].folder)
-  return join(existsSync(own) ? own : data, file)
-}
-
-const predictions = async ({ output, data }: SubmissionOptions, { cell }: Worked, part: Part): Promise<string> => {
+const predictions = async ({ output }: SubmissionOptions, { cell }: Worked, { files, columns }: GlueTest): Promise<string> => {
   const { model, settings } = cell.options
   const { device, precision, threads, maxLength, batchSize } = settings
   const texts: Text[] = []
-  const file = testFile(data, cell.task, part)
-  await readTexts(file, { text: part.text, ...(part.textPair === undefined ? {} : { textPair: part.textPair }) }, (row, text, textPair) => {
-    if (text === null) throw mistake(`${file}, row ${row}`, 'a text', 'none')
-    texts.push({ text, textPair: textPair ?? undefined })
-  })
+  for (const file of files)
+    await readTexts(file, columns, (row, text, textPair) => {
+      if (text === null) throw mistake(`${file}, row ${row}`, 'a text', 'none')
+      texts.push({ text, textPair: textPair ?? undefined })
+    })
   const adapter = await openTrainedAdapter({
     model,
     adapter: join(cellFolder(output, cell), 'adapter'),

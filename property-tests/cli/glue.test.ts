@@ -23,6 +23,12 @@ beforeAll(async () => {
     Array.from({ length: count }, (_, i) => `a\t${i % 2}\t\t${of} sentence ${i} is ${i % 2 === 0 ? 'bad' : 'good'}.\n`).join('')
   await writeFile(join(root, 'glue/CoLA/train.tsv'), rows(24, 'A'))
   await writeFile(join(root, 'glue/CoLA/dev.tsv'), rows(8, 'That'))
+  const names = ['entailment', 'neutral', 'contradiction']
+  const pairs = (count: number, of: string) =>
+    Array.from({ length: count }, (_, i) => `${of} ${i}.\tIt is ${names[i % 3]}.\t${names[(i * i) % 3]}\n`).join('')
+  await mkdir(join(root, 'glue/MNLI'), { recursive: true })
+  for (const [file, count] of Object.entries({ train: 24, dev_matched: 10, dev_mismatched: 7 }))
+    await writeFile(join(root, `glue/MNLI/${file}.tsv`), `sentence1\tsentence2\tgold_label\n${pairs(count, file)}`)
 })
 afterAll(() => rm(root, { recursive: true }))
 
@@ -42,12 +48,6 @@ const timeless = (text: string): GlueSweepResult['table'] => {
 
 describe('MNLI', () => {
   it('is told by both accuracies, which are those that evaluate finds on each file', async () => {
-    const names = ['entailment', 'neutral', 'contradiction']
-    const rows = (count: number, of: string) =>
-      Array.from({ length: count }, (_, i) => `${of} ${i}.\tIt is ${names[i % 3]}.\t${names[(i * i) % 3]}\n`).join('')
-    await mkdir(join(root, 'glue/MNLI'), { recursive: true })
-    for (const [file, count] of Object.entries({ train: 24, dev_matched: 10, dev_mismatched: 7 }))
-      await writeFile(join(root, `glue/MNLI/${file}.tsv`), `sentence1\tsentence2\tgold_label\n${rows(count, file)}`)
     const mnli = [
       '--model',
       'tiny',
@@ -146,6 +146,34 @@ describe('salora glue --submission', () => {
       .split('\n')
       .map((line, i) => `${i}\t${isAcceptable(line) ? 1 : 0}\n`)
     expect(Buffer.from(zip['CoLA.tsv'] ?? []).toString()).toBe(`index\tprediction\n${rows.join('')}`)
+  }, 60_000)
+
+  it('has MNLI’s three files, the diagnostic set as the official script stores it among them', async () => {
+    const texts = Array.from({ length: 5 }, (_, i) => `${i}\tText ${i}.\tIt is ${i % 2 === 0 ? 'neutral' : 'entailment'}.\n`)
+    const test = `index\tsentence1\tsentence2\n${texts.join('')}`
+    await mkdir(join(root, 'glue/diagnostic'))
+    for (const file of ['MNLI/test_matched', 'MNLI/test_mismatched', 'diagnostic/diagnostic'])
+      await writeFile(join(root, `glue/${file}.tsv`), test)
+    const args = [
+      '--tasks',
+      'mnli',
+      '--methods',
+      'lora',
+      '--seeds',
+      '1',
+      '--max-steps',
+      '2',
+      '--submission',
+      'mnli.zip',
+      '--json',
+      '--quiet',
+    ]
+    const { code, stderr } = await salora(sweep('three', ...args), { cwd: root })
+    expect([code, stderr]).toEqual([0, ''])
+    const zip = unzipSync(await readFile(join(root, 'mnli.zip')))
+    expect(Object.keys(zip)).toEqual(['MNLI-m.tsv', 'MNLI-mm.tsv', 'AX.tsv'])
+    for (const bytes of Object.values(zip))
+      expect(Buffer.from(bytes).toString()).toMatch(/^index\tprediction\n(\d\t(entailment|neutral|contradiction)\n){5}$/)
   }, 60_000)
 })
 
@@ -250,6 +278,12 @@ describe('salora glue answers in one line', () => {
       2,
     ],
     [
+      'a submission without a test file',
+      [...base, '--tasks', 'rte', '--methods', 'lora', '--submission', 'x.zip'],
+      /^--submission: expected GLUE's test files in .*glue, found none of rte$/m,
+      2,
+    ],
+    [
       'several jobs where runs are timed',
       [...base, '--sweep', 'table4', '--jobs', '2'],
       /^--jobs: expected 1 with this sweep, .*found 2/,
@@ -270,13 +304,13 @@ describe('salora glue answers in one line', () => {
     [
       'data that are not there',
       ['--model', 'tiny', '--data', 'nowhere', '--output', 'x'],
-      /nowhere: expected the folder of .*, found none/,
+      /nowhere: expected a folder of .*, found none/,
       1,
     ],
     [
       'data that are one file',
       ['--model', 'tiny', '--data', 'glue/CoLA/dev.tsv', '--output', 'x'],
-      /dev\.tsv: expected the folder of .*, found a file/,
+      /dev\.tsv: expected a folder of .*, found a file/,
       1,
     ],
     ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],

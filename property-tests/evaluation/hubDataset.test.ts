@@ -10,6 +10,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../accelerated/files/hub/hubDataset.js'
 import { loadEvaluation, loadTask } from '../../evaluation/data/index.js'
+import { testsOf } from '../../evaluation/sweep/submission.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const stored = join(import.meta.dirname, 'fixtures/glue-parquet')
@@ -22,6 +23,10 @@ const inRepository = [
   'mnli/train-00000-of-00001.parquet',
   'mnli/validation_matched-00000-of-00001.parquet',
   'mnli/validation_mismatched-00000-of-00001.parquet',
+  'mnli/test_matched-00000-of-00002.parquet',
+  'mnli/test_matched-00001-of-00002.parquet',
+  'mnli/test_mismatched-00000-of-00001.parquet',
+  'ax/test-00000-of-00001.parquet',
 ]
 
 let root = ''
@@ -95,6 +100,24 @@ describe('GLUE on the hub', () => {
     )
     vi.stubEnv('HF_HUB_OFFLINE', '')
     expect((await load('mnli')).evaluation.second?.name).toBe('mismatched') // of the same commit, beside what is there
+  })
+
+  it('has the test files of a submission, which are asked for when one is wanted', async () => {
+    await load('mnli')
+    expect(asked.filter((url) => url.includes('/test'))).toEqual([])
+    asked = []
+    const tests = await testsOf(data, ['mnli'])
+    expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
+      ['MNLI-m.tsv', 2],
+      ['MNLI-mm.tsv', 1],
+      ['AX.tsv', 1],
+    ])
+    expect(asked.filter((url) => url.includes('resolve')).map((url) => url.split(`${commit}/`)[1])).toEqual(
+      inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
+    )
+    asked = []
+    expect((await testsOf(data, ['mnli'])).get('mnli')?.length).toBe(3)
+    expect(asked).toEqual([])
   })
 
   it('goes on after a download that was interrupted, with what it lacks alone', async () => {
