@@ -151,7 +151,7 @@ const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stag
   sweep: options.sweep.name,
   title: [
     options.sweep.summary,
-    `${options.seeds.length} seeds`,
+    options.seeds.length === 1 ? '1 seed' : `${options.seeds.length} seeds`,
     `${options.reported} evaluation on dev`,
     ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),
     ...Object.entries(options.overrides).map(([name, value]) => `${name} ${String(value)}`),

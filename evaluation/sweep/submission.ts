@@ -1,4 +1,5 @@
 /** Predictions of GLUE's test files in the form that gluebenchmark.com takes: a zip with a file a task, `index` and `prediction`. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { zipSync } from 'fflate'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
@@ -76,21 +77,16 @@ export const bestOf = (worked: ReadonlyArray<Worked>, row: string, task: GlueNam
 const predictions = async ({ output }: SubmissionOptions, { cell }: Worked, { files, columns }: GlueTest): Promise<string> => {
   const { model, settings } = cell.options
   const { device, precision, threads, maxLength, batchSize } = settings
+  const trained = join(cellFolder(output, cell), 'adapter')
+  if (!existsSync(trained))
+    throw mistake('--submission', `what ${cell.id} has trained, in ${trained}`, 'none (a worker with --own keeps its own)')
   const texts: Text[] = []
   for (const file of files)
     await readTexts(file, columns, (row, text, textPair) => {
       if (text === null) throw mistake(`${file}, row ${row}`, 'a text', 'none')
       texts.push({ text, textPair: textPair ?? undefined })
     })
-  const adapter = await openTrainedAdapter({
-    model,
-    adapter: join(cellFolder(output, cell), 'adapter'),
-    device,
-    precision,
-    threads,
-    maxLength,
-    batchSize,
-  })
+  const adapter = await openTrainedAdapter({ model, adapter: trained, device, precision, threads, maxLength, batchSize })
   try {
     const answers = await adapter.predict(texts)
     const { labels } = GLUE_TASKS[cell.task]

@@ -148,6 +148,19 @@ describe('salora glue --submission', () => {
     expect(Buffer.from(zip['CoLA.tsv'] ?? []).toString()).toBe(`index\tprediction\n${rows.join('')}`)
   }, 60_000)
 
+  it('says whose adapter it lacks, where a worker kept it, and has its table nevertheless', async () => {
+    const args = sweep('kept', '--methods', 'lora', '--seeds', '1', '--max-steps', '2', '--quiet')
+    expect((await salora(args, { cwd: root })).code).toBe(0)
+    await rm(join(root, 'kept/cells/cola.lora.seed-0/adapter'), { recursive: true })
+    await rm(join(root, 'kept/table.md'))
+    const { code, stderr } = await salora([...args, '--submission', 'kept.zip'], { cwd: root })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(
+      /^--submission: expected what cola\.lora\.seed-0 has trained, in .*adapter, found none \(a worker with --own keeps its own\)\n$/,
+    )
+    expect(await readdir(join(root, 'kept'))).toContain('table.md')
+  }, 60_000)
+
   it('has MNLI’s three files, the diagnostic set as the official script stores it among them', async () => {
     const texts = Array.from({ length: 5 }, (_, i) => `${i}\tText ${i}.\tIt is ${i % 2 === 0 ? 'neutral' : 'entailment'}.\n`)
     const test = `index\tsentence1\tsentence2\n${texts.join('')}`
