@@ -1,4 +1,5 @@
 /** The plan of a sweep: its cells, in the order in which they are worked off. A pure function of what was asked for. */
+import { createHash } from 'node:crypto'
 import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
 import type { Outline } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../data/glueTasks.js'
@@ -59,8 +60,15 @@ export const gridCells = (request: SweepRequest, outline: Outline, { rates, on }
   )
 
 /** Of a cell's folder: letters and digits of any script stay, or λ = 0 and β = 0 would be one folder. `more`: what makes it another run than the table's. */
-export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, more = ''): string =>
-  `${task}.${row.replace(/[^\p{L}\p{N}_.=-]+/gu, '_')}${more}.seed-${seed}`
+export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, more = ''): string => {
+  const plain = row.replace(/[^\p{L}\p{N}_.=-]+/gu, '_')
+  return `${task}.${plain.length <= longestRow ? plain : `${plain.slice(0, 80)}-${digestOf(row)}`}${more}.seed-${seed}`
+}
+
+/** Characters of a row's name in a folder's: disks have names of 255 bytes. */
+const longestRow = 120
+
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
 type Place = { readonly task: GlueName; readonly row: Row }
 

@@ -75,6 +75,14 @@ describe('a plan', () => {
     ])
   })
 
+  it('has folders that a disk and the queue can name, however long a row is, and another for each row', () => {
+    const modules = ['attention.self.query', 'attention.self.key', 'attention.self.value', 'attention.output.dense', 'intermediate.dense']
+    const long = `lora:target-modules=${[...modules, ...modules, ...modules].join('+')}`
+    const cells = cellsOf(asked({ rows: [rowOf(long), rowOf(`${long}:rank=4`)], tasks: ['mrpc'], seeds: [123] }), outline)
+    for (const { id } of cells) expect(id.length).toBeLessThan(150)
+    expect(new Set(cells.map(({ id }) => id)).size).toBe(2)
+  })
+
   it.each([
     ['salora:retain', /^--methods: expected settings of salora behind it, such as salora:learning-rate=1e-4, found "salora:retain"$/],
     ['full:rank=4', /^--methods: expected settings of full behind it/],
