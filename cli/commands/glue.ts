@@ -197,8 +197,6 @@ const unique = <T>(flag: string, values: ReadonlyArray<T>): ReadonlyArray<T> => 
 
 const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>
   [
-    table.title,
-    '',
     markdownTable(table),
     `${done} of ${plural(cells, 'run')} done${failed.length > 0 ? `, ${failed.length} failed` : ''}; ${output} has table.md, table.csv, table.tex and sweep.json`,
     ...(submission === null

@@ -173,8 +173,6 @@ const tellEmpty = ({ directions }: StyleTransferResult, terminal: Terminal): voi
 
 const resultText = ({ table, classifier, languageModels, seconds }: StyleTransferResult, output: string | null): string =>
   [
-    `${table.title}`,
-    '',
     markdownTable(table),
     classifier === null
       ? 'ACC: not judged (--classifier)'

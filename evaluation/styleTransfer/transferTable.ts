@@ -39,10 +39,10 @@ export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): 
 
 export const tableLine = (row: TableRow): ReadonlyArray<string> => [row.method, sourceOf(row), ...cells(row, '–')]
 
-export const markdownTable = (table: TransferTable): string =>
-  [tableHeader(table), ['---', '---', ...table.directions.flatMap(() => metrics.map(() => '---:'))], ...table.rows.map(tableLine)]
-    .map(markdownLine)
-    .join('')
+export const markdownTable = (table: TransferTable): string => {
+  const rule = ['---', '---', ...table.directions.flatMap(() => metrics.map(() => '---:'))]
+  return `${table.title}\n\n${[tableHeader(table), rule, ...table.rows.map(tableLine)].map(markdownLine).join('')}`
+}
 
 export const csvTable = ({ directions, rows }: TransferTable): string =>
   [

@@ -1,5 +1,5 @@
 /** A sweep over GLUE from what is asked for to its table: cells are planned, worked off, and kept in one folder, which a later call goes on with. */
-import { join } from 'node:path'
+import { basename, isAbsolute, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { lockFolder } from '../../accelerated/files/folderLock.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
@@ -151,6 +151,7 @@ const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stag
   sweep: options.sweep.name,
   title: [
     options.sweep.summary,
+    isAbsolute(options.model) ? basename(options.model) : options.model,
     options.seeds.length === 1 ? '1 seed' : `${options.seeds.length} seeds`,
     `${options.reported} evaluation on dev`,
     ...(options.maxTrainExamples === null ? [] : [`the first ${options.maxTrainExamples} training examples of each task`]),

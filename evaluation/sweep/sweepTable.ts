@@ -1,5 +1,6 @@
 /** The table of a sweep: rows by tasks over seeds, with what each costs and how rows differ pair by pair; as Markdown, CSV and LaTeX. */
 import { mean } from 'simple-statistics'
+import { oneLine } from '../../accelerated/files/mistake.js'
 import { GLUE_TASKS, type GlueName } from '../data/glueTasks.js'
 import { nameApart } from '../metrics/index.js'
 import type { RunResult, Scores } from '../runs/run.js'
@@ -190,10 +191,10 @@ export const tableLine = ({ name, parameters, cells, average, seconds, peakMemor
   peakMemoryBytes === null ? '–' : `${(peakMemoryBytes / 1e9).toFixed(2)} GB`,
 ]
 
-/** Mean ± maximum deviation over seeds, the share that a method with gates kept, the paper's score in brackets; then how rows differ from the baseline. */
+/** What the table is of, then mean ± maximum deviation over seeds, the share that a method with gates kept, the paper's score in brackets; then how rows differ from the baseline. */
 export const markdownTable = (table: SweepTable): string => {
   const head = tableHeader(table)
-  const own = [head, head.map(() => '---'), ...table.rows.map(tableLine)].map(markdownLine).join('')
+  const own = `${oneLine(table.title)}\n\n${[head, head.map(() => '---'), ...table.rows.map(tableLine)].map(markdownLine).join('')}`
   if (table.differences.length === 0) return own
   const columns = ['', 'task', `minus ${table.baseline}`, '95 % of resampled means', 'pairs']
   const rows = table.differences.map(({ row, task, mean: by, interval: [low, high], pairs }) => [
@@ -254,9 +255,10 @@ export const csvTable = ({ rows, tasks }: SweepTable): string => {
 
 const latexSpread = ({ mean: centre, maximumDeviation }: Summary): string => `${centre.toFixed(2)}$_{\\pm ${maximumDeviation.toFixed(2)}}$`
 
-/** In the form of Table 1, for booktabs. */
+/** In the form of Table 1, for booktabs; what it is of as a comment. */
 export const latexTable = (table: SweepTable): string =>
   [
+    `% ${oneLine(table.title)}`,
     `\\begin{tabular}{l r ${table.tasks.map(() => 'c').join(' ')} c}`,
     '\\toprule',
     `Method & \\# Parameters${table.tasks.map(({ task }) => ` & ${latexText(task)}`).join('')} & Avg \\\\`,

@@ -121,7 +121,9 @@ describe('salora glue', () => {
     const more = await salora([...sweep('whole'), '--seeds', '3'], { cwd: root })
     expect(more.stdout).toContain('6 of 6 runs done')
     expect(more.stderr.match(/: kept/g)?.length).toBe(4)
-    expect(await readFile(join(root, 'whole/table.md'), 'utf8')).toMatch(/^\| {2}\| parameters \| head \| cola \(matthews\) \|/)
+    expect(await readFile(join(root, 'whole/table.md'), 'utf8')).toMatch(
+      /^methods by tasks; tiny; 3 seeds; last evaluation on dev; .*\n\n\| {2}\| parameters \| head \| cola \(matthews\) \|/,
+    )
   }, 120_000)
 })
 

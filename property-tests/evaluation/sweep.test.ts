@@ -285,6 +285,15 @@ describe('a sweep', () => {
     expect(bestOf(worked, 'full', 'mrpc', 'last')).toBeNull()
   })
 
+  it('says in each table that people read what was shortened', async () => {
+    const output = join(root, 'shortened')
+    await ran(asked({ output, maxTrainExamples: 10, overrides: { epochs: 2 }, seeds: [0] }), madeUp([]))
+    for (const file of ['table.md', 'table.tex'])
+      expect((await readFile(join(output, file), 'utf8')).split('\n')[0]).toMatch(
+        /methods by tasks; tiny; 1 seed; last evaluation on dev; the first 10 training examples of each task; epochs 2$/,
+      )
+  })
+
   it('tells the best evaluation where it is asked to', async () => {
     const { table } = await ran(asked({ output: join(root, 'best'), reported: 'best', seeds: [0] }), madeUp([]))
     expect(table.rows[0]?.cells[0]?.summary?.mean).toBeCloseTo(99, 9)
