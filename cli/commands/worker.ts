@@ -6,6 +6,7 @@ import { withOffline, withOutput } from '../command.js'
 import { exitCodes } from '../exitCodes.js'
 import { numberOf } from '../flagValues.js'
 import { watchInterrupt } from '../interrupt.js'
+import { plural } from '../numbers.js'
 import { queueLine, toldOf, waitingOf } from '../sweepProgress.js'
 import { usageError } from '../usageError.js'
 
@@ -61,7 +62,7 @@ export const addWorker = (command: Command): void => {
         } else terminal.note(toldOf(event))
       },
     }).finally(interrupt.release)
-    terminal.result(`${done} runs done, ${failed} failed`, { done, failed })
+    terminal.result(`${plural(done, 'run')} done, ${failed} failed`, { done, failed })
     return interrupt.exitCode() ?? exitCodes.success
   })
 }

@@ -1,5 +1,5 @@
 /** A sweep over GLUE from what is asked for to its table: cells are planned, worked off, and kept in one folder, which a later call goes on with. */
-import { basename, isAbsolute, join } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
 import { lockFolder } from '../../accelerated/files/folderLock.js'
 import { resolveModel } from '../../accelerated/files/hub/hub.js'
@@ -71,11 +71,17 @@ export const glueSweep = async (
   const planned = cellsOf(options, model.outline) // before anything is written: what cannot be planned leaves nothing behind
   checkRow('--baseline', options.baseline, planned)
   checkRow('--submit', options.submission?.row ?? null, planned)
-  if (options.submission !== null) await testsOf(options.data, [...new Set(planned.map(({ task }) => task))]) // the runs may take days
   const where = `--output ${output}`
-  await makeFolder(output).catch((thrown: unknown) => {
-    throw systemMistake(where, 'a folder that can be written', thrown)
-  })
+  const folderOf = (flag: string, folder: string): Promise<void> =>
+    makeFolder(folder).catch((thrown: unknown) => {
+      throw systemMistake(flag, 'a folder that can be written', thrown)
+    })
+  if (options.submission !== null) {
+    // before runs that may take days
+    await testsOf(options.data, [...new Set(planned.map(({ task }) => task))])
+    await folderOf(`--submission ${options.submission.file}`, dirname(options.submission.file))
+  }
+  await folderOf(where, output)
   const lock = await lockFolder(output, where)
   try {
     const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })

@@ -131,7 +131,7 @@ describe('salora glue --submission', () => {
   it('has the predictions of the best seed’s run, in GLUE’s form and order', async () => {
     const texts = Array.from({ length: 9 }, (_, i) => `Sentence ${i} is ${i % 3 === 0 ? 'bad' : 'good'}.`)
     await writeFile(join(root, 'glue/CoLA/test.tsv'), `index\tsentence\n${texts.map((text, i) => `${i}\t${text}\n`).join('')}`)
-    const args = sweep('submitted', '--methods', 'lora', '--submission', 'glue.zip', '--json', '--quiet')
+    const args = sweep('submitted', '--methods', 'lora', '--submission', 'for/glue.zip', '--json', '--quiet')
     const { code, stdout } = await salora(args, { cwd: root })
     expect(code).toBe(0)
     const { submission, table } = JSON.parse(stdout) as GlueSweepResult
@@ -139,7 +139,7 @@ describe('salora glue --submission', () => {
     const best = (values['0'] ?? 0) >= (values['1'] ?? 0) ? 0 : 1
     expect(submission).toMatchObject({ row: 'lora', runs: { cola: `cola.lora.seed-${best}` } })
     expect(submission?.missing).toContain('MNLI-mm.tsv')
-    const zip = unzipSync(await readFile(join(root, 'glue.zip')))
+    const zip = unzipSync(await readFile(join(root, 'for/glue.zip')))
     expect(Object.keys(zip)).toEqual(['CoLA.tsv'])
     const run = await salora(['predict', '--run', `submitted/cells/cola.lora.seed-${best}`], { cwd: root, input: `${texts.join('\n')}\n` })
     const isAcceptable = (line: string): boolean => (JSON.parse(line) as { readonly label: string }).label === 'acceptable'
@@ -297,6 +297,12 @@ describe('salora glue answers in one line', () => {
       [...base, '--tasks', 'rte', '--methods', 'lora', '--submission', 'x.zip'],
       /^--submission: expected GLUE's test files in .*glue, found none of rte$/m,
       2,
+    ],
+    [
+      'a submission below a file',
+      [...base, '--methods', 'lora', '--submission', join(import.meta.dirname, 'glue.test.ts', 'x.zip')],
+      /^--submission .*x\.zip: expected a folder that can be written, found /,
+      1,
     ],
     [
       'several jobs where runs are timed',
