@@ -69,6 +69,7 @@ describe('salora style-transfer of files', () => {
       'table.tex',
     ])
     const markdown = await readFile(at('scored', 'table.md'), 'utf8')
+    expect(markdown).toMatch(/^Yelp\n\n\| {2}\| {2}\| negative to positive/)
     expect(markdown).toContain(`| a \\| b | here | – | ${up?.bleu.toFixed(2)} | – |`)
     expect(markdown).toContain('| LLaMA-7B, SaLoRA | paper | 73.20 | 24.76 | 76.49 | 94.60 | 31.96 | 87.41 |')
     expect(await readFile(at('scored', 'table.tex'), 'utf8')).toContain('\\bottomrule')
