@@ -197,8 +197,8 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
       Number((await page.locator('#figure-loss tbody tr').last().locator('td').nth(4).textContent())?.replaceAll(',', ''))
     const before = await lastStep()
     expect(await lastNumber()).toBeGreaterThanOrEqual(before)
-    await expect.poll(lastStep, { timeout: 30_000 }).toBeGreaterThan(before)
-    await expect.poll(lastNumber, { timeout: 30_000 }).toBeGreaterThan(before)
+    await expect.poll(lastStep).toBeGreaterThan(before)
+    await expect.poll(lastNumber).toBeGreaterThan(before)
     if (process.platform === 'linux') {
       const stop = page.getByRole('button', { name: 'Stop this run …' })
       await stop.focus()
@@ -304,7 +304,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
       return most
     })()`)
     await expect
-      .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]), { timeout: 20_000 })
+      .poll(async () => Number((await lineOf(page, 'grows').locator('td').nth(3).textContent())?.split(' ')[0]))
       .toBeGreaterThan(1)
     clearInterval(growing)
     await page.getByRole('link', { name: 'long', exact: true }).click()

@@ -104,6 +104,6 @@ describe('curves of a run', () => {
     expect(loss?.alternative).toMatch(/ a: from 1 at step 1 to 0\.03333 at step 30\. b: from 1 at step 1 to 0\.03333 at step 30\.$/)
     expect(one?.pictures.at(-1)?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
     await appendFile(at('drawn/b/metrics.jsonl'), step(31))
-    await expect.poll(() => studio.draw(runs, one?.version ?? ''), { timeout: 60_000, interval: 200 }).not.toBeNull()
+    await expect.poll(() => studio.draw(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
   })
 })

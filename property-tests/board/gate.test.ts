@@ -114,7 +114,7 @@ describe('what is refused', () => {
 describe('whoever has the key', () => {
   it('is told what is there, also through a tunnel whose port is another', async () => {
     const view = await followed(board, `view=run&id=${idOf('secretive')}`)
-    await expect.poll(() => view.parts()['run'], { timeout: 20_000 }).toMatchObject({ line: { name: 'secretive', state: 'finished' } })
+    await expect.poll(() => view.parts()['run']).toMatchObject({ line: { name: 'secretive', state: 'finished' } })
     view.leave()
     const through = { Authorization: `Bearer ${keyOf(board)}`, Host: 'localhost:9999', Origin: 'http://localhost:9999' }
     expect((await ask(board, '/live?view=list', { headers: through })).status).toBe(200)

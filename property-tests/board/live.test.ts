@@ -76,11 +76,11 @@ describe('a page', () => {
     const [deaf, other] = [connection(), connection()]
     deaf.read(false)
     for (const { response } of [deaf, other]) live.follow(response, { kind: 'list', ids: [] })
-    await expect.poll(() => other.written.length, { timeout: 20_000 }).toBeGreaterThan(4)
+    await expect.poll(() => other.written.length).toBeGreaterThan(4)
     expect(deaf.written).toEqual([': the board\n\n'])
     deaf.read(true)
     const before = looks()
-    await expect.poll(() => deaf.written.length, { timeout: 20_000 }).toBeGreaterThan(1)
+    await expect.poll(() => deaf.written.length).toBeGreaterThan(1)
     const parts = JSON.parse(deaf.written[1]?.slice('data: '.length) ?? '') as Readonly<Record<string, { readonly step?: number }>>
     expect(parts['run 0123456789abcdef']?.step).toBeGreaterThanOrEqual(before)
     const second = JSON.parse(other.written.at(-1)?.slice('data: '.length) ?? '') as object

@@ -65,7 +65,7 @@ describe.skipIf(process.platform !== 'linux')('a run that trains (on Linux)', ()
         (there) => there.size,
         () => 0,
       )
-    await expect.poll(size, { timeout: 60_000, interval: 10 }).toBeGreaterThan(0)
+    await expect.poll(size, { interval: 10 }).toBeGreaterThan(0)
     const exited = once(child, 'exit')
     expect(await stop('stopped')).toEqual({
       status: 200,
@@ -78,7 +78,7 @@ describe.skipIf(process.platform !== 'linux')('a run that trains (on Linux)', ()
     expect(result.stepsDone).toBeLessThan(800)
     const view = await followed(board, `view=run&id=${idOf('stopped')}`)
     const seen = (): RunView | null => (view.parts()['run'] as RunView | null | undefined) ?? null
-    await expect.poll(() => seen()?.line.state, { timeout: 20_000 }).toBe('interrupted')
+    await expect.poll(() => seen()?.line.state).toBe('interrupted')
     expect(seen()).toMatchObject({
       stops: null,
       goOn: `salora train --resume --output ${at('runs/stopped')}`,
@@ -123,9 +123,7 @@ describe.skipIf(process.platform !== 'linux')('a lock that lies (on Linux)', () 
     const other = started('-e', 'setInterval(() => undefined, 1000)')
     await lying('foreign', other.pid ?? 0)
     expect(await stopHolder(at('runs/foreign'))).toMatch(notIt)
-    await expect
-      .poll(() => stop('foreign'), { timeout: 20_000 })
-      .toEqual({ status: 409, line: expect.stringMatching(/is not the one at work/) })
+    await expect.poll(() => stop('foreign')).toEqual({ status: 409, line: expect.stringMatching(/is not the one at work/) })
     await pause(100)
     expect(isAlive(other)).toBe(true)
   })

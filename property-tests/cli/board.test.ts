@@ -54,9 +54,9 @@ describe('salora board', () => {
       url: expect.stringMatching(new RegExp(`^http://127\\.0\\.0\\.1:${told.port}/#key=[0-9a-f]{64}$`)),
     })
     const view = await followed({ ...told, close: async () => undefined }, 'view=list')
-    await expect.poll(() => (view.parts()['order'] as ReadonlyArray<string> | undefined)?.length, { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => (view.parts()['order'] as ReadonlyArray<string> | undefined)?.length).toBe(1)
     const queue = () => (view.parts()['about'] as { readonly queue: { readonly problem: string } | null } | undefined)?.queue?.problem
-    await expect.poll(queue, { timeout: 20_000 }).toMatch(/^Redis at redis:\/\/127\.0\.0\.1:1 does not answer/) // which is not fatal
+    await expect.poll(queue).toMatch(/^Redis at redis:\/\/127\.0\.0\.1:1 does not answer/) // which is not fatal
     const exited = once(child, 'exit')
     child.kill('SIGINT')
     expect(await exited).toEqual([0, null])
@@ -69,7 +69,7 @@ describe('salora board', () => {
     const view = await followed(board, 'view=list')
     await expect.poll(() => view.parts()['order']).toEqual([])
     await writeRun(at('empty/first'), {})
-    await expect.poll(() => (view.parts()['order'] as ReadonlyArray<string> | undefined)?.length, { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => (view.parts()['order'] as ReadonlyArray<string> | undefined)?.length).toBe(1)
     view.leave()
     await board.close()
   })
@@ -135,14 +135,14 @@ describe.skipIf(!hasRedis)('the queue (skipped where there is no redis-server)',
       const { owners = [], ...rest } = (state ?? {}) as { readonly owners?: ReadonlyArray<{ readonly folder: string }> }
       return { ...rest, owners: [...owners].sort((a, b) => (a.folder < b.folder ? -1 : 1)) }
     }
-    await expect.poll(() => sorted(told()), { timeout: 20_000 }).toMatchObject(sorted(full))
+    await expect.poll(() => sorted(told())).toMatchObject(sorted(full))
     await redis.restart()
     await queue.add('cell', { cell: { id: 'd' }, output: '/sweeps/three' })
     await queue.close()
-    await expect.poll(told, { timeout: 20_000 }).toMatchObject({ counts: { waiting: 4, delayed: 1 }, problem: null })
+    await expect.poll(told).toMatchObject({ counts: { waiting: 4, delayed: 1 }, problem: null })
     await redis.stop()
     await expect
-      .poll(told, { timeout: 20_000 })
+      .poll(told)
       .toMatchObject({ counts: null, problem: expect.stringMatching(/^Redis at redis:\/\/127\.0\.0\.1:\d+ does not answer/) })
     expect((view.parts()['order'] as ReadonlyArray<string>).length).toBe(1) // the rest goes on
     view.leave()

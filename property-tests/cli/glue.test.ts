@@ -211,7 +211,7 @@ const long = ['--epochs', '100000', '--methods', 'lora', '--seeds', '2']
 describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process of its own (on Linux), which', () => {
   const begun = async (name: string): Promise<string> => {
     const folder = join(root, name, 'cells/cola.lora.seed-0')
-    await expect.poll(() => readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => ''), { timeout: 60_000 }).toContain('"step":3')
+    await expect.poll(() => readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => '')).toContain('"step":3')
     return folder
   }
 
@@ -249,7 +249,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
       onStart: (child) => void begun('gone').then(() => child.kill('SIGKILL')),
     })
     expect(killed.signal).toBe('SIGKILL')
-    await expect.poll(cellProcesses, { timeout: 5_000 }).toEqual([])
+    await expect.poll(cellProcesses).toEqual([])
     const asked = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
       cwd: root,
       onStart: (child) => setTimeout(() => void begun('gone').then(() => child.kill('SIGINT')), 2_000),

@@ -145,7 +145,7 @@ describe.skipIf(process.platform === 'win32')('a terminal that is lost', () => {
       if (/training .* [1-9]\d*\/100/.test(shown)) break
     }
     terminal.kill('SIGKILL') // the other end of the terminal is gone
-    await expect.poll(async () => (await result('closed').catch(() => null))?.['interrupted'], { timeout: 20_000 }).toBe(true)
+    await expect.poll(async () => (await result('closed').catch(() => null))?.['interrupted']).toBe(true)
     expect((await saved('closed')).step).toBe((await result('closed'))['stepsDone'])
   })
 

@@ -187,9 +187,9 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 
   it('puts runs into the queue again that Redis has lost', async () => {
     const running = salora([...sweep('lost', '--redis', redis.url), '--methods', 'lora', '--seeds', '2'], { cwd: root })
-    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    await expect.poll(waiting).toBe(2)
     await redis.lose()
-    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    await expect.poll(waiting).toBe(2)
     worker(redis.url)
     const { code, stdout, stderr } = await running
     expect(code, stderr).toBe(0)
@@ -201,7 +201,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const running = salora([...sweep('failing', '--redis', redis.url), '--tasks', 'cola,mrpc', '--methods', 'lora', '--seeds', '1'], {
       cwd: root,
     })
-    await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+    await expect.poll(waiting).toBe(2)
     const { child } = worker(redis.url, undefined, '--until-empty')
     const { code, stdout, stderr } = await running
     expect(code).toBe(1)
@@ -220,7 +220,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
       })
       worker(redis.url)
       const folder = join(root, 'halted/cells/cola.lora.seed-0')
-      await expect.poll(() => stopHolder(folder), { timeout: 60_000 }).toMatchObject({ command: 'cell' })
+      await expect.poll(() => stopHolder(folder)).toMatchObject({ command: 'cell' })
       const { code, stdout } = await running
       expect([code, resultOf(stdout).done]).toEqual([1, 1])
       expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message: 'it was told to stop where it ran' }])
@@ -236,17 +236,17 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     let said = ''
     asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const working = worker(redis.url)
-    await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl')), { timeout: 60_000 }).toBe(true)
+    await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl'))).toBe(true)
     const gone = /^Redis is gone: waiting for it; runs that are at work go on$/
     const again = /^Redis is there again$/
     const told = (line: RegExp): ReadonlyArray<number> =>
       [said, working.said].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
-    await expect.poll(() => told(gone), { timeout: 30_000 }).toEqual([1, 1])
+    await expect.poll(() => told(gone)).toEqual([1, 1])
     await redis.restart()
-    await expect.poll(() => told(again), { timeout: 30_000 }).toEqual([1, 1])
+    await expect.poll(() => told(again)).toEqual([1, 1])
     await redis.stop() // the worker has taken no other run since
-    await expect.poll(() => told(gone), { timeout: 30_000 }).toEqual([2, 2])
+    await expect.poll(() => told(gone)).toEqual([2, 2])
     await pause(3_000) // by now the sweep has asked for its jobs, and has no answer
     const codes = [asked, working.child].map(async (child) => {
       child.kill('SIGINT')
@@ -257,7 +257,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 
     await redis.restart()
     const next = worker(redis.url)
-    await expect.poll(() => next.said, { timeout: 60_000 }).toMatch(/cola\.lora\.seed-0: goes on\n/)
+    await expect.poll(() => next.said).toMatch(/cola\.lora\.seed-0: goes on\n/)
     await queue.obliterate({ force: true })
   }, 120_000)
 
