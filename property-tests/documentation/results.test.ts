@@ -54,6 +54,7 @@ describe('README', () => {
 })
 
 const structureRows = ['lora', 'lora-4', 'salora:orthogonality=sum', 'salora:retain=random', 'salora:retain=magnitude']
+/** `alone`: rows of every method that it alone has, beside the others. */
 const encoders: ReadonlyArray<{ readonly file: string; readonly layers: number; readonly alone: ReadonlyArray<string> }> = [
   { file: 'glue-embedded', layers: 4, alone: ['lora-4:learning-rate=3e-4', 'salora:learning-rate=3e-4:orthogonality=sum'] },
   { file: 'glue-minilm', layers: 6, alone: [] },
@@ -82,13 +83,13 @@ const scoreIn = (runs: ReadonlyArray<SweepRun>, task: keyof typeof metrics, row:
   expect([run?.config.settings.seed, second]).toEqual([seed, undefined])
   return 100 * (run?.result.last.scores[metrics[task]] ?? NaN)
 }
-/** SaLoRA minus the row, task by task and seed by seed. */
+/** `ahead`, SaLoRA where nothing is said, minus the row, task by task and seed by seed. */
 const pairsIn = (
   runs: ReadonlyArray<SweepRun>,
   row: string,
-  on: ReadonlyArray<keyof typeof metrics> = tasks,
+  { ahead = 'salora', on = tasks }: { readonly ahead?: string; readonly on?: ReadonlyArray<keyof typeof metrics> } = {},
 ): ReadonlyArray<ReadonlyArray<number>> =>
-  on.map((task) => seeds.map((seed) => scoreIn(runs, task, 'salora', seed) - scoreIn(runs, task, row, seed)))
+  on.map((task) => seeds.map((seed) => scoreIn(runs, task, ahead, seed) - scoreIn(runs, task, row, seed)))
 
 const mean = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
 const signed = (by: number): string => (Math.abs(by) < 0.05 ? '0.0' : `${by > 0 ? '+' : '−'}${Math.abs(by).toFixed(1)}`)
@@ -197,17 +198,10 @@ it.each(everyMethod.filter((row) => row.includes('learning-rate')))(
 )
 
 describe('README says what the fixed rate of SaLoRA and LoRA is worth beside the chosen one', () => {
-  /** Both methods' scores at a rate, task by task. */
-  const scores = (file: string, rate: string): readonly [ReadonlyArray<ReadonlyArray<number>>, ReadonlyArray<ReadonlyArray<number>>] => {
-    const runs = sweepRuns(file)
-    const of = (method: string) => tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, `${method}${rate}`, seed)))
-    return [of('salora'), of('lora')]
-  }
-  const aheadAt = (file: string, rate: string): ReadonlyArray<ReadonlyArray<number>> => {
-    const [salora, lora] = scores(file, rate)
-    return salora.map((of, i) => of.map((score, seed) => score - (lora[i]?.[seed] ?? NaN)))
-  }
-  const chosen = ':learning-rate=3e-4'
+  const [chosenSalora, chosenLora] = ['salora:learning-rate=3e-4', 'lora:learning-rate=3e-4'] as const
+  const [embedded, minilm] = [sweepRuns('glue-embedded'), sweepRuns('glue-minilm')]
+  const averageIn = (runs: ReadonlyArray<SweepRun>, row: string): number =>
+    mean(tasks.flatMap((task) => seeds.map((seed) => scoreIn(runs, task, row, seed))))
 
   it('on the held-out part', () => {
     const [salora, lora] = ['salora', 'lora'].map(heldOut)
@@ -217,49 +211,39 @@ describe('README says what the fixed rate of SaLoRA and LoRA is worth beside the
   })
 
   it.each(encoders)('by $file', ({ file }) => {
-    const ahead = aheadAt(file, chosen)
-    const [first, second, third, last] = ahead.map((of) => signed(mean(of)))
-    says(
-      `With 3e-4 SaLoRA is ahead of LoRA by ${withError(ahead.flat())} of all pairs, by ${first}, ${second}, ${third} and ${last} in the`,
-    )
+    const pairs = pairsIn(sweepRuns(file), chosenLora, { ahead: chosenSalora })
+    const [first, second, third, last] = pairs.map((of) => signed(mean(of)))
+    says(`With 3e-4 SaLoRA minus LoRA is ${withError(pairs.flat())} over all pairs: ${first}, ${second}, ${third} and ${last} in the order`)
   })
 
   it('with the better of the two on dev for each', () => {
-    const [[salora, lora], [other, best]] = [scores('glue-embedded', ''), scores('glue-embedded', chosen)].map((both) =>
-      both.map((of) => mean(of.flat())),
-    ) as [[number, number], [number, number]]
-    expect([salora > other, best > lora]).toEqual([true, true])
-    says(`the means are ${[salora, best].map((of) => of.toFixed(1)).join(' and ')}`)
+    const [salora, lora] = [averageIn(embedded, 'salora'), averageIn(embedded, chosenLora)]
+    expect([salora > averageIn(embedded, chosenSalora), lora > averageIn(embedded, 'lora')]).toEqual([true, true])
+    says(`the means are ${[salora, lora].map((of) => of.toFixed(1)).join(' and ')}`)
   })
 
   it('beside LoRA of rank 4, which has SaLoRA’s budget', () => {
-    const runs = sweepRuns('glue-embedded')
-    const [salora, lora] = scores('glue-embedded', chosen)
-    const small = tasks.map((task) => seeds.map((seed) => scoreIn(runs, task, `lora-4${chosen}`, seed)))
-    const minus = (a: typeof salora, b: typeof salora) => a.map((of, i) => of.map((score, seed) => score - (b[i]?.[seed] ?? NaN)))
-    const [budget, method] = [minus(small, lora), minus(salora, small)]
-    says(`ahead of LoRA by ${withError(budget.flat())} there, and SaLoRA of it by ${withError(method.flat())}`)
-    const then = (task: number): string => [budget, method].map((of) => signed(mean(of[task] ?? []))).join(', then ')
-    says(`on STS-B is lost with the rank (${then(3)}), on CoLA it is not (${then(0)})`)
+    const small = 'lora-4:learning-rate=3e-4'
+    const budget = pairsIn(embedded, chosenLora, { ahead: small })
+    const method = pairsIn(embedded, small, { ahead: chosenSalora })
+    says(`minus LoRA is ${withError(budget.flat())} there, SaLoRA minus it ${withError(method.flat())}`)
+    const then = (task: (typeof tasks)[number]): string =>
+      [budget, method].map((of) => signed(mean(of[tasks.indexOf(task)] ?? []))).join(', then ')
+    says(`on STS-B is lost with the rank (${then('stsb')}), on CoLA it is not (${then('cola')})`)
   })
 
   it('beside the paper’s sum of R_orth', () => {
-    const runs = sweepRuns('glue-embedded')
-    const sumMinusMean = (rate: string): string =>
-      withError(
-        tasks.flatMap((task) =>
-          seeds.map((seed) => scoreIn(runs, task, `salora${rate}:orthogonality=sum`, seed) - scoreIn(runs, task, `salora${rate}`, seed)),
-        ),
-      )
-    says(`as the paper's sum SaLoRA is ahead of itself with the mean by ${sumMinusMean(chosen)} there, at 1e-3 by ${sumMinusMean('')}`)
+    const sumMinusMean = (row: string): string => withError(pairsIn(embedded, row, { ahead: `${row}:orthogonality=sum` }).flat())
+    says(`the paper's sum minus the mean is ${sumMinusMean(chosenSalora)} there, ${sumMinusMean('salora')} at 1e-3`)
   })
 
   it('over both encoders, and how far each method gains by it with MiniLM', () => {
-    says(`Of both encoders together that is ${withError(encoders.flatMap(({ file }) => aheadAt(file, chosen).flat()))}`)
-    const [[salora, lora], [other, best]] = [scores('glue-minilm', ''), scores('glue-minilm', chosen)].map((both) =>
-      both.map((of) => mean(of.flat())),
-    ) as [[number, number], [number, number]]
-    says(`LoRA gains ${signed(best - lora)} by that rate and SaLoRA ${signed(other - salora)}`)
+    const both = [embedded, minilm].flatMap((runs) => pairsIn(runs, chosenLora, { ahead: chosenSalora }).flat())
+    says(
+      `Over both encoders it is ${withError(both)}, with 1e-3 ${withError([embedded, minilm].flatMap((runs) => pairsIn(runs, 'lora').flat()))}`,
+    )
+    const gain = (row: string, chosen: string): string => signed(averageIn(minilm, chosen) - averageIn(minilm, row))
+    says(`LoRA gains ${gain('lora', chosenLora)} by that rate and SaLoRA ${gain('salora', chosenSalora)}`)
   })
 })
 
@@ -271,7 +255,7 @@ it.each(['salora', 'salora, λ = 0', 'salora, β = 0'])(
       const densities = seeds.map((seed) => runs.find(({ cell }) => cell === cellId({ task, row, seed }))?.result.expectedDensity ?? NaN)
       return [spread(seeds.map((seed) => scoreIn(runs, task, row, seed))), spread(densities, 2)]
     })
-    const ahead = row === 'salora' ? '–' : withError(pairsIn(runs, row, of).flat())
+    const ahead = row === 'salora' ? '–' : withError(pairsIn(runs, row, { on: of }).flat())
     expect(linesFrom(`| ${row} |`)).toContain(`| ${[row, ...cells, ahead].join(' | ')} |`)
   },
 )

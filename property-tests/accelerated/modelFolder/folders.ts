@@ -9,6 +9,7 @@ import { checkFinite, headTensor, openModelFolder, type ModelFolder, type OpenOp
 import { elementCount } from '../../../accelerated/files/safetensors/safetensorsHeader.js'
 import type { WritableTensor } from '../../../accelerated/files/safetensors/writeSafetensors.js'
 import type { Head, Model } from '../../../accelerated/models/architecture.js'
+import { sizes } from '../../hostile/validFiles.js'
 
 /** Of the test file at hand. */
 export const place = { root: '' }
@@ -18,14 +19,6 @@ beforeAll(async () => {
 })
 afterAll(() => rm(place.root, { recursive: true }))
 
-const sizes = {
-  vocab_size: 11,
-  hidden_size: 4,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  intermediate_size: 6,
-  max_position_embeddings: 9,
-}
 export const roberta = { model_type: 'roberta', ...sizes, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' }
 export const bert = { model_type: 'bert', ...sizes, type_vocab_size: 2, layer_norm_eps: 1e-12, pad_token_id: 0, hidden_act: 'gelu_new' }
 
