@@ -4,9 +4,9 @@
  *
  * Whatever a caller can repair is thrown as an error whose message is one line (`isExpected` tells it from a defect).
  */
-export { DeviceError } from './accelerated/runtime/deviceError.js'
-export { Mistake } from './accelerated/files/mistake.js'
-export { resolveSettings, type Settings, type SettingsInput } from './accelerated/settings.js'
-export { SettingsError } from './accelerated/settingsError.js'
-export { TrainingError } from './accelerated/training/accidents.js'
+export { DeviceError } from './accelerated/errors/deviceError.js'
+export { InputError } from './accelerated/errors/inputError.js'
+export { resolveSettings, type Settings, type SettingsInput } from './accelerated/training/settings.js'
+export { SettingsError } from './accelerated/errors/settingsError.js'
+export { TrainingError } from './accelerated/training/finiteChecks.js'
 export * from './evaluation/index.js'

@@ -1,8 +1,8 @@
 /** The program: the commands in the order of --help, each loaded when it is called, and what ends it with an exit code. */
 import { Command, CommanderError } from 'commander'
-import { loaded, LoadingError, loadWidest } from '../evaluation/loading.js'
-import { versions } from '../evaluation/versions.js'
-import { exitCodes } from './exitCodes.js'
+import { lazyImport, LoadingError, preloadZod } from '../finetuning/lazyImport.js'
+import { versions } from '../finetuning/versions.js'
+import { exitCodes } from './terminal/exitCodes.js'
 
 type Entry = { readonly name: string; readonly summary: string; readonly load: () => Promise<(command: Command) => void> }
 
@@ -110,8 +110,8 @@ const program = async (called: string | undefined): Promise<Command> => {
   for (const { name, summary, load } of commands) {
     const command = whole.command(name).summary(summary)
     if (name !== called) continue
-    await loadWidest()
-    ;(await loaded(load()))(command)
+    await preloadZod()
+    ;(await lazyImport(load()))(command)
   }
   return whole
 }
@@ -131,7 +131,7 @@ export const runProgram = async (args: ReadonlyArray<string>): Promise<void> => 
 /** One line on standard error → the exit code. What words errors is loaded for one alone. */
 export const reported = async (error: unknown): Promise<number> => {
   try {
-    if (!(error instanceof LoadingError)) return (await loaded(import('./reportError.js'))).reportError(error)
+    if (!(error instanceof LoadingError)) return (await lazyImport(import('./terminal/reportError.js'))).reportError(error)
     process.stderr.write(`${error.message}\n`)
     return exitCodes.failure
   } catch (unloaded) {

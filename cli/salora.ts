@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The executable: what was typed goes to the program, and whatever escapes it is one line too, a program that does not load included. */
-import { loaded } from '../evaluation/loading.js'
-import { exitCodes } from './exitCodes.js'
-import { watchStandardStreams } from './standardStreams.js'
+import { lazyImport } from '../finetuning/lazyImport.js'
+import { exitCodes } from './terminal/exitCodes.js'
+import { watchStandardStreams } from './terminal/standardStreams.js'
 
-const program = loaded(import('./program.js'))
+const program = lazyImport(import('./program.js'))
 
 const unloaded = (thrown: unknown): number => {
   process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`)

@@ -1,7 +1,7 @@
 /**
  * The reference: SaLoRA in float64, to be read. It is
  *  - pure and synchronous: the same arguments give the same numbers; randomness is an argument;
- *  - complete: forwards, backwards by hand-derived rules, optimiser, pruning; no automatic differentiation;
+ *  - complete: forwards, backwards by hand-derived rules, optimizer, pruning; no automatic differentiation;
  *  - slow: one core, no blocking, no reuse. Nothing here is changed to be faster.
  * It imports fp-ts and ndarray, reads no file, and knows nothing of the accelerated path, which is checked against it.
  *
@@ -10,7 +10,7 @@
  */
 export { attention, attentionVjp, type AttentionSettings, type QueryKeyValue } from './layers/attention.js'
 export { causalAttention, causalAttentionVjp, type CausalAttentionSettings } from './layers/causalAttention.js'
-export { causalLoss, causalLossVjp, unlabelled } from './layers/causalLoss.js'
+export { causalLoss, causalLossVjp, unlabeled } from './layers/causalLoss.js'
 export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
 export { embedding, embeddingVjp } from './layers/embedding.js'
@@ -21,16 +21,16 @@ export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
 export { exactLinear, linear, linearBiasVjp, linearInputVjp, linearWeightVjp, type FrozenLinear } from './layers/linear.js'
 export { meanSquaredError, meanSquaredErrorVjp } from './layers/meanSquaredError.js'
 export {
-  dequantise,
+  dequantize,
   int8Linear,
   largestLevel,
-  quantisedLinear,
-  quantisedLinearInputVjp,
-  quantiseRows,
+  quantizedLinear,
+  quantizedLinearInputVjp,
+  quantizeRows,
   roundRows,
-  type Quantised,
+  type Quantized,
   type Rounding,
-} from './layers/quantisedLinear.js'
+} from './layers/quantizedLinear.js'
 export { halfLinear, roundToHalf } from './layers/halfLinear.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'

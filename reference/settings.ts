@@ -36,7 +36,7 @@ export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSett
   readonly warmup: number
   /** Largest global norm of the gradient of A, B and the head; absent: no clipping. */
   readonly clip?: number
-  readonly initialisation: 'kaiming' | 'gaussian'
+  readonly initialization: 'kaiming' | 'gaussian'
   readonly initialLogTheta: number
   readonly initialLambda: number
 }
@@ -65,7 +65,7 @@ export const defaultSettings: Settings = {
   beta2: 0.999,
   epsilon: 1e-8, // ours: §4.1 says AdamW and no more
   warmup: 0.06, // ours: §4.1 says linear and no more
-  initialisation: 'kaiming', // ours, as PEFT's
+  initialization: 'kaiming', // ours, as PEFT's
   initialLogTheta: 0, // the density starts at 0.9167; the paper's figure shows 0.92
   initialLambda: 0, // ours
 }
@@ -78,7 +78,7 @@ export interface Problem {
 }
 
 /** One line for a user. */
-export const describeProblem = ({ setting, expected, found }: Problem): string => `${setting}: expected ${expected}, found ${found}`
+export const describeProblem = ({ setting, expected, found }: Problem): string => `${setting}: expected ${expected}, got ${found}`
 
 interface Rule {
   readonly expected: string
@@ -114,7 +114,7 @@ const rules: Readonly<Record<NumberSetting, Rule>> = {
   initialLambda: notNegative,
 }
 
-type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialisation'
+type ChoiceSetting = 'orthogonality' | 'orthogonalityAfter' | 'control' | 'warmupGate' | 'retain' | 'gateAfter' | 'initialization'
 
 const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
   orthogonality: ['mean', 'sum'],
@@ -123,7 +123,7 @@ const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
   warmupGate: ['open', 'expected'],
   retain: ['budget', 'paper', 'random', 'magnitude'],
   gateAfter: ['soft', 'binary', 'kept'],
-  initialisation: ['kaiming', 'gaussian'],
+  initialization: ['kaiming', 'gaussian'],
 }
 
 /** Everything that is wrong with the settings: nothing, where they can be. */

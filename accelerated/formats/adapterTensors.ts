@@ -1,15 +1,15 @@
 /** The tensors of an adapter's files: opened, held to what its configuration says, read once and checked; and the head among them. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { checked } from '../files/checked.js'
-import { labelNames, namesLimit } from '../files/labelNames.js'
-import { mistake, quoted } from '../files/mistake.js'
-import { parseJson, readText } from '../files/jsonText.js'
-import { readTensor } from '../files/safetensors/safetensors.js'
-import { showShape, type TensorEntry } from '../files/safetensors/safetensorsHeader.js'
-import { fileInFolder } from '../files/safetensors/weightFiles.js'
+import { validate } from '../errors/validate.js'
+import { labelNames, namesLimit } from '../checkpoints/labelNames.js'
+import { inputError, quoted } from '../errors/inputError.js'
+import { parseJson, readText } from '../storage/boundedJson.js'
+import { readTensor } from '../checkpoints/safetensors/safetensors.js'
+import { showShape, type TensorEntry } from '../checkpoints/safetensors/safetensorsHeader.js'
+import { fileInFolder } from '../checkpoints/safetensors/weightFiles.js'
 import type { Model, TensorShape } from '../models/architecture.js'
-import { causalOutputs, headOf, type Outputs } from '../objectives/outputs.js'
+import { causalOutputs, headOf, type TaskOutputs } from '../objectives/taskType.js'
 import type { Weights } from './adapter.js'
 
 /** What other formats have no place for: the problem and the names of the classes. */
@@ -18,25 +18,25 @@ export const namesFile = 'salora.json'
 /** Bytes of an adapter_config.json or salora.json. */
 export const adapterConfigLimit = namesLimit
 
-export const namesText = ({ problem }: Outputs, names: ReadonlyArray<string> | undefined): string =>
-  `${JSON.stringify({ labelNames: names ?? null, problem }, null, 2)}\n`
+export const namesText = ({ taskType }: TaskOutputs, names: ReadonlyArray<string> | undefined): string =>
+  `${JSON.stringify({ labelNames: names ?? null, taskType }, null, 2)}\n`
 
 const namesSchema = z.object({
   labelNames: labelNames.nullable(),
-  problem: z.enum(['classification', 'regression', 'multi-label', 'causal']),
+  taskType: z.enum(['classification', 'regression', 'multi-label', 'causal']),
 })
 export type StoredNames = z.infer<typeof namesSchema>
 
 export const readNames = async (folder: string): Promise<StoredNames | undefined> => {
   const file = await fileInFolder(folder, namesFile)
   if (file === undefined) return undefined
-  return checked(namesSchema, parseJson(await readText(file, adapterConfigLimit), file), file, 'names as salora writes them')
+  return validate(namesSchema, parseJson(await readText(file, adapterConfigLimit), file), file, 'names as salora writes them')
 }
 
 /** The path of a file that must be there; like those of a model, it may be a link only within its folder or the hub's cache. */
 export const fileOf = async (folder: string, name: string): Promise<string> => {
   const file = await fileInFolder(folder, name)
-  if (file === undefined) throw mistake(join(folder, name), 'a readable file', 'none (no such file or folder)')
+  if (file === undefined) throw inputError(join(folder, name), 'a readable file', 'none (no such file or folder)')
   return file
 }
 
@@ -60,22 +60,22 @@ export const outputsIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
-  given: Outputs,
+  given: TaskOutputs,
   { names, task }: { readonly names: StoredNames | undefined; readonly task: string | null | undefined },
   folder: string,
-): Outputs => {
-  if (names?.problem === 'causal' || task === causalTask) {
-    if (model.causalHead === undefined) throw mistake(folder, `an adapter of an ${model.outline.kind}`, `one of task_type ${causalTask}`)
+): TaskOutputs => {
+  if (names?.taskType === 'causal' || task === causalTask) {
+    if (model.causalHead === undefined) throw inputError(folder, `an adapter of an ${model.spec.kind}`, `one of task_type ${causalTask}`)
     return causalOutputs
   }
   const found = tensors.get(keyOf(outputWeight(model)))?.shape[0]
-  if (found === undefined && given.problem === 'causal') return given
+  if (found === undefined && given.taskType === 'causal') return given
   const labels = found ?? given.labels
   if (names?.labelNames && names.labelNames.length !== labels) {
-    throw mistake(join(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
+    throw inputError(join(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
   }
-  const problem = names?.problem ?? (found === undefined ? given.problem : found === 1 ? 'regression' : 'classification')
-  return problem === 'causal' ? causalOutputs : { labels, problem }
+  const taskType = names?.taskType ?? (found === undefined ? given.taskType : found === 1 ? 'regression' : 'classification')
+  return taskType === 'causal' ? causalOutputs : { labels, taskType }
 }
 
 /** A head's part (classifier, pooler) is whole or absent; those that the configuration says were saved must be there. */
@@ -83,7 +83,7 @@ export const headShapesIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
-  outputs: Outputs,
+  outputs: TaskOutputs,
   saved: ReadonlyArray<string>,
 ): Shapes => {
   const shapes = headOf(model, outputs).tensors
@@ -96,18 +96,18 @@ export const headShapesIn = (
 export const checkKeys = (tensors: Entries, expected: Shapes, file: string, configName: string): void => {
   for (const [key, shape] of expected) {
     const entry = tensors.get(key)
-    if (entry === undefined) throw mistake(file, `tensor ${key} ${showShape(shape)}`, 'none of that name')
-    if (entry.shape.join() !== shape.join()) throw mistake(file, `tensor ${key} of shape ${showShape(shape)}`, showShape(entry.shape))
+    if (entry === undefined) throw inputError(file, `tensor ${key} ${showShape(shape)}`, 'none of that name')
+    if (entry.shape.join() !== shape.join()) throw inputError(file, `tensor ${key} of shape ${showShape(shape)}`, showShape(entry.shape))
   }
   const stray = [...tensors.keys()].find((key) => !expected.has(key))
-  if (stray !== undefined) throw mistake(file, `only the ${expected.size} tensors that ${configName} describes`, quoted(stray, 120))
+  if (stray !== undefined) throw inputError(file, `only the ${expected.size} tensors that ${configName} describes`, quoted(stray, 120))
 }
 
 /** @throws Mistake for a number that is not finite */
 export const readWeights = async (entry: TensorEntry): Promise<Weights> => {
   const data = await readTensor(entry)
   const at = data.findIndex((x) => !Number.isFinite(x))
-  if (at >= 0) throw mistake(entry.file, `finite numbers in ${entry.name}`, `${data[at]} at ${at}`)
+  if (at >= 0) throw inputError(entry.file, `finite numbers in ${entry.name}`, `${data[at]} at ${at}`)
   return { shape: entry.shape, data }
 }
 

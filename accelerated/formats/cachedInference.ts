@@ -30,17 +30,17 @@ export const cachedInference = (
   tensor: TensorSource,
 ): Readonly<Record<string, Expression>> => {
   const head = model.causalHead?.()
-  if (head === undefined) throw new Error(`cachedInference: expected a decoder, found ${model.type}`)
-  const { layers } = model.outline
+  if (head === undefined) throw new Error(`cachedInference: expected a decoder, got ${model.type}`)
+  const { layers } = model.spec
   const past = (name: string): Cached => {
     const n = layers.findIndex((layer) => layer.name === name)
     const layer = layers[n]
-    if (layer === undefined) throw new Error(`cachedInference: expected one of ${layers.length} layers, found ${name}`)
+    if (layer === undefined) throw new Error(`cachedInference: expected one of ${layers.length} layers, got ${name}`)
     const of = (part: (typeof parts)[number]): Expression => input(cacheNames(n, part).past, cacheShape(layer, batch), 'float32')
     return { key: of('key'), value: of('value') }
   }
   const { wrap, present } = cache(past)
-  const plain = plainHost(tensor, (name) => model.outline.tensors.has(name))
+  const plain = plainHost(tensor, (name) => model.spec.tensors.has(name))
   const host: Host = wrap(method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain)
   const mask = input('attention_mask', [batch, 'past+sequence'], 'int64')
   const rows = {

@@ -1,5 +1,5 @@
 /** Whether numbers fit float16, before they are written as that. */
-import { mistake } from '../files/mistake.js'
+import { inputError } from '../errors/inputError.js'
 
 /** From here on float16 has only infinity. */
 const float16Limit = 65_520
@@ -7,5 +7,5 @@ const float16Limit = 65_520
 /** Throws Mistake. */
 export const checkFloat16 = (data: Float32Array | Float64Array, name: string, file: string): void => {
   if (data.some((x) => Math.abs(x) >= float16Limit))
-    throw mistake(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
+    throw inputError(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')
 }

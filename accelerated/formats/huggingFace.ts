@@ -1,25 +1,25 @@
 /** A whole model in Hugging Face layout: what full fine-tuning hands over. */
-import { resolveSettings, methodOf } from '../settings.js'
-import { headTensor, openModelFolder } from '../files/modelFolder.js'
-import { fileInFolder } from '../files/safetensors/weightFiles.js'
-import { mistake } from '../files/mistake.js'
-import { headOf } from '../objectives/outputs.js'
+import { resolveSettings, methodOf } from '../training/settings.js'
+import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
+import { fileInFolder } from '../checkpoints/safetensors/weightFiles.js'
+import { inputError } from '../errors/inputError.js'
+import { headOf } from '../objectives/taskType.js'
 import type { AdapterFormat, Weights } from './adapter.js'
 import { readWeights } from './adapterTensors.js'
-import { writeMergedFolder } from './mergedFolder.js'
+import { exportMerged } from './exportMerged.js'
 
 export const huggingFace: AdapterFormat = {
   title: 'a whole model in Hugging Face layout',
   library: 'transformers',
   write: (folder, adapter, base) =>
-    writeMergedFolder(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32', adapter.settings.maxLength),
+    exportMerged(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32', adapter.settings.maxLength),
   read: async (folder, base) => {
     if ((await fileInFolder(folder, 'config.json')) === undefined || (await fileInFolder(folder, 'adapter_config.json')) !== undefined)
       return null
     const found = await openModelFolder(folder)
     const { model, outputs, labelNames } = found
-    if (JSON.stringify([...model.outline.tensors]) !== JSON.stringify([...base.model.outline.tensors]))
-      throw mistake(folder, `a model of the shape of ${base.folder}`, 'one of another')
+    if (JSON.stringify([...model.spec.tensors]) !== JSON.stringify([...base.model.spec.tensors]))
+      throw inputError(folder, `a model of the shape of ${base.folder}`, 'one of another')
     const method = methodOf('full')
     const settings = resolveSettings({ method: 'full' })
     const tensors = new Map<string, Weights>()
@@ -34,7 +34,7 @@ export const huggingFace: AdapterFormat = {
       baseModelName: base.baseModelName,
       method,
       settings,
-      phase: method.start(model.outline, settings),
+      phase: method.start(model.spec, settings),
       tensors,
       outputs,
       head,

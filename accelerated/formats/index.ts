@@ -1,7 +1,7 @@
 /** The layouts in which adapters are saved: one line each. A method names the one that it is saved in; reading asks each whether the files are its own. */
 import { join } from 'node:path'
-import { mistake, shown } from '../files/mistake.js'
-import type { ModelFolder } from '../files/modelFolder.js'
+import { inputError, shown } from '../errors/inputError.js'
+import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Method } from '../methods/method.js'
 import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
@@ -21,7 +21,7 @@ export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder
 
 export const formatOf = ({ name, format }: Method): AdapterFormat => {
   const found = formats[format]
-  if (found === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, found ${format}`)
+  if (found === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
   return found
 }
 
@@ -32,7 +32,7 @@ export const readAdapter = async (folder: string, base: ModelFolder): Promise<Ad
     if (adapter !== null) return adapter
   }
   const type = await peftTypeOf(await fileOf(folder, adapterFiles.config))
-  throw mistake(
+  throw inputError(
     join(folder, adapterFiles.config),
     'an adapter of a method that salora has',
     type === undefined ? 'one without peft_type' : `peft_type ${shown(type)}`,

@@ -1,7 +1,7 @@
 /** Merging: the tensors of the model with the adapter inside, one at a time. */
-import { mistake } from '../files/mistake.js'
-import { frozenHead, type ModelFolder } from '../files/modelFolder.js'
-import { readTensor } from '../files/safetensors/safetensors.js'
+import { inputError } from '../errors/inputError.js'
+import { frozenHead, type ModelFolder } from '../checkpoints/modelFolder.js'
+import { readTensor } from '../checkpoints/safetensors/safetensors.js'
 import type { Adapter, Weights } from './adapter.js'
 
 /** A tensor that is computed when it is read. Merged matrices are float64; what the adapter leaves alone is as the checkpoint has it. */
@@ -15,7 +15,7 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
   const { method, phase, settings, tensors } = adapter
   const trained = (name: string): ArrayLike<number> => {
     const weights = tensors.get(name)
-    if (weights === undefined) throw new Error(`mergedTensors: expected ${name} among the adapter's tensors, found none`)
+    if (weights === undefined) throw new Error(`mergedTensors: expected ${name} among the adapter's tensors, got none`)
     return weights.data
   }
   return new Map<string, MergedTensor>([
@@ -29,7 +29,7 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
           if (merged === W) return W
           const numbers = merged instanceof Float32Array ? merged : Float64Array.from(merged)
           if (!numbers.every((x) => Number.isFinite(Math.fround(x))))
-            throw mistake(entry.file, `${entry.name} plus the adapter's update to be finite float32 numbers`, 'one that is not')
+            throw inputError(entry.file, `${entry.name} plus the adapter's update to be finite float32 numbers`, 'one that is not')
           return numbers
         },
       },

@@ -1,13 +1,13 @@
 /** The small files of an exported model folder: config.json of a sequence classifier, and the base model's tokenizer. */
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../files/atomicFile.js'
-import { mistake, reason } from '../files/mistake.js'
-import { parseJson, readText } from '../files/jsonText.js'
-import { fileInFolder } from '../files/safetensors/weightFiles.js'
+import { writeFileAtomically } from '../storage/atomicFile.js'
+import { inputError, reason } from '../errors/inputError.js'
+import { parseJson, readText } from '../storage/boundedJson.js'
+import { fileInFolder } from '../checkpoints/safetensors/weightFiles.js'
 import type { Model } from '../models/architecture.js'
-import type { Outputs, SequenceOutputs, SequenceProblem } from '../objectives/outputs.js'
-import { roomFor } from '../training/plan.js'
+import type { TaskOutputs, SequenceOutputs, SequenceTaskType } from '../objectives/taskType.js'
+import { availablePositions } from '../training/runLength.js'
 import type { Adapter } from './adapter.js'
 
 export type WrittenPrecision = 'float32' | 'float16'
@@ -16,21 +16,21 @@ export type WrittenPrecision = 'float32' | 'float16'
 const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
 /** As transformers calls them. */
-const problemTypes: Readonly<Record<SequenceProblem, string>> = {
+const problemTypes: Readonly<Record<SequenceTaskType, string>> = {
   classification: 'single_label_classification',
   'multi-label': 'multi_label_classification',
   regression: 'regression',
 }
 
 /** The names of the outputs, `LABEL_0` and so on where there are none, as other tools have it. */
-export const labelsOf = ({ labels }: Outputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+export const labelsOf = ({ labels }: TaskOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
 /** Writes config.json: the base model's, with the head's architecture, its classes where it has some, and dtype. `more` is added as it is. */
 export const writeModelConfig = async (
   folder: string,
   base: string,
-  { model, outputs }: { readonly model: Model; readonly outputs: Outputs },
+  { model, outputs }: { readonly model: Model; readonly outputs: TaskOutputs },
   labelNames: ReadonlyArray<string> | undefined,
   precision: WrittenPrecision,
   more: object = {},
@@ -41,7 +41,7 @@ export const writeModelConfig = async (
     join(folder, 'config.json'),
     jsonText({
       ...Object.fromEntries(given),
-      ...(outputs.problem === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
+      ...(outputs.taskType === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
       torch_dtype: precision,
       ...more,
     }),
@@ -54,8 +54,8 @@ const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: Re
     architectures: [model.naming.sequenceClassifier],
     id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-    problem_type: problemTypes[outputs.problem],
-    ...(model.reads === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
+    problem_type: problemTypes[outputs.taskType],
+    ...(model.pooling === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
   }
 }
 
@@ -78,12 +78,12 @@ export const writeTokenizer = async (
   more: object = {},
 ): Promise<void> => {
   const { model } = adapter
-  const { left } = roomFor(adapter.method, adapter.settings, model)
-  for (const name of [...tokenizerFiles, ...(model.outline.kind === 'decoder' ? decoderFiles : [])]) {
+  const { left } = availablePositions(adapter.method, adapter.settings, model)
+  for (const name of [...tokenizerFiles, ...(model.spec.kind === 'decoder' ? decoderFiles : [])]) {
     const file = await fileInFolder(base, name)
     if (file !== undefined)
       await copyFile(file, join(folder, name)).catch((thrown: unknown) => {
-        throw mistake(join(folder, name), 'to write the file', reason(thrown))
+        throw inputError(join(folder, name), 'to write the file', reason(thrown))
       })
   }
   const file = await fileInFolder(base, 'tokenizer_config.json')

@@ -1,9 +1,9 @@
 /** How weights lie in an ONNX export: in float32, in float16, or matrices in int8 with a scale a row. The graph makes float32 of them and computes in it. */
-import { elementCount } from '../files/safetensors/safetensorsHeader.js'
-import { encode } from '../files/safetensors/writeSafetensors.js'
+import { elementCount } from '../checkpoints/safetensors/safetensorsHeader.js'
+import { encode } from '../checkpoints/safetensors/writeSafetensors.js'
 import type { DType, Expression, ExternalData } from '../graph/expression.js'
 import { cast, mul, weight } from '../graph/operators.js'
-import { rowLevels, rowScales } from '../precisions/int8/quantise.js'
+import { rowLevels, rowScales } from '../precisions/int8/quantize.js'
 import { checkFloat16 } from './float16Range.js'
 import type { MergedTensor } from './mergedWeights.js'
 
@@ -68,7 +68,7 @@ export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: stri
   }
   return (name) => {
     const found = places.get(name)
-    if (found === undefined) throw new Error(`placed: expected a tensor of the export, found ${name}`)
+    if (found === undefined) throw new Error(`placed: expected a tensor of the export, got ${name}`)
     return found
   }
 }

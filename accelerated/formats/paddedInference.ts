@@ -41,7 +41,7 @@ export const paddedInference = (
   const zeros = mul(ids, 0)
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
   const head = model.sequenceHead(outputs.labels)
-  const plain = plainHost(tensor, (name) => model.outline.tensors.has(name) || head.tensors.has(name))
+  const plain = plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name))
   const host: Host = method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain
 
   const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens

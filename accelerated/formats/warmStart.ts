@@ -1,8 +1,8 @@
 /** A warm start: a run that begins with the numbers of an adapter trained before, so that its first function is the adapter's. */
-import { mistake } from '../files/mistake.js'
+import { inputError } from '../errors/inputError.js'
 import { loraScale } from '../methods/lora.js'
-import { SettingsError } from '../settingsError.js'
-import type { Settings } from '../settings.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { Settings } from '../training/settings.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import type { RunState } from '../training/state.js'
 import type { Adapter, Weights } from './adapter.js'
@@ -47,12 +47,12 @@ const sameNumbers = (
   adapter: Adapter,
   where: string,
 ): Numbers => {
-  if (adapter.method.name !== method.name) throw mistake(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
+  if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   return new Map(
     method.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
       const found = adapter.tensors.get(name)
       if (found?.shape.join() !== shape.join())
-        throw mistake(
+        throw inputError(
           where,
           `${name} [${shape.join(', ')}], as the settings of the run have it`,
           found === undefined ? 'none' : `[${found.shape.join(', ')}]`,
@@ -70,22 +70,25 @@ const lowRankNumbers = (
   where: string,
 ): Numbers => {
   const plain = formatOf(adapter.method).asLora?.(adapter)
-  if (plain === undefined) throw mistake(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
+  if (plain === undefined) throw inputError(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
   if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
   const { modules, rank, alpha, rslora = false } = lowRankOf(plain)
   const places = new Map(method.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
-  const { rank: ownRank = NaN, alpha: ownAlpha = NaN, rslora: ownRslora = false } = settings
-  const ratio = loraScale({ rank, alpha, rslora }) / loraScale({ rank: ownRank, alpha: ownAlpha, rslora: ownRslora })
+  const { rank: ownRank = NaN, loraAlpha: ownAlpha = NaN, useRslora: ownRslora = false } = settings
+  const ratio =
+    loraScale({ rank, loraAlpha: alpha, useRslora: rslora }) / loraScale({ rank: ownRank, loraAlpha: ownAlpha, useRslora: ownRslora })
   const numbers = new Map<string, ArrayLike<number>>()
   for (const [name, pair] of modules) {
     const [r = 0] = places.get(`${name}.A`) ?? []
     if (r === 0 && pair.B.data.every((x) => x === 0)) continue // it changes nothing
-    if (r === 0) throw mistake(where, 'an adapter of matrices that the run adapts (--target-modules)', name)
-    if (rankOf(pair) > r) throw mistake(where, `ranks of at most ${r}, the run's (--rank)`, `${rankOf(pair)} of ${name}`)
+    if (r === 0) throw inputError(where, 'an adapter of matrices that the run adapts (--target-modules)', name)
+    if (rankOf(pair) > r) throw inputError(where, `ranks of at most ${r}, the run's (--rank)`, `${rankOf(pair)} of ${name}`)
     if ((pair.magnitude === undefined) !== !places.has(`${name}.magnitude`))
-      throw mistake(
+      throw inputError(
         where,
-        pair.magnitude === undefined ? 'an adapter with magnitudes, as --dora has them' : 'an adapter without magnitudes (or --dora)',
+        pair.magnitude === undefined
+          ? 'an adapter with magnitudes, as --use-dora has them'
+          : 'an adapter without magnitudes (or --use-dora)',
         'another',
       )
     numbers.set(`${name}.A`, pair.A.data) // the first rows
@@ -104,7 +107,7 @@ const headNumbers = (
   { head, outputs, labelNames: theirs }: Adapter,
   labelNames: ReadonlyArray<string> | undefined,
 ): Numbers | null => {
-  const regression = outputs.problem === 'regression' && labelNames === undefined
+  const regression = outputs.taskType === 'regression' && labelNames === undefined
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null

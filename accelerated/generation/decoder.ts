@@ -1,10 +1,10 @@
 /** A decoder at work: rows of tokens that grow one by one, and the numbers of their cache, which each step reads and writes where they are. */
 import type { Layer } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
-import type { Results } from '../runtime/engine.js'
-import { floatFeed, int32Feed, type Feed, type Feeds } from '../runtime/feeds.js'
+import type { Results } from '../engines/engine.js'
+import { floatFeed, int32Feed, type Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
-import { zeros, type Vector } from '../training/parameterVector.js'
+import { zeros, type Vector } from '../parameters/layout.js'
 import type { Runtime } from '../training/phase.js'
 import { blockFeeds } from '../training/state.js'
 import { decodingGraph, parts, pastName, presentName } from './graph.js'
@@ -88,9 +88,9 @@ export const openDecoder = async (
   const begin: Decoder['begin'] = async (prompts) => {
     const longest = Math.max(...prompts.map(({ length }) => length + inside))
     if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
-      throw new Error(`begin: expected prompts of at least one token, found lengths [${prompts.map(({ length }) => length)}]`)
+      throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
     let padding = prompts.map(({ length }) => longest - length - inside)
-    const memory = cacheMemory(model.outline.layers, prompts.length, dtype)
+    const memory = cacheMemory(model.spec.layers, prompts.length, dtype)
     const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + inside).fill(0), ...ids])
     let logits = zeros(0, dtype)
     for (let start = 0; start < longest; start += chunk)
@@ -112,7 +112,7 @@ export const openDecoder = async (
       },
     }
   }
-  return { assembly, positions: model.outline.longestInput - count, begin, release: session.release }
+  return { assembly, positions: model.spec.maxPositions - count, begin, release: session.release }
 }
 
 /** The memory that a part lies in. */
@@ -178,5 +178,5 @@ const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: '
 const floatsOf = (results: Results, name: string): Vector => {
   const found = results[name]
   if (found instanceof Float32Array || found instanceof Float64Array) return found
-  throw new Error(`decoder: expected floating-point numbers of ${name}, found ${found === undefined ? 'none' : 'others'}`)
+  throw new Error(`decoder: expected floating-point numbers of ${name}, got ${found === undefined ? 'none' : 'others'}`)
 }

@@ -1,8 +1,8 @@
 /** Generation: prompts in batches, token by token, until each text has ended; greedy, by beams, or drawn. */
-import { mistake } from '../files/mistake.js'
-import { uniforms } from '../training/random.js'
-import { searchStep, startOfSearch, type Search } from './beams.js'
-import { distribution, drawn, largest, logProbabilities, penalised, type Sampling } from './choice.js'
+import { inputError } from '../errors/inputError.js'
+import { uniforms } from '../parameters/random.js'
+import { searchStep, startOfSearch, type Search } from './beamSearch.js'
+import { samplingDistribution, sample, largest, logProbabilities, applyRepetitionPenalty, type Sampling } from './sampling.js'
 import type { DecodedRows, Decoder } from './decoder.js'
 
 export type GenerationSettings = {
@@ -10,7 +10,7 @@ export type GenerationSettings = {
   /** null: the likeliest token, always */
   readonly sampling: Sampling | null
   /** texts that are kept in view; 1: no search. With `sampling` 1 */
-  readonly beams: number
+  readonly numBeams: number
   readonly lengthPenalty: number
   readonly repetitionPenalty: number
   readonly seed: number
@@ -46,11 +46,11 @@ export async function* generate(
   const numbered = prompts.map((ids, prompt): Numbered => ({ prompt, ids, room: roomFor(decoder, ids, settings) }))
   const full = numbered.find(({ room }) => room < 1)
   if (full !== undefined)
-    throw new Error(`generate: expected room for a token after prompt ${full.prompt}, found ${full.ids.length} tokens in it`)
+    throw new Error(`generate: expected room for a token after prompt ${full.prompt}, got ${full.ids.length} tokens in it`)
   for (let start = 0; start < prompts.length; start += settings.batchSize) {
     const batch = numbered.slice(start, start + settings.batchSize)
     const rows = await decoder.begin(batch.map(({ ids }) => ids))
-    yield* settings.beams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)
+    yield* settings.numBeams > 1 ? byBeams(rows, batch, settings, signal) : oneByOne(rows, batch, settings, signal)
     if (signal?.aborted === true) return
   }
 }
@@ -79,11 +79,11 @@ async function* oneByOne(
     const logits = rows.logits()
     const ended = new Set<number>()
     for (const [row, { prompt, ids, room, tokens }] of texts.entries()) {
-      const scores = penalised(logits[row] ?? new Float32Array(0), [...ids, ...tokens], settings.repetitionPenalty)
+      const scores = applyRepetitionPenalty(logits[row] ?? new Float32Array(0), [...ids, ...tokens], settings.repetitionPenalty)
       const token =
         settings.sampling === null
           ? (largest(scores, 1)[0]?.token ?? NaN)
-          : drawn(distribution(scores, settings.sampling), uniformOf(settings.seed, prompt, tokens.length))
+          : sample(samplingDistribution(scores, settings.sampling), uniformOf(settings.seed, prompt, tokens.length))
       if (Number.isNaN(token)) throw noNumbers(prompt)
       tokens.push(token)
       yield { kind: 'token', prompt, token }
@@ -99,7 +99,7 @@ async function* oneByOne(
 }
 
 const noNumbers = (prompt: number): Error =>
-  mistake(`prompt ${prompt + 1}`, 'logits of model and adapter that are numbers', 'none that is one')
+  inputError(`prompt ${prompt + 1}`, 'logits of model and adapter that are numbers', 'none that is one')
 
 /** One draw a token: its prompt's number and its place name it. */
 const uniformOf = (seed: number, prompt: number, place: number): number =>
@@ -119,10 +119,10 @@ async function* byBeams(
     for (const { search, ...prompt } of searches) {
       const own = search.running.map(({ tokens }, i) => {
         const scores = logProbabilities(logits[first + i] ?? new Float32Array(0))
-        return Float64Array.from(penalised(scores, [...prompt.ids, ...tokens], settings.repetitionPenalty))
+        return Float64Array.from(applyRepetitionPenalty(scores, [...prompt.ids, ...tokens], settings.repetitionPenalty))
       })
       const step = searchStep(search, own, {
-        beams: settings.beams,
+        numBeams: settings.numBeams,
         lengthPenalty: settings.lengthPenalty,
         maxNewTokens: prompt.room,
         ends: settings.endTokens.length,

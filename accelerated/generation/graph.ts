@@ -53,11 +53,11 @@ const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
   const { model, precision } = assembly
   const head = model.causalHead?.()
-  if (head === undefined) throw new Error(`decodingGraph: expected a decoder, found ${model.type}`)
-  const layers = new Map(model.outline.layers.map((layer) => [layer.name, layer]))
+  if (head === undefined) throw new Error(`decodingGraph: expected a decoder, got ${model.type}`)
+  const layers = new Map(model.spec.layers.map((layer) => [layer.name, layer]))
   const past = (name: string): Cached => {
     const layer = layers.get(name)
-    if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.outline.layers.length} layers, found ${name}`)
+    if (layer === undefined) throw new Error(`decodingGraph: expected one of ${model.spec.layers.length} layers, got ${name}`)
     const of = (part: Part): Expression => input(pastName(name, part), cacheShape(layer), precision.dtype)
     return { key: of('key'), value: of('value') }
   }

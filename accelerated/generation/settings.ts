@@ -1,15 +1,15 @@
 /** Settings of generation, with what the command line says of each: flags, help and checks follow from this. */
 import { z } from 'zod'
-import { expectation } from '../files/checked.js'
-import { setting, type SettingValues } from '../setting.js'
-import { SettingsError } from '../settingsError.js'
-import type { Sampling } from './choice.js'
+import { zodErrorMap } from '../errors/validate.js'
+import { setting, type SettingValues } from '../settings/setting.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { Sampling } from './sampling.js'
 
 const count = z.int().min(1)
 
 export const generationSettings = {
   maxNewTokens: setting('number', 'tokens', "of an answer; fewer where the model's positions end", count.max(1_000_000).default(128)),
-  beams: setting('number', 'n', 'texts kept in view by a beam search; 1: none', count.max(1_000).default(1)),
+  numBeams: setting('number', 'n', 'texts kept in view by a beam search; 1: none', count.max(1_000).default(1)),
   lengthPenalty: setting(
     'number',
     'number',
@@ -47,7 +47,7 @@ export type ResolvedGeneration = Omit<GenerationInput, 'temperature' | 'topK' | 
 /** Fills in defaults and checks. @throws SettingsError for the first setting that is wrong, or that contradicts another */
 export const resolveGeneration = (given: Partial<GenerationInput>): ResolvedGeneration => {
   const schema = z.object(Object.fromEntries(Object.entries(generationSettings).map(([name, { schema: own }]) => [name, own])))
-  const parsed = schema.safeParse(given, { error: expectation })
+  const parsed = schema.safeParse(given, { error: zodErrorMap })
   if (!parsed.success) {
     const [{ path = [], message } = { message: '' }] = parsed.error.issues
     const name = String(path[0] ?? '')
@@ -58,6 +58,6 @@ export const resolveGeneration = (given: Partial<GenerationInput>): ResolvedGene
   const temperature = asked ?? (narrowed ? 1 : 0)
   if (temperature === 0 && narrowed)
     throw new SettingsError('temperature', `above 0 with ${topK === null ? 'topP' : 'topK'}, which nothing is drawn without`, '0')
-  if (temperature > 0 && rest.beams > 1) throw new SettingsError('beams', '1 where tokens are drawn', String(rest.beams))
+  if (temperature > 0 && rest.numBeams > 1) throw new SettingsError('numBeams', '1 where tokens are drawn', String(rest.numBeams))
   return { ...rest, sampling: temperature === 0 ? null : { temperature, topK, topP } }
 }

@@ -26,7 +26,7 @@ const between = (text: string, sign: string): ReadonlyArray<string> => {
 const parse = (part: string): Dimension =>
   /^\d+$/.test(part) ? Number(part) : part.startsWith('(') && part.endsWith(')') ? part.slice(1, -1) : part
 
-/** Neighbouring numbers are added: 2, `3+a` → `5+a`. */
+/** Neighboring numbers are added: 2, `3+a` → `5+a`. */
 export const sum = (dimensions: Shape): Dimension => {
   const added: Dimension[] = []
   for (const d of dimensions.flatMap(terms)) {
@@ -64,5 +64,5 @@ export const sizeOfDimension = (
   const size = (d: Dimension): number => sizeOfDimension(d, sizes, where)
   if (added.length > 1) return added.map(size).reduce((a, b) => a + b)
   if (multiplied.length > 1) return multiplied.map(size).reduce((a, b) => a * b)
-  throw new Error(`${where}: expected a size for dimension ${dimension}, found ${Object.keys(sizes).join(', ')}`)
+  throw new Error(`${where}: expected a size for dimension ${dimension}, got ${Object.keys(sizes).join(', ')}`)
 }

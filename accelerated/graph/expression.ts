@@ -1,6 +1,6 @@
 /**
  * Expressions: an immutable, typed DAG of tensor operations. There is no builder and no graph object: an expression is its operator, its
- * inputs, its attributes, and the shape and dtype that follow from them. Names appear at serialisation only; unreachable work never exists.
+ * inputs, its attributes, and the shape and dtype that follow from them. Names appear at serialization only; unreachable work never exists.
  */
 
 /** What a graph computes in. */
@@ -37,7 +37,7 @@ export type DifferentiableOp =
   | 'Relu'
   | 'Clip'
   | 'MatMul'
-  | 'QuantisedMatMul'
+  | 'QuantizedMatMul'
   | 'HalfMatMul'
   | 'Softmax'
   | 'LogSoftmax'
@@ -65,7 +65,7 @@ export type NonDifferentiableOp =
   | 'SliceVector'
   | 'CumulativeSum'
   | 'ScatterAddRows'
-  | 'Dequantise'
+  | 'Dequantize'
   | 'Turned'
   | 'Split'
   | 'OutputOf'

@@ -7,7 +7,7 @@ import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expr
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
 import { sumOfPadded } from './padding.js'
-import { recomputation } from './recomputation.js'
+import { planCheckpoints } from './recomputation.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -15,7 +15,7 @@ import { vjps } from './vjps.js'
  * @throws when y is no scalar, does not depend on a target, or passes through an operator that has no gradient.
  */
 export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
-  if (y.shape.length !== 0) throw new Error(`gradient: expected a scalar, found ${showShape(y.shape)}`)
+  if (y.shape.length !== 0) throw new Error(`gradient: expected a scalar, got ${showShape(y.shape)}`)
   const order = topologicalOrder([y])
   const goals = new Set(targets)
   const relevant = new Set<Expression>()
@@ -25,7 +25,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   /** of what has one size in all batches, since the last recomputation: the next one waits for them, so that nothing of this one is kept for them */
   const ofParameters = new Map<Expression, Expression>()
   const recompute = (node: Expression, yBar: Expression): void => {
-    const { copyOf, copies } = recomputation(node, order, [yBar, ...ofParameters.values()])
+    const { copyOf, copies } = planCheckpoints(node, order, [yBar, ...ofParameters.values()])
     ofParameters.clear()
     for (const { original, copy } of copies) if (relevant.has(original)) relevant.add(copy)
     const [end] = node.inputs.map(copyOf)
@@ -72,6 +72,6 @@ const sumTo = (contribution: Expression, shape: Shape, op: string): Expression =
   const repeated = contribution.shape.flatMap((d, i) => (i < extra || (shape[i - extra] === 1 && d !== 1) ? [i] : []))
   const summed = reshape(reduceSum(contribution, repeated, true), shape)
   if (!sameShape(summed.shape, shape))
-    throw new Error(`gradient of ${op}: expected ${showShape(shape)}, found ${showShape(contribution.shape)}`)
+    throw new Error(`gradient of ${op}: expected ${showShape(shape)}, got ${showShape(contribution.shape)}`)
   return summed
 }

@@ -24,7 +24,7 @@ const bytesOfType: Readonly<Record<DType, number>> = {
 }
 
 /** What is no node of its own, and what gives its operand's memory another name. */
-const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantise'])
+const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize'])
 const transparent = new Set<Op>(['StopGradient', 'Recomputed'])
 const unwritten = new Set<Op>([...transparent, 'OutputOf'])
 const renaming = new Set<Op>([...transparent, 'Reshape', 'After'])
@@ -164,7 +164,7 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): R
   const [x] = inputs
   if (x === undefined) return []
   const bytes = (value: Expression, dtype: DType = value.dtype): number => bytesOf({ shape: value.shape, dtype }, sizes)
-  if (op === 'QuantisedMatMul') return [bytes(x, 'uint8'), bytes(node)]
+  if (op === 'QuantizedMatMul') return [bytes(x, 'uint8'), bytes(node)]
   if (op === 'HalfMatMul') return [bytes(x), bytes(x, 'float16'), bytes(node, 'float16'), bytes(node)]
   if (op === 'ScatterAddRows') return kindOf(node) === null ? [bytes(node)] : []
   return op === 'LogSumExp' ? [bytes(x)] : []

@@ -1,18 +1,18 @@
 /**
- * Serialisation: expressions → the bytes of an ONNX ModelProto. Here the order of the nodes is fixed, and each value gets its name:
+ * Serialization: expressions → the bytes of an ONNX ModelProto. Here the order of the nodes is fixed, and each value gets its name:
  * onnxOperators.ts writes the nodes, onnxShapes.ts what they must know of sizes, onnxProto.ts the bytes.
  */
 import type { Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
-import type { OnnxTarget } from './onnxDraft.js'
-import { emptyDraft } from './onnxDraft.js'
-import { serialisers } from './onnxOperators.js'
+import type { OnnxTarget } from './onnxBuilder.js'
+import { onnxBuilder } from './onnxBuilder.js'
+import { serializers } from './onnxOperators.js'
 import type { ValueInfoProto } from './onnxProto.js'
 import { elementType, encodeModel } from './onnxProto.js'
 import { runtimeShapes } from './onnxShapes.js'
 
-export type { OnnxTarget } from './onnxDraft.js'
+export type { OnnxTarget } from './onnxBuilder.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
@@ -24,7 +24,7 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   const lowered = lower(outputs)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
-  const draft = emptyDraft(target)
+  const draft = onnxBuilder(target)
   const shapes = runtimeShapes(draft, inputs)
 
   const outputNames = firstNames(lowered)
@@ -33,7 +33,7 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   for (const node of order) {
     const x = node.inputs.map((operand) => names.get(operand) ?? '')
     const result = outputNames.get(node) ?? `${node.op}:${names.size}`
-    names.set(node, serialisers[node.op]({ node, x, result, manyOutputs: withManyOutputs.has(node) }, draft, shapes))
+    names.set(node, serializers[node.op]({ node, x, result, manyOutputs: withManyOutputs.has(node) }, draft, shapes))
   }
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) draft.emit('Identity', [names.get(node) ?? ''], {}, [name])

@@ -1,8 +1,8 @@
 /** How each operator is written in ONNX: a table with exactly the operators' names as keys, so a missing one does not compile. */
 import { product } from './dimension.js'
 import type { Dimension, Expression, Op } from './expression.js'
-import type { Draft } from './onnxDraft.js'
-import { emitHalfProduct, emitProduct, emitQuantisedProduct } from './onnxProducts.js'
+import type { OnnxBuilder } from './onnxBuilder.js'
+import { emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProducts.js'
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
@@ -19,13 +19,13 @@ export type Unwritten = {
 }
 
 /** Adds what computes the node's value; → the value's name. */
-type Serialiser = (unwritten: Unwritten, draft: Draft, shapes: RuntimeShapes) => string
+type Serializer = (unwritten: Unwritten, draft: OnnxBuilder, shapes: RuntimeShapes) => string
 
 /** One node of the same name, with the same operands. */
-const asIs: Serialiser = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
+const asIs: Serializer = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
 
 const withAttributes =
-  (opType: string, attributes: (node: Expression) => Readonly<Record<string, AttributeValue>>): Serialiser =>
+  (opType: string, attributes: (node: Expression) => Readonly<Record<string, AttributeValue>>): Serializer =>
   ({ node, x, result }, { emit }) =>
     emit(opType, x, attributes(node), [result])
 
@@ -33,20 +33,20 @@ const withAttributes =
 const withOperands =
   (
     opType: string,
-    operands: (node: Expression, draft: Draft, shapes: RuntimeShapes) => ReadonlyArray<string>,
+    operands: (node: Expression, draft: OnnxBuilder, shapes: RuntimeShapes) => ReadonlyArray<string>,
     attributes: (node: Expression) => Readonly<Record<string, AttributeValue>> = () => ({}),
-  ): Serialiser =>
+  ): Serializer =>
   ({ node, x, result }, draft, shapes) =>
     draft.emit(opType, [...x, ...operands(node, draft, shapes)], attributes(node), [result])
 
-const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serialiser =>
+const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serializer =>
   withOperands(
     opType,
     ({ attributes }, { integers }) => [integers(attributes.axes ?? [])],
     ({ attributes }) => ({ keepdims: attributes.keepDimensions === true ? 1 : 0 }),
   )
 
-export const serialisers: Readonly<Record<Op, Serialiser>> = {
+export const serializers: Readonly<Record<Op, Serializer>> = {
   Input: ({ node }) => node.attributes.name ?? '',
   Constant: ({ node }, { constant }) => constant(node.attributes.data ?? [], node.shape as ReadonlyArray<number>, node.dtype),
   Weight: ({ node }, { weight }) => {
@@ -88,10 +88,10 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
   Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
 
   MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
-  QuantisedMatMul: (unwritten, draft, shapes) => emitQuantisedProduct(draft, shapes, unwritten),
+  QuantizedMatMul: (unwritten, draft, shapes) => emitQuantizedProduct(draft, shapes, unwritten),
   HalfMatMul: (unwritten, draft) => emitHalfProduct(draft, unwritten),
-  Turned: ({ x: [levels = ''] }) => levels, // by emitQuantisedProduct
-  Dequantise: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
+  Turned: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
+  Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
   LogSoftmax: withAttributes('LogSoftmax', () => ({ axis: -1 })),
@@ -155,7 +155,7 @@ export const serialisers: Readonly<Record<Op, Serialiser>> = {
  * A Reshape to where each size is 0, which stands for the operand's own: 0 times the sizes of what must be there before. What is known of a
  * shape is folded, so a size that is known is counted at run time; a Concat of sizes with one unknown would be folded too.
  */
-const emitAfter = ({ emit, integers }: Draft, { node, x: [x = '', ...others], result }: Unwritten): string => {
+const emitAfter = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: Unwritten): string => {
   const sizes = others.map((other, i) => {
     const named = (node.inputs[i + 1]?.shape ?? []).findIndex((d) => typeof d === 'string')
     return named < 0 ? emit('Size', [other]) : emit('Shape', [other], { start: named, end: named + 1 })
@@ -169,7 +169,7 @@ const stretch = (before: Dimension, size: Dimension, after: Dimension): readonly
   if (typeof before === 'number' && typeof size === 'number') return [before, before + size]
   if (typeof before === 'number' && typeof after === 'number') return [before, after === 0 ? endOfAxis : -after]
   if (typeof size === 'number' && typeof after === 'number') return [-size - after, after === 0 ? endOfAxis : -after]
-  throw new Error(`toOnnx: expected one unknown size at most in a slice, found ${before}, ${size}, ${after}`)
+  throw new Error(`toOnnx: expected one unknown size at most in a slice, got ${before}, ${size}, ${after}`)
 }
 
 /** ONNX takes what lies beyond the end for the end. No axis is longer than an int32 counts. */

@@ -1,13 +1,13 @@
 /** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks; and products with a matrix in int8 or float16. */
 import type { Expression } from './expression.js'
-import type { Draft } from './onnxDraft.js'
+import type { OnnxBuilder } from './onnxBuilder.js'
 import { elementType } from './onnxProto.js'
 import type { Unwritten } from './onnxOperators.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 
 /** Emits the product of the values `left` and `right` as `result`. */
 export const emitProduct = (
-  { emit, constant, target }: Draft,
+  { emit, constant, target }: OnnxBuilder,
   node: Expression,
   [left = '', right = '']: ReadonlyArray<string>,
   result: string,
@@ -37,20 +37,20 @@ const zeroPoint = 128
 const smallestScale = 1e-30
 
 /** max |row|: [rows, n] → [rows, 1] */
-const rowMagnitudes = ({ emit, integers }: Draft, x: string): string => {
+const rowMagnitudes = ({ emit, integers }: OnnxBuilder, x: string): string => {
   const most = emit('ReduceMax', [x, integers([-1])], { keepdims: 1 })
   const least = emit('ReduceMin', [x, integers([-1])], { keepdims: 1 })
   return emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
 }
 
 /** Rows of x to uint8 by their own scales, the product in int32, and the scales of rows and columns after it. */
-export const emitQuantisedProduct = (
-  draft: Draft,
+export const emitQuantizedProduct = (
+  draft: OnnxBuilder,
   shapes: RuntimeShapes,
   { node, x: [x = '', , stored = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
 ): string => {
   const { emit, constant, integers, target } = draft
-  if (target.quantisedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, found one without')
+  if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [input, , other] = node.inputs
   const [rows = 1] = input?.shape ?? []
   const number = (value: number): string => constant([value], [], 'float32')
@@ -69,9 +69,12 @@ export const emitQuantisedProduct = (
 }
 
 /** Rows of x to float16 by their own scales, the product in float16, and the scales after it. */
-export const emitHalfProduct = (draft: Draft, { node, x: [x = '', W = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>): string => {
+export const emitHalfProduct = (
+  draft: OnnxBuilder,
+  { node, x: [x = '', W = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
+): string => {
   const { emit, constant, target } = draft
-  if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, found one without')
+  if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, got one without')
   const scale = emit('Max', [rowMagnitudes(draft, x), constant([smallestScale], [], 'float32')]) // [rows, 1]
   const half = emit('Cast', [emit('Div', [x, scale])], { to: elementType('float16') })
   const product = emit('Gemm', [half, W], { transB: node.attributes.transposeB === true ? 1 : 0 })

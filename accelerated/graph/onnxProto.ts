@@ -190,6 +190,6 @@ const typedArrays: Readonly<Partial<Record<DType, (data: ArrayLike<number>) => {
 /** Little-endian raw data of numbers in `dtype`. */
 export const initializerBytes = (data: ArrayLike<number>, dtype: DType): Uint8Array => {
   const typed = typedArrays[dtype]
-  if (typed === undefined) throw new Error(`initializerBytes: expected one of ${Object.keys(typedArrays).join(', ')}, found ${dtype}`)
+  if (typed === undefined) throw new Error(`initializerBytes: expected one of ${Object.keys(typedArrays).join(', ')}, got ${dtype}`)
   return new Uint8Array(typed(data).buffer)
 }

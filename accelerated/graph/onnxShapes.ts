@@ -1,7 +1,7 @@
 /** Run-time shapes: what an ONNX node must be told where sizes are names that each run brings. */
 import { factors, terms } from './dimension.js'
 import type { Dimension, Shape } from './expression.js'
-import type { Draft } from './onnxDraft.js'
+import type { OnnxBuilder } from './onnxBuilder.js'
 import type { ValueInfoProto } from './onnxProto.js'
 
 export type RuntimeShapes = {
@@ -12,7 +12,7 @@ export type RuntimeShapes = {
 }
 
 /** A name's size is read off the first input that carries it, once. */
-export const runtimeShapes = ({ emit, integers }: Draft, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
+export const runtimeShapes = ({ emit, integers }: OnnxBuilder, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
   const sources = new Map<string, { readonly input: string; readonly axis: number }>()
   for (const { name, shape } of inputs)
     shape.forEach((d, axis) => {
@@ -32,7 +32,7 @@ export const runtimeShapes = ({ emit, integers }: Draft, inputs: ReadonlyArray<V
     const [added, multiplied] = [terms(d), factors(d)]
     if (added.length > 1) return added.map(dimension).reduce((a, b) => emit('Add', [a, b]))
     if (multiplied.length > 1) return multiplied.map(dimension).reduce((a, b) => emit('Mul', [a, b]))
-    throw new Error(`toOnnx: expected an input that carries dimension '${d}', found none`)
+    throw new Error(`toOnnx: expected an input that carries dimension '${d}', got none`)
   }
   const shape = (sizes: Shape): string =>
     sizes.every((d) => typeof d === 'number') ? integers(sizes) : emit('Concat', sizes.map(dimension), { axis: 0 })

@@ -17,7 +17,7 @@ const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DT
 })
 
 const fail = (op: string, expected: string, found: string): never => {
-  throw new Error(`${op}: expected ${expected}, found ${found}`)
+  throw new Error(`${op}: expected ${expected}, got ${found}`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------- leaves
@@ -156,31 +156,31 @@ export const turned = (levels: Expression): Expression => {
 }
 
 /** A matrix W ≈ diag(scales) levels in int8, both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */
-export type QuantisedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
+export type QuantizedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
 
 /**
  * (round(x) levelsᵀ) ⊙ scales, where round takes each row of x to the 255 levels of its largest magnitude. Its gradient is that of the same
  * product without rounding, and is a product of this kind itself (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
  */
-export const quantisedMatMul = (x: Expression, { levels, transposed, scales = scalar(1, 'float32') }: QuantisedMatrix): Expression => {
+export const quantizedMatMul = (x: Expression, { levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression => {
   const shapes = `${showShape(x.shape)} · ${showShape(levels.shape)}ᵀ, ${showShape(transposed.shape)} and ${showShape(scales.shape)}`
   const [n, k, more] = x.shape
   const [p, inner] = levels.shape
-  if (n === undefined || more !== undefined || k !== inner || p === undefined) return fail('quantisedMatMul', 'matrices that fit', shapes)
+  if (n === undefined || more !== undefined || k !== inner || p === undefined) return fail('quantizedMatMul', 'matrices that fit', shapes)
   if (!sameShape(transposed.shape, [inner ?? 1, p]) || (scales.shape.length > 0 && !sameShape(scales.shape, [p])))
-    return fail('quantisedMatMul', 'a matrix both ways round, with a scale a row', shapes)
+    return fail('quantizedMatMul', 'a matrix both ways round, with a scale a row', shapes)
   const types = [x, levels, transposed, scales].map(({ dtype }) => dtype).join()
-  if (types !== 'float32,int8,int8,float32') return fail('quantisedMatMul', 'float32, int8, int8 and float32', types)
-  return node('QuantisedMatMul', [x, levels, transposed, scales], [n, p], 'float32')
+  if (types !== 'float32,int8,int8,float32') return fail('quantizedMatMul', 'float32, int8, int8 and float32', types)
+  return node('QuantizedMatMul', [x, levels, transposed, scales], [n, p], 'float32')
 }
 
 /** diag(scales) levels, in float32: the matrix itself, for what asks for more than its products. → [p, k] */
-export const dequantise = ({ levels, transposed, scales = scalar(1, 'float32') }: QuantisedMatrix): Expression =>
-  node('Dequantise', [levels, transposed, scales], levels.shape, 'float32')
+export const dequantize = ({ levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression =>
+  node('Dequantize', [levels, transposed, scales], levels.shape, 'float32')
 
 /** The parts of a matrix that lies in int8; null for any other. */
-export const quantisedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantisedMatrix | null =>
-  op === 'Dequantise' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
+export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
+  op === 'Dequantize' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
 
 /**
  * (round(x) Wᵀ) in float16, or round(x) W where `transposed` is false. Each row of x is divided by its largest magnitude before it is rounded and
@@ -205,7 +205,7 @@ const lastTwo = (x: Expression, transposed: boolean, shapes: string): readonly [
   return transposed ? [columns, rows] : [rows, columns]
 }
 
-const normaliseAxis = (op: string, x: Expression, axis: number): number => {
+const normalizeAxis = (op: string, x: Expression, axis: number): number => {
   const positive = axis < 0 ? axis + x.shape.length : axis
   return positive >= 0 && positive < x.shape.length ? positive : fail(op, `an axis of ${showShape(x.shape)}`, `${axis}`)
 }
@@ -233,7 +233,7 @@ export const outputOf = (x: Expression, output: number, shape: Shape): Expressio
 const reduce =
   (op: 'ReduceSum' | 'ReduceMean') =>
   (x: Expression, axes?: ReadonlyArray<number>, keepDimensions = false): Expression => {
-    const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normaliseAxis(op, x, axis))
+    const all = axes === undefined ? x.shape.map((_, i) => i) : axes.map((axis) => normalizeAxis(op, x, axis))
     const shape = keepDimensions ? x.shape.map((d, i) => (all.includes(i) ? 1 : d)) : x.shape.filter((_, i) => !all.includes(i))
     return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
   }
@@ -280,7 +280,7 @@ export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expressi
   const [first, ...rest] = parts
   if (first === undefined) return fail('concat', 'at least one part', 'none')
   if (rest.length === 0) return first
-  const at = normaliseAxis('concat', first, axis)
+  const at = normalizeAxis('concat', first, axis)
   if (rest.some((part) => part.dtype !== first.dtype || !sameShape(part.shape.toSpliced(at, 1), first.shape.toSpliced(at, 1)))) {
     fail('concat', `parts that differ in axis ${at} alone`, parts.map((part) => `${part.dtype} ${showShape(part.shape)}`).join(', '))
   }
@@ -290,7 +290,7 @@ export const concat = (parts: ReadonlyArray<Expression>, axis: number): Expressi
 
 /** Elements start … start + size of one axis whose size is known. */
 export const slice = (x: Expression, axis: number, start: number, size: number): Expression => {
-  const at = normaliseAxis('slice', x, axis)
+  const at = normalizeAxis('slice', x, axis)
   const whole = x.shape[at]
   if (typeof whole !== 'number' || start < 0 || size < 1 || start + size > whole)
     return fail('slice', `a part of axis ${at} of ${showShape(x.shape)}`, `${start}…${start + size}`)
@@ -306,7 +306,7 @@ const part = (x: Expression, axis: number, before: Dimension, size: Dimension, a
  * ends is counted from the start of the axis or from its end.
  */
 export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Expression> => {
-  const at = normaliseAxis('cut', x, axis)
+  const at = normalizeAxis('cut', x, axis)
   if (sum(sizes) !== x.shape[at]) fail('cut', `sizes that add up to axis ${at} of ${showShape(x.shape)}`, showShape(sizes))
   if (sizes.filter((d) => typeof d === 'string').length > 1) fail('cut', 'one part of unknown size at most', showShape(sizes))
   return sizes.length === 1 ? [x] : sizes.map((size, i) => part(x, at, sum(sizes.slice(0, i)), size, sum(sizes.slice(i + 1))))
@@ -334,7 +334,7 @@ export const gather = (table: Expression, index: Expression): Expression => {
  * Rows of x in another order, and the order back: x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].
  * inverse[r] is the place (counted over the flattened index) where row r was put, or the number of places where it was put nowhere
  * (`partial`). A row that the index repeats (padding) takes its gradient from its `inverse` place alone: the caller must see to it that the
- * other copies receive none, as masked attention does. The gradient is then a plain gather, which no provider has to serialise.
+ * other copies receive none, as masked attention does. The gradient is then a plain gather, which no provider has to serialize.
  */
 export const selectRows = (x: Expression, index: Expression, inverse: Expression, { partial = false } = {}): Expression =>
   x.shape.length === 2 && inverse.shape.length === 1 && inverse.shape[0] === x.shape[0]
@@ -354,4 +354,4 @@ export const sliceVector = (pool: Expression, offset: Expression, like: Expressi
 
 /** Sums of what stands up to and at each place of one axis. Never differentiated: what counts places is no trained number. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>
-  node('CumulativeSum', [x], x.shape, x.dtype, { axis: normaliseAxis('cumulativeSum', x, axis) })
+  node('CumulativeSum', [x], x.shape, x.dtype, { axis: normalizeAxis('cumulativeSum', x, axis) })

@@ -6,7 +6,7 @@ import type { Expression } from './expression.js'
 import { after } from './operators.js'
 
 /** `copyOf` gives itself for what is no part of it; `copies` in topological order, those of the values that they begin with first. */
-export type Recomputation = {
+export type CheckpointPlan = {
   readonly copyOf: (node: Expression) => Expression
   readonly copies: ReadonlyArray<{ readonly original: Expression; readonly copy: Expression }>
 }
@@ -16,11 +16,11 @@ export type Recomputation = {
  * @param order topological, of all that there is
  * @param signals what must be there before
  */
-export const recomputation = (
+export const planCheckpoints = (
   { inputs: [y, x] }: Expression,
   order: ReadonlyArray<Expression>,
   signals: ReadonlyArray<Expression>,
-): Recomputation => {
+): CheckpointPlan => {
   const copied = new Map<Expression, Expression>()
   if (y === undefined || x === undefined) return { copyOf: (node) => node, copies: [] }
   const between = nodesBetween(order, x, y)

@@ -26,7 +26,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   ReduceMean: 'first', // of [rows, n] to [rows, 1]: what has other rows, or one dimension, is not asked for
   LayerNormalization: 'first',
   MatMul: 'first',
-  QuantisedMatMul: 'first',
+  QuantizedMatMul: 'first',
   HalfMatMul: 'first',
   Recomputed: 'first',
 }

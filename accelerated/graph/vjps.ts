@@ -23,7 +23,7 @@ import {
   mul,
   neg,
   outputOf,
-  quantisedMatMul,
+  quantizedMatMul,
   reduceMean,
   reduceSum,
   reshape,
@@ -60,8 +60,8 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
   MatMul: matMulVjp,
-  QuantisedMatMul: (yBar, _, _x, levels, transposed, scales) => [
-    quantisedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // rounding passed straight through
+  QuantizedMatMul: (yBar, _, _x, levels, transposed, scales) => [
+    quantizedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // rounding passed straight through
     null,
     null,
     null,
@@ -87,7 +87,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
 
 /** A node of the operator always has this input: `undefined` would be an expression built by hand. */
 const given = (x: Expression | undefined): Expression => {
-  if (x === undefined) throw new Error('vjp: expected another input, found none')
+  if (x === undefined) throw new Error('vjp: expected another input, got none')
   return x
 }
 
@@ -120,10 +120,10 @@ function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expressi
 /** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are the node's own outputs 1 and 2. */
 function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
   const kept: Shape = [...y.shape.slice(0, -1), 1]
-  const normalised = mul(sub(given(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
+  const normalized = mul(sub(given(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
   const h = mul(yBar, given(scale))
-  const centred = sub(sub(h, reduceMean(h, [-1], true)), mul(normalised, reduceMean(mul(h, normalised), [-1], true)))
-  return [mul(centred, outputOf(y, 2, kept)), mul(yBar, normalised), yBar]
+  const centered = sub(sub(h, reduceMean(h, [-1], true)), mul(normalized, reduceMean(mul(h, normalized), [-1], true)))
+  return [mul(centered, outputOf(y, 2, kept)), mul(yBar, normalized), yBar]
 }
 
 /** Row r of x went to place inverse[r]: its gradient is there, or zero where it went nowhere. */
@@ -136,7 +136,7 @@ function selectRowsVjp(
 ): ReadonlyArray<Expression | null> {
   const rows = flattenRows(yBar)
   const width = rows.shape[1]
-  if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, found ${width}`)
+  if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, got ${width}`)
   const padded =
     y.attributes.partial === true ? concat([rows, constant(new Array<number>(width).fill(0), [1, width], rows.dtype)], 0) : rows
   const flat = given(index)
@@ -165,7 +165,7 @@ const countReduced = (y: Expression, shape: Shape): number =>
   (y.attributes.axes ?? []).reduce((count, axis) => {
     const size = shape[axis]
     if (typeof size !== 'number')
-      throw new Error(`ReduceMean: expected axes of known size to differentiate, found ${size}; use reduceSum and divide`)
+      throw new Error(`ReduceMean: expected axes of known size to differentiate, got ${size}; use reduceSum and divide`)
     return count * size
   }, 1)
 
@@ -174,6 +174,6 @@ function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expr
   const { axis = 0 } = y.attributes
   const sizes = parts.map(({ shape }) => shape[axis] as Dimension)
   if (sizes.filter((d) => typeof d === 'string').length > 1)
-    throw new Error(`Concat: expected one part of unknown size at most to differentiate, found ${sizes.join(', ')}`)
+    throw new Error(`Concat: expected one part of unknown size at most to differentiate, got ${sizes.join(', ')}`)
   return cut(yBar, axis, sizes)
 }

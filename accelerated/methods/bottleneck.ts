@@ -1,13 +1,13 @@
 /** Bottleneck adapters: small networks within the model's sublayers, each of which adds to a sublayer's output what it makes of it. */
 import { z } from 'zod'
-import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import type { Expression } from '../graph/expression.js'
 import type { Sublayer } from '../models/architecture.js'
-import { plainHost, type Around, type TensorSource } from '../models/host.js'
-import { setting, type SettingValues } from '../setting.js'
-import { SettingsError } from '../settingsError.js'
-import { normalInitial, zeroInitial } from './initialisation.js'
-import { checkCarried, type Method } from './method.js'
+import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
+import { setting, type SettingValues } from '../settings/setting.js'
+import { SettingsError } from '../errors/settingsError.js'
+import { normalInitial, zeroInitial } from './initialization.js'
+import { checkHookSupported, type Method } from './method.js'
 
 const settings = {
   reductionFactor: setting('number', 'number', 'hidden size over the neurons of an adapter', z.number().min(1).default(16)),
@@ -38,7 +38,7 @@ export type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
   readonly after: ReadonlyArray<Sublayer['of']>
   readonly activation: Activation
   /** A sublayer's output h with the adapter a in it, before the residual is added and normed. */
-  readonly output: (a: (u: Expression) => Expression, h: Expression, around: Around) => Expression
+  readonly output: (a: (u: Expression) => Expression, h: Expression, around: SublayerContext) => Expression
 }
 
 export const bottleneckMethod = ({
@@ -53,7 +53,7 @@ export const bottleneckMethod = ({
   settings,
   phase,
   start: (outline, { reductionFactor }) => {
-    checkCarried(outline, 'sublayer', name)
+    checkHookSupported(outline, 'sublayer', name)
     const { hiddenSize, layers } = outline
     const neurons = Math.floor(hiddenSize / reductionFactor)
     if (neurons < 1) throw new SettingsError('reductionFactor', `at most the model's hidden size ${hiddenSize}`, String(reductionFactor))
@@ -83,7 +83,7 @@ export const bottleneckMethod = ({
     })
   },
   format: 'adapters',
-  misfit: (found, start) =>
+  validatePhase: (found, start) =>
     JSON.stringify(found) === JSON.stringify(start)
       ? null
       : { expected: 'the adapters of its start', found: `${found.sublayers.length} of ${found.neurons} neurons` },

@@ -2,9 +2,9 @@
 import type { Expression } from '../graph/expression.js'
 import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
 import { withBias, type Wrap } from '../models/host.js'
-import type { OptimiserGroup } from '../training/optimiser.js'
-import type { Trainable } from '../training/parameterVector.js'
-import { constantInitial } from './initialisation.js'
+import type { OptimizerGroup } from '../training/optimizer.js'
+import type { Trainable } from '../parameters/layout.js'
+import { constantInitial } from './initialization.js'
 import { addLowRank, type AdaptedMatrix, type LowRankFactors } from './lowRank.js'
 
 /** magnitude: [d] */
@@ -38,7 +38,7 @@ export const doraWrap =
   })
 
 /** Magnitudes start at ‖W‖, which is ‖W + s B A‖ at B = 0: the adapted model starts as the base model. */
-export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: OptimiserGroup): ReadonlyArray<Trainable> =>
+export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: OptimizerGroup): ReadonlyArray<Trainable> =>
   matrices.map(({ name, d, k }) => ({
     name: `${name}.magnitude`,
     shape: [d],

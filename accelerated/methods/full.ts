@@ -1,8 +1,8 @@
 /** Full fine-tuning: every weight of the model, embeddings and norms included. The model asks for its tensors, and all of them are trained ones. */
 import { z } from 'zod'
-import type { SettingValues } from '../setting.js'
-import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
-import { modelInitial } from './initialisation.js'
+import type { SettingValues } from '../settings/setting.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { modelInitial } from './initialization.js'
 import type { Method } from './method.js'
 
 const settings = {} as const
@@ -25,7 +25,7 @@ export const full: Method<FullSettings, FullPhase> = {
   wrap: () => (host) => host,
   format: 'huggingFace',
   merge: (_, __, name, ___, trained) => trained(name),
-  misfit: ({ tensors }, start) =>
+  validatePhase: ({ tensors }, start) =>
     JSON.stringify(tensors) === JSON.stringify(start.tensors)
       ? null
       : { expected: "the model's tensors", found: `${tensors.length} others` },

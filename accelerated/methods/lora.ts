@@ -1,8 +1,8 @@
 /** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices; with rsLoRA's scale or DoRA's magnitudes where asked for. */
 import { z } from 'zod'
 import type { TensorSource } from '../models/host.js'
-import { setting, type SettingValues } from '../setting.js'
-import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
+import { setting, type SettingValues } from '../settings/setting.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { doraWrap, magnitudeCount, magnitudeTensors, mergeMagnitude } from './dora.js'
 import {
   adaptedMatrices,
@@ -19,8 +19,8 @@ import type { Method } from './method.js'
 
 export const loraSettings = {
   ...lowRankSettings,
-  rslora: setting('switch', '', 'the adapter counts alpha / √rank instead (rsLoRA)', z.boolean().default(false)),
-  dora: setting('switch', '', 'W + ΔW gives directions; lengths are trained apart (DoRA)', z.boolean().default(false)),
+  useRslora: setting('switch', '', 'the adapter counts alpha / √rank instead (rsLoRA)', z.boolean().default(false)),
+  useDora: setting('switch', '', 'W + ΔW gives directions; lengths are trained apart (DoRA)', z.boolean().default(false)),
   rankPattern: setting(
     'file',
     'file',
@@ -35,8 +35,8 @@ export const loraPhase = z.strictObject({ matrices: matricesSchema })
 export type LoraPhase = z.infer<typeof loraPhase>
 
 /** α / r, or α / √r (Kalajdzievski, 2023): one for all matrices, whatever ranks a pattern gives them. */
-export const loraScale = ({ alpha, rank, rslora }: Pick<LoraSettings, 'alpha' | 'rank' | 'rslora'>): number =>
-  alpha / (rslora ? Math.sqrt(rank) : rank)
+export const loraScale = ({ loraAlpha, rank, useRslora }: Pick<LoraSettings, 'loraAlpha' | 'rank' | 'useRslora'>): number =>
+  loraAlpha / (useRslora ? Math.sqrt(rank) : rank)
 
 export const lora: Method<LoraSettings, LoraPhase> = {
   name: 'lora',
@@ -46,12 +46,15 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   start: (outline, settings) => ({ matrices: [...adaptedMatrices(outline, settings)] }),
   tensors: ({ matrices }, settings) => {
     const { decayed, undecayed } = weightGroupsOf(settings)
-    return [...factorTensors(matrices, settings.initialisation, decayed), ...(settings.dora ? magnitudeTensors(matrices, undecayed) : [])]
+    return [
+      ...factorTensors(matrices, settings.initLoraWeights, decayed),
+      ...(settings.useDora ? magnitudeTensors(matrices, undecayed) : []),
+    ]
   },
   wrap: ({ matrices }, settings, parameter) => {
     const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
     const factors = factorsOf(settings, parameter)
-    if (!settings.dora) return lowRankWrap(each(factors), settings.loraDropout)
+    if (!settings.useDora) return lowRankWrap(each(factors), settings.loraDropout)
     return doraWrap(
       each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
       settings.loraDropout,
@@ -62,13 +65,13 @@ export const lora: Method<LoraSettings, LoraPhase> = {
     const matrix = matrixOfWeight(matrices, name)
     if (matrix === undefined) return null
     const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
-    return settings.dora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
+    return settings.useDora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
   },
-  misfit: (phase, start) =>
+  validatePhase: (phase, start) =>
     JSON.stringify(phase.matrices) === JSON.stringify(start.matrices)
       ? null
       : { expected: 'the adapted matrices of its start', found: `${phase.matrices.length} others` },
-  counts: ({ matrices }, { dora }) => ({ adapter: factorCount(matrices) + (dora ? magnitudeCount(matrices) : 0) }),
+  counts: ({ matrices }, { useDora }) => ({ adapter: factorCount(matrices) + (useDora ? magnitudeCount(matrices) : 0) }),
   result: ({ matrices }) => ({ ranks: Object.fromEntries(matrices.map(({ name, r }) => [name, r])) }),
 }
 

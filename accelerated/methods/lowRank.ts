@@ -2,12 +2,12 @@
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, matMul, mul } from '../graph/operators.js'
-import type { Matrix, Outline } from '../models/architecture.js'
+import type { Matrix, ModelSpec } from '../models/architecture.js'
 import type { Wrap } from '../models/host.js'
-import { SettingsError } from '../settingsError.js'
-import type { OptimiserGroup } from '../training/optimiser.js'
-import type { Trainable } from '../training/parameterVector.js'
-import { factorA, factorB, type AdapterInitialisation } from './initialisation.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { OptimizerGroup } from '../training/optimizer.js'
+import type { Trainable } from '../parameters/layout.js'
+import { factorA, factorB, type AdapterInitialization } from './initialization.js'
 
 /** One adapted matrix and the rank of its adapter. A matrix of rank 0 is not listed. */
 export type AdaptedMatrix = Matrix & { readonly r: number }
@@ -38,12 +38,12 @@ export const lowRankWrap =
 /** A random and B = 0, so that the adapted model starts as the base model. */
 export const factorTensors = (
   matrices: ReadonlyArray<AdaptedMatrix>,
-  initialisation: AdapterInitialisation,
-  group: OptimiserGroup,
+  initialization: AdapterInitialization,
+  group: OptimizerGroup,
 ): ReadonlyArray<Trainable> =>
   matrices.flatMap(
     ({ name, d, k, r }): ReadonlyArray<Trainable> => [
-      { name: `${name}.A`, shape: [r, k], group, initial: factorA(initialisation) },
+      { name: `${name}.A`, shape: [r, k], group, initial: factorA(initialization) },
       { name: `${name}.B`, shape: [d, r], group, initial: factorB },
     ],
   )
@@ -57,7 +57,7 @@ const isTarget = (name: string, target: string): boolean => name === target || n
 export const allLinear = 'all-linear'
 
 /** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. @throws SettingsError */
-export const targetedMatrices = ({ matrices }: Outline, targets: ReadonlyArray<string> | null): ReadonlyArray<Matrix> => {
+export const targetedMatrices = ({ matrices }: ModelSpec, targets: ReadonlyArray<string> | null): ReadonlyArray<Matrix> => {
   if (targets === null || targets.join() === allLinear) return matrices
   const unknown = targets.find((target) => !matrices.some(({ name }) => isTarget(name, target)))
   if (unknown !== undefined) {
@@ -69,7 +69,7 @@ export const targetedMatrices = ({ matrices }: Outline, targets: ReadonlyArray<s
 
 /** The matrices to adapt and their ranks at the start. @throws SettingsError for a name that no matrix has, and for a rank that no product of a matrix's size has */
 export const adaptedMatrices = (
-  outline: Outline,
+  outline: ModelSpec,
   {
     targetModules,
     rank,
@@ -107,7 +107,7 @@ export const mergeProduct = (
   { d, k, r }: Pick<AdaptedMatrix, 'd' | 'k' | 'r'>,
   scale: number,
 ): Float64Array => {
-  if (W.length !== d * k) throw new Error(`merge: expected W of ${d} × ${k}, found ${W.length} numbers`)
+  if (W.length !== d * k) throw new Error(`merge: expected W of ${d} × ${k}, got ${W.length} numbers`)
   const merged = new Float64Array(d * k)
   for (let row = 0; row < d; row++) {
     const of = merged.subarray(row * k, (row + 1) * k)

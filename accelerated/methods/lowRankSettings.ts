@@ -1,6 +1,6 @@
 /** Settings that every method with low-rank adapters has. */
 import { z } from 'zod'
-import { setting } from '../setting.js'
+import { setting } from '../settings/setting.js'
 
 /** A rank pattern may give a matrix this many times the rank that alpha is divided by; PEFT's file then has alpha as many times larger. */
 export const largestRank = 1024
@@ -16,7 +16,7 @@ export const lowRankSettings = {
     z.array(z.string().min(1)).min(1).nullable().default(null),
   ),
   rank: setting('number', 'r', 'rank of each adapter at the start', z.int().min(1).max(largestRank).default(8)),
-  alpha: setting('number', 'number', 'the adapter counts alpha / rank', z.number().positive().max(largestAlpha).default(16)),
+  loraAlpha: setting('number', 'number', 'the adapter counts alpha / rank', z.number().positive().max(largestAlpha).default(16)),
   loraDropout: setting('number', 'probability', "of dropout of each adapter's own input", z.number().min(0).lt(1).default(0)),
-  initialisation: setting('text', 'name', 'of A: kaiming or gaussian', z.enum(['kaiming', 'gaussian']).default('kaiming')),
+  initLoraWeights: setting('text', 'name', 'of A: kaiming or gaussian', z.enum(['kaiming', 'gaussian']).default('kaiming')),
 } as const

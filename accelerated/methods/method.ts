@@ -1,16 +1,16 @@
 /** A method of fine-tuning: which tensors it trains, how they take part in the model, what it adds to the loss, and its phases. */
 import type { z } from 'zod'
 import type { Expression, FloatType } from '../graph/expression.js'
-import type { Outline, Place } from '../models/architecture.js'
+import type { ModelSpec, HookPoint } from '../models/architecture.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
-import type { SettingTable } from '../setting.js'
-import { SettingsError } from '../settingsError.js'
-import type { ParameterLayout, Trainable, Vector } from '../training/parameterVector.js'
-import type { Memory } from '../training/step.js'
+import type { SettingTable } from '../settings/setting.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { ParameterLayout, Trainable, Vector } from '../parameters/layout.js'
+import type { OptimizerExtension } from '../training/step.js'
 
 /** Where a run stands: steps done, and steps of the whole; of a run that was made longer, of the whole by which its phases were planned. */
-export type Clock = { readonly step: number; readonly steps: number }
+export type TrainingProgress = { readonly step: number; readonly steps: number }
 
 /** The vectors of a state, all of the layout's size. */
 export type Vectors = {
@@ -27,14 +27,14 @@ export type Penalty = { readonly value: Expression; readonly report: Readonly<Re
 export type Controls = Readonly<Record<string, number | Float64Array>>
 
 /** How vectors go from one phase's layout to another's. */
-export type Relayout<P> = { readonly vectors: Vectors; readonly layoutOf: (phase: P) => ParameterLayout; readonly dtype: FloatType }
+export type LayoutContext<P> = { readonly vectors: Vectors; readonly layoutOf: (phase: P) => ParameterLayout; readonly dtype: FloatType }
 
 /** A new phase, with what to tell of it. */
-export type Advance<P> = {
+export type Transition<P> = {
   readonly phase: P
   readonly vectors: Vectors
   /** its name and its numbers, for metrics.jsonl; null where there is nothing to tell */
-  readonly told: { readonly name: string; readonly line: string; readonly facts: Readonly<Record<string, unknown>> } | null
+  readonly event: { readonly name: string; readonly line: string; readonly facts: Readonly<Record<string, unknown>> } | null
 }
 
 /** What a step measured beside its losses: a column each of metrics.jsonl and of the progress bar, and numbers by matrix for the result. */
@@ -63,28 +63,28 @@ export interface Method<S = unknown, P = unknown> {
   /** Settings that contradict each other or the run, whose steps are null until its data are known. @throws SettingsError */
   check?(settings: S, steps: number | null): void
   /** @throws SettingsError where this model cannot carry the method */
-  start(outline: Outline, settings: S): P
+  start(outline: ModelSpec, settings: S): P
   tensors(phase: P, settings: S): ReadonlyArray<Trainable>
   wrap(phase: P, settings: S, parameter: TensorSource): Wrap
   virtualTokens?(settings: S): VirtualTokens
   penalty?(phase: P, settings: S, parameter: TensorSource): Penalty | null
-  memory?(phase: P, settings: S): Memory
-  controls?(phase: P, settings: S, clock: Clock): Controls
+  memory?(phase: P, settings: S): OptimizerExtension
+  controls?(phase: P, settings: S, clock: TrainingProgress): Controls
   /** Asked before each step and after the last: a new phase, or null to go on in this one. */
-  advance?(phase: P, settings: S, clock: Clock, state: Relayout<P>): Advance<P> | null
+  advance?(phase: P, settings: S, clock: TrainingProgress, state: LayoutContext<P>): Transition<P> | null
   /** The function without its randomness, as plain tensors: what is evaluated, predicted with and handed over. */
   deterministic?(
     phase: P,
     settings: S,
     parameters: Vector,
-    state: Omit<Relayout<P>, 'vectors'>,
+    state: Omit<LayoutContext<P>, 'vectors'>,
   ): { readonly phase: P; readonly parameters: Vector }
   /** Whether a state of this phase can be the run's best: one that does not keep to the budget yet cannot. */
   eligible?(phase: P): boolean
   /** Why a run that took all of its steps was none; null where it was one. */
-  unfinished?(phase: P, settings: S, clock: Clock): string | null
+  unfinished?(phase: P, settings: S, clock: TrainingProgress): string | null
   /** what a phase of the run can never be, for a checkpoint that claims to be one; null where it fits */
-  misfit?(phase: P, start: P, clock: Clock): { readonly expected: string; readonly found: string } | null
+  validatePhase?(phase: P, start: P, clock: TrainingProgress): { readonly expected: string; readonly found: string } | null
   readonly columns?: ReadonlyArray<Column>
   measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: (name: string) => ArrayLike<number>): Measures
   /** Ranks by matrix while they are being found, after a step: expected ones are no whole numbers. null where they are given or found. */
@@ -92,9 +92,9 @@ export interface Method<S = unknown, P = unknown> {
   /** what the phase is called where people look; absent: training */
   stage?(phase: P): string
   /** one line of the phases that are to come */
-  announce?(phase: P, settings: S, clock: Clock): string | null
+  announce?(phase: P, settings: S, clock: TrainingProgress): string | null
   /** what a user should know before waiting for it */
-  warnings?(settings: S, clock: Clock): ReadonlyArray<string>
+  warnings?(settings: S, clock: TrainingProgress): ReadonlyArray<string>
   /** numbers that count as the method's own, and others worth telling apart (gates) */
   counts?(phase: P, settings: S): Readonly<Record<string, number>>
   /** the layout in which its adapter is saved: a name of formats/index.ts */
@@ -112,15 +112,15 @@ export interface Method<S = unknown, P = unknown> {
 }
 
 /** Which methods add there. */
-const methodsAt: Readonly<Record<Place, ReadonlyArray<string>>> = {
+const methodsAt: Readonly<Record<HookPoint, ReadonlyArray<string>>> = {
   sublayer: ['houlsby', 'pfeiffer'],
   keyValue: ['prefix'],
   embedded: ['prompt'],
 }
 
 /** @throws SettingsError where this family carries no method of that place */
-export const checkCarried = ({ carries }: Outline, place: Place, method: string): void => {
-  if (carries.includes(place)) return
-  const others = ['salora', 'lora', 'adalora', ...carries.flatMap((own) => methodsAt[own])]
+export const checkHookSupported = ({ supportedHooks }: ModelSpec, place: HookPoint, method: string): void => {
+  if (supportedHooks.includes(place)) return
+  const others = ['salora', 'lora', 'adalora', ...supportedHooks.flatMap((own) => methodsAt[own])]
   throw new SettingsError('method', `${others.join(', ')} or full on a model of this family`, method)
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { concat, expand, reshape, scalar, slice, transpose } from '../graph/operators.js'
 import type { KeyValue } from '../models/host.js'
-import { checkCarried, type Method } from './method.js'
+import { checkHookSupported, type Method } from './method.js'
 import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
 
 /** A virtual token's numbers are a key and a value of each layer, in the order of `layers`. */
@@ -15,11 +15,11 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
   summary: 'trained keys and values before each text, in every layer',
   ...promptMethod,
   phase,
-  start: (outline, { virtualTokens }) => {
-    checkCarried(outline, 'keyValue', 'prefix')
+  start: (outline, { numVirtualTokens }) => {
+    checkHookSupported(outline, 'keyValue', 'prefix')
     const { layers } = outline
     const width = layers.reduce((sum, { heads, headSize }) => sum + 2 * heads * headSize, 0)
-    return { shape: [virtualTokens, width], layers: layers.map(({ name }) => name) }
+    return { shape: [numVirtualTokens, width], layers: layers.map(({ name }) => name) }
   },
   wrap: ({ shape: [, width], layers }, _, parameter) => {
     const own = width / (2 * layers.length) // all layers have as many heads of one size
@@ -32,7 +32,7 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
       },
     })
   },
-  virtualTokens: ({ virtualTokens }) => ({ count: virtualTokens, at: 'attention' }),
+  virtualTokens: ({ numVirtualTokens }) => ({ count: numVirtualTokens, at: 'attention' }),
   format: 'peftPrefix',
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, cast, constant, equal, less, matMul, mul, reshape, sub } from '../graph/operators.js'
-import { checkCarried, type Method } from './method.js'
+import { checkHookSupported, type Method } from './method.js'
 import { promptEmbeddings, promptMethod, promptShape, type PromptSettings } from './promptEmbeddings.js'
 
 const phase = z.strictObject({ shape: promptShape })
@@ -13,15 +13,15 @@ export const prompt: Method<PromptSettings, PromptPhase> = {
   summary: 'trained word embeddings before each text',
   ...promptMethod,
   phase,
-  start: (outline, { virtualTokens }) => {
-    checkCarried(outline, 'embedded', 'prompt')
-    return { shape: [virtualTokens, outline.embeddingSize] }
+  start: (outline, { numVirtualTokens }) => {
+    checkHookSupported(outline, 'embedded', 'prompt')
+    return { shape: [numVirtualTokens, outline.embeddingSize] }
   },
   wrap: (_, __, parameter) => (host) => ({
     ...host,
     embedded: (words, batch) => host.embedded(withPrompt(parameter(promptEmbeddings), words, batch.virtualToken), batch),
   }),
-  virtualTokens: ({ virtualTokens }) => ({ count: virtualTokens, at: 'embeddings' }),
+  virtualTokens: ({ numVirtualTokens }) => ({ count: numVirtualTokens, at: 'embeddings' }),
   format: 'peftPrompt',
 }
 

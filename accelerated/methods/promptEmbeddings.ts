@@ -1,12 +1,12 @@
 /** Prompt embeddings: the one tensor that prefix and prompt train, in PEFT's name and layout, a row for each virtual token. */
 import { z } from 'zod'
-import { weightGroupsOf, type CommonSettings } from '../commonSettings.js'
-import { setting, type SettingValues } from '../setting.js'
-import { normalInitial } from './initialisation.js'
+import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
+import { setting, type SettingValues } from '../settings/setting.js'
+import { normalInitial } from './initialization.js'
 import type { Method } from './method.js'
 
 const settings = {
-  virtualTokens: setting('number', 'tokens', 'trained ones before each text', z.int().min(1).max(65_536).default(40)),
+  numVirtualTokens: setting('number', 'tokens', 'trained ones before each text', z.int().min(1).max(65_536).default(40)),
 } as const
 
 export type PromptSettings = SettingValues<typeof settings> & CommonSettings
@@ -21,7 +21,7 @@ type PromptPhase = { readonly shape: z.infer<typeof promptShape> }
 export const promptMethod = {
   settings,
   tensors: ({ shape }, own) => [{ name: promptEmbeddings, shape, group: weightGroupsOf(own).decayed, initial: normalInitial(1) }],
-  misfit: (found, start) =>
+  validatePhase: (found, start) =>
     JSON.stringify(found) === JSON.stringify(start)
       ? null
       : { expected: `${promptEmbeddings} of ${start.shape.join(' × ')}, as at its start`, found: `another of ${found.shape.join(' × ')}` },

@@ -20,10 +20,10 @@ export type Layer = {
 }
 
 /** Where a host lets methods add beside its matrices. */
-export type Place = 'sublayer' | 'keyValue' | 'embedded'
+export type HookPoint = 'sublayer' | 'keyValue' | 'embedded'
 
 /** Names and sizes of a model, without its numbers: what a method can take hold of. */
-export type Outline = {
+export type ModelSpec = {
   readonly hiddenSize: number
   /** of the word embeddings */
   readonly embeddingSize: number
@@ -33,11 +33,11 @@ export type Outline = {
   readonly matrices: ReadonlyArray<Matrix>
   readonly layers: ReadonlyArray<Layer>
   /** positions of one example */
-  readonly longestInput: number
+  readonly maxPositions: number
   /** whether tokens see those after them */
   readonly kind: 'encoder' | 'decoder'
   /** places of the host, beside matrices, where methods may add: those held to a library on this family */
-  readonly carries: ReadonlyArray<Place>
+  readonly supportedHooks: ReadonlyArray<HookPoint>
 }
 
 /** Layers on top of the hidden states, with tensors of their own. */
@@ -53,7 +53,7 @@ export type Head = {
 export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: (host: Host) => Expression }
 
 /** How special tokens frame one text or two, and which token type the second text has: to be checked against the tokenizer. */
-export type Framing = {
+export type SpecialTokenTemplate = {
   /** end-of-text tokens between two texts */
   readonly between: number
   readonly secondType: 0 | 1
@@ -80,7 +80,7 @@ export type Naming = {
 export type Model = {
   /** config.json's model_type */
   readonly type: string
-  readonly outline: Outline
+  readonly spec: ModelSpec
   readonly vocabularySize: number
   readonly paddingIndex: number
   /** the number of the first token's position */
@@ -88,12 +88,12 @@ export type Model = {
   /** whether inputs have token types that matter */
   readonly tokenTypes: boolean
   /** null: as the tokenizer itself frames texts */
-  readonly framing: Framing | null
+  readonly specialTokens: SpecialTokenTemplate | null
   readonly naming: Naming
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
   /** the token that the sequence head reads of each example */
-  readonly reads: 'first' | 'last'
+  readonly pooling: 'first' | 'last'
   /** Reads one token of each example: classes, or the one number of a regression. */
   readonly sequenceHead: (outputs: number) => Head
   /** Reads masked tokens, in an encoder: logits over the vocabulary. */

@@ -13,7 +13,7 @@ export type TensorSource = (name: string) => Expression
 export type KeyValue = { readonly key: Expression; readonly value: Expression; readonly bias: Expression }
 
 /** What stands around a sublayer: its input, which is added to its output, and the norm after that. Both [tokens, hidden]. */
-export type Around = { readonly residual: Expression; readonly norm: (x: Expression) => Expression }
+export type SublayerContext = { readonly residual: Expression; readonly norm: (x: Expression) => Expression }
 
 export type Host = {
   readonly tensor: TensorSource
@@ -22,7 +22,7 @@ export type Host = {
   /** x Wᵀ + b of the matrix of this name. x: [tokens, in] → [tokens, out] */
   readonly linear: (name: string, x: Expression) => Expression
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
-  readonly sublayer: (name: string, x: Expression, around: Around) => Expression
+  readonly sublayer: (name: string, x: Expression, around: SublayerContext) => Expression
   readonly keyValue: (layer: string, own: KeyValue) => KeyValue
   /** The word embeddings, before positions and types are added. words: [tokens, width] → [tokens, width] */
   readonly embedded: (words: Expression, batch: Pick<BatchInputs, 'virtualToken'>) => Expression

@@ -1,10 +1,10 @@
 /** Packing: examples of different lengths become the feeds of one step, their real tokens one after another. */
-import type { Feeds } from '../runtime/feeds.js'
-import { floatFeed, int32Feed } from '../runtime/feeds.js'
+import type { Feeds } from '../engines/feeds.js'
+import { floatFeed, int32Feed } from '../engines/feeds.js'
 import type { FloatType } from '../graph/expression.js'
 
 /** Without token types, all are 0. */
-export type TokenisedExample = {
+export type TokenizedExample = {
   readonly inputIds: ArrayLike<number>
   readonly tokenTypeIds?: ArrayLike<number> | undefined
   /** where several texts share the example: the place after each; a batch has each of them for itself */
@@ -15,7 +15,7 @@ export type TokenisedExample = {
 export type Examples<E> = { readonly length: number; readonly at: (index: number) => E | undefined }
 
 /** Tokens of each example. */
-export const lengthsOf = (examples: Examples<TokenisedExample>): Int32Array =>
+export const lengthsOf = (examples: Examples<TokenizedExample>): Int32Array =>
   Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
 
 /** The examples of these numbers. */
@@ -44,10 +44,10 @@ export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
 /**
  * The inputs of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0). RoBERTa counts no padding token: one
  * that a text holds (a literal `<pad>`) has the position paddingIndex, as transformers has it, unless embeddings stand before the text.
- * @throws when there is no example or one has no token: programmer errors, since tokenisers add special tokens.
+ * @throws when there is no example or one has no token: programmer errors, since tokenizers add special tokens.
  */
 export const packBatch = (
-  examples: ReadonlyArray<TokenisedExample>,
+  examples: ReadonlyArray<TokenizedExample>,
   firstPosition: number,
   dtype: FloatType,
   { count, at }: VirtualTokens = noVirtualTokens,
@@ -58,7 +58,7 @@ export const packBatch = (
   const sequence = lengths.reduce((most, length) => Math.max(most, length), 0)
   const tokens = lengths.reduce((a, b) => a + b, 0)
   if (batch === 0 || lengths.some((length) => length === inside))
-    throw new Error(`packBatch: expected examples of at least one token, found lengths [${lengths}]`)
+    throw new Error(`packBatch: expected examples of at least one token, got lengths [${lengths}]`)
   const perToken = (): Int32Array => new Int32Array(tokens)
   const [inputIds, positions, tokenTypes, slotOfToken] = [perToken(), perToken(), perToken(), perToken()]
   const virtualToken = perToken().fill(inside)

@@ -9,10 +9,10 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
   weightBytes: ({ frozen }) => [...frozen.values()].reduce((sum, { length }) => sum + length, 0), // mapped as they lie in their files
   // biome-ignore lint/correctness/useYield: there is nothing to tell
   open: async function* (base) {
-    const { frozenWeights, weightSource } = await import('../files/frozenWeights.js') // files are Node's, arithmetic is not
+    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js') // files are Node's, arithmetic is not
     return { tensor: frozenWeights(base, dtype), weights: weightSource(base) }
   },
-  outline: async (base) => (await import('../files/frozenWeights.js')).frozenWeights(base, dtype),
+  outline: async (base) => (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, dtype),
   wrap: (host) => host,
 })
 

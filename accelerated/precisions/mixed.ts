@@ -6,8 +6,8 @@
  */
 import { cast, halfMatMul, halfOf } from '../graph/operators.js'
 import { withBias, type TensorSource } from '../models/host.js'
-import type { Outline } from '../models/architecture.js'
-import { SettingsError } from '../settingsError.js'
+import type { ModelSpec } from '../models/architecture.js'
+import { SettingsError } from '../errors/settingsError.js'
 import type { Precision } from './precision.js'
 
 export const mixed: Precision = {
@@ -19,27 +19,27 @@ export const mixed: Precision = {
   runsOn: ({ halfMatMul: has }) => has === true,
 
   weightBytes: ({ model, frozen }) => {
-    const matrices = model.outline.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
+    const matrices = model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
     const numbers = [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
     return 2 * matrices + 4 * (numbers - matrices)
   },
 
-  tryOn: async (device) => (await import('./advantage.js')).tryHalf(device),
+  tryOn: async (device) => (await import('./speedup.js')).tryHalf(device),
 
-  advantage: async (device, threads) => (await import('./advantage.js')).halfAdvantage(device, threads),
+  advantage: async (device, threads) => (await import('./speedup.js')).float16Speedup(device, threads),
 
   check: (trained, { model }, method) => {
-    if (model.outline.matrices.every(({ name }) => trained.has(`${name}.weight`)))
+    if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
       throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that mixed would freeze`, 'mixed')
   },
 
   // biome-ignore lint/correctness/useYield: there is nothing to tell
   open: async function* (base) {
-    const { frozenWeights, weightSource } = await import('../files/frozenWeights.js') // files are Node's, arithmetic is not
-    return { tensor: halved(base.model.outline, frozenWeights(base, 'float32')), weights: weightSource(base) }
+    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js') // files are Node's, arithmetic is not
+    return { tensor: halved(base.model.spec, frozenWeights(base, 'float32')), weights: weightSource(base) }
   },
 
-  outline: async (base) => halved(base.model.outline, (await import('../files/frozenWeights.js')).frozenWeights(base, 'float32')),
+  outline: async (base) => halved(base.model.spec, (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, 'float32')),
 
   wrap: (host) => ({
     ...host,
@@ -51,7 +51,7 @@ export const mixed: Precision = {
 }
 
 /** The same tensors, the matrices of the layers by way of float16: as their file has them, or rounded once, when a session is opened. */
-export const halved = ({ matrices: adapted }: Pick<Outline, 'matrices'>, tensor: TensorSource): TensorSource => {
+export const halved = ({ matrices: adapted }: Pick<ModelSpec, 'matrices'>, tensor: TensorSource): TensorSource => {
   const matrices = new Set(adapted.map(({ name }) => `${name}.weight`))
   return (name) => {
     const whole = tensor(name)

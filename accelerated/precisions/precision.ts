@@ -1,11 +1,11 @@
 /** A precision: what a run computes in, how it reads the model's frozen weights, and what it makes of the model for them. */
-import type { ModelFolder } from '../files/modelFolder.js'
+import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { FloatType } from '../graph/expression.js'
 import type { OnnxTarget } from '../graph/onnx.js'
 import type { TensorSource, Wrap } from '../models/host.js'
-import type { Device } from '../runtime/devices/device.js'
-import type { WeightSource } from '../runtime/engine.js'
-import { SettingsError } from '../settingsError.js'
+import type { Device } from '../engines/devices/device.js'
+import type { WeightSource } from '../engines/engine.js'
+import { SettingsError } from '../errors/settingsError.js'
 
 /** Frozen tensors by canonical name, in the precision's dtype, and the files that they lie in. */
 export type Frozen = { readonly tensor: TensorSource; readonly weights: WeightSource }

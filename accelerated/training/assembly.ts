@@ -1,18 +1,18 @@
 /** The assembly of a graph: a model on a host that precision, dropout and method wrap, under an objective. Training, prediction, benchmark and every comparison go through here. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, input, mul } from '../graph/operators.js'
-import type { CommonSettings } from '../commonSettings.js'
-import { weightGroupsOf } from '../commonSettings.js'
+import type { CommonSettings } from '../settings/commonSettings.js'
+import { weightGroupsOf } from '../settings/commonSettings.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import type { BatchInputs, PaddedInputs } from '../models/batchInputs.js'
 import { batchInputs } from '../models/batchInputs.js'
 import { plainHost, trainedOrFrozen, type Host, type TensorSource } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
-import { recomputedLayers } from '../models/layers/recomputed.js'
+import { checkpointedLayers } from '../models/layers/recomputed.js'
 import type { Objective } from '../objectives/objective.js'
 import type { Precision } from '../precisions/precision.js'
-import { parameterLayout, splitBlock, type ParameterLayout } from './parameterVector.js'
+import { parameterLayout, splitBlock, type ParameterLayout } from '../parameters/layout.js'
 import { blockInput, trainingStep, type Accumulation, type Loss } from './step.js'
 
 /** All that a graph is made of, but for the phase of the method. */
@@ -61,7 +61,7 @@ export const stepGraph = (
   const loss: Loss = (parameters) => {
     const parameter = trainedTensor(parameters)
     const plain = plan.wrap(baseHost(assembly, parameters))
-    const host = method.wrap(phase, settings, parameter)(settings.recompute ? recomputedLayers(plain) : plain)
+    const host = method.wrap(phase, settings, parameter)(settings.gradientCheckpointing ? checkpointedLayers(plain) : plain)
     const taskLoss = objective.loss(model.hidden(host, batchInputs(dtype)), host, dtype)
     const penalty = method.penalty?.(phase, settings, parameter) ?? null
     // A part of an accumulated batch carries its share of what does not depend on the batch, so that the parts add up to one step.
@@ -72,7 +72,7 @@ export const stepGraph = (
     }
   }
   const memory = method.memory?.(phase, settings) ?? null
-  const outputs = trainingStep(layout, loss, { clip: settings.clip, memory }, accumulation, dtype)
+  const outputs = trainingStep(layout, loss, { clip: settings.maxGradNorm, memory }, accumulation, dtype)
   return { layout, outputs, sites: plan.sites() }
 }
 
@@ -103,13 +103,13 @@ export const hostOn = (assembly: Assembly, phase: unknown, parameters: ReadonlyM
   assembly.method.wrap(phase, assembly.settings, trainedTensor(parameters))(baseHost(assembly, parameters))
 
 const baseHost = ({ frozen, precision, model }: Assembly, parameters: ReadonlyMap<string, Expression>): Host =>
-  precision.wrap(plainHost(trainedOrFrozen(parameters, frozen), (name) => parameters.has(name) || model.outline.tensors.has(name)))
+  precision.wrap(plainHost(trainedOrFrozen(parameters, frozen), (name) => parameters.has(name) || model.spec.tensors.has(name)))
 
 const trainedTensor =
   (parameters: ReadonlyMap<string, Expression>): TensorSource =>
   (name) => {
     const tensor = parameters.get(name)
     if (tensor === undefined)
-      throw new Error(`assembly: expected ${name} among the trained tensors, found ${[...parameters.keys()].slice(0, 20).join(', ')}`)
+      throw new Error(`assembly: expected ${name} among the trained tensors, got ${[...parameters.keys()].slice(0, 20).join(', ')}`)
     return tensor
   }

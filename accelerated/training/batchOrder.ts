@@ -1,5 +1,5 @@
 /** The order of the data: shuffled each epoch, examples of similar length together, the batches in random order. */
-import { permutation } from './random.js'
+import { permutation } from '../parameters/random.js'
 
 const batchesSortedTogether = 50
 

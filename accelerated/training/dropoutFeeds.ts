@@ -3,9 +3,9 @@ import { sizeOfDimension } from '../graph/dimension.js'
 import type { FloatType } from '../graph/expression.js'
 import type { DropoutSite } from '../models/layers/dropout.js'
 import { offsetName, poolName } from '../models/layers/dropout.js'
-import type { Feeds } from '../runtime/feeds.js'
-import { floatFeed } from '../runtime/feeds.js'
-import { uniforms } from './random.js'
+import type { Feeds } from '../engines/feeds.js'
+import { floatFeed } from '../engines/feeds.js'
+import { uniforms } from '../parameters/random.js'
 
 /** Sizes of a step's named dimensions, by name. */
 export type Dimensions = Readonly<Record<string, number>>
@@ -44,7 +44,7 @@ export const dropoutOffsets = (
       const elements = elementsOf(site, dimensions)
       const room = (pools[poolName(site.probability)]?.shape[0] ?? 0) - elements
       if (!(room >= 0))
-        throw new Error(`dropoutOffsets: expected a pool that holds ${elements} entries for ${site.site}, found ${-room} too few`)
+        throw new Error(`dropoutOffsets: expected a pool that holds ${elements} entries for ${site.site}, got ${-room} too few`)
       return [offsetName(site.site), { data: BigInt64Array.of(BigInt(Math.floor((u[i] ?? 0) * (room + 1)))), shape: [1] }]
     }),
   )

@@ -3,7 +3,7 @@ import type { Measures } from '../methods/method.js'
 import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
-import type { Vector } from './parameterVector.js'
+import type { Vector } from '../parameters/layout.js'
 import type { Runtime } from './phase.js'
 import type { RunState } from './state.js'
 
@@ -17,7 +17,7 @@ export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknow
   /** steps of the whole when the method planned its phases, where the run was made longer since */
   readonly plannedSteps?: number
   /** also evaluate before the first step: what training starts from */
-  readonly evaluateStart?: boolean
+  readonly evalOnStart?: boolean
 }
 
 export type Scored = {
@@ -75,17 +75,21 @@ export type TrainingEvent =
       readonly facts: Readonly<Record<string, unknown>>
     }
   /** the state after this step: save it to resume from it */
-  | ({ readonly kind: 'checkpoint'; readonly state: RunState } & Carried)
+  | ({ readonly kind: 'checkpoint'; readonly state: RunState } & RunProgress)
 
 /** What is handed over of a state: the function without randomness. */
-export type Handed = { readonly phase: unknown; readonly parameters: Vector }
+export type InferenceState = { readonly phase: unknown; readonly parameters: Vector }
 
 /** The evaluation that was the best among those that may be, and what it was of. */
-export type Best = Handed & { readonly step: number; readonly selection: number; readonly scores: Readonly<Record<string, number>> }
+export type BestCheckpoint = InferenceState & {
+  readonly step: number
+  readonly selection: number
+  readonly scores: Readonly<Record<string, number>>
+}
 
 /** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
-export type Carried = {
-  readonly best: Best | null
+export type RunProgress = {
+  readonly best: BestCheckpoint | null
   /** evaluations since that could have been a better one; absent: none */
   readonly sinceBest?: number | undefined
   /** the last evaluation: an interrupted run may have gone on after it */
@@ -94,9 +98,9 @@ export type Carried = {
   readonly byMatrix: Measures['byMatrix']
 }
 
-export type TrainingResult = Carried & {
+export type TrainingResult = RunProgress & {
   readonly last: RunState
-  readonly handed: Handed
+  readonly handed: InferenceState
   readonly interrupted: boolean
   /** no evaluation of the last `patience` was better than the best */
   readonly stoppedEarly: boolean

@@ -1,10 +1,10 @@
 /** The sessions of one phase of a run: its training step, in parts where batches are accumulated, and its dropout pools. */
 import type { DropoutSite } from '../models/layers/dropout.js'
-import type { Engine, Session, WeightSource } from '../runtime/engine.js'
-import type { Feeds } from '../runtime/feeds.js'
+import type { Engine, Session, WeightSource } from '../engines/engine.js'
+import type { Feeds } from '../engines/feeds.js'
 import { stepGraph, type Assembly } from './assembly.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
-import type { ParameterLayout } from './parameterVector.js'
+import type { ParameterLayout } from '../parameters/layout.js'
 
 export type OpenedPhase = {
   readonly layout: ParameterLayout
@@ -28,7 +28,7 @@ export const openPhase = async (
   largest: Dimensions,
 ): Promise<OpenedPhase> => {
   const { settings, precision } = assembly
-  const accumulates = settings.accumulate > 1
+  const accumulates = settings.gradientAccumulationSteps > 1
   const whole = stepGraph(assembly, phase, accumulates ? 'finish' : 'whole')
   const update = await engine.open(whole.outputs, weights, 'sparing')
   const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, 'sparing') : null

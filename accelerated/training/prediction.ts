@@ -3,10 +3,10 @@ import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
 import type { TrainingExample, Objective } from '../objectives/objective.js'
 import { inferenceGraph, layoutOf, type Assembly } from './assembly.js'
 import { inBatches } from './batchOrder.js'
-import type { Vector } from './parameterVector.js'
+import type { Vector } from '../parameters/layout.js'
 import type { Runtime } from './phase.js'
 import { blockFeeds } from './state.js'
-import { batchFeeds } from './takeStep.js'
+import { batchFeeds } from './trainStep.js'
 
 export type Predictor<E, O> = {
   /** after each batch, how many examples are done; in the end one answer an example, in the order given */

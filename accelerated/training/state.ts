@@ -1,11 +1,11 @@
 /** What a run carries from step to step, and its vectors block by block as feeds and as memory for results. */
 import type { FloatType } from '../graph/expression.js'
 import type { Method, Vectors } from '../methods/method.js'
-import type { Results } from '../runtime/engine.js'
-import { floatFeed, type Feed, type Feeds } from '../runtime/feeds.js'
+import type { Results } from '../engines/engine.js'
+import { floatFeed, type Feed, type Feeds } from '../engines/feeds.js'
 import type { Assembly } from './assembly.js'
 import { layoutOf } from './assembly.js'
-import { zeros, type CheckpointNumbers, type ParameterLayout, type Vector } from './parameterVector.js'
+import { zeros, type CheckpointNumbers, type ParameterLayout, type Vector } from '../parameters/layout.js'
 import { blockInput, blockOutput } from './step.js'
 
 export type RunState = Vectors & {
@@ -18,7 +18,7 @@ export type RunState = Vectors & {
 /** The state before the first step. @throws SettingsError where the model cannot carry the method */
 export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
   const { method, settings, model, precision } = assembly
-  const phase = method.start(model.outline, settings)
+  const phase = method.start(model.spec, settings)
   const layout = layoutOf(assembly, phase)
   const parameters = zeros(layout.size, precision.dtype)
   for (const entry of layout.entries) {
@@ -97,7 +97,7 @@ export const collect = (layout: ParameterLayout, room: Readonly<Record<string, V
   for (const [name, vector] of Object.entries(room))
     for (const block of layout.blocks) {
       const result = results[blockOutput(name, block)]
-      if (result === undefined) throw new Error(`collect: expected ${blockOutput(name, block)} among the results, found none`)
+      if (result === undefined) throw new Error(`collect: expected ${blockOutput(name, block)} among the results, got none`)
       if (result.buffer !== vector.buffer) vector.set(result as Vector, block.offset)
     }
 }

@@ -1,16 +1,16 @@
 /**
- * One training step as one graph: objective, gradients, clipping, the optimiser. Inputs are the state's blocks, the batch, the noise and the
+ * One training step as one graph: objective, gradients, clipping, the optimizer. Inputs are the state's blocks, the batch, the noise and the
  * step's scalars; outputs are the next state and what is reported. A step is a pure function of its feeds.
  */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { gradient } from '../graph/gradient.js'
 import { add, div, input, minimum, mul, reduceSum, sqrt, square } from '../graph/operators.js'
 import type { Moments } from './adamw.js'
-import { update } from './optimiser.js'
-import type { Block, ParameterLayout } from './parameterVector.js'
-import { joinBlock, splitBlock } from './parameterVector.js'
+import { update } from './optimizer.js'
+import type { Block, ParameterLayout } from '../parameters/layout.js'
+import { joinBlock, splitBlock } from '../parameters/layout.js'
 
-/** What is minimised, given the trained tensors by name. */
+/** What is minimized, given the trained tensors by name. */
 export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
   /** scalar, the L of Algorithm 1 */
   readonly loss: Expression
@@ -18,7 +18,7 @@ export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
   readonly report: Readonly<Record<string, Expression>>
 }
 
-/** One block in a step: the parameters after the optimiser's update, the gradient it used, and what the method keeps beside the moments. */
+/** One block in a step: the parameters after the optimizer's update, the gradient it used, and what the method keeps beside the moments. */
 export type SteppedBlock = {
   readonly block: Block
   readonly parameters: Expression
@@ -26,11 +26,11 @@ export type SteppedBlock = {
   readonly memory: Readonly<Record<string, Expression>>
 }
 
-/** What a method does after the optimiser's update, block by block: AdaLoRA's averages and its masks. */
-export type Memory = {
+/** What a method does after the optimizer's update, block by block: AdaLoRA's averages and its masks. */
+export type OptimizerExtension = {
   /** vectors of the state's size, beside the two moments */
   readonly names: ReadonlyArray<string>
-  readonly settle: (
+  readonly afterUpdate: (
     blocks: ReadonlyArray<SteppedBlock>,
     dtype: FloatType,
   ) => ReadonlyArray<{ readonly parameters: Expression; readonly memory: Readonly<Record<string, Expression>> }>
@@ -39,7 +39,7 @@ export type Memory = {
 export type StepSettings = {
   /** largest norm of W's gradient, or null for no clipping */
   readonly clip: number | null
-  readonly memory: Memory | null
+  readonly memory: OptimizerExtension | null
 }
 
 /**
@@ -87,7 +87,7 @@ export const trainingStep = (
     const own = Object.fromEntries((memory?.names ?? []).map((name) => [name, blockOf(name, block)]))
     return { block, gradient: used, memory: own, ...update(block.group, blockOf('parameters', block), used, moments, dtype) }
   })
-  const settled = memory === null ? stepped : memory.settle(stepped, dtype)
+  const settled = memory === null ? stepped : memory.afterUpdate(stepped, dtype)
   const next = (i: number): (typeof settled)[number] => settled[i] as (typeof settled)[number]
   const momentsOf = (i: number): Moments => (stepped[i] as (typeof stepped)[number]).moments
   return {
@@ -104,7 +104,7 @@ export const trainingStep = (
 const lookUp = (tensors: ReadonlyMap<string, Expression>, name: string): Expression => {
   const tensor = tensors.get(name)
   if (tensor === undefined)
-    throw new Error(`trainingStep: expected ${name} among the trained tensors, found ${[...tensors.keys()].join(', ')}`)
+    throw new Error(`trainingStep: expected ${name} among the trained tensors, got ${[...tensors.keys()].join(', ')}`)
   return tensor
 }
 

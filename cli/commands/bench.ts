@@ -2,17 +2,17 @@
 import type { Command } from 'commander'
 import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark/machine.js'
 import { benchmark } from '../../evaluation/benchmark/machine.js'
-import { peers } from '../../evaluation/benchmark/peers.js'
+import { peers } from '../../evaluation/benchmark/comparePeft.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { flagOf } from '../flagNames.js'
-import { numberOf, type Values } from '../flagValues.js'
-import { counted, megabytes, percent, plural } from '../numbers.js'
-import type { Terminal } from '../terminal.js'
-import { addFlags } from '../trainFlags.js'
-import { settingsOf } from '../trainRequest.js'
-import { usageError } from '../usageError.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { flagOf } from '../options/flagNames.js'
+import { numberOf, type Values } from '../options/flagValues.js'
+import { counted, megabytes, percent, plural } from '../format/numbers.js'
+import type { Terminal } from '../terminal/output.js'
+import { addFlags } from '../options/trainFlags.js'
+import { settingsOf } from '../options/trainRequest.js'
+import { usageError } from '../options/usageError.js'
 
 export const addBench = (command: Command): void => {
   command.description(
@@ -20,7 +20,7 @@ export const addBench = (command: Command): void => {
       'their kinds, of four batches together, at the rate that a step could at best have. ' +
       'Rates count the multiplications and additions of matrix products and nothing else.',
   )
-  addFlags(command, ['device', 'threads', 'precision', 'recompute'])
+  addFlags(command, ['device', 'threads', 'precision', 'gradientCheckpointing'])
   command
     .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
     .option('--batch-size <examples>', 'in one step (default: 16)')
@@ -36,8 +36,8 @@ export const addBench = (command: Command): void => {
     command,
     ['salora bench --layers 2 --repeats 3', 'salora bench --peer .venv/bin/python --only 16x64,lora'],
     async (given, terminal) => {
-      const { device, threads, precision, recompute } = settingsOf({
-        recompute: given['recompute'] === true,
+      const { device, threads, precision, gradientCheckpointing } = settingsOf({
+        gradientCheckpointing: given['gradientCheckpointing'] === true,
         ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
         ...(given['device'] === undefined ? {} : { device: given['device'] }),
         ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
@@ -55,7 +55,7 @@ export const addBench = (command: Command): void => {
           device,
           threads,
           precision,
-          recompute,
+          gradientCheckpointing,
           layers: count(given, 'layers', '--layers', 100),
           batchSize: count({ batchSize: 16, ...given }, 'batchSize', '--batch-size', 1024),
           sequence: count({ sequence: 64, ...given }, 'sequence', '--sequence', 4096),
@@ -72,7 +72,7 @@ export const addBench = (command: Command): void => {
 /** Flags that mean something beside PEFT alone, and those that mean something without it alone. */
 const [ofPeers, ofMachine] = [
   ['data', 'only'],
-  ['device', 'precision', 'recompute', 'batchSize', 'sequence'],
+  ['device', 'precision', 'gradientCheckpointing', 'batchSize', 'sequence'],
 ]
 
 const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
@@ -110,7 +110,7 @@ const count = (given: Values, name: string, flag: string, most: number): number 
 const benchText = ({
   device,
   precision,
-  recompute,
+  gradientCheckpointing,
   layers,
   batchSize,
   sequence,
@@ -121,7 +121,7 @@ const benchText = ({
   residentBytes,
 }: BenchmarkResult): string =>
   [
-    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}${recompute ? ', recomputed' : ''}`,
+    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}${gradientCheckpointing ? ', recomputed' : ''}`,
     '',
     `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
     `LoRA step    ${rateText(lora)}`,

@@ -13,16 +13,16 @@ import {
   bleuTokenizers,
   noStatistics,
   smoothValues,
-} from '../../evaluation/metrics/bleu/index.js'
-import { versions } from '../../evaluation/versions.js'
-import { alignedLines } from '../alignedLines.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { choiceOf, numberOf, type Values } from '../flagValues.js'
-import { counted, plural } from '../numbers.js'
-import { countProgress } from '../progress.js'
-import type { Terminal } from '../terminal.js'
-import { usageError } from '../usageError.js'
+} from '../../evaluation/bleu/index.js'
+import { versions } from '../../finetuning/versions.js'
+import { pairedLines } from '../input/pairedFiles.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { choiceOf, numberOf, type Values } from '../options/flagValues.js'
+import { counted, plural } from '../format/numbers.js'
+import { countProgress } from '../terminal/progress.js'
+import type { Terminal } from '../terminal/output.js'
+import { usageError } from '../options/usageError.js'
 
 const tokenizers = Object.keys(bleuTokenizers) as ReadonlyArray<BleuSettings['tokenize']>
 
@@ -39,12 +39,12 @@ export const addBleu = (command: Command): void => {
     .option('--references <files...>', 'one file or more, each with as many lines')
     .option(
       '--tokenize <name>',
-      `13a: mteval-v13a's, for text as people write it; none: at blanks, for text that is tokenised; words: NLTK's word_tokenize (default: ${tokenize})`,
+      `13a: mteval-v13a's, for text as people write it; none: at blanks, for text that is tokenized; words: NLTK's word_tokenize (default: ${tokenize})`,
     )
-    .option('--lowercase', 'before tokenising')
+    .option('--lowercase', 'before tokenizing')
     .option(
       '--smooth-method <name>',
-      `of a count of 0: ${bleuSmoothings.join(', ')} (default: ${smoothing}, mteval-v13a's, with every tokeniser)`,
+      `of a count of 0: ${bleuSmoothings.join(', ')} (default: ${smoothing}, mteval-v13a's, with every tokenizer)`,
     )
     .option('--smooth-value <number>', `of floor, the count instead of 0 (default: ${floor}); of add-k, what is added (default: ${added})`)
     .option('--effective-order', 'only n-grams of the lengths that there are, for a line or two')
@@ -118,7 +118,7 @@ const readStatistics = async ({ hypotheses, references, settings }: Request, ter
   let statistics = noStatistics
   let files: Read['files'] = [hypotheses, ...references].map((file) => ({ file, ...noLines }))
   try {
-    for await (const [own = [], ...others] of alignedLines([hypotheses, ...references], progress.show)) {
+    for await (const [own = [], ...others] of pairedLines([hypotheses, ...references], progress.show)) {
       statistics = addStatistics(statistics, bleuStatistics(own, others, settings))
       files = files.map(({ file, ...so }, i) => ({ file, ...addLines(so, (i === 0 ? own : others[i - 1]) ?? []) }))
     }

@@ -1,13 +1,13 @@
 /** salora board: runs and sweeps of a folder, live, in a browser on this machine. */
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { startBoard } from '../../evaluation/board/server.js'
-import { inShell } from '../../evaluation/commandLine.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { numberOf } from '../flagValues.js'
-import { watchInterrupt } from '../interrupt.js'
-import { usageError } from '../usageError.js'
+import { startBoard } from '../../reporting/board/server.js'
+import { inShell } from '../../finetuning/commandLine.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { numberOf } from '../options/flagValues.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { usageError } from '../options/usageError.js'
 
 /** One that is always the same can be tunnelled to before the board is there. */
 const usualPort = 8322

@@ -1,16 +1,16 @@
 /** salora doctor: what works on this machine. */
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
 import type { Command } from 'commander'
-import type { DeviceReport } from '../../accelerated/runtime/deviceProbe.js'
+import type { DeviceReport } from '../../accelerated/engines/deviceProbe.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
-import { chooseDevice, deviceOf, probeDevices } from '../../accelerated/runtime/deviceProbe.js'
-import type { Device } from '../../accelerated/runtime/devices/device.js'
-import { embeddedModel } from '../../evaluation/quickstart.js'
-import { versions } from '../../evaluation/versions.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { megabytes } from '../numbers.js'
+import { chooseDevice, deviceOf, probeDevices } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import { versions } from '../../finetuning/versions.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { megabytes } from '../format/numbers.js'
 
 export const addDoctor = (command: Command): void => {
   command.description(

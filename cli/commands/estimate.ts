@@ -1,20 +1,20 @@
 /** salora estimate: the memory that a run will need. */
 import type { Command } from 'commander'
-import { machineSettings } from '../../accelerated/commonSettings.js'
+import { machineSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
-import { placed } from '../../evaluation/runs/placed.js'
-import { estimateRun } from '../../evaluation/runs/estimate.js'
-import { withOffline, withOutput } from '../command.js'
-import { estimateText, estimateWarning } from '../estimateText.js'
-import { exitCodes } from '../exitCodes.js'
-import { flagValues, numberOf } from '../flagValues.js'
-import { addFlags } from '../trainFlags.js'
-import { settingsOf } from '../trainRequest.js'
-import { usageError } from '../usageError.js'
+import { placed } from '../../finetuning/runs/absolutePath.js'
+import { estimateRun } from '../../finetuning/runs/estimate.js'
+import { withOffline, withOutput } from '../terminal/command.js'
+import { estimateText, estimateWarning } from '../format/estimate.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { flagValues, numberOf } from '../options/flagValues.js'
+import { addFlags } from '../options/trainFlags.js'
+import { settingsOf } from '../options/trainRequest.js'
+import { usageError } from '../options/usageError.js'
 
 /** Of `train`'s flags, those that its memory follows from: batches, model, method and machine. */
-const ofBatches = ['batchSize', 'accumulate', 'maxLength', 'dropout']
+const ofBatches = ['batchSize', 'gradientAccumulationSteps', 'maxLength', 'dropout']
 const names = (): ReadonlyArray<string> => [
   'model',
   'method',
@@ -36,7 +36,7 @@ export const addEstimate = (command: Command): void => {
     command,
     [
       'salora estimate --model FacebookAI/roberta-base --method lora --batch-size 64 --max-length 512',
-      'salora estimate --model ./llama --precision int8 --recompute --json',
+      'salora estimate --model ./llama --precision int8 --gradient-checkpointing --json',
     ],
     async (given, terminal) => {
       const { model, ...flags } = flagValues(given)
@@ -46,8 +46,8 @@ export const addEstimate = (command: Command): void => {
       const estimate = await estimateRun({ model: placed(model), settings, labels })
       const warning = estimateWarning(estimate)
       if (warning !== null) terminal.warn(warning)
-      const { method, precision, batchSize, maxLength, recompute } = settings
-      terminal.result(estimateText(estimate), { model, method, precision, batchSize, maxLength, recompute, ...estimate })
+      const { method, precision, batchSize, maxLength, gradientCheckpointing } = settings
+      terminal.result(estimateText(estimate), { model, method, precision, batchSize, maxLength, gradientCheckpointing, ...estimate })
       return exitCodes.success
     },
   )

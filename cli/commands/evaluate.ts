@@ -1,34 +1,34 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import type { Command } from 'commander'
-import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
-import type { TaskOptions } from '../../evaluation/data/index.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { TaskOptions } from '../../finetuning/data/index.js'
 import {
   evaluationOf,
   evaluationOfRun,
   scoreAdapter,
   type AdapterScore,
-  type Labelled,
+  type Labeled,
   type ScoringOptions,
-} from '../../evaluation/adapters/scoreAdapter.js'
-import { scoreTextsOf } from '../../evaluation/adapters/scoreTexts.js'
-import { readRunRows } from '../../evaluation/runs/runRows.js'
-import { labelNamesOf, loadTrainedModel, openPredictions, type OpenAdapter } from '../../evaluation/adapters/trainedAdapter.js'
-import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { flagValues, type Values } from '../flagValues.js'
-import { counted } from '../numbers.js'
-import { countProgress } from '../progress.js'
-import { scoreText } from '../scoreText.js'
-import { addFlags } from '../trainFlags.js'
-import { taskFlagNames, taskOptions } from '../trainRequest.js'
-import { usageError } from '../usageError.js'
+} from '../../finetuning/adapters/scoreAdapter.js'
+import { scoreTextsOf } from '../../finetuning/adapters/scoreTexts.js'
+import { readRunRows } from '../../finetuning/runs/runRows.js'
+import { resolveLabels, loadTrainedModel, openPredictions, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { flagValues, type Values } from '../options/flagValues.js'
+import { counted } from '../format/numbers.js'
+import { countProgress } from '../terminal/progress.js'
+import { scoreText } from '../format/scores.js'
+import { addFlags } from '../options/trainFlags.js'
+import { taskFlagNames, taskOptions } from '../options/trainRequest.js'
+import { usageError } from '../options/usageError.js'
 
 export const addEvaluate = (command: Command): void => {
   command.description(
     'Scores a trained adapter or, with --model alone, a classifier as it is. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole. ' +
       'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.\n' +
-      'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive names.',
+      'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive-label names.',
   )
   addAdapterFlags(command)
   addFlags(command, taskFlagNames)
@@ -47,20 +47,20 @@ export const addEvaluate = (command: Command): void => {
       terminal.note(`opening ${options.adapter ?? options.model} …`)
       const device = await chooseDevice(options.device)
       const trained = await loadTrainedModel(options)
-      const names = labelNamesOf(trained)
+      const names = resolveLabels(trained)
       const remembered = rows === null ? null : { rows, digest: options.trainedBy?.inputs['evaluation rows'] }
-      const labelled = wanted.whole
+      const labeled = wanted.whole
         ? { ...(await evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
         : await evaluationOfRun(wanted.task, remembered)
-      if (labelled.warning !== null) terminal.warn(labelled.warning)
-      const { evaluation } = labelled
+      if (labeled.warning !== null) terminal.warn(labeled.warning)
+      const { evaluation } = labeled
       terminal.note(`${counted(evaluation.examples.length)} examples on ${device.name} …`)
       const began = performance.now()
-      const isText = trained.adapter.outputs.problem === 'causal' && labelled.problem === 'causal'
+      const isText = trained.adapter.outputs.taskType === 'causal' && labeled.taskType === 'causal'
       const score = async (told: (done: number) => void): Promise<AdapterScore> =>
         isText
           ? scoreTextsOf(trained, evaluation, wanted.task, options, device, { rows, told })
-          : scoredWith(await openPredictions(trained, options, device), labelled, { rows, told })
+          : scoredWith(await openPredictions(trained, options, device), labeled, { rows, told })
       const progress = countProgress('evaluating', evaluation.examples.length, terminal)
       const scored = await score(progress.show).finally(progress.close)
       if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
@@ -87,7 +87,7 @@ export const addEvaluate = (command: Command): void => {
   )
 }
 
-const scoredWith = async (adapter: OpenAdapter, ...of: [labelled: Labelled, more: ScoringOptions]): Promise<AdapterScore> => {
+const scoredWith = async (adapter: OpenAdapter, ...of: [labeled: Labeled, more: ScoringOptions]): Promise<AdapterScore> => {
   try {
     return await scoreAdapter(adapter, ...of)
   } finally {

@@ -1,29 +1,29 @@
 /** salora export: hands what was trained to other tools. */
 import type { Command } from 'commander'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { resolveModel } from '../../accelerated/files/hub/hub.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
-import { removeStages } from '../../evaluation/adapters/newFolder.js'
+import { removeStages } from '../../finetuning/adapters/newFolder.js'
 import {
   exportAdapter,
   exportFormats,
   precisionsOf,
   type ExportFormat,
   type ExportReport,
-} from '../../evaluation/adapters/exportAdapter.js'
-import { reason } from '../../accelerated/files/mistake.js'
-import type { TaskOptions } from '../../evaluation/data/index.js'
-import { evaluationOfRun } from '../../evaluation/adapters/scoreAdapter.js'
-import type { Text, TrainedAdapterOptions } from '../../evaluation/adapters/trainedAdapter.js'
-import type { Terminal } from '../terminal.js'
-import { adapterRequest, addAdapterFlags } from '../adapterRequest.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { onInterrupt } from '../interrupt.js'
-import type { Values } from '../flagValues.js'
-import { megabytes, short } from '../numbers.js'
-import { usageError } from '../usageError.js'
+} from '../../finetuning/adapters/exportAdapter.js'
+import { reason } from '../../accelerated/errors/inputError.js'
+import type { TaskOptions } from '../../finetuning/data/index.js'
+import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
+import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import type { Terminal } from '../terminal/output.js'
+import { adapterRequest, addAdapterFlags } from '../options/adapterRequest.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { onInterrupt } from '../terminal/interrupt.js'
+import type { Values } from '../options/flagValues.js'
+import { megabytes, short } from '../format/numbers.js'
+import { usageError } from '../options/usageError.js'
 
 const explained: Readonly<Record<ExportFormat, string>> = {
   peft: "the adapter in PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",
@@ -110,7 +110,7 @@ const targetsOf = async (
   targets: ReadonlyArray<string> | null = null,
 ): Promise<ReadonlyArray<string>> => {
   const { model: own } = await openModelFolder((await resolveModel(model, revision === undefined ? {} : { revision })).folder)
-  return targetedMatrices(own.outline, targets).map(({ name }) => name)
+  return targetedMatrices(own.spec, targets).map(({ name }) => name)
 }
 
 const textOf = ({ output, files, comparison: { texts, largestLogitDifference, largestLogit } }: ExportReport): string =>

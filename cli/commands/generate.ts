@@ -1,17 +1,17 @@
 /** salora generate: prompts in, text of a decoder out, as it is written. */
 import type { Command } from 'commander'
-import { promptTemplates } from '../../evaluation/data/promptTemplates.js'
-import { templateOf } from '../../evaluation/data/tasks/alpacaTask.js'
-import { answersInOrder } from '../../evaluation/adapters/answersInOrder.js'
-import { openGenerator } from '../../evaluation/adapters/generator.js'
-import { adapterRequest, addModelFlags } from '../adapterRequest.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { addGenerationFlags, generationRequest } from '../generateFlags.js'
-import { watchInterrupt } from '../interrupt.js'
-import { counted, plural } from '../numbers.js'
-import { promptsOf } from '../promptInput.js'
-import { printable } from '../terminal.js'
+import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
+import { templateOf } from '../../finetuning/tasks/kinds/alpacaTask.js'
+import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
+import { openGenerator } from '../../finetuning/adapters/generator.js'
+import { adapterRequest, addModelFlags } from '../options/adapterRequest.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { addGenerationFlags, generationRequest } from '../options/generateFlags.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { counted, plural } from '../format/numbers.js'
+import { promptsOf } from '../input/promptInput.js'
+import { printable } from '../terminal/output.js'
 
 const machine = ['device', 'precision', 'threads']
 
@@ -19,7 +19,7 @@ export const addGenerate = (command: Command): void => {
   command.description(
     'Writes what a decoder has to say after a prompt: the text itself, as it comes, or of a file one JSON line an answer, {"prompt", "text", "tokens", ' +
       '"ended"}, in the order of the prompts; with --json one document. ended is "end" (the model\'s end of text), "stop" (a text of --stop) or ' +
-      '"length". Tokens are the likeliest, unless --beams looks for a likelier whole or --temperature, --top-k or --top-p draw them.',
+      '"length". Tokens are the likeliest, unless --num-beams looks for a likelier whole or --temperature, --top-k or --top-p draw them.',
   )
   addModelFlags(command, machine)
   command
@@ -37,7 +37,7 @@ export const addGenerate = (command: Command): void => {
     command,
     [
       `salora generate --model models/smollm2 --prompt 'The capital of France is' --max-new-tokens 20`,
-      'salora generate --run runs/alpaca-salora-1 --input prompts.jsonl --beams 4 > answers.jsonl',
+      'salora generate --run runs/alpaca-salora-1 --input prompts.jsonl --num-beams 4 > answers.jsonl',
       `salora generate --model models/smollm2 --prompt 'Once upon a time' --temperature 0.7 --top-p 0.9 --seed 3`,
     ],
     async (given, terminal) => {
@@ -57,7 +57,7 @@ export const addGenerate = (command: Command): void => {
         const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
         const begun = performance.now()
         const tell = tellerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
-        for await (const event of answersInOrder(generator.answers(ids, settings, interrupt.signal)))
+        for await (const event of orderedOutput(generator.answers(ids, settings, interrupt.signal)))
           if (event.kind === 'piece') tell.piece(event.text)
           else {
             const answer = { prompt: prompts[event.prompt]?.told, text: event.text, tokens: event.tokens, ended: event.ended }

@@ -2,28 +2,28 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { trainingSettings, machineSettings } from '../../accelerated/commonSettings.js'
-import { isHubAddress } from '../../accelerated/files/hub/hubDataset.js'
-import { mistake } from '../../accelerated/files/mistake.js'
-import { GLUE_NAMES, type GlueName } from '../../evaluation/data/glueTasks.js'
-import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/sweep/glueSweep.js'
-import { gridOfAppendixB } from '../../evaluation/sweep/glueRecipes.js'
-import type { Grid } from '../../evaluation/sweep/plan.js'
-import { redisAddress } from '../../evaluation/sweep/redis.js'
-import { rowOf } from '../../evaluation/sweep/rows.js'
-import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
-import { table1 } from '../../evaluation/sweep/sweeps/table1.js'
-import { markdownTable } from '../../evaluation/sweep/sweepTable.js'
-import { placed } from '../../evaluation/runs/placed.js'
-import { withOffline, withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { failedRuns } from '../failedRuns.js'
-import { choiceOf, flagValues, listOf, numberOf, type Values } from '../flagValues.js'
-import { watchInterrupt } from '../interrupt.js'
-import { plural } from '../numbers.js'
-import { sweepProgress } from '../sweepProgress.js'
-import { addFlags } from '../trainFlags.js'
-import { usageError } from '../usageError.js'
+import { trainingSettings, machineSettings } from '../../accelerated/settings/commonSettings.js'
+import { isHubAddress } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { GLUE_NAMES, type GlueName } from '../../finetuning/data/glueTasks.js'
+import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/glue/glueSweep.js'
+import { gridOfAppendixB } from '../../evaluation/glue/glueRecipes.js'
+import type { Grid } from '../../evaluation/glue/plan.js'
+import { redisAddress } from '../../evaluation/glue/redis.js'
+import { rowOf } from '../../evaluation/glue/rows.js'
+import { sweeps } from '../../evaluation/glue/sweeps/index.js'
+import { table1 } from '../../evaluation/glue/sweeps/table1.js'
+import { markdownTable } from '../../evaluation/glue/sweepTable.js'
+import { placed } from '../../finetuning/runs/absolutePath.js'
+import { withOffline, withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { failedRuns } from '../format/failedRuns.js'
+import { choiceOf, flagValues, listOf, numberOf, type Values } from '../options/flagValues.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { plural } from '../format/numbers.js'
+import { sweepProgress } from '../terminal/sweepProgress.js'
+import { addFlags } from '../options/trainFlags.js'
+import { usageError } from '../options/usageError.js'
 
 /** What a sweep asks of every run; seeds it gives itself. */
 const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')
@@ -46,7 +46,7 @@ export const addGlue = (command: Command): void => {
     )
     .option('--tasks <names>', `with commas, of ${GLUE_NAMES.join(', ')} (default: those of the sweep)`)
     .option('--seeds <n>', 'runs of each cell, with the seeds 0 to n − 1 (default: 5)')
-    .option('--max-train-examples <n>', 'the first n training examples of each task; the table says so (default: all)')
+    .option('--max-train-samples <n>', 'the first n training examples of each task; the table says so (default: all)')
     .option(
       '--score <which>',
       'last or best evaluation of each run; the best is chosen on the dev file that it is reported on (default: last)',
@@ -61,7 +61,7 @@ export const addGlue = (command: Command): void => {
       '--submission <file.zip>',
       "also predict GLUE's test files by one row, each task by the seed that did best on dev, as gluebenchmark.com takes it",
     )
-    .option('--submit <row>', 'of --submission (default: the last of the table)')
+    .option('--submission-row <row>', 'of --submission (default: the last of the table)')
     .option('--jobs <n>', 'runs at a time, each in a process of its own (default: 1)')
     .option(
       '--redis <url>',
@@ -133,7 +133,7 @@ const requestOf = (given: Values): GlueSweepOptions => {
     rows: names?.map(rowOf) ?? null,
     seeds: Array.from({ length: count('seeds', '--seeds', 5) ?? 5 }, (_, i) => i),
     overrides: flagValues(Object.fromEntries(ofRuns.map((name) => [name, given[name]]))),
-    maxTrainExamples: count('maxTrainExamples', '--max-train-examples', null),
+    maxTrainSamples: count('maxTrainSamples', '--max-train-samples', null),
     output: resolve(output),
     jobs: count('jobs', '--jobs', 1) ?? 1,
     reported: choiceOf(given, 'score', ['last', 'best'] as const) ?? 'last',
@@ -151,7 +151,7 @@ const checkData = async (data: string): Promise<void> => {
         (it) => (it.isDirectory() ? null : 'a file'),
         () => 'none',
       )
-  if (found !== null) throw mistake(`--data ${data}`, glueFolder, found)
+  if (found !== null) throw inputError(`--data ${data}`, glueFolder, found)
 }
 
 const gridOf = (given: Values): Grid | null => {
@@ -166,7 +166,7 @@ const gridOf = (given: Values): Grid | null => {
 
 const submissionOf = (given: Values): GlueSweepOptions['submission'] => {
   const { submission: file, submit } = given
-  if (submit !== undefined && file === undefined) throw usageError('--submit', '--submission beside it', 'none given')
+  if (submit !== undefined && file === undefined) throw usageError('--submission-row', '--submission beside it', 'none given')
   if (file === undefined) return null
   if (!String(file).endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', String(file))
   return { file: String(file), row: submit === undefined ? null : String(submit) }
@@ -180,7 +180,7 @@ const workOf = (given: Values, { sweep }: GlueSweepOptions): Work | undefined =>
   if (sweep.inTurn === true) throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
   redisAddress(String(redis))
   return async (cells, context) =>
-    (await import('../../evaluation/sweep/queueWork.js')).queueWork(cells, { ...context, redis: String(redis) })
+    (await import('../../evaluation/glue/queueWork.js')).queueWork(cells, { ...context, redis: String(redis) })
 }
 
 const taskOf = (name: string): GlueName => {

@@ -1,7 +1,7 @@
 /** salora ngram: trains n-gram language models as lmplz does, and scores text with them as KenLM's query does. */
 import { realpath, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { mistake } from '../../accelerated/files/mistake.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import {
   defaultFallback,
   fileSource,
@@ -21,14 +21,14 @@ import {
   type TextSource,
   type TrainedNgram,
 } from '../../evaluation/ngram/index.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { numberOf, type Values } from '../flagValues.js'
-import { watchInterrupt } from '../interrupt.js'
-import { counted, duration, megabytes, plural } from '../numbers.js'
-import { countProgress } from '../progress.js'
-import type { Terminal } from '../terminal.js'
-import { usageError } from '../usageError.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { numberOf, type Values } from '../options/flagValues.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { counted, duration, megabytes, plural } from '../format/numbers.js'
+import { countProgress } from '../terminal/progress.js'
+import type { Terminal } from '../terminal/output.js'
+import { usageError } from '../options/usageError.js'
 
 export const addNgram = (command: Command): void => {
   command
@@ -266,7 +266,7 @@ const score = async (given: Values, terminal: Terminal): Promise<number> => {
     const source = await sourceOf(given, terminal, (share) => phases.show('scored', share))
     await scorer.lines(source, (one) => void scores.push(one))
     phases.close()
-    if (scores.length === 0) throw mistake(source.name, 'a text of at least one line', 'an empty one')
+    if (scores.length === 0) throw inputError(source.name, 'a text of at least one line', 'an empty one')
     const { log10: log10Total, ...total } = textScore(scores)
     const lines = given['sentences'] === true ? scores.map(({ log10, words, unknown }) => `${log10.toFixed(6)} ${words} ${unknown}`) : []
     terminal.result([...lines, ...scoreText(total, log10Total)].join('\n'), {

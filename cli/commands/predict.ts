@@ -1,22 +1,22 @@
 /** salora predict: texts in, predictions out. */
 import type { Command } from 'commander'
-import { Mistake } from '../../accelerated/files/mistake.js'
-import type { Encoding } from '../../accelerated/files/tokenizer.js'
-import { SettingsError } from '../../accelerated/settingsError.js'
-import type { TextColumns } from '../../evaluation/data/index.js'
-import { openTrainedAdapter, type OpenAdapter } from '../../evaluation/adapters/trainedAdapter.js'
-import { addAdapterFlags, adapterRequest } from '../adapterRequest.js'
-import { openOutput, outputFormats, type Answer } from '../answerOutput.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { inFlags } from '../flagNames.js'
-import { choiceOf, flagValues, type Values } from '../flagValues.js'
-import { watchInterrupt } from '../interrupt.js'
-import { printable, type Terminal } from '../terminal.js'
-import { fileTexts, inputFormats, streamTexts } from '../textInput.js'
-import type { TextLine } from '../textLines.js'
-import { addFlags } from '../trainFlags.js'
-import { usageError } from '../usageError.js'
+import { InputError } from '../../accelerated/errors/inputError.js'
+import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import type { TextColumns } from '../../finetuning/data/index.js'
+import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
+import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
+import { openOutput, outputFormats, type Answer } from '../format/answers.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { inFlags } from '../options/flagNames.js'
+import { choiceOf, flagValues, type Values } from '../options/flagValues.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { printable, type Terminal } from '../terminal/output.js'
+import { fileTexts, inputFormats, streamTexts } from '../input/textInput.js'
+import type { TextLine } from '../input/textLines.js'
+import { addFlags } from '../options/trainFlags.js'
+import { usageError } from '../options/usageError.js'
 
 const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
 
@@ -51,7 +51,7 @@ export const addPredict = (command: Command): void => {
       interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
       // CSV is for programs: texts come out as they went in
       const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
-      const output = openOutput(request.to, request.columns, adapter.outputs.problem, put)
+      const output = openOutput(request.to, request.columns, adapter.outputs.taskType, put)
       const problems: TextLine[] = []
       const prompt = promptOf(request.input, terminal)
       try {
@@ -127,7 +127,7 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
     if ('problem' in line) return { line, answer: { error: line.problem } }
     const output = outputs[next++] ?? []
     if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output) }
-    const problem = `expected finite outputs of model and adapter, found ${output.slice(0, 8).join(', ')}`
+    const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
     return { line: { line: line.line, problem }, answer: { error: problem } }
   })
 }
@@ -139,14 +139,14 @@ const encodedLine = (
   try {
     return { line, encoding: encode(line.given) }
   } catch (thrown) {
-    if (!(thrown instanceof Mistake || thrown instanceof SettingsError)) throw thrown
+    if (!(thrown instanceof InputError || thrown instanceof SettingsError)) throw thrown
     return { line: { line: line.line, problem: inFlags(thrown.message) }, encoding: null }
   }
 }
 
 const answerOf = ({ outputs, labelNames }: OpenAdapter, output: ReadonlyArray<number>): Answer => {
-  if (outputs.problem === 'regression') return { value: output[0] ?? NaN }
-  if (outputs.problem === 'multi-label') {
+  if (outputs.taskType === 'regression') return { value: output[0] ?? NaN }
+  if (outputs.taskType === 'multi-label') {
     const shares = output.map((logit, i) => [labelNames?.[i] ?? `LABEL_${i}`, 1 / (1 + Math.exp(-logit))] as const)
     return { labels: shares.filter((_, i) => (output[i] ?? 0) > 0).map(([name]) => name), scores: Object.fromEntries(shares) }
   }

@@ -1,14 +1,14 @@
 /** salora quickstart: the embedded model on the embedded sentences, and a report of the run. */
 import { join } from 'node:path'
 import { Option, type Command } from 'commander'
-import { embeddedModel, quickstartSettings, quickstartTask } from '../../evaluation/quickstart.js'
-import { reason } from '../../accelerated/files/mistake.js'
-import { loaded } from '../../evaluation/loading.js'
-import { withOutput } from '../command.js'
-import type { Terminal } from '../terminal.js'
-import { addFlags } from '../trainFlags.js'
-import { trainingRun } from '../trainingRun.js'
-import { trainRequest } from '../trainRequest.js'
+import { embeddedModel, quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
+import { reason } from '../../accelerated/errors/inputError.js'
+import { lazyImport } from '../../finetuning/lazyImport.js'
+import { withOutput } from '../terminal/command.js'
+import type { Terminal } from '../terminal/output.js'
+import { addFlags } from '../options/trainFlags.js'
+import { trainingRun } from '../terminal/trainingRun.js'
+import { trainRequest } from '../options/trainRequest.js'
 
 const offered = ['density', 'epochs', 'seed', 'device', 'threads', 'output']
 const ownSettings = Object.fromEntries(Object.entries({ ...quickstartSettings }).map(([name, value]) => [name, String(value)]))
@@ -23,15 +23,15 @@ export const addQuickstart = (command: Command): void => {
   command.addOption(new Option('--model <folder>').hideHelp()).addOption(new Option('--max-steps <steps>').hideHelp())
   withOutput(command, ['salora quickstart --density 0.25'], async (given, terminal) => {
     const request = await trainRequest({ model: embeddedModel, ...quickstartTask, ...ownSettings, ...given })
-    return trainingRun({ ...request, evaluateStart: true }, terminal, (output) => reportLines(output, terminal))
+    return trainingRun({ ...request, evalOnStart: true }, terminal, (output) => reportLines(output, terminal))
   })
 }
 
 /** report.html in the run's folder; the run is done, and stays so where no report can be made. */
 const reportLines = async (output: string, terminal: Terminal): Promise<ReadonlyArray<string>> => {
   try {
-    const { makeReport } = await loaded(import('../../evaluation/report/report.js'))
-    const { resultLines } = await loaded(import('../reportText.js'))
+    const { makeReport } = await lazyImport(import('../../reporting/report/report.js'))
+    const { resultLines } = await lazyImport(import('../format/report.js'))
     return resultLines(await makeReport({ folders: [output], output: join(output, 'report.html'), figures: null }))
   } catch (thrown) {
     terminal.warn(`no report: ${reason(thrown)}`)

@@ -1,9 +1,9 @@
 /** salora rank-pattern: the ranks that a run found, for an ordinary LoRA run. */
 import type { Command } from 'commander'
-import { rankPatternOfRun } from '../../evaluation/adapters/rankPattern.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { usageError } from '../usageError.js'
+import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { usageError } from '../options/usageError.js'
 
 export const addRankPattern = (command: Command): void => {
   command.description(

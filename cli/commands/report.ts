@@ -1,11 +1,11 @@
 /** salora report: tables and figures of finished runs, as one page. */
 import type { Command } from 'commander'
-import { makeReport } from '../../evaluation/report/report.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { countProgress } from '../progress.js'
-import { resultLines } from '../reportText.js'
-import { usageError } from '../usageError.js'
+import { makeReport } from '../../reporting/report/report.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { countProgress } from '../terminal/progress.js'
+import { resultLines } from '../format/report.js'
+import { usageError } from '../options/usageError.js'
 
 export const addReport = (command: Command): void => {
   command.description(
@@ -37,7 +37,7 @@ export const addReport = (command: Command): void => {
         }
       }).finally(() => progress?.close())
       if (result.withoutFont)
-        terminal.warn('no PNG was written: expected a font on this machine (such as the package fonts-dejavu-core), found none')
+        terminal.warn('no PNG was written: expected a font on this machine (such as the package fonts-dejavu-core), got none')
       terminal.result(resultLines(result).join('\n'), result)
       return exitCodes.success
     },

@@ -1,26 +1,26 @@
 /** salora style-transfer: sentences rewritten in another style by a decoder, or by others, scored by three metrics beside the paper's rows. */
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { promptTemplates } from '../../evaluation/data/promptTemplates.js'
-import { templateOf } from '../../evaluation/data/tasks/alpacaTask.js'
+import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
+import { templateOf } from '../../finetuning/tasks/kinds/alpacaTask.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer, type StyleTransferResult, type TransferSource } from '../../evaluation/styleTransfer/styleTransfer.js'
 import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'
-import { adapterRequest, addModelFlags } from '../adapterRequest.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { choiceOf, numberOf, type Values } from '../flagValues.js'
-import { freeFolder } from '../freeFolder.js'
-import { addGenerationFlags, generationRequest } from '../generateFlags.js'
-import { watchInterrupt } from '../interrupt.js'
-import { duration, plural } from '../numbers.js'
-import { countProgress } from '../progress.js'
-import type { Terminal } from '../terminal.js'
-import { usageError } from '../usageError.js'
+import { adapterRequest, addModelFlags } from '../options/adapterRequest.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { choiceOf, numberOf, type Values } from '../options/flagValues.js'
+import { nextRunFolder } from '../options/nextRunName.js'
+import { addGenerationFlags, generationRequest } from '../options/generateFlags.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { duration, plural } from '../format/numbers.js'
+import { countProgress } from '../terminal/progress.js'
+import type { Terminal } from '../terminal/output.js'
+import { usageError } from '../options/usageError.js'
 
 const machine = ['device', 'precision', 'threads']
 /** Transfers are the likeliest text, as the paper's: nothing is drawn, so that a run that goes on writes what it would have written. */
-const generation = ['maxNewTokens', 'beams', 'lengthPenalty', 'repetitionPenalty', 'batchSize']
+const generation = ['maxNewTokens', 'numBeams', 'lengthPenalty', 'repetitionPenalty', 'batchSize']
 const names = transferDatasets.map(({ name }) => name)
 
 export const addStyleTransfer = (command: Command): void => {
@@ -37,7 +37,7 @@ export const addStyleTransfer = (command: Command): void => {
       '--outputs <files...>',
       'instead of a model: two files of transfers, of the sentences of style 0 and of style 1, a line each with blanks between words',
     )
-    .option('--normalise-outputs', 'lower case and NLTK’s words for those files, as for a decoder’s answers')
+    .option('--normalize-outputs', 'lower case and NLTK’s words for those files, as for a decoder’s answers')
     .option('--classifier <folder>', 'a run of salora train --preset tsst-classifier on this dataset; without it, there is no ACC')
     .option(
       '--language-models <files...>',
@@ -66,7 +66,7 @@ export const addStyleTransfer = (command: Command): void => {
       const { source, called } = await sourceOf(given)
       const isOutputs = 'files' in source
       const output =
-        given['output'] === undefined ? (isOutputs ? null : await freeFolder(dataset.name, 'transfer')) : String(given['output'])
+        given['output'] === undefined ? (isOutputs ? null : await nextRunFolder(dataset.name, 'transfer')) : String(given['output'])
       if (output !== null && !isOutputs) terminal.note(`transfers go to ${output}`)
       const interrupt = watchInterrupt(
         () => terminal.note('stopping after the sentences at hand; once more leaves at once'),
@@ -131,9 +131,9 @@ const sourceOf = async (given: Values): Promise<{ readonly source: TransferSourc
   const ofModel = ['run', 'model', 'adapter', ...machine, 'promptTemplate', ...generation].filter((name) => given[name] !== undefined)
   if (files !== null) {
     if (ofModel.length > 0) throw usageError('--outputs', 'either --outputs or a model that transfers', 'both')
-    return { source: { files, normalise: given['normaliseOutputs'] === true }, called: basename(files[0]) }
+    return { source: { files, normalize: given['normalizeOutputs'] === true }, called: basename(files[0]) }
   }
-  if (given['normaliseOutputs'] === true) throw usageError('--normalise-outputs', '--outputs beside it', 'none given')
+  if (given['normalizeOutputs'] === true) throw usageError('--normalize-outputs', '--outputs beside it', 'none given')
   if (['run', 'model', 'adapter'].every((name) => given[name] === undefined))
     throw usageError('--run', 'the folder of a run (or --model, or --outputs)', 'none given')
   const { adapter, runTask } = await adapterRequest(

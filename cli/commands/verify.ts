@@ -1,17 +1,17 @@
 /** salora verify: the accelerated path against the reference, on this machine. */
 import type { Command } from 'commander'
-import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
-import { precisionOf } from '../../accelerated/commonSettings.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
 import type { Row } from '../../evaluation/agreement/index.js'
 import { kindOf, verify, worstOfEach } from '../../evaluation/agreement/index.js'
-import { withOutput } from '../command.js'
-import { exitCodes } from '../exitCodes.js'
-import { flagValues, numberOf } from '../flagValues.js'
-import { counted, plural } from '../numbers.js'
-import { addFlags } from '../trainFlags.js'
-import { settingsOf } from '../trainRequest.js'
-import { usageError } from '../usageError.js'
+import { withOutput } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { flagValues, numberOf } from '../options/flagValues.js'
+import { counted, plural } from '../format/numbers.js'
+import { addFlags } from '../options/trainFlags.js'
+import { settingsOf } from '../options/trainRequest.js'
+import { usageError } from '../options/usageError.js'
 
 export const addVerify = (command: Command): void => {
   command.description(

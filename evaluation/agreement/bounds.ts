@@ -1,10 +1,10 @@
 /** How far the accelerated path may lie from the reference: each device says so itself. Bounds are shares of the largest |reference| of a tensor. */
-import type { Device } from '../../accelerated/runtime/devices/device.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 
 /** @throws where a device does not compute in that dtype: only the CPU provider does in float64 */
 export const boundOf = (device: string, dtype: keyof Device['tolerances']): number => {
   const found = deviceOf(device).tolerances[dtype]
-  if (found === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, found ${device}`)
+  if (found === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)
   return found.relative
 }

@@ -1,9 +1,9 @@
 /** The life of a run: plain steps, gated steps, retention, plain steps on what was retained, and the logits of what is handed over. */
 import { closeGates, openGates, withoutNoise, type SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { flatten, tensorOf, type Vector } from '../../accelerated/training/parameterVector.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { flatten, tensorOf, type Vector } from '../../accelerated/parameters/layout.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import type { Engine, Results } from '../../accelerated/runtime/engine.js'
+import type { Engine, Results } from '../../accelerated/engines/engine.js'
 import type { RunState } from '../../accelerated/training/state.js'
 import {
   density,
@@ -19,13 +19,13 @@ import {
   type TrainingState,
 } from '../../reference/index.js'
 import { compareStates } from './compareSteps.js'
-import { levelRows, overall, type Followed } from './levels.js'
+import { levelRows, overall, type Followed } from './int8Rounding.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
-import type { Reached, Target } from './segment.js'
-import { advance, assemblyOf, boundIn, dtypeOf, followStep, layoutFor, phaseIn, runtimeOf, startOfRun, withLevels } from './segment.js'
-import { toExamples } from './translate.js'
+import type { LockstepResult, Target } from './lockstep.js'
+import { advance, assemblyOf, boundIn, dtypeOf, followStep, layoutFor, phaseIn, runtimeOf, startOfRun, withLevels } from './lockstep.js'
+import { toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
 
@@ -131,13 +131,13 @@ const predicted = async (
       }
     },
   }
-  const predictor = await openPredictor(assembly, sequence(assembly.model, model.config), phase, { engine: telling, weights })
+  const predictor = await openPredictor(assembly, sequenceClassification(assembly.model, model.config), phase, { engine: telling, weights })
   const logits = await predictor.predict(parameters, toExamples(inOrder(model.batch)), 2).finally(predictor.release)
   return { logits: logits.flat(), ...followStep(model, target, told) }
 }
 
 /** The parameters of a model without adapters. */
-const headOnly = (model: Model, { accelerated }: Reached, bare: SaloraPhase, target: Target): Vector => {
+const headOnly = (model: Model, { accelerated }: LockstepResult, bare: SaloraPhase, target: Target): Vector => {
   const from = layoutFor(model, phaseIn(accelerated))
   return flatten(layoutFor(model, bare), ({ name }) => tensorOf(from, accelerated.parameters, name), dtypeOf(target))
 }

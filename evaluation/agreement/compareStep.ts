@@ -1,16 +1,16 @@
 /** One step: the objective's values and the gradient of every trained tensor. */
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import { zeros } from '../../accelerated/training/parameterVector.js'
+import { zeros } from '../../accelerated/parameters/layout.js'
 import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
 import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
-import { levelRows } from './levels.js'
+import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'
 import type { Row } from './rows.js'
 import { compare } from './rows.js'
-import type { Target } from './segment.js'
-import { boundIn, dtypeOf, feedsOf, followStep, layoutFor, openStep, phaseIn, startOf } from './segment.js'
-import { gateVector, namedNumbers, namedParts } from './translate.js'
+import type { Target } from './lockstep.js'
+import { boundIn, dtypeOf, feedsOf, followStep, layoutFor, openStep, phaseIn, startOf } from './lockstep.js'
+import { gateVector, namedNumbers, namedParts } from './convert.js'
 
 /** The gradients are those of the graph that accumulates them, with nothing accumulated yet. */
 export const compareStep = async (

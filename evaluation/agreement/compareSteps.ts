@@ -1,18 +1,18 @@
 /** Many steps: the levels of all of them where the base is in int8, every parameter, both its moments, Θ, λ and the density afterwards. */
 import type { ModelConfig } from '../../reference/index.js'
-import { levelRows } from './levels.js'
+import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'
 import type { Part, Row } from './rows.js'
 import { compare } from './rows.js'
-import type { Reached, Target } from './segment.js'
-import { advance, boundIn, dtypeOf, layoutFor, phaseIn, startOfBoth } from './segment.js'
-import { namedNumbers, namedParts } from './translate.js'
+import type { LockstepResult, Target } from './lockstep.js'
+import { advance, boundIn, dtypeOf, layoutFor, phaseIn, startOfBoth } from './lockstep.js'
+import { namedNumbers, namedParts } from './convert.js'
 
 /** Rows of a state that both derivations reached. */
 export const compareStates = (
   model: Model<ModelConfig>,
   target: Target,
-  { reference, accelerated }: Pick<Reached, 'reference' | 'accelerated'>,
+  { reference, accelerated }: Pick<LockstepResult, 'reference' | 'accelerated'>,
   part: Part,
   number: number,
 ): ReadonlyArray<Row> => {

@@ -7,7 +7,7 @@ import {
   sigmoid,
   tensor,
   uniform,
-  unlabelled,
+  unlabeled,
   type Batch,
   type DecoderConfig,
   type EncoderConfig,
@@ -47,7 +47,7 @@ type CommonOptions = {
 
 export type ModelOptions = CommonOptions & {
   readonly family: EncoderConfig['family']
-  readonly problem: EncoderConfig['problem']
+  readonly taskType: EncoderConfig['taskType']
   readonly activation: EncoderConfig['activation']
   /** classes; a regression has one output */
   readonly classes: number
@@ -99,7 +99,7 @@ const tensors = (shapes: Readonly<Record<string, Shape>>, seed: number): Tensors
 
 const configOf = ({
   family,
-  problem,
+  taskType,
   activation,
   layers,
   heads,
@@ -110,7 +110,7 @@ const configOf = ({
   dropout,
 }: ModelOptions): EncoderConfig => ({
   family,
-  problem,
+  taskType,
   activation,
   layers,
   heads,
@@ -124,7 +124,7 @@ const configOf = ({
   hiddenDropout: dropout,
   attentionDropout: dropout,
   headDropout: dropout,
-  labels: problem === 'regression' ? 1 : classes,
+  labels: taskType === 'regression' ? 1 : classes,
 })
 
 /** u for which s̄ is the value wanted: σ(τ logit((s̄ − γ) / (ζ − γ)) − log θ). */
@@ -145,7 +145,7 @@ const decoderConfigOf = ({
   rotaryScaling,
 }: DecoderOptions): DecoderConfig => ({
   family: 'decoder',
-  problem: 'causal',
+  taskType: 'causal',
   layers,
   heads,
   keyValueHeads,
@@ -167,7 +167,7 @@ export const drawModel = (options: ModelOptions): Model => {
   const config = configOf(options)
   const inputIds = idsOf(options, config)
   const labels =
-    config.problem === 'regression'
+    config.taskType === 'regression'
       ? normals([lengths.length], 1, seed, 'labels').data
       : integers(lengths.length, config.labels, seed, 'labels')
   const batch: Batch = {
@@ -184,7 +184,7 @@ export const drawDecoder = (options: DecoderOptions): Model<DecoderConfig> => {
   const inputIds = idsOf(options, config)
   const labels = inputIds.flatMap((ids, example) =>
     integers(ids.length, config.vocabularySize, options.seed, `labels ${example}`).map((label, i) =>
-      i === 0 && ids.length > 1 ? unlabelled : label,
+      i === 0 && ids.length > 1 ? unlabeled : label,
     ),
   )
   return drawn(config, options, { inputIds, labels }, () => ({}))

@@ -6,7 +6,7 @@ import { compareSteps } from './compareSteps.js'
 import type { DecoderOptions, ModelOptions } from './model.js'
 import { drawDecoder, drawModel } from './model.js'
 import type { Row } from './rows.js'
-import type { Target } from './segment.js'
+import type { Target } from './lockstep.js'
 
 export type VerifySettings = Target & {
   readonly seed: number
@@ -78,7 +78,7 @@ export const drawOptions = (seed: number, number: number): ModelOptions => {
   const from = chooser(seed, number, 14)
   return {
     family: number % 2 === 0 ? 'roberta' : 'bert',
-    problem: number % 4 < 2 ? 'classification' : 'regression',
+    taskType: number % 4 < 2 ? 'classification' : 'regression',
     activation: number % 3 < 2 ? 'gelu' : 'gelu_tanh',
     layers: from(0, [1, 2]),
     heads: from(1, [1, 2, 3]),

@@ -1,10 +1,10 @@
 /** What both sides of a benchmark train on: batches of token ids with their labels, the same for either. */
-import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
-import { permutation, uniforms } from '../../accelerated/training/random.js'
-import type { Dataset } from '../data/index.js'
-import { loadTask } from '../taskData.js'
+import { permutation, uniforms } from '../../accelerated/parameters/random.js'
+import type { Dataset } from '../../finetuning/data/index.js'
+import { loadTask } from '../../finetuning/tasks/taskData.js'
 
 export type BatchedExample = { readonly inputIds: ReadonlyArray<number>; readonly label: number }
 
@@ -48,15 +48,15 @@ export const mrpcBatches = async (
 ): Promise<Mrpc> => {
   const { train, evaluation } = await loadTask({ task: 'mrpc', data })
   const tokenizer = await loadTokenizer(folder, model)
-  const tokenised = ({ examples }: Dataset): ReadonlyArray<BatchedExample> =>
+  const tokenized = ({ examples }: Dataset): ReadonlyArray<BatchedExample> =>
     examples.map(({ text, textPair, label }) => ({ inputIds: tokenizer.encode(text, textPair, 128).inputIds, label }))
-  const examples = tokenised(train)
+  const examples = tokenized(train)
   const lengths = examples.map(({ inputIds }) => inputIds.length)
   const at = (rows: ReadonlyArray<number>): ReadonlyArray<BatchedExample> => rows.flatMap((row) => examples[row] ?? [])
   return {
     similar: batchesOfEpoch(0, 0, lengths, batchSize).map(at),
     random: inBatches([...permutation(0, 'order', 0, examples.length)], batchSize).map(at),
-    evaluation: inBatches(tokenised(evaluation), batchSize),
+    evaluation: inBatches(tokenized(evaluation), batchSize),
   }
 }
 

@@ -2,23 +2,23 @@
  * A benchmark of this machine: training steps of a model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the rate of a single
  * large product of the kind that such a step contains. Steps are those of train(), batches, feeds and state included.
  */
-import { checkpointNumbers, frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
-import type { ModelFolder } from '../../accelerated/files/modelFolder.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { checkpointNumbers, frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { input, matMul } from '../../accelerated/graph/operators.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { chooseDevice } from '../../accelerated/runtime/deviceProbe.js'
-import type { Device } from '../../accelerated/runtime/devices/device.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import type { Settings } from '../../accelerated/settings.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
-import { precisionOf } from '../../accelerated/commonSettings.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { assemble, layoutOf, stepGraph, type Assembly } from '../../accelerated/training/assembly.js'
-import type { CheckpointNumbers } from '../../accelerated/training/parameterVector.js'
+import type { CheckpointNumbers } from '../../accelerated/parameters/layout.js'
 import type { Runtime } from '../../accelerated/training/phase.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
-import { uniforms } from '../../accelerated/training/random.js'
-import { train } from '../../accelerated/training/run.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { benchmarkModel, smallVocabulary } from './model.js'
 import { productCount } from './productCount.js'
@@ -34,7 +34,7 @@ export type BenchmarkOptions = {
   /** of the frozen weights */
   readonly precision: string
   /** the values of layers, for their gradients */
-  readonly recompute: boolean
+  readonly gradientCheckpointing: boolean
 }
 
 /** Times are medians over the repeats, in milliseconds; rates in 10⁹ floating-point operations a second, of matrix products alone. */
@@ -125,16 +125,16 @@ const steps = 1_000_000 // more than are taken, so that no run ends or evaluates
 
 const settingsOf = (
   method: 'salora' | 'lora',
-  { batchSize, sequence, recompute }: Pick<BenchmarkOptions, 'batchSize' | 'sequence' | 'recompute'>,
+  { batchSize, sequence, gradientCheckpointing }: Pick<BenchmarkOptions, 'batchSize' | 'sequence' | 'gradientCheckpointing'>,
 ): Settings =>
   resolveSettings({
     method,
     batchSize,
     maxLength: sequence,
-    recompute,
+    gradientCheckpointing,
     dropout: 0,
     maxSteps: steps,
-    evalEvery: steps,
+    evalSteps: steps,
     learningRate: 1e-5,
     ...(method === 'salora' ? { gateStart: 0, gateEnd: 1 } : {}),
   })
@@ -145,7 +145,9 @@ type BenchmarkParts = Pick<Assembly, 'model' | 'frozen' | 'precision'> & { reado
 const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, settings: Settings) => {
   const { batchSize: batch, maxLength } = settings
   const [method, { precision }] = [methodOf(settings.method), parts]
-  const assembly = assemble({ ...parts, method, settings }, (model) => sequence(model, { labels: 2, problem: 'classification' }))
+  const assembly = assemble({ ...parts, method, settings }, (model) =>
+    sequenceClassification(model, { labels: 2, taskType: 'classification' }),
+  )
   const start = await startOfRun(assembly, numbers)
   const ids = uniforms(1, 'order', 0, batch * maxLength)
   const training = Array.from({ length: batch }, (_, row) => ({
@@ -171,7 +173,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
         // SaLoRA's first step comes after the news of its phase
         const { value } = told.done !== true && told.value.kind === 'phase' ? await run.next() : told
         if (value === undefined || !('kind' in value) || value.kind !== 'step')
-          throw new Error('benchmark: expected a step of the run, found another event')
+          throw new Error('benchmark: expected a step of the run, got another event')
       }),
     release: async () => {
       await run.return(undefined as never)
@@ -186,7 +188,7 @@ const [productRows, productRuns] = [4, 5]
 const openProduct = async (base: ModelFolder, { engine, weights }: Runtime, batchTokens: number) => {
   const tokens = productRows * batchTokens
   const name = 'encoder.layer.0.output.dense'
-  const { d: hiddenSize, k: intermediateSize } = base.model.outline.matrices.find((matrix) => matrix.name === name) ?? { d: 0, k: 0 }
+  const { d: hiddenSize, k: intermediateSize } = base.model.spec.matrices.find((matrix) => matrix.name === name) ?? { d: 0, k: 0 }
   const weight = frozenWeights(base, 'float32')(`${name}.weight`)
   const y = matMul(input('x', [tokens, intermediateSize], 'float32'), weight, { transposeB: true })
   const { run, release } = await engine.open({ y }, weights)

@@ -3,12 +3,12 @@ import { rmSync } from 'node:fs'
 import { copyFile, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { layOut } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { uniforms } from '../../accelerated/training/random.js'
-import { embeddedModel } from '../quickstart.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { layOut } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { BenchmarkKind } from './cases.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number; readonly vocabulary: number }
@@ -81,7 +81,7 @@ const smolLm2 = ({ layers, sequence, vocabulary }: BenchmarkShape): object => ({
 export const writeRandomModel = async (folder: string, config: object): Promise<void> => {
   const configFile = join(folder, 'config.json')
   const text = JSON.stringify(config)
-  const shapes = parseConfigFile(text, configFile).model.outline.tensors
+  const shapes = parseConfigFile(text, configFile).model.spec.tensors
   const { header, order } = layOut([...shapes].map(([name, shape]) => ({ name, dtype: 'F32', shape })))
   async function* content(): AsyncGenerator<Uint8Array> {
     yield header
@@ -96,7 +96,7 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
  * Norms are 1; everything else repeats a stretch of random numbers of a trained model's size, from another place in each tensor: ONNX Runtime
  * keeps what it packs of two equal matrices once, which no trained model's are.
  */
-const stretch = Float32Array.from(uniforms(0, 'initialisation', 0, 65_536), (u) => 0.07 * (u - 0.5))
+const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) => 0.07 * (u - 0.5))
 const weightsOf = (name: string, shape: ReadonlyArray<number>, number: number): Float32Array => {
   const size = elementCount(shape)
   if (/norm\.weight$/i.test(name)) return new Float32Array(size).fill(1)

@@ -56,7 +56,7 @@ elif method != "full":
     sys.exit(f"method: expected lora, adalora or full, found {method}")
 model.train()
 trained = [p for p in model.parameters() if p.requires_grad]
-optimiser = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)
+optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)
 
 padding = model.config.pad_token_id
 
@@ -83,11 +83,11 @@ taken = 0
 
 def step(number):
     global taken
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     with autocast:
         loss = model(**batches[number % len(batches)]).loss
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     if method == "adalora":
         model.base_model.update_and_allocate(taken)
     taken += 1

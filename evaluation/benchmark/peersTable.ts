@@ -1,5 +1,5 @@
 /** The benchmark against PEFT as a Markdown table, for the terminal and README. */
-import type { PeerRow, SideResult } from './peers.js'
+import type { PeerRow, SideResult } from './comparePeft.js'
 
 const header = [
   'case',

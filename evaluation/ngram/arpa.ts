@@ -1,5 +1,5 @@
 /** Reads an ARPA file, plain or gzip, line by line into a back-off model, and refuses one that contradicts itself. */
-import { mistake, quoted, type Mistake } from '../../accelerated/files/mistake.js'
+import { inputError, quoted, type InputError } from '../../accelerated/errors/inputError.js'
 import { decimalAt, isBlank, partsOf } from './arpaLine.js'
 import type { BackoffModel } from './backoffModel.js'
 import { modelOfNgrams } from './modelOfNgrams.js'
@@ -37,7 +37,7 @@ export const readArpa = async (source: TextSource, signal?: AbortSignal): Promis
   let section = newSection(0)
   let state: 'start' | 'counts' | 'n-grams' | 'end' = 'start'
   let at = 0
-  const wrong = (expected: string, found: string, line = at): Mistake => mistake(`${name}, line ${line}`, expected, found)
+  const wrong = (expected: string, found: string, line = at): InputError => inputError(`${name}, line ${line}`, expected, found)
 
   const headerExpected = (): string => (section.order === counts.length ? '\\end\\' : `\\${section.order + 1}-grams:`)
   const takeHeader = (line: string): void => {
@@ -125,10 +125,10 @@ export const readArpa = async (source: TextSource, signal?: AbortSignal): Promis
     }
   }
   await eachTextLine(source, takeLine, signal)
-  if ((state as string) === 'start') throw mistake(name, 'an ARPA file, which begins with \\data\\', 'an empty one')
+  if ((state as string) === 'start') throw inputError(name, 'an ARPA file, which begins with \\data\\', 'an empty one')
   if ((state as string) !== 'end') throw wrong(headerExpected(), 'the end of the file')
   for (const special of [sentenceStart, sentenceEnd])
-    if (!seenSpecial.has(special)) throw mistake(name, `${specialWords[special]} among the 1-grams`, 'none')
+    if (!seenSpecial.has(special)) throw inputError(name, `${specialWords[special]} among the 1-grams`, 'none')
   return modelOfNgrams(
     vocabulary,
     sections.map(({ words, probabilities, backoffs }) => ({

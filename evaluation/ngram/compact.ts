@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { mistake, reason } from '../../accelerated/files/mistake.js'
-import { readBytes, withRegularFile } from '../../accelerated/files/regularFile.js'
+import { inputError, reason } from '../../accelerated/errors/inputError.js'
+import { readBytes, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import type { Piece } from './arpaLines.js'
 import { blank, type BackoffModel, type Level } from './backoffModel.js'
 import { newVocabulary, specialWords, type Vocabulary } from './vocabulary.js'
@@ -84,7 +84,7 @@ export const readCompact = (file: string): Promise<BackoffModel> =>
       })
     }
     const digest = await readBytes(handle, file, size - digestBytes, digestBytes)
-    if (!hash.digest().equals(digest)) throw mistake(file, 'a whole file of salora ngram', 'one that is damaged (its checksum differs)')
+    if (!hash.digest().equals(digest)) throw inputError(file, 'a whole file of salora ngram', 'one that is damaged (its checksum differs)')
     return checked(file, { vocabulary: readWords(file, words, outline.words), levels })
   })
 
@@ -106,16 +106,16 @@ const hashedReader = (handle: FileHandle, file: string, seen: (bytes: Uint8Array
 /** Nothing is made room for before the sizes are those of the file. */
 const readOutline = async (file: string, size: number, read: (length: number) => Promise<Buffer>): Promise<Outline> => {
   const magic = await read(compactMagic.length)
-  if (!magic.equals(compactMagic)) throw mistake(file, 'a model of this version of salora ngram', 'one of another')
+  if (!magic.equals(compactMagic)) throw inputError(file, 'a model of this version of salora ngram', 'one of another')
   const [order, words, vocabularyBytes] = numbers(await read(12))
-  if (order === undefined || order < 1 || order > highestOrder) throw mistake(file, `an order from 1 to ${highestOrder}`, `${order}`)
+  if (order === undefined || order < 1 || order > highestOrder) throw inputError(file, `an order from 1 to ${highestOrder}`, `${order}`)
   const counts = numbers(await read(4 * order))
   const arrays = counts.map((count, i) => (i > 0 ? count : 0) + count + (i + 1 < order ? 2 * count + 1 : 0))
   const text = vocabularyBytes as number
   const expected =
     compactMagic.length + 4 * (3 + order) + text + filling(text) + 4 * arrays.reduce((sum, length) => sum + length, 0) + digestBytes
-  if (size !== expected) throw mistake(file, `${expected} bytes, as its header says`, `${size}`)
-  if (counts[0] !== words) throw mistake(file, `${words} 1-grams, a word each`, `${counts[0]}`)
+  if (size !== expected) throw inputError(file, `${expected} bytes, as its header says`, `${size}`)
+  if (counts[0] !== words) throw inputError(file, `${words} 1-grams, a word each`, `${counts[0]}`)
   return { vocabularyBytes: text, words: words as number, counts }
 }
 
@@ -126,11 +126,11 @@ const readWords = (file: string, lines: Uint8Array, count: number): Vocabulary =
   let [start, words] = [0, 0]
   for (let feed = lines.indexOf(lineFeed); feed !== -1; feed = lines.indexOf(lineFeed, start)) {
     if (feed === start || vocabulary.add(lines, start, feed) !== words)
-      throw mistake(file, 'each word once, and the special ones first', 'others')
+      throw inputError(file, 'each word once, and the special ones first', 'others')
     words++
     start = feed + 1
   }
-  if (words !== count || words < specialWords.length || start !== lines.length) throw mistake(file, `${count} words`, `${words}`)
+  if (words !== count || words < specialWords.length || start !== lines.length) throw inputError(file, `${count} words`, `${words}`)
   return vocabulary
 }
 
@@ -139,7 +139,7 @@ const checked = (file: string, model: BackoffModel): BackoffModel => {
   try {
     model.levels.forEach((level, i) => checkLevel(level, i, model.levels, model.vocabulary.size()))
   } catch (thrown) {
-    throw mistake(file, 'a model whose n-grams stand below those that they end in, each with a probability', reason(thrown))
+    throw inputError(file, 'a model whose n-grams stand below those that they end in, each with a probability', reason(thrown))
   }
   return model
 }

@@ -1,5 +1,5 @@
 /** A training text as numbers: its sentences one after another, each behind as many <s> as the longest context and with </s> at its end. */
-import { mistake } from '../../accelerated/files/mistake.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import { uint32List } from './numberList.js'
 import { eachTextLine, type TextSource } from './textLines.js'
 import { newVocabulary, sentenceEnd, sentenceStart, specialWords, type Vocabulary } from './vocabulary.js'
@@ -41,7 +41,7 @@ export const readCorpus = async (source: TextSource, { order, skipSymbols }: Cor
       tokens.push(word)
       words++
     } else if (!skipSymbols)
-      throw mistake(
+      throw inputError(
         `${source.name}, line ${line}`,
         `words of a text (--skip-symbols takes ${specialWords.join(', ')} for blanks)`,
         `${specialWords[word]}`,
@@ -60,9 +60,9 @@ export const readCorpus = async (source: TextSource, { order, skipSymbols }: Cor
     }
     tokens.push(sentenceEnd)
     sentences++
-    if (tokens.length() > mostTokens) throw mistake(source.name, `at most ${mostTokens} words`, 'more')
+    if (tokens.length() > mostTokens) throw inputError(source.name, `at most ${mostTokens} words`, 'more')
   }
   await eachTextLine(source, takeLine, signal)
-  if (words === 0) throw mistake(source.name, 'a text of at least one word', 'none')
+  if (words === 0) throw inputError(source.name, 'a text of at least one word', 'none')
   return { vocabulary, tokens: tokens.numbers(), order, sentences, words }
 }

@@ -1,5 +1,5 @@
 /** Discounts of modified Kneser-Ney smoothing from counts of counts (Chen & Goodman 1998, equation 26), and what stands in for them. */
-import { mistake } from '../../accelerated/files/mistake.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Counted } from './counts.js'
 import { unknownWord } from './vocabulary.js'
 
@@ -58,7 +58,7 @@ export const discountsOf = (name: string, order: number, counted: Counted, fallb
   const estimated = estimatedDiscounts(countsOfCounts(counted))
   if (typeof estimated !== 'string') return { order, discounts: estimated, replaced: null }
   if (fallback !== null) return { order, discounts: fallback, replaced: estimated }
-  throw mistake(
+  throw inputError(
     name,
     `enough text for the discounts of ${order}-grams (--discount-fallback goes on without; is it small, or artificial?)`,
     estimated,

@@ -1,9 +1,9 @@
 /** A model's file: an ARPA, plain or gzip, or the compact one, by its name or as it is asked for; written whole or not at all. */
 import { Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
-import { writeFileAtomically, type FileSystem } from '../../accelerated/files/atomicFile.js'
-import { mistake } from '../../accelerated/files/mistake.js'
-import { withRegularFile } from '../../accelerated/files/regularFile.js'
+import { writeFileAtomically, type FileSystem } from '../../accelerated/storage/atomicFile.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { readArpa } from './arpa.js'
 import { arpaPieces, type Piece } from './arpaLines.js'
 import type { BackoffModel } from './backoffModel.js'
@@ -72,7 +72,11 @@ export const openNgramModel = async (
     return buffer.subarray(0, bytesRead)
   })
   if (head.toString('latin1') === kenlmMagic)
-    throw mistake(file, 'an ARPA file or a compact one of salora ngram', "KenLM's own binary (write an ARPA beside it: lmplz --arpa FILE)")
+    throw inputError(
+      file,
+      'an ARPA file or a compact one of salora ngram',
+      "KenLM's own binary (write an ARPA beside it: lmplz --arpa FILE)",
+    )
   if (head.subarray(0, compactMagic.length - 1).equals(compactMagic.subarray(0, -1))) return readCompact(file)
   return readArpa(await fileSource(file, seen), signal)
 }

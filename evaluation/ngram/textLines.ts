@@ -2,9 +2,9 @@
 import { isUtf8 } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { mistake, reason } from '../../accelerated/files/mistake.js'
-import { openRegularFile, withRegularFile } from '../../accelerated/files/regularFile.js'
-import { systemCode, systemMistake } from '../../accelerated/files/systemError.js'
+import { inputError, reason } from '../../accelerated/errors/inputError.js'
+import { openRegularFile, withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
 /** Where a text comes from; `bytes` is how many there are, where that is known. */
 export type TextSource = {
@@ -35,7 +35,7 @@ export const fileSource = async (file: string, seen: (bytes: number) => void = (
         yield buffer.subarray(0, bytesRead)
       }
     } catch (thrown) {
-      throw systemMistake(file, 'a readable file', thrown)
+      throw systemInputError(file, 'a readable file', thrown)
     } finally {
       await handle.close()
     }
@@ -67,7 +67,7 @@ export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine,
     signal?.throwIfAborted()
     const last = chunk.lastIndexOf(lineFeed)
     restLength += last === -1 ? chunk.length : chunk.indexOf(lineFeed)
-    if (restLength > longestLine) throw mistake(`${name}, line ${line + 1}`, `at most ${longestLine} bytes in a line`, `${restLength}`)
+    if (restLength > longestLine) throw inputError(`${name}, line ${line + 1}`, `at most ${longestLine} bytes in a line`, `${restLength}`)
     if (last === -1) rest.push(chunk)
     else {
       takeAll(rest.length === 0 ? chunk.subarray(0, last + 1) : Buffer.concat([...rest, chunk.subarray(0, last + 1)]))
@@ -80,13 +80,13 @@ export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine,
 
 const notUtf8 = (name: string, bytes: Uint8Array, before: number): Error => {
   if (before === 0 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
-    return mistake(name, 'text in UTF-8', 'text in UTF-16')
+    return inputError(name, 'text in UTF-8', 'text in UTF-16')
   let [line, start] = [before + 1, 0]
   for (let feed = bytes.indexOf(lineFeed); feed !== -1 && isUtf8(bytes.subarray(start, feed)); feed = bytes.indexOf(lineFeed, start)) {
     line++
     start = feed + 1
   }
-  return mistake(`${name}, line ${line}`, 'text in UTF-8', 'bytes that are not UTF-8')
+  return inputError(`${name}, line ${line}`, 'text in UTF-8', 'bytes that are not UTF-8')
 }
 
 /** The bytes themselves, without byte-order mark, or what gzip made them of. Chunks are never empty. */
@@ -142,14 +142,14 @@ async function* gunzipped(name: string, chunks: AsyncIterable<Uint8Array>): Asyn
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {
       made += chunk.length
       if (made > freeBytes && made > largestRatio * read)
-        throw mistake(name, `text that gzip made at most ${largestRatio} times smaller`, `${made} bytes of ${read}`)
+        throw inputError(name, `text that gzip made at most ${largestRatio} times smaller`, `${made} bytes of ${read}`)
       yield chunk
     }
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
-    if (code === 'Z_BUF_ERROR') throw mistake(name, 'a whole gzip file', 'one that is cut short')
-    if (code.startsWith('Z_')) throw mistake(name, 'a gzip file', `one that is damaged (${reason(thrown)})`)
-    throw systemCode(thrown) === null ? thrown : systemMistake(name, 'a readable file', thrown)
+    if (code === 'Z_BUF_ERROR') throw inputError(name, 'a whole gzip file', 'one that is cut short')
+    if (code.startsWith('Z_')) throw inputError(name, 'a gzip file', `one that is damaged (${reason(thrown)})`)
+    throw systemCode(thrown) === null ? thrown : systemInputError(name, 'a readable file', thrown)
   } finally {
     gunzip.destroy()
   }

@@ -1,5 +1,5 @@
 /** Trains an n-gram model as lmplz does: interpolated modified Kneser-Ney, all in memory. */
-import { mistake } from '../../accelerated/files/mistake.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import type { BackoffModel } from './backoffModel.js'
 import { readCorpus } from './corpus.js'
 import { countNgrams } from './counts.js'
@@ -73,17 +73,18 @@ export const trainNgram = async (
 /** One threshold an order. @throws Mistake */
 const checkedThresholds = ({ order, prune = [] }: NgramOptions): ReadonlyArray<number> => {
   if (!Number.isInteger(order) || order < 1 || order > highestTrainedOrder)
-    throw mistake('--order', `a whole number from 1 to ${highestTrainedOrder}`, `${order}`)
+    throw inputError('--order', `a whole number from 1 to ${highestTrainedOrder}`, `${order}`)
   const shown = prune.join(' ')
-  if (prune.some((threshold) => !Number.isSafeInteger(threshold) || threshold < 0)) throw mistake('--prune', 'whole numbers from 0', shown)
-  if (prune.length > order) throw mistake('--prune', `at most ${order} thresholds, one an order`, shown)
+  if (prune.some((threshold) => !Number.isSafeInteger(threshold) || threshold < 0))
+    throw inputError('--prune', 'whole numbers from 0', shown)
+  if (prune.length > order) throw inputError('--prune', `at most ${order} thresholds, one an order`, shown)
   // else an n-gram could stay whose last words or whose context do not
   if (prune.some((threshold, i) => threshold < (prune[i - 1] ?? 0)))
-    throw mistake('--prune', 'thresholds none of which is below the one before', shown)
+    throw inputError('--prune', 'thresholds none of which is below the one before', shown)
   return Array.from({ length: order }, (_, i) => prune[Math.min(i, prune.length - 1)] ?? 0)
 }
 
 const checkFallback = (fallback: Discounts | null): void => {
   if (fallback?.some((discount, i) => !(discount >= 0 && discount <= i + 1)) === true)
-    throw mistake('--discount-fallback', 'discounts from 0 to 1, 2 and 3', fallback.join(' '))
+    throw inputError('--discount-fallback', 'discounts from 0 to 1, 2 and 3', fallback.join(' '))
 }

@@ -8,17 +8,17 @@ import { dirname, join } from 'node:path'
 import pMap from 'p-map'
 import { mean, sampleStandardDeviation } from 'simple-statistics'
 import { z } from 'zod'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { resolveModel } from '../../accelerated/files/hub/hub.js'
-import { makeFolder } from '../../accelerated/files/makeFolder.js'
-import { modelDigests } from '../../accelerated/files/modelDigests.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { checked } from '../../accelerated/files/checked.js'
-import { parseJson, readText } from '../../accelerated/files/jsonText.js'
-import { finetune } from '../runs/finetune.js'
-import { isFalling } from '../metrics/index.js'
-import type { FinetuneOptions, RunResult } from '../runs/run.js'
-import { parseRunResult, runFileLimit } from '../runs/storedRun.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { modelDigests } from '../../accelerated/checkpoints/modelDigests.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { finetune } from '../../finetuning/runs/finetune.js'
+import { isFalling } from '../../finetuning/metrics/index.js'
+import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { parseRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
 export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }
@@ -77,7 +77,7 @@ const key = ({ variant, seed }: Pick<ComparedRun, 'variant' | 'seed'>): string =
 
 const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
   for await (const event of finetune(options)) if (event.kind === 'result') return event.result
-  throw new Error(`compare: expected a result of ${options.output}, found none`)
+  throw new Error(`compare: expected a result of ${options.output}, got none`)
 }
 
 /** The last evaluation (not the best, which would be chosen on the data it is reported on) and the best, mean ± standard deviation, as a Markdown table. */
@@ -138,7 +138,7 @@ type StoredComparison = { readonly settings: Readonly<Record<string, StoredSetti
 /** What the file of results has; nothing where there is none. @throws Mistake for another file */
 const storedComparison = async (file: string): Promise<StoredComparison> => {
   if (!existsSync(file)) return { settings: {}, runs: [] }
-  const { settings, runs } = checked(resultsSchema, parseJson(await readText(file, runFileLimit), file), file, 'results')
+  const { settings, runs } = validate(resultsSchema, parseJson(await readText(file, runFileLimit), file), file, 'results')
   return {
     settings,
     runs: runs.map(({ variant, seed, ...facts }) => ({

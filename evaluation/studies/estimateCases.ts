@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { mistake, quoted } from '../../accelerated/files/mistake.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
-import type { Estimate } from '../runs/estimate.js'
-import { embeddedModel } from '../quickstart.js'
-import type { RunResult } from '../runs/run.js'
-import { scriptLine } from '../scriptLine.js'
-import { versions } from '../versions.js'
+import type { Estimate } from '../../finetuning/runs/estimate.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import { scriptLine } from './scriptLine.js'
+import { versions } from '../../finetuning/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
 
@@ -52,7 +52,10 @@ const cases: Readonly<Record<string, Case>> = {
   'embedded-salora': { model: 'embedded', flags: ['--method', 'salora', '--batch-size', '32', '--max-length', '64'] },
   'embedded-full': { model: 'embedded', flags: ['--method', 'full', '--batch-size', '32', '--max-length', '64'] },
   'llama-lora': { model: 'llama-small', flags: ['--method', 'lora', '--batch-size', '8', '--max-length', '128'] },
-  'llama-full-recompute': { model: 'llama-small', flags: ['--method', 'full', '--batch-size', '4', '--max-length', '128', '--recompute'] },
+  'llama-full-recompute': {
+    model: 'llama-small',
+    flags: ['--method', 'full', '--batch-size', '4', '--max-length', '128', '--gradient-checkpointing'],
+  },
   'llama-salora-int8': {
     model: 'llama-small',
     flags: ['--method', 'salora', '--precision', 'int8', '--batch-size', '8', '--max-length', '128'],
@@ -60,12 +63,12 @@ const cases: Readonly<Record<string, Case>> = {
   'roberta-lora': { model: 'roberta-base', flags: ['--method', 'lora', '--batch-size', '16', '--max-length', '128'] },
   'roberta-lora-recompute': {
     model: 'roberta-base',
-    flags: ['--method', 'lora', '--batch-size', '16', '--max-length', '128', '--recompute'],
+    flags: ['--method', 'lora', '--batch-size', '16', '--max-length', '128', '--gradient-checkpointing'],
   },
   'roberta-salora-8': { model: 'roberta-base', flags: ['--method', 'salora', '--batch-size', '8', '--max-length', '128'] },
   'roberta-salora-int8-recompute': {
     model: 'roberta-base',
-    flags: ['--method', 'salora', '--precision', 'int8', '--batch-size', '8', '--max-length', '128', '--recompute'],
+    flags: ['--method', 'salora', '--precision', 'int8', '--batch-size', '8', '--max-length', '128', '--gradient-checkpointing'],
   },
 }
 
@@ -89,7 +92,7 @@ const given = scriptLine({
 })
 const only = given.only?.split(',') ?? Object.keys(cases)
 const unknown = only.find((name) => !(name in cases))
-if (unknown !== undefined) throw mistake('--only', `names of ${Object.keys(cases).join(', ')}`, quoted(unknown))
+if (unknown !== undefined) throw inputError('--only', `names of ${Object.keys(cases).join(', ')}`, quoted(unknown))
 const cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))
 const rows: object[] = []
 try {

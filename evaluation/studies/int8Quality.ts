@@ -8,9 +8,9 @@
  */
 import { join } from 'node:path'
 import { mean, quantile } from 'simple-statistics'
-import { uniforms } from '../../accelerated/training/random.js'
-import { resolveSettings } from '../../accelerated/settings.js'
-import { scriptLine } from '../scriptLine.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { scriptLine } from './scriptLine.js'
 import { compare, type ComparedRun } from './comparison.js'
 
 const given = scriptLine({

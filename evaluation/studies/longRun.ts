@@ -7,12 +7,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { mistake } from '../../accelerated/files/mistake.js'
-import { resolveSettings } from '../../accelerated/settings.js'
-import { flatness, leastSteps, type StepSample } from '../benchmark/flatness.js'
-import { finetune } from '../runs/finetune.js'
-import { scriptLine } from '../scriptLine.js'
-import { embeddedModel, quickstartSettings, quickstartTask } from '../quickstart.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { flatness, leastSteps, type StepSample } from '../benchmark/driftCheck.js'
+import { finetune } from '../../finetuning/runs/finetune.js'
+import { scriptLine } from './scriptLine.js'
+import { embeddedModel, quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 
 const { steps, precision, model } = scriptLine({
   name: 'studies/longRun',
@@ -24,12 +24,12 @@ const { steps, precision, model } = scriptLine({
     model: { shows: 'DIR', about: 'a folder in Hugging Face layout, or a hub id', default: embeddedModel },
   },
 })
-if (steps < leastSteps) throw mistake('--steps', `${leastSteps} or more`, String(steps))
+if (steps < leastSteps) throw inputError('--steps', `${leastSteps} or more`, String(steps))
 const settings = resolveSettings({
   ...quickstartSettings,
   precision,
   maxSteps: steps,
-  evalEvery: steps,
+  evalSteps: steps,
   gateStart: 0,
   gateEnd: 1,
 })

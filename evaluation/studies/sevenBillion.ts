@@ -10,25 +10,25 @@ import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { median } from 'simple-statistics'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { input, quantisedMatMul, quantisedOf } from '../../accelerated/graph/operators.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/operators.js'
 import { packBatch } from '../../accelerated/models/packing.js'
-import { causal, unlabelled } from '../../accelerated/objectives/causal.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { uniforms } from '../../accelerated/training/random.js'
+import type { Vector } from '../../accelerated/parameters/layout.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { dimensionsOf, largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
 import { productCount } from '../benchmark/productCount.js'
-import { writeRandomCheckpoint } from '../randomCheckpoint.js'
-import { scriptLine } from '../scriptLine.js'
-import { versions } from '../versions.js'
+import { writeRandomCheckpoint } from './randomCheckpoint.js'
+import { scriptLine } from './scriptLine.js'
+import { versions } from '../../finetuning/versions.js'
 
 const given = scriptLine({
   name: 'studies/sevenBillion',
@@ -106,13 +106,13 @@ const settings = resolveSettings({
   batchSize: 1,
   maxLength: length,
   learningRate: 1e-4,
-  warmup: 0,
+  warmupRatio: 0,
   threads,
   gateStart: 0,
   gateEnd: 1,
 })
 const method = methodOf('salora')
-const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causal)
+const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causalLM)
 const clockAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
@@ -122,7 +122,7 @@ if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 const u = uniforms(1, 'order', 0, (steps + 1) * length)
 const texts = Array.from({ length: steps + 1 }, (_, row) => {
   const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
-  return { inputIds, targets: [...inputIds.slice(1), unlabelled], row }
+  return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
 })
 const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
@@ -130,7 +130,7 @@ const [sessionSeconds, opened] = await seconds(() =>
   openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
 )
 const { outputs } = stepGraph(assembly, state.phase, 'whole')
-const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labelled: Math.ceil((length - 1) / 4) }
+const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labeled: Math.ceil((length - 1) / 4) }
 const operations = productCount(Object.values(outputs), dimensions)
 note(
   `${opened.layout.size} numbers are trained; ${(operations / 1e9).toFixed(0)} GOP a step; own memory ${(memory().own / 1e9).toFixed(2)} GB`,
@@ -142,7 +142,7 @@ const losses: number[] = []
 for (const text of texts) {
   const cpu = process.cpuUsage()
   const context = { assembly, objective: assembly.objective, clock: clockAt(state.step), learningRate: settings.learningRate, spare }
-  const [took, { state: after, loss }] = await seconds(() => takeStep(context, opened, state, [[text]]))
+  const [took, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
   const { user, system } = process.cpuUsage(cpu)
   spare = state.parameters
   state = after
@@ -158,11 +158,11 @@ await opened.release()
 
 /** One product with a matrix of the first layer, alone: forward, in the order that it lies in. */
 const productRate = async () => {
-  const matrix = quantisedOf(frozen.tensor('layers.0.mlp.down_proj.weight'))
+  const matrix = quantizedOf(frozen.tensor('layers.0.mlp.down_proj.weight'))
   if (matrix === null) return null
   const [p = 0, k = 0] = matrix.levels.shape.map(Number)
   // back through the layer: no turn
-  const backward = quantisedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
+  const backward = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
   const session = await nodeEngine({ device: deviceOf('cpu'), threads }).open({ y: backward }, frozen.weights, 'sparing')
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
   const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []

@@ -11,14 +11,14 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { checked } from '../../accelerated/files/checked.js'
-import { parseJson, readText } from '../../accelerated/files/jsonText.js'
-import { makeFolder } from '../../accelerated/files/makeFolder.js'
-import { Mistake, mistake, quoted } from '../../accelerated/files/mistake.js'
-import { placed } from '../runs/placed.js'
-import { scriptLine } from '../scriptLine.js'
-import { readRunConfig, readRunResult, runFileLimit } from '../runs/storedRun.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { placed } from '../../finetuning/runs/absolutePath.js'
+import { scriptLine } from './scriptLine.js'
+import { readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
 const given = scriptLine({
   name: 'studies/sweepFile',
@@ -39,7 +39,7 @@ const schema = z.looseObject({
 })
 
 const pack = async ({ from: folder, to: file, command }: typeof given): Promise<void> => {
-  if (command === null) throw mistake('--command', 'the command that makes the runs, for pack', 'none')
+  if (command === null) throw inputError('--command', 'the command that makes the runs, for pack', 'none')
   const runs = []
   for (const cell of (await readdir(join(folder, 'cells'))).sort(new Intl.Collator('en', { numeric: true }).compare)) {
     const [config, result] = [await readRunConfig(join(folder, 'cells', cell)), await readRunResult(join(folder, 'cells', cell))]
@@ -54,13 +54,13 @@ const pack = async ({ from: folder, to: file, command }: typeof given): Promise<
 }
 
 const placedHere = (flag: string, name: string | null): string => {
-  if (name === null) throw mistake(flag, 'a folder or a name of the hub, for unpack', 'none')
+  if (name === null) throw inputError(flag, 'a folder or a name of the hub, for unpack', 'none')
   return placed(name)
 }
 
 const unpack = async ({ from: file, to: folder, ...places }: typeof given): Promise<void> => {
   const [model, data] = [placedHere('--model', places.model), placedHere('--data', places.data)]
-  const { runs } = checked(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
+  const { runs } = validate(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
   for (const { cell, config, result } of runs) {
     const output = join(folder, 'cells', cell)
     if ((await readRunResult(output)) !== null) continue
@@ -76,5 +76,5 @@ const work = new Map([
   ['pack', pack],
   ['unpack', unpack],
 ]).get(given.work)
-if (work === undefined) throw new Mistake('WORK', 'pack or unpack', quoted(given.work), 'usage')
+if (work === undefined) throw new InputError('WORK', 'pack or unpack', quoted(given.work), 'usage')
 await work(given)

@@ -1,5 +1,5 @@
 /** The recipe of TSST's classifier (Xiao et al., EMNLP 2021), whose accuracy on transferred sentences is ACC. */
-import type { TaskPreset } from '../data/task.js'
+import type { TaskPreset } from '../../finetuning/tasks/task.js'
 
 export const tsstClassifier: TaskPreset = {
   method: 'full',
@@ -8,13 +8,13 @@ export const tsstClassifier: TaskPreset = {
     learningRate: 2e-5,
     adamEpsilon: 1e-8,
     weightDecay: 1e-8,
-    warmup: 0, // and linear to 0 from the first step
+    warmupRatio: 0, // and linear to 0 from the first step
     batchSize: 32,
     epochs: 5,
     maxLength: task === 'gyafc' ? 32 : 18,
-    clip: 1,
+    maxGradNorm: 1,
     seed: 42,
-    evalEvery: 300,
-    keep: 'best',
+    evalSteps: 300,
+    loadBestModelAtEnd: true,
   }),
 }

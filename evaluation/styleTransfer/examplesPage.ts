@@ -1,5 +1,5 @@
 /** Transfers to be read by eye: a page of its own, that opens from a file and loads nothing. */
-import { escaped } from '../report/shownText.js'
+import { escapeHtml } from '../../reporting/charts/escapeText.js'
 import type { SentenceScores } from './scores.js'
 
 export type ReadExample = { readonly source: string; readonly output: string; readonly reference: string; readonly scores: SentenceScores }
@@ -19,17 +19,17 @@ td.empty { font-style: italic; opacity: .7 }
 const number = (value: number | null, digits: number): string => `<td class="number">${value === null ? '–' : value.toFixed(digits)}</td>`
 
 const row = ({ source, output, reference, scores }: ReadExample): string =>
-  `<tr><td>${escaped(source)}</td>${output === '' ? '<td class="empty">nothing</td>' : `<td>${escaped(output)}</td>`}<td>${escaped(reference)}</td>` +
+  `<tr><td>${escapeHtml(source)}</td>${output === '' ? '<td class="empty">nothing</td>' : `<td>${escapeHtml(output)}</td>`}<td>${escapeHtml(reference)}</td>` +
   `${number(scores.probability, 2)}${number(scores.bleu, 1)}${number(scores.perplexity, 0)}</tr>\n`
 
 const table = ({ direction, examples }: ExampleGroup): string =>
-  `<h2>${escaped(direction)}</h2>\n<div class="wide"><table>\n<thead><tr><th scope="col">source</th><th scope="col">output</th><th scope="col">reference</th>` +
+  `<h2>${escapeHtml(direction)}</h2>\n<div class="wide"><table>\n<thead><tr><th scope="col">source</th><th scope="col">output</th><th scope="col">reference</th>` +
   '<th scope="col" class="number">p(target)</th><th scope="col" class="number">BLEU</th><th scope="col" class="number">PPL</th></tr></thead>\n<tbody>\n' +
   `${examples.map(row).join('')}</tbody></table></div>\n`
 
 /** p(target): the classifier's probability of the target style; BLEU of the sentence alone, with smoothing; its perplexity in the target style. */
 export const examplesPage = (title: string, groups: ReadonlyArray<ExampleGroup>): string =>
   `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
-  `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escaped(title)}</title><style>${style}</style></head>\n` +
-  `<body>\n<h1>${escaped(title)}</h1>\n<p>p(target): probability of the target style, by the classifier. BLEU: of the sentence alone, smoothed. ` +
+  `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escapeHtml(title)}</title><style>${style}</style></head>\n` +
+  `<body>\n<h1>${escapeHtml(title)}</h1>\n<p>p(target): probability of the target style, by the classifier. BLEU: of the sentence alone, smoothed. ` +
   `PPL: perplexity under the language model of the target style.</p>\n${groups.map(table).join('')}</body></html>\n`

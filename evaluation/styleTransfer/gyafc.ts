@@ -1,7 +1,7 @@
 /** GYAFC: formality, Family & Relationships (Rao & Tetreault, 2018). Style 0 is informal, 1 formal; four people's rewritings. */
 import { dirname, join } from 'node:path'
-import { styleCorpora, styleFiles, type Style } from '../data/styles.js'
-import { normalised } from './normalised.js'
+import { styleCorpora, styleFiles, type Style } from '../../finetuning/data/styles.js'
+import { normalized } from './normalizedText.js'
 import { checkLines, linesOf, trainingFiles } from './textFile.js'
 import { otherStyle, type Direction, type TransferDataset } from './transferData.js'
 
@@ -31,7 +31,7 @@ const direction = async (file: string, from: Style): Promise<Direction> => {
     const referenceFile = join(dirname(file), `${target}.ref${person}`)
     const lines = await linesOf(referenceFile)
     checkLines(lines, referenceFile, sources.length, file)
-    references.push(lines.map(normalised))
+    references.push(lines.map(normalized))
   }
   return {
     name: `${styles[from]} to ${target}`,

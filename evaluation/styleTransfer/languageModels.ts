@@ -1,11 +1,11 @@
 /** A language model of each style: as given, or trained on the data's own sentences and kept beside the results. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileDigest } from '../../accelerated/files/digest.js'
+import { fileSha256 } from '../../accelerated/storage/sha256.js'
 import { defaultFallback, openNgramModel, trainNgram, writeNgramModel, ngramScorer, type NgramScorer } from '../ngram/index.js'
-import { normalised } from './normalised.js'
+import { normalized } from './normalizedText.js'
 import { linesOf } from './textFile.js'
-import type { Style } from '../data/styles.js'
+import type { Style } from '../../finetuning/data/styles.js'
 import { bothStyles, type TransferData } from './transferData.js'
 
 /** As in the papers. */
@@ -50,7 +50,7 @@ const trained = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<Doing, LanguageModel> {
   const sentences = await linesOf(file)
-  const kept = folder === null ? null : join(folder, `language-model.${style}.${(await fileDigest(file)).slice(0, 12)}.ngram`)
+  const kept = folder === null ? null : join(folder, `language-model.${style}.${(await fileSha256(file)).slice(0, 12)}.ngram`)
   if (kept !== null && existsSync(kept)) return { model: ngramScorer(await openNgramModel(kept)), from: file, sentences: sentences.length }
   yield { kind: 'preparing', what: `training a language model of ${sentences.length} ${style} sentences` }
   const source = { name: file, bytes: null, chunks: asText(sentences) }
@@ -66,7 +66,7 @@ async function* asText(sentences: ReadonlyArray<string>): AsyncGenerator<Uint8Ar
     yield Buffer.from(
       sentences
         .slice(at, at + together)
-        .map((sentence) => `${normalised(sentence)}\n`)
+        .map((sentence) => `${normalized(sentence)}\n`)
         .join(''),
     )
 }

@@ -1,7 +1,7 @@
 /** The three metrics of style transfer (SaLoRA, section 4.3): accuracy of the style, BLEU against human rewritings, perplexity in the target style. */
-import { corpusBleu, sentenceBleu } from '../metrics/bleu/index.js'
-import { fluency, type Judgement, type Judges } from './judges.js'
-import { normalised } from './normalised.js'
+import { corpusBleu, sentenceBleu } from '../bleu/index.js'
+import { fluency, type Judgment, type Judges } from './scorers.js'
+import { normalized } from './normalizedText.js'
 import { otherStyle, type Direction } from './transferData.js'
 
 export type DirectionScores = {
@@ -39,10 +39,10 @@ export const scoreDirection = async (
   { classify, models }: Judges,
 ): Promise<Scored> => {
   const isEmpty = outputs.map((line) => line.trim() === '')
-  const judged = classify === null ? null : await judgements(outputs, isEmpty, classify)
+  const judged = classify === null ? null : await judgments(outputs, isEmpty, classify)
   const target = otherStyle(from)
   const model = models[target]
-  const right = judged?.filter((judgement) => judgement !== null && judgement.style !== from).length
+  const right = judged?.filter((judgment) => judgment !== null && judgment.style !== from).length
   return {
     scores: {
       lines: outputs.length,
@@ -64,14 +64,14 @@ export const scoreDirection = async (
 }
 
 /** The input left as it is, in the form in which the published row has it. */
-export const unchanged = ({ sources }: Pick<Direction, 'sources'>): ReadonlyArray<string> => sources.map(normalised)
+export const unchanged = ({ sources }: Pick<Direction, 'sources'>): ReadonlyArray<string> => sources.map(normalized)
 
 /** null for an empty line */
-const judgements = async (
+const judgments = async (
   outputs: ReadonlyArray<string>,
   isEmpty: ReadonlyArray<boolean>,
   classify: NonNullable<Judges['classify']>,
-): Promise<ReadonlyArray<Judgement | null>> => {
+): Promise<ReadonlyArray<Judgment | null>> => {
   const given = await classify(outputs.filter((_, i) => isEmpty[i] !== true))
   let next = 0
   return isEmpty.map((empty) => (empty ? null : (given[next++] ?? null)))

@@ -1,10 +1,10 @@
 /** Which of two styles a trained classifier takes lines for: what ACC of style transfer counts (scores.ts). */
 import { join } from 'node:path'
-import { mistake, oneLine } from '../../accelerated/files/mistake.js'
-import { styleCorpora, type Style, type StyleName } from '../data/styles.js'
-import { readRunConfig } from '../runs/storedRun.js'
-import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../adapters/trainedAdapter.js'
-import { UserError } from '../userError.js'
+import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
+import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import { UserError } from '../../finetuning/userError.js'
 
 /** A line's style as the classifier sees it: its index, its name, and the probability of it, from 0.5 to 1. */
 export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }
@@ -45,7 +45,7 @@ export const openStyleClassifier = async (corpus: StyleName, source: StyleClassi
 
 const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) => {
   const config = await readRunConfig(run)
-  if (config === null) throw mistake(run, 'the folder of a run of salora train', 'no config.json there')
+  if (config === null) throw inputError(run, 'the folder of a run of salora train', 'no config.json there')
   const { model, revision, settings, inputs } = config
   const { device, precision, threads, batchSize } = settings
   return {
@@ -61,8 +61,8 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
 export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
   const { styles, textOf } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
-  const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), found`
-  if (outputs.problem !== 'classification') throw new UserError(`${wanted} a ${outputs.problem}`)
+  const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), got`
+  if (outputs.taskType !== 'classification') throw new UserError(`${wanted} a ${outputs.taskType}`)
   if (outputs.labels !== 2) throw new UserError(`${wanted} one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
   if (labelNames === undefined) throw new UserError(`${wanted} classes without names`)
   const [zero, one] = [labelNames.indexOf(styles[0]), labelNames.indexOf(styles[1])]
@@ -75,7 +75,7 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   }
 }
 
-/** Lines that are tokenised and answered together: what bounds the memory, and the wait for a signal. */
+/** Lines that are tokenized and answered together: what bounds the memory, and the wait for a signal. */
 const linesAtOnce = 256
 
 /**
@@ -92,7 +92,7 @@ export const classifyStyles = async (
     signal?.throwIfAborted()
     for (const [zero, one] of await logits(lines.slice(at, at + linesAtOnce))) {
       if (!(Number.isFinite(zero) && Number.isFinite(one)))
-        throw new UserError(`line ${answers.length + 1}: expected finite outputs of the classifier of styles, found ${zero}, ${one}`)
+        throw new UserError(`line ${answers.length + 1}: expected finite outputs of the classifier of styles, got ${zero}, ${one}`)
       const style = one > zero ? 1 : 0
       answers.push({ style, label: styles[style], score: 1 / (1 + Math.exp(-Math.abs(one - zero))) })
     }

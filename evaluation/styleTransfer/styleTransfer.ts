@@ -1,23 +1,23 @@
 /** Style transfer (SaLoRA, section 4.3): sentences rewritten by a decoder, or by others, judged by three metrics, in a table beside the paper's. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { fileDigest } from '../../accelerated/files/digest.js'
-import { mistake } from '../../accelerated/files/mistake.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { fileSha256 } from '../../accelerated/storage/sha256.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import type { GenerationInput } from '../../accelerated/generation/settings.js'
-import type { PromptTemplate } from '../data/promptTemplates.js'
-import { openGenerator, type GeneratorOptions } from '../adapters/generator.js'
-import { adapterFiles } from '../runs/runFingerprint.js'
-import { versions } from '../versions.js'
+import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
+import { openGenerator, type GeneratorOptions } from '../../finetuning/adapters/generator.js'
+import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
+import { versions } from '../../finetuning/versions.js'
 import { examplesPage } from './examplesPage.js'
-import type { Classify } from './judges.js'
+import type { Classify } from './scorers.js'
 import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
 import { describeModel, languageModels } from './languageModels.js'
-import { firstLine, normalised } from './normalised.js'
-import { published } from './published.js'
+import { firstLine, normalized } from './normalizedText.js'
+import { published } from './paperResults.js'
 import { scoreDirection, unchanged, type DirectionScores, type Scored } from './scores.js'
 import { checkLines, linesOf } from './textFile.js'
-import type { Style } from '../data/styles.js'
+import type { Style } from '../../finetuning/data/styles.js'
 import { bothStyles, type Direction, type TransferData, type TransferDataset } from './transferData.js'
 import { openTransferFolder, transferFile } from './transferFolder.js'
 import { csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
@@ -30,7 +30,7 @@ export type TransferSource =
       readonly template: PromptTemplate
       readonly generation: Partial<GenerationInput>
     }
-  | { readonly files: readonly [string, string]; readonly normalise: boolean }
+  | { readonly files: readonly [string, string]; readonly normalize: boolean }
 
 export type StyleTransferOptions = {
   readonly dataset: TransferDataset
@@ -81,7 +81,7 @@ export async function* styleTransfer(
 ): AsyncGenerator<StyleTransferEvent, void> {
   yield { kind: 'preparing', what: `reading ${options.data}` }
   const data = limited(await options.dataset.read(options.data), options.limit)
-  if (options.output === null && 'generator' in options.source) throw mistake('--output', 'a folder for the transfers', 'none given')
+  if (options.output === null && 'generator' in options.source) throw inputError('--output', 'a folder for the transfers', 'none given')
   const lock = options.output === null ? null : await openTransferFolder(options.output, await askedOf(options, data))
   try {
     yield* transferredAndScored(options, data, signal)
@@ -173,7 +173,7 @@ const outputsOf = async function* (
       const whole = limit === null ? sources.length : Math.max(sources.length, lines.length)
       checkLines(lines, source.files[i], whole, file)
       const own = lines.slice(0, sources.length)
-      return source.normalise ? own.map(normalised) : own
+      return source.normalize ? own.map(normalized) : own
     }
     return [await read(0), await read(1)]
   }
@@ -190,7 +190,7 @@ const outputsOf = async function* (
     await generator.release()
   }
   const lines = async (i: 0 | 1): Promise<ReadonlyArray<string>> =>
-    (await transfersIn(fileOf(i), data.directions[i])).map(({ text }) => normalised(firstLine(text)))
+    (await transfersIn(fileOf(i), data.directions[i])).map(({ text }) => normalized(firstLine(text)))
   return [await lines(0), await lines(1)]
 }
 
@@ -209,9 +209,9 @@ const askedOf = async (
 type Decoder = Extract<TransferSource, { readonly generator: object }>
 type Files = Extract<TransferSource, { readonly files: object }>
 
-const filesAsked = async ({ files, normalise }: Files): Promise<Readonly<Record<string, string>>> => ({
-  outputs: `${await fileDigest(files[0])} ${await fileDigest(files[1])}`,
-  form: normalise ? 'normalised' : 'as it is',
+const filesAsked = async ({ files, normalize }: Files): Promise<Readonly<Record<string, string>>> => ({
+  outputs: `${await fileSha256(files[0])} ${await fileSha256(files[1])}`,
+  form: normalize ? 'normalized' : 'as it is',
 })
 
 const decoderAsked = async ({ generator, template, generation }: Decoder): Promise<Readonly<Record<string, string>>> => ({

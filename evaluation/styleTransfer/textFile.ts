@@ -1,6 +1,6 @@
 /** Files of one sentence a line. */
-import { Mistake, mistake } from '../../accelerated/files/mistake.js'
-import { styleFiles, type StyleName } from '../data/styles.js'
+import { InputError, inputError } from '../../accelerated/errors/inputError.js'
+import { styleFiles, type StyleName } from '../../finetuning/data/styles.js'
 import { eachTextLine, fileSource } from '../ngram/textLines.js'
 
 /** Lines of a file: sentences of an evaluation are thousands. */
@@ -10,14 +10,14 @@ const mostLines = 1_000_000
 export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
   const lines: string[] = []
   await eachTextLine(await fileSource(file), (bytes, start, end, line) => {
-    if (line > mostLines) throw mistake(file, `at most ${mostLines} lines`, 'more')
+    if (line > mostLines) throw inputError(file, `at most ${mostLines} lines`, 'more')
     lines.push(
       Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
         .toString('utf8')
         .replace(/\r$/, ''),
     )
   })
-  if (lines.length === 0) throw mistake(file, 'a sentence a line', 'an empty file')
+  if (lines.length === 0) throw inputError(file, 'a sentence a line', 'an empty file')
   return lines
 }
 
@@ -26,12 +26,12 @@ export const trainingFiles = (name: StyleName, folder: string): readonly [string
   try {
     return styleFiles(name, 'train', folder)
   } catch (thrown) {
-    if (thrown instanceof Mistake) return null
+    if (thrown instanceof InputError) return null
     throw thrown
   }
 }
 
 /** @throws Mistake where two files that belong together line by line have different numbers of lines */
 export const checkLines = (lines: ReadonlyArray<string>, file: string, count: number, like: string): void => {
-  if (lines.length !== count) throw mistake(file, `${count} lines, as many as ${like} has`, String(lines.length))
+  if (lines.length !== count) throw inputError(file, `${count} lines, as many as ${like} has`, String(lines.length))
 }

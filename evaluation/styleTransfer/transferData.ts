@@ -1,5 +1,5 @@
 /** What is transferred: sentences of two styles, and what people made of them in the other one. */
-import type { Style, StyleName } from '../data/styles.js'
+import type { Style, StyleName } from '../../finetuning/data/styles.js'
 
 export type Direction = {
   /** such as `negative to positive` */
@@ -11,7 +11,7 @@ export type Direction = {
   /** the file of the sources, for messages */
   readonly file: string
   readonly sources: ReadonlyArray<string>
-  /** one list a person: references[k][i] belongs to sources[i]; normalised */
+  /** one list a person: references[k][i] belongs to sources[i]; normalized */
   readonly references: ReadonlyArray<ReadonlyArray<string>>
 }
 

@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { removeTemporaries, writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { checked } from '../../accelerated/files/checked.js'
-import { lockFolder, type FolderLock } from '../../accelerated/files/folderLock.js'
-import { parseJson, readText } from '../../accelerated/files/jsonText.js'
-import { makeFolder } from '../../accelerated/files/makeFolder.js'
-import { mistake, quoted } from '../../accelerated/files/mistake.js'
-import { systemMistake } from '../../accelerated/files/systemError.js'
-import type { Style } from '../data/styles.js'
+import { removeTemporaries, writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { lockFolder, type FolderLock } from '../../accelerated/storage/folderLock.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { systemInputError } from '../../accelerated/errors/systemError.js'
+import type { Style } from '../../finetuning/data/styles.js'
 
 /** All that transfers follow from, as texts by name. */
 export type TransferConfig = Readonly<Record<string, string>>
@@ -28,22 +28,22 @@ export const openTransferFolder = async (folder: string, asked: TransferConfig):
   const where = `--output ${folder}`
   const file = join(folder, 'config.json')
   await makeFolder(folder).catch((thrown: unknown) => {
-    throw systemMistake(where, 'a folder that can be written', thrown)
+    throw systemInputError(where, 'a folder that can be written', thrown)
   })
   const there = await readdir(folder).catch((thrown: unknown) => {
-    throw systemMistake(where, 'a folder', thrown)
+    throw systemInputError(where, 'a folder', thrown)
   })
   if (!existsSync(file)) {
     const other = there.find((name) => !/^lock-|\.partial$/.test(name))
-    if (other !== undefined) throw mistake(where, 'a new folder, or one of an earlier transfer', `${quoted(other)} in it`)
+    if (other !== undefined) throw inputError(where, 'a new folder, or one of an earlier transfer', `${quoted(other)} in it`)
   }
   const lock = await lockFolder(folder, where)
   try {
     if (existsSync(file)) {
-      const { transfers } = checked(schema, parseJson(await readText(file, configLimit), file), file, 'what was transferred')
+      const { transfers } = validate(schema, parseJson(await readText(file, configLimit), file), file, 'what was transferred')
       const differing = Object.keys({ ...asked, ...transfers }).find((name) => asked[name] !== transfers[name])
       if (differing !== undefined)
-        throw mistake(
+        throw inputError(
           where,
           `${differing} ${quoted(transfers[differing] ?? 'none')}, as the transfers in it have (or another folder)`,
           quoted(asked[differing] ?? 'none'),

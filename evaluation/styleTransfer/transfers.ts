@@ -2,15 +2,15 @@
 import { truncate } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { z } from 'zod'
-import { writeFileAtomically } from '../../accelerated/files/atomicFile.js'
-import { checked } from '../../accelerated/files/checked.js'
-import { parseJson, readText } from '../../accelerated/files/jsonText.js'
-import { mistake } from '../../accelerated/files/mistake.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
-import { answersInOrder } from '../adapters/answersInOrder.js'
-import { appendedFile } from '../runs/appendedFile.js'
-import type { PromptTemplate } from '../data/promptTemplates.js'
-import type { Generator } from '../adapters/generator.js'
+import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
+import { appendedFile } from '../../finetuning/runs/appendedFile.js'
+import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
+import type { Generator } from '../../finetuning/adapters/generator.js'
 import type { Direction } from './transferData.js'
 
 const transfer = z.object({ source: z.string(), text: z.string(), tokens: z.int().min(0), ended: z.enum(['end', 'stop', 'length']) })
@@ -26,11 +26,11 @@ export const transfersIn = async (file: string, { sources }: Pick<Direction, 'so
   const whole = text.slice(0, text.lastIndexOf('\n') + 1)
   if (whole.length < text.length) await truncate(file, Buffer.byteLength(whole))
   const lines = whole.split('\n').slice(0, -1)
-  if (lines.length > sources.length) throw mistake(file, `at most ${sources.length} transfers, one a sentence`, String(lines.length))
+  if (lines.length > sources.length) throw inputError(file, `at most ${sources.length} transfers, one a sentence`, String(lines.length))
   return lines.map((line, i) => {
     const where = `${file}, line ${i + 1}`
-    const found = checked(transfer, parseJson(line, where), where, 'a transfer')
-    if (found.source !== sources[i]) throw mistake(where, `the transfer of ${JSON.stringify(sources[i])}`, JSON.stringify(found.source))
+    const found = validate(transfer, parseJson(line, where), where, 'a transfer')
+    if (found.source !== sources[i]) throw inputError(where, `the transfer of ${JSON.stringify(sources[i])}`, JSON.stringify(found.source))
     return found
   })
 }
@@ -69,7 +69,7 @@ export async function* transferAll(
   yield done
   try {
     const answers = generator.answers(prompts.slice(first), { ...generation, lineOnly: true }, signal)
-    for await (const event of answersInOrder(answers)) {
+    for await (const event of orderedOutput(answers)) {
       if (event.kind === 'piece') continue
       if (event.prompt !== done - first) break // one before it was given up
       const { text, tokens, ended } = event

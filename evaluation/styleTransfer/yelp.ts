@@ -1,8 +1,8 @@
 /** Yelp: sentiment (Li et al., 2018). Style 0 is negative, 1 positive; one person's rewritings. */
 import { dirname, join } from 'node:path'
-import { mistake } from '../../accelerated/files/mistake.js'
-import { styleCorpora, styleFiles, type Style } from '../data/styles.js'
-import { normalisedReference } from './normalised.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { styleCorpora, styleFiles, type Style } from '../../finetuning/data/styles.js'
+import { normalizedReference } from './normalizedText.js'
 import { checkLines, linesOf, trainingFiles } from './textFile.js'
 import { otherStyle, type Direction, type TransferDataset } from './transferData.js'
 
@@ -34,13 +34,13 @@ const direction = async (file: string, from: Style): Promise<Direction> => {
     instruction: `Please change the sentiment of the following sentence to be more ${target}.`,
     file,
     sources,
-    references: [references.map((line, i) => normalisedReference(rewritingIn(line, `${referenceFile}, line ${i + 1}`)))],
+    references: [references.map((line, i) => normalizedReference(rewritingIn(line, `${referenceFile}, line ${i + 1}`)))],
   }
 }
 
 /** `source TAB rewriting`, as the file has it, or the rewriting alone. */
 const rewritingIn = (line: string, where: string): string => {
   const rewriting = line.slice(line.indexOf('\t') + 1)
-  if (rewriting.trim() === '') throw mistake(where, 'a rewriting, alone or behind its source and a tab', 'none')
+  if (rewriting.trim() === '') throw inputError(where, 'a rewriting, alone or behind its source and a tab', 'none')
   return rewriting
 }

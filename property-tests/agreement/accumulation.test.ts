@@ -1,13 +1,13 @@
 /** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
 import { describe, expect, it } from 'vitest'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { zeros } from '../../accelerated/training/parameterVector.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { zeros } from '../../accelerated/parameters/layout.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
-import { batchFeeds } from '../../accelerated/training/takeStep.js'
+import { batchFeeds } from '../../accelerated/training/trainStep.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf, type Target } from '../../evaluation/agreement/segment.js'
-import { namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/translate.js'
+import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf, type Target } from '../../evaluation/agreement/lockstep.js'
+import { namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
 import { startFrom, trainingStep } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
@@ -30,7 +30,7 @@ describe('accumulation', () => {
       ...stateFeeds(layout, state, 'float64'),
       ...batchFeeds(
         assembly,
-        sequence(assembly.model, model.config).prepare(examples.slice(from, to), { seed: 0, step: 0 }),
+        sequenceClassification(assembly.model, model.config).prepare(examples.slice(from, to), { seed: 0, step: 0 }),
         examples.length,
       ).feeds,
     })

@@ -1,13 +1,13 @@
 /** Class weights: an example of weight w counts as w of them, in the loss and in every gradient; balanced, every class counts as much. */
 import { describe, expect, it } from 'vitest'
-import { sequence } from '../../accelerated/objectives/sequence.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { stepGraph } from '../../accelerated/training/assembly.js'
 import { stateFeeds } from '../../accelerated/training/state.js'
-import { batchFeeds } from '../../accelerated/training/takeStep.js'
+import { batchFeeds } from '../../accelerated/training/trainStep.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/segment.js'
-import { toExamples } from '../../evaluation/agreement/translate.js'
-import { classWeightsOf } from '../../evaluation/runs/classWeights.js'
+import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/lockstep.js'
+import { toExamples } from '../../evaluation/agreement/convert.js'
+import { classWeightsOf } from '../../finetuning/tasks/classWeights.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, resultOf } from '../support/runGraph.js'
 import { someOptions } from './modelOptions.js'
@@ -19,7 +19,7 @@ describe('class weights', () => {
 
   const step = async (batch: typeof examples, weights: ReadonlyArray<number> | null) => {
     const plain = assemblyOf(model, 'float64')
-    const objective = sequence(plain.model, model.config, weights)
+    const objective = sequenceClassification(plain.model, model.config, weights)
     const prepared = objective.prepare(batch, { seed: 0, step: 0 })
     const noise = model.noiseAt(model.parameters.adapters, 0)
     const results = await evaluate(stepGraph({ ...plain, objective }, phase, 'whole').outputs, {
@@ -82,7 +82,7 @@ describe('--class-weights', () => {
 
   it('are none in a regression', () => {
     expect(() => classWeightsOf('balanced', null, [0.5])).toThrow(
-      '--class-weights: expected none, as a regression has no classes, found "balanced"',
+      '--class-weights: expected none, as a regression has no classes, got "balanced"',
     )
   })
 })

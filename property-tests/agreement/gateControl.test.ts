@@ -1,12 +1,12 @@
 /** The controller's laws, and the density that it reaches in a simulated run. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
 import { gateAdam, gateControl, type ControlledWindow } from '../../accelerated/methods/salora/gateControl.js'
 import { probabilityNonZeroOn } from '../../accelerated/methods/salora/hardConcrete.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
-import { gateWindow } from '../../accelerated/methods/salora/window.js'
-import { normals } from '../../accelerated/training/random.js'
+import { gateSchedule } from '../../accelerated/methods/salora/gateSchedule.js'
+import { normals } from '../../accelerated/parameters/random.js'
 import * as reference from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 
@@ -21,7 +21,7 @@ const windows: fc.Arbitrary<ControlledWindow> = fc.record({
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 const densityOf = (modules: Parameters<typeof gateCosts>[0], logTheta: ArrayLike<number>): number =>
-  densityOn(onNumbers)(settings, gateCosts(modules))(Array.from(logTheta))[0] ?? NaN
+  densityOn(numberBackend)(settings, gateCosts(modules))(Array.from(logTheta))[0] ?? NaN
 
 describe(`the gate window's control (seed ${SEED})`, () => {
   it('is made of positive, finite scalars, and ends at the budget', () =>
@@ -85,7 +85,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
       [1 / 3, 2 / 3],
     ] as const)
       for (let steps = 1; steps <= 3000; steps++)
-        expect(gateWindow({ gateStart, gateEnd }, steps), `${steps} steps`).toEqual(reference.gateSteps({ gateStart, gateEnd, steps }))
+        expect(gateSchedule({ gateStart, gateEnd }, steps), `${steps} steps`).toEqual(reference.gateSteps({ gateStart, gateEnd, steps }))
   })
 
   it('leaves a budget of everything finite, and at 1', () => {
@@ -144,7 +144,7 @@ const simulate = ({
     const noise = normals(seed, 'gates', t, gates)
     const gradient = tensor(
       theta.data.map((x, j) => {
-        const p = probabilityNonZeroOn(onNumbers)(settings)([x])[0] ?? NaN
+        const p = probabilityNonZeroOn(numberBackend)(settings)([x])[0] ?? NaN
         return (
           -(wishes[j] ?? 0) +
           3 * force * (noise[j] ?? 0) +

@@ -7,17 +7,17 @@ import { describe, expect, it } from 'vitest'
 import { compareRun } from '../../evaluation/agreement/compareRun.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
-import { atLevels, roundedOperands } from '../../evaluation/agreement/levels.js'
+import { atLevels, roundedOperands } from '../../evaluation/agreement/int8Rounding.js'
 import { drawDecoder, drawModel, type Model } from '../../evaluation/agreement/model.js'
 import type { Row } from '../../evaluation/agreement/rows.js'
-import { assemblyOf, feedsOf, openStep, phaseIn, runStep, runtimeOf, startOf, layoutFor } from '../../evaluation/agreement/segment.js'
-import { constant, dequantise, input, quantisedMatMul, quantisedOf, selectRows } from '../../accelerated/graph/operators.js'
+import { assemblyOf, feedsOf, openStep, phaseIn, runStep, runtimeOf, startOf, layoutFor } from '../../evaluation/agreement/lockstep.js'
+import { constant, dequantize, input, quantizedMatMul, quantizedOf, selectRows } from '../../accelerated/graph/operators.js'
 import { rowSelection } from '../../accelerated/models/batchInputs.js'
 import { selectionFeeds } from '../../accelerated/models/packing.js'
-import { noWeights } from '../../accelerated/runtime/engine.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
 import { stepGraph } from '../../accelerated/training/assembly.js'
-import { int8Linear, objective, quantiseRows, roundRows, tensor, type ModelConfig } from '../../reference/index.js'
-import { evenlyMany } from '../arbitraries/graphNumbers.js'
+import { int8Linear, objective, quantizeRows, roundRows, tensor, type ModelConfig } from '../../reference/index.js'
+import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, float32, resultOf } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
@@ -117,11 +117,11 @@ describe('a graph that rounds', () => {
   it('tells the rounded rows in their places, of several selections too, and zeros in those that it leaves out', async () => {
     const [k, rows] = [3, 5]
     const levels = constant([1, 2, 3, 4, 5, 6], [2, k], 'int8')
-    const W = dequantise({ levels, transposed: constant([1, 4, 2, 5, 3, 6], [k, 2], 'int8'), scales: constant([1, 2], [2], 'float32') })
+    const W = dequantize({ levels, transposed: constant([1, 4, 2, 5, 3, 6], [k, 2], 'int8'), scales: constant([1, 2], [2], 'float32') })
     const x = input('x', ['tokens', k], 'float32')
     const part = (of: string) => {
       const { index, inverse } = rowSelection(`rows${of}`, of)
-      return quantisedMatMul(selectRows(x, index, inverse, { partial: true }), quantisedOf(W)!)
+      return quantizedMatMul(selectRows(x, index, inverse, { partial: true }), quantizedOf(W)!)
     }
     const outputs = { first: part('0'), second: part('1') }
     const told = roundedOperands(outputs, () => W, ['module'])
@@ -160,7 +160,7 @@ describe('the reference follows', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 9 }), evenlyMany(-2, 2)(45), (n, m, numbers) => {
         const drawn = tensor([n, m], numbers.slice(0, n * m))
-        const own = quantiseRows(drawn)
+        const own = quantizeRows(drawn)
         const told = Array.from(own.levels.data, (level, i) =>
           Math.floor(i / m) === 0 ? 0 : level * (own.scales.data[Math.floor(i / m)] ?? NaN) * (1 + 1e-7),
         )

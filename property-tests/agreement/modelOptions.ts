@@ -20,7 +20,7 @@ const common = {
 export const modelOptions: fc.Arbitrary<ModelOptions> = fc.record({
   ...common,
   family: fc.constantFrom('roberta', 'bert'),
-  problem: fc.constantFrom('classification', 'regression'),
+  taskType: fc.constantFrom('classification', 'regression'),
   activation: fc.constantFrom('gelu', 'gelu_tanh'),
   heads: fc.constantFrom(2, 3),
   headSize: fc.constantFrom(2, 3, 5),
@@ -49,7 +49,7 @@ const middling = {
 export const someOptions = (change: Partial<ModelOptions> = {}): ModelOptions => ({
   ...middling,
   family: 'roberta',
-  problem: 'classification',
+  taskType: 'classification',
   activation: 'gelu',
   layers: 1,
   heads: 2,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { print } from '../../accelerated/graph/print.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/segment.js'
+import { phaseIn, startOf, stepOutputs } from '../../evaluation/agreement/lockstep.js'
 import { someOptions } from './modelOptions.js'
 
 const gateInputs = [
@@ -40,7 +40,7 @@ describe('the graph of a plain step', () => {
     expect(operators(plain).length).toBeLessThan(operators(gated).length)
   })
 
-  it("without regulariser has no node but LoRA's: one matrix needs the product with A, that with B, their four gradients and no more", () => {
+  it("without regularizer has no node but LoRA's: one matrix needs the product with A, that with B, their four gradients and no more", () => {
     const products = operators(graphOf('open', { beta: 0 })).filter((op) => op === 'MatMul').length
     // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products (the first layer's three
     // inputs need none), Ā, B̄ and the inner gradient of each adapter, x̄ of three adapters, four of attention, W̄ of the head's two and x̄ of both.

@@ -1,24 +1,24 @@
-/** A step with --recompute has the bits of one without: every method, every family of models, every precision. */
+/** A step with --gradient-checkpointing has the bits of one without: every method, every family of models, every precision. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { checkpointNumbers } from '../../accelerated/files/frozenWeights.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { causal } from '../../accelerated/objectives/causal.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { cpu } from '../../accelerated/runtime/devices/cpu.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { largestBatch, takeStep } from '../../accelerated/training/takeStep.js'
+import { largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
 import { fixtures } from '../golden/golden.js'
 
 let cache = ''
@@ -35,7 +35,7 @@ const bitsOf = async (
   given: SettingsInput,
   task: 'sequence' | 'causal',
 ): Promise<Readonly<Record<string, ArrayLike<number>>>> => {
-  const settings = resolveSettings({ maxSteps: 10, dropout: 0.2, learningRate: 0.01, warmup: 0, ...given })
+  const settings = resolveSettings({ maxSteps: 10, dropout: 0.2, learningRate: 0.01, warmupRatio: 0, ...given })
   const base = await openModelFolder(join(fixtures, family))
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
   const frozen = await openFrozen(precision, base, cache)
@@ -47,8 +47,8 @@ const bitsOf = async (
   // both objectives read the examples that they know
   const assembly = assemble(parts, (model) =>
     task === 'causal'
-      ? (causal(model) as unknown as Objective<TrainingExample>)
-      : (sequence(model, { labels: 2, problem: 'classification' }) as unknown as Objective<TrainingExample>),
+      ? (causalLM(model) as unknown as Objective<TrainingExample>)
+      : (sequenceClassification(model, { labels: 2, taskType: 'classification' }) as unknown as Objective<TrainingExample>),
   )
   let state = await startOfRun(assembly, checkpointNumbers(base))
   const clock = { step: 0, steps: 10 }
@@ -56,15 +56,20 @@ const bitsOf = async (
   const next = method.advance?.(state.phase, settings, clock, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
   const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
-  const opened = await openPhase(assembly, state.phase, runtime, largestBatch(examples, settings.batchSize, settings['virtualTokens'] ?? 0))
+  const opened = await openPhase(
+    assembly,
+    state.phase,
+    runtime,
+    largestBatch(examples, settings.batchSize, settings['numVirtualTokens'] ?? 0),
+  )
   const told: number[] = []
   for (let step = 0; step < 2; step++) {
     const context = { assembly, objective: assembly.objective, clock: { ...clock, step }, learningRate: 0.01, spare: null }
-    const outcome = await takeStep(
+    const outcome = await trainStep(
       context,
       opened,
       state,
-      settings.accumulate === 1 ? [examples] : [examples.slice(0, 1), examples.slice(1)],
+      settings.gradientAccumulationSteps === 1 ? [examples] : [examples.slice(0, 1), examples.slice(1)],
     )
     told.push(outcome.loss, outcome.taskLoss)
     state = outcome.state
@@ -73,12 +78,12 @@ const bitsOf = async (
   const recomputed = topologicalOrder(Object.values(stepGraph(assembly, state.phase, 'whole').outputs)).filter(
     ({ op }) => op === 'Recomputed',
   )
-  expect(recomputed.length).toBe(settings.recompute ? base.model.outline.layers.length : 0)
+  expect(recomputed.length).toBe(settings.gradientCheckpointing ? base.model.spec.layers.length : 0)
   return { told, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }
 }
 
 const expectSame = async (family: string, given: SettingsInput, task: 'sequence' | 'causal' = 'sequence'): Promise<void> => {
-  const [kept, made] = [await bitsOf(family, given, task), await bitsOf(family, { ...given, recompute: true }, task)]
+  const [kept, made] = [await bitsOf(family, given, task), await bitsOf(family, { ...given, gradientCheckpointing: true }, task)]
   expect(made).toEqual(kept)
   expect(Array.from(kept['told'] ?? []).every(Number.isFinite)).toBe(true)
 }
@@ -87,11 +92,11 @@ const gated = { gateStart: 0, gateEnd: 1 }
 const short = (method: string): SettingsInput => ({
   method,
   ...(method === 'salora' ? gated : {}),
-  ...(method === 'prefix' || method === 'prompt' ? { virtualTokens: 3 } : {}),
+  ...(method === 'prefix' || method === 'prompt' ? { numVirtualTokens: 3 } : {}),
   ...(method === 'houlsby' || method === 'pfeiffer' ? { reductionFactor: 4 } : {}),
 })
 
-describe('a step with --recompute has the bits of one without', () => {
+describe('a step with --gradient-checkpointing has the bits of one without', () => {
   it.each(methods.map(({ name }) => name))('by method %s, in float32 and float64', async (method) => {
     for (const precision of ['float32', 'float64']) await expectSame('roberta', { ...short(method), precision })
   })
@@ -105,7 +110,7 @@ describe('a step with --recompute has the bits of one without', () => {
 
   it('in int8', () => expectSame('roberta', { ...short('salora'), precision: 'int8' }))
   it('without dropout', () => expectSame('roberta', { ...short('salora'), dropout: 0 }))
-  it('of accumulated batches', () => expectSame('roberta', { ...short('lora'), accumulate: 2 }))
-  it('with DoRA', () => expectSame('roberta', { ...short('lora'), dora: true }))
+  it('of accumulated batches', () => expectSame('roberta', { ...short('lora'), gradientAccumulationSteps: 2 }))
+  it('with DoRA', () => expectSame('roberta', { ...short('lora'), useDora: true }))
   it('of a causal loss', () => expectSame('qwen2', short('lora'), 'causal'))
 })

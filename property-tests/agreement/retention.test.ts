@@ -1,11 +1,11 @@
 /** Which triplets stay: two implementations, on any log θ, budget and rule. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
 import { densityOn, gateCosts } from '../../accelerated/methods/salora/lagrangian.js'
 import { retain, smallestBudget, type RetentionRule } from '../../accelerated/methods/salora/retention.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
-import { permutation, uniforms } from '../../accelerated/training/random.js'
+import { permutation, uniforms } from '../../accelerated/parameters/random.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import * as reference from '../../reference/index.js'
 import { assertClose } from '../support/assertClose.js'
@@ -125,7 +125,7 @@ describe(`retention (seed ${SEED})`, () => {
     } = drawModel(someOptions({ layers: 11 }))
     const [adapters] = reference.initialAdapters(config, { ...reference.defaultSettings, rank })(SEED)
     expect(Object.keys(adapters)).toEqual(
-      encoderModel({ ...config, embeddingSize: config.hiddenSize }).outline.matrices.map(({ name }) => name),
+      encoderModel({ ...config, embeddingSize: config.hiddenSize }).spec.matrices.map(({ name }) => name),
     )
   })
 
@@ -133,7 +133,7 @@ describe(`retention (seed ${SEED})`, () => {
     fc.assert(
       fc.property(fc.array(matrix, { minLength: 1, maxLength: 5 }), (matrices) =>
         assertClose(
-          densityOn(onNumbers)(settings, gateCosts(modulesOf(matrices)))(all(matrices)),
+          densityOn(numberBackend)(settings, gateCosts(modulesOf(matrices)))(all(matrices)),
           [reference.density(settings)(adaptersOf(matrices))],
           {
             relative: 1e-13,

@@ -1,14 +1,14 @@
 /** What T_start and T_end do to a run's state, number by number. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { onNumbers } from '../../accelerated/methods/salora/arithmetic.js'
+import { numberBackend } from '../../accelerated/methods/salora/numericBackend.js'
 import { deterministicGateOn } from '../../accelerated/methods/salora/hardConcrete.js'
 import { closeGates, openGates, withoutNoise, type SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import { tensorOf } from '../../accelerated/training/parameterVector.js'
-import { uniforms } from '../../accelerated/training/random.js'
+import { tensorOf } from '../../accelerated/parameters/layout.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
 import type { RunState } from '../../accelerated/training/state.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
-import { layoutFor, phaseIn, startOf } from '../../evaluation/agreement/segment.js'
+import { layoutFor, phaseIn, startOf } from '../../evaluation/agreement/lockstep.js'
 import { rootMeanSquareGate, tensor } from '../../reference/index.js'
 import { SEED } from '../support/seed.js'
 import { someOptions } from './modelOptions.js'
@@ -17,7 +17,7 @@ const model = drawModel(someOptions({ rank: 3 }))
 const settings = { tau: 1, gamma: -0.1, zeta: 1.1 }
 const layoutOf = (phase: SaloraPhase) => layoutFor(model, phase)
 const relayout = (state: RunState) => ({ vectors: state, layoutOf, dtype: 'float64' as const })
-const gateOf = (logTheta: number): number => deterministicGateOn(onNumbers)(settings)([logTheta])[0] ?? NaN
+const gateOf = (logTheta: number): number => deterministicGateOn(numberBackend)(settings)([logTheta])[0] ?? NaN
 const noisy = (state: RunState, seed: number): RunState => {
   const size = layoutOf(phaseIn(state)).size
   const draw = (place: number, low: number, high: number) => uniforms(seed, 'split', place, size).map((u) => low + (high - low) * u)

@@ -12,10 +12,10 @@ const agrees = async (options: ModelOptions, dtype: 'float64' | 'float32', gatin
 
 const edges: ReadonlyArray<readonly [string, Partial<ModelOptions>]> = [
   ['r = 1, one token, one example', { rank: 1, lengths: [1] }],
-  ['the same, without regulariser', { rank: 1, lengths: [1], beta: 0 }],
+  ['the same, without regularizer', { rank: 1, lengths: [1], beta: 0 }],
   ['all gates shut', { gates: 'shut' }],
   ['all gates open', { gates: 'open' }],
-  ['BERT, regression, tanh GELU, two layers', { family: 'bert', problem: 'regression', activation: 'gelu_tanh', layers: 2, rank: 3 }],
+  ['BERT, regression, tanh GELU, two layers', { family: 'bert', taskType: 'regression', activation: 'gelu_tanh', layers: 2, rank: 3 }],
   ['padding: lengths 5, 1 and 2', { lengths: [5, 1, 2], dropout: 0.5 }],
 ]
 

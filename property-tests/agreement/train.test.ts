@@ -1,18 +1,18 @@
 /** The trainer against the reference: the same run, replayed step by step by the reference's own schedule, window, control, order and dropout. */
 import { describe, expect, it } from 'vitest'
-import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { stepGraph } from '../../accelerated/training/assembly.js'
 import { dropoutOffsets, dropoutPools } from '../../accelerated/training/dropoutFeeds.js'
 import type { StepReport, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
-import { permutation, uniforms } from '../../accelerated/training/random.js'
-import { train } from '../../accelerated/training/run.js'
-import { largestBatch } from '../../accelerated/training/takeStep.js'
-import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
+import { permutation, uniforms } from '../../accelerated/parameters/random.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
+import { largestBatch } from '../../accelerated/training/trainStep.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { compareStates } from '../../evaluation/agreement/compareSteps.js'
 import { drawModel, type Model } from '../../evaluation/agreement/model.js'
-import { assemblyOf, matricesOf, phaseIn, phaseOf, runtimeOf, startOfRun, type Target } from '../../evaluation/agreement/segment.js'
-import { toExamples } from '../../evaluation/agreement/translate.js'
+import { assemblyOf, matricesOf, phaseIn, phaseOf, runtimeOf, startOfRun, type Target } from '../../evaluation/agreement/lockstep.js'
+import { toExamples } from '../../evaluation/agreement/convert.js'
 import {
   batchesOfEpoch,
   density,
@@ -32,7 +32,7 @@ import { disagreements, someOptions } from './modelOptions.js'
 const target: Target = { device: 'cpu', precision: 'float64' }
 const steps = 12
 
-type Task = TrainingTask<LabelledExample, unknown> & { readonly settings: ReturnType<typeof resolveSettings> }
+type Task = TrainingTask<LabeledExample, unknown> & { readonly settings: ReturnType<typeof resolveSettings> }
 
 const taskOf = (model: Model, change: SettingsInput): Task => {
   const examples = toExamples(model.batch)
@@ -43,7 +43,7 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
     objective: assembly.objective as Task['objective'],
     settings: resolveSettings({
       rank,
-      alpha,
+      loraAlpha: alpha,
       beta,
       weightDecay,
       maxSteps: steps,
@@ -51,7 +51,7 @@ const taskOf = (model: Model, change: SettingsInput): Task => {
       precision: 'float64',
       gateStart: 0.25,
       gateEnd: 0.75,
-      warmup: 0.2,
+      warmupRatio: 0.2,
       learningRate: 1e-3,
       maxLength: 5,
       seed: 11,
@@ -116,8 +116,8 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
     control: rule,
   }
   const { start, end } = gateSteps({ gateStart, gateEnd, steps })
-  const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.accumulate))
-  const rate = linearSchedule({ peak: settings.learningRate, warmup: settings.warmup, steps })
+  const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.gradientAccumulationSteps))
+  const rate = linearSchedule({ peak: settings.learningRate, warmup: settings.warmupRatio, steps })
   const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
   let state = startOfRun(model, 'float64').reference
   const gates = matricesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))
@@ -144,8 +144,8 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
       examples: [...permutation(settings.seed, 'order', 2 * epoch, training.length)],
       batches: [...permutation(settings.seed, 'order', 2 * epoch + 1, batches)],
     })
-    const first = (t % stepsPerEpoch) * settings.accumulate
-    const rows = order.slice(first, first + settings.accumulate).flat()
+    const first = (t % stepsPerEpoch) * settings.gradientAccumulationSteps
+    const rows = order.slice(first, first + settings.gradientAccumulationSteps).flat()
     orders.push(rows.join(' '))
     const u = uniforms(settings.seed, 'gates', t, gates.length)
     const noise = Object.fromEntries(
@@ -179,14 +179,14 @@ describe('the trainer', () => {
   it.each<readonly [string, SettingsInput, 0 | 0.2]>([
     ['batches of two', {}, 0],
     ['batches of two, with dropout', {}, 0.2],
-    ['batches of two in two parts of one', { batchSize: 1, accumulate: 2 }, 0],
+    ['batches of two in two parts of one', { batchSize: 1, gradientAccumulationSteps: 2 }, 0],
     ['binary gates by the rule of ĝ > 0', { gateAfter: 'binary', retain: 'paper' }, 0],
     ['kept gates, and columns held at their folded norms', { gateAfter: 'kept', orthogonalityAfter: 'folded' }, 0],
     ['the sum of the norms, and none after T_end', { orthogonality: 'sum', orthogonalityAfter: 'off' }, 0],
     ['a half drawn at random', { retain: 'random', gateAfter: 'binary' }, 0],
     ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, 0],
     ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, 0],
-    ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmup: 0.3 }, 0],
+    ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmupRatio: 0.3 }, 0],
   ])('does what the reference does, to the last state: %s', async (_, change, dropout) => {
     const model = drawModel(someOptions({ dropout, lengths: [3, 1, 3, 3, 4] })) // of one length, so that the shuffle decides who is beside whom
     const task = taskOf(model, change)

@@ -1,7 +1,7 @@
 /** What `salora verify` runs: every row says what it compared, and a row fails when it must. */
 import { describe, expect, it } from 'vitest'
 import { boundOf, describeRow, verify, worstOfEach, type Row } from '../../evaluation/agreement/index.js'
-import { devices } from '../../accelerated/runtime/devices/index.js'
+import { devices } from '../../accelerated/engines/devices/index.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 
 describe('verification', () => {
@@ -31,6 +31,6 @@ describe('verification', () => {
   it('has one bound for each device and dtype, with its reason, and none for what no device computes', () => {
     for (const { tolerances } of devices) for (const { because } of Object.values(tolerances)) expect(because.length).toBeGreaterThan(40)
     expect([boundOf('cpu', 'float64'), boundOf('cpu', 'float32'), boundOf('webgpu', 'float32')]).toEqual([1e-9, 1e-4, 1e-3])
-    expect(() => boundOf('webgpu', 'float64')).toThrow('expected a device that computes in float64, found webgpu')
+    expect(() => boundOf('webgpu', 'float64')).toThrow('expected a device that computes in float64, got webgpu')
   })
 })

@@ -3,11 +3,11 @@ import * as ort from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { input, split } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
-import { deviceOf, probeDevice } from '../../accelerated/runtime/deviceProbe.js'
+import { deviceOf, probeDevice } from '../../accelerated/engines/deviceProbe.js'
 import { compareStep } from '../../evaluation/agreement/compareStep.js'
 import { compareSteps } from '../../evaluation/agreement/compareSteps.js'
 import { drawDecoder, drawModel } from '../../evaluation/agreement/model.js'
-import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agreement/segment.js'
+import { phaseIn, startOf, stepOutputs, type Target } from '../../evaluation/agreement/lockstep.js'
 import { readModel } from '../support/runGraph.js'
 import { disagreements, someDecoder, someOptions } from './modelOptions.js'
 
@@ -47,7 +47,7 @@ describe('a graph for webgpu', () => {
 })
 
 describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () => {
-  it.each([{}, { rank: 1, lengths: [1], family: 'bert', problem: 'regression', dropout: 0 }] as const)(
+  it.each([{}, { rank: 1, lengths: [1], family: 'bert', taskType: 'regression', dropout: 0 }] as const)(
     'values and gradients agree to 1e-3: %j',
     async (change) => {
       expect(disagreements(await compareStep(drawModel(someOptions(change)), target))).toEqual([])

@@ -1,6 +1,6 @@
 /** A board as a page asks it, without a browser: its parts as they stand, and any request one likes. */
 import { request, type IncomingHttpHeaders } from 'node:http'
-import type { Board } from '../../evaluation/board/server.js'
+import type { Board } from '../../reporting/board/server.js'
 
 export const keyOf = ({ url }: Pick<Board, 'url'>): string => url.split('#key=')[1] ?? ''
 

@@ -9,10 +9,10 @@ import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startBoard, type Board } from '../../evaluation/board/server.js'
+import { startBoard, type Board } from '../../reporting/board/server.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder } from '../cli/toyFolder.js'
-import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
 
 const cwd = toyFolder('board-browser')
@@ -181,7 +181,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     ]
     const child = spawn(
       process.execPath,
-      [program, ...args, '--max-steps', '100000', '--eval-every', '100', '--output', 'runs/live', '--quiet'],
+      [program, ...args, '--max-steps', '100000', '--eval-steps', '100', '--output', 'runs/live', '--quiet'],
       {
         cwd,
         stdio: 'ignore',

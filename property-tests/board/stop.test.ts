@@ -8,15 +8,15 @@ import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { birthOf, lockFolder } from '../../accelerated/files/folderLock.js'
-import { holderOf, stopHolder } from '../../evaluation/board/holder.js'
-import { startBoard, type Board } from '../../evaluation/board/server.js'
-import { effectOf, type RunView } from '../../evaluation/board/views.js'
-import { idOf } from '../../evaluation/board/watch.js'
+import { birthOf, lockFolder } from '../../accelerated/storage/folderLock.js'
+import { holderOf, stopHolder } from '../../reporting/board/runProcess.js'
+import { startBoard, type Board } from '../../reporting/board/server.js'
+import { effectOf, type RunView } from '../../reporting/board/views.js'
+import { idOf } from '../../reporting/board/watch.js'
 import { bytesIn } from '../cli/jobRun.js'
 import { program, salora } from '../cli/spawnSalora.js'
 import { toyFolder } from '../cli/toyFolder.js'
-import { writeRun } from '../evaluation/reportRuns.js'
+import { writeRun } from '../property/reporting/reportRuns.js'
 import { ask, askedByPage, followed } from './asking.js'
 
 const cwd = toyFolder('stop')
@@ -57,7 +57,7 @@ describe.skipIf(process.platform !== 'linux')('a run that trains (on Linux)', ()
   it('is stopped from the board as by Ctrl-C, twice without harm, and resumed ends as the one that was left alone', async () => {
     const args = (output: string): ReadonlyArray<string> => [
       ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '4', '--device', 'cpu', '--threads', '1'],
-      ...['--max-steps', '800', '--eval-every', '400', '--quiet', '--output', output],
+      ...['--max-steps', '800', '--eval-steps', '400', '--quiet', '--output', output],
     ]
     const child = started(program, ...args('runs/stopped'))
     const size = (): Promise<number> =>

@@ -5,10 +5,10 @@ import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, utimes,
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { runLine, runView, sweepLine, sweepView } from '../../evaluation/board/views.js'
-import { openWatch, type Watch, type WatchedRun } from '../../evaluation/board/watch.js'
-import { openPace, plannedSteps } from '../../evaluation/board/pace.js'
-import { writeRun } from '../evaluation/reportRuns.js'
+import { runLine, runView, sweepLine, sweepView } from '../../reporting/board/views.js'
+import { openWatch, type Watch, type WatchedRun } from '../../reporting/board/watch.js'
+import { openPace, plannedSteps } from '../../reporting/board/eta.js'
+import { writeRun } from '../property/reporting/reportRuns.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder } from '../cli/toyFolder.js'
 
@@ -52,7 +52,7 @@ const until = async (watch: Watch, name: string, holds: (run: WatchedRun) => boo
     if (run !== undefined && holds(run)) return run
     await pause(50)
   }
-  throw new Error(`${name}: expected another state, found ${runIn(watch, name)?.state}`)
+  throw new Error(`${name}: expected another state, got ${runIn(watch, name)?.state}`)
 }
 const lastStep = async (run: string): Promise<Readonly<Record<string, unknown>>> => {
   const lines = (await readFile(at(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n')
@@ -66,7 +66,7 @@ describe('a run of salora train', () => {
     await watch.refresh()
     expect([...watch.runs()]).toEqual([]) // the board may be there first
 
-    const long = ['--max-steps', '100000', '--save-every', '50', '--eval-every', '40']
+    const long = ['--max-steps', '100000', '--save-steps', '50', '--eval-steps', '40']
     const first = train('runs/one', ...long)
     const running = await until(watch, 'one', ({ state, digest }) => state === 'running' && digest.step > 60 && digest.last !== null)
     expect([running.steps, running.why]).toEqual([100_000, null])
@@ -90,7 +90,7 @@ describe('a run of salora train', () => {
     expect(runLine(interrupted).step).toBe((await lastStep('runs/one'))['step'])
     expect(runView(interrupted, null).goOn).toBe(`salora train --resume --output ${at('runs/one')}`)
 
-    const short = train('runs/two', '--max-steps', '12', '--eval-every', '4')
+    const short = train('runs/two', '--max-steps', '12', '--eval-steps', '4')
     await once(short, 'exit')
     const finished = await until(watch, 'two', ({ state }) => state === 'finished')
     const result = JSON.parse(await readFile(at('runs/two/result.json'), 'utf8')) as {
@@ -146,9 +146,9 @@ describe('a folder that changes under the board', () => {
       ['e', 'finished', 4],
       ['f', 'finished', 4],
     ])
-    expect(runIn(watch, 'f')?.why).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, found 2000013$/)
+    expect(runIn(watch, 'f')?.why).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, got 2000013$/)
     expect(runIn(watch, 'c')?.digest).toMatchObject({ loss: 0.125, odd: 1 })
-    expect(runIn(watch, 'd')?.why).toMatch(/config\.json: expected the config\.json of a run whose model is a text, found 3$/)
+    expect(runIn(watch, 'd')?.why).toMatch(/config\.json: expected the config\.json of a run whose model is a text, got 3$/)
 
     await rename(at('changing'), at('moved'))
     await watch.refresh()

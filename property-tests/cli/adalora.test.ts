@@ -5,15 +5,15 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { adalora } from '../../accelerated/methods/adalora/adalora.js'
 import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
-import { errorReport } from '../../cli/reportError.js'
-import { summaryText } from '../../cli/summary.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
-import { rankPatternOfRun } from '../../evaluation/adapters/rankPattern.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { errorReport } from '../../cli/terminal/reportError.js'
+import { summaryText } from '../../cli/format/summary.js'
+import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
+import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -25,13 +25,13 @@ const flags = (output: string) => ({ config: at('settings.json'), model: at('tin
 const matrices = 12
 /** Steps 1 to 4 cut nothing, 5 to 10 all but the last: t_init = 3, T − t_final = 10 in steps that count from 0. */
 const settings = {
-  ...{ method: 'adalora', initRank: 3, targetRank: 1, alpha: 6, loraDropout: 0.1, warmupShare: 0.2, finalShare: 0.375 },
+  ...{ method: 'adalora', initR: 3, targetR: 1, alpha: 6, loraDropout: 0.1, tinitRatio: 0.2, tfinalRatio: 0.375 },
   ...{
     maxSteps: 16,
-    evalEvery: 4,
-    saveEvery: 4,
+    evalSteps: 4,
+    saveSteps: 4,
     batchSize: 4,
-    accumulate: 2,
+    gradientAccumulationSteps: 2,
     maxLength: 16,
     learningRate: 0.02,
     device: 'cpu',
@@ -77,7 +77,7 @@ describe('salora train --method adalora', () => {
     const small = Object.entries(result.ranks ?? {}).filter(([name]) => /attention/.test(name))
     const retained = small.reduce((sum, [, rank]) => sum + 33 * rank, 0)
     expect(result.retainedParameters).toBe(retained + 49 * (matrices - small.reduce((sum, [, rank]) => sum + rank, 0)))
-    expect(summaryText(result, null, { colour: false })).toContain('budget      12 triplets, 12 left after step 11\n')
+    expect(summaryText(result, null, { color: false })).toContain('budget      12 triplets, 12 left after step 11\n')
 
     const all = await lines('whole')
     const budgets = all.filter(({ kind }) => kind === 'step').map(({ budget }) => budget)
@@ -101,7 +101,7 @@ describe('salora train --method adalora', () => {
     const own = [{ name: 'a', d: 2, k: 2, r: 2 }]
     const start: AdaloraPhase = { matrices: own, steps: null, fixed: null }
     const of = (change: Partial<AdaloraPhase>): string | undefined =>
-      adalora.misfit?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
+      adalora.validatePhase?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
     expect(of({})).toBeUndefined()
     expect(of({ fixed: { step: 5, kept: [[true, false]] } })).toBeUndefined()
     expect(of({ matrices: [{ name: 'a', d: 2, k: 2, r: 1 }] })).toBe('the adapted matrices of its start')
@@ -112,13 +112,13 @@ describe('salora train --method adalora', () => {
   })
 
   it.each([
-    [{ targetRank: '4' }, '--target-rank: expected at most --init-rank 3, found 4'],
+    [{ targetR: '4' }, '--target-r: expected at most --init-r 3, got 4'],
     [
-      { warmupShare: '0.7' },
-      '--warmup-share: expected at least one of 16 steps between warm-up and the 6 of --final-share 0.375, found 0.7, which leaves none',
+      { tinitRatio: '0.7' },
+      '--tinit-ratio: expected at least one of 16 steps between warm-up and the 6 of --tfinal-ratio 0.375, got 0.7, which leaves none',
     ],
-    [{ finalShare: '0' }, '--final-share: expected a share that is at least one of 16 steps, found 0, which is none'],
-    [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), found 4'],
+    [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a share that is at least one of 16 steps, got 0, which is none'],
+    [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
   ])('is refused in one line with %o, and leaves nothing', async (change, line) => {
     expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)
     expect(existsSync(at('refused'))).toBe(false)
@@ -171,7 +171,7 @@ describe('an adapter of adalora', () => {
     expect([interrupted, ranksFixedAt, new Set(Object.values(ranks ?? {}))]).toEqual([true, null, new Set([3])])
     expect(await config('stopped', 'adapter')).toMatchObject({ rank_pattern: null, total_step: 16 })
     expect(await told(rankPatternOfRun(at('stopped')))).toBe(
-      '@/stopped/result.json: expected the ranks that a run found, found a run that ended before its ranks were fixed',
+      '@/stopped/result.json: expected the ranks that a run found, got a run that ended before its ranks were fixed',
     )
   })
 

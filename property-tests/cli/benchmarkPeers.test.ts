@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { PeersResult } from '../../evaluation/benchmark/peers.js'
+import type { PeersResult } from '../../evaluation/benchmark/comparePeft.js'
 import { salora } from './spawnSalora.js'
 
 let cwd = ''
@@ -122,17 +122,17 @@ describe('salora bench --peer', () => {
     async (_, body, message) => {
       const { code, stderr } = await bench('--peer', await stub(`broken${body.length}`, body))
       expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(message)])
-      expect(stderr.trim()).toMatch(/^[^\n]*: expected steps of training, found [^\n]*$/)
+      expect(stderr.trim()).toMatch(/^[^\n]*: expected steps of training, got [^\n]*$/)
       expect((await readdir(cwd)).filter((name) => name.startsWith('salora-bench'))).toEqual([])
     },
     60_000,
   )
 
   it.each([
-    [['--only', 'lora'], '--only: expected --peer beside it, found lora'],
-    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, found int8'],
-    [['--peer', 'none', '--recompute'], '--recompute: expected none with --peer, whose cases say it, found true'],
-    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, found 8'],
+    [['--only', 'lora'], '--only: expected --peer beside it, got lora'],
+    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, got int8'],
+    [['--peer', 'none', '--gradient-checkpointing'], '--gradient-checkpointing: expected none with --peer, whose cases say it, got true'],
+    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, got 8'],
   ])('takes no flag that it would ignore: %s', async (flags, message) => {
     const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
     expect([code, stderr.trim()]).toEqual([2, message])
@@ -140,6 +140,6 @@ describe('salora bench --peer', () => {
 
   it('says in one line that there is no such Python', async () => {
     const { code, stderr } = await bench('--peer', join(cwd, 'none-there'))
-    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/none-there: expected a program that can be started, found [^\n]*$/)])
+    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/none-there: expected a program that can be started, got [^\n]*$/)])
   }, 60_000)
 })

@@ -4,7 +4,7 @@ import { rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { longestAlignedLine } from '../../cli/alignedLines.js'
+import { longestAlignedLine } from '../../cli/input/pairedFiles.js'
 import { saloraHere } from './inProcess.js'
 
 const cwd = mkdtempSync(join(tmpdir(), 'salora-bleu-'))
@@ -88,7 +88,7 @@ describe('a score', () => {
     const own = await write('ends.txt', '\ufeffone two three four\r\n\n\n')
     const reference = await write('reference.txt', 'one two three four\nfive\n\nsix')
     const { code, stderr } = await bleu('--hypotheses', own, '--references', reference)
-    expect([code, stderr]).toEqual([1, '@/reference.txt: expected 3 lines, as many as @/ends.txt has, found 4\n'])
+    expect([code, stderr]).toEqual([1, '@/reference.txt: expected 3 lines, as many as @/ends.txt has, got 4\n'])
     const equal = await bleu('--hypotheses', own, '--references', await write('three.txt', 'one two three four\n\nsix'), '--json')
     expect(JSON.parse(equal.stdout)).toMatchObject({ lines: 3, counts: [4, 3, 2, 1], emptyHypotheses: 2, emptyReferences: [1] })
     expect(equal.stderr).toBe(
@@ -116,28 +116,28 @@ describe('a mistake is one line', () => {
   const files = async () => ['--hypotheses', await write('one.txt', 'a\nb\n'), '--references', await write('two.txt', 'a\nb\n')]
 
   it.each<readonly [ReadonlyArray<string>, string]>([
-    [['--tokenize', 'char'], '--tokenize: expected one of 13a, none, words, found "char"'],
-    [['--smooth-method', 'epsilon'], '--smooth-method: expected one of none, floor, add-k, exp, found "epsilon"'],
-    [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, found exp'],
-    [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, found 0'],
-    [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, found "one"'],
+    [['--tokenize', 'char'], '--tokenize: expected one of 13a, none, words, got "char"'],
+    [['--smooth-method', 'epsilon'], '--smooth-method: expected one of none, floor, add-k, exp, got "epsilon"'],
+    [['--smooth-value', '1'], '--smooth-value: expected --smooth-method floor or add-k beside it, got exp'],
+    [['--smooth-method', 'floor', '--smooth-value', '0'], '--smooth-value: expected a number above 0, got 0'],
+    [['--smooth-method', 'add-k', '--smooth-value', 'one'], '--smooth-value: expected a number, got "one"'],
   ])('about the flags %j', async (flags, line) => expect(await told(...(await files()), ...flags)).toEqual([2, line]))
 
   it('about files not named', async () => {
     const [flag = '', own = ''] = await files()
-    expect(await told()).toEqual([2, '--hypotheses: expected a file of lines to score, found none given'])
-    expect(await told(flag, own)).toEqual([2, '--references: expected one or more files of human lines, found none given'])
-    expect(await told(flag, own, '--references')).toEqual([2, '--references: expected a value, found none'])
+    expect(await told()).toEqual([2, '--hypotheses: expected a file of lines to score, got none given'])
+    expect(await told(flag, own)).toEqual([2, '--references: expected one or more files of human lines, got none given'])
+    expect(await told(flag, own, '--references')).toEqual([2, '--references: expected a value, got none'])
   })
 
   it.each<readonly [string, string | Uint8Array, string]>([
-    ['an empty file', '', '@/other.txt: expected at least one line, found an empty file'],
-    ['fewer lines', 'a\n', '@/other.txt: expected 2 lines, as many as @/two.txt has, found 1'],
-    ['a line that is not UTF-8', Buffer.from('a\ncaf\xe9\n', 'latin1'), '@/other.txt, line 2: expected text in UTF-8, found other bytes'],
+    ['an empty file', '', '@/other.txt: expected at least one line, got an empty file'],
+    ['fewer lines', 'a\n', '@/other.txt: expected 2 lines, as many as @/two.txt has, got 1'],
+    ['a line that is not UTF-8', Buffer.from('a\ncaf\xe9\n', 'latin1'), '@/other.txt, line 2: expected text in UTF-8, got other bytes'],
     [
       'a line too long to be a sentence',
       `a\n${'b'.repeat(longestAlignedLine + 1)}\n`,
-      '@/other.txt, line 2: expected at most 1000000 bytes in a line, found 1000001',
+      '@/other.txt, line 2: expected at most 1000000 bytes in a line, got 1000001',
     ],
   ])('about references with %s', async (_, content, line) => {
     const [flag = '', , references = '', two = ''] = await files()
@@ -148,10 +148,10 @@ describe('a mistake is one line', () => {
     const [flag = '', , ...references] = await files()
     expect(await told(flag, await write('empty.txt', ''), ...references)).toEqual([
       1,
-      '@/empty.txt: expected at least one line, found an empty file',
+      '@/empty.txt: expected at least one line, got an empty file',
     ])
-    expect((await told(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(/^@\/absent\.txt: expected a readable file, found ENOENT/)
-    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a plain file, found a folder'])
+    expect((await told(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(/^@\/absent\.txt: expected a readable file, got ENOENT/)
+    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a plain file, got a folder'])
   })
 
   it('about a file of 200 MB in one line, none of which is kept', async () => {
@@ -161,7 +161,7 @@ describe('a mistake is one line', () => {
     const before = process.memoryUsage().rss
     expect(await told(flag, huge, ...references)).toEqual([
       1,
-      '@/huge.txt, line 1: expected at most 1000000 bytes in a line, found 200000000',
+      '@/huge.txt, line 1: expected at most 1000000 bytes in a line, got 200000000',
     ])
     expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
   })

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { queueName } from '../../evaluation/sweep/cellJob.js'
-import { startBoard } from '../../evaluation/board/server.js'
+import { queueName } from '../../evaluation/glue/cellJob.js'
+import { startBoard } from '../../reporting/board/server.js'
 import { followed } from '../board/asking.js'
-import { writeRun } from '../evaluation/reportRuns.js'
+import { writeRun } from '../property/reporting/reportRuns.js'
 import { hasRedis, startRedis } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program } from './spawnSalora.js'
@@ -81,20 +81,20 @@ describe('salora board', () => {
     const port = String(typeof address === 'object' && address !== null ? address.port : 0)
     const { code, stdout, stderr } = await saloraHere('board', at('runs'), '--port', port)
     other.close()
-    expect([code, stdout, stderr]).toEqual([1, '', `--port ${port}: expected a free port (--port 0 takes any), found one in use\n`])
+    expect([code, stdout, stderr]).toEqual([1, '', `--port ${port}: expected a free port (--port 0 takes any), got one in use\n`])
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no folder', [], /^salora board: expected a folder, found none given\n$/, 2],
-    ['two folders', ['runs', 'file'], /^salora board: expected one folder, found 2\n$/, 2],
-    ['a folder that is none', ['file'], /file: expected a folder, found a file\n$/, 1],
-    ['a folder that is not there', ['absent'], /absent: expected a folder, found none there\n$/, 1],
-    ['a port that is none', ['runs', '--port', '70000'], /^--port: expected a whole number from 0 to 65535, found 70000\n$/, 2],
-    ['a port that is no number', ['runs', '--port', 'x'], /^--port: expected a number, found "x"\n$/, 2],
+    ['no folder', [], /^salora board: expected a folder, got none given\n$/, 2],
+    ['two folders', ['runs', 'file'], /^salora board: expected one folder, got 2\n$/, 2],
+    ['a folder that is none', ['file'], /file: expected a folder, got a file\n$/, 1],
+    ['a folder that is not there', ['absent'], /absent: expected a folder, got none there\n$/, 1],
+    ['a port that is none', ['runs', '--port', '70000'], /^--port: expected a whole number from 0 to 65535, got 70000\n$/, 2],
+    ['a port that is no number', ['runs', '--port', 'x'], /^--port: expected a number, got "x"\n$/, 2],
     [
       'an address that is no Redis',
       ['runs', '--port', '0', '--redis', 'http://x'],
-      /^--redis: expected redis:\/\/HOST:PORT.*, found http:\/\/\n$/,
+      /^--redis: expected redis:\/\/HOST:PORT.*, got http:\/\/\n$/,
       2,
     ],
   ])('says in one line what is wrong: %s', async (_, args, message, code) => {

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { errorReport } from '../../cli/reportError.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../evaluation/runs/run.js'
-import { evaluationOfRun, scoreAdapter } from '../../evaluation/adapters/scoreAdapter.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { errorReport } from '../../cli/terminal/reportError.js'
+import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import { evaluationOfRun, scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { families, folderOf, methodFolder } from '../golden/golden.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -30,8 +30,8 @@ const optionsOf = (output: string, settings: SettingsInput): FinetuneOptions => 
     learningRate: 0.02,
     dropout: 0,
     reductionFactor: 4,
-    evalEvery: 20,
-    saveEvery: 25,
+    evalSteps: 20,
+    saveSteps: 25,
     device: 'cpu',
     threads: 1,
     ...settings,
@@ -113,7 +113,7 @@ describe.each(names)('an adapter of %s', (method) => {
 
   it.each(['merged', 'peft', 'peft-padded'] as const)('cannot be %s, and nothing is written', async (format) => {
     expect(await told(exported('roberta', format))).toEqual({
-      line: `--format: expected one of adapters, transformers.js for an adapter of method ${method}, found ${format}`,
+      line: `--format: expected one of adapters, transformers.js for an adapter of method ${method}, got ${format}`,
       exitCode: 2,
     })
     expect(existsSync(join(cwd, `roberta-${method}-${format}`))).toBe(false)
@@ -125,14 +125,14 @@ describe('what the methods are not', () => {
     const format = 'adapters'
     const given = { model: folderOf('bert'), adapter: join(folderOf('bert'), 'peft-adapter'), format, output: join(cwd, 'lora') } as const
     expect(await told(exportAdapter({ ...given, precision: 'float32', maxLength: null, targeted: null }))).toEqual({
-      line: '--format: expected one of peft, peft-padded, merged, transformers.js for an adapter of method lora, found adapters',
+      line: '--format: expected one of peft, peft-padded, merged, transformers.js for an adapter of method lora, got adapters',
       exitCode: 2,
     })
   })
 
   it.each(names)('is %s without a neuron: told by its flag, before there is a folder', async (method) => {
     expect(await told(train(optionsOf('none', { method, reductionFactor: 1000 })))).toEqual({
-      line: "--reduction-factor: expected at most the model's hidden size 16, found 1000",
+      line: "--reduction-factor: expected at most the model's hidden size 16, got 1000",
       exitCode: 2,
     })
     expect(existsSync(join(cwd, 'none'))).toBe(false)

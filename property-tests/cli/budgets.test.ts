@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -42,7 +42,7 @@ describe.concurrent('a budget below one triplet', () => {
   ])('%s is refused before the first step, with the smallest that leaves one', async (name, flags, expected, found) => {
     const output = name.replaceAll(' ', '-')
     const { code, stderr, stdout } = await train(output, ...flags)
-    expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, found ${found}\n`, ''])
+    expect([code, stderr, stdout]).toEqual([2, `--density: expected ${expected}, got ${found}\n`, ''])
     expect(existsSync(join(cwd, output))).toBe(false)
   })
 

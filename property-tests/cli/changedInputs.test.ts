@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { treeOf } from '../hostile/survival.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await writeTinyModel(join(whole, 'tiny'))
   await writeFile(join(whole, 'toy.tsv'), toyFile(60))
   const [model, task, output] = ['tiny', 'toy.tsv', 'run'].map((name) => join(whole, name))
-  const flags = { maxSteps: '4', batchSize: '4', density: '0.5', saveEvery: '2', maxLength: '16', device: 'cpu', threads: '1' }
+  const flags = { maxSteps: '4', batchSize: '4', density: '0.5', saveSteps: '2', maxLength: '16', device: 'cpu', threads: '1' }
   await runJob({ model, task, output, ...flags })
 })
 beforeEach(async () => {
@@ -115,7 +115,7 @@ describe.each(Object.entries(changes).filter(([name]) => /model|tokenizer/.test(
       const { code, stdout, stderr } = await saloraHere(command, '--run', at('run'), ...more)
       expect([code, stdout]).toEqual([1, ''])
       expect(stderr).toContain(
-        `${at('tiny')}: expected the model that ${at('run')} was trained on (--model and --adapter take any), found ${told}`,
+        `${at('tiny')}: expected the model that ${at('run')} was trained on (--model and --adapter take any), got ${told}`,
       )
     }
     expect((await saloraHere('evaluate', ...named, '--task', at('toy.tsv'))).code).toBe(0)
@@ -127,7 +127,7 @@ it('predict compares the model too', async () => {
   await changes['whose model has other weights']?.[1]()
   const { code, stdout, stderr } = await salora(['predict', '--run', 'run'], { cwd: root, input: 'a good film\n' })
   expect([code, stdout]).toEqual([1, ''])
-  expect(stderr).toMatch(/^\S+\/tiny: expected the model that run was trained on .*, found the model's model\.safetensors was .*\n$/)
+  expect(stderr).toMatch(/^\S+\/tiny: expected the model that run was trained on .*, got the model's model\.safetensors was .*\n$/)
 })
 
 describe('a run of which nothing has changed', () => {

@@ -25,7 +25,7 @@ const flags = (output: string, more: object) => ({
   maxLength: '16',
   batchSize: '4',
   device: 'cpu',
-  evalEvery: '1000',
+  evalSteps: '1000',
   output: at(output),
   ...more,
 })

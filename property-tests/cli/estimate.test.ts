@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
-import { estimateLine, estimateWarning } from '../../cli/estimateText.js'
-import { estimateOf, type Estimate } from '../../evaluation/runs/estimate.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { estimateLine, estimateWarning } from '../../cli/format/estimate.js'
+import { estimateOf, type Estimate } from '../../finetuning/runs/estimate.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { writeRandomModel } from '../../evaluation/benchmark/model.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig } from './tinyModel.js'
@@ -51,7 +51,7 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
   const opened = await openModelFolder(join(cwd, 'deep'))
   const precision = precisionOf(settings.precision)
   const parts = { model: opened.model, frozen: await precision.outline(opened), method: methodOf(settings.method), settings, precision }
-  const assembly = { ...assemble(parts, (model) => sequence(model, { labels: 2, problem: 'classification' })), settings }
+  const assembly = { ...assemble(parts, (model) => sequenceClassification(model, { labels: 2, taskType: 'classification' })), settings }
   const examples = { length: 32, at: () => ({ inputIds: new Int32Array(128) }) }
   return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)
 }
@@ -60,7 +60,7 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
 const collected = 90e6
 
 describe('an estimate', () => {
-  it.each([[[]], [['--recompute']]])(
+  it.each([[[]], [['--gradient-checkpointing']]])(
     'lies near the peak that the run comes to, with flags %j',
     async (more) => {
       const { peak } = (await document(['estimate', ...flags, ...more])) as Estimate
@@ -94,19 +94,19 @@ describe('an estimate', () => {
     const activations = async (given: SettingsInput): Promise<number> => (await estimated(given, 0)).activations
     const whole = await activations({})
     expect(await activations({ batchSize: 16 })).toBeLessThan(0.6 * whole)
-    expect(await activations({ recompute: true })).toBeLessThan(0.4 * whole)
+    expect(await activations({ gradientCheckpointing: true })).toBeLessThan(0.4 * whole)
   })
 
   it('where it is more than there is, says what would fit, and that is so', async () => {
     const { peak } = await estimated({}, 0)
     const short = await estimated({}, 0, 0.7 * peak)
-    expect(short.fitting.map(({ settings }) => settings)).toEqual([{ recompute: true }, { batchSize: 16 }])
+    expect(short.fitting.map(({ settings }) => settings)).toEqual([{ gradientCheckpointing: true }, { batchSize: 16 }])
     for (const { settings, peak: promised } of short.fitting) {
       expect(promised).toBeLessThanOrEqual(0.7 * peak)
       expect((await estimated(settings, 0)).peak).toBe(promised)
     }
     expect(estimateWarning(short)).toMatch(
-      /^expected peak of memory: [\d,]+ MB, more than the [\d,]+ MB here; what would fit: --recompute \([\d,]+ MB\), or --batch-size 16 \([\d,]+ MB\)$/,
+      /^expected peak of memory: [\d,]+ MB, more than the [\d,]+ MB here; what would fit: --gradient-checkpointing \([\d,]+ MB\), or --batch-size 16 \([\d,]+ MB\)$/,
     )
     expect(estimateWarning(await estimated({}, 0, 1000))).toMatch(/here; no smaller batch fits either$/)
   })
@@ -124,9 +124,9 @@ describe('an estimate', () => {
 
   it.each([
     [['--model', 'nowhere'], 1, /^nowhere: expected /],
-    [[], 2, /^--model: expected a folder in Hugging Face layout or a hub id, found none given\n$/],
-    [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, found 500\n$/],
-    [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, found 0\n$/],
+    [[], 2, /^--model: expected a folder in Hugging Face layout or a hub id, got none given\n$/],
+    [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, got 500\n$/],
+    [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, got 0\n$/],
     [[...flags, '--method', 'full', '--precision', 'int8'], 2, /^--precision: expected float32 with method full/],
   ])('answers %j in one line', async (args, code, message) => {
     const found = await salora(['estimate', ...args], { cwd })

@@ -3,7 +3,7 @@ import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule } from '../../reference/training/schedule.js'
-import type { RunConfig, RunResult } from '../../evaluation/runs/run.js'
+import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -60,7 +60,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     ['before its first step', 12],
     ['between its checkpoints', 15],
   ])('ends in the same bits when it is killed %s and resumed without a word of its length', async (_, step) => {
-    await begin('whole', '--method', 'lora', '--save-every', '3')
+    await begin('whole', '--method', 'lora', '--save-steps', '3')
     for (const copy of ['killed', 'ended']) await cp(at('whole'), at(copy), { recursive: true })
     await train('whole', '--resume', '--epochs', '3')
     await train('killed', '--resume', '--epochs', '3')
@@ -79,7 +79,7 @@ describe('--resume with more --epochs', { timeout }, () => {
   })
 
   it.each(['adalora', 'full', 'prompt'])('lengthens a run of %s twice', async (method) => {
-    await begin(method, '--method', method, ...(method === 'prompt' ? ['--virtual-tokens', '3'] : []))
+    await begin(method, '--method', method, ...(method === 'prompt' ? ['--num-virtual-tokens', '3'] : []))
     const { ranks } = await resultOf(method)
     for (const steps of ['15', '17']) expect((await train(method, '--resume', '--max-steps', steps)).code).toBe(0)
     const { extended = [], stepsDone, ranks: later } = await resultOf(method)
@@ -88,7 +88,7 @@ describe('--resume with more --epochs', { timeout }, () => {
   })
 
   it('counts patience anew for a run that it had ended', async () => {
-    await begin('patient', '--method', 'lora', '--eval-every', '1', '--learning-rate', '1e-12', '--patience', '3')
+    await begin('patient', '--method', 'lora', '--eval-steps', '1', '--learning-rate', '1e-12', '--early-stopping-patience', '3')
     expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 4, steps: 12 })
     await train('patient', '--resume', '--epochs', '3')
     expect(await resultOf('patient')).toMatchObject({ stoppedEarly: true, stepsDone: 7, steps: 18, extended: [{ steps: 12, after: 4 }] })
@@ -99,13 +99,13 @@ describe('--resume with more --epochs', { timeout }, () => {
       'a length that it had already',
       ['--epochs', '1'],
       2,
-      /^--epochs: expected more than the 12 steps that the finished run took, found 6 steps$/,
+      /^--epochs: expected more than the 12 steps that the finished run took, got 6 steps$/,
     ],
     [
       'another setting beside it',
       ['--epochs', '3', '--seed', '7'],
       1,
-      /config\.json: expected the settings .* began with, found seed was 0 and is 7$/,
+      /config\.json: expected the settings .* began with, got seed was 0 and is 7$/,
     ],
   ])('refuses %s, and changes nothing', async (_, flags, exit, message) => {
     if (!(await readdir(cwd)).includes('refused')) await begin('refused')

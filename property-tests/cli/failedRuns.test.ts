@@ -1,6 +1,6 @@
 /** What failed in a sweep is told once for each message, whichever runs have it. */
 import { expect, it } from 'vitest'
-import { failedRuns } from '../../cli/failedRuns.js'
+import { failedRuns } from '../../cli/format/failedRuns.js'
 
 it('a message is told once, by its first run, how many others have it, and the most attempts; another message has a line of its own', () => {
   expect(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
 import { salora } from './spawnSalora.js'
 
@@ -138,13 +138,13 @@ describe.each(encoders)('%s', (family) => {
 describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
   it('is resumed to the bit, dropouts included', async () => {
     const [run, own] = [`${family}-whole`, ['--method', 'lora', '--lora-dropout', '0.1', '--dropout', '0.1', '--max-steps', '12']]
-    const whole = await train(family, run, ...own, '--save-every', '5')
+    const whole = await train(family, run, ...own, '--save-steps', '5')
     expect(whole.code).toBe(0)
     await rm(join(root, run, 'checkpoints', 'step-000000012.safetensors'))
     await rm(join(root, run, 'result.json'))
     const before = await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))
     await rm(join(root, run, 'adapter', 'adapter_model.safetensors'))
-    expect((await train(family, run, ...own, '--save-every', '5', '--resume')).code).toBe(0)
+    expect((await train(family, run, ...own, '--save-steps', '5', '--resume')).code).toBe(0)
     expect(await readFile(join(root, run, 'adapter', 'adapter_model.safetensors'))).toEqual(before)
   })
 })
@@ -163,7 +163,7 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
     ).toEqual(['low', 'high'])
   })
 
-  it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8', 'lora --precision float64'])('is trained by %s', async (how) => {
+  it.each(['adalora', 'full', 'lora --use-dora', 'lora --precision int8', 'lora --precision float64'])('is trained by %s', async (how) => {
     const { code } = await train(family, `${family}-${how.replaceAll(' ', '')}`, '--method', ...how.split(' '), '--epochs', '2')
     expect(code).toBe(0)
   })
@@ -172,8 +172,8 @@ describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
 describe('an encoder', () => {
   it.each([
     ['distilbert', 'houlsby --reduction-factor 8'],
-    ['electra', 'prefix --virtual-tokens 4'],
-    ['electra', 'prompt --virtual-tokens 4'],
+    ['electra', 'prefix --num-virtual-tokens 4'],
+    ['electra', 'prompt --num-virtual-tokens 4'],
   ])('%s is trained by %s, and scored as training left it', async (family, how) => {
     const run = `${family}-${how.replaceAll(' ', '')}`
     expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
@@ -185,24 +185,28 @@ describe('an encoder', () => {
   it('refuses what its library does not have, in one line', async () => {
     const { code, stderr } = await train('mpnet', 'never', '--method', 'houlsby')
     expect(code).not.toBe(0)
-    expect(stderr).toBe('--method: expected salora, lora, adalora, prompt or full on a model of this family, found houlsby\n')
+    expect(stderr).toBe('--method: expected salora, lora, adalora, prompt or full on a model of this family, got houlsby\n')
   })
 })
 
 describe('a decoder', () => {
-  it.each(['adalora', 'full', 'lora --dora', 'lora --precision int8', 'prefix --virtual-tokens 4', 'prompt --virtual-tokens 4'])(
-    'is trained by %s',
-    async (how) => {
-      const { code } = await train('llama', how.replaceAll(' ', ''), '--method', ...how.split(' '), '--epochs', '2')
-      expect(code).toBe(0)
-    },
-  )
+  it.each([
+    'adalora',
+    'full',
+    'lora --use-dora',
+    'lora --precision int8',
+    'prefix --num-virtual-tokens 4',
+    'prompt --num-virtual-tokens 4',
+  ])('is trained by %s', async (how) => {
+    const { code } = await train('llama', how.replaceAll(' ', ''), '--method', ...how.split(' '), '--epochs', '2')
+    expect(code).toBe(0)
+  })
 
   it.each(['houlsby', 'pfeiffer'])('refuses %s in one line', async (how) => {
     const [method = '', ...more] = how.split(' ')
     const { code, stderr } = await train('llama', method, '--method', method, ...more)
     expect(code).not.toBe(0)
-    expect(stderr).toBe(`--method: expected salora, lora, adalora, prefix, prompt or full on a model of this family, found ${method}\n`)
+    expect(stderr).toBe(`--method: expected salora, lora, adalora, prefix, prompt or full on a model of this family, got ${method}\n`)
   })
 
   it('has no transformers.js export, which has no classifier on one', async () => {
@@ -211,7 +215,7 @@ describe('a decoder', () => {
     })
     expect(code).not.toBe(0)
     expect(stderr).toBe(
-      '--format: expected one of peft, peft-padded, merged for an adapter of method lora on a decoder, found transformers.js\n',
+      '--format: expected one of peft, peft-padded, merged for an adapter of method lora on a decoder, got transformers.js\n',
     )
   })
 })

@@ -106,17 +106,17 @@ describe(`salora generate (seed ${SEED})`, () => {
   })
 })
 
-const oneLine = /^[^\n]+: expected [^\n]+, found [^\n]+\n$/
+const oneLine = /^[^\n]+: expected [^\n]+, got [^\n]+\n$/
 
 describe('salora generate answers in one line', () => {
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
     ['no prompt', async () => [], /^--prompt: expected a text .* found none given/, 2],
-    ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a text, found an empty one/, 2],
+    ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a text, got an empty one/, 2],
     ['both a prompt and a file', async () => ['--prompt', 'w3', '--input', 'x.jsonl'], /^--prompt: expected either/, 2],
     [
       'a prompt longer than the context',
       async () => ['--prompt', 'w3 '.repeat(70)],
-      /^--prompt: expected a prompt of at most 63 tokens .*, found 71/,
+      /^--prompt: expected a prompt of at most 63 tokens .*, got 71/,
       2,
     ],
     ['a file that is not there', async () => ['--input', join(root, 'none.jsonl')], /none\.jsonl: expected/, 1],
@@ -129,7 +129,7 @@ describe('salora generate answers in one line', () => {
     [
       'a row without fields',
       async () => ['--input', await file('bare.jsonl', '{"prompt":"w3"}\n{}\n')],
-      /bare\.jsonl, line 2: expected "prompt", "instruction" or "messages", found/,
+      /bare\.jsonl, line 2: expected "prompt", "instruction" or "messages", got/,
       1,
     ],
     ['a row that is no object', async () => ['--input', await file('list.jsonl', '[1]\n')], /list\.jsonl, line 1: expected/, 1],
@@ -149,11 +149,11 @@ describe('salora generate answers in one line', () => {
     [
       'a template that is none',
       async () => ['--prompt', 'w3', '--prompt-template', 'vicuna'],
-      /^--prompt-template: expected one of paper, alpaca, chat, found/,
+      /^--prompt-template: expected one of paper, alpaca, chat, got/,
       2,
     ],
     ['no tokens', async () => ['--prompt', 'w3', '--max-new-tokens', '0'], /^--max-new-tokens: expected/, 2],
-    ['half a beam', async () => ['--prompt', 'w3', '--beams', '1.5'], /^--beams: expected/, 2],
+    ['half a beam', async () => ['--prompt', 'w3', '--num-beams', '1.5'], /^--num-beams: expected/, 2],
     ['a temperature that is no number', async () => ['--prompt', 'w3', '--temperature', 'hot'], /^--temperature: expected a number/, 2],
     [
       'a temperature of 0 that is to draw',
@@ -163,16 +163,16 @@ describe('salora generate answers in one line', () => {
     ],
     [
       'drawn beams',
-      async () => ['--prompt', 'w3', '--temperature', '1', '--beams', '3'],
-      /^--beams: expected 1 where tokens are drawn, found 3/,
+      async () => ['--prompt', 'w3', '--temperature', '1', '--num-beams', '3'],
+      /^--num-beams: expected 1 where tokens are drawn, got 3/,
       2,
     ],
     ['a share above 1', async () => ['--prompt', 'w3', '--top-p', '1.2'], /^--top-p: expected/, 2],
-    ['an empty text to stop at', async () => ['--prompt', 'w3', '--stop', ''], /^--stop: expected a text, found an empty one/, 2],
+    ['an empty text to stop at', async () => ['--prompt', 'w3', '--stop', ''], /^--stop: expected a text, got an empty one/, 2],
     [
       'an adapter of a classifier',
       async () => ['--prompt', 'w3', '--adapter', join(model, 'peft-adapter')],
-      /peft-adapter: expected an adapter that writes text .*, found one of a classification/,
+      /peft-adapter: expected an adapter that writes text .*, got one of a classification/,
       1,
     ],
   ]
@@ -186,7 +186,7 @@ describe('salora generate answers in one line', () => {
 
   it('an encoder', async () => {
     const { code, stderr } = await saloraHere('generate', '--model', await writeTinyModel(join(root, 'encoder')), '--prompt', 'a')
-    expect(stderr).toMatch(/encoder: expected a decoder, which writes text, found a model of type roberta, an encoder/)
+    expect(stderr).toMatch(/encoder: expected a decoder, which writes text, got a model of type roberta, an encoder/)
     expect([code, oneLine.test(stderr)]).toEqual([1, true])
   })
 
@@ -195,7 +195,7 @@ describe('salora generate answers in one line', () => {
     await cp(model, folder, { recursive: true })
     await writeWithout(folder, 'lm_head.weight')
     const { code, stderr } = await saloraHere('generate', '--model', folder, '--prompt', 'w3')
-    expect(stderr).toMatch(/headless: expected tensor lm_head\.weight \[50,24\], found none/)
+    expect(stderr).toMatch(/headless: expected tensor lm_head\.weight \[50,24\], got none/)
     expect([code, oneLine.test(stderr)]).toEqual([1, true])
   })
 })

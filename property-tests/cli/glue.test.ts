@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { stopHolder } from '../../evaluation/board/holder.js'
-import { sweepLine, sweepView } from '../../evaluation/board/views.js'
-import { openWatch } from '../../evaluation/board/watch.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
-import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
-import { tableLine } from '../../evaluation/sweep/sweepTable.js'
+import { stopHolder } from '../../reporting/board/runProcess.js'
+import { sweepLine, sweepView } from '../../reporting/board/views.js'
+import { openWatch } from '../../reporting/board/watch.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
+import { tableLine } from '../../evaluation/glue/sweepTable.js'
 import { saloraHere } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -158,7 +158,7 @@ describe('salora glue --submission', () => {
     const { code, stderr } = await salora([...args, '--submission', 'kept.zip'], { cwd: root })
     expect(code).toBe(2)
     expect(stderr).toMatch(
-      /^--submission: expected what cola\.lora\.seed-0 has trained, in .*adapter, found none \(a worker with --own keeps its own\)\n$/,
+      /^--submission: expected what cola\.lora\.seed-0 has trained, in .*adapter, got none \(a worker with --local-root keeps its own\)\n$/,
     )
     expect(await readdir(join(root, 'kept'))).toContain('table.md')
   }, 60_000)
@@ -225,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
     expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/found SIGKILL \(/) }]])
     expect(stderr).toMatch(
-      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected one that ends by itself, found SIGKILL[^\n]*\n$/,
+      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected one that ends by itself, got SIGKILL[^\n]*\n$/,
     )
     const rest = await salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
     expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])
@@ -269,39 +269,39 @@ describe('salora glue answers in one line', () => {
     ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output: expected/, 2],
     ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*found "table9"/, 2],
     ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*found imdb/, 2],
-    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, found cola twice/, 2],
+    ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, got cola twice/, 2],
     ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* found "ladder"/, 2],
-    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, found lora twice/, 2],
+    ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, got lora twice/, 2],
     [
       'methods of a sweep that has its own',
       [...base, '--sweep', 'table3', '--methods', 'lora'],
       /^--methods: expected none with this sweep/,
       2,
     ],
-    ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, found 0/, 2],
+    ['no seeds', [...base, '--seeds', '0'], /^--seeds: expected a whole number of at least 1, got 0/, 2],
     ['half a job', [...base, '--jobs', '0.5'], /^--jobs: expected a whole number/, 2],
     [
       'a baseline that is no row',
       [...base, '--methods', 'lora', '--baseline', 'salora'],
-      /^--baseline: expected a row of the table \(lora\), found "salora"/,
+      /^--baseline: expected a row of the table \(lora\), got "salora"/,
       2,
     ],
     [
       'a submission of no row',
-      [...base, '--methods', 'lora', '--submission', 'x.zip', '--submit', 'full'],
-      /^--submit: expected a row of the table \(lora\), found "full"/,
+      [...base, '--methods', 'lora', '--submission', 'x.zip', '--submission-row', 'full'],
+      /^--submission-row: expected a row of the table \(lora\), got "full"/,
       2,
     ],
     [
       'a submission without a test file',
       [...base, '--tasks', 'rte', '--methods', 'lora', '--submission', 'x.zip'],
-      /^--submission: expected GLUE's test files in .*glue, found none of rte$/m,
+      /^--submission: expected GLUE's test files in .*glue, got none of rte$/m,
       2,
     ],
     [
       'a submission below a file',
       [...base, '--methods', 'lora', '--submission', join(import.meta.dirname, 'glue.test.ts', 'x.zip')],
-      /^--submission .*x\.zip: expected a folder that can be written, found /,
+      /^--submission .*x\.zip: expected a folder that can be written, got /,
       1,
     ],
     [
@@ -310,28 +310,23 @@ describe('salora glue answers in one line', () => {
       /^--jobs: expected 1 with this sweep, .*found 2/,
       2,
     ],
-    ['a row of no submission', [...base, '--submit', 'lora'], /^--submit: expected --submission beside it/, 2],
+    ['a row of no submission', [...base, '--submission-row', 'lora'], /^--submission-row: expected --submission beside it/, 2],
     [
       'a submission that is no zip',
       [...base, '--submission', 'x.txt'],
-      /^--submission: expected a file whose name ends in \.zip, found x\.txt/,
+      /^--submission: expected a file whose name ends in \.zip, got x\.txt/,
       2,
     ],
     ['a part without a grid', [...base, '--select-on', 'dev'], /^--select-on: expected --grid beside it/, 2],
-    ['a grid of no number', [...base, '--grid', '1e-4,many'], /^--grid: expected a number, found "many"/, 2],
-    ['a grid that has a rate twice', [...base, '--grid', '1e-4,0.0001'], /^--grid: expected each once, found 0.0001 twice/, 2],
-    ['a grid of rates that teach nothing', [...base, '--grid', '0,1e-4'], /^--grid: expected learning rates above 0, found 0/, 2],
+    ['a grid of no number', [...base, '--grid', '1e-4,many'], /^--grid: expected a number, got "many"/, 2],
+    ['a grid that has a rate twice', [...base, '--grid', '1e-4,0.0001'], /^--grid: expected each once, got 0.0001 twice/, 2],
+    ['a grid of rates that teach nothing', [...base, '--grid', '0,1e-4'], /^--grid: expected learning rates above 0, got 0/, 2],
     ['a rate beside a grid', [...base, '--grid', '--learning-rate', '1e-3'], /^--learning-rate: expected either a rate or --grid/, 2],
-    [
-      'data that are not there',
-      ['--model', 'tiny', '--data', 'nowhere', '--output', 'x'],
-      /nowhere: expected a folder of .*, found none/,
-      1,
-    ],
+    ['data that are not there', ['--model', 'tiny', '--data', 'nowhere', '--output', 'x'], /nowhere: expected a folder of .*, got none/, 1],
     [
       'data that are one file',
       ['--model', 'tiny', '--data', 'glue/CoLA/dev.tsv', '--output', 'x'],
-      /dev\.tsv: expected a folder of .*, found a file/,
+      /dev\.tsv: expected a folder of .*, got a file/,
       1,
     ],
     ['a model that is not there', ['--model', 'none', '--data', 'glue', '--output', 'x', '--offline'], /none: expected/, 1],
@@ -371,7 +366,7 @@ describe('salora glue answers in one line', () => {
       { cell: 'mrpc.lora.seed-1', attempts: 1 },
     ])
     expect(stderr).toMatch(
-      /^warning: mrpc\.lora\.seed-0 and 1 more run failed \(1 attempt\): .*glue: expected train\.tsv of mrpc here or in MRPC\/, found neither\n$/,
+      /^warning: mrpc\.lora\.seed-0 and 1 more run failed \(1 attempt\): .*glue: expected train\.tsv of mrpc here or in MRPC\/, got neither\n$/,
     )
   })
 })

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { embeddedModel } from '../../evaluation/quickstart.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { savedState } from './savedState.js'
 import { program, salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
@@ -29,9 +29,9 @@ const args = (output: string): ReadonlyArray<string> => [
   String(steps),
   '--gate-end',
   '0.6', // 120 steps with gates: enough not to be warned of
-  '--save-every',
+  '--save-steps',
   '20',
-  '--eval-every',
+  '--eval-steps',
   '1000',
   '--device',
   'cpu',
@@ -74,7 +74,7 @@ describe('Ctrl-C', () => {
   it('twice: the process is gone at once, by the signal, and what it saved before is whole', async () => {
     const words = 'good fine great film '.repeat(25)
     await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...Array.from({ length: 200 }, (_, i) => `${words}${i}\t${i % 2}`)].join('\n'))
-    const slow = ['--model', embeddedModel, '--task', 'long.tsv', '--max-length', '128', '--batch-size', '64', '--save-every', '1'] // seconds a step
+    const slow = ['--model', embeddedModel, '--task', 'long.tsv', '--max-length', '128', '--batch-size', '64', '--save-steps', '1'] // seconds a step
     let signals = 0
     const killed = await salora([...args('twice'), ...slow], {
       cwd,
@@ -165,7 +165,7 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
   it('ends the run in one line, leaves the last checkpoint whole, and --resume carries on once there is room', async () => {
     const full = await salora([...args('full'), '--quiet'], { cwd, largestFile: 60 })
     expect(full.code).toBe(1)
-    expect(full.stderr).toMatch(/^full[^:]*: expected [^:]*, found EFBIG: file too large, write\n$/)
+    expect(full.stderr).toMatch(/^full[^:]*: expected [^:]*, got EFBIG: file too large, write\n$/)
     expect((await readdir(join(cwd, 'full'), { recursive: true })).filter((name) => name.includes('partial'))).toEqual([])
     const kept = await saved('full')
     expect(kept.step).toBeGreaterThan(0)
@@ -179,9 +179,7 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
     // with log θ and λ, from step 60 on, a checkpoint has 51,404 bytes instead of 50,200
     const full = await salora([...args('small'), '--quiet'], { cwd, largestFile: 50 })
     expect(full.code).toBe(1)
-    expect(full.stderr).toBe(
-      'small/checkpoints/step-000000080.safetensors: expected to write the file, found EFBIG: file too large, write\n',
-    )
+    expect(full.stderr).toBe('small/checkpoints/step-000000080.safetensors: expected to write the file, got EFBIG: file too large, write\n')
     expect((await readdir(join(cwd, 'small', 'checkpoints'))).sort()).toEqual(
       [40, 60].flatMap((step) => [`step-0000000${step}.safetensors`, `step-0000000${step}.safetensors.sha256`]),
     )

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runClock } from '../../cli/runClock.js'
-import { trainRequest } from '../../cli/trainRequest.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { FinetuneEvent, RunResult } from '../../evaluation/runs/run.js'
+import { etaEstimator } from '../../cli/terminal/eta.js'
+import { trainRequest } from '../../cli/options/trainRequest.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
 import { bytesIn } from './jobRun.js'
 import { salora } from './spawnSalora.js'
@@ -29,16 +29,16 @@ afterAll(() => rm(cwd, { recursive: true }))
 const run = async (
   name: string,
   isMoment: (event: FinetuneEvent) => boolean,
-  more: { readonly resume?: true; readonly evaluateStart?: true } = {},
+  more: { readonly resume?: true; readonly evalOnStart?: true } = {},
 ) => {
   const request = await trainRequest({
     ...{ model: join(cwd, 'tiny'), task: join(cwd, 'toy.tsv'), evalData: join(cwd, 'dev.tsv'), output: join(cwd, name) },
-    ...{ method: 'lora', maxLength: '16', batchSize: '4', maxSteps: String(steps), evalEvery: '2', device: 'cpu', threads: '1' },
+    ...{ method: 'lora', maxLength: '16', batchSize: '4', maxSteps: String(steps), evalSteps: '2', device: 'cpu', threads: '1' },
     ...('resume' in more ? { resume: true } : {}),
   })
   const stop = new AbortController()
   const events: FinetuneEvent[] = []
-  const job = finetuneJob({ ...request, output: join(cwd, name), evaluateStart: more.evaluateStart ?? false }, stop.signal)
+  const job = finetuneJob({ ...request, output: join(cwd, name), evalOnStart: more.evalOnStart ?? false }, stop.signal)
   for (;;) {
     const next = await job.next()
     if (next.done === true) return { events, result: next.value satisfies RunResult }
@@ -65,13 +65,13 @@ describe('a signal', () => {
   )
 
   it('before the first step leaves no adapter, and the run can begin again', async () => {
-    const { result } = await run('early', (event) => event.kind === 'evaluating', { evaluateStart: true })
+    const { result } = await run('early', (event) => event.kind === 'evaluating', { evalOnStart: true })
     expect(result).toMatchObject({ interrupted: true, stepsDone: 0, best: null })
     expect(await readdir(join(cwd, 'early', 'adapter'))).toEqual([])
     expect((await run('early', () => false, { resume: true })).result).toMatchObject({ interrupted: false, stepsDone: steps })
   })
 
-  it('while many texts are read and tokenised ends the program at once, and leaves nothing behind', async () => {
+  it('while many texts are read and tokenized ends the program at once, and leaves nothing behind', async () => {
     await writeFile(join(cwd, 'many.tsv'), toyFile(300_000))
     let [sent, ended] = [0, 0]
     const stopped = await salora(
@@ -101,7 +101,7 @@ describe(`the time left (seed ${SEED})`, () => {
     fc.assert(
       fc.property(positive(60), positive(20), positive(40), positive(2000), positive(500), (total, every, examples, step, example) => {
         let clock = 0
-        const { see, left } = runClock(() => clock)
+        const { see, left } = etaEstimator(() => clock)
         const told: { readonly at: number; readonly left: number | null; readonly exact: boolean }[] = []
         const pass = (milliseconds: number, event: object, exact: boolean): void => {
           clock += milliseconds

@@ -1,10 +1,10 @@
 /** Runs of `salora train` in this process: the command line's own request and the job of its worker, on a tiny model and plain texts. */
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { trainRequest } from '../../cli/trainRequest.js'
-import type { Values } from '../../cli/flagValues.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { trainRequest } from '../../cli/options/trainRequest.js'
+import type { Values } from '../../cli/options/flagValues.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 
 /** Flags as commander collects them. `stopAfter`: the step after which a signal comes. → its result */
 export const runJob = async (flags: Values, stopAfter: number | null = null): Promise<RunResult> => {

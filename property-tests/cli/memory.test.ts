@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, open, rm, writeFile, copyFile } from 'node:fs/promises'
 import { totalmem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { layOut } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { embeddedModel } from '../../evaluation/quickstart.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { layOut } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig } from './tinyModel.js'
 
@@ -25,7 +25,7 @@ const writeHollowModel = async (name: string, sizes: object): Promise<{ readonly
   const text = JSON.stringify({ ...tinyConfig, num_hidden_layers: 1, ...sizes })
   await writeFile(join(folder, 'config.json'), text)
   await copyFile(join(embeddedModel, 'tokenizer.json'), join(folder, 'tokenizer.json'))
-  const shapes = parseConfigFile(text, 'config.json').model.outline.tensors
+  const shapes = parseConfigFile(text, 'config.json').model.spec.tensors
   const { header, order } = layOut([...shapes].map(([tensor, shape]) => ({ name: tensor, dtype: 'F32', shape })))
   const file = await open(join(folder, 'model.safetensors'), 'w')
   await file.write(header)
@@ -101,7 +101,7 @@ describe('memory', () => {
       1,
       expect.stringMatching(
         new RegExp(
-          `^${folder}: expected weights that fit into memory \\([\\d.e+]+ GB here\\), found ${(bytes / 1e9).toPrecision(3)} GB in float32; --precision int8 takes [\\d.e+]+ GB\n$`,
+          `^${folder}: expected weights that fit into memory \\([\\d.e+]+ GB here\\), got ${(bytes / 1e9).toPrecision(3)} GB in float32; --precision int8 takes [\\d.e+]+ GB\n$`,
         ),
       ),
     ])

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 
@@ -18,9 +18,9 @@ beforeAll(async () => {
   })
   await writeFile(join(cwd, 'films.jsonl'), rows.join('\n'))
   const flags = [
-    '--problem',
+    '--problem-type',
     'multi-label',
-    '--select',
+    '--metric-for-best-model',
     'loss',
     '--method',
     'lora',
@@ -32,7 +32,7 @@ beforeAll(async () => {
     '8',
     '--learning-rate',
     '0.005',
-    '--eval-every',
+    '--eval-steps',
     '20',
     '--device',
     'cpu',
@@ -41,12 +41,12 @@ beforeAll(async () => {
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
-describe('--problem multi-label', () => {
+describe('--problem-type multi-label', () => {
   it('trains a head that decides each label by itself', () => {
     expect([trained.code, trained.stderr]).toEqual([0, ''])
     const { best, majority, selectedBy } = JSON.parse(trained.stdout) as RunResult
     expect([Object.keys(best?.scores ?? {}), majority, selectedBy]).toEqual([['accuracy', 'microF1', 'macroF1', 'loss'], null, 'loss'])
-    expect(best?.scores['loss']).toBeLessThan(0.65) // log 2 = 0.693 before it has learnt anything
+    expect(best?.scores['loss']).toBeLessThan(0.65) // log 2 = 0.693 before it has learned anything
   })
 
   it('scores the run as it scored itself, with a report by label and no matrix', async () => {
@@ -82,18 +82,18 @@ describe('--problem multi-label', () => {
     })
   })
 
-  it('has no class weights, and says what else --problem can be', async () => {
+  it('has no class weights, and says what else --problem-type can be', async () => {
     const refused = async (...flags: ReadonlyArray<string>) =>
       (
         await salora(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {
           cwd,
         })
       ).stderr
-    expect(await refused('--problem', 'multi-label', '--class-weights', 'balanced')).toBe(
-      '--class-weights: expected none with problem multi-label, found balanced\n',
+    expect(await refused('--problem-type', 'multi-label', '--class-weights', 'balanced')).toBe(
+      '--class-weights: expected none with problem multi-label, got balanced\n',
     )
-    expect(await refused('--problem', 'multilabel')).toBe(
-      '--problem: expected classification, regression or multi-label, found "multilabel"\n',
+    expect(await refused('--problem-type', 'multilabel')).toBe(
+      '--problem-type: expected classification, regression or multi-label, got "multilabel"\n',
     )
   })
 })

@@ -127,7 +127,7 @@ describe('salora ngram', () => {
     expect(said).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: `--output: expected another file than --text, found ${JSON.stringify(file)}\n`,
+      stderr: `--output: expected another file than --text, got ${JSON.stringify(file)}\n`,
     })
     expect(readFileSync(file, 'utf8')).toBe(`${text}\n`)
   })
@@ -136,49 +136,49 @@ describe('salora ngram', () => {
     expect(await saloraHere('ngram')).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'salora ngram: expected train or score (--help says more), found neither\n',
+      stderr: 'salora ngram: expected train or score (--help says more), got neither\n',
     })
     expect(await saloraHere('ngram', 'trian')).toMatchObject({
       code: 2,
-      stderr: 'salora ngram: expected train or score (--help says more), found "trian"\n',
+      stderr: 'salora ngram: expected train or score (--help says more), got "trian"\n',
     })
   })
 
   it.each<readonly [ReadonlyArray<string>, number, RegExp]>([
-    [['train'], 2, /^--output: expected a file to write, found none given$/],
-    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', '7'], 2, /^--order: expected a whole number from 1 to 6, found 7$/],
-    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', 'five'], 2, /^--order: expected a number, found "five"$/],
-    [['train', '--output', 'm.arpa', '--format', 'xml'], 2, /^--format: expected one of arpa, arpa\.gz, compact, found "xml"$/],
-    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '0', 'x'], 2, /^--prune: expected a number, found "x"$/],
+    [['train'], 2, /^--output: expected a file to write, got none given$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', '7'], 2, /^--order: expected a whole number from 1 to 6, got 7$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--order', 'five'], 2, /^--order: expected a number, got "five"$/],
+    [['train', '--output', 'm.arpa', '--format', 'xml'], 2, /^--format: expected one of arpa, arpa\.gz, compact, got "xml"$/],
+    [['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '0', 'x'], 2, /^--prune: expected a number, got "x"$/],
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '1', '0'],
       2,
-      /^--prune: expected thresholds none of which is below the one before, found 1 0$/,
+      /^--prune: expected thresholds none of which is below the one before, got 1 0$/,
     ],
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt', '--discount-fallback', '1', '1', '1', '1'],
       2,
-      /^--discount-fallback: expected at most three discounts, found 4$/,
+      /^--discount-fallback: expected at most three discounts, got 4$/,
     ],
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt'],
       1,
-      /^@text\.txt: expected enough text for the discounts of 1-grams \(--discount-fallback goes on without.*\), found /,
+      /^@text\.txt: expected enough text for the discounts of 1-grams \(--discount-fallback goes on without.*\), got /,
     ],
-    [['train', '--output', 'm.arpa', '--text', 'empty.txt'], 1, /^@empty\.txt: expected a text of at least one word, found none$/],
-    [['train', '--output', 'm.arpa', '--text', 'none.txt'], 1, /^@none\.txt: expected a readable file, found ENOENT/],
+    [['train', '--output', 'm.arpa', '--text', 'empty.txt'], 1, /^@empty\.txt: expected a text of at least one word, got none$/],
+    [['train', '--output', 'm.arpa', '--text', 'none.txt'], 1, /^@none\.txt: expected a readable file, got ENOENT/],
     [
       ['train', '--output', 'no/m.arpa', '--text', 'text.txt', '--discount-fallback'],
       1,
-      /^@no\/m\.arpa: expected to write the file, found no such folder \(ENOENT\)$/,
+      /^@no\/m\.arpa: expected to write the file, got no such folder \(ENOENT\)$/,
     ],
-    [['score', '--text', 'text.txt'], 2, /^--model: expected a model, found none given$/],
+    [['score', '--text', 'text.txt'], 2, /^--model: expected a model, got none given$/],
     [
       ['score', '--model', 'text.txt', '--text', 'text.txt'],
       1,
-      /^@text\.txt, line 1: expected an ARPA file, which begins with \\data\\, found "/,
+      /^@text\.txt, line 1: expected an ARPA file, which begins with \\data\\, got "/,
     ],
-    [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, found ENOENT/],
+    [['score', '--model', 'none.arpa', '--text', 'text.txt'], 1, /^@none\.arpa: expected a readable file, got ENOENT/],
   ])('%j ends in one line', async (flags, code, line) => {
     const isFile = (word: string): boolean => /\.(txt|arpa)$/.test(word)
     const said = await saloraHere('ngram', ...flags.map((word) => (isFile(word) ? join(cwd, word) : word)), '--quiet')
@@ -198,7 +198,7 @@ describe('salora ngram', () => {
       largestFile: 4,
     })
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/^kept\.arpa: expected to write the file, found EFBIG/)
+    expect(stderr).toMatch(/^kept\.arpa: expected to write the file, got EFBIG/)
     expect(readFileSync(join(cwd, 'kept.arpa'), 'utf8')).toBe('as it was')
     expect(readdirSync(cwd).filter((name) => name.includes('partial'))).toEqual([])
   })

@@ -2,9 +2,9 @@
 import { tmpdir } from 'node:os'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { barLine, numbersOf, openProgress } from '../../cli/progress.js'
-import { quickstartSettings } from '../../evaluation/quickstart.js'
-import type { FinetuneEvent } from '../../evaluation/runs/run.js'
+import { barLine, numbersOf, openProgress } from '../../cli/terminal/progress.js'
+import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
+import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
 import { salora } from './spawnSalora.js'
 
@@ -51,7 +51,7 @@ const step = {
 const told = (event: FinetuneEvent): ReadonlyArray<string> => {
   const lines: string[] = []
   const note = (line: string): void => void lines.push(line)
-  openProgress({ json: false, quiet: true, colour: false, note, warn: note, result: () => undefined }).show(event)
+  openProgress({ json: false, quiet: true, color: false, note, warn: note, result: () => undefined }).show(event)
   return lines
 }
 

@@ -3,15 +3,15 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { FinetuneOptions } from '../../evaluation/runs/run.js'
-import { resolveSettings } from '../../accelerated/settings.js'
+import type { FinetuneOptions } from '../../finetuning/runs/run.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('together')
 
 const train = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
-  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--save-every', '2'],
+  ...['train', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--device', 'cpu', '--threads', '1', '--save-steps', '2'],
   ...args,
 ]
 const linesOf = async (output: string) =>
@@ -45,7 +45,7 @@ describe('a run that is at work', () => {
     [
       'resumes it',
       ['--resume'],
-      /^--output run-0: expected a folder that no other process is at work in, found process \d+ on \S+ \(run-0\/lock-[0-9a-f]{12}\.json\)\n$/,
+      /^--output run-0: expected a folder that no other process is at work in, got process \d+ on \S+ \(run-0\/lock-[0-9a-f]{12}\.json\)\n$/,
     ],
     ['begins it', [], /found config\.json of an earlier run\n$/],
   ])('is not joined by a second process that %s; it comes to its own end, and holds nothing after', async (_, how, refusal) => {
@@ -82,10 +82,10 @@ it('a run that names no folder and cannot begin leaves none', async () => {
 })
 
 it('a program that leaves a run in the middle may go on with it at once, in the same process', async () => {
-  const { finetune } = (await import(new URL('../../dist/evaluation/runs/finetune.js', import.meta.url).href)) as {
-    readonly finetune: typeof import('../../evaluation/runs/finetune.js').finetune
+  const { finetune } = (await import(new URL('../../dist/finetuning/runs/finetune.js', import.meta.url).href)) as {
+    readonly finetune: typeof import('../../finetuning/runs/finetune.js').finetune
   }
-  const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveEvery: 2, device: 'cpu', threads: 1 })
+  const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveSteps: 2, device: 'cpu', threads: 1 })
   const options: FinetuneOptions = {
     model: join(cwd, 'tiny'),
     task: { task: join(cwd, 'toy.tsv') },

@@ -1,8 +1,8 @@
-/** Early stopping: a run ends where --patience evaluations in a row were no better, as a finished run, and in the same bits when it is resumed. */
+/** Early stopping: a run ends where --early-stopping-patience evaluations in a row were no better, as a finished run, and in the same bits when it is resumed. */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -24,7 +24,7 @@ const words = [
   '--threads',
   '1',
   '--quiet',
-  '--eval-every',
+  '--eval-steps',
   '1',
   '--learning-rate',
   '1e-12',
@@ -35,9 +35,9 @@ const train = (output: string, ...flags: ReadonlyArray<string>) => salora([...wo
 const result = async (output: string): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult
 
-describe('--patience', () => {
+describe('--early-stopping-patience', () => {
   it('ends the run after so many evaluations without a better one, and the run is finished', async () => {
-    const { code, stdout } = await train('lora', '--method', 'lora', '--patience', '3')
+    const { code, stdout } = await train('lora', '--method', 'lora', '--early-stopping-patience', '3')
     expect(code).toBe(0)
     expect(await result('lora')).toMatchObject({
       stoppedEarly: true,
@@ -64,7 +64,7 @@ describe('--patience', () => {
   })
 
   it('counts none of the evaluations that could not be the best, before the budget is kept', async () => {
-    await train('salora', '--patience', '2', '--max-steps', '20') // gates are closed after step 10
+    await train('salora', '--early-stopping-patience', '2', '--max-steps', '20') // gates are closed after step 10
     expect(await result('salora')).toMatchObject({ stoppedEarly: true, stepsDone: 13, best: { step: 11 } })
   })
 })

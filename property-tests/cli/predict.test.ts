@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { textLines } from '../../cli/textLines.js'
+import { textLines } from '../../cli/input/textLines.js'
 import { SEED } from '../support/seed.js'
 import { program, salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
@@ -33,7 +33,7 @@ const answersIn = (stdout: string): ReadonlyArray<Answer> =>
     .map((line) => JSON.parse(line) as Answer)
 
 describe('texts that are no lines', () => {
-  const fixture = (name: string): string => fileURLToPath(new URL(`../evaluation/fixtures/${name}`, import.meta.url))
+  const fixture = (name: string): string => fileURLToPath(new URL(`../property/finetuning/fixtures/${name}`, import.meta.url))
   const cell = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
   it('come from files in every format and from standard input, to the same answers', async () => {
@@ -81,11 +81,11 @@ describe('texts that are no lines', () => {
       expect([code, stdout]).toEqual([2, ''])
       return stderr
     }
-    expect(await refusal('--from', 'xml')).toBe('--from: expected one of lines, jsonl, csv, tsv, found "xml"\n')
+    expect(await refusal('--from', 'xml')).toBe('--from: expected one of lines, jsonl, csv, tsv, got "xml"\n')
     expect(await refusal('--text', 'review')).toBe(
-      '--from: expected one of jsonl, csv, tsv, or --input, where columns are named, found lines\n',
+      '--from: expected one of jsonl, csv, tsv, or --input, where columns are named, got lines\n',
     )
-    expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, found csv\n')
+    expect(await refusal('--to', 'csv', '--json')).toBe('--to: expected jsonl, as --json is given, got csv\n')
   })
 
   it('keep their answers in step, whatever one of them is', async () => {
@@ -94,12 +94,12 @@ describe('texts that are no lines', () => {
     expect(code).toBe(1)
     expect(answersIn(stdout)).toMatchObject([
       { label: expect.any(String) },
-      { error: 'expected a text, found an empty one' },
-      { error: 'expected a JSON object, found "7"' },
-      { error: 'expected a column "text" (--text), found the columns "other"' },
+      { error: 'expected a text, got an empty one' },
+      { error: 'expected a JSON object, got "7"' },
+      { error: 'expected a column "text" (--text), got the columns "other"' },
       { label: expect.any(String) },
     ])
-    expect(stderr).toBe('standard input, line 2: expected a text, found an empty one (and 2 more such lines)\n')
+    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 2 more such lines)\n')
   })
 })
 
@@ -109,7 +109,7 @@ describe('--json', () => {
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
       { label: expect.any(String) },
-      { error: '--max-length: expected 5 to 78 tokens for two texts, 4 of which are special, found 3' },
+      { error: '--max-length: expected 5 to 78 tokens for two texts, 4 of which are special, got 3' },
       { label: expect.any(String) },
     ])
   })
@@ -172,7 +172,7 @@ describe('lines', () => {
     const piece = Buffer.alloc(2 ** 20, 'a')
     const lines = await collected([...Array.from({ length: 200 }, () => piece), Buffer.from('\nshort')])
     expect(lines).toEqual([
-      { line: 1, problem: `expected at most ${2 ** 27} bytes in a line, found ${200 * 2 ** 20}` },
+      { line: 1, problem: `expected at most ${2 ** 27} bytes in a line, got ${200 * 2 ** 20}` },
       { line: 2, given: { text: 'short' } },
     ])
   })

@@ -1,7 +1,7 @@
 /** What reaches a terminal: any text shows its control characters instead of obeying them, and JSON stays the JSON that it was. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { printable, printableInColour } from '../../cli/terminal.js'
+import { printable, printableInColor } from '../../cli/terminal/output.js'
 import { SEED } from '../support/seed.js'
 
 const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/
@@ -31,7 +31,7 @@ describe(`printable (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('in colour keeps colours and nothing more', () => {
-    expect(printableInColour('\u001b[48;5;19m 3 \u001b[0m\n\u001b[2J\u009b1A')).toBe('\u001b[48;5;19m 3 \u001b[0m\n\\u001b[2J\\u009b1A')
+  it('in color keeps colors and nothing more', () => {
+    expect(printableInColor('\u001b[48;5;19m 3 \u001b[0m\n\u001b[2J\u009b1A')).toBe('\u001b[48;5;19m 3 \u001b[0m\n\\u001b[2J\\u009b1A')
   })
 })

@@ -11,13 +11,13 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { stopHolder } from '../../evaluation/board/holder.js'
-import { keepFinishedRun } from '../../evaluation/sweep/finishedRun.js'
-import type { GlueSweepResult } from '../../evaluation/sweep/glueSweep.js'
-import { cellsOf } from '../../evaluation/sweep/plan.js'
-import { sweeps } from '../../evaluation/sweep/sweeps/index.js'
-import { checkWithin, jobIdOf, parseCellJob, queueName } from '../../evaluation/sweep/cellJob.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { stopHolder } from '../../reporting/board/runProcess.js'
+import { keepFinishedRun } from '../../evaluation/glue/finishedRun.js'
+import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
+import { cellsOf } from '../../evaluation/glue/plan.js'
+import { sweeps } from '../../evaluation/glue/sweeps/index.js'
+import { checkWithin, jobIdOf, parseCellJob, queueName } from '../../evaluation/glue/cellJob.js'
 import { hasRedis, startRedis, type RedisServer } from '../support/redisServer.js'
 import { saloraHere } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
@@ -133,9 +133,13 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 
   it('is made by a worker that does not see its folder: results come back and are kept, adapters stay', async () => {
     const elsewhere = await mkdtemp(join(tmpdir(), 'salora-elsewhere-'))
-    const child = spawn(process.execPath, [program, 'worker', '--redis', redis.url, '--own', elsewhere, '--jobs', '2', '--lease', '4'], {
-      cwd: root,
-    })
+    const child = spawn(
+      process.execPath,
+      [program, 'worker', '--redis', redis.url, '--local-root', elsewhere, '--jobs', '2', '--lease', '4'],
+      {
+        cwd: root,
+      },
+    )
     workers.push(child)
     const sent = await salora(sweep('sent', '--redis', redis.url), { cwd: root })
     expect(sent.code, sent.stderr).toBe(0)
@@ -265,7 +269,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const wrong = redis.url.replace('a secret', 'another')
     const { code, stderr } = await salora(sweep('wrong', '--redis', wrong, '--quiet'), { cwd: root })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, found [^\n]+\n$/)
+    expect(stderr).toMatch(/^--redis redis:\/\/127\.0\.0\.1:\d+: expected a Redis that answers, got [^\n]+\n$/)
     expect(stderr).not.toContain('another')
   }, 30_000)
 })
@@ -305,10 +309,10 @@ describe('a job', () => {
   })
 
   it('is every cell of every sweep, in the letters of its rows', async () => {
-    const { outline } = (await openModelFolder(join(root, 'tiny'))).model
-    const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainExamples: null }
+    const { spec } = (await openModelFolder(join(root, 'tiny'))).model
+    const none = { model: 'm', data: 'd', tasks: [], rows: null, seeds: [0], overrides: {}, maxTrainSamples: null }
     for (const one of sweeps) {
-      const cells = cellsOf({ ...none, sweep: one }, outline)
+      const cells = cellsOf({ ...none, sweep: one }, spec)
       expect(cells.map((own) => parseCellJob(JSON.parse(JSON.stringify({ cell: own, output: '/runs' }))).cell)).toEqual(cells)
     }
   })
@@ -323,8 +327,8 @@ describe('a job', () => {
     for (const [wrong, message] of [
       ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
       [{ result }, /a finished run whose config is/],
-      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, found one that was interrupted/],
-      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, found one of another: model/],
+      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got one that was interrupted/],
+      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, got one of another: model/],
       [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /found one of another: rank/],
       [{ config, result: { ...result, steps: 'many' } }, /steps/],
     ] as const)
@@ -350,15 +354,15 @@ describe('a job', () => {
 
 describe('salora worker answers in one line', () => {
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no queue', [], /^--redis: expected redis:\/\/HOST:PORT, found none given/, 2],
+    ['no queue', [], /^--redis: expected redis:\/\/HOST:PORT, got none given/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* found another text/, 2],
     ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* found http:\/\//, 2],
-    ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, found 0/, 2],
+    ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],
     ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
     [
       'a Redis that is not there',
       ['--redis', 'redis://127.0.0.1:1'],
-      /^--redis redis:\/\/127\.0\.0\.1:1: expected a Redis that answers, found .*ECONNREFUSED/,
+      /^--redis redis:\/\/127\.0\.0\.1:1: expected a Redis that answers, got .*ECONNREFUSED/,
       1,
     ],
   ])(

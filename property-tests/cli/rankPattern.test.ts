@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modulePattern.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
 import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
-import { resolveSettings } from '../../accelerated/settings.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import { runProgram } from '../../cli/program.js'
-import { trainRequest } from '../../cli/trainRequest.js'
-import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../evaluation/adapters/rankPattern.js'
+import { trainRequest } from '../../cli/options/trainRequest.js'
+import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
@@ -43,7 +43,7 @@ const train = [
 
 describe('a rank pattern', () => {
   it("means, by PEFT's rules of matching, each matrix's own rank and the run's scale, with and without the family in front", async () => {
-    const modules = (await openModelFolder(join(cwd, 'tiny'))).model.outline.matrices.map(({ name }) => name)
+    const modules = (await openModelFolder(join(cwd, 'tiny'))).model.spec.matrices.map(({ name }) => name)
     const cases = [4, 6].flatMap((rank) => [modules, modules.map((name) => `roberta.${name}`)].map((names) => [rank, names] as const))
     for (const [rank, names] of cases) {
       const { r, lora_alpha: alpha, target_modules: targets, rank_pattern: pattern, alpha_pattern: alphas } = rankPattern(ranks, rank, 10)
@@ -69,7 +69,7 @@ describe('a rank pattern', () => {
         ...train,
         '--rank',
         '3',
-        '--alpha',
+        '--lora-alpha',
         '5',
         '--density',
         '0.4',
@@ -147,8 +147,8 @@ describe('a rank pattern', () => {
       alpha_pattern: { key: 0 },
     })
     const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
-    const { outline } = (await openModelFolder(join(cwd, 'tiny'))).model
-    expect(lora.start(outline, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
+    const { spec } = (await openModelFolder(join(cwd, 'tiny'))).model
+    expect(lora.start(spec, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
       [0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]),
     )
   })
@@ -169,18 +169,18 @@ describe('a rank pattern', () => {
       /the output of salora rank-pattern whose r is a whole number of at least 1/,
     )
     const absent = { 'encoder.layer.9.output.dense': 2 }
-    const { outline } = (await openModelFolder(join(cwd, 'tiny'))).model
-    expect(() => adaptedMatrices(outline, { targetModules: null, rank: 4, rankPattern: absent })).toThrow(
-      'rankPattern: expected names of adapted matrices, found "encoder.layer.9.output.dense"',
+    const { spec } = (await openModelFolder(join(cwd, 'tiny'))).model
+    expect(() => adaptedMatrices(spec, { targetModules: null, rank: 4, rankPattern: absent })).toThrow(
+      'rankPattern: expected names of adapted matrices, got "encoder.layer.9.output.dense"',
     )
-    expect(() => adaptedMatrices(outline, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
-      'rankPattern: expected a rank above 0, found none',
+    expect(() => adaptedMatrices(spec, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
+      'rankPattern: expected a rank above 0, got none',
     )
     await expect(trainRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
-      /^--rank-pattern: expected a setting of method salora \(it is one of lora\), found \{/,
+      /^--rank-pattern: expected a setting of method salora \(it is one of lora\), got \{/,
     )
     await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow(
-      '/nowhere: expected the folder of a run of salora train, found no config.json there',
+      '/nowhere: expected the folder of a run of salora train, got no config.json there',
     )
   })
 
@@ -194,27 +194,27 @@ describe('a rank pattern', () => {
       return rankPatternOfRun(run, force)
     }
     await begun('salora')
-    await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, found none there`)
+    await expect(rankPatternOfRun(run)).rejects.toThrow(`${run}/result.json: expected the result of a finished run, got none there`)
     await expect(of({ query: 8 }, { retainedDensity: null })).rejects.toThrow(
-      `${run}/result.json: expected the ranks that a run found, found a run that ended before its gates were closed`,
+      `${run}/result.json: expected the ranks that a run found, got a run that ended before its gates were closed`,
     )
     // 99 of 330 steps have sampled gates, 100 of 333
     expect(await of({ query: 8 }, { steps: 333 })).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 8 }, { steps: 330 })).rejects.toThrow(
-      `${run}/result.json: expected ranks that mean something (--force prints them all the same), found gates are sampled in 99 steps only: `,
+      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in 99 steps only: `,
     )
     expect(await of({ query: 8 }, { steps: 330 }, true)).toMatchObject({ target_modules: ['query'] })
-    await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, found none`)
+    await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, got none`)
     const noGates = { targetDensity: undefined, expectedDensity: undefined, retainedDensity: undefined, lambda: undefined, steps: 3 }
     await begun('lora')
     expect(await of({ query: 8 }, noGates)).toMatchObject({ target_modules: ['query'] })
     await begun('full')
     await expect(of(undefined, noGates)).rejects.toThrow(
-      `${run}/result.json: expected the ranks of a method that has some, found a run of full`,
+      `${run}/result.json: expected the ranks of a method that has some, got a run of full`,
     )
     for (const rank of [-1, 0.5, '4'])
       await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run whose ranks\.query/)
-    expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, found none given\n')
+    expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, got none given\n')
   })
 
   it('gives way to flags beside it, and goes before the --config file that it was given with', async () => {

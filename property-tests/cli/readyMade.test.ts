@@ -75,7 +75,7 @@ describe('a merged classifier', () => {
       const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
       expect([code, stderr]).toEqual([
         2,
-        '--labels: expected the 2 classes of the model in the order of its outputs (such as bad,good), since its config.json does not name them, found none given\n',
+        '--labels: expected the 2 classes of the model in the order of its outputs (such as bad,good), since its config.json does not name them, got none given\n',
       ])
       expect((await evaluate('--model', at('merged'), '--labels', 'good,bad')).scores).toEqual(whole.scores)
     } finally {
@@ -86,7 +86,7 @@ describe('a merged classifier', () => {
 
 describe('a model without a head', () => {
   it('is refused by evaluate and predict in one line that says so, as is a head of another number of classes', async () => {
-    const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16,16]), as no --adapter is given, found none in the model\n`
+    const none = `${at('tiny')}: expected a classification head (classifier.dense.weight [16,16]), as no --adapter is given, got none in the model\n`
     for (const args of [['evaluate', '--task', at('toy.tsv')], ['predict']]) {
       const { code, stdout, stderr } = await saloraHere(...args, ...machine, '--model', at('tiny'))
       expect([code, stdout, stderr]).toEqual([1, '', none])
@@ -96,7 +96,7 @@ describe('a model without a head', () => {
       const { code, stderr } = await saloraHere('evaluate', ...machine, '--task', at('toy.tsv'), '--model', at('merged'))
       expect([code, stderr]).toEqual([
         1,
-        `${at('merged')}: expected a classification head (classifier.out_proj.weight [3,16]), as no --adapter is given, found one of shape [2,16]\n`,
+        `${at('merged')}: expected a classification head (classifier.out_proj.weight [3,16]), as no --adapter is given, got one of shape [2,16]\n`,
       ])
     } finally {
       await restore()
@@ -105,8 +105,8 @@ describe('a model without a head', () => {
 
   it('is nothing to export, and a task is still asked for', async () => {
     for (const [args, line] of [
-      [['export', '--format', 'merged', '--output', at('none')], '--adapter: expected the adapter to export, found none given\n'],
-      [['evaluate'], '--task: expected the name of a task or a file of examples, found none given\n'],
+      [['export', '--format', 'merged', '--output', at('none')], '--adapter: expected the adapter to export, got none given\n'],
+      [['evaluate'], '--task: expected the name of a task or a file of examples, got none given\n'],
     ] as const) {
       const { code, stderr } = await saloraHere(...args, '--model', at('merged'))
       expect([code, stderr]).toEqual([2, line])

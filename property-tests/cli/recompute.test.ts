@@ -1,16 +1,16 @@
-/** --recompute, as a user has it: a run's peak of memory falls by most of what its layers kept, and a run goes on with it or without it. */
+/** --gradient-checkpointing, as a user has it: a run's peak of memory falls by most of what its layers kept, and a run goes on with it or without it. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { salora } from './spawnSalora.js'
 import { tinyConfig, writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 
 let cwd = ''
 beforeAll(async () => {
@@ -33,7 +33,7 @@ const [batchSize, length] = [32, 100]
 
 const writeDeepModel = async (): Promise<void> => {
   const text = JSON.stringify(deep)
-  const shapes = parseConfigFile(text, 'config.json').model.outline.tensors
+  const shapes = parseConfigFile(text, 'config.json').model.spec.tensors
   const tensors = [...shapes].map(
     ([name, shape]) => [`roberta.${name}`, { shape, data: new Float32Array(elementCount(shape)).fill(0.01) }] as const,
   )
@@ -42,7 +42,7 @@ const writeDeepModel = async (): Promise<void> => {
   await writeFile(join(cwd, 'long.tsv'), ['text\tlabel', ...rows].join('\n'))
 }
 
-describe('--recompute', () => {
+describe('--gradient-checkpointing', () => {
   it('lowers the peak of a run by most of what eleven of twelve layers kept', async () => {
     await writeDeepModel()
     const peakOf = async (name: string, ...flags: ReadonlyArray<string>): Promise<number> => {
@@ -70,7 +70,7 @@ describe('--recompute', () => {
       expect(code, stderr).toBe(0)
       return (JSON.parse(stdout) as RunResult).peakMemoryBytes
     }
-    const [kept, made] = [await peakOf('kept'), await peakOf('made', '--recompute')]
+    const [kept, made] = [await peakOf('kept'), await peakOf('made', '--gradient-checkpointing')]
     // of a token in a layer: keys, queries, values, context, two residuals and two norms of 128, two of 512 around the GELU; of each pair of
     // tokens and each head: probabilities before and after dropout, and the mask
     const perLayer = 4 * batchSize * length * (8 * 128 + 2 * 512 + 3 * 4 * length)
@@ -82,7 +82,7 @@ describe('--recompute', () => {
       model: join(cwd, 'tiny'),
       task: join(cwd, 'toy.tsv'),
       maxSteps: '6',
-      saveEvery: '2',
+      saveSteps: '2',
       maxLength: '32',
       batchSize: '4',
       device: 'cpu',
@@ -90,11 +90,13 @@ describe('--recompute', () => {
     }
     const [whole, stopped] = [join(cwd, 'whole'), join(cwd, 'stopped')]
     await runJob({ ...flags, output: whole })
-    await runJob({ ...flags, output: stopped, recompute: true }, 3)
+    await runJob({ ...flags, output: stopped, gradientCheckpointing: true }, 3)
     await cp(stopped, `${stopped}-2`, { recursive: true })
     await runJob({ resume: true, output: `${stopped}-2` }) // as it began
-    expect(JSON.parse(await readFile(join(`${stopped}-2`, 'config.json'), 'utf8'))).toMatchObject({ settings: { recompute: true } })
-    await writeFile(join(cwd, 'other.json'), JSON.stringify({ recompute: false }))
+    expect(JSON.parse(await readFile(join(`${stopped}-2`, 'config.json'), 'utf8'))).toMatchObject({
+      settings: { gradientCheckpointing: true },
+    })
+    await writeFile(join(cwd, 'other.json'), JSON.stringify({ gradientCheckpointing: false }))
     await runJob({ resume: true, output: stopped, config: join(cwd, 'other.json') })
     const numbers = await bytesIn(whole, ['adapter'])
     expect(Object.keys(numbers)).toContain('adapter/adapter_model.safetensors')

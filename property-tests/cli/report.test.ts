@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ReportResult } from '../../evaluation/report/report.js'
-import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+import type { ReportResult } from '../../reporting/report/report.js'
+import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { saloraHere } from './inProcess.js'
 
 let root = ''
@@ -78,24 +78,24 @@ describe('salora report', () => {
     const { code, stdout, stderr } = await saloraHere('report', at('some'), '--output', at('some.html'), '--quiet')
     expect(code).toBe(0)
     expect(stdout).toContain(': 1 run, 2 tables, ')
-    expect(stderr).toMatch(/^warning: left out: .*some\/bad\/result\.json: expected JSON, found text that is not .*\n$/)
+    expect(stderr).toMatch(/^warning: left out: .*some\/bad\/result\.json: expected JSON, got text that is not .*\n$/)
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no folder', ['--output', 'x.html'], /^salora report: expected at least one folder, found none given\n$/, 2],
-    ['no output', ['runs'], /^--output: expected a file whose name ends in \.html, found none given\n$/, 2],
+    ['no folder', ['--output', 'x.html'], /^salora report: expected at least one folder, got none given\n$/, 2],
+    ['no output', ['runs'], /^--output: expected a file whose name ends in \.html, got none given\n$/, 2],
     [
       'another kind of file',
       ['runs', '--output', 'result.json'],
-      /^--output: expected a file whose name ends in \.html, found .*result\.json/,
+      /^--output: expected a file whose name ends in \.html, got .*result\.json/,
       2,
     ],
-    ['no such folder', ['absent', '--output', 'x.html'], /absent: expected a folder, found /, 1],
+    ['no such folder', ['absent', '--output', 'x.html'], /absent: expected a folder, got /, 1],
     ['an empty folder', ['empty', '--output', 'x.html'], /empty: expected a run, a sweep, .*found none in it\n$/, 1],
     [
       'a page that cannot be written',
       ['runs', '--output', 'absent/x.html'],
-      /absent\/x\.html: expected to write the file, found no such folder/,
+      /absent\/x\.html: expected to write the file, got no such folder/,
       1,
     ],
     [

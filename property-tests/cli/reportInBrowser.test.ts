@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeReport } from '../../evaluation/report/report.js'
-import { ranksOf, writeRun } from '../evaluation/reportRuns.js'
+import { makeReport } from '../../reporting/report/report.js'
+import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { hasChromium, launchChromium, openPage, type OpenedPage } from '../support/chromium.js'
 
 let [root, file] = ['', '']

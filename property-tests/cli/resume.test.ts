@@ -3,10 +3,10 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { uniforms } from '../../accelerated/training/random.js'
-import { resolveSettings } from '../../accelerated/settings.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { FinetuneOptions } from '../../evaluation/runs/run.js'
+import { uniforms } from '../../accelerated/parameters/random.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneOptions } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
 import { killAgainAndAgain, outputOf, remains, trainOnce, type Killable, type Moment } from './killedRun.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -25,12 +25,12 @@ const shared = [
   '0.3',
   '--gate-end',
   '0.56',
-  '--eval-every',
+  '--eval-steps',
   '8',
 ]
 const variants = {
-  often: [...shared, '--batch-size', '4', '--save-every', '3', '--threads', '1'],
-  accumulated: [...shared, '--batch-size', '2', '--accumulate', '2', '--precision', 'float64'],
+  often: [...shared, '--batch-size', '4', '--save-steps', '3', '--threads', '1'],
+  accumulated: [...shared, '--batch-size', '2', '--gradient-accumulation-steps', '2', '--precision', 'float64'],
 } as const
 
 let cwd = ''
@@ -141,7 +141,7 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
       }
       return seen
     }
-    expect(await evaluations({ ...options, evaluateStart: true }, (step) => step === 1)).toEqual([0])
+    expect(await evaluations({ ...options, evalOnStart: true }, (step) => step === 1)).toEqual([0])
     expect(await evaluations({ ...options, resume: true }, () => false)).toEqual([0, 2, 4])
   })
 })
@@ -191,7 +191,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     const { code, stderr, moments } = await trainOnce(run, true, null)
     expect(code).toBe(0)
     expect(stderr).toMatch(
-      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64}; set aside as run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
+      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}; set aside as run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
     )
     expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
     expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
@@ -205,7 +205,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     const { code, stderr } = await trainOnce(run, true, null)
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /^run\/checkpoints: expected a whole checkpoint \(a new --output starts anew\), found 2 damaged and no other: .*\n$/,
+      /^run\/checkpoints: expected a whole checkpoint \(a new --output starts anew\), got 2 damaged and no other: .*\n$/,
     )
     expect(await remains(run)).toEqual(before)
   })
@@ -214,7 +214,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     const run = await copied('checksum')
     const before = await readFile(join(outputOf(run), file(18)))
     await writeFile(join(outputOf(run), `${file(18)}.sha256`), 'nothing\n')
-    expect((await trainOnce(run, true, null)).stderr).toContain('expected the checksum nothing, found ')
+    expect((await trainOnce(run, true, null)).stderr).toContain('expected the checksum nothing, got ')
     expect(await readFile(join(outputOf(run), `${file(18)}.damaged`))).toEqual(before)
   })
 
@@ -228,7 +228,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     )
     expect([code, stderr]).toEqual([
       1,
-      'run/config.json: expected the settings that the run began with, found --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n',
+      'run/config.json: expected the settings that the run began with, got --learning-rate was 0.01 and is 0.1; --batch-size was 4 and is 8\n',
     ])
     expect(await remains(run)).toEqual(before)
   })

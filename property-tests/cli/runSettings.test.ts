@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { taskOptions, trainRequest } from '../../cli/trainRequest.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import { readRunConfig } from '../../evaluation/runs/storedRun.js'
+import { taskOptions, trainRequest } from '../../cli/options/trainRequest.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { treeOf } from '../hostile/survival.js'
 import { saloraHere } from './inProcess.js'
 import { runJob } from './jobRun.js'
@@ -15,7 +15,7 @@ import { toyFile } from './toyTask.js'
 let root = ''
 const at = (...names: ReadonlyArray<string>): string => join(root, ...names)
 const flags = (output: string) => ({
-  ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveEvery: '2' },
+  ...{ model: at('tiny'), task: at('toy.tsv'), output: at(output), maxSteps: '4', batchSize: '4', saveSteps: '2' },
   ...{ maxLength: '16', device: 'cpu', threads: '1' },
 })
 beforeAll(async () => {
@@ -40,7 +40,7 @@ describe('a run that is finished', () => {
     const before = await treeOf(at('run'))
     const { code, stdout, stderr } = await saloraHere('train', '--resume', '--output', at('run'), ...more)
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, found ${told}\n`)
+    expect(stderr).toBe(`${at('run')}/config.json: expected the settings that the run, which is finished, began with, got ${told}\n`)
     expect(await treeOf(at('run'))).toEqual(before)
   })
 })

@@ -1,14 +1,14 @@
 /** The newest checkpoint of a run's folder, read as the run itself would read it. */
 import { join } from 'node:path'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { checkpointNumbers, frozenWeights } from '../../accelerated/files/frozenWeights.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { methodOf } from '../../accelerated/settings.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { checkpointNumbers, frozenWeights } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
-import { newestCheckpoint, type Checkpoint } from '../../accelerated/training/checkpointFile.js'
+import { newestCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { readRunConfig } from '../../evaluation/runs/storedRun.js'
+import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */
 export const savedState = async (output: string, modelFolder: string): Promise<Checkpoint['state']> => {
@@ -16,7 +16,7 @@ export const savedState = async (output: string, modelFolder: string): Promise<C
   const base = await openModelFolder(modelFolder)
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
   const assembly = assemble({ model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }, (model) =>
-    sequence(model, { labels: 2, problem: 'classification' }),
+    sequenceClassification(model, { labels: 2, taskType: 'classification' }),
   )
   const start = await startOfRun(assembly, checkpointNumbers(base))
   const outline = { ...assembly, start, steps: settings.maxSteps ?? Infinity }

@@ -4,9 +4,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -48,7 +48,7 @@ const trained = (output: string, ...flags: ReadonlyArray<string>) =>
     '8',
     '--batch-size',
     '8',
-    '--eval-every',
+    '--eval-steps',
     '1',
     '--learning-rate',
     '0.02',
@@ -63,7 +63,7 @@ describe('an adapter whose files name no classes', () => {
     expect([code, stdout, stderr]).toEqual([
       2,
       '',
-      '--labels: expected the 2 classes of the adapter in the order of its outputs (such as bad,good), since neither adapter nor model names them, found none given\n',
+      '--labels: expected the 2 classes of the adapter in the order of its outputs (such as bad,good), since neither adapter nor model names them, got none given\n',
     ])
   })
 
@@ -88,10 +88,10 @@ describe('an adapter whose files name no classes', () => {
   it('keeps its own names where it has some, and takes one for each output', async () => {
     const told = async (...flags: ReadonlyArray<string>) => (await evaluate(...flags)).stderr
     expect(await told('--adapter', 'elsewhere', '--labels', 'a,b,c')).toBe(
-      '--labels: expected 2 names, as the adapter has outputs, each once, found a,b,c\n',
+      '--labels: expected 2 names, as the adapter has outputs, each once, got a,b,c\n',
     )
     expect(await told('--adapter', 'broken', '--labels', 'good,bad')).toBe(
-      '--labels: expected none, as adapter or model name the classes (bad,good), found good,bad\n',
+      '--labels: expected none, as adapter or model name the classes (bad,good), got good,bad\n',
     )
   })
 })
@@ -112,10 +112,10 @@ describe('salora evaluate', () => {
     expect(confusion.map((row) => row.reduce((a, b) => a + b, 0))).toEqual([20, 20])
   })
 
-  it('prints F1 of the class that --positive names', async () => {
+  it('prints F1 of the class that --positive-label names', async () => {
     const [bad, good] = await Promise.all(
       ['bad', 'good'].map(async (positive) => {
-        const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good', '--positive', positive, '--json')
+        const { stdout } = await evaluate('--adapter', 'elsewhere', '--labels', 'bad,good', '--positive-label', positive, '--json')
         return (JSON.parse(stdout) as Scored).scores
       }),
     )
@@ -124,8 +124,8 @@ describe('salora evaluate', () => {
 })
 
 describe('the step that adapter/ is of', () => {
-  it('is the best by the metric of --select, which the summary says', async () => {
-    const { stdout } = await trained('by-loss', '--select', 'loss', '--positive', 'good')
+  it('is the best by the metric of --metric-for-best-model, which the summary says', async () => {
+    const { stdout } = await trained('by-loss', '--metric-for-best-model', 'loss', '--positive-label', 'good')
     expect(stdout).toMatch(/^ {2}f1 is of the class "good"$/m)
     const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
     const evaluations = (await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'))
@@ -135,12 +135,12 @@ describe('the step that adapter/ is of', () => {
       .filter(({ kind }) => kind === 'evaluation')
     const least = Math.min(...evaluations.map(({ scores }) => scores['loss'] ?? NaN))
     expect([best?.scores['loss'], selectedBy, kept]).toEqual([least, 'loss', { which: 'best', step: best?.step }])
-    expect(stdout).toMatch(/^adapter +by-loss\/adapter \(of step \d, the best by loss; --keep last keeps the last\)$/m)
+    expect(stdout).toMatch(/^adapter +by-loss\/adapter \(of step \d, the best by loss; --no-load-best-model-at-end keeps the last\)$/m)
   })
 
-  it('is the last with --keep last', async () => {
-    // a rate that ruins what it had learnt
-    const { stdout } = await trained('last', '--keep', 'last', '--learning-rate', '3')
+  it('is the last with --no-load-best-model-at-end', async () => {
+    // a rate that ruins what it had learned
+    const { stdout } = await trained('last', '--no-load-best-model-at-end', '--learning-rate', '3')
     const { best, last, kept } = JSON.parse(await readFile(join(cwd, 'last', 'result.json'), 'utf8')) as RunResult
     expect(stdout).toMatch(/^adapter +last\/adapter \(of step 8, the last\)$/m)
     expect(kept).toEqual({ which: 'last', step: 8 })
@@ -154,8 +154,8 @@ describe('outputs that are no numbers', () => {
   it('are an error in the place of the answer, and exit code 1', async () => {
     const { code, stdout, stderr } = await run('predict', '--adapter', 'broken')
     expect(code).toBe(1)
-    expect(JSON.parse(stdout)).toEqual({ error: 'expected finite outputs of model and adapter, found NaN, NaN' })
-    expect(stderr).toBe('standard input, line 1: expected finite outputs of model and adapter, found NaN, NaN\n')
+    expect(JSON.parse(stdout)).toEqual({ error: 'expected finite outputs of model and adapter, got NaN, NaN' })
+    expect(stderr).toBe('standard input, line 1: expected finite outputs of model and adapter, got NaN, NaN\n')
   })
 
   it('are no export', async () => {
@@ -163,14 +163,14 @@ describe('outputs that are no numbers', () => {
       ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'peft', '--output', 'nan', '--quiet'],
       { cwd },
     )
-    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, found NaN\n'])
+    expect([code, stderr]).toEqual([1, 'broken: expected finite outputs of model and adapter, and of what is exported, got NaN\n'])
     expect(existsSync(join(cwd, 'nan'))).toBe(false)
   })
 
   it('are no accuracy of 0: evaluate names the row', async () => {
     const { code, stdout, stderr } = await evaluate('--adapter', 'broken')
     expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toMatch(/toy\.tsv, row \d+: expected finite outputs of model and adapter, found NaN, NaN\n$/)
+    expect(stderr).toMatch(/toy\.tsv, row \d+: expected finite outputs of model and adapter, got NaN, NaN\n$/)
   })
 })
 
@@ -191,7 +191,7 @@ describe('what is no part of a text or a label', () => {
       await salora(['evaluate', '--run', 'escapes'], { cwd }),
       await salora(['evaluate', '--run', 'escapes', '--json'], { cwd }),
       await salora(['predict', '--run', 'escapes'], { cwd, input: 'good film\n' }),
-      await salora(['evaluate', '--run', 'escapes', '--positive', 'neither'], { cwd }),
+      await salora(['evaluate', '--run', 'escapes', '--positive-label', 'neither'], { cwd }),
     ]
     for (const { stdout, stderr } of said) expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
     expect(said.slice(0, 4).map(({ code }) => code)).toEqual([0, 0, 0, 0])

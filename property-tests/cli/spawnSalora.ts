@@ -32,7 +32,7 @@ export const salora = (
   args: ReadonlyArray<string>,
   { cwd, input = '', onError, largestFile, output, nodeArguments = [], environment = {}, onStart }: SpawnOptions,
 ): Promise<Finished> => {
-  if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), found none`)
+  if (!existsSync(program)) throw new Error(`${program}: expected the built command line (npm run build), got none`)
   return new Promise((resolve, reject) => {
     const words = [process.execPath, ...nodeArguments, program, ...args]
     const limit = largestFile === undefined ? '' : `ulimit -f ${largestFile}; `

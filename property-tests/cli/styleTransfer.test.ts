@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { promptOf } from '../../evaluation/data/promptTemplates.js'
+import { promptOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer, type StyleTransferOptions, type StyleTransferResult } from '../../evaluation/styleTransfer/styleTransfer.js'
 import { transferAll, transfersIn, type Transferring } from '../../evaluation/styleTransfer/transfers.js'
@@ -284,14 +284,14 @@ describe('transfers of a decoder', () => {
 describe('salora style-transfer answers in one line', () => {
   const both = ['--outputs', 'up.txt', 'down.txt']
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
-    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset: expected yelp or gyafc, found none given/, 2],
-    ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, found "imdb"/, 2],
+    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset: expected yelp or gyafc, got none given/, 2],
+    ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, got "imdb"/, 2],
     ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data: expected/, 2],
-    ['nothing to score', async () => yelp(), /^--run: expected the folder of a run \(or --model, or --outputs\), found none given/, 2],
+    ['nothing to score', async () => yelp(), /^--run: expected the folder of a run \(or --model, or --outputs\), got none given/, 2],
     [
       'one file',
       async () => yelp('--outputs', at('yelp/test.0')),
-      /^--outputs: expected two files, of style 0 and of style 1, found 1 file/,
+      /^--outputs: expected two files, of style 0 and of style 1, got 1 file/,
       2,
     ],
     [
@@ -304,7 +304,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'a folder without sentences',
       async () => ['--dataset', 'yelp', '--data', root, ...both],
-      /: expected test\.0 and test\.1 of .*, found neither/,
+      /: expected test\.0 and test\.1 of .*, got neither/,
       1,
     ],
     [
@@ -326,7 +326,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'line counts that differ',
       async () => yelp('--outputs', await put('short.txt', ['a', 'b']), at('yelp/test.1')),
-      /short\.txt: expected 3 lines, as many as .*test\.0 has, found 2/,
+      /short\.txt: expected 3 lines, as many as .*test\.0 has, got 2/,
       1,
     ],
     [
@@ -338,7 +338,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'an empty file',
       async () => yelp('--outputs', await put('empty.txt', []), at('yelp/test.1')),
-      /empty\.txt: expected a sentence a line, found an empty file/,
+      /empty\.txt: expected a sentence a line, got an empty file/,
       1,
     ],
     [
@@ -350,7 +350,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'a folder that holds something else',
       async () => yelp('--model', model, '--output', at('yelp')),
-      /^--output .*: expected a new folder, or one of an earlier transfer, found "reference\.0" in it/,
+      /^--output .*: expected a new folder, or one of an earlier transfer, got "reference\.0" in it/,
       1,
     ],
     [

@@ -31,7 +31,7 @@ beforeAll(async () => {
     for (const style of [0, 1] as const) await writeFile(at(`yelp/${part}.${style}`), lines(style, count, 1000 * i))
   await runJob({
     ...{ model: at('bert'), task: 'yelp', data: at('yelp'), preset: 'tsst-classifier', output: at('run'), device: 'cpu', threads: '1' },
-    ...{ maxSteps: String(steps), learningRate: '4e-3', evalEvery: '20' },
+    ...{ maxSteps: String(steps), learningRate: '4e-3', evalSteps: '20' },
   })
 }, 60_000)
 afterAll(() => rm(root, { recursive: true }))
@@ -103,7 +103,7 @@ describe('its classifier', () => {
 
   it('is not one of formality, and a run of other classes is none of styles: both are refused in one line', async () => {
     await expect(openStyleClassifier('gyafc', { run: at('run') })).rejects.toThrow(
-      `${at('run')}: expected a classifier of two styles (informal, formal), found negative, positive`,
+      `${at('run')}: expected a classifier of two styles (informal, formal), got negative, positive`,
     )
     await writeFile(at('toy.tsv'), toyFile(40))
     await runJob({
@@ -116,10 +116,10 @@ describe('its classifier', () => {
       maxLength: '20',
     })
     await expect(openStyleClassifier('yelp', { run: at('toy') })).rejects.toThrow(
-      `${at('toy')}: expected a classifier of two styles (negative, positive), found bad, good`,
+      `${at('toy')}: expected a classifier of two styles (negative, positive), got bad, good`,
     )
     await expect(openStyleClassifier('yelp', { run: at('yelp') })).rejects.toThrow(
-      `${at('yelp')}: expected the folder of a run of salora train, found no config.json there`,
+      `${at('yelp')}: expected the folder of a run of salora train, got no config.json there`,
     )
   })
 })

@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../accelerated/settings.js'
-import { adapterRequest } from '../../cli/adapterRequest.js'
-import { errorReport } from '../../cli/reportError.js'
-import { flagOf, inFlags, settingNames } from '../../cli/flagNames.js'
-import { heatMap } from '../../cli/heatMap.js'
-import { duration, short } from '../../cli/numbers.js'
-import { textLines, type TextLine } from '../../cli/textLines.js'
-import { trainFlags } from '../../cli/trainFlags.js'
-import { settingsOf, trainRequest } from '../../cli/trainRequest.js'
-import { summaryText } from '../../cli/summary.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { adapterRequest } from '../../cli/options/adapterRequest.js'
+import { errorReport } from '../../cli/terminal/reportError.js'
+import { flagOf, inFlags, settingNames } from '../../cli/options/flagNames.js'
+import { heatMap } from '../../cli/format/heatMap.js'
+import { duration, short } from '../../cli/format/numbers.js'
+import { textLines, type TextLine } from '../../cli/input/textLines.js'
+import { trainFlags } from '../../cli/options/trainFlags.js'
+import { settingsOf, trainRequest } from '../../cli/options/trainRequest.js'
+import { summaryText } from '../../cli/format/summary.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { SEED } from '../support/seed.js'
 import { salora } from './spawnSalora.js'
@@ -33,9 +33,7 @@ describe('flags', () => {
 
   it('messages of the library speak of flags, and of nothing else', () => {
     expect(flagOf('controlLearningRate')).toBe('--control-learning-rate')
-    expect(inFlags('gateStart: expected a fraction below gateEnd, found 1')).toBe(
-      '--gate-start: expected a fraction below --gate-end, found 1',
-    )
+    expect(inFlags('gateStart: expected a fraction below gateEnd, got 1')).toBe('--gate-start: expected a fraction below --gate-end, got 1')
     expect(inFlags('runs/gateEnd/x.json: expected a file')).toBe('runs/gateEnd/x.json: expected a file')
   })
 
@@ -69,10 +67,10 @@ describe('a preset', () => {
       epochs: 5,
       batchSize: 32,
       maxLength: 18,
-      clip: 1,
+      maxGradNorm: 1,
       seed: 42,
-      evalEvery: 300,
-      keep: 'best',
+      evalSteps: 300,
+      loadBestModelAtEnd: true,
     } as const
     const styles = (given: Readonly<Record<string, unknown>>) => asked({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
     expect(await styles({})).toEqual(resolveSettings(recipe))
@@ -82,13 +80,13 @@ describe('a preset', () => {
     const config = await file('styles.json', { preset: 'tsst-classifier', task: 'gyafc' })
     expect((await trainRequest({ model: 'm', config })).settings).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
     await expect(styles({ method: 'lora' })).rejects.toThrow(
-      /^--preset: expected none, as method lora has no presets, found "tsst-classifier"$/,
+      /^--preset: expected none, as method lora has no presets, got "tsst-classifier"$/,
     )
-    await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, found "tsst-classifier"$/)
+    await expect(styles({ method: 'salora' })).rejects.toThrow(/^--preset: expected one of paper, got "tsst-classifier"$/)
   })
 
   it('of a method that has none is refused in one line', async () => {
-    await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, found [^:]*$/)
+    await expect(asked({ preset: 'paper', method: 'lora' })).rejects.toThrow(/^--preset: expected [^:]*, got [^:]*$/)
   })
 })
 
@@ -122,7 +120,7 @@ describe('a run that is there', () => {
   it('is not resumed with another method: it is the method that is named', async () => {
     const given = { resume: true, output: await output(resolveSettings({})), method: 'lora' }
     await expect(trainRequest(given)).rejects.toThrow(
-      /expected the settings that the run began with, found (--)?method was "salora" and is "lora"/,
+      /expected the settings that the run began with, got (--)?method was "salora" and is "lora"/,
     )
   })
 
@@ -201,7 +199,7 @@ describe(`lines of text (seed ${SEED})`, () => {
     expect(await read([Buffer.from('one\r\ntwo\tthree\n\nlast')])).toEqual([
       { line: 1, given: { text: 'one' } },
       { line: 2, given: { text: 'two', textPair: 'three' } },
-      { line: 3, problem: 'expected a text, found an empty one' },
+      { line: 3, problem: 'expected a text, got an empty one' },
       { line: 4, given: { text: 'last' } },
     ])
   })
@@ -211,24 +209,24 @@ describe('what is drawn', () => {
   const ranks = { 'encoder.layer.0.attention.self.query': 8, 'encoder.layer.0.output.dense': 0, 'encoder.layer.10.output.dense': 3 }
 
   it('a map of ranks has a row a layer, a column a matrix, and a dot where nothing was adapted', () => {
-    expect(heatMap(ranks, { colour: false })).toEqual(['layer  query  output', '    0      8       0', '   10      ·       3'])
+    expect(heatMap(ranks, { color: false })).toEqual(['layer  query  output', '    0      8       0', '   10      ·       3'])
   })
 
   it('of another family has its matrices in their own order, by their last names where those tell them apart', () => {
     const own = { 'layers.0.attn.Wqkv': 1, 'layers.0.attn.Wo': 2, 'layers.0.mlp.Wi': 3, 'layers.0.mlp.Wo': 4 }
-    expect(heatMap(own, { colour: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
-    expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { colour: false })).toEqual(['layer  lin2', '    3     5'])
+    expect(heatMap(own, { color: false })).toEqual(['layer  Wqkv  attn.Wo  Wi  mlp.Wo', '    0     1        2   3       4'])
+    expect(heatMap({ 'transformer.layer.3.ffn.lin2': 5 }, { color: false })).toEqual(['layer  lin2', '    3     5'])
   })
 
-  it('in colour it is the same map', () => {
-    const coloured = heatMap(ranks, { colour: true })
-    expect(coloured[1]).toMatch(/\u001b\[48;5;46m/)
-    expect(coloured.map((line) => line.replaceAll(/\u001b\[[\d;]*m/g, ''))).toEqual(heatMap(ranks, { colour: false }))
+  it('in color it is the same map', () => {
+    const colored = heatMap(ranks, { color: true })
+    expect(colored[1]).toMatch(/\u001b\[48;5;46m/)
+    expect(colored.map((line) => line.replaceAll(/\u001b\[[\d;]*m/g, ''))).toEqual(heatMap(ranks, { color: false }))
   })
 
   it('a summary has a line of the budget where there is one: before it was kept, with gates, and without', () => {
     const lineOf = (change: object): string | undefined =>
-      summaryText({ ...runResult, ...change } as RunResult, null, { colour: false })
+      summaryText({ ...runResult, ...change } as RunResult, null, { color: false })
         .split('\n')
         .find((line) => line.startsWith('budget'))
     expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000, λ 0.1')
@@ -240,7 +238,7 @@ describe('what is drawn', () => {
 
   it('a summary counts what was trained part by part, and of an adapter what is left of it', () => {
     const lineOf = (change: object): string | undefined =>
-      summaryText({ ...runResult, ...change } as RunResult, null, { colour: false })
+      summaryText({ ...runResult, ...change } as RunResult, null, { color: false })
         .split('\n')
         .find((line) => line.startsWith('parameters'))
     expect(lineOf({})).toBe('parameters  10 in the adapter (5 retained), 3 in the head, 2 in the gates')

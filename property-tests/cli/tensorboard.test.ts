@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Values } from '../../cli/flagValues.js'
-import { crc32c } from '../../evaluation/runs/crc32c.js'
+import type { Values } from '../../cli/options/flagValues.js'
+import { crc32c } from '../../finetuning/runs/crc32c.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -21,8 +21,8 @@ const flags = (output: string): Values => ({
   device: 'cpu',
   threads: '1',
   maxSteps: '12',
-  evalEvery: '4',
-  saveEvery: '3',
+  evalSteps: '4',
+  saveSteps: '3',
   learningRate: '0.01',
 })
 
@@ -159,7 +159,7 @@ describe('train --tensorboard', () => {
     await runJob({ ...flags('other'), method: 'lora', maxSteps: '1', tensorboard: true })
     for (const name of await readdir(at('other'))) if (!name.includes('tfevents')) await rm(at('other', name), { recursive: true })
     await expect(runJob(flags('other'))).rejects.toThrow(
-      /expected a new folder, or a run with its config\.json, found events\.out\.tfevents\.\d+/,
+      /expected a new folder, or a run with its config\.json, got events\.out\.tfevents\.\d+/,
     )
     expect((await eventsOf('other')).length).toBeGreaterThan(2)
   })

@@ -53,7 +53,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
       modules_to_save: null,
       peft_type: 'LORA',
     })
-    expect(await json(`${family}/adapter/salora.json`)).toEqual({ labelNames: null, problem: 'causal' })
+    expect(await json(`${family}/adapter/salora.json`)).toEqual({ labelNames: null, taskType: 'causal' })
     expect(await readFile(join(root, family, 'adapter', 'README.md'), 'utf8')).toContain('pipeline_tag: text-generation\n')
   })
 
@@ -88,7 +88,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect(merged.scores.loss).toBeCloseTo(adapted.scores.loss, 5)
   })
 
-  it('answers instructions in the form of its training with a response that it learnt, and ends; merged as by the adapter', async () => {
+  it('answers instructions in the form of its training with a response that it learned, and ends; merged as by the adapter', async () => {
     await writeFile(join(root, 'asked.jsonl'), [3, 9, 30].map((word) => `{"instruction":" w${word}"}\n`).join(''))
     const answers = async (...of: ReadonlyArray<string>) => {
       const { code, stdout } = await salora(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
@@ -105,7 +105,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
 
 describe('a run of text', () => {
   it('ends in the same bits after a resume, with shared rows too', async () => {
-    const how = [...alpaca, '--method', 'lora', '--max-steps', '12', '--save-every', '5', '--pack']
+    const how = [...alpaca, '--method', 'lora', '--max-steps', '12', '--save-steps', '5', '--packing']
     expect((await train('llama', 'whole', ...how)).code).toBe(0)
     const before = await readFile(join(root, 'whole', 'adapter', 'adapter_model.safetensors'))
     await rm(join(root, 'whole', 'checkpoints', 'step-000000012.safetensors'))
@@ -120,7 +120,7 @@ describe('a run of text', () => {
     expect(stderr).toMatch(/promptTemplate/)
   })
 
-  it.each(['lora', 'adalora', 'full', 'prompt --virtual-tokens 4', 'lora --precision int8'])('learns plain text by %s', async (how) => {
+  it.each(['lora', 'adalora', 'full', 'prompt --num-virtual-tokens 4', 'lora --precision int8'])('learns plain text by %s', async (how) => {
     const output = how.replaceAll(' ', '')
     const { code } = await train('mistral', output, '--task', 'text', '--data', 'text.txt', '--method', ...how.split(' '), '--epochs', '4')
     expect(code).toBe(0)
@@ -141,17 +141,17 @@ describe('a run of text', () => {
   })
 
   it.each([
-    [['--task', 'alpaca'], '--data: expected the file of texts (for --task alpaca), found none given'],
-    [[...alpaca, '--class-weights', 'balanced'], '--class-weights: expected none, as text has no classes, found balanced'],
+    [['--task', 'alpaca'], '--data: expected the file of texts (for --task alpaca), got none given'],
+    [[...alpaca, '--class-weights', 'balanced'], '--class-weights: expected none, as text has no classes, got balanced'],
     [
       [...alpaca, '--prompt-template', 'chat'],
-      /expected a chat template \(in tokenizer_config.json or chat_template.jinja\), for --prompt-template chat, found none/,
+      /expected a chat template \(in tokenizer_config.json or chat_template.jinja\), for --prompt-template chat, got none/,
     ],
-    [[...alpaca, '--max-length', '65'], /--max-length: expected at most the model's 64 positions, found 65/],
-    [[...alpaca, '--max-length', '2'], '--max-length: expected a whole number of at least 3, found 2'],
-    [[...alpaca, '--select', 'accuracy'], '--select: expected loss or perplexity, found "accuracy"'],
-    [[...alpaca, '--positive', 'a'], '--positive: expected no class, as text has none, found "a"'],
-    [['--task', 'text.tsv', '--pack'], /--pack: expected none with --task .*text.tsv, found "true"/],
+    [[...alpaca, '--max-length', '65'], /--max-length: expected at most the model's 64 positions, got 65/],
+    [[...alpaca, '--max-length', '2'], '--max-length: expected a whole number of at least 3, got 2'],
+    [[...alpaca, '--metric-for-best-model', 'accuracy'], '--metric-for-best-model: expected loss or perplexity, got "accuracy"'],
+    [[...alpaca, '--positive-label', 'a'], '--positive-label: expected no class, as text has none, got "a"'],
+    [['--task', 'text.tsv', '--packing'], /--packing: expected none with --task .*text.tsv, got "true"/],
   ])('refuses %j in one line', async (how, told) => {
     const { code, stderr } = await train('llama', 'refused', ...how, '--quiet')
     expect(code).not.toBe(0)
@@ -164,17 +164,17 @@ describe('a run of text', () => {
     const { code, stderr } = await salora(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '65', '--quiet'], {
       cwd: root,
     })
-    expect([code, stderr]).toEqual([2, "--max-length: expected at most the model's 64 positions, found 65\n"])
+    expect([code, stderr]).toEqual([2, "--max-length: expected at most the model's 64 positions, got 65\n"])
   })
 
   it('is asked of a decoder alone; and what it makes classifies nothing', async () => {
     const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
     expect(code).not.toBe(0)
-    expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, found a model of type roberta\n')
+    expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, got a model of type roberta\n')
     const asked = await salora(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
     expect(asked.code).not.toBe(0)
     expect(asked.stderr).toMatch(
-      /expected a classifier, or an adapter of one, found what writes text \(salora generate, or salora evaluate\)\n$/,
+      /expected a classifier, or an adapter of one, got what writes text \(salora generate, or salora evaluate\)\n$/,
     )
   })
 })

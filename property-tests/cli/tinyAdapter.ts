@@ -2,12 +2,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import type { Outputs } from '../../accelerated/objectives/outputs.js'
-import { normals } from '../../accelerated/training/random.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import type { TaskOutputs } from '../../accelerated/objectives/taskType.js'
+import { normals } from '../../accelerated/parameters/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789.,;!?'"
@@ -67,7 +67,7 @@ export const writeFamily = async (folder: string, family: Family, dtype: 'F32' |
   const stored = (tensors: ReturnType<typeof tinyTensors>) =>
     writeSafetensors(new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }])))
   if (family === 'roberta') return writeTinyModel(folder, { 'model.safetensors': stored(tinyTensors()) })
-  const shapes = parseConfigFile(JSON.stringify(bertConfig), 'config.json').model.outline.tensors
+  const shapes = parseConfigFile(JSON.stringify(bertConfig), 'config.json').model.spec.tensors
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'config.json'), JSON.stringify({ ...bertConfig, ...ofTheFileOnly }))
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece))
@@ -90,7 +90,7 @@ export const writeFamily = async (folder: string, family: Family, dtype: 'F32' |
 
 const random = (seed: number, stream: number, shape: ReadonlyArray<number>, scale = 1) => ({
   shape,
-  data: Float32Array.from(normals(seed, 'initialisation', stream, elementCount(shape)), (x) => scale * x),
+  data: Float32Array.from(normals(seed, 'initialization', stream, elementCount(shape)), (x) => scale * x),
 })
 
 /** Ranks 4, 3, 2, 1, 0, 4, … down the matrices; rank 4 before pruning, alpha 8. → the folder */
@@ -100,7 +100,7 @@ export const writeAdapter = async (
   labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
 ): Promise<string> => {
   const { model: encoder } = await openModelFolder(model)
-  const outputs: Outputs = { labels: labelNames.length, problem: labelNames.length === 1 ? 'regression' : 'classification' }
+  const outputs: TaskOutputs = { labels: labelNames.length, taskType: labelNames.length === 1 ? 'regression' : 'classification' }
   await mkdir(folder, { recursive: true })
   await saveAdapter(folder, {
     model: encoder,
@@ -110,7 +110,7 @@ export const writeAdapter = async (
     alpha: 8,
     labelNames,
     modules: new Map(
-      encoder.outline.matrices.map(({ name, d, k }, i) => [
+      encoder.spec.matrices.map(({ name, d, k }, i) => [
         name,
         { A: random(2, i, [4 - (i % 5), k], 0.3), B: random(3, i, [d, 4 - (i % 5)], 0.3) },
       ]),

@@ -2,11 +2,11 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { normals } from '../../accelerated/training/random.js'
-import { embeddedModel } from '../../evaluation/quickstart.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { normals } from '../../accelerated/parameters/random.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 
 const vocabulary = (): number => {
   const { model, added_tokens: added } = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as {
@@ -32,13 +32,13 @@ export const tinyConfig = {
 
 export const tinyTensors = (): Map<string, WritableTensor> =>
   new Map(
-    [...parseConfigFile(JSON.stringify(tinyConfig), 'config.json').model.outline.tensors].map(([name, shape], i) => [
+    [...parseConfigFile(JSON.stringify(tinyConfig), 'config.json').model.spec.tensors].map(([name, shape], i) => [
       `roberta.${name}`,
       {
         shape,
         data: name.endsWith('LayerNorm.weight')
           ? new Float32Array(elementCount(shape)).fill(1)
-          : Float32Array.from(normals(1, 'initialisation', i, elementCount(shape)), (x) => 0.2 * x),
+          : Float32Array.from(normals(1, 'initialization', i, elementCount(shape)), (x) => 0.2 * x),
       },
     ]),
   )

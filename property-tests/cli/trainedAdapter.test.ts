@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { normals } from '../../accelerated/training/random.js'
-import { scoreAdapter, type Labelled } from '../../evaluation/adapters/scoreAdapter.js'
-import { openTrainedAdapter, type TrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { normals } from '../../accelerated/parameters/random.js'
+import { scoreAdapter, type Labeled } from '../../finetuning/adapters/scoreAdapter.js'
+import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
 
 let root = ''
@@ -27,7 +27,7 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
     data: Float32Array.from(
       normals(
         2,
-        'initialisation',
+        'initialization',
         stream,
         shape.reduce((a, b) => a * b, 1),
       ),
@@ -42,7 +42,7 @@ const write = async (name: string, factor: number, alphaOfLayer0: number | null,
     alpha: 8,
     labelNames: ['bad', 'good'],
     modules: new Map(
-      model.outline.matrices
+      model.spec.matrices
         .filter((matrix) => matrix.name.endsWith('query'))
         .map(({ name: path, d, k }, i) => [path, { A: random(i, [4, k]), B: random(10 + i, [d, 4], i === 0 ? factor : 1) }]),
     ),
@@ -89,7 +89,7 @@ describe('opening an adapter', () => {
   it('without a head in the adapter or the model it says which tensor is missing', async () => {
     const adapter = await write('headless', 1, null, false)
     await expect(outputs(adapter)).rejects.toThrow(
-      `${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, found it in neither`,
+      `${adapter}: expected classifier.dense.weight [16, 16] of the head in the adapter or in ${join(root, 'tiny')}, got it in neither`,
     )
   })
 })
@@ -98,13 +98,13 @@ describe('scoring an adapter', () => {
   /** Says class 1 for texts that begin with g. */
   const adapter = (labelNames: ReadonlyArray<string> | undefined): TrainedAdapter => ({
     device: 'cpu',
-    outputs: { labels: 2, problem: 'classification' },
+    outputs: { labels: 2, taskType: 'classification' },
     labelNames,
     release: async () => undefined,
     predict: async (texts) => texts.map(({ text }) => (text.startsWith('g') ? [0, 1] : [1, 0])),
   })
-  const data = (labelNames: ReadonlyArray<string>): Labelled => ({
-    problem: 'classification',
+  const data = (labelNames: ReadonlyArray<string>): Labeled => ({
+    taskType: 'classification',
     metrics: ['accuracy'],
     selectionMetric: 'accuracy',
     evaluation: {
@@ -181,7 +181,7 @@ describe('scoring an adapter', () => {
           evaluation: { ...data(['bad', 'good']).evaluation, labelNames: names },
         }),
       ).rejects.toThrow(
-        `--labels: expected the 2 classes of the adapter in the order of its outputs (such as ${names.join(',')}), since neither adapter nor model names them, found none given`,
+        `--labels: expected the 2 classes of the adapter in the order of its outputs (such as ${names.join(',')}), since neither adapter nor model names them, got none given`,
       )
   })
 
@@ -191,16 +191,16 @@ describe('scoring an adapter', () => {
       predict: async (texts) => texts.map((_, i) => (i === 3 ? [NaN, 1] : [0, 1])),
     }
     await expect(scoreAdapter(broken, data(['bad', 'good']))).rejects.toThrow(
-      'data.tsv, row 3: expected finite outputs of model and adapter, found NaN, 1',
+      'data.tsv, row 3: expected finite outputs of model and adapter, got NaN, 1',
     )
   })
 
   it('refuses data with a class that the adapter does not know, or of another kind', async () => {
     await expect(scoreAdapter(adapter(['no', 'yes']), data(['bad', 'good']))).rejects.toThrow(
-      'data.tsv: expected the adapter\'s labels (no, yes), found "bad"',
+      'data.tsv: expected the adapter\'s labels (no, yes), got "bad"',
     )
-    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), problem: 'regression' })).rejects.toThrow(
-      'data.tsv: expected labels of a classification, as the adapter was trained for, found those of a regression',
+    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), taskType: 'regression' })).rejects.toThrow(
+      'data.tsv: expected labels of a classification, as the adapter was trained for, got those of a regression',
     )
   })
 })

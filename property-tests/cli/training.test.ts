@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -27,7 +27,7 @@ beforeAll(async () => {
       learningRate: 0.02,
       device: 'cpu',
       rank: 4,
-      evalEvery: 4,
+      evalSteps: 4,
     }),
   )
   trained = await salora(['train', '--config', 'settings.json', '--max-steps', '12', '--seed', '7', '--json'], { cwd })
@@ -133,7 +133,7 @@ describe('salora train', () => {
     expect(JSON.parse(stdout)).toMatchObject({ trainableParameters: { adapter: 4 * 448, head: 306 } })
     expect((JSON.parse(stdout) as RunResult).trainableParameters).not.toHaveProperty('gates')
     const refused = await salora([...args, '--output', 'refused', '--density', '0.5'], { cwd })
-    expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), found 0.5\n'])
+    expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), got 0.5\n'])
   })
 
   it('leaves an adapter with the ranks of the result, within the budget', async () => {
@@ -141,7 +141,7 @@ describe('salora train', () => {
     const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
     const adapter = await loadLowRank(run('adapter'), model, outputs)
     expect(retainedDensity).toBeLessThanOrEqual(0.5)
-    expect(Object.keys(ranks)).toEqual(model.outline.matrices.map(({ name }) => name))
+    expect(Object.keys(ranks)).toEqual(model.spec.matrices.map(({ name }) => name))
     for (const [name, rank] of Object.entries(ranks)) expect([name, adapter.modules.get(name)?.A.shape[0] ?? 0]).toEqual([name, rank])
     expect([...adapter.modules.values()].reduce((sum, { A, B }) => sum + A.data.length + B.data.length, 0)).toBe(retainedParameters)
     expect(adapter.labelNames).toEqual(['bad', 'good'])
@@ -191,11 +191,11 @@ describe('salora predict', () => {
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
       { scores: {} },
-      { error: 'expected a text, found an empty one' },
-      { error: 'expected text in UTF-8, found other bytes' },
+      { error: 'expected a text, got an empty one' },
+      { error: 'expected text in UTF-8, got other bytes' },
       { scores: {} },
     ])
-    expect(stderr).toBe('standard input, line 2: expected a text, found an empty one (and 1 more such lines)\n')
+    expect(stderr).toBe('standard input, line 2: expected a text, got an empty one (and 1 more such lines)\n')
   })
 
   it('answers nothing with nothing', async () => {
@@ -215,7 +215,7 @@ describe('salora train --resume', () => {
     await rm(run('result.json'))
     const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
     expect(code).toBe(1)
-    expect(stderr).toBe('runs/toy-salora-1/config.json: expected the settings that the run began with, found --batch-size was 8 and is 4\n')
+    expect(stderr).toBe('runs/toy-salora-1/config.json: expected the settings that the run began with, got --batch-size was 8 and is 4\n')
   })
 })
 

@@ -3,12 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
-import { rankPatternOfRun } from '../../evaluation/adapters/rankPattern.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
+import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
+import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
 import { bytesIn, runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -24,17 +24,17 @@ beforeAll(async () => {
   await writeFile(at('toy.tsv'), toyFile(40))
   const settings = {
     method: 'lora',
-    dora: true,
+    useDora: true,
     rank: 2,
     alpha: 4,
     loraDropout: 0.25,
     maxSteps: 6,
-    saveEvery: 3,
+    saveSteps: 3,
     batchSize: 4,
     maxLength: 16,
   }
   await writeFile(at('settings.json'), JSON.stringify({ ...settings, targetModules: ['all-linear'], device: 'cpu', threads: 1 }))
-  result = await runJob({ ...flags('whole'), rslora: true })
+  result = await runJob({ ...flags('whole'), useRslora: true })
 })
 afterAll(() => rm(cwd, { recursive: true }))
 
@@ -49,23 +49,23 @@ const exported = (format: ExportFormat) =>
     targeted: null,
   })
 
-describe('salora train --method lora --rslora --dora --lora-dropout 0.25', () => {
+describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25', () => {
   it('takes switches as flags and, as true or false, from --config, and counts what it trains', async () => {
     const { settings } = JSON.parse(await readFile(at('whole', 'config.json'), 'utf8')) as { readonly settings: Record<string, unknown> }
-    expect(settings).toMatchObject({ rslora: true, dora: true, loraDropout: 0.25, targetModules: ['all-linear'] })
+    expect(settings).toMatchObject({ useRslora: true, useDora: true, loraDropout: 0.25, targetModules: ['all-linear'] })
     // of each layer: four matrices of 16 × 16, one of 32 × 16 and one of 16 × 32, at rank 2, and a magnitude for each row
     expect(result.trainableParameters).toMatchObject({ adapter: 2 * (2 * (4 * 32 + 2 * 48) + 5 * 16 + 32) })
     await writeFile(at('wrong.json'), JSON.stringify({ method: 'lora', dora: 'yes' }))
     await expect(runJob({ ...flags('wrong'), config: at('wrong.json') })).rejects.toThrow(
-      `${at('wrong.json')}: expected true or false for dora, found "yes"`,
+      `${at('wrong.json')}: expected true or false for dora, got "yes"`,
     )
-    await expect(runJob({ ...flags('wrong'), method: 'salora', dora: true })).rejects.toThrow(
-      '--dora: expected a setting of method salora (it is one of lora), found true',
+    await expect(runJob({ ...flags('wrong'), method: 'salora', useDora: true })).rejects.toThrow(
+      '--use-dora: expected a setting of method salora (it is one of lora), got true',
     )
   })
 
   it('goes on from a checkpoint, masks and magnitudes included, to the same bits', async () => {
-    expect((await runJob({ ...flags('halves'), rslora: true }, 3)).interrupted).toBe(true)
+    expect((await runJob({ ...flags('halves'), useRslora: true }, 3)).interrupted).toBe(true)
     await runJob({ output: at('halves'), resume: true })
     expect(await bytesIn(at('halves'), ['adapter', 'checkpoints'])).toEqual(await bytesIn(at('whole'), ['adapter', 'checkpoints']))
   })
@@ -88,7 +88,7 @@ describe('salora train --method lora --rslora --dora --lora-dropout 0.25', () =>
 
   it('is not padded: that is for servers that know no magnitudes', () =>
     expect(exported('peft-padded')).rejects.toThrow(
-      '--format: expected peft or merged for an adapter with magnitudes (DoRA), found peft-padded',
+      '--format: expected peft or merged for an adapter with magnitudes (DoRA), got peft-padded',
     ))
 
   it('prints its ranks with the alpha at which plain LoRA has its scale', async () =>

@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'
-import { resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { errorReport } from '../../cli/reportError.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { RunResult } from '../../evaluation/runs/run.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { errorReport } from '../../cli/terminal/reportError.js'
+import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { folderOf } from '../golden/golden.js'
 import { assertClose } from '../support/assertClose.js'
 import { toyFile } from './toyTask.js'
@@ -31,8 +31,17 @@ const steps = 4
 
 const settingsOf = (method: string, change: SettingsInput = {}) =>
   resolveSettings({
-    ...{ method, virtualTokens, maxSteps: steps, maxLength: 12, batchSize: 4, accumulate: 2, dropout: 0.2, learningRate: 0.01 },
-    ...{ device: 'cpu', threads: 1, evalEvery: 2, ...change },
+    ...{
+      method,
+      numVirtualTokens: virtualTokens,
+      maxSteps: steps,
+      maxLength: 12,
+      batchSize: 4,
+      gradientAccumulationSteps: 2,
+      dropout: 0.2,
+      learningRate: 0.01,
+    },
+    ...{ device: 'cpu', threads: 1, evalSteps: 2, ...change },
   })
 
 /** A run that is stopped after step `until`. */
@@ -121,7 +130,7 @@ describe.each([
   it('is refused formats that cannot hold it, and leaves nothing', async () => {
     for (const format of ['merged', 'peft-padded'] as const) {
       expect(await mistake(exported(format))).toEqual([
-        `--format: expected one of peft, transformers.js for an adapter of method ${method}, found ${format}`,
+        `--format: expected one of peft, transformers.js for an adapter of method ${method}, got ${format}`,
         2,
       ])
       expect(await readdir(root)).not.toContain(`${run}-${format}`)
@@ -157,7 +166,7 @@ describe.each([
     }
     const other = method === 'prefix' ? 'PROMPT_TUNING' : 'PREFIX_TUNING'
     expect(await as(other)).toEqual([
-      `@/${run}-as-${other}/adapter_model.safetensors: expected tensor prompt_embeddings of shape [5,${160 - width}], found [5,${width}]`,
+      `@/${run}-as-${other}/adapter_model.safetensors: expected tensor prompt_embeddings of shape [5,${160 - width}], got [5,${width}]`,
       1,
     ])
     const [line, code] = await as('LORA')
@@ -171,15 +180,15 @@ describe.each([
 
 describe('a run that cannot be', () => {
   it.each([
-    [{ virtualTokens: 600 }, "--virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, found 600"],
-    [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, found 28"],
+    [{ numVirtualTokens: 600 }, "--num-virtual-tokens: expected at most 29, which leave 3 of the model's 32 positions to a text, got 600"],
+    [{ maxLength: 28 }, "--max-length: expected at most the 27 of the model's 32 positions that 5 virtual tokens leave, got 28"],
   ])('with %o is told in one line that names the flag to change, and leaves nothing', async (change, told) => {
     expect(await mistake(train(folderOf('roberta'), 'never', settingsOf('prefix', change)))).toEqual([told, 2])
     expect(await readdir(root)).not.toContain('never')
   })
 
   it('with no virtual token, or those of a method that has none, is told before', () => {
-    expect(() => settingsOf('prompt', { virtualTokens: 0 })).toThrow('virtualTokens: expected a whole number of at least 1, found 0')
-    expect(() => settingsOf('lora')).toThrow('virtualTokens: expected a setting of method lora (it is one of prefix, prompt), found 5')
+    expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('virtualTokens: expected a whole number of at least 1, got 0')
+    expect(() => settingsOf('lora')).toThrow('virtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
   })
 })

@@ -40,7 +40,7 @@ const train = (output: string, ...flags: ReadonlyArray<string>) =>
       '1e-12',
       '--batch-size',
       '8',
-      '--eval-every',
+      '--eval-steps',
       '1',
       '--output',
       output,
@@ -57,8 +57,11 @@ const firstLoss = async (output: string): Promise<number> =>
 
 describe('a run that begins with an adapter', () => {
   it.each([
-    ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--alpha', '8', '--max-steps', '1']],
-    ['lora of a larger rank and another scale', ['--method', 'lora', '--rank', '6', '--alpha', '30', '--rslora', '--max-steps', '1']],
+    ['lora of its rank and scale', ['--method', 'lora', '--rank', '4', '--lora-alpha', '8', '--max-steps', '1']],
+    [
+      'lora of a larger rank and another scale',
+      ['--method', 'lora', '--rank', '6', '--lora-alpha', '30', '--use-rslora', '--max-steps', '1'],
+    ],
     ['salora, before its gates', ['--method', 'salora', '--rank', '8', '--max-steps', '6', '--gate-start', '0.5', '--gate-end', '0.9']],
   ])('begins with its function: %s', async (name, flags) => {
     const output = name.replaceAll(/\W+/g, '-')
@@ -81,7 +84,7 @@ describe('a run that begins with an adapter', () => {
       expect(await resume()).toMatchObject({ code: 0, stderr: '' })
       expect(await resume('--tensorboard')).toMatchObject({
         code: 2,
-        stderr: '--tensorboard: expected a run that goes on, whose event file it begins, found a finished one in ended\n',
+        stderr: '--tensorboard: expected a run that goes on, whose event file it begins, got a finished one in ended\n',
       })
     })
 
@@ -109,7 +112,7 @@ describe('a run that begins with an adapter', () => {
       'lora',
       '--rank',
       '4',
-      '--alpha',
+      '--lora-alpha',
       '8',
       '--max-steps',
       '1',
@@ -124,7 +127,7 @@ describe('a run that begins with an adapter', () => {
       ['--method', 'lora', '--target-modules', 'key'],
       'an adapter of matrices that the run adapts (--target-modules), found encoder.layer.0.attention.self.query',
     ],
-    [['--method', 'lora', '--dora'], 'an adapter with magnitudes, as --dora has them, found another'],
+    [['--method', 'lora', '--use-dora'], 'an adapter with magnitudes, as --use-dora has them, found another'],
     [['--method', 'houlsby'], 'an adapter of method houlsby, found one of lora'],
   ])('refuses one that it has no place for: %j', async (flags, told) => {
     const { code, stderr } = await train('refused', '--adapter', 'adapter', '--max-steps', '1', ...flags)

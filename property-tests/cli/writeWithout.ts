@@ -1,7 +1,7 @@
 /** A checkpoint with one tensor less. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { tensorsIn } from '../golden/golden.js'
 
 /** Rewrites the folder's model.safetensors without the tensor of this name. */

@@ -4,7 +4,7 @@ import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const root = new URL('../../', import.meta.url)
-const folders = ['reference', 'accelerated', 'evaluation', 'cli', 'property-tests'].filter((folder) => existsSync(new URL(folder, root)))
+const folders = ['reference', 'accelerated', 'finetuning', 'evaluation', 'reporting', 'cli', 'property-tests'].filter((folder) => existsSync(new URL(folder, root)))
 const files = folders.flatMap((folder) =>
   readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
@@ -54,7 +54,8 @@ describe('the architecture', () => {
       needed.add(file)
       for (const of of values(file)) if (of.startsWith('.')) visit(posix.join(posix.dirname(file), of).replace(/\.js$/, '.ts'))
     }
-    for (const file of ['accelerated/training/run.ts', 'accelerated/training/state.ts', 'accelerated/settings.ts']) visit(file)
+    for (const file of ['accelerated/training/trainingLoop.ts', 'accelerated/training/state.ts', 'accelerated/training/settings.ts'])
+      visit(file)
     expect(needed.size).toBeGreaterThan(40)
     const touching = [...needed].flatMap((file) =>
       values(file)
@@ -62,11 +63,11 @@ describe('the architecture', () => {
         .map((of) => `${file} imports ${of}`),
     )
     expect(touching).toEqual([])
-    expect(textOf('accelerated/runtime/onnxRuntime.ts')).toContain("import('onnxruntime-node')")
+    expect(textOf('accelerated/engines/loadOnnxRuntime.ts')).toContain("import('onnxruntime-node')")
   })
 
   it('has no method in its training loop', () => {
-    const loop = ['run', 'takeStep', 'step', 'assembly', 'phase', 'state', 'events', 'plan', 'prediction'].map(
+    const loop = ['trainingLoop', 'trainStep', 'step', 'assembly', 'phase', 'state', 'events', 'runLength', 'prediction'].map(
       (name) => `accelerated/training/${name}.ts`,
     )
     const methods = imports.filter(({ file, of }) => loop.includes(file) && /accelerated\/methods\/(?!method\.js)/.test(of))
@@ -74,9 +75,9 @@ describe('the architecture', () => {
     loop.forEach((file) => expect(textOf(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''), file).not.toMatch(/gate|lora|retain/i))
   })
 
-  it('runs ONNX Runtime in accelerated/runtime and nowhere else; tests may ask it about a graph', () =>
+  it('runs ONNX Runtime in accelerated/engines and nowhere else; tests may ask it about a graph', () =>
     expect(
-      show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/runtime|property-tests)\//.test(file))),
+      show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/engines|property-tests)\//.test(file))),
     ).toEqual([]))
 
   it('has the evaluation know nothing of the command line, and nothing outside the tests know of the tests', () => {

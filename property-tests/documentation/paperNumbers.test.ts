@@ -2,10 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { published } from '../../evaluation/styleTransfer/published.js'
-import { gridOfAppendixB, recipeOf } from '../../evaluation/sweep/glueRecipes.js'
-import { paperTable1, paperTable3, type PaperScore } from '../../evaluation/sweep/paperTables.js'
-import type { GlueName } from '../../evaluation/data/glueTasks.js'
+import { published } from '../../evaluation/styleTransfer/paperResults.js'
+import { gridOfAppendixB, recipeOf } from '../../evaluation/glue/glueRecipes.js'
+import { paperTable1, paperTable3, type PaperScore } from '../../evaluation/glue/paperTables.js'
+import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 const file = join(import.meta.dirname, '../../../shared/paper/salora-paper.txt')
 /** Without blanks, and with the zeros that its print leaves out. */

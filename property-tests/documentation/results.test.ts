@@ -1,9 +1,9 @@
 /** README's tables of results are those that the scripts wrote, and agree with the runs beside them. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import type { PeersResult } from '../../evaluation/benchmark/peers.js'
+import type { PeersResult } from '../../evaluation/benchmark/comparePeft.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
-import { cellId } from '../../evaluation/sweep/plan.js'
+import { cellId } from '../../evaluation/glue/plan.js'
 
 type Results = {
   readonly command: string
@@ -352,7 +352,7 @@ describe('the table of estimated and measured memory', () => {
       }>
     }
     expect(rows.length).toBeGreaterThanOrEqual(8)
-    for (const words of ['--recompute', 'int8', 'salora', 'lora', 'full', '--batch-size 8', '--batch-size 16'])
+    for (const words of ['--gradient-checkpointing', 'int8', 'salora', 'lora', 'full', '--batch-size 8', '--batch-size 16'])
       expect(rows.some(({ flags }) => flags.includes(words))).toBe(true)
     for (const { ratio, measured, estimated } of rows) {
       expect(ratio).toBeCloseTo(estimated.peak / measured, 9)

@@ -1,22 +1,22 @@
 /** The production graphs on a golden checkpoint: folder → frozen weights → assembly → step, as training builds them, for any method. */
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
-import type { Clock } from '../../accelerated/methods/method.js'
+import type { TrainingProgress } from '../../accelerated/methods/method.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import type { Results, Session } from '../../accelerated/runtime/engine.js'
-import type { Feeds } from '../../accelerated/runtime/feeds.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import type { Results, Session } from '../../accelerated/engines/engine.js'
+import type { Feeds } from '../../accelerated/engines/feeds.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, zeros, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
+import { flatten, zeros, type ParameterLayout, type Vector } from '../../accelerated/parameters/layout.js'
 import type { Runtime } from '../../accelerated/training/phase.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
+import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
 import { examplesOf, folderOf, type Family, type GoldenBatch } from './golden.js'
 
@@ -58,8 +58,8 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const method = methodOf(settings.method)
   const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
   const labels = 3
-  const assembly = assemble(parts, (model) => sequence(model, { labels, problem: 'classification' }))
-  const phase = (enter ?? ((same) => same))(method.start(base.model.outline, settings))
+  const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, taskType: 'classification' }))
+  const phase = (enter ?? ((same) => same))(method.start(base.model.spec, settings))
   const runtime: Runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
   const openUpdate = async (own: unknown) => {
@@ -68,7 +68,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   }
   let opened = await openUpdate(phase)
   const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
-  const clockOf = ({ step: done }: RunState): Clock => ({ step: done, steps })
+  const clockOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
     const next = method.advance?.(state.phase, settings, clockOf(state), {
       vectors: state,
@@ -105,7 +105,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
       const own = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
       const context = { assembly, objective: assembly.objective, clock: clockOf(state), learningRate: settings.learningRate, spare: null }
-      const outcome = await takeStep(context, own, state, [examplesOf(batch)])
+      const outcome = await trainStep(context, own, state, [examplesOf(batch)])
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
     logits: async (parameters, batch) => {
@@ -124,9 +124,9 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
 }
 
 const feedsOf = (
-  assembly: Assembly & { readonly objective: ReturnType<typeof sequence> },
+  assembly: Assembly & { readonly objective: ReturnType<typeof sequenceClassification> },
   batch: GoldenBatch,
-  clock: Clock,
+  clock: TrainingProgress,
   { phase }: RunState,
 ): Feeds => {
   const { method, settings, objective, precision } = assembly

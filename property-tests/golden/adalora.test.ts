@@ -3,13 +3,13 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { formatOf, readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { tensorOf, type ParameterLayout, type Vector } from '../../accelerated/training/parameterVector.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { tensorOf, type ParameterLayout, type Vector } from '../../accelerated/parameters/layout.js'
 import type { RunState } from '../../accelerated/training/state.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
@@ -46,15 +46,15 @@ const settings = (theirs: Readonly<Record<string, number>>): SettingsInput => {
   const of = (name: string): number => theirs[name] ?? NaN
   return {
     method: 'adalora',
-    initRank: of('init_r'),
-    targetRank: of('target_r'),
-    alpha: of('lora_alpha'),
-    warmupShare: of('tinit') / of('total_step'),
-    finalShare: of('tfinal') / of('total_step'),
+    initR: of('init_r'),
+    targetR: of('target_r'),
+    loraAlpha: of('lora_alpha'),
+    tinitRatio: of('tinit') / of('total_step'),
+    tfinalRatio: of('tfinal') / of('total_step'),
     deltaT: of('deltaT'),
     importanceBeta1: of('beta1'),
     importanceBeta2: of('beta2'),
-    orthogonalityWeight: of('orth_reg_weight'),
+    orthRegWeight: of('orth_reg_weight'),
   }
 }
 
@@ -164,7 +164,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
   const [method, own] = [methodOf('adalora'), resolveSettings(settings(golden.settings))]
   const mask = golden.float64.allocation[15]?.mask ?? []
   const phase: AdaloraPhase = {
-    ...(method.start(model.outline, own) as AdaloraPhase),
+    ...(method.start(model.spec, own) as AdaloraPhase),
     steps: 20,
     fixed: isCut ? { step: 16, kept: mask.map((of) => [...of].map((kept) => kept === '1')) } : null,
   }
@@ -182,7 +182,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
     settings: own,
     phase,
     tensors: new Map([...tensors].filter(([name]) => names.has(name))),
-    outputs: { labels: 3, problem: 'classification' },
+    outputs: { labels: 3, taskType: 'classification' },
     head: new Map([...tensors].filter(([name]) => !names.has(name))),
     labelNames: ['a', 'b', 'c'],
   }

@@ -29,7 +29,7 @@ const digitsOf = ({ score, precisions, brevityPenalty, ...counts }: BleuScore) =
 })
 
 describe('BLEU of made-up corpora', () => {
-  it('is there for each tokeniser, smoothing and order, several references, empty lines, and scores that are neither 0 nor 100', () => {
+  it('is there for each tokenizer, smoothing and order, several references, empty lines, and scores that are neither 0 nor 100', () => {
     const kinds = corpora.map(({ settings }) =>
       [settings.tokenize, settings.smoothing, settings.smoothValue, settings.effectiveOrder].join(),
     )
@@ -39,7 +39,7 @@ describe('BLEU of made-up corpora', () => {
     expect(corpora.filter(({ expected: { score } }) => score > 0 && score < 100).length).toBeGreaterThan(200)
   })
 
-  it.each(['13a', 'none', 'words'] as const)("is sacrebleu's, by tokeniser %s", (tokenize) => {
+  it.each(['13a', 'none', 'words'] as const)("is sacrebleu's, by tokenizer %s", (tokenize) => {
     const own = corpora.filter(({ settings }) => settings.tokenize === tokenize)
     expect(own.length).toBeGreaterThan(150)
     for (const { settings, hypotheses, references, expected } of own)
@@ -83,7 +83,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
   describe('of transfers of sentiment on Yelp, 500 lines each way', () => {
     /**
      * The human rewrites as the papers have them (Dai et al., 2019; Xiao et al., 2021): lower case, NLTK's words, a period where a line ends
-     * without a mark, and, since that file is tokenised once more, NLTK's words of them, which makes `` of a '' after a blank.
+     * without a mark, and, since that file is tokenized once more, NLTK's words of them, which makes `` of a '' after a blank.
      */
     const withEnd = (line: string): string => (/[.!?]$/.test(line) ? line : `${line} .`)
     const rewrites = (source: 0 | 1): ReadonlyArray<string> =>
@@ -110,7 +110,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
     it.each<readonly [0 | 1, string, number]>([
       [0, 'neg2pos', 44.5],
       [1, 'pos2neg', 53.1],
-    ])('StyTrans from style %i with four references, tokenised as they come', (source, file, measured) => {
+    ])('StyTrans from style %i with four references, tokenized as they come', (source, file, measured) => {
       const references = [0, 1, 2, 3].map((k) => segments(`yelp/references4/reference${k}.${source}`, 500))
       const { score } = corpusBleu(segments(`yelp/outputs/StyleTransformer-cond/${file}.txt`, 500), references, plain)
       expect(Number(score.toFixed(1))).toBe(measured)
@@ -121,7 +121,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
     const folder = 'oracles/bleu/wmt15_eval'
     const hypotheses = () => segments(`${folder}/google.ru`, 100)
 
-    it("tokenised text has multi-bleu.perl's", () => {
+    it("tokenized text has multi-bleu.perl's", () => {
       const score = corpusBleu(hypotheses(), [segments(`${folder}/ref.ru`, 100)], plain)
       expect([score.score.toFixed(2), score.precisions.map((precision) => precision.toFixed(1)).join('/')]).toEqual([
         '23.17',

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chatTemplate, type Message } from '../../accelerated/files/chatTemplate.js'
+import { chatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
 import { fixtures } from './golden.js'
 
 type Golden = {
@@ -36,13 +36,13 @@ describe('a chat template that cannot be used', () => {
     return 'none'
   }
   it('is told in one line: it does not parse, it throws, it counts or writes without end', () => {
-    expect(message('{% for %}')).toMatch(/^T: expected a chat template in Jinja, found one that fails \(.*\)$/)
+    expect(message('{% for %}')).toMatch(/^T: expected a chat template in Jinja, got one that fails \(.*\)$/)
     expect(message("{{ raise_exception('only system first') }}")).toBe(
-      'T: expected a chat template that takes these messages, found one that fails (only system first)',
+      'T: expected a chat template that takes these messages, got one that fails (only system first)',
     )
     expect(message('{% for i in range(1000000000) %}a{% endfor %}')).toMatch(/range of 1000000000 numbers, more than 1000\)$/)
     expect(message(`{% for i in range(900) %}${'a'.repeat(2_000)}{% endfor %}`)).toMatch(
-      /^T: expected a chat template that makes at most 1000004 characters of these messages, found 1800000$/,
+      /^T: expected a chat template that makes at most 1000004 characters of these messages, got 1800000$/,
     )
   })
 })

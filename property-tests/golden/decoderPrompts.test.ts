@@ -2,21 +2,21 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { frozenWeights, weightSource } from '../../accelerated/files/frozenWeights.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
-import { logProbabilities } from '../../accelerated/generation/choice.js'
-import { causal, type TextExample } from '../../accelerated/objectives/causal.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { logProbabilities } from '../../accelerated/generation/sampling.js'
+import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/training/parameterVector.js'
+import { flatten, tensorOf, zeros } from '../../accelerated/parameters/layout.js'
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
-import { openTextDecoder } from '../../evaluation/adapters/generator.js'
-import { openAnswers } from '../../evaluation/adapters/trainedAdapter.js'
+import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { openTextDecoder } from '../../finetuning/adapters/generator.js'
+import { openAnswers } from '../../finetuning/adapters/trainedAdapter.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
 type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }
@@ -43,8 +43,8 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const { steps, ...own } = golden.settings
     const [method, settings] = [methodOf(name), resolveSettings({ method: name, precision: dtype, dropout: 0, ...own })]
     const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
-    const assembly = assemble(parts, causal)
-    const phase = method.start(base.model.outline, settings)
+    const assembly = assemble(parts, causalLM)
+    const phase = method.start(base.model.spec, settings)
     const layout = layoutOf(assembly, phase)
     const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
     const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))
@@ -72,7 +72,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const losses: number[] = []
     for (let step = 0; step < steps; step++) {
       const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate: own.learningRate, spare: null }
-      const outcome = await takeStep(context, opened, state, [textsOf(batches[step % batches.length] as Batch)])
+      const outcome = await trainStep(context, opened, state, [textsOf(batches[step % batches.length] as Batch)])
       state = outcome.state
       losses.push(outcome.loss)
     }
@@ -89,9 +89,9 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
   it('is opened as it was saved there, to the same loss', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
-    expect(adapter.outputs).toEqual({ labels: 0, problem: 'causal' })
+    expect(adapter.outputs).toEqual({ labels: 0, taskType: 'causal' })
     const machine = { precision: 'float32', threads: 1, batchSize: 8 }
-    const opened = await openAnswers({ base, adapter, head: new Map() }, causal(adapter.model), machine, deviceOf('cpu'))
+    const opened = await openAnswers({ base, adapter, head: new Map() }, causalLM(adapter.model), machine, deviceOf('cpu'))
     const texts = textsOf(batches[0] as Batch).filter(({ targets }) => Array.from(targets).some((target) => target !== -100))
     const answers = await opened.answers({ length: texts.length, at: (i) => texts[i] }).finally(opened.release)
     const tokens = answers.reduce((all, answer) => all + answer.tokens, 0)
@@ -128,7 +128,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const machine = { precision: 'float64', threads: 1, batchSize: 8 }
     const texts = batches.flatMap(({ inputIds }) => inputIds).filter(({ length }) => length > 4)
     const all = texts.map((ids, row): TextExample => ({ inputIds: ids, targets: [...ids.slice(1), -100], row }))
-    const opened = await openAnswers(trained, causal(base.model), machine, deviceOf('cpu'))
+    const opened = await openAnswers(trained, causalLM(base.model), machine, deviceOf('cpu'))
     const whole = await opened.answers({ length: all.length, at: (i) => all[i] }).finally(opened.release)
 
     const decoder = await openTextDecoder(trained, machine, deviceOf('cpu'))

@@ -2,26 +2,26 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { matMul } from '../../accelerated/graph/operators.js'
 import { batchInputs } from '../../accelerated/models/batchInputs.js'
 import { plainHost } from '../../accelerated/models/host.js'
 import { decoderConfig } from '../../accelerated/models/llama/config.js'
 import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
-import { causal, type TextExample } from '../../accelerated/objectives/causal.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import { noWeights } from '../../accelerated/runtime/engine.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/training/parameterVector.js'
+import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/layout.js'
 import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, takeStep } from '../../accelerated/training/takeStep.js'
-import { constants } from '../../evaluation/agreement/translate.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { constants } from '../../evaluation/agreement/convert.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import {
   adamw,
   causalLoss,
@@ -74,8 +74,8 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, ...own })
   const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
   const frozen = constants(base, dtype)
-  const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causal)
-  const phase = method.start(model.outline, settings)
+  const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
+  const phase = method.start(model.spec, settings)
   const layout = layoutOf(assembly, phase)
   const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
@@ -85,7 +85,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
       dtype,
     )
-    const host = method.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.outline.tensors.has(name)))
+    const host = method.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
     const words = model.causalHead?.().words(host)
     if (words === undefined) throw new Error('expected a decoder')
     const session = await engine.open({ logits: matMul(model.hidden(host, batchInputs(dtype)), words, { transposeB: true }) }, noWeights)
@@ -141,7 +141,7 @@ describe.each(families)('%s under PEFT', (family) => {
     for (let step = 0; step < steps; step++) {
       const batch = golden.batches[step % golden.batches.length] as Batch
       const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate, spare: null }
-      const outcome = await takeStep(context, phase, state, [textsOf(batch)])
+      const outcome = await trainStep(context, phase, state, [textsOf(batch)])
       state = outcome.state
       losses.push(outcome.loss)
     }
@@ -187,7 +187,7 @@ describe.each(families)('%s as a classifier', (family) => {
 /** The sizes as the reference has them: one window for all layers. */
 const referenceConfig = (json: object): DecoderConfig => {
   const { windows, rotaryScaling, ...same } = decoderConfig(json, 'config.json')
-  return { ...same, rotaryScaling, window: windows[0] ?? null, family: 'decoder', problem: 'causal' }
+  return { ...same, rotaryScaling, window: windows[0] ?? null, family: 'decoder', taskType: 'causal' }
 }
 
 describe.each(families)('%s under PEFT', (family) => {

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { exportGolden, exportNames, predictGolden, randomAdapter } from './exportGolden.js'
@@ -36,8 +36,8 @@ describe('xlm-roberta', () => {
   it.each([
     { method: 'houlsby', reductionFactor: 8 },
     { method: 'pfeiffer', reductionFactor: 8 },
-    { method: 'prefix', virtualTokens: 3 },
-    { method: 'prompt', virtualTokens: 3 },
+    { method: 'prefix', numVirtualTokens: 3 },
+    { method: 'prompt', numVirtualTokens: 3 },
   ] as const)('exports $method as its library loads it, to the same logits', async (settings) => {
     const [family, at] = ['xlm-roberta', join(folder(), 'xlm-roberta', settings.method)] as const
     await mkdir(at, { recursive: true })

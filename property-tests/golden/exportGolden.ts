@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import { padToRank, type LowRankAdapter, type LowRankPair } from '../../accelerated/formats/peft/lowRankAdapter.js'
 import { saveAdapter } from '../../accelerated/formats/peft/peft.js'
-import { openModelFolder, type ModelFolder } from '../../accelerated/files/modelFolder.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { normals } from '../../accelerated/training/random.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { normals } from '../../accelerated/parameters/random.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { folderOf, type Family, type Golden } from './golden.js'
 
 export const exportNames = ['compact', 'padded', 'rank-zero'] as const
@@ -19,14 +19,14 @@ const rankOf = (name: ExportName, matrix: number): number => (name === 'rank-zer
 
 const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
   shape,
-  data: Float32Array.from(normals(11, 'initialisation', stream, elementCount(shape)), (x) => 0.2 * x),
+  data: Float32Array.from(normals(11, 'initialization', stream, elementCount(shape)), (x) => 0.2 * x),
 })
 
 /** An adapter of a method with numbers everywhere, head and BERT's pooler included. */
 export const randomAdapter = async (family: Family, given: SettingsInput & { readonly method: string }): Promise<Adapter> => {
   const { model, outputs } = await openModelFolder(folderOf(family))
   const [method, settings] = [methodOf(given.method), resolveSettings(given)]
-  const phase = method.start(model.outline, settings)
+  const phase = method.start(model.spec, settings)
   return {
     model,
     outputs,
@@ -49,7 +49,7 @@ const adapterOf = ({ model, outputs }: ModelFolder, name: ExportName): LowRankAd
     alpha: 8,
     labelNames: ['a', 'b', 'c'],
     modules: new Map(
-      model.outline.matrices.map(({ name: path, d, k }, i): [string, LowRankPair] => [
+      model.spec.matrices.map(({ name: path, d, k }, i): [string, LowRankPair] => [
         path,
         { A: random(2 * i, [rankOf(name, i), k]), B: random(2 * i + 1, [d, rankOf(name, i)]) },
       ]),

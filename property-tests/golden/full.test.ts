@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { predictGolden } from './exportGolden.js'

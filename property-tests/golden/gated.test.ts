@@ -3,9 +3,9 @@ import { describe, it } from 'vitest'
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import { floatFeed, scalarFeed } from '../../accelerated/runtime/feeds.js'
+import { floatFeed, scalarFeed } from '../../accelerated/engines/feeds.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
-import { namedNumbers, namedParts } from '../../evaluation/agreement/translate.js'
+import { namedNumbers, namedParts } from '../../evaluation/agreement/convert.js'
 import { objective, tensor } from '../../reference/index.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import {
@@ -49,7 +49,7 @@ describe("a gated step by torch's autograd", () => {
       family: 'roberta',
       dtype,
       steps: 100,
-      settings: { method: 'salora', orthogonality: 'sum', rank, alpha, ...settings },
+      settings: { method: 'salora', orthogonality: 'sum', rank, loraAlpha: alpha, ...settings },
       phase: (start) => ({ ...(start as SaloraPhase), stage: 'gated', opened: { step: 0, density: 1 } }),
       more: (parameter) => ({ gates: sampleGate(settings)(parameter('logTheta'), input('u', parameter('logTheta').shape, dtype)) }),
     })

@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
 import { generate, type GenerationSettings } from '../../accelerated/generation/generate.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
-import { precisionOf } from '../../accelerated/commonSettings.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { plainAssembly } from '../support/plainDecoder.js'
 import { dtypes, fixtures } from './golden.js'
@@ -59,7 +59,7 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s generates as transformers does'
     const settings: GenerationSettings = {
       maxNewTokens: golden.maxNewTokens,
       sampling: null,
-      beams: given.num_beams ?? 1,
+      numBeams: given.num_beams ?? 1,
       lengthPenalty: given.length_penalty ?? 1,
       repetitionPenalty: given.repetition_penalty ?? 1,
       seed: 0,

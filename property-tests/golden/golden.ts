@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { elementCount, parseHeader } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import type { LabelledExample } from '../../accelerated/objectives/sequence.js'
+import { elementCount, parseHeader } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { compare, describeRow, worstOfEach, type Numbers, type Row } from '../../evaluation/agreement/rows.js'
 
@@ -129,7 +129,7 @@ export const tensorsIn = (file: string): ReadonlyMap<string, GoldenTensor> => {
 export const under = (tensors: ReadonlyMap<string, GoldenTensor>, prefix: string): ReadonlyMap<string, GoldenTensor> =>
   new Map([...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]))
 
-export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): ReadonlyArray<LabelledExample> =>
+export const examplesOf = ({ inputIds, tokenTypeIds, labels }: GoldenBatch): ReadonlyArray<LabeledExample> =>
   inputIds.map((ids, i) => ({ inputIds: ids, tokenTypeIds: tokenTypeIds[i], label: labels[i] ?? NaN, row: i + 1 }))
 
 /** Rows of every tensor under a prefix against ours by name; a tensor that either side lacks is infinitely far off. */

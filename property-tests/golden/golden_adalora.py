@@ -5,7 +5,7 @@ from peft import AdaLoraConfig, PeftModel, get_peft_model
 
 from golden_lora import SAVED, TARGETS
 from golden_models import draw_batches, open_model
-from golden_training import STEPS, all_logits, canonical, optimisation, randomise, record, train, trained, versions, well_conditioned, write
+from golden_training import STEPS, all_logits, canonical, optimization, randomize, record, train, trained, versions, well_conditioned, write
 
 # With the first call at step 0: warm-up to 4, budgeting to 14, the last mask at 15, masked fine-tuning to 19.
 SCHEDULE = dict(init_r=3, target_r=1, lora_alpha=8, tinit=4, tfinal=5, deltaT=1, beta1=0.85, beta2=0.85, orth_reg_weight=0.5, total_step=STEPS)
@@ -16,7 +16,7 @@ AVERAGES = {'steps': (0, 14), 'modules': ('encoder.layer.0.attention.self.query'
 def build(family, base, **schedule):
     config = AdaLoraConfig(task_type='SEQ_CLS', modules_to_save=list(SAVED[family]), target_modules=TARGETS, **{**SCHEDULE, **schedule})
     model = get_peft_model(open_model(family, base, torch.float32), config)
-    randomise(model, {'.A': 0.2, '.B': 0.2, '.E': 0.5})  # E is not left 0: nothing else would have a gradient
+    randomize(model, {'.A': 0.2, '.B': 0.2, '.E': 0.5})  # E is not left 0: nothing else would have a gradient
     return model
 
 
@@ -87,7 +87,7 @@ def make(family, base, method):
     order = [name.removesuffix('.E') for name in trained(model) if name.endswith('.E')]
     saved = {name: save(build(family, base), family, base, batches, folder / name, steps) for name, steps in (('saved-full', SCHEDULE['tinit']), ('saved-pruned', STEPS))}
     write(folder, {
-        'versions': versions(peft), 'method': method, 'settings': {**SCHEDULE, **optimisation()}, 'modules': order,
+        'versions': versions(peft), 'method': method, 'settings': {**SCHEDULE, **optimization()}, 'modules': order,
         **golden, 'interval': with_interval(family, base, batches), 'saved': saved,
     }, tensors)
 

@@ -6,7 +6,7 @@ from adapters.models.deberta_v2 import modeling_deberta_v2
 from transformers.models.deberta_v2 import modeling_deberta_v2 as deberta_of_transformers
 
 from golden_models import draw_batches, in_float64, normal, open_model
-from golden_training import all_logits, optimisation, randomise, record, train, versions, well_conditioned, write
+from golden_training import all_logits, optimization, randomize, record, train, versions, well_conditioned, write
 
 REDUCTION = 8
 CONFIGS = {'houlsby': DoubleSeqBnConfig, 'pfeiffer': SeqBnConfig}
@@ -23,7 +23,7 @@ def build(method, family, base, pooler):
     model.train_adapter('golden')
     if pooler and family == 'bert':
         model.bert.pooler.requires_grad_(True)
-    randomise(model, {'down.weight': 0.3, 'up.weight': 0.3, 'down.bias': 0.1, 'up.bias': 0.1})
+    randomize(model, {'down.weight': 0.3, 'up.weight': 0.3, 'down.bias': 0.1, 'up.bias': 0.1})
     return model
 
 
@@ -71,4 +71,4 @@ def make(family, base, method):
         'saved': all_logits(reopen(family, base, folder / 'saved')[0], family, batches),
         'saved-flexible': all_logits(open_flexible(family, base, folder / 'saved-flexible'), family, batches),
     }
-    write(folder, {'versions': versions(adapters), 'method': method, 'settings': {'reduction': REDUCTION, **optimisation()}, **golden, 'saved': saved}, tensors)
+    write(folder, {'versions': versions(adapters), 'method': method, 'settings': {'reduction': REDUCTION, **optimization()}, **golden, 'saved': saved}, tensors)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from golden_decoders import draw_batches, in_float64
-from golden_training import descend, in_both, optimisation, randomise, versions, well_conditioned
+from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 TOKENS = 3
 CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
@@ -32,7 +32,7 @@ def opened(folder):
 
 def build(folder, method):
     model = get_peft_model(opened(folder), CONFIGS[method](task_type='CAUSAL_LM', num_virtual_tokens=TOKENS))
-    randomise(model, {'prompt_embeddings': 0.8})
+    randomize(model, {'prompt_embeddings': 0.8})
     return model
 
 
@@ -56,7 +56,7 @@ def make(family, base, _):
             return {'losses': losses}, gradients
 
         recorded, tensors, model = in_both(lambda: build(base, method), run)
-        golden = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimisation()}, **recorded}
+        golden = {'versions': versions(peft), 'settings': {'virtualTokens': TOKENS, **optimization()}, **recorded}
         model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
         model.eval().save_pretrained(folder / 'saved')
         (folder / 'saved' / 'README.md').unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from transformers.models.mistral import modeling_mistral
 from transformers.models.qwen2 import modeling_qwen2
 
 from golden_models import SEED, normal
-from golden_training import descend, in_both, optimisation, randomise, versions, well_conditioned
+from golden_training import descend, in_both, optimization, randomize, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
@@ -30,7 +30,7 @@ CONFIGS = {
 }
 MODULES = {'llama': (modeling_llama, 'Llama'), 'mistral': (modeling_mistral, 'Mistral'), 'qwen2': (modeling_qwen2, 'Qwen2')}
 
-# Tokens of each text, and how many at its start are a prompt's, which is not learnt.
+# Tokens of each text, and how many at its start are a prompt's, which is not learned.
 LENGTHS = [[(7, 0), (3, 1), (12, 5), (2, 1)], [(4, 1), (9, 3), (6, 0), (5, 4)], [(11, 2), (1, 0), (3, 0), (8, 6)]]
 
 
@@ -39,7 +39,7 @@ def draw_batches():
     batches = []
     for lengths in LENGTHS:
         ids = [torch.randint(3, SIZES['vocab_size'], (length,), generator=generator).tolist() for length, _ in lengths]
-        # what follows each token, where it is to be learnt; a prompt's tokens are given, so what follows its last is the first to learn
+        # what follows each token, where it is to be learned; a prompt's tokens are given, so what follows its last is the first to learn
         targets = [[after if i + 1 > prompt else -100 for i, after in enumerate([*own[1:], -100])] for own, (_, prompt) in zip(ids, lengths)]
         batches.append({'inputIds': ids, 'targets': targets})
     return batches
@@ -101,7 +101,7 @@ def write_model(family, folder):
 def lora(folder):
     base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation='eager', dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(task_type='CAUSAL_LM', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
-    randomise(model, {'.A': 0.2, '.B': 0.2})
+    randomize(model, {'.A': 0.2, '.B': 0.2})
     return model
 
 
@@ -127,7 +127,7 @@ def classifier(family, folder):
     made.save(str(folder / 'tokenizer.json'))
     base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3, attn_implementation='eager', dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(task_type='SEQ_CLS', r=LORA['rank'], lora_alpha=LORA['alpha'], target_modules=TARGETS, lora_dropout=0.0))
-    randomise(model, {'.A': 0.2, '.B': 0.2, 'score.weight': 0.3})
+    randomize(model, {'.A': 0.2, '.B': 0.2, 'score.weight': 0.3})
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
     model.eval().save_pretrained(folder / 'peft-adapter')
     (folder / 'peft-adapter' / 'README.md').unlink(missing_ok=True)
@@ -156,7 +156,7 @@ def make(family, folder, _):
 
     recorded, tensors, _ = in_both(lambda: lora(folder), run)
     tensors.update(answers)
-    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches, **recorded}
+    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimization()}, 'batches': batches, **recorded}
     golden['classifier'] = classifier(family, folder)
     well_conditioned(tensors)
     save_file(tensors, folder / 'golden.safetensors')

@@ -2,7 +2,7 @@
 import torch
 
 from golden_models import CLASSES, draw_batches, open_model
-from golden_training import all_logits, optimisation, record, versions, well_conditioned, write
+from golden_training import all_logits, optimization, record, versions, well_conditioned, write
 
 
 def make(family, base, _):
@@ -19,5 +19,5 @@ def make(family, base, _):
     reopened = CLASSES[family].from_pretrained(folder / 'saved', attn_implementation='eager')
     # The start is the checkpoint and the end is `saved`.
     gradients = {name: t for name, t in tensors.items() if name.startswith('float64/gradient/') and not name.endswith(tuple(zero))}
-    write(folder, {'versions': versions(), 'method': 'full', 'settings': optimisation(), 'zeroGradients': zero, **golden,
+    write(folder, {'versions': versions(), 'method': 'full', 'settings': optimization(), 'zeroGradients': zero, **golden,
                    'saved': {'saved': all_logits(reopened, family, batches)}}, gradients)

@@ -61,15 +61,15 @@ def gated_step(model, family, batch, lora, dtype):
         setattr(encoder.get_submodule(parent), child, Gated(linear, A, B, g[i * r:(i + 1) * r], lora['alpha'] / r))
 
     task_loss = torch.nn.functional.cross_entropy(model(**padded(family, batch)).logits, torch.tensor(batch['labels']))
-    regulariser = sum(orthogonality(A, B) for A, B in factors.values())
+    regularizer = sum(orthogonality(A, B) for A, B in factors.values())
     # (11): each gate of matrix i costs d_i + k_i
     kept = sum(expected_count(log_theta[i * r:(i + 1) * r]) * (B.shape[0] + A.shape[1]) for i, (A, B) in enumerate(factors.values()))
     density = kept / sum(A.numel() + B.numel() for A, B in factors.values())
     # (12)
-    loss = task_loss + METHOD['beta'] * regulariser + multiplier * (density - METHOD['targetDensity']) ** 2
+    loss = task_loss + METHOD['beta'] * regularizer + multiplier * (density - METHOD['targetDensity']) ** 2
     head = {name: parameter for name, parameter in model.named_parameters() if name.startswith('classifier.')}
     leaves = {**{f'{n}.A': A for n, (A, _) in factors.items()}, **{f'{n}.B': B for n, (_, B) in factors.items()}, **head, 'logTheta': log_theta, 'lambda': multiplier}
     gradients = dict(zip(leaves, torch.autograd.grad(loss, leaves.values())))
-    values = {'settings': {**METHOD, 'lambda': multiplier.item()}, 'loss': loss.item(), 'taskLoss': task_loss.item(), 'orthogonality': regulariser.item(), 'density': density.item(), 'gates': g.tolist()}
+    values = {'settings': {**METHOD, 'lambda': multiplier.item()}, 'loss': loss.item(), 'taskLoss': task_loss.item(), 'orthogonality': regularizer.item(), 'density': density.item(), 'gates': g.tolist()}
     inputs = {'gated/logTheta': log_theta.detach().to(torch.float32), 'gated/u': u.to(torch.float32)}
     return values, {**{f'gradient/{name}': value.contiguous() for name, value in gradients.items()}, **inputs}

@@ -14,11 +14,11 @@ NEW = 14
 # name → generate's arguments
 CASES = {
     'greedy': dict(),
-    'penalised': dict(repetition_penalty=1.3),
+    'penalized': dict(repetition_penalty=1.3),
     'beams': dict(num_beams=3),
     'short': dict(num_beams=4, length_penalty=-1.5),
     'long': dict(num_beams=3, length_penalty=2.0),
-    'penalised beams': dict(num_beams=2, repetition_penalty=1.2, length_penalty=0.5),
+    'penalized beams': dict(num_beams=2, repetition_penalty=1.2, length_penalty=0.5),
 }
 
 
@@ -45,7 +45,7 @@ def make(family, folder, _):
     for name, arguments in CASES.items():
         for given in (None, ends):
             tokens = [generated([prompt], given, **arguments)[0] for prompt in prompts]
-            if family != 'mistral' and 'repetition_penalty' not in arguments:  # transformers penalises padding too
+            if family != 'mistral' and 'repetition_penalty' not in arguments:  # transformers penalizes padding too
                 assert generated(prompts, given, **arguments) == tokens, (family, name)
             cases.append({'name': name, 'arguments': arguments, 'ends': given or [], 'tokens': tokens})
     golden = {'versions': {'torch': torch.__version__, 'transformers': transformers.__version__}, 'seed': SEED, 'maxNewTokens': NEW, 'prompts': prompts, 'cases': cases}

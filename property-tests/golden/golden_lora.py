@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from golden_gated import gated_step
 from golden_models import SEED, draw_batches, in_float64, open_model, write_model
-from golden_training import DTYPES, in_both, logits, optimisation, randomise, train, versions, well_conditioned
+from golden_training import DTYPES, in_both, logits, optimization, randomize, train, versions, well_conditioned
 
 LORA = dict(rank=4, alpha=8)
 TARGETS = r'.*encoder\.layer\.\d+\.(attention\.self\.(query|key|value)|attention\.output\.dense|intermediate\.dense|output\.dense)'
@@ -22,7 +22,7 @@ def lora(family, folder, **settings):
     settings = {'r': LORA['rank'], 'lora_alpha': LORA['alpha'], 'target_modules': TARGETS_OF.get(family, TARGETS), **settings}
     model = get_peft_model(open_model(family, folder, torch.float32), LoraConfig(task_type='SEQ_CLS', modules_to_save=list(SAVED[family]), lora_dropout=0.0, **settings))
     # B is not left 0: the gradient of A would be.
-    randomise(model, {'.A': 0.2, '.B': 0.2})
+    randomize(model, {'.A': 0.2, '.B': 0.2})
     return model.train()
 
 
@@ -45,7 +45,7 @@ def make(family, folder, _):
 
     recorded, tensors, _ = in_both(lambda: lora(family, folder), run)
     tensors.update(gated_tensors)
-    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimisation()}, 'batches': batches, **recorded}
+    golden = {'versions': versions(peft), 'seed': SEED, 'lora': {**LORA, **optimization()}, 'batches': batches, **recorded}
     well_conditioned(tensors)
     golden['peftAdapter'] = with_patterns(family, folder, batches)
     save_file(tensors, folder / 'golden.safetensors')

@@ -29,7 +29,7 @@ PROBES = [
     '', 'the', 'w1 w2 w3', 'w9 w0 w0 w1', 'never seen before', 'w1 unseen w2 w1', 'Ünïcödé w3 w1 w2', 'w0 w0 w0 w0 w0 w0 w0', '<s> w1 </s>', '<unk> w2', 'w12 w4 w7 w3 w1 w5 w2', '日本 w1',
     'a rose is a rose', 'rose is a', 'is is is', 'w28 w29',
 ]
-TINY = ['a rose is a rose is a rose', 'a rose is red', 'red is a colour', 'is a rose a colour', 'a a a']
+TINY = ['a rose is a rose is a rose', 'a rose is red', 'red is a color', 'is a rose a color', 'a a a']
 
 
 def texts():

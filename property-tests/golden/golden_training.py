@@ -36,7 +36,7 @@ def trained(model):
     return {canonical(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def randomise(model, deviations):
+def randomize(model, deviations):
     """Parameters whose last name stands in `deviations` are drawn anew; what the library starts at 0 would hide gradients."""
     with torch.no_grad():
         for name, parameter in trained(model).items():
@@ -45,7 +45,7 @@ def randomise(model, deviations):
                 parameter.copy_(normal(name, parameter.shape, deviation))
 
 
-def optimiser(model):
+def optimizer(model):
     """Decay on matrices alone: parameters of two dimensions, as transformers' Trainer has it."""
     groups = [{'params': [p for p in trained(model).values() if (p.dim() > 1) == decays], 'weight_decay': WEIGHT_DECAY if decays else 0.0} for decays in (True, False)]
     return torch.optim.AdamW(groups, foreach=False, fused=False, **ADAMW)
@@ -57,7 +57,7 @@ def loss_of(model, family, batch):
 
 def descend(model, loss_of_batch, batches, steps=STEPS, after_step=lambda step: None, before_step=lambda step: None):
     """AdamW. → one loss a step, and the gradients of the first"""
-    adamw, losses, first = optimiser(model), [], None
+    adamw, losses, first = optimizer(model), [], None
     for step in range(steps):
         before_step(step)
         loss = loss_of_batch(batches[step % len(batches)])
@@ -131,7 +131,7 @@ def versions(*modules):
     return {module.__name__: module.__version__ for module in (torch, transformers, *modules, tokenizers, safetensors)}
 
 
-def optimisation(steps=STEPS):
+def optimization(steps=STEPS):
     return {'steps': steps, 'learningRate': ADAMW['lr'], 'weightDecay': WEIGHT_DECAY}
 
 

@@ -5,7 +5,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from golden_lora import SAVED, TARGETS
 from golden_models import draw_batches, open_model, padded
-from golden_training import all_logits, canonical, loss_of, optimisation, randomise, record, train, trained, versions, well_conditioned, write
+from golden_training import all_logits, canonical, loss_of, optimization, randomize, record, train, trained, versions, well_conditioned, write
 
 LORA = dict(rank=2, alpha=3)
 DROPOUT = 0.25
@@ -38,7 +38,7 @@ def keep(module, token, feature, step):
 def build(family, base, **settings):
     settings = {'r': LORA['rank'], 'lora_alpha': LORA['alpha'], 'target_modules': TARGETS, 'modules_to_save': list(SAVED[family]), **settings}
     model = get_peft_model(open_model(family, base, torch.float32), LoraConfig(task_type='SEQ_CLS', **settings))
-    randomise(model, {'.A': 0.2, '.B': 0.2})
+    randomize(model, {'.A': 0.2, '.B': 0.2})
     with torch.no_grad():  # DoRA starts at the rows' norms, where the gradient of a magnitude is that of a plain scale
         for name, parameter in trained(model).items():
             if name.endswith('.magnitude'):
@@ -64,7 +64,7 @@ def dropped_step(model, family, batches):
 
 def make(family, base, method):
     folder, batches, settings = base / method, draw_batches(family), SETTINGS[method]
-    document = {'versions': versions(peft), 'method': method, 'settings': {**LORA, **optimisation(STEPS.get(method, 20))}}
+    document = {'versions': versions(peft), 'method': method, 'settings': {**LORA, **optimization(STEPS.get(method, 20))}}
     if method == 'all-linear':
         return write(folder, {**document, **all_linear(family, base, batches, folder)}, {})
     hooks = {'training': lambda model, _: force_masks(model, family, batches)} if method == 'lora-dropout' else {}

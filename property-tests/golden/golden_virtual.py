@@ -5,7 +5,7 @@ from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_mod
 
 from golden_lora import SAVED
 from golden_models import draw_batches, in_float64, open_model
-from golden_training import all_logits, optimisation, randomise, record, train, versions, well_conditioned, write
+from golden_training import all_logits, optimization, randomize, record, train, versions, well_conditioned, write
 
 TOKENS = 3
 CONFIGS = {'prefix': PrefixTuningConfig, 'prompt': PromptTuningConfig}
@@ -16,7 +16,7 @@ SIZES = {('prompt', 'distilbert'): dict(token_dim=32, num_layers=2, num_attentio
 def build(method, family, base, modules_to_save):
     config = CONFIGS[method](task_type='SEQ_CLS', num_virtual_tokens=TOKENS, modules_to_save=modules_to_save, **SIZES.get((method, family), {}))
     model = get_peft_model(open_model(family, base, torch.float32), config)
-    randomise(model, {'prompt_embeddings': 0.8})
+    randomize(model, {'prompt_embeddings': 0.8})
     return model
 
 
@@ -31,4 +31,4 @@ def make(family, base, method):
     model.peft_config['default'].base_model_name_or_path = f'golden/{family}'
     model.eval().save_pretrained(folder / 'saved')
     saved = all_logits(PeftModel.from_pretrained(open_model(family, base, torch.float32), folder / 'saved'), family, batches)
-    write(folder, {'versions': versions(peft), 'method': method, 'settings': {'virtualTokens': TOKENS, **optimisation()}, **golden, 'saved': {'saved': saved}}, tensors)
+    write(folder, {'versions': versions(peft), 'method': method, 'settings': {'virtualTokens': TOKENS, **optimization()}, **golden, 'saved': {'saved': saved}}, tensors)

@@ -7,11 +7,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/settings.js'
-import { openTrainedAdapter } from '../../evaluation/adapters/trainedAdapter.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import {
   compareNumbers,
   expectAgreement,
@@ -39,7 +39,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
   const base = await openModelFolder(folderOf(family))
   const settings = resolveSettings(given(readMethod(family, name).settings))
   const method = methodOf(settings.method)
-  const phase = method.start(base.model.outline, settings)
+  const phase = method.start(base.model.spec, settings)
   const own = new Set(method.tensors(phase, settings).map((tensor) => tensor.name))
   const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const
   const final: ReadonlyArray<readonly [string, Weights]> = [...under(readTensors(family, name), 'float32/final/')].map(float32)
@@ -52,7 +52,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
     settings,
     phase,
     tensors: new Map(final.filter(([key]) => own.has(key))),
-    outputs: { labels: 3, problem: 'classification' },
+    outputs: { labels: 3, taskType: 'classification' },
     head: new Map(final.filter(([key]) => !own.has(key))),
     labelNames: ['a', 'b', 'c'],
   } as const

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { deviceOf } from '../../accelerated/runtime/deviceProbe.js'
-import type { Feed } from '../../accelerated/runtime/feeds.js'
-import { openModelFile } from '../../accelerated/runtime/node.js'
-import { exportAdapter, type ExportFormat } from '../../evaluation/adapters/exportAdapter.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import type { Feed } from '../../accelerated/engines/feeds.js'
+import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
 import {
   compareNumbers,
   expectAgreement,
@@ -76,6 +76,6 @@ it.each([
   ['pfeiffer', 'distilbert', 'adapters'],
 ] as const)('%s on %s cannot be merged, which is told in one line', async (method, family, own) => {
   await expect(exported(method, family, 'merged')).rejects.toThrow(
-    `--format: expected one of ${own}, transformers.js for an adapter of method ${method}, found merged`,
+    `--format: expected one of ${own}, transformers.js for an adapter of method ${method}, got merged`,
   )
 })

@@ -1,6 +1,6 @@
 /** The reference trains plain LoRA as PEFT does in float64: logits, loss, every gradient, and twenty steps of AdamW. */
 import { describe, it } from 'vitest'
-import { namedNumbers } from '../../evaluation/agreement/translate.js'
+import { namedNumbers } from '../../evaluation/agreement/convert.js'
 import { defaultSettings, startFrom, trainingStep, type StepReport, type StepSettings } from '../../reference/index.js'
 import {
   compareNumbers,

@@ -1,9 +1,9 @@
 /** Golden checkpoints and parameters as the reference takes them. */
 import { join } from 'node:path'
-import { configLimit } from '../../accelerated/files/configFile.js'
-import { parseJson, readText } from '../../accelerated/files/jsonText.js'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { readTensor } from '../../accelerated/files/safetensors/safetensors.js'
+import { configLimit } from '../../accelerated/checkpoints/configFile.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'
 import {
   adaptedModules,
@@ -21,10 +21,10 @@ export const readReference = async (family: Family): Promise<{ readonly config: 
   const file = join(folderOf(family), 'config.json')
   const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
-  const { labels, problem } = outputs
-  if (problem === 'multi-label' || problem === 'causal')
-    throw new Error(`readReference: expected a sequence of the reference, found ${problem}`)
-  return { config: { ...sizes, labels, problem }, base: Object.fromEntries(base) }
+  const { labels, taskType } = outputs
+  if (taskType === 'multi-label' || taskType === 'causal')
+    throw new Error(`readReference: expected a sequence of the reference, got ${taskType}`)
+  return { config: { ...sizes, labels, taskType }, base: Object.fromEntries(base) }
 }
 
 /** @param logTheta of all matrices, in their order */
@@ -37,7 +37,7 @@ export const referenceParameters = (
 ): Parameters => {
   const at = (name: string): Tensor => {
     const found = values.get(name)
-    if (found === undefined) throw new Error(`referenceParameters: expected ${name} in the fixture, found ${[...values.keys()].join(', ')}`)
+    if (found === undefined) throw new Error(`referenceParameters: expected ${name} in the fixture, got ${[...values.keys()].join(', ')}`)
     return tensor(found.shape, found.data)
   }
   return {

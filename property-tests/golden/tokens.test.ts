@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
-import { embeddedModel } from '../../evaluation/quickstart.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { fixtures } from './golden.js'
 
 type Part = {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { writeTokenizer } from '../../accelerated/formats/modelFiles.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
-import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { fixtures } from './golden.js'
 
 type Kind = {

@@ -3,14 +3,14 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter, writeAdapter } from '../../accelerated/formats/index.js'
 import type { Adapter } from '../../accelerated/formats/adapter.js'
-import { writeMergedFolder } from '../../accelerated/formats/mergedFolder.js'
+import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
-import { floatFeed, type Feeds } from '../../accelerated/runtime/feeds.js'
-import type { SettingsInput } from '../../accelerated/settings.js'
+import { floatFeed, type Feeds } from '../../accelerated/engines/feeds.js'
+import type { SettingsInput } from '../../accelerated/training/settings.js'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
@@ -45,7 +45,7 @@ const isKept = (m: number, t: number, j: number, s: number): boolean =>
 /** One pool with the masks of all matrices, one after another. step null: everything is kept */
 const masks = async (family: Family, batch: GoldenBatch, step: number | null, dtype: FloatType): Promise<Feeds> => {
   const { modules } = readMethod<Dropped>(family, 'lora-dropout')
-  const { matrices } = (await openModelFolder(folderOf(family))).model.outline
+  const { matrices } = (await openModelFolder(folderOf(family))).model.spec
   const tokens = batch.inputIds.flat().length
   const pool: number[] = []
   const offsets = modules.map((name, m) => {
@@ -60,13 +60,13 @@ const masks = async (family: Family, batch: GoldenBatch, step: number | null, dt
 
 const lora = ({ rank = NaN, alpha = NaN }: Readonly<Record<string, number>>) => ({ method: 'lora', rank, alpha })
 
-describeMethod({ method: 'rslora', settings: (golden) => ({ ...lora(golden), rslora: true }) })
-describeMethod({ method: 'dora', settings: (golden) => ({ ...lora(golden), dora: true }) })
+describeMethod({ method: 'rslora', settings: (golden) => ({ ...lora(golden), useRslora: true }) })
+describeMethod({ method: 'dora', settings: (golden) => ({ ...lora(golden), useDora: true }) })
 describeMethod({ method: 'lora-dropout', settings: (golden) => ({ ...lora(golden), loraDropout: probability }), feeds: masks })
 
 /** One with numbers everywhere, ranks that differ, and BERT's pooler in its head. */
 const adapterOf = (family: Family, given: SettingsInput): Promise<Adapter> =>
-  randomAdapter(family, { method: 'lora', rank: 2, alpha: 3, rankPattern: { 'self.query': 1, 'layer.1.output.dense': 3 }, ...given })
+  randomAdapter(family, { method: 'lora', rank: 2, loraAlpha: 3, rankPattern: { 'self.query': 1, 'layer.1.output.dense': 3 }, ...given })
 
 const inFolder = async <T>(use: (folder: string) => Promise<T>): Promise<T> => {
   const folder = await mkdtemp(join(tmpdir(), 'salora-variants-'))
@@ -74,9 +74,9 @@ const inFolder = async <T>(use: (folder: string) => Promise<T>): Promise<T> => {
 }
 
 const exported: Readonly<Record<string, SettingsInput>> = {
-  rslora: { rslora: true },
-  dora: { dora: true, loraDropout: 0.1 },
-  'dora-rslora': { dora: true, rslora: true },
+  rslora: { useRslora: true },
+  dora: { useDora: true, loraDropout: 0.1 },
+  'dora-rslora': { useDora: true, useRslora: true },
 }
 const folder = exportFolder()
 
@@ -89,7 +89,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       family,
       dtype: 'float64',
       steps: settings.steps,
-      settings: { ...lora(settings), dora: true, loraDropout: probability },
+      settings: { ...lora(settings), useDora: true, loraDropout: probability },
     })
     const state = run.start(under(tensors, 'start/'))
     const { results, gradients } = await run.gradients(state, first, await masks(family, first, 0, 'float64'))
@@ -139,10 +139,10 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
 
   it('adapts the matrices that `all-linear` names there, but for the pooler, which is trained whole with the head', async () => {
     const { modules } = readMethod<Pick<Dropped, 'modules'>>(family, 'all-linear')
-    const { outline } = (await openModelFolder(folderOf(family))).model
-    const ours = targetedMatrices(outline, ['all-linear']).map(({ name }) => name)
+    const { spec } = (await openModelFolder(folderOf(family))).model
+    const ours = targetedMatrices(spec, ['all-linear']).map(({ name }) => name)
     expect(ours).toEqual(modules.filter((name) => name !== 'pooler.dense'))
-    expect(() => targetedMatrices(outline, ['all-linear', 'query'])).toThrow(/^targetModules: expected all-linear, or endings of /)
+    expect(() => targetedMatrices(spec, ['all-linear', 'query'])).toThrow(/^targetModules: expected all-linear, or endings of /)
   })
 
   it.each(Object.keys(exported))('says the same of a model with %s merged into its weights', (name) =>
@@ -153,7 +153,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       const logits = await predictGolden(family, output, readMethod(family, 'dora'))
       const trained = { base, adapter, head: adapter.head }
       await inFolder(async (merged) => {
-        await writeMergedFolder(merged, trained, undefined, 'float32')
+        await exportMerged(merged, trained, undefined, 'float32')
         const found = await predictGolden(family, merged, readMethod(family, 'dora'))
         expectAgreement(`merged, ${family}, ${name}`, [compareNumbers('logits', goldenBounds.float32, logits, found)])
       })

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { Mistake } from '../../accelerated/files/mistake.js'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
-import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/training/checkpointFile.js'
+import type { Vector } from '../../accelerated/parameters/layout.js'
+import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { RunState } from '../../accelerated/training/state.js'
 import { gated, matrices, pruned, runOutline, sizeIn, stateOf, type Described } from './saloraRun.js'
 
@@ -60,7 +60,7 @@ const refusal = async (outline?: RunOutline): Promise<string> => {
   }).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(Mistake)
+      expect(thrown).toBeInstanceOf(InputError)
       return (thrown as Error).message.replaceAll(folder, 'F')
     },
   )
@@ -96,7 +96,7 @@ describe('a checkpoint of the run', () => {
     }
     await save(checkpointOf(doubles))
     expect((await newestCheckpoint(folder, await runOutline('float64'), () => undefined))?.state).toEqual(doubles)
-    expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor parameters of F32 \[\d+\], found F64 \[\d+\]$/)
+    expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor parameters of F32 \[\d+\], got F64 \[\d+\]$/)
   })
 })
 
@@ -192,22 +192,22 @@ describe('a checkpoint that is signed and no state of the run', () => {
     [
       'has a longer vector',
       stateOf(gated, sizeIn(gated.phase) + 1),
-      `expected tensor parameters of F32 [${sizeIn(gated.phase)}], found F32 [${sizeIn(gated.phase) + 1}]`,
+      `expected tensor parameters of F32 [${sizeIn(gated.phase)}], got F32 [${sizeIn(gated.phase) + 1}]`,
     ],
     [
       'has no number where a parameter was',
       { ...stateOf(gated), parameters: one(stateOf(gated).parameters, 7, NaN) },
-      'expected tensor parameters of finite numbers, found NaN',
+      'expected tensor parameters of finite numbers, got NaN',
     ],
     [
       'has an infinite moment',
       { ...stateOf(gated), firstMoment: one(stateOf(gated).firstMoment, 0, -Infinity) },
-      'expected tensor firstMoment of finite numbers, found -Infinity',
+      'expected tensor firstMoment of finite numbers, got -Infinity',
     ],
     [
       'has a negative mean of squares',
       { ...stateOf(gated), secondMoment: one(stateOf(gated).secondMoment, 1, -1) },
-      'expected tensor secondMoment of finite numbers from 0, found -1',
+      'expected tensor secondMoment of finite numbers from 0, got -1',
     ],
   ])('because it %s is refused, and nothing is changed', async (_, state, message) => {
     await save(checkpointOf(stateOf({ ...gated, step: 3 })))
@@ -219,7 +219,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
     [
       'of a later step',
       { ...pruned, step: 7 },
-      'expected a state of this run, by its model and data as they are now: a best step before its own, found 7',
+      'expected a state of this run, by its model and data as they are now: a best step before its own, got 7',
     ],
     [
       'with retained ranks of strangers',
@@ -234,13 +234,13 @@ describe('a checkpoint that is signed and no state of the run', () => {
   it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
     const remembering = {
       ...(await runOutline('float32')),
-      method: { ...salora, memory: () => ({ names: ['slow'], settle: (updated) => updated }) },
+      method: { ...salora, memory: () => ({ names: ['slow'], afterUpdate: (updated) => updated }) },
     } satisfies RunOutline
     const state = stateOf(gated)
     await save(checkpointOf(state))
-    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], found none of that name`)
+    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], got none of that name`)
     await save(checkpointOf({ ...state, memory: { slow: new Float32Array(3) } }))
-    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], found F32 [3]`)
+    expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], got F32 [3]`)
     const saved = checkpointOf({ ...state, memory: { slow: state.firstMoment } })
     await save(saved)
     expect(await newestCheckpoint(folder, remembering, () => undefined)).toEqual(saved)
@@ -255,7 +255,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
     await writeFile(file(4), Buffer.concat([length, header]))
     await sign(4)
     expect(await refusal()).toBe(
-      'F/step-000000004.safetensors: expected a checkpoint of layout 2, as this version of salora writes it, found layout 1: go on with the version that wrote it, or start anew',
+      'F/step-000000004.safetensors: expected a checkpoint of layout 2, as this version of salora writes it, got layout 1: go on with the version that wrote it, or start anew',
     )
   })
 })
@@ -271,7 +271,7 @@ describe('what is no checkpoint', () => {
     await handle.close()
     const began = performance.now()
     expect(await refusal()).toMatch(
-      /^F\/step-000000004\.safetensors: expected at most 160\d{5} bytes, by the model as it is now, found 4398046511104$/,
+      /^F\/step-000000004\.safetensors: expected at most 160\d{5} bytes, by the model as it is now, got 4398046511104$/,
     )
     expect(performance.now() - began).toBeLessThan(1_000)
   })
@@ -279,7 +279,7 @@ describe('what is no checkpoint', () => {
     await rename(file(4), join(root, 'elsewhere'))
     await symlink(join(root, 'elsewhere'), file(4))
     expect(await refusal()).toBe(
-      `F: expected a whole checkpoint (a new --output starts anew), found 1 damaged and no other: F/step-000000004.safetensors: expected a file within F, found a link to ${join(root, 'elsewhere')}`,
+      `F: expected a whole checkpoint (a new --output starts anew), got 1 damaged and no other: F/step-000000004.safetensors: expected a file within F, got a link to ${join(root, 'elsewhere')}`,
     )
     expect((await readFile(join(root, 'elsewhere'))).length).toBeGreaterThan(100)
   })
@@ -290,8 +290,8 @@ describe('what is no checkpoint', () => {
     const { told, step } = await read()
     expect(step).toBe(3)
     expect(told.map((line) => line.split(';')[0])).toEqual([
-      'F/step-000000005.safetensors: expected a file, found something else',
-      'F/step-000000004.safetensors.sha256: expected a file, found something else',
+      'F/step-000000005.safetensors: expected a file, got something else',
+      'F/step-000000004.safetensors.sha256: expected a file, got something else',
     ])
   })
   it('but its bytes with one bit of a number changed is refused by its checksum', async () => {
@@ -300,11 +300,11 @@ describe('what is no checkpoint', () => {
       file(4),
       bytes.map((byte, i) => (i === bytes.length - 4 ? byte ^ 1 : byte)),
     )
-    expect(await refusal()).toMatch(/: F\/step-000000004\.safetensors: expected the checksum [0-9a-f]{64}, found [0-9a-f]{64}$/)
+    expect(await refusal()).toMatch(/: F\/step-000000004\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/)
   })
   it('but one without its checksum is refused', async () => {
     await rm(`${file(4)}.sha256`)
-    expect(await refusal()).toContain('F/step-000000004.safetensors: expected the checksum in its .sha256 file, found no such file')
+    expect(await refusal()).toContain('F/step-000000004.safetensors: expected the checksum in its .sha256 file, got no such file')
   })
   it('but JSON a million levels deep is refused in one line', async () => {
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: '['.repeat(1_000_000) } }))
@@ -312,6 +312,6 @@ describe('what is no checkpoint', () => {
     length.writeBigUInt64LE(BigInt(header.length))
     await writeFile(file(4), Buffer.concat([length, header]))
     await sign(4)
-    expect(await refusal()).toContain('F/step-000000004.safetensors: expected at most 64 levels of JSON, found more')
+    expect(await refusal()).toContain('F/step-000000004.safetensors: expected at most 64 levels of JSON, got more')
   })
 })

@@ -7,18 +7,18 @@ import fc from 'fast-check'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAdapter } from '../../accelerated/formats/index.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
-import { checkFinite, openModelFolder } from '../../accelerated/files/modelFolder.js'
-import { readSafetensors, readTensor } from '../../accelerated/files/safetensors/safetensors.js'
-import { elementCount } from '../../accelerated/files/safetensors/safetensorsHeader.js'
-import { parseShardIndex } from '../../accelerated/files/safetensors/weightFiles.js'
-import { writeSafetensors, type WritableTensor } from '../../accelerated/files/safetensors/writeSafetensors.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
+import { checkFinite, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
+import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { parseShardIndex } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { peftFiles } from '../../accelerated/formats/peft/peft.js'
-import { loadTokenizer } from '../../accelerated/files/tokenizer.js'
-import { newestCheckpoint, saveCheckpoint } from '../../accelerated/training/checkpointFile.js'
-import { loadTask } from '../../evaluation/data/index.js'
-import { parseRunConfig, parseRunResult } from '../../evaluation/runs/storedRun.js'
-import { Mistake } from '../../accelerated/files/mistake.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
+import { loadTask } from '../../finetuning/data/index.js'
+import { parseRunConfig, parseRunResult } from '../../finetuning/runs/runFiles.js'
+import { InputError } from '../../accelerated/errors/inputError.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
@@ -125,7 +125,7 @@ const { model, outputs } = parseConfigFile(JSON.stringify(roberta), 'config.json
 const head = model.sequenceHead(outputs.labels).tensors
 const tensorsOf = (prefix: string): Map<string, WritableTensor> =>
   new Map(
-    [...model.outline.tensors, ...head].map(([name, shape], i) => [
+    [...model.spec.tensors, ...head].map(([name, shape], i) => [
       name.startsWith('classifier') ? name : `${prefix}${name}`,
       { shape, data: new Float32Array(elementCount(shape)).fill(i / 64) },
     ]),
@@ -300,7 +300,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
       const found = await newestCheckpoint(folder, await runOutline('float32'), (message) => {
         told.push(message)
       })
-      if (found === null) throw new Mistake(folder, 'a checkpoint', told[0] ?? 'nothing told')
+      if (found === null) throw new InputError(folder, 'a checkpoint', told[0] ?? 'nothing told')
     },
     /\.damaged$/,
   )

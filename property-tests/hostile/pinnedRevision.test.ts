@@ -6,14 +6,14 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { writeSafetensors } from '../../accelerated/files/safetensors/writeSafetensors.js'
-import { resolveSettings } from '../../accelerated/settings.js'
-import { adapterRequest } from '../../cli/adapterRequest.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
-import type { ExportReport } from '../../evaluation/adapters/exportAdapter.js'
-import { finetuneJob } from '../../evaluation/runs/finetuneJob.js'
-import type { FinetuneOptions, RunResult } from '../../evaluation/runs/run.js'
-import { loadTrainedModel } from '../../evaluation/adapters/trainedAdapter.js'
+import type { ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { loadTrainedModel } from '../../finetuning/adapters/trainedAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
 import { program } from '../cli/spawnSalora.js'
@@ -127,7 +127,7 @@ it('a link that has come to mean another commit does not resume', async () => {
   await rm(model)
   await pointTo(other)
   await expect(run({ model, output, resume: true })).rejects.toThrow(
-    `${output}/config.json: expected the settings that the run began with, found revision was "${commit}" and is "${other}"`,
+    `${output}/config.json: expected the settings that the run began with, got revision was "${commit}" and is "${other}"`,
   )
 })
 
@@ -158,7 +158,7 @@ it('--offline asks nobody: what the cache lacks is told in one line', async () =
   })
   const code = await new Promise((closed) => child.on('close', closed))
   expect(stderr.trim()).toMatch(
-    /^me\/absent: expected the model in .*models--me--absent \(HF_HUB_OFFLINE is set\), found no complete copy there$/,
+    /^me\/absent: expected the model in .*models--me--absent \(HF_HUB_OFFLINE is set\), got no complete copy there$/,
   )
   expect(code).toBe(1)
 })

@@ -1,20 +1,20 @@
 /** A SaLoRA run of eight steps on two matrices of a tiny model: its outline, and a state of it in the window and after. */
-import { precisionOf } from '../../accelerated/commonSettings.js'
-import { parseConfigFile } from '../../accelerated/files/configFile.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import { sequence } from '../../accelerated/objectives/sequence.js'
-import { resolveSettings } from '../../accelerated/settings.js'
+import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
-import type { RunOutline } from '../../accelerated/training/checkpointFile.js'
-import type { Vector } from '../../accelerated/training/parameterVector.js'
+import type { RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
+import type { Vector } from '../../accelerated/parameters/layout.js'
 import { startOfRun, type RunState } from '../../accelerated/training/state.js'
 import { roberta } from './validFiles.js'
 
 const { model } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
-const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmup: 0.2 })
-const assembly = { model, method: salora, settings, objective: sequence(model, { labels: 2, problem: 'classification' }) }
+const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmupRatio: 0.2 })
+const assembly = { model, method: salora, settings, objective: sequenceClassification(model, { labels: 2, taskType: 'classification' }) }
 
 export const runOutline = async (dtype: FloatType): Promise<RunOutline> => {
   const precision = precisionOf(dtype)

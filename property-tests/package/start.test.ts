@@ -67,7 +67,7 @@ describe.skipIf(process.platform === 'win32')('open files', () => {
   })
 
   it.each([24, 40, 60, 90])('that are too few are told in one line: %d', (limit) => {
-    const line = /^salora: expected its own files and libraries, found .*\bulimit -n\)\nexit code 1\n$/
+    const line = /^salora: expected its own files and libraries, got .*\bulimit -n\)\nexit code 1\n$/
     for (const words of ['train --help', 'doctor', 'no-such-command']) expect(bash(`ulimit -n ${limit}; ${command} ${words}`)).toMatch(line)
   })
 })

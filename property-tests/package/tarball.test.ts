@@ -40,7 +40,7 @@ describe('the packed package', () => {
     const [{ files = [] } = {}] = JSON.parse(packed) as ReadonlyArray<{ readonly files: ReadonlyArray<{ readonly path: string }> }>
     const own = files.map(({ path }) => path).filter((path) => !path.startsWith('node_modules/'))
     expect(own).toContain('dist/index.d.ts')
-    expect(own).toContain('evaluation/embedded/model/model.safetensors')
+    expect(own).toContain('finetuning/embedded/model/model.safetensors')
     const places =
       /^(dist\/(index|accelerated|cli|evaluation|reference)\b.*\.(js|d\.ts)|evaluation\/embedded\/(model\/.*|README\.md)|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
     expect(own.filter((path) => !places.test(path))).toEqual([])
@@ -60,7 +60,7 @@ describe('the packed package', () => {
       readonly embeddedModel: string
     }
     expect(devices.find(({ device }) => device === 'cpu')?.works).toBe(true)
-    expect(embeddedModel).toBe(inPackage('evaluation/embedded/model'))
+    expect(embeddedModel).toBe(inPackage('finetuning/embedded/model'))
     const [, script = ''] = /node "([^"]+)"/.exec(devices.find(({ device }) => device === 'cuda')?.remedy ?? '') ?? []
     expect(script).toBe(inPackage('node_modules/onnxruntime-node/script/install.js'))
     expect(existsSync(script)).toBe(true)

@@ -125,7 +125,7 @@ describe('a thread that was started with an environment of its own', () => {
     const { ORT_DISABLE_TELEMETRY: _, ...environment } = process.env
     const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'own.mjs')], { env: environment })
     expect(stdout).toBe(
-      'ORT_DISABLE_TELEMETRY: expected 1 in the environment of this thread (import salora in the main thread first), found nothing\n',
+      'ORT_DISABLE_TELEMETRY: expected 1 in the environment of this thread (import salora in the main thread first), got nothing\n',
     )
   })
 })

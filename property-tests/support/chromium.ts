@@ -19,7 +19,7 @@ export const openPage = async (
   options: BrowserContextOptions,
   complaintsOf: (request: Request) => ReadonlyArray<string>,
 ): Promise<OpenedPage> => {
-  if (browser === null) throw new Error('expected a browser, found none')
+  if (browser === null) throw new Error('expected a browser, got none')
   const context = await browser.newContext(options)
   const page = await context.newPage()
   const said: string[] = []

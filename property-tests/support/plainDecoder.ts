@@ -1,10 +1,10 @@
 /** A decoder without an adapter, as an assembly. */
-import { precisionOf } from '../../accelerated/commonSettings.js'
+import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
-import { causal } from '../../accelerated/objectives/causal.js'
-import { methodOf, resolveSettings } from '../../accelerated/settings.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import type { Assembly } from '../../accelerated/training/assembly.js'
 
 export const plainAssembly = (model: Model, frozen: TensorSource, dtype: FloatType): Assembly => ({
@@ -12,6 +12,6 @@ export const plainAssembly = (model: Model, frozen: TensorSource, dtype: FloatTy
   frozen,
   method: { ...methodOf('full'), start: () => ({}), tensors: () => [], wrap: () => (host) => host },
   settings: resolveSettings({ method: 'full', precision: dtype }),
-  objective: causal(model),
+  objective: causalLM(model),
   precision: precisionOf(dtype),
 })

@@ -44,7 +44,7 @@ export type RedisServer = {
 }
 
 export const startRedis = async (folder: string, password: string | null = null): Promise<RedisServer> => {
-  if (program === null) throw new Error('startRedis: expected a redis-server, found none')
+  if (program === null) throw new Error('startRedis: expected a redis-server, got none')
   const port = await freePort()
   let child: ChildProcess
   const start = async (): Promise<void> => {

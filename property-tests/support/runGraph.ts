@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
-import type { Feed, Feeds } from '../../accelerated/runtime/feeds.js'
+import type { Feed, Feeds } from '../../accelerated/engines/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
-import { cpu } from '../../accelerated/runtime/devices/cpu.js'
-import { noWeights, type Results, type Session } from '../../accelerated/runtime/engine.js'
-import { nodeEngine } from '../../accelerated/runtime/node.js'
+import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { noWeights, type Results, type Session } from '../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { slope } from './finiteDifference.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -49,7 +49,7 @@ export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: Reado
 /** The numbers of a result that must be there. */
 export const resultOf = (results: Results, name: string): ReadonlyArray<number> => {
   const found = results[name]
-  if (found === undefined) throw new Error(`resultOf: expected output ${name}, found ${Object.keys(results).join(', ')}`)
+  if (found === undefined) throw new Error(`resultOf: expected output ${name}, got ${Object.keys(results).join(', ')}`)
   return Array.from<number | bigint, number>(found as ArrayLike<number | bigint>, Number)
 }
 

@@ -1,4 +1,4 @@
-/** The layers that have tensors: linear layers with their low-rank increment, and normalisations. */
+/** The layers that have tensors: linear layers with their low-rank increment, and normalizations. */
 import { applyIncrement, applyIncrementVjp, type Factors } from '../methods/lowRank.js'
 import { add, named, type Tensors } from '../tensor.js'
 import type { Layer } from './layer.js'
@@ -67,8 +67,8 @@ export const adaptedLinear =
     }
   }
 
-/** Layer normalisation with the weights of this name. x: [n, width] → [n, width] */
-export const normalisation =
+/** Layer normalization with the weights of this name. x: [n, width] → [n, width] */
+export const normalization =
   (model: ModelTensors, epsilon: number, name: string): Layer =>
   (x) => {
     const weight = named(model.weights, `${name}.weight`)

@@ -1,30 +1,30 @@
-/** The loss of a language model: mean cross-entropy between each token's logits and the token after it, where that is to be learnt. */
+/** The loss of a language model: mean cross-entropy between each token's logits and the token after it, where that is to be learned. */
 import { mismatch } from '../shape.js'
 import { scatterRows, selectRows, type Tensor } from '../tensor.js'
 import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
 
-/** The label of a token after which nothing is to be learnt: a prompt's, say, and the last of each text. */
-export const unlabelled = -100
+/** The label of a token after which nothing is to be learned: a prompt's, say, and the last of each text. */
+export const unlabeled = -100
 
 /** Rows that have a label, and their labels. */
-const labelled = (
+const labeled = (
   logits: Tensor,
   labels: ReadonlyArray<number>,
 ): { readonly rows: ReadonlyArray<number>; readonly own: ReadonlyArray<number> } => {
   if (labels.length !== logits.shape[0]) mismatch('causalLoss', `a label for each of ${logits.shape[0]} tokens`, String(labels.length))
-  const rows = labels.flatMap((label, row) => (label === unlabelled ? [] : [row]))
+  const rows = labels.flatMap((label, row) => (label === unlabeled ? [] : [row]))
   if (rows.length === 0) mismatch('causalLoss', 'at least one token with a label', 'none')
   return { rows, own: rows.map((row) => labels[row]!) }
 }
 
 /** logits: [tokens, vocabulary], labels: one a token */
 export const causalLoss = (logits: Tensor, labels: ReadonlyArray<number>): number => {
-  const { rows, own } = labelled(logits, labels)
+  const { rows, own } = labeled(logits, labels)
   return crossEntropy(selectRows(logits, rows), own)
 }
 
 /** 0 in rows without a label. → [tokens, vocabulary] */
 export const causalLossVjp = (logits: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor => {
-  const { rows, own } = labelled(logits, labels)
+  const { rows, own } = labeled(logits, labels)
   return scatterRows(crossEntropyVjp(selectRows(logits, rows), own, lossBar), rows, logits.shape[0]!)
 }

@@ -5,7 +5,7 @@
 import { matMul } from '../matMul.js'
 import { addRow, generate, map, matrixShape, multiplyColumn, type Tensor } from '../tensor.js'
 import type { FrozenLinear } from './linear.js'
-import { roundHalfEven } from './quantisedLinear.js'
+import { roundHalfEven } from './quantizedLinear.js'
 
 /** Of a number in [2ᵉ, 2ᵉ⁺¹): eleven bits, so steps of 2ᵉ⁻¹⁰, and below the least exponent steps of 2⁻²⁴ (IEEE 754, binary16). */
 const [fractionBits, leastExponent, largest] = [10, -14, 65504]

@@ -1,4 +1,4 @@
-/** Layer normalisation (Ba, Kiros and Hinton, 2016) over the last axis. */
+/** Layer normalization (Ba, Kiros and Hinton, 2016) over the last axis. */
 import {
   addRow,
   columnSums,
@@ -13,29 +13,29 @@ import {
 } from '../tensor.js'
 
 /** x̂ = (x − mean) / √(variance + ε), and 1 / √(variance + ε). x: [n, width] */
-const normalise = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonly inverseDeviation: Tensor } => {
-  const centred = subtractColumn(x, rowMeans(x))
-  const inverseDeviation = map((variance) => 1 / Math.sqrt(variance + epsilon))(rowMeans(multiply(centred, centred))) // [n]
-  return { xHat: multiplyColumn(centred, inverseDeviation), inverseDeviation }
+const normalize = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonly inverseDeviation: Tensor } => {
+  const centered = subtractColumn(x, rowMeans(x))
+  const inverseDeviation = map((variance) => 1 / Math.sqrt(variance + epsilon))(rowMeans(multiply(centered, centered))) // [n]
+  return { xHat: multiplyColumn(centered, inverseDeviation), inverseDeviation }
 }
 
 /** y = x̂ ⊙ weight + bias. x: [n, width], weight, bias: [width] → [n, width] */
 export const layerNorm =
   (epsilon: number) =>
   (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
-    addRow(multiplyRow(normalise(epsilon, x).xHat, weight), bias)
+    addRow(multiplyRow(normalize(epsilon, x).xHat, weight), bias)
 
 /**
  * x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / √(variance + ε) with h = ȳ ⊙ weight;
  * the weight's gradient is Σ ȳ ⊙ x̂, the bias's Σ ȳ. x, yBar: [n, width]
  */
 export const layerNormVjp = (epsilon: number) => (x: Tensor, weight: Tensor, yBar: Tensor) => {
-  const { xHat, inverseDeviation } = normalise(epsilon, x)
+  const { xHat, inverseDeviation } = normalize(epsilon, x)
   const h = multiplyRow(yBar, weight)
-  const centred = subtractColumn(h, rowMeans(h))
+  const centered = subtractColumn(h, rowMeans(h))
   const alongXHat = multiplyColumn(xHat, rowMeans(multiply(h, xHat)))
   return {
-    x: multiplyColumn(subtract(centred, alongXHat), inverseDeviation),
+    x: multiplyColumn(subtract(centered, alongXHat), inverseDeviation),
     weight: columnSums(multiply(yBar, xHat)),
     bias: columnSums(yBar),
   }

@@ -14,7 +14,7 @@ import { decoderLayerName, type DecoderConfig } from './decoderConfig.js'
 import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 
 /** x: [n, width] → [n, width], with the weight of this name */
-const normalisation =
+const normalization =
   (model: ModelTensors, { rmsNormEpsilon }: DecoderConfig, name: string): Layer =>
   (x) => {
     const weight = named(model.weights, `${name}.weight`)
@@ -53,8 +53,8 @@ const selfAttention = (model: ModelTensors, config: DecoderConfig, lengths: Read
 /** x ← x + attention(norm(x)); x ← x + feedForward(norm(x)). x: [tokens, hidden] → [tokens, hidden] */
 const decoderLayer = (model: ModelTensors, config: DecoderConfig, lengths: ReadonlyArray<number>, layer: string): Layer =>
   sequence(
-    residual(sequence(normalisation(model, config, `${layer}.input_layernorm`), selfAttention(model, config, lengths, layer))),
-    residual(sequence(normalisation(model, config, `${layer}.post_attention_layernorm`), gatedFeedForward(model, layer))),
+    residual(sequence(normalization(model, config, `${layer}.input_layernorm`), selfAttention(model, config, lengths, layer))),
+    residual(sequence(normalization(model, config, `${layer}.post_attention_layernorm`), gatedFeedForward(model, layer))),
   )
 
 /** Logits over the vocabulary by the output matrix, which may be the table of embeddings. x: [tokens, hidden] → [tokens, vocabulary] */
@@ -81,7 +81,7 @@ export const decoder =
     const model = tensorsOf(operands, options)
     const body = sequence(
       ...Array.from({ length: config.layers }, (_, n) => decoderLayer(model, config, lengths, decoderLayerName(n))),
-      normalisation(model, config, 'norm'),
+      normalization(model, config, 'norm'),
     )(embedding(named(model.weights, table), inputIds.flat()))
     const logits = output(model, config.tied ? table : 'lm_head.weight')(body.value)
     return {

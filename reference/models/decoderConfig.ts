@@ -21,7 +21,7 @@ export interface DecoderConfig {
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
   /** whether the output matrix is the table of embeddings */
   readonly tied: boolean
-  readonly problem: 'causal'
+  readonly taskType: 'causal'
 }
 
 export const decoderLayerName = (layer: number): string => `layers.${layer}`

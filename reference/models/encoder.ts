@@ -1,5 +1,5 @@
 /** A RoBERTa or BERT encoder with gated adapters on its six matrices and a head: forwards, and backwards by hand-derived rules. */
-import { normalisation, type ModelTensors } from '../layers/adaptedLinear.js'
+import { normalization, type ModelTensors } from '../layers/adaptedLinear.js'
 import { embeddings, type Tokens } from '../layers/embeddings.js'
 import { feedForward } from '../layers/feedForward.js'
 import { residual, sequence, type Layer } from '../layers/layer.js'
@@ -15,7 +15,7 @@ const encoderLayer =
   (model: ModelTensors, config: EncoderConfig, lengths: ReadonlyArray<number>, masks: Tensors) =>
   (layer: string): Layer => {
     const settings = { heads: config.heads, lengths, mask: masks[`${layer}.attention.probabilities`] }
-    const norm = (name: string): Layer => normalisation(model, config.layerNormEpsilon, name)
+    const norm = (name: string): Layer => normalization(model, config.layerNormEpsilon, name)
     return sequence(
       residual(sequence(selfAttention(model, settings, layer), dropoutLayer(masks, `${layer}.attention.output`))),
       norm(`${layer}.attention.output.LayerNorm`),
@@ -36,7 +36,7 @@ export const encoder =
     const layers = Array.from({ length: config.layers }, (_, n) => encoderLayer(model, config, lengths, masks)(layerName(n)))
     const input = embeddings(model, config, tokens) // [tokens, hidden]
     const body = sequence(
-      normalisation(model, config.layerNormEpsilon, 'embeddings.LayerNorm'),
+      normalization(model, config.layerNormEpsilon, 'embeddings.LayerNorm'),
       dropoutLayer(masks, 'embeddings'),
       ...layers,
     )(input.value)

@@ -19,7 +19,7 @@ export interface EncoderConfig {
   readonly headDropout: number
   /** Outputs of the head: classes, or 1 for a regression. */
   readonly labels: number
-  readonly problem: 'classification' | 'regression'
+  readonly taskType: 'classification' | 'regression'
 }
 
 export const layerName = (layer: number): string => `encoder.layer.${layer}`

@@ -6,7 +6,7 @@ import { generate, type Tensor } from '../tensor.js'
 /** An integer from 0 to 2³² − 1: where the sequence of draws stands. */
 export type Seed = number
 
-// A Weyl sequence (steps of 2³² / golden ratio, odd) hashed by MurmurHash3's 32-bit finaliser (Appleby, 2011).
+// A Weyl sequence (steps of 2³² / golden ratio, odd) hashed by MurmurHash3's 32-bit finalizer (Appleby, 2011).
 const weylStep = 0x9e3779b9
 
 const advance = (seed: Seed, draws: number): Seed => (seed + Math.imul(weylStep, draws)) >>> 0

@@ -1,7 +1,7 @@
 /** adapter_config.json of the adapters library: written for `houlsby` and `pfeiffer` as the library itself does, read key by key. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake, quoted } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError, quoted } from '../../errors/inputError.js'
 import type { Adapter } from '../adapter.js'
 
 /** What tells one method from the other. */
@@ -50,7 +50,7 @@ const idle = {
 
 /** What stands in each of an adapter's configurations; `version` is that of the layout. */
 export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseModelName'>): Readonly<Record<string, unknown>> => ({
-  hidden_size: model.outline.hiddenSize,
+  hidden_size: model.spec.hiddenSize,
   model_class: model.naming.sequenceClassifier,
   model_name: baseModelName,
   model_type: model.type,
@@ -58,7 +58,7 @@ export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseM
 })
 
 export const adapterConfigText = (name: string, reductionFactor: number, adapterName: string, adapter: Adapter): string => {
-  if (!isKind(name)) throw new Error(`adapterConfigText: expected ${Object.keys(kinds).join(' or ')}, found ${name}`)
+  if (!isKind(name)) throw new Error(`adapterConfigText: expected ${Object.keys(kinds).join(' or ')}, got ${name}`)
   const config = { ...common, ...idle, ...kinds[name].own, reduction_factor: reductionFactor }
   // The library tells a scale that is a number from one that is trained by its type, so its floats have a point.
   return libraryText({ ...ofModel(adapter), config, name: adapterName }).replace(
@@ -118,11 +118,11 @@ export const isLibraryConfig = (json: unknown): boolean => typeof json === 'obje
 
 /** @throws Mistake for what is no adapter of ours, or of another model than this */
 export const readAdapterConfig = (json: unknown, where: string, { model }: Pick<Adapter, 'model'>): AdapterConfig => {
-  const file = checked(fileSchema, json, where, 'an adapter as the adapters library saves it')
-  if (file.model_type !== model.type) throw mistake(where, `an adapter of a ${model.type} model`, `one of ${quoted(file.model_type)}`)
-  if (file.hidden_size !== model.outline.hiddenSize)
-    throw mistake(where, `an adapter of a model of hidden size ${model.outline.hiddenSize}`, `one of ${file.hidden_size}`)
+  const file = validate(fileSchema, json, where, 'an adapter as the adapters library saves it')
+  if (file.model_type !== model.type) throw inputError(where, `an adapter of a ${model.type} model`, `one of ${quoted(file.model_type)}`)
+  if (file.hidden_size !== model.spec.hiddenSize)
+    throw inputError(where, `an adapter of a model of hidden size ${model.spec.hiddenSize}`, `one of ${file.hidden_size}`)
   const method = file.config.mh_adapter ? 'houlsby' : 'pfeiffer'
-  const { reduction_factor: reductionFactor } = checked(schemaOf(method), file.config, where, `a ${kinds[method].called} (${method})`)
+  const { reduction_factor: reductionFactor } = validate(schemaOf(method), file.config, where, `a ${kinds[method].called} (${method})`)
   return { method, reductionFactor, adapterName: file.name, baseModelName: file.model_name ?? undefined }
 }

@@ -1,14 +1,14 @@
 /** Bottleneck adapters in the layout of the adapters library and of AdapterHub: load_adapter(folder, use_safetensors=True) opens ours, and we open its. */
 import { join } from 'node:path'
-import { writeFileAtomically } from '../../files/atomicFile.js'
-import { parseJson, readText } from '../../files/jsonText.js'
-import { mistake } from '../../files/mistake.js'
-import type { ModelFolder } from '../../files/modelFolder.js'
-import { readSafetensors } from '../../files/safetensors/safetensors.js'
-import { fileInFolder } from '../../files/safetensors/weightFiles.js'
-import { writeSafetensors } from '../../files/safetensors/writeSafetensors.js'
+import { writeFileAtomically } from '../../storage/atomicFile.js'
+import { parseJson, readText } from '../../storage/boundedJson.js'
+import { inputError } from '../../errors/inputError.js'
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
+import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
+import { fileInFolder } from '../../checkpoints/safetensors/weightFiles.js'
+import { writeSafetensors } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
-import { methodOf, resolveSettings } from '../../settings.js'
+import { methodOf, resolveSettings } from '../../training/settings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import {
   adapterConfigLimit,
@@ -40,7 +40,7 @@ export const adapters: AdapterFormat = {
   library: 'adapter-transformers',
   write: async (folder, adapter) => {
     const { model, method, settings, tensors, head, outputs, labelNames } = adapter
-    if (settings.reductionFactor === undefined) throw new Error('adapters: expected settings with a reductionFactor, found none')
+    if (settings.reductionFactor === undefined) throw new Error('adapters: expected settings with a reductionFactor, got none')
     const write = (name: string, content: string | Uint8Array): Promise<void> => writeFileAtomically(join(folder, name), content)
     await write(files.adapter[0], writeSafetensors(renamed(tensors, (name) => adapterKey(model, written, name))))
     if (head.size > 0) {
@@ -74,12 +74,12 @@ const readAdapter = async (folder: string, json: unknown, configFile: string, ba
   const { method: name, reductionFactor, adapterName, baseModelName } = readAdapterConfig(json, configFile, base)
   const method = methodOf(name)
   // the library leaves every adapter a neuron, however large the factor
-  const settings = { ...resolveSettings({ method: name }), reductionFactor: Math.min(reductionFactor, model.outline.hiddenSize) }
-  const phase = method.start(model.outline, settings)
+  const settings = { ...resolveSettings({ method: name }), reductionFactor: Math.min(reductionFactor, model.spec.hiddenSize) }
+  const phase = method.start(model.spec, settings)
   const keyOf = (tensor: string): string => adapterKey(model, adapterName, tensor)
   const shapes = new Map(method.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape]))
   const weightsFile = await weightsIn(folder, files.adapter)
-  if (weightsFile === undefined) throw mistake(folder, files.adapter[0], 'none')
+  if (weightsFile === undefined) throw inputError(folder, files.adapter[0], 'none')
   const { tensors } = await readSafetensors(weightsFile)
   checkKeys(tensors, new Map([...shapes].map(([tensor, shape]) => [keyOf(tensor), shape])), weightsFile, files.config)
   return {
@@ -123,6 +123,6 @@ const readHead = async (
 const weightsIn = async (folder: string, [name, pickle]: readonly [string, string]): Promise<string | undefined> => {
   const file = await fileInFolder(folder, name)
   if (file === undefined && (await fileInFolder(folder, pickle)) !== undefined)
-    throw mistake(folder, name, `only ${pickle} (pickles are not read: save_adapter(folder, name, use_safetensors=True) writes none)`)
+    throw inputError(folder, name, `only ${pickle} (pickles are not read: save_adapter(folder, name, use_safetensors=True) writes none)`)
   return file
 }

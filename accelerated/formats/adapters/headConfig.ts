@@ -1,8 +1,8 @@
 /** head_config.json of the adapters library, and what it says of the keys beside it: a classifier of transformers, or a flexible head of the library's own. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { labelName } from '../../files/labelNames.js'
-import { mistake } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { labelName } from '../../checkpoints/labelNames.js'
+import { inputError } from '../../errors/inputError.js'
 import type { Model } from '../../models/architecture.js'
 import type { Adapter } from '../adapter.js'
 import { labelsOf } from '../modelFiles.js'
@@ -39,7 +39,7 @@ export type HeadConfig = {
 
 /** @throws Mistake for a head that is not the model's */
 export const readHeadConfig = (json: unknown, where: string, model: Model): HeadConfig => {
-  const { config, name, label2id: ids } = checked(fileSchema, json, where, 'a head as the adapters library saves it')
+  const { config, name, label2id: ids } = validate(fileSchema, json, where, 'a head as the adapters library saves it')
   return {
     keyOf: config === null ? model.naming.stored : flexibleKeys(config, name ?? '', where, model),
     labelNames: namesOf(config?.label2id ?? ids),
@@ -69,7 +69,7 @@ const flexibleKeys = (
         ? [[last, 1]]
         : []
   if (places.length === 0)
-    throw mistake(
+    throw inputError(
       where,
       `a head of two layers, ${activation} and no pooler${hasPooler ? ', or of one layer on the pooler' : ''}`,
       `layers ${layers}, activation_function ${found}, use_pooler ${onPooler}`,

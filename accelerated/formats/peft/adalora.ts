@@ -1,16 +1,16 @@
 /** AdaLoRA in PEFT's layout: A, B and E of the triplets that are left, and the rank_pattern that says which. */
 import { join } from 'node:path'
-import { readText } from '../../files/jsonText.js'
-import type { ModelFolder } from '../../files/modelFolder.js'
-import { readSafetensors } from '../../files/safetensors/safetensors.js'
-import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
-import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
+import { readText } from '../../storage/boundedJson.js'
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
+import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
+import type { TensorEntry } from '../../checkpoints/safetensors/safetensorsHeader.js'
+import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import { adaloraScale, scaledColumns } from '../../methods/adalora/adalora.js'
 import type { AdaloraPhase } from '../../methods/adalora/phase.js'
 import type { AdaloraSettings } from '../../methods/adalora/settings.js'
 import type { LoraPhase } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
-import { methodOf, resolveSettings, type Settings } from '../../settings.js'
+import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
 import {
   adapterConfigLimit,
@@ -67,14 +67,14 @@ export const peftAdalora: AdapterFormat = {
   // E goes into B, and so does what is between PEFT's two scales: alpha / (r + 1e-5) here, alpha / r there.
   asLora: (adapter) => {
     const settings = settingsOf(adapter)
-    const { initRank, alpha, loraDropout } = settings
-    const toLora = (adaloraScale(settings) * initRank) / alpha
+    const { initR, loraAlpha, loraDropout } = settings
+    const toLora = (adaloraScale(settings) * initR) / loraAlpha
     const left = tripletsLeft(adapter)
     const phase: LoraPhase = { matrices: left.map(({ name, d, k, E }) => ({ name, d, k, r: E.data.length })) }
     return {
       ...adapter,
       method: methodOf('lora'),
-      settings: { ...resolveSettings({ method: 'lora' }), rank: initRank, alpha, loraDropout },
+      settings: { ...resolveSettings({ method: 'lora' }), rank: initR, loraAlpha, loraDropout },
       phase,
       tensors: new Map(
         left.flatMap(
@@ -130,7 +130,7 @@ const readAdalora = async (folder: string, { model, outputs: given }: ModelFolde
   const names = await readNames(folder)
   const keyOf = (name: string): string => headKey(model, name)
   const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
-  const modules = targetedModules(config, model.outline.matrices, model, tensors, configFile)
+  const modules = targetedModules(config, model.spec.matrices, model, tensors, configFile)
   const patterns = keptTriplets(
     config,
     modules.map(({ path }) => path),

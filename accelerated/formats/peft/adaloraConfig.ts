@@ -1,15 +1,15 @@
 /** PEFT's adapter_config.json of AdaLoRA: LoRA's with the schedule as it was trained, and which triplets are left. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { parseJson } from '../../files/jsonText.js'
-import { mistake, quoted } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { parseJson } from '../../storage/boundedJson.js'
+import { inputError, quoted } from '../../errors/inputError.js'
 import { scheduleOf } from '../../methods/adalora/schedule.js'
 import { largestWeight, type AdaloraSettings } from '../../methods/adalora/settings.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
-import { mostSteps } from '../../commonSettings.js'
+import { maxRunSteps } from '../../settings/commonSettings.js'
 import { loraConfig } from './peftConfig.js'
 
-const count = z.int().min(0).max(mostSteps)
+const count = z.int().min(0).max(maxRunSteps)
 const number = z.number().min(-largestWeight).max(largestWeight)
 
 /** PEFT's defaults. It reads neither r nor alpha_pattern, nor use_rslora, and gives an alpha that is not above 0 another meaning. */
@@ -18,10 +18,10 @@ const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora
   init_r: z.int().min(1).max(65_536).default(12),
   target_r: count.default(8),
   lora_alpha: z.number().gt(0).max(largestWrittenAlpha),
-  total_step: z.int().min(1).max(mostSteps),
+  total_step: z.int().min(1).max(maxRunSteps),
   tinit: count.default(0),
   tfinal: count.default(0),
-  deltaT: z.int().min(1).max(mostSteps).default(1),
+  deltaT: z.int().min(1).max(maxRunSteps).default(1),
   beta1: number.default(0.85),
   beta2: number.default(0.85),
   orth_reg_weight: number.default(0.5),
@@ -33,9 +33,9 @@ export type AdaloraConfig = z.infer<typeof adaloraConfig>
 
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws Mistake. */
 export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
-  const config = checked<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
+  const config = validate<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
   const { tinit, tfinal, total_step: steps } = config
-  if (tinit >= steps - tfinal) throw mistake(where, `tinit and tfinal that leave some of total_step ${steps}`, `${tinit} and ${tfinal}`)
+  if (tinit >= steps - tfinal) throw inputError(where, `tinit and tfinal that leave some of total_step ${steps}`, `${tinit} and ${tfinal}`)
   return config
 }
 
@@ -47,11 +47,11 @@ export const keptTriplets = (
 ): ReadonlyArray<ReadonlyArray<boolean> | undefined> => {
   const keys = paths.map((path) => `${path}.lora_E`)
   const stray = Object.keys(pattern ?? {}).find((key) => !keys.includes(key))
-  if (stray !== undefined) throw mistake(where, 'a rank_pattern of adapted matrices', quoted(stray, 120))
+  if (stray !== undefined) throw inputError(where, 'a rank_pattern of adapted matrices', quoted(stray, 120))
   return keys.map((key) => {
     const kept = pattern?.[key]
     if (kept !== undefined && kept.length !== rank)
-      throw mistake(where, `rank_pattern.${key} of init_r ${rank} triplets`, String(kept.length))
+      throw inputError(where, `rank_pattern.${key} of init_r ${rank} triplets`, String(kept.length))
     return kept
   })
 }
@@ -61,16 +61,16 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
   const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : scheduleOf(settings, steps)
   return {
     peft_type: 'ADALORA',
-    init_r: settings.initRank,
-    target_r: settings.targetRank,
-    lora_alpha: settings.alpha,
+    init_r: settings.initR,
+    target_r: settings.targetR,
+    lora_alpha: settings.loraAlpha,
     total_step: steps ?? 1,
     tinit: warmup,
     tfinal: final,
     deltaT: settings.deltaT,
     beta1: settings.importanceBeta1,
     beta2: settings.importanceBeta2,
-    orth_reg_weight: settings.orthogonalityWeight,
+    orth_reg_weight: settings.orthRegWeight,
     lora_dropout: settings.loraDropout,
     bias: 'none',
     fan_in_fan_out: false,
@@ -80,14 +80,14 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
 
 /** The same the other way round. They may be anything in a file of PEFT's; those that a user gives are held to more. */
 export const runSettings = (config: AdaloraConfig) => ({
-  initRank: config.init_r,
-  targetRank: config.target_r,
+  initR: config.init_r,
+  targetR: config.target_r,
   alpha: config.lora_alpha,
   loraDropout: config.lora_dropout ?? 0,
-  warmupShare: config.tinit / config.total_step,
-  finalShare: config.tfinal / config.total_step,
+  tinitRatio: config.tinit / config.total_step,
+  tfinalRatio: config.tfinal / config.total_step,
   deltaT: config.deltaT,
   importanceBeta1: config.beta1,
   importanceBeta2: config.beta2,
-  orthogonalityWeight: config.orth_reg_weight,
+  orthRegWeight: config.orth_reg_weight,
 })

@@ -1,11 +1,11 @@
 /** Reads a low-rank adapter in PEFT's layout, ours or one that PEFT trained, and accounts for every tensor in it. */
-import { mistake, shown } from '../../files/mistake.js'
-import { readText } from '../../files/jsonText.js'
-import { readSafetensors } from '../../files/safetensors/safetensors.js'
-import type { TensorEntry } from '../../files/safetensors/safetensorsHeader.js'
+import { inputError, shown } from '../../errors/inputError.js'
+import { readText } from '../../storage/boundedJson.js'
+import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
+import type { TensorEntry } from '../../checkpoints/safetensors/safetensorsHeader.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
-import { headOf, type Outputs } from '../../objectives/outputs.js'
+import { headOf, type TaskOutputs } from '../../objectives/taskType.js'
 import type { Weights } from '../adapter.js'
 import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, outputsIn, readAll, readNames, readWeights } from '../adapterTensors.js'
 import type { LowRankPair } from './lowRankAdapter.js'
@@ -17,7 +17,7 @@ import { parsePeftConfig, type PeftConfig } from './peftConfig.js'
 export type LoadedLowRank = {
   readonly model: Model
   /** those that the adapter's head has, else those given */
-  readonly outputs: Outputs
+  readonly outputs: TaskOutputs
   readonly baseModelName: string | undefined
   readonly rank: number
   readonly alpha: number
@@ -41,7 +41,7 @@ type PlannedModule = Matrix & { readonly rank: number; readonly scale: number; r
  * Loads the adapter in `folder` for a model of this shape. Throws Mistake: not plain LoRA, a key missing or unexpected,
  * a shape that does not fit the model or the configured rank, a number that is not finite.
  */
-export const loadLowRank = async (folder: string, model: Model, given: Outputs): Promise<LoadedLowRank> => {
+export const loadLowRank = async (folder: string, model: Model, given: TaskOutputs): Promise<LoadedLowRank> => {
   const configFile = await fileOf(folder, adapterFiles.config)
   const weightsFile = await fileOf(folder, adapterFiles.weights)
   const settings = parsePeftConfig(await readText(configFile, adapterConfigLimit), configFile)
@@ -67,7 +67,7 @@ export const loadLowRank = async (folder: string, model: Model, given: Outputs):
     const magnitude = dora ? { magnitude: await weightsAt(keys.magnitude) } : {}
     pairs.set(name, { name, d, k, scale, A: await weightsAt(keys.A), B: await weightsAt(keys.B), ...magnitude })
   }
-  const inEncoder = new Set(model.outline.matrices.map(({ name }) => name))
+  const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
     model,
     outputs,
@@ -84,15 +84,15 @@ export const loadLowRank = async (folder: string, model: Model, given: Outputs):
   }
 }
 
-/** The modules that the configuration adapts, each with its rank and scale: alpha_i / r_i, or alpha_i / √r_i (rank-stabilised). */
+/** The modules that the configuration adapts, each with its rank and scale: alpha_i / r_i, or alpha_i / √r_i (rank-stabilized). */
 const plan = (
   settings: PeftConfig,
   model: Model,
-  outputs: Outputs,
+  outputs: TaskOutputs,
   tensors: ReadonlyMap<string, TensorEntry>,
   where: string,
 ): ReadonlyArray<PlannedModule> => {
-  const modules = targetedModules(settings, [...model.outline.matrices, ...unsavedOfHead(model, outputs, settings)], model, tensors, where)
+  const modules = targetedModules(settings, [...model.spec.matrices, ...unsavedOfHead(model, outputs, settings)], model, tensors, where)
   const paths = modules.map(({ path }) => path)
   const ranks = lookUpPattern(settings.rank_pattern ?? {}, paths, where)
   const alphas = lookUpPattern(settings.alpha_pattern ?? {}, paths, where)
@@ -121,13 +121,13 @@ export const targetedModules = (
   const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
   if (modules.length > 0) return modules
-  throw mistake(where, `target_modules that mean a matrix of the ${model.type} ${model.outline.kind}`, shown(settings.target_modules))
+  throw inputError(where, `target_modules that mean a matrix of the ${model.type} ${model.spec.kind}`, shown(settings.target_modules))
 }
 
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */
 const unsavedOfHead = (
   model: Model,
-  outputs: Outputs,
+  outputs: TaskOutputs,
   { modules_to_save: saved }: Pick<PeftConfig, 'modules_to_save'>,
 ): ReadonlyArray<Matrix> =>
   [...headOf(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {

@@ -1,9 +1,9 @@
 /** LoRA in PEFT's layout: what `lora` and `salora` hand over, and what either of them, or PEFT, wrote. */
 import { join } from 'node:path'
-import { mistake } from '../../files/mistake.js'
-import { headTensor, type ModelFolder } from '../../files/modelFolder.js'
-import { readTensor } from '../../files/safetensors/safetensors.js'
-import { methodOf, resolveSettings, type Settings } from '../../settings.js'
+import { inputError } from '../../errors/inputError.js'
+import { headTensor, type ModelFolder } from '../../checkpoints/modelFolder.js'
+import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
+import { methodOf, resolveSettings, type Settings } from '../../training/settings.js'
 import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
@@ -30,8 +30,8 @@ export const peftLora: AdapterFormat = {
 export const writePaddedLora = async (folder: string, adapter: Adapter, targeted: ReadonlyArray<string>): Promise<void> => {
   const { modules, ...rest } = lowRankOf(adapter)
   if ([...modules.values()].some(({ magnitude }) => magnitude !== undefined))
-    throw mistake('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
-  const empty = adapter.model.outline.matrices
+    throw inputError('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
+  const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
   const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT allows a pattern above r
@@ -41,26 +41,26 @@ export const writePaddedLora = async (folder: string, adapter: Adapter, targeted
 
 /** Of a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
 export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tensors, head, labelNames }: Adapter): LowRankAdapter => {
-  const { rank, alpha, rslora = false, dora = false, loraDropout = 0 } = settings
-  if (rank === undefined || alpha === undefined)
-    throw new Error('lowRankOf: expected settings of a low-rank method, found no rank and alpha')
+  const { rank, loraAlpha, useRslora = false, useDora = false, loraDropout = 0 } = settings
+  if (rank === undefined || loraAlpha === undefined)
+    throw new Error('lowRankOf: expected settings of a low-rank method, got no rank and alpha')
   const tensor = (name: string): Weights => {
     const weights = tensors.get(name)
-    if (weights === undefined) throw new Error(`lowRankOf: expected ${name} among the adapter's tensors, found none`)
+    if (weights === undefined) throw new Error(`lowRankOf: expected ${name} among the adapter's tensors, got none`)
     return weights
   }
   const pair = (name: string): LowRankPair => ({
     A: tensor(`${name}.A`),
     B: tensor(`${name}.B`),
-    ...(dora ? { magnitude: tensor(`${name}.magnitude`) } : {}),
+    ...(useDora ? { magnitude: tensor(`${name}.magnitude`) } : {}),
   })
   return {
     model,
     outputs,
     baseModelName,
     rank,
-    alpha,
-    rslora,
+    alpha: loraAlpha,
+    rslora: useRslora,
     dropout: loraDropout,
     modules: new Map((phase as LoraPhase).matrices.map(({ name }) => [name, pair(name)])),
     head,
@@ -74,12 +74,12 @@ const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
   const settings: Settings & LoraSettings = {
     ...(resolveSettings({ method: 'lora' }) as Settings & LoraSettings),
     rank,
-    alpha: loaded.alpha || rank,
-    rslora,
-    dora,
+    loraAlpha: loaded.alpha || rank,
+    useRslora: rslora,
+    useDora: dora,
     loraDropout: dropout,
   }
-  const phase: LoraPhase = { matrices: model.outline.matrices.flatMap(({ name }) => matrixOf(modules.get(name))) }
+  const phase: LoraPhase = { matrices: model.spec.matrices.flatMap(({ name }) => matrixOf(modules.get(name))) }
   return {
     model,
     outputs,
@@ -118,7 +118,7 @@ const changedHead = async (
   const own = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
     const entry = headTensor(base, name, shape)
     if (entry === undefined)
-      throw mistake(folder, `a model with ${name} [${shape.join(', ')}], which the adapter changes`, `none in ${base.folder}`)
+      throw inputError(folder, `a model with ${name} [${shape.join(', ')}], which the adapter changes`, `none in ${base.folder}`)
     return { shape, data: await readTensor(entry) }
   }
   const tensors = tensorsOf(headModules, loraScale(settings))

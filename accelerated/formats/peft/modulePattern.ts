@@ -1,6 +1,6 @@
 /** Which modules a PEFT configuration means: its lists of names and its regular expressions, by PEFT's own rules. */
 import { runInNewContext } from 'node:vm'
-import { mistake, quoted, reason } from '../../files/mistake.js'
+import { inputError, quoted, reason } from '../../errors/inputError.js'
 
 /** Milliseconds that the untrusted regular expressions of one setting may take together, over all module names. */
 const patience = 3_000
@@ -26,7 +26,7 @@ export const lookUpPattern = (
   const keys = Object.keys(table)
   const limit = 100 + 4 * names.length
   if (keys.length > limit)
-    throw mistake(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
+    throw inputError(where, `at most ${limit} patterns of ranks or alphas for ${names.length} modules`, `${keys.length}`)
   const matches = matchExpressions(keys, (key) => `^(?:.*\\.)?(?:${key})$`, names, where)
   const first = names.map((_, i) => keys.find((_key, at) => matches[at]?.[i]))
   return first.map((key) => (key === undefined ? undefined : table[key]))
@@ -72,6 +72,6 @@ const matchWithinPatience = (
     const matches = JSON.parse(String(answer)) as ReadonlyArray<ReadonlyArray<boolean>>
     return given.map((written, at) => [written, matches[at] ?? []] as const)
   } catch (thrown) {
-    throw mistake(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)
+    throw inputError(where, 'a regular expression that matches module names', `${quoted(given[progress.at] ?? '')} (${reason(thrown)})`)
   }
 }

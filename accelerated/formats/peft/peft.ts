@@ -1,9 +1,9 @@
 /** Adapters on disk in PEFT's layout: adapter_config.json and adapter_model.safetensors, which PEFT loads unchanged. */
 import { join } from 'node:path'
-import { writeFileAtomically } from '../../files/atomicFile.js'
-import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
+import { writeFileAtomically } from '../../storage/atomicFile.js'
+import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
-import { headOf } from '../../objectives/outputs.js'
+import { headOf } from '../../objectives/taskType.js'
 import type { Weights } from '../adapter.js'
 import { namesFile, namesText } from '../adapterTensors.js'
 import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
@@ -78,22 +78,22 @@ const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [.
 
 /** In layer order, so that the files do not depend on the order of a Map. */
 const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly [string, LowRankPair]> => {
-  const all = model.outline.matrices.flatMap(({ name }) => {
+  const all = model.spec.matrices.flatMap(({ name }) => {
     const pair = modules.get(name)
     return pair === undefined ? [] : [[name, pair] as const]
   })
   const kept = all.filter(([, pair]) => rankOf(pair) > 0)
   if (kept.length > 0) return kept
-  const none = all.length > 0 ? all : model.outline.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
+  const none = all.length > 0 ? all : model.spec.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
   return none.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
 }
 
 const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
-  if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, found ${rank}`)
-  const sizes = new Map(model.outline.matrices.map((module) => [module.name, module]))
+  if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, got ${rank}`)
+  const sizes = new Map(model.spec.matrices.map((module) => [module.name, module]))
   for (const [name, pair] of modules) {
     const size = sizes.get(name)
-    if (size === undefined) throw new Error(`peftFiles: expected a module of the encoder, found ${name}`)
+    if (size === undefined) throw new Error(`peftFiles: expected a module of the encoder, got ${name}`)
     checkShape(`${name}.A`, pair.A, [rankOf(pair), size.k])
     checkShape(`${name}.B`, pair.B, [size.d, rankOf(pair)])
     if (pair.magnitude !== undefined) checkShape(`${name}.magnitude`, pair.magnitude, [size.d])
@@ -101,17 +101,17 @@ const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapt
   const shapes = headOf(model, outputs).tensors
   for (const [name, tensor] of head) {
     const shape = shapes.get(name)
-    if (shape === undefined) throw new Error(`peftFiles: expected a head tensor (${[...shapes.keys()].join(', ')}), found ${name}`)
+    if (shape === undefined) throw new Error(`peftFiles: expected a head tensor (${[...shapes.keys()].join(', ')}), got ${name}`)
     checkShape(name, tensor, shape)
   }
   const missing = [...shapes.keys()].find((name) => !head.has(name) && (name.startsWith('classifier.') || partOf(head, 'pooler.')))
-  if (head.size > 0 && missing !== undefined) throw new Error(`peftFiles: expected a whole head, found none of ${missing}`)
+  if (head.size > 0 && missing !== undefined) throw new Error(`peftFiles: expected a whole head, got none of ${missing}`)
   const names = labelNames?.length
-  if (names !== undefined && names !== outputs.labels) throw new Error(`peftFiles: expected ${outputs.labels} label names, found ${names}`)
+  if (names !== undefined && names !== outputs.labels) throw new Error(`peftFiles: expected ${outputs.labels} label names, got ${names}`)
 }
 
 const checkShape = (name: string, { shape, data }: Weights, expected: ReadonlyArray<number>): void => {
   if (shape.join() !== expected.join() || data.length !== expected.reduce((a, b) => a * b, 1)) {
-    throw new Error(`peftFiles: ${name}: expected [${expected.join(',')}], found [${shape.join(',')}] with ${data.length} numbers`)
+    throw new Error(`peftFiles: ${name}: expected [${expected.join(',')}], got [${shape.join(',')}] with ${data.length} numbers`)
   }
 }

@@ -1,11 +1,11 @@
 /** PEFT's adapter_config.json: written so that every version of PEFT loads it, read as far as BERT and RoBERTa classifiers need. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
+import { validate } from '../../errors/validate.js'
 import { basename, dirname } from 'node:path'
-import { parseJson, readText } from '../../files/jsonText.js'
-import { fileInFolder } from '../../files/safetensors/weightFiles.js'
+import { parseJson, readText } from '../../storage/boundedJson.js'
+import { fileInFolder } from '../../checkpoints/safetensors/weightFiles.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
-import type { Outputs } from '../../objectives/outputs.js'
+import type { TaskOutputs } from '../../objectives/taskType.js'
 import { adapterConfigLimit, causalTask } from '../adapterTensors.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
@@ -14,7 +14,7 @@ export type RankedModule = { readonly path: string; readonly rank: number }
 /** What every adapter_config.json says of its model and its head. */
 export type Adapted = {
   readonly baseModelName: string
-  readonly outputs: Outputs
+  readonly outputs: TaskOutputs
   /** Modules beside the adapted ones that the files hold whole. PEFT itself names 'classifier' and 'score' for a sequence classifier. */
   readonly modulesToSave: ReadonlyArray<string>
 }
@@ -61,7 +61,7 @@ export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, o
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: outputs.problem === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
+    task_type: outputs.taskType === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
     ...own,
   })
   return `${JSON.stringify(all, null, 2)}\n`
@@ -112,7 +112,7 @@ export type PeftConfig = z.infer<typeof loraConfig>
 
 /** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws Mistake for what is not plain LoRA. */
 export const parsePeftConfig = (text: string, where: string): PeftConfig =>
-  checked(loraConfig, parseJson(text, where), where, 'a plain LoRA configuration')
+  validate(loraConfig, parseJson(text, where), where, 'a plain LoRA configuration')
 
 /** Whether a file is an adapter_config.json of this type; false where there is none. Throws Mistake for one that is no JSON. */
 export const isPeftType = async (file: string, type: string): Promise<boolean> => (await peftTypeOf(file)) === type

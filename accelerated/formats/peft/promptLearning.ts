@@ -1,14 +1,14 @@
 /** Prefix and prompt tuning in PEFT's layout, which calls both prompt learning: one tensor without a module's name, and a head without LoRA's wrapper. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { parseJson, readText } from '../../files/jsonText.js'
-import { mistake } from '../../files/mistake.js'
-import { readSafetensors } from '../../files/safetensors/safetensors.js'
-import { writeSafetensors, type WritableTensor } from '../../files/safetensors/writeSafetensors.js'
+import { validate } from '../../errors/validate.js'
+import { parseJson, readText } from '../../storage/boundedJson.js'
+import { inputError } from '../../errors/inputError.js'
+import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
+import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model, TensorShape } from '../../models/architecture.js'
-import { methodOf, resolveSettings } from '../../settings.js'
-import { roomFor, shortestText } from '../../training/plan.js'
+import { methodOf, resolveSettings } from '../../training/settings.js'
+import { availablePositions, shortestText } from '../../training/runLength.js'
 import type { Adapter, AdapterFormat } from '../adapter.js'
 import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, namesText, outputsIn, readAll, readNames } from '../adapterTensors.js'
 import { adapterFiles, modulesToSave, writeContents } from './peft.js'
@@ -39,7 +39,7 @@ type Config = z.infer<(typeof schemas)[Name]>
 
 /** What each writes beside what both have. */
 const ownKeys: Readonly<Record<Name, (model: Model) => Readonly<Record<string, unknown>>>> = {
-  prefix: ({ outline }) => ({ encoder_hidden_size: outline.hiddenSize, prefix_projection: false }),
+  prefix: ({ spec }) => ({ encoder_hidden_size: spec.hiddenSize, prefix_projection: false }),
   prompt: () => ({ prompt_tuning_init: 'RANDOM', prompt_tuning_init_text: null }),
 }
 
@@ -55,7 +55,7 @@ const promptLearning = (name: Name): AdapterFormat => ({
         { baseModelName, outputs, modulesToSave: modulesToSave(head) },
         {
           peft_type: types[name],
-          num_virtual_tokens: settings.virtualTokens,
+          num_virtual_tokens: settings.numVirtualTokens,
           num_transformer_submodules: 1,
           ...sizesOf(name, model),
           ...ownKeys[name](model),
@@ -73,7 +73,7 @@ export const peftPrompt = promptLearning('prompt')
 const headKey = ({ naming }: Model, name: string): string => `base_model.${naming.stored(name)}`
 
 /** Of a prefix those of the keys and values; of a prompt those of the words, to which a decoder's heads of queries are nothing (null: the model's). */
-const sizesOf = (name: Name, { outline: { embeddingSize, layers, kind } }: Model) => {
+const sizesOf = (name: Name, { spec: { embeddingSize, layers, kind } }: Model) => {
   const { heads = 0, headSize = 0 } = layers[0] ?? {}
   return name === 'prefix'
     ? { token_dim: heads * headSize, num_layers: layers.length, num_attention_heads: heads }
@@ -82,17 +82,17 @@ const sizesOf = (name: Name, { outline: { embeddingSize, layers, kind } }: Model
 
 const readPrompt = async (folder: string, name: Name, model: Model, given: Adapter['outputs']): Promise<Adapter> => {
   const [configFile, weightsFile] = [await fileOf(folder, adapterFiles.config), await fileOf(folder, adapterFiles.weights)]
-  const config: Config = checked<Config>(
+  const config: Config = validate<Config>(
     schemas[name],
     parseJson(await readText(configFile, adapterConfigLimit), configFile),
     configFile,
     `a ${name} configuration`,
   )
   checkSizes(name, config, model, configFile)
-  const [method, settings] = [methodOf(name), resolveSettings({ method: name, virtualTokens: config.num_virtual_tokens })]
-  const { positions, left } = roomFor(method, settings, model)
+  const [method, settings] = [methodOf(name), resolveSettings({ method: name, numVirtualTokens: config.num_virtual_tokens })]
+  const { positions, left } = availablePositions(method, settings, model)
   if (left < shortestText)
-    throw mistake(
+    throw inputError(
       configFile,
       `num_virtual_tokens of at most ${positions - shortestText}, as the model has ${positions} positions`,
       String(config.num_virtual_tokens),
@@ -102,7 +102,7 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
   const names = await readNames(folder)
   const keyOf = (of: string): string => headKey(model, of)
   const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
-  const phase = method.start(model.outline, settings)
+  const phase = method.start(model.spec, settings)
   const own = method.tensors(phase, settings)
   const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
   const expected = new Map<string, TensorShape>([
@@ -131,6 +131,6 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
 const checkSizes = (name: Name, config: Config, model: Model, where: string): void => {
   for (const [key, expected] of Object.entries(sizesOf(name, model))) {
     const found = config[key as keyof ReturnType<typeof sizesOf>] ?? expected
-    if (expected !== null && found !== expected) throw mistake(where, `${key} ${expected}, as the model has it`, String(found))
+    if (expected !== null && found !== expected) throw inputError(where, `${key} ${expected}, as the model has it`, String(found))
   }
 }

@@ -1,14 +1,14 @@
 /** AdaLoRA (Zhang et al., 2023), as PEFT has it: h = W x + b + α / (r + 1e-5) · B (E ⊙ A x), whose E of low importance are cut until a budget is met. */
-import { weightGroupsOf } from '../../commonSettings.js'
+import { weightGroupsOf } from '../../settings/commonSettings.js'
 import { input, mul, reduceMean, reshape } from '../../graph/operators.js'
-import type { Trainable } from '../../training/parameterVector.js'
-import { tensorOf } from '../../training/parameterVector.js'
-import { normalInitial, zeroInitial } from '../initialisation.js'
+import type { Trainable } from '../../parameters/layout.js'
+import { tensorOf } from '../../parameters/layout.js'
+import { normalInitial, zeroInitial } from '../initialization.js'
 import { adaptedMatrices, lowRankWrap, matrixOfWeight, mergeProduct } from '../lowRank.js'
 import type { Method } from '../method.js'
 import { allocating, holding, strengths } from './allocation.js'
 import { distancesFromOrthonormal } from './orthogonality.js'
-import { adaloraPhase, misfit, ranksOf, tripletsOf, type AdaloraPhase } from './phase.js'
+import { adaloraPhase, validatePhase, ranksOf, tripletsOf, type AdaloraPhase } from './phase.js'
 import { allocationAt, checkSchedule, scheduleOf } from './schedule.js'
 import { adaloraSettings, type AdaloraSettings } from './settings.js'
 
@@ -20,8 +20,8 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
 
   check: checkSchedule,
 
-  start: (outline, { targetModules, initRank }) => ({
-    matrices: [...adaptedMatrices(outline, { targetModules, rank: initRank, rankSetting: 'initRank' })],
+  start: (outline, { targetModules, initR }) => ({
+    matrices: [...adaptedMatrices(outline, { targetModules, rank: initR, rankSetting: 'initR' })],
     steps: null,
     fixed: null,
   }),
@@ -48,10 +48,10 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
       settings.loraDropout,
     ),
 
-  penalty: ({ matrices, fixed }, { orthogonalityWeight }, parameter) => {
+  penalty: ({ matrices, fixed }, { orthRegWeight }, parameter) => {
     const distances = distancesFromOrthonormal(matrices, parameter)
     return {
-      value: mul(reduceMean(distances), orthogonalityWeight),
+      value: mul(reduceMean(distances), orthRegWeight),
       report: {
         orthogonality: reduceMean(distances, [1]), // [matrices]
         ...(fixed === null ? { budget: input('budget', [], distances.dtype) } : {}),
@@ -70,11 +70,11 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
 
   advance: (phase, settings, { step, steps }, { vectors, layoutOf }) => {
     if (phase.fixed !== null || step <= scheduleOf(settings, steps).last)
-      return phase.steps === null ? { phase: { ...phase, steps }, vectors, told: null } : null
+      return phase.steps === null ? { phase: { ...phase, steps }, vectors, event: null } : null
     const layout = layoutOf(phase)
     const kept = phase.matrices.map(({ name }) => Array.from(tensorOf(layout, vectors.parameters, `${name}.E`), (e) => e !== 0))
     const next: AdaloraPhase = { ...phase, steps, fixed: { step, kept } }
-    return { phase: next, vectors: { ...vectors, memory: {} }, told: told(next) }
+    return { phase: next, vectors: { ...vectors, memory: {} }, event: told(next) }
   },
 
   eligible: ({ fixed }) => fixed !== null,
@@ -82,10 +82,10 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   unfinished: ({ fixed }, settings, { steps }) => {
     const { last } = scheduleOf(settings, steps)
     if (fixed?.step === last + 1) return null
-    return `expected ranks fixed after step ${last + 1}, found ${fixed === null ? 'none' : `those of step ${fixed.step}`}`
+    return `expected ranks fixed after step ${last + 1}, got ${fixed === null ? 'none' : `those of step ${fixed.step}`}`
   },
 
-  misfit,
+  validatePhase,
 
   columns: [{ name: 'budget', label: 'triplets', digits: 0 }],
 
@@ -106,15 +106,15 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
   announce: ({ fixed }, settings, { steps }) => {
     if (fixed !== null) return null
     const { warmup, last } = scheduleOf(settings, steps)
-    return `triplets are cut in steps ${warmup + 2} to ${last + 1}, from rank ${settings.initRank} to ${settings.targetRank} on average`
+    return `triplets are cut in steps ${warmup + 2} to ${last + 1}, from rank ${settings.initR} to ${settings.targetR} on average`
   },
 
   counts: ({ matrices }) => ({ adapter: matrices.reduce((sum, { d, k, r }) => sum + r * (d + k + 1), 0) }),
 
-  result: (phase, { targetRank }) => {
+  result: (phase, { targetR }) => {
     const ranks = ranksOf(phase)
     return {
-      budget: targetRank * phase.matrices.length,
+      budget: targetR * phase.matrices.length,
       ranksFixedAt: phase.fixed?.step ?? null,
       retainedParameters: phase.matrices.reduce((sum, { name, d, k }) => sum + (ranks[name] ?? 0) * (d + k + 1), 0),
       ranks,
@@ -135,7 +135,7 @@ export const adalora: Method<AdaloraSettings, AdaloraPhase> = {
 const present = (matrices: AdaloraPhase['matrices']): AdaloraPhase['matrices'] => matrices.filter(({ r }) => r > 0)
 
 /** PEFT's, to the letter: of the rank at the start, whatever is left of it. */
-export const adaloraScale = ({ alpha, initRank }: Pick<AdaloraSettings, 'alpha' | 'initRank'>): number => alpha / (initRank + 1e-5)
+export const adaloraScale = ({ loraAlpha, initR }: Pick<AdaloraSettings, 'loraAlpha' | 'initR'>): number => loraAlpha / (initR + 1e-5)
 
 /** B diag(E). B: [d, r], E: [r] → [d, r] */
 export const scaledColumns = (B: ArrayLike<number>, E: ArrayLike<number>): Float64Array =>

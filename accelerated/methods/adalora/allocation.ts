@@ -1,20 +1,20 @@
 /** AdaLoRA's allocation as expressions: averages of importance, a score for each triplet, the cut of the lowest. Zhang et al. (2023), section 3.2. */
 import type { Expression, FloatType } from '../../graph/expression.js'
 import { add, cast, concat, constant, input, less, maximum, mul, neg, reduceMean, reduceSum, reshape, sub } from '../../graph/operators.js'
-import { splitBlock } from '../../training/parameterVector.js'
-import type { Memory, SteppedBlock } from '../../training/step.js'
+import { splitBlock } from '../../parameters/layout.js'
+import type { OptimizerExtension, SteppedBlock } from '../../training/step.js'
 import type { AdaptedMatrix } from '../lowRank.js'
 
-/** The optimiser group of all E. They are its one block: a number a triplet, in the order of the matrices. */
+/** The optimizer group of all E. They are its one block: a number a triplet, in the order of the matrices. */
 export const strengths = 'strengths'
 
 /**
  * While ranks are allocated. Feeds: `importanceBeta1` and `importanceBeta2`, both 1 where the averages stay as they are, and `cut`, how many
- * triplets go now. Their E are 0 then; unless it was the last cut, the optimiser may move them off 0 again.
+ * triplets go now. Their E are 0 then; unless it was the last cut, the optimizer may move them off 0 again.
  */
-export const allocating = (matrices: ReadonlyArray<AdaptedMatrix>): Memory => ({
+export const allocating = (matrices: ReadonlyArray<AdaptedMatrix>): OptimizerExtension => ({
   names: ['importance', 'uncertainty'],
-  settle: (blocks, dtype) => {
+  afterUpdate: (blocks, dtype) => {
     const own = new Set(matrices.flatMap(({ name }) => [`${name}.A`, `${name}.B`, `${name}.E`]))
     const averaged = blocks.map((stepped) => (stepped.block.entries.some(({ name }) => own.has(name)) ? averages(stepped, dtype) : stepped))
     const kept = aboveLowest(tripletScores(matrices, averaged), input('cut', [], dtype))
@@ -23,9 +23,9 @@ export const allocating = (matrices: ReadonlyArray<AdaptedMatrix>): Memory => ({
 })
 
 /** Once ranks are fixed: what was cut stays 0. */
-export const holding = (kept: ReadonlyArray<ReadonlyArray<boolean>>): Memory => ({
+export const holding = (kept: ReadonlyArray<ReadonlyArray<boolean>>): OptimizerExtension => ({
   names: [],
-  settle: (blocks, dtype) => {
+  afterUpdate: (blocks, dtype) => {
     const numbers = kept.flat().map(Number)
     return blocks.map((stepped) => masked(stepped, constant(numbers, [numbers.length], dtype)))
   },

@@ -1,4 +1,4 @@
-/** AdaLoRA's regulariser as expressions: ‖AAᵀ − I‖ and ‖BᵀB − I‖ (Zhang et al., 2023, section 3.1), but as PEFT has it, of norms that are not squared. */
+/** AdaLoRA's regularizer as expressions: ‖AAᵀ − I‖ and ‖BᵀB − I‖ (Zhang et al., 2023, section 3.1), but as PEFT has it, of norms that are not squared. */
 import type { Expression } from '../../graph/expression.js'
 import { clip, concat, constant, matMul, reduceSum, reshape, sqrt, square, sub } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'

@@ -1,7 +1,7 @@
 /** Where an AdaLoRA run stands: its matrices, its length, and after the last cut what is left of each. */
 import { z } from 'zod'
 import { matricesSchema } from '../lowRank.js'
-import type { Clock } from '../method.js'
+import type { TrainingProgress } from '../method.js'
 
 export const adaloraPhase = z.strictObject({
   /** all at the rank that they start with: what is cut of one is an E of 0. In an adapter from a folder, at the rank that is left */
@@ -21,10 +21,10 @@ export const tripletsOf = (phase: Pick<AdaloraPhase, 'matrices' | 'fixed'>): num
   Object.values(ranksOf(phase)).reduce((sum, rank) => sum + rank, 0)
 
 /** A phase is that of its start, the run's length and, after the last cut, which triplets stayed. */
-export const misfit = (
+export const validatePhase = (
   { matrices, steps, fixed }: AdaloraPhase,
   start: AdaloraPhase,
-  clock: Clock,
+  clock: TrainingProgress,
 ): { readonly expected: string; readonly found: string } | null => {
   const checks: ReadonlyArray<readonly [expected: string, found: string, holds: boolean]> = [
     ['the adapted matrices of its start', `${matrices.length} others`, JSON.stringify(matrices) === JSON.stringify(start.matrices)],

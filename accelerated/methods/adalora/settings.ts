@@ -1,7 +1,7 @@
 /** AdaLoRA's settings: PEFT's names and defaults, but for the schedule, which PEFT counts in steps and nobody can forget here. */
 import { z } from 'zod'
-import { mostSteps, type CommonSettings } from '../../commonSettings.js'
-import { setting, type SettingValues } from '../../setting.js'
+import { maxRunSteps, type CommonSettings } from '../../settings/commonSettings.js'
+import { setting, type SettingValues } from '../../settings/setting.js'
 import { largestRank, lowRankSettings } from '../lowRankSettings.js'
 
 /** Of the orthogonality term, here and in PEFT's file. */
@@ -17,16 +17,21 @@ const remembered = z.number().gt(0).lt(1)
  */
 export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,
-  initRank: setting('number', 'r', 'rank of each adapter at the start, and what alpha is divided by', rank.default(12)),
-  targetRank: setting('number', 'r', 'rank to end with, on average over the adapted matrices', rank.default(8)),
-  alpha: lowRankSettings.alpha,
+  initR: setting('number', 'r', 'rank of each adapter at the start, and what alpha is divided by', rank.default(12)),
+  targetR: setting('number', 'r', 'rank to end with, on average over the adapted matrices', rank.default(8)),
+  loraAlpha: lowRankSettings.loraAlpha,
   loraDropout: lowRankSettings.loraDropout,
-  warmupShare: setting('number', 'fraction', 'of the run before the first triplets are cut', fraction.default(0.1)),
-  finalShare: setting('number', 'fraction', 'of the run after the last ones are, at the ranks that are left', fraction.default(0.5)),
-  deltaT: setting('number', 'steps', 'from one cut to the next; triplets may return in between', z.int().min(1).max(mostSteps).default(1)),
+  tinitRatio: setting('number', 'fraction', 'of the run before the first triplets are cut', fraction.default(0.1)),
+  tfinalRatio: setting('number', 'fraction', 'of the run after the last ones are, at the ranks that are left', fraction.default(0.5)),
+  deltaT: setting(
+    'number',
+    'steps',
+    'from one cut to the next; triplets may return in between',
+    z.int().min(1).max(maxRunSteps).default(1),
+  ),
   importanceBeta1: setting('number', 'number', 'what the average of importances keeps at each step', remembered.default(0.85)),
   importanceBeta2: setting('number', 'number', 'what the average of their uncertainties keeps', remembered.default(0.85)),
-  orthogonalityWeight: setting(
+  orthRegWeight: setting(
     'number',
     'number',
     'of the mean distance of A and B from orthonormal',

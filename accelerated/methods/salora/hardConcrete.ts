@@ -1,7 +1,7 @@
 /** Hard-concrete gates: equations (7) and (8). Vectors hold the gates of all matrices, one after another. */
 import type { Expression } from '../../graph/expression.js'
 import { add, clip, div, log, mul, sigmoid, sub } from '../../graph/operators.js'
-import { onExpressions, type Arithmetic } from './arithmetic.js'
+import { expressionBackend, type NumericBackend } from './numericBackend.js'
 
 /** Temperature τ and stretch (γ, ζ), γ < 0 and ζ > 1. */
 export type HardConcrete = { readonly tau: number; readonly gamma: number; readonly zeta: number }
@@ -21,23 +21,23 @@ export const sampleGate =
 
 /** The gate without noise: ĝ = min(1, max(0, σ(log θ) (ζ − γ) + γ)). [gates] → [gates] */
 export const deterministicGateOn =
-  <T>(on: Arithmetic<T>) =>
+  <T>(on: NumericBackend<T>) =>
   ({ gamma, zeta }: HardConcrete) =>
   (logTheta: T): T =>
     on.clip(on.add(on.mul(on.sigmoid(logTheta), zeta - gamma), gamma), 0, 1)
 
 /** Eq. (8), term by term: P(gⱼ > 0) = σ(log θⱼ − τ log(−γ / ζ)). [gates] → [gates] */
 export const probabilityNonZeroOn =
-  <T>(on: Arithmetic<T>) =>
+  <T>(on: NumericBackend<T>) =>
   ({ tau, gamma, zeta }: HardConcrete) =>
   (logTheta: T): T =>
     on.sigmoid(on.sub(logTheta, tau * Math.log(-gamma / zeta)))
 
 /** ĝ as an expression. */
-export const deterministicGate = deterministicGateOn(onExpressions)
+export const deterministicGate = deterministicGateOn(expressionBackend)
 
 /** Eq. (8)'s terms as an expression. */
-export const probabilityNonZero = probabilityNonZeroOn(onExpressions)
+export const probabilityNonZero = probabilityNonZeroOn(expressionBackend)
 
 const intervals = 4096
 

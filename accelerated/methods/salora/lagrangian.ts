@@ -1,7 +1,7 @@
 /** The density constraint and its Lagrangian: equations (11) and (12). */
 import type { Expression } from '../../graph/expression.js'
 import { mul, square, sub } from '../../graph/operators.js'
-import { onExpressions, type Arithmetic } from './arithmetic.js'
+import { expressionBackend, type NumericBackend } from './numericBackend.js'
 import { probabilityNonZeroOn, type HardConcrete } from './hardConcrete.js'
 
 /** The parameters that gate j switches: dᵢ + kᵢ for each of the rᵢ gates of matrix i, in the order of log θ. */
@@ -10,7 +10,7 @@ export const gateCosts = (matrices: ReadonlyArray<{ readonly d: number; readonly
 
 /** Eq. (11): C(Θ) = Σⱼ P(gⱼ > 0) costⱼ / Σⱼ costⱼ. logTheta: [gates] → one number in [0, 1] */
 export const densityOn =
-  <T>(on: Arithmetic<T>) =>
+  <T>(on: NumericBackend<T>) =>
   (settings: HardConcrete, costs: ReadonlyArray<number>) =>
   (logTheta: T): T => {
     const total = costs.reduce((a, b) => a + b, 0)
@@ -22,7 +22,7 @@ export const densityOn =
   }
 
 /** Eq. (11)'s C(Θ) as an expression. */
-export const density = densityOn(onExpressions)
+export const density = densityOn(expressionBackend)
 
 /** Eq. (12)'s last term: λ (C(Θ) − b)². All scalars. */
 export const densityPenalty = (lambda: Expression, c: Expression, b: Expression): Expression => mul(lambda, square(sub(c, b)))

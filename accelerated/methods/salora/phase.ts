@@ -1,13 +1,13 @@
 /** What a SaLoRA run carries from phase to phase, and what becomes of its numbers where the gate window begins and ends. */
 import { z } from 'zod'
-import type { ParameterEntry, ParameterLayout, Vector } from '../../training/parameterVector.js'
-import { flatten, tensorOf } from '../../training/parameterVector.js'
+import type { ParameterEntry, ParameterLayout, Vector } from '../../parameters/layout.js'
+import { flatten, tensorOf } from '../../parameters/layout.js'
 import { matricesSchema, type AdaptedMatrix } from '../lowRank.js'
-import type { Relayout, Vectors } from '../method.js'
-import { onNumbers } from './arithmetic.js'
+import type { LayoutContext, Vectors } from '../method.js'
+import { numberBackend } from './numericBackend.js'
 import type { HardConcrete } from './hardConcrete.js'
 import { densityOn, gateCosts } from './lagrangian.js'
-import { permutation } from '../../training/random.js'
+import { permutation } from '../../parameters/random.js'
 import type { GateAfter, RetentionRule } from './retention.js'
 import { retain, retainAll } from './retention.js'
 
@@ -44,7 +44,7 @@ export const gateCount = ({ matrices }: Pick<SaloraPhase, 'matrices'>): number =
 
 /** C(Θ) of these numbers. */
 const densityOf = (settings: HardConcrete, matrices: ReadonlyArray<AdaptedMatrix>, logTheta: ArrayLike<number>): number =>
-  densityOn(onNumbers)(settings, gateCosts(matrices))(Array.from(logTheta))[0] ?? NaN
+  densityOn(numberBackend)(settings, gateCosts(matrices))(Array.from(logTheta))[0] ?? NaN
 
 type Moved = { readonly phase: SaloraPhase; readonly vectors: Vectors }
 
@@ -53,7 +53,7 @@ export const openGates = (
   phase: SaloraPhase,
   settings: HardConcrete,
   step: number,
-  { vectors, layoutOf, dtype }: Relayout<SaloraPhase>,
+  { vectors, layoutOf, dtype }: LayoutContext<SaloraPhase>,
 ): Moved => {
   const start = new Float64Array(gateCount(phase))
   const opened: SaloraPhase = { ...phase, stage: 'gated', opened: { step, density: densityOf(settings, phase.matrices, start) } }
@@ -83,7 +83,7 @@ export const closeGates = (
   phase: SaloraPhase,
   settings: RetentionSettings,
   step: number,
-  { vectors, layoutOf, dtype }: Relayout<SaloraPhase>,
+  { vectors, layoutOf, dtype }: LayoutContext<SaloraPhase>,
 ): Moved => {
   const from = layoutOf(phase)
   const { matrices } = phase
@@ -153,7 +153,7 @@ const scaleColumns = (
   phase: SaloraPhase,
   parameters: Vector,
   factorOf: (matrix: number, column: number) => number,
-  { layoutOf, dtype }: Omit<Relayout<SaloraPhase>, 'vectors'>,
+  { layoutOf, dtype }: Omit<LayoutContext<SaloraPhase>, 'vectors'>,
 ): Vector => {
   const layout = layoutOf(phase)
   const all = phase.matrices.map(({ r }) => Array.from({ length: r }, (_, j) => j))
@@ -166,7 +166,7 @@ export const withoutNoise = (
   settings: HardConcrete,
   earlyGate: number,
   parameters: Vector,
-  state: Omit<Relayout<SaloraPhase>, 'vectors'>,
+  state: Omit<LayoutContext<SaloraPhase>, 'vectors'>,
 ): { readonly phase: SaloraPhase; readonly parameters: Vector } => {
   const open: SaloraPhase = { ...phase, stage: 'after', gates: null }
   if (phase.stage === 'before') {

@@ -1,6 +1,6 @@
 /** Retention: which triplets (column of B, gate, row of A) outlive T_end, and what becomes of them. Section 3.5 of the paper. */
 import type { AdaptedMatrix } from '../lowRank.js'
-import { onNumbers } from './arithmetic.js'
+import { numberBackend } from './numericBackend.js'
 import { deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcrete } from './hardConcrete.js'
 import { gateCosts } from './lagrangian.js'
 
@@ -33,7 +33,7 @@ export type Retention = {
 }
 
 const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): ReadonlyArray<number> =>
-  deterministicGateOn(onNumbers)(settings)(Array.from(logTheta))
+  deterministicGateOn(numberBackend)(settings)(Array.from(logTheta))
 
 /** Each matrix's stretch of the numbers of all gates. */
 const byMatrix = <T>(matrices: ReadonlyArray<AdaptedMatrix>, all: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> => {

@@ -1,24 +1,24 @@
 /** SaLoRA: low-rank adapters whose triplets carry gates; the task's loss, equation (9)'s orthogonality and equation (12)'s constraint. */
 import { add, concat, constant, input, mul, reduceSum, slice } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
-import { SettingsError } from '../../settingsError.js'
-import { adamOf, weightGroupsOf } from '../../commonSettings.js'
-import type { OptimiserGroup } from '../../training/optimiser.js'
-import type { Trainable } from '../../training/parameterVector.js'
-import { uniforms } from '../../training/random.js'
-import { zeroInitial } from '../initialisation.js'
+import { SettingsError } from '../../errors/settingsError.js'
+import { adamOf, weightGroupsOf } from '../../settings/commonSettings.js'
+import type { OptimizerGroup } from '../../training/optimizer.js'
+import type { Trainable } from '../../parameters/layout.js'
+import { uniforms } from '../../parameters/random.js'
+import { zeroInitial } from '../initialization.js'
 import { adaptedMatrices, factorCount, factorTensors, lowRankWrap, matrixOfWeight, mergeProduct, type LowRankFactors } from '../lowRank.js'
-import type { Clock, Controls, Method, Penalty } from '../method.js'
-import { onNumbers } from './arithmetic.js'
+import type { TrainingProgress, Controls, Method, Penalty } from '../method.js'
+import { numberBackend } from './numericBackend.js'
 import { enoughSteps, gateAdam, gateControl } from './gateControl.js'
 import { deterministicGateOn, probabilityNonZeroOn, sampleGate } from './hardConcrete.js'
 import { density, densityPenalty, gateCosts } from './lagrangian.js'
-import { misfit } from './misfit.js'
+import { validatePhase } from './validatePhase.js'
 import { orthogonality } from './orthogonality.js'
 import { smallestBudget } from './retention.js'
 import { closeGates, gateCount, openGates, saloraPhase, withoutNoise, type SaloraPhase } from './phase.js'
 import { saloraSettings, type SaloraSettings } from './settings.js'
-import { gateWindow } from './window.js'
+import { gateSchedule } from './gateSchedule.js'
 
 export const salora: Method<SaloraSettings, SaloraPhase> = {
   name: 'salora',
@@ -31,7 +31,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   check: ({ gateStart, gateEnd, ...settings }, steps) => {
     if (gateStart >= gateEnd) throw new SettingsError('gateStart', 'a fraction below gateEnd', String(gateStart))
     if (steps === null) return
-    const { start, end } = gateWindow({ gateStart, gateEnd, ...settings }, steps)
+    const { start, end } = gateSchedule({ gateStart, gateEnd, ...settings }, steps)
     if (end > start) return
     const expected = `at least one of ${steps} steps between gateStart ${gateStart} and gateEnd`
     throw new SettingsError('gateEnd', expected, `${gateEnd}, which leaves none`)
@@ -44,33 +44,33 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   },
 
   tensors: (phase, settings) => [
-    ...factorTensors(phase.matrices, settings.initialisation, weightGroupsOf(settings).decayed),
+    ...factorTensors(phase.matrices, settings.initLoraWeights, weightGroupsOf(settings).decayed),
     ...(phase.stage === 'gated' ? controlTensors(phase, settings) : []),
   ],
 
   wrap: (phase, settings, parameter) => lowRankWrap(factorsOf(phase, settings, parameter), settings.loraDropout),
 
   penalty: (phase, settings, parameter) => {
-    const regulariser = regulariserOf(phase, settings, parameter)
-    if (phase.stage !== 'gated') return regulariser
+    const regularizer = regularizerOf(phase, settings, parameter)
+    if (phase.stage !== 'gated') return regularizer
     const logTheta = parameter('logTheta')
     const c = density(settings, gateCosts(phase.matrices))(logTheta)
     const constraint = densityPenalty(parameter('lambda'), c, input('targetDensity', [], logTheta.dtype))
     return {
-      value: regulariser === null ? constraint : add(regulariser.value, constraint),
-      report: { ...regulariser?.report, density: c },
+      value: regularizer === null ? constraint : add(regularizer.value, constraint),
+      report: { ...regularizer?.report, density: c },
     }
   },
 
   controls: (phase, settings, clock) => (phase.stage === 'gated' ? controlsOf(phase, settings, clock) : {}),
 
   advance: (phase, settings, { step, steps }, state) => {
-    const { start, end } = gateWindow(settings, steps)
+    const { start, end } = gateSchedule(settings, steps)
     if (phase.stage === 'before' && samples(settings) && step >= start && step < end)
-      return { ...openGates(phase, settings, step, state), told: { name: 'gated', line: 'gates are sampled from here on', facts: {} } }
+      return { ...openGates(phase, settings, step, state), event: { name: 'gated', line: 'gates are sampled from here on', facts: {} } }
     if (phase.stage === 'after' || step < end) return null
     const closed = closeGates(phase, settings, step, state)
-    return { ...closed, told: closed.phase.retained === null ? null : told(closed.phase.retained) }
+    return { ...closed, event: closed.phase.retained === null ? null : told(closed.phase.retained) }
   },
 
   deterministic: (phase, settings, parameters, state) => withoutNoise(phase, settings, earlyGate(settings), parameters, state),
@@ -78,20 +78,20 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
   eligible: ({ stage }) => stage === 'after',
 
   unfinished: ({ opened, retained }, settings, { steps }) => {
-    const { start, end } = gateWindow(settings, steps)
+    const { start, end } = gateSchedule(settings, steps)
     if ((opened?.step === start || !samples(settings)) && retained?.step === end) return null
     const found = opened === null ? 'none' : `those from step ${opened.step}`
-    return `expected sampled gates in steps ${start} to ${end - 1} and retention after them, found ${found} and ${retained === null ? 'none' : `retention at ${retained.step}`}: nothing was pruned by them`
+    return `expected sampled gates in steps ${start} to ${end - 1} and retention after them, got ${found} and ${retained === null ? 'none' : `retention at ${retained.step}`}: nothing was pruned by them`
   },
 
-  misfit,
+  validatePhase,
 
   format: 'peftLora', // what is handed over is a low-rank adapter like any other
 
-  merge: ({ matrices }, { alpha, rank }, name, tensor, trained) => {
+  merge: ({ matrices }, { loraAlpha, rank }, name, tensor, trained) => {
     const matrix = matrixOfWeight(matrices, name)
     if (matrix === undefined) return null
-    return mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, alpha / rank)
+    return mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraAlpha / rank)
   },
 
   columns: [
@@ -121,7 +121,7 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
 
   expectedRanks: ({ stage, matrices }, settings, parameter) => {
     if (stage !== 'gated') return null
-    const open = probabilityNonZeroOn(onNumbers)(settings)(Array.from(parameter('logTheta')))
+    const open = probabilityNonZeroOn(numberBackend)(settings)(Array.from(parameter('logTheta')))
     let first = 0
     return Object.fromEntries(
       matrices.map(({ name, r }) => {
@@ -135,13 +135,13 @@ export const salora: Method<SaloraSettings, SaloraPhase> = {
 
   announce: ({ stage }, settings, { steps }) => {
     if (stage === 'after') return null
-    const { start, end } = gateWindow(settings, steps)
+    const { start, end } = gateSchedule(settings, steps)
     if (!samples(settings)) return `the largest triplets are retained after step ${end}`
     return `gates are sampled in steps ${start + 1} to ${end}`
   },
 
   warnings: (settings, { steps }) => {
-    const { start, end } = gateWindow(settings, steps)
+    const { start, end } = gateSchedule(settings, steps)
     if (end - start >= enoughSteps || !samples(settings) || settings.control !== 'ramp') return []
     return [
       `gates are sampled in ${end - start} ${end - start === 1 ? 'step' : 'steps'} only: below ${enoughSteps} neither the density asked for nor the ranks that are found mean much`,
@@ -175,7 +175,7 @@ const samples = ({ retain }: Pick<SaloraSettings, 'retain'>): boolean => retain 
 const sumOf = (numbers: ReadonlyArray<number> | undefined): number | null => numbers?.reduce((a, b) => a + b, 0) ?? null
 
 /** β times equation (9)'s norms: their mean over all matrices that have an adapter now, or their sum. Reports each norm. */
-const regulariserOf = (
+const regularizerOf = (
   { matrices, squaredNorms }: SaloraPhase,
   { beta, orthogonality: average, orthogonalityAfter }: SaloraSettings,
   parameter: TensorSource,
@@ -198,32 +198,32 @@ const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): ReadonlyA
 ]
 
 /** Θ descends by Adam at η_c, without decay; or as Algorithm 1 writes it. */
-const gates = ({ control }: SaloraSettings): OptimiserGroup => ({
+const gates = ({ control }: SaloraSettings): OptimizerGroup => ({
   name: 'gates',
   adam: control === 'paper' ? null : gateAdam,
   weightDecay: 0,
   direction: 'descent',
-  rate: 'controlLearningRate',
-  counter: 'gate',
+  learningRateFeed: 'controlLearningRate',
+  correctionPrefix: 'gate',
   isWeight: false,
   nonNegative: false,
 })
 
 /** λ ascends, by Adam or by its plain gradient, and is projected onto λ ≥ 0. */
-const multiplier = (settings: SaloraSettings): OptimiserGroup => ({
+const multiplier = (settings: SaloraSettings): OptimizerGroup => ({
   name: 'multiplier',
   adam: settings.control === 'paper' ? null : adamOf(settings),
   weightDecay: 0,
   direction: 'ascent',
-  rate: 'multiplierLearningRate',
-  counter: 'multiplier',
+  learningRateFeed: 'multiplierLearningRate',
+  correctionPrefix: 'multiplier',
   isWeight: false,
   nonNegative: true,
 })
 
 /** ĝ(0), by which plain LoRA counts before T_start where `warmupGate` is expected. */
 const earlyGate = (settings: SaloraSettings): number =>
-  settings.warmupGate === 'expected' ? (deterministicGateOn(onNumbers)(settings)([0])[0] ?? NaN) : 1
+  settings.warmupGate === 'expected' ? (deterministicGateOn(numberBackend)(settings)([0])[0] ?? NaN) : 1
 
 /** Each matrix gets its stretch of the gates. */
 const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
@@ -231,7 +231,7 @@ const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: Tens
     phase.stage === 'gated'
       ? sampleGate(settings)(parameter('logTheta'), input('u', [gateCount(phase)], parameter('logTheta').dtype))
       : null
-  const scale = (settings.alpha / settings.rank) * (phase.stage === 'before' ? earlyGate(settings) : 1)
+  const scale = (settings.loraAlpha / settings.rank) * (phase.stage === 'before' ? earlyGate(settings) : 1)
   let first = 0
   return new Map(
     phase.matrices.map(({ name, r }, i) => {
@@ -244,8 +244,8 @@ const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: Tens
 }
 
 /** Noise of this step, the target's density and the rates, with the bias corrections of Θ and λ, whose steps are the gated ones. */
-const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: Clock): Controls => {
-  const { start, end } = gateWindow(settings, steps)
+const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: TrainingProgress): Controls => {
+  const { start, end } = gateSchedule(settings, steps)
   const [count, t] = [gateCount(phase), step - (phase.opened?.step ?? start) + 1]
   const control = gateControl({
     control: settings.control,

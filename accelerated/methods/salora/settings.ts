@@ -1,7 +1,7 @@
 /** SaLoRA's settings: the paper's defaults where it gives one (§4.1, appendix B). */
 import { z } from 'zod'
-import { setting, type SettingValues } from '../../setting.js'
-import type { CommonSettings } from '../../commonSettings.js'
+import { setting, type SettingValues } from '../../settings/setting.js'
+import type { CommonSettings } from '../../settings/commonSettings.js'
 import { lowRankSettings } from '../lowRankSettings.js'
 
 const positive = z.number().positive()

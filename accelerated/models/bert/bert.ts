@@ -1,26 +1,26 @@
 /** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder, two heads, two ways to count positions and to frame texts. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
-import type { Architecture, Framing, Model, Naming } from '../architecture.js'
+import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder, type DistanceBias } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
 import { bertNames, type EncoderNames } from './names.js'
-import { firstPosition, outlineOf } from './outline.js'
+import { firstPosition, outlineOf } from './spec.js'
 
 /** The model of these sizes. @param distances what is added to every layer's scores by the distance of two tokens, in a family that has it */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
   type: config.family,
-  outline: outlineOf(config, names),
+  spec: outlineOf(config, names),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),
   tokenTypes: config.family === 'bert',
-  framing: { ...framings[config.family], types: Math.max(1, config.tokenTypes) },
+  specialTokens: { ...framings[config.family], types: Math.max(1, config.tokenTypes) },
   naming: namings[config.family],
   hidden: (host, batch) => encoder(config, names, host, batch, distances),
-  reads: 'first',
+  pooling: 'first',
   sequenceHead: sequenceHead(config),
   maskedHead: () => maskedHead(config),
   paddedPositions: (ids) => paddedPositions(config, ids),
@@ -32,7 +32,7 @@ export const bertArchitecture: Architecture = {
   open: (json, where) => encoderModel(encoderConfig(json, where)),
 }
 
-const framings: Readonly<Record<EncoderConfig['family'], Omit<Framing, 'types'>>> = {
+const framings: Readonly<Record<EncoderConfig['family'], Omit<SpecialTokenTemplate, 'types'>>> = {
   roberta: { between: 2, secondType: 0, form: '<s> A </s></s> B </s>' },
   bert: { between: 1, secondType: 1, form: '[CLS] A [SEP] B [SEP]' },
 }

@@ -1,7 +1,7 @@
 /** The sizes of a BERT or RoBERTa encoder, as its config.json gives them, within bounds that no real encoder exceeds. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError } from '../../errors/inputError.js'
 
 /** What the encoder's graph has to know. Sizes are counts; dropouts are probabilities in [0, 1). */
 export type EncoderConfig = {
@@ -51,7 +51,7 @@ const schema = z.object({
 
 /** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
 export const encoderConfig = (json: object, where: string): EncoderConfig => {
-  const file = checked(schema, json, where, 'an encoder')
+  const file = validate(schema, json, where, 'an encoder')
   return consistent(
     {
       family: file.model_type,
@@ -76,11 +76,11 @@ export const encoderConfig = (json: object, where: string): EncoderConfig => {
 
 const consistent = (config: EncoderConfig, where: string): EncoderConfig => {
   const { family, hiddenSize, heads, paddingIndex, vocabularySize, maxPositions } = config
-  if (hiddenSize % heads !== 0) throw mistake(where, `num_attention_heads that divides hidden_size ${hiddenSize}`, String(heads))
-  if (paddingIndex >= vocabularySize) throw mistake(where, `pad_token_id below vocab_size ${vocabularySize}`, String(paddingIndex))
+  if (hiddenSize % heads !== 0) throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize}`, String(heads))
+  if (paddingIndex >= vocabularySize) throw inputError(where, `pad_token_id below vocab_size ${vocabularySize}`, String(paddingIndex))
   // RoBERTa's positions start at pad_token_id + 1, so the table must have room after it.
   if (family === 'roberta' && maxPositions <= paddingIndex + 1) {
-    throw mistake(where, `max_position_embeddings above pad_token_id + 1 = ${paddingIndex + 1}`, String(maxPositions))
+    throw inputError(where, `max_position_embeddings above pad_token_id + 1 = ${paddingIndex + 1}`, String(maxPositions))
   }
   return config
 }

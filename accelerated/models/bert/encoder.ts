@@ -7,7 +7,7 @@ import { attention, paddingBias } from '../layers/attention.js'
 import { geluTanh } from '../layers/gelu.js'
 import type { EncoderConfig } from './config.js'
 import type { EncoderNames } from './names.js'
-import { projection } from './outline.js'
+import { projection } from './spec.js'
 
 /** [batch, heads, sequence, sequence] */
 export type DistanceBias = (host: Pick<Host, 'tensor'>, batch: BatchInputs | PaddedInputs) => Expression

@@ -1,7 +1,7 @@
 /** The sizes of a DeBERTa v2 or v3, as its config.json gives them, and how distances take part in its scores. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError } from '../../errors/inputError.js'
 import { probability, size } from '../bert/config.js'
 import { distanceRows, type DistanceKind } from './distances.js'
 
@@ -84,17 +84,17 @@ export type DebertaConfig = {
 
 /** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
 export const debertaConfig = (json: object, where: string): DebertaConfig => {
-  const file = checked(schema, json, where, 'an encoder')
+  const file = validate(schema, json, where, 'an encoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads, max_position_embeddings: longestInput } = file
-  if (hiddenSize % heads !== 0) throw mistake(where, `num_attention_heads that divides hidden_size ${hiddenSize}`, String(heads))
+  if (hiddenSize % heads !== 0) throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize}`, String(heads))
   const only = { embedding_size: hiddenSize, pooler_hidden_size: hiddenSize, attention_head_size: hiddenSize / heads }
   for (const key of ['embedding_size', 'pooler_hidden_size', 'attention_head_size'] as const)
-    if (file[key] != null && file[key] !== only[key]) throw mistake(where, `no ${key} but ${only[key]}`, String(file[key]))
+    if (file[key] != null && file[key] !== only[key]) throw inputError(where, `no ${key} but ${only[key]}`, String(file[key]))
   const kinds = [...new Set(file.pos_att_type ?? [])]
   const farthest = file.max_relative_positions < 1 ? longestInput : file.max_relative_positions
   const buckets = file.position_buckets < 1 ? null : file.position_buckets
   if (buckets !== null && (buckets < 2 || farthest - 1 <= Math.floor(buckets / 2)))
-    throw mistake(
+    throw inputError(
       where,
       `position_buckets that are at least 2, and half of which are fewer than ${farthest} positions less one`,
       `${buckets}`,

@@ -4,7 +4,7 @@
  */
 import type { Expression } from '../../graph/expression.js'
 import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '../../graph/operators.js'
-import type { Architecture, Matrix, Model, Outline, TensorShape } from '../architecture.js'
+import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { linearTensors } from '../bert/heads.js'
 import { bertNames, type LayerNames } from '../bert/names.js'
@@ -40,7 +40,7 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaCo
   { name: at.down, d: h, k: f },
 ]
 
-const outlineOf = (config: DebertaConfig): Outline => {
+const outlineOf = (config: DebertaConfig): ModelSpec => {
   const { hiddenSize: h, heads, distances } = config
   const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
   const matrices = layers.flatMap((at) => matricesOf(config, at))
@@ -73,9 +73,9 @@ const outlineOf = (config: DebertaConfig): Outline => {
         { name: at.feedForward, of: 'feedForward' },
       ],
     })),
-    longestInput: config.longestInput,
+    maxPositions: config.longestInput,
     kind: 'encoder',
-    carries: ['sublayer', 'embedded'], // transformers gives it no past keys and values
+    supportedHooks: ['sublayer', 'embedded'], // transformers gives it no past keys and values
   }
 }
 
@@ -158,12 +158,12 @@ const debertaModel = (config: DebertaConfig): Model => {
   const { hiddenSize: h, tokenTypes, dropouts } = config
   return {
     type: 'deberta-v2',
-    outline: outlineOf(config),
+    spec: outlineOf(config),
     vocabularySize: config.vocabularySize,
     paddingIndex: config.paddingIndex,
     firstPosition: 0,
     tokenTypes: tokenTypes > 0,
-    framing: { between: 1, secondType: tokenTypes > 1 ? 1 : 0, types: Math.max(1, tokenTypes), form: '[CLS] A [SEP] B [SEP]' },
+    specialTokens: { between: 1, secondType: tokenTypes > 1 ? 1 : 0, types: Math.max(1, tokenTypes), form: '[CLS] A [SEP] B [SEP]' },
     naming: {
       prefix: 'deberta.',
       sequenceClassifier: 'DebertaV2ForSequenceClassification',
@@ -171,7 +171,7 @@ const debertaModel = (config: DebertaConfig): Model => {
       stored: (name) => (/^(pooler|classifier)\./.test(name) ? name : `deberta.${name}`),
     },
     hidden: (host, batch) => encoder(config, host, batch),
-    reads: 'first',
+    pooling: 'first',
     sequenceHead: (outputs) => ({
       tensors: new Map([...linearTensors('pooler.dense', h, h), ...linearTensors('classifier', outputs, h)]),
       outputs: (rows, host) => {

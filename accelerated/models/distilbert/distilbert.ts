@@ -1,7 +1,7 @@
 /** DistilBERT (Sanh et al., 2019): BERT's encoder under other names, without token types, and a head of two maps with a ReLU between them. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError } from '../../errors/inputError.js'
 import { relu } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
@@ -42,8 +42,8 @@ const names: EncoderNames = {
 }
 
 const configOf = (json: object, where: string): EncoderConfig => {
-  const file = checked(schema, json, where, 'an encoder')
-  if (file.dim % file.n_heads !== 0) throw mistake(where, `n_heads that divides dim ${file.dim}`, String(file.n_heads))
+  const file = validate(schema, json, where, 'an encoder')
+  if (file.dim % file.n_heads !== 0) throw inputError(where, `n_heads that divides dim ${file.dim}`, String(file.n_heads))
   return {
     family: 'bert',
     vocabularySize: file.vocab_size,
@@ -72,14 +72,14 @@ const withoutAttentionSites = (model: Model): Model => ({
 
 const encoderOf = (config: EncoderConfig): Model => {
   const encoder = withoutAttentionSites(encoderModel(config, names))
-  return { ...encoder, outline: { ...encoder.outline, carries: ['sublayer', 'embedded'] } } // transformers gives it no past keys and values
+  return { ...encoder, spec: { ...encoder.spec, supportedHooks: ['sublayer', 'embedded'] } } // transformers gives it no past keys and values
 }
 
 const distilbertModel = (config: EncoderConfig): Model => ({
   ...encoderOf(config),
   type: 'distilbert',
   tokenTypes: false,
-  framing: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
+  specialTokens: { between: 1, secondType: 0, types: 1, form: '[CLS] A [SEP] B [SEP]' },
   naming: {
     prefix: 'distilbert.',
     sequenceClassifier: 'DistilBertForSequenceClassification',

@@ -5,12 +5,12 @@ import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, size, type EncoderConfig } from '../bert/config.js'
 import { linearTensors } from '../bert/heads.js'
-import { checked } from '../../files/checked.js'
+import { validate } from '../../errors/validate.js'
 
 const schema = z.object({ model_type: z.literal('electra'), hidden_size: size(65_536), embedding_size: size(65_536).optional() })
 
 const configOf = (json: object, where: string): EncoderConfig => {
-  const { embedding_size: embeddingSize, hidden_size: hiddenSize } = checked(schema, json, where, 'an encoder')
+  const { embedding_size: embeddingSize, hidden_size: hiddenSize } = validate(schema, json, where, 'an encoder')
   return { ...encoderConfig({ ...json, model_type: 'bert' }, where), embeddingSize: embeddingSize ?? hiddenSize }
 }
 

@@ -24,7 +24,7 @@ export const pooledDropout = (dtype: DType): DropoutPlan => {
       ...host,
       dropout: (site, x, probability) => {
         if (probability === 0) return x
-        if (used.some((other) => other.site === site)) throw new Error(`dropout: expected each site once, found ${site} twice`)
+        if (used.some((other) => other.site === site)) throw new Error(`dropout: expected each site once, got ${site} twice`)
         used.push({ site, probability, shape: x.shape })
         const pool = input(poolName(probability), [`pool(${probability})`], dtype)
         return mul(x, sliceVector(pool, input(offsetName(site), [1], 'int64'), x))

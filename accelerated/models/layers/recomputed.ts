@@ -2,4 +2,4 @@
 import { recomputed } from '../../graph/operators.js'
 import type { Wrap } from '../host.js'
 
-export const recomputedLayers: Wrap = (host) => ({ ...host, layer: (name, body) => host.layer(name, (x) => recomputed(body(x), x)) })
+export const checkpointedLayers: Wrap = (host) => ({ ...host, layer: (name, body) => host.layer(name, (x) => recomputed(body(x), x)) })

@@ -1,4 +1,4 @@
-/** Root-mean-square normalisation: Zhang & Sennrich (2019). */
+/** Root-mean-square normalization: Zhang & Sennrich (2019). */
 import type { Expression } from '../../graph/expression.js'
 import { add, div, mul, reduceMean, sqrt, square } from '../../graph/operators.js'
 

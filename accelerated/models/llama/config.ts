@@ -1,7 +1,7 @@
 /** The sizes of a decoder of LLaMA's kind (LLaMA, Mistral, Qwen2), as its config.json gives them, within bounds that no real one exceeds. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake, quoted } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError, quoted } from '../../errors/inputError.js'
 import type { RotaryScaling } from '../layers/rotary.js'
 
 /** What the decoder's graph has to know. Sizes are counts; the dropout is a probability in [0, 1). */
@@ -70,15 +70,15 @@ type File = z.infer<typeof schema>
 
 /** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
 export const decoderConfig = (json: object, where: string): DecoderConfig => {
-  const file = checked(schema, json, where, 'a decoder')
+  const file = validate(schema, json, where, 'a decoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads } = file
   const keyValueHeads = file.num_key_value_heads ?? heads
   if (heads % keyValueHeads !== 0)
-    throw mistake(where, `num_key_value_heads that divides num_attention_heads ${heads}`, String(keyValueHeads))
+    throw inputError(where, `num_key_value_heads that divides num_attention_heads ${heads}`, String(keyValueHeads))
   if (file.head_dim == null && hiddenSize % heads !== 0)
-    throw mistake(where, `num_attention_heads that divides hidden_size ${hiddenSize} (or head_dim)`, String(heads))
+    throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize} (or head_dim)`, String(heads))
   const headSize = file.head_dim ?? hiddenSize / heads
-  if (headSize % 2 !== 0) throw mistake(where, 'heads of an even size, whose halves are turned against each other', String(headSize))
+  if (headSize % 2 !== 0) throw inputError(where, 'heads of an even size, whose halves are turned against each other', String(headSize))
   const padding = file.pad_token_id ?? 0
   const qwen = file.model_type === 'qwen2'
   return {
@@ -121,7 +121,7 @@ const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: str
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
     return { kind, factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions: original }
-  throw mistake(
+  throw inputError(
     where,
     'a rope_type of default, dynamic, linear (with factor) or llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings)',
     `${quoted(kind)} ${JSON.stringify(given)}`,

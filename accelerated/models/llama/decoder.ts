@@ -2,12 +2,12 @@
 import type { Expression } from '../../graph/expression.js'
 import { add, gather, mul, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
-import type { Around, Host } from '../host.js'
+import type { SublayerContext, Host } from '../host.js'
 import { attention, causalBias } from '../layers/attention.js'
 import { rmsNorm } from '../layers/rmsNorm.js'
 import { rotaryAngles, rotate, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
-import { layerNames } from './outline.js'
+import { layerNames } from './spec.js'
 
 /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
 export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
@@ -42,7 +42,7 @@ const decoderLayer =
 
 /** residual + linear(x) */
 const sublayer = (host: Host, name: string, residual: Expression, x: Expression): Expression => {
-  const around: Around = { residual, norm: (y) => y } // the next norm is the next sublayer's
+  const around: SublayerContext = { residual, norm: (y) => y } // the next norm is the next sublayer's
   return add(residual, host.sublayer(name, host.linear(name, x), around))
 }
 

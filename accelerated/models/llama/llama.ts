@@ -5,17 +5,17 @@ import { slotPositions } from '../batchInputs.js'
 import type { Host } from '../host.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
-import { outlineOf } from './outline.js'
+import { outlineOf } from './spec.js'
 
 /** The model of these sizes. */
 export const decoderModel = (config: DecoderConfig): Model => ({
   type: config.family,
-  outline: outlineOf(config),
+  spec: outlineOf(config),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: 0,
   tokenTypes: false,
-  framing: null,
+  specialTokens: null,
   naming: {
     prefix: 'model.',
     sequenceClassifier: `${classNames[config.family]}ForSequenceClassification`,
@@ -24,7 +24,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
     stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
   },
   hidden: (host, batch) => decoder(config, host, batch),
-  reads: 'last',
+  pooling: 'last',
   sequenceHead: (outputs) => ({
     tensors: new Map([['score.weight', [outputs, config.hiddenSize]]]),
     outputs: (rows, host) => host.linear('score', rows),

@@ -3,11 +3,11 @@
  * in most layers reaches a window to either side.
  */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
-import { mistake } from '../../files/mistake.js'
+import { validate } from '../../errors/validate.js'
+import { inputError } from '../../errors/inputError.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, constant, gather, gelu, layerNormalization, mul, slice } from '../../graph/operators.js'
-import type { Architecture, Layer, Matrix, Model, Outline, TensorShape } from '../architecture.js'
+import type { Architecture, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
 import { probability, size } from '../bert/config.js'
 import { linearTensors } from '../bert/heads.js'
@@ -68,14 +68,14 @@ type ModernConfig = {
 }
 
 const configOf = (json: object, where: string): ModernConfig => {
-  const file = checked(schema, json, where, 'an encoder')
+  const file = validate(schema, json, where, 'an encoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads, num_hidden_layers: layers, rope_parameters: rope } = file
   if (hiddenSize % heads !== 0 || (hiddenSize / heads) % 2 !== 0)
-    throw mistake(where, `num_attention_heads that cut hidden_size ${hiddenSize} into even parts`, String(heads))
+    throw inputError(where, `num_attention_heads that cut hidden_size ${hiddenSize} into even parts`, String(heads))
   const types =
     file.layer_types ??
     Array.from({ length: layers }, (_, i) => (i % file.global_attn_every_n_layers === 0 ? 'full_attention' : 'sliding_attention'))
-  if (types.length !== layers) throw mistake(where, `layer_types of ${layers} layers`, String(types.length))
+  if (types.length !== layers) throw inputError(where, `layer_types of ${layers} layers`, String(types.length))
   const global = rope?.full_attention?.rope_theta ?? file.global_rope_theta
   return {
     vocabularySize: file.vocab_size,
@@ -106,7 +106,7 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: st
   { name: `${at}.mlp.Wo`, d: h, k: f },
 ]
 
-const outlineOf = (config: ModernConfig): Outline => {
+const outlineOf = (config: ModernConfig): ModelSpec => {
   const { hiddenSize: h, heads, local, vocabularySize } = config
   const names = local.map((_, i) => layerName(i))
   const layerOf = (name: string): Layer => ({
@@ -133,9 +133,9 @@ const outlineOf = (config: ModernConfig): Outline => {
     ]),
     matrices: names.flatMap((at) => matricesOf(config, at)),
     layers: names.map(layerOf),
-    longestInput: config.maxPositions,
+    maxPositions: config.maxPositions,
     kind: 'encoder',
-    carries: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
+    supportedHooks: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
   }
 }
 
@@ -187,12 +187,12 @@ const norm =
 
 const modernbertModel = (config: ModernConfig): Model => ({
   type: 'modernbert',
-  outline: outlineOf(config),
+  spec: outlineOf(config),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: 0,
   tokenTypes: false,
-  framing: null,
+  specialTokens: null,
   naming: {
     prefix: 'model.',
     sequenceClassifier: 'ModernBertForSequenceClassification',
@@ -200,7 +200,7 @@ const modernbertModel = (config: ModernConfig): Model => ({
     stored: (name) => (/^(head|classifier)\./.test(name) ? name : `model.${name}`),
   },
   hidden: (host, batch) => encoder(config, host, batch),
-  reads: 'first',
+  pooling: 'first',
   sequenceHead: (outputs) => ({
     tensors: new Map<string, TensorShape>([
       ['head.dense.weight', [config.hiddenSize, config.hiddenSize]],

@@ -1,6 +1,6 @@
 /** MPNet (Song et al., 2020): RoBERTa's encoder under other names, without token types, whose scores have a bias by the distance of two tokens. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
+import { validate } from '../../errors/validate.js'
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, constant, gather, reshape, sub, transpose } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
@@ -71,10 +71,10 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
   return {
     ...encoder,
     type: 'mpnet',
-    outline: {
-      ...encoder.outline,
-      carries: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
-      tensors: new Map([...encoder.outline.tensors, [biasTable, [buckets, config.heads]]]),
+    spec: {
+      ...encoder.spec,
+      supportedHooks: ['embedded'], // transformers gives it no past keys and values, and the adapters library does not know it
+      tensors: new Map([...encoder.spec.tensors, [biasTable, [buckets, config.heads]]]),
     },
     naming: {
       prefix: 'mpnet.',
@@ -89,7 +89,7 @@ const mpnetModel = (config: EncoderConfig, buckets: number): Model => {
 export const mpnetArchitecture: Architecture = {
   modelTypes: ['mpnet'],
   open: (json, where) => {
-    const { relative_attention_num_buckets: buckets } = checked(schema, json, where, 'an encoder')
+    const { relative_attention_num_buckets: buckets } = validate(schema, json, where, 'an encoder')
     // the padding token is 1, whatever the file says
     const config = encoderConfig({ ...json, model_type: 'roberta', pad_token_id: 1, type_vocab_size: 1 }, where)
     return mpnetModel({ ...config, tokenTypes: 0 }, buckets)

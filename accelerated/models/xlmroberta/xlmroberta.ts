@@ -1,6 +1,6 @@
 /** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head on the words of a hundred languages, which its tokenizer cuts by a unigram model. */
 import { z } from 'zod'
-import { checked } from '../../files/checked.js'
+import { validate } from '../../errors/validate.js'
 import type { Architecture, Model } from '../architecture.js'
 import { encoderModel } from '../bert/bert.js'
 import { encoderConfig, type EncoderConfig } from '../bert/config.js'
@@ -20,7 +20,7 @@ const xlmRobertaModel = (config: EncoderConfig): Model => {
 export const xlmRobertaArchitecture: Architecture = {
   modelTypes: ['xlm-roberta'],
   open: (json, where) => {
-    checked(schema, json, where, 'an encoder')
+    validate(schema, json, where, 'an encoder')
     return xlmRobertaModel(encoderConfig({ ...json, model_type: 'roberta' }, where))
   },
 }

@@ -2,10 +2,10 @@
  * int8: the frozen matrices of the layers in eight bits, in both directions of a step; everything else in float32. SwitchBack (Wortsman et
  * al., 2023) without its third product, which a frozen matrix has no use for. A wrap of the host: no model and no method knows of it.
  */
-import { quantisedMatMul, quantisedOf } from '../../graph/operators.js'
+import { quantizedMatMul, quantizedOf } from '../../graph/operators.js'
 import { withBias } from '../../models/host.js'
-import { SettingsError } from '../../settingsError.js'
-import { largeLevels } from './quantise.js'
+import { SettingsError } from '../../errors/settingsError.js'
+import { largeLevels } from './quantize.js'
 import type { Precision } from '../precision.js'
 
 export const int8: Precision = {
@@ -13,33 +13,33 @@ export const int8: Precision = {
   summary: 'frozen matrices in eight bits, the rest in float32: faster on a CPU with VNNI',
   dtype: 'float32',
 
-  runsOn: ({ quantisedMatMul }) => quantisedMatMul === true,
+  runsOn: ({ quantizedMatMul }) => quantizedMatMul === true,
 
   weightBytes: ({ model, frozen }) => {
-    const matrices = model.outline.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
+    const matrices = model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
     const numbers = [...frozen.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
     return matrices * (matrices < largeLevels ? 2 : 1) + 4 * (numbers - matrices)
   },
 
-  advantage: async (device, threads) => (await import('../advantage.js')).int8Advantage(device, threads),
+  advantage: async (device, threads) => (await import('../speedup.js')).int8Speedup(device, threads),
 
   check: (trained, { model }, method) => {
-    if (model.outline.matrices.every(({ name }) => trained.has(`${name}.weight`)))
+    if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
       throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that int8 would freeze`, 'int8')
   },
 
   open: async function* (base, cache) {
-    const { openQuantised } = await import('./quantisedWeights.js') // files are Node's, arithmetic is not
-    return yield* openQuantised(base, cache)
+    const { openQuantized } = await import('./quantizedWeights.js') // files are Node's, arithmetic is not
+    return yield* openQuantized(base, cache)
   },
 
-  outline: async (base) => (await import('./quantisedWeights.js')).quantisedOutline(base),
+  outline: async (base) => (await import('./quantizedWeights.js')).quantizedOutline(base),
 
   wrap: (host) => ({
     ...host,
     linear: (name, x) => {
-      const matrix = quantisedOf(host.tensor(`${name}.weight`))
-      return matrix === null ? host.linear(name, x) : withBias(quantisedMatMul(x, matrix), host.bias(name))
+      const matrix = quantizedOf(host.tensor(`${name}.weight`))
+      return matrix === null ? host.linear(name, x) : withBias(quantizedMatMul(x, matrix), host.bias(name))
     },
   }),
 }

@@ -2,7 +2,7 @@
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { pipeline } from '@huggingface/transformers'
 import { describe, expect, it, vi } from 'vitest'
-import { exportFormats, type ExportReport } from '../../../evaluation/adapters/exportAdapter.js'
+import { exportFormats, type ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
 import { runProgram } from '../../../cli/program.js'
 import { salora } from '../spawnSalora.js'
 import { writeAdapter } from '../tinyAdapter.js'
@@ -63,25 +63,23 @@ describe('salora export', () => {
     await writeFile(at('full', 'notes.txt'), 'mine')
     const before = await readdir(place.root)
     const merged = ['--format', 'merged', '--output']
-    expect(await refused(...merged, at('full'))).toBe('--output @/full: expected a new or an empty folder, found "notes.txt" in it\n')
-    expect(await refused(...merged, at('bert'))).toBe("--output @/bert: expected a folder of its own, found the model's folder\n")
+    expect(await refused(...merged, at('full'))).toBe('--output @/full: expected a new or an empty folder, got "notes.txt" in it\n')
+    expect(await refused(...merged, at('bert'))).toBe("--output @/bert: expected a folder of its own, got the model's folder\n")
     expect(await refused(...merged, at('bert-adapter'))).toBe(
-      "--output @/bert-adapter: expected a folder of its own, found the adapter's folder\n",
+      "--output @/bert-adapter: expected a folder of its own, got the adapter's folder\n",
     )
     expect(await refused(...merged, at('full', 'notes.txt'))).toBe(
-      '--output @/full/notes.txt: expected a new or an empty folder, found a file\n',
+      '--output @/full/notes.txt: expected a new or an empty folder, got a file\n',
     )
-    expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, found .*\n$/)
-    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(
-      `--format: expected one of ${exportFormats.join(', ')}, found "onnx"\n`,
-    )
+    expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, got .*\n$/)
+    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(`--format: expected one of ${exportFormats.join(', ')}, got "onnx"\n`)
     expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
-      '--precision: expected float32 for --format peft, found "float16"\n',
+      '--precision: expected float32 for --format peft, got "float16"\n',
     )
     expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
-      '--precision: expected float32 or float16 for --format merged, found "float8"\n',
+      '--precision: expected float32 or float16 for --format merged, got "float8"\n',
     )
-    expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, found none given\n')
+    expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, got none given\n')
     expect(await readdir(place.root)).toEqual(before)
   })
 
@@ -90,7 +88,7 @@ describe('salora export', () => {
     const before = await readdir(place.root)
     for (const format of ['peft', 'peft-padded'])
       expect(await refused('--adapter', at('whole'), '--format', format, '--output', at('none'))).toMatch(
-        /^(--format|@\/whole).*: expected .*, found .*\n$/,
+        /^(--format|@\/whole).*: expected .*, got .*\n$/,
       )
     expect(await readdir(place.root)).toEqual(before)
     for (const format of ['merged', 'transformers.js'])
@@ -101,7 +99,7 @@ describe('salora export', () => {
     const before = await readdir(place.root)
     const { code, stderr } = await salora([...base(), '--format', 'merged', '--output', 'cut'], { cwd: place.root, largestFile: 8 })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/model\.safetensors: expected to write the file, found .*\n$/)
+    expect(stderr).toMatch(/model\.safetensors: expected to write the file, got .*\n$/)
     expect(await readdir(place.root)).toEqual(before)
   })
 })

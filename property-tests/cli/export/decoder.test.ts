@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AutoModelForCausalLM, AutoTokenizer, env, pipeline, type Tensor } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
-import { causalOutputs } from '../../../accelerated/objectives/outputs.js'
-import { normals } from '../../../accelerated/training/random.js'
-import { exportAdapter, type ExportFormat } from '../../../evaluation/adapters/exportAdapter.js'
+import { causalOutputs } from '../../../accelerated/objectives/taskType.js'
+import { normals } from '../../../accelerated/parameters/random.js'
+import { exportAdapter, type ExportFormat } from '../../../finetuning/adapters/exportAdapter.js'
 import { openGenerator } from '../../../evaluation/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { saloraHere } from '../inProcess.js'
@@ -22,7 +22,7 @@ const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
 
 const random = (place: number, shape: readonly [number, number], scale: number) => ({
   shape,
-  data: Float32Array.from(normals(7, 'initialisation', place, shape[0] * shape[1]), (x) => x * scale),
+  data: Float32Array.from(normals(7, 'initialization', place, shape[0] * shape[1]), (x) => x * scale),
 })
 
 /** The fixture, whose tokenizer puts nothing after a text, and an adapter of every matrix at ranks 1 and 2. */
@@ -41,7 +41,7 @@ const write = async (family: Family): Promise<void> => {
     rank: 2,
     alpha: 2,
     modules: new Map(
-      model.outline.matrices.map(({ name, d, k }, i) => {
+      model.spec.matrices.map(({ name, d, k }, i) => {
         const r = 1 + (i % 2)
         return [name, { A: random(2 * i, [r, k], 1 / Math.sqrt(k)), B: random(2 * i + 1, [d, r], 0.7) }]
       }),
@@ -120,7 +120,7 @@ describe('salora export of a decoder', () => {
     for (const method of ['prompt', 'prefix']) {
       const adapter = join(fixtures, 'qwen2', method, 'saved')
       await expect(exportAdapter({ ...given, adapter, format: 'transformers.js', output: at(`${method}-js`) })).rejects.toThrow(
-        `--format: expected one of peft for an adapter of method ${method} on a decoder, found transformers.js`,
+        `--format: expected one of peft for an adapter of method ${method} on a decoder, got transformers.js`,
       )
       const { comparison } = await exportAdapter({ ...given, adapter, format: 'peft', output: at(`${method}-peft`) })
       expect(comparison.largestLogitDifference).toBe(0)

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env } from '@huggingface/transformers'
 import { afterAll, beforeAll } from 'vitest'
-import { exportAdapter, type ExportFormat, type ExportOptions, type ExportReport } from '../../../evaluation/adapters/exportAdapter.js'
-import { openTrainedAdapter, type Text } from '../../../evaluation/adapters/trainedAdapter.js'
+import { exportAdapter, type ExportFormat, type ExportOptions, type ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
+import { openTrainedAdapter, type Text } from '../../../finetuning/adapters/trainedAdapter.js'
 import { writeAdapter, writeFamily, type Family } from '../tinyAdapter.js'
 
 /** Of the test file at hand. */

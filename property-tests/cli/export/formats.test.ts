@@ -6,12 +6,12 @@ import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
 import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
 import { adapterFiles, saveAdapter } from '../../../accelerated/formats/peft/peft.js'
-import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
-import { readSafetensors } from '../../../accelerated/files/safetensors/safetensors.js'
-import { writeOnnxFolder } from '../../../accelerated/formats/onnxFolder.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { exportOnnx } from '../../../accelerated/formats/exportOnnx.js'
 import { messageType } from '../../../accelerated/graph/onnxProto.js'
-import { trialTexts } from '../../../evaluation/adapters/exportAdapter.js'
-import { labelNamesOf, loadTrainedModel, openTrainedAdapter } from '../../../evaluation/adapters/trainedAdapter.js'
+import { trialTexts } from '../../../finetuning/adapters/exportAdapter.js'
+import { resolveLabels, loadTrainedModel, openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { assertClose } from '../../support/assertClose.js'
 import { ofTheFileOnly, writeFamily, type Family } from '../tinyAdapter.js'
 import { at, exported, families, json, logits, texts } from './folder.js'
@@ -162,7 +162,7 @@ describe.each(families)('an export of %s', (family) => {
     const trained = await loadTrainedModel({ model: at(family), adapter: at(`${family}-adapter`) })
     const write = async (largest?: number): Promise<ReadonlyArray<string>> => {
       const folder = await mkdtemp(at(`${family}-bound-`))
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), largest === undefined ? {} : { largest })
+      await exportOnnx(folder, trained, resolveLabels(trained), largest === undefined ? {} : { largest })
       return [folder, ...(await readdir(join(folder, 'onnx')))]
     }
     const [folder = '', ...files] = await write()
@@ -182,7 +182,7 @@ describe.each(families)('an export of %s', (family) => {
     if (where === 'in the model') await exported(family, 'transformers.js', `${family}-onnx-${where.length}`)
     else {
       await mkdir(folder)
-      await writeOnnxFolder(folder, trained, labelNamesOf(trained), { largest: 10_000 })
+      await exportOnnx(folder, trained, resolveLabels(trained), { largest: 10_000 })
     }
     expect(await readdir(join(folder, 'onnx'))).toEqual(where === 'in the model' ? ['model.onnx'] : ['model.onnx', 'model.onnx_data'])
     // Node finds the data file by itself; a browser fetches it because config.json says so.

@@ -3,10 +3,10 @@ import { mkdir, stat } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { lowRankOf } from '../../../accelerated/formats/peft/lora.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
-import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
+import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { mergedTensors } from '../../../accelerated/formats/mergedWeights.js'
-import { trialTexts } from '../../../evaluation/adapters/exportAdapter.js'
-import { loadTrainedModel } from '../../../evaluation/adapters/trainedAdapter.js'
+import { trialTexts } from '../../../finetuning/adapters/exportAdapter.js'
+import { loadTrainedModel } from '../../../finetuning/adapters/trainedAdapter.js'
 import { assertClose } from '../../support/assertClose.js'
 import { writeAdapter, writeFamily } from '../tinyAdapter.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../tinyModel.js'
@@ -18,7 +18,7 @@ describe('merging', () => {
     const { modules } = lowRankOf(trained.adapter)
     const plain = mergedTensors({ ...trained, adapter: { ...trained.adapter, phase: { matrices: [] }, tensors: new Map() } })
     const merged = mergedTensors(trained)
-    for (const { name, d, k } of trained.base.model.outline.matrices) {
+    for (const { name, d, k } of trained.base.model.spec.matrices) {
       const [W, found] = [await plain.get(`${name}.weight`)!.read(), await merged.get(`${name}.weight`)!.read()]
       const pair = modules.get(name)
       const r = pair?.A.shape[0] ?? 0
@@ -76,7 +76,7 @@ describe('merging', () => {
     )
     await saveAdapter(at('beyond'), { ...lowRankOf(adapter), baseModelName: 'm', labelNames: ['bad', 'good', 'neither'], head })
     await expect(exported('roberta', 'merged', 'beyond-merged', { adapter: at('beyond') })).rejects.toThrow(
-      `${at('beyond')}: expected finite outputs of model and adapter, and of what is exported, found Infinity`,
+      `${at('beyond')}: expected finite outputs of model and adapter, and of what is exported, got Infinity`,
     )
   })
 
@@ -94,7 +94,7 @@ describe('merging', () => {
     for (const format of ['merged', 'transformers.js'] as const) {
       // 2 · 4 · 1e38 is a number in float64
       await expect(exported('roberta', format, `steep-${format}`, { adapter: at('steep') })).rejects.toThrow(
-        `model.safetensors: expected roberta.${name}.weight plus the adapter's update to be finite float32 numbers, found one that is not`,
+        `model.safetensors: expected roberta.${name}.weight plus the adapter's update to be finite float32 numbers, got one that is not`,
       )
     }
     const tensors = tinyTensors()
@@ -111,7 +111,7 @@ describe('merging', () => {
       if (fits) await narrow
       else
         await expect(narrow).rejects.toThrow(
-          `model.safetensors: expected numbers in ${positions} that float16 can hold (--precision float32 holds all), found a larger one`,
+          `model.safetensors: expected numbers in ${positions} that float16 can hold (--precision float32 holds all), got a larger one`,
         )
     }
   })

@@ -2,7 +2,7 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { inNewFolder } from '../../../evaluation/adapters/newFolder.js'
+import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
 import { at } from './folder.js'
 
 describe('a new folder', () => {
@@ -40,7 +40,7 @@ describe('a new folder', () => {
       ['link', 'mine'],
     ] as const) {
       const refused = inNewFolder(at(output), { "the model's folder": at(other) }, async () => 0)
-      await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, found the model's folder`)
+      await expect(refused).rejects.toThrow(`--output ${at(output)}: expected a folder of its own, got the model's folder`)
     }
   })
 })

@@ -3,11 +3,11 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { Float16Array } from '@petamoriken/float16'
 import { pipeline } from '@huggingface/transformers'
 import { describe, expect, it } from 'vitest'
-import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
-import { readSafetensors, readTensor } from '../../../accelerated/files/safetensors/safetensors.js'
-import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
-import { writeFileAtomically } from '../../../accelerated/files/atomicFile.js'
-import { openTrainedAdapter } from '../../../evaluation/adapters/trainedAdapter.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { writeFileAtomically } from '../../../accelerated/storage/atomicFile.js'
+import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { assertClose } from '../../support/assertClose.js'
 import type { Family } from '../tinyAdapter.js'
 import { tinyTensors, writeTinyModel } from '../tinyModel.js'
@@ -77,7 +77,7 @@ describe.each(families)('a transformers.js export of %s', (family) => {
     expect(comparison.largestLogitDifference).toBeGreaterThan(1e-5 * comparison.largestLogit)
     expect(comparison.largestLogitDifference).toBeLessThan(0.1 * comparison.largestLogit)
     const { model } = await openModelFolder(at(family))
-    const matrices = [...model.outline.tensors.values()].filter(({ length }) => length === 2)
+    const matrices = [...model.spec.tensors.values()].filter(({ length }) => length === 2)
     const saved = 4 * (1 - share) * matrices.reduce((sum, [rows = 0, columns = 0]) => sum + rows * columns, 0)
     await exported(family, 'transformers.js', `${output}-whole`)
     const [whole, small] = await Promise.all(
@@ -100,7 +100,7 @@ describe('numbers at the ends of a precision', () => {
     const model = await withPosition('large', 65_520)
     const before = await readdir(place.root)
     await expect(exported('roberta', 'transformers.js', 'narrow', { model, precision: 'float16' })).rejects.toThrow(
-      /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(--precision float32 holds all\), found a larger one$/,
+      /model_fp16\.onnx: expected numbers in .*position_embeddings.* that float16 can hold \(--precision float32 holds all\), got a larger one$/,
     )
     expect(await readdir(place.root)).toEqual(before)
   })

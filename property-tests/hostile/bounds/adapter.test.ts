@@ -11,14 +11,14 @@ describe("an adapter's patterns", () => {
     const table = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${'(.*)*'.repeat(8)}x{${i + 1}}`, 1]))
     const began = performance.now()
     expect(await refusal(() => lookUpPattern(table, names, 'x'))).toMatch(
-      /^x: expected a regular expression that matches module names, found "\(\.\*\)/,
+      /^x: expected a regular expression that matches module names, got "\(\.\*\)/,
     )
     expect(performance.now() - began).toBeLessThan(6_000)
   })
   it('may not be many more than the modules', async () => {
     const table = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, 1]))
     expect(await refusal(() => lookUpPattern(table, names, 'x'))).toBe(
-      'x: expected at most 148 patterns of ranks or alphas for 12 modules, found 1000',
+      'x: expected at most 148 patterns of ranks or alphas for 12 modules, got 1000',
     )
   })
 })
@@ -52,7 +52,7 @@ describe("an adapter's names of classes", () => {
   ])('%s are refused', async (_, labelNames) => {
     await put('adapter_config.json', adapter.configText)
     await put('adapter_model.safetensors', adapter.weights)
-    await put('salora.json', { labelNames, problem: 'classification' })
+    await put('salora.json', { labelNames, taskType: 'classification' })
     expect(await refusal(() => loadLowRank(place.folder, model, outputs))).toMatch(
       /^F\/salora\.json: expected names as salora writes them whose labelNames(\.0)? is a (text|list) of at most 10+ /,
     )

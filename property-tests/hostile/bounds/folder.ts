@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { peftFiles } from '../../../accelerated/formats/peft/peft.js'
-import { parseConfigFile } from '../../../accelerated/files/configFile.js'
-import { Mistake } from '../../../accelerated/files/mistake.js'
-import { elementCount } from '../../../accelerated/files/safetensors/safetensorsHeader.js'
+import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
+import { InputError } from '../../../accelerated/errors/inputError.js'
+import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { roberta } from '../validFiles.js'
 
 /** Of the test at hand; a test may go into another. */
@@ -27,7 +27,7 @@ export const refusal = async (read: () => unknown): Promise<string> => {
   try {
     await read()
   } catch (thrown) {
-    expect(thrown).toBeInstanceOf(Mistake)
+    expect(thrown).toBeInstanceOf(InputError)
     expect(process.memoryUsage().arrayBuffers - held).toBeLessThan(80_000_000)
     expect(performance.now() - began).toBeLessThan(10_000)
     const { message } = thrown as Error

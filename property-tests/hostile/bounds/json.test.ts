@@ -1,12 +1,12 @@
 /** JSON: what is too deep, too large, said twice or of no number that can be is refused. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseConfigFile } from '../../../accelerated/files/configFile.js'
-import { Mistake } from '../../../accelerated/files/mistake.js'
-import { parseJson, readText } from '../../../accelerated/files/jsonText.js'
-import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
-import { parseShardIndex } from '../../../accelerated/files/safetensors/weightFiles.js'
-import { parseRunConfig } from '../../../evaluation/runs/storedRun.js'
+import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
+import { InputError } from '../../../accelerated/errors/inputError.js'
+import { parseJson, readText } from '../../../accelerated/storage/boundedJson.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { parseShardIndex } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { parseRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { SEED } from '../../support/seed.js'
 import { applyEdits, edits } from '../cases.js'
 import { roberta, runConfig } from '../validFiles.js'
@@ -17,13 +17,13 @@ describe('JSON', () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
     expect(parseJson(nested(64), 'x')).toHaveLength(1)
     for (const levels of [65, 1_000_000])
-      expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, found more')
+      expect(await refusal(() => parseJson(nested(levels), 'x'))).toBe('x: expected at most 64 levels of JSON, got more')
     for (const [name, read] of [
       ['config.json', parseConfigFile],
       ['index', parseShardIndex],
       ['run', parseRunConfig],
     ] as const) {
-      expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, found more`)
+      expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, got more`)
     }
   })
   it('brackets within strings count for nothing', () => {
@@ -34,17 +34,17 @@ describe('JSON', () => {
   })
   it('larger than its bound is refused by the size of the file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
-    expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, found 70000000000')
+    expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, got 70000000000')
     await sized('config.json', Buffer.from('{'), 16_000_001)
-    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected at most 16000000 bytes, found 16000001')
+    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected at most 16000000 bytes, got 16000001')
   })
   it('that is not UTF-8 is refused', async () => {
     await put('x', Buffer.from([0x22, 0xff, 0x22]))
-    expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, found bytes that are not')
+    expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, got bytes that are not')
   })
   it('with a key twice is refused, however it is written and however deep', async () => {
     const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']
-    for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, found "ab" twice')
+    for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
   it(`is what JSON.parse makes of it, or is refused, whatever is changed in it (seed ${SEED})`, () => {
@@ -57,7 +57,7 @@ describe('JSON', () => {
           try {
             return { read: parse() }
           } catch (thrown) {
-            return thrown instanceof Mistake && /found ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
+            return thrown instanceof InputError && /found ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
           }
         }
         const ours = attempt(() => parseJson(text, 'x'))

@@ -4,13 +4,13 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
-import { readText } from '../../../accelerated/files/jsonText.js'
-import { openModelFolder } from '../../../accelerated/files/modelFolder.js'
-import { readSafetensors } from '../../../accelerated/files/safetensors/safetensors.js'
-import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
-import { loadTokenizer } from '../../../accelerated/files/tokenizer.js'
-import { rankPatternOfRun } from '../../../evaluation/adapters/rankPattern.js'
-import { readRunConfig } from '../../../evaluation/runs/storedRun.js'
+import { readText } from '../../../accelerated/storage/boundedJson.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { readSafetensors } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { rankPatternOfRun } from '../../../finetuning/adapters/rankPattern.js'
+import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
 import { place, refusal, at, put, sized, model, outputs, zeros, adapter } from './folder.js'
 
@@ -18,20 +18,20 @@ describe('what is no plain file', () => {
   it('is not waited for: a pipe of any of the names is refused', async () => {
     execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
     for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
-      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, found a pipe, a device or a socket$/)
-    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected a file, found something else')
+      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, got a pipe, a device or a socket$/)
+    expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected a file, got something else')
     expect(await refusal(() => loadLowRank(place.folder, model, outputs))).toBe(
-      'F/adapter_config.json: expected a file, found something else',
+      'F/adapter_config.json: expected a file, got something else',
     )
-    expect(await refusal(() => readRunConfig(place.folder))).toBe('F/config.json: expected a file, found something else')
+    expect(await refusal(() => readRunConfig(place.folder))).toBe('F/config.json: expected a file, got something else')
   })
   it('a device and a folder are refused', async () => {
-    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, found a pipe, a device or a socket')
-    expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a plain file, found a folder')
+    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, got a pipe, a device or a socket')
+    expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a plain file, got a folder')
   })
   it('a link in a circle is refused', async () => {
     await symlink('config.json', at('config.json'))
-    expect(await refusal(() => openModelFolder(place.folder))).toMatch(/^F\/config\.json: expected a readable file, found .*ELOOP/)
+    expect(await refusal(() => openModelFolder(place.folder))).toMatch(/^F\/config\.json: expected a readable file, got .*ELOOP/)
   })
   it("a link may lead out of the folder within a model of the hub's cache, and in nothing that looks only half like one", async () => {
     for (const [snapshot, said] of [
@@ -49,8 +49,8 @@ describe('what is no plain file', () => {
 })
 
 describe('each file that is read', () => {
-  const weights = writeSafetensors(new Map([...model.outline.tensors].map(([name, shape]) => [name, zeros(shape)] as const)))
-  const index = { weight_map: Object.fromEntries([...model.outline.tensors.keys()].map((name) => [name, 'shard.safetensors'])) }
+  const weights = writeSafetensors(new Map([...model.spec.tensors].map(([name, shape]) => [name, zeros(shape)] as const)))
+  const index = { weight_map: Object.fromEntries([...model.spec.tensors.keys()].map((name) => [name, 'shard.safetensors'])) }
   const folders: Readonly<
     Record<string, { readonly files: Readonly<Record<string, string | Uint8Array>>; readonly read: () => Promise<unknown> }>
   > = {
@@ -92,17 +92,17 @@ describe('each file that is read', () => {
         await rename(at(name), join(beside, name))
         await symlink(join(beside, name), at(name))
       }),
-    ).toBe(`F/${name}: expected a file within F, found a link to F-beside/${name}`)
+    ).toBe(`F/${name}: expected a file within F, got a link to F-beside/${name}`)
   })
   it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused with a key twice', async (name, of) => {
     expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(
-      `F/${name}: expected each key once, found "x" twice`,
+      `F/${name}: expected each key once, got "x" twice`,
     )
   })
   it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused beyond its bytes', async (name, of) => {
     const limit = { 'tokenizer.json': 64_000_000, 'tokenizer_config.json': 4_000_000 }[name] ?? 16_000_000
     expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(
-      `F/${name}: expected at most ${limit} bytes, found ${limit + 1}`,
+      `F/${name}: expected at most ${limit} bytes, got ${limit + 1}`,
     )
   })
 })

@@ -1,12 +1,12 @@
 /** A run that is read back is what was written, or is refused. */
 import { describe, expect, it } from 'vitest'
-import { parseRunConfig, parseRunResult } from '../../../evaluation/runs/storedRun.js'
+import { parseRunConfig, parseRunResult } from '../../../finetuning/runs/runFiles.js'
 import { runConfig, runResult } from '../validFiles.js'
 import { refusal } from './folder.js'
 
 describe('a run that is read back', () => {
   it('is what was written', () => {
-    for (const config of [runConfig, { ...runConfig, evaluateStart: true, later: 1 }])
+    for (const config of [runConfig, { ...runConfig, evalOnStart: true, later: 1 }])
       expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
     expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
   })
@@ -14,8 +14,8 @@ describe('a run that is read back', () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
       /^x: expected the config\.json of a run whose model/,
     )
-    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evaluateStart: 'no' }), 'x'))).toMatch(
-      /^x: expected the config\.json of a run whose evaluateStart/,
+    expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, evalOnStart: 'no' }), 'x'))).toMatch(
+      /^x: expected the config\.json of a run whose evalOnStart/,
     )
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, task: { task: { a: 1 } } }), 'x'))).toMatch(
       /^x: expected the config\.json of a run whose task\.task/,

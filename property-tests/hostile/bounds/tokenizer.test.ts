@@ -1,7 +1,7 @@
 /** A tokenizer.json: ids, tables and parts beyond the known ones are refused, and what is odd and right is read. */
 import { describe, expect, it } from 'vitest'
-import { parseConfigFile } from '../../../accelerated/files/configFile.js'
-import { loadTokenizer } from '../../../accelerated/files/tokenizer.js'
+import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { bytePair, roberta, unigram, wordPiece } from '../validFiles.js'
 import { place, refusal, put, model } from './folder.js'
 
@@ -19,10 +19,10 @@ describe('a tokenizer', () => {
   it('whose ids would make a list of billions is refused by the ids', async () => {
     for (const id of [30, 2 ** 32 - 2, 2 ** 40]) {
       expect(await refusal(() => load({ ...bytePair, model: { ...bytePair.model, vocab: { ...bytePair.model.vocab, z: id } } }))).toBe(
-        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`,
+        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, got ${id}`,
       )
       expect(await refusal(() => load({ ...bytePair, added_tokens: [...bytePair.added_tokens, { id, content: 'z' }] }))).toBe(
-        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found ${id}`,
+        `F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, got ${id}`,
       )
     }
   })
@@ -30,16 +30,16 @@ describe('a tokenizer', () => {
     const said = (change: object): Promise<string> => refusal(() => load({ ...bytePair, model: { ...bytePair.model, ...change } }))
     for (const id of [-1, 0.5, '4', null])
       expect(await said({ vocab: { ...bytePair.model.vocab, z: id } })).toBe(
-        'F/tokenizer.json: expected an id for "z" in model.vocab, found no whole number from 0',
+        'F/tokenizer.json: expected an id for "z" in model.vocab, got no whole number from 0',
       )
-    expect(await said({ vocab: [['a', 0]] })).toBe('F/tokenizer.json: expected model.vocab that maps tokens to ids, found something else')
+    expect(await said({ vocab: [['a', 0]] })).toBe('F/tokenizer.json: expected model.vocab that maps tokens to ids, got something else')
     for (const [merges, at] of [
       [['a b', ['a', 'b']], 1],
       [[['a', 'b', 'c']], 0],
       [['a b', 7], 1],
     ] as const) {
       expect(await said({ merges })).toBe(
-        `F/tokenizer.json: expected model.merges that are all texts or all pairs of texts, found something else at ${at}`,
+        `F/tokenizer.json: expected model.merges that are all texts or all pairs of texts, got something else at ${at}`,
       )
     }
   })
@@ -74,19 +74,19 @@ describe('a tokenizer', () => {
   it('of unigram kind is read, and what is no list of pieces is refused in one line', async () => {
     const said = (change: object): Promise<string> => refusal(() => load({ ...unigram, model: { ...unigram.model, ...change } }))
     expect((await load(unigram)).encode('ab a', undefined, 7).inputIds).toEqual([0, 4, 8, 7, 2])
-    const pieces = 'F/tokenizer.json: expected model.vocab of pieces of 1 to 128 characters, each with a number, found something else at'
+    const pieces = 'F/tokenizer.json: expected model.vocab of pieces of 1 to 128 characters, each with a number, got something else at'
     const { vocab } = unigram.model
     for (const odd of [['a', '1'], ['', 1], ['a'], ['a', 1, 2], 'a', ['a'.repeat(129), 1], [1, 1], ['a', null]])
       expect(await said({ vocab: [...vocab, odd] })).toBe(`${pieces} 9`)
     expect(await said({ vocab: { a: 1 } })).toBe(`${pieces} 0`)
     expect(await said({ vocab: [] })).toBe(`${pieces} 0`)
-    expect(await said({ unk_id: 9 })).toBe('F/tokenizer.json: expected model.unk_id below the 9 pieces of model.vocab, found 9')
+    expect(await said({ unk_id: 9 })).toBe('F/tokenizer.json: expected model.unk_id below the 9 pieces of model.vocab, got 9')
     expect(await said({ byte_fallback: true })).toBe(`${kind} model.byte_fallback is false, found true`)
     const many = Array.from({ length: 31 }, (_, i) => [`t${i}`, -i])
-    expect(await said({ vocab: many })).toBe('F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, found 30')
+    expect(await said({ vocab: many })).toBe('F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, got 30')
     const table = { type: 'Precompiled', precompiled_charsmap: Buffer.from('no table').toString('base64') }
     expect(await refusal(() => load({ ...unigram, normalizer: table }))).toMatch(
-      /^F\/tokenizer\.json: expected a precompiled_charsmap that begins with the size of its trie, found \d+ of 8 bytes$/,
+      /^F\/tokenizer\.json: expected a precompiled_charsmap that begins with the size of its trie, got \d+ of 8 bytes$/,
     )
   })
   it('may not make words longer than a thousand characters, whose cost is their square', async () => {
@@ -106,7 +106,7 @@ describe('a tokenizer', () => {
     await put('tokenizer.json', { ...wordPiece, model: { ...wordPiece.model, unk_token: '[NONE]' } })
     const tokenizer = await loadTokenizer(place.folder, bert)
     expect(await refusal(() => tokenizer.encode('z', undefined, 7))).toBe(
-      'F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), found none for a piece of "z"',
+      'F/tokenizer.json: expected an id for every piece of a text (or an unk_token that has one), got none for a piece of "z"',
     )
   })
   it('passes no template and no token of its settings on', async () => {

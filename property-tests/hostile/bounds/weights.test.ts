@@ -1,8 +1,8 @@
 /** Weights: headers, tensors and indices of shards beyond bounds are refused before room is made for them. */
 import { describe, expect, it } from 'vitest'
-import { readSafetensors, readTensor } from '../../../accelerated/files/safetensors/safetensors.js'
-import { elementCount } from '../../../accelerated/files/safetensors/safetensorsHeader.js'
-import { parseShardIndex } from '../../../accelerated/files/safetensors/weightFiles.js'
+import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import { parseShardIndex } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
 import { refusal, at, put, sized } from './folder.js'
 
 const length = (bytes: number | bigint): Buffer => {
@@ -17,7 +17,7 @@ describe('a safetensors header', () => {
     async (declared) => {
       await put('x', Buffer.concat([length(declared), Buffer.from('{}')]))
       expect(await refusal(() => readSafetensors(at('x')))).toBe(
-        `F/x: expected a header of at most 16000000 bytes, found a length of ${declared} (not a safetensors file?)`,
+        `F/x: expected a header of at most 16000000 bytes, got a length of ${declared} (not a safetensors file?)`,
       )
     },
   )
@@ -28,20 +28,20 @@ describe('a safetensors header', () => {
   it('within the bound but of a small file is refused by the size of the file', async () => {
     await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe(
-      'F/x: expected a header of 15000000 bytes, found 2 bytes (the file is cut short)',
+      'F/x: expected a header of 15000000 bytes, got 2 bytes (the file is cut short)',
     )
   })
   it('of too many lists is refused before they are made', async () => {
     const text = Buffer.from(`{"a":[${'[],'.repeat(2_000_001)}[]]}`)
     await put('x', Buffer.concat([length(text.length), text]))
-    expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, found more')
+    expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, got more')
   })
 })
 
 it('a tensor of more than 2^30 numbers is refused before room is made for it', async () => {
   const shape = [2 ** 15 + 1, 2 ** 15]
   const entry = { name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x' } as const
-  expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, found 1073774592 [32769,32768]')
+  expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, got 1073774592 [32769,32768]')
 })
 
 describe('an index of shards', () => {
@@ -65,7 +65,7 @@ describe('an index of shards', () => {
   it('may not name more than a thousand', async () => {
     const map = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`t${i}`, `s${i}.safetensors`]))
     expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: map }), 'index'))).toBe(
-      'index: expected at most 1000 shards, found 1001',
+      'index: expected at most 1000 shards, got 1001',
     )
   })
 })

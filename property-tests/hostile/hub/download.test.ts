@@ -3,8 +3,8 @@ import { gzipSync } from 'node:zlib'
 import { mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fileInFolder } from '../../../accelerated/files/safetensors/weightFiles.js'
-import { resolveModel } from '../../../accelerated/files/hub/hub.js'
+import { fileInFolder } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import {
   answering,
   blobs,
@@ -85,7 +85,7 @@ describe('a download from the hub', () => {
       response.writeHead(200, { 'content-length': weights.length }).flushHeaders()
       response.socket?.end()
     }
-    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found 0 `))
+    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got 0 `))
     expect(ranges()).toEqual([undefined, undefined])
     answering.storage = (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
@@ -97,7 +97,7 @@ describe('a download from the hub', () => {
       setTimeout(() => response.destroy(), 300)
     }
     requests.length = 0
-    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found [3-6] `)) // a busy machine may lose one
+    expect(await message()).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got [3-6] `)) // a busy machine may lose one
     expect(ranges()).toHaveLength(6)
     answering.storage = (request, response) => {
       // chunked, and too much
@@ -108,7 +108,7 @@ describe('a download from the hub', () => {
         .end(weights)
     }
     requests.length = 0
-    expect(await message()).toBe(`${W}: expected ${weights.length} bytes, found more`)
+    expect(await message()).toBe(`${W}: expected ${weights.length} bytes, got more`)
     expect(ranges()).toEqual([undefined, expect.stringMatching(/^bytes=[3-6]-$/)]) // the hub's first answer leads there without a range
   })
 
@@ -119,7 +119,7 @@ describe('a download from the hub', () => {
       response.write('half')
       setTimeout(() => controller.abort(), 100)
     }
-    expect(await message({ signal: controller.signal })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, found 4 \\(.*abort`))
+    expect(await message({ signal: controller.signal })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got 4 \\(.*abort`))
   })
 
   it('takes an answer that is slow, but not silent', async () => {
@@ -200,7 +200,7 @@ describe('a download from the hub', () => {
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(places.cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`), 'wrong')
     expect(await message()).toMatch(
-      new RegExp(`^${W}: expected the hash ${sha256} that the hub gives, found [0-9a-f]{64} \\(nothing of it is kept\\)$`),
+      new RegExp(`^${W}: expected the hash ${sha256} that the hub gives, got [0-9a-f]{64} \\(nothing of it is kept\\)$`),
     )
     expect(await message()).toBe('no error')
   })
@@ -209,7 +209,7 @@ describe('a download from the hub', () => {
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(places.root, 'victim'), 'untouched')
     await symlink(join(places.root, 'victim'), join(places.cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`))
-    expect(await message()).toMatch(/\.incomplete\.\S+: expected to write the file, found .*ELOOP/)
+    expect(await message()).toMatch(/\.incomplete\.\S+: expected to write the file, got .*ELOOP/)
     expect(await readFile(join(places.root, 'victim'), 'utf8')).toBe('untouched')
   })
 })

@@ -6,9 +6,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
-import { Mistake } from '../../../accelerated/files/mistake.js'
-import { writeSafetensors } from '../../../accelerated/files/safetensors/writeSafetensors.js'
-import { resolveModel, type HubOptions } from '../../../accelerated/files/hub/hub.js'
+import { InputError } from '../../../accelerated/errors/inputError.js'
+import { writeSafetensors } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void
 type Request = { readonly host: string; readonly line: string; readonly token: string | undefined; readonly range: string | undefined }
@@ -119,7 +119,7 @@ export const message = async (options?: HubOptions): Promise<string> => {
   const said = await resolve(options).then(
     () => 'no error',
     (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(Mistake)
+      expect(thrown).toBeInstanceOf(InputError)
       return (thrown as Error).message
     },
   )

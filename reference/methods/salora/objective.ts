@@ -92,9 +92,9 @@ export const objective =
     // Forwards.
     const run = modelOf(config, { ...options, scale: scaleOf(settings) })
     const traced = run({ base, adapters, gates, head }, batch, noise.dropout)
-    const taskOf = losses[config.problem]
+    const taskOf = losses[config.taskType]
     const taskLoss = taskOf.value(traced.logits, batch.labels)
-    const regulariser = orthogonalityTerm(settings)(adapters, afterEnd?.squaredNorms ?? null)
+    const regularizer = orthogonalityTerm(settings)(adapters, afterEnd?.squaredNorms ?? null)
     const densityNow = density(settings)(adapters)
     const penaltyNow = sampled ? penalty(lambda, densityNow, targetDensity) : 0
 
@@ -102,7 +102,7 @@ export const objective =
     const task = traced.pullback(taskOf.vjp(traced.logits, batch.labels, 1))
     const budget = densityVjp(settings)(adapters, penaltySlope(lambda, densityNow, targetDensity))
     const adapterGradient = (module: string, adapter: Adapter): Adapter => {
-      const [factors, independence] = [task.adapters[module]!, regulariser.gradients[module]!]
+      const [factors, independence] = [task.adapters[module]!, regularizer.gradients[module]!]
       const thetaGradient = (): Tensor =>
         add(
           sampleGateVjp(settings)(adapter.logTheta, named(noise.gates, module), named(task.gates, module)), // through the loss
@@ -115,10 +115,10 @@ export const objective =
       }
     }
     return {
-      loss: taskLoss + regulariser.value + penaltyNow,
+      loss: taskLoss + regularizer.value + penaltyNow,
       taskLoss,
-      orthogonalities: regulariser.each,
-      orthogonality: regulariser.total,
+      orthogonalities: regularizer.each,
+      orthogonality: regularizer.total,
       density: densityNow,
       penalty: penaltyNow,
       logits: traced.logits,

@@ -1,4 +1,4 @@
-/** The regulariser that keeps a module's components independent, so that losing one disturbs the others little. Equation (9). */
+/** The regularizer that keeps a module's components independent, so that losing one disturbs the others little. Equation (9). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { matMul } from '../../matMul.js'
 import { identity, matrixShape, multiplyRow, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor.js'

@@ -76,7 +76,7 @@ export const prune =
 /**
  * ḡ = √E[g²], the size of the gate that B's gradients came through, bounded from below by its value where ĝ comes to 0: 0.254 at the
  * defaults. Below that border (a budget may reach there) a column starts again from ĝ B = 0, its gate was shut in most steps, and its
- * moments hold what the regulariser and a few open steps left: divided by ever smaller ḡ they would grow without a limit. → [r]
+ * moments hold what the regularizer and a few open steps left: divided by ever smaller ḡ they would grow without a limit. → [r]
  */
 const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
   const border = logRatio(settings)

@@ -57,8 +57,8 @@ export const startFrom = (parameters: Parameters): TrainingState => ({
 })
 
 // PEFT's kaiming-uniform with a = √5 is U(−1/√k, 1/√k); its gaussian is N(0, 1/r²).
-const initialA = ({ initialisation, rank }: Settings, k: number): S.State<Seed, Tensor> =>
-  initialisation === 'kaiming' ? uniform([rank, k], -1 / Math.sqrt(k), 1 / Math.sqrt(k)) : normal([rank, k], 1 / rank)
+const initialA = ({ initialization, rank }: Settings, k: number): S.State<Seed, Tensor> =>
+  initialization === 'kaiming' ? uniform([rank, k], -1 / Math.sqrt(k), 1 / Math.sqrt(k)) : normal([rank, k], 1 / rank)
 
 /** A random, B = 0, log θ as set: the adapted model starts as the base model. */
 export const initialAdapters = (config: EncoderConfig, settings: Settings): S.State<Seed, Adapters> => {
@@ -76,7 +76,7 @@ export const initialAdapters = (config: EncoderConfig, settings: Settings): S.St
   )
 }
 
-/** Matrices from N(0, 0.02²), biases 0, as Hugging Face initialises a new head. */
+/** Matrices from N(0, 0.02²), biases 0, as Hugging Face initializes a new head. */
 export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> =>
   pipe(
     headShapes(config),

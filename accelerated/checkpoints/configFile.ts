@@ -1,0 +1,65 @@
+/** A checkpoint's config.json: the model it describes by the architecture of its model_type, and what it says of a sequence classifier's outputs. */
+import { z } from 'zod'
+import type { Model } from '../models/architecture.js'
+import { architectures } from '../models/index.js'
+import { causalOutputs, type TaskOutputs } from '../objectives/taskType.js'
+import { validate } from '../errors/validate.js'
+import { labelName, namesLimit } from './labelNames.js'
+import { inputError, shown } from '../errors/inputError.js'
+import { parseJson } from '../storage/boundedJson.js'
+
+/** Bytes of a config.json. */
+export const configLimit = namesLimit
+
+const schema = z.object({
+  num_labels: z.int().min(1).max(1_000_000).optional(),
+  id2label: z.record(z.string(), labelName).optional(),
+  problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
+  _name_or_path: z.string().max(10_000).optional(),
+  architectures: z.array(z.string().max(1_000)).max(100).nullish(),
+})
+
+export type ConfigFile = {
+  readonly model: Model
+  /** of a model of the next token, those; else num_labels, else the length of id2label, else 2, and one output is a regression */
+  readonly outputs: TaskOutputs
+  /** the names of id2label in the order of the outputs; undefined if it has none */
+  readonly labelNames: ReadonlyArray<string> | undefined
+}
+
+/**
+ * Parses the text of a config.json. `where` is the file's name in messages.
+ * Throws Mistake: not JSON, another model_type, a key missing or out of bounds, sizes that contradict each other.
+ */
+export const parseConfigFile = (text: string, where: string): ConfigFile => {
+  const json = parseJson(text, where)
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(where, 'a JSON object', shown(json))
+  const type = 'model_type' in json ? json.model_type : undefined
+  const architecture = architectures.find(({ modelTypes }) => modelTypes.some((known) => known === type))
+  if (architecture === undefined) {
+    const known = architectures.flatMap(({ modelTypes }) => modelTypes).map((name) => `"${name}"`)
+    throw inputError(where, `model_type ${known.join(' or ')} (the supported families)`, shown(type))
+  }
+  const model = architecture.open(json, where)
+  const { num_labels: given, id2label, problem_type: problem, architectures: classes } = validate(schema, json, where, 'a configuration')
+  const names = id2label === undefined ? undefined : Object.keys(id2label).length
+  if (given !== undefined && names !== undefined && names !== given)
+    throw inputError(where, `num_labels ${given} names in id2label`, String(names))
+  const labels = given ?? names ?? 2
+  const regression = problem == null ? labels === 1 : problem === 'regression'
+  const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
+  return {
+    model,
+    outputs: isCausal
+      ? causalOutputs
+      : { labels, taskType: regression ? 'regression' : problem === 'multi_label_classification' ? 'multi-label' : 'classification' },
+    labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
+  }
+}
+
+const namesInOrder = (id2label: Readonly<Record<string, string>>, where: string): ReadonlyArray<string> =>
+  Object.keys(id2label).map((_, id, keys) => {
+    const name = id2label[String(id)]
+    if (name === undefined) throw inputError(where, `id2label with the keys 0 to ${keys.length - 1}`, `no key ${id}`)
+    return name
+  })

@@ -1,0 +1,46 @@
+/** The variables by which the hub is found, each checked before use. An empty one is none, as for Python's tools; no secret is ever shown. */
+import { homedir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { inputError, quoted } from '../../errors/inputError.js'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const given = (environment: Environment, name: string): string | undefined => {
+  const value = environment[name]?.trim()
+  return value === '' ? undefined : value
+}
+
+/** The address of the hub, without a slash at its end. @throws Mistake */
+export const endpointOf = (environment: Environment): string => {
+  const endpoint = (given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '')
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : null
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw inputError(
+      'HF_ENDPOINT',
+      'an http or https address',
+      endpoint.includes('@') ? 'another (not shown, for it may hold a password)' : quoted(endpoint),
+    )
+  if (url.username !== '' || url.password !== '')
+    throw inputError('HF_ENDPOINT', 'an address without user and password (a token goes into HF_TOKEN)', 'one with them')
+  if (/[?#]/.test(endpoint)) throw inputError('HF_ENDPOINT', 'an address without "?" and "#"', 'one with them')
+  return endpoint
+}
+
+/** The token to send; white space around it is none of it. @throws Mistake without it */
+export const tokenOf = (environment: Environment): string | undefined => {
+  const token = given(environment, 'HF_TOKEN')
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw inputError('HF_TOKEN', 'one word of printable ASCII characters', 'something else (not shown, for it may be a secret)')
+  return token
+}
+
+/** The hub's own cache, so that what Python tools downloaded is found, and they find what is downloaded here. */
+export const cacheOf = (environment: Environment): string => {
+  const own = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
+  if (own !== undefined) return own
+  const caches = given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache')
+  return join(given(environment, 'HF_HOME') ?? join(caches, 'huggingface'), 'hub')
+}
+
+export const isOffline = (environment: Environment): boolean =>
+  ['1', 'true', 'yes', 'on'].includes(given(environment, 'HF_HUB_OFFLINE')?.toLowerCase() ?? '')

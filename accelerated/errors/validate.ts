@@ -1,0 +1,72 @@
+/** JSON values checked by a Zod schema; what was expected is said by Zod's own error map, in the words of a Mistake. */
+import { z } from 'zod'
+import { inputError, quoted, shown } from './inputError.js'
+
+/**
+ * The value, of the schema's type. `what` says what it is: a text such as `a plain LoRA configuration`.
+ * Throws Mistake for the first thing wrong in it, as `WHERE: expected WHAT whose r is a whole number of at least 1, got 0`.
+ */
+export const validate = <T>(schema: z.ZodType<T>, value: unknown, where: string, what: string): T => {
+  const parsed = schema.safeParse(value, { error: zodErrorMap })
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0] as z.core.$ZodIssue // a value is refused for something
+  throw inputError(where, issue.path.length === 0 ? `${what} (${issue.message})` : whose(what, issue), shown(foundAt(issue, value)))
+}
+
+/** Zod's error map, for `parse(value, { error: expectation })`: `a whole number of at least 1`, `one of a, b, c`, `a text of at most 500 characters`, `no key foo`. */
+export const zodErrorMap: z.core.$ZodErrorMap = (issue) => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return isWhole(issue.schema) ? 'a whole number' : (kinds[issue.expected] ?? `a ${issue.expected}`)
+    case 'invalid_value':
+      return oneOf(issue.values)
+    case 'too_small':
+      return bounded(issue.origin, isWhole(issue.schema), issue.inclusive === true ? 'of at least' : 'above', issue.minimum)
+    case 'too_big':
+      return bounded(issue.origin, isWhole(issue.schema), issue.inclusive === true ? 'of at most' : 'below', issue.maximum)
+    case 'unrecognized_keys':
+      return `no key ${issue.keys[0]}`
+    case 'invalid_key':
+      return `under a key that is ${issue.issues[0]?.message}`
+    case 'invalid_union':
+      if (issue.inclusive !== false && issue.options !== undefined) return oneOf(issue.options)
+      return [...new Set(issue.errors.map(([first]) => (first === undefined ? 'another value' : branch(first))))].join(' or ')
+    default:
+      return undefined // in Zod's words
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'an object',
+  record: 'an object',
+  null: 'null',
+}
+
+const isWhole = (schema: z.core.$ZodType | undefined): boolean =>
+  schema instanceof z.core.$ZodNumberFormat && schema._zod.def.format.includes('int')
+
+const oneOf = (values: ReadonlyArray<unknown>): string => (values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`)
+
+const bounded = (origin: string, whole: boolean, relation: string, limit: number | bigint): string => {
+  if (origin === 'string') return `a text ${relation} ${limit} ${limit === 1 ? 'character' : 'characters'}`
+  if (origin === 'array') return `a list ${relation} ${limit} ${limit === 1 ? 'entry' : 'entries'}`
+  return `${whole ? 'a whole number' : 'a number'} ${relation} ${limit}`
+}
+
+/** What one alternative of a union expected. */
+const branch = (issue: z.core.$ZodIssue): string => (issue.path.length === 0 ? issue.message : whose('an object', issue))
+
+const whose = (what: string, { code, path, message }: z.core.$ZodIssue): string =>
+  `${what} whose ${path.map((key) => quoted(String(key)).slice(1, -1)).join('.')} ${code === 'unrecognized_keys' ? 'has' : 'is'} ${message}`
+
+const foundAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
+  [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
+    value,
+  )

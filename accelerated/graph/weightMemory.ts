@@ -1,0 +1,48 @@
+/** What a session holds of the weights that its graph refers to: their file's pages where they are read, copies where they are cast or reordered. */
+import { sizeOfDimension } from './dimension.js'
+import type { Expression, Shape } from './expression.js'
+import { topologicalOrder } from './expression.js'
+import { bytesOf } from './liveness.js'
+
+type Sizes = Readonly<Record<string, number>>
+
+/** How a weight is read: in products as it lies or transposed, row by row, or otherwise. */
+type Use = { readonly products: Set<boolean>; rows: number; whole: boolean }
+
+/** Of a mapped file, what is read in part is read in pages. */
+const page = 4096
+
+/** @param reordered whether the runtime keeps float32 matrices of products once more for each way in which they are multiplied, and lets go of the originals */
+export const weightMemory = (roots: Readonly<Record<string, Expression>>, sizes: Sizes, reordered: boolean): number => {
+  const order = topologicalOrder(Object.values(roots))
+  const constants = new Set(order.filter(({ op, inputs: [x] }) => op === 'Weight' || (op === 'Cast' && x?.op === 'Weight')))
+  const uses = new Map<Expression, Use>()
+  const use = (node: Expression | undefined, change: (use: Use) => void): void => {
+    if (node === undefined || !constants.has(node)) return
+    const found = uses.get(node) ?? { products: new Set<boolean>(), rows: 0, whole: false }
+    uses.set(node, found)
+    change(found)
+  }
+  for (const { op, inputs, attributes } of order.filter((node) => !constants.has(node) && node.op !== 'Dequantize')) {
+    const [first, second, third, fourth] = inputs
+    if (op === 'HalfMatMul') use(second, (found) => (found.whole = true))
+    else if (op === 'MatMul') use(second, ({ products }) => products.add(attributes.transposeB === true))
+    else if (op === 'Gather' || op === 'SelectRows') use(first, (found) => (found.rows += count(second?.shape ?? [], sizes)))
+    else if (op === 'QuantizedMatMul') for (const part of [third, fourth]) use(part, (found) => (found.whole = true))
+    else for (const operand of inputs) use(operand, (found) => (found.whole = true))
+    if (op === 'MatMul') use(first, (found) => (found.whole = true))
+  }
+  return [...uses].reduce((sum, [node, found]) => sum + held(node, found, reordered), 0)
+}
+
+const held = (node: Expression, { products, rows, whole }: Use, reordered: boolean): number => {
+  const bytes = bytesOf(node, {})
+  const copies = reordered && node.dtype === 'float32' && node.shape.length === 2 ? products.size : 0
+  if (whole || (products.size > 0 && copies === 0) || node.op === 'Cast')
+    return bytes * (copies + (products.size > copies || whole || rows > 0 ? 1 : 0))
+  const rowBytes = bytes / Math.max(1, Number(node.shape[0] ?? 1))
+  return bytes * copies + Math.min(bytes, rows * Math.max(page, rowBytes))
+}
+
+const count = (shape: Shape, sizes: Sizes): number =>
+  shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'weightsHeld'), 1)

@@ -1,0 +1,69 @@
+/** Names and shapes of an encoder of BERT's kind: its tensors, the six matrices of each layer that can be adapted, its sublayers. */
+import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import type { EncoderConfig } from './config.js'
+import type { EncoderNames, LayerNames } from './names.js'
+
+/** Tokens that fit one example: RoBERTa numbers positions from paddingIndex + 1, BERT from 0. */
+export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number => (family === 'roberta' ? paddingIndex + 1 : 0)
+
+/** The map from embeddings of another size to hidden states. */
+export const projection = 'embeddings_project'
+
+export const outlineOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
+  hiddenSize: config.hiddenSize,
+  embeddingSize: config.embeddingSize,
+  tensors: tensorShapes(config, names),
+  matrices: layersOf(config, names).flatMap((at) => matricesOf(config, at)),
+  layers: Array.from({ length: config.layers }, (_, i) => layerOf(config, names, names.layer(i))),
+  maxPositions: config.maxPositions - firstPosition(config),
+  kind: 'encoder',
+  supportedHooks: ['sublayer', 'keyValue', 'embedded'],
+})
+
+const layersOf = ({ layers }: EncoderConfig, { layer, within }: EncoderNames): ReadonlyArray<LayerNames> =>
+  Array.from({ length: layers }, (_, i) => within(layer(i)))
+
+const layerOf = ({ heads, hiddenSize }: EncoderConfig, { within }: EncoderNames, name: string): Layer => {
+  const { attention, feedForward } = within(name)
+  return {
+    name,
+    heads,
+    headSize: hiddenSize / heads,
+    sublayers: [
+      { name: attention, of: 'attention' },
+      { name: feedForward, of: 'feedForward' },
+    ],
+  }
+}
+
+/** W_Q, W_K, W_V, W_O, W_U and W_D in the paper's names. */
+const matricesOf = ({ hiddenSize: h, intermediateSize: i }: EncoderConfig, at: LayerNames): ReadonlyArray<Matrix> => [
+  { name: at.query, d: h, k: h },
+  { name: at.key, d: h, k: h },
+  { name: at.value, d: h, k: h },
+  { name: at.attentionOutput, d: h, k: h },
+  { name: at.up, d: i, k: h },
+  { name: at.down, d: h, k: i },
+]
+
+const tensorShapes = (config: EncoderConfig, names: EncoderNames): ReadonlyMap<string, TensorShape> => {
+  const { hiddenSize: h, embeddingSize: e } = config
+  const layers = layersOf(config, names)
+  const layerNorm = (at: string, size: number): ReadonlyArray<[string, number[]]> => [
+    [`${at}.weight`, [size]],
+    [`${at}.bias`, [size]],
+  ]
+  const linear = ({ name, d, k }: Matrix): ReadonlyArray<[string, number[]]> => [
+    [`${name}.weight`, [d, k]],
+    [`${name}.bias`, [d]],
+  ]
+  return new Map<string, TensorShape>([
+    ['embeddings.word_embeddings.weight', [config.vocabularySize, e]],
+    ['embeddings.position_embeddings.weight', [config.maxPositions, e]],
+    ...(config.tokenTypes === 0 ? [] : ([['embeddings.token_type_embeddings.weight', [config.tokenTypes, e]]] as const)),
+    ...layerNorm('embeddings.LayerNorm', e),
+    ...(e === h ? [] : linear({ name: projection, d: h, k: e })),
+    ...layers.flatMap((at) => matricesOf(config, at).flatMap(linear)),
+    ...layers.flatMap((at) => [...layerNorm(at.attentionNorm, h), ...layerNorm(at.feedForwardNorm, h)]),
+  ])
+}

@@ -1,0 +1,68 @@
+/** Names and shapes of a decoder: its tensors, the seven matrices of each layer that can be adapted, its sublayers. */
+import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
+import type { DecoderConfig } from './config.js'
+
+export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `layers.${i}`)
+
+export const outlineOf = (config: DecoderConfig): ModelSpec => ({
+  hiddenSize: config.hiddenSize,
+  embeddingSize: config.hiddenSize,
+  tensors: tensorShapes(config),
+  matrices: layerNames(config).flatMap((at) => matricesOf(config, at).map(({ matrix }) => matrix)),
+  layers: layerNames(config).map((at) => layerOf(config, at)),
+  maxPositions: config.maxPositions,
+  kind: 'decoder',
+  // under a window, which virtual tokens a library shows is a matter of its version
+  supportedHooks: config.windows.every((window) => window === null) ? ['keyValue', 'embedded'] : ['embedded'],
+})
+
+/** Keys and values are what a prefix adds to: their heads. */
+const layerOf = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Layer => ({
+  name,
+  heads: keyValueHeads,
+  headSize,
+  sublayers: [
+    { name: `${name}.self_attn.o_proj`, of: 'attention' },
+    { name: `${name}.mlp.down_proj`, of: 'feedForward' },
+  ],
+})
+
+type Named = { readonly matrix: Matrix; readonly bias: boolean }
+
+/** W_Q, W_K, W_V, W_O and, of the feed-forward block, gate, up and down. */
+const matricesOf = (config: DecoderConfig, at: string): ReadonlyArray<Named> => {
+  const { hiddenSize: h, intermediateSize: i, heads, keyValueHeads, headSize, biases } = config
+  const [queries, keys] = [heads * headSize, keyValueHeads * headSize]
+  return [
+    { matrix: { name: `${at}.self_attn.q_proj`, d: queries, k: h }, bias: biases.queryKeyValue },
+    { matrix: { name: `${at}.self_attn.k_proj`, d: keys, k: h }, bias: biases.queryKeyValue },
+    { matrix: { name: `${at}.self_attn.v_proj`, d: keys, k: h }, bias: biases.queryKeyValue },
+    { matrix: { name: `${at}.self_attn.o_proj`, d: h, k: queries }, bias: biases.attentionOutput },
+    { matrix: { name: `${at}.mlp.gate_proj`, d: i, k: h }, bias: biases.feedForward },
+    { matrix: { name: `${at}.mlp.up_proj`, d: i, k: h }, bias: biases.feedForward },
+    { matrix: { name: `${at}.mlp.down_proj`, d: h, k: i }, bias: biases.feedForward },
+  ]
+}
+
+const tensorShapes = (config: DecoderConfig): ReadonlyMap<string, TensorShape> => {
+  const { hiddenSize: h, vocabularySize } = config
+  const names = layerNames(config)
+  return new Map<string, TensorShape>([
+    ['embed_tokens.weight', [vocabularySize, h]],
+    ...names.flatMap((at) =>
+      matricesOf(config, at).flatMap(
+        ({ matrix: { name, d, k }, bias }): ReadonlyArray<[string, TensorShape]> => [
+          [`${name}.weight`, [d, k]],
+          ...(bias ? [[`${name}.bias`, [d]] satisfies [string, TensorShape]] : []),
+        ],
+      ),
+    ),
+    ...names.flatMap(
+      (at): ReadonlyArray<[string, TensorShape]> => [
+        [`${at}.input_layernorm.weight`, [h]],
+        [`${at}.post_attention_layernorm.weight`, [h]],
+      ],
+    ),
+    ['norm.weight', [h]],
+  ])
+}

@@ -1,0 +1,121 @@
+/** Language modeling: each token's hidden state predicts the token after it, wherever that is to be learned. */
+import type { Expression, FloatType } from '../graph/expression.js'
+import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
+import { selectedRows } from '../graph/selectedRows.js'
+import { modelInitial } from '../methods/initialization.js'
+import type { Model } from '../models/architecture.js'
+import { rowSelection } from '../models/batchInputs.js'
+import type { Host } from '../models/host.js'
+import { selectionFeeds } from '../models/packing.js'
+import type { Feeds } from '../engines/feeds.js'
+import { floatFeed, int32Feed, scalarFeed } from '../engines/feeds.js'
+import type { Objective, TrainingExample } from './objective.js'
+import { causalOutputs, headOf } from './taskType.js'
+
+/** What follows a token that nothing is to be learned from: a prompt's, say, and the last of each text. */
+export const unlabeled = -100
+
+/**
+ * targets: of each token the one after it, or `unlabeled` · ends: where several texts share the example, the place after each; they see nothing
+ * of each other
+ */
+export type TextExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly ends?: ReadonlyArray<number> }
+
+/** Mean loss of an example's labeled tokens, and how many they are. */
+export type TextAnswer = { readonly loss: number; readonly tokens: number }
+
+/** Logits are made of so many parts of the labeled tokens, one after another: over a large vocabulary they are the largest tensors of a step. */
+const slices = 4
+
+/**
+ * The rows that are read are the labeled tokens, cut into slices of [labeled]; where they do not divide, rows of weight 0 fill the last. The loss of a row
+ * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
+ */
+export const causalLM = (model: Model, method: { readonly trainsAll?: boolean } = {}): Objective<TextExample, TextAnswer> => {
+  const head = model.causalHead?.()
+  if (head === undefined) throw new Error(`causal: expected a decoder, got ${model.type}`)
+  /** of each row of each slice: [labeled] */
+  const losses = (hidden: Expression, host: Host): ReadonlyArray<Expression> =>
+    slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
+      const labels = input(`labels${i}`, ['labeled'], 'int32')
+      return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
+    })
+  const weighted = (own: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
+    own.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
+  return {
+    name: 'causal',
+    tensors: ({ decayed, undecayed }) =>
+      [...headOf(model, causalOutputs, method).tensors].map(([name, shape]) => ({
+        name,
+        shape,
+        group: shape.length > 1 ? decayed : undecayed,
+        initial: modelInitial,
+      })),
+    outputs: (hidden, host) => Object.fromEntries(losses(hidden, host).map((loss, i) => [`losses${i}`, loss])),
+    loss: (hidden, host, dtype) =>
+      mul(
+        weighted(losses(hidden, host), dtype)
+          .map((loss) => reduceSum(loss))
+          .reduce(add),
+        input('lossWeight', [], dtype),
+      ),
+    dimensions: (tokens) => ({ labeled: Math.ceil(tokens / slices) }),
+    prepare: (examples) => {
+      const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabeled).length)
+      const total = counts.reduce((a, b) => a + b, 0)
+      const texts = examples.flatMap(textsOf)
+      return {
+        shown: texts,
+        weight: total,
+        feeds: ({ lastTokens, tokens }, whole, dtype) => ({
+          ...sliceFeeds(labeledRows(texts, lastTokens), tokens, dtype),
+          lossWeight: scalarFeed(1 / whole, dtype),
+        }),
+        read: (results) => {
+          const all = Array.from({ length: slices }, (_, i) => Array.from(results[`losses${i}`] ?? [], Number)).flat()
+          let at = 0
+          return counts.map((tokens) => {
+            at += tokens
+            return { loss: all.slice(at - tokens, at).reduce((a, b) => a + b, 0) / tokens, tokens }
+          })
+        },
+      }
+    },
+  }
+}
+
+/** The texts that share an example. */
+const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<TextExample> => {
+  if (ends === undefined) return [{ inputIds, targets, row }]
+  const part = (all: ArrayLike<number>, i: number): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
+  return ends.map((_, i) => ({ inputIds: part(inputIds, i), targets: part(targets, i), row }))
+}
+
+/** rows: [slices · labeled, hidden] → slices of [labeled, hidden] */
+const slicesOf = (rows: Expression): ReadonlyArray<Expression> => {
+  const [, hidden = 1] = rows.shape
+  const parts = reshape(rows, [slices, 'labeled', hidden])
+  return Array.from({ length: slices }, (_, i) => reshape(slice(parts, 0, i, 1), ['labeled', hidden]))
+}
+
+type LabeledRow = { readonly token: number; readonly label: number }
+
+/** A text's own tokens end with its last: virtual ones may stand before them. */
+const labeledRows = (texts: ReadonlyArray<TextExample>, lastTokens: ReadonlyArray<number>): ReadonlyArray<LabeledRow> =>
+  texts.flatMap(({ targets }, text) =>
+    Array.from(targets).flatMap((label, i) =>
+      label === unlabeled ? [] : [{ token: (lastTokens[text] ?? 0) + 1 - targets.length + i, label }],
+    ),
+  )
+
+const sliceFeeds = (rows: ReadonlyArray<LabeledRow>, tokens: number, dtype: FloatType): Feeds => {
+  const size = Math.max(1, Math.ceil(rows.length / slices))
+  const feeds = Array.from({ length: slices }, (_, i): Feeds => {
+    const own = rows.slice(i * size, (i + 1) * size)
+    const labels = Int32Array.from({ length: size }, (__, j) => own[j]?.label ?? 0)
+    const weights = Array.from({ length: size }, (__, j) => (j < own.length ? 1 : 0))
+    return { [`labels${i}`]: int32Feed(labels), [`rowWeights${i}`]: floatFeed(weights, [size], dtype) }
+  })
+  const places = rows.map(({ token }) => token)
+  return Object.assign({}, selectionFeeds(places, tokens, '', slices * size), ...feeds) as Feeds
+}

@@ -1,0 +1,86 @@
+/** Masked-language modeling (Devlin et al., 2019): some tokens of each example are hidden or changed, and all of those are predicted. */
+import type { Expression } from '../graph/expression.js'
+import { input, mul, reduceSum } from '../graph/operators.js'
+import { selectedRows } from '../graph/selectedRows.js'
+import { modelInitial } from '../methods/initialization.js'
+import type { Model } from '../models/architecture.js'
+import { rowSelection } from '../models/batchInputs.js'
+import type { Host } from '../models/host.js'
+import { selectionFeeds } from '../models/packing.js'
+import { int32Feed, scalarFeed } from '../engines/feeds.js'
+import { uniforms } from '../parameters/random.js'
+import { crossEntropies } from './losses.js'
+import type { Draw, Objective, TrainingExample } from './objective.js'
+
+export type Masking = {
+  /** share of the tokens that are predicted */
+  readonly share: number
+  /** id of the mask token, and the ids from which another token is drawn: from ≤ id < to */
+  readonly mask: number
+  readonly ordinary: { readonly from: number; readonly to: number }
+}
+
+/** Mean loss of an example's masked tokens, and how many they are. */
+export type MaskedAnswer = { readonly loss: number; readonly tokens: number }
+
+type MaskedExample = {
+  readonly inputIds: ArrayLike<number>
+  readonly places: ReadonlyArray<number>
+  readonly labels: ReadonlyArray<number>
+}
+
+/** Of the chosen tokens 80 % become <mask>, 10 % another token, 10 % stay. First and last token are never chosen; of the others one always is. */
+const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: TrainingExample, { seed, step }: Draw): MaskedExample => {
+  const u = uniforms(seed, 'masking', step * 0x1000000 + row, 3 * inputIds.length)
+  const inner = Array.from({ length: Math.max(0, inputIds.length - 2) }, (_, i) => i + 1)
+  const drawn = inner.filter((place) => (u[3 * place] ?? 1) < share)
+  const places = drawn.length > 0 ? drawn : [...inner].sort((a, b) => (u[3 * a] ?? 1) - (u[3 * b] ?? 1)).slice(0, 1)
+  const chosen = new Set(places)
+  const shown = (id: number, place: number): number => {
+    const kind = u[3 * place + 1] ?? 1
+    if (!chosen.has(place) || kind >= 0.9) return id
+    return kind < 0.8 ? mask : ordinary.from + Math.floor((u[3 * place + 2] ?? 0) * (ordinary.to - ordinary.from))
+  }
+  return { inputIds: Array.from(inputIds, shown), places, labels: places.map((place) => inputIds[place] ?? 0) }
+}
+
+export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExample, MaskedAnswer> => {
+  const head = model.maskedHead?.()
+  if (head === undefined) throw new Error(`masked: expected a model that predicts masked tokens, got ${model.type}`)
+  /** of each masked token: [masked] */
+  const losses = (hidden: Expression, host: Host): Expression => {
+    const logits = head.outputs(selectedRows(hidden, rowSelection('masked')), host)
+    return crossEntropies(logits, input('labels', ['masked'], 'int32'))
+  }
+  return {
+    name: 'masked',
+    tensors: ({ decayed, undecayed }) =>
+      [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
+    outputs: (hidden, host) => ({ losses: losses(hidden, host) }),
+    loss: (hidden, host, dtype) => mul(reduceSum(losses(hidden, host)), input('lossWeight', [], dtype)),
+    dimensions: (tokens) => ({ masked: tokens }),
+    prepare: (examples, draw) => {
+      const shown = examples.map((example) => maskExample(masking, example, draw))
+      return {
+        shown,
+        weight: shown.reduce((sum, { places }) => sum + places.length, 0),
+        feeds: ({ firstTokens, tokens }, whole, dtype) => ({
+          ...selectionFeeds(
+            shown.flatMap(({ places }, i) => places.map((place) => (firstTokens[i] ?? 0) + place)),
+            tokens,
+          ),
+          labels: int32Feed(Int32Array.from(shown.flatMap(({ labels }) => labels))),
+          lossWeight: scalarFeed(1 / whole, dtype),
+        }),
+        read: ({ losses: read }) => {
+          let at = 0
+          return shown.map(({ places }) => {
+            at += places.length
+            const own = Array.from(read?.slice(at - places.length, at) ?? [], Number)
+            return { loss: own.reduce((a, b) => a + b, 0) / own.length, tokens: own.length }
+          })
+        },
+      }
+    },
+  }
+}

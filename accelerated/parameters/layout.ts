@@ -1,0 +1,116 @@
+/**
+ * All trained numbers in one flat vector, cut into blocks. A block is what a step's graph is given and gives back: the small tensors of an
+ * optimizer group together, so that AdamW is a handful of nodes, or one large tensor alone, so that it is copied nowhere.
+ */
+import type { Expression, FloatType } from '../graph/expression.js'
+import { concat, reshape, split } from '../graph/operators.js'
+import type { OptimizerGroup } from '../training/optimizer.js'
+
+/** Numbers of the checkpoint's tensor of this name, for what starts there; undefined where it has none of that shape. */
+export type CheckpointNumbers = (name: string, shape: ReadonlyArray<number>) => Promise<ArrayLike<number> | undefined>
+
+/** Where a tensor's first numbers come from: from what the checkpoint has, where it has that, else drawn. */
+export type Initial = {
+  /** the numbers as a function of the checkpoint's: its tensor of the same name, say */
+  readonly fromCheckpoint: false | ((entry: ParameterEntry, checkpoint: CheckpointNumbers) => Promise<ArrayLike<number> | undefined>)
+  /** a draw keyed by the tensor's place in the vector, so that no two tensors share numbers */
+  readonly draw: (seed: number, entry: ParameterEntry) => ArrayLike<number>
+}
+
+export type Trainable = {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  readonly group: OptimizerGroup
+  readonly initial: Initial
+}
+
+export type ParameterEntry = Trainable & { readonly offset: number; readonly size: number }
+
+/** A stretch of the vector: entries of one group. `name` is the group's, or that of its one large tensor. */
+export type Block = {
+  readonly name: string
+  readonly group: OptimizerGroup
+  readonly offset: number
+  readonly size: number
+  readonly entries: ReadonlyArray<ParameterEntry>
+}
+
+export type ParameterLayout = {
+  readonly entries: ReadonlyArray<ParameterEntry>
+  readonly blocks: ReadonlyArray<Block>
+  readonly size: number
+}
+
+/** Numbers from which on a tensor is a block of its own. */
+const largeTensor = 1 << 18
+
+const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+
+/** Where each tensor lies: by group in the order of their first tensors, small tensors before large ones, and otherwise in the order given. */
+export const parameterLayout = (trainables: ReadonlyArray<Trainable>): ParameterLayout => {
+  const groups = [...new Map(trainables.map(({ group }) => [group.name, group])).values()]
+  let offset = 0
+  const placed = (members: ReadonlyArray<Trainable>): ReadonlyArray<ParameterEntry> =>
+    members.map((trainable) => {
+      const entry = { ...trainable, offset, size: elements(trainable.shape) }
+      offset += entry.size
+      return entry
+    })
+  const blocks = groups.flatMap((group): ReadonlyArray<Block> => {
+    const members = trainables.filter((trainable) => trainable.group.name === group.name)
+    const small = placed(members.filter(({ shape }) => elements(shape) < largeTensor))
+    const large = placed(members.filter(({ shape }) => elements(shape) >= largeTensor))
+    const block = (name: string, entries: ReadonlyArray<ParameterEntry>): Block => ({
+      name,
+      group,
+      entries,
+      offset: entries[0]?.offset ?? 0,
+      size: entries.reduce((sum, { size }) => sum + size, 0),
+    })
+    return [...(small.length > 0 ? [block(group.name, small)] : []), ...large.map((entry) => block(entry.name, [entry]))]
+  })
+  return { blocks, entries: blocks.flatMap(({ entries }) => entries), size: offset }
+}
+
+/** The tensors of a block's vector, by name. vector: [block.size] */
+export const splitBlock = ({ entries }: Block, vector: Expression): ReadonlyArray<readonly [string, Expression]> => {
+  const parts = split(
+    vector,
+    entries.map(({ size }) => size),
+  )
+  return entries.map(({ name, shape }, i) => [name, reshape(parts[i] as Expression, shape)])
+}
+
+/** A block's vector from its tensors. → [block.size] */
+export const joinBlock = ({ entries }: Block, tensor: (name: string) => Expression): Expression =>
+  concat(
+    entries.map(({ name, size }) => reshape(tensor(name), [size])),
+    0,
+  )
+
+export type Vector = Float32Array | Float64Array
+
+export const zeros = (size: number, dtype: FloatType): Vector => (dtype === 'float64' ? new Float64Array(size) : new Float32Array(size))
+
+/** A flat vector with `values` at their places and 0 elsewhere. */
+export const flatten = (
+  layout: ParameterLayout,
+  values: (entry: ParameterEntry) => ArrayLike<number> | undefined,
+  dtype: FloatType,
+): Vector => {
+  const vector = zeros(layout.size, dtype)
+  for (const entry of layout.entries) {
+    const value = values(entry)
+    if (value === undefined) continue
+    if (value.length !== entry.size) throw new Error(`flatten: expected ${entry.size} numbers of ${entry.name}, got ${value.length}`)
+    vector.set(value, entry.offset)
+  }
+  return vector
+}
+
+/** The part of a flat vector that holds one tensor: a view, not a copy. */
+export const tensorOf = (layout: ParameterLayout, vector: Vector, name: string): Vector => {
+  const entry = layout.entries.find((e) => e.name === name)
+  if (entry === undefined) throw new Error(`tensorOf: expected one of the trained tensors, got ${name}`)
+  return vector.subarray(entry.offset, entry.offset + entry.size)
+}

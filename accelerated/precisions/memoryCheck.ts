@@ -1,0 +1,17 @@
+/** Whether a model's frozen weights fit into memory in a precision, and what would fit where they do not. */
+import { inGigabytes, layersThatFit, tooLarge, type ModelFolder } from '../checkpoints/modelFolder.js'
+import { memoryLimit } from '../engines/memoryLimit.js'
+import { precisions } from './index.js'
+import type { Precision } from './precision.js'
+
+/** Asked before a number is read. @throws Mistake that names the precision in which they would fit, or how many layers would */
+export const checkWeightsFit = ({ name, weightBytes }: Precision, base: ModelFolder, memory: number = memoryLimit()): void => {
+  const bytes = weightBytes(base)
+  if (bytes <= memory) return
+  const other = precisions.find((precision) => precision.weightBytes(base) <= memory)
+  const remedy =
+    other === undefined
+      ? layersThatFit(base.model.spec, base.frozen, memory)
+      : `--precision ${other.name} takes ${inGigabytes(other.weightBytes(base))}`
+  throw tooLarge(base.folder, memory, `${inGigabytes(bytes)} in ${name}`, remedy)
+}

@@ -1,0 +1,55 @@
+/** What a coarser product is worth on this machine, by measurement: without VNNI, or its like, one in int8 can be slower than one in float32. */
+import type { Expression } from '../graph/expression.js'
+import { cast, constant, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
+import type { Device } from '../engines/devices/device.js'
+import { noWeights } from '../engines/engine.js'
+import { nodeEngine } from '../engines/onnxRuntimeNode.js'
+
+/** A product of RoBERTa-base's size, of few rows: long enough to measure, done in a moment. */
+const [rows, side, runs] = [128, 768, 9]
+const numbers = (): Float64Array => Float64Array.from({ length: side * side }, (_, i) => (i % 251) - 125)
+
+type Product = (x: Expression) => Expression
+
+/** The rate of a product, rounding of its input included, over that in float32: the median of pairs that ran one after the other. */
+const speedupOf = async (product: Product, device: Device, threads: number): Promise<number> => {
+  const x = input('x', [rows, side], 'float32')
+  const engine = nodeEngine({ device, threads })
+  const exact = await engine.open({ y: matMul(x, constant(numbers(), [side, side], 'float32')) }, noWeights)
+  const feeds = { x: { shape: [rows, side], data: Float32Array.from({ length: rows * side }, (_, i) => (i % 17) - 8) } }
+  const timed = async (run: () => Promise<unknown>): Promise<number> => {
+    const began = performance.now()
+    await run()
+    return performance.now() - began
+  }
+  try {
+    const coarse = await engine.open({ y: product(x) }, noWeights)
+    try {
+      const ratios: number[] = []
+      for (let i = 0; i < runs; i++) ratios.push((await timed(() => exact.run(feeds))) / (await timed(() => coarse.run(feeds))))
+      return ratios.sort((a, b) => a - b)[runs >> 1] ?? NaN
+    } finally {
+      await coarse.release()
+    }
+  } finally {
+    await exact.release()
+  }
+}
+
+export const int8Speedup = (device: Device, threads: number): Promise<number> => {
+  const levels = constant(numbers(), [side, side], 'int8')
+  return speedupOf((x) => quantizedMatMul(x, { levels, transposed: levels }), device, threads)
+}
+
+export const float16Speedup = (device: Device, threads: number): Promise<number> =>
+  speedupOf((x) => halfMatMul(x, cast(constant(numbers(), [side, side], 'float32'), 'float16')), device, threads)
+
+/** One product of one number: a GPU may have no arithmetic in float16. */
+export const tryHalf = async (device: Device): Promise<void> => {
+  const one = constant([1], [1, 1], 'float32')
+  const session = await nodeEngine({ device, threads: 1 }).open(
+    { y: halfMatMul(input('x', [1, 1], 'float32'), cast(one, 'float16')) },
+    noWeights,
+  )
+  await session.run({ x: { shape: [1, 1], data: Float32Array.of(1) } }).finally(session.release)
+}

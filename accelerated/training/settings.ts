@@ -1,0 +1,57 @@
+/** Settings of a fine-tuning run, resolved and checked: those that every run has and those of its method. Names are those of the flags, in camelCase. */
+import { z } from 'zod'
+import { commonSettings, type CommonSettings } from '../settings/commonSettings.js'
+import { zodErrorMap } from '../errors/validate.js'
+import { methods } from '../methods/index.js'
+import type { Method } from '../methods/method.js'
+import type { SettingTable } from '../settings/setting.js'
+import { SettingsError } from '../errors/settingsError.js'
+
+type SettingsOf<M> = M extends Method<infer S, infer _P> ? S : never
+type Together<U> = (U extends unknown ? (u: U) => void : never) extends (u: infer I) => void ? I : never
+type OfMethods = Together<SettingsOf<(typeof methods)[number]>>
+
+/** Every setting of a run; those of other methods are absent. */
+export type Settings = CommonSettings & Readonly<Partial<OfMethods>> & { readonly method: string }
+
+/** What a caller gives: every setting has a default. */
+export type SettingsInput = Partial<Settings>
+
+const table: ReadonlyArray<Method> = methods
+
+/** @throws SettingsError for a name that no method has */
+export const methodOf = (name: unknown): Method => {
+  const found = table.find((method) => method.name === name)
+  if (found === undefined)
+    throw new SettingsError('method', `one of ${table.map((method) => method.name).join(', ')}`, JSON.stringify(name))
+  return found
+}
+
+/** The settings that a run of this method has, by name. */
+export const settingsOfMethod = (method: Method): SettingTable => ({ ...method.settings, ...commonSettings })
+
+/** Every setting of every method, by name: what flags there are. */
+export const allSettings: SettingTable = Object.assign({}, ...table.map(settingsOfMethod))
+
+/** Fills in defaults and checks. @throws SettingsError for the first setting that is wrong, or that the method has not */
+export const resolveSettings = (given: SettingsInput): Settings => {
+  const { method: name = 'salora', ...values } = given
+  const method = methodOf(name)
+  const own = settingsOfMethod(method)
+  const foreign = Object.entries(values).find(([key]) => !Object.hasOwn(own, key))
+  if (foreign !== undefined) {
+    const others = table.filter(({ settings }) => Object.hasOwn(settings, foreign[0])).map((other) => other.name)
+    const expected = others.length === 0 ? 'a setting of this version' : `a setting of method ${name} (it is one of ${others.join(', ')})`
+    throw new SettingsError(foreign[0], expected, JSON.stringify(foreign[1]) ?? 'nothing')
+  }
+  const schema = z.object(Object.fromEntries(Object.entries(own).map(([key, setting]) => [key, setting.schema])))
+  const parsed = schema.safeParse(values, { error: zodErrorMap })
+  if (parsed.success) {
+    const settings = { method: name, ...parsed.data } as Settings
+    method.check?.(settings, null)
+    return settings
+  }
+  const [{ path = [], message } = { message: '' }] = parsed.error.issues
+  const setting = String(path[0] ?? '')
+  throw new SettingsError(setting, message, JSON.stringify((values as Readonly<Record<string, unknown>>)[setting]) ?? 'nothing')
+}

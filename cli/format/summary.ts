@@ -1,0 +1,100 @@
+/** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
+import { oneLine } from '../../accelerated/errors/inputError.js'
+import { inShell, resumeCommand } from '../../finetuning/commandLine.js'
+import type { RunResult } from '../../finetuning/runs/run.js'
+import { heatMap } from './heatMap.js'
+import { counted, duration, megabytes, percent, short } from './numbers.js'
+
+type Scores = Readonly<Record<string, number>>
+
+export const summaryText = (result: RunResult, before: Scores | null, { color }: { readonly color: boolean }): string => {
+  const { best, last, majority, positive, interrupted, output, taskType } = result
+  return [
+    doneText(result),
+    '',
+    ...scoreTable(before, best, last),
+    ...(positive === undefined ? [] : [`  f1 is of the class "${oneLine(positive)}"`]),
+    ...(majority === null ? [] : [`  always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
+    '',
+    ...budgetLines(result),
+    ...(Object.keys(result.ranks ?? {}).length === 0
+      ? []
+      : ['ranks', ...heatMap(result.ranks ?? {}, { color }).map((line) => `  ${line}`), '']),
+    ...parameterLines(result),
+    `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
+    `run         ${output}`,
+    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: nothing was trained yet']),
+    interrupted
+      ? `to go on    ${resumeCommand(output)}`
+      : `to use it   salora ${taskType === 'causal' ? 'generate' : 'predict'} --run ${inShell(output)}`,
+  ].join('\n')
+}
+
+const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
+  if (stoppedEarly)
+    return `trained ${counted(stepsDone)} of ${counted(steps)} steps: none after step ${best?.step} was better by ${selectedBy ?? 'its score'}`
+  const [ended] = (extended ?? []).slice(-1)
+  const longer = ended === undefined ? '' : `; the run had ended after step ${ended.after} and was made longer`
+  return (interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`) + longer
+}
+
+/** Which step's the adapter is: the best is not always the last. */
+const keptText = ({ kept, selectedBy }: RunResult): string => {
+  if (kept === undefined) return ''
+  return kept.which === 'last'
+    ? ` (of step ${kept.step}, the last)`
+    : ` (of step ${kept.step}, the best by ${selectedBy ?? 'its score'}; --no-load-best-model-at-end keeps the last)`
+}
+
+/** Scores in rows, moments of the run in columns. */
+const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): ReadonlyArray<string> => {
+  const moments: ReadonlyArray<readonly [string, Scores]> = [
+    ...(before === null ? [] : [['before', before] as const]),
+    ...(best === null ? [] : [[`best (step ${best.step})`, best.scores] as const]),
+    ...(Object.keys(last.scores).length === 0 || best?.step === last.step ? [] : [[`last (step ${last.step})`, last.scores] as const]),
+  ]
+  if (moments.length === 0) return ['scores      none yet: no evaluation was reached']
+  const names = [...new Set(moments.flatMap(([, scores]) => Object.keys(scores)))]
+  const width = (title: string): number => Math.max(8, title.length)
+  return [
+    `${'scores'.padEnd(14)}${moments.map(([title]) => title.padStart(width(title))).join('  ')}`,
+    ...names.map(
+      (name) =>
+        `  ${name.padEnd(12)}${moments.map(([title, scores]) => (scores[name]?.toFixed(4) ?? '').padStart(width(title))).join('  ')}`,
+    ),
+  ]
+}
+
+/** Of triplets, or of the share of parameters. */
+const budgetLines = (result: RunResult): ReadonlyArray<string> => {
+  const { budget, ranksFixedAt, ranks = {} } = result
+  if (budget === undefined) return densityLines(result)
+  const left = Object.values(ranks).reduce((a, b) => a + b, 0)
+  const found = ranksFixedAt == null ? 'the ranks were not fixed yet' : `${counted(left)} left after step ${ranksFixedAt}`
+  return [`budget      ${counted(budget)} triplets, ${found}`, '']
+}
+
+const densityLines = ({ targetDensity, expectedDensity, retainedDensity, lambda }: RunResult): ReadonlyArray<string> => {
+  if (targetDensity == null) return []
+  const found =
+    retainedDensity == null
+      ? ['the gates were not closed yet']
+      : [
+          `retained ${percent(retainedDensity)}`,
+          ...(expectedDensity == null ? [] : [`expected density ${expectedDensity.toFixed(4)}`]),
+          ...(lambda == null ? [] : [`λ ${short(lambda)}`]),
+        ]
+  return [`budget      ${[`target ${percent(targetDensity)}`, ...found].join(', ')}`, '']
+}
+
+/** What was trained, part by part, and what of the adapter is left. */
+const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): ReadonlyArray<string> => {
+  const left =
+    retainedParameters === undefined || retainedParameters === trainableParameters['adapter']
+      ? ''
+      : ` (${counted(retainedParameters)} retained)`
+  const parts = Object.entries(trainableParameters).map(
+    ([part, count]) => `${counted(count)} in the ${part}${part === 'adapter' ? left : ''}`,
+  )
+  return [`parameters  ${parts.join(', ')}`]
+}

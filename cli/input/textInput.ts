@@ -1,0 +1,115 @@
+/** Where the texts of `predict` come from: lines of standard input, JSON objects or CSV there, or a file with named columns. */
+import { CsvError, parse } from 'csv-parse'
+import { inputError, InputError, quoted } from '../../accelerated/errors/inputError.js'
+import { delimiterOf } from '../../finetuning/data/formats.js'
+import { readTexts, type TextColumns } from '../../finetuning/data/index.js'
+import { cellsOf, isObject, longestRow } from '../../finetuning/data/rows.js'
+import { placesIn, type WantedColumn } from '../../finetuning/data/table.js'
+import { givenText, textLines, type ReadLine, type TextLine } from './textLines.js'
+
+type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
+
+/** What standard input may hold. */
+export const inputFormats = ['lines', 'jsonl', 'csv', 'tsv'] as const
+export type InputFormat = (typeof inputFormats)[number]
+
+/** Texts of a file; `line` is the row. */
+export async function* fileTexts(file: string, columns: TextColumns): Batches {
+  const lines: TextLine[] = []
+  await readTexts(file, columns, (row, text, textPair) => lines.push(givenText(row, text, textPair)))
+  yield lines
+}
+
+export const streamTexts = (stream: AsyncIterable<Uint8Array>, format: InputFormat, columns: TextColumns): Batches => {
+  switch (format) {
+    case 'lines':
+      return textLines(stream)
+    case 'jsonl':
+      return textLines(stream, objectText(columns))
+    case 'csv':
+      return cellTexts(stream, { delimiter: ',', ...columns, quote: true })
+    case 'tsv':
+      return cellTexts(stream, { delimiter: '\t', ...columns })
+  }
+}
+
+const wantedOf = ({ text = 'text', textPair }: TextColumns): ReadonlyArray<WantedColumn> => [
+  { name: text, flag: '--text' },
+  ...(textPair === undefined ? [] : [{ name: textPair, flag: '--text-pair' }]),
+]
+
+const objectText =
+  (columns: TextColumns): ReadLine =>
+  (written, line) => {
+    try {
+      const value: unknown = JSON.parse(written)
+      if (!isObject(value)) return { line, problem: `expected a JSON object, got ${quoted(written)}` }
+      const [text, textPair] = cellsOf('', wantedOf(columns), value)
+      return givenText(line, text, textPair)
+    } catch (thrown) {
+      if (thrown instanceof InputError) return { line, problem: `expected ${thrown.expected}, got ${thrown.got}` }
+      return { line, problem: `expected a JSON object, got ${quoted(written)}` }
+    }
+  }
+
+const source = 'standard input'
+
+/** With `info`, each item is this, which csv-parse's type does not say. */
+type CsvRecord = { readonly record: ReadonlyArray<string>; readonly info: { readonly lines: number } }
+
+const longestBatch = 1_000
+
+/** Cells with a header; what comes after a quote astray cannot be told apart, so that it ends the reading. */
+async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumns): Batches {
+  const delimiter = delimiterOf(columns.delimiter ?? ',')
+  const records = parse({
+    delimiter,
+    ...(columns.quote === true ? {} : { quote: null }),
+    bom: true,
+    info: true,
+    relax_column_count: true,
+    record_delimiter: ['\r\n', '\n'],
+    max_record_size: longestRow,
+  })
+  void feed(stream, records)
+  let places: ReadonlyArray<number> | null = null
+  let width = 0
+  let batch: TextLine[] = []
+  try {
+    for await (const { record, info } of records as AsyncIterable<CsvRecord>) {
+      if (places === null) {
+        width = record.length
+        places = placesIn(
+          source,
+          record.map((name) => name.trim()),
+          wantedOf(columns),
+          delimiter,
+        )
+      } else if (record.length === width)
+        batch.push(givenText(info.lines, record[places[0] ?? 0], places[1] === undefined ? undefined : record[places[1]]))
+      else if (record.length > 1 || record[0] !== '')
+        batch.push({ line: info.lines, problem: `expected ${width} columns, got ${record.length}` })
+      if (batch.length > 0 && (records.readableLength === 0 || batch.length === longestBatch)) {
+        yield batch
+        batch = []
+      }
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof CsvError)) throw thrown
+    throw inputError(`${source}, line ${thrown['lines']}`, 'cells quoted at both ends, with "" for a quote inside', thrown.code)
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** As pipe, which does not hand an error of its source on. */
+const feed = async (stream: AsyncIterable<Uint8Array>, records: ReturnType<typeof parse>): Promise<void> => {
+  try {
+    for await (const chunk of stream) {
+      if (records.destroyed) return
+      if (!records.write(chunk)) await new Promise((resolve) => records.once('drain', resolve).once('close', resolve))
+    }
+    records.end()
+  } catch (thrown) {
+    records.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)))
+  }
+}

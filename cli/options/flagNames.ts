@@ -1,0 +1,19 @@
+/** Names: a setting in camelCase is the flag in kebab-case, and back. */
+import { allSettings } from '../../accelerated/training/settings.js'
+import { flagOf } from '../../finetuning/commandLine.js'
+
+export { flagOf }
+
+export const settingNames: ReadonlyArray<string> = ['method', ...Object.keys(allSettings)]
+
+/** Settings whose names are no ordinary words, so that they can be told in a sentence. */
+const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))
+
+/** A message of the library in the words of the command line: settings become flags. */
+export const inFlags = (message: string): string => {
+  const named = /^([A-Za-z]+)(?=[: ])/.exec(message)?.[1] ?? ''
+  const [first, rest] = settingNames.includes(named) ? [flagOf(named), message.slice(named.length)] : ['', message]
+  return (
+    first + camelNames.reduce((text, name) => text.replaceAll(new RegExp(`(?<![\\w/.-])${name}(?![\\w/]|\\.\\w)`, 'g'), flagOf(name)), rest)
+  )
+}

@@ -1,0 +1,57 @@
+/** The time that a run has left: of its steps and of its evaluations, each by what those before it took. */
+import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+
+export type EtaEstimator = {
+  readonly see: (event: FinetuneEvent) => void
+  readonly steps: () => number
+  /** seconds; null after a single step, which also compiles the graph */
+  readonly left: () => number | null
+}
+
+/** An example costs a third of its part in a step, which also goes backward: until an evaluation has shown it. */
+const shareOfAStep = 1 / 3
+
+/** @param now milliseconds */
+export const etaEstimator = (now: () => number = () => performance.now()): EtaEstimator => {
+  let plan = { steps: 0, stepsPerEpoch: 1, evaluateEvery: 1 }
+  let examples = { training: 1, evaluation: 0 }
+  let last = now()
+  let [step, timed, stepping] = [0, -1, 0] // steps done, how many of them were timed, their milliseconds together
+  let going = { due: false, done: 0, spent: 0 } // the evaluation after this step
+  let example: number | null = null // milliseconds of one in the last evaluation
+  const perStep = (): number => stepping / timed
+  const perExample = (): number => example ?? (shareOfAStep * perStep() * plan.stepsPerEpoch) / examples.training
+  /** those after step `from` */
+  const evaluations = (from: number): number => {
+    const { steps, evaluateEvery: every } = plan
+    return Math.floor(steps / every) - Math.floor(from / every) + (steps % every !== 0 && from < steps ? 1 : 0)
+  }
+  return {
+    steps: () => plan.steps,
+    see: (event) => {
+      const took = now() - last
+      last += took
+      if (event.kind === 'ready') examples = event.examples
+      if (event.kind === 'start') {
+        plan = event
+        step = event.resumedAt
+      }
+      if (event.kind === 'step') {
+        step = event.step
+        going = { due: step === plan.steps || step % plan.evaluateEvery === 0, done: 0, spent: 0 }
+        timed += 1
+        if (timed > 0) stepping += took
+      }
+      if (event.kind === 'evaluating') {
+        going = { ...going, done: event.done, spent: going.spent + took }
+        example = going.spent / going.done
+      }
+      if (event.kind === 'evaluation') going = { due: false, done: 0, spent: 0 }
+    },
+    left: () => {
+      if (timed < 1) return null
+      const rest = going.due ? examples.evaluation - going.done : 0
+      return ((plan.steps - step) * perStep() + (evaluations(step) * examples.evaluation + rest) * perExample()) / 1000
+    },
+  }
+}

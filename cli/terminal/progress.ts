@@ -1,0 +1,207 @@
+/** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
+import cliProgress from 'cli-progress'
+import type { FinetuneEvent } from '../../finetuning/runs/run.js'
+import { estimateLine, estimateWarning } from '../format/estimate.js'
+import { counted, duration, short } from '../format/numbers.js'
+import { etaEstimator } from './eta.js'
+import { printable, type Terminal } from './output.js'
+import { methods } from '../../accelerated/methods/index.js'
+import type { Method } from '../../accelerated/methods/method.js'
+
+export type Progress = {
+  readonly show: (event: FinetuneEvent) => void
+  readonly say: (line: string) => void
+  readonly close: () => void
+}
+
+type Step = Extract<FinetuneEvent, { readonly kind: 'step' }>
+
+export const openProgress = (terminal: Terminal): Progress => (!terminal.quiet && process.stderr.isTTY === true ? bar() : lines(terminal))
+
+const secondsBetweenLines = 10
+
+const lines = ({ note, warn }: Terminal): Progress => {
+  const clock = etaEstimator()
+  let last = -Infinity
+  return {
+    say: note,
+    show: (event) => {
+      const warning = warningOf(event)
+      if (warning !== null) return warn(warning)
+      clock.see(event)
+      const told = toldBy(event)
+      if (told !== null) return note(told)
+      if (event.kind !== 'step' && event.kind !== 'evaluating') return
+      const isLast = event.kind === 'step' && event.step === clock.steps()
+      if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
+      last = performance.now()
+      const numbers = event.kind === 'step' ? numbersOf(event).join('  ') : evaluatingText(event)
+      note(`step ${event.step}/${clock.steps()}  ${numbers}  ${inWords(clock.left())} left`)
+    },
+    close: () => undefined,
+  }
+}
+
+/** Progress of work that is counted and whose parts take about as long as each other. */
+export const countProgress = (
+  what: string,
+  total: number,
+  terminal: Terminal,
+): { readonly show: (done: number) => void; readonly close: () => void } => {
+  const began = performance.now()
+  const left = (done: number): string => inWords((((performance.now() - began) / 1000) * (total - done)) / done)
+  if (terminal.quiet) return { show: () => undefined, close: () => undefined }
+  if (process.stderr.isTTY === true) {
+    const bar = new cliProgress.SingleBar(
+      { ...barOptions, format: `${what} {bar} {value}/{total}  {left} left` },
+      cliProgress.Presets.shades_classic,
+    )
+    bar.start(total, 0, { left: '…' })
+    return { show: (done) => bar.update(done, { left: left(done) }), close: () => bar.stop() }
+  }
+  let last = began
+  return {
+    show: (done) => {
+      if (done === total || performance.now() - last < 1000 * secondsBetweenLines) return
+      last = performance.now()
+      terminal.note(`${what}, ${counted(done)} of ${counted(total)}, ${left(done)} left`)
+    },
+    close: () => undefined,
+  }
+}
+
+const barOptions = {
+  stream: process.stderr,
+  barsize: 20,
+  fps: 5,
+  hideCursor: null,
+  barCompleteChar: '█',
+  barIncompleteChar: '░',
+  linewrap: false,
+  clearOnComplete: false,
+  emptyOnZero: true,
+} as const
+
+/** The bar stays the last line; what is said goes above it. */
+const bar = (): Progress => {
+  const clock = etaEstimator()
+  const bars = new cliProgress.MultiBar(
+    {
+      ...barOptions,
+      format: (_options, { value, total }, shown: Pick<Bar, 'phase' | 'numbers' | 'left'>) =>
+        barLine({ ...shown, step: value, steps: total }, (process.stderr.columns || 80) - 1),
+      linewrap: true, // what is said above the bar would be cut at the terminal's width
+    },
+    cliProgress.Presets.shades_classic,
+  )
+  let only: cliProgress.SingleBar | null = null
+  let phase = 'training'
+  const say = (text: string): void => {
+    const line = printable(text)
+    if (only === null) process.stderr.write(`${line}\n`)
+    else bars.log(`${line}\n`)
+  }
+  return {
+    say,
+    show: (event) => {
+      clock.see(event)
+      const warning = warningOf(event)
+      if (warning !== null) return say(`warning: ${warning}`)
+      const told = toldBy(event)
+      if (told !== null) say(told)
+      if (event.kind === 'start') phase = event.stage ?? phase
+      if (event.kind === 'phase') phase = event.name
+      const shown = { phase: phase.padEnd('training'.length), left: inWords(clock.left()) }
+      if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [], left: '…' })
+      if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
+      if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
+      if (event.kind === 'phase') only?.update(shown)
+    },
+    close: () => bars.stop(),
+  }
+}
+
+const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.columns ?? [])
+
+/**
+ * Both losses by the names of metrics.jsonl (the task's alone where the method adds nothing to it), the columns of the method, and the speed:
+ * the most important first.
+ */
+export const numbersOf = ({ loss, taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
+  `taskLoss ${short(taskLoss)}`,
+  ...(loss === taskLoss ? [] : [`loss ${short(loss)}`]),
+  ...columns.flatMap(({ name, label, digits }) => {
+    const value = measured[name] ?? null
+    return value === null ? [] : [`${label} ${digits === 4 ? short(value) : value.toFixed(digits)}`]
+  }),
+  `${counted(tokensPerSecond)} tokens/s`,
+]
+
+export type Bar = {
+  readonly phase: string
+  readonly step: number
+  readonly steps: number
+  readonly numbers: ReadonlyArray<string>
+  readonly left: string
+}
+
+const [longestBar, shortestBar] = [20, 6]
+
+/** The bar in one line of at most `width` columns: it shrinks, then the least important numbers go, so that the time left is always seen. */
+export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: number): string => {
+  const line = (size: number, shown: ReadonlyArray<string>): string => {
+    const done = Math.round((size * step) / Math.max(1, steps))
+    return [`${phase} ${'█'.repeat(done)}${'░'.repeat(size - done)} ${step}/${steps}`, `${left} left`, ...shown].join('  ')
+  }
+  const size = Math.min(longestBar, Math.max(shortestBar, longestBar + width - line(longestBar, numbers).length))
+  const fitting = numbers.findLastIndex((_, last) => line(size, numbers.slice(0, last + 1)).length <= width)
+  return line(size, numbers.slice(0, fitting + 1)).slice(0, Math.max(0, width))
+}
+
+const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly kind: 'evaluating' }>): string =>
+  `evaluating, ${counted(done)} of ${counted(examples)} examples`
+
+const inWords = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
+
+/** What an event warns of, the memory that there is not among it. */
+const warningOf = (event: FinetuneEvent): string | null =>
+  event.kind === 'warning' ? event.message : event.kind === 'estimate' ? estimateWarning(event) : null
+
+/** The line that an event is worth wherever it is shown; null where it is none. */
+const toldBy = (event: FinetuneEvent): string | null => {
+  switch (event.kind) {
+    case 'preparing':
+      return `${event.what} …`
+    case 'ready':
+      return (
+        `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; ` +
+        `trainable parameters: ${Object.entries(event.trainableParameters)
+          .map(([part, count]) => `${counted(count)} in the ${part}`)
+          .join(', ')}`
+      )
+    case 'estimate':
+      return estimateLine(event)
+    case 'start':
+      return (
+        `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +
+        (event.announced === null ? '' : `; ${event.announced}`)
+      )
+    case 'evaluation':
+      return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`
+    case 'phase':
+      return `step ${event.step}: ${event.line}`
+    default:
+      return null
+  }
+}
+
+/** Whether the adapter of this evaluation is the one to be kept; one that scores more may come too early, with gates still open. */
+const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly kind: 'evaluation' }>): string => {
+  if (best) return ' (the best to keep so far)'
+  return eligible || step === 0 ? '' : ' (too early to keep)'
+}
+
+export const scoresText = (scores: Readonly<Record<string, number>>): string =>
+  Object.entries(scores)
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ')

@@ -1,0 +1,93 @@
+/** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
+import { rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { resumeCommand } from '../../finetuning/commandLine.js'
+import { finetune } from '../../finetuning/runs/finetune.js'
+import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { atLengthOf } from '../../finetuning/runs/extendRun.js'
+import { choicesDiffering, finishedResult } from '../../finetuning/runs/runFolder.js'
+import { readRunConfig } from '../../finetuning/runs/runFiles.js'
+import { exitCodes } from './exitCodes.js'
+import { nextRunFolder } from '../options/nextRunName.js'
+import { watchInterrupt, type Interrupt } from './interrupt.js'
+import { openProgress } from './progress.js'
+import { summaryText } from '../format/summary.js'
+import type { Terminal } from './output.js'
+import type { TrainRequest } from '../options/trainRequest.js'
+
+/** What a run that is finished ends with, below its summary: lines of text. */
+export type Closing = (output: string) => Promise<ReadonlyArray<string>>
+
+/** → the exit code. With --json the document is result.json with the scores before training, where they were measured. */
+export const trainingRun = async (request: TrainRequest, terminal: Terminal, closing: Closing = async () => []): Promise<number> => {
+  if (request.output !== null) return runInto({ ...request, output: request.output }, terminal, closing)
+  const output = await nextRunFolder(request.task.task, request.settings.method)
+  try {
+    return await runInto({ ...request, output }, terminal, closing)
+  } finally {
+    await rmdir(output).catch(() => undefined) // which goes only where it is still empty
+  }
+}
+
+const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Closing): Promise<number> => {
+  const finished = options.resume ? await nothingLeft(options) : null
+  if (finished !== null) {
+    terminal.note(`${options.output}: this run is finished; nothing is left to do`)
+    terminal.result(summaryText(finished, null, terminal), finished)
+    return exitCodes.success
+  }
+  const progress = openProgress(terminal)
+  let begun = false
+  const interrupt = watchInterrupt(
+    () => progress.say(begun ? 'stopping after this step and saving; once more leaves at once' : 'stopping before the first step'),
+    progress.close,
+  )
+  let before: Readonly<Record<string, number>> | null = null
+  let result: RunResult | null = null
+  try {
+    for await (const event of finetune(options, { signal: interrupt.signal })) {
+      progress.show(event)
+      if (event.kind === 'ready') begun = true
+      if (event.kind === 'evaluation' && event.step === 0) before = event.scores
+      if (event.kind === 'result') result = event.result
+    }
+  } catch (error) {
+    if (interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal) // what it was doing says so in its own way
+    throw error
+  } finally {
+    progress.close()
+    interrupt.release()
+  }
+  if (result === null && interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
+  if (result === null) throw new Error('trainingRun: expected a result as the last event, got none')
+  const lines = result.interrupted ? [] : await closing(options.output)
+  terminal.result([summaryText(result, before, terminal), ...lines].join('\n'), before === null ? result : { ...result, before })
+  if (result.interrupted)
+    terminal.note(
+      `stopped by a signal; ${options.output} holds the state after step ${result.stepsDone}; go on with: ${resumeCommand(options.output)}`,
+    )
+  return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
+}
+
+const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interrupt, { note }: Terminal): number => {
+  note(`stopped by a signal before the first step; ${resume ? `${output} is as it was` : 'nothing was trained'}`)
+  return exitCode() ?? exitCodes.interrupted
+}
+
+/**
+ * The result of a run that is finished and is not asked to go on for longer. Throws Mistake where it was asked for with other settings, and
+ * where a file cannot be read.
+ */
+const nothingLeft = async ({ output, model, adapter, task, settings, tensorboard = false }: FinetuneOptions): Promise<RunResult | null> => {
+  const [result, config] = [await finishedResult(output), await readRunConfig(output)]
+  if (result === null || config === null) return null
+  const { device } = settings
+  const asked = { model, ...(adapter === undefined ? {} : { adapter }), task, ...(device === 'auto' ? {} : { device }) }
+  const different = choicesDiffering(config, { ...asked, settings: atLengthOf(settings, config.settings) })
+  if (different.length > 0)
+    throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
+  if (choicesDiffering(config, { ...asked, settings }).length > 0) return null
+  if (tensorboard) throw inputError('--tensorboard', 'a run that goes on, whose event file it begins', `a finished one in ${output}`)
+  return result
+}

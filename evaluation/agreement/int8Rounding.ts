@@ -1,0 +1,175 @@
+/**
+ * Levels of an int8 step. Of the thousands of values that a step rounds, some lie so near the boundary between two levels that float32 takes
+ * another side than float64, and what follows differs by a whole level. So the accelerated path tells its levels, and the reference takes each
+ * of them that is nearest to some value within the bound of its own. Both then compute one function, and all else is compared as in float32.
+ */
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { topologicalOrder } from '../../accelerated/graph/expression.js'
+import {
+  add,
+  concat,
+  constant,
+  gather,
+  halfOf,
+  quantizedMatMul,
+  quantizedOf,
+  type QuantizedMatrix,
+} from '../../accelerated/graph/operators.js'
+import type { TensorSource } from '../../accelerated/models/host.js'
+import type { Results } from '../../accelerated/engines/engine.js'
+import type { StepGraph } from '../../accelerated/training/assembly.js'
+import {
+  halfLinear,
+  int8Linear,
+  largestLevel,
+  quantizeRows,
+  tensor,
+  type FrozenLinear,
+  type Quantized,
+  type Tensor,
+} from '../../reference/index.js'
+import { relative, type Numbers, type Part, type Row } from './rows.js'
+
+type Outputs = StepGraph['outputs']
+
+/** What is rounded beside a matrix, by the reference's names: MODULE.x forwards, MODULE.yBar backwards. */
+const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): ReadonlyMap<Expression, string> =>
+  new Map(
+    modules.flatMap((module): ReadonlyArray<[Expression, string]> => {
+      const matrix = quantizedOf(frozen(`${module}.weight`))
+      return matrix === null
+        ? []
+        : [
+            [matrix.levels, `${module}.x`],
+            [matrix.transposed, `${module}.yBar`],
+          ]
+    }),
+  )
+
+const outputName = (name: string): string => `rounded ${name}`
+
+/**
+ * One more output for each operand that a graph rounds: [tokens, k], as the operator itself rounded it, since a product with the identity
+ * rounds and does nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros.
+ */
+export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: ReadonlyArray<string>): Outputs => {
+  const names = operandNames(frozen, modules)
+  const rounded = new Map<string, Expression>()
+  for (const { op, inputs } of topologicalOrder(Object.values(outputs))) {
+    const [x, matrix] = inputs
+    const name = op !== 'QuantizedMatMul' || matrix === undefined ? undefined : names.get(matrix)
+    if (x === undefined || name === undefined) continue
+    const [own, before] = [inPlace(quantizedMatMul(x, identityOf(x)), x), rounded.get(outputName(name))]
+    rounded.set(outputName(name), before === undefined ? own : add(before, own)) // slices of the tokens
+  }
+  return Object.fromEntries(rounded)
+}
+
+const identityOf = ({ shape: [, k] }: Expression) => {
+  const [side, size] = [Number(k), Number(k) ** 2]
+  const identity = constant(
+    Int8Array.from({ length: size }, (_, i) => (i % (side + 1) === 0 ? 1 : 0)),
+    [side, side],
+    'int8',
+  )
+  return { levels: identity, transposed: identity }
+}
+
+/** Rows where their tokens are. rows: [tokens, k], or [selected, k] by the one selection that x is made of → [tokens, k] */
+const inPlace = (rows: Expression, x: Expression): Expression => {
+  const [count, k] = rows.shape
+  if (count === 'tokens') return rows
+  const selections = topologicalOrder([x]).filter(({ op, shape }) => op === 'SelectRows' && shape.length === 2 && shape[0] === count)
+  const [inverse, ...others] = new Set(selections.map(({ inputs }) => inputs[2]))
+  if (inverse === undefined || others.length > 0 || typeof k !== 'number')
+    throw new Error(`levels: expected rows of tokens, or one selection of them, got [${rows.shape.join(', ')}]`)
+  return gather(concat([rows, constant(new Array<number>(k).fill(0), [1, k], rows.dtype)], 0), inverse)
+}
+
+/** How the levels of one matrix fit: see Row. */
+export type RoundedLevels = Pick<Row, 'size' | 'index' | 'reference' | 'accelerated' | 'difference'> & {
+  readonly name: string
+  readonly across: number
+}
+
+/** The reference's frozen layers at the levels of one step, and, once it was taken, how these fit. */
+export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => ReadonlyArray<RoundedLevels> }
+
+/** The reference's side of a step that had these results, part after part of its tokens: exact, where no matrix lies in int8 or float16. */
+export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, results: ReadonlyArray<Results>, bound: number): Followed => {
+  const matrices = new Map<string, Numbers>(
+    modules.flatMap((module) => {
+      const matrix = quantizedOf(frozen(`${module}.weight`))
+      return matrix === null ? [] : [[`${module}.weight`, valuesOf(matrix)] as const]
+    }),
+  )
+  const rounds = modules.some((module) => halfOf(frozen(`${module}.weight`)) !== null)
+  if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
+  const known = new Map<string, Fit>()
+  const fitted = (name: string, x: Tensor): Fit => {
+    const told = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
+    const found = known.get(name) ?? atLevels(name, x, told(), bound)
+    known.set(name, found)
+    return found
+  }
+  return {
+    frozenLinear: int8Linear((name) => (x) => fitted(name, x).rounded),
+    levels: () => [...known.values()].flatMap(({ levels }) => levels ?? []),
+  }
+}
+
+/** A row for each matrix that was rounded. */
+export const levelRows = (part: Part, bound: number, model: number, levels: ReadonlyArray<RoundedLevels>): ReadonlyArray<Row> =>
+  levels.map(({ name, ...found }) => ({ part, model, quantity: `levels of ${name}`, ...found, bound, holds: found.difference <= bound }))
+
+const valuesOf = ({ levels, scales }: QuantizedMatrix): Numbers => {
+  const [factors, [, width]] = [scales?.attributes.data ?? [], levels.shape]
+  return Array.from(levels.attributes.data ?? [], (level, i) => level * (factors[Math.floor(i / Number(width))] ?? NaN))
+}
+
+export type Fit = {
+  readonly rounded: Quantized
+  /** null where nothing was rounded: the gradient below the lowest adapter, which no one needs */
+  readonly levels: RoundedLevels | null
+}
+
+/**
+ * x at the levels told. What is told lies within half a level of x, and beyond that at most by the bound's share of the largest |x|; where it
+ * does not, x has its own level, and the comparison fails. x: [n, m]; told: [n, m], a row of zeros where it was not rounded
+ */
+export const atLevels = (name: string, x: Tensor, told: Numbers, bound: number): Fit => {
+  const own = quantizeRows(x)
+  const [, m = 1] = x.shape
+  const [levels, largest] = [Float64Array.from(own.levels.data), Math.max(...x.data.map(Math.abs))]
+  let [size, index, farthest, across] = [0, 0, -Infinity, 0]
+  for (const [row, scale] of own.scales.data.entries()) {
+    const places = Array.from({ length: m }, (_, column) => row * m + column)
+    const most = Math.max(...places.map((i) => Math.abs(told[i] ?? 0)))
+    if (most === 0) continue
+    for (const i of places) {
+      const [value, exact] = [told[i] ?? NaN, x.data[i] ?? NaN]
+      const level = Math.round((value / most) * largestLevel)
+      const beyond = relative(Math.abs(value - exact) - scale / 2, largest)
+      if (beyond > farthest) [farthest, index] = [beyond, i]
+      if (level !== levels[i] && relative(scale, largest) > bound) across++ // in smaller rows a level is less than the bound
+      if (beyond <= bound) levels[i] = level
+    }
+    size += m
+  }
+  const difference = told.length === x.data.length ? Math.max(0, farthest) : Infinity
+  return {
+    rounded: { levels: tensor(x.shape, levels), scales: own.scales },
+    levels: size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: told[index] ?? NaN, difference, across },
+  }
+}
+
+/** Several steps as one: of each matrix the levels that fit worst, and how many there were in all. */
+export const overall = (steps: ReadonlyArray<ReadonlyArray<RoundedLevels>>): ReadonlyArray<RoundedLevels> => {
+  const merged = new Map<string, RoundedLevels>()
+  for (const one of steps.flat()) {
+    const before = merged.get(one.name) ?? { ...one, size: 0, across: 0, difference: -1 }
+    const worst = one.difference > before.difference ? one : before
+    merged.set(one.name, { ...worst, size: before.size + one.size, across: before.across + one.across })
+  }
+  return [...merged.values()]
+}

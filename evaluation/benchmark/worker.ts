@@ -1,0 +1,87 @@
+/**
+ * One side of a benchmark: a process of its own that takes a step when it is told to. What it says are lines of JSON on standard output:
+ * `{ "versions": { name: version } }` once the first step is done, `{ "milliseconds": x }` after each further one, `{ "peakBytes": n }` at the
+ * end. What it is told are the numbers of batches, a line each, on standard input, or `evaluate`, which it answers with its milliseconds too.
+ * Ours adds the operations of its products.
+ */
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import type { BenchmarkKind } from './cases.js'
+
+/** What a side is started with, as its one argument: a JSON text. */
+export type SideRequest = {
+  /** folder of the model */
+  readonly model: string
+  /** encoder: classifies · decoder: learns every next token */
+  readonly kind: BenchmarkKind
+  /** a file with the batches: [batch][example] { inputIds, label } */
+  readonly batches: string
+  /** a file with the batches to evaluate on, where that is asked for */
+  readonly evaluation: string | null
+  readonly method: string
+  readonly precision: string
+  readonly dropout: number
+  readonly threads: number
+  /** of the whole run that the steps are of: schedules follow from it */
+  readonly steps: number
+}
+
+/** operations: of matrix products, where the side counts them */
+export type StepTaken = { readonly milliseconds: number; readonly operations: number | null }
+
+export type Side = {
+  /** seconds from the start of the process to the end of its first step */
+  readonly readyAfter: number
+  /** versions of what ran, as it names them */
+  readonly versions: Readonly<Record<string, string>>
+  /** one step on the batch of this number */
+  readonly step: (batch: number) => Promise<StepTaken>
+  /** answers for the examples of the evaluation. → milliseconds */
+  readonly evaluate: () => Promise<number>
+  /** ends it at once, where it has not ended */
+  readonly kill: () => void
+  /** ends the process. → its largest resident memory */
+  readonly close: () => Promise<number>
+}
+
+/** @throws Mistake where the process does not come to its first step; its last line on standard error is told */
+export const openSide = async (command: string, args: ReadonlyArray<string>, request: SideRequest): Promise<Side> => {
+  const began = performance.now()
+  const child = spawn(command, [...args, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const errors: string[] = []
+  createInterface(child.stderr).on('line', (line) => errors.push(line))
+  child.stdin.on('error', () => undefined) // it is gone, which its lines tell
+  const failed = new Promise<never>((_, reject) => {
+    child.on('error', (error) => reject(inputError(command, 'a program that can be started', error.message)))
+    child.on('exit', (code, signal) => {
+      if (code !== 0) reject(inputError([command, ...args].join(' '), 'steps of training', `${errors.at(-1) ?? `exit ${code ?? signal}`}`))
+    })
+  })
+  failed.catch(() => undefined) // whoever waits for a line hears of it
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const next = async (): Promise<Readonly<Record<string, unknown>>> => {
+    const line = await Promise.race([lines.next(), failed])
+    if (line.done === true) return failed
+    return JSON.parse(line.value) as Readonly<Record<string, unknown>>
+  }
+  const told = (line: string): ReturnType<typeof next> => {
+    child.stdin.write(`${line}\n`)
+    return next()
+  }
+  const { versions } = await next()
+  return {
+    readyAfter: (performance.now() - began) / 1000,
+    versions: versions as Readonly<Record<string, string>>,
+    kill: () => void child.kill('SIGKILL'),
+    step: async (batch) => {
+      const { milliseconds, operations } = await told(String(batch))
+      return { milliseconds: Number(milliseconds), operations: operations === undefined ? null : Number(operations) }
+    },
+    evaluate: async () => Number((await told('evaluate'))['milliseconds']),
+    close: async () => {
+      child.stdin.end()
+      return Number((await next())['peakBytes'])
+    },
+  }
+}

@@ -1,0 +1,72 @@
+/** Where a cell stands: its run's folder, which is any run's, and what went wrong with it. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { makeFolder } from '../../accelerated/storage/makeFolder.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { differing } from '../../accelerated/training/fingerprint.js'
+import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import { decisiveSettings, defaultsOf } from '../../finetuning/runs/runFingerprint.js'
+import { readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
+import type { Cell } from './cell.js'
+
+export type CellState =
+  | { readonly kind: 'new' }
+  /** to be gone on with at its checkpoint */
+  | { readonly kind: 'begun' }
+  | { readonly kind: 'done'; readonly result: RunResult }
+
+export const cellFolder = (output: string, { id }: Pick<Cell, 'id'>): string => join(output, 'cells', id)
+
+/** @throws Mistake where the folder holds a run with other settings, another model or other data */
+export const cellState = async (output: string, cell: Cell): Promise<CellState> => {
+  const folder = cellFolder(output, cell)
+  const config = await readRunConfig(folder)
+  if (config === null) return { kind: 'new' }
+  checkIsOf(cell, config, folder)
+  const result = await readRunResult(folder)
+  return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
+}
+
+/** @throws Mistake for a run with other settings, another model or other data than the cell's */
+export const checkIsOf = ({ options }: Cell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
+  const { model, task, settings } = options
+  const wanted = { ...decisiveSettings(settings), model, ...task }
+  const found = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
+  const [other] = differing(found, wanted, defaultsOf(settings))
+  if (other !== undefined) throw inputError(where, 'a run of this sweep (or another --output)', `one of another: ${other}`)
+}
+
+/** Of all cells, one after another, so that of several that are wrong the first is told. @throws Mistake */
+export const cellStates = async (output: string, cells: ReadonlyArray<Cell>): Promise<ReadonlyArray<CellState>> => {
+  const states: CellState[] = []
+  for (const cell of cells) states.push(await cellState(output, cell))
+  return states
+}
+
+export type CellFailure = { readonly message: string; readonly attempts: number }
+
+const failureSchema = z.object({ message: z.string().max(10_000), attempts: z.int().min(1) })
+const failureLimit = 100_000
+
+const failureName = ({ id }: Pick<Cell, 'id'>): string => `${id}.json`
+
+/** What ended the cell's last attempt; null where nothing did. */
+export const cellFailure = async (output: string, cell: Pick<Cell, 'id'>): Promise<CellFailure | null> => {
+  const file = await fileInFolder(join(output, 'failures'), failureName(cell)).catch(() => undefined)
+  return file === undefined ? null : validate(failureSchema, parseJson(await readText(file, failureLimit), file), file, 'a failure')
+}
+
+export const writeFailure = async (output: string, cell: Cell, failure: CellFailure): Promise<void> => {
+  await makeFolder(join(output, 'failures'))
+  await writeFileAtomically(
+    join(output, 'failures', failureName(cell)),
+    `${JSON.stringify({ ...failure, message: failure.message.slice(0, 10_000) })}\n`,
+  )
+}
+
+export const clearFailure = (output: string, cell: Cell): Promise<void> => rm(join(output, 'failures', failureName(cell)), { force: true })

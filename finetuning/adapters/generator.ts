@@ -1,0 +1,92 @@
+/** A decoder, opened to answer prompts: model, tokenizer and, where there is one, an adapter. */
+import { namedEosTokenIds } from '../../accelerated/checkpoints/tokenizer/eosToken.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.js'
+import { generate, type GenerationEnd } from '../../accelerated/generation/generate.js'
+import { resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
+import { stopsAt, stopsAtLine, streamedText } from '../../accelerated/generation/streamedText.js'
+import { causalLM } from '../../accelerated/objectives/causalLM.js'
+import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
+import type { Device } from '../../accelerated/engines/devices/device.js'
+import { promptTokens, type Prompt } from '../tokens/prompts.js'
+import { loadTextModel, openAssembly, type TrainedAdapterOptions } from './trainedAdapter.js'
+
+export type GeneratorOptions = Pick<
+  TrainedAdapterOptions,
+  'model' | 'revision' | 'adapter' | 'trainedBy' | 'device' | 'precision' | 'threads'
+>
+
+/** A piece of an answer as soon as it is certain, and at the end the whole. `prompt` counts from 0. */
+export type AnswerEvent =
+  | { readonly kind: 'piece'; readonly prompt: number; readonly text: string }
+  | { readonly kind: 'answer'; readonly prompt: number; readonly text: string; readonly tokens: number; readonly ended: GenerationEnd }
+
+/** What ends an answer beside the model's end of text. */
+export type AnswerEnds = {
+  /** texts that are left out of it, with all that follows */
+  readonly stop?: ReadonlyArray<string>
+  /** the end of its first line that is not blank, which stays in it */
+  readonly lineOnly?: boolean
+}
+
+export type Generator = {
+  readonly device: string
+  /** @param where the prompt's place in messages. @throws Mistake for a prompt that cannot be taken */
+  readonly encode: (prompt: Prompt, where: string) => ReadonlyArray<number>
+  /** Answers in the order of the prompts within a batch, batch by batch. @throws SettingsError, Mistake */
+  readonly answers: (
+    prompts: ReadonlyArray<ReadonlyArray<number>>,
+    settings?: Partial<GenerationInput> & AnswerEnds,
+    signal?: AbortSignal,
+  ) => AsyncGenerator<AnswerEvent, void>
+  readonly release: () => Promise<void>
+}
+
+/** Call `release` when no more prompts come. @throws Mistake or DeviceError with one line for the user */
+export const openGenerator = async (given: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>): Promise<Generator> => {
+  const options: GeneratorOptions = { adapter: null, device: 'auto', precision: 'float32', threads: 0, ...given }
+  const device = await chooseDevice(options.device)
+  const trained = await loadTextModel(options)
+  const { folder, model } = trained.base
+  const tokenizer = await loadTokenizer(folder, model)
+  const [tokensOf, endTokens] = [await promptTokens(folder, tokenizer), await namedEosTokenIds(folder, model.vocabularySize)]
+  const decoder = await openTextDecoder(trained, options, device)
+  const { positions } = decoder
+  return {
+    device: device.name,
+    encode: (prompt, where) => {
+      const ids = tokensOf(prompt)
+      if (ids.length === 0) throw inputError(where, 'a prompt of at least one token', 'none')
+      if (ids.length >= positions)
+        throw inputError(where, `a prompt of at most ${positions - 1} tokens (there are ${positions} positions)`, String(ids.length))
+      return ids
+    },
+    answers: async function* (prompts, { stop = [], lineOnly = false, ...wanted } = {}, signal) {
+      const texts = prompts.map((prompt) => streamedText(tokenizer.decode, stop, prompt))
+      const [atText, atLine] = [stopsAt(tokenizer.decode, stop), stopsAtLine(tokenizer.decode)]
+      const stops: typeof atText = (tokens, prompt) => atText(tokens, prompt) || (lineOnly && atLine(tokens))
+      const own = { ...resolveGeneration(wanted), endTokens, stops }
+      for await (const event of generate(decoder, prompts, own, signal)) {
+        const [{ prompt }, text] = [event, texts[event.prompt]]
+        const piece = (event.kind === 'token' ? text?.push(event.token) : text?.end()) ?? ''
+        if (piece !== '') yield { kind: 'piece', prompt, text: piece }
+        if (event.kind === 'text')
+          yield { kind: 'answer', prompt, text: text?.text() ?? '', tokens: event.tokens.length, ended: event.ended }
+      }
+    },
+    release: decoder.release,
+  }
+}
+
+/** A trained model whose outputs are next tokens. @throws Mistake or SettingsError where the precision cannot serve it */
+export const openTextDecoder = async (
+  trained: TrainedModel,
+  machine: Pick<GeneratorOptions, 'precision' | 'threads'>,
+  device: Device,
+): Promise<Decoder> => {
+  const { model, method } = trained.adapter
+  const { assembly, phase, parameters, runtime } = await openAssembly(trained, causalLM(model, method), machine, device)
+  return openDecoder(assembly, phase, parameters, runtime)
+}

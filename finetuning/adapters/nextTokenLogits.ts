@@ -1,0 +1,70 @@
+/** What a decoder and its export say of what follows some texts, for their comparison. */
+import { cacheNames } from '../../accelerated/formats/cachedInference.js'
+import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
+import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { parts } from '../../accelerated/generation/graph.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import type { Feed } from '../../accelerated/engines/feeds.js'
+import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { openTextDecoder } from './generator.js'
+import { availablePositions } from '../../accelerated/training/runLength.js'
+import { promptTokens } from '../tokens/prompts.js'
+import type { Text } from './trainedAdapter.js'
+
+/** Logits of what follows each text. */
+export const nextTokenLogits = async (trained: TrainedModel, texts: ReadonlyArray<Text>): Promise<ReadonlyArray<number>> => {
+  const prompts = await promptsOf(trained, texts)
+  const decoder = await openTextDecoder(trained, { precision: 'float32', threads: 0 }, deviceOf('cpu'))
+  try {
+    return (await decoder.begin(prompts)).logits().flatMap((row) => Array.from(row))
+  } finally {
+    await decoder.release()
+  }
+}
+
+/** Tokens of each text: an export's logits are of every token, and a vocabulary is long. */
+const longestPrompt = 64
+
+const promptsOf = async (
+  { base: { folder, model }, adapter: { method, settings } }: TrainedModel,
+  texts: ReadonlyArray<Text>,
+): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+  const tokensOf = await promptTokens(folder, await loadTokenizer(folder, model))
+  return texts.map(({ text }) => tokensOf({ text }).slice(0, Math.min(longestPrompt, availablePositions(method, settings, model).left)))
+}
+
+/** The same of an ONNX file as cachedInference writes it, without a cache, from texts padded on the left. */
+export const nextTokenLogitsOfOnnx = async (
+  file: string,
+  trained: TrainedModel,
+  texts: ReadonlyArray<Text>,
+): Promise<ReadonlyArray<number>> => {
+  const prompts = await promptsOf(trained, texts)
+  const { vocabularySize, spec } = trained.adapter.model
+  const sequence = Math.max(...prompts.map(({ length }) => length))
+  const padded = (value: (ids: ReadonlyArray<number>, own: number) => number): Feed => ({
+    shape: [prompts.length, sequence],
+    data: BigInt64Array.from(
+      prompts.flatMap((ids) => Array.from({ length: sequence }, (_, i) => BigInt(value(ids, i - sequence + ids.length)))),
+    ),
+  })
+  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
+  try {
+    const { logits } = await session.run({
+      input_ids: padded((ids, own) => ids[own] ?? 0),
+      attention_mask: padded((_, own) => (own < 0 ? 0 : 1)),
+      position_ids: padded((_, own) => Math.max(0, own)),
+      ...Object.fromEntries(
+        spec.layers.flatMap(({ heads, headSize }, n) =>
+          parts.map((part) => [cacheNames(n, part).past, { data: new Float32Array(0), shape: [prompts.length, heads, 0, headSize] }]),
+        ),
+      ),
+    })
+    return prompts.flatMap((_, row) => {
+      const last = ((row + 1) * sequence - 1) * vocabularySize
+      return Array.from(logits?.subarray(last, last + vocabularySize) ?? [], Number)
+    })
+  } finally {
+    await session.release()
+  }
+}

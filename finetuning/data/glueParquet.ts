@@ -1,0 +1,101 @@
+/** GLUE as the hub has it, nyu-mll/glue: a folder a task with Parquet files, `mrpc/train-00000-of-00001.parquet`, `mrpc/validation-…`. */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { decimal, type Dataset, type Example } from './dataset.js'
+import type { TextColumns } from './delimited.js'
+import { labelNamesOf, type GlueSplit } from './glue.js'
+import { GLUE_TASKS, type GlueName } from './glueTasks.js'
+import { parquetRows } from './parquetRows.js'
+import { exampleStore } from './compactExamples.js'
+import { atRow } from './errorText.js'
+
+/** The columns of a task's texts. */
+const texts: Readonly<Record<GlueName, readonly [string, string?]>> = {
+  cola: ['sentence'],
+  sst2: ['sentence'],
+  mrpc: ['sentence1', 'sentence2'],
+  stsb: ['sentence1', 'sentence2'],
+  rte: ['sentence1', 'sentence2'],
+  wnli: ['sentence1', 'sentence2'],
+  qnli: ['question', 'sentence'],
+  qqp: ['question1', 'question2'],
+  mnli: ['premise', 'hypothesis'],
+}
+
+/** As `readTexts` wants them. */
+export const parquetColumns = (name: GlueName): TextColumns => {
+  const [text, textPair] = texts[name]
+  return { text, ...(textPair === undefined ? {} : { textPair }) }
+}
+
+const splitName = (name: GlueName, split: GlueSplit): string =>
+  ({ train: 'train', dev: name === 'mnli' ? 'validation_matched' : 'validation', second: GLUE_TASKS[name].second?.split ?? '' })[split]
+
+/** The files of a split, part after part; none where the folder is no such one. `folder`: of the task, or its parent. @throws Mistake where parts are missing */
+export const glueParquetFiles = (name: GlueName, split: GlueSplit, folder: string): ReadonlyArray<string> => {
+  const own = [join(folder, name), folder].find(isFolder)
+  return own === undefined ? [] : parquetParts(own, splitName(name, split))
+}
+
+/** The parts of a split by its name on the hub, none where there is no such folder. @throws Mistake where some are missing */
+export const parquetParts = (folder: string, split: string): ReadonlyArray<string> => {
+  if (!isFolder(folder)) return []
+  const form = new RegExp(`^${split}-(\\d{5})-of-(\\d{5})\\.parquet$`)
+  const found = readdirSync(folder)
+    .filter((file) => form.test(file))
+    .sort()
+  const [, , parts = '0'] = form.exec(found[0] ?? '') ?? []
+  if (found.length !== Number(parts))
+    throw inputError(folder, `${Number(parts)} parts of ${split}, as ${found[0]} says`, String(found.length))
+  return found.map((file) => join(folder, file))
+}
+
+const isFolder = (place: string): boolean => existsSync(place) && statSync(place).isDirectory()
+
+/** The files of a task in nyu-mll/glue: train and what is evaluated on, not the test files without labels. */
+export const glueOnHub = (name: GlueName): WantedFiles => {
+  const splits: ReadonlyArray<GlueSplit> = ['train', 'dev', ...(GLUE_TASKS[name].second === undefined ? [] : (['second'] as const))]
+  const names = splits.map((split) => splitName(name, split)).join('|')
+  const form = new RegExp(`^${name}/(${names})-\\d{5}-of-\\d{5}\\.parquet$`)
+  const isThere = (folder: string, split: GlueSplit): boolean => {
+    try {
+      return glueParquetFiles(name, split, folder).length > 0
+    } catch {
+      return false // parts are missing
+    }
+  }
+  return { wants: (path) => form.test(path), isIn: (folder) => splits.every((split) => isThere(folder, split)) }
+}
+
+const highestScore = 5
+
+/** Labels are the numbers of the classes, in the order that ours have; of STS-B, scores from 0 to 5. @throws Mistake */
+export const readGlueParquet = async (name: GlueName, files: ReadonlyArray<string>): Promise<Dataset> => {
+  const store = exampleStore()
+  const examples: Example[] = []
+  const [text, second] = texts[name]
+  const labels = labelNamesOf(name)
+  const columns = [{ name: 'label' }, { name: text }, ...(second === undefined ? [] : [{ name: second }])]
+  for (const file of files)
+    await parquetRows(file, columns, {}, (row, [written, first, other]) => {
+      const label = decimal(written ?? '')
+      const known = label !== null && (labels === null ? label >= 0 && label <= highestScore : labels[label] !== undefined)
+      const expected =
+        labels === null ? `a score of ${name} (a number from 0 to ${highestScore})` : `a label of ${name} (0 to ${labels.length - 1})`
+      if (!known)
+        throw inputError(
+          atRow(file, row),
+          expected,
+          written === '-1' ? '-1, which stands for none (a test file?)' : quoted(written ?? 'null'),
+        )
+      if (first == null || (second !== undefined && other == null)) throw inputError(atRow(file, row), 'a text', 'null')
+      examples.push(store({ text: first, ...(second === undefined ? {} : { textPair: other ?? '' }), label, row: examples.length + 1 }))
+    })
+  const [source = ''] = files
+  return { source: files.length > 1 ? `${source} and ${files.length - 1} parts more` : source, examples, labelNames: labels, skipped: [] }
+}
+
+/** Whether a file is one of these, by its name. */
+export const isParquet = (file: string): boolean => basename(file).endsWith('.parquet')

@@ -1,0 +1,79 @@
+/** GLUE's test files, which have texts and no labels: of the official folders or of the hub's Parquet, and what a submission calls their predictions. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import type { TextColumns } from './delimited.js'
+import { parquetColumns, parquetParts } from './glueParquet.js'
+import { GLUE_TASKS, type GlueName } from './glueTasks.js'
+
+export type GlueTest = {
+  /** of its predictions in a submission */
+  readonly name: string
+  /** part after part */
+  readonly files: ReadonlyArray<string>
+  readonly columns: TextColumns
+}
+
+type TestSet = {
+  readonly name: string
+  /** official folder, beside those of the tasks, and file */
+  readonly official: readonly [folder: string, file: string]
+  /** folder and split of the hub's Parquet */
+  readonly hub: readonly [folder: string, split: string]
+}
+
+const alone = (task: GlueName): ReadonlyArray<TestSet> => {
+  const { folder } = GLUE_TASKS[task]
+  return [{ name: `${folder}.tsv`, official: [folder, 'test.tsv'], hub: [task, 'test'] }]
+}
+
+/** MNLI's model also answers the diagnostic set, AX, which the official script stores as diagnostic/diagnostic.tsv. */
+const testSets: Readonly<Record<GlueName, ReadonlyArray<TestSet>>> = {
+  cola: alone('cola'),
+  sst2: alone('sst2'),
+  mrpc: alone('mrpc'),
+  stsb: alone('stsb'),
+  qqp: alone('qqp'),
+  qnli: alone('qnli'),
+  rte: alone('rte'),
+  wnli: alone('wnli'),
+  mnli: [
+    { name: 'MNLI-m.tsv', official: ['MNLI', 'test_matched.tsv'], hub: ['mnli', 'test_matched'] },
+    { name: 'MNLI-mm.tsv', official: ['MNLI', 'test_mismatched.tsv'], hub: ['mnli', 'test_mismatched'] },
+    { name: 'AX.tsv', official: ['diagnostic', 'diagnostic.tsv'], hub: ['ax', 'test'] },
+  ],
+}
+
+/** Names of all files of a submission. */
+export const submissionNames: ReadonlyArray<string> = Object.values(testSets).flatMap((sets) => sets.map(({ name }) => name))
+
+/** The test files of a task that are there. `data`: the folder of the tasks' folders, or the task's own. @throws Mistake where parts of Parquet are missing */
+export const glueTests = (task: GlueName, data: string): ReadonlyArray<GlueTest> =>
+  testSets[task].flatMap(({ name, official, hub: [folder, split] }): ReadonlyArray<GlueTest> => {
+    const within = (own: string): string => (existsSync(join(data, own)) ? join(data, own) : data)
+    const parts = parquetParts(within(folder), split)
+    if (parts.length > 0) return [{ name, files: parts, columns: parquetColumns(task) }]
+    const file = join(within(official[0]), official[1])
+    return existsSync(file) ? [{ name, files: [file], columns: officialColumns(task) }] : []
+  })
+
+/** Those of train, whose file has no header in CoLA's case alone. */
+const officialColumns = (task: GlueName): TextColumns => {
+  const { columns } = GLUE_TASKS[task]
+  if (!columns.header) return { text: 'sentence' }
+  const { text, textPair } = columns
+  return { text, ...(textPair === undefined ? {} : { textPair }) }
+}
+
+/** The test files of a task in nyu-mll/glue. */
+export const glueTestsOnHub = (task: GlueName): WantedFiles => {
+  const forms = testSets[task].map(({ hub: [folder, split] }) => new RegExp(`^${folder}/${split}-\\d{5}-of-\\d{5}\\.parquet$`))
+  const areIn = (folder: string): boolean => {
+    try {
+      return glueTests(task, folder).length === testSets[task].length
+    } catch {
+      return false // parts are missing
+    }
+  }
+  return { wants: (path) => forms.some((form) => form.test(path)), isIn: areIn }
+}

@@ -1,0 +1,56 @@
+/** Lines of a text file as they are read, piece by piece: a line's bytes, known to be UTF-8 and of bounded length, and its number. */
+import { isUtf8 } from 'node:buffer'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { withRegularFile } from '../../accelerated/storage/regularFile.js'
+import { longestRow, rowTooLong } from './rows.js'
+import { MAXIMUM_BYTES } from './textFile.js'
+import { atRow } from './errorText.js'
+
+const piece = 2 ** 22
+const [lineFeed, carriageReturn] = [0x0a, 0x0d]
+
+/**
+ * Gives each line of `file` to `take`, whose bytes are good until it returns: without byte-order mark and end of line (LF or CRLF); empty lines
+ * after the last do not count. @throws Mistake: no plain file, too large, empty, not UTF-8, a line that is too long
+ */
+export const eachLine = (file: string, take: (row: number, line: Buffer) => void): Promise<void> =>
+  withRegularFile(file, async (handle, size) => {
+    if (size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${size} bytes`)
+    let [row, taken] = [0, 0]
+    const line = (bytes: Buffer): void => {
+      row++
+      const end = bytes.at(-1) === carriageReturn ? bytes.length - 1 : bytes.length
+      if (end === 0) return // it counts once another follows it
+      for (; taken + 1 < row; taken++) take(taken + 1, bytes.subarray(0, 0))
+      if (!isUtf8(bytes)) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
+      take(row, bytes.subarray(0, end))
+      taken = row
+    }
+    const buffer = Buffer.allocUnsafe(piece)
+    let rest: Buffer[] = [] // pieces of a line whose end is not read yet
+    let restLength = 0
+    for (let at = 0; ; ) {
+      const { bytesRead } = await handle.read(buffer, 0, piece, at)
+      if (bytesRead === 0) break
+      const bytes = buffer.subarray(at === 0 ? markLength(file, buffer, bytesRead) : 0, bytesRead)
+      at += bytesRead
+      let start = 0
+      for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
+        line(rest.length === 0 ? bytes.subarray(start, feed) : Buffer.concat([...rest, bytes.subarray(start, feed)]))
+        ;[rest, restLength] = [[], 0]
+        start = feed + 1
+      }
+      restLength += bytes.length - start
+      if (restLength > longestRow) throw rowTooLong(file, row + 1, restLength)
+      if (start < bytes.length) rest.push(Buffer.from(bytes.subarray(start)))
+    }
+    if (restLength > 0) line(Buffer.concat(rest))
+    if (taken === 0) throw inputError(file, 'at least one row', 'an empty file')
+  })
+
+/** Bytes of the byte-order mark. @throws Mistake for one of UTF-16 */
+const markLength = (file: string, bytes: Buffer, length: number): number => {
+  if (length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)))
+    throw inputError(file, 'text in UTF-8', 'text in UTF-16')
+  return length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
+}

@@ -1,0 +1,45 @@
+/** Plain text to be modeled: the paragraphs of a text file, or a column of a file with rows. */
+import { extname } from 'node:path'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { Dataset, Example } from './dataset.js'
+import { readTexts, type TextColumns } from './delimited.js'
+import { eachLine } from './lineStream.js'
+import { exampleStore } from './compactExamples.js'
+import { checkSize } from './textFile.js'
+import { atRow } from './errorText.js'
+
+/** Of a .txt file, paragraphs: lines without an empty one between them. Of any other, the cells of a column. @throws Mistake */
+export const readPlainText = async (file: string, columns: TextColumns): Promise<Dataset> => {
+  checkSize(file)
+  const store = exampleStore()
+  const examples: Example[] = []
+  const put = (text: string, row: number): void => {
+    examples.push(store({ text, label: 0, row }))
+  }
+  if (extname(file).toLowerCase() === '.txt') await eachParagraph(file, columns, put)
+  else
+    await readTexts(file, columns, (row, text) => {
+      if (text === null || text.trim() === '')
+        throw inputError(atRow(file, row), `a text in column ${quoted(columns.text ?? 'text')}`, 'none')
+      put(text, row)
+    })
+  if (examples.length === 0) throw inputError(file, 'at least one line of text', 'blank ones alone')
+  return { source: file, examples, labelNames: null, skipped: [] }
+}
+
+const eachParagraph = async (file: string, columns: TextColumns, put: (text: string, row: number) => void): Promise<void> => {
+  const [given] = Object.entries(columns).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  if (given !== undefined) throw inputError(file, `a file with columns to go with --${given}`, 'a .txt file')
+  let [lines, first] = [[] as string[], 1]
+  const end = (): void => {
+    if (lines.length > 0) put(lines.join('\n'), first)
+    lines = []
+  }
+  await eachLine(file, (row, bytes) => {
+    const line = bytes.toString('utf8')
+    if (line.trim() === '') return end()
+    if (lines.length === 0) first = row
+    lines.push(line)
+  })
+  end()
+}

@@ -1,0 +1,47 @@
+/**
+ * Learns the embedded model's tokenizer from a folder of text and writes its three files:
+ * `node dist/finetuning/embedded/buildTokenizer.js --corpora DIR [--exclude FILE]... [--output DIR]`
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isLeft } from 'fp-ts/lib/Either.js'
+import { scriptLine } from '../../evaluation/studies/scriptLine.js'
+import { UserError } from '../userError.js'
+import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
+import { readCorpus } from './corpus.js'
+import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
+import { tokenizeCorpus } from './tokenizeCorpus.js'
+
+/** Small, for a small model; a multiple of 64. */
+const VOCABULARY_SIZE = 8192
+
+const { corpora, exclude, output } = scriptLine({
+  name: 'embedded/buildTokenizer',
+  about: 'Learns the embedded model’s tokenizer from a folder of text and writes its three files.',
+  flags: {
+    corpora: { shows: 'DIR', about: 'a folder of text files' },
+    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
+    output: { shows: 'DIR', about: 'gets the files', default: 'finetuning/embedded/model' },
+  },
+})
+const read = readCorpus(corpora, exclude)
+if (isLeft(read)) throw new UserError(read.left)
+const corpus = read.right
+
+const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
+mkdirSync(output, { recursive: true })
+const write = (name: string, content: object): void => writeFileSync(join(output, name), `${JSON.stringify(content, null, 1)}\n`)
+const tokenizer = tokenizerJson(encoding)
+write('tokenizer.json', tokenizer)
+write('tokenizer_config.json', tokenizerConfigJson())
+write('special_tokens_map.json', specialTokensMapJson())
+
+const summary = (lines: ReadonlyArray<string>): string => {
+  const tokens = tokenizeCorpus(lines, tokenizer).tokens.length
+  const bytes = lines.reduce((total, line) => total + Buffer.byteLength(line), 0)
+  return `${lines.length} lines, ${tokens} tokens, ${(bytes / tokens).toFixed(3)} bytes a token`
+}
+console.log(`training    ${summary(corpus.training)}`)
+console.log(`validation  ${summary(corpus.validation)}`)
+console.log(`left out    ${corpus.removed} excluded sentences, ${corpus.repeated} repeated lines`)
+console.log(`vocabulary  ${encoding.tokens.length} tokens, ${encoding.merges.length} merges, written to ${output}`)

@@ -1,0 +1,133 @@
+/**
+ * Byte-level byte-pair encoding, learned from word counts.
+ *
+ * Text is cut into words by GPT-2's pattern, each word is written as bytes, each byte as one printable character, and the most
+ * frequent adjacent pair is merged, again and again (Sennrich et al. 2016; bytes as in Radford et al. 2019). Nothing is ever unknown.
+ */
+
+/** RoBERTa's special tokens in RoBERTa's order; `<mask>` comes last in the vocabulary. */
+export const LEADING_SPECIAL_TOKENS = ['<s>', '<pad>', '</s>', '<unk>'] as const
+export const MASK_TOKEN = '<mask>'
+const SPECIAL_TOKENS: ReadonlySet<string> = new Set([...LEADING_SPECIAL_TOKENS, MASK_TOKEN])
+
+export type Merge = readonly [left: string, right: string]
+
+export type BytePairEncoding = {
+  /** Every token, special ones included; a token's id is its place. Ordinary tokens are written in printable characters. */
+  readonly tokens: ReadonlyArray<string>
+  /** The merges, the one to be applied first in front. */
+  readonly merges: ReadonlyArray<Merge>
+}
+
+/** GPT-2's pre-tokenization: contractions, then letters, numbers or signs with at most one space in front, then other blanks. */
+const WORD = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu
+
+/** Cuts a text into words whose concatenation is the text. */
+export const splitWords = (text: string): ReadonlyArray<string> => text.match(WORD) ?? []
+
+const isPrintable = (byte: number): boolean =>
+  (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
+
+const ALL_BYTES = Array.from({ length: 256 }, (_, byte) => byte)
+const PRINTABLE_BYTES = ALL_BYTES.filter(isPrintable)
+const OTHER_BYTES = ALL_BYTES.filter((byte) => !isPrintable(byte))
+
+/** [byte, character]: a printable byte stands for itself, the n-th other byte for the code point 256 + n. */
+const BYTE_CHARACTERS: ReadonlyArray<readonly [number, string]> = [
+  ...PRINTABLE_BYTES.map((byte) => [byte, String.fromCodePoint(byte)] as const),
+  ...OTHER_BYTES.map((byte, n) => [byte, String.fromCodePoint(256 + n)] as const),
+]
+const CHARACTER_OF_BYTE: ReadonlyMap<number, string> = new Map(BYTE_CHARACTERS)
+
+/** The 256 byte tokens, in the order of their ids. */
+export const BYTE_TOKENS: ReadonlyArray<string> = BYTE_CHARACTERS.map(([, character]) => character)
+
+/** The UTF-8 bytes of a text, one printable character each. */
+export const toPrintable = (text: string): string =>
+  Array.from(new TextEncoder().encode(text), (byte) => CHARACTER_OF_BYTE.get(byte)).join('')
+
+/** How often each word occurs in the lines. */
+export const countWords = (lines: Iterable<string>): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (const line of lines) for (const word of splitWords(line)) counts.set(word, (counts.get(word) ?? 0) + 1)
+  return counts
+}
+
+/** Two symbols below 2^20 as one key, ordered by the left symbol, then by the right one. */
+const pairKey = (left: number, right: number): number => left * 0x100000 + right
+
+/** The symbols with every `left right`, read from the left, replaced by `merged`. */
+const replacePair = (symbols: ReadonlyArray<number>, left: number, right: number, merged: number): ReadonlyArray<number> => {
+  const replaced: number[] = []
+  for (let i = 0; i < symbols.length; i += 1) {
+    const here = symbols[i] as number
+    const matches = here === left && symbols[i + 1] === right
+    replaced.push(matches ? merged : here)
+    if (matches) i += 1
+  }
+  return replaced
+}
+
+/**
+ * Learns a vocabulary of `size` tokens: 4 special tokens, 256 bytes, the merged tokens, `<mask>`.
+ *
+ * Each step merges the most frequent pair; among equals the one whose left, then right, symbol is the oldest. Learning ends early,
+ * with fewer tokens, where no pair occurs at least twice. Only the words that hold the merged pair are counted again.
+ */
+export const trainBytePairEncoding = (wordCounts: ReadonlyMap<string, number>, size: number): BytePairEncoding => {
+  const smallest = LEADING_SPECIAL_TOKENS.length + BYTE_TOKENS.length + 1
+  if (size < smallest) throw new Error(`trainBytePairEncoding: expected size >= ${smallest}, actual ${size}`)
+  const symbolTexts = [...BYTE_TOKENS]
+  const symbolOf = new Map(symbolTexts.map((text, symbol) => [text, symbol]))
+  const counted = [...wordCounts]
+  const words = counted.map(([word]): ReadonlyArray<number> => Array.from(toPrintable(word), (c) => symbolOf.get(c) as number))
+  const pairCounts = new Map<number, number>()
+  const wordsWithPair = new Map<number, Set<number>>()
+
+  const addPairs = (word: number, sign: 1 | -1): void => {
+    const symbols = words[word] as ReadonlyArray<number>
+    const count = sign * (counted[word]?.[1] as number)
+    for (let i = 0; i + 1 < symbols.length; i += 1) {
+      const key = pairKey(symbols[i] as number, symbols[i + 1] as number)
+      const total = (pairCounts.get(key) ?? 0) + count
+      if (total === 0) {
+        pairCounts.delete(key)
+        wordsWithPair.delete(key)
+        continue
+      }
+      pairCounts.set(key, total)
+      if (sign === 1) (wordsWithPair.get(key) ?? wordsWithPair.set(key, new Set()).get(key))?.add(word)
+    }
+  }
+  words.forEach((_, word) => addPairs(word, 1))
+
+  const merges: Merge[] = []
+  const forbidden = new Set<number>()
+  while (symbolTexts.length < size - LEADING_SPECIAL_TOKENS.length - 1) {
+    let best = -1
+    let bestCount = 1
+    for (const [key, count] of pairCounts)
+      if ((count > bestCount || (count === bestCount && best >= 0 && key < best)) && !forbidden.has(key)) [best, bestCount] = [key, count]
+    if (best < 0) break
+    const left = Math.floor(best / 0x100000)
+    const right = best % 0x100000
+    const merge = [symbolTexts[left] as string, symbolTexts[right] as string] as const
+    const text = merge[0] + merge[1]
+    if (SPECIAL_TOKENS.has(text)) {
+      // Written out in the corpus, `<s>` must stay several tokens: its id would be taken for the special one.
+      forbidden.add(best)
+      continue
+    }
+    merges.push(merge)
+    // The same text may be reached by two merges; it stays one token.
+    const merged = symbolOf.get(text) ?? symbolTexts.push(text) - 1
+    symbolOf.set(text, merged)
+    for (const word of [...(wordsWithPair.get(best) ?? [])]) {
+      const replaced = replacePair(words[word] as ReadonlyArray<number>, left, right, merged)
+      addPairs(word, -1)
+      words[word] = replaced
+      addPairs(word, 1)
+    }
+  }
+  return { tokens: [...LEADING_SPECIAL_TOKENS, ...symbolTexts, MASK_TOKEN], merges }
+}

@@ -1,0 +1,147 @@
+/**
+ * The pre-training corpus: plain text from a folder, cut into lines, without the sentences the model will later be scored on.
+ *
+ * The folder holds WikiText raw files (`wiki.*.raw`), `wiki_demo.txt`, `tales.txt`, `tinyshakespeare.txt` and
+ * `yelp_shen2017.{negative,positive}.txt`, some or all. Which file a Yelp line came from, its label, is not kept.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isLeft, left, right, type Either } from 'fp-ts/lib/Either.js'
+import { readFixture, SENTIMENT_SOURCES } from '../data/sentiment.js'
+import { hashText, restoreReview, restoreWikiText } from './detokenize.js'
+
+export type Corpus = {
+  readonly training: ReadonlyArray<string>
+  /** About 1 in 100 distinct lines; no line is in both parts, not even in other case or punctuation. */
+  readonly validation: ReadonlyArray<string>
+  /** How many sentences were left out because they are in the excluded set. */
+  readonly removed: number
+  /** How many lines were left out because they repeat an earlier one. */
+  readonly repeated: number
+}
+
+/** Paragraphs are packed into lines of at most this many characters, whole sentences where they fit: about 85 tokens. */
+const LONGEST_LINE = 360
+const ONE_IN = 100
+/** A part of an excluded text counts as excluded from this many normal characters: `Wow...` alone identifies nothing. */
+const SHORTEST_PART = 12
+
+/** The form in which sentences are compared: letters only, lower case, and every number as `num`. */
+export const normalForm = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/\d+/g, 'num')
+    .replace(/[^\p{L}]+/gu, '')
+
+/** Cuts a text after `.`, `!` or `?` where what follows starts like a sentence. */
+export const splitSentences = (text: string): ReadonlyArray<string> =>
+  text
+    .split(/(?<=[.!?]["”’)]?)\s+(?=["“‘(]?\p{Lu})/u)
+    .map((sentence) => sentence.trim())
+    .filter((sentence) => sentence !== '')
+
+/** The normal forms of texts and of their longer sentences. */
+export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
+  new Set(
+    [...texts]
+      .flatMap((text) => [
+        normalForm(text),
+        ...splitSentences(text)
+          .map(normalForm)
+          .filter((form) => form.length >= SHORTEST_PART),
+      ])
+      .filter((form) => form !== ''),
+  )
+
+/** The 3,000 sentences of the embedded data, as the `sentiment` package has them. Throws Mistake where it is not installed. */
+export const sentimentSentences = (): ReadonlyArray<string> =>
+  SENTIMENT_SOURCES.flatMap((source) => {
+    const entries = readFixture(source)
+    if (isLeft(entries)) throw entries.left
+    return entries.right.map(({ text }) => text).filter((text) => text.trim() !== '')
+  })
+
+const paragraphsOf = (text: string): ReadonlyArray<string> =>
+  text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+
+const linesOf = (text: string): ReadonlyArray<string> => text.split('\n').map((line) => line.trim())
+
+/** A Project Gutenberg book without its license, pictures, headings (no lower-case letter) and marks of emphasis. */
+const readBook = (text: string): ReadonlyArray<string> =>
+  paragraphsOf((text.split(/\*\*\* ?START OF[^\n]*\n/)[1] ?? text).split(/\*\*\* ?END OF/)[0] as string)
+    .filter((paragraph) => !paragraph.startsWith('[') && !paragraph.includes('http') && /\p{Ll}/u.test(paragraph))
+    .map((paragraph) => paragraph.replace(/_/g, ''))
+
+type Reader = (text: string) => ReadonlyArray<string>
+
+const CORPUS_FILES: ReadonlyArray<readonly [pattern: RegExp, read: Reader]> = [
+  [
+    /^wiki\..*\.raw$/,
+    (text) =>
+      linesOf(text)
+        .filter((line) => !line.startsWith('='))
+        .map(restoreWikiText),
+  ],
+  // In this file a heading or paragraph follows the last full stop without a blank.
+  [/^wiki_demo\.txt$/, (text) => linesOf(text).map((line) => line.replace(/([a-z)][.!?])(?=\p{Lu}\p{Ll})/gu, '$1 ').replace(/\s+/g, ' '))],
+  [/^tales\.txt$/, readBook],
+  [/^tinyshakespeare\.txt$/, paragraphsOf],
+  [/^yelp_shen2017\..*\.txt$/, (text) => linesOf(text).map(restoreReview)],
+]
+
+/** Lines of at most `LONGEST_LINE` characters; a longer sentence is cut between words. */
+const packSentences = (sentences: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const pieces = sentences.flatMap((sentence) =>
+    sentence.length <= LONGEST_LINE ? [sentence] : (sentence.match(new RegExp(`\\S.{0,${LONGEST_LINE - 1}}(?=\\s|$)`, 'gu')) ?? []),
+  )
+  const lines: string[] = []
+  for (const piece of pieces) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + piece.length <= LONGEST_LINE) lines[lines.length - 1] = `${last} ${piece}`
+    else lines.push(piece)
+  }
+  return lines
+}
+
+/** Paragraphs to lines: leaves out what is excluded, as a whole or sentence by sentence, and repeated lines; holds 1 % out. */
+export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: ReadonlySet<string>): Corpus => {
+  const training: string[] = []
+  const validation: string[] = []
+  const seen = new Set<string>()
+  let removed = 0
+  let repeated = 0
+  for (const paragraph of paragraphs) {
+    const sentences = excluded.has(normalForm(paragraph)) ? [] : splitSentences(paragraph)
+    const kept = sentences.filter((sentence) => !excluded.has(normalForm(sentence)))
+    removed += sentences.length === 0 && paragraph !== '' ? 1 : sentences.length - kept.length
+    for (const line of packSentences(kept)) {
+      const form = normalForm(line)
+      if (form === '') continue
+      if (seen.has(line)) {
+        repeated += 1
+        continue
+      }
+      seen.add(line)
+      // Hashing the normal form keeps `Great food!` and `great food.` on one side.
+      ;(hashText(form) % ONE_IN === 0 ? validation : training).push(line)
+    }
+  }
+  return { training, validation, removed, repeated }
+}
+
+/**
+ * Reads the corpus in a folder. `furtherExcluded` names files of one sentence a line (another benchmark's test set, say) that are
+ * left out besides the `sentiment` sentences. Left: one line naming the folder or file, what was expected and what was found.
+ */
+export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Either<string, Corpus> => {
+  const absent = furtherExcluded.find((file) => !existsSync(file))
+  if (absent !== undefined) return left(`--exclude ${absent}: expected a file of one sentence a line, got no such file`)
+  if (!existsSync(folder)) return left(`--corpora ${folder}: expected a folder of text files, got no such folder`)
+  const known = readdirSync(folder)
+    .sort()
+    .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
+  if (known.length === 0) return left(`--corpora ${folder}: expected wiki.*.raw, wiki_demo.txt, tales.txt, … , got none of them`)
+  const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
+  const paragraphs = known.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
+  return right(corpusFromParagraphs(paragraphs, excluded))
+}

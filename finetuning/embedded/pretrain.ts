@@ -1,0 +1,89 @@
+/**
+ * Pre-trains the embedded model by masked-language modeling, as full fine-tuning on the common training loop.
+ *
+ *   node dist/finetuning/embedded/pretrain.js --corpora DIR [--exclude FILE…] --output RUN [--steps 5000] [--threads 2]
+ *
+ * RUN gets checkpoints, from which the same command goes on. At its end the model is written into finetuning/embedded/model.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isLeft } from 'fp-ts/lib/Either.js'
+import type { MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
+import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
+import { noWeights } from '../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
+import type { TrainingEvent } from '../../accelerated/training/events.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import { scriptLine } from '../../evaluation/studies/scriptLine.js'
+import { embeddedModel } from './quickstart.js'
+import { UserError } from '../userError.js'
+import { readCorpus } from './corpus.js'
+import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
+import { tokenizeCorpus } from './tokenizeCorpus.js'
+
+const { corpora, exclude, output, steps, threads } = scriptLine({
+  name: 'embedded/pretrain',
+  about: 'Pre-trains the embedded model by masked-language modeling, and writes it into finetuning/embedded/model.',
+  flags: {
+    corpora: { shows: 'DIR', about: 'a folder of text files' },
+    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
+    output: { shows: 'RUN', about: 'gets checkpoints, from which the same command goes on' },
+    steps: { shows: 'N', about: 'of the run', default: 5000 },
+    threads: { shows: 'N', about: 'of the run', default: 2 },
+  },
+})
+
+/** Lines long enough to predict something in, as token ids between `<s>` and `</s>`. */
+const examplesOf = (lines: ReadonlyArray<string>, tokenizerJson: object): ReadonlyArray<TrainingExample> => {
+  const { tokens, starts } = tokenizeCorpus(lines, tokenizerJson)
+  return lines.flatMap((_, row) => {
+    const ids = [...tokens.subarray(starts[row], starts[row + 1])].slice(0, longestLine)
+    return ids.length < 4 ? [] : [{ inputIds: [special.start, ...ids, special.end], row }]
+  })
+}
+
+/** Nats a masked token. */
+const meanLoss = (answers: ReadonlyArray<MaskedAnswer>): number => {
+  const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
+  return answers.reduce((sum, { loss, tokens: own }) => sum + loss * own, 0) / tokens
+}
+
+const told = (event: TrainingEvent, steps: number): string | null => {
+  if (event.kind === 'evaluation') return `step ${event.step}: validation loss ${event.scores['loss']?.toFixed(4)}`
+  if (event.kind !== 'step' || event.step % 50 !== 0) return null
+  return `step ${event.step}/${steps} epoch ${event.epoch.toFixed(2)} loss ${event.loss.toFixed(3)} norm ${event.gradientNorm.toFixed(2)} ${event.tokensPerSecond.toFixed(0)} tokens/s`
+}
+
+const main = async (): Promise<void> => {
+  const corpus = readCorpus(corpora, exclude)
+  if (isLeft(corpus)) throw new UserError(corpus.left)
+  const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
+  const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
+  const [training, evaluation] = [examples(corpus.right.training), examples(corpus.right.validation)]
+  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.right.removed} sentences removed`)
+
+  const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
+  const start = await startOfRun(assembly, async () => undefined)
+  const checkpoints = join(output, 'checkpoints')
+  const found = await newestCheckpoint(checkpoints, { ...assembly, start, steps }, console.warn)
+  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: noWeights }
+  const score = (answers: ReadonlyArray<MaskedAnswer>) => {
+    const loss = meanLoss(answers)
+    return { scores: { loss }, selection: -loss, constant: null }
+  }
+  const run = train({ ...assembly, runtime, training, evaluation, score }, found?.state ?? start, found, new AbortController().signal)
+  for (;;) {
+    const { done, value } = await run.next()
+    if (done === true) return writeEmbeddedModel(embeddedModel, value.last.phase, value.last.parameters, 'F16')
+    const line = told(value, steps)
+    if (line !== null) console.log(line)
+    if (value.kind !== 'checkpoint') continue
+    const { kind: _, ...saved } = value
+    await saveCheckpoint(checkpoints, assembly.method.name, { ...saved, metricsLines: 0 })
+  }
+}
+
+await main()

@@ -1,0 +1,104 @@
+/** Metrics of predicted classes: accuracy, F1 of one class and its mean over all, Matthews' correlation coefficient; and the counts they come from. */
+import { assertAligned } from './assertSameLength.js'
+
+type Classes = ReadonlyArray<number>
+
+/** How often a class was predicted, labeled, and both at once. */
+export type ClassCount = { readonly predicted: number; readonly labeled: number; readonly both: number }
+
+/** Of each class that occurs among predictions or labels, in the order of their numbers. `metric` names the caller. */
+export const classCounts = (predictions: Classes, labels: Classes, metric = 'classCounts'): ReadonlyMap<number, ClassCount> => {
+  assertAligned(metric, predictions, labels)
+  const counts = new Map<number, { predicted: number; labeled: number; both: number }>()
+  const of = (value: number) => {
+    const known = counts.get(value) ?? { predicted: 0, labeled: 0, both: 0 }
+    counts.set(value, known)
+    return known
+  }
+  predictions.forEach((prediction, i) => {
+    of(prediction).predicted += 1
+    of(labels[i] as number).labeled += 1
+    if (prediction === labels[i]) of(prediction).both += 1
+  })
+  return new Map([...counts].sort(([a], [b]) => a - b))
+}
+
+/** The share of predictions that equal their labels, in [0, 1]. */
+export const accuracy = (predictions: Classes, labels: Classes): number => {
+  assertAligned('accuracy', predictions, labels)
+  return predictions.filter((prediction, i) => prediction === labels[i]).length / labels.length
+}
+
+/** F1 = 2·TP / (2·TP + FP + FN), in [0, 1]; 0 where there is neither a label nor a prediction of the class, as scikit-learn's `f1_score` has it. */
+const f1OfCount = ({ predicted, labeled, both }: ClassCount): number => (predicted + labeled === 0 ? 0 : (2 * both) / (predicted + labeled))
+
+const never: ClassCount = { predicted: 0, labeled: 0, both: 0 }
+
+/** F1 of one class, the positive one, against all others. */
+export const f1Of =
+  (positive: number) =>
+  (predictions: Classes, labels: Classes): number =>
+    f1OfCount(classCounts(predictions, labels, 'f1').get(positive) ?? never)
+
+/** F1 of class 1 of a binary task. Throws on classes other than 0 and 1. */
+export const f1 = (predictions: Classes, labels: Classes): number => {
+  const other = [...classCounts(predictions, labels, 'f1').keys()].find((value) => value !== 0 && value !== 1)
+  if (other !== undefined) throw new Error(`f1: expected classes 0 and 1, got ${other}`)
+  return f1Of(1)(predictions, labels)
+}
+
+/** The unweighted mean of F1 over the classes that occur among predictions or labels, as scikit-learn's `f1_score(average='macro')`. */
+export const macroF1 = (predictions: Classes, labels: Classes): number => {
+  const counts = [...classCounts(predictions, labels, 'macroF1').values()]
+  return counts.reduce((sum, count) => sum + f1OfCount(count), 0) / counts.length
+}
+
+/**
+ * Matthews' correlation coefficient, for any number of classes (Gorodkin, 2004): with n examples, c of them right, and
+ * class k predicted pₖ times and labeled tₖ times,
+ *   (c·n − Σₖ pₖ tₖ) / (√(n² − Σₖ pₖ²) · √(n² − Σₖ tₖ²)),
+ * in [−1, 1]; 0 where predictions or labels are all of one class, as scikit-learn's `matthews_corrcoef` has it.
+ */
+export const matthews = (predictions: Classes, labels: Classes): number => {
+  const counts = [...classCounts(predictions, labels, 'matthews').values()]
+  const n = labels.length
+  const sum = (term: (count: ClassCount) => number): number => counts.reduce((total, count) => total + term(count), 0)
+  const spread = (n * n - sum(({ predicted }) => predicted ** 2)) * (n * n - sum(({ labeled }) => labeled ** 2)) // 0 exactly, for counts are whole numbers
+  const covariance = n * sum(({ both }) => both) - sum(({ predicted, labeled }) => predicted * labeled)
+  return spread === 0 ? 0 : covariance / Math.sqrt(spread)
+}
+
+/** One class among the others; each share is 0 where it would be of nothing. */
+export type ClassReport = {
+  readonly precision: number
+  readonly recall: number
+  readonly f1: number
+  /** examples with this label */
+  readonly examples: number
+}
+
+/** Of each of these classes, as scikit-learn's `classification_report`. */
+export const reportByClass = (predictions: Classes, labels: Classes, classes: Classes): ReadonlyArray<ClassReport> => {
+  const counts = classCounts(predictions, labels, 'reportByClass')
+  return classes.map((value) => {
+    const count = counts.get(value) ?? never
+    const { predicted, labeled, both } = count
+    return {
+      precision: predicted === 0 ? 0 : both / predicted,
+      recall: labeled === 0 ? 0 : both / labeled,
+      f1: f1OfCount(count),
+      examples: labeled,
+    }
+  })
+}
+
+/** Counts of examples by label (rows) and prediction (columns), of classes 0 to `classes` − 1, as scikit-learn's `confusion_matrix`. */
+export const confusionMatrix = (predictions: Classes, labels: Classes, classes: number): ReadonlyArray<ReadonlyArray<number>> => {
+  assertAligned('confusionMatrix', predictions, labels)
+  const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+  predictions.forEach((prediction, i) => {
+    const row = matrix[labels[i] as number]
+    if (row?.[prediction] !== undefined) row[prediction] += 1
+  })
+  return matrix
+}

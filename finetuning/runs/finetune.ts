@@ -1,0 +1,77 @@
+/** Fine-tuning in one call: a worker thread trains, this thread stays free for progress, a live page and Ctrl-C. */
+import { Worker } from 'node:worker_threads'
+import { releaseThread } from '../../accelerated/storage/folderLock.js'
+import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
+import '../../accelerated/engines/loadOnnxRuntime.js' // switches its telemetry off, which the worker could not
+import type { FinetuneEvent, FinetuneOptions } from './run.js'
+import { UserError } from '../userError.js'
+
+/** What the worker is given. */
+export type WorkerData = { readonly options: FinetuneOptions; readonly calls: CallCount }
+
+/** What the worker sends: an event, or the error that ended the run (`expected` when its message is one line for a user). */
+export type WorkerMessage =
+  | { readonly kind: 'event'; readonly event: FinetuneEvent }
+  | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
+
+/** The error that was sent, to be thrown here. */
+export const errorOf = ({ message, stack, expected }: Extract<WorkerMessage, { readonly kind: 'error' }>): Error =>
+  expected ? new UserError(message) : Object.assign(new Error(message), { stack })
+
+/** Milliseconds that a thread has to stop by itself. */
+const grace = 100
+
+/**
+ * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an
+ * adapter; before `ready` it ends at once, without a result, and nothing has been written. Leaving the loop early ends the run as a kill would.
+ * @throws UserError with one line for the user where something given is wrong; any other error is a defect
+ */
+export async function* finetune(
+  options: FinetuneOptions,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<FinetuneEvent, void> {
+  let [ready, ended] = [false, false]
+  const calls = callCount()
+  const worker = new Worker(new URL('./finetuneWorker.js', import.meta.url), { workerData: { options, calls } satisfies WorkerData })
+  const { threadId } = worker // it has none once it has ended
+  const waiting: (WorkerMessage | { readonly kind: 'exit' })[] = []
+  let wake = (): void => undefined
+  const put = (message: WorkerMessage | { readonly kind: 'exit' }): void => {
+    if (message.kind === 'event' && message.event.kind === 'ready') ready = true
+    waiting.push(message)
+    wake()
+  }
+  worker.on('message', put)
+  worker.on('error', (error: Error) => put({ kind: 'error', message: error.message, stack: error.stack, expected: false }))
+  worker.on('exit', () => {
+    ended = true
+    put({ kind: 'exit' })
+  })
+  /** Between two calls of ONNX Runtime, where it is still wanted by then. */
+  const end = async (wanted: () => boolean): Promise<void> => {
+    if (await waitUntilIdle(calls, () => !ended && wanted())) await worker.terminate()
+  }
+  const abort = (): void => {
+    worker.postMessage('abort')
+    // a thread that reads or tokenizes hears nothing; a download that does may clean up
+    setTimeout(() => void end(() => !ready), grace)
+  }
+  if (signal?.aborted === true) abort()
+  signal?.addEventListener('abort', abort)
+  try {
+    for (;;) {
+      const message = waiting.shift()
+      if (message === undefined)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      else if (message.kind === 'exit') return
+      else if (message.kind === 'event') yield message.event
+      else throw errorOf(message)
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    await end(() => true)
+    await releaseThread(options.output, threadId)
+  }
+}

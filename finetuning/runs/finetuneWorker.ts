@@ -1,0 +1,27 @@
+/** The worker thread of finetune.ts. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
+import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
+import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
+import type { WorkerData, WorkerMessage } from './finetune.js'
+import { isExpected } from '../expectedErrors.js'
+import { lazyImport, preloadZod } from '../lazyImport.js'
+
+const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
+const { options, calls } = workerData as WorkerData
+countCalls(calls)
+onDownloadProgress((what) => send({ kind: 'event', event: { kind: 'preparing', what } }))
+const stop = new AbortController()
+parentPort?.on('message', () => stop.abort())
+
+try {
+  await preloadZod()
+  const { finetuneJob } = await lazyImport(import('./finetuneJob.js'))
+  for await (const event of finetuneJob(options, stop.signal)) send({ kind: 'event', event })
+} catch (thrown) {
+  const error = systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  send({ kind: 'error', message, stack, expected: isExpected(error) })
+} finally {
+  parentPort?.close()
+}

@@ -1,0 +1,109 @@
+/** A run's config.json and result.json when they are read back: of the kinds that were written, within bounds, since a folder may come from anyone. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
+
+/** Version of config.json: 2 has the names of the Trainer and of PEFT for its settings. */
+export const runFormatVersion = 2
+
+/** Bytes of either file: ranks of a thousand layers need 1 MB. */
+export const runFileLimit = 16_000_000
+
+const text = z.string().max(100_000)
+const device = z.string().max(100)
+const scores = z.record(text, z.number().nullable())
+const count = z.int().min(0)
+
+const extended = z.array(z.strictObject({ epochs: z.number(), maxSteps: count.nullable(), steps: count, after: count })).max(10_000)
+
+/** Task and settings are checked again, each by its own rule, where they are resolved: here only that they are single values or lists of texts. */
+const configSchema = z.looseObject({
+  formatVersion: count,
+  model: text,
+  revision: text.nullish(),
+  adapter: text.optional(),
+  task: z.record(text, z.union([text, z.number(), z.boolean(), z.array(text).max(100_000)])),
+  settings: z.record(text, z.union([text, z.number(), z.boolean(), z.null(), z.array(text).max(100_000), z.record(text, count)])),
+  device: device.optional(),
+  inputs: z.record(text, text).optional(),
+  evalOnStart: z.boolean().optional(),
+  extended: extended.optional(),
+  versions: z.record(text, text).optional(),
+})
+
+/** Only what tells an older run folder apart. */
+const oldRunSchema = z.looseObject({
+  formatVersion: count.optional(),
+  settings: z.looseObject({}),
+  task: z.looseObject({}),
+  versions: z.looseObject({ salora: text }).optional(),
+})
+
+const evaluation = z.looseObject({ step: count, scores })
+const resultSchema = z.looseObject({
+  device,
+  precision: text.optional(),
+  examples: z.looseObject({ training: count, evaluation: count }),
+  trainableParameters: z.record(text, count),
+  majority: z.looseObject({ label: text, share: z.number() }).nullable(),
+  best: evaluation.nullable(),
+  last: evaluation,
+  kept: z.looseObject({ which: z.enum(['best', 'last']), step: count }).optional(),
+  selectedBy: text.optional(),
+  positive: text.optional(),
+  interrupted: z.boolean(),
+  stepsDone: count,
+  stoppedEarly: z.boolean().optional(),
+  extended: extended.optional(),
+  targetDensity: z.number().nullish(),
+  expectedDensity: z.number().nullish(),
+  retainedDensity: z.number().nullish(),
+  retainedParameters: count.optional(),
+  lambda: z.number().nullish(),
+  budget: count.optional(),
+  ranksFixedAt: count.nullish(),
+  ranks: z.record(text, count).optional(),
+  orthogonality: z.record(text, z.number().nullable()).optional(),
+  steps: count,
+  seconds: z.number(),
+  peakMemoryBytes: z.number(),
+  seed: z.number(),
+  output: text,
+})
+
+/** config.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
+export const readRunConfig = async (output: string): Promise<RunConfig | null> => {
+  const file = join(output, 'config.json')
+  return (await fileInFolder(output, 'config.json')) === undefined ? null : parseRunConfig(await readText(file, runFileLimit), file)
+}
+
+/** result.json of a run, or null where the folder has none. Throws Mistake where it is not one. */
+export const readRunResult = async (output: string): Promise<RunResult | null> => {
+  const file = join(output, 'result.json')
+  return (await fileInFolder(output, 'result.json')) === undefined ? null : parseRunResult(await readText(file, runFileLimit), file)
+}
+
+/** Throws Mistake for options that the run's config.json could not be read with later. */
+export const checkStorable = ({ output, model, adapter, task, settings }: FinetuneOptions): void => {
+  parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, adapter, task, settings }), join(output, 'config.json'))
+}
+
+/** Parses the text of a run's config.json. `where` is the file's name in messages. Throws Mistake. */
+export const parseRunConfig = (written: string, where: string): RunConfig =>
+  validate(configSchema, ofThisVersion(parseJson(written, where), where), where, 'the config.json of a run') as object as RunConfig
+
+/** Throws InputError for a run folder that an older salora wrote: its settings have other names. */
+const ofThisVersion = (json: unknown, where: string): unknown => {
+  const old = oldRunSchema.safeParse(json)
+  if (!old.success || old.data.formatVersion === runFormatVersion) return json
+  const writtenBy = old.data.versions?.['salora'] ?? 'of an unknown version'
+  throw inputError(where, `a run of salora 0.2.0 or newer (start a new run, or use salora ${writtenBy})`, `a run of salora ${writtenBy}`)
+}
+
+/** Parses the text of a run's result.json. `where` is the file's name in messages. Throws Mistake. */
+export const parseRunResult = (written: string, where: string): RunResult =>
+  validate(resultSchema, parseJson(written, where), where, 'the result.json of a run') as object as RunResult

@@ -1,0 +1,71 @@
+/** What a finished run answers: its result, and its adapter as numbers. */
+import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
+import { layoutOf } from '../../accelerated/training/assembly.js'
+import type { InferenceState, TrainingResult } from '../../accelerated/training/events.js'
+import { tensorOf } from '../../accelerated/parameters/layout.js'
+import type { RunTask } from './prepareRun.js'
+import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
+
+/** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
+export const keptOf = ({ loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>, { best, handed, last }: TrainingResult) =>
+  !loadBestModelAtEnd || best === null
+    ? ({ handed, which: 'last', step: last.step } as const)
+    : ({ handed: best, which: 'best', step: best.step } as const)
+
+export const resultOf = (
+  { output }: FinetuneOptions,
+  { method, settings }: Pick<RunTask, 'method' | 'settings'>,
+  trained: TrainingResult,
+  facts: RunFacts,
+  { steps, extended }: Pick<RunResult, 'steps'> & { readonly extended: ReadonlyArray<Extended> },
+  seconds: number,
+): RunResult => {
+  const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
+  const { handed, which, step } = keptOf(settings, trained)
+  return {
+    ...facts,
+    best: best === null ? null : { step: best.step, scores: best.scores },
+    last: { step: lastEvaluation?.step ?? last.step, scores: lastEvaluation?.scores ?? {} },
+    stepsDone: last.step,
+    kept: { which, step },
+    interrupted,
+    ...(stoppedEarly ? { stoppedEarly } : {}),
+    ...(extended.length > 0 ? { extended } : {}),
+    ...method.result?.(handed.phase, settings),
+    ...byMatrix,
+    steps,
+    seconds,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    seed: settings.seed,
+    output,
+  }
+}
+
+/** What is handed over, tensor by tensor. */
+export const adapterOf = (
+  task: RunTask,
+  { model, baseModelName }: Pick<ModelFolder, 'model' | 'baseModelName'>,
+  outputs: TaskOutputs,
+  { phase, parameters }: InferenceState,
+  labelNames: ReadonlyArray<string> | undefined,
+): Adapter => {
+  const { method, settings } = task
+  const layout = layoutOf(task, phase)
+  const weights = (name: string, shape: ReadonlyArray<number>): readonly [string, Weights] => [
+    name,
+    { shape, data: Float32Array.from(tensorOf(layout, parameters, name)) },
+  ]
+  return {
+    model,
+    baseModelName,
+    method,
+    settings,
+    phase,
+    outputs,
+    labelNames,
+    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
+    head: new Map([...headOf(model, outputs, method).tensors].map(([name, shape]) => weights(name, shape))),
+  }
+}

@@ -1,0 +1,83 @@
+/** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
+import type { Either } from 'fp-ts/lib/Either.js'
+import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
+import type { InputError } from '../../accelerated/errors/inputError.js'
+import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { Scoring } from '../metrics/score.js'
+import type { Dataset } from '../data/dataset.js'
+import type { DelimitedOptions } from '../data/delimited.js'
+
+export type TaskOptions = {
+  /** A task of GLUE (`cola`, …), of two styles (`yelp`, `gyafc`), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
+  readonly task: string
+  /** GLUE and styles: the folder of the official files, or the parent of the official folders. Next tokens: the file of texts. */
+  readonly data?: string
+  /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out; of styles a part, `test`, or its path. */
+  readonly evalData?: string
+  /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
+  readonly holdOutSeed?: number
+  /** GLUE only: the first so many training examples, a whole number. */
+  readonly maxTrainSamples?: string
+  /** GLUE only: evaluate on a tenth of the training examples, which is held out, and not on the dev file: what settings may be chosen on. */
+  readonly holdOutTrain?: boolean
+  /** Instructions only: the form of their prompts, of promptTemplates.ts; `paper` if not given. */
+  readonly promptTemplate?: string
+  /** Instructions only: whether prompts are learned as well. */
+  readonly trainOnInputs?: boolean
+  /** Next tokens only: whether several texts share a row. */
+  readonly packing?: boolean
+  /** The class that F1 is of, by its name. */
+  readonly positiveLabel?: string
+  /** The metric by which checkpoints compare, in place of the task's own. */
+  readonly metricForBestModel?: string
+} & DelimitedOptions
+
+export type { Scoring } from '../metrics/score.js'
+
+export type Task = Scoring & {
+  readonly name: string
+  readonly train: Dataset
+  readonly evaluation: Dataset
+  readonly labelNames: ReadonlyArray<string> | null
+  /** Whether `evaluation` was held out of the task's file for want of another. */
+  readonly heldOut: boolean
+}
+
+export type Evaluation = Scoring & {
+  readonly evaluation: Dataset
+  /** Whether the classes were only met in the data, and stand in the order of their names for want of another. */
+  readonly sorted?: boolean
+}
+
+/** Tasks that are read alike. Whatever names or recognizes tasks anywhere follows from this. */
+export type TaskKind = {
+  /** The tasks by name; none where they are named otherwise, which `help` then says. */
+  readonly names: ReadonlyArray<string>
+  /** What the tasks are, in a few words that can follow `expected` or `or`. */
+  readonly help: string
+  readonly recognizes: (task: string) => boolean
+  /** The options that this kind takes and others do not, for the command line. */
+  readonly flags?: ReadonlyArray<TaskFlag>
+  /** Parts of the data that `evalData` may name instead of a file. */
+  readonly parts?: ReadonlyArray<string>
+  /** Which files of a data set of the hub a task needs; absent where `data` cannot be one. */
+  readonly hub?: (task: string) => WantedFiles
+  /** Published recipes for such tasks, by a name for --preset. */
+  readonly presets?: Readonly<Record<string, TaskPreset>>
+  readonly load: (options: TaskOptions) => Loaded<Task>
+  /** The evaluation data alone, for a model already trained. Of a file, `options` has the training's `labelNames`. */
+  readonly loadEvaluation: (options: TaskOptions) => Loaded<Evaluation>
+}
+
+/** Settings that belong together: a method, and the settings of a run of it, which may depend on the task. */
+export type TaskPreset = {
+  readonly method: string
+  /** what it is, in a few words for --help */
+  readonly help: string
+  readonly settings: (task: string) => SettingsInput
+}
+
+type Loaded<T> = Either<InputError, T> | Promise<Either<InputError, T>>
+
+/** An option as a flag: its name in camelCase, what it takes (nothing: it is a switch), what it means. */
+export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }

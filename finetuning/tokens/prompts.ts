@@ -1,0 +1,27 @@
+/** Prompts: a text as it stands, an instruction in the form that it was learned in, or a conversation as the model's own template writes it. */
+import { loadChatTemplate, type ChatTemplate, type Message } from '../../accelerated/checkpoints/tokenizer/chatTemplate.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import type { Tokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { promptOf, type Instruction, type PromptTemplate } from '../data/promptTemplates.js'
+
+export type Prompt =
+  | { readonly text: string }
+  | ({ readonly template: PromptTemplate } & Instruction)
+  /** the last of which is to be answered */
+  | { readonly messages: ReadonlyArray<Message> }
+
+/** → token ids, as texts are framed in training: what the template writes itself has no start before it. @throws Mistake */
+export const promptTokens = async (folder: string, { ids, start }: Tokenizer): Promise<(prompt: Prompt) => ReadonlyArray<number>> => {
+  const template = await loadChatTemplate(folder)
+  const chat: ChatTemplate = (...conversation) => {
+    if (template !== null) return template(...conversation)
+    throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for a conversation', 'none')
+  }
+  return (prompt) => {
+    if ('text' in prompt) return [...start, ...ids(prompt.text)]
+    if ('messages' in prompt) return ids(chat(prompt.messages, true))
+    if (prompt.template !== 'chat') return [...start, ...ids(promptOf[prompt.template](prompt))]
+    const content = prompt.input === '' ? prompt.instruction : `${prompt.instruction}\n\n${prompt.input}`
+    return ids(chat([{ role: 'user', content }], true))
+  }
+}

@@ -1,0 +1,167 @@
+/** What ends a run instead of going into its result: numbers that are not finite, and gates that never ran. */
+import { describe, expect, it } from 'vitest'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { salora } from '../../accelerated/methods/salora/salora.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
+import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { layoutOf } from '../../accelerated/training/assembly.js'
+import { checkAnswers, checkStep } from '../../accelerated/training/finiteChecks.js'
+import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import { train, TrainingError } from '../../accelerated/training/trainingLoop.js'
+import { startOfRun, type RunState } from '../../accelerated/training/state.js'
+import { drawModel } from '../../evaluation/agreement/model.js'
+import { assemblyOf, phaseIn, runtimeOf } from '../../evaluation/agreement/lockstep.js'
+import { toExamples } from '../../evaluation/agreement/convert.js'
+import { someOptions } from './modelOptions.js'
+
+const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
+const examples = toExamples(model.batch).map((example, i) => ({ ...example, row: 10 + i }))
+type Task = TrainingTask<LabeledExample, unknown>
+
+const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, more: Partial<Task> = {}): Promise<TrainingResult> => {
+  const settings = resolveSettings({
+    rank: model.settings.rank,
+    loraAlpha: model.settings.alpha,
+    maxSteps: 10,
+    batchSize: 2,
+    precision: 'float64',
+    maxLength: 5,
+    device: 'cpu',
+    ...change,
+  })
+  const assembly = { ...assemblyOf(model, 'float64'), method: methodOf(settings.method), settings }
+  const task: Task = {
+    ...assembly,
+    objective: assembly.objective as Task['objective'],
+    runtime: runtimeOf({ device: 'cpu', precision: 'float64' }),
+    training: examples,
+    evaluation: examples,
+    score: () => ({ scores: {}, selection: 0, constant: null }),
+    ...more,
+  }
+  const start = await startOfRun(assembly, async () => undefined)
+  const events = train(task, { ...start, ...state }, null, new AbortController().signal)
+  for (;;) {
+    const next = await events.next()
+    if (next.done === true) return next.value
+  }
+}
+
+describe('a run that comes to its end', () => {
+  it('is no success where its gates never ran, or not in each step of their window', async () => {
+    await expect(runFrom({ step: 10 })).rejects.toThrow(
+      "the run's end: expected sampled gates in steps 2 to 4 and retention after them, got none and none: nothing was pruned by them",
+    )
+    await expect(runFrom({ step: 10 })).rejects.toBeInstanceOf(TrainingError)
+    await expect(runFrom({ step: 3 })).rejects.toThrow('found those from step 3 and retention at 5')
+  })
+
+  it('is none without retention, nor with one at another step', () => {
+    const settings = resolveSettings({ rank: model.settings.rank }) as never
+    const phase = {
+      stage: 'after',
+      matrices: [],
+      opened: { step: 2, density: 1 },
+      retained: { step: 5, expectedDensity: 0.5, retainedDensity: 0.5, ranks: {}, lambda: 0 },
+      gates: null,
+      squaredNorms: null,
+    } satisfies SaloraPhase
+    const unfinished = (of: SaloraPhase) => salora.unfinished?.(of, settings, { step: 10, steps: 10 })
+    expect(unfinished(phase)).toBeNull()
+    expect(unfinished({ ...phase, retained: null })).toContain('found those from step 2 and none')
+    expect(unfinished({ ...phase, retained: { ...phase.retained, step: 6 } })).toContain('retention at 6')
+  })
+
+  it('is one where they did, where the largest triplets of plain LoRA are kept, and where the method has none', async () => {
+    const { last } = await runFrom({})
+    expect([last.step, phaseIn(last).retained?.step, phaseIn(last).opened?.step]).toEqual([10, 5, 2])
+    const compared = phaseIn((await runFrom({}, { retain: 'magnitude' })).last)
+    expect([compared.opened, compared.retained?.step, compared.retained?.expectedDensity]).toEqual([null, 5, null])
+    expect((await runFrom({ step: 10 }, { method: 'lora' })).last.step).toBe(10)
+  })
+})
+
+describe('numbers that are not finite', () => {
+  const fine = { step: 7, loss: 1, gradientNorm: 1 }
+  const [first] = layoutOf(
+    assemblyOf(model, 'float64'),
+    salora.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ rank: model.settings.rank }) as never),
+  ).blocks
+  const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
+  const message = (check: () => void): string => {
+    try {
+      check()
+    } catch (error) {
+      return error instanceof TrainingError ? error.message : String(error)
+    }
+    return ''
+  }
+  it.each<readonly [string, Partial<typeof fine>, number, string]>([
+    ['none', {}, 0, ''],
+    ['a loss', { loss: NaN }, 0, 'step 7: expected a finite loss and gradient, got loss NaN and gradient norm 1; the batch is rows 4, 2'],
+    [
+      'a gradient',
+      { gradientNorm: Infinity },
+      0,
+      'step 7: expected a finite loss and gradient, got loss 1 and gradient norm Infinity; the batch is rows 4, 2',
+    ],
+    [
+      'a gradient that the norm does not cover',
+      {},
+      NaN,
+      'step 7: expected finite gradients, got one that makes a parameter NaN; the batch is rows 4, 2',
+    ],
+    [
+      'a gradient too large to step along',
+      {},
+      -Infinity,
+      'step 7: expected finite gradients, got one that makes a parameter -Infinity; the batch is rows 4, 2',
+    ],
+  ])('%s', (_, change, parameter, expected) =>
+    expect(
+      message(() => checkStep({ ...fine, ...change }, layout, { parameters: Float32Array.of(1, parameter) }, [{ row: 4 }, { row: 2 }])),
+    ).toBe(expected),
+  )
+
+  it('in an evaluation', () => {
+    expect(
+      message(() =>
+        checkAnswers(
+          8,
+          [
+            [0, 1],
+            [NaN, 1],
+          ],
+          examples,
+        ),
+      ),
+    ).toBe('step 8: expected finite outputs in the evaluation, got NaN, 1 for row 11')
+    expect(
+      message(() =>
+        checkAnswers(
+          8,
+          [
+            [0, 1],
+            [2, 1],
+          ],
+          examples,
+        ),
+      ),
+    ).toBe('')
+  })
+
+  it('end a training, in a step of several batches with the rows of them all, in an evaluation with its row', async () => {
+    const assembly = assemblyOf(model, 'float64')
+    const { size } = layoutOf(assembly, salora.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
+    const lost = { parameters: new Float64Array(size).fill(NaN) }
+    const said = await runFrom(lost, { batchSize: 1, gradientAccumulationSteps: 4 }).then(
+      () => '',
+      (error: unknown) => (error as Error).message,
+    )
+    const [, rows] = /^step 1: expected a finite loss and gradient, got loss NaN .* rows ([\d, ]+)$/.exec(said) ?? []
+    expect(rows?.split(', ').sort()).toEqual(['10', '11', '12', '13'])
+    await expect(runFrom(lost, {}, { evalOnStart: true })).rejects.toThrow(
+      /^step 0: expected finite outputs in the evaluation, got NaN.* for row 10$/,
+    )
+  })
+})

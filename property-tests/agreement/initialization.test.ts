@@ -1,0 +1,50 @@
+/** Where training starts: the laws of A, B and a new head. */
+import { describe, expect, it } from 'vitest'
+import { factorA, factorB, modelInitial } from '../../accelerated/methods/initialization.js'
+import { weightGroups } from '../../accelerated/training/optimizer.js'
+import { parameterLayout } from '../../accelerated/parameters/layout.js'
+import { SEED } from '../support/seed.js'
+
+const [k, r, d] = [50, 40, 30]
+const { decayed, undecayed } = weightGroups({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, 0.01)
+const layout = parameterLayout([
+  { name: 'm.A', shape: [r, k], group: decayed, initial: factorA('kaiming') },
+  { name: 'm.B', shape: [d, r], group: decayed, initial: factorB },
+  { name: 'other.A', shape: [r, k], group: decayed, initial: factorA('gaussian') },
+  { name: 'w', shape: [60, 50], group: decayed, initial: modelInitial },
+  { name: 'b', shape: [60], group: undecayed, initial: modelInitial },
+  { name: 'x.LayerNorm.weight', shape: [60], group: undecayed, initial: modelInitial },
+])
+const entry = (name: string) => layout.entries.find((e) => e.name === name) ?? expect.unreachable(name)
+const mean = (x: ArrayLike<number>): number => Array.from(x).reduce((sum, value) => sum + value, 0) / x.length
+const deviation = (x: ArrayLike<number>): number => Math.sqrt(mean(Array.from(x, (value) => value * value)))
+
+describe(`initialization (seed ${SEED})`, () => {
+  const A = Float64Array.from(factorA('kaiming').draw(SEED, entry('m.A')))
+
+  it('draws A from U(−1/√k, 1/√k): within it, filling it, with mean 0 and its deviation, 1/√(3k)', () => {
+    const bound = 1 / Math.sqrt(k)
+    expect(A.every((x) => Math.abs(x) <= bound)).toBe(true)
+    expect(Math.max(...A)).toBeGreaterThan(0.99 * bound)
+    expect(Math.min(...A)).toBeLessThan(-0.99 * bound)
+    expect(Math.abs(mean(A))).toBeLessThan((4 * bound) / Math.sqrt(3 * A.length))
+    expect(deviation(A) / (bound / Math.sqrt(3))).toBeCloseTo(1, 1)
+  })
+
+  it('draws A from N(0, 1/r²) when asked, and starts B at 0 either way', () => {
+    expect(deviation(factorA('gaussian').draw(SEED, entry('m.A'))) * r).toBeCloseTo(1, 1)
+    expect(factorB.draw(SEED, entry('m.B'))).toEqual(new Float64Array(d * r))
+  })
+
+  it('draws a new head from N(0, 0.02²) with biases of 0', () => {
+    expect(deviation(modelInitial.draw(SEED, entry('w'))) / 0.02).toBeCloseTo(1, 1)
+    expect(modelInitial.draw(SEED, entry('b'))).toEqual(new Float64Array(60))
+    expect(modelInitial.draw(SEED, entry('x.LayerNorm.weight'))).toEqual(new Float64Array(60).fill(1))
+  })
+
+  it('draws the same numbers for the same seed, others for another, and others for another tensor', () => {
+    expect(factorA('kaiming').draw(SEED, entry('m.A'))).toEqual(A)
+    expect(factorA('kaiming').draw(SEED + 1, entry('m.A'))).not.toEqual(A)
+    expect(factorA('kaiming').draw(SEED, entry('other.A'))).not.toEqual(A)
+  })
+})

@@ -1,0 +1,180 @@
+/**
+ * Products with a matrix in int8: the graph against the reference, forward and backward. The graph divides in float32, so a value that lies at
+ * the boundary between two levels may fall on either side; nothing else may differ. A row that has such a value is held to one level of it.
+ */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { gradient } from '../../accelerated/graph/gradient.js'
+import {
+  add,
+  constant,
+  dequantize as dequantized,
+  input,
+  mul,
+  quantizedMatMul,
+  quantizedOf,
+  reduceSum,
+  turned,
+  type QuantizedMatrix,
+} from '../../accelerated/graph/operators.js'
+import { toOnnx } from '../../accelerated/graph/onnx.js'
+import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
+import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'
+import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor.js'
+import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
+import { assertClose } from '../support/assertClose.js'
+import { evaluate, float32, resultOf } from '../support/runGraph.js'
+import { SEED } from '../support/seed.js'
+
+const matrix = (n: number, m: number): fc.Arbitrary<Tensor> =>
+  evenlyMany(-2, 2)(n * m).map((data) => tensor([n, m], Float32Array.from(data)))
+const cases = fc
+  .record({ n: fc.integer({ min: 1, max: 9 }), k: fc.integer({ min: 1, max: 70 }), p: fc.integer({ min: 1, max: 40 }) })
+  .chain(({ n, k, p }) => fc.record({ x: matrix(n, k), W: matrix(p, k), yBar: matrix(n, p), b: matrix(1, p) }))
+
+/** As the accelerated side stores it, and as the reference reads it. */
+const stored = (W: Tensor) => {
+  const numbers = Float32Array.from(W.data)
+  const [p = 0, k = 0] = W.shape
+  const scales = rowScales(numbers, W.shape)
+  const levels = rowLevels(numbers, scales)
+  const transposed = transposedOf(levels, W.shape)
+  return {
+    graph: {
+      levels: constant(levels, [p, k], 'int8'),
+      transposed: constant(transposed, [k, p], 'int8'),
+      scales: constant(scales, [p], 'float32'),
+    },
+    reference: { levels: tensor([p, k], levels), scales: tensor([p], scales) },
+  }
+}
+
+/** How far values lie from the nearest boundary between levels, in levels. */
+const fromBoundary = (x: Tensor): ReadonlyArray<number> => {
+  const { scales } = quantizeRows(x)
+  const [, m = 1] = x.shape
+  return Array.from(x.data, (value, i) => {
+    const scale = scales.data[Math.floor(i / m)] ?? NaN
+    return scale === 0 ? 0.5 : Math.abs(Math.abs(value / scale - Math.floor(value / scale)) - 0.5)
+  })
+}
+/** Beyond this a quotient of float32 numbers up to 127 cannot err. */
+const near = 1e-4
+
+/** Rows without a value near a boundary agree to float32; in the others each such value may be one level off. rounded: [n, k], levels: [p, k], factors: [p] */
+const assertRows = (found: ReadonlyArray<number>, wanted: Tensor, rounded: Tensor, levels: Tensor, factors: Tensor): number => {
+  const [[n = 0, k = 0], [, p = 0]] = [rounded.shape, wanted.shape]
+  const [margins, { scales }] = [fromBoundary(rounded), quantizeRows(rounded)]
+  let clear = 0
+  const largest = Math.max(...wanted.data.map(Math.abs), 1e-30)
+  for (let row = 0; row < n; row++) {
+    const doubtful = Array.from({ length: k }, (_, i) => i).filter((i) => (margins[row * k + i] ?? 0) < near)
+    if (doubtful.length === 0) clear++
+    for (let column = 0; column < p; column++) {
+      const slack = doubtful.reduce((sum, i) => sum + Math.abs(levels.data[column * k + i] ?? NaN), 0)
+      const one = (scales.data[row] ?? NaN) * Math.abs(factors.data[column] ?? NaN)
+      const difference = Math.abs((found[row * p + column] ?? NaN) - (wanted.data[row * p + column] ?? NaN))
+      expect(difference).toBeLessThanOrEqual(slack * one * (1 + 1e-4) + 2e-6 * largest)
+    }
+  }
+  return clear / n
+}
+
+describe(`a product in int8 (seed ${SEED})`, () => {
+  it('has the reference’s values and gradient, but for one level where a value lies at a boundary', async () => {
+    const clear: number[] = []
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ x, W, yBar, b }) => {
+        const { graph, reference } = stored(W)
+        const [n = 0, k = 0] = x.shape
+        const [, p = 0] = yBar.shape
+        const given = input('x', [n, k], 'float32')
+        const y = add(quantizedMatMul(given, graph), constant(b.data, [p], 'float32'))
+        const [slope] = gradient(reduceSum(mul(y, constant(yBar.data, [n, p], 'float32'))), [given])
+        const results = await evaluate({ y, slope: slope! }, { x: float32(x.data, [n, k]) })
+        const bias = tensor([p], b.data)
+        clear.push(assertRows(resultOf(results, 'y'), quantizedLinear(x, reference, bias), x, reference.levels, reference.scales))
+        const weighed = multiplyRow(yBar, reference.scales)
+        const back = generate([k, p], (i) => reference.levels.data[(i % p) * k + Math.floor(i / p)] ?? NaN)
+        assertRows(resultOf(results, 'slope'), quantizedLinearInputVjp(reference, yBar), weighed, back, filled([k], 1))
+      }),
+      { seed: SEED, numRuns: 60 },
+    )
+    expect(clear.reduce((a, b) => a + b, 0) / clear.length).toBeGreaterThan(0.8) // most rows have nothing to excuse
+  })
+
+  it('takes rows of zeros to zeros, and a row 10³⁰ times another as exactly', async () => {
+    const W = tensor([2, 3], [1, -2, 3, 0, 0, 0])
+    const { graph } = stored(W)
+    const y = quantizedMatMul(input('x', [3, 3], 'float32'), graph)
+    const results = await evaluate({ y }, { x: float32([0, 0, 0, 127, -4, 8, 127e-20, -4e-20, 8e-20], [3, 3]) })
+    const exact = 127 * 42 - -4 * 85 + 8 * 127 // levels 42, −85, 127 of 3 / 127
+    assertClose(resultOf(results, 'y'), [0, 0, (exact * 3) / 127, 0, (exact * 3e-20) / 127, 0], { relative: 1e-6 })
+  })
+
+  it('multiplies two batches that share an input as one alone, of any number of rows', async () => {
+    const [W1, W2] = [fc.sample(matrix(5, 7), { seed: SEED, numRuns: 2 })[0]!, fc.sample(matrix(5, 7), { seed: SEED + 1, numRuns: 2 })[1]!]
+    const x = input('x', ['rows', 7], 'float32')
+    const outputs = { first: quantizedMatMul(x, stored(W1).graph), second: quantizedMatMul(x, stored(W2).graph) }
+    for (const rows of [1, 3, 70]) {
+      const data = fc.sample(matrix(rows, 7), { seed: SEED + rows, numRuns: 1 })[0]!
+      const both = await evaluate(outputs, { x: float32(data.data, [rows, 7]) })
+      const alone = await evaluate({ second: outputs.second }, { x: float32(data.data, [rows, 7]) })
+      expect(resultOf(both, 'second')).toEqual(resultOf(alone, 'second'))
+    }
+  })
+
+  it('with levels that lie one way round alone has the same bits, forward and backward', () =>
+    fc.assert(
+      fc.asyncProperty(cases, async ({ x, W, yBar }) => {
+        const { graph } = stored(W)
+        const [[n = 0, k = 0], [, p = 0]] = [x.shape, yBar.shape]
+        const results = async (matrix: QuantizedMatrix) => {
+          const given = input('x', [n, k], 'float32')
+          const y = quantizedMatMul(given, matrix)
+          const [slope] = gradient(reduceSum(mul(y, constant(yBar.data, [n, p], 'float32'))), [given])
+          return evaluate({ y, slope: slope! }, { x: float32(x.data, [n, k]) })
+        }
+        expect(await results({ ...graph, transposed: turned(graph.levels) })).toEqual(await results(graph))
+      }),
+      { seed: SEED, numRuns: 20 },
+    ))
+
+  it('is written for a device that has such products, and for no other', () => {
+    const y = quantizedMatMul(input('x', [1, 3], 'float32'), stored(tensor([1, 3], [1, 2, 3])).graph)
+    expect(() => toOnnx({ y }, { fusedMatMul: false })).toThrow('expected a target with products in int8')
+  })
+})
+
+describe('a matrix in int8', () => {
+  it('has the levels and scales of the reference, but at boundaries, both ways round, and is diag(s) Q when asked for', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 })).chain(([p, k]) => matrix(p, k)),
+        async (W) => {
+          const [p = 0, k = 0] = W.shape
+          const { graph, reference } = stored(W)
+          const wanted = quantizeRows(W)
+          assertClose(reference.scales.data, wanted.scales.data, { relative: 1e-7 })
+          const margins = fromBoundary(W)
+          reference.levels.data.forEach((level, i) => {
+            expect(Math.abs(level)).toBeLessThanOrEqual(largestLevel)
+            expect(Math.abs(level - (wanted.levels.data[i] ?? NaN))).toBeLessThanOrEqual((margins[i] ?? 0) < near ? 1 : 0)
+          })
+          const transposed = generate([k, p], (i) => reference.levels.data[(i % p) * k + Math.floor(i / p)] ?? NaN)
+          expect([...(graph.transposed.attributes.data ?? [])]).toEqual([...transposed.data].map((x) => x + 0))
+          const { W: found } = await evaluate({ W: dequantized(graph) })
+          assertClose(found as Float32Array, dequantize(reference).data, { relative: 1e-6 })
+          expect(quantizedOf(dequantized(graph))).toEqual(graph)
+        },
+      ),
+      { seed: SEED, numRuns: 40 },
+    )
+  })
+
+  it('rounds half-way to the even level, as ONNX does', () => {
+    // a scale of 1 / 127 · 127 = 1
+    const levels = rowLevels(Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, -127), Float32Array.of(1))
+    expect([...levels]).toEqual([127, 0, 2, 2, 0, -2, -2, -127])
+  })
+})

@@ -1,0 +1,109 @@
+/** Curves of a run that is looked at: down-sampled without a peak lost however long it grows, with the ranks that its gates leave, and as its file says after a resume. */
+import { appendFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openCurveShelf } from '../../reporting/board/curveCache.js'
+import { openStudio } from '../../reporting/board/chartCache.js'
+import { openWatch } from '../../reporting/board/watch.js'
+import { coarsened, growingSampler } from '../../reporting/charts/downSample.js'
+import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
+import { SEED } from '../support/seed.js'
+
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-curves-'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+describe('a curve whose end is not known', () => {
+  it('keeps every extreme, the mean of all and every step, in few buckets of a power of two', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 900, size: 'max' }),
+        fc.integer({ min: 2, max: 40 }),
+        (values, points) => {
+          const sampler = growingSampler(points)
+          values.forEach((value, i) => sampler.add(i + 1, value))
+          const [buckets, width] = [sampler.buckets(), sampler.width()]
+          expect(buckets.length).toBeLessThanOrEqual(3 * points + 1)
+          expect(Math.log2(width) % 1).toBe(0)
+          expect(buckets.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
+          for (const { from, to, low, high, mean } of buckets) {
+            const own = values.slice(from - 1, to)
+            expect(Math.floor(from / width)).toBe(Math.floor(to / width))
+            expect([low, high]).toEqual([Math.min(...own), Math.max(...own)])
+            expect(mean).toBeCloseTo(own.reduce((a, b) => a + b, 0) / own.length, 6)
+          }
+          const twice = coarsened(buckets, 2 * width)
+          expect(twice.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
+          expect(Math.max(...twice.map(({ high }) => high))).toBe(Math.max(...values))
+        },
+      ),
+      { seed: SEED, numRuns: 40 },
+    )
+  })
+})
+
+const step = (n: number, more: object = {}): string => `${JSON.stringify({ kind: 'step', step: n, taskLoss: 1 / n, ...more })}\n`
+
+describe('curves of a run', () => {
+  it('grow by what is new, have the ranks that were told, and are begun anew where a resume cut the file', async () => {
+    await mkdir(at('run'))
+    const file = at('run/metrics.jsonl')
+    const ranks = (n: number, ...given: readonly [number, number, number, number]): string =>
+      `${JSON.stringify({ kind: 'ranks', step: n, ranks: ranksOf(...given) })}\n`
+    await writeFile(file, step(1) + step(2) + ranks(2, 4, 4, 4, 3.5))
+    const shelf = openCurveShelf()
+    const run = { id: 'x', folder: at('run') }
+    const first = await shelf.of(run)
+    expect(first.newest).toEqual({ step: 2, ranks: ranksOf(4, 4, 4, 3.5) })
+    const kept = step(1).length + step(2).length
+    await appendFile(file, `${step(3)}${ranks(3, 4, 3, 4, 1.25)}{"kind":"ste`)
+    const second = await shelf.of(run)
+    expect(second.curves.steps.taskLoss.map(({ mean }) => mean)).toEqual([1, 1 / 2, 1 / 3])
+    expect([...second.ranks.values()].map((curve) => curve.map(({ mean }) => mean))).toEqual([
+      [4, 4],
+      [4, 3],
+      [4, 4],
+      [3.5, 1.25],
+    ])
+    expect(second.version).toBeGreaterThan(first.version)
+    expect((await shelf.of(run)).version).toBe(second.version)
+    await truncate(file, kept)
+    await appendFile(file, `${JSON.stringify({ kind: 'retained', step: 2, ranks: ranksOf(4, 2, 4, 0), lambda: 3 })}\n`)
+    const third = await shelf.of(run)
+    expect(third.curves.steps.taskLoss.map(({ mean }) => mean)).toEqual([1, 1 / 2])
+    expect(third.newest).toEqual({ step: 2, ranks: ranksOf(4, 2, 4, 0) })
+    await appendFile(file, 'no JSON\n{"kind":"step","step":-1}\n')
+    expect((await shelf.of(run)).odd).toMatch(/metrics\.jsonl: expected a step from 0 to \d+, as result\.json has, got -1$/)
+  })
+
+  it('are drawn once for all who look, and again where there is something new', async () => {
+    for (const name of ['a', 'b']) await writeRun(at('drawn', name), { steps: 30 })
+    await appendFile(at('drawn/a/metrics.jsonl'), `${JSON.stringify({ kind: 'ranks', step: 30, ranks: ranksOf(1, 2, 3, 0.5) })}\n`)
+    const watch = openWatch(at('drawn'))
+    await watch.refresh()
+    const studio = openStudio(openCurveShelf())
+    const runs = [...watch.runs().values()]
+    const [one, other] = await Promise.all([studio.draw(runs, null), studio.draw(runs, null)])
+    expect(one).toBe(other)
+    expect(await studio.draw(runs, one?.version ?? '')).toBeNull()
+    expect(one?.pictures.map(({ name }) => name)).toEqual([
+      'score',
+      'loss',
+      'figure6-density',
+      'figure6-lambda',
+      'figure6-orthogonality-A',
+      'figure6-orthogonality-B',
+      'ranks',
+    ])
+    const [loss] = one?.pictures.find(({ name }) => name === 'loss')?.panels ?? []
+    expect(loss?.alternative).toMatch(/ a: from 1 at step 1 to 0\.03333 at step 30\. b: from 1 at step 1 to 0\.03333 at step 30\.$/)
+    expect(one?.pictures.at(-1)?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
+    await appendFile(at('drawn/b/metrics.jsonl'), step(31))
+    await expect.poll(() => studio.draw(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
+  })
+})

@@ -1,0 +1,82 @@
+/** Leaving the loop over a run's events ends its thread, and never the process: a thread that ends within a call of ONNX Runtime aborts it. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { waitUntilIdle, callCount } from '../../accelerated/engines/nativeCallGuard.js'
+import { salora } from './spawnSalora.js'
+
+let cwd = ''
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'salora-left-'))
+})
+afterAll(() => rm(cwd, { recursive: true }))
+
+const library = join(import.meta.dirname, '../../dist/index.js')
+
+/** The first so many steps of a run, and then something else. */
+const leaving = (steps: number): string => `
+import { embeddedModel, finetune, resolveSettings } from ${JSON.stringify(library)}
+const settings = resolveSettings({ maxSteps: 24, batchSize: 32, threads: 1, saveSteps: 2 })
+let seen = 0
+for await (const { kind } of finetune({ model: embeddedModel, task: { task: 'sentiment' }, output: 'left-${steps}', resume: false, settings }))
+  if (kind === 'step' && ++seen === ${steps}) break
+await new Promise((resolve) => setTimeout(resolve, 200))
+console.log('alive')
+`
+
+describe('a run that is left', () => {
+  it('in its loop ends, and the process goes on; the run can be gone on with', async () => {
+    const left = [3, 4, 5, 6, 7, 8].map(async (steps) => {
+      await writeFile(join(cwd, `${steps}.mjs`), leaving(steps))
+      const child = spawn(process.execPath, [`${steps}.mjs`], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+      let said = ''
+      for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (said += text))
+      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+      return { steps, code, signal, said }
+    })
+    for (const { steps, ...ended } of await Promise.all(left))
+      expect(ended, String(steps)).toEqual({ code: 0, signal: null, said: 'alive\n' })
+    const resumed = await salora(['train', '--output', 'left-5', '--resume', '--quiet', '--json'], { cwd })
+    expect(resumed.code, resumed.stderr).toBe(0)
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ interrupted: false, stepsDone: 24 })
+  }, 120_000)
+})
+
+/** A thread that says when it is in a call, for as long as the main thread likes, and when it is in the next. */
+const thread = `
+const { parentPort, workerData } = require('node:worker_threads')
+import(workerData.module).then(({ countCalls, nativeCall }) => {
+  countCalls(workerData.calls)
+  const gate = new Int32Array(workerData.gate)
+  const call = () => nativeCall(async () => { parentPort.postMessage('in'); Atomics.wait(gate, 0, 0) })
+  call().then(() => { Atomics.store(gate, 0, 0); parentPort.postMessage('out'); setTimeout(call, 50) })
+})
+`
+
+describe('a thread', () => {
+  it('is not ended within a call, is between two, and begins none after that', async () => {
+    const [calls, gate] = [callCount(), new SharedArrayBuffer(4)]
+    const module = join(import.meta.dirname, '../../dist/accelerated/engines/nativeCallGuard.js')
+    const worker = new Worker(thread, { eval: true, workerData: { calls, gate, module } })
+    const heard: string[] = []
+    worker.on('message', (text: string) => heard.push(text))
+    await once(worker, 'message')
+    let over = false
+    const waiting = waitUntilIdle(calls, () => true).then((may) => {
+      over = may
+    })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect([over, heard]).toEqual([false, ['in']])
+    Atomics.store(new Int32Array(gate), 0, 1)
+    Atomics.notify(new Int32Array(gate), 0)
+    await waiting
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect([over, heard]).toEqual([true, ['in', 'out']])
+    await worker.terminate()
+    expect(await waitUntilIdle(callCount(), () => false)).toBe(false)
+  })
+})

@@ -1,0 +1,274 @@
+/** Mistakes on the command line: each is one line that names the flag or the file, with the right exit code, and never a stack trace. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import { methods } from '../../accelerated/methods/index.js'
+import { precisions } from '../../accelerated/precisions/index.js'
+import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import { runProgram } from '../../cli/program.js'
+import { runConfig, runResult } from '../hostile/validFiles.js'
+import { salora } from './spawnSalora.js'
+import { toyFolder } from './toyFolder.js'
+import { writeAdapter } from './tinyAdapter.js'
+import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
+import { toyFile } from './toyTask.js'
+
+const cwd = toyFolder('mistake')
+
+/** The one line on standard error, with this run's folder as `@`. */
+const mistake = async (args: ReadonlyArray<string>, code: 1 | 2): Promise<string> => {
+  const finished = await salora(args, { cwd })
+  expect(finished.stderr.trimEnd().split('\n')).toHaveLength(1)
+  expect(finished.stderr).not.toMatch(/^\s+at /m)
+  expect(finished.stdout).toBe('')
+  expect(finished.code).toBe(code)
+  return finished.stderr.trimEnd().replaceAll(cwd, '@')
+}
+
+/** The same for mistakes that show before a run begins, without a process. */
+const mistakeHere = async (args: ReadonlyArray<string>): Promise<string> => {
+  const [error, output] = [vi.spyOn(process.stderr, 'write').mockReturnValue(true), vi.spyOn(process.stdout, 'write').mockReturnValue(true)]
+  const before = process.exitCode
+  try {
+    await runProgram(args)
+    expect(process.exitCode).toBe(2)
+    expect(output.mock.calls).toEqual([])
+    expect(error.mock.calls).toHaveLength(1)
+    return String(error.mock.calls[0]?.[0]).replace(/\n$/, '')
+  } finally {
+    process.exitCode = before
+    error.mockRestore()
+    output.mockRestore()
+  }
+}
+
+const methodNames = methods.map(({ name }) => name)
+const ofLowRank = methods.filter(({ settings }) => Object.hasOwn(settings, 'rank')).map(({ name }) => name)
+
+const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--max-steps', '6', '--device', 'cpu']
+
+describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [
+      ['train', '--rnk', '3'],
+      '--rnk: expected a flag that the command knows (--help lists them), got an unknown one; did you mean --rank?',
+    ],
+    [['trian'], 'salora trian: expected a command that salora knows (--help lists them), got an unknown one; did you mean train?'],
+    [['train', '--rank'], '--rank: expected a value, got none'],
+    [['train'], '--model: expected a folder in Hugging Face layout or a hub id, got none given'],
+    [['train', '--model', 'tiny'], '--task: expected the name of a task or a file of examples, got none given'],
+    [['train', '--resume'], '--output: expected the folder of the run to resume, got none given'],
+    [[...train, '--rank', '0'], '--rank: expected a whole number of at least 1, got 0'],
+    [[...train, '--rank', '2.5'], '--rank: expected a whole number, got 2.5'],
+    [[...train, '--rank', 'three'], '--rank: expected a number, got "three"'],
+    [[...train, '--lora-alpha', '2e9'], '--lora-alpha: expected a number of at most 1000000, got 2000000000'],
+    [[...train, '--gate-start', '0.6'], '--gate-start: expected a fraction below --gate-end, got 0.6'],
+    [[...train, '--gate-start', '0.5'], '--gate-start: expected a fraction below --gate-end, got 0.5'],
+    [[...train, '--gate-end', '0.1'], '--gate-start: expected a fraction below --gate-end, got the default 0.2'],
+    [[...train, '--density', '0'], '--density: expected a number above 0, got 0'],
+    [[...train, '--density', '1.01'], '--density: expected a number of at most 1, got 1.01'],
+    [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],
+    [[...train, '--method', 'qlora'], `--method: expected one of ${methodNames.join(', ')}, got "qlora"`],
+    [[...train, '--precision', 'int4'], `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "int4"`],
+    [[...train, '--method', 'lora', '--density', '0.5'], '--density: expected a setting of method lora (it is one of salora), got 0.5'],
+    [
+      [...train, '--method', 'full', '--rank', '4'],
+      `--rank: expected a setting of method full (it is one of ${ofLowRank.join(', ')}), got 4`,
+    ],
+    [
+      [...train, '--lambda-optimizer', 'adam'],
+      '--lambda-optimizer: expected a flag that the command knows (--help lists them), got an unknown one',
+    ],
+    [[...train, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, got "max"'],
+    [[...train, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, got "hard"'],
+    [[...train, '--preset', 'papers'], '--preset: expected one of paper, tsst-classifier, got "papers"'],
+    [[...train, '--preset', 'constructor'], '--preset: expected one of paper, tsst-classifier, got "constructor"'],
+    [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, got "query,,value"'],
+    [['evaluate'], '--run: expected the folder of a run (or --model, with --adapter or a head of its own), got none given'],
+    [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, got 0'],
+  ])('salora %j', async (args, line) => {
+    expect(await mistakeHere(args)).toBe(line)
+  })
+
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [
+      ['train', '--rnk', '3'],
+      '--rnk: expected a flag that the command knows (--help lists them), got an unknown one; did you mean --rank?',
+    ],
+    [
+      [...train, '--target-modules', 'querry'],
+      '--target-modules: expected all-linear, or endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, got "querry"',
+    ],
+    [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, got 79"],
+    [
+      [...train, '--rank', '17'],
+      '--rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], got 17',
+    ],
+    [
+      [...train, '--method', 'adalora', '--init-r', '17', '--max-steps', '100'],
+      '--init-r: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], got 17',
+    ],
+    [
+      [...train, '--task', 'colla'],
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"',
+    ],
+    [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), got none given"],
+  ])('as a process: salora %j', async (args, line) => {
+    expect(await mistake(args, 2)).toBe(line)
+  })
+})
+
+describe('a mistake in a file ends with exit code 1 and names the file', () => {
+  it.each<readonly [string, string, string, string]>([
+    [
+      'toy.tsv with a missing label column',
+      'labels.tsv',
+      'text\tclass\na film\tgood\n',
+      'labels.tsv, row 1: expected a column "label" (--label), got the columns "text", "class"',
+    ],
+    ['an empty file', 'empty.tsv', '', 'empty.tsv: expected at least one row, got an empty file'],
+    ['a header alone', 'header.tsv', 'text\tlabel\n', 'header.tsv: expected at least one row of data, got none'],
+    ['one class only', 'one.tsv', 'text\tlabel\na\tgood\nb\tgood\n', 'one.tsv: expected at least two classes, got only "good"'],
+    [
+      'a text that is empty',
+      'hole.tsv',
+      'text\tlabel\na\tgood\n\tbad\n',
+      'hole.tsv, row 3: expected a text in column "text" (or --skip-missing), got an empty one',
+    ],
+  ])('%s', async (_what, name, content, line) => {
+    await writeFile(join(cwd, name), content)
+    expect(await mistake([...train, '--task', name], 1)).toBe(`@/${line}`)
+  })
+
+  it('a label longer than what can be read back', async () => {
+    await writeFile(join(cwd, 'long.tsv'), toyFile(40).replaceAll(/\tbad$/gm, `\t${'x'.repeat(1500)}`))
+    expect(await mistake([...train, '--task', 'long.tsv'], 1)).toBe(
+      `@/long.tsv: expected labels of at most 1000 characters, got one of 1500: "${'x'.repeat(40)}…"`,
+    )
+  })
+
+  it('a row that is not UTF-8', async () => {
+    await writeFile(join(cwd, 'latin.tsv'), Buffer.from('text\tlabel\na\tgood\ncaf\xe9\tbad\n', 'latin1'))
+    expect(await mistake([...train, '--task', 'latin.tsv'], 1)).toBe(
+      '@/latin.tsv, row 3: expected text in UTF-8, got bytes that are not UTF-8',
+    )
+  })
+
+  it('a label that the training data lacks', async () => {
+    await writeFile(join(cwd, 'other.tsv'), 'text\tlabel\na\tgood\nb\tmiddling\n')
+    expect(await mistake([...train, '--eval-data', 'other.tsv'], 1)).toBe(
+      '@/other.tsv, row 3: expected a label of the training data (bad or good), got "middling"',
+    )
+  })
+
+  it('a task file that is not there', async () => {
+    expect(await mistake([...train, '--task', 'none.tsv'], 1)).toBe('none.tsv: expected a file, got none there')
+  })
+
+  it.each<readonly [string, string, string]>([
+    ['{"rnk": 3}', 'expected settings of salora train in camelCase (its --help lists the flags), got "rnk"', '1'],
+    ['{"rank": "3"}', 'expected a number for rank, got "3"', '1'],
+    ['[3]', 'expected an object of settings, got "[3]"', '1'],
+    ['{"rank": 3, "rank": 4}', 'expected each key once, got "rank" twice', '1'],
+    ['{"rank": 0}', 'rank: expected a whole number of at least 1, got 0', '2'],
+  ])('a --config that says %s', async (content, line, code) => {
+    await writeFile(join(cwd, 'settings.json'), content)
+    expect(await mistake([...train, '--config', 'settings.json'], code === '1' ? 1 : 2)).toBe(`settings.json: ${line}`)
+  })
+})
+
+describe.skipIf(!existsSync('/dev/full'))('standard output on a full disk', () => {
+  it.each([
+    ['rank-pattern', '--force', '--run', 'ranked'],
+    ['predict', '--model', 'tiny', '--adapter', 'adapter'],
+  ])('ends %s with exit code 1 and one line', async (...args) => {
+    await writeAdapter(join(cwd, 'adapter'), join(cwd, 'tiny'), ['bad', 'good'])
+    await mkdir(join(cwd, 'ranked'), { recursive: true })
+    await writeFile(join(cwd, 'ranked', 'config.json'), JSON.stringify(runConfig))
+    await writeFile(join(cwd, 'ranked', 'result.json'), JSON.stringify(runResult))
+    const finished = await salora(args, { cwd, input: 'a film\n'.repeat(100), output: '/dev/full' })
+    expect([finished.code, finished.stderr]).toEqual([
+      1,
+      'standard output: expected to write to it, got ENOSPC: no space left on device, write\n',
+    ])
+  })
+})
+
+describe.concurrent('a mistake in a model ends with exit code 1 and names the file', () => {
+  const withModel = async (name: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string> => {
+    await writeTinyModel(join(cwd, name), files)
+    return mistake([...train, '--model', name], 1)
+  }
+  const query = 'roberta.encoder.layer.0.attention.self.query.weight'
+
+  it('no such folder', async () => {
+    expect(await mistake([...train, '--model', './none'], 1)).toBe(
+      '--model "./none": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, got neither',
+    )
+  })
+
+  it('a folder without config.json', async () => {
+    await mkdir(join(cwd, 'bare'))
+    expect(await mistake([...train, '--model', 'bare'], 1)).toBe('@/bare: expected config.json in the folder, got none')
+  })
+
+  it('another architecture', async () => {
+    expect(await withModel('gpt', { 'config.json': JSON.stringify({ ...tinyConfig, model_type: 'gpt2' }) })).toMatch(
+      /^@\/gpt\/config\.json: expected model_type "roberta" or "bert" or .*"llama" or .* \(the supported families\), got "gpt2"$/,
+    )
+  })
+
+  it('truncated safetensors', async () => {
+    const whole = writeSafetensors(tinyTensors())
+    expect(await withModel('cut', { 'model.safetensors': whole.subarray(0, whole.length - 100) })).toMatch(
+      /^@\/cut\/model\.safetensors: expected .*, got .*$/,
+    )
+  })
+
+  it('a header longer than the file', async () => {
+    const whole = Buffer.from(writeSafetensors(tinyTensors()))
+    whole.writeBigUInt64LE(BigInt(whole.length), 0)
+    expect(await withModel('long', { 'model.safetensors': whole })).toMatch(/^@\/long\/model\.safetensors: expected .*, got .*$/)
+  })
+
+  it('a tensor of the wrong shape', async () => {
+    const tensors = tinyTensors().set(query, { shape: [16, 8], data: new Float32Array(128) })
+    expect(await withModel('shape', { 'model.safetensors': writeSafetensors(tensors) })).toMatch(
+      /^@\/shape\/model\.safetensors: expected tensor roberta\.encoder\.layer\.0\.attention\.self\.query\.weight of shape \[16, ?16\], got \[16, ?8\]$/,
+    )
+  })
+
+  it('a weight that is not a number', async () => {
+    const tensors = tinyTensors()
+    const data = Float32Array.from(tensors.get(query)?.data ?? [])
+    data[35] = NaN
+    tensors.set(query, { shape: [16, 16], data })
+    expect(await withModel('nan', { 'model.safetensors': writeSafetensors(tensors) })).toMatch(
+      /^@\/nan\/model\.safetensors: expected finite float32 numbers in roberta\.encoder\.layer\.0\.attention\.self\.query\.weight, got NaN at \[2, ?3\]$/,
+    )
+  })
+})
+
+describe('an output that cannot be written', () => {
+  it('a file where the folder should be', async () => {
+    await writeFile(join(cwd, 'taken'), '')
+    expect(await mistake([...train, '--output', 'taken'], 1)).toMatch(/^--output taken: expected a folder that can be written, got .*$/)
+  })
+
+  it('the folder of an earlier run is refused and stays as it was', async () => {
+    await mkdir(join(cwd, 'earlier'))
+    const config = JSON.stringify({ model: 'm', task: {}, settings: {} })
+    await writeFile(join(cwd, 'earlier', 'config.json'), config)
+    expect(await mistake([...train, '--output', 'earlier'], 1)).toBe(
+      '--output earlier: expected a new folder (or --resume to go on with the run that is there), got config.json of an earlier run',
+    )
+    expect(await readFile(join(cwd, 'earlier', 'config.json'), 'utf8')).toBe(config)
+  })
+
+  it('a run to evaluate that is none', async () => {
+    expect(await mistake(['evaluate', '--run', 'tiny/none', '--quiet'], 1)).toBe(
+      '--run tiny/none: expected the folder of a run of salora train, got no config.json there',
+    )
+  })
+})

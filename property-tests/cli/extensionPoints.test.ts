@@ -1,0 +1,297 @@
+/**
+ * A method, a kind of tasks or a device is one new file and one line in a table: with such a line for each, nothing else is changed, and
+ * settings, flags, help, messages, runs, their files and their summary all know the new ones.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isLeft, isRight } from 'fp-ts/lib/Either.js'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { methods } from '../../accelerated/methods/index.js'
+import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
+import { devices } from '../../accelerated/engines/devices/index.js'
+import { allSettings, methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
+import { startOfRun } from '../../accelerated/training/state.js'
+import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
+import { openProgress } from '../../cli/terminal/progress.js'
+import { runProgram } from '../../cli/program.js'
+import { summaryText } from '../../cli/format/summary.js'
+import { flagGroups, trainFlags } from '../../cli/options/trainFlags.js'
+import { trainRequest } from '../../cli/options/trainRequest.js'
+import { drawModel } from '../../evaluation/agreement/model.js'
+import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
+import { toExamples } from '../../evaluation/agreement/convert.js'
+import { loadEvaluation, loadTask, taskNames } from '../../finetuning/data/index.js'
+import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
+import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import { parseRunResult } from '../../finetuning/runs/runFiles.js'
+import { someOptions } from '../agreement/modelOptions.js'
+import { writeTinyModel } from './tinyModel.js'
+
+vi.mock('../../accelerated/methods/index.js', async (original) => {
+  const { shift } = await import('./extensionPoints/shift.js')
+  return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
+})
+vi.mock('../../finetuning/tasks/tasks.js', async (original) => {
+  const { weather } = await import('./extensionPoints/weather.js')
+  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
+})
+vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
+  const { abacus } = await import('./extensionPoints/abacus.js')
+  return { devices: [...(await original<{ readonly devices: ReadonlyArray<unknown> }>()).devices, abacus] }
+})
+
+/** Settings as a user's text gives them: the types know nothing of what was added. */
+const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
+const helpOf = (name: string): string => trainFlags.find((flag) => flag.name === name)?.help ?? ''
+
+/** What a command writes, in one process, with its lines joined. */
+const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
+  const said: string[] = []
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      if (name === stream) said.push(String(text))
+      return true
+    }),
+  )
+  try {
+    await runProgram(args)
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+    process.exitCode = undefined
+  }
+  return said.join('').replaceAll(/\s+/g, ' ')
+}
+
+const others = methods.map(({ name }) => String(name)).filter((name) => name !== 'shift')
+
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-new-'))
+  await writeTinyModel(join(root, 'tiny'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+it('the tables have one entry more each', () => {
+  expect(methods.map(({ name }) => String(name)).slice(-2)).toEqual([others.at(-1), 'shift'])
+  expect(others.length).toBeGreaterThan(2)
+  expect(devices.map(({ name }) => name)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
+  expect(taskNames.at(-1)).toBe('weather')
+})
+
+describe('a new method', () => {
+  it('is a method to be named, with its setting: given, at its default, out of bounds', () => {
+    expect(methodOf('shift').name).toBe('shift')
+    expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
+    expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
+    expect(() => resolveSettings(given({ method: 'shift', shiftScale: 0 }))).toThrow(/^shiftScale: expected a number above 0, got 0$/)
+    expect(() => resolveSettings({ method: 'shifts' })).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
+  })
+
+  it("has a setting that is nobody else's, and none of the others'", () => {
+    for (const method of others)
+      expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
+        `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
+      )
+    expect(() => resolveSettings({ method: 'shift', rank: 4 })).toThrow(
+      /^rank: expected a setting of method shift \(it is one of salora, lora\b.*\), got 4$/,
+    )
+    expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
+  })
+
+  it('has a flag with help and default among those of methods, and is named where methods are', async () => {
+    const group = flagGroups.find(({ flags }) => flags.some(({ name }) => name === 'shiftScale'))
+    expect(group?.heading).toBe('Method:')
+    expect(trainFlags.filter(({ name }) => name === 'shiftScale')).toEqual([
+      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: of every shift (default: 2)' },
+    ])
+    expect(helpOf('method')).toContain('shift (a trained vector beside every bias)')
+    const help = await written('stdout', 'train', '--help')
+    expect(help).toContain('--shift-scale <factor> of shift: of every shift (default: 2)')
+    expect(help).toContain('shift (a trained vector beside every bias)')
+  })
+
+  it('is asked for on the command line, and its mistakes are told in flags', async () => {
+    const { settings } = await trainRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
+    expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
+    const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
+    expect(await written('stderr', ...train, '3')).toBe('--shift-scale: expected a setting of method salora (it is one of shift), got 3 ')
+    expect(await written('stderr', ...train, '-1', '--method', 'shift')).toBe('--shift-scale: expected a number above 0, got -1 ')
+    expect(await written('stderr', ...train, 'wide', '--method', 'shift')).toBe('--shift-scale: expected a number, got "wide" ')
+  })
+
+  it('trains: its columns are in the steps, its numbers by matrix in the result, and its vectors move', async () => {
+    const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
+    const examples = toExamples(model.batch)
+    const settings = resolveSettings(
+      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmup: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
+    )
+    const assembly = { ...assemblyOf(model, 'float64'), method: methodOf('shift'), settings }
+    const task: TrainingTask<LabeledExample, unknown> = {
+      ...assembly,
+      objective: assembly.objective as TrainingTask<LabeledExample, unknown>['objective'],
+      runtime: runtimeOf({ device: 'abacus', precision: 'float64' }),
+      training: examples,
+      evaluation: examples,
+      score: () => ({ scores: {}, selection: 0, constant: null }),
+    }
+    const events = train(task, await startOfRun(assembly, async () => undefined), null, new AbortController().signal)
+    const shifts: (number | null | undefined)[] = []
+    let result: TrainingResult | null = null
+    while (result === null) {
+      const next = await events.next()
+      if (next.done === true) result = next.value
+      else if (next.value.kind === 'step') {
+        expect(Object.keys(next.value.columns)).toEqual(['largestShift'])
+        shifts.push(next.value.columns['largestShift'])
+      }
+    }
+    expect(shifts).toHaveLength(4)
+    expect(shifts[0]).toBe(0) // as every adapter starts
+    for (const [i, largest] of shifts.slice(1).entries()) expect(largest).toBeGreaterThan(shifts[i] ?? NaN)
+    const { largestShifts = {} } = result.byMatrix
+    expect(Object.keys(largestShifts)).toEqual(assembly.model.spec.matrices.map(({ name }) => name))
+    expect(Math.max(...Object.values(largestShifts))).toBe(shifts.at(-1))
+  })
+})
+
+describe('a new kind of tasks', () => {
+  it('is found by its name, and listed where another name is asked for', async () => {
+    const found = await loadTask({ task: 'weather' })
+    expect(isRight(found) && found.right.train.examples.length).toBe(24)
+    const evaluation = await loadEvaluation({ task: 'weather' })
+    expect(isRight(evaluation) && evaluation.right.evaluation.source).toBe('the weather of a day')
+    const missed = await loadTask({ task: 'whether' })
+    expect(isLeft(missed) && missed.left.message).toMatch(
+      /^--task: expected cola, .*, sentiment, alpaca, text or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, got "whether"$/,
+    )
+  })
+
+  it('is named in the help of --task, and has its flag wherever a task is described', async () => {
+    expect(helpOf('task')).toContain('weather')
+    expect(trainFlags.filter(({ name }) => name === 'season')).toEqual([
+      { name: 'season', kind: 'text', takes: 'name', help: 'season of the weather (default: summer)' },
+    ])
+    for (const command of ['train', 'evaluate']) {
+      const help = await written('stdout', command, '--help')
+      expect(help, command).toContain('weather')
+      expect(help, command).toContain('--season <name> season of the weather (default: summer)')
+    }
+  })
+
+  it('is given its own option, and words its own mistakes', async () => {
+    const { task } = await trainRequest({ model: 'm', task: 'weather', season: 'winter' })
+    expect(task).toEqual({ task: 'weather', season: 'winter' })
+    const loaded = await loadTask(task)
+    expect(isLeft(loaded) && loaded.left.message).toBe('--season: expected summer, got "winter"')
+  })
+})
+
+describe('a new device', () => {
+  it('is known by its name, tried like the others, and the one that auto takes where it says so', async () => {
+    expect(deviceOf('abacus').remedy).toBe('buy one')
+    expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
+    expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a product', remedy: null })
+    expect((await probeDevices()).map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
+    expect((await chooseDevice('auto')).name).toBe('abacus')
+    expect(() => deviceOf('abaci')).toThrow('device: expected one of cpu, webgpu, cuda, abacus, got abaci')
+  })
+
+  it('is a value of the setting, is named in the help of --device, and is in what doctor reports', async () => {
+    expect(resolveSettings({ device: 'abacus' }).device).toBe('abacus')
+    expect(() => resolveSettings({ device: 'abaci' })).toThrow('device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"')
+    expect(helpOf('device')).toBe('auto, cpu, webgpu, cuda or abacus (default: auto)')
+    for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])
+      expect(await written('stdout', command, '--help'), command).toMatch(
+        /cuda or\s+abacus\s+\(default: (auto|the run's; without\s+a\s+run\s+auto)\)/,
+      )
+    expect(await written('stdout', 'doctor')).toContain('abacus works ran a product')
+  })
+
+  it('has no precision but those that it says it computes in', async () => {
+    expect(await written('stderr', 'verify', '--device', 'abacus', '--precision', 'float64')).toBe(
+      '--precision: expected float32 on this device, got float64 on abacus ',
+    )
+  })
+})
+
+describe('all three in one run', () => {
+  const options = (settings: Readonly<Record<string, unknown>> = {}): FinetuneOptions => ({
+    model: join(root, 'tiny'),
+    task: { task: 'weather' },
+    output: join(root, 'run'),
+    resume: false,
+    settings: resolveSettings(
+      given({ method: 'shift', device: 'abacus', maxLength: 16, batchSize: 8, epochs: 2, saveSteps: 2, learningRate: 0.01, ...settings }),
+    ),
+  })
+  const events: FinetuneEvent[] = []
+  let result: RunResult
+  beforeAll(async () => {
+    for await (const event of finetuneJob(options(), new AbortController().signal)) {
+      events.push(event)
+      if (event.kind === 'step' && event.step === 3) break // as a kill does
+    }
+    for await (const event of finetuneJob({ ...options(), resume: true }, new AbortController().signal)) {
+      events.push(event)
+      if (event.kind === 'result') result = event.result
+    }
+  })
+
+  it('go on from a checkpoint, whose phase is that of the new method', () =>
+    expect(events.flatMap((event) => (event.kind === 'start' ? [event.resumedAt] : []))).toEqual([0, 2]))
+
+  it("are in the run's files: setting, task and device in config.json, columns in metrics.jsonl, its part of result.json", async () => {
+    const json = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(root, 'run', name), 'utf8')) as unknown
+    expect(await json('config.json')).toMatchObject({
+      task: { task: 'weather' },
+      settings: { method: 'shift', shiftScale: 2, device: 'abacus' },
+      device: 'abacus',
+    })
+    const lines = (await readFile(join(root, 'run', 'metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+    const steps = lines.filter(({ kind }) => kind === 'step')
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6])
+    for (const step of steps) {
+      expect(step['largestShift']).toBeTypeOf('number')
+      for (const key of ['density', 'lambda', 'orthogonality', 'columns']) expect(step).not.toHaveProperty(key)
+    }
+    // Σ d of the twelve matrices of two layers: 4 · 16 + 32 + 16
+    expect(await json('result.json')).toMatchObject({
+      device: 'abacus',
+      trainableParameters: { shifts: 2 * 112 },
+      shiftedMatrices: 12,
+      shiftScale: 2,
+      largestShifts: { 'encoder.layer.0.output.dense': expect.any(Number) as number },
+    })
+    expect(parseRunResult(await readFile(join(root, 'run', 'result.json'), 'utf8'), 'result.json')).toEqual(result)
+    expect((await trainRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
+  })
+
+  it('are in what is shown: the column with its label, the parameters by their part, the device', () => {
+    const notes: string[] = []
+    const terminal = {
+      json: false,
+      quiet: true,
+      color: false,
+      note: (line: string) => notes.push(line),
+      warn: () => undefined,
+      result: () => undefined,
+    }
+    const progress = openProgress(terminal)
+    for (const event of events) progress.show(event)
+    progress.close()
+    expect(notes.join('\n')).toMatch(
+      /^24 examples to train on, 8 to evaluate on, on abacus; trainable parameters: 224 in the shifts, 306 in the head$/m,
+    )
+    expect(notes.join('\n')).toMatch(/^step 6\/6 {2}taskLoss \S+ {2}shift 0\.\d{5} {2}\S+ tokens\/s/m)
+    const summary = summaryText(result, null, { color: false })
+    expect(summary).toMatch(/^parameters {2}224 in the shifts, 306 in the head$/m)
+    expect(summary).toMatch(/^time +.* on abacus, /m)
+    expect(summary).not.toMatch(/budget|ranks/)
+  })
+})

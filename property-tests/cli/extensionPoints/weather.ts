@@ -1,0 +1,41 @@
+/** A kind of tasks that is in no release: texts about weather, with an option of its own. What a new task's one file looks like. */
+import * as E from 'fp-ts/lib/Either.js'
+import { inputError } from '../../../accelerated/errors/inputError.js'
+import type { Dataset } from '../../../finetuning/data/dataset.js'
+import type { Task, TaskKind, TaskOptions } from '../../../finetuning/tasks/task.js'
+import { toyRows } from '../toyTask.js'
+
+/** A real kind would add it to TaskOptions. */
+type WeatherOptions = TaskOptions & { readonly season?: string }
+
+const labelNames = ['bad', 'good']
+
+const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskKind['load']> => {
+  if (season !== 'summer') return E.left(inputError('--season', 'summer', JSON.stringify(season)))
+  const dataset = (source: string, count: number): Dataset => ({
+    source,
+    labelNames,
+    skipped: [],
+    examples: toyRows(count).map(({ text, label }, i) => ({ text, label: labelNames.indexOf(label), row: i + 1 })),
+  })
+  const task: Task = {
+    name: 'weather',
+    train: dataset('the weather of a summer', 24),
+    evaluation: dataset('the weather of a day', 8),
+    taskType: 'classification',
+    metrics: ['accuracy'],
+    selectionMetric: 'accuracy',
+    labelNames,
+    heldOut: false,
+  }
+  return E.right(task)
+}
+
+export const weather: TaskKind = {
+  names: ['weather'],
+  help: 'the weather of a season',
+  recognizes: (task) => task === 'weather',
+  flags: [{ name: 'season' as keyof TaskOptions, takes: 'name', help: 'season of the weather (default: summer)' }],
+  load,
+  loadEvaluation: load,
+}

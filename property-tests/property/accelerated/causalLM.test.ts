@@ -1,0 +1,127 @@
+/** The loss of a language model as the graph has it: its largest tensors, its feeds, and its answers by example. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
+import { topologicalOrder } from '../../../accelerated/graph/expression.js'
+import { input, logSumExp } from '../../../accelerated/graph/operators.js'
+import { decoderModel } from '../../../accelerated/models/llama/llama.js'
+import { packBatch } from '../../../accelerated/models/packing.js'
+import { causalLM, unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
+import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
+import { noWeights } from '../../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
+import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { openPredictor } from '../../../accelerated/training/prediction.js'
+import { uniforms } from '../../../accelerated/parameters/random.js'
+import { stepGraph } from '../../../accelerated/training/assembly.js'
+import { drawDecoder } from '../../../evaluation/agreement/model.js'
+import { assemblyOf, runtimeOf, startOf } from '../../../evaluation/agreement/lockstep.js'
+import { toTexts } from '../../../evaluation/agreement/convert.js'
+import { causalLoss, modelOf, scaleOf } from '../../../reference/index.js'
+import { someDecoder } from '../../agreement/modelOptions.js'
+import { assertClose } from '../../support/assertClose.js'
+import { SEED } from '../../support/seed.js'
+
+const config = {
+  family: 'llama',
+  vocabularySize: 50_000,
+  hiddenSize: 16,
+  layers: 1,
+  heads: 2,
+  keyValueHeads: 2,
+  headSize: 8,
+  intermediateSize: 24,
+  maxPositions: 64,
+  rmsNormEpsilon: 1e-6,
+  rotaryBase: 10_000,
+  rotaryScaling: null,
+  windows: [null],
+  biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  tied: true,
+  paddingIndex: 0,
+  attentionDropout: 0,
+} as const
+
+const texts = fc
+  .array(fc.array(fc.option(fc.nat(30), { nil: unlabeled }), { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 6 })
+  .map((all) => all.map((targets, row): TextExample => ({ inputIds: targets.map((_, i) => i), targets, row })))
+  .filter((all) => all.some(({ targets }) => Array.from(targets).some((target) => target !== unlabeled)))
+
+describe(`the loss of a language model (seed ${SEED})`, () => {
+  it('has no tensor of the vocabulary’s width but logits of a quarter of the labeled tokens: none of all tokens, and no row of all words', () => {
+    const own = decoderModel(config)
+    const tensors = new Map([...own.spec.tensors].map(([name, shape]) => [name, input(name, shape, 'float32')]))
+    const frozen = (name: string) => tensors.get(name) ?? expect.fail(`no tensor ${name}`)
+    const method = methodOf('lora')
+    const settings = resolveSettings({ method: 'lora' })
+    const assembly = { model: own, frozen, method, settings, objective: causalLM(own), precision: precisionOf('float32') }
+    const { outputs } = stepGraph(assembly, method.start(own.spec, settings), 'whole')
+    const wide = topologicalOrder(Object.values(outputs)).filter(({ shape }) => shape.includes(config.vocabularySize))
+    const [tables, made] = [wide.filter(({ op }) => op === 'Input'), wide.filter(({ op }) => op !== 'Input')]
+    expect(tables.map(({ shape }) => shape)).toEqual([[config.vocabularySize, config.hiddenSize]]) // the words themselves
+    expect(made.length).toBeGreaterThan(0)
+    for (const { op, shape } of made) expect(shape, op).toEqual(['labeled', config.vocabularySize])
+  })
+
+  it('feeds every labeled token once, with its own label and weight 1, and fills the last slice with weight 0', () =>
+    fc.assert(
+      fc.property(texts, (examples) => {
+        const prepared = causalLM(decoderModel(config)).prepare(examples, { seed: 0, step: 0 })
+        const packed = packBatch(examples, 0, 'float64')
+        const feeds = prepared.feeds(packed, prepared.weight, 'float64')
+        const at = (name: string): ReadonlyArray<number> => Array.from(feeds[name]?.data ?? [], Number)
+        const found = [0, 1, 2, 3].flatMap((i) =>
+          at(`rowWeights${i}`).flatMap((weight, row, { length }) =>
+            weight === 0 ? [] : [[at('tokenOfRow')[i * length + row], at(`labels${i}`)[row], weight]],
+          ),
+        )
+        const expected = examples.flatMap(({ targets }, i) =>
+          Array.from(targets).flatMap((target, j) => (target === unlabeled ? [] : [[(packed.firstTokens[i] ?? 0) + j, target, 1]])),
+        )
+        expect(found).toEqual(expected)
+        expect(prepared.weight).toBe(expected.length)
+        expect(new Set([0, 1, 2, 3].map((i) => at(`rowWeights${i}`).length)).size).toBe(1)
+      }),
+      { seed: SEED, numRuns: 60 },
+    ))
+
+  it('keeps its digits over fifty thousand words in float32', async () => {
+    const [rows, words] = [3, 50_000]
+    const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 20 * (u - 0.5))
+    const session = await nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(
+      { y: logSumExp(input('x', [rows, words], 'float32')) },
+      noWeights,
+    )
+    const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
+    for (let row = 0; row < rows; row++) {
+      const own = x.subarray(row * words, (row + 1) * words)
+      const exact = Math.log(own.reduce((sum, value) => sum + Math.exp(value), 0))
+      expect(Math.abs(Number(y?.[row]) - exact)).toBeLessThan(1e-5)
+    }
+  })
+
+  it('answers with each example’s own mean, which is the reference’s', async () => {
+    const model = drawDecoder(someDecoder({ lengths: [5, 2, 7, 3] }))
+    const assembly = assemblyOf(model, 'float64')
+    const target = { device: 'cpu', precision: 'float64' } as const
+    const state = startOf(model, 'open', 'float64')
+    const own = decoderModel({ ...config, ...decoderSizes(model.config), family: 'llama' })
+    const predictor = await openPredictor({ ...assembly, objective: causalLM(own) }, causalLM(own), state.phase, runtimeOf(target))
+    const examples = toTexts(model.batch)
+    const answers = await predictor.predict(state.parameters, examples, 3).finally(predictor.release)
+    const run = modelOf(model.config, { scale: scaleOf(model.settings) })
+    examples.forEach(({ inputIds, targets }, i) => {
+      const operands = { base: model.base, adapters: model.parameters.adapters, gates: {}, head: {} }
+      const { logits } = run(operands, { inputIds: [Array.from(inputIds)] })
+      assertClose([answers[i]?.loss ?? NaN], [causalLoss(logits, Array.from(targets))], { relative: 1e-12, name: `loss of example ${i}` })
+      expect(answers[i]?.tokens).toBe(Array.from(targets).filter((one) => one !== unlabeled).length)
+    })
+  })
+})
+
+/** The sizes of a reference decoder as the accelerated one takes them. */
+const decoderSizes = ({ window, layers, family: _, ...same }: ReturnType<typeof drawDecoder>['config']) => ({
+  ...same,
+  layers,
+  windows: Array.from({ length: layers }, () => window),
+})

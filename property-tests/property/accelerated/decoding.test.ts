@@ -1,0 +1,148 @@
+/** Decoding with a cache gives the logits of the whole text read anew: against the reference, which has no cache, on the growing texts. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { FloatType } from '../../../accelerated/graph/expression.js'
+import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
+import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
+import { noWeights } from '../../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
+import { drawDecoder, type DecoderOptions } from '../../../evaluation/agreement/model.js'
+import { assemblyOf, runtimeOf, startOf } from '../../../evaluation/agreement/lockstep.js'
+import { constants } from '../../../evaluation/agreement/convert.js'
+import { tensorOf } from '../../../accelerated/parameters/layout.js'
+import { layoutOf } from '../../../accelerated/training/assembly.js'
+import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
+import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
+import { assertClose } from '../../support/assertClose.js'
+import { plainAssembly } from '../../support/plainDecoder.js'
+import { SEED } from '../../support/seed.js'
+
+type Tokens = ReadonlyArray<number>
+
+/** What the reference says of what follows each text, with the adapters beside the matrices. */
+const referenceOf = (model: ReturnType<typeof drawDecoder>) => {
+  const run = modelOf(model.config, { scale: scaleOf(model.settings) })
+  return (texts: ReadonlyArray<Tokens>): ReadonlyArray<number> =>
+    texts.flatMap((text) => {
+      const { logits } = run({ base: model.base, adapters: model.parameters.adapters, gates: {}, head: {} }, { inputIds: [text] })
+      return [...logits.data].slice(-model.config.vocabularySize)
+    })
+}
+
+const target = { device: 'cpu', precision: 'float64' } as const
+
+/** The adapter as tensors of its own, fed at each step. */
+const unmerged = (model: ReturnType<typeof drawDecoder>, dtype: FloatType, chunk?: number): Promise<Decoder> => {
+  const { phase, parameters } = startOf(model, 'open', dtype)
+  return openDecoder(assemblyOf(model, dtype), phase, parameters, runtimeOf(target), chunk)
+}
+
+/** The adapter inside the matrices. */
+const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
+  const { phase, parameters } = startOf(model, 'open', 'float64')
+  const assembly = assemblyOf(model, 'float64')
+  const layout = layoutOf(assembly, phase)
+  const base = Object.fromEntries(
+    Object.entries(model.base).map(([name, { shape, data }]) => {
+      const inside = assembly.method.merge?.(
+        phase,
+        assembly.settings,
+        name,
+        () => data,
+        (trained) => tensorOf(layout, parameters, trained),
+      )
+      return [name, inside == null ? { shape, data } : tensor(shape, Array.from(inside))]
+    }),
+  )
+  expect(Object.keys(base).some((name) => base[name]?.data !== model.base[name]?.data)).toBe(true)
+  return openDecoder(plainAssembly(assembly.model, constants(base, 'float64'), 'float64'), {}, new Float64Array(0), runtimeOf(target))
+}
+
+/** Prompts, then steps that drop, repeat and reorder rows; after each the logits are the reference's of the texts so far. */
+const follows = async (
+  model: ReturnType<typeof drawDecoder>,
+  decoder: Decoder,
+  steps: ReadonlyArray<number>,
+  bound: number,
+): Promise<void> => {
+  const reference = referenceOf(model)
+  const agree = (rows: ReadonlyArray<ArrayLike<number>>, texts: ReadonlyArray<Tokens>): void =>
+    assertClose(
+      rows.flatMap((row) => Array.from(row)),
+      reference(texts),
+      { relative: bound, name: `logits after ${texts.map(({ length }) => length)} tokens` },
+    )
+  let texts: ReadonlyArray<Tokens> = model.batch.inputIds
+  try {
+    const rows = await decoder.begin(texts)
+    agree(rows.logits(), texts)
+    for (const step of steps) {
+      const count = 1 + (step % 4)
+      const next: ReadonlyArray<Continuation> = Array.from({ length: count }, (_, i) => ({
+        from: (step * 7 + i * 3) % texts.length,
+        token: (step + i * 5) % model.config.vocabularySize,
+      }))
+      await rows.append(next)
+      texts = next.map(({ from, token }) => [...(texts[from] ?? []), token])
+      agree(rows.logits(), texts)
+    }
+  } finally {
+    await decoder.release()
+  }
+}
+
+const steps = fc.array(fc.nat(1_000), { minLength: 1, maxLength: 4 })
+
+const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
+  ['one prompt of one token', { lengths: [1] }],
+  ['one head of keys for four of queries', { keyValueHeads: 1 }],
+  ['as many heads of keys as of queries', { keyValueHeads: 4 }],
+  ['a window of one token', { window: 1, lengths: [5, 2] }],
+  ['a window shorter than prompts and padding', { window: 3, lengths: [9, 1, 4] }],
+]
+
+describe(`decoding with a cache (seed ${SEED})`, () => {
+  it('has the logits of the growing texts read anew, with an adapter, in float64 to 1e-9', () =>
+    fc.assert(
+      fc.asyncProperty(decoderOptions, steps, async (options, own) => {
+        const model = drawDecoder(options)
+        await follows(model, await unmerged(model, 'float64'), own, 1e-9)
+      }),
+      { seed: SEED, numRuns: 12 },
+    ))
+
+  it.each(edges)('has them of %s', async (_, change) => {
+    const model = drawDecoder(someDecoder(change))
+    await follows(model, await unmerged(model, 'float64'), [3, 1, 6, 2], 1e-9)
+  })
+
+  it('has them in float32 to 1e-5', async () => {
+    const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
+    await follows(model, await unmerged(model, 'float32'), [3, 1, 6, 2, 5, 7], 1e-5)
+  })
+
+  it('has them where the engine has memory of its own', async () => {
+    const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
+    const { phase, parameters } = startOf(model, 'open', 'float64')
+    const engine = nodeEngine({ device: { ...deviceOf('cpu'), preallocatedOutputs: false }, threads: 1 })
+    const decoder = await openDecoder(assemblyOf(model, 'float64'), phase, parameters, { engine, weights: noWeights })
+    await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-9)
+  })
+
+  it('has them with the adapter inside the matrices', async () => {
+    const model = drawDecoder(someDecoder())
+    await follows(model, await merged(model), [3, 1, 6], 1e-9)
+  })
+
+  it.each([1, 2, 3, 5])('has them of prompts read %i tokens at once', async (chunk) => {
+    const model = drawDecoder(someDecoder({ window: 4, lengths: [11, 2, 7] }))
+    await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
+  })
+
+  it('takes no prompt without tokens', async () => {
+    const decoder = await unmerged(drawDecoder(someDecoder()), 'float64')
+    await expect(decoder.begin([[1], []])).rejects.toThrow(/expected prompts of at least one token, got lengths \[1,0\]/)
+    await expect(decoder.begin([])).rejects.toThrow(/expected prompts/)
+    await decoder.release()
+  })
+})

@@ -1,0 +1,165 @@
+/** The lock of a folder: one living process holds it at a time, and one that is gone holds it no more, wherever and under whatever number it lived. */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { lockFolder, patience, releaseThread, type FolderLock } from '../../../accelerated/storage/folderLock.js'
+import { InputError } from '../../../accelerated/errors/inputError.js'
+
+let root = ''
+let folder = ''
+const held: FolderLock[] = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-lock-'))
+})
+beforeEach(async () => {
+  folder = await mkdtemp(join(root, 'f-'))
+})
+afterEach(async () => {
+  for (const lock of held.splice(0)) await lock.release()
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const lock = async (): Promise<FolderLock> => {
+  const taken = await lockFolder(folder, 'F')
+  held.push(taken)
+  return taken
+}
+const claims = async () => (await readdir(folder)).map((name) => join(folder, name))
+type Claim = Readonly<Record<'host' | 'boot' | 'numbers' | 'pid' | 'born' | 'thread', string | number | null>>
+/** The claim that this process writes. */
+const ownClaim = async (): Promise<Claim> => {
+  const own = await lockFolder(folder, 'F')
+  const claim = JSON.parse(await readFile((await claims())[0] ?? '', 'utf8')) as Claim
+  await own.release()
+  return claim
+}
+const theirs = (): string => join(folder, 'lock-0123456789ab.json')
+/** Another process's claim, renewed so many milliseconds ago. */
+const leave = async (change: Partial<Claim>, ago = 0): Promise<void> => {
+  await writeFile(theirs(), JSON.stringify({ ...(await ownClaim()), ...change }))
+  await utimes(theirs(), (Date.now() - ago) / 1000, (Date.now() - ago) / 1000)
+}
+const onLinux = process.platform === 'linux'
+const noProcess = 4_194_304 // the largest number that Linux gives is one less
+
+describe('a folder that is held', () => {
+  it('is refused to another, who learns which process holds it; it is free once that releases it', async () => {
+    const first = await lock()
+    const refusal = await lock().catch((thrown: unknown) => thrown)
+    expect(refusal).toBeInstanceOf(InputError)
+    expect(String(refusal)).toContain(`F: expected a folder that no other process is at work in, got process ${process.pid} on `)
+    expect(await claims()).toHaveLength(1)
+    await first.release()
+    expect(await claims()).toEqual([])
+    await lock()
+  })
+
+  it.each([2, 3, 8])('is held by one at most where %i come at once, and by one of two', async (rivals) => {
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.allSettled(Array.from({ length: rivals }, lock))
+      const winners = answers.filter(({ status }) => status === 'fulfilled').length
+      expect(winners).toBeLessThanOrEqual(1)
+      if (rivals === 2) expect(winners).toBe(1)
+      expect(await claims()).toHaveLength(winners)
+      for (const winner of held.splice(0)) await winner.release()
+    }
+  })
+
+  it('is known to be taken over by the one who was silent for too long, who may write no more', async () => {
+    const silent = await lock()
+    await silent.check()
+    await unlink((await claims())[0] ?? '')
+    await expect(silent.check()).rejects.toThrow('F: expected this process alone at work there, got another that took over')
+  })
+
+  it('is renewed while it is held, and no more after', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const own = await lock()
+      const [path = ''] = await claims()
+      const [content, long] = [await readFile(path, 'utf8'), new Date(Date.now() - 10 * patience.silence)]
+      await utimes(path, long, long)
+      const began = Date.now()
+      vi.advanceTimersByTime(patience.renewal)
+      for (let tries = 0; tries < 1_000 && (await stat(path)).mtimeMs < began - patience.silence; tries++) await pause(10)
+      expect((await stat(path)).mtimeMs).toBeGreaterThan(began - patience.silence)
+      expect(await readFile(path, 'utf8')).toBe(content)
+      await own.release()
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('by a thread that was ended from outside is free once its process says so, and by no other thread of it', async () => {
+    const { thread } = await ownClaim()
+    await leave({ thread: 77 })
+    await releaseThread(folder, Number(thread))
+    expect(await claims()).toEqual([theirs()])
+    await releaseThread(folder, 77)
+    expect(await claims()).toEqual([])
+  })
+})
+
+describe('a claim of a process that is gone', () => {
+  const isTaken = async (): Promise<void> => {
+    const taken = await lock()
+    expect(await claims()).toContain(theirs()) // nothing is changed by the taking
+    await taken.clear()
+    expect(await claims()).toHaveLength(1)
+    await taken.check()
+  }
+
+  it.runIf(onLinux)('on this machine counts no more, however fresh', async () => {
+    await leave({ pid: noProcess })
+    await isTaken()
+  })
+  it.runIf(onLinux)('counts no more where its number is used again', async () => {
+    await leave({ pid: process.pid, born: '1' })
+    await isTaken()
+  })
+  it.runIf(onLinux)('counts no more where it is dead and not yet buried', async () => {
+    const parent = spawn('bash', ['-c', 'sleep 2 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] }) // which waits for no child
+    try {
+      const pid = await new Promise<number>((resolve) => parent.stdout.once('data', (text: Buffer) => resolve(Number(text.toString()))))
+      const stateOf = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+      const born = (await stateOf())[19] ?? ''
+      while ((await stateOf())[0] !== 'Z') await pause(50)
+      await leave({ pid, born })
+      await isTaken()
+    } finally {
+      parent.kill('SIGKILL')
+    }
+  })
+  it.each<readonly [string, Partial<Claim>]>([
+    ['another machine, or this one before it was started anew', { boot: 'another', pid: noProcess }],
+    ['another space of process numbers, as containers have', { numbers: 'pid:[1]', pid: noProcess }],
+  ])('of %s counts until it was silent for two minutes', async (_, elsewhere) => {
+    await leave(elsewhere, patience.silence - 10_000)
+    await expect(lock()).rejects.toThrow(/found process 4194304 on .*; it counts as gone after 120 seconds of silence$/)
+    await unlink(theirs())
+    await leave(elsewhere, patience.silence + 10_000)
+    await isTaken()
+  })
+  it('is removed though it was renewed after another took the folder: by this its process learns of it', async () => {
+    await leave({ boot: 'another' }, patience.silence + 10_000)
+    const taken = await lock()
+    await utimes(theirs(), new Date(), new Date())
+    await taken.clear()
+    expect(await claims()).not.toContain(theirs())
+  })
+  it('counts until it was silent for as long where nothing in it can be read', async () => {
+    await writeFile(theirs(), '')
+    await expect(lock()).rejects.toThrow('it counts as gone after 120 seconds of silence')
+    await utimes(theirs(), 1, 1)
+    await isTaken()
+  })
+})
+
+it('a living process holds what it holds, though it was silent for long: it may only be stopped', async () => {
+  await leave({}, 100 * patience.silence)
+  await expect(lock()).rejects.toThrow(`found process ${process.pid} on `)
+})

@@ -1,0 +1,255 @@
+/** Choosing tokens: what is drawn is distributed as temperature, top-k and top-p say, beam search finds what trying everything finds, and texts end where they are to. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { searchStep, startOfSearch, type Beam } from '../../../accelerated/generation/beamSearch.js'
+import {
+  samplingDistribution,
+  sample,
+  largest,
+  logProbabilities,
+  applyRepetitionPenalty,
+  type Sampling,
+} from '../../../accelerated/generation/sampling.js'
+import type { DecodedRows, Decoder } from '../../../accelerated/generation/decoder.js'
+import { generate, type GenerationEvent, type GenerationSettings } from '../../../accelerated/generation/generate.js'
+import { resolveGeneration } from '../../../accelerated/generation/settings.js'
+import { decoderModel } from '../../../accelerated/models/llama/llama.js'
+import { uniforms } from '../../../accelerated/parameters/random.js'
+import { plainAssembly } from '../../support/plainDecoder.js'
+import { SEED } from '../../support/seed.js'
+
+const logits = fc.array(fc.double({ min: -8, max: 8, noNaN: true }), { minLength: 1, maxLength: 40 }).map((all) => Float64Array.from(all))
+const plain: Sampling = { temperature: 1, topK: null, topP: 1 }
+
+/** As a textbook has it: probabilities by token. */
+const softmax = (all: ArrayLike<number>, temperature: number): ReadonlyArray<number> => {
+  const powers = Array.from(all, (logit) => Math.exp(logit / temperature))
+  const total = powers.reduce((a, b) => a + b, 0)
+  return powers.map((power) => power / total)
+}
+
+describe(`what tokens are drawn from (seed ${SEED})`, () => {
+  it('is the softmax of logits over temperature', () =>
+    fc.assert(
+      fc.property(logits, fc.double({ min: 0.3, max: 3, noNaN: true }), (all, temperature) => {
+        const own = samplingDistribution(all, { ...plain, temperature })
+        const expected = softmax(all, temperature)
+        expect(own.map(({ token }) => token).sort((a, b) => a - b)).toEqual(expected.map((_, i) => i))
+        for (const { token, score } of own) expect(score).toBeCloseTo(expected[token] ?? NaN, 12)
+      }),
+      { seed: SEED },
+    ))
+
+  it('is, with top-k, the k likeliest and those as likely as the last, in their old proportions', () =>
+    fc.assert(
+      fc.property(logits, fc.integer({ min: 1, max: 45 }), (all, topK) => {
+        const own = samplingDistribution(all, { ...plain, topK })
+        const least = [...all].sort((a, b) => b - a)[Math.min(topK, all.length) - 1] ?? NaN
+        expect(new Set(own.map(({ token }) => token))).toEqual(new Set([...all.keys()].filter((i) => (all[i] ?? NaN) >= least)))
+        expect(own.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 12)
+        for (const { token, score } of own)
+          expect(score / (own[0]?.score ?? NaN)).toBeCloseTo(Math.exp((all[token] ?? NaN) - (all[own[0]?.token ?? 0] ?? NaN)), 9)
+      }),
+      { seed: SEED },
+    ))
+
+  it('is, with top-p, the fewest of the likeliest that have p together', () =>
+    fc.assert(
+      fc.property(logits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (all, topP) => {
+        const own = samplingDistribution(all, { ...plain, topP })
+        const sorted = [...softmax(all, 1)].sort((a, b) => b - a)
+        const together = (count: number): number => sorted.slice(0, count).reduce((a, b) => a + b, 0)
+        expect(together(own.length)).toBeGreaterThan(topP - 1e-9)
+        expect(together(own.length - 1)).toBeLessThan(topP + 1e-9)
+        const [most = 1] = own.map(({ score }) => score)
+        expect(most).toBeCloseTo((sorted[0] ?? NaN) / together(own.length), 9)
+      }),
+      { seed: SEED },
+    ))
+
+  it('is drawn as often as that: χ² of 20,000 draws is below its 0.999 quantile', () => {
+    const own = samplingDistribution(Float64Array.of(1, 0.5, -1, 2, 0, 1.5, -3), { temperature: 0.8, topK: 5, topP: 0.95 })
+    const count = 20_000
+    const counts = new Map<number, number>()
+    for (let i = 0; i < count; i++) {
+      const token = sample(own, uniforms(SEED, 'generation', i, 1)[0] ?? NaN)
+      counts.set(token, (counts.get(token) ?? 0) + 1)
+    }
+    const expected = softmax([1, 0.5, 2, 0, 1.5], 0.8) // top-k leaves these; the least likely of them is outside top-p
+    const kept = [0, 1, 3, 5].map((token, i) => ({ token, share: [expected[0], expected[1], expected[2], expected[4]][i] ?? NaN }))
+    const total = kept.reduce((sum, { share }) => sum + share, 0)
+    const chiSquare = kept.reduce((sum, { token, share }) => {
+      const wanted = (count * share) / total
+      return sum + ((counts.get(token) ?? 0) - wanted) ** 2 / wanted
+    }, 0)
+    expect([...counts.keys()].sort()).toEqual([0, 1, 3, 5])
+    expect(chiSquare).toBeLessThan(16.27) // 3 degrees of freedom
+  })
+
+  it('gives with u the token whose stretch of (0, 1) u is in', () => {
+    const probable = [0.5, 0.3, 0.2].map((score, token) => ({ token, score }))
+    expect([0.001, 0.499, 0.501, 0.799, 0.801, 0.999].map((u) => sample(probable, u))).toEqual([0, 0, 1, 1, 2, 2])
+  })
+})
+
+describe('scores', () => {
+  it('are sorted as a sort would have them, equal ones in their order', () =>
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -5, max: 5 }), { maxLength: 30 }), fc.integer({ min: 1, max: 12 }), (scores, count) => {
+        const sorted = scores.map((score, token) => ({ token, score })).sort((a, b) => b.score - a.score || a.token - b.token)
+        expect(largest(scores, count)).toEqual(sorted.slice(0, count))
+      }),
+      { seed: SEED },
+    ))
+
+  it('of tokens that are there are divided above 0 and multiplied below, once each', () =>
+    expect([...applyRepetitionPenalty(Float64Array.of(2, -2, 3, -3), [0, 1, 0, 0], 2)]).toEqual([1, -4, 3, -3]))
+
+  it('become probabilities that add up to 1', () => {
+    const own = logProbabilities(Float32Array.of(1000, 1001, 999))
+    expect(own.reduce((sum, x) => sum + Math.exp(x), 0)).toBeCloseTo(1, 12)
+    expect((own[1] ?? NaN) - (own[0] ?? NaN)).toBeCloseTo(1, 12)
+  })
+})
+
+describe(`beam search (seed ${SEED})`, () => {
+  const [words, end] = [4, 3]
+  /** log p(word | text), made up of the text. */
+  const following = (seed: number, tokens: ReadonlyArray<number>): Float64Array => {
+    const place = tokens.reduce((sum, token) => sum * (words + 1) + token + 1, 0)
+    return logProbabilities(uniforms(seed, 'generation', place, words).map((u) => 4 * u))
+  }
+
+  it('with room for every text finds the best of all', () =>
+    fc.assert(
+      fc.property(fc.nat(100_000), fc.constantFrom(-1, 0, 0.7, 2), (seed, lengthPenalty) => {
+        const maxNewTokens = 3
+        const all = (tokens: ReadonlyArray<number>, score: number): ReadonlyArray<Beam> =>
+          tokens.at(-1) === end || tokens.length === maxNewTokens
+            ? [{ tokens, score: score / tokens.length ** lengthPenalty }]
+            : Array.from(following(seed, tokens)).flatMap((own, token) => all([...tokens, token], score + own))
+        const best = [...all([], 0)].sort((a, b) => b.score - a.score)[0]
+        let search = startOfSearch
+        while (!search.done)
+          search = searchStep(
+            search,
+            search.running.map(({ tokens }) => following(seed, tokens)),
+            {
+              numBeams: words ** maxNewTokens,
+              lengthPenalty,
+              maxNewTokens,
+              ends: 1,
+              isEnd: (tokens) => tokens.at(-1) === end,
+            },
+          ).search
+        expect(search.finished[0]?.tokens).toEqual(best?.tokens)
+        expect(search.finished[0]?.score).toBeCloseTo(best?.score ?? NaN, 12)
+      }),
+      { seed: SEED, numRuns: 60 },
+    ))
+})
+
+describe('texts', () => {
+  const config = {
+    family: 'llama',
+    vocabularySize: 8,
+    hiddenSize: 4,
+    layers: 1,
+    heads: 1,
+    keyValueHeads: 1,
+    headSize: 4,
+    intermediateSize: 4,
+    maxPositions: 12,
+    rmsNormEpsilon: 1e-6,
+    rotaryBase: 100,
+    rotaryScaling: null,
+    windows: [null],
+    biases: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+    tied: true,
+    paddingIndex: 0,
+    attentionDropout: 0,
+  } as const
+  /** A decoder whose next token is the last one and one more, but for a little chance. */
+  const counting: Decoder = {
+    positions: 12,
+    assembly: plainAssembly(decoderModel(config), () => expect.fail('no tensor is asked for'), 'float32'),
+    begin: async (prompts) => {
+      let last = prompts.map((ids) => ids.at(-1) ?? 0)
+      const rows: DecodedRows = {
+        logits: () => last.map((token) => Float32Array.from({ length: 8 }, (_, i) => (i === (token + 1) % 8 ? 3 : 0))),
+        append: async (next) => {
+          last = next.map(({ token }) => token)
+        },
+      }
+      return rows
+    },
+    release: async () => undefined,
+  }
+  const usual: GenerationSettings = { ...resolveGeneration({ maxNewTokens: 5 }), endTokens: [], stops: () => false }
+  const eventsOf = async (prompts: ReadonlyArray<ReadonlyArray<number>>, settings: Partial<GenerationSettings>, signal?: AbortSignal) => {
+    const events: GenerationEvent[] = []
+    for await (const event of generate(counting, prompts, { ...usual, ...settings }, signal)) events.push(event)
+    return events
+  }
+  const texts = (events: ReadonlyArray<GenerationEvent>) =>
+    events.flatMap((event) => (event.kind === 'text' ? [[event.prompt, event.ended, event.tokens]] : []))
+
+  it('end at a token that ends them, at what they are to stop at, after so many tokens, or where positions end', async () => {
+    const prompts = [[1], [4], [6], Array.from({ length: 10 }, () => 1)]
+    const events = await eventsOf(prompts, { endTokens: [5], stops: (tokens) => tokens.join('').endsWith('70') })
+    expect(new Map(texts(events).map(([prompt, ...rest]) => [prompt, rest]))).toEqual(
+      new Map([
+        [0, ['end', [2, 3, 4, 5]]],
+        [1, ['end', [5]]],
+        [2, ['stop', [7, 0]]],
+        [3, ['length', [2, 3]]],
+      ]),
+    )
+    for (const [prompt, , tokens] of texts(events))
+      expect(events.flatMap((event) => (event.kind === 'token' && event.prompt === prompt ? [event.token] : []))).toEqual(tokens)
+  })
+
+  it('that are drawn depend on the seed and on nothing that stands beside them', async () => {
+    const [prompts, sampling] = [[[1], [2, 3], [4], [5, 6, 7]], { ...plain, temperature: 2 }]
+    const together = texts(await eventsOf(prompts, { sampling, seed: 3, batchSize: 4 }))
+    expect(texts(await eventsOf(prompts, { sampling, seed: 3, batchSize: 1 }))).toEqual(together)
+    expect(texts(await eventsOf(prompts, { sampling, seed: 4, batchSize: 4 }))).not.toEqual(together)
+    const [first, second] = texts(await eventsOf([[1], [1]], { sampling, maxNewTokens: 9 })).map(([, , tokens]) => tokens)
+    expect(first).not.toEqual(second)
+  })
+
+  it('are given up when the signal says so', async () => {
+    const stop = new AbortController()
+    const found: GenerationEvent[] = []
+    for await (const event of generate(counting, [[1]], { ...usual, maxNewTokens: 9 }, stop.signal)) {
+      found.push(event)
+      if (found.length === 3) stop.abort()
+    }
+    expect(found.map(({ kind }) => kind)).toEqual(['token', 'token', 'token'])
+    expect(await eventsOf([[1], [2]], {}, AbortSignal.abort())).toEqual([])
+  })
+
+  it('are never made of logits that are no numbers', async () => {
+    const broken: Decoder = {
+      ...counting,
+      begin: async (prompts) => ({ logits: () => prompts.map(() => new Float32Array(8).fill(NaN)), append: async () => undefined }),
+    }
+    for (const settings of [{}, { sampling: plain }, { beams: 2 }])
+      await expect(generate(broken, [[1]], { ...usual, ...settings }).next()).rejects.toThrow(
+        /^prompt 1: expected logits .* that are numbers, got/,
+      )
+  })
+
+  it.each([
+    [{ temperature: 0, topK: 3 }, /^temperature: expected above 0 with topK/],
+    [{ temperature: 1, beams: 2 }, /^beams: expected 1 where tokens are drawn, got 2/],
+    [{ topP: 0 }, /^topP: expected .* found 0/],
+    [{ maxNewTokens: 0 }, /^maxNewTokens: expected .* found 0/],
+    [{ repetitionPenalty: 0 }, /^repetitionPenalty: expected .* found 0/],
+  ])('have no settings that cannot be: %o', (given, message) => expect(() => resolveGeneration(given)).toThrow(message))
+
+  it('are drawn at temperature 1 where only the tokens to draw from are said', () => {
+    expect(resolveGeneration({ topK: 3 }).sampling).toEqual({ temperature: 1, topK: 3, topP: 1 })
+    expect(resolveGeneration({}).sampling).toBeNull()
+  })
+})

@@ -1,0 +1,360 @@
+/** Finding a model by name: folders, the cache, and downloads from a hub that runs on this machine for the test. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { InputError } from '../../../accelerated/errors/inputError.js'
+import { downloadReporter } from '../../../accelerated/checkpoints/hub/downloadProgress.js'
+import { resolveModel, type HubOptions } from '../../../accelerated/checkpoints/hub/hub.js'
+
+const commit = '0123456789abcdef0123456789abcdef01234567'
+/** Weights in safetensors that are ASCII throughout. */
+const weights = (content: string): string => {
+  const header = JSON.stringify({ w: { dtype: 'U8', shape: [content.length], data_offsets: [0, content.length] } })
+  return String.fromCharCode(header.length, 0, 0, 0, 0, 0, 0, 0) + header + content
+}
+const files = {
+  'config.json': '{"a":1}',
+  'tokenizer.json': '{"b":2}',
+  'tokenizer_config.json': '{}',
+  'model.safetensors': weights('w'.repeat(100_000)),
+}
+
+let root = ''
+let server: Server
+let endpoint = ''
+let cache = ''
+let asked: string[] = []
+let answer: (request: IncomingMessage, response: ServerResponse) => void = () => undefined
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-hub-'))
+  server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    answer(request, response)
+  })
+  await new Promise<void>((listening) => {
+    server.listen(0, '127.0.0.1', listening)
+  })
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+beforeEach(async () => {
+  cache = await mkdtemp(join(root, 'cache-'))
+  asked = []
+})
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((closed) => server.close(closed))
+  await rm(root, { recursive: true })
+})
+
+/** A hub with these files at any revision; its answers name the commit. */
+const serving =
+  (stored: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = { 'x-repo-commit': commit }) =>
+  (request: IncomingMessage, response: ServerResponse): void => {
+    const content = stored[request.url?.split('/').at(-1) ?? '']
+    const length = content === undefined ? {} : { 'content-length': String(Buffer.byteLength(content)) }
+    response.writeHead(content === undefined ? 404 : 200, { ...headers, ...length }).end(request.method === 'HEAD' ? undefined : content)
+  }
+
+const resolve = (model: string, options: HubOptions = {}) =>
+  resolveModel(model, { ...options, environment: { HF_ENDPOINT: endpoint, SALORA_CACHE: cache, ...options.environment } })
+
+const messageFor = async (model: string, options?: HubOptions): Promise<string> =>
+  resolve(model, options).then(
+    () => 'no error',
+    (thrown: unknown) => {
+      expect(thrown).toBeInstanceOf(InputError)
+      const message = (thrown as Error).message
+      expect(message).not.toContain('\n')
+      return message.replaceAll(endpoint, 'HUB').replaceAll(cache, 'CACHE')
+    },
+  )
+
+describe('what --model means', () => {
+  it('an existing folder is itself, and nothing is asked of the network', async () => {
+    expect(await resolve(root)).toEqual({ folder: root, baseModelName: root, revision: null })
+    expect(asked).toEqual([])
+  })
+
+  it.each(['../nowhere', './x', '/no/such/folder', 'a/b/c', 'a\\b', 'a--b', 'a..b', '-a', 'a/', '', 'a b', 'a/b?c', 'x'.repeat(97)])(
+    'refuses %j, which is neither a folder nor a hub id',
+    async (model) => {
+      expect(await messageFor(model)).toMatch(
+        /^--model ".*": expected a folder in Hugging Face layout or a hub id like FacebookAI\/roberta-base, got neither$/,
+      )
+      expect(asked).toEqual([])
+    },
+  )
+
+  it('refuses a file, and a revision that would leave the cache', async () => {
+    const file = join(root, 'file')
+    await writeFile(file, '')
+    expect(await messageFor(file)).toBe(
+      `--model "${file}": expected a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base, got a file`,
+    )
+    expect(await messageFor('a/b', { revision: '../..' })).toBe(
+      'a/b: expected a revision of letters, digits, ".", "_" and "-", got "../.."',
+    )
+  })
+})
+
+describe('downloading a model', () => {
+  it('fetches the files of one commit, and answers from the cache afterwards', async () => {
+    answer = serving(files)
+    const progress: string[] = []
+    const { folder, baseModelName } = await resolve('me/model', {
+      onProgress: ({ file, received, total }) => {
+        if (received === total) progress.push(file)
+      },
+    })
+    expect(baseModelName).toBe('me/model')
+    expect(folder).toBe(join(cache, 'models--me--model', 'snapshots', commit))
+    for (const [name, content] of Object.entries(files)) expect(await readFile(join(folder, name), 'utf8')).toBe(content)
+    expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
+    expect(await readFile(join(cache, 'models--me--model', 'refs', 'main'), 'utf8')).toBe(commit)
+    expect(progress).toEqual(Object.keys(files))
+    expect(asked[0]).toBe('HEAD /me/model/resolve/main/config.json')
+    expect(asked.slice(1).every((line) => line.startsWith(`GET /me/model/resolve/${commit}/`))).toBe(true)
+
+    asked = []
+    expect((await resolve('me/model')).folder).toBe(folder)
+    expect((await resolve('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).folder).toBe(folder)
+    expect(asked).toEqual([])
+  })
+
+  it('fetches every shard that the index names', async () => {
+    const { 'model.safetensors': _, ...rest } = files
+    const index = JSON.stringify({ weight_map: { x: 'model-1.safetensors', y: 'model-2.safetensors', z: 'model-1.safetensors' } })
+    answer = serving({
+      ...rest,
+      'model.safetensors.index.json': index,
+      'model-1.safetensors': weights('1'),
+      'model-2.safetensors': weights('2'),
+    })
+    const { folder } = await resolve('model')
+    expect(await readFile(join(folder, 'model-1.safetensors'), 'utf8')).toBe(weights('1'))
+    expect(await readFile(join(folder, 'model-2.safetensors'), 'utf8')).toBe(weights('2'))
+    asked = []
+    await resolve('model')
+    expect(asked).toEqual([])
+  })
+
+  it('does not follow an index out of the cache', async () => {
+    const { 'model.safetensors': _, ...rest } = files
+    answer = serving({ ...rest, 'model.safetensors.index.json': JSON.stringify({ weight_map: { x: '../../../x.safetensors' } }) })
+    expect(await messageFor('model')).toContain(
+      'expected shards named like model-00001-of-00002.safetensors, in the same folder, got "../../../x.safetensors"',
+    )
+  })
+
+  it('takes up an interrupted download where it stopped', async () => {
+    answer = (request, response) => {
+      if (request.url?.endsWith('model.safetensors')) response.writeHead(503).end()
+      else serving(files)(request, response)
+    }
+    expect(await messageFor('me/model')).toBe(
+      `HUB/me/model/resolve/${commit}/model.safetensors: expected status 200, got 503 Service Unavailable`,
+    )
+    asked = []
+    answer = serving(files)
+    await resolve('me/model')
+    expect(asked.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
+  })
+
+  it("finds what Python tools put into the hub's cache", async () => {
+    const model = join(cache, 'hub', 'models--me--model')
+    await mkdir(join(model, 'refs'), { recursive: true })
+    await mkdir(join(model, 'snapshots', commit), { recursive: true })
+    await writeFile(join(model, 'refs', 'main'), commit)
+    for (const [name, content] of Object.entries(files)) await writeFile(join(model, 'snapshots', commit, name), content)
+    const { folder } = await resolveModel('me/model', { environment: { HF_HOME: cache, HF_HUB_OFFLINE: 'true' } })
+    expect(folder).toBe(join(model, 'snapshots', commit))
+  })
+
+  it('follows a renamed model, and uses the revision where no commit is named', async () => {
+    answer = (request, response) => {
+      if (request.url?.startsWith('/old/')) response.writeHead(307, { location: request.url.replace('/old/', '/me/new/') }).end()
+      else serving(files)(request, response)
+    }
+    expect((await resolve('old')).folder).toBe(join(cache, 'models--old', 'snapshots', commit))
+    answer = serving(files, {})
+    expect((await resolve('plain', { revision: 'v1.0' })).folder).toBe(join(cache, 'models--plain', 'snapshots', 'v1.0'))
+  })
+
+  it('sends the token of HF_TOKEN', async () => {
+    let seen: string | undefined
+    answer = (request, response) => {
+      seen = request.headers.authorization
+      serving(files)(request, response)
+    }
+    await resolve('model', { environment: { HF_TOKEN: 'secret' } })
+    expect(seen).toBe('Bearer secret')
+    await resolve('another', { environment: { HF_TOKEN: ' secret\n' } }) // as a file of one line has it
+    expect(seen).toBe('Bearer secret')
+  })
+
+  it('sends no token where HF_TOKEN is empty', async () => {
+    const seen: (string | undefined)[] = []
+    answer = (request, response) => {
+      seen.push(request.headers.authorization)
+      serving(files)(request, response)
+    }
+    for (const empty of ['', ' ', '\n']) await resolve(`model-${seen.length}`, { environment: { HF_TOKEN: empty } })
+    expect(new Set(seen)).toEqual(new Set([undefined]))
+  })
+
+  it('shows neither a token nor a password, whatever is wrong with them', async () => {
+    const wrong = [
+      { HF_TOKEN: 'hf_secret\nexport X=1' },
+      { HF_TOKEN: 'hf_secret\u0000' },
+      { HF_TOKEN: 'hf_secret with spaces' },
+      { HF_TOKEN: 'hf_secretⓐ' },
+      { HF_ENDPOINT: endpoint.replace('//', '//me:hf_secret@') },
+      { HF_ENDPOINT: endpoint.replace('//', '//hf_secret@') },
+      { HF_ENDPOINT: 'me:hf_secret@hub' },
+      { HF_ENDPOINT: 'https://me:hf_secret@[' },
+      { HF_ENDPOINT: `${endpoint}?token=hf_secret` },
+      { HF_ENDPOINT: `${endpoint}#hf_secret` },
+    ]
+    for (const environment of wrong) {
+      const said = await messageFor('me/model', { environment })
+      expect(said).toMatch(new RegExp(`^${Object.keys(environment)[0]}: expected .*, got .+$`))
+      expect(said).not.toContain('hf_secret')
+    }
+    expect(asked).toEqual([])
+  })
+
+  it('takes a variable that is empty as one that is not set', async () => {
+    answer = serving(files)
+    const environment = { SALORA_CACHE: '', HF_HUB_CACHE: '', HF_HOME: '', XDG_CACHE_HOME: cache, HF_HUB_OFFLINE: '' }
+    const { folder } = await resolve('me/model', { environment })
+    expect(folder).toBe(join(cache, 'huggingface', 'hub', 'models--me--model', 'snapshots', commit))
+    await expect(resolve('me/other', { environment: { ...environment, HF_ENDPOINT: '', HF_HUB_OFFLINE: '1' } })).rejects.toThrow(
+      'no complete copy there',
+    )
+  })
+
+  it.each(['config.json', 'tokenizer_config.json', 'model.safetensors'])(
+    'places no page that something on the way answers with in place of %s, and fetches the file when it is gone',
+    async (name) => {
+      for (const headers of [{}, { 'x-repo-commit': commit }]) {
+        const page = '\n<!DOCTYPE html><title>Log in</title>'
+        answer = serving({ ...files, [name]: page }, headers)
+        expect(await messageFor('me/model')).toMatch(
+          /expected (JSON|weights in safetensors), got a web page \(of a proxy, or to log in\?\)/,
+        )
+        answer = serving({ ...files, [name]: 'Please log in.' }, headers)
+        expect(await messageFor('me/model')).toMatch(/: expected .*, got .*; nothing of it is kept$/)
+        answer = serving({ ...files, [name]: name.endsWith('.json') ? '[1]' : files['model.safetensors'].slice(0, -1) }, headers)
+        expect(await messageFor('me/model')).toMatch(/: expected .*, got .*; nothing of it is kept$/)
+        answer = serving(files, headers)
+        const { folder } = await resolve('me/model')
+        expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
+        expect(await readFile(join(folder, name), 'utf8')).toBe(files[name as keyof typeof files])
+        await rm(cache, { recursive: true })
+      }
+    },
+  )
+})
+
+describe('mistakes with a hub', () => {
+  it('names a model that is not there, needs a token, or has pickled weights only', async () => {
+    answer = serving({})
+    expect(await messageFor('me/model')).toBe(
+      `HUB/me/model/resolve/${commit}/config.json: expected config.json in the model's repository, got none (no such model or revision?)`,
+    )
+    answer = (_, response) => {
+      response.writeHead(401).end()
+    }
+    expect(await messageFor('me/model')).toBe(
+      'HUB/me/model/resolve/main/config.json: expected status 200, got 401 (no such model, or one that needs HF_TOKEN)',
+    )
+    const { 'model.safetensors': _, ...rest } = files
+    answer = serving(rest)
+    expect(await messageFor('me/other')).toBe(
+      `HUB/me/other/resolve/${commit}/model.safetensors: expected weights in safetensors, got none (pickled weights are not read)`,
+    )
+  })
+
+  it('keeps nothing of a file that came short', async () => {
+    answer = (request, response) => {
+      if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
+      response.writeHead(200, { 'content-length': '1000' })
+      response.write('half')
+      setTimeout(() => response.destroy(), 50)
+    }
+    expect(await messageFor('me/model')).toMatch(/^HUB\/me\/model\/resolve\/\w+\/model\.safetensors: expected 1000 bytes, got [04] \(.*\)$/)
+    expect((await readdir(join(cache, 'models--me--model', 'snapshots', commit))).sort()).toEqual([
+      'config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ])
+  })
+
+  it('stops when told to', async () => {
+    const controller = new AbortController()
+    answer = (request, response) => {
+      if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
+      response.writeHead(200, { 'content-length': '1000' })
+      response.write('half')
+      setTimeout(() => controller.abort(), 20)
+    }
+    expect(await messageFor('me/model', { signal: controller.signal })).toMatch(/expected 1000 bytes, got [04] \(.*abort.*\)$/)
+  })
+
+  it('names a hub that does not answer, and an absent model where the network is not allowed', async () => {
+    const closed = createServer()
+    await new Promise<void>((listening) => {
+      closed.listen(0, '127.0.0.1', listening)
+    })
+    const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+    await new Promise((done) => closed.close(done))
+    expect(await messageFor('me/model', { environment: { HF_ENDPOINT: nobody } })).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+\/me\/model\/resolve\/main\/config\.json: expected an answer from the hub, got fetch failed: .*ECONNREFUSED.*$/,
+    )
+    expect(await messageFor('me/model', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
+      'me/model: expected the model in CACHE/models--me--model (HF_HUB_OFFLINE is set), got no complete copy there',
+    )
+    // a name of one word may have been meant as a folder
+    expect(await messageFor('reviews', { environment: { HF_HUB_OFFLINE: '1' } })).toBe(
+      'reviews: expected the model in CACHE/models--reviews (HF_HUB_OFFLINE is set), got no complete copy there, and no folder reviews here',
+    )
+    answer = serving({})
+    expect(await messageFor('reviews')).toMatch(
+      /^HUB\/reviews\/.*config\.json: expected config\.json in the model's repository, got none \(no such model or revision\?\), and no folder reviews here$/,
+    )
+  })
+})
+
+describe('what is told of a download', () => {
+  it('is a line for a file that takes more than a second, and one each ten seconds, but none at its end', () => {
+    let now = 0
+    const told: string[] = []
+    const tell = downloadReporter(
+      (line) => told.push(`${now}: ${line}`),
+      () => now,
+    )
+    const at = (time: number, received: number, file = 'model.safetensors', total: number | undefined = 1.5e9): void => {
+      now = time
+      tell({ file, received, total })
+    }
+    at(0, 0, 'config.json', 600)
+    at(500, 1e6)
+    at(1400, 2e8)
+    at(1600, 3e8)
+    at(9000, 4e8)
+    at(12_000, 5e8)
+    at(30_000, 1.5e9)
+    tell({ file: 'other.safetensors', received: 0, total: undefined })
+    now = 32_000
+    tell({ file: 'other.safetensors', received: 7e6, total: undefined })
+    expect(told).toEqual([
+      '1600: downloading model.safetensors, 300 of 1,500 MB',
+      '12000: downloading model.safetensors, 500 of 1,500 MB',
+      '32000: downloading other.safetensors, 7 MB',
+    ])
+  })
+})

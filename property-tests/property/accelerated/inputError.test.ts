@@ -1,0 +1,84 @@
+/** Mistakes: one line whatever the file says, and what a schema expects in words. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { validate } from '../../../accelerated/errors/validate.js'
+import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
+import { SEED } from '../../support/seed.js'
+
+describe(`a mistake (seed ${SEED})`, () => {
+  it('is one line of where, expected and found, however long and odd they are', () => {
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\u001b[2J', 'a\nb\r\u2028c', 'x'.repeat(5_000)))
+    fc.assert(
+      fc.property(text, text, text, (where, expected, found) => {
+        const { message, ...parts } = inputError(where, expected, found)
+        expect(message).toBe(`${parts.where}: expected ${parts.expected}, got ${parts.got}`)
+        expect(message).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
+        expect(Math.max(parts.expected.length, parts.got.length)).toBeLessThan(1_002)
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+    expect(inputError('a\tb', 'c\u0085', 'd\u001b[31m').message).toBe('a\\u0009b: expected c\\u0085, got d\\u001b[31m')
+  })
+
+  it('blames what was typed where it names a flag, and the world where it names what the flag means', () => {
+    expect(['--task', '--eval-data'].map((where) => inputError(where, 'a', 'b').kind)).toEqual(['usage', 'usage'])
+    expect(['x.tsv', '--run runs/1', '--model "x"', '-'].map((where) => inputError(where, 'a', 'b').kind)).toEqual(Array(4).fill('world'))
+  })
+
+  it('quotes at most eighty characters and cuts none in two', () => {
+    expect(quoted('🙂'.repeat(80))).toBe(`"${'🙂'.repeat(80)}"`)
+    expect(quoted('🙂'.repeat(81))).toBe(`"${'🙂'.repeat(80)}…"`)
+    expect(quoted('x'.repeat(1_000_000), 3)).toBe('"xxx…"')
+    expect([undefined, null, 'a', 1.5, Infinity, ['a'], {}].map(shown)).toEqual([
+      'nothing',
+      'null',
+      '"a"',
+      '1.5',
+      'Infinity',
+      '["a"]',
+      '{}',
+    ])
+  })
+})
+
+describe('a value that a schema refuses', () => {
+  const r = z.int().min(1).max(9)
+  const types = z.discriminatedUnion('type', [z.object({ type: z.literal('A') }), z.object({ type: z.literal('B') })])
+  const sides = z.union([z.strictObject({ left: r }), z.strictObject({ right: r })])
+
+  it.each<readonly [z.ZodType, unknown, string]>([
+    [z.object({ r }), { r: 0 }, 'a thing whose r is a whole number of at least 1, found 0'],
+    [z.object({ r }), { r: 10 }, 'a thing whose r is a whole number of at most 9, found 10'],
+    [z.object({ r }), { r: 1.5 }, 'a thing whose r is a whole number, found 1.5'],
+    [z.object({ r }), {}, 'a thing whose r is a whole number, found nothing'],
+    [z.object({ r: z.int() }), { r: 2 ** 60 }, `a thing whose r is a whole number of at most ${2 ** 53 - 1}, found ${2 ** 60}`],
+    [z.object({ x: z.number() }), { x: Infinity }, 'a thing whose x is a number, found Infinity'],
+    [z.object({ x: z.number().gt(0) }), { x: 0 }, 'a thing whose x is a number above 0, found 0'],
+    [z.object({ x: z.number().lt(1) }), { x: 1 }, 'a thing whose x is a number below 1, found 1'],
+    [z.object({ x: z.enum(['a', 'b', 'c']) }), { x: 'd' }, 'a thing whose x is one of a, b, c, found "d"'],
+    [z.object({ x: z.literal(false).nullish() }), { x: 'd' }, 'a thing whose x is false, found "d"'],
+    [z.object({ x: z.boolean() }), { x: null }, 'a thing whose x is true or false, found null'],
+    [z.object({ x: z.string().max(2) }), { x: 'abc' }, 'a thing whose x is a text of at most 2 characters, found "abc"'],
+    [z.object({ x: z.array(z.string()).min(1) }), { x: [] }, 'a thing whose x is a list of at least 1 entry, found []'],
+    [z.object({ x: z.tuple([r, r]) }), { x: 'a' }, 'a thing whose x is a list, found "a"'],
+    [z.object({ x: z.array(z.object({ y: z.string() })) }), { x: [{ y: '' }, { y: 7 }] }, 'a thing whose x.1.y is a text, found 7'],
+    [z.object({ x: types }), { x: { type: 'C' } }, 'a thing whose x.type is one of A, B, found "C"'],
+    [z.object({ x: z.union([z.null(), r]) }), { x: 0.5 }, 'a thing whose x is null or a whole number, found 0.5'],
+    [sides, { up: 1 }, 'a thing (an object whose left is a whole number or an object whose right is a whole number), found {"up":1}'],
+    [z.record(z.string().max(2), r), { abc: 1 }, 'a thing whose abc is under a key that is a text of at most 2 characters, found 1'],
+    [z.strictObject({}), { foo: 'bar' }, 'a thing (no key foo), found "bar"'],
+    [z.object({ x: z.strictObject({}) }), { x: { foo: 1 } }, 'a thing whose x has no key foo, found 1'],
+    [z.object({}), [], 'a thing (an object), found []'],
+    [z.record(z.string(), r), { ['k'.repeat(5_000)]: 0 }, `a thing whose ${'k'.repeat(80)}… is a whole number of at least 1, found 0`],
+    [z.object({ x: z.number().refine((x) => x > 1, 'more than one') }), { x: 1 }, 'a thing whose x is more than one, found 1'],
+  ])('%#: is told in the words of its kind', (schema, value, line) => {
+    expect(() => validate(schema, value, 'x.json', 'a thing')).toThrow(
+      expect.objectContaining({ name: 'Mistake', message: `x.json: expected ${line}` }),
+    )
+  })
+
+  it('and one that it takes is handed back with its defaults', () => {
+    expect(validate(z.object({ r: r.default(3) }), {}, 'x.json', 'a thing')).toEqual({ r: 3 })
+  })
+})

@@ -1,0 +1,218 @@
+/** The precision int8: its file in the cache, what it refuses, and that every method which freezes the model trains and answers in it. */
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
+import { methods } from '../../../accelerated/methods/index.js'
+import { quantizedFile } from '../../../accelerated/precisions/int8/quantizedFile.js'
+import { int8 } from '../../../accelerated/precisions/int8/int8.js'
+import { openFrozen } from '../../../accelerated/precisions/precision.js'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
+import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import { readSentiment } from '../../../finetuning/data/index.js'
+import { runJob } from '../../cli/jobRun.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+import { toyFile } from '../../cli/toyTask.js'
+import { assertClose } from '../../support/assertClose.js'
+
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+const own = process.env['SALORA_CACHE']
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-int8-'))
+  process.env['SALORA_CACHE'] = at('cache')
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+})
+afterAll(async () => {
+  if (own === undefined) delete process.env['SALORA_CACHE']
+  else process.env['SALORA_CACHE'] = own
+  await rm(root, { recursive: true })
+})
+
+/** Opens the file of a model; what it says on the way. */
+const opened = async (cache: string, model = at('tiny'), turnedFrom?: number) => {
+  const opening = quantizedFile(await openModelFolder(model), cache, turnedFrom)
+  const told: string[] = []
+  for (;;) {
+    const next = await opening.next()
+    if (next.done === true) return { ...next.value, told }
+    told.push(next.value)
+  }
+}
+
+describe('the file of quantized weights', () => {
+  it('holds each matrix within half a level of its rows, and everything else as it is', async () => {
+    const base = await openModelFolder(at('tiny'))
+    const { tensor, weights } = await openFrozen(int8, base)
+    const session = await nodeEngine({ device: cpu, threads: 1 }).open(
+      Object.fromEntries([...base.tensors.keys()].map((name) => [name, tensor(name)])),
+      weights,
+    )
+    const found = await session.run({})
+    const matrices = base.model.spec.matrices.map(({ name }) => `${name}.weight`)
+    for (const [name, entry] of base.tensors) {
+      const W = await readTensor(entry)
+      if (!matrices.includes(name)) expect(found[name], name).toEqual(W)
+      else {
+        const columns = entry.shape[1] ?? 1
+        W.forEach((x, i) => {
+          const row = W.subarray(i - (i % columns), i - (i % columns) + columns)
+          expect(Math.abs(Number(found[name]?.[i]) - x)).toBeLessThanOrEqual((Math.max(...row.map(Math.abs)) / 127 / 2) * 1.0001)
+        })
+      }
+    }
+    await session.release()
+  })
+
+  it('is made once, and found by what the model’s files hold, wherever they lie', async () => {
+    const first = await opened(at('once'))
+    expect(first.told).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
+    const { mtimeMs } = await stat(first.file)
+    await writeTinyModel(at('elsewhere'))
+    const again = await opened(at('once'), at('elsewhere'))
+    expect([again.file, again.told, (await stat(again.file)).mtimeMs]).toEqual([first.file, [], mtimeMs])
+    const { 'model.safetensors': weights } = { 'model.safetensors': await readFile(at('tiny', 'model.safetensors')) }
+    weights[weights.length - 1] = (weights[weights.length - 1] ?? 0) ^ 1
+    const other = await writeTinyModel(at('other'), { 'model.safetensors': weights })
+    expect((await opened(at('once'), other)).file).not.toBe(first.file)
+  })
+
+  it.each<readonly [string, (file: string) => Promise<void>]>([
+    ['cut short', (file) => truncate(file, 1000)],
+    ['of other bytes', async (file) => writeFile(file, Buffer.from(await readFile(file)).fill(7, 2000, 2040))],
+    ['of another kind', (file) => writeFile(file, 'hello')],
+    ['without its checksum', (file) => rm(`${file}.sha256`)],
+    ['with another’s checksum', (file) => writeFile(`${file}.sha256`, '0'.repeat(64))],
+    ['left half-written', (file) => rename(file, `${file}.partial`)],
+  ])('is made anew where it is %s', async (_, damage) => {
+    const { file } = await opened(at('damaged'))
+    const whole = await readFile(file)
+    await damage(file)
+    expect((await opened(at('damaged'))).told.length).toBe(1)
+    expect((await readFile(file)).equals(whole)).toBe(true)
+    expect((await opened(at('damaged'))).told).toEqual([])
+  })
+
+  it('has the same levels one way round alone where they are many, in a file of another name', async () => {
+    const [small, large] = [await opened(at('ways')), await opened(at('ways'), at('tiny'), 1)]
+    expect(large.file).not.toBe(small.file)
+    const names = [...small.tensors.keys()].filter((name) => !name.endsWith('.transposed'))
+    expect([...large.tensors.keys()]).toEqual(names)
+    expect(names.length).toBeLessThan(small.tensors.size)
+    for (const name of names) {
+      const [one, other] = [small.tensors.get(name)!, large.tensors.get(name)!].map(({ offset, length }) => ({ offset, length }))
+      const [found, wanted] = [(await readFile(large.file)).subarray(other!.offset), (await readFile(small.file)).subarray(one!.offset)]
+      expect(found.subarray(0, other!.length).equals(wanted.subarray(0, one!.length)), name).toBe(true)
+    }
+  })
+
+  it('is whole where two write it at once, and nothing else is left', async () => {
+    const files = await Promise.all(Array.from({ length: 4 }, () => opened(at('together'))))
+    expect(new Set(files.map(({ file }) => file)).size).toBe(1)
+    expect((await opened(at('together'))).told).toEqual([])
+    expect((await readdir(at('together', 'salora-int8'))).length).toBe(2)
+  })
+
+  it.skipIf(process.getuid?.() === 0 && process.platform === 'win32')('says in one line that a cache cannot be written', async () => {
+    await mkdir(at('locked'))
+    await writeFile(at('locked', 'salora-int8'), 'a file')
+    await chmod(at('locked'), 0o500)
+    await expect(opened(at('locked'))).rejects.toThrow(
+      /salora-int8: expected a cache that can be written \(SALORA_CACHE names another\), got .*/,
+    )
+  })
+})
+
+const settings = { model: 'tiny', task: 'toy.tsv', maxSteps: '6', batchSize: '4', maxLength: '16', device: 'cpu', threads: '1' } as const
+const flags = (method: string, more: Readonly<Record<string, string>> = {}) => ({
+  ...settings,
+  model: at('tiny'),
+  task: at('toy.tsv'),
+  output: at(`run-${method}`),
+  method,
+  precision: 'int8',
+  ...(method === 'prompt' || method === 'prefix' ? { virtualTokens: '3' } : {}),
+  ...more,
+})
+
+describe('a run in int8', () => {
+  it.each(methods.map(({ name }) => name).filter((name) => name !== 'full'))(
+    'of %s trains, says so in result.json, and answers as it was scored',
+    async (method) => {
+      const result = await runJob(flags(method))
+      expect(result).toMatchObject({ precision: 'int8', stepsDone: 6, interrupted: false })
+      const rows = await (async () => {
+        const adapter = await openTrainedAdapter({
+          model: at('tiny'),
+          adapter: at(`run-${method}`, 'adapter'),
+          maxLength: 16,
+          device: 'cpu',
+          precision: 'int8',
+        })
+        return adapter.predict([{ text: 'a good film' }, { text: 'bad' }]).finally(adapter.release)
+      })()
+      expect(rows.flat().every(Number.isFinite)).toBe(true)
+    },
+  )
+
+  it('of full is refused, which freezes nothing, and one on a device without such products too', async () => {
+    await expect(runJob(flags('full'))).rejects.toMatchObject({
+      setting: 'precision',
+      expected: expect.stringContaining('method full') as unknown,
+    })
+    expect(await readdir(root)).not.toContain('run-full')
+    expect(int8.runsOn?.({ fusedMatMul: false })).toBe(false)
+  })
+
+  it('of DoRA, which asks for a matrix and not for its product alone, trains too', async () => {
+    expect((await runJob(flags('lora', { dora: 'true', output: at('run-dora') }))).stepsDone).toBe(6)
+  })
+
+  it('resumes in the same bits', async () => {
+    const whole = await runJob(flags('salora', { output: at('whole') }))
+    await runJob(flags('salora', { output: at('cut') }), 3)
+    const rest = await runJob({ output: at('cut'), resume: true })
+    expect(rest.last).toEqual(whole.last)
+    expect(await readFile(at('cut', 'adapter', 'adapter_model.safetensors'))).toEqual(
+      await readFile(at('whole', 'adapter', 'adapter_model.safetensors')),
+    )
+  })
+})
+
+it('the embedded model answers real sentences in int8 nearly as in float32', async () => {
+  const read = readSentiment()
+  if (read._tag === 'Left') throw read.left
+  const texts = read.right.dev.examples.slice(0, 60)
+  const run = await runJob({
+    model: embeddedModel,
+    task: 'sentiment',
+    method: 'lora',
+    maxSteps: '30',
+    batchSize: '16',
+    maxLength: '32',
+    learningRate: '0.002',
+    device: 'cpu',
+    output: at('embedded'),
+    evalSteps: '30',
+  })
+  expect(run.stepsDone).toBe(30)
+  const logits = async (precision: string): Promise<ReadonlyArray<number>> => {
+    const adapter = await openTrainedAdapter({
+      model: embeddedModel,
+      adapter: at('embedded', 'adapter'),
+      maxLength: 32,
+      device: 'cpu',
+      precision,
+    })
+    return (await adapter.predict(texts).finally(adapter.release)).flat()
+  }
+  const [exact, coarse] = [await logits('float32'), await logits('int8')]
+  const largest = Math.max(...exact.map(Math.abs))
+  assertClose(coarse, exact, { relative: 0, absolute: 0.05 * largest })
+  expect(coarse).not.toEqual(exact)
+}, 60_000)

@@ -1,0 +1,212 @@
+/** Attention over a packed batch against attention of one example at a time, by its definition. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { batchInputs } from '../../../accelerated/models/batchInputs.js'
+import type { Expression } from '../../../accelerated/graph/expression.js'
+import { gradient } from '../../../accelerated/graph/gradient.js'
+import { input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
+import { plainHost } from '../../../accelerated/models/host.js'
+import { attention, paddingBias } from '../../../accelerated/models/layers/attention.js'
+import { packBatch } from '../../../accelerated/models/packing.js'
+import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
+import { assertClose } from '../../support/assertClose.js'
+import { differences, float64, resultOf, withGraph } from '../../support/runGraph.js'
+import { SEED } from '../../support/seed.js'
+import { differenceTolerance } from '../../support/tolerance.js'
+import { boundOf } from '../../../evaluation/agreement/bounds.js'
+
+const heads = 2
+const headSize = 3
+const hidden = heads * headSize
+const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
+
+type Example = { readonly query: ReadonlyArray<number>; readonly key: ReadonlyArray<number>; readonly value: ReadonlyArray<number> }
+const parts = ['query', 'key', 'value'] as const
+const lengthOf = (example: Example): number => example.query.length / hidden
+
+/** Examples of one to five tokens; query, key and value of each: [length, hidden]. */
+const examples: fc.Arbitrary<ReadonlyArray<Example>> = fc.array(
+  fc.integer({ min: 1, max: 5 }).chain((length) => {
+    const numbers = evenlyMany(-2, 2)(length * hidden)
+    return fc.record({ query: numbers, key: numbers, value: numbers })
+  }),
+  { minLength: 1, maxLength: 4 },
+)
+
+/** softmax(q kᵀ / √headSize) v of one example, head by head and token by token: [length, hidden]. It may have more keys than queries. */
+const naiveAttention = (example: Example): ReadonlyArray<number> => {
+  const [tokens, keys] = [upTo(lengthOf(example)), upTo(example.key.length / hidden)]
+  const at = (part: (typeof parts)[number], token: number, column: number): number => example[part][token * hidden + column] ?? NaN
+  return tokens.flatMap((i) =>
+    upTo(hidden).map((column) => {
+      const first = Math.floor(column / headSize) * headSize
+      const weights = keys.map((j) =>
+        Math.exp(sum(upTo(headSize).map((c) => at('query', i, first + c) * at('key', j, first + c))) / Math.sqrt(headSize)),
+      )
+      return sum(keys.map((j) => (weights[j] ?? NaN) * at('value', j, column))) / sum(weights)
+    }),
+  )
+}
+
+const feedsOf = (batch: ReadonlyArray<Example>) => {
+  const { feeds, tokens } = packBatch(
+    batch.map((example) => ({ inputIds: upTo(lengthOf(example)) })),
+    0,
+    'float64',
+  )
+  return {
+    ...feeds,
+    ...Object.fromEntries(
+      parts.map((part) => [
+        part,
+        float64(
+          batch.flatMap((example) => example[part]),
+          [tokens, hidden],
+        ),
+      ]),
+    ),
+  }
+}
+
+const [query, key, value] = parts.map((part) => input(part, ['tokens', hidden], 'float64')) as [Expression, Expression, Expression]
+const settings = { bias: paddingBias(batchInputs('float64')), heads, headSize, layer: 'layer', dropout: 0.3 }
+const host = plainHost(() => {
+  throw new Error('attention asks for no tensor')
+})
+const context = attention(settings, host, batchInputs('float64'), query, key, value)
+
+describe(`attention (seed ${SEED})`, () => {
+  it('of a packed batch equals attention of each example alone', () =>
+    withGraph({ context }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          assertClose(resultOf(await run(feedsOf(batch)), 'context'), batch.flatMap(naiveAttention), {
+            relative: boundOf('cpu', 'float64'),
+            name: 'context',
+          })
+        }),
+        { seed: SEED, numRuns: 30 },
+      ),
+    ))
+
+  it('gives an example what it gives it without the others, however long they are', () =>
+    withGraph({ context }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const together = resultOf(await run(feedsOf(batch)), 'context')
+          const alone: number[] = []
+          for (const example of batch) alone.push(...resultOf(await run(feedsOf([example])), 'context'))
+          assertClose(together, alone, { relative: 1e-14, absolute: 1e-15, name: 'context' })
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    ))
+
+  it('gives the same to a batch that keeps its padding', () => {
+    const { tokenOfSlot: _, tokenOfSlotOrNone: __, slotOfToken: ___, ...padded } = batchInputs('float64')
+    const rows = parts.map((part) => input(part, ['batch*sequence', hidden], 'float64')) as [Expression, Expression, Expression]
+    return withGraph({ context: attention({ ...settings, bias: paddingBias(padded) }, host, padded, ...rows) }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const sequence = Math.max(...batch.map(lengthOf))
+          const isToken = batch.flatMap((example) => upTo(sequence).map((i) => i < lengthOf(example)))
+          const padding = (example: Example): ReadonlyArray<number> => Array<number>((sequence - lengthOf(example)) * hidden).fill(5)
+          const feeds = parts.map((part) => [
+            part,
+            float64(
+              batch.flatMap((example) => [...example[part], ...padding(example)]),
+              [batch.length * sequence, hidden],
+            ),
+          ])
+          const attentionBias = float64(
+            isToken.map((is) => (is ? 0 : -1e9)),
+            [batch.length, sequence],
+          )
+          const results = await run({ ...Object.fromEntries(feeds), attentionBias })
+          assertClose(
+            resultOf(results, 'context').filter((_, i) => isToken[Math.floor(i / hidden)]),
+            batch.flatMap(naiveAttention),
+            { relative: boundOf('cpu', 'float64'), name: 'context' },
+          )
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    )
+  })
+
+  it('lets its host have a say in keys, values, bias and probabilities, under the names of its layer', () => {
+    const asked: unknown[] = []
+    const meddling: typeof host = {
+      ...host,
+      keyValue: (layer, { key: ownKey, value: ownValue, bias }) => {
+        asked.push([layer, ownKey.shape, ownValue.shape, bias.shape])
+        return { key: mul(ownKey, -1), value: mul(ownValue, 5), bias: mul(bias, 0) } // padding, which holds the first token of all, is attended to
+      },
+      dropout: (site, x, probability) => {
+        asked.push([site, x.shape, probability])
+        return mul(x, 7)
+      },
+    }
+    const changed = attention(settings, meddling, batchInputs('float64'), query, key, value)
+    expect(asked).toEqual([
+      ['layer', ['batch', heads, 'sequence', headSize], ['batch', heads, 'sequence', headSize], ['batch', 1, 1, 'sequence']],
+      ['layer.attention.probabilities', ['batch', heads, 'sequence', 'sequence'], 0.3],
+    ])
+    return withGraph({ changed }, (run) =>
+      fc.assert(
+        fc.asyncProperty(examples, async (batch) => {
+          const sequence = Math.max(...batch.map(lengthOf))
+          const slots = (example: Example, part: 'key' | 'value'): ReadonlyArray<number> => [
+            ...example[part],
+            ...upTo(sequence - lengthOf(example)).flatMap(() => batch[0]?.[part].slice(0, hidden) ?? []),
+          ]
+          const turned = batch.map((example) => ({
+            query: example.query,
+            key: slots(example, 'key').map((x) => -x),
+            value: slots(example, 'value').map((x) => 35 * x),
+          }))
+          assertClose(resultOf(await run(feedsOf(batch)), 'changed'), turned.flatMap(naiveAttention), {
+            relative: boundOf('cpu', 'float64'),
+            name: 'context',
+          })
+        }),
+        { seed: SEED, numRuns: 15 },
+      ),
+    )
+  })
+
+  it('hands back, through packing and padding, the gradient that differences give', () => {
+    const loss = reduceSum(mul(context, input('yBar', ['tokens', hidden], 'float64')))
+    const gradients = gradient(loss, [query, key, value])
+    const outputs = { loss, ...Object.fromEntries(parts.map((part, i) => [`gradient of ${part}`, gradients[i] as Expression])) }
+    return withGraph(outputs, (run) =>
+      fc.assert(
+        fc.asyncProperty(
+          examples.filter((batch) => batch.length > 1),
+          async (batch) => {
+            const packed = feedsOf(batch)
+            const tokens = sum(batch.map(lengthOf))
+            const feeds = {
+              ...packed,
+              yBar: float64(
+                upTo(tokens * hidden).map((i) => Math.cos(i)),
+                [tokens, hidden],
+              ),
+            }
+            const results = await run(feeds)
+            for (const part of parts) {
+              const shape = [tokens, hidden]
+              const expected = await differences(
+                async (x) => resultOf(await run({ ...feeds, [part]: float64(x, shape) }), 'loss')[0] ?? NaN,
+                Float64Array.from(batch.flatMap((example) => example[part])),
+              )
+              assertClose(resultOf(results, `gradient of ${part}`), expected, { ...differenceTolerance, name: `gradient of ${part}` })
+            }
+          },
+        ),
+        { seed: SEED, numRuns: 3 },
+      ),
+    )
+  })
+})

@@ -1,0 +1,125 @@
+/** The precision mixed: which weights lie in float16, where it is refused, and that it trains, answers and resumes where there is a device. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { cast, halfOf } from '../../../accelerated/graph/operators.js'
+import { checkDevice, openFrozen } from '../../../accelerated/precisions/precision.js'
+import { float32 } from '../../../accelerated/precisions/floats.js'
+import { mixed } from '../../../accelerated/precisions/mixed.js'
+import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
+import { cuda } from '../../../accelerated/engines/devices/cuda.js'
+import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
+import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import { runJob } from '../../cli/jobRun.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+import { toyFile } from '../../cli/toyTask.js'
+import { assertClose } from '../../support/assertClose.js'
+
+const { works } = await probeDevice('webgpu')
+let root = ''
+const at = (...path: ReadonlyArray<string>): string => join(root, ...path)
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-mixed-'))
+  await writeTinyModel(at('tiny'))
+  await writeFile(at('toy.tsv'), toyFile(40))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const flags = (method: string, more: Readonly<Record<string, string>> = {}) => ({
+  model: at('tiny'),
+  task: at('toy.tsv'),
+  maxSteps: '4',
+  batchSize: '4',
+  maxLength: '16',
+  device: 'webgpu',
+  output: at(`run-${method}`),
+  method,
+  precision: 'mixed',
+  ...more,
+})
+
+describe('the weights of mixed', () => {
+  it('lie in float16 where they are matrices of layers: as the file has them, or rounded once', async () => {
+    const [small, embedded] = [await openModelFolder(at('tiny')), await openModelFolder(embeddedModel)]
+    for (const [base, stored] of [
+      [small, false],
+      [embedded, true],
+    ] as const) {
+      const { tensor } = await openFrozen(mixed, base)
+      const plain = (await openFrozen(float32, base)).tensor
+      const matrices = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
+      for (const name of base.frozen.keys()) {
+        const half = halfOf(tensor(name))
+        expect(tensor(name).dtype).toBe('float32')
+        if (!matrices.has(name)) expect(half === null || half.op === 'Weight', name).toBe(true)
+        else if (stored) expect(half, name).toMatchObject({ op: 'Weight', dtype: 'float16' })
+        else expect(half, name).toEqual(cast(plain(name), 'float16'))
+      }
+    }
+  })
+
+  it('take half of the bytes of float32', async () => {
+    const base = await openModelFolder(at('tiny'))
+    const matrices = base.model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
+    expect(float32.weightBytes(base) - mixed.weightBytes(base)).toBe(2 * matrices)
+  })
+})
+
+describe('mixed is refused in one line', () => {
+  it('on a CPU, which has no products in float16', async () => {
+    await expect(runJob(flags('lora', { device: 'cpu', output: at('on-cpu') }))).rejects.toMatchObject({
+      setting: 'precision',
+      expected: 'float32 on this device',
+      found: 'mixed on cpu',
+    })
+    expect(await readdir(root)).not.toContain('on-cpu')
+    for (const target of [webgpu.target, cuda.target]) expect(mixed.runsOn?.(target)).toBe(true)
+  })
+
+  it('on a GPU whose driver has no such arithmetic', async () => {
+    const lacking = { ...webgpu, name: 'gpu', provider: { name: 'nothing of that name' } }
+    await expect(checkDevice(mixed, lacking)).rejects.toThrow(
+      /^precision: expected float32, since this device has no arithmetic for mixed, got gpu: [^\n]+$/,
+    )
+  })
+
+  it('with full, which freezes nothing', async () => {
+    const base = await openModelFolder(at('tiny'))
+    const trained = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
+    expect(() => mixed.check?.(trained, base, 'full')).toThrow(/float32 with method full/)
+  })
+})
+
+describe.skipIf(!works)('a run in mixed on webgpu (skipped where no WebGPU device works)', () => {
+  const timeout = 400_000
+
+  it(
+    'of salora trains, resumes in the same bits, and answers nearly as float32 does',
+    async () => {
+      const result = await runJob(flags('salora'))
+      expect(result).toMatchObject({ precision: 'mixed', device: 'webgpu', stepsDone: 4, interrupted: false })
+      await runJob(flags('salora', { output: at('cut') }), 2)
+      expect((await runJob({ output: at('cut'), resume: true })).last).toEqual(result.last)
+      const adapterOf = (run: string): Promise<Buffer> => readFile(at(run, 'adapter', 'adapter_model.safetensors'))
+      expect((await adapterOf('cut')).equals(await adapterOf('run-salora'))).toBe(true)
+
+      const logits = async (device: string, precision: string): Promise<ReadonlyArray<number>> => {
+        const adapter = await openTrainedAdapter({
+          model: at('tiny'),
+          adapter: at('run-salora', 'adapter'),
+          maxLength: 16,
+          device,
+          precision,
+        })
+        return (await adapter.predict([{ text: 'a good film' }, { text: 'bad' }]).finally(adapter.release)).flat()
+      }
+      const [exact, coarse] = [await logits('cpu', 'float32'), await logits('webgpu', 'mixed')]
+      assertClose(coarse, exact, { relative: 2e-2 })
+      expect(Math.max(...exact.map((x, i) => Math.abs(x - (coarse[i] ?? NaN))))).toBeGreaterThan(1e-6)
+    },
+    timeout,
+  )
+})

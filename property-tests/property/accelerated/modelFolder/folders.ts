@@ -1,0 +1,75 @@
+/** Folders with tiny checkpoints of both families, whole or with a mistake in them, and what opening one says. */
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { parseConfigFile } from '../../../../accelerated/checkpoints/configFile.js'
+import { InputError } from '../../../../accelerated/errors/inputError.js'
+import {
+  checkFinite,
+  headTensor,
+  openModelFolder,
+  type ModelFolder,
+  type OpenOptions,
+} from '../../../../accelerated/checkpoints/modelFolder.js'
+import { elementCount } from '../../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
+import type { WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
+import type { Head, Model } from '../../../../accelerated/models/architecture.js'
+import { sizes } from '../../../hostile/validFiles.js'
+
+/** Of the test file at hand. */
+export const place = { root: '' }
+let made = 0
+beforeAll(async () => {
+  place.root = await realpath(await mkdtemp(join(tmpdir(), 'salora-model-')))
+})
+afterAll(() => rm(place.root, { recursive: true }))
+
+export const roberta = { model_type: 'roberta', ...sizes, type_vocab_size: 1, layer_norm_eps: 1e-5, pad_token_id: 1, hidden_act: 'gelu' }
+export const bert = { model_type: 'bert', ...sizes, type_vocab_size: 2, layer_norm_eps: 1e-12, pad_token_id: 0, hidden_act: 'gelu_new' }
+
+export const parsed = (json: object) => parseConfigFile(JSON.stringify(json), 'config.json')
+export const modelOf = (json: object): Model => parsed(json).model
+export const headOf = (json: object): Head => modelOf(json).sequenceHead(parsed(json).outputs.labels)
+
+/** The tensors of a tiny checkpoint under the names that `rename` gives them; each holds its own place in the list, so that a mix-up shows. */
+export const tinyTensors = (json: object, rename: (name: string) => string, head = true): Map<string, WritableTensor> => {
+  const shapes = [...modelOf(json).spec.tensors, ...(head ? headOf(json).tensors : [])]
+  return new Map(shapes.map(([name, shape], i) => [rename(name), { shape, data: new Float32Array(elementCount(shape)).fill(i) }]))
+}
+
+export const prefixed =
+  (family: string) =>
+  (name: string): string =>
+    name.startsWith('classifier') ? name : `${family}.${name}`
+
+/** The file with a tensor's type changed in its header. */
+export const asIntegers = (bytes: Uint8Array, name: string): Uint8Array =>
+  Buffer.from(Buffer.from(bytes).toString('latin1').replace(`"${name}":{"dtype":"F32"`, `"${name}":{"dtype":"I32"`), 'latin1')
+
+export const folderOf = async (files: Readonly<Record<string, string | Uint8Array | object>>): Promise<string> => {
+  const folder = join(place.root, `m${made++}`)
+  await mkdir(folder)
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(folder, name), typeof content === 'string' || content instanceof Uint8Array ? content : JSON.stringify(content))
+  }
+  return folder
+}
+
+/** The names of the head's tensors that the files have in the head's shapes. */
+export const found = (model: ModelFolder, { tensors }: Head): ReadonlyArray<string> =>
+  [...tensors].filter(([name, shape]) => headTensor(model, name, shape) !== undefined).map(([name]) => name)
+
+export const messageFor = async (folder: string, options?: OpenOptions): Promise<string> => {
+  const message = await openModelFolder(folder, options)
+    .then((opened) => checkFinite(opened, opened.model.sequenceHead(opened.outputs.labels).tensors))
+    .then(
+      () => 'no error',
+      (thrown: Error) => {
+        expect(thrown).toBeInstanceOf(InputError)
+        return thrown.message
+      },
+    )
+  expect(message).not.toContain('\n')
+  return message.replaceAll(folder, 'M')
+}

@@ -1,0 +1,69 @@
+/** Adapters of tiny models, and the folder they are written to and loaded from. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import type { Weights } from '../../../../accelerated/formats/adapter.js'
+import { loadLowRank } from '../../../../accelerated/formats/peft/loadPeft.js'
+import type { LowRankAdapter, LowRankPair } from '../../../../accelerated/formats/peft/lowRankAdapter.js'
+import type { Model } from '../../../../accelerated/models/architecture.js'
+import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
+import type { EncoderConfig } from '../../../../accelerated/models/bert/config.js'
+import type { TaskOutputs } from '../../../../accelerated/objectives/taskType.js'
+
+/** Of the test file at hand: one adapter at a time. */
+export const place = { folder: '' }
+beforeAll(async () => {
+  place.folder = await mkdtemp(join(tmpdir(), 'salora-peft-'))
+})
+afterAll(() => rm(place.folder, { recursive: true }))
+
+export const sizes: EncoderConfig = {
+  family: 'roberta',
+  vocabularySize: 11,
+  hiddenSize: 4,
+  embeddingSize: 4,
+  layers: 1,
+  heads: 2,
+  intermediateSize: 6,
+  maxPositions: 9,
+  tokenTypes: 1,
+  layerNormEpsilon: 1e-5,
+  activation: 'gelu',
+  paddingIndex: 1,
+  hiddenDropout: 0.1,
+  attentionDropout: 0.1,
+  headDropout: 0.1,
+}
+export const roberta = encoderModel(sizes)
+export const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, paddingIndex: 0 })
+export const twoClasses: TaskOutputs = { labels: 2, taskType: 'classification' }
+
+/** Numbers that differ everywhere, so that a mix-up shows. */
+export const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({
+  shape,
+  data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => from + i / 64),
+})
+
+export const headOf = (model: Model, labels = 2, keep: (name: string) => boolean = () => true): ReadonlyMap<string, Weights> =>
+  new Map([...model.sequenceHead(labels).tensors].filter(([name]) => keep(name)).map(([name, shape], i) => [name, weights(shape, 100 + i)]))
+
+/** An adapter whose modules, in layer order, have these ranks. */
+export const adapterOf = (model: Model, ranks: ReadonlyArray<number>, others: Partial<LowRankAdapter> = {}): LowRankAdapter => ({
+  model,
+  outputs: twoClasses,
+  baseModelName: 'me/model',
+  rank: 8,
+  alpha: 16,
+  modules: new Map(
+    model.spec.matrices.flatMap(({ name, d, k }, i): ReadonlyArray<[string, LowRankPair]> => {
+      const r = ranks[i]
+      return r === undefined ? [] : [[name, { A: weights([r, k], 2 * i), B: weights([d, r], 2 * i + 1) }]]
+    }),
+  ),
+  head: headOf(model),
+  ...others,
+})
+
+/** For a model whose own configuration says two classes. */
+export const load = (model: Model) => loadLowRank(place.folder, model, twoClasses)

@@ -1,0 +1,110 @@
+/** First tokens of a text: those of the library's own tokenizer on the whole text, whatever the text and wherever it is cut, at a cost that follows the tokens. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PreTrainedTokenizer } from '@huggingface/transformers'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { prefixTokenizer } from '../../../accelerated/checkpoints/tokenizer/prefixTokenizer.js'
+import { parseTokenizerFile } from '../../../accelerated/checkpoints/tokenizer/tokenizerFile.js'
+import { loadTokenizer, longestFirst } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import { folderOf } from '../../golden/golden.js'
+import { SEED } from '../../support/seed.js'
+
+const open = (folder: string, change: (json: Record<string, unknown>) => void = () => undefined) => {
+  const json = JSON.parse(readFileSync(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>
+  change(json)
+  const file = parseTokenizerFile(JSON.stringify(json), 'tokenizer.json', 1e6, 'config.json')
+  const library = new PreTrainedTokenizer(file, {})
+  let characters = 0
+  const idsOf = (text: string): ReadonlyArray<number> => {
+    characters += text.length
+    return library.encode(text, { add_special_tokens: false })
+  }
+  return { idsOf, ids: prefixTokenizer(idsOf, file, {}), tokenized: () => characters }
+}
+
+const prefixed = (json: Record<string, unknown>): void => {
+  json['pre_tokenizer'] = { type: 'ByteLevel', add_prefix_space: true, use_regex: true }
+}
+const kinds = [
+  ['the embedded byte pairs', open(embeddedModel)],
+  ['byte pairs with a space before the first word', open(embeddedModel, prefixed)],
+  ['the golden RoBERTa', open(folderOf('roberta'))],
+  ['the golden BERT', open(folderOf('bert'))],
+] as const
+
+const blank = fc.constantFrom(' ', ' ', ' ', ' ', '  ', '\t', '\n', ' \u00a0', '\u3000', ' \u0301')
+const word = fc.oneof(
+  fc.constantFrom(
+    'the',
+    'film',
+    "isn't",
+    'good',
+    'Σας',
+    'ΟΔΟΣ',
+    '東京',
+    'naïve',
+    '1999',
+    '<s>',
+    '<mask>',
+    '[SEP]',
+    '…',
+    '🎬',
+    'x'.repeat(300),
+  ),
+  fc.string({ unit: 'grapheme', maxLength: 8 }),
+  fc.string({ unit: 'binary', maxLength: 4 }),
+)
+const text = fc.array(fc.tuple(word, blank), { maxLength: 30 }).map((parts) => parts.flat().join(''))
+
+describe(`the first tokens, seed ${SEED}`, () => {
+  it.each(kinds)('are those of the whole text: %s', (_name, { idsOf, ids }) => {
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: 40 }), (given, most) => {
+        expect(ids(given, most).slice(0, most)).toEqual(idsOf(given).slice(0, most))
+        expect(ids(given, Infinity)).toEqual(idsOf(given))
+      }),
+      { seed: SEED, numRuns: 300 },
+    )
+  })
+
+  it.each(kinds)('of a text that is cut are those of the whole text, one word though it is: %s', (_name, { idsOf, ids }) => {
+    const letters = fc.array(fc.constantFrom('a', 'b', 'th', 'e', 'ing', 'q', '9', 'é'), { minLength: 200, maxLength: 400 })
+    fc.assert(
+      fc.property(letters, fc.constantFrom('', ' '), (parts, between) => {
+        const long = Array.from({ length: 60 }, () => parts.join(between)).join(between)
+        expect(ids(long, 14).slice(0, 14)).toEqual(idsOf(long).slice(0, 14))
+      }),
+      { seed: SEED, numRuns: 8 },
+    )
+  })
+
+  it.each(kinds.slice(0, 2))('cost the same, however long the text goes on: %s', (_name, { ids, tokenized }) => {
+    const cost = (given: string): number => {
+      const before = tokenized()
+      ids(given, 14)
+      return tokenized() - before
+    }
+    for (const piece of ['a', 'ab ', '. ']) expect(cost(piece.repeat(2_000_000)), piece).toBeLessThan(200_000)
+  })
+})
+
+describe('a pair', () => {
+  it('is cut as the lengths of its whole texts say, of which no more is read than that takes', async () => {
+    const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
+    const whole = kinds[0][1].idsOf
+    const sized = fc.array(fc.constantFrom('good', 'film', 'x', '.'), { minLength: 1, maxLength: 60 }).map((words) => words.join(' '))
+    fc.assert(
+      fc.property(sized, sized, fc.integer({ min: 6, max: 30 }), (a, b, maxLength) => {
+        const [idsA, idsB] = [whole(a), whole(b)]
+        const [lengthA, lengthB] = longestFirst(idsA.length, idsB.length, maxLength - 4)
+        const { inputIds } = encode(a, b, maxLength)
+        expect(inputIds.slice(1, 1 + lengthA)).toEqual(idsA.slice(0, lengthA))
+        expect(inputIds.slice(3 + lengthA, -1)).toEqual(idsB.slice(0, lengthB))
+      }),
+      { seed: SEED, numRuns: 100 },
+    )
+  })
+})

@@ -1,0 +1,80 @@
+/** Text as it comes: its pieces together are the whole, no piece is half a letter, and what it is to stop at never shows. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { stopsAt, streamedText } from '../../../accelerated/generation/streamedText.js'
+import { SEED } from '../../support/seed.js'
+
+/** Tokens are bytes, and 256 is one without a text; a blank at the very beginning is dropped, as SentencePiece's decoders do. */
+const decode = (ids: ReadonlyArray<number>): string =>
+  new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < 256))).replace(/^ /, '')
+const bytes = (text: string): ReadonlyArray<number> => [...new TextEncoder().encode(text)]
+
+const texts = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é', '日', '🙂'), maxLength: 20 })
+
+const stream = (text: string, stops: ReadonlyArray<string>) => {
+  const own = streamedText(decode, stops, bytes('x'))
+  const pieces = bytes(text).map((token) => own.push(token))
+  return { pieces: [...pieces, own.end()], text: own.text() }
+}
+
+describe(`streamed text (seed ${SEED})`, () => {
+  it('is the whole text, its first blank too, in pieces of whole letters', () =>
+    fc.assert(
+      fc.property(texts, (text) => {
+        const { pieces, text: whole } = stream(text, [])
+        expect(pieces.join('')).toBe(text)
+        expect(whole).toBe(text)
+        for (const piece of pieces) expect(piece).not.toContain('\ufffd')
+      }),
+      { seed: SEED },
+    ))
+
+  it('ends before the first text to stop at, of which no piece shows a beginning too much', () =>
+    fc.assert(
+      fc.property(
+        texts,
+        fc.array(
+          texts.filter((stop) => stop !== ''),
+          { minLength: 1, maxLength: 3 },
+        ),
+        (text, stops) => {
+          const ends = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0)
+          // what comes first is what is complete first, as letters come one by one
+          const { pieces, text: whole } = stream(text, stops)
+          const expected = ends.length === 0 ? text : whole
+          expect(pieces.join('')).toBe(expected)
+          for (const stop of stops) expect(whole).not.toContain(stop)
+          if (ends.length > 0) expect(stops.some((stop) => text.startsWith(whole + stop))).toBe(true)
+        },
+      ),
+      { seed: SEED },
+    ))
+
+  it('keeps its blanks after tokens that have no text', () => {
+    const own = streamedText(decode, [' b'], [...bytes('x'), ...new Array<number>(9).fill(256)])
+    const silent = new Array<number>(7).fill(256)
+    expect([...silent, ...bytes(' a'), ...silent, ...bytes(' b')].map((token) => own.push(token)).join('')).toBe(' a')
+    expect(own.text()).toBe(' a')
+  })
+
+  it('hands out the rest of a beginning that came to nothing', () => {
+    const own = streamedText(decode, ['END'], [])
+    expect(bytes('xENx').map((token) => own.push(token))).toEqual(['x', '', '', 'ENx'])
+    expect([...bytes('EN').map((token) => own.push(token)), own.end()]).toEqual(['', '', 'EN'])
+  })
+
+  it('is to stop exactly when its last token completes a text to stop at', () =>
+    fc.assert(
+      fc.property(
+        texts,
+        texts.filter((stop) => stop !== ''),
+        (text, stop) => {
+          const [ids, stops] = [bytes(text), stopsAt(decode, [stop])]
+          const first = ids.findIndex((_, i) => stops(ids.slice(0, i + 1), bytes('x')))
+          const at = text.indexOf(stop)
+          expect(first).toBe(at < 0 ? -1 : bytes(text.slice(0, at + stop.length)).length - 1)
+        },
+      ),
+      { seed: SEED },
+    ))
+})

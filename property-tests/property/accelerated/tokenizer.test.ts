@@ -1,0 +1,180 @@
+/** Text to ids: special tokens and token types of both families, the longer text cut first, and real ids of a real tokenizer. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
+import { encoderModel } from '../../../accelerated/models/bert/bert.js'
+import type { EncoderConfig } from '../../../accelerated/models/bert/config.js'
+import { loadTokenizer, longestFirst, type Tokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import * as validFiles from '../../hostile/validFiles.js'
+import { SettingsError } from '../../../accelerated/errors/settingsError.js'
+import { SEED } from '../../support/seed.js'
+
+const bert: EncoderConfig = {
+  family: 'bert',
+  vocabularySize: 30,
+  hiddenSize: 4,
+  embeddingSize: 4,
+  layers: 1,
+  heads: 2,
+  intermediateSize: 6,
+  maxPositions: 20,
+  tokenTypes: 2,
+  layerNormEpsilon: 1e-12,
+  activation: 'gelu',
+  paddingIndex: 0,
+  hiddenDropout: 0,
+  attentionDropout: 0,
+  headDropout: 0,
+}
+const roberta: EncoderConfig = { ...bert, family: 'roberta', tokenTypes: 1, paddingIndex: 1, maxPositions: 22 }
+
+const wordPiece = {
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: validFiles.wordPiece.added_tokens,
+  normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+  pre_tokenizer: { type: 'BertPreTokenizer' },
+  post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
+  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, a: 4, b: 5, '##c': 6, '!': 7 },
+  },
+}
+
+const bytePair = { ...validFiles.bytePair, model: { ...validFiles.bytePair.model, unk_token: null } }
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-tokenizer-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const load = async (json: object, config: EncoderConfig): Promise<Tokenizer> => {
+  await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json))
+  return loadTokenizer(folder, encoderModel(config))
+}
+
+describe(`tokenizers (seed ${SEED})`, () => {
+  it('BERT: [CLS] A [SEP] B [SEP], token type 1 from the first token of B', async () => {
+    const { encode } = await load(wordPiece, bert)
+    expect(encode('A ac!', undefined, 20)).toEqual({ inputIds: [2, 4, 4, 6, 7, 3], tokenTypeIds: [0, 0, 0, 0, 0, 0] })
+    expect(encode('a', 'b z', 20)).toEqual({ inputIds: [2, 4, 3, 5, 1, 3], tokenTypeIds: [0, 0, 0, 1, 1, 1] })
+    expect(encode('', 'b', 20)).toEqual({ inputIds: [2, 3, 5, 3], tokenTypeIds: [0, 0, 1, 1] })
+    expect(encode('a', '', 20)).toEqual({ inputIds: [2, 4, 3], tokenTypeIds: [0, 0, 0] })
+  })
+
+  it('RoBERTa: <s> A </s></s> B </s>, one token type, neither text begins with a space', async () => {
+    const { encode } = await load(bytePair, roberta)
+    expect(encode('ab a', undefined, 20)).toEqual({ inputIds: [0, 9, 7, 2], tokenTypeIds: [0, 0, 0, 0] })
+    expect(encode('ab a', 'b b', 20)).toEqual({ inputIds: [0, 9, 7, 2, 2, 5, 8, 2], tokenTypeIds: [0, 0, 0, 0, 0, 0, 0, 0] })
+    expect(encode('', undefined, 20).inputIds).toEqual([0, 2])
+  })
+
+  it('a cut text keeps its special tokens and its beginning', async () => {
+    const { encode } = await load(bytePair, roberta)
+    expect(encode('a a a a a', undefined, 4).inputIds).toEqual([0, 4, 7, 2])
+    expect(encode('a a a a a', 'b b', 9).inputIds).toEqual([0, 4, 7, 7, 2, 2, 5, 8, 2])
+  })
+
+  it("the longer text gives way token by token, and of equals the first (as Hugging Face's fast tokenizers do)", () => {
+    fc.assert(
+      fc.property(fc.nat(40), fc.nat(40), fc.nat(60), (a, b, room) => {
+        const [keptA, keptB] = longestFirst(a, b, room)
+        let [slowA, slowB] = [a, b]
+        while (slowA + slowB > room) {
+          // which of two equals gives way shows only in who was longer at the start
+          if (slowA > slowB || (slowA === slowB && a <= b)) slowA--
+          else slowB--
+        }
+        expect([keptA, keptB]).toEqual([slowA, slowB])
+      }),
+      { seed: SEED, numRuns: 2000 },
+    )
+  })
+
+  it("lengths that Python's tokenizers 0.23 left of pairs", () => {
+    // [A, B, room, A left, B left]
+    const measured = [
+      [20, 5, 8, 4, 4],
+      [20, 20, 7, 3, 4],
+      [20, 20, 6, 3, 3],
+      [10, 20, 9, 4, 5],
+      [5, 1, 3, 2, 1],
+      [5, 2, 1, 1, 0],
+      [5, 2, 3, 2, 1],
+    ] as const
+    for (const [a, b, room, leftA, leftB] of measured) expect([a, b, room, ...longestFirst(a, b, room)]).toEqual([a, b, room, leftA, leftB])
+  })
+
+  it("refuses a length that has no room for a token, or more than the encoder's positions", async () => {
+    const { encode } = await load(bytePair, roberta)
+    const refusal = (maxLength: number, textPair?: string): unknown => {
+      try {
+        return encode('a', textPair, maxLength)
+      } catch (thrown) {
+        return thrown instanceof SettingsError ? thrown.message : thrown
+      }
+    }
+    expect(refusal(2)).toBe('maxLength: expected 3 to 20 tokens for a text, 2 of which are special, got 2')
+    expect(refusal(4, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, got 4')
+    expect(refusal(21, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, got 21')
+  })
+
+  it('refuses two texts for a BERT that tells no second text apart, in one line that names its configuration', async () => {
+    const { encode } = await load(wordPiece, { ...bert, tokenTypes: 1 })
+    expect(encode('a', undefined, 20).inputIds).toEqual([2, 4, 3])
+    expect(() => encode('a', 'b', 20)).toThrow(
+      `${folder}/config.json: expected type_vocab_size of at least 2, where there are pairs of texts, got 1`,
+    )
+  })
+
+  it('names what is wrong with a tokenizer in one line', async () => {
+    const message = (json: object, config: EncoderConfig): Promise<string> =>
+      load(json, config).then(
+        () => 'no error',
+        (thrown: Error) => thrown.message.replaceAll(folder, 'M'),
+      )
+    expect(await message(wordPiece, { ...bert, vocabularySize: 7 })).toBe(
+      'M/tokenizer.json: expected ids below vocab_size 7 of M/config.json, got 7',
+    )
+    expect(await message(wordPiece, roberta)).toBe(
+      'M/tokenizer.json: expected a post-processor that makes <s> A </s></s> B </s>, got ids 2 4 3 4 3 for the pair "a", "a"',
+    )
+    expect(await message(bytePair, bert)).toBe(
+      'M/tokenizer.json: expected a post-processor that makes [CLS] A [SEP] B [SEP], got ids 0 4 2 2 4 2 for the pair "a", "a"',
+    )
+    expect(await message({ ...wordPiece, post_processor: null }, bert)).toMatch(
+      /^M\/tokenizer\.json: expected a post-processor that makes .*, got ids 4 4 for the pair "a", "a"$/,
+    )
+    expect(await message({}, bert)).toMatch(
+      /^M\/tokenizer\.json: expected a tokenizer of BERT's or RoBERTa's kind whose model is an object, got nothing$/,
+    )
+    await rm(join(folder, 'tokenizer.json'))
+    await expect(loadTokenizer(folder, encoderModel(bert))).rejects.toThrow(`${folder}: expected tokenizer.json in the folder, got none`)
+  })
+
+  const real = process.env['SALORA_TEST_MODEL']
+  it.skipIf(real === undefined)(
+    "the ids of a real MiniLM tokenizer are those of Python's transformers (needs SALORA_TEST_MODEL)",
+    async () => {
+      const { encode } = await loadTokenizer(real!, (await openModelFolder(real!)).model)
+      const fox = 'The quick brown fox jumps over the lazy dog.'
+      const foxIds = [1996, 4248, 2829, 4419, 14523, 2058, 1996, 13971, 3899, 1012]
+      expect(encode(fox, undefined, 128).inputIds).toEqual([101, ...foxIds, 102])
+      expect(encode('Unaffable naïveté — 東京!', fox, 128)).toEqual({
+        inputIds: [101, 14477, 20961, 3468, 15743, 2618, 1517, 1879, 1755, 999, 102, ...foxIds, 102],
+        tokenTypeIds: [...Array(11).fill(0), ...Array(11).fill(1)],
+      })
+      expect(encode(fox, 'word '.repeat(20), 12).inputIds).toEqual([101, 1996, 4248, 2829, 4419, 102, 2773, 2773, 2773, 2773, 2773, 102])
+      expect(encode('word '.repeat(20), 'word '.repeat(20), 10).inputIds).toEqual([101, 2773, 2773, 2773, 102, 2773, 2773, 2773, 2773, 102])
+    },
+  )
+})

@@ -1,0 +1,146 @@
+/** Laws of BLEU and its tokenizers, whatever the text: its counts add up, order does not matter, no line takes more than linear time. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  addBleuStatistics,
+  type BleuScore,
+  bleuOf,
+  bleuSignature,
+  bleuStatistics,
+  bleuTokenizers,
+  corpusBleu,
+  noBleuStatistics,
+  sentenceBleu,
+} from '../../../evaluation/index.js'
+import { SEED } from '../../support/seed.js'
+
+const line = fc
+  .array(fc.constantFrom('a', 'b', 'the', 'The', 'mat.', "don't", '"so"', '3,5', '日本', '😀'), { maxLength: 8 })
+  .map((words) => words.join(' '))
+/** A hypothesis and two references, by segment. */
+const segments = fc.array(fc.tuple(line, line, line), { minLength: 1, maxLength: 6 })
+const tokenize = fc.constantFrom('13a' as const, 'none' as const, 'words' as const)
+const smoothing = fc.constantFrom('none' as const, 'floor' as const, 'add-k' as const, 'exp' as const)
+const settings = fc.record({ tokenize, smoothing, lowercase: fc.boolean(), effectiveOrder: fc.boolean() })
+
+type Segment = readonly [string, string, string]
+const column = (of: ReadonlyArray<Segment>, k: 0 | 1 | 2): ReadonlyArray<string> => of.map((segment) => segment[k])
+const scored = (of: ReadonlyArray<Segment>, own: Parameters<typeof corpusBleu>[2]): BleuScore =>
+  corpusBleu(column(of, 0), [column(of, 1), column(of, 2)], own)
+
+describe(`BLEU (seed ${SEED})`, () => {
+  it('of a text against itself is 100, where it has four words in a row', () =>
+    fc.assert(
+      fc.property(fc.array(line, { minLength: 1 }), settings, (lines, own) => {
+        const texts = [...lines, 'four words in it']
+        const { score, brevityPenalty, counts, totals } = corpusBleu(texts, [texts], own)
+        expect(score).toBeCloseTo(100, 9)
+        expect(brevityPenalty).toBe(1)
+        expect(counts).toEqual(totals)
+      }),
+      { seed: SEED },
+    ))
+
+  it('is from 0 to 100, and counts are at most totals, which fall with n', () =>
+    fc.assert(
+      fc.property(segments, settings, (of, own) => {
+        const { score, counts, totals, brevityPenalty } = scored(of, own)
+        expect(score).toBeGreaterThanOrEqual(0)
+        expect(score).toBeLessThanOrEqual(100)
+        expect(brevityPenalty >= 0 && brevityPenalty <= 1).toBe(true)
+        counts.forEach((count, n) => {
+          expect(count).toBeLessThanOrEqual(totals[n] ?? -1)
+          if (n > 0) expect(totals[n]).toBeLessThanOrEqual(totals[n - 1] ?? -1)
+        })
+      }),
+      { seed: SEED },
+    ))
+
+  it('is the same whatever the order of segments and of references', () =>
+    fc.assert(
+      fc.property(segments, settings, (of, own) => {
+        const turned = [...of].reverse().map(([hypothesis, a, b]): Segment => [hypothesis, b, a])
+        expect(scored(turned, own)).toEqual(scored(of, own))
+      }),
+      { seed: SEED },
+    ))
+
+  it('of parts adds up to that of the whole', () =>
+    fc.assert(
+      fc.property(segments, segments, settings, (a, b, own) => {
+        const [first, second] = [a, b].map((of) => bleuStatistics(column(of, 0), [column(of, 1), column(of, 2)], own))
+        const sum = [noBleuStatistics, first ?? noBleuStatistics, second ?? noBleuStatistics].reduce(addBleuStatistics)
+        expect(bleuOf(sum, own)).toEqual(scored([...a, ...b], own))
+      }),
+      { seed: SEED },
+    ))
+
+  it('shares with one reference more no fewer n-grams, and with one twice as many as before', () =>
+    fc.assert(
+      fc.property(segments, settings, (of, own) => {
+        const one = corpusBleu(column(of, 0), [column(of, 1)], own)
+        scored(of, own).counts.forEach((count, n) => expect(count).toBeGreaterThanOrEqual(one.counts[n] ?? Infinity))
+        expect(corpusBleu(column(of, 0), [column(of, 1), column(of, 1)], own)).toEqual(one)
+      }),
+      { seed: SEED },
+    ))
+})
+
+describe('BLEU by hand', () => {
+  it('clips an n-gram to how often a reference has it, and takes the closest length (Papineni et al., 2002, example 2)', () => {
+    const { counts, totals, referenceLength } = corpusBleu(
+      ['the the the the the the the'],
+      [['The cat is on the mat'], ['There is a cat on the mat']],
+      {
+        lowercase: true,
+      },
+    )
+    expect([counts[0], totals[0], referenceLength]).toEqual([2, 7, 7])
+  })
+
+  it('of a sentence of one right word is 100 by the orders that there are, and 0 by all four', () => {
+    expect(sentenceBleu('yes', ['yes']).score).toBe(100)
+    expect(sentenceBleu('yes', ['yes'], { effectiveOrder: false }).score).toBe(0)
+  })
+
+  it('refuses no references, and one of another length', () => {
+    expect(() => corpusBleu(['a'], [])).toThrow('corpusBleu: expected at least one list of references, got none')
+    expect(() => corpusBleu(['a', 'b'], [['a', 'b'], ['a']])).toThrow('corpusBleu: expected a reference for each of 2 hypotheses, got 1')
+  })
+
+  it("has a signature in sacrebleu's form", () => {
+    expect(bleuSignature(1)).toBe('nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp')
+    expect(bleuSignature(4, { tokenize: 'words', lowercase: true, smoothing: 'floor', effectiveOrder: true })).toBe(
+      'nrefs:4|case:lc|eff:yes|tok:words|smooth:floor[0.10]',
+    )
+    expect(bleuSignature(1, { smoothing: 'add-k', smoothValue: 2 })).toBe('nrefs:1|case:mixed|eff:no|tok:13a|smooth:add-k[2.00]')
+  })
+})
+
+describe(`words (seed ${SEED})`, () => {
+  const text = fc.string({
+    unit: fc.oneof(fc.string({ unit: 'grapheme', maxLength: 1 }), fc.constantFrom(...'\'"`.,:;-()[]<>!? \tsamd1', "n't", 'cannot')),
+    maxLength: 30,
+  })
+  const bare = (of: string): string => of.replace(/[\s\u0085\u001c-\u001f"'`\ufeff]/g, '')
+
+  it.each(['none', 'words'] as const)('of %s are the text without its blanks, quotes aside', (name) =>
+    fc.assert(
+      fc.property(text, (of) => {
+        const words = bleuTokenizers[name](of)
+        expect(bare(words.join(''))).toBe(bare(of))
+        for (const word of words) expect(word).toMatch(/^[^ \t\n]+$/)
+      }),
+      { seed: SEED, numRuns: 500 },
+    ),
+  )
+
+  it.each(Object.entries(bleuTokenizers))('of %s take linear time: of 200,000 marks or blanks under two seconds', (_, words) => {
+    for (const mark of [' ', '.', "'", '`', '. ', "' ", ' "', '&', ',', '-', 'a', '9,'])
+      for (const of of [`x.${mark.repeat(200_000)}x`, mark.repeat(200_000)]) {
+        const began = performance.now()
+        words(of)
+        expect(performance.now() - began, JSON.stringify(mark)).toBeLessThan(2_000)
+      }
+  })
+})

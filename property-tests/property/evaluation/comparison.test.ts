@@ -1,0 +1,109 @@
+/** The table of a comparison: against sums done by hand, and against the tables that lie beside the published runs. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { compare, comparisonTable, type ComparedRun } from '../../../evaluation/studies/comparison.js'
+import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
+import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
+import type { FinetuneOptions, RunResult } from '../../../finetuning/runs/run.js'
+
+const run = (variant: string, accuracy: number, best: number | null = null): ComparedRun => ({
+  variant,
+  seed: 0,
+  result: {
+    last: { step: 9, scores: { accuracy } },
+    best: best === null ? null : { step: 4, scores: { accuracy: best } },
+    expectedDensity: null,
+    retainedDensity: null,
+    retainedParameters: 10,
+  } as unknown as RunResult,
+})
+
+describe('a comparison', () => {
+  it('tells the mean of the last and of the best scores, with the deviation of a sample, 0 of a single run', () => {
+    // 80 and 90: mean 85, deviation √(25 + 25) = 7.07; at best 90 and 90
+    const [, , two, one] = comparisonTable([run('two', 0.8, 0.9), run('two', 0.9), run('one', 0.75)]).split('\n')
+    expect(two).toBe('| two | 85.0 ± 7.1 | 90.0 ± 0.0 | – | – | 10 | 2 |')
+    expect(one).toBe('| one | 75.0 ± 0.0 | 75.0 ± 0.0 | – | – | 10 | 1 |')
+  })
+
+  it('of the published runs is the published table', () => {
+    const { table, runs } = JSON.parse(readFileSync('evaluation/results/bases.json', 'utf8')) as {
+      readonly table: ReadonlyArray<string>
+      readonly runs: ReadonlyArray<RunResult & { readonly variant: string }>
+    }
+    expect(comparisonTable(runs.map((result) => ({ variant: result.variant, seed: result.seed, result }))).split('\n')).toEqual(table)
+  })
+})
+
+describe('a comparison that was stopped', () => {
+  type Results = { readonly runs: ReadonlyArray<{ readonly variant: string; readonly seed: number; readonly last: unknown }> }
+
+  it('goes on from its file of results, and runs again what has other settings', { timeout: 300_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'salora-comparison-'))
+    const results = join(folder, 'results.json')
+    const texts = join(folder, 'texts.tsv')
+    writeFileSync(texts, 'text\tlabel\nso good\tyes\nso bad\tno\nnot good\tno\nnot bad\tyes\n')
+    const started: string[] = []
+    const model = join(folder, 'model')
+    const comparison = (maxSteps: number, jobs = 1, base = embeddedModel) => ({
+      variants: ['lora', 'full'].map((method) => ({
+        name: method,
+        options: {
+          model: base,
+          task: { task: texts, evalData: texts },
+          settings: resolveSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
+        },
+      })),
+      seeds: [0, 1],
+      folder: join(folder, 'runs'),
+      results,
+      command: 'a test',
+      jobs,
+    })
+    const run = async (options: FinetuneOptions): Promise<RunResult> => {
+      started.push(`${options.settings.method}-${options.settings.seed}`)
+      const events = finetuneJob(options, new AbortController().signal)
+      for (;;) {
+        const next = await events.next()
+        if (next.done === true) return next.value
+      }
+    }
+    try {
+      const whole = await compare(comparison(1, 2), () => undefined, run)
+      expect(whole.map(({ variant, seed }) => `${variant}-${seed}`)).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
+      const written = JSON.parse(readFileSync(results, 'utf8')) as Results
+      writeFileSync(
+        results,
+        JSON.stringify({ ...written, runs: written.runs.filter(({ variant, seed }) => variant === 'lora' || seed === 0) }),
+      )
+
+      started.length = 0
+      const again = await compare(comparison(1), () => undefined, run)
+      expect(started).toEqual(['full-1'])
+      expect(again.map(({ result }) => result.last)).toEqual(whole.map(({ result }) => result.last))
+
+      // what is not asked for today is not lost: it may have taken days
+      await compare({ ...comparison(1), variants: comparison(1).variants.slice(1), seeds: [1] }, () => undefined, run)
+      const kept = (JSON.parse(readFileSync(results, 'utf8')) as Results).runs.map(({ variant, seed }) => `${variant}-${seed}`)
+      expect(kept.sort()).toEqual(['full-0', 'full-1', 'lora-0', 'lora-1'])
+      expect(started).toEqual(['full-1'])
+
+      started.length = 0
+      await compare(comparison(2), () => undefined, run)
+      expect(started).toEqual(['lora-0', 'lora-1'])
+
+      // another model of the same name is another variant
+      cpSync(embeddedModel, model, { recursive: true })
+      const head = join(model, 'tokenizer_config.json')
+      writeFileSync(head, readFileSync(head, 'utf8').replace(/\n?$/, ' \n'))
+      started.length = 0
+      await compare(comparison(2, 1, model), () => undefined, run)
+      expect(started).toEqual(['lora-0', 'full-0', 'lora-1', 'full-1'])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+})

@@ -1,0 +1,399 @@
+/** N-gram models: KenLM's published scores, sums that must be 1, a corpus worked by hand, and a model that is what it was after each file. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  fileSource,
+  highestTrainedOrder,
+  ngramFormatOf,
+  ngramFormats,
+  ngramScorer,
+  openNgramModel,
+  textScore,
+  trainNgram,
+  writeNgramModel,
+  type BackoffModel,
+  type NgramOptions,
+} from '../../../evaluation/index.js'
+import { countNgrams } from '../../../evaluation/ngram/counts.js'
+import { readCorpus } from '../../../evaluation/ngram/corpus.js'
+import { countsOfCounts, estimatedDiscounts } from '../../../evaluation/ngram/discounts.js'
+import { decimalAt } from '../../../evaluation/ngram/arpaLine.js'
+import { sortedByKey } from '../../../evaluation/ngram/suffixOrder.js'
+import { newVocabulary } from '../../../evaluation/ngram/vocabulary.js'
+import { textOf } from '../../support/ngramText.js'
+import { SEED } from '../../support/seed.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'salora-ngram-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const trainOn = async (text: string, options: NgramOptions) => (await trainNgram(textOf(text), options)).model
+const fallback = [0.5, 1, 1.5] as const
+
+const oracle = '../shared/data/oracles/kenlm'
+const there = existsSync(oracle)
+
+describe.skipIf(!there)('KenLM’s own values (skipped without ../shared/data/oracles/kenlm)', () => {
+  type Case = {
+    readonly name: string
+    readonly start: '<s>' | 'null'
+    readonly independent?: boolean
+    readonly prefix?: ReadonlyArray<string>
+    readonly steps: ReadonlyArray<readonly [string, number, number]>
+  }
+  const { cases } = there
+    ? (JSON.parse(readFileSync(join(oracle, 'expected_scores.json'), 'utf8')) as { readonly cases: ReadonlyArray<Case> })
+    : { cases: [] }
+
+  it('are 41, and all are found to 1e-5, with the length of the n-gram: after <s>, after nothing, through blanks and unknown words', async () => {
+    const scorer = ngramScorer(await openNgramModel(join(oracle, 'test.arpa')))
+    let compared = 0
+    for (const { name, start, independent, prefix = [], steps } of cases) {
+      const after = start === '<s>' ? 'sentence' : 'nothing'
+      const words = steps.map(([word]) => word)
+      const found =
+        independent === true
+          ? words.flatMap((word) => scorer.words([word], after))
+          : scorer.words([...prefix, ...words], after).slice(prefix.length)
+      steps.forEach(([word, matched, log10], i) => {
+        expect(Math.abs((found[i]?.log10 ?? NaN) - log10), `${name}: ${word}`).toBeLessThan(1e-5)
+        expect(found[i]?.matched, `${name}: ${word}`).toBe(matched)
+        compared++
+      })
+    }
+    expect(compared).toBe(41)
+  })
+
+  it('give an unknown word a log10 of −100 where the model has no <unk>', async () => {
+    const [known, unknown] = ngramScorer(await openNgramModel(join(oracle, 'test_nounk.arpa'))).words(['looking', 'not_there'], 'nothing')
+    expect(known?.isKnown).toBe(true)
+    expect(unknown).toMatchObject({ isKnown: false, matched: 1 })
+    expect(unknown?.log10).toBeCloseTo(-100 - 0.4771212, 5) // and the weight of its context
+  })
+})
+
+describe('a corpus of five sentences, worked by hand', () => {
+  // words are found behind: a two others (<s>, c), b two (<s>, a), c two (<s>, a), </s> three (a, b, c), nine in all
+  const text = 'a b\na b\na c\nb\nc a\n'
+  const p = (x: number) => expect.closeTo(Math.log10(x), 6)
+  const word = (count: number, discount: number) => (count - discount) / 9 + (4.5 / 9) * (1 / 5)
+
+  it('has the bigram probabilities that the formula gives', async () => {
+    const model = await trainOn(text, { order: 2, discountFallback: fallback })
+    const scorer = ngramScorer(model)
+    const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)?.log10
+    const [a, end, unknown] = [word(2, 1), word(3, 1.5), (4.5 / 9) * (1 / 5)]
+    expect(['a', 'b', 'c', '</s>', 'zzz'].map((w) => last(w))).toEqual([p(a), p(a), p(a), p(end), p(unknown)])
+    // <s>: a 3, b 1, c 1 of 5, which leave (1.5 + 0.5 + 0.5) / 5
+    expect(last('<s>', 'a')).toEqual(p(1.5 / 5 + 0.5 * a))
+    expect(last('<s>', 'b')).toEqual(p(0.5 / 5 + 0.5 * a))
+    expect(last('<s>', '</s>')).toEqual(p(0.5 * end))
+    // a: b 2, c 1, </s> 1 of 4, which leave (1 + 0.5 + 0.5) / 4
+    expect(last('a', 'b')).toEqual(p(1 / 4 + 0.5 * a))
+    expect(last('a', '</s>')).toEqual(p(0.5 / 4 + 0.5 * end))
+    // b: </s> 3 of 3 · c: </s> 1, a 1 of 2
+    expect(last('b', '</s>')).toEqual(p(1.5 / 3 + 0.5 * end))
+    expect(last('c', 'a')).toEqual(p(0.5 / 2 + 0.5 * a))
+    expect(last('c', 'zzz')).toEqual(p(0.5 * unknown))
+    expect(scorer.sentence('a b')).toMatchObject({ words: 2, unknown: 0, log10: p((0.3 + 0.5 * a) * (0.25 + 0.5 * a) * (0.5 + 0.5 * end)) })
+  })
+
+  it('has, pruned of what occurs once, the same masses with the pruned ones left to shorter n-grams', async () => {
+    const scorer = ngramScorer(await trainOn(text, { order: 2, prune: [0, 1], discountFallback: fallback }))
+    const last = (...words: ReadonlyArray<string>) => scorer.words(words, 'nothing').at(-1)
+    const [a, end] = [word(2, 1), word(3, 1.5)]
+    expect(last('<s>', 'a')?.log10).toEqual(p(1.5 / 5 + (3.5 / 5) * a))
+    expect(last('<s>', 'b')).toMatchObject({ matched: 1, log10: p((3.5 / 5) * a) })
+    expect(last('c', '</s>')).toMatchObject({ matched: 1, log10: p(end) }) // c leaves all
+  })
+
+  it('has the unigram probabilities of its raw counts at order 1', async () => {
+    // a 4, b 3, c 2, </s> 5 of 14, which leave (1.5 + 1.5 + 1 + 1.5) / 14
+    const scorer = ngramScorer(await trainOn(text, { order: 1, discountFallback: fallback }))
+    const share = 5.5 / 14 / 5
+    expect(scorer.words(['a', 'c', '</s>', 'zzz']).map(({ log10 }) => log10)).toEqual(
+      [2.5 / 14 + share, 1 / 14 + share, 3.5 / 14 + share, share].map(p),
+    )
+  })
+})
+
+describe('discounts', () => {
+  it('are equation 26 of Chen & Goodman', () => {
+    const y = 10 / 18
+    const expected = [1 - (2 * y * 4) / 10, 2 - (3 * y * 2) / 4, 3 - (4 * y * 1) / 2]
+    expect(estimatedDiscounts([10, 4, 2, 1])).toEqual(expected.map((discount) => expect.closeTo(discount, 6)))
+  })
+
+  it('are none where a count of 1, 2 or 3 is not found, or one is out of range, and say which', () => {
+    expect(estimatedDiscounts([3, 0, 2, 1])).toBe('none with an adjusted count of 2')
+    expect(estimatedDiscounts([3, 1, 0, 0])).toBe('none with an adjusted count of 3')
+    expect(estimatedDiscounts([6, 1, 2, 0])).toBe('a discount of -2.500 for an adjusted count of 2')
+    expect(estimatedDiscounts([10, 4, 2, 0])).not.toBeTypeOf('string') // without counts of 4 it is 3
+  })
+
+  it('are of the counts as lmplz takes them: its last n-gram of an order goes in by its raw count', async () => {
+    const corpus = await readCorpus(textOf('x y\nx z\nx z\nx z\n'), { order: 3, skipSymbols: false })
+    const [words, pairs, triples] = await countNgrams(corpus, async () => undefined)
+    // behind how many: x 1, y 1, </s> 2, and z 1, which has stood there three times
+    expect(words && countsOfCounts(words)).toEqual([2, 1, 1, 0])
+    // x z 1, x y 1, y </s> 1, z </s> 1, <s> x 4, and x z three times
+    expect(pairs && countsOfCounts(pairs)).toEqual([3, 0, 1, 1])
+    // <s> x y 1, x y </s> 1, <s> x z 3, x z </s> 3
+    expect(triples && countsOfCounts(triples)).toEqual([2, 0, 2, 0])
+  })
+})
+
+/** Made-up words, the first ones often; now and then a sentence without any. */
+const corpora = fc
+  .array(
+    fc.array(fc.oneof({ weight: 3, arbitrary: fc.constantFrom('a', 'b', 'é') }, fc.constantFrom('c', 'd', 'e', '日本')), { maxLength: 7 }),
+    {
+      minLength: 2,
+      maxLength: 30,
+    },
+  )
+  .filter((lines) => lines.flat().length > 0)
+const settings = fc.record({
+  order: fc.integer({ min: 1, max: 4 }),
+  prune: fc.constantFrom([], [0, 1], [1], [0, 0, 2]),
+})
+const made = (lines: ReadonlyArray<ReadonlyArray<string>>, { order, prune }: { order: number; prune: ReadonlyArray<number> }) =>
+  trainOn(lines.map((words) => `${words.join(' ')}\n`).join(''), { order, prune: prune.slice(0, order), discountFallback: fallback })
+
+const wordsOf = ({ vocabulary }: BackoffModel): ReadonlyArray<string> =>
+  Array.from({ length: vocabulary.size() }, (_, word) => Buffer.from(vocabulary.bytesOf(word)).toString())
+
+describe(`any text (seed ${SEED})`, () => {
+  it('makes probabilities that are 1 together after every context: 1,000 contexts, seen and unseen, pruned and not', async () => {
+    let contexts = 0
+    await fc.assert(
+      fc.asyncProperty(
+        corpora,
+        settings,
+        fc.array(fc.tuple(fc.boolean(), fc.array(fc.constantFrom('a', 'b', 'é', 'c', 'd', 'zzz', '</s>'), { maxLength: 4 })), {
+          minLength: 20,
+          maxLength: 20,
+        }),
+        async (lines, setting, histories) => {
+          const model = await made(lines, setting)
+          const scorer = ngramScorer(model)
+          const next = wordsOf(model).filter((word) => word !== '<s>')
+          for (const [isStart, history] of histories) {
+            const sum = next.reduce(
+              (total, word) => total + 10 ** (scorer.words([...history, word], isStart ? 'sentence' : 'nothing').at(-1)?.log10 ?? NaN),
+              0,
+            )
+            expect(Math.abs(sum - 1), history.join(' ')).toBeLessThan(1e-6)
+            contexts++
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 50 },
+    )
+    expect(contexts).toBeGreaterThanOrEqual(1000)
+  })
+
+  it('makes a model that each format gives back, number by number', () =>
+    fc.assert(
+      fc.asyncProperty(corpora, settings, fc.constantFrom(...ngramFormats), async (lines, setting, format) => {
+        const model = await made(lines, setting)
+        const file = join(folder, 'model')
+        await writeNgramModel(file, model, format)
+        const again = await openNgramModel(file)
+        expect(wordsOf(again)).toEqual(wordsOf(model))
+        expect(again.levels).toEqual(model.levels)
+      }),
+      { seed: SEED, numRuns: 60 },
+    ))
+
+  it('is scored the same however its bytes are cut, from gzip or not, with or without the last line’s end', () =>
+    fc.assert(
+      fc.asyncProperty(
+        corpora,
+        fc.array(fc.nat(), { maxLength: 4 }),
+        fc.boolean(),
+        fc.boolean(),
+        async (lines, cuts, isZipped, isEnded) => {
+          const scorer = ngramScorer(await made(lines, { order: 3, prune: [] }))
+          const texts = lines.map((words) => words.join(' '))
+          const text = `${texts.join('\n')}${isEnded || texts.at(-1) === '' ? '\n' : ''}`
+          const found: number[] = []
+          await scorer.lines(textOf(isZipped ? gzipSync(text) : text, cuts), ({ log10 }) => void found.push(log10))
+          expect(found).toEqual(texts.map((sentence) => scorer.sentence(sentence).log10))
+        },
+      ),
+      { seed: SEED, numRuns: 60 },
+    ))
+})
+
+describe(`any ARPA file (seed ${SEED})`, () => {
+  const order = 4
+  const number = fc.integer({ min: 0, max: 40_000 }).map((n) => -n / 10_000)
+  /** N-grams whose contexts are there, and whose last words may be not. */
+  const arpas = fc
+    .array(fc.array(fc.constantFrom('a', 'b', 'c', '<unk>', '</s>'), { minLength: 1, maxLength: order }), { minLength: 1, maxLength: 14 })
+    .chain((grams) => {
+      const closed = new Set(['<s>', '</s>', 'a', 'b', 'c'])
+      for (const gram of grams) gram.forEach((_, i) => closed.add(gram.slice(0, i + 1).join(' ')))
+      const all = [...closed]
+      return fc.array(fc.tuple(number, number), { minLength: all.length, maxLength: all.length }).map((values) => {
+        const rows = all.map((words, i) => ({ words, n: words.split(' ').length, values: values[i] ?? [0, 0] }))
+        const highest = Math.max(2, ...rows.map(({ n }) => n))
+        return { highest, rows: rows.map(({ words, n, values: [p, b] }) => ({ words, n, p: p ?? 0, b: n === highest ? 0 : (b ?? 0) })) }
+      })
+    })
+
+  it('is scored as the definition says: the longest n-gram there is, and the weights of the contexts that are longer', () =>
+    fc.assert(
+      fc.asyncProperty(
+        arpas,
+        fc.array(fc.constantFrom('a', 'b', 'c', 'd', '</s>'), { minLength: 1, maxLength: 9 }),
+        fc.boolean(),
+        async ({ highest, rows }, words, isStart) => {
+          const sections = Array.from({ length: highest }, (_, i) => rows.filter(({ n }) => n === i + 1))
+          const arpa = [
+            '\\data\\',
+            ...sections.map((section, i) => `ngram ${i + 1}=${section.length}`),
+            '',
+            ...sections.flatMap((section, i) => [
+              `\\${i + 1}-grams:`,
+              ...section.map(({ words: gram, p, b }) => (b === 0 ? `${p}\t${gram}` : `${p}\t${gram}\t${b}`)),
+              '',
+            ]),
+            '\\end\\',
+          ].join('\n')
+          writeFileSync(join(folder, 'any.arpa'), arpa)
+          const found = ngramScorer(await openNgramModel(join(folder, 'any.arpa'))).words(words, isStart ? 'sentence' : 'nothing')
+          const table = new Map(rows.map(({ words: gram, p, b }) => [gram, { p, b }]))
+          const known = words.map((word) => (table.has(word) ? word : '<unk>'))
+          known.forEach((word, i) => {
+            const history = [...(isStart ? ['<s>'] : []), ...known.slice(0, i)].slice(-(highest - 1))
+            // KenLM's length counts an n-gram too that is there only as the end of a longer one
+            const isThere = (from: number, whole: boolean): boolean => {
+              const gram = [...history.slice(from), word].join(' ')
+              return table.has(gram) || (!whole && rows.some(({ words: longer }) => longer.endsWith(` ${gram}`)))
+            }
+            const first = (whole: boolean): number => {
+              const found = history.findIndex((_, from) => isThere(from, whole))
+              return found === -1 ? history.length : found
+            }
+            const [at, end] = [first(true), first(false)]
+            const p = table.get([...history.slice(at), word].join(' '))?.p ?? -100
+            const weights = Array.from({ length: at }, (_, k) => table.get(history.slice(k).join(' '))?.b ?? 0)
+            expect(found[i]?.log10).toBeCloseTo(
+              weights.reduce((a, b) => a + b, p),
+              4,
+            )
+            expect(found[i]?.matched).toBe(history.length - end + 1)
+          })
+        },
+      ),
+      { seed: SEED, numRuns: 300 },
+    ))
+})
+
+describe('parts', () => {
+  it('numbers of an ARPA file are those that JavaScript reads', () =>
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.double({ noNaN: true }).map(String),
+          fc.constantFrom('-0', '.5', '5.', '-99', '1e-7', '', '-', '.', '1e', '0x1', '1_0', 'nan', 'Infinity', '1.2.3'),
+        ),
+        (text) => {
+          const bytes = Buffer.from(text)
+          const expected = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : NaN
+          expect(decimalAt(bytes, 0, bytes.length) + 0).toBe(expected + 0)
+        },
+      ),
+      { seed: SEED, numRuns: 500 },
+    ))
+
+  it('a vocabulary numbers words as a map does', () =>
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }), { maxLength: 400, size: 'max' }), (words) => {
+        const [vocabulary, map] = [
+          newVocabulary(),
+          new Map([
+            ['<unk>', 0],
+            ['<s>', 1],
+            ['</s>', 2],
+          ] as ReadonlyArray<[string, number]>),
+        ]
+        for (const word of words) {
+          const bytes = Buffer.from(word)
+          const text = bytes.toString()
+          expect(vocabulary.find(bytes, 0, bytes.length)).toBe(map.get(text) ?? 0)
+          if (!map.has(text)) map.set(text, map.size)
+          expect(vocabulary.add(bytes, 0, bytes.length)).toBe(map.get(text))
+        }
+        expect(vocabulary.size()).toBe(map.size)
+      }),
+      { seed: SEED, numRuns: 100 },
+    ))
+
+  it('a vocabulary tells words apart whose hashes of 32 bits are the same, as some of 400,000 are', () => {
+    const vocabulary = newVocabulary()
+    for (let i = 0; i < 400_000; i++) {
+      const bytes = Buffer.from(Math.imul(i, 0x9e3779b1).toString(36).padStart(8))
+      vocabulary.add(bytes, 0, bytes.length)
+    }
+    expect(vocabulary.size()).toBe(400_003)
+  })
+
+  it('a pass of the sort keeps what is equal in its order', () =>
+    fc.assert(
+      fc.property(fc.array(fc.nat(9), { minLength: 1, maxLength: 50 }), (keys) => {
+        const places = Uint32Array.from(keys, (_, i) => i)
+        const expected = [...places].sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || a - b)
+        expect([...sortedByKey(places, Uint32Array.from(keys), 1, 0, 10)]).toEqual(expected)
+      }),
+      { seed: SEED },
+    ))
+
+  it('perplexities are of the sums: the ends of sentences in all of them, and in the count of KenLM’s alone', () => {
+    const scores = [
+      { log10: -6, words: 2, unknown: 1, unknownLog10: -3 },
+      { log10: -3, words: 1, unknown: 0, unknownLog10: 0 },
+    ]
+    expect(textScore(scores)).toEqual({
+      sentences: 2,
+      words: 3,
+      unknown: 1,
+      log10: -9,
+      perplexity: expect.closeTo(1000, 9),
+      perplexityWithoutUnknown: expect.closeTo(1000, 9),
+      kenlmPerplexity: expect.closeTo(10 ** (9 / 5), 9),
+      kenlmPerplexityWithoutUnknown: expect.closeTo(10 ** (6 / 4), 9),
+    })
+    expect(textScore([{ log10: -1, words: 0, unknown: 0, unknownLog10: 0 }])).toMatchObject({ perplexity: null, kenlmPerplexity: 10 })
+    expect(textScore([{ log10: -4, words: 1, unknown: 1, unknownLog10: -3 }])).toMatchObject({ perplexityWithoutUnknown: null })
+  })
+
+  it('files are named after what they hold', () => {
+    expect(['m.arpa', 'm', 'm.arpa.gz', 'm.ngram'].map(ngramFormatOf)).toEqual(['arpa', 'arpa', 'arpa.gz', 'compact'])
+  })
+
+  it('an ARPA file of a text with <s>, </s> and <unk> in it is that of the text without them, where they are skipped', async () => {
+    const options = { order: highestTrainedOrder, discountFallback: fallback }
+    const file = (name: string) => join(folder, name)
+    await writeNgramModel(file('one.arpa.gz'), await trainOn('a b\nc a\n', options))
+    await writeNgramModel(file('two.arpa'), await trainOn('<s> a b </s>\nc <unk> a\n', { ...options, skipSymbols: true }))
+    expect(gunzipSync(readFileSync(file('one.arpa.gz')))).toEqual(readFileSync(file('two.arpa')))
+  })
+
+  it('blanks between words are those of lmplz in training and those of query in scoring', async () => {
+    const model = await trainOn('a\tb\r\n  a \0 b\vc  \n', { order: 1, discountFallback: fallback })
+    expect(wordsOf(model)).toEqual(['<unk>', '<s>', '</s>', 'a', 'b', 'b\vc'])
+    expect(ngramScorer(model).sentence(' a\fb\vb\r')).toMatchObject({ words: 3, unknown: 0 })
+  })
+
+  it('a byte-order mark is no part of the first word', async () => {
+    writeFileSync(join(folder, 'marked.txt'), '\ufeffa b\n')
+    const { model } = await trainNgram(await fileSource(join(folder, 'marked.txt')), { order: 2, discountFallback: fallback })
+    expect(wordsOf(model)).toEqual(['<unk>', '<s>', '</s>', 'a', 'b'])
+  })
+})

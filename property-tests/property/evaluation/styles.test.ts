@@ -1,0 +1,206 @@
+/** Tasks of two styles: which official file holds which style, how lines are read, and the line for each thing that is missing. */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  linesByStyle,
+  loadEvaluation,
+  loadTask,
+  readStyles,
+  type Dataset,
+  type Evaluation,
+  type Task,
+  type TaskOptions,
+} from '../../../finetuning/data/index.js'
+import { SEED } from '../../support/seed.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'salora-styles-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const write = (name: string, content: string | Uint8Array): void => {
+  mkdirSync(dirname(join(folder, name)), { recursive: true })
+  writeFileSync(join(folder, name), content)
+}
+const load = async (options: TaskOptions): Promise<Task> => {
+  const result = await loadTask(options)
+  if (E.isLeft(result)) throw result.left
+  return result.right
+}
+const evaluationOf = async (options: TaskOptions): Promise<Evaluation> => {
+  const result = await loadEvaluation(options)
+  if (E.isLeft(result)) throw result.left
+  return result.right
+}
+const line = async (options: TaskOptions): Promise<string> => {
+  const result = await loadTask(options)
+  return E.isLeft(result) ? result.left.message.replaceAll(folder, '') : 'no problem'
+}
+const told = ({ examples }: Dataset) => examples.map(({ label, text }) => `${label} ${text}`)
+const at = (name: string): string => join(folder, name)
+
+describe('yelp', () => {
+  write('yelp/train.0', 'The soup was COLD .\r\n  never again .  \n')
+  write('yelp/train.1', 'Lovely staff !')
+  write('yelp/dev.0', 'Bad .\n')
+  write('yelp/dev.1', 'Good .\n\nFine .\n\n')
+  write('yelp/test.0', 'awful\n')
+  write('yelp/test.1', 'great\n')
+
+  it('trains on the lines of train.0 and train.1, in lower case and without blanks around them, and evaluates on those of dev', async () => {
+    const task = await load({ task: 'yelp', data: at('yelp') })
+    expect(task).toMatchObject({
+      ...{ name: 'yelp', taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
+      labelNames: ['negative', 'positive'],
+    })
+    expect(told(task.train)).toEqual(['0 the soup was cold .', '0 never again .', '1 lovely staff !'])
+    expect(task.train.examples.map(({ row }) => row)).toEqual([1, 2, 3])
+    expect(told(task.evaluation)).toEqual(['0 bad .', '1 good .', '1 ', '1 fine .'])
+    expect(task.train.source).toBe(at('yelp/train.{0,1}'))
+  })
+
+  it('is evaluated on its test lines by their name, and on any other pair of files by its path, for which no folder is needed', async () => {
+    for (const options of [{ data: at('yelp'), evalData: 'test' }, { evalData: at('yelp/test') }])
+      expect(told((await evaluationOf({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
+    expect(told((await load({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
+    expect(linesByStyle(await readStyles('yelp', 'dev', at('yelp')))).toEqual([['bad .'], ['good .', '', 'fine .']])
+  })
+
+  it('has the names of the other repository too, and the first 30,000 lines where the whole is not there', async () => {
+    for (const part of ['sentiment.train', 'sentiment.dev']) for (const style of [0, 1]) write(`other/${part}.${style}`, `${part} ${style}`)
+    expect(told((await load({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
+    for (const part of ['train_first30k', 'dev']) for (const style of [0, 1]) write(`part/${part}.${style}`, `${part} ${style}`)
+    const { train } = await load({ task: 'yelp', data: at('part') })
+    expect([train.source, told(train)]).toEqual([at('part/train_first30k.{0,1}'), ['0 train_first30k 0', '1 train_first30k 1']])
+    for (const style of [0, 1]) write(`part/train.${style}`, `all ${style}`)
+    expect(told((await load({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
+  })
+
+  it('is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK’s words, as its preprocessing does', async () => {
+    for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
+    for (const style of ['informal', 'formal'])
+      for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")
+    expect(told((await load({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
+    expect(told((await load({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
+  })
+
+  it("is read under TSST's names of files as well", async () => {
+    for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
+    const { train, evaluation } = await load({ task: 'yelp', data: at('tsst') })
+    expect([told(train), told(evaluation)]).toEqual([
+      ['0 train neg', '1 train pos'],
+      ['0 dev neg', '1 dev pos'],
+    ])
+    for (const part of ['train', 'dev'])
+      for (const style of ['informal', 'formal']) write(`tsst-formality/${part}.${style}`, `${part} ${style}`)
+    const formality = await load({ task: 'gyafc', data: at('tsst-formality') })
+    expect([told(formality.train), told(formality.evaluation)]).toEqual([
+      ['0 train informal', '1 train formal'],
+      ['0 dev informal', '1 dev formal'],
+    ])
+  })
+
+  it('says in one line what is missing, and which row is not UTF-8', async () => {
+    const official = "the folder of Yelp's sentences (train.0, train.1, dev.0, …, of lijuncen/Sentiment-and-Style-Transfer)"
+    expect(await line({ task: 'yelp' })).toBe(`--data: expected ${official} (for --task yelp), got none given`)
+    expect(await line({ task: 'yelp', data: at('absent') })).toBe(`/absent: expected ${official}, got none there`)
+    expect(await line({ task: 'yelp', data: at('yelp/dev.0') })).toBe(`/yelp/dev.0: expected ${official}, got a file`)
+    mkdirSync(at('empty'))
+    expect(await line({ task: 'yelp', data: at('empty') })).toBe(`/empty: expected train.0 and train.1 of ${official}, got neither`)
+    write('half/train.0', 'a')
+    expect(await line({ task: 'yelp', data: at('half') })).toBe(
+      '/half/train.1: expected the positive lines, beside /half/train.0, got none there',
+    )
+    for (const [name, bytes, message] of [
+      ['latin', Buffer.from('fine\ncaf\xe9\n', 'latin1'), 'train.1, row 2: expected text in UTF-8, got bytes that are not UTF-8'],
+      ['wide', Buffer.from('\ufefffine', 'utf16le'), 'train.1: expected text in UTF-8, got text in UTF-16'],
+      ['blank', Buffer.from('\n\n'), 'train.1: expected at least one row, got an empty file'],
+    ] as const) {
+      write(`${name}/train.0`, 'bad')
+      write(`${name}/train.1`, bytes)
+      expect(await line({ task: 'yelp', data: at(name) })).toBe(`/${name}/${message}`)
+    }
+    expect(await line({ task: 'yelp', data: at('yelp'), evalData: 'tests' })).toBe(
+      `/yelp: expected tests.0 and tests.1 of ${official}, got neither`,
+    )
+    expect(await line({ task: 'yelp', data: at('yelp'), text: 'a' })).toBe('--text: expected none with --task yelp, got "a"')
+  })
+
+  it('has every line of both files once, in order, under its style, for any lines', () =>
+    fc.assert(
+      fc.asyncProperty(
+        ...((['0', '1'] as const).map(() =>
+          fc.array(
+            fc.string({ unit: 'grapheme', minLength: 1 }).map((text) => `x${text.replaceAll(/[\r\n]/g, '')}`),
+            { minLength: 1, maxLength: 8 },
+          ),
+        ) as [fc.Arbitrary<string[]>, fc.Arbitrary<string[]>]),
+        async (...lines) => {
+          lines.forEach((own, style) => write(`any/dev.${style}`, own.join('\n')))
+          const found = await readStyles('yelp', 'dev', at('any'))
+          expect(linesByStyle(found)).toEqual(lines.map((own) => own.map((text) => text.trim().toLowerCase())))
+        },
+      ),
+      { seed: SEED, numRuns: 30 },
+    ))
+})
+
+describe('gyafc', () => {
+  for (const [domain, mark] of [
+    ['Family_Relationships', 'f'],
+    ['Entertainment_Music', 'e'],
+  ] as const)
+    for (const part of ['train', 'tune', 'test'])
+      for (const style of ['informal', 'formal']) write(`gyafc/${domain}/${part}/${style}`, `${mark} ${part} ${style.toUpperCase()}`)
+
+  it('has informal and formal lines in folders of parts, and tune as dev', async () => {
+    const task = await load({ task: 'gyafc', data: at('gyafc/Family_Relationships') })
+    expect(task.labelNames).toEqual(['informal', 'formal'])
+    expect(told(task.train)).toEqual(['0 f train informal', '1 f train formal'])
+    expect(told(task.evaluation)).toEqual(['0 f tune informal', '1 f tune formal'])
+    expect(task.evaluation.source).toBe(at('gyafc/Family_Relationships/tune/{informal,formal}'))
+    expect(told((await evaluationOf({ task: 'gyafc', data: at('gyafc/Family_Relationships'), evalData: 'test' })).evaluation)).toEqual([
+      '0 f test informal',
+      '1 f test formal',
+    ])
+  })
+
+  it('is Family_Relationships where the folder of both is given, and Entertainment_Music where that is', async () => {
+    expect(told((await load({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
+    expect(told((await load({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
+      '0 e train informal',
+      '1 e train formal',
+    ])
+  })
+
+  it('says how it is to be had where it is not there', async () => {
+    const official = "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)"
+    expect(await line({ task: 'gyafc' })).toBe(`--data: expected ${official} (for --task gyafc), got none given`)
+    expect(await line({ task: 'gyafc', data: at('nowhere') })).toBe(`/nowhere: expected ${official}, got none there`)
+    expect(await line({ task: 'gyafc', data: at('yelp') })).toBe(
+      `/yelp: expected train/informal and train/formal of ${official}, got neither`,
+    )
+  })
+})
+
+const shared = join(import.meta.dirname, '../../../../shared/data/yelp')
+const present = existsSync(shared)
+
+describe(`the published files${present ? '' : ' (skipped: ../shared/data/yelp is absent)'}`, () => {
+  it.skipIf(!present)("have the lines that Python's strip and lower leave of them", async () => {
+    // sha256 of label TAB line.strip().lower() LF over both files, by Python
+    for (const [part, counts, sha256] of [
+      ['train_first30k', [30000, 30000], '48c7010b84cfde91'],
+      ['dev', [2000, 2000], '393119877b5a804d'],
+      ['test', [500, 500], '3021533068f036d4'],
+    ] as const) {
+      const found = await readStyles('yelp', part, shared)
+      expect(linesByStyle(found).map(({ length }) => length)).toEqual(counts)
+      const text = found.examples.map((example) => `${example.label}\t${example.text}\n`).join('')
+      expect(createHash('sha256').update(text).digest('hex').slice(0, 16)).toBe(sha256)
+    }
+  })
+})

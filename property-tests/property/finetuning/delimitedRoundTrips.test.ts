@@ -1,0 +1,65 @@
+/** Files of the user's own: what was written into a cell is what is read from it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
+import { SEED } from '../../support/seed.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const write = (name: string, content: string | Uint8Array): string => {
+  const file = join(folder, name)
+  writeFileSync(file, content)
+  return file
+}
+
+const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> => {
+  const result = await readDelimited(write(name, content), options)
+  if (E.isLeft(result)) throw result.left
+  return result.right
+}
+
+describe(`round trips, seed ${SEED}`, () => {
+  const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter((s) => s.trim() !== '')
+  const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
+  const rows = (cell: fc.Arbitrary<string>) => fc.array(fc.tuple(cell, fc.integer({ min: 0, max: 2 })), { minLength: 1, maxLength: 15 })
+  const labelNames = ['0', '1', '2']
+  const seen = (data: Dataset) => data.examples.map(({ text: read, label }) => [read, label])
+
+  it('reads from a quoted .csv whatever text was written into it', async () => {
+    await fc.assert(
+      fc.asyncProperty(rows(text), fc.constantFrom('\n', '\r\n'), async (written, end) => {
+        const content = [['text', 'label'], ...written.map(([cell, label]) => [quoted(cell), String(label)])]
+          .map((row) => row.join(','))
+          .join(end)
+        expect(seen(await read('r.csv', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+
+  it('reads from a .jsonl whatever text was written into it', async () => {
+    await fc.assert(
+      fc.asyncProperty(rows(text), async (written) => {
+        const content = written.map(([cell, label]) => JSON.stringify({ text: cell, label })).join('\n')
+        expect(seen(await read('r.jsonl', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+
+  it('reads from a .tsv whatever text without tab and newline was written into it', async () => {
+    const cell = text.map((s) => s.replace(/[\t\n]/g, '_'))
+    await fc.assert(
+      fc.asyncProperty(rows(cell), async (written) => {
+        const content = `text\tlabel\n${written.map((row) => row.join('\t')).join('\n')}`
+        expect(seen(await read('r.tsv', content, { labelNames }))).toEqual(written)
+      }),
+      { seed: SEED, numRuns: 200 },
+    )
+  })
+})

@@ -1,0 +1,219 @@
+/** GLUE's readers: each task's layout on a tiny file, the text format, the folder, and the table of tasks. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  GLUE_NAMES,
+  GLUE_TASKS,
+  glueFile,
+  loadTask,
+  readGlue,
+  type Dataset,
+  type GlueName,
+  type TaskOptions,
+} from '../../../finetuning/data/index.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const write = (name: string, content: string | Uint8Array): string => {
+  const file = join(folder, name)
+  writeFileSync(file, content)
+  return file
+}
+
+const read = (name: GlueName, content: string | Uint8Array): Dataset => {
+  const result = readGlue(name, write('read.tsv', content))
+  if (E.isLeft(result)) throw result.left
+  return result.right
+}
+
+describe('each task of GLUE in its official layout', () => {
+  it('reads CoLA, which has no header: source, label, the author’s mark, sentence', () => {
+    expect(read('cola', 'gj04\t1\t\tThey sang.\ngj04\t0\t*\tSang they.\n')).toMatchObject({
+      labelNames: ['unacceptable', 'acceptable'],
+      examples: [
+        { text: 'They sang.', label: 1, row: 1 },
+        { text: 'Sang they.', label: 0, row: 2 },
+      ],
+      skipped: [],
+    })
+  })
+
+  it('reads SST-2 without the blank before its tab', () => {
+    expect(read('sst2', 'sentence\tlabel\nfine and dry \t1\n')).toMatchObject({
+      labelNames: ['negative', 'positive'],
+      examples: [{ text: 'fine and dry', label: 1, row: 2 }],
+    })
+  })
+
+  it('reads MRPC with its byte-order mark', () => {
+    expect(read('mrpc', '\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tA b .\tB a .\n')).toMatchObject({
+      labelNames: ['not_equivalent', 'equivalent'],
+      examples: [{ text: 'A b .', textPair: 'B a .', label: 1, row: 2 }],
+    })
+  })
+
+  it('reads STS-B’s scores as numbers and gives it no classes', () => {
+    const header = 'index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore'
+    expect(
+      read('stsb', `${header}\n0\tg\tf\ty\t1\tnone\tnone\tOne.\tTwo.\t3.800\n1\tg\tf\ty\t2\tnone\tnone\tOne.\tOne.\t5\n`),
+    ).toMatchObject({
+      labelNames: null,
+      examples: [
+        { text: 'One.', textPair: 'Two.', label: 3.8, row: 2 },
+        { text: 'One.', textPair: 'One.', label: 5, row: 3 },
+      ],
+    })
+  })
+
+  it('reads RTE and QNLI, whose class 0 is entailment', () => {
+    expect(read('rte', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tnot_entailment\n1\tC.\tD.\tentailment\n')).toMatchObject({
+      labelNames: ['entailment', 'not_entailment'],
+      examples: [
+        { text: 'A.', textPair: 'B.', label: 1 },
+        { text: 'C.', textPair: 'D.', label: 0 },
+      ],
+    })
+    expect(read('qnli', 'index\tquestion\tsentence\tlabel\n0\tWho?\tHe.\tentailment\n').examples).toEqual([
+      { text: 'Who?', textPair: 'He.', label: 0, row: 2 },
+    ])
+  })
+
+  it('reads WNLI, whose class 1 is entailment', () => {
+    expect(read('wnli', 'index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\t1\n')).toMatchObject({
+      labelNames: ['not_entailment', 'entailment'],
+      examples: [{ text: 'A.', textPair: 'B.', label: 1 }],
+    })
+  })
+
+  it('reads MNLI’s gold label, whether the file has twelve columns or sixteen', () => {
+    const head = [
+      'index',
+      'promptID',
+      'pairID',
+      'genre',
+      'sentence1_binary_parse',
+      'sentence2_binary_parse',
+      'sentence1_parse',
+      'sentence2_parse',
+      'sentence1',
+      'sentence2',
+    ]
+    const row = ['0', '1', '1n', 'fiction', '( a )', '( b )', '(ROOT a)', '(ROOT b)', 'A.', 'B.']
+    const file = (votes: ReadonlyArray<string>): string =>
+      `${[...head, ...votes.map((_, i) => `label${i + 1}`), 'gold_label'].join('\t')}\n${[...row, ...votes, 'contradiction'].join('\t')}\n`
+    const expected = {
+      labelNames: ['entailment', 'neutral', 'contradiction'],
+      examples: [{ text: 'A.', textPair: 'B.', label: 2, row: 2 }],
+    }
+    expect(read('mnli', file(['neutral']))).toMatchObject(expected)
+    expect(read('mnli', file(['neutral', 'neutral', 'entailment', 'entailment', 'entailment']))).toMatchObject(expected)
+  })
+
+  const qqp = 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate'
+
+  it('reads QQP’s rows without ids, and keeps an empty question', () => {
+    expect(read('qqp', `${qqp}\n0\t\t\tWhy?\tHow?\t0\n5\t1\t2\tWho?\t\t1\n`).examples).toEqual([
+      { text: 'Why?', textPair: 'How?', label: 0, row: 2 },
+      { text: 'Who?', textPair: '', label: 1, row: 3 },
+    ])
+  })
+
+  it('skips the rows of QQP that have the wrong number of columns, and lists them', () => {
+    const { examples, skipped } = read('qqp', `${qqp}\n0\t\t\tWhy?\tHow?\t0\n1\t3\t4\tbroken\nin two\t?\t1\n2\t\t\tWho?\tWhat?\t1\n`)
+    expect(examples.map(({ row }) => row)).toEqual([2, 5])
+    expect(skipped).toEqual([
+      { row: 3, found: '4 columns' },
+      { row: 4, found: '3 columns' },
+    ])
+  })
+})
+
+describe('the text format', () => {
+  const tidy = read('sst2', 'sentence\tlabel\nfine\t1\n"poor\t0\n').examples
+
+  it('takes a quotation mark for a character', () => {
+    expect(tidy[1]).toEqual({ text: '"poor', label: 0, row: 3 })
+    expect(read('sst2', 'sentence\tlabel\n"a ""b"" c"\t1\n').examples[0]?.text).toBe('"a ""b"" c"')
+  })
+
+  it('reads CRLF, a byte-order mark, a missing final newline and empty lines at the end alike', () => {
+    for (const content of [
+      'sentence\tlabel\r\nfine\t1\r\n"poor\t0\r\n',
+      '\ufeffsentence\tlabel\nfine\t1\n"poor\t0\n',
+      'sentence\tlabel\nfine\t1\n"poor\t0',
+      'sentence\tlabel\r\nfine\t1\r\n"poor\t0',
+      'sentence\tlabel\nfine\t1\n"poor\t0\n\n\r\n',
+    ])
+      expect(read('sst2', content).examples).toEqual(tidy)
+  })
+
+  it('keeps characters that only look like an end of line inside their row', () => {
+    const text = 'a\u2028b\u0085c\u000bd\re'
+    expect(read('sst2', `sentence\tlabel\n${text}\t1\n`).examples).toEqual([{ text, label: 1, row: 2 }])
+  })
+})
+
+describe('MNLI', () => {
+  const rows = (text: string, label: string) => `sentence1\tsentence2\tgold_label\n${text}\tB.\t${label}\n`
+  const load = async (more: Partial<TaskOptions>) => {
+    const read = await loadTask({ task: 'mnli', data: join(folder, 'both'), ...more })
+    if (E.isLeft(read)) throw read.left
+    return read.right.evaluation
+  }
+
+  it('is evaluated on what matches and, behind it, on what does not where that is there too', async () => {
+    mkdirSync(join(folder, 'both'))
+    const write = (file: string, text: string, label: string) => writeFileSync(join(folder, 'both', file), rows(text, label))
+    write('train.tsv', 'T.', 'neutral')
+    write('dev_matched.tsv', 'M.', 'entailment')
+    expect(await load({})).not.toHaveProperty('second')
+    write('dev_mismatched.tsv', 'MM.', 'contradiction')
+    const { examples, second, source } = await load({})
+    expect(examples.map(({ text, label }) => [text, label])).toEqual([
+      ['M.', 0],
+      ['MM.', 2],
+    ])
+    expect(second).toEqual({ name: 'mismatched', from: 1 })
+    expect(source).toMatch(/dev_matched\.tsv and .*dev_mismatched\.tsv$/)
+    const named = await load({ evalData: join(folder, 'both', 'dev_mismatched.tsv') })
+    expect([named.examples.length, named.second]).toEqual([1, undefined])
+    expect(await load({ holdOutTrain: true })).not.toHaveProperty('second')
+  })
+})
+
+describe('the folder', () => {
+  it('may be the task’s own, or hold it under its official name', () => {
+    for (const name of GLUE_NAMES) {
+      const { folder: official, trainFile, devFile } = GLUE_TASKS[name]
+      const own = join(folder, 'official', official)
+      mkdirSync(own, { recursive: true })
+      for (const file of [trainFile, devFile]) writeFileSync(join(own, file), 'x')
+      for (const given of [own, join(folder, 'official')]) {
+        expect(glueFile(name, 'train', given)).toEqual(E.right(join(own, 'train.tsv')))
+        expect(glueFile(name, 'dev', given)).toEqual(E.right(join(own, name === 'mnli' ? 'dev_matched.tsv' : 'dev.tsv')))
+      }
+    }
+  })
+})
+
+describe('the table of tasks', () => {
+  it('has GLUE’s metrics, selects by their mean, and names the one that the paper prints', () => {
+    const of = (name: GlueName) =>
+      [GLUE_TASKS[name].metrics.join(' '), GLUE_TASKS[name].selectionMetric, GLUE_TASKS[name].paperMetric].join(', ')
+    expect(Object.fromEntries(GLUE_NAMES.map((name) => [name, of(name)]))).toEqual({
+      cola: 'matthews, matthews, matthews',
+      sst2: 'accuracy, accuracy, accuracy',
+      mrpc: 'accuracy f1, mean, accuracy',
+      stsb: 'pearson spearman, mean, pearson',
+      rte: 'accuracy, accuracy, accuracy',
+      qnli: 'accuracy, accuracy, accuracy',
+      qqp: 'accuracy f1, mean, accuracy',
+      mnli: 'accuracy, accuracy, accuracy',
+      wnli: 'accuracy, accuracy, accuracy',
+    })
+  })
+})

@@ -1,0 +1,76 @@
+/** GLUE as the hub has it: Parquet of pyarrow's, by task and split, part after part (fixtures/make_glue_parquet.py). */
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/data/index.js'
+
+const data = join(import.meta.dirname, 'fixtures/glue-parquet')
+const load = async (options: TaskOptions): Promise<Task> => {
+  const found = await loadTask(options)
+  if (E.isLeft(found)) throw found.left
+  return found.right
+}
+const refusal = async (options: TaskOptions): Promise<string> => {
+  const found = await loadTask(options)
+  return E.isLeft(found) ? found.left.message : 'no problem'
+}
+let root = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-parquet-'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+describe('GLUE’s Parquet', () => {
+  it('has a task’s pairs and classes, its parts one after another, from its own folder or the parent', async () => {
+    for (const folder of [data, join(data, 'mrpc')]) {
+      const { train, evaluation, labelNames } = await load({ task: 'mrpc', data: folder })
+      expect(train.examples.map(({ text, textPair, label, row }) => [text, textPair, label, row])).toEqual([
+        ['a 1', 'b 1', 1, 1],
+        ['a 2', 'b 2', 0, 2],
+        ['a 3', 'b 3', 1, 3],
+      ])
+      expect(evaluation.examples).toMatchObject([{ text: 'c 1', textPair: 'd 1', label: 1 }])
+      expect(labelNames).toEqual(['not_equivalent', 'equivalent'])
+    }
+  })
+
+  it('has scores of STS-B, an empty text among them, and single texts', async () => {
+    const { train } = await load({ task: 'stsb', data })
+    expect(train.examples.map(({ textPair, label }) => [textPair, label])).toEqual([
+      ['y', expect.closeTo(3.8, 6)],
+      ['', 0],
+    ])
+    const evalData = join(data, 'cola/train-00000-of-00001.parquet')
+    expect((await load({ task: 'cola', data, evalData })).train.examples.map(({ text }) => text)).toEqual(['good', 'bad'])
+  })
+
+  it('of MNLI evaluates on what matches and, apart, on what does not, or on the file that is named', async () => {
+    const { evaluation } = await load({ task: 'mnli', data })
+    expect(evaluation.examples).toMatchObject([
+      { text: 'm', textPair: 'h', label: 0 },
+      { text: 'mm', label: 1 },
+    ])
+    expect(evaluation.second).toEqual({ name: 'mismatched', from: 1 })
+    const evalData = join(data, 'mnli/validation_mismatched-00000-of-00001.parquet')
+    expect(await loadEvaluation({ task: 'mnli', evalData })).toMatchObject({
+      right: { evaluation: { examples: [{ text: 'mm', label: 1 }] } },
+    })
+  })
+
+  it('is refused where a part is missing, has no labels, or is another task’s', async () => {
+    await mkdir(join(root, 'mrpc'))
+    await copyFile(join(data, 'mrpc/train-00001-of-00002.parquet'), join(root, 'mrpc/train-00001-of-00002.parquet'))
+    expect(await refusal({ task: 'mrpc', data: root })).toMatch(
+      /mrpc: expected 2 parts of train, as train-00001-of-00002\.parquet says, got 1$/,
+    )
+    expect(await refusal({ task: 'mrpc', data, evalData: join(data, 'mrpc/test-00000-of-00001.parquet') })).toMatch(
+      /test-00000-of-00001\.parquet, row 1: expected a label of mrpc \(0 to 1\), got -1, which stands for none \(a test file\?\)$/,
+    )
+    expect(await refusal({ task: 'mrpc', data, evalData: join(data, 'mnli/train-00000-of-00001.parquet') })).toMatch(
+      /mnli.*expected a column "sentence1"/,
+    )
+    expect(await refusal({ task: 'qnli', data })).toMatch(/expected train\.tsv of qnli here or in QNLI\/, got neither/)
+  })
+})

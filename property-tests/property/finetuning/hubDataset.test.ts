@@ -1,0 +1,186 @@
+/** GLUE from a hub that runs on this machine for the test: what is asked for, what is kept, and what is refused. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as E from 'fp-ts/lib/Either.js'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
+import { loadEvaluation, loadTask } from '../../../finetuning/data/index.js'
+import { testsOf } from '../../../evaluation/glue/submission.js'
+
+const commit = '0123456789abcdef0123456789abcdef01234567'
+const stored = join(import.meta.dirname, 'fixtures/glue-parquet')
+const inRepository = [
+  'README.md',
+  'mrpc/test-00000-of-00001.parquet',
+  'mrpc/train-00000-of-00002.parquet',
+  'mrpc/train-00001-of-00002.parquet',
+  'mrpc/validation-00000-of-00001.parquet',
+  'mnli/train-00000-of-00001.parquet',
+  'mnli/validation_matched-00000-of-00001.parquet',
+  'mnli/validation_mismatched-00000-of-00001.parquet',
+  'mnli/test_matched-00000-of-00002.parquet',
+  'mnli/test_matched-00001-of-00002.parquet',
+  'mnli/test_mismatched-00000-of-00001.parquet',
+  'ax/test-00000-of-00001.parquet',
+]
+
+let root = ''
+let server: Server
+let asked: string[] = []
+/** Answers by the end of the address, before those of the repository. */
+let instead: Readonly<Record<string, { readonly status?: number; readonly body: string | Buffer }>> = {}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-hub-data-'))
+  server = createServer((request, response) => {
+    const url = request.url ?? ''
+    asked.push(url)
+    const given = Object.entries(instead).find(([end]) => url.endsWith(end))?.[1]
+    if (given !== undefined) return void response.writeHead(given.status ?? 200).end(given.body)
+    if (url === '/api/datasets/nyu-mll/glue/revision/main')
+      return void response.end(JSON.stringify({ sha: commit, siblings: inRepository.map((rfilename) => ({ rfilename })) }))
+    const file = url.replace(`/datasets/nyu-mll/glue/resolve/${commit}/`, '')
+    if (!inRepository.includes(file)) return void response.writeHead(404).end()
+    const bytes = readFileSync(join(stored, file))
+    response.writeHead(200, { etag: `"${createHash('sha256').update(bytes).digest('hex')}"` }).end(bytes)
+  })
+  await new Promise<void>((listening) => {
+    server.listen(0, '127.0.0.1', listening)
+  })
+})
+beforeEach(async () => {
+  asked = []
+  instead = {}
+  vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  vi.stubEnv('SALORA_CACHE', await mkdtemp(join(root, 'cache-')))
+  vi.stubEnv('HF_HUB_OFFLINE', '')
+})
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  server.closeAllConnections()
+  await new Promise((closed) => server.close(closed))
+  await rm(root, { recursive: true })
+})
+
+const data = 'hf://datasets/nyu-mll/glue'
+const load = async (task: string, from = data) => {
+  const read = await loadTask({ task, data: from })
+  if (E.isLeft(read)) throw read.left
+  return read.right
+}
+const refusal = (task: string, from = data): Promise<string> =>
+  load(task, from).then(
+    () => 'none',
+    (thrown: unknown) => (thrown as Error).message.replaceAll(process.env['SALORA_CACHE'] ?? '', 'CACHE'),
+  )
+
+describe('GLUE on the hub', () => {
+  it('is the task’s own files of one commit, with labels, and afterwards what the cache has', async () => {
+    const { train, evaluation } = await load('mrpc')
+    const local = await load('mrpc', stored)
+    expect(train.examples).toEqual(local.train.examples)
+    expect(evaluation.examples).toEqual(local.evaluation.examples)
+    const files = inRepository.filter((path) => /^mrpc\/(train|validation)/.test(path))
+    expect(asked).toEqual([
+      '/api/datasets/nyu-mll/glue/revision/main',
+      ...files.map((path) => `/datasets/nyu-mll/glue/resolve/${commit}/${path}`),
+    ])
+    asked = []
+    await load('mrpc')
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    expect(E.isRight(await loadEvaluation({ task: 'mrpc', data: `${data}@${commit}` }))).toBe(true)
+    expect(asked).toEqual([])
+    expect(await refusal('mnli')).toBe(
+      'hf://datasets/nyu-mll/glue: expected its files in CACHE/datasets--nyu-mll--glue (HF_HUB_OFFLINE is set), got no complete copy there',
+    )
+    vi.stubEnv('HF_HUB_OFFLINE', '')
+    expect((await load('mnli')).evaluation.second?.name).toBe('mismatched') // of the same commit, beside what is there
+  })
+
+  it('has the test files of a submission, which are asked for when one is wanted', async () => {
+    await load('mnli')
+    expect(asked.filter((url) => url.includes('/test'))).toEqual([])
+    asked = []
+    const tests = await testsOf(data, ['mnli'])
+    expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
+      ['MNLI-m.tsv', 2],
+      ['MNLI-mm.tsv', 1],
+      ['AX.tsv', 1],
+    ])
+    expect(asked.filter((url) => url.includes('resolve')).map((url) => url.split(`${commit}/`)[1])).toEqual(
+      inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
+    )
+    asked = []
+    expect((await testsOf(data, ['mnli'])).get('mnli')?.length).toBe(3)
+    expect(asked).toEqual([])
+  })
+
+  it('goes on after a download that was interrupted, with what it lacks alone', async () => {
+    instead = { 'validation-00000-of-00001.parquet': { status: 503, body: '' } }
+    expect(await refusal('mrpc')).toMatch(/validation-00000-of-00001\.parquet: expected status 200, got 503/)
+    instead = {}
+    asked = []
+    await load('mrpc')
+    expect(asked.filter((url) => url.includes('resolve'))).toEqual([expect.stringContaining('validation-00000')])
+  })
+
+  it.each([
+    ['a page', '<html>log in</html>', /expected a Parquet file, got a web page/],
+    [
+      'a file without its end',
+      readFileSync(join(stored, 'mrpc/validation-00000-of-00001.parquet')).subarray(0, -1),
+      /begins and ends with PAR1, found/,
+    ],
+    ['an empty file', '', /begins and ends with PAR1, found 0 bytes/],
+  ])('keeps nothing of %s', async (_, body, message) => {
+    instead = { 'validation-00000-of-00001.parquet': { body } }
+    expect(await refusal('mrpc')).toMatch(message)
+    const left = await readdir(join(process.env['SALORA_CACHE'] ?? '', 'datasets--nyu-mll--glue'), { recursive: true })
+    expect(left.filter((name) => name.includes('validation'))).toEqual([])
+  })
+
+  it.each([
+    ['hf://nyu-mll/glue', '--data: expected hf://datasets/OWNER/NAME, perhaps with @REVISION, got "hf://nyu-mll/glue"'],
+    ['hf://datasets/../x', '--data: expected hf://datasets/OWNER/NAME, perhaps with @REVISION, got "hf://datasets/../x"'],
+    ['hf://datasets/a/b@..', '--data: expected hf://datasets/OWNER/NAME, perhaps with @REVISION, got "hf://datasets/a/b@.."'],
+  ])('is not %s', async (address, message) => {
+    expect(await refusal('mrpc', address)).toBe(message)
+    expect(asked).toEqual([])
+  })
+
+  it('asks for no path that would leave the cache, whoever wants all', async () => {
+    const paths = ['../../../evil', '/etc/passwd', 'a/../../evil', '.ssh/keys', 'a//b', '..\\evil', 'a/b.parquet']
+    instead = {
+      'revision/main': { body: JSON.stringify({ sha: commit, siblings: paths.map((rfilename) => ({ rfilename })) }) },
+      'a/b.parquet': { body: 'PAR1PAR1' },
+    }
+    await resolveDataset(data, { wants: () => true, isIn: () => asked.length > 1 })
+    expect(asked.slice(1)).toEqual([`/datasets/nyu-mll/glue/resolve/${commit}/a/b.parquet`])
+  })
+
+  it('is refused in one line where the list is none, leads elsewhere, or has no such task', async () => {
+    const list = (siblings: ReadonlyArray<string>, sha = commit): Buffer =>
+      Buffer.from(JSON.stringify({ sha, siblings: siblings.map((rfilename) => ({ rfilename })) }))
+    const cases: ReadonlyArray<readonly [Buffer | string, RegExp]> = [
+      ['<html>', /revision\/main: expected /],
+      [list([], '../../..'), /expected the hub's list of a data set's files whose sha/],
+      [list(['README.md']), /^hf:\/\/datasets\/nyu-mll\/glue: expected the files of this task, got none, or not all of them$/],
+      [list(['mrpc/train-00000-of-00002.parquet', 'mrpc/validation-00000-of-00001.parquet']), /found none, or not all of them$/],
+      [list(['mrpc/../mrpc/train-00000-of-00001.parquet', 'mrpc/..%2f/train-00000-of-00001.parquet']), /found none, or not all of them$/],
+    ]
+    for (const [body, message] of cases) {
+      instead = { 'revision/main': { body } }
+      const said = await refusal('mrpc')
+      expect(said).toMatch(message)
+      expect(said).not.toContain('\n')
+    }
+    instead = { 'revision/main': { status: 404, body: '' } }
+    expect(await refusal('mrpc')).toMatch(/expected status 200, got 404 \(no such data set or revision, or one that needs HF_TOKEN\)$/)
+    expect(await refusal('yelp')).toMatch(/^--data: expected a file or folder on this machine, for /)
+  })
+})

@@ -1,0 +1,198 @@
+/** The model card, read back by parsers of YAML and of Markdown: whatever labels, paths and names hold, it says them and nothing else. */
+import fc from 'fast-check'
+import { marked, type Token } from 'marked'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { cardOfExport, modelCard, type CardFacts } from '../../../finetuning/runs/modelCard.js'
+
+const result: CardFacts['result'] = {
+  device: 'cpu',
+  revision: null,
+  examples: { training: 90, evaluation: 10 },
+  trainableParameters: { adapter: 5, head: 3 },
+  majority: { label: 'bad', share: 0.5 },
+  selectedBy: 'accuracy',
+  positive: 'good',
+  best: { step: 8, scores: { accuracy: 0.9, f1: 0.875, macroF1: 0.85, loss: 5e-7 } },
+  last: { step: 12, scores: { accuracy: 0.8, f1: 0.75, macroF1: 0.7, loss: 0.5 } },
+  kept: { which: 'best', step: 8 },
+  interrupted: false,
+  stepsDone: 12,
+  steps: 12,
+  targetDensity: 0.5,
+  retainedDensity: 0.4567,
+  retainedParameters: 123,
+  ranks: { 'encoder.layer.0.attention.self.query': 4, 'encoder.layer.0.attention.self.key': 0 },
+  seconds: 77.7,
+  peakMemoryBytes: 888_888,
+  seed: 0,
+  output: '/home/me/secret/runs/one',
+}
+const facts = (given: Partial<CardFacts> = {}): CardFacts => ({
+  options: {
+    model: '/home/me/models/tiny',
+    task: { task: '/home/me/data/reviews.csv', text: 'review', positiveLabel: 'good' },
+    settings: resolveSettings({ method: 'salora', epochs: 2, learningRate: 0.002, targetModules: ['query', 'value'] }),
+  },
+  hubId: 'FacebookAI/roberta-base',
+  library: 'peft',
+  data: {
+    taskType: 'classification',
+    labelNames: ['bad', 'good'],
+    heldOut: true,
+    train: { source: '/home/me/data/reviews.csv' },
+    evaluation: { source: '/home/me/data/reviews.csv' },
+  },
+  result,
+  ...given,
+})
+
+/** As the hub cuts a card in two. */
+const parts = (card: string): { readonly front: string; readonly body: string } => {
+  const [all, front = ''] = /^---\n([\s\S]*?)\n---\n/.exec(card) ?? []
+  if (all === undefined) throw new Error(`expected front matter, got ${card.slice(0, 80)}`)
+  return { front, body: card.slice(all.length) }
+}
+const front = (card: string, version: '1.1' | '1.2' = '1.1'): unknown => parse(parts(card).front, { version })
+
+const tokensOf = (body: string): ReadonlyArray<Token> => {
+  const found: Token[] = []
+  marked.walkTokens(marked.lexer(body), (token) => void found.push(token))
+  return found
+}
+
+describe('the front matter', () => {
+  it('has what the hub reads, in YAML 1.1 as in 1.2, a small loss as a number too', () => {
+    for (const version of ['1.1', '1.2'] as const)
+      expect(front(modelCard(facts()), version)).toEqual({
+        library_name: 'peft',
+        base_model: 'FacebookAI/roberta-base',
+        base_model_relation: 'adapter',
+        pipeline_tag: 'text-classification',
+        tags: ['salora'],
+        metrics: ['accuracy', 'f1'],
+        'model-index': [
+          {
+            name: 'roberta-base-reviews-salora',
+            results: [
+              {
+                task: { type: 'text-classification' },
+                dataset: { name: 'reviews.csv', type: 'reviews.csv' },
+                metrics: [
+                  { type: 'accuracy', name: 'Accuracy', value: 0.9 },
+                  { type: 'f1', name: 'F1', value: 0.875 },
+                  { type: 'f1', name: 'F1 (macro)', value: 0.85 },
+                  { type: 'loss', name: 'Loss', value: 5e-7 },
+                ],
+              },
+            ],
+          },
+        ],
+      })
+  })
+
+  it('names no base model that is only a folder, and no scores of a step that was not evaluated or that are no numbers', () => {
+    const none = front(modelCard(facts({ hubId: null, result: { ...result, kept: { which: 'last', step: 11 } } })))
+    expect(none).toMatchObject({ 'model-index': [{ results: [] }] })
+    expect(none).not.toHaveProperty('base_model')
+    const broken = { ...result, best: { step: 8, scores: { accuracy: 1, f1: NaN } } }
+    expect(front(modelCard(facts({ result: broken })))).toMatchObject({
+      'model-index': [{ results: [{ metrics: [{ type: 'accuracy', value: 1 }] }] }],
+    })
+  })
+})
+
+describe('the text', () => {
+  it('has data, scores of both steps, settings, budget and command, of paths the last name, and nothing of the moment', () => {
+    const { body } = parts(modelCard(facts()))
+    for (const line of [
+      'step 8 of 12, the best by accuracy',
+      '- trained on 90 rows of `reviews.csv`',
+      '- evaluated on 10 rows of `reviews.csv`, held out of the same file',
+      '- 2 classes: `bad`, `good`',
+      '| Accuracy | 0.9000 | 0.8000 |',
+      'F1 is of the class `good`.',
+      '- learningRate: `0.002`',
+      '- density retained: 0.4567',
+      '| encoder.layer.0.attention.self.query | 4 |',
+      'salora train --model FacebookAI/roberta-base --task reviews.csv --text review --positive-label good --method salora --target-modules query,value',
+      '--learning-rate 0.002',
+    ])
+      expect(body).toContain(line)
+    expect(modelCard(facts())).not.toMatch(/home|secret|77\.7|888888/)
+  })
+
+  it('says hostile labels, files, columns and model names as they are: front matter parses, Markdown has no more than its own parts', () => {
+    const hostile = fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 30 }),
+      fc.constantFrom(
+        '`',
+        '``a`',
+        '</code><script>x</script>',
+        'a\n---\nb',
+        '---',
+        '\n```\n# head',
+        '[x](http://y)',
+        '!!python/object',
+        '\ud800',
+        'a|b\\|c',
+        '\\',
+        '\u0085\u2028',
+        "it's",
+        '"',
+        '$(x)',
+        '- x',
+        ' ',
+      ),
+    )
+    const kinds = (card: string) =>
+      tokensOf(parts(card).body)
+        .filter(({ type }) => ['heading', 'code', 'table', 'list', 'html', 'link', 'image'].includes(type))
+        .map(({ type }) => type)
+    const plain = kinds(modelCard(facts()))
+    fc.assert(
+      fc.property(hostile, hostile, hostile, hostile, (label, file, column, model) => {
+        const given = facts()
+        const card = modelCard({
+          ...given,
+          hubId: null,
+          options: { ...given.options, model: `/m/${model}`, task: { task: `/d/${file}.csv`, text: column, positiveLabel: label } },
+          data: {
+            ...given.data,
+            labelNames: [label, 'good'],
+            train: { source: `/d/${file}.csv` },
+            evaluation: { source: `/d/${file}.csv` },
+          },
+          result: { ...result, positive: label, majority: { label, share: 0.5 } },
+        })
+        expect(card).toBe(Buffer.from(card, 'utf8').toString('utf8'))
+        for (const version of ['1.1', '1.2'] as const)
+          expect(front(card, version)).toMatchObject({ 'model-index': [{ results: [{ metrics: [{ value: 0.9 }, {}, {}, {}] }] }] })
+        expect(kinds(card)).toEqual(plain)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('counts 140,000 classes and shows those that anybody reads', () => {
+    const labelNames = Array.from({ length: 140_000 }, (_, i) => `class ${i}`)
+    const card = modelCard(facts({ data: { ...facts().data, labelNames } }))
+    expect(card).toContain('- 140000 classes: `class 0`, ')
+    expect(card).toContain(' and 139950 more')
+    expect(card.length).toBeLessThan(10_000)
+  })
+})
+
+describe('the card of an export', () => {
+  it('is the same with what opens it; a card of another hand is none of it', () => {
+    const card = modelCard(facts())
+    expect(cardOfExport(card, null)).toBe(card)
+    expect(front(cardOfExport(card, 'transformers') ?? '')).toEqual({
+      ...(front(card) as object),
+      library_name: 'transformers',
+      base_model_relation: 'finetune',
+    })
+    expect(cardOfExport('---\nbase_model: x\nlibrary_name: peft\n---\n', 'transformers')).toBe(null)
+  })
+})

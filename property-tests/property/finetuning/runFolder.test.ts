@@ -1,0 +1,205 @@
+/** The folder of a run as a process finds it: what a killed one left is cleared away, what belongs to others stays, other versions are told. */
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { toUnion } from 'fp-ts/lib/Either.js'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { loadTask } from '../../../finetuning/data/index.js'
+import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
+import type { FinetuneOptions } from '../../../finetuning/runs/run.js'
+import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
+import { openRunFolder, type RunFolder, type RunSources } from '../../../finetuning/runs/runFolder.js'
+import { runRowsOf } from '../../../finetuning/runs/runRows.js'
+import { versions } from '../../../finetuning/versions.js'
+import { writeTinyModel } from '../../cli/tinyModel.js'
+import { toyFile } from '../../cli/toyTask.js'
+import { treeOf } from '../../hostile/survival.js'
+
+let root = ''
+let output = ''
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'salora-folder-'))
+  await writeTinyModel(join(root, 'tiny'))
+  await writeFile(join(root, 'toy.tsv'), toyFile(40))
+})
+beforeEach(async () => {
+  output = await mkdtemp(join(root, 'run-'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const options = (resume: boolean): FinetuneOptions => ({
+  model: join(root, 'tiny'),
+  task: { task: join(root, 'toy.tsv') },
+  output,
+  resume,
+  settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
+})
+const sources = async (): Promise<RunSources> => {
+  const data = toUnion(await loadTask({ task: join(root, 'toy.tsv') }))
+  if (data instanceof Error) throw data
+  return { device: 'cpu', revision: null, rows: runRowsOf(data), steps: 2, inputs: { 'training rows': '36 of toys' } }
+}
+/** The run's folder as a process finds it, who leaves it again. */
+const opened = async (resume: boolean): Promise<RunFolder> => {
+  const folder = await openRunFolder(options(resume), await sources())
+  await folder.release()
+  return folder
+}
+const begun = async (resume: boolean) => (await opened(resume)).begin(0)
+const tree = async (): Promise<ReadonlyArray<string>> => (await readdir(output, { recursive: true })).sort()
+const contents = async (): Promise<Readonly<Record<string, string>>> => {
+  const files = (await readdir(output, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  return Object.fromEntries(
+    await Promise.all(
+      files.map(
+        async ({ parentPath, name }) =>
+          [join(parentPath, name).slice(output.length + 1), await readFile(join(parentPath, name), 'latin1')] as const,
+      ),
+    ),
+  )
+}
+
+/** config.json as an earlier process wrote it, changed. */
+const rewriteConfig = async (change: (config: Readonly<Record<string, unknown>>) => object): Promise<void> => {
+  const file = join(output, 'config.json')
+  await writeFile(file, JSON.stringify(change(JSON.parse(await readFile(file, 'utf8')) as Readonly<Record<string, unknown>>)))
+}
+
+describe('what a killed process left half-written', () => {
+  const temporaries = [
+    '.config.json.4711.0123456789ab.partial',
+    'adapter/.adapter_config.json.1.fedcba987654.partial',
+    'checkpoints/.step-000000004.safetensors.99999.00000000000f.partial',
+  ]
+  const others = ['.hidden', '.notes.partial', 'draft.4711.0123456789ab.partial', 'checkpoints/.keep']
+  const leave = async (): Promise<void> => {
+    await begun(false)
+    for (const name of [...temporaries, ...others]) await writeFile(join(output, name), '')
+  }
+
+  it('is gone once the run is resumed, in each of its folders, and nothing else is', async () => {
+    await leave()
+    const before = await tree()
+    await begun(true)
+    expect(await tree()).toEqual(before.filter((name) => !temporaries.includes(name)))
+  })
+
+  it('stays where the run is not resumed: it may be another process at work', async () => {
+    await leave()
+    const before = await tree()
+    await expect(opened(false)).rejects.toThrow('found config.json of an earlier run')
+    await rewriteConfig((config) => ({ ...config, device: 'cuda' }))
+    await expect(opened(true)).rejects.toThrow('found device was "cuda" and is "cpu"')
+    expect(await tree()).toEqual(before)
+  })
+})
+
+describe('a folder that is resumed', () => {
+  const warnings = async (resume: boolean): Promise<ReadonlyArray<string>> => {
+    const said: string[] = []
+    for await (const event of finetuneJob(options(resume), new AbortController().signal))
+      if (event.kind === 'warning') said.push(event.message)
+    return said.filter((message) => !/^(step |gates are sampled in )/.test(message))
+  }
+
+  it('under other versions warns of each, once: config.json names those of now', async () => {
+    expect(await warnings(false)).toEqual([])
+    const { salora: _, ...rest } = versions
+    await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
+    const bits = 'the run may not end in the bits it would have had'
+    expect(await warnings(true)).toEqual([
+      `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was nothing and is "${versions['salora']}"; ${bits}`,
+    ])
+    expect(await warnings(true)).toEqual([])
+  })
+
+  it('has no result until it has come to its end again', async () => {
+    await begun(false)
+    await writeFile(join(output, 'result.json'), '{}')
+    await begun(true)
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
+  })
+
+  it('stays as it is, result and all, where the task has come to have another class', async () => {
+    await warnings(false)
+    const before = await contents()
+    expect(Object.keys(before)).toContain('result.json')
+    await writeFile(join(root, 'toy.tsv'), `${toyFile(40)}\nneither here nor there\tneither\na plain film\tneither\n`)
+    await expect(warnings(true)).rejects.toThrow(
+      /config\.json: expected the model and the data that the run began with, got .*; classes was "bad, good" and is "bad, good, neither"$/,
+    )
+    await writeFile(join(root, 'toy.tsv'), toyFile(40))
+    expect(await contents()).toEqual(before)
+    expect(await warnings(true)).toEqual([])
+  })
+})
+
+describe('a folder that is not ours', () => {
+  const fill = async (name: string): Promise<void> => {
+    await mkdir(dirname(join(output, name)), { recursive: true })
+    await writeFile(join(output, name), 'precious')
+  }
+  const refusal = async (resume: boolean): Promise<string> => {
+    const before = await treeOf(root)
+    const line = await opened(resume).then(
+      () => 'it was opened',
+      (thrown: unknown) => (thrown as Error).message,
+    )
+    expect(await treeOf(root)).toEqual(before)
+    return line
+  }
+
+  it.each([
+    ['metrics.jsonl', 'metrics.jsonl'],
+    ['result.json', 'result.json'],
+    ['rows.json', 'rows.json'],
+    ['adapter_model.safetensors', 'adapter_model.safetensors'],
+    ['adapter/adapter_model.safetensors', 'an adapter'],
+    ['checkpoints/step-000000004.safetensors', 'checkpoints'],
+    ['checkpoints/step-000000004.safetensors.damaged', 'checkpoints'],
+  ])('because it holds %s and no config.json is left as it is', async (name, told) => {
+    await fill(name)
+    for (const resume of [false, true])
+      expect(await refusal(resume)).toBe(
+        `--output ${output}: expected a new folder, or a run with its config.json, got ${told} without one`,
+      )
+  })
+
+  it.each(['adapter', 'checkpoints'])('because %s in it is a link is not written to or deleted from, new or resumed', async (name) => {
+    const elsewhere = await mkdtemp(join(root, 'elsewhere-'))
+    for (const file of ['adapter_config.json', '.config.json.4711.0123456789ab.partial']) await writeFile(join(elsewhere, file), 'precious')
+    await symlink(elsewhere, join(output, name))
+    expect(await refusal(false)).toBe(`${join(output, name)}: expected a folder of the run itself, got a link`)
+    await rm(join(output, name))
+    await begun(false)
+    await rm(join(output, name), { recursive: true })
+    await symlink(elsewhere, join(output, name))
+    expect(await refusal(true)).toBe(`${join(output, name)}: expected a folder of the run itself, got a link`)
+  })
+
+  it('is ours where it is empty, or has what a start that was killed left of itself', async () => {
+    await fill('adapter/.adapter_config.json.1.fedcba987654.partial')
+    await fill('.config.json.4711.0123456789ab.partial')
+    await mkdir(join(output, 'checkpoints'))
+    await begun(false)
+    expect(await tree()).toEqual(['adapter', 'checkpoints', 'config.json', 'metrics.jsonl', 'rows.json'])
+  })
+
+  it.runIf(process.platform === 'linux')('because the system lets none be made there is refused at once', async () => {
+    const place = '/proc/no-such-process/deeper'
+    await expect(openRunFolder({ ...options(false), output: place }, await sources())).rejects.toThrow(
+      /^--output \/proc\/no-such-process\/deeper: expected a folder that can be written, got ENOENT: /,
+    )
+    await expect(inNewFolder(place, {}, async () => undefined)).rejects.toThrow(/: expected a folder that can be written, got ENOENT: /)
+  })
+})
+
+it("checkpoints without config.json are nobody's run", async () => {
+  await mkdir(join(output, 'checkpoints'))
+  await writeFile(join(output, 'checkpoints', 'step-000000004.safetensors'), '')
+  for (const resume of [false, true])
+    await expect(opened(resume)).rejects.toThrow(
+      `--output ${output}: expected a new folder, or a run with its config.json, got checkpoints without one`,
+    )
+})

@@ -1,0 +1,63 @@
+/** The rows that a run remembers: all of them, by their texts, and no others. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { isAmong, readRunRows, rowsDigest, runRowsOf, writeRunRows } from '../../../finetuning/runs/runRows.js'
+import type { Example, Task } from '../../../finetuning/data/index.js'
+import { SEED } from '../../support/seed.js'
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'salora-rows-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const example: fc.Arbitrary<Example> = fc
+  .record({ text: fc.string(), textPair: fc.option(fc.string(), { nil: undefined }), label: fc.nat(1), row: fc.nat() })
+  .map(({ textPair, ...rest }) => (textPair === undefined ? rest : { ...rest, textPair }))
+const dataset = (examples: ReadonlyArray<Example>) => ({ source: 'made', examples, labelNames: ['a', 'b'], skipped: [] })
+const written = async (training: ReadonlyArray<Example>, evaluation: ReadonlyArray<Example>) => {
+  const task: Pick<Task, 'train' | 'evaluation' | 'heldOut'> = { train: dataset(training), evaluation: dataset(evaluation), heldOut: true }
+  await writeRunRows(folder, runRowsOf(task as Task))
+  return (await readRunRows(folder))!
+}
+const nameOf = ({ text, textPair }: Example): string => JSON.stringify([text, textPair])
+
+it('holds exactly the texts of each part', () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(example), fc.array(example), async (training, evaluation) => {
+      const rows = await written(training, evaluation)
+      const [ofTraining, ofEvaluation] = [new Set(training.map(nameOf)), new Set(evaluation.map(nameOf))]
+      for (const one of [...training, ...evaluation])
+        expect([isAmong(rows.training, one), isAmong(rows.evaluation, one)]).toEqual([
+          ofTraining.has(nameOf(one)),
+          ofEvaluation.has(nameOf(one)),
+        ])
+    }),
+    { seed: SEED, numRuns: 50 },
+  ))
+
+it('has another digest for other texts, labels, names of classes, or another order', () =>
+  fc.assert(
+    fc.property(fc.array(example, { minLength: 1 }), example, (examples, other) => {
+      const digest = rowsDigest(dataset(examples))
+      const [first, ...rest] = examples as [Example, ...Example[]]
+      expect(rowsDigest(dataset(examples.map((one) => ({ ...one, row: one.row + 1 }))))).toBe(digest)
+      expect(rowsDigest(dataset([...examples, other]))).not.toBe(digest)
+      expect(rowsDigest(dataset([{ ...first, label: 1 - first.label }, ...rest]))).not.toBe(digest)
+      expect(rowsDigest(dataset([{ ...first, labels: [0, 1] }, ...rest]))).not.toBe(
+        rowsDigest(dataset([{ ...first, labels: [1] }, ...rest])),
+      )
+      expect(rowsDigest(dataset([{ ...first, text: `${first.text}.` }, ...rest]))).not.toBe(digest)
+      expect(rowsDigest({ ...dataset(examples), labelNames: ['x', 'y'] })).not.toBe(digest)
+      if (nameOf(other) !== nameOf(first)) expect(rowsDigest(dataset([other, first]))).not.toBe(rowsDigest(dataset([first, other])))
+    }),
+    { seed: SEED, numRuns: 50 },
+  ))
+
+it('is refused where it is no such file', async () => {
+  await writeFile(join(folder, 'rows.json'), JSON.stringify({ heldOut: true, training: 'AAAA', evaluation: '' }))
+  await expect(readRunRows(folder)).rejects.toThrow('rows.json: expected eight bytes for each row, got 3')
+})

@@ -1,0 +1,67 @@
+/** The embedded sentences: their split is fixed, balanced, and has no sentence on both sides. */
+import { createHash } from 'node:crypto'
+import * as E from 'fp-ts/lib/Either.js'
+import { describe, expect, it } from 'vitest'
+import { loadTask, readSentiment, type Dataset } from '../../../finetuning/data/index.js'
+
+const result = readSentiment()
+if (E.isLeft(result)) throw new Error('the package sentiment is not installed')
+const { train, dev } = result.right
+
+const count = ({ examples }: Dataset, label: number): number => examples.filter((example) => example.label === label).length
+const plain = (text: string): string => text.toLowerCase().split(/\s+/).join(' ')
+
+describe('the embedded sentences', () => {
+  // 2,979 of the 3,000 are distinct by Python's ' '.join(text.lower().split()).
+  it('are 2,379 for training and 600 for evaluation, and 21 repetitions left out by name', () => {
+    expect([train.examples.length, dev.examples.length, train.skipped.length]).toEqual([2379, 600, 21])
+    const rows = [...train.examples, ...dev.examples, ...train.skipped].map(({ row }) => row).sort((a, b) => a - b)
+    expect(rows).toEqual(Array.from({ length: 3000 }, (_, i) => i + 1))
+  })
+
+  it('are balanced: of each source and label 100 are for evaluation', () => {
+    expect([count(dev, 0), count(dev, 1)]).toEqual([300, 300])
+    expect(Math.abs(count(train, 0) - count(train, 1))).toBeLessThan(12)
+    for (const first of [1, 1001, 2001]) {
+      // the rows of Yelp, Amazon and IMDb
+      const source = dev.examples.filter(({ row }) => row >= first && row < first + 1000)
+      expect([0, 1].map((label) => source.filter((example) => example.label === label).length)).toEqual([100, 100])
+    }
+  })
+
+  it('have no sentence both for training and for evaluation, nor twice', () => {
+    const texts = [...train.examples, ...dev.examples].map(({ text }) => plain(text))
+    expect(new Set(texts).size).toBe(texts.length)
+  })
+
+  // The rows, by hashlib and sorted() of Python.
+  it('are split by SHA-256, the same in every session', () => {
+    const digest = (data: Dataset) =>
+      createHash('sha256')
+        .update(JSON.stringify(data.examples.map(({ row }) => row)))
+        .digest('hex')
+        .slice(0, 16)
+    expect([digest(train), digest(dev)]).toEqual(['1826f4dbcc455dd4', '071ed896a17b0bdf'])
+  })
+
+  it('are labeled 1 if positive', () => {
+    const all = [...train.examples, ...dev.examples]
+    expect(all.find(({ text }) => text === 'Wow... Loved this place.')?.label).toBe(1)
+    expect(all.find(({ text }) => text === 'Crust is not good.')?.label).toBe(0)
+    expect(train.labelNames).toEqual(['negative', 'positive'])
+  })
+
+  it('have neither blanks at their ends nor control characters in place of dashes', () => {
+    for (const { text } of [...train.examples, ...dev.examples]) {
+      expect(text).toBe(text.trim())
+      expect(text).not.toMatch(/[\u0080-\u009f]/)
+    }
+    expect([...train.examples, ...dev.examples].some(({ text }) => text.includes('all of them – a true masterpiece'))).toBe(true)
+  })
+
+  it('load as the task "sentiment"', async () => {
+    expect(await loadTask({ task: 'sentiment' })).toMatchObject({
+      right: { name: 'sentiment', taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
+    })
+  })
+})

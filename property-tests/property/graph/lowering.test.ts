@@ -1,0 +1,172 @@
+/** What lowering writes out in float64: erf against mpmath's, and the mean and inverse deviation of layer normalization. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Expression } from '../../../accelerated/graph/expression.js'
+import { topologicalOrder } from '../../../accelerated/graph/expression.js'
+import { lower } from '../../../accelerated/graph/lowering.js'
+import { add, erf, gelu, input, layerNormalization, mul, outputOf, sub } from '../../../accelerated/graph/operators.js'
+import { toOnnx } from '../../../accelerated/graph/onnx.js'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { noWeights } from '../../../accelerated/engines/engine.js'
+import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
+import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
+import { assertClose } from '../../support/assertClose.js'
+import { evaluate, float32, float64, readModel, resultOf, withGraph } from '../../support/runGraph.js'
+import { SEED } from '../../support/seed.js'
+import { sameFormulaFloat64 } from '../../support/tolerance.js'
+
+/** [x, erf x] by mpmath 1.3.0 at 40 digits, rounded to float64: `mpmath.erf(mpmath.mpf(x))`. */
+const erfTable: ReadonlyArray<readonly [number, number]> = [
+  [-7, -1.0],
+  [-6.5, -1.0],
+  [-6.1, -1.0],
+  [-6, -1.0],
+  [-5.9, -0.9999999999999999],
+  [-5.5, -0.9999999999999927],
+  [-5.1, -0.9999999999994507],
+  [-4.7, -0.9999999999700474],
+  [-4.2, -0.9999999971445058],
+  [-3.9, -0.9999999652077514],
+  [-3.5, -0.9999992569016276],
+  [-3.1, -0.9999883513426328],
+  [-2.7, -0.9998656672600594],
+  [-2.3, -0.9988568234026434],
+  [-1.9, -0.9927904292352575],
+  [-1.5, -0.9661051464753108],
+  [-1.1, -0.8802050695740817],
+  [-0.9, -0.7969082124228322],
+  [-0.6, -0.6038560908479259],
+  [-0.35, -0.3793820535623103],
+  [-0.1, -0.1124629160182849],
+  [-0.01, -0.011283415555849618],
+  [-0.001, -0.0011283787909692365],
+  [-1e-8, -1.1283791670955126e-8],
+  [0, 0],
+  [1e-12, 1.1283791670955126e-12],
+  [1e-5, 1.1283791670579e-5],
+  [0.02, 0.022564574691844946],
+  [0.2, 0.22270258921047847],
+  [0.4, 0.42839235504666845],
+  [0.5, 0.5204998778130465],
+  [0.75, 0.7111556336535151],
+  [1, 0.8427007929497149],
+  [1.25, 0.9229001282564583],
+  [1.6, 0.976348383344644],
+  [2, 0.9953222650189527],
+  [2.2, 0.9981371537020182],
+  [2.5, 0.999593047982555],
+  [2.9, 0.9999589021219005],
+  [3, 0.9999779095030014],
+  [3.3, 0.9999969422902035],
+  [3.7, 0.9999998328489421],
+  [4, 0.9999999845827421],
+  [4.4, 0.999999999510829],
+  [4.9, 0.999999999995781],
+  [5.3, 0.9999999999999338],
+  [5.7, 0.9999999999999992],
+  [5.95, 1.0],
+  [6.05, 1.0],
+  [6.7, 1.0],
+  [7, 1.0],
+]
+const points = erfTable.map(([x]) => x)
+const values = erfTable.map(([, y]) => y)
+
+describe(`lowering (seed ${SEED})`, () => {
+  it('computes erf in float64 to 1e-15, on and beyond the range where it varies', async () => {
+    const { y } = await evaluate({ y: erf(input('x', ['n'], 'float64')) }, { x: float64(points) })
+    assertClose(y as Float64Array, values, { relative: 0, absolute: 1e-15, name: 'erf' })
+  })
+
+  it('keeps the relative precision of erf where it is small', async () => {
+    const small = erfTable.filter(([x]) => x !== 0 && Math.abs(x) <= 0.02)
+    const { y } = await evaluate({ y: erf(input('x', ['n'], 'float64')) }, { x: float64(small.map(([x]) => x)) })
+    assertClose(
+      (y as Float64Array).map((value, i) => value / (small[i]?.[1] ?? NaN)),
+      small.map(() => 1),
+      { relative: 1e-15, name: 'erf / expected' },
+    )
+  })
+
+  it('has float32 erf agree with the same table', async () => {
+    const { y } = await evaluate({ y: erf(input('x', ['n'], 'float32')) }, { x: float32(points) })
+    assertClose(y as Float32Array, values, { relative: 0, absolute: 3e-7, name: 'erf in float32' })
+  })
+
+  it.each([
+    ['one node where the device has it', cpu, ['Gelu']],
+    ['plain nodes elsewhere', { ...cpu, target: { fusedMatMul: false } }, ['Mul', 'Mul', 'Erf', 'Add', 'Mul']],
+  ])('has GELU in float32 as %s, and both agree with the table', async (_, device, nodes) => {
+    const y = gelu(input('x', ['n'], 'float32'))
+    expect(readModel(toOnnx({ y }, device.target)).node.map(({ opType }) => opType)).toEqual(nodes)
+    const session = await nodeEngine({ device, threads: 1 }).open({ y }, noWeights)
+    const { y: found } = await session.run({ x: float32(points.map((x) => x * Math.SQRT2)) })
+    await session.release()
+    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2) // Φ(√2 x) = ½ (1 + erf x)
+    assertClose(found as Float32Array, wanted, { relative: 1e-6, absolute: 1e-6, name: 'GELU' })
+  })
+
+  it('has GELU in float64 agree with the table', async () => {
+    const { y } = await evaluate({ y: gelu(input('x', ['n'], 'float64')) }, { x: float64(points.map((x) => x * Math.SQRT2)) })
+    const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2)
+    assertClose(y as Float64Array, wanted, { relative: 1e-14, absolute: 1e-14, name: 'GELU' })
+  })
+
+  it('leaves float32 graphs as they are', () => {
+    const x = input('x', [3, 4], 'float32')
+    const y = layerNormalization(erf(x), input('s', [4], 'float32'), input('b', [4], 'float32'), 1e-5)
+    const outputs = { y, mean: outputOf(y, 1, [3, 1]) }
+    expect(lower(outputs)).toEqual(outputs)
+    expect(lower(outputs)['y']).toBe(y)
+  })
+
+  it('writes out what the provider lacks in float64, and that alone', () => {
+    const x = input('x', [3, 4], 'float64')
+    const y = layerNormalization(erf(x), input('s', [4], 'float64'), input('b', [4], 'float64'), 1e-5)
+    const ops = topologicalOrder(Object.values(lower({ y, deviation: outputOf(y, 2, [3, 1]) }))).map(({ op }) => op)
+    for (const op of ['Erf', 'LayerNormalization', 'OutputOf']) expect(ops).not.toContain(op)
+  })
+
+  /** y, μ, 1/σ and (x − μ)/σ · scale + bias of one float64 graph. */
+  const normalization = (epsilon: number): Readonly<Record<string, Expression>> => {
+    const [x, scale, bias] = [
+      input('x', ['rows', 'width'], 'float64'),
+      input('scale', ['width'], 'float64'),
+      input('bias', ['width'], 'float64'),
+    ]
+    const y = layerNormalization(x, scale, bias, epsilon)
+    const [mean, inverse] = [outputOf(y, 1, ['rows', 1]), outputOf(y, 2, ['rows', 1])]
+    return { y, mean, inverse, recomposed: add(mul(mul(sub(x, mean), inverse), scale), bias) }
+  }
+  const rows = fc
+    .integer({ min: 2, max: 6 })
+    .chain((width) => fc.tuple(fc.constant(width), ...Array.from({ length: 3 }, () => evenlyMany(-3, 3)(width)))) as fc.Arbitrary<
+    [number, number[], number[], number[]]
+  >
+
+  // A deviation of the order of √ε is where an ε that is not quite the same one shows.
+  it.each([1e-5, 1e-12, 0.1])('gives layer normalization’s output, mean and inverse deviation in float64 (ε = %d)', (epsilon) =>
+    withGraph(normalization(epsilon), (run) =>
+      fc.assert(
+        fc.asyncProperty(rows, fc.constantFrom(1, 1e-3), async ([width, data, scale, bias], size) => {
+          const x = data.map((value, i) => (value + i) * size)
+          const results = await run({ x: float64(x, [1, width]), scale: float64(scale), bias: float64(bias) })
+          const mean = x.reduce((a, b) => a + b, 0) / width
+          const inverse = 1 / Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width + epsilon)
+          const expected = {
+            mean: [mean],
+            inverse: [inverse],
+            y: x.map((value, i) => (value - mean) * inverse * (scale[i] ?? NaN) + (bias[i] ?? NaN)),
+          }
+          const close = (name: string, oracle: ReadonlyArray<number>): void =>
+            assertClose(resultOf(results, name), oracle, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64 * 10, name })
+          close('mean', expected.mean)
+          close('inverse', expected.inverse)
+          close('recomposed', expected.y)
+          close('y', expected.y)
+        }),
+        { seed: SEED, numRuns: 30 },
+      ),
+    ),
+  )
+})

@@ -1,0 +1,158 @@
+/** The control of the gate window: its formulas at points worked by hand, and the density that it reaches in a simulated run. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  adamw,
+  defaultSettings,
+  density,
+  densityVjp,
+  filled,
+  gateControl,
+  initMoments,
+  named,
+  normal,
+  penaltySlope,
+  slice,
+  tensor,
+  violation,
+  type Adapters,
+  type GateWindow,
+  type Tensor,
+} from '../../../reference/index.js'
+import { assertClose } from '../../support/assertClose.js'
+import { SEED } from '../../support/seed.js'
+
+const window: GateWindow = {
+  control: 'ramp',
+  steps: 20,
+  gates: 3,
+  initialDensity: 0.5,
+  targetDensity: 0.2,
+  controlLearningRate: 0.01,
+}
+const scalars = (change: Partial<GateWindow>, steps: ReadonlyArray<number>) => {
+  const controls = steps.map(gateControl({ ...window, ...change }))
+  return {
+    targets: controls.map(({ targetDensity }) => targetDensity),
+    ofTheta: controls.map(({ controlLearningRate }) => controlLearningRate),
+    ofLambda: controls.map(({ multiplierLearningRate }) => multiplierLearningRate),
+  }
+}
+
+describe('the ramp', () => {
+  it('lowers the target along a straight line in log-odds over the first 0.9 of the window, and is b from then on', () => {
+    // Odds of 1 fall to odds of 1/4 in 18 steps: by a factor of 2 in nine, of √2 more in half of the rest.
+    const { targets } = scalars({}, [9, 13.5, 18, 19, 20])
+    assertClose(targets, [1 / 3, 1 / (1 + 2 * Math.SQRT2), 0.2, 0.2, 0.2], { relative: 1e-14, name: 'target' })
+    expect(targets.slice(2)).toEqual([0.2, 0.2, 0.2])
+    assertClose(scalars({}, [1]).targets, [1 / (1 + 4 ** (1 / 18))], { relative: 1e-14, name: 'first target' })
+  })
+
+  it('raises the target where b is above the density, and to exactly 1 at the end though its path is bounded at 0.999', () => {
+    const { targets } = scalars({ targetDensity: 1 }, [9, 18])
+    assertClose(targets, [1 / (1 + (1 / 999) ** (1 / 2)), 1], { relative: 1e-14, name: 'target' })
+  })
+
+  it('moves Θ by three times what covers the distance in N steps, and from 0.9 N on by less and less, down to a share of 1 / 0.1 N', () => {
+    const peak = (3 * (1 + Math.log(4))) / 20
+    assertClose(scalars({}, [1, 10, 19, 20]).ofTheta, [peak, peak, peak, peak / 2], { relative: 1e-13, name: 'η_Θ' })
+    const long = (3 * (1 + Math.log(4))) / 200
+    assertClose(scalars({ steps: 200 }, [1, 181, 191, 200]).ofTheta, [long, long, long / 2, long / 20], { relative: 1e-12, name: 'η_Θ' })
+  })
+
+  it("moves Θ at the paper's 0.01 where that covers the distance", () =>
+    assertClose(scalars({ steps: 20_000 }, [1, 18_000, 19_001]).ofTheta, [0.01, 0.01, 0.005], { relative: 1e-11, name: 'η_Θ' }))
+
+  it('raises what λ can have reached from 10⁻⁴ to 10⁵ per gate at a constant relative speed, and then goes on at the speed it has', () => {
+    const speed = Math.log(1e9) / 18
+    assertClose(scalars({}, [6, 18, 20]).ofLambda, [3e-1 * speed, 3e5 * speed, 3e5 * speed], { relative: 1e-12, name: 'η_λ' })
+    const { ofLambda } = scalars(
+      { steps: 10_000 },
+      Array.from({ length: 9000 }, (_, t) => t + 1),
+    )
+    assertClose([ofLambda.reduce((a, b) => a + b, 0)], [3e5], { relative: 2e-3, name: 'λ after 0.9 N steps' })
+  })
+})
+
+describe(`the paper's control (seed ${SEED})`, () => {
+  it('is b and η_c, whatever the step: no ramp of the target, and one rate for Θ and for plain ascent of λ', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5000 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, at) => {
+        const control = gateControl({ ...window, control: 'paper', steps })(1 + Math.floor(at * (steps - 1)))
+        expect(control).toEqual({ targetDensity: 0.2, controlLearningRate: 0.01, multiplierLearningRate: 0.01 })
+      }),
+      { seed: SEED, numRuns: 100 },
+    )
+  })
+})
+
+// --- A closed loop: gates whose task wants most of them open, some more than others, under a noise three times what it wants. ---
+
+const rank = 8
+const sizes = Array.from({ length: 6 }, (_, i) => ({ d: i % 6 === 4 ? 64 : 16, k: i % 6 === 5 ? 64 : 16 }))
+const gates = rank * sizes.length
+const adaptersOf = (logTheta: Tensor): Adapters =>
+  Object.fromEntries(
+    sizes.map(({ d, k }, i) => [
+      `module${i}`,
+      { A: filled([rank, k], 0), B: filled([d, rank], 0), logTheta: slice(logTheta, [i * rank], [(i + 1) * rank]) },
+    ]),
+  )
+
+interface Loop {
+  readonly logTheta: Tensor
+  readonly lambda: Tensor
+  readonly moments: readonly [ReturnType<typeof initMoments>, ReturnType<typeof initMoments>]
+  readonly seed: number
+  readonly lambdaFell: boolean
+}
+
+const closedLoop = (steps: number, targetDensity: number, force: number, seed: number): { readonly density: number } & Loop => {
+  const start = filled([gates], 0)
+  const [wishes, first] = normal([gates], force)(seed)
+  const control = gateControl({
+    ...window,
+    steps,
+    gates,
+    targetDensity,
+    initialDensity: density(defaultSettings)(adaptersOf(start)),
+  })
+  const step = ({ logTheta, lambda, moments, seed, lambdaFell }: Loop, t: number): Loop => {
+    const { targetDensity: b, controlLearningRate, multiplierLearningRate } = control(t)
+    const adapters = adaptersOf(logTheta)
+    const c = density(defaultSettings)(adapters)
+    const [noise, next] = normal([gates], 3 * force)(seed)
+    const constraint = densityVjp(defaultSettings)(adapters, penaltySlope(lambda.data[0]!, c, b))
+    const budget = Object.keys(adapters).flatMap((name) => [...named(constraint, name).data])
+    const gradient = tensor(
+      [gates],
+      budget.map((x, j) => x + noise.data[j]! - force - wishes.data[j]!),
+    )
+    const now = (learningRate: number) => ({ learningRate, weightDecay: 0, step: t })
+    const [theta, ofTheta] = adamw(defaultSettings.gateAdam)(logTheta, gradient, moments[0], now(controlLearningRate))
+    const risen = tensor([1], [-lambda.data[0]!])
+    const [minus, ofLambda] = adamw(defaultSettings)(risen, tensor([1], [violation(c, b)]), moments[1], now(multiplierLearningRate))
+    return {
+      logTheta: theta,
+      lambda: tensor([1], [-minus.data[0]!]),
+      moments: [ofTheta, ofLambda],
+      seed: next,
+      lambdaFell: lambdaFell || -minus.data[0]! < lambda.data[0]!,
+    }
+  }
+  const lambda = tensor([1], [0])
+  const begin: Loop = { logTheta: start, lambda, moments: [initMoments(start), initMoments(lambda)], seed: first, lambdaFell: false }
+  const end = Array.from({ length: steps }, (_, i) => i + 1).reduce(step, begin)
+  return { ...end, density: density(defaultSettings)(adaptersOf(end.logTheta)) }
+}
+
+describe(`the density after a simulated window (seed ${SEED})`, () => {
+  const cases = [100, 300, 1000].flatMap((steps) =>
+    [0.25, 0.5, 0.75].flatMap((b) => [1e-6, 1e-4, 1e-2].map((force) => [steps, b, force] as const)),
+  )
+  it.each(cases)('is within 0.02 of b, and λ never falls: %d gated steps, b = %d, a force of %d', (steps, b, force) => {
+    const reached = closedLoop(steps, b, force, SEED)
+    assertClose([reached.density], [b], { relative: 0, absolute: 0.02, name: 'C' })
+    expect(reached.lambdaFell).toBe(false)
+  })
+})

@@ -1,0 +1,342 @@
+import { describe, expect, it } from 'vitest'
+import {
+  crossEntropy,
+  deterministicGate,
+  encoder,
+  filled,
+  mapAdapter,
+  named,
+  objective,
+  penalty,
+  sampleGate,
+  scaleOf,
+  squaredNorm,
+  startFrom,
+  tensor,
+  trainingStep,
+  transpose,
+  zerosLike,
+  type Adapter,
+  type Adapters,
+  type Gating,
+  type Parameters,
+  type StepControl,
+  type Tensor,
+  type TrainingState,
+} from '../../../reference/index.js'
+import { tiny, type Tiny, type TinyOptions } from '../../support/arbitraries/encoders.js'
+import { assertClose } from '../../support/assertClose.js'
+import { gradient, slope } from '../../support/finiteDifference.js'
+import { SEED } from '../../support/seed.js'
+
+const roberta: TinyOptions = { family: 'roberta', taskType: 'classification', seed: SEED }
+const bound = { relative: 1e-7, absolute: 1e-9 }
+const control: StepControl = {
+  gating: 'sampled',
+  targetDensity: 0.5,
+  learningRate: 0.01,
+  controlLearningRate: 0.02,
+  multiplierLearningRate: 0.03,
+}
+
+const evaluate = (model: Tiny, gating: Gating, parameters: Parameters = model.parameters, noise = model.noise) =>
+  objective(model.config, model.settings, model.base)(parameters, model.batch, noise, { gating, targetDensity: 0.5 })
+
+const step = (
+  model: Tiny,
+  change: Partial<StepControl> = {},
+  state: TrainingState = startFrom(model.parameters),
+  settings = model.settings,
+) => trainingStep(model.config, settings, model.base)(state, model.batch, model.noise, { ...control, ...change })
+
+const withAdapter = (parameters: Parameters, name: string, change: Partial<Adapter>): Parameters => ({
+  ...parameters,
+  adapters: { ...parameters.adapters, [name]: { ...parameters.adapters[name]!, ...change } },
+})
+
+/** ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F, matrix by matrix, from the inner products of columns and of rows. */
+const normsOf = ({ adapters }: Parameters): ReadonlyArray<number> => {
+  const norm = (vectors: ReadonlyArray<ReadonlyArray<number>>): number =>
+    vectors
+      .flatMap((x, i) => vectors.map((y, j) => x.reduce((total, value, n) => total + value * y[n]!, 0) - (i === j ? 1 : 0)))
+      .reduce((total, error) => total + error ** 2, 0)
+  const rows = ({ shape: [n, m], data }: Tensor) => Array.from({ length: n! }, (_, i) => [...data.slice(i * m!, (i + 1) * m!)])
+  return Object.values(adapters).flatMap(({ A, B }) => [norm(rows(transpose(B))), norm(rows(A))])
+}
+
+const summed = (model: Tiny): Tiny => ({ ...model, settings: { ...model.settings, orthogonality: 'sum' } })
+
+const cases: ReadonlyArray<readonly [string, TinyOptions]> = [
+  ...(['roberta', 'bert'] as const).flatMap((family) =>
+    (['classification', 'regression'] as const).map(
+      (taskType) => [`${family}, ${taskType}`, { family, taskType, layers: 1, seed: SEED }] as const,
+    ),
+  ),
+  ['tanh GELU, r = 1, one token', { ...roberta, activation: 'gelu_tanh', layers: 1, rank: 1, lengths: [1] }],
+  ['two layers', { ...roberta, rank: 1, lengths: [2] }],
+  ['all gates shut', { ...roberta, layers: 1, s: [-0.05] }],
+  ['all gates open', { ...roberta, layers: 1, s: [1.05] }],
+]
+
+describe(`the objective (seed ${SEED})`, () => {
+  it.each([
+    ...cases.map(([name, options]) => [name, tiny(options)] as const),
+    ['R summed, one layer', summed(tiny({ ...roberta, layers: 1, lengths: [2] }))] as const,
+  ])('has, of every trained number, the gradient of its finite differences: %s', (_, model) => {
+    const { parameters } = model
+    const loss = (changed: Parameters) => evaluate(model, 'sampled', changed).loss
+    const { gradients } = evaluate(model, 'sampled')
+    const check = (name: string, x: Tensor, actual: Tensor, put: (x: Tensor) => Parameters) =>
+      assertClose(actual.data, gradient((y) => loss(put(y)), x).data, { ...bound, name: `gradient of ${name}` })
+    Object.entries(parameters.adapters).forEach(([name, adapter]) =>
+      (['A', 'B', 'logTheta'] as const).forEach((part) =>
+        check(`${name}.${part}`, adapter[part], gradients.adapters[name]![part], (x) => withAdapter(parameters, name, { [part]: x })),
+      ),
+    )
+    Object.entries(parameters.head).forEach(([name, x]) =>
+      check(name, x, named(gradients.head, name), (y) => ({ ...parameters, head: { ...parameters.head, [name]: y } })),
+    )
+    assertClose([gradients.lambda], [slope((t) => loss({ ...parameters, lambda: parameters.lambda + t }))], {
+      ...bound,
+      name: 'gradient of λ',
+    })
+  })
+
+  it('is the mean loss plus β R plus λ (C − b)², term by term: R is the mean of the 2K norms, or their sum when asked for', () => {
+    const model = tiny(roberta)
+    const { loss, taskLoss, orthogonality, density, penalty: term, logits } = evaluate(model, 'sampled')
+    const norms = normsOf(model.parameters)
+    const total = norms.reduce((a, b) => a + b, 0)
+    assertClose([taskLoss], [crossEntropy(logits, model.batch.labels)], { relative: 1e-14, name: 'task loss' })
+    assertClose([term], [penalty(0.7, density, 0.5)], { relative: 1e-14, name: 'penalty' })
+    assertClose([orthogonality], [total], { relative: 1e-13, name: 'Σ R' })
+    assertClose([loss], [taskLoss + 0.1 * (total / norms.length) + term], { relative: 1e-13, name: 'loss, R averaged' })
+    assertClose([evaluate(summed(model), 'sampled').loss], [taskLoss + 0.1 * total + term], { relative: 1e-13, name: 'loss, R summed' })
+    expect(norms.length).toBe(24) // two for each of the six matrices of two layers
+    expect(evaluate(model, 'sampled', { ...model.parameters, lambda: 0 }).penalty).toBe(0)
+  })
+
+  it('takes the mean of R over the matrices that have an adapter at that moment, and reports R of each', () => {
+    const model = tiny(roberta)
+    const rest = { ...model.parameters, adapters: Object.fromEntries(Object.entries(model.parameters.adapters).slice(0, 3)) }
+    const norms = normsOf(rest)
+    const { loss, taskLoss, orthogonalities } = evaluate(model, 'open', rest)
+    assertClose([loss - taskLoss], [0.1 * (norms.reduce((a, b) => a + b, 0) / 6)], { relative: 1e-12, name: 'β R' })
+    assertClose(
+      Object.values(orthogonalities),
+      [0, 2, 4].map((i) => norms[i]! + norms[i + 1]!),
+      { relative: 1e-13, name: 'R of each' },
+    )
+    expect(Object.keys(orthogonalities)).toEqual(Object.keys(rest.adapters))
+    const none = evaluate(model, 'open', { ...model.parameters, adapters: {} })
+    expect(none.loss).toBe(none.taskLoss)
+  })
+
+  it('pushes every location down through the density alone when the loss does not feel the gates', () => {
+    // Clipped gates pass no gradient of the loss, so this is the L0 term's gradient, and it is there.
+    const { gradients } = evaluate(tiny({ ...roberta, s: [1.05] }), 'sampled')
+    Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x > 0)).toBe(true))
+  })
+
+  it('leaves the density out, and Θ and λ alone, when gates are not sampled', () => {
+    ;(['open', 'expected'] as const).forEach((gating) => {
+      const { gradients, penalty: term } = evaluate(tiny(roberta), gating)
+      expect([term, gradients.lambda]).toEqual([0, 0])
+      Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
+    })
+  })
+
+  it('has the gates that it says: drawn, deterministic or 1', () => {
+    const model = tiny(roberta)
+    const [name, { logTheta }] = Object.entries(model.parameters.adapters)[0]!
+    expect(evaluate(model, 'sampled').gates[name]).toEqual(sampleGate(model.settings)(logTheta, named(model.noise.gates, name)))
+    expect(evaluate(model, 'expected').gates[name]).toEqual(deterministicGate(model.settings)(logTheta))
+    expect(evaluate(model, 'open').gates[name]).toEqual(filled(logTheta.shape, 1))
+    const operands = { base: model.base, adapters: model.parameters.adapters, head: model.parameters.head, gates: {} }
+    const run = encoder(model.config, { scale: scaleOf(model.settings) })
+    expect(evaluate(model, 'open').logits).toEqual(run(operands, model.batch, model.noise.dropout).logits)
+  })
+
+  it('depends on the noise, through the gates', () => {
+    const model = tiny(roberta)
+    const reflected = Object.entries(model.noise.gates).map(
+      ([name, u]) =>
+        [
+          name,
+          tensor(
+            u.shape,
+            u.data.map((x) => 1 - x),
+          ),
+        ] as const,
+    )
+    const other = { ...model.noise, gates: Object.fromEntries(reflected) }
+    expect(evaluate(model, 'sampled', model.parameters, other).taskLoss).not.toBe(evaluate(model, 'sampled').taskLoss)
+    expect(evaluate(model, 'open', model.parameters, other).taskLoss).toBe(evaluate(model, 'open').taskLoss)
+  })
+
+  it('moves B off 0 by the task alone', () => {
+    const model = tiny(roberta)
+    const [name, adapter] = Object.entries(model.parameters.adapters).at(-1)!
+    const parameters = withAdapter(model.parameters, name, { B: zerosLike(adapter.B) })
+    const withBeta = (beta: number) =>
+      objective(model.config, { ...model.settings, beta }, model.base)(parameters, model.batch, model.noise, control).gradients.adapters[
+        name
+      ]!.B
+    expect(withBeta(100)).toEqual(withBeta(0))
+    expect(squaredNorm(withBeta(0))).toBeGreaterThan(0)
+  })
+
+  it('gives the gradients of the base model when asked', () => {
+    const model = tiny(roberta)
+    const { baseGradients } = objective(model.config, model.settings, model.base, { baseGradients: true })(
+      model.parameters,
+      model.batch,
+      model.noise,
+      control,
+    )
+    expect(Object.keys(baseGradients).sort()).toEqual(Object.keys(model.base).sort())
+    expect(evaluate(model, 'sampled').baseGradients).toEqual({})
+  })
+})
+
+const tensorsOf = (adapters: Adapters): ReadonlyArray<readonly [string, Adapter]> => Object.entries(adapters)
+
+describe(`a training step (seed ${SEED})`, () => {
+  it('moves W, Θ and λ at once, each at its own rate: the first step of Adam is η·sign of the gradient', () => {
+    const model = tiny(roberta)
+    const settings = { ...model.settings, weightDecay: 0 }
+    const [next] = step(model, {}, startFrom(model.parameters), settings)
+    const { gradients } = evaluate(model, 'sampled')
+    const moved = (name: string, before: Tensor, after: Tensor, slope: Tensor, rate: number) =>
+      assertClose(
+        after.data,
+        before.data.map((x, i) => x - (rate * slope.data[i]!) / (Math.abs(slope.data[i]!) + 1e-8)),
+        { relative: 0, absolute: 1e-12, name },
+      )
+    tensorsOf(model.parameters.adapters).forEach(([name, before]) => {
+      moved(`${name}.A`, before.A, next.adapters[name]!.A, gradients.adapters[name]!.A, 0.01)
+      moved(`${name}.B`, before.B, next.adapters[name]!.B, gradients.adapters[name]!.B, 0.01)
+      moved(`${name}.logTheta`, before.logTheta, next.adapters[name]!.logTheta, gradients.adapters[name]!.logTheta, 0.02)
+    })
+    Object.entries(model.parameters.head).forEach(([name, before]) =>
+      moved(name, before, named(next.head, name), named(gradients.head, name), 0.01),
+    )
+    assertClose([next.lambda], [0.73], { relative: 1e-6, name: 'λ ascends' })
+    expect([next.step, next.gatedStep]).toEqual([1, 1])
+  })
+
+  it('never lowers λ, with either ascent, wherever the density is', () => {
+    const model = tiny(roberta)
+    ;(['ramp', 'paper'] as const).forEach((rule) =>
+      [0.01, 0.3, 0.9, 1].forEach((targetDensity) => {
+        const once = step(model, { targetDensity }, startFrom(model.parameters), { ...model.settings, control: rule })[0]
+        const twice = step(model, { targetDensity }, once, { ...model.settings, control: rule })[0]
+        expect(once.lambda).toBeGreaterThanOrEqual(0.7)
+        expect(twice.lambda).toBeGreaterThanOrEqual(once.lambda)
+      }),
+    )
+  })
+
+  it('moves Θ by −η ∇L and λ by η (C − b)², step after step, when asked to follow Algorithm 1 to the letter', () => {
+    const model = tiny(roberta)
+    const paper = { ...model.settings, control: 'paper' } as const
+    const once = step(model, {}, startFrom(model.parameters), paper)[0]
+    const [twice, { density, gradients }] = step(model, {}, once, paper)
+    assertClose([twice.lambda], [once.lambda + 0.03 * (density - 0.5) ** 2], { relative: 1e-14, name: 'λ' })
+    tensorsOf(once.adapters).forEach(([name, { logTheta }]) =>
+      assertClose(
+        twice.adapters[name]!.logTheta.data,
+        logTheta.data.map((x, j) => x - 0.02 * gradients.adapters[name]!.logTheta.data[j]!),
+        { relative: 1e-14, name: `${name}.logTheta` },
+      ),
+    )
+    // W is AdamW's as ever, and Θ and λ have no moments.
+    expect(twice.adapters).not.toEqual(once.adapters)
+    expect([twice.m.lambda, twice.v.lambda]).toEqual([0, 0])
+    Object.values(twice.v.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
+  })
+
+  it('updates W alone when gates are not sampled', () => {
+    const model = tiny(roberta)
+    const start = step(model)[0]
+    const [next] = step(model, { gating: 'open' }, start)
+    expect([next.step, next.gatedStep, next.lambda, next.m.lambda, next.v.lambda]).toEqual([
+      2,
+      1,
+      start.lambda,
+      start.m.lambda,
+      start.v.lambda,
+    ])
+    tensorsOf(start.adapters).forEach(([name, { A, logTheta }]) => {
+      expect(next.adapters[name]!.logTheta).toEqual(logTheta)
+      expect(next.m.adapters[name]!.logTheta).toEqual(start.m.adapters[name]!.logTheta)
+      expect(next.adapters[name]!.A).not.toEqual(A)
+    })
+  })
+
+  it('counts gated steps apart: after plain steps the first gated one still moves Θ by η_c and λ by its rate', () => {
+    const model = tiny(roberta)
+    const plain = step(model, { gating: 'open' }, step(model, { gating: 'open' })[0])[0]
+    const [next, { gradients }] = step(model, {}, plain)
+    assertClose([next.lambda - plain.lambda], [0.03], { relative: 1e-6, name: 'λ' })
+    const [name, { logTheta }] = tensorsOf(plain.adapters)[0]!
+    const expected = logTheta.data.map((x, i) => x - 0.02 * Math.sign(gradients.adapters[name]!.logTheta.data[i]!))
+    assertClose(next.adapters[name]!.logTheta.data, expected, { relative: 1e-5, name: 'log θ' })
+  })
+
+  it("decays A, B and the head's matrices, and neither biases nor Θ nor λ", () => {
+    const model = tiny(roberta)
+    const [plain, decayed] = [0, 0.5].map(
+      (weightDecay) => step(model, {}, startFrom(model.parameters), { ...model.settings, weightDecay })[0],
+    )
+    const shrunk = (before: Tensor, without: Tensor, after: Tensor, factor: number) =>
+      assertClose(
+        after.data,
+        without.data.map((x, i) => x - factor * before.data[i]!),
+        { relative: 1e-13 },
+      )
+    tensorsOf(model.parameters.adapters).forEach(([name, before]) =>
+      (['A', 'B', 'logTheta'] as const).forEach((part) =>
+        shrunk(before[part], plain!.adapters[name]![part], decayed!.adapters[name]![part], part === 'logTheta' ? 0 : 0.005),
+      ),
+    )
+    Object.entries(model.parameters.head).forEach(([name, before]) =>
+      shrunk(before, named(plain!.head, name), named(decayed!.head, name), name.endsWith('.bias') ? 0 : 0.005),
+    )
+    expect(decayed!.lambda).toBe(plain!.lambda)
+  })
+
+  it('clips the gradient of W as a whole, and reports its norm before', () => {
+    const model = tiny(roberta)
+    const [free, { gradientNorm, gradients }] = step(model)
+    const weights = [...Object.values(gradients.adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(gradients.head)]
+    assertClose([gradientNorm], [Math.hypot(...weights.flatMap((x) => [...x.data]))], { relative: 1e-12, name: 'norm' })
+    const [clipped] = step(model, {}, startFrom(model.parameters), { ...model.settings, clip: gradientNorm / 4 })
+    const [name, { A }] = tensorsOf(free.m.adapters)[0]!
+    assertClose(
+      clipped.m.adapters[name]!.A.data,
+      A.data.map((x) => x / 4),
+      { relative: 1e-6, name: 'm of A' },
+    )
+    expect(clipped.m.adapters[name]!.logTheta).toEqual(free.m.adapters[name]!.logTheta)
+    expect(step(model, {}, startFrom(model.parameters), { ...model.settings, clip: 2 * gradientNorm })[0]).toEqual(free)
+  })
+
+  it('changes nothing that it was given', () => {
+    const model = tiny(roberta)
+    const copy = JSON.stringify(model)
+    step(model)
+    expect(JSON.stringify(model)).toBe(copy)
+    expect(step(model)).toEqual(step(model))
+  })
+
+  it('refuses noise of another rank and noise that is absent', () => {
+    const model = tiny(roberta)
+    const run = (gates: Record<string, Tensor>) => () =>
+      trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, { gates, dropout: {} }, control)
+    expect(run({})).toThrow('expected a tensor called encoder.layer.0')
+    const mapped = Object.fromEntries(Object.keys(model.noise.gates).map((name) => [name, filled([5], 0.5)]))
+    expect(run(mapped)).toThrow('expected shape [2], actual [5]')
+    expect(mapAdapter(zerosLike)(Object.values(model.parameters.adapters)[0]!).A.data.every((x) => x === 0)).toBe(true)
+  })
+})
