@@ -179,7 +179,7 @@ setInterval(() => undefined, 1000)\n`,
   it.each([
     ['train', 'cli/salora.js'],
     ['quickstart', 'cli/salora.js'],
-    ['cell', 'sweep/cellProcess.js'],
+    ['cell', 'glue/cellProcess.js'],
   ])('and is true of a process of salora, %s, is proved: that one is told', async (command, script) => {
     const { child } = await pretended(`true-${command}`, { command, script })
     expect(await stopHolder(at('runs', `true-${command}`))).toEqual({ pid: child.pid, command })

@@ -110,12 +110,13 @@ export const unigram = {
 }
 
 export const runConfig = {
+  formatVersion: 2,
   model: './bert',
   revision: null,
   task: { task: 'sentiment' },
-  settings: { rank: 8, alpha: 16, density: 0.5, gateStart: 0.2, gateEnd: 0.5, targetModules: ['query'], clip: null, method: 'salora' },
+  settings: { rank: 8, loraAlpha: 16, density: 0.5, gateStart: 0.2, gateEnd: 0.5, targetModules: ['query'], maxGradNorm: null, method: 'salora' },
   device: 'cpu',
-  versions: { salora: '0.1.0' },
+  versions: { salora: '0.2.0' },
 }
 
 export const runResult = {

@@ -81,7 +81,7 @@ const commandOf = async (pid: number): Promise<HoldingCommand | null> => {
   for (const [i, word] of words.entries()) {
     if (i === 0 || word === '' || word.startsWith('-')) continue
     const script = await realpath(resolve(cwd, word)).catch(() => '')
-    if (script.endsWith(`${sep}sweep${sep}cellProcess.js`)) return 'cell'
+    if (script.endsWith(`${sep}glue${sep}cellProcess.js`)) return 'cell'
     if (!script.endsWith(`${sep}cli${sep}salora.js`)) continue
     const named = words.slice(i + 1).find((one) => !one.startsWith('-'))
     return commands.find((command) => command === named) ?? null

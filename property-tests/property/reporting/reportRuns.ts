@@ -32,6 +32,7 @@ export const madeRun = ({
   const scores = { accuracy, f1: accuracy / 2, matthews: accuracy / 3, loss: 0.5 }
   return {
     config: {
+      formatVersion: 2,
       model: '/home/someone/models/tiny',
       task: { task, data: '/home/someone/glue' },
       settings: { ...resolveSettings({ method } as object), seed, ...settings },
