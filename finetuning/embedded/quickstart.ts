@@ -5,7 +5,7 @@ import type { TaskOptions } from '../data/index.js'
 
 /** The model in the repository: not compiled, so a compiled module finds it beside `dist`. */
 export const embeddedModel: string = fileURLToPath(
-  new URL(import.meta.url.includes('/dist/') ? '../../finetuning/embedded/model' : './model', import.meta.url),
+  new URL(import.meta.url.includes('/dist/') ? '../../../finetuning/embedded/model' : './model', import.meta.url),
 )
 
 export const quickstartTask: TaskOptions = { task: 'sentiment' }

@@ -42,7 +42,7 @@ describe('the packed package', () => {
     expect(own).toContain('dist/index.d.ts')
     expect(own).toContain('finetuning/embedded/model/model.safetensors')
     const places =
-      /^(dist\/(index|accelerated|cli|evaluation|reference)\b.*\.(js|d\.ts)|evaluation\/embedded\/(model\/.*|README\.md)|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
+      /^(dist\/(index|accelerated|cli|evaluation|finetuning|reference|reporting)\b.*\.(js|d\.ts)|finetuning\/embedded\/(model\/.*|README\.md)|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
     expect(own.filter((path) => !places.test(path))).toEqual([])
   })
 
@@ -107,10 +107,10 @@ describe('what a caller sees', () => {
   it('are values and errors: no Either of fp-ts in the declarations of what salora exports', async () => {
     await writeFile(
       join(project, 'callers.mjs'),
-      `import { Mistake, isExpected, loadTask } from 'salora'
+      `import { InputError, isExpected, loadTask } from 'salora'
        import { defaultSettings, validate } from 'salora/reference'
        console.log((await loadTask({ task: 'sentiment' })).train.examples.length > 1000, validate(defaultSettings).length)
-       try { await loadTask({ task: 'no such task' }) } catch (error) { console.log(error instanceof Mistake, isExpected(error)) }`,
+       try { await loadTask({ task: 'no such task' }) } catch (error) { console.log(error instanceof InputError, isExpected(error)) }`,
     )
     expect((await run(process.execPath, ['callers.mjs'], { cwd: project })).stdout).toBe('true 0\ntrue true\n')
     // the modules that an index names, and what they declare for it
