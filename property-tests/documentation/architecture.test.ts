@@ -4,7 +4,9 @@ import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const root = new URL('../../', import.meta.url)
-const folders = ['reference', 'accelerated', 'finetuning', 'evaluation', 'reporting', 'cli', 'property-tests'].filter((folder) => existsSync(new URL(folder, root)))
+const folders = ['reference', 'accelerated', 'finetuning', 'evaluation', 'reporting', 'cli', 'property-tests'].filter((folder) =>
+  existsSync(new URL(folder, root)),
+)
 const files = folders.flatMap((folder) =>
   readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))

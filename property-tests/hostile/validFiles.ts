@@ -114,7 +114,16 @@ export const runConfig = {
   model: './bert',
   revision: null,
   task: { task: 'sentiment' },
-  settings: { rank: 8, loraAlpha: 16, density: 0.5, gateStart: 0.2, gateEnd: 0.5, targetModules: ['query'], maxGradNorm: null, method: 'salora' },
+  settings: {
+    rank: 8,
+    loraAlpha: 16,
+    density: 0.5,
+    gateStart: 0.2,
+    gateEnd: 0.5,
+    targetModules: ['query'],
+    maxGradNorm: null,
+    method: 'salora',
+  },
   device: 'cpu',
   versions: { salora: '0.2.0' },
 }
