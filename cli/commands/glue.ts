@@ -165,11 +165,11 @@ const gridOf = (given: Values): Grid | null => {
 }
 
 const submissionOf = (given: Values): GlueSweepOptions['submission'] => {
-  const { submission: file, submit } = given
-  if (submit !== undefined && file === undefined) throw usageError('--submission-row', '--submission beside it', 'none given')
+  const { submission: file, submissionRow: row } = given
+  if (row !== undefined && file === undefined) throw usageError('--submission-row', '--submission beside it', 'none given')
   if (file === undefined) return null
   if (!String(file).endsWith('.zip')) throw usageError('--submission', 'a file whose name ends in .zip', String(file))
-  return { file: String(file), row: submit === undefined ? null : String(submit) }
+  return { file: String(file), row: row === undefined ? null : String(row) }
 }
 
 /** In this process, or by whoever takes the runs from the queue. */

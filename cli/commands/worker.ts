@@ -31,8 +31,8 @@ export const addWorker = (command: Command): void => {
     const redis = given['redis']
     if (typeof redis !== 'string') throw usageError('--redis', 'redis://HOST:PORT', 'none given')
     redisAddress(redis)
-    if (given['own'] !== undefined && given['root'] !== undefined)
-      throw usageError('--local-root', 'none with --root', String(given['own']))
+    if (given['localRoot'] !== undefined && given['root'] !== undefined)
+      throw usageError('--local-root', 'none with --root', String(given['localRoot']))
     const jobs = given['jobs'] === undefined ? 1 : numberOf('--jobs', String(given['jobs']))
     if (!Number.isInteger(jobs) || jobs < 1) throw usageError('--jobs', 'a whole number of at least 1', String(given['jobs']))
     const lease = given['lease'] === undefined ? 60 : numberOf('--lease', String(given['lease']))
@@ -48,7 +48,7 @@ export const addWorker = (command: Command): void => {
       redis,
       jobs,
       root: typeof given['root'] === 'string' ? given['root'] : '.',
-      own: typeof given['own'] === 'string' ? given['own'] : null,
+      own: typeof given['localRoot'] === 'string' ? given['localRoot'] : null,
       signal: interrupt.signal,
       untilEmpty: given['untilEmpty'] === true,
       lease: 1000 * lease,

@@ -49,10 +49,10 @@ describe('a run that is left', () => {
 /** A thread that says when it is in a call, for as long as the main thread likes, and when it is in the next. */
 const thread = `
 const { parentPort, workerData } = require('node:worker_threads')
-import(workerData.module).then(({ countCalls, nativeCall }) => {
+import(workerData.module).then(({ countCalls, guardNativeCall }) => {
   countCalls(workerData.calls)
   const gate = new Int32Array(workerData.gate)
-  const call = () => nativeCall(async () => { parentPort.postMessage('in'); Atomics.wait(gate, 0, 0) })
+  const call = () => guardNativeCall(async () => { parentPort.postMessage('in'); Atomics.wait(gate, 0, 0) })
   call().then(() => { Atomics.store(gate, 0, 0); parentPort.postMessage('out'); setTimeout(call, 50) })
 })
 `

@@ -187,15 +187,15 @@ describe('an adapter of adalora', () => {
   })
 
   it.each([
-    ['total_step', 3, 'tinit and tfinal that leave some of total_step 3, found 3 and 6'],
-    ['total_step', null, 'an AdaLoRA configuration whose total_step is a whole number, found null'],
-    ['lora_alpha', -1, 'an AdaLoRA configuration whose lora_alpha is a number above 0, found -1'],
-    ['use_dora', true, 'an AdaLoRA configuration whose use_dora is false, found true'],
-    ['rank_pattern', { 'roberta.pooler.lora_E': [true] }, 'a rank_pattern of adapted matrices, found "roberta.pooler.lora_E"'],
+    ['total_step', 3, 'tinit and tfinal that leave some of total_step 3, got 3 and 6'],
+    ['total_step', null, 'an AdaLoRA configuration whose total_step is a whole number, got null'],
+    ['lora_alpha', -1, 'an AdaLoRA configuration whose lora_alpha is a number above 0, got -1'],
+    ['use_dora', true, 'an AdaLoRA configuration whose use_dora is false, got true'],
+    ['rank_pattern', { 'roberta.pooler.lora_E': [true] }, 'a rank_pattern of adapted matrices, got "roberta.pooler.lora_E"'],
     [
       'rank_pattern',
       { 'roberta.encoder.layer.0.output.dense.lora_E': [true] },
-      'rank_pattern.roberta.encoder.layer.0.output.dense.lora_E of init_r 3 triplets, found 1',
+      'rank_pattern.roberta.encoder.layer.0.output.dense.lora_E of init_r 3 triplets, got 1',
     ],
   ])('is refused with %s %o', async (key, value, line) => {
     const folder = at(`bad-${key}-${String(JSON.stringify(value)).length}`)

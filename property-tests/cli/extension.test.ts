@@ -120,7 +120,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     const result = await resultOf('unfinished')
     await rm(at('unfinished', 'result.json'))
     const { code, stderr } = await train('unfinished', '--resume', '--epochs', '3')
-    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/the settings that the run began with, found epochs was 2 and is 3$/)])
+    expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(/the settings that the run began with, got epochs was 2 and is 3$/)])
     expect((await train('unfinished', '--resume')).code).toBe(0)
     expect((await resultOf('unfinished')).best).toEqual(result.best)
   })

@@ -110,7 +110,7 @@ const oneLine = /^[^\n]+: expected [^\n]+, got [^\n]+\n$/
 
 describe('salora generate answers in one line', () => {
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
-    ['no prompt', async () => [], /^--prompt: expected a text .* found none given/, 2],
+    ['no prompt', async () => [], /^--prompt: expected a text .* got none given/, 2],
     ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a text, got an empty one/, 2],
     ['both a prompt and a file', async () => ['--prompt', 'w3', '--input', 'x.jsonl'], /^--prompt: expected either/, 2],
     [
@@ -123,7 +123,7 @@ describe('salora generate answers in one line', () => {
     [
       'a file without prompts',
       async () => ['--input', await file('empty.jsonl', '\n \n')],
-      /empty\.jsonl: expected a prompt a line.* found none/,
+      /empty\.jsonl: expected a prompt a line.* got none/,
       1,
     ],
     [

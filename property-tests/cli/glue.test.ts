@@ -223,7 +223,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     const { code, stdout, stderr } = await sweeping
     expect(code).toBe(1)
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
-    expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/found SIGKILL \(/) }]])
+    expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/got SIGKILL \(/) }]])
     expect(stderr).toMatch(
       /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected one that ends by itself, got SIGKILL[^\n]*\n$/,
     )
@@ -264,13 +264,13 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
 describe('salora glue answers in one line', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no model', ['--data', 'glue', '--output', 'x'], /^--model: expected a folder .* found none given/, 2],
+    ['no model', ['--data', 'glue', '--output', 'x'], /^--model: expected a folder .* got none given/, 2],
     ['no data', ['--model', 'tiny', '--output', 'x'], /^--data: expected/, 2],
     ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output: expected/, 2],
-    ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*found "table9"/, 2],
-    ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*found imdb/, 2],
+    ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*got "table9"/, 2],
+    ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*got imdb/, 2],
     ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, got cola twice/, 2],
-    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* found "ladder"/, 2],
+    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* got "ladder"/, 2],
     ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, got lora twice/, 2],
     [
       'methods of a sweep that has its own',
@@ -307,7 +307,7 @@ describe('salora glue answers in one line', () => {
     [
       'several jobs where runs are timed',
       [...base, '--sweep', 'table4', '--jobs', '2'],
-      /^--jobs: expected 1 with this sweep, .*found 2/,
+      /^--jobs: expected 1 with this sweep, .*got 2/,
       2,
     ],
     ['a row of no submission', [...base, '--submission-row', 'lora'], /^--submission-row: expected --submission beside it/, 2],

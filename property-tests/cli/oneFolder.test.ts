@@ -47,7 +47,7 @@ describe('a run that is at work', () => {
       ['--resume'],
       /^--output run-0: expected a folder that no other process is at work in, got process \d+ on \S+ \(run-0\/lock-[0-9a-f]{12}\.json\)\n$/,
     ],
-    ['begins it', [], /found config\.json of an earlier run\n$/],
+    ['begins it', [], /got config\.json of an earlier run\n$/],
   ])('is not joined by a second process that %s; it comes to its own end, and holds nothing after', async (_, how, refusal) => {
     const output = `run-${how.length === 1 ? 0 : 1}`
     const { first, met } = await interruptedBy(output, () =>

@@ -329,7 +329,7 @@ describe('a job', () => {
       [{ result }, /a finished run whose config is/],
       [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got one that was interrupted/],
       [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, got one of another: model/],
-      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /found one of another: rank/],
+      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /got one of another: rank/],
       [{ config, result: { ...result, steps: 'many' } }, /steps/],
     ] as const)
       await expect(keep(wrong), JSON.stringify(wrong).slice(0, 80)).rejects.toThrow(message)
@@ -355,8 +355,8 @@ describe('a job', () => {
 describe('salora worker answers in one line', () => {
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no queue', [], /^--redis: expected redis:\/\/HOST:PORT, got none given/, 2],
-    ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* found another text/, 2],
-    ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* found http:\/\//, 2],
+    ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
+    ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
     ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],
     ['half a job', ['--redis', 'redis://x', '--jobs', '0.5'], /^--jobs: expected/, 2],
     [

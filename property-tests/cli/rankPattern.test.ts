@@ -85,7 +85,7 @@ describe('a rank pattern', () => {
     // three steps with sampled gates: what they found is printed only when asked for all the same
     expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
       `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
-        'found gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
+        'got gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
     )
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)
@@ -156,11 +156,11 @@ describe('a rank pattern', () => {
   it('that cannot be meant is one line', async () => {
     const good = rankPattern(ranks, 4, 10)
     await expect(write({ ...good, alpha_pattern: {} }).then(readRankPattern)).rejects.toThrow(
-      'alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), found 10',
+      'alpha_pattern 7.5 for encoder.layer.0.attention.output.dense (one scale for all), got 10',
     )
     const steep = { ...good.alpha_pattern, 'encoder.layer.0.attention.self.query': 20 }
     await expect(write({ ...good, alpha_pattern: steep }).then(readRankPattern)).rejects.toThrow(
-      'alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), found 20',
+      'alpha_pattern 10 for encoder.layer.0.attention.self.query (one scale for all), got 20',
     )
     await expect(write({ ...good, target_modules: [] }).then(readRankPattern)).rejects.toThrow(
       /whose target_modules is a list of at least 1 entry/,

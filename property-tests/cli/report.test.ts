@@ -91,7 +91,7 @@ describe('salora report', () => {
       2,
     ],
     ['no such folder', ['absent', '--output', 'x.html'], /absent: expected a folder, got /, 1],
-    ['an empty folder', ['empty', '--output', 'x.html'], /empty: expected a run, a sweep, .*found none in it\n$/, 1],
+    ['an empty folder', ['empty', '--output', 'x.html'], /empty: expected a run, a sweep, .*got none in it\n$/, 1],
     [
       'a page that cannot be written',
       ['runs', '--output', 'absent/x.html'],

@@ -240,13 +240,13 @@ describe('transfers of a decoder', () => {
     [
       'another length',
       { source: { ...(optionsOf('').source as object), generation: { maxNewTokens: 7, batchSize: 2 } } as never },
-      /expected generation .* found/,
+      /expected generation .* got/,
     ],
-    ['other sentences', { limit: 2 }, /expected sentences .* found/],
+    ['other sentences', { limit: 2 }, /expected sentences .* got/],
     [
       'another template',
       { source: { ...(optionsOf('').source as object), template: 'alpaca' } as never },
-      /expected template "paper".* found "alpaca"/,
+      /expected template "paper".* got "alpaca"/,
     ],
   ])('are not continued with %s', async (_, change, message) => {
     await allOf(optionsOf(at('kept')))
@@ -320,7 +320,7 @@ describe('salora style-transfer answers in one line', () => {
     [
       'GYAFC that is not there',
       async () => ['--dataset', 'gyafc', '--data', at('yelp'), ...both],
-      /yelp: expected test\/informal and test\/formal of the Family_Relationships folder of GYAFC \(licensed: ask Yahoo.*found neither/,
+      /yelp: expected test\/informal and test\/formal of the Family_Relationships folder of GYAFC \(licensed: ask Yahoo.*got neither/,
       1,
     ],
     [

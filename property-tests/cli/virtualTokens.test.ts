@@ -145,12 +145,12 @@ describe.each([
       return mistake(readAdapter(join(root, run, 'adapter'), other))
     }
     const where = `@/${run}/adapter/adapter_config.json: expected`
-    expect(await on({ hidden_size: 48 })).toEqual([`${where} token_dim 48, as the model has it, found 32`, 1])
-    expect(await on({ num_hidden_layers: 3 })).toEqual([`${where} num_layers 3, as the model has it, found 2`, 1])
-    expect(await on({ num_attention_heads: 8 })).toEqual([`${where} num_attention_heads 8, as the model has it, found 4`, 1])
+    expect(await on({ hidden_size: 48 })).toEqual([`${where} token_dim 48, as the model has it, got 32`, 1])
+    expect(await on({ num_hidden_layers: 3 })).toEqual([`${where} num_layers 3, as the model has it, got 2`, 1])
+    expect(await on({ num_attention_heads: 8 })).toEqual([`${where} num_attention_heads 8, as the model has it, got 4`, 1])
     const first = family === 'roberta' ? 2 : 0
     expect(await on({ max_position_embeddings: first + 7 })).toEqual([
-      `${where} num_virtual_tokens of at most 4, as the model has 7 positions, found 5`,
+      `${where} num_virtual_tokens of at most 4, as the model has 7 positions, got 5`,
       1,
     ])
   })

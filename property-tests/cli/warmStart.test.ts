@@ -122,13 +122,13 @@ describe('a run that begins with an adapter', () => {
   })
 
   it.each([
-    [['--method', 'lora', '--rank', '3'], "ranks of at most 3, the run's (--rank), found 4 of encoder.layer.0.attention.self.query"],
+    [['--method', 'lora', '--rank', '3'], "ranks of at most 3, the run's (--rank), got 4 of encoder.layer.0.attention.self.query"],
     [
       ['--method', 'lora', '--target-modules', 'key'],
-      'an adapter of matrices that the run adapts (--target-modules), found encoder.layer.0.attention.self.query',
+      'an adapter of matrices that the run adapts (--target-modules), got encoder.layer.0.attention.self.query',
     ],
-    [['--method', 'lora', '--use-dora'], 'an adapter with magnitudes, as --use-dora has them, found another'],
-    [['--method', 'houlsby'], 'an adapter of method houlsby, found one of lora'],
+    [['--method', 'lora', '--use-dora'], 'an adapter with magnitudes, as --use-dora has them, got another'],
+    [['--method', 'houlsby'], 'an adapter of method houlsby, got one of lora'],
   ])('refuses one that it has no place for: %j', async (flags, told) => {
     const { code, stderr } = await train('refused', '--adapter', 'adapter', '--max-steps', '1', ...flags)
     expect([code, stderr]).toEqual([1, `--adapter ${join(cwd, 'adapter')}: expected ${told}\n`])
