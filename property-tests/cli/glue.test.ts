@@ -304,12 +304,7 @@ describe('salora glue answers in one line', () => {
       /^--submission .*x\.zip: expected a folder that can be written, got /,
       1,
     ],
-    [
-      'several jobs where runs are timed',
-      [...base, '--sweep', 'table4', '--jobs', '2'],
-      /^--jobs: expected 1 with this sweep, .*got 2/,
-      2,
-    ],
+    ['several jobs where runs are timed', [...base, '--sweep', 'table4', '--jobs', '2'], /^--jobs: expected 1 with this sweep, .*got 2/, 2],
     ['a row of no submission', [...base, '--submission-row', 'lora'], /^--submission-row: expected --submission beside it/, 2],
     [
       'a submission that is no zip',
