@@ -1,43 +1,65 @@
 /** Settings of generation, with what the command line says of each: flags, help and checks follow from this. */
 import { z } from 'zod'
 import { zodErrorMap } from '../errors/validate.js'
-import { setting, type SettingValues } from '../settings/setting.js'
+import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
 import type { Sampling } from './sampling.js'
 
 const count = z.int().min(1)
 
-export const generationSettings = {
-  maxNewTokens: setting('number', 'tokens', "of an answer; fewer where the model's positions end", count.max(1_000_000).default(128)),
-  numBeams: setting('number', 'n', 'texts kept in view by a beam search; 1: none', count.max(1_000).default(1)),
-  lengthPenalty: setting(
-    'number',
-    'number',
-    'of a beam search: log-probabilities are divided by length to this power, so that above 0 longer texts gain',
-    z.number().min(-100).max(100).default(1),
-  ),
-  temperature: setting(
-    'number',
-    'number',
-    'each token is drawn, from probabilities at this temperature; 0: the likeliest is taken (default: 0, or 1 with --top-k or --top-p)',
-    z.number().min(0).max(1_000_000).nullable().default(null),
-  ),
-  topK: setting('number', 'n', 'tokens to draw from, the likeliest (default: all)', count.nullable().default(null)),
-  topP: setting(
-    'number',
-    'probability',
-    'of the tokens to draw from: the likeliest that have it together',
-    z.number().gt(0).max(1).default(1),
-  ),
-  repetitionPenalty: setting(
-    'number',
-    'number',
-    'what the scores of tokens that are there already are divided by (multiplied, below 0)',
-    z.number().gt(0).max(1_000_000).default(1),
-  ),
-  seed: setting('number', 'n', 'of what is drawn', z.int().min(0).default(0)),
-  batchSize: setting('number', 'prompts', 'answered together', count.max(65_536).default(8)),
-} as const
+export const generationSettings = settingGroup('Generation', {
+  maxNewTokens: {
+    kind: 'number',
+    placeholder: 'tokens',
+    description: 'Maximum number of new tokens',
+    common: true,
+    schema: count.max(1_000_000).default(128),
+  },
+  numBeams: {
+    kind: 'number',
+    placeholder: 'n',
+    description: 'Beam width (1: no beam search)',
+    common: true,
+    schema: count.max(1_000).default(1),
+  },
+  lengthPenalty: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Beam search divides log-probabilities by length to this power; values above 0 favor longer texts',
+    schema: z.number().min(-100).max(100).default(1),
+  },
+  temperature: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Sampling temperature (0: take the most likely token)',
+    defaultText: '0, or 1 with --top-k or --top-p',
+    common: true,
+    schema: z.number().min(0).max(1_000_000).nullable().default(null),
+  },
+  topK: {
+    kind: 'number',
+    placeholder: 'k',
+    description: 'Sample from the k most likely tokens',
+    defaultText: 'all tokens',
+    common: true,
+    schema: count.nullable().default(null),
+  },
+  topP: {
+    kind: 'number',
+    placeholder: 'probability',
+    description: 'Sample from the most likely tokens that together have this probability',
+    common: true,
+    schema: z.number().gt(0).max(1).default(1),
+  },
+  repetitionPenalty: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Penalty on tokens that already occur (1: none)',
+    schema: z.number().gt(0).max(1_000_000).default(1),
+  },
+  seed: { kind: 'number', placeholder: 'n', description: 'Random seed of sampling', common: true, schema: z.int().min(0).default(0) },
+  batchSize: { kind: 'number', placeholder: 'prompts', description: 'Prompts per batch', schema: count.max(65_536).default(8) },
+})
 
 export type GenerationInput = SettingValues<typeof generationSettings>
 

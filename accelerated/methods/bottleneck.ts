@@ -4,14 +4,20 @@ import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.
 import type { Expression } from '../graph/expression.js'
 import type { Sublayer } from '../models/architecture.js'
 import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
-import { setting, type SettingValues } from '../settings/setting.js'
+import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
 import { normalInitial, zeroInitial } from './initialization.js'
 import { checkHookSupported, type Method } from './method.js'
 
-const settings = {
-  reductionFactor: setting('number', 'number', 'hidden size over the neurons of an adapter', z.number().min(1).default(16)),
-} as const
+const settings = settingGroup('Bottleneck adapter options', {
+  reductionFactor: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Hidden size divided by the width of an adapter',
+    common: true,
+    schema: z.number().min(1).default(16),
+  },
+})
 export type BottleneckSettings = SettingValues<typeof settings> & CommonSettings
 
 /** The sublayers that have an adapter, all of the same sizes. */

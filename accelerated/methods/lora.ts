@@ -1,7 +1,7 @@
 /** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices; with rsLoRA's scale or DoRA's magnitudes where asked for. */
 import { z } from 'zod'
 import type { TensorSource } from '../models/host.js'
-import { setting, type SettingValues } from '../settings/setting.js'
+import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { doraWrap, magnitudeCount, magnitudeTensors, mergeMagnitude } from './dora.js'
 import {
@@ -19,15 +19,26 @@ import type { Method } from './method.js'
 
 export const loraSettings = {
   ...lowRankSettings,
-  useRslora: setting('switch', '', 'the adapter counts alpha / √rank instead (rsLoRA)', z.boolean().default(false)),
-  useDora: setting('switch', '', 'W + ΔW gives directions; lengths are trained apart (DoRA)', z.boolean().default(false)),
-  rankPattern: setting(
-    'file',
-    'file',
-    'ranks by matrix, as salora rank-pattern prints them; 0 leaves a matrix out',
-    z.record(z.string().min(1), z.int().min(0).max(largestRank)).nullable().default(null),
-  ),
-} as const
+  ...settingGroup('LoRA options', {
+    useRslora: {
+      kind: 'switch',
+      description: 'Scale updates by alpha / √rank instead of alpha / rank (rsLoRA)',
+      schema: z.boolean().default(false),
+    },
+    useDora: {
+      kind: 'switch',
+      description: 'Train the length of each weight row separately from its direction (DoRA)',
+      schema: z.boolean().default(false),
+    },
+    rankPattern: {
+      kind: 'file',
+      placeholder: 'file',
+      description: 'JSON file of ranks by matrix, as salora rank-pattern prints them; rank 0 skips a matrix',
+      defaultText: 'the same rank everywhere',
+      schema: z.record(z.string().min(1), z.int().min(0).max(largestRank)).nullable().default(null),
+    },
+  }),
+}
 
 export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 

@@ -1,13 +1,19 @@
 /** Prompt embeddings: the one tensor that prefix and prompt train, in PEFT's name and layout, a row for each virtual token. */
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
-import { setting, type SettingValues } from '../settings/setting.js'
+import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { normalInitial } from './initialization.js'
 import type { Method } from './method.js'
 
-const settings = {
-  numVirtualTokens: setting('number', 'tokens', 'trained ones before each text', z.int().min(1).max(65_536).default(40)),
-} as const
+const settings = settingGroup('Prefix and prompt tuning options', {
+  numVirtualTokens: {
+    kind: 'number',
+    placeholder: 'tokens',
+    description: 'Trained virtual tokens before each text',
+    common: true,
+    schema: z.int().min(1).max(65_536).default(40),
+  },
+})
 
 export type PromptSettings = SettingValues<typeof settings> & CommonSettings
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
 import { devices } from '../engines/devices/index.js'
-import { setting, type SettingTable, type SettingValues } from './setting.js'
+import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
 import { SettingsError } from '../errors/settingsError.js'
 import type { AdamWSettings } from '../training/adamw.js'
 import { weightGroups, type OptimizerGroup } from '../training/optimizer.js'
@@ -23,57 +23,145 @@ const deviceNames = ['auto', ...devices.map(({ name }) => name)]
 const precisionNames = precisions.map(({ name }) => name)
 const explainedPrecisions = precisions.map(({ name, summary }) => `${name} (${summary})`)
 
-export const trainingSettings = {
-  learningRate: setting('number', 'rate', 'at its peak, of everything that is trained', positive.default(4e-4)),
-  weightDecay: setting('number', 'number', 'of trained matrices', z.number().min(0).default(0.01)),
-  adamBeta1: setting('number', 'number', "AdamW's β₁", share.default(0.9)),
-  adamBeta2: setting('number', 'number', "AdamW's β₂", share.default(0.999)),
-  adamEpsilon: setting('number', 'number', "AdamW's ε", positive.default(1e-8)),
-  warmupRatio: setting('number', 'fraction', 'of the run, in which the learning rate rises', fraction.default(0.06)),
-  epochs: setting('number', 'number', 'passes over the training data', positive.default(3)),
-  maxSteps: setting('number', 'steps', 'instead of --epochs', count.max(maxRunSteps).nullable().default(null)),
-  batchSize: setting('number', 'examples', 'in one batch', count.max(65536).default(32)),
-  gradientAccumulationSteps: setting('number', 'batches', 'whose gradients make one step', count.max(65536).default(1)),
-  maxLength: setting('number', 'tokens', 'of one example, special ones included; longer ones are cut', z.int().min(3).default(128)),
-  classWeights: setting(
-    'text',
-    'which',
-    'of the loss: balanced, or LABEL=WEIGHT with commas (default: all alike)',
-    z.string().min(1).nullable().default(null),
-  ),
-  maxGradNorm: setting('number', 'norm', 'largest gradient norm (default: no clipping)', positive.nullable().default(null)),
-  dropout: setting('number', 'probability', "instead of those of the model's config.json", share.nullable().default(null)),
-  seed: setting('number', 'n', 'of everything random', z.int().min(0).default(0)),
-} as const
+export const trainingSettings = settingGroup('Training', {
+  learningRate: {
+    kind: 'number',
+    placeholder: 'rate',
+    description: 'Peak learning rate',
+    common: true,
+    schema: positive.default(4e-4),
+  },
+  weightDecay: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Weight decay of trained matrices',
+    common: true,
+    schema: z.number().min(0).default(0.01),
+  },
+  adamBeta1: { kind: 'number', placeholder: 'number', description: 'β₁ of AdamW', schema: share.default(0.9) },
+  adamBeta2: { kind: 'number', placeholder: 'number', description: 'β₂ of AdamW', schema: share.default(0.999) },
+  adamEpsilon: { kind: 'number', placeholder: 'number', description: 'ε of AdamW', schema: positive.default(1e-8) },
+  warmupRatio: {
+    kind: 'number',
+    placeholder: 'fraction',
+    description: 'Fraction of all steps for linear warm-up',
+    common: true,
+    schema: fraction.default(0.06),
+  },
+  epochs: { kind: 'number', placeholder: 'number', description: 'Number of training epochs', common: true, schema: positive.default(3) },
+  maxSteps: {
+    kind: 'number',
+    placeholder: 'steps',
+    description: 'Stop after this many steps (overrides --epochs)',
+    common: true,
+    schema: count.max(maxRunSteps).nullable().default(null),
+  },
+  batchSize: {
+    kind: 'number',
+    placeholder: 'examples',
+    description: 'Examples per batch',
+    common: true,
+    schema: count.max(65536).default(32),
+  },
+  gradientAccumulationSteps: {
+    kind: 'number',
+    placeholder: 'batches',
+    description: 'Batches per optimizer step',
+    common: true,
+    schema: count.max(65536).default(1),
+  },
+  maxLength: {
+    kind: 'number',
+    placeholder: 'tokens',
+    description: 'Maximum tokens per example, special tokens included; longer examples are truncated',
+    common: true,
+    schema: z.int().min(3).default(128),
+  },
+  classWeights: {
+    kind: 'text',
+    placeholder: 'weights',
+    description: 'Class weights of the loss: balanced, or LABEL=WEIGHT pairs separated by commas',
+    defaultText: 'equal weights',
+    schema: z.string().min(1).nullable().default(null),
+  },
+  maxGradNorm: {
+    kind: 'number',
+    placeholder: 'norm',
+    description: 'Clip the global gradient norm to this value',
+    defaultText: 'no clipping',
+    common: true,
+    schema: positive.nullable().default(null),
+  },
+  dropout: {
+    kind: 'number',
+    placeholder: 'probability',
+    description: 'Dropout probability of the model',
+    defaultText: "the model's config.json",
+    schema: share.nullable().default(null),
+  },
+  seed: { kind: 'number', placeholder: 'n', description: 'Random seed', common: true, schema: z.int().min(0).default(0) },
+})
 
-export const machineSettings = {
-  device: setting('text', 'name', listed(deviceNames), z.enum(deviceNames).default('auto')),
-  precision: setting('text', 'name', listed(explainedPrecisions), z.enum(precisionNames).default('float32')),
-  gradientCheckpointing: setting(
-    'switch',
-    '',
-    "each layer's values once more for its gradient, instead of keeping them: less memory, longer steps, the same numbers",
-    z.boolean().default(false),
-  ),
-  threads: setting('number', 'n', 'of the CPU; 0 lets ONNX Runtime choose', z.int().min(0).max(1024).default(0)),
-} as const
+export const machineSettings = settingGroup('Machine', {
+  device: {
+    kind: 'text',
+    placeholder: 'name',
+    description: `Device: ${listed(deviceNames)}`,
+    common: true,
+    schema: z.enum(deviceNames).default('auto'),
+  },
+  precision: {
+    kind: 'text',
+    placeholder: 'name',
+    description: `Numeric precision: ${listed(explainedPrecisions)}`,
+    common: true,
+    schema: z.enum(precisionNames).default('float32'),
+  },
+  gradientCheckpointing: {
+    kind: 'switch',
+    description: 'Recompute activations in the backward pass: less memory, slower steps, identical numbers',
+    common: true,
+    schema: z.boolean().default(false),
+  },
+  threads: {
+    kind: 'number',
+    placeholder: 'n',
+    description: 'CPU threads; 0 lets ONNX Runtime choose',
+    common: true,
+    schema: z.int().min(0).max(1024).default(0),
+  },
+})
 
-export const scheduleSettings = {
-  saveSteps: setting('number', 'steps', 'between checkpoints (default: at each evaluation)', count.nullable().default(null)),
-  earlyStoppingPatience: setting(
-    'number',
-    'evaluations',
-    'in a row without a better one, after which the run ends (default: it does not)',
-    count.nullable().default(null),
-  ),
-  loadBestModelAtEnd: setting(
-    'switch',
-    '',
-    'Save the best adapter by --metric-for-best-model; --no-load-best-model-at-end saves the last one',
-    z.boolean().default(true),
-  ),
-  evalSteps: setting('number', 'steps', 'between evaluations (default: an epoch)', count.nullable().default(null)),
-} as const
+export const scheduleSettings = settingGroup('Run', {
+  saveSteps: {
+    kind: 'number',
+    placeholder: 'steps',
+    description: 'Steps between checkpoints',
+    defaultText: 'at each evaluation',
+    schema: count.nullable().default(null),
+  },
+  earlyStoppingPatience: {
+    kind: 'number',
+    placeholder: 'evaluations',
+    description: 'Stop after this many evaluations without improvement',
+    defaultText: 'never',
+    common: true,
+    schema: count.nullable().default(null),
+  },
+  loadBestModelAtEnd: {
+    kind: 'switch',
+    description: 'Save the best adapter by --metric-for-best-model; --no-load-best-model-at-end saves the last one',
+    schema: z.boolean().default(true),
+  },
+  evalSteps: {
+    kind: 'number',
+    placeholder: 'steps',
+    description: 'Steps between evaluations',
+    defaultText: 'one epoch',
+    common: true,
+    schema: count.nullable().default(null),
+  },
+})
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
 

@@ -1,16 +1,23 @@
-/** A setting: its schema with a default, and what the command line says of it. Flags, help, config.json and its checks follow from this. */
+/** A setting: a schema with a default, and how --help presents it. Flags, --help, config.json, its validation and the type SettingsInput follow from it. */
 import type { z } from 'zod'
 
-/** How a flag's text is read: as it is, as a number, cut at commas, or as a file whose content stands for the value. A switch takes nothing. */
+/** How a flag's text is parsed: as is, as a number, as a comma-separated list, or as a JSON file whose content is the value. A switch takes no value. */
 export type SettingKind = 'text' | 'number' | 'list' | 'switch' | 'file'
 
 export type Setting<T = unknown> = {
-  /** with a default */
+  /** validates a value and supplies the default */
   readonly schema: z.ZodType<T>
   readonly kind: SettingKind
-  /** what the flag takes: `fraction` */
-  readonly takes: string
-  readonly help: string
+  /** the value in --help, as `rate` in `--learning-rate <rate>`; empty for a switch */
+  readonly placeholder: string
+  /** An imperative or a noun phrase that stands alone. The command line appends the default. */
+  readonly description: string
+  /** the default in words, where its value says too little (null, for example) */
+  readonly defaultText: string | null
+  /** the heading in --help: `Training` */
+  readonly group: string
+  /** whether most people need it: the short --help lists only these */
+  readonly common: boolean
 }
 
 /** Settings by their names in camelCase, in the order of --help. */
@@ -19,9 +26,13 @@ export type SettingTable = Readonly<Record<string, Setting>>
 /** The values of a table. */
 export type SettingValues<T extends SettingTable> = { readonly [K in keyof T]: T[K] extends Setting<infer V> ? V : never }
 
-export const setting = <T>(kind: SettingKind, takes: string, help: string, schema: z.ZodType<T>): Setting<T> => ({
-  kind,
-  takes,
-  help,
-  schema,
-})
+type Definition = Pick<Setting, 'schema' | 'kind' | 'description'> & Partial<Pick<Setting, 'placeholder' | 'defaultText' | 'common'>>
+
+/** A table of settings under one heading of --help. */
+export const settingGroup = <T extends Readonly<Record<string, Definition>>>(group: string, definitions: T) =>
+  Object.fromEntries(
+    Object.entries(definitions).map(([name, definition]) => [
+      name,
+      { placeholder: '', defaultText: null, common: false, ...definition, group },
+    ]),
+  ) as { readonly [K in keyof T]: Setting<z.output<T[K]['schema']>> }

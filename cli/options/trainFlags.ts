@@ -28,11 +28,14 @@ const withDefault = (help: string, defaults: ReadonlyArray<readonly [string, unk
   return `${help} (default: ${[String(first[1]), ...differing.map(([name, value]) => `${String(value)} of ${name}`)].join(', ')})`
 }
 
+const descriptionOf = ({ description, defaultText }: Setting): string =>
+  defaultText === null ? description : `${description} (default: ${defaultText})`
+
 const defaultOf = ({ schema }: Setting): unknown => schema.parse(undefined)
 
 export const flagsOf = (settings: SettingTable): ReadonlyArray<Flag> =>
   Object.entries(settings).map(([name, setting]) =>
-    flag(name, setting.kind, setting.takes, withDefault(setting.help, [['', defaultOf(setting)]])),
+    flag(name, setting.kind, setting.placeholder, withDefault(descriptionOf(setting), [['', defaultOf(setting)]])),
   )
 
 /** Every setting of every method once, and which methods have it where not all do. */
@@ -42,10 +45,10 @@ const methodFlags = (): ReadonlyArray<Flag> => {
     const owners = table.filter(({ settings }) => Object.hasOwn(settings, name))
     const [first] = owners.map(({ settings }) => settings[name])
     if (first === undefined) return []
-    const { kind, takes, help } = first
+    const { kind, placeholder } = first
     const whose = owners.length === table.length ? '' : `of ${owners.map((owner) => owner.name).join(', ')}: `
     const defaults = owners.map((owner) => [owner.name, defaultOf(owner.settings[name] as Setting)] as const)
-    return [flag(name, kind, takes, withDefault(`${whose}${help}`, defaults))]
+    return [flag(name, kind, placeholder, withDefault(`${whose}${descriptionOf(first)}`, defaults))]
   })
 }
 

@@ -1,7 +1,7 @@
 /** AdaLoRA's settings: PEFT's names and defaults, but for the schedule, which PEFT counts in steps and nobody can forget here. */
 import { z } from 'zod'
 import { maxRunSteps, type CommonSettings } from '../../settings/commonSettings.js'
-import { setting, type SettingValues } from '../../settings/setting.js'
+import { settingGroup, type SettingValues } from '../../settings/setting.js'
 import { largestRank, lowRankSettings } from '../lowRankSettings.js'
 
 /** Of the orthogonality term, here and in PEFT's file. */
@@ -9,7 +9,7 @@ export const largestWeight = 1e9
 
 const rank = z.int().min(1).max(largestRank)
 const fraction = z.number().min(0).lt(1)
-const remembered = z.number().gt(0).lt(1)
+const decay = z.number().gt(0).lt(1)
 
 /**
  * The shares are those of AdaLoRA's own GLUE scripts: 9 to 18 % of a run before the first cut (8,000 of MNLI's 85,900 steps, 600 of MRPC's
@@ -17,26 +17,60 @@ const remembered = z.number().gt(0).lt(1)
  */
 export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,
-  initR: setting('number', 'r', 'rank of each adapter at the start, and what alpha is divided by', rank.default(12)),
-  targetR: setting('number', 'r', 'rank to end with, on average over the adapted matrices', rank.default(8)),
   loraAlpha: lowRankSettings.loraAlpha,
   loraDropout: lowRankSettings.loraDropout,
-  tinitRatio: setting('number', 'fraction', 'of the run before the first triplets are cut', fraction.default(0.1)),
-  tfinalRatio: setting('number', 'fraction', 'of the run after the last ones are, at the ranks that are left', fraction.default(0.5)),
-  deltaT: setting(
-    'number',
-    'steps',
-    'from one cut to the next; triplets may return in between',
-    z.int().min(1).max(maxRunSteps).default(1),
-  ),
-  importanceBeta1: setting('number', 'number', 'what the average of importances keeps at each step', remembered.default(0.85)),
-  importanceBeta2: setting('number', 'number', 'what the average of their uncertainties keeps', remembered.default(0.85)),
-  orthRegWeight: setting(
-    'number',
-    'number',
-    'of the mean distance of A and B from orthonormal',
-    z.number().min(0).max(largestWeight).default(0.5),
-  ),
-} as const
+  ...settingGroup('AdaLoRA options', {
+    initR: {
+      kind: 'number',
+      placeholder: 'r',
+      description: 'Initial rank of each adapter; updates are scaled by alpha / init-r',
+      common: true,
+      schema: rank.default(12),
+    },
+    targetR: {
+      kind: 'number',
+      placeholder: 'r',
+      description: 'Final rank, averaged over the adapted matrices',
+      common: true,
+      schema: rank.default(8),
+    },
+    tinitRatio: {
+      kind: 'number',
+      placeholder: 'fraction',
+      description: 'Fraction of all steps before rank reduction starts',
+      schema: fraction.default(0.1),
+    },
+    tfinalRatio: {
+      kind: 'number',
+      placeholder: 'fraction',
+      description: 'Fraction of all steps that train at the final ranks',
+      schema: fraction.default(0.5),
+    },
+    deltaT: {
+      kind: 'number',
+      placeholder: 'steps',
+      description: 'Steps between rank reductions; a pruned triplet may return in between',
+      schema: z.int().min(1).max(maxRunSteps).default(1),
+    },
+    importanceBeta1: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Decay of the moving average of importance',
+      schema: decay.default(0.85),
+    },
+    importanceBeta2: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Decay of the moving average of uncertainty',
+      schema: decay.default(0.85),
+    },
+    orthRegWeight: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Weight of the orthogonality regularization',
+      schema: z.number().min(0).max(largestWeight).default(0.5),
+    },
+  }),
+}
 
 export type AdaloraSettings = SettingValues<typeof adaloraSettings> & CommonSettings

@@ -1,6 +1,6 @@
 /** SaLoRA's settings: the paper's defaults where it gives one (§4.1, appendix B). */
 import { z } from 'zod'
-import { setting, type SettingValues } from '../../settings/setting.js'
+import { settingGroup, type SettingValues } from '../../settings/setting.js'
 import type { CommonSettings } from '../../settings/commonSettings.js'
 import { lowRankSettings } from '../lowRankSettings.js'
 
@@ -9,50 +9,91 @@ const fraction = z.number().min(0).max(1)
 
 export const saloraSettings = {
   ...lowRankSettings,
-  density: setting('number', 'b', "share of the adapter's parameters to end with", z.number().gt(0).max(1).default(0.5)),
-  beta: setting('number', 'number', 'weight of the orthogonality term', z.number().min(0).default(0.1)),
-  tau: setting('number', 'number', 'temperature of the gates', positive.default(1)),
-  gamma: setting('number', 'number', 'lower end of the stretched gate, below 0', z.number().negative().default(-0.1)),
-  zeta: setting('number', 'number', 'upper end of the stretched gate, above 1', z.number().gt(1).default(1.1)),
-  gateStart: setting('number', 'fraction', 'of the run after which gates are sampled', fraction.default(0.2)),
-  gateEnd: setting('number', 'fraction', 'of the run after which the best triplets are retained', fraction.default(0.5)),
-  retain: setting(
-    'text',
-    'rule',
-    'budget (exactly the density asked for) or paper (every gate with a positive expectation); to compare with: random, or magnitude (of plain LoRA)',
-    z.enum(['budget', 'paper', 'random', 'magnitude']).default('budget'),
-  ),
-  gateAfter: setting(
-    'text',
-    'how',
-    'retained gates go on at their expectation, in B (soft) or as a constant (kept), or at 1 (binary)',
-    z.enum(['soft', 'kept', 'binary']).default('soft'),
-  ),
-  warmupGate: setting(
-    'text',
-    'how',
-    'gates before the window: 1 (open) or their expectation (expected)',
-    z.enum(['open', 'expected']).default('open'),
-  ),
-  orthogonality: setting(
-    'text',
-    'how',
-    'beta times the mean of the squared norms over all matrices, or their sum, equation (12) to the letter',
-    z.enum(['mean', 'sum']).default('mean'),
-  ),
-  orthogonalityAfter: setting(
-    'text',
-    'how',
-    'the term after the window: as before (unit), at the norms that were left (folded), or none (off)',
-    z.enum(['unit', 'folded', 'off']).default('unit'),
-  ),
-  control: setting(
-    'text',
-    'rule',
-    'of gates and multiplier: ramp (reaches the density), paper (Algorithm 1 to the letter, which seldom does), or free (no constraint at all: λ = 0)',
-    z.enum(['ramp', 'paper', 'free']).default('ramp'),
-  ),
-  controlLearningRate: setting('number', 'rate', 'for gates and multiplier', positive.default(0.01)),
-} as const
+  ...settingGroup('SaLoRA options', {
+    density: {
+      kind: 'number',
+      placeholder: 'b',
+      description: 'Fraction of the adapter parameters to keep',
+      common: true,
+      schema: z.number().gt(0).max(1).default(0.5),
+    },
+    beta: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Weight of the orthogonality term',
+      schema: z.number().min(0).default(0.1),
+    },
+    tau: { kind: 'number', placeholder: 'number', description: 'Temperature of the gates', schema: positive.default(1) },
+    gamma: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Lower end of the stretched gate, below 0',
+      schema: z.number().negative().default(-0.1),
+    },
+    zeta: {
+      kind: 'number',
+      placeholder: 'number',
+      description: 'Upper end of the stretched gate, above 1',
+      schema: z.number().gt(1).default(1.1),
+    },
+    gateStart: {
+      kind: 'number',
+      placeholder: 'fraction',
+      description: 'Fraction of all steps after which gates are sampled',
+      common: true,
+      schema: fraction.default(0.2),
+    },
+    gateEnd: {
+      kind: 'number',
+      placeholder: 'fraction',
+      description: 'Fraction of all steps after which the adapter is pruned',
+      common: true,
+      schema: fraction.default(0.5),
+    },
+    retain: {
+      kind: 'text',
+      placeholder: 'rule',
+      description:
+        'Pruning rule: budget (exactly the requested density) or paper (every gate with a positive expectation); baselines: random, magnitude (by plain LoRA weights)',
+      schema: z.enum(['budget', 'paper', 'random', 'magnitude']).default('budget'),
+    },
+    gateAfter: {
+      kind: 'text',
+      placeholder: 'how',
+      description: 'Gates after pruning: soft (fold their expectation into B), kept (a constant factor) or binary (1)',
+      schema: z.enum(['soft', 'kept', 'binary']).default('soft'),
+    },
+    warmupGate: {
+      kind: 'text',
+      placeholder: 'how',
+      description: 'Gates before sampling: open (1) or expected (their expectation)',
+      schema: z.enum(['open', 'expected']).default('open'),
+    },
+    orthogonality: {
+      kind: 'text',
+      placeholder: 'how',
+      description: 'Reduce the orthogonality term over matrices by mean, or by sum as in equation (12)',
+      schema: z.enum(['mean', 'sum']).default('mean'),
+    },
+    orthogonalityAfter: {
+      kind: 'text',
+      placeholder: 'how',
+      description: 'Orthogonality term after pruning: unit (unchanged), folded (at the remaining column norms) or off',
+      schema: z.enum(['unit', 'folded', 'off']).default('unit'),
+    },
+    control: {
+      kind: 'text',
+      placeholder: 'rule',
+      description: 'Density control: ramp (reaches the target), paper (Algorithm 1, which seldom does) or free (no constraint)',
+      schema: z.enum(['ramp', 'paper', 'free']).default('ramp'),
+    },
+    controlLearningRate: {
+      kind: 'number',
+      placeholder: 'rate',
+      description: 'Learning rate of gates and multiplier',
+      schema: positive.default(0.01),
+    },
+  }),
+}
 
 export type SaloraSettings = SettingValues<typeof saloraSettings> & CommonSettings

@@ -4,11 +4,11 @@ import { weightGroupsOf, type CommonSettings } from '../../../accelerated/settin
 import { add, mul } from '../../../accelerated/graph/operators.js'
 import { zeroInitial } from '../../../accelerated/methods/initialization.js'
 import type { Method } from '../../../accelerated/methods/method.js'
-import { setting, type SettingValues } from '../../../accelerated/settings/setting.js'
+import { settingGroup, type SettingValues } from '../../../accelerated/settings/setting.js'
 
-const settings = {
-  shiftScale: setting('number', 'factor', 'of every shift', z.number().positive().default(2)),
-} as const
+const settings = settingGroup('Shift options', {
+  shiftScale: { kind: 'number', placeholder: 'factor', description: 'Factor of every shift', schema: z.number().positive().default(2) },
+})
 
 type ShiftSettings = SettingValues<typeof settings> & CommonSettings
 
