@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { stopHolder } from '../../reporting/board/runProcess.js'
-import { sweepLine, sweepView } from '../../reporting/board/views.js'
+import { stopRunProcess } from '../../reporting/board/runProcess.js'
+import { sweepLine, sweepView } from '../../reporting/board/views/sweepView.js'
 import { openWatch } from '../../reporting/board/watch.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
@@ -109,8 +109,8 @@ describe('salora glue', () => {
     const [whole0, killed0] = ['whole', 'killed'].map((name) => [...watch.sweeps().values()].find((one) => one.name === name))
     if (whole0 === undefined || killed0 === undefined) throw new Error('expected both sweeps')
     expect(sweepView(whole0).table?.rows.map((row) => row.slice(1))).toEqual(result.table.rows.map((row) => tableLine(row).slice(1)))
-    const { counts, cells, atWork } = sweepLine(killed0)
-    expect([cells, atWork, counts.finished + counts.waiting + counts.lost]).toEqual([4, false, 4])
+    const { counts, cells, isRunning } = sweepLine(killed0)
+    expect([cells, isRunning, counts.finished + counts.waiting + counts.crashed]).toEqual([4, false, 4])
     expect([counts.finished, counts.waiting].map((count) => count > 0)).toEqual([true, true])
 
     const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
@@ -234,7 +234,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
   it('a board stops alone: it is saved, the sweep goes on with the others, and the same command with this one', async () => {
     const sweeping = salora(sweep('stopped', ...long, '--max-steps', '1000', '--json'), { cwd: root })
     const folder = await begun('stopped')
-    await expect.poll(() => stopHolder(folder)).toMatchObject({ command: 'cell' })
+    await expect.poll(() => stopRunProcess(folder)).toMatchObject({ command: 'cell' })
     const { code, stdout } = await sweeping
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
     expect([code, done, failed]).toEqual([0, 1, []])

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { stopHolder } from '../../reporting/board/runProcess.js'
+import { stopRunProcess } from '../../reporting/board/runProcess.js'
 import { keepFinishedRun } from '../../evaluation/glue/finishedRun.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
 import { cellsOf } from '../../evaluation/glue/plan.js'
@@ -224,7 +224,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
       })
       worker(redis.url)
       const folder = join(root, 'halted/cells/cola.lora.seed-0')
-      await expect.poll(() => stopHolder(folder)).toMatchObject({ command: 'cell' })
+      await expect.poll(() => stopRunProcess(folder)).toMatchObject({ command: 'cell' })
       const { code, stdout } = await running
       expect([code, resultOf(stdout).done]).toEqual([1, 1])
       expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message: 'it was told to stop where it ran' }])
