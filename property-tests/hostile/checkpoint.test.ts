@@ -104,28 +104,28 @@ const one = (vector: Vector, at: number, x: number): Vector => vector.map((old, 
 
 describe('a checkpoint that is signed and no state of the run', () => {
   it.each<readonly [string, RunState, string]>([
-    ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, found 9'],
+    ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, got 9'],
     [
       'adapts a matrix of another name',
       withPhase(gated, { matrices: [query, { ...value, name: 'x' }] }),
-      'with the ranks of its start or, once pruned, fewer, found x 4 × 4 of rank 2',
+      'with the ranks of its start or, once pruned, fewer, got x 4 × 4 of rank 2',
     ],
     [
       'adapts one of another size',
       withPhase(gated, { matrices: [query, { ...value, d: 6 }] }),
-      'found encoder.layer.0.attention.self.value 6 × 4 of rank 2',
+      'got encoder.layer.0.attention.self.value 6 × 4 of rank 2',
     ],
     [
       'has a rank above that of the start',
       withPhase(pruned, { matrices: [{ ...value, r: 3 }] }),
-      'found encoder.layer.0.attention.self.value 4 × 4 of rank 3',
+      'got encoder.layer.0.attention.self.value 4 × 4 of rank 3',
     ],
     [
       'has a lower rank before it is pruned',
       withPhase(gated, { matrices: [query, { ...value, r: 1 }] }),
-      'found encoder.layer.0.attention.self.value 4 × 4 of rank 1',
+      'got encoder.layer.0.attention.self.value 4 × 4 of rank 1',
     ],
-    ['lacks a matrix before it is pruned', withPhase(gated, { matrices: [query] }), '2 matrices, each once and in their order, found 1'],
+    ['lacks a matrix before it is pruned', withPhase(gated, { matrices: [query] }), '2 matrices, each once and in their order, got 1'],
     [
       'has a matrix twice',
       withPhase(pruned, {
@@ -134,60 +134,60 @@ describe('a checkpoint that is signed and no state of the run', () => {
           { ...value, r: 1 },
         ],
       }),
-      'those matrices, each once and in their order, found 2',
+      'those matrices, each once and in their order, got 2',
     ],
-    ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, found 2'],
-    ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, found gated'],
+    ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, got 2'],
+    ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, got gated'],
     [
       'samples gates that began nowhere',
       withPhase(gated, { opened: null }),
-      'gates from T_start on, with the density they began with, found gated',
+      'gates from T_start on, with the density they began with, got gated',
     ],
     [
       'has opened its gates and samples none yet',
       withPhase(gated, { stage: 'before' }),
-      'gates from T_start on, with the density they began with, found before',
+      'gates from T_start on, with the density they began with, got before',
     ],
     [
       'has closed its gates and retained nothing',
       withPhase(gated, { stage: 'after' }),
-      'retention after T_end, and nowhere else, found after',
+      'retention after T_end, and nowhere else, got after',
     ],
     [
       'opened its gates later than it is',
       withPhase(gated, { opened: { step: 5, density: 0.5 } }),
-      'gates opened and closed within 4 steps, found 5 and ',
+      'gates opened and closed within 4 steps, got 5 and ',
     ],
     [
       'opened its gates after it closed them',
       withPhase(pruned, { opened: { step: 6, density: 0.5 } }),
-      'gates opened and closed within 6 steps, found 6 and 5',
+      'gates opened and closed within 6 steps, got 6 and 5',
     ],
     [
       'closed its gates later than it is',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, step: 7 } }),
-      'gates opened and closed within 6 steps, found 2 and 7',
+      'gates opened and closed within 6 steps, got 2 and 7',
     ],
     [
       'keeps gates of more triplets than it has',
       withPhase(pruned, { gates: [[0.5, 0.5]] }),
-      'gates and norms of as many triplets as its matrices have, found others',
+      'gates and norms of as many triplets as its matrices have, got others',
     ],
     [
       'knows norms of fewer triplets than it has',
       withPhase(pruned, { squaredNorms: [] }),
-      'gates and norms of as many triplets as its matrices have, found others',
+      'gates and norms of as many triplets as its matrices have, got others',
     ],
-    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, found '],
+    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, got '],
     [
       'retained other ranks than it has',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { [query.name]: 1, [value.name]: 1 } } }),
-      'retained ranks that are those of its matrices, found others',
+      'retained ranks that are those of its matrices, got others',
     ],
     [
       'retained ranks of strangers',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { ...pruned.phase.retained!.ranks, x: 1 } } }),
-      'retained ranks that are those of its matrices, found others',
+      'retained ranks that are those of its matrices, got others',
     ],
     [
       'has a longer vector',
@@ -248,7 +248,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
 
   it('because it is of another method, or of the layout before this one, is refused too', async () => {
     await saveCheckpoint(folder, 'lora', checkpointOf(stateOf(gated)))
-    expect(await refusal()).toContain('method salora, found lora')
+    expect(await refusal()).toContain('method salora, got lora')
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: JSON.stringify({ state: { step: 4 }, best: null }) } }))
     const length = Buffer.alloc(8)
     length.writeBigUInt64LE(BigInt(header.length))
