@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { compare, comparisonTable } from './comparison.js'
-import { scriptLine } from './scriptLine.js'
+import { scriptLine } from '../../finetuning/scriptLine.js'
 import { embeddedModel, quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { pretraining, writeEmbeddedModel } from '../../finetuning/embedded/embeddedModel.js'
 
 const { seeds, output, results, jobs } = scriptLine({
-  name: 'embedded/compareBases',
+  name: 'evaluation/studies/compareBases',
   about: 'Is the embedded model worth fine-tuning? The quickstart’s run on it, and on a base of the same shape with random weights.',
   flags: {
     seeds: { shows: 'N', about: 'runs of each: 0 to N − 1', default: 5 },

@@ -13,7 +13,7 @@ import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
 import type { Estimate } from '../../finetuning/runs/estimate.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
-import { scriptLine } from './scriptLine.js'
+import { scriptLine } from '../../finetuning/scriptLine.js'
 import { versions } from '../../finetuning/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
@@ -86,7 +86,7 @@ const json = async (cwd: string, args: ReadonlyArray<string>): Promise<unknown> 
 }
 
 const given = scriptLine({
-  name: 'studies/estimateCases',
+  name: 'evaluation/studies/estimateCases',
   about: 'Estimates of memory against measured peaks, case by case, as JSON.',
   flags: { only: { shows: 'NAMES', about: `with a comma between them, of ${Object.keys(cases).join(', ')}`, default: null } },
 })

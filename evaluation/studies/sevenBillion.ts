@@ -27,11 +27,11 @@ import { startOfRun } from '../../accelerated/training/state.js'
 import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
-import { scriptLine } from './scriptLine.js'
+import { scriptLine } from '../../finetuning/scriptLine.js'
 import { versions } from '../../finetuning/versions.js'
 
 const given = scriptLine({
-  name: 'studies/sevenBillion',
+  name: 'evaluation/studies/sevenBillion',
   about: 'Does a model of LLaMA-7B’s shape train on this machine? SaLoRA on texts of one length; prints what it measured as JSON.',
   flags: {
     folder: { shows: 'DIR', about: 'has, or gets, the checkpoint of random weights (13.5 GB) and its levels (7.5 GB)' },

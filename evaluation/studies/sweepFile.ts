@@ -17,11 +17,11 @@ import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
-import { scriptLine } from './scriptLine.js'
+import { scriptLine } from '../../finetuning/scriptLine.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
 const given = scriptLine({
-  name: 'studies/sweepFile',
+  name: 'evaluation/studies/sweepFile',
   about:
     'The runs of a sweep as one file (pack), and the sweep’s folder from such a file (unpack), so that salora glue goes on with what it lacks.',
   words: { work: 'pack or unpack', from: 'the sweep’s folder; unpack: the file', to: 'the file; unpack: the folder' },

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isLeft } from 'fp-ts/lib/Either.js'
-import { scriptLine } from '../../evaluation/studies/scriptLine.js'
+import { scriptLine } from '../scriptLine.js'
 import { UserError } from '../userError.js'
 import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
@@ -16,7 +16,7 @@ import { tokenizeCorpus } from './tokenizeCorpus.js'
 const VOCABULARY_SIZE = 8192
 
 const { corpora, exclude, output } = scriptLine({
-  name: 'embedded/buildTokenizer',
+  name: 'finetuning/embedded/buildTokenizer',
   about: 'Learns the embedded model’s tokenizer from a folder of text and writes its three files.',
   flags: {
     corpora: { shows: 'DIR', about: 'a folder of text files' },

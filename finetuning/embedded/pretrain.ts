@@ -17,7 +17,7 @@ import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { scriptLine } from '../../evaluation/studies/scriptLine.js'
+import { scriptLine } from '../scriptLine.js'
 import { embeddedModel } from './quickstart.js'
 import { UserError } from '../userError.js'
 import { readCorpus } from './corpus.js'
@@ -25,7 +25,7 @@ import { longestLine, pretraining, special, writeEmbeddedModel } from './embedde
 import { tokenizeCorpus } from './tokenizeCorpus.js'
 
 const { corpora, exclude, output, steps, threads } = scriptLine({
-  name: 'embedded/pretrain',
+  name: 'finetuning/embedded/pretrain',
   about: 'Pre-trains the embedded model by masked-language modeling, and writes it into finetuning/embedded/model.',
   flags: {
     corpora: { shows: 'DIR', about: 'a folder of text files' },

@@ -1,12 +1,12 @@
 /** The command line of a script of the evaluation: its words and flags, --help from them, and one line for whatever is wrong. */
 import { Command, CommanderError, Option } from 'commander'
-import { InputError, inputError, quoted, reason } from '../../accelerated/errors/inputError.js'
-import { describeSystemError } from '../../accelerated/errors/systemError.js'
-import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { InputError, inputError, quoted, reason } from '../accelerated/errors/inputError.js'
+import { describeSystemError } from '../accelerated/errors/systemError.js'
+import { SettingsError } from '../accelerated/errors/settingsError.js'
 import { commanderLine } from './commanderLine.js'
-import { flagOf } from '../../finetuning/commandLine.js'
-import { decimal } from '../../finetuning/data/dataset.js'
-import { isExpected } from '../../finetuning/expectedErrors.js'
+import { flagOf } from './commandLine.js'
+import { decimal } from './data/dataset.js'
+import { isExpected } from './expectedErrors.js'
 
 /** `shows` is what --help has in the value's place. Without a default it has to be given; a list takes its flag several times. */
 type Flag = { readonly shows: string; readonly about: string; readonly default?: string | number | null | readonly [] }
@@ -48,14 +48,14 @@ const leave = (thrown: unknown): never => {
 }
 
 /**
- * What was typed after `node dist/evaluation/NAME.js`. The process ends after --help, and with one line where something is wrong: here, and later
+ * What was typed after `node dist/NAME.js`. The process ends after --help, and with one line where something is wrong: here, and later
  * wherever the script throws what its user can repair.
  */
 export const scriptLine = <
   const Words extends Readonly<Record<string, string>>,
   const Flags extends Readonly<Record<string, Flag>>,
 >(script: {
-  /** from `evaluation/`, without its ending */
+  /** from `dist/`, without its ending */
   readonly name: string
   /** what it answers */
   readonly about: string
@@ -64,7 +64,7 @@ export const scriptLine = <
   readonly flags: Flags
 }): Values<Words, Flags> => {
   process.on('uncaughtException', leave)
-  const command = new Command(`node dist/evaluation/${script.name}.js`).description(script.about).helpOption('--help', 'this text')
+  const command = new Command(`node dist/${script.name}.js`).description(script.about).helpOption('--help', 'this text')
   for (const [word, about] of Object.entries(script.words ?? {})) command.argument(`<${word}>`, about)
   for (const [name, flag] of Object.entries<Flag>(script.flags)) command.addOption(optionOf(name, flag))
   command.configureOutput({ outputError: () => undefined }).exitOverride((error) => (error.exitCode === 0 ? process.exit(0) : leave(error)))
