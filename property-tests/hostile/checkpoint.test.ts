@@ -1,4 +1,5 @@
 /** A checkpoint is believed only as far as the run's own start allows: its checksum is no proof of who wrote it. */
+import type { UpdatedBlock } from '../../accelerated/parameters/optimizerExtension.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,10 +10,10 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
-import type { RunState } from '../../accelerated/training/state.js'
-import { gated, matrices, pruned, runOutline, sizeIn, stateOf, type Described } from './saloraRun.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { gated, matrices, pruned, outlineOf, sizeIn, stateOf, type Described } from './saloraRun.js'
 
 const [query, value] = matrices
 const checkpointOf = (state: RunState): Checkpoint => ({ state, best: null, lastEvaluation: null, byMatrix: {}, metricsLines: 4 })
@@ -41,7 +42,7 @@ afterAll(() => rm(root, { recursive: true }))
 /** What is told of damaged ones, and the step of the one that is used. */
 const read = async (dtype: FloatType = 'float32'): Promise<{ readonly told: ReadonlyArray<string>; readonly step: number | undefined }> => {
   const told: string[] = []
-  const found = await newestCheckpoint(folder, await runOutline(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
+  const found = await newestCheckpoint(folder, await outlineOf(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
   return { told, step: found?.state.step }
 }
 /** Every file of the folder, and when it was written. */
@@ -55,7 +56,7 @@ const folderNow = async (): Promise<unknown> =>
 /** The one line, after which everything is as it was. */
 const refusal = async (outline?: RunOutline): Promise<string> => {
   const before = await folderNow()
-  const line = await newestCheckpoint(folder, outline ?? (await runOutline('float32')), (message) => {
+  const line = await newestCheckpoint(folder, outline ?? (await outlineOf('float32')), (message) => {
     throw new Error(message)
   }).then(
     () => 'no error',
@@ -83,7 +84,7 @@ describe('a checkpoint of the run', () => {
   ])('that is %s comes back as it was saved', async (_, state) => {
     const saved = { ...checkpointOf(stateOf({ ...state, step: 6 })), best: bestOf(pruned) }
     await save(saved)
-    expect(await newestCheckpoint(folder, await runOutline('float32'), () => undefined)).toEqual(saved)
+    expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
   })
   it('in float64 comes back with every bit', async () => {
     const state = stateOf(gated)
@@ -95,7 +96,7 @@ describe('a checkpoint of the run', () => {
       secondMoment: Float64Array.from(state.secondMoment, third),
     }
     await save(checkpointOf(doubles))
-    expect((await newestCheckpoint(folder, await runOutline('float64'), () => undefined))?.state).toEqual(doubles)
+    expect((await newestCheckpoint(folder, await outlineOf('float64'), () => undefined))?.state).toEqual(doubles)
     expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor parameters of F32 \[\d+\], got F64 \[\d+\]$/)
   })
 })
@@ -232,10 +233,8 @@ describe('a checkpoint that is signed and no state of the run', () => {
   })
 
   it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
-    const remembering = {
-      ...(await runOutline('float32')),
-      method: { ...salora, memory: () => ({ names: ['slow'], afterUpdate: (updated) => updated }) },
-    } satisfies RunOutline
+    const memory = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
+    const remembering = await outlineOf('float32', { ...salora, memory })
     const state = stateOf(gated)
     await save(checkpointOf(state))
     expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], got none of that name`)
