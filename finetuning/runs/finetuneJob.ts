@@ -65,7 +65,7 @@ async function* runIn(
       await log.flush()
       // what no step has trained is no adapter
       if (next.value.last.step > 0) {
-        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
+        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.inference, labelNames), base)
         const [hubId, { library }] = [(await hubIdOf(base.folder)) ?? null, formatOf(task.method)]
         await writeFileAtomically(join(folder.adapter, cardFile), modelCard({ options, hubId, library, data: prepared.data, result }))
       }
