@@ -11,8 +11,8 @@ const scripts = {
   'studies/longRun': ['--steps', '--precision', '--model'],
   'studies/sevenBillion': ['--folder', '--layers', '--length', '--steps', '--precision', '--threads', '--profile'],
   'studies/sweepFile': ['pack or unpack', '--command', '--model', '--data'],
+  'studies/compareBases': ['--seeds', '--output', '--results', '--jobs'],
   'embedded/buildTokenizer': ['--corpora', '--exclude', '--output'],
-  'embedded/compareBases': ['--seeds', '--output', '--results', '--jobs'],
   'embedded/pretrain': ['--corpora', '--exclude', '--output', '--steps', '--threads'],
 } as const
 type Script = keyof typeof scripts
@@ -40,13 +40,15 @@ const runFile = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =
     child.on('close', (code) => ended({ code, stdout, stderr }))
   })
 
-const run = (script: Script, ...args: ReadonlyArray<string>): Promise<Ended> => runFile(resolve(`dist/evaluation/${script}.js`), ...args)
+/** The script as typed: `dist/evaluation/studies/longRun.js`. */
+const fileOf = (script: Script): string => `dist/${script.startsWith('embedded/') ? 'finetuning' : 'evaluation'}/${script}.js`
+const run = (script: Script, ...args: ReadonlyArray<string>): Promise<Ended> => runFile(resolve(fileOf(script)), ...args)
 
 describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
   it('says by --help what it answers and what it takes, and writes nothing', async () => {
     const { code, stdout, stderr } = await run(script, '--help')
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout.startsWith(`Usage: node dist/evaluation/${script}.js [options]`)).toBe(true)
+    expect(stdout).toMatch(new RegExp(`^Usage: node ${fileOf(script)} .*\\[options\\]$`, 'm'))
     for (const flag of scripts[script]) expect(stdout).toContain(flag)
     expect(await readdir(cwd)).toEqual([])
   })
@@ -55,7 +57,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
     expect(await run(script, ...(needed[script] ?? []), '--nope')).toEqual({
       code: 2,
       stdout: '',
-      stderr: '--nope: expected a flag that the command knows (--help lists them), got an unknown one\n',
+      stderr: `--nope: unknown option (see node ${fileOf(script)} --help)\n`,
     })
     expect(await readdir(cwd)).toEqual([])
   })
@@ -64,17 +66,17 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
 describe('what is wrong is told in one line by', () => {
   const sweep = ['unpack', 'runs.json', 'sweep']
   const cases: ReadonlyArray<readonly [Script, ReadonlyArray<string>, number, string]> = [
-    ['studies/longRun', ['--steps', 'many'], 2, '--steps: expected a whole number, got "many"'],
-    ['studies/longRun', ['--steps', '1e-3'], 2, '--steps: expected a whole number, got "1e-3"'],
-    ['studies/longRun', ['--steps', '299'], 2, '--steps: expected 300 or more, got 299'],
+    ['studies/longRun', ['--steps', 'many'], 2, '--steps: expected a number, got "many"'],
+    ['studies/longRun', ['--steps', '1e-3'], 2, '--steps: expected a whole number of at least 300, got 1e-3'],
+    ['studies/longRun', ['--steps', '299'], 2, '--steps: expected a whole number of at least 300, got 299'],
     ['studies/longRun', ['--steps'], 2, '--steps: expected a value, got none'],
     ['studies/longRun', ['--precision', 'half'], 2, 'precision: expected one of float32, float64, int8, mixed, got "half"'],
-    ['studies/int8Quality', ['--data', '.'], 2, '--model: expected a value, got none'],
+    ['studies/int8Quality', ['--data', '.'], 2, '--model is required: a folder in Hugging Face layout or a hub id'],
     ['studies/int8Quality', ['--data', '.', '--model', '.', '--learning-rate', 'x'], 2, '--learning-rate: expected a number, got "x"'],
     ['studies/int8Quality', ['--data', '.', '--model', './none'], 1, '--model "./none": expected a folder'],
     ['studies/estimateCases', ['--only', 'embedded-full,none'], 2, '--only: expected names of embedded-salora, '],
-    ['studies/sweepFile', ['pack', 'sweep'], 2, 'TO: expected a word in its place (--help lists them), got none'],
-    ['studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'WORK: expected pack or unpack, got "tar"'],
+    ['studies/sweepFile', ['pack', 'sweep'], 2, 'TO is required: The file (unpack: the folder)'],
+    ['studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'ACTION: expected pack or unpack, got "tar"'],
     ['studies/sweepFile', ['pack', 'sweep', 'runs.json'], 2, '--command: expected the command that makes the runs, for pack, got none'],
     ['studies/sweepFile', ['pack', 'sweep', 'runs.json', '--command', 'glue'], 1, 'sweep/cells: expected to scandir it, got ENOENT'],
     ['studies/sweepFile', [...sweep, '--model', '.'], 2, '--data: expected a folder or a name of the hub, for unpack, got none'],
@@ -93,8 +95,8 @@ describe('what is wrong is told in one line by', () => {
   it('a script that is wrong itself, with its stack', async () => {
     await writeFile(
       join(cwd, 'defect.mjs'),
-      `import { scriptLine } from ${JSON.stringify(resolve('dist/evaluation/studies/scriptLine.js'))}
-       scriptLine({ name: 'defect', about: '', flags: {} })
+      `import { scriptValues } from ${JSON.stringify(resolve('dist/finetuning/commandLine/script.js'))}
+       scriptValues({ name: 'defect', description: '', flags: {}, examples: [] })
        await Promise.reject(new TypeError('of mine'))`,
     )
     const { stderr, code } = await runFile(join(cwd, 'defect.mjs'))
