@@ -6,7 +6,7 @@ import type { Sublayer } from '../models/architecture.js'
 import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
-import { normalInitial, zeroInitial } from './initialization.js'
+import { normalInitial, zeroInitial } from '../parameters/initialization.js'
 import { checkHookSupported, type Method } from './method.js'
 
 const settings = settingGroup('Bottleneck adapter options', {

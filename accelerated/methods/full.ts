@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { SettingValues } from '../settings/setting.js'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
-import { modelInitial } from './initialization.js'
+import { modelInitial } from '../parameters/initialization.js'
 import type { Method } from './method.js'
 
 const settings = {} as const

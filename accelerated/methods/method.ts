@@ -6,19 +6,12 @@ import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
 import type { SettingTable } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
-import type { ParameterLayout, Trainable, Vector } from '../parameters/layout.js'
-import type { OptimizerExtension } from '../training/step.js'
+import type { ParameterLayout, Trainable } from '../parameters/layout.js'
+import type { Vector, Vectors } from '../parameters/vectors.js'
+import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 
 /** Where a run stands: steps done, and steps of the whole; of a run that was made longer, of the whole by which its phases were planned. */
 export type TrainingProgress = { readonly step: number; readonly steps: number }
-
-/** The vectors of a state, all of the layout's size. */
-export type Vectors = {
-  readonly parameters: Vector
-  readonly firstMoment: Vector
-  readonly secondMoment: Vector
-  readonly memory: Readonly<Record<string, Vector>>
-}
 
 /** What a method adds to the task's loss, and outputs of the step that tell of it. */
 export type Penalty = { readonly value: Expression; readonly report: Readonly<Record<string, Expression>> }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { normalInitial } from './initialization.js'
+import { normalInitial } from '../parameters/initialization.js'
 import type { Method } from './method.js'
 
 const settings = settingGroup('Prefix and prompt tuning options', {

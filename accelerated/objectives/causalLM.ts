@@ -2,7 +2,7 @@
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../methods/initialization.js'
+import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'

@@ -4,7 +4,7 @@ import type { Host } from '../models/host.js'
 import type { PackedBatch, TokenizedExample } from '../models/packing.js'
 import type { Results } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
-import type { OptimizerGroup } from '../training/optimizer.js'
+import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 
 /** An example as every objective has it: token ids, and its place in the file it came from, for messages. */

@@ -13,7 +13,8 @@ import { checkpointedLayers } from '../models/layers/recomputed.js'
 import type { Objective } from '../objectives/objective.js'
 import type { Precision } from '../precisions/precision.js'
 import { parameterLayout, splitBlock, type ParameterLayout } from '../parameters/layout.js'
-import { blockInput, trainingStep, type Accumulation, type Loss } from './step.js'
+import { trainingStep, type Accumulation, type Loss } from './step.js'
+import { blockInput } from '../parameters/layout.js'
 
 /** All that a graph is made of, but for the phase of the method. */
 export type Assembly = {

@@ -3,9 +3,8 @@ import type { Measures } from '../methods/method.js'
 import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
 import type { Assembly } from './assembly.js'
-import type { Vector } from '../parameters/layout.js'
 import type { Runtime } from './phase.js'
-import type { RunState } from './state.js'
+import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
 
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {
   readonly objective: Objective<E, O>
@@ -76,27 +75,6 @@ export type TrainingEvent =
     }
   /** the state after this step: save it to resume from it */
   | ({ readonly kind: 'checkpoint'; readonly state: RunState } & RunProgress)
-
-/** What is handed over of a state: the function without randomness. */
-export type InferenceState = { readonly phase: unknown; readonly parameters: Vector }
-
-/** The evaluation that was the best among those that may be, and what it was of. */
-export type BestCheckpoint = InferenceState & {
-  readonly step: number
-  readonly selection: number
-  readonly scores: Readonly<Record<string, number>>
-}
-
-/** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
-export type RunProgress = {
-  readonly best: BestCheckpoint | null
-  /** evaluations since that could have been a better one; absent: none */
-  readonly sinceBest?: number | undefined
-  /** the last evaluation: an interrupted run may have gone on after it */
-  readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
-  /** what the last step measured matrix by matrix; empty where the method measures nothing */
-  readonly byMatrix: Measures['byMatrix']
-}
 
 export type TrainingResult = RunProgress & {
   readonly last: RunState

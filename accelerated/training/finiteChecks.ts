@@ -2,7 +2,8 @@
 import type { Examples } from '../models/packing.js'
 import type { TrainingExample } from '../objectives/objective.js'
 import type { StepReport } from './events.js'
-import type { ParameterLayout, Vector } from '../parameters/layout.js'
+import type { ParameterLayout } from '../parameters/layout.js'
+import type { Vector } from '../parameters/vectors.js'
 
 /** Ends a run; its message is one line, without the run's folder, which training does not know. */
 export class TrainingError extends Error {}

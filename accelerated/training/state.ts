@@ -1,19 +1,13 @@
 /** What a run carries from step to step, and its vectors block by block as feeds and as memory for results. */
 import type { FloatType } from '../graph/expression.js'
-import type { Method, Vectors } from '../methods/method.js'
+import type { Method } from '../methods/method.js'
 import type { Results } from '../engines/engine.js'
 import { floatFeed, type Feed, type Feeds } from '../engines/feeds.js'
 import type { Assembly } from './assembly.js'
 import { layoutOf } from './assembly.js'
-import { zeros, type CheckpointNumbers, type ParameterLayout, type Vector } from '../parameters/layout.js'
-import { blockInput, blockOutput } from './step.js'
-
-export type RunState = Vectors & {
-  /** steps done */
-  readonly step: number
-  /** of the method: JSON */
-  readonly phase: unknown
-}
+import { blockInput, blockOutput, type CheckpointNumbers, type ParameterLayout } from '../parameters/layout.js'
+import type { RunState } from '../parameters/runState.js'
+import { namedVectors, zeros, type Vector, type Vectors } from '../parameters/vectors.js'
 
 /** The state before the first step. @throws SettingsError where the model cannot carry the method */
 export const startOfRun = async (assembly: Omit<Assembly, 'frozen'>, checkpoint: CheckpointNumbers): Promise<RunState> => {
@@ -39,25 +33,6 @@ const emptyMoments = (
   firstMoment: zeros(size, dtype),
   secondMoment: zeros(size, dtype),
   memory: Object.fromEntries((method.memory?.(phase, settings).names ?? []).map((name) => [name, zeros(size, dtype)])),
-})
-
-/** The same vectors, each moved by `move`. */
-export const mapVectors = (
-  { parameters, firstMoment, secondMoment, memory }: Vectors,
-  move: (vector: Vector, name: string) => Vector,
-): Vectors => ({
-  parameters: move(parameters, 'parameters'),
-  firstMoment: move(firstMoment, 'firstMoment'),
-  secondMoment: move(secondMoment, 'secondMoment'),
-  memory: Object.fromEntries(Object.entries(memory).map(([name, vector]) => [name, move(vector, name)])),
-})
-
-/** Every vector of a state by name. */
-export const namedVectors = ({ parameters, firstMoment, secondMoment, memory }: Vectors): Readonly<Record<string, Vector>> => ({
-  parameters,
-  firstMoment,
-  secondMoment,
-  ...memory,
 })
 
 /** A vector's blocks as feeds: views, not copies. */

@@ -7,8 +7,8 @@ import { gradient } from '../graph/gradient.js'
 import { add, div, input, minimum, mul, reduceSum, sqrt, square } from '../graph/operators.js'
 import type { Moments } from './adamw.js'
 import { update } from './optimizer.js'
-import type { Block, ParameterLayout } from '../parameters/layout.js'
-import { joinBlock, splitBlock } from '../parameters/layout.js'
+import { blockInput, blockOutput, joinBlock, splitBlock, type Block, type ParameterLayout } from '../parameters/layout.js'
+import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 
 /** What is minimized, given the trained tensors by name. */
 export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
@@ -16,24 +16,6 @@ export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
   readonly loss: Expression
   /** outputs of the step beside the state */
   readonly report: Readonly<Record<string, Expression>>
-}
-
-/** One block in a step: the parameters after the optimizer's update, the gradient it used, and what the method keeps beside the moments. */
-export type SteppedBlock = {
-  readonly block: Block
-  readonly parameters: Expression
-  readonly gradient: Expression
-  readonly memory: Readonly<Record<string, Expression>>
-}
-
-/** What a method does after the optimizer's update, block by block: AdaLoRA's averages and its masks. */
-export type OptimizerExtension = {
-  /** vectors of the state's size, beside the two moments */
-  readonly names: ReadonlyArray<string>
-  readonly afterUpdate: (
-    blocks: ReadonlyArray<SteppedBlock>,
-    dtype: FloatType,
-  ) => ReadonlyArray<{ readonly parameters: Expression; readonly memory: Readonly<Record<string, Expression>> }>
 }
 
 export type StepSettings = {
@@ -47,10 +29,6 @@ export type StepSettings = {
  * finish: the last part of a batch, then the update
  */
 export type Accumulation = 'whole' | 'add' | 'finish'
-
-/** The vectors of a state by the names of their blocks' inputs and outputs: `parameters(decayed)` in, `next parameters(decayed)` out. */
-export const blockInput = (vector: string, { name }: Pick<Block, 'name'>): string => `${vector}(${name})`
-export const blockOutput = (vector: string, block: Pick<Block, 'name'>): string => `next ${blockInput(vector, block)}`
 
 /**
  * One iteration of Algorithm 1, or of any other method: gradients of L, then the simultaneous updates of all groups (W, Θ and λ of SaLoRA).

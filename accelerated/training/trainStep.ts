@@ -8,10 +8,12 @@ import type { Results, Session } from '../engines/engine.js'
 import { floatFeed, scalarFeed, type Feeds } from '../engines/feeds.js'
 import type { Assembly } from './assembly.js'
 import { dropoutOffsets } from './dropoutFeeds.js'
-import { correctionNames } from './optimizer.js'
-import { zeros, type Vector } from '../parameters/layout.js'
+import { correctionNames } from '../parameters/optimizerGroup.js'
+import { zeros, type Vector } from '../parameters/vectors.js'
 import type { OpenedPhase } from './phase.js'
-import { blockFeeds, collect, namedVectors, resultsInto, roomForNext, stateFeeds, type RunState } from './state.js'
+import { blockFeeds, collect, resultsInto, roomForNext, stateFeeds } from './state.js'
+import type { RunState } from '../parameters/runState.js'
+import { namedVectors } from '../parameters/vectors.js'
 
 export type StepContext<E extends TrainingExample> = {
   readonly assembly: Assembly

@@ -8,22 +8,14 @@ import { checkAnswers, checkStep, TrainingError } from './finiteChecks.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { examplesAt, lengthsOf } from '../models/packing.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
-import type {
-  BestCheckpoint,
-  RunProgress,
-  InferenceState,
-  Scored,
-  StepReport,
-  TrainingEvent,
-  TrainingResult,
-  TrainingTask,
-} from './events.js'
-import { tensorOf, type Vector } from '../parameters/layout.js'
+import type { Scored, StepReport, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
+import type { BestCheckpoint, RunProgress, InferenceState } from '../parameters/runState.js'
+import { tensorOf, type Vector } from '../parameters/vectors.js'
 import { openPhase, type OpenedPhase } from './phase.js'
 import { runLength } from './runLength.js'
 import { openPredictor, type Predictor } from './prediction.js'
 import { learningRateAt } from './schedules.js'
-import type { RunState } from './state.js'
+import type { RunState } from '../parameters/runState.js'
 import { largestBatch, trainStep, type StepOutcome } from './trainStep.js'
 
 export { TrainingError } from './finiteChecks.js'

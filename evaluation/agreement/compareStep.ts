@@ -1,7 +1,7 @@
 /** One step: the objective's values and the gradient of every trained tensor. */
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import { zeros } from '../../accelerated/parameters/layout.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
 import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
 import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
 import { levelRows } from './int8Rounding.js'

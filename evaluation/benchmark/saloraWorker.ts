@@ -15,7 +15,7 @@ import { methodOf, resolveSettings } from '../../accelerated/training/settings.j
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { inferenceStateOf } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'

@@ -24,7 +24,7 @@ import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
-import { flatten } from '../../accelerated/parameters/layout.js'
+import { flatten } from '../../accelerated/parameters/vectors.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'

@@ -13,6 +13,7 @@ import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
@@ -79,7 +80,7 @@ const main = async (): Promise<void> => {
   const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
-  const found = await newestCheckpoint(checkpoints, { ...assembly, start, steps }, console.warn)
+  const found = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
   const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: noWeights }
   const score = (answers: ReadonlyArray<MaskedAnswer>) => {
     const loss = meanLoss(answers)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { hubIdOf } from '../../accelerated/checkpoints/modelFolder.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { TrainingError } from '../../accelerated/training/trainingLoop.js'
@@ -100,7 +101,7 @@ async function* openRun(
   const checkpoint = options.resume
     ? await newestCheckpoint(
         folder.checkpoints,
-        { ...task, start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint },
+        runOutline(task, { start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint }),
         (message) => damaged.push(message),
       )
     : null

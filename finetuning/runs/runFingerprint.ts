@@ -8,7 +8,7 @@ import { modelDigests } from '../../accelerated/checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
-import { differing, without, type Fingerprint } from '../../accelerated/training/fingerprint.js'
+import { differing, without, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
 import type { Task } from '../data/index.js'
 import { rowsDigest } from './runRows.js'
 

@@ -1,7 +1,7 @@
 /** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
 import { describe, expect, it } from 'vitest'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { zeros } from '../../accelerated/parameters/layout.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
 import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
 import { batchFeeds } from '../../accelerated/training/trainStep.js'
 import { compare } from '../../evaluation/agreement/rows.js'

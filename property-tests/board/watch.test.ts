@@ -134,7 +134,7 @@ describe('a folder that changes under the board', () => {
     const fifth = whole.split('\n').slice(0, 5).join('\n').length + 1
     await truncate(at('changing/b/metrics.jsonl'), fifth)
     await appendFile(at('changing/c/metrics.jsonl'), 'no JSON\n{"kind":"step","step":21,"taskLoss":0.125}\n{"kind":"step","step":2')
-    await writeFile(at('changing/d/config.json'), '{"model": 3}')
+    await writeFile(at('changing/d/config.json'), '{"formatVersion": 2, "model": 3, "task": {}, "settings": {}}')
     await writeRun(at('changing/e'), {})
     await writeRun(at('changing/f'), {})
     await writeFile(at('changing/f/config.json'), JSON.stringify({ model: 'x'.repeat(2_000_001) }))

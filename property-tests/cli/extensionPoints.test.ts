@@ -105,11 +105,11 @@ describe('a new method', () => {
     const group = flagGroups.find(({ flags }) => flags.some(({ name }) => name === 'shiftScale'))
     expect(group?.heading).toBe('Method:')
     expect(trainFlags.filter(({ name }) => name === 'shiftScale')).toEqual([
-      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: of every shift (default: 2)' },
+      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: Factor of every shift (default: 2)' },
     ])
     expect(helpOf('method')).toContain('shift (a trained vector beside every bias)')
     const help = await written('stdout', 'train', '--help')
-    expect(help).toContain('--shift-scale <factor> of shift: of every shift (default: 2)')
+    expect(help).toContain('--shift-scale <factor> of shift: Factor of every shift (default: 2)')
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 

@@ -22,7 +22,7 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
-import { pruned, runOutline, stateOf } from './saloraRun.js'
+import { pruned, outlineOf, stateOf } from './saloraRun.js'
 import { bytePair, unigram, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
 
 const readers = 9
@@ -297,7 +297,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     ),
     async (folder) => {
       const told: string[] = []
-      const found = await newestCheckpoint(folder, await runOutline('float32'), (message) => {
+      const found = await newestCheckpoint(folder, await outlineOf('float32'), (message) => {
         told.push(message)
       })
       if (found === null) throw new InputError(folder, 'a checkpoint', told[0] ?? 'nothing told')

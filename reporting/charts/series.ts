@@ -86,12 +86,15 @@ export const methodLabels = (runs: ReadonlyArray<FoundRun>, facts: ReadonlyMap<F
   for (const [method, same] of grouped(runs, ({ config }) => String(config.settings.method))) {
     const differing = namesDiffering(same.map((run) => facts.get(run) ?? new Map()))
     for (const run of same) {
-      const more = differing.map((name) => `${name} ${facts.get(run)?.get(name) ?? 'none'}`)
+      const more = differing.map((name) => `${inWords(name)} ${facts.get(run)?.get(name) ?? 'none'}`)
       labels.set(run, escapeText([method, ...more].join(', ')))
     }
   }
   return labels
 }
+
+/** `learningRate` → `learning rate` */
+const inWords = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 const namesDiffering = (facts: ReadonlyArray<Facts>): ReadonlyArray<string> =>
   [...new Set(facts.flatMap((one) => [...one.keys()]))].filter((name) => new Set(facts.map((one) => one.get(name))).size > 1)

@@ -1,6 +1,6 @@
 /** Two styles told apart: Yelp's sentiment and GYAFC's formality, from their official files; dev is evaluated on, or with `evalData` another part. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import { tsstClassifier } from '../../../evaluation/styleTransfer/classifierPreset.js'
+import { tsstClassifier } from '../tsstClassifier.js'
 import { asEither } from '../caught.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../../../accelerated/settings/commonSettings.js'
 import { add, mul } from '../../../accelerated/graph/operators.js'
-import { zeroInitial } from '../../../accelerated/methods/initialization.js'
+import { zeroInitial } from '../../../accelerated/parameters/initialization.js'
 import type { Method } from '../../../accelerated/methods/method.js'
 import { settingGroup, type SettingValues } from '../../../accelerated/settings/setting.js'
 

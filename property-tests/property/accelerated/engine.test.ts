@@ -12,7 +12,9 @@ import { methods } from '../../../accelerated/methods/index.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
-import { namedVectors, startOfRun, type RunState } from '../../../accelerated/training/state.js'
+import { startOfRun } from '../../../accelerated/training/state.js'
+import type { RunState } from '../../../accelerated/parameters/runState.js'
+import { namedVectors } from '../../../accelerated/parameters/vectors.js'
 
 const engine = nodeEngine({ device: cpu, threads: 1 })
 const size = 1 << 20

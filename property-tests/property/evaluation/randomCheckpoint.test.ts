@@ -195,7 +195,7 @@ describe('a checkpoint in shards, at fault,', () => {
     const asked = (precision: string, memory: number) =>
       lineOf(folder, (async () => checkWeightsFit(precisionOf(precision), base, memory))())
     expect(await asked('float32', half)).toBe('no error')
-    expect(await asked('int8', half)).toMatch(/found 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
-    expect(await asked('float32', half - 1)).toMatch(/found \S+ GB in float32; \d of its 4 layers would fit so$/)
+    expect(await asked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
+    expect(await asked('float32', half - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit so$/)
   })
 })

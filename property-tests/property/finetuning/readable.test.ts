@@ -20,7 +20,7 @@ import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
 import { startOfRun } from '../../../accelerated/training/state.js'
 import { adapterOf } from '../../../finetuning/runs/runResult.js'
-import { checkStorable, parseRunConfig } from '../../../finetuning/runs/runFiles.js'
+import { checkStorable, parseRunConfig, runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { SEED } from '../../support/seed.js'
 
@@ -122,7 +122,7 @@ describe('the options of a run', () => {
   it('of 12,000 characters can be read back from its config.json', () => {
     const { model, task, settings } = options('x'.repeat(12_000))
     expect(() => checkStorable(options('x'.repeat(12_000)))).not.toThrow()
-    expect(parseRunConfig(JSON.stringify({ model, task, settings }), 'config.json').task).toEqual(task)
+    expect(parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }), 'config.json').task).toEqual(task)
   })
 
   it('that could not are refused before the first step', () => {

@@ -88,9 +88,9 @@ describe('what a killed process left half-written', () => {
   it('stays where the run is not resumed: it may be another process at work', async () => {
     await leave()
     const before = await tree()
-    await expect(opened(false)).rejects.toThrow('found config.json of an earlier run')
+    await expect(opened(false)).rejects.toThrow('got config.json of an earlier run')
     await rewriteConfig((config) => ({ ...config, device: 'cuda' }))
-    await expect(opened(true)).rejects.toThrow('found device was "cuda" and is "cpu"')
+    await expect(opened(true)).rejects.toThrow('got device was "cuda" and is "cpu"')
     expect(await tree()).toEqual(before)
   })
 })

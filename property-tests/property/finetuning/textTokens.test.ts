@@ -116,7 +116,7 @@ describe('instructions', () => {
     expect(await told([good, { prompt: 'w5' }])).toBe(
       'F/rows.jsonl, row 2: expected a row with "instruction" and "output", or with "messages", got one without "instruction"',
     )
-    expect(await told([{ instruction: 'w5' }])).toMatch(/row 1: .*, found one without "output"$/)
+    expect(await told([{ instruction: 'w5' }])).toMatch(/row 1: .*, got one without "output"$/)
     expect(await told([good, { instruction: 'w5', output: ' ' }])).toBe(
       'F/rows.jsonl, row 2: expected a response (or --skip-missing), got an empty one',
     )
@@ -124,7 +124,7 @@ describe('instructions', () => {
     const turns = ['user', 'assistant', 'user', 'assistant'].map((role) => ({ role, content: 'w5' }))
     expect(await told([{ messages: turns }])).toBe(
       'F/rows.jsonl, row 1: expected one message of role "user" and one of "assistant" (or --prompt-template chat), ' +
-        'found the roles "user", "assistant", "user", "assistant"',
+        'got the roles "user", "assistant", "user", "assistant"',
     )
     expect(await told([{ messages: turns.slice(0, 1) }], { promptTemplate: 'chat' })).toMatch(
       /expected a message of role "assistant", which is learned/,

@@ -89,8 +89,8 @@ describe('numbers of the page', () => {
   it('by rank and by density: lines of what else is alike, a method without a density across', async () => {
     for (const [i, rank] of [2, 4].entries())
       for (const method of ['lora', 'salora'])
-        await writeRun(at('swept', `${method}-${rank}`), { method, settings: { rank, alpha: 2 * rank }, accuracy: 0.5 + 0.1 * i })
-    await writeRun(at('swept', 'narrow'), { settings: { rank: 4, alpha: 8, density: 0.25 }, accuracy: 0.9 })
+        await writeRun(at('swept', `${method}-${rank}`), { method, settings: { rank, loraAlpha: 2 * rank }, accuracy: 0.5 + 0.1 * i })
+    await writeRun(at('swept', 'narrow'), { settings: { rank: 4, loraAlpha: 8, density: 0.25 }, accuracy: 0.9 })
     const { page } = await reportOf(at('swept'))
     expect(recordsIn(page, 'figure1-4-rank').map((record) => [record['line'], record['rank'], record['mean']])).toEqual([
       ['lora', '2', '0.5'],
@@ -99,10 +99,10 @@ describe('numbers of the page', () => {
       ['salora, density 0.5', '4', '0.6'],
     ])
     expect(recordsIn(page, 'figure5-density').map((record) => [record['line'], record['density'], record['mean']])).toEqual([
-      ['lora, rank 2, alpha 4', '', '0.5'],
-      ['lora, rank 4, alpha 8', '', '0.6'],
-      ['salora, rank 4, alpha 8', '0.25', '0.9'],
-      ['salora, rank 4, alpha 8', '0.5', '0.6'],
+      ['lora, rank 2, lora alpha 4', '', '0.5'],
+      ['lora, rank 4, lora alpha 8', '', '0.6'],
+      ['salora, rank 4, lora alpha 8', '0.25', '0.9'],
+      ['salora, rank 4, lora alpha 8', '0.5', '0.6'],
     ])
   })
 })

@@ -9,7 +9,7 @@ const rankOf = (settings: object): number | null => {
 
 /** α by rank: it grows with the rank so that the scale α / r stays, and where it does not, that is another line. */
 const withScale = (facts: Facts): Facts => {
-  const { rank, alpha, ...others } = Object.fromEntries(facts)
+  const { rank, loraAlpha: alpha, ...others } = Object.fromEntries(facts)
   return new Map([
     ...Object.entries(others),
     ...(alpha === undefined ? [] : [['alpha / rank', String(Number(alpha) / Number(rank))] as const]),

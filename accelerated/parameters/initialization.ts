@@ -1,6 +1,6 @@
 /** Where training starts: A random and B = 0, so that the adapted model is the base model; a head from the checkpoint, or new. */
-import type { Initial, ParameterEntry } from '../parameters/layout.js'
-import { normals, uniforms } from '../parameters/random.js'
+import type { Initial, ParameterEntry } from './layout.js'
+import { normals, uniforms } from './random.js'
 
 /** kaiming: U(−1/√k, 1/√k), as PEFT · gaussian: N(0, 1/r²), as PEFT's `gaussian` */
 export type AdapterInitialization = 'kaiming' | 'gaussian'

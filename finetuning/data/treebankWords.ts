@@ -2,7 +2,7 @@
  * Words as NLTK 3.9's `word_tokenize(text, preserve_line=True)` has them: the Penn Treebank's (R. MacIntyre's sed script), with quotes of
  * Unicode. `"` becomes `` or '' by where it stands; clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
  */
-import { blank, splitBlanks, withoutLastBlanks } from './blanks.js'
+import { blank, splitBlanks, withoutLastBlanks } from './pythonBlanks.js'
 
 /** Python's \w, whose classes go by Unicode. */
 const letter = '[\\p{L}\\p{N}_]'

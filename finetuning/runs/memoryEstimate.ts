@@ -1,12 +1,12 @@
 /** The memory that a run will hold, derived from its graphs: what their weights, their values, its state and its batches come to. */
-import { elementsOf } from './dropoutFeeds.js'
-import { allocations, bytesOf, nodeCount } from '../graph/liveness.js'
-import { weightMemory } from '../graph/weightMemory.js'
-import type { Expression } from '../graph/expression.js'
-import { simulateArena } from '../engines/arena.js'
-import { spares, writesInPlace } from '../engines/onnxRuntimeNode.js'
-import { inferenceGraph, layoutOf, stepGraph, type Assembly, type StepGraph } from './assembly.js'
-import { slack, type Dimensions } from './dropoutFeeds.js'
+import { elementsOf } from '../../accelerated/training/dropoutFeeds.js'
+import { allocations, bytesOf, nodeCount } from '../../accelerated/graph/liveness.js'
+import { weightMemory } from '../../accelerated/graph/weightMemory.js'
+import type { Expression } from '../../accelerated/graph/expression.js'
+import { simulateArena } from '../../accelerated/engines/arena.js'
+import { spares, writesInPlace } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { inferenceGraph, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
+import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */
 export type MemoryEstimate = {
