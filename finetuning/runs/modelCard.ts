@@ -5,7 +5,7 @@
 import { basename } from 'node:path'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
-import { flagsOf, inShell } from '../commandLine.js'
+import { flagsOf, inShell } from '../commandLine/shell.js'
 import { glueTask } from '../tasks/kinds/glueTask.js'
 import { taskNames, type Task } from '../data/index.js'
 import type { MetricName } from '../metrics/index.js'

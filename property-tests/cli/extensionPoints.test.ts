@@ -126,7 +126,7 @@ describe('a new method', () => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
     const examples = toExamples(model.batch)
     const settings = resolveSettings(
-      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmup: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
+      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmupRatio: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
     )
     const assembly = { ...assemblyOf(model, 'float64'), method: methodOf('shift'), settings }
     const task: TrainingTask<LabeledExample, unknown> = {

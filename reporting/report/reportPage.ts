@@ -1,6 +1,6 @@
 /** The report as one page of HTML: opens from a file, fetches nothing, runs no script but its own, and shows whatever a folder held as text. */
 import { createHash } from 'node:crypto'
-import { csvLine } from '../../evaluation/tableText.js'
+import { csvLine } from '../../evaluation/tables/tableText.js'
 import type { Cell, DrawnFigure, Panel, Table } from '../charts/figure.js'
 import { pageScript } from './pageScript.js'
 import { pageStyle } from './pageStyle.js'

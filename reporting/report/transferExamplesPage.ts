@@ -1,10 +1,6 @@
-/** Transfers to be read by eye: a page of its own, that opens from a file and loads nothing. */
-import { escapeHtml } from '../../reporting/charts/escapeText.js'
-import type { SentenceScores } from './scores.js'
-
-export type ReadExample = { readonly source: string; readonly output: string; readonly reference: string; readonly scores: SentenceScores }
-
-export type ExampleGroup = { readonly direction: string; readonly examples: ReadonlyArray<ReadExample> }
+/** examples.html of a style transfer: every sentence with its scores. The page opens from a file and loads nothing. */
+import { escapeHtml } from '../charts/escapeText.js'
+import type { ExampleGroup, TransferExample, TransferExamples } from '../../evaluation/styleTransfer/examples.js'
 
 const style = `
 :root { color-scheme: light dark }
@@ -18,7 +14,7 @@ td.empty { font-style: italic; opacity: .7 }
 
 const number = (value: number | null, digits: number): string => `<td class="number">${value === null ? '–' : value.toFixed(digits)}</td>`
 
-const row = ({ source, output, reference, scores }: ReadExample): string =>
+const row = ({ source, output, reference, scores }: TransferExample): string =>
   `<tr><td>${escapeHtml(source)}</td>${output === '' ? '<td class="empty">nothing</td>' : `<td>${escapeHtml(output)}</td>`}<td>${escapeHtml(reference)}</td>` +
   `${number(scores.probability, 2)}${number(scores.bleu, 1)}${number(scores.perplexity, 0)}</tr>\n`
 
@@ -27,8 +23,8 @@ const table = ({ direction, examples }: ExampleGroup): string =>
   '<th scope="col" class="number">p(target)</th><th scope="col" class="number">BLEU</th><th scope="col" class="number">PPL</th></tr></thead>\n<tbody>\n' +
   `${examples.map(row).join('')}</tbody></table></div>\n`
 
-/** p(target): the classifier's probability of the target style; BLEU of the sentence alone, with smoothing; its perplexity in the target style. */
-export const examplesPage = (title: string, groups: ReadonlyArray<ExampleGroup>): string =>
+/** The page as HTML. Its first paragraph explains the three score columns. */
+export const transferExamplesPage = ({ title, groups }: TransferExamples): string =>
   `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
   `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escapeHtml(title)}</title><style>${style}</style></head>\n` +
   `<body>\n<h1>${escapeHtml(title)}</h1>\n<p>p(target): probability of the target style, by the classifier. BLEU: of the sentence alone, smoothed. ` +
