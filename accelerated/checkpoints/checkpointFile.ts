@@ -59,7 +59,7 @@ export type RunOutline = {
   /** the state that it starts with */
   readonly start: RunState
   /** The phase as the method parses it, if it can be one after this many steps; otherwise what is wrong. */
-  readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly found: string }
+  readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly got: string }
   /** size of each vector in a phase, and the names of the vectors beside parameters and moments */
   readonly vectorsOf: (phase: unknown) => { readonly size: number; readonly memory: ReadonlyArray<string> }
   /** what its numbers follow from now, and the defaults of its settings; unknown where it is not given */
@@ -254,7 +254,7 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
 
   const phaseOf = (given: unknown, done: number): unknown => {
     const parsed = run.parsePhase(given, done)
-    if ('expected' in parsed) throw misfit(parsed.expected, parsed.found)
+    if ('expected' in parsed) throw misfit(parsed.expected, parsed.got)
     return parsed.phase
   }
   const vector = async (name: string, size: number): Promise<Vector> => {

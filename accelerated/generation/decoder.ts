@@ -50,7 +50,7 @@ export const openDecoder = async (
 ): Promise<Decoder> => {
   const { model, method, settings, precision } = assembly
   const { dtype } = precision
-  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
   const session = await engine.open(decodingGraph(assembly, phase), weights, 'stepwise')
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)

@@ -30,7 +30,10 @@ const slices = 4
  * The rows that are read are the labeled tokens, cut into slices of [labeled]; where they do not divide, rows of weight 0 fill the last. The loss of a row
  * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
  */
-export const causalLM = (model: Model, method: { readonly trainsAll?: boolean } = {}): Objective<TextExample, TextAnswer> => {
+export const causalLM = (
+  model: Model,
+  method: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
+): Objective<TextExample, TextAnswer> => {
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`causal: expected a decoder, got ${model.type}`)
   /** of each row of each slice: [labeled] */

@@ -31,4 +31,4 @@ export const assemble = <O extends Assembly['objective']>(
 export const layoutOf = (
   { method, settings, objective }: Pick<Assembly, 'method' | 'settings' | 'objective'>,
   phase: unknown,
-): ParameterLayout => parameterLayout([...method.tensors(phase, settings), ...objective.tensors(weightGroupsOf(settings))])
+): ParameterLayout => parameterLayout([...method.train.tensors(phase, settings), ...objective.tensors(weightGroupsOf(settings))])

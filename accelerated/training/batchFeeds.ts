@@ -11,7 +11,7 @@ export const batchFeeds = (
   { texts, weight, feeds }: Prepared<unknown>,
   whole: number,
 ): { readonly packed: PackedBatch; readonly feeds: Feeds } => {
-  const packed = packBatch(texts, model.firstPosition, precision.dtype, method.virtualTokens?.(settings) ?? noVirtualTokens)
+  const packed = packBatch(texts, model.firstPosition, precision.dtype, method.train.virtualTokens?.(settings) ?? noVirtualTokens)
   const batchShare = scalarFeed(weight / whole, precision.dtype)
   return { packed, feeds: { ...packed.feeds, ...feeds(packed, whole, precision.dtype), batchShare } }
 }

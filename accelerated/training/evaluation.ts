@@ -13,7 +13,7 @@ export const inferenceStateOf = (
 ): InferenceState => {
   const { method, settings, precision } = assembly
   const context = { layoutOf: (of: unknown) => layoutOf(assembly, of), dtype: precision.dtype }
-  return method.deterministic?.(phase, settings, parameters, context) ?? { phase, parameters }
+  return method.phases.inference?.(phase, settings, parameters, context) ?? { phase, parameters }
 }
 
 export type Evaluation = Scored & { readonly inference: InferenceState }

@@ -16,14 +16,14 @@ export const adaptedHost = (
   phase: unknown,
   trained: ReadonlyMap<string, Expression>,
   wrapModel: Wrap = (host) => host,
-): Host => assembly.method.wrap(phase, assembly.settings, trainedTensor(trained))(wrapModel(modelHost(assembly, trained)))
+): Host => assembly.method.train.wrap(phase, assembly.settings, trainedTensor(trained))(wrapModel(modelHost(assembly, trained)))
 
 /** Forward passes of the adapted and of the base model. */
 export const forwardsOf = (assembly: Assembly, adapted: Host): Forwards => ({
   forward: forwardOn(assembly, () => adapted),
   baseForward: forwardOn(assembly, () => {
     const { method, settings } = assembly
-    if (method.virtualTokens !== undefined && method.virtualTokens(settings).count > 0)
+    if (method.train.virtualTokens !== undefined && method.train.virtualTokens(settings).count > 0)
       throw new SettingsError('method', 'a method without virtual tokens, since this objective compares with the base model', method.name)
     return modelHost(assembly)
   }),

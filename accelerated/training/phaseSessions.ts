@@ -51,7 +51,7 @@ export const openPhaseSessions = async (
 
 /** The sessions of the current phase: opened when a phase begins, released when it ends. */
 export const phaseSessionsOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => {
-  const virtual = task.method.virtualTokens?.(task.settings)
+  const virtual = task.method.train.virtualTokens?.(task.settings)
   const largest = largestBatch(task.training, task.settings.batchSize, virtual?.at === 'embeddings' ? virtual.count : 0)
   let current: { readonly phase: unknown; readonly sessions: PhaseSessions } | null = null
   return {

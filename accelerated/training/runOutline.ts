@@ -14,11 +14,14 @@ export const runOutline = (
     method: method.name,
     dtype: precision.dtype,
     parsePhase: (phase, step) => {
-      const parsed = method.phase.safeParse(phase, { error: zodErrorMap })
-      if (!parsed.success) return { expected: `a phase of ${method.name}`, found: parsed.error.issues[0]?.message ?? 'another' }
+      const parsed = method.phases.schema.safeParse(phase, { error: zodErrorMap })
+      if (!parsed.success) return { expected: `a phase of ${method.name}`, got: parsed.error.issues[0]?.message ?? 'another' }
       const progress = { step, steps: plannedSteps ?? run.steps }
-      return method.validatePhase?.(parsed.data, run.start.phase, progress) ?? { phase: parsed.data }
+      return method.phases.validate?.(parsed.data, run.start.phase, progress) ?? { phase: parsed.data }
     },
-    vectorsOf: (phase) => ({ size: layoutOf(assembly, phase).size, memory: method.memory?.(phase, settings).names ?? [] }),
+    vectorsOf: (phase) => ({
+      size: layoutOf(assembly, phase).size,
+      memory: method.train.optimizerExtension?.(phase, settings).names ?? [],
+    }),
   }
 }

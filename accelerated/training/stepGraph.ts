@@ -45,7 +45,7 @@ export const stepGraph = (
       settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
     )
     const taskLoss = objective.loss(forwardsOf(assembly, host), batchInputs(dtype))
-    const penalty = method.penalty?.(phase, settings, parameter) ?? null
+    const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
     // Each part of an accumulated batch carries its share of the penalty, so that the parts add up to one step.
     const share = (x: Expression): Expression => (accumulation === 'whole' ? x : mul(x, input('batchShare', [], dtype)))
     return {
@@ -53,7 +53,7 @@ export const stepGraph = (
       report: { taskLoss, ...penalty?.report, ...more(parameter) },
     }
   }
-  const extension = method.memory?.(phase, settings) ?? null
+  const extension = method.train.optimizerExtension?.(phase, settings) ?? null
   const outputs = trainingStep(layout, loss, { maxGradNorm: settings.maxGradNorm, extension }, accumulation, dtype)
   return { layout, outputs, sites: dropout.sites() }
 }

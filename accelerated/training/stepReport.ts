@@ -16,7 +16,7 @@ export const reportOf = (
 ): { readonly report: StepReport; readonly byMatrix: RunProgress['byMatrix'] } => {
   const numbers = (name: string): ReadonlyArray<number> | undefined =>
     results[name] === undefined ? undefined : Array.from(results[name], Number)
-  const measures = method.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
+  const measures = method.reporting?.measures?.(before.phase, numbers, (name) => tensorOf(layout, before.parameters, name))
   const report: StepReport = {
     kind: 'step',
     step: before.step + 1,
@@ -37,4 +37,5 @@ export const expectedRanksOf = (
   { method, settings }: Pick<Assembly, 'method' | 'settings'>,
   { layout }: Pick<PhaseSessions, 'layout'>,
   { phase, parameters }: RunState,
-): Readonly<Record<string, number>> | null => method.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null
+): Readonly<Record<string, number>> | null =>
+  method.reporting?.expectedRanks?.(phase, settings, (name) => tensorOf(layout, parameters, name)) ?? null

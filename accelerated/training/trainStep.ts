@@ -44,7 +44,7 @@ export const trainStep = async <E extends TrainingExample>(
   const constant: Feeds = {
     ...stateFeeds(layout, state, dtype),
     ...weightFeeds(assembly, progress, learningRate),
-    ...controlFeeds(method.controls?.(state.phase, settings, progress) ?? {}, dtype),
+    ...controlFeeds(method.train.controls?.(state.phase, settings, progress) ?? {}, dtype),
     ...pools,
   }
   const drawOf = (part: number): number => state.step * settings.gradientAccumulationSteps + part

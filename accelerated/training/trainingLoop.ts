@@ -103,8 +103,8 @@ const progressOf = <E extends AnyExample, O>({ task, steps, state }: Run<E, O>, 
 const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
   const { task, state, steps, stepsPerEpoch, evalSteps } = run
   const { method, settings } = task
-  const stage = method.stage?.(state.phase) ?? null
-  const announcement = method.announce?.(state.phase, settings, progressOf(run, 0)) ?? null
+  const stage = method.reporting?.stage?.(state.phase) ?? null
+  const announcement = method.reporting?.announce?.(state.phase, settings, progressOf(run, 0)) ?? null
   return { kind: 'start', steps, stepsPerEpoch, resumedAt: state.step, evalSteps, stage, announcement }
 }
 
@@ -112,7 +112,7 @@ const startEvent = <E extends AnyExample, O>(run: Run<E, O>): TrainingEvent => {
 const advancePhase = function* <E extends AnyExample, O>(run: Run<E, O>): Generator<TrainingEvent> {
   const { task, state } = run
   const context = { vectors: state, layoutOf: (phase: unknown) => layoutOf(task, phase), dtype: task.precision.dtype }
-  const next = task.method.advance?.(state.phase, task.settings, progressOf(run), context) ?? null
+  const next = task.method.phases.advance?.(state.phase, task.settings, progressOf(run), context) ?? null
   if (next === null) return
   if (next.event !== null) yield { kind: 'phase', step: state.step, ...next.event }
   run.state = { ...next.vectors, step: state.step, phase: next.phase }
@@ -174,7 +174,7 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   if (evaluation !== null) {
     const { inference, ...scored } = evaluation
     const { best, sinceBest = 0 } = run.results
-    const eligible = task.method.eligible?.(state.phase) ?? true
+    const eligible = task.method.phases.isEligible?.(state.phase) ?? true
     const isBest = eligible && (best === null || scored.selection > best.selection)
     run.results = {
       ...run.results,
@@ -203,7 +203,7 @@ const bestOf = ({ phase, parameters }: InferenceState, step: number, { selection
 const checkCompleted = <E extends AnyExample, O>(run: Run<E, O>): void => {
   const { task, state, steps } = run
   if (state.step < steps || needsEvaluation(run)) return
-  const problem = task.method.unfinished?.(state.phase, task.settings, progressOf(run)) ?? null
+  const problem = task.method.phases.unfinished?.(state.phase, task.settings, progressOf(run)) ?? null
   if (problem !== null) throw new TrainingError(`the run's end: ${problem}`)
 }
 

@@ -121,7 +121,7 @@ const bar = (): Progress => {
   }
 }
 
-const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.columns ?? [])
+const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
  * Both losses by the names of metrics.jsonl (the task's alone where the method adds nothing to it), the columns of the method, and the speed:

@@ -164,7 +164,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
   await run.next() // 'start'
   const clock = { step: 0, steps }
   const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-  const phase = method.advance?.(start.phase, settings, clock, layouts)?.phase ?? start.phase
+  const phase = method.phases.advance?.(start.phase, settings, clock, layouts)?.phase ?? start.phase
   const { outputs } = stepGraph(assembly, phase, 'whole')
   return {
     operations: productCount(Object.values(outputs), { batch, sequence: maxLength, tokens: batch * maxLength }),

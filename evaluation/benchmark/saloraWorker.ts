@@ -56,7 +56,7 @@ const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, se
 )
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
+const next = method.phases.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: frozen.weights }
 const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))

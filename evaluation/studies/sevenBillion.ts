@@ -131,7 +131,7 @@ const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, se
 const progressAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.advance?.(state.phase, settings, progressAt(0), layouts) ?? null
+const next = method.phases.advance?.(state.phase, settings, progressAt(0), layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 
 const u = uniforms(1, 'order', 0, (steps + 1) * length)

@@ -27,11 +27,11 @@ export type ExportFormat = (typeof exportFormats)[number]
 
 /** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder, and no place in a cache for virtual tokens. */
 const isFor: Readonly<Record<ExportFormat, (method: Method, kind: ModelSpec['kind'], problem: TaskOutputs['taskType']) => boolean>> = {
-  peft: ({ format }) => format.startsWith('peft'),
+  peft: (method) => method.export.format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
-  adapters: ({ format }) => format === 'adapters',
-  merged: ({ merge }) => merge !== undefined,
-  'transformers.js': ({ virtualTokens }, kind, problem) => kind === 'encoder' || (problem === 'causal' && virtualTokens === undefined),
+  adapters: (method) => method.export.format === 'adapters',
+  merged: (method) => method.export.merge !== undefined,
+  'transformers.js': ({ train }, kind, problem) => kind === 'encoder' || (problem === 'causal' && train.virtualTokens === undefined),
 }
 
 /** The precisions of a format, the default first. */

@@ -161,7 +161,7 @@ export const openPredictions = async (
     return answers({ length: examples.length, at: (i) => examples[i] }, told)
   }
   return {
-    called: adapter.method.tensors === headAlone.tensors ? 'model' : 'adapter',
+    called: adapter.method === headOnly ? 'model' : 'adapter',
     device: device.name,
     outputs,
     labelNames: resolveLabels(trained),
@@ -222,12 +222,12 @@ export const lengthFor = ({ base, adapter }: TrainedModel, wanted: number | null
   return maxLength
 }
 
-/** The model as it is: a method that trains nothing but the head. */
-const headAlone: Pick<Method, 'start' | 'tensors' | 'wrap' | 'merge'> = {
-  start: () => ({}),
-  tensors: () => [],
-  wrap: () => (host) => host,
-  merge: () => null,
+/** The method of a model without adapter: it trains nothing but the head. */
+const headOnly: Method = {
+  ...methodOf('full'),
+  train: { tensors: () => [], wrap: () => (host) => host },
+  phases: { ...methodOf('full').phases, start: () => ({}) },
+  export: { ...methodOf('full').export, merge: () => null },
 }
 
 const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
@@ -235,7 +235,7 @@ const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
   return {
     model,
     baseModelName,
-    method: { ...methodOf('full'), ...headAlone, trainsAll: false },
+    method: headOnly,
     settings,
     phase: {},
     tensors: new Map(),

@@ -42,7 +42,8 @@ async function* runIn(
   yield { kind: 'ready', ...facts }
   yield { kind: 'estimate', ...estimateOf(task, prepared.examples, plan.steps, process.memoryUsage.rss()) }
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
-  for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? []) yield { kind: 'warning', message }
+  for (const message of task.method.reporting?.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? [])
+    yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)
   const more = { plannedSteps, evalOnStart: folder.evalOnStart }
   const run = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)

@@ -64,7 +64,7 @@ const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
 const stateOf = (assembly: Assembly, phase: unknown): number => {
   const { method, settings, precision } = assembly
   const vector = bytesOf({ shape: [layoutOf(assembly, phase).size], dtype: precision.dtype }, {})
-  const own = 3 + (method.memory?.(phase, settings).names.length ?? 0)
+  const own = 3 + (method.train.optimizerExtension?.(phase, settings).names.length ?? 0)
   return vector * (own + 1 + 1)
 }
 

@@ -1,4 +1,5 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
+import { startPhase } from '../../accelerated/methods/index.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
@@ -88,7 +89,7 @@ async function* prepared<E extends TrainingExample, O>(
   const { base, revision } = await openBase(options, outputs, precision, signal)
   const method = methodOf(settings.method)
   runLength(method, settings, base.model, data.train.examples.length)
-  const trained = method.tensors(method.start(base.model.spec, settings), settings).map(({ name }) => name)
+  const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
   if (advantage < 1)
@@ -205,7 +206,7 @@ const factsOf = (
     precision: settings.precision,
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
-    trainableParameters: { ...method.counts?.(phase, settings), ...(head === 0 ? {} : { head }) },
+    trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...(head === 0 ? {} : { head }) },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
     ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
     majority,

@@ -37,7 +37,7 @@ export const resultOf = (
     interrupted,
     ...(stoppedEarly ? { stoppedEarly } : {}),
     ...(extended.length > 0 ? { extended } : {}),
-    ...method.result?.(inference.phase, settings),
+    ...method.reporting?.result?.(inference.phase, settings),
     ...byMatrix,
     steps,
     seconds,
@@ -69,7 +69,7 @@ export const adapterOf = (
     phase,
     outputs,
     labelNames,
-    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
+    tensors: new Map(method.train.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
     head: new Map([...headOf(model, outputs, method).tensors].map(([name, shape]) => weights(name, shape))),
   }
 }

@@ -55,7 +55,7 @@ const bitsOf = async (
   let state = await startOfRun(assembly, checkpointNumbers(base))
   const progress = { step: 0, steps: 10 }
   const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-  const next = method.advance?.(state.phase, settings, progress, layouts) ?? null
+  const next = method.phases.advance?.(state.phase, settings, progress, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
   const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
   const opened = await openPhaseSessions(

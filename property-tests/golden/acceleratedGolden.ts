@@ -63,7 +63,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
   const labels = 3
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, taskType: 'classification' }))
-  const phase = (enter ?? ((same) => same))(method.start(base.model.spec, settings))
+  const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
   const runtime: Runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
   const openUpdate = async (own: unknown) => {
@@ -74,7 +74,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
   const progressOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
-    const next = method.advance?.(state.phase, settings, progressOf(state), {
+    const next = method.phases.advance?.(state.phase, settings, progressOf(state), {
       vectors: state,
       layoutOf: (of) => layoutOf(assembly, of),
       dtype,
@@ -89,7 +89,9 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype),
       firstMoment: zeros(layout.size, dtype),
       secondMoment: zeros(layout.size, dtype),
-      memory: Object.fromEntries((method.memory?.(phase, settings).names ?? []).map((name) => [name, zeros(layout.size, dtype)])),
+      memory: Object.fromEntries(
+        (method.train.optimizerExtension?.(phase, settings).names ?? []).map((name) => [name, zeros(layout.size, dtype)]),
+      ),
     }),
     gradients: async (state, batch, extra = {}) => {
       const gradientSum = zeros(layout.size, dtype)
@@ -119,7 +121,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
     logits: async (parameters, batch) => {
-      const plain = method.deterministic?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
+      const plain = method.phases.inference?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
         phase,
         parameters,
       }
@@ -141,7 +143,7 @@ const feedsOf = (
 ): Feeds => {
   const { method, settings, objective, precision } = assembly
   const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: progress.step })
-  const controls = Object.entries(method.controls?.(phase, settings, progress) ?? {}).map(([name, value]) => {
+  const controls = Object.entries(method.train.controls?.(phase, settings, progress) ?? {}).map(([name, value]) => {
     const numbers = typeof value === 'number' ? [value] : value
     const data = precision.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
     return [name, { data, shape: typeof value === 'number' ? [] : [data.length] }] as const

@@ -47,7 +47,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const [method, settings] = [methodOf(name), resolveSettings({ method: name, precision: dtype, dropout: 0, ...own })]
     const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
     const assembly = assemble(parts, causalLM)
-    const phase = method.start(base.model.spec, settings)
+    const phase = method.phases.start(base.model.spec, settings)
     const layout = layoutOf(assembly, phase)
     const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
     const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))

@@ -78,7 +78,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
   const frozen = constants(base, dtype)
   const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
-  const phase = method.start(model.spec, settings)
+  const phase = method.phases.start(model.spec, settings)
   const layout = layoutOf(assembly, phase)
   const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
@@ -88,7 +88,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
       dtype,
     )
-    const host = method.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
+    const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
     const words = model.causalHead?.().words(host)
     if (words === undefined) throw new Error('expected a decoder')
     const session = await engine.open({ logits: matMul(model.hidden(host, batchInputs(dtype)), words, { transposeB: true }) }, noWeights)

@@ -233,8 +233,8 @@ describe('a checkpoint that is signed and no state of the run', () => {
   })
 
   it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
-    const memory = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
-    const remembering = await outlineOf('float32', { ...salora, memory })
+    const optimizerExtension = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
+    const remembering = await outlineOf('float32', { ...salora, train: { ...salora.train, optimizerExtension } })
     const state = stateOf(gated)
     await save(checkpointOf(state))
     expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], got none of that name`)

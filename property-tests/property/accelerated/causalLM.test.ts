@@ -55,7 +55,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const method = methodOf('lora')
     const settings = resolveSettings({ method: 'lora' })
     const assembly = { model: own, frozen, method, settings, objective: causalLM(own), precision: precisionOf('float32') }
-    const { outputs } = stepGraph(assembly, method.start(own.spec, settings), 'whole')
+    const { outputs } = stepGraph(assembly, method.phases.start(own.spec, settings), 'whole')
     const wide = topologicalOrder(Object.values(outputs)).filter(({ shape }) => shape.includes(config.vocabularySize))
     const [tables, made] = [wide.filter(({ op }) => op === 'Input'), wide.filter(({ op }) => op !== 'Input')]
     expect(tables.map(({ shape }) => shape)).toEqual([[config.vocabularySize, config.hiddenSize]]) // the words themselves

@@ -44,7 +44,7 @@ const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
   const layout = layoutOf(assembly, phase)
   const base = Object.fromEntries(
     Object.entries(model.base).map(([name, { shape, data }]) => {
-      const inside = assembly.method.merge?.(
+      const inside = assembly.method.export.merge?.(
         phase,
         assembly.settings,
         name,

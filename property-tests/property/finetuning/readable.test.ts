@@ -59,7 +59,7 @@ const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>):
   const start = await startOfRun(assembly, checkpointNumbers(base))
   const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: 'float32' } as const
   const { phase, parameters } = start
-  const handed = method.deterministic?.(phase, settings, parameters, layouts) ?? { phase, parameters }
+  const handed = method.phases.inference?.(phase, settings, parameters, layouts) ?? { phase, parameters }
   const task = { ...assembly, settings } as unknown as Parameters<typeof adapterOf>[0]
   const folder = join(root, `a${made++}`)
   await mkdir(folder)
