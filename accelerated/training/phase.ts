@@ -30,8 +30,8 @@ export const openPhase = async (
   const { settings, precision } = assembly
   const accumulates = settings.gradientAccumulationSteps > 1
   const whole = stepGraph(assembly, phase, accumulates ? 'finish' : 'whole')
-  const update = await engine.open(whole.outputs, weights, 'sparing')
-  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, 'sparing') : null
+  const update = await engine.open(whole.outputs, weights, { prepack: false })
+  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, { prepack: false }) : null
   return {
     layout: whole.layout,
     sites: whole.sites,

@@ -199,7 +199,7 @@ const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => 
       const key = JSON.stringify(handed.phase)
       if (current?.key !== key) {
         await current?.predictor.release()
-        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime, 'sparing') }
+        current = { key, predictor: await openPredictor(task, task.objective, handed.phase, task.runtime, { prepack: false }) }
       }
       return scoresOf(current.predictor, state.step, handed)
     },

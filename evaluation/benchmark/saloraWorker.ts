@@ -10,7 +10,6 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
@@ -56,7 +55,7 @@ let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
 const next = method.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: frozen.weights }
+const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: frozen.weights }
 const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
 let spare: Vector | null = null
 
@@ -75,7 +74,7 @@ const operationsOf = (batch: number): number => {
 }
 const evaluate = async (): Promise<void> => {
   const { phase, parameters } = inferenceStateOf(assembly, state)
-  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, 'sparing')
+  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
   await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
   await predictor.release()
 }

@@ -17,7 +17,6 @@ import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/ope
 import { packBatch } from '../../accelerated/models/packing.js'
 import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
@@ -124,7 +123,7 @@ const texts = Array.from({ length: steps + 1 }, (_, row) => {
   const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
   return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
 })
-const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
+const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
 const [sessionSeconds, opened] = await seconds(() =>
   openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
@@ -163,7 +162,7 @@ const productRate = async () => {
   const [p = 0, k = 0] = matrix.levels.shape.map(Number)
   // back through the layer: no turn
   const backward = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
-  const session = await nodeEngine({ device: deviceOf('cpu'), threads }).open({ y: backward }, frozen.weights, 'sparing')
+  const session = await deviceOf('cpu').engine({ threads }).open({ y: backward }, frozen.weights, { prepack: false })
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
   const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
   for (let i = 0; i < 12; i++) {

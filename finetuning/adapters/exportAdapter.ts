@@ -195,7 +195,7 @@ const logitsOfOnnx = async (
     shape: [rows.length, sequence],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
   })
-  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
+  const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
       input_ids: padded(

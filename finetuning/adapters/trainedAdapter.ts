@@ -19,7 +19,6 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
@@ -188,7 +187,7 @@ export const openAssembly = async (
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
   const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
   const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
-  return { assembly, phase, parameters, runtime: { engine: nodeEngine({ device, threads }), weights: frozen.weights } }
+  return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
 }
 
 /** The same, to answer examples. @throws as openAssembly */

@@ -12,7 +12,6 @@ import type { MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
@@ -70,7 +69,7 @@ const main = async (): Promise<void> => {
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
   const found = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: noWeights }
+  const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
   const score = (answers: ReadonlyArray<MaskedAnswer>) => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }

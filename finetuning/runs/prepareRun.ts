@@ -13,7 +13,6 @@ import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import type { RunProgress } from '../../accelerated/parameters/runState.js'
@@ -112,7 +111,7 @@ async function* prepared<E extends TrainingExample, O>(
   const task: TrainingTask<E, O> & RunTask = {
     ...assembly,
     settings,
-    runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: frozen.weights },
+    runtime: { engine: device.engine({ threads: settings.threads }), weights: frozen.weights },
     training: tokenizer.training(lettingGo(data.train)),
     evaluation: tokenizer.evaluation(lettingGo(data.evaluation)),
     score: goal.score,

@@ -13,7 +13,6 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
 import { openPhase } from '../../accelerated/training/phase.js'
@@ -55,7 +54,7 @@ const bitsOf = async (
   const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
   const next = method.advance?.(state.phase, settings, clock, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-  const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
+  const runtime = { engine: cpu.engine({ threads: 1 }), weights: frozen.weights }
   const opened = await openPhase(
     assembly,
     state.phase,

@@ -13,7 +13,6 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { writeRandomCheckpoint } from '../../../evaluation/studies/randomCheckpoint.js'
 
 const config = {
@@ -97,10 +96,9 @@ describe('a random checkpoint', () => {
     const base = await openModelFolder(await written())
     const { tensor, weights } = await openFrozen(precisionOf(precision), base, join(root, 'cache'))
     const names = ['embed_tokens.weight', 'layers.0.input_layernorm.weight', 'lm_head.weight']
-    const session = await nodeEngine({ device: cpu, threads: 1 }).open(
-      Object.fromEntries(names.map((name) => [`twice ${name}`, mul(tensor(name), 2)])),
-      weights,
-    )
+    const session = await cpu
+      .engine({ threads: 1 })
+      .open(Object.fromEntries(names.map((name) => [`twice ${name}`, mul(tensor(name), 2)])), weights)
     const found = await session.run({})
     await session.release()
     for (const name of names) expect(found[`twice ${name}`], name).toEqual((await readTensor(base.frozen.get(name)!)).map((x) => 2 * x))
