@@ -58,6 +58,7 @@ export { newestCheckpoint, saveCheckpoint } from './checkpoints/checkpointFile.j
 export { runOutline } from './training/runOutline.js'
 export type { TrainingEvent, TrainingResult, TrainingTask } from './training/events.js'
 export { openPredictor } from './training/prediction.js'
-export { train, TrainingError } from './training/trainingLoop.js'
+export { TrainingError } from './errors/trainingError.js'
+export { train } from './training/trainingLoop.js'
 export { startOfRun } from './training/state.js'
 export { trainingStep } from './training/step.js'

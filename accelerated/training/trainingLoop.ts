@@ -4,7 +4,8 @@
  */
 import type { TrainingProgress } from '../methods/method.js'
 import type { TrainingExample } from '../objectives/objective.js'
-import { checkAnswers, checkStep, TrainingError } from './finiteChecks.js'
+import { TrainingError } from '../errors/trainingError.js'
+import { checkAnswers, checkStep } from './finiteChecks.js'
 import { layoutOf, type Assembly } from './assembly.js'
 import { examplesAt, lengthsOf } from '../models/packing.js'
 import { batchesOfEpoch, inBatches } from './batchOrder.js'
@@ -18,7 +19,6 @@ import { learningRateAt } from './schedules.js'
 import type { RunState } from '../parameters/runState.js'
 import { largestBatch, trainStep, type StepOutcome } from './trainStep.js'
 
-export { TrainingError } from './finiteChecks.js'
 
 /** How often a run tells the ranks that are being found, at most: a curve needs no more, and a large model has hundreds of matrices. */
 const ranksTold = 100

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { startBoard } from '../../reporting/board/server.js'
-import { inShell } from '../../finetuning/commandLine.js'
+import { inShell } from '../../finetuning/commandLine/shellCommand.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { numberOf } from '../options/flagValues.js'

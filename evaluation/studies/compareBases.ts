@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { startOfRun } from '../../accelerated/training/state.js'
 import { compare, comparisonTable } from './comparison.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
 import { embeddedModel, quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { pretraining, writeEmbeddedModel } from '../../finetuning/embedded/embeddedModel.js'
 
-const { seeds, output, results, jobs } = scriptLine({
+const { seeds, output, results, jobs } = scriptArguments({
   name: 'evaluation/studies/compareBases',
   about: 'Is the embedded model worth fine-tuning? The quickstart’s run on it, and on a base of the same shape with random weights.',
   flags: {

@@ -13,8 +13,8 @@ import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
 import type { Estimate } from '../../finetuning/runs/estimate.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
-import { versions } from '../../finetuning/versions.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
 
@@ -85,7 +85,7 @@ const json = async (cwd: string, args: ReadonlyArray<string>): Promise<unknown> 
   return JSON.parse(stdout)
 }
 
-const given = scriptLine({
+const given = scriptArguments({
   name: 'evaluation/studies/estimateCases',
   about: 'Estimates of memory against measured peaks, case by case, as JSON.',
   flags: { only: { shows: 'NAMES', about: `with a comma between them, of ${Object.keys(cases).join(', ')}`, default: null } },

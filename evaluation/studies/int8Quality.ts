@@ -10,10 +10,10 @@ import { join } from 'node:path'
 import { mean, quantile } from 'simple-statistics'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
 import { compare, type ComparedRun } from './comparison.js'
 
-const given = scriptLine({
+const given = scriptArguments({
   name: 'evaluation/studies/int8Quality',
   about: 'What does an int8 base cost in quality? LoRA and SaLoRA in float32 and in int8, the same seeds, and the difference of each pair.',
   flags: {

@@ -11,10 +11,10 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { flatness, leastSteps, type StepSample } from '../benchmark/driftCheck.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
 import { embeddedModel, quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 
-const { steps, precision, model } = scriptLine({
+const { steps, precision, model } = scriptArguments({
   name: 'evaluation/studies/longRun',
   about:
     'Does a long run stay as fast and as small as it begins? Gated SaLoRA on the sentences of the quickstart, evaluated once, at the end.',

@@ -27,10 +27,10 @@ import { startOfRun } from '../../accelerated/training/state.js'
 import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
-import { versions } from '../../finetuning/versions.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
-const given = scriptLine({
+const given = scriptArguments({
   name: 'evaluation/studies/sevenBillion',
   about: 'Does a model of LLaMA-7B’s shape train on this machine? SaLoRA on texts of one length; prints what it measured as JSON.',
   flags: {

@@ -17,10 +17,10 @@ import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
-import { scriptLine } from '../../finetuning/scriptLine.js'
+import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
-const given = scriptLine({
+const given = scriptArguments({
   name: 'evaluation/studies/sweepFile',
   about:
     'The runs of a sweep as one file (pack), and the sweep’s folder from such a file (unpack), so that salora glue goes on with what it lacks.',

@@ -4,9 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
-import { scriptLine } from '../scriptLine.js'
-import { UserError } from '../userError.js'
+import { scriptArguments } from '../commandLine/scriptArguments.js'
 import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
 import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
@@ -15,7 +13,7 @@ import { tokenizeCorpus } from './tokenizeCorpus.js'
 /** Small, for a small model; a multiple of 64. */
 const VOCABULARY_SIZE = 8192
 
-const { corpora, exclude, output } = scriptLine({
+const { corpora, exclude, output } = scriptArguments({
   name: 'finetuning/embedded/buildTokenizer',
   about: 'Learns the embedded model’s tokenizer from a folder of text and writes its three files.',
   flags: {
@@ -24,9 +22,7 @@ const { corpora, exclude, output } = scriptLine({
     output: { shows: 'DIR', about: 'gets the files', default: 'finetuning/embedded/model' },
   },
 })
-const read = readCorpus(corpora, exclude)
-if (isLeft(read)) throw new UserError(read.left)
-const corpus = read.right
+const corpus = readCorpus(corpora, exclude)
 
 const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
 mkdirSync(output, { recursive: true })

@@ -7,7 +7,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import type { MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
@@ -18,14 +17,13 @@ import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/state.js'
-import { scriptLine } from '../scriptLine.js'
+import { scriptArguments } from '../commandLine/scriptArguments.js'
 import { embeddedModel } from './quickstart.js'
-import { UserError } from '../userError.js'
 import { readCorpus } from './corpus.js'
 import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
 import { tokenizeCorpus } from './tokenizeCorpus.js'
 
-const { corpora, exclude, output, steps, threads } = scriptLine({
+const { corpora, exclude, output, steps, threads } = scriptArguments({
   name: 'finetuning/embedded/pretrain',
   about: 'Pre-trains the embedded model by masked-language modeling, and writes it into finetuning/embedded/model.',
   flags: {
@@ -60,11 +58,10 @@ const told = (event: TrainingEvent, steps: number): string | null => {
 
 const main = async (): Promise<void> => {
   const corpus = readCorpus(corpora, exclude)
-  if (isLeft(corpus)) throw new UserError(corpus.left)
   const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
   const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
-  const [training, evaluation] = [examples(corpus.right.training), examples(corpus.right.validation)]
-  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.right.removed} sentences removed`)
+  const [training, evaluation] = [examples(corpus.training), examples(corpus.validation)]
+  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.removed} sentences removed`)
 
   const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)

@@ -7,7 +7,8 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
-import type { Dataset, Example, Task } from '../data/index.js'
+import type { Dataset, Example } from '../data/index.js'
+import type { Task } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
 

@@ -23,7 +23,7 @@ import { trainRequest } from '../../cli/options/trainRequest.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
-import { loadEvaluation, loadTask, taskNames } from '../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult } from '../../finetuning/runs/runFiles.js'
@@ -34,9 +34,9 @@ vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
   return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
 })
-vi.mock('../../finetuning/tasks/tasks.js', async (original) => {
+vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
-  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
+  return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, weather] }
 })
 vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
   const { abacus } = await import('./extensionPoints/abacus.js')
@@ -126,7 +126,7 @@ describe('a new method', () => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
     const examples = toExamples(model.batch)
     const settings = resolveSettings(
-      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmup: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
+      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmupRatio: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
     )
     const assembly = { ...assemblyOf(model, 'float64'), method: methodOf('shift'), settings }
     const task: TrainingTask<LabeledExample, unknown> = {

@@ -16,7 +16,7 @@ import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpo
 import { peftFiles } from '../../accelerated/formats/peft/peft.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
-import { loadTask } from '../../finetuning/data/index.js'
+import { loadTask } from '../../finetuning/tasks/index.js'
 import { parseRunConfig, parseRunResult } from '../../finetuning/runs/runFiles.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { SEED } from '../support/seed.js'

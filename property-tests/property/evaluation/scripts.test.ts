@@ -118,8 +118,8 @@ describe('what is wrong is told in one line by', () => {
   it('a script that is wrong itself, with its stack', async () => {
     await writeFile(
       join(cwd, 'defect.mjs'),
-      `import { scriptLine } from ${JSON.stringify(resolve('dist/finetuning/scriptLine.js'))}
-       scriptLine({ name: 'defect', about: '', flags: {} })
+      `import { scriptArguments } from ${JSON.stringify(resolve('dist/finetuning/commandLine/scriptArguments.js'))}
+       scriptArguments({ name: 'defect', about: '', flags: {} })
        await Promise.reject(new TypeError('of mine'))`,
     )
     const { stderr, code } = await runFile(join(cwd, 'defect.mjs'))

@@ -1,12 +1,12 @@
 /** The command line of a script of the evaluation: its words and flags, --help from them, and one line for whatever is wrong. */
 import { Command, CommanderError, Option } from 'commander'
-import { InputError, inputError, quoted, reason } from '../accelerated/errors/inputError.js'
-import { describeSystemError } from '../accelerated/errors/systemError.js'
-import { SettingsError } from '../accelerated/errors/settingsError.js'
-import { commanderLine } from './commanderLine.js'
-import { flagOf } from './commandLine.js'
-import { decimal } from './data/dataset.js'
-import { isExpected } from './expectedErrors.js'
+import { InputError, inputError, quoted, reason } from '../../accelerated/errors/inputError.js'
+import { describeSystemError } from '../../accelerated/errors/systemError.js'
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { commanderMessage } from './commanderMessage.js'
+import { flagOf } from './shellCommand.js'
+import { decimal } from '../data/dataset.js'
+import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 
 /** `shows` is what --help has in the value's place. Without a default it has to be given; a list takes its flag several times. */
 type Flag = { readonly shows: string; readonly about: string; readonly default?: string | number | null | readonly [] }
@@ -43,7 +43,7 @@ const leave = (thrown: unknown): never => {
   const told = describeSystemError(thrown)
   const isTyped = told instanceof CommanderError || told instanceof SettingsError || (told instanceof InputError && told.kind === 'usage')
   const whole = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-  process.stderr.write(`${told instanceof CommanderError ? commanderLine(told) : isExpected(told) ? reason(told) : whole}\n`)
+  process.stderr.write(`${told instanceof CommanderError ? commanderMessage(told) : isExpected(told) ? reason(told) : whole}\n`)
   process.exit(isTyped ? 2 : 1)
 }
 
@@ -51,7 +51,7 @@ const leave = (thrown: unknown): never => {
  * What was typed after `node dist/NAME.js`. The process ends after --help, and with one line where something is wrong: here, and later
  * wherever the script throws what its user can repair.
  */
-export const scriptLine = <
+export const scriptArguments = <
   const Words extends Readonly<Record<string, string>>,
   const Flags extends Readonly<Record<string, Flag>>,
 >(script: {
