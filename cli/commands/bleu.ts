@@ -22,7 +22,7 @@ import { choiceOf, numberOf, type Values } from '../options/flagValues.js'
 import { counted, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const tokenizers = Object.keys(bleuTokenizers) as ReadonlyArray<BleuSettings['tokenize']>
 

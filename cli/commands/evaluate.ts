@@ -22,7 +22,7 @@ import { countProgress } from '../terminal/progress.js'
 import { scoreText } from '../format/scores.js'
 import { addFlags } from '../options/trainFlags.js'
 import { taskFlagNames, taskOptions } from '../options/trainRequest.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addEvaluate = (command: Command): void => {
   command.description(

@@ -17,7 +17,7 @@ import { watchInterrupt } from '../terminal/interrupt.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const machine = ['device', 'precision', 'threads']
 /** Transfers are the likeliest text, as the paper's: nothing is drawn, so that a run that goes on writes what it would have written. */

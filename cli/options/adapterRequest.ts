@@ -11,7 +11,7 @@ import { withOffline } from '../terminal/command.js'
 import { flagValues, listOf, type Values } from './flagValues.js'
 import { settingsOf, taskOptions } from './trainRequest.js'
 import { addFlags } from './trainFlags.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export type AdapterRequest = {
   readonly adapter: TrainedAdapterOptions

@@ -3,7 +3,7 @@ import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
 import { taskSources } from '../../finetuning/tasks/index.js'
 import type { Values } from './flagValues.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 type Preset = {
   readonly name: string

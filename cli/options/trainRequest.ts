@@ -12,7 +12,7 @@ import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, valuesOf, type Values } from './flagValues.js'
 import { presetOf } from './presets.js'
-import { usageError, UsageError } from './usageError.js'
+import { usageError, UsageError } from '../../finetuning/commandLine/usageError.js'
 
 export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
 

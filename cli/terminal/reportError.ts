@@ -7,7 +7,7 @@ import { commanderMessage } from '../../finetuning/commandLine/commanderMessage.
 import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
 import { inFlags } from '../options/flagNames.js'
-import { UsageError } from '../options/usageError.js'
+import { UsageError } from '../../finetuning/commandLine/usageError.js'
 
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 

@@ -27,21 +27,34 @@ import { startOfRun } from '../../accelerated/training/state.js'
 import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
-import { scriptArguments } from '../../finetuning/commandLine/scriptArguments.js'
+import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { versions } from '../../finetuning/runs/versions.js'
 
-const given = scriptArguments({
-  name: 'evaluation/studies/sevenBillion',
-  about: 'Does a model of LLaMA-7B’s shape train on this machine? SaLoRA on texts of one length; prints what it measured as JSON.',
+const { flags: given } = scriptValues({
+  name: 'node dist/evaluation/studies/sevenBillion.js',
+  description:
+    'Train SaLoRA on texts of one length with a model of LLaMA-7B’s shape, and print the measurements as JSON. Answers whether this machine can.',
   flags: {
-    folder: { shows: 'DIR', about: 'has, or gets, the checkpoint of random weights (13.5 GB) and its levels (7.5 GB)' },
-    layers: { shows: 'N', about: 'of the model', default: 32 },
-    length: { shows: 'N', about: 'tokens of a text', default: 256 },
-    steps: { shows: 'N', about: 'that are measured, after one that is not', default: 4 },
-    precision: { shows: 'NAME', about: 'of the frozen matrices, as --precision of salora train', default: 'int8' },
-    threads: { shows: 'N', about: '0: as many as there are cores', default: 0 },
-    profile: { shows: 'PREFIX', about: 'of files for ONNX Runtime’s profile', default: null },
+    Options: {
+      folder: required(
+        textFlag('folder', 'Checkpoint of random weights (13.5 GB) and its int8 levels (7.5 GB); written where absent'),
+        'a folder',
+      ),
+      layers: countFlag('n', 'Layers of the model', { default: 32 }),
+      length: countFlag('tokens', 'Tokens per text', { default: 256 }),
+      steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
+      precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
+      threads: countFlag('n', 'CPU threads; 0 lets ONNX Runtime choose', { from: 0, default: 0 }),
+      profile: textFlag('prefix', 'Write ONNX Runtime’s profile to files with this prefix'),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/sevenBillion.js --folder seven-billion --layers 2',
+      result: 'Prints seconds per step and peak memory as JSON.',
+    },
+  ],
 })
 const { layers, length, steps, threads } = given
 

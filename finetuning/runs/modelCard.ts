@@ -5,7 +5,7 @@
 import { basename } from 'node:path'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
-import { flagsOf, inShell } from '../commandLine/shellCommand.js'
+import { flagsOf, inShell } from '../commandLine/shell.js'
 import { glueSource } from '../tasks/sources/glue.js'
 import { taskNames, type Task } from '../tasks/index.js'
 import type { MetricName } from '../metrics/index.js'

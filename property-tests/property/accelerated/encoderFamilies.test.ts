@@ -127,8 +127,8 @@ describe('ModernBERT', () => {
   })
 
   it.each([
-    [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, found 7'],
-    [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, found 1'],
+    [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, got 7'],
+    [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, got 1'],
     [{ classifier_pooling: 'mean' }, 'classifier_pooling'],
     [{ norm_bias: true }, 'norm_bias'],
     [{ rope_parameters: { full_attention: { rope_type: 'yarn' } } }, 'rope_type'],
@@ -264,7 +264,7 @@ describe('DeBERTa', () => {
 
   it.each([
     [{ num_attention_heads: 7 }, 'config.json: expected num_attention_heads that divides hidden_size 768, got 7'],
-    [{ conv_kernel_size: 3 }, 'conv_kernel_size is 0, found 3'],
+    [{ conv_kernel_size: 3 }, 'conv_kernel_size is 0, got 3'],
     [{ embedding_size: 128 }, 'config.json: expected no embedding_size but 768, got 128'],
     [{ attention_head_size: 32 }, 'config.json: expected no attention_head_size but 64, got 32'],
     [{ pos_att_type: 'p2p' }, 'pos_att_type'],

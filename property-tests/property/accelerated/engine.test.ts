@@ -103,7 +103,7 @@ describe('a run', () => {
       'float32',
     )
   }
-  const common = { maxSteps: 12, evalSteps: 4, batchSize: 2, maxLength: 16, learningRate: 1e-2, warmup: 0 }
+  const common = { maxSteps: 12, evalSteps: 4, batchSize: 2, maxLength: 16, learningRate: 1e-2, warmupRatio: 0 }
   const training = Array.from({ length: 6 }, (_, row): LabeledExample => ({ inputIds: [2, 30 * row + 7, row + 9, 3], label: row % 2, row }))
 
   const stepsOf = async (name: string, preallocatedOutputs: boolean): Promise<{ readonly losses: number[]; readonly last: RunState }> => {

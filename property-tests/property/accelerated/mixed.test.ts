@@ -73,7 +73,7 @@ describe('mixed is refused in one line', () => {
     await expect(runJob(flags('lora', { device: 'cpu', output: at('on-cpu') }))).rejects.toMatchObject({
       setting: 'precision',
       expected: 'float32 on this device',
-      found: 'mixed on cpu',
+      got: 'mixed on cpu',
     })
     expect(await readdir(root)).not.toContain('on-cpu')
     for (const target of [webgpu.target, cuda.target]) expect(mixed.runsOn?.(target)).toBe(true)
