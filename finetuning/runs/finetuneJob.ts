@@ -1,7 +1,7 @@
 /** A fine-tuning run from a model's name and a task's name to a folder on disk: prepare, train, save. Runs in any thread. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { hubIdOf } from '../../accelerated/checkpoints/modelFolder.js'
+import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
