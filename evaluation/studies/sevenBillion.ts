@@ -19,12 +19,14 @@ import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { openPhase } from '../../accelerated/training/phase.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { startOfRun } from '../../accelerated/training/state.js'
-import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
 import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
@@ -126,10 +128,10 @@ const settings = resolveSettings({
 })
 const method = methodOf('salora')
 const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causalLM)
-const clockAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
+const progressAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.advance?.(state.phase, settings, clockAt(0), layouts) ?? null
+const next = method.advance?.(state.phase, settings, progressAt(0), layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 
 const u = uniforms(1, 'order', 0, (steps + 1) * length)
@@ -140,7 +142,7 @@ const texts = Array.from({ length: steps + 1 }, (_, row) => {
 const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
 const [sessionSeconds, opened] = await seconds(() =>
-  openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
+  openPhaseSessions(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
 )
 const { outputs } = stepGraph(assembly, state.phase, 'whole')
 const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labeled: Math.ceil((length - 1) / 4) }
@@ -154,7 +156,7 @@ const times: { readonly seconds: number; readonly cpuSeconds: number }[] = []
 const losses: number[] = []
 for (const text of texts) {
   const cpu = process.cpuUsage()
-  const context = { assembly, objective: assembly.objective, clock: clockAt(state.step), learningRate: settings.learningRate, spare }
+  const context = { assembly, objective: assembly.objective, progress: progressAt(state.step), learningRate: settings.learningRate, spare }
   const [took, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
   const { user, system } = process.cpuUsage(cpu)
   spare = state.parameters

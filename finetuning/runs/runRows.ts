@@ -6,7 +6,7 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import type { Dataset, Example } from '../data/index.js'
 import type { Task } from '../tasks/index.js'
 

@@ -9,7 +9,7 @@ import { checkAnswers, checkStep } from '../../accelerated/training/finiteChecks
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, phaseIn, runtimeOf } from '../../evaluation/agreement/lockstep.js'

@@ -12,7 +12,7 @@ import { methods } from '../../../accelerated/methods/index.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../../accelerated/training/state.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
 import type { RunState } from '../../../accelerated/parameters/runState.js'
 import { namedVectors } from '../../../accelerated/parameters/vectors.js'
 
