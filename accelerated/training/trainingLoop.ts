@@ -18,7 +18,6 @@ import { learningRateAt } from './schedules.js'
 import { expectedRanksOf, reportOf } from './stepReport.js'
 import { trainStep } from './trainStep.js'
 
-
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
 const rankEvents = 100
 

@@ -152,13 +152,11 @@ const ownClass = (
         `the ${outputs.labels} classes of the ${called} in the order of its outputs (such as ${oneLine(theirs.slice(0, 5).join(','))}), since ${called === 'model' ? 'its config.json does not name them' : 'neither adapter nor model names them'}`,
         'none given',
       )
-    if (theirs.length !== outputs.labels)
-      throw inputError(source, `${outputs.labels} classes, as the ${called} has`, String(theirs.length))
+    if (theirs.length !== outputs.labels) throw inputError(source, `${outputs.labels} classes, as the ${called} has`, String(theirs.length))
     return sorted ? (label) => numbers[label] ?? label : (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))
   const unknown = theirs.find((_, i) => places[i] === -1)
-  if (unknown !== undefined)
-    throw inputError(source, `the ${called}'s labels (${labelNames.join(', ')})`, JSON.stringify(unknown))
+  if (unknown !== undefined) throw inputError(source, `the ${called}'s labels (${labelNames.join(', ')})`, JSON.stringify(unknown))
   return (label) => places[label] ?? label
 }

@@ -31,11 +31,7 @@ export const scoreTextsOf = async (
     const answers = await opened.answers(texts, told)
     const broken = answers.findIndex(({ loss }) => !Number.isFinite(loss))
     if (broken >= 0)
-      throw inputError(
-        `${source}, row ${texts.at(broken)?.row}`,
-        'a finite loss of model and adapter',
-        String(answers[broken]?.loss),
-      )
+      throw inputError(`${source}, row ${texts.at(broken)?.row}`, 'a finite loss of model and adapter', String(answers[broken]?.loss))
     return {
       scores: scoreTexts(answers),
       examples: examples.length,

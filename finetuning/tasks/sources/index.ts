@@ -7,4 +7,11 @@ import { sentimentSource } from './sentiment.js'
 import { stylesSource } from './styles.js'
 import { plainTextSource } from './plainText.js'
 
-export const taskSources: ReadonlyArray<TaskSource> = [glueSource, stylesSource, sentimentSource, instructionsSource, plainTextSource, labeledFileSource]
+export const taskSources: ReadonlyArray<TaskSource> = [
+  glueSource,
+  stylesSource,
+  sentimentSource,
+  instructionsSource,
+  plainTextSource,
+  labeledFileSource,
+]

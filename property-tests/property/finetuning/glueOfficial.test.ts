@@ -8,7 +8,15 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import type { InputError } from '../../../accelerated/errors/inputError.js'
-import { GLUE_TASKS, glueFile, labelNamesOf, readGlue, type Dataset, type GlueName, type GlueSplit } from '../../../finetuning/data/index.js'
+import {
+  GLUE_TASKS,
+  glueFile,
+  labelNamesOf,
+  readGlue,
+  type Dataset,
+  type GlueName,
+  type GlueSplit,
+} from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { majorityClass } from '../../../finetuning/metrics/index.js'
 
