@@ -5,8 +5,8 @@ import type { Results } from '../engines/engine.js'
 import { floatFeed, int32Feed, type Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
-import type { Runtime } from '../training/phase.js'
-import { blockFeeds } from '../training/state.js'
+import type { Runtime } from '../training/phaseSessions.js'
+import { blockFeeds } from '../training/stateBuffers.js'
 import { decodingGraph, parts, pastName, presentName } from './graph.js'
 
 /** Numbers of one row, over the vocabulary. */

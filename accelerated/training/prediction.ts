@@ -1,13 +1,14 @@
 /** Prediction: an objective's answers for many examples, in batches of similar length. */
 import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
 import type { TrainingExample, Objective } from '../objectives/objective.js'
-import { inferenceGraph, layoutOf, type Assembly } from './assembly.js'
+import { layoutOf, type Assembly } from './assembly.js'
+import { inferenceGraph } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
 import type { OpenOptions } from '../engines/engine.js'
 import type { Vector } from '../parameters/vectors.js'
-import type { Runtime } from './phase.js'
-import { blockFeeds } from './state.js'
-import { batchFeeds } from './trainStep.js'
+import type { Runtime } from './phaseSessions.js'
+import { blockFeeds } from './stateBuffers.js'
+import { batchFeeds } from './batchFeeds.js'
 
 export type Predictor<E, O> = {
   /** after each batch, how many examples are done; in the end one answer an example, in the order given */

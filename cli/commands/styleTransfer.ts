@@ -2,8 +2,7 @@
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
-import { templateOf } from '../../finetuning/tasks/kinds/alpacaTask.js'
+import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer, type StyleTransferResult, type TransferSource } from '../../evaluation/styleTransfer/styleTransfer.js'
 import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'
@@ -18,7 +17,7 @@ import { watchInterrupt } from '../terminal/interrupt.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const machine = ['device', 'precision', 'threads']
 /** Transfers are the likeliest text, as the paper's: nothing is drawn, so that a run that goes on writes what it would have written. */

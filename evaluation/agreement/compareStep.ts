@@ -2,7 +2,7 @@
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
 import { zeros } from '../../accelerated/parameters/vectors.js'
-import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
 import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'

@@ -16,7 +16,7 @@ import { memoryEstimate, totalBytes, type MemoryEstimate } from './memoryEstimat
 import type { Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 import { flatten } from '../../accelerated/parameters/vectors.js'
 import { runLength } from '../../accelerated/training/runLength.js'
-import { largestBatch } from '../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 
 /** In bytes. base: what the process holds before its graphs are there · peak: all together · memory: what there is */
 export type Estimate = MemoryEstimate & {

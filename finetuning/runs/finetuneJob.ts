@@ -1,12 +1,12 @@
 /** A fine-tuning run from a model's name and a task's name to a folder on disk: prepare, train, save. Runs in any thread. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { hubIdOf } from '../../accelerated/checkpoints/modelFolder.js'
+import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
-import { TrainingError } from '../../accelerated/training/trainingLoop.js'
+import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { estimateOf } from './estimate.js'
 import { toldOfExtension } from './extendRun.js'
 import type { MetricsLog } from './metricsLog.js'
@@ -65,7 +65,7 @@ async function* runIn(
       await log.flush()
       // what no step has trained is no adapter
       if (next.value.last.step > 0) {
-        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
+        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.inference, labelNames), base)
         const [hubId, { library }] = [(await hubIdOf(base.folder)) ?? null, formatOf(task.method)]
         await writeFileAtomically(join(folder.adapter, cardFile), modelCard({ options, hubId, library, data: prepared.data, result }))
       }

@@ -5,7 +5,9 @@ import { weightMemory } from '../../accelerated/graph/weightMemory.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
 import { hasFixedOutputs, prepacks } from '../../accelerated/engines/onnxRuntimeNode.js'
-import { inferenceGraph, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
+import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
+import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
 import { slack, type Dimensions } from '../../accelerated/training/dropoutFeeds.js'
 
 /** In bytes. */

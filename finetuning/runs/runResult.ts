@@ -10,10 +10,13 @@ import type { RunTask } from './prepareRun.js'
 import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
 
 /** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
-export const keptOf = ({ loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>, { best, handed, last }: TrainingResult) =>
+export const keptOf = (
+  { loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>,
+  { best, inference, last }: TrainingResult,
+) =>
   !loadBestModelAtEnd || best === null
-    ? ({ handed, which: 'last', step: last.step } as const)
-    : ({ handed: best, which: 'best', step: best.step } as const)
+    ? ({ inference, which: 'last', step: last.step } as const)
+    : ({ inference: best, which: 'best', step: best.step } as const)
 
 export const resultOf = (
   { output }: FinetuneOptions,
@@ -24,7 +27,7 @@ export const resultOf = (
   seconds: number,
 ): RunResult => {
   const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
-  const { handed, which, step } = keptOf(settings, trained)
+  const { inference, which, step } = keptOf(settings, trained)
   return {
     ...facts,
     best: best === null ? null : { step: best.step, scores: best.scores },
@@ -34,7 +37,7 @@ export const resultOf = (
     interrupted,
     ...(stoppedEarly ? { stoppedEarly } : {}),
     ...(extended.length > 0 ? { extended } : {}),
-    ...method.result?.(handed.phase, settings),
+    ...method.result?.(inference.phase, settings),
     ...byMatrix,
     steps,
     seconds,

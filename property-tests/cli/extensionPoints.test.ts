@@ -14,7 +14,7 @@ import type * as OnnxRuntimeNode from '../../accelerated/engines/onnxRuntimeNode
 import { allSettings, methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { openProgress } from '../../cli/terminal/progress.js'
 import { runProgram } from '../../cli/program.js'
@@ -24,7 +24,7 @@ import { trainRequest } from '../../cli/options/trainRequest.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
-import { loadEvaluation, loadTask, taskNames } from '../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult } from '../../finetuning/runs/runFiles.js'
@@ -37,9 +37,9 @@ vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
   return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
 })
-vi.mock('../../finetuning/tasks/tasks.js', async (original) => {
+vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
-  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
+  return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, weather] }
 })
 vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
   const { abacus } = await import('./extensionPoints/abacus.js')

@@ -8,7 +8,7 @@ import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */

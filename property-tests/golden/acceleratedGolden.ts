@@ -10,14 +10,16 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import { flatten, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
-import type { Runtime } from '../../accelerated/training/phase.js'
+import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
 import { examplesOf, folderOf, type Family, type GoldenBatch } from './golden.js'
 
@@ -69,9 +71,9 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   }
   let opened = await openUpdate(phase)
   const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
-  const clockOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
+  const progressOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
-    const next = method.advance?.(state.phase, settings, clockOf(state), {
+    const next = method.advance?.(state.phase, settings, progressOf(state), {
       vectors: state,
       layoutOf: (of) => layoutOf(assembly, of),
       dtype,
@@ -90,7 +92,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
     }),
     gradients: async (state, batch, extra = {}) => {
       const gradientSum = zeros(layout.size, dtype)
-      const feeds = { ...feedsOf(assembly, batch, clockOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
+      const feeds = { ...feedsOf(assembly, batch, progressOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
       const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
       const results = await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
       collect(layout, { gradientSum }, results)
@@ -105,7 +107,13 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       const { update } = opened
       const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
       const own = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
-      const context = { assembly, objective: assembly.objective, clock: clockOf(state), learningRate: settings.learningRate, spare: null }
+      const context = {
+        assembly,
+        objective: assembly.objective,
+        progress: progressOf(state),
+        learningRate: settings.learningRate,
+        spare: null,
+      }
       const outcome = await trainStep(context, own, state, [examplesOf(batch)])
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
@@ -127,12 +135,12 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
 const feedsOf = (
   assembly: Assembly & { readonly objective: ReturnType<typeof sequenceClassification> },
   batch: GoldenBatch,
-  clock: TrainingProgress,
+  progress: TrainingProgress,
   { phase }: RunState,
 ): Feeds => {
   const { method, settings, objective, precision } = assembly
-  const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: clock.step })
-  const controls = Object.entries(method.controls?.(phase, settings, clock) ?? {}).map(([name, value]) => {
+  const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: progress.step })
+  const controls = Object.entries(method.controls?.(phase, settings, progress) ?? {}).map(([name, value]) => {
     const numbers = typeof value === 'number' ? [value] : value
     const data = precision.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
     return [name, { data, shape: typeof value === 'number' ? [] : [data.length] }] as const

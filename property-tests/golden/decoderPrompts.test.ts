@@ -10,11 +10,13 @@ import { logProbabilities } from '../../accelerated/generation/sampling.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { openAnswers } from '../../finetuning/adapters/trainedAdapter.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
@@ -71,7 +73,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const opened = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
     const losses: number[] = []
     for (let step = 0; step < steps; step++) {
-      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate: own.learningRate, spare: null }
+      const context = { assembly, objective: assembly.objective, progress: { step, steps }, learningRate: own.learningRate, spare: null }
       const outcome = await trainStep(context, opened, state, [textsOf(batches[step % batches.length] as Batch)])
       state = outcome.state
       losses.push(outcome.loss)

@@ -15,11 +15,13 @@ import { causalLM, type TextExample } from '../../accelerated/objectives/causalL
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { constants } from '../../evaluation/agreement/convert.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import {
@@ -140,7 +142,7 @@ describe.each(families)('%s under PEFT', (family) => {
     const phase = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
     for (let step = 0; step < steps; step++) {
       const batch = golden.batches[step % golden.batches.length] as Batch
-      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate, spare: null }
+      const context = { assembly, objective: assembly.objective, progress: { step, steps }, learningRate, spare: null }
       const outcome = await trainStep(context, phase, state, [textsOf(batch)])
       state = outcome.state
       losses.push(outcome.loss)

@@ -11,7 +11,7 @@ import { layoutOf } from '../../accelerated/training/assembly.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import type { RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { roberta } from './validFiles.js'
 

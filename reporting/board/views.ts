@@ -1,6 +1,6 @@
 /** What the page is told, as JSON: lines of the list, a run, runs side by side, a sweep. Names are made harmless here; numbers are the files'. */
 import { join } from 'node:path'
-import { resumeCommand } from '../../finetuning/commandLine.js'
+import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { sweepTables } from '../report/tables/sweeps.js'
 import { scoreNameOf, taskOf } from '../charts/series.js'
 import { escapeText } from '../charts/escapeText.js'

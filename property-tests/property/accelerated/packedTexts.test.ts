@@ -8,9 +8,10 @@ import { causalLM, unlabeled, type TextExample } from '../../../accelerated/obje
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
-import { openPhase } from '../../../accelerated/training/phase.js'
-import { startOfRun } from '../../../accelerated/training/state.js'
-import { largestBatch, trainStep } from '../../../accelerated/training/trainStep.js'
+import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
+import { trainStep } from '../../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
 import { fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -33,8 +34,8 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
   })
   const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const batch = { length: examples.length, at: (i: number) => examples[i] }
-  const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
-  const context = { assembly, objective: assembly.objective, clock: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }
+  const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
+  const context = { assembly, objective: assembly.objective, progress: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }
   const outcome = await trainStep(context, opened, state, [examples]).finally(opened.release)
   return { loss: outcome.taskLoss, tokens: outcome.tokens, moment: outcome.state.firstMoment }
 }

@@ -56,7 +56,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
   it('says by --help what it answers and what it takes, and writes nothing', async () => {
     const { code, stdout, stderr } = await run(script, '--help')
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout.startsWith(`Usage: node dist/${script}.js [options]`)).toBe(true)
+    expect(stdout).toMatch(new RegExp(`^Usage: node dist/${script}.js .*\\[options\\]$`, 'm'))
     for (const flag of scripts[script]) expect(stdout).toContain(flag)
     expect(await readdir(cwd)).toEqual([])
   })
@@ -65,7 +65,7 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
     expect(await run(script, ...(needed[script] ?? []), '--nope')).toEqual({
       code: 2,
       stdout: '',
-      stderr: '--nope: expected a flag that the command knows (--help lists them), got an unknown one\n',
+      stderr: `--nope: unknown option (see node dist/${script}.js --help)\n`,
     })
     expect(await readdir(cwd)).toEqual([])
   })
@@ -74,12 +74,12 @@ describe.each(Object.keys(scripts) as Script[])('%s', (script) => {
 describe('what is wrong is told in one line by', () => {
   const sweep = ['unpack', 'runs.json', 'sweep']
   const cases: ReadonlyArray<readonly [Script, ReadonlyArray<string>, number, string]> = [
-    ['evaluation/studies/longRun', ['--steps', 'many'], 2, '--steps: expected a whole number, got "many"'],
-    ['evaluation/studies/longRun', ['--steps', '1e-3'], 2, '--steps: expected a whole number, got "1e-3"'],
-    ['evaluation/studies/longRun', ['--steps', '299'], 2, '--steps: expected 300 or more, got 299'],
+    ['evaluation/studies/longRun', ['--steps', 'many'], 2, '--steps: expected a number, got "many"'],
+    ['evaluation/studies/longRun', ['--steps', '1e-3'], 2, '--steps: expected a whole number of at least 300, got 1e-3'],
+    ['evaluation/studies/longRun', ['--steps', '299'], 2, '--steps: expected a whole number of at least 300, got 299'],
     ['evaluation/studies/longRun', ['--steps'], 2, '--steps: expected a value, got none'],
     ['evaluation/studies/longRun', ['--precision', 'half'], 2, 'precision: expected one of float32, float64, int8, mixed, got "half"'],
-    ['evaluation/studies/int8Quality', ['--data', '.'], 2, '--model: expected a value, got none'],
+    ['evaluation/studies/int8Quality', ['--data', '.'], 2, '--model is required: a folder in Hugging Face layout or a hub id'],
     [
       'evaluation/studies/int8Quality',
       ['--data', '.', '--model', '.', '--learning-rate', 'x'],
@@ -88,8 +88,8 @@ describe('what is wrong is told in one line by', () => {
     ],
     ['evaluation/studies/int8Quality', ['--data', '.', '--model', './none'], 1, '--model "./none": expected a folder'],
     ['evaluation/studies/estimateCases', ['--only', 'embedded-full,none'], 2, '--only: expected names of embedded-salora, '],
-    ['evaluation/studies/sweepFile', ['pack', 'sweep'], 2, 'TO: expected a word in its place (--help lists them), got none'],
-    ['evaluation/studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'WORK: expected pack or unpack, got "tar"'],
+    ['evaluation/studies/sweepFile', ['pack', 'sweep'], 2, 'TO is required: The file (unpack: the folder)'],
+    ['evaluation/studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'ACTION: expected pack or unpack, got "tar"'],
     [
       'evaluation/studies/sweepFile',
       ['pack', 'sweep', 'runs.json'],
@@ -118,8 +118,8 @@ describe('what is wrong is told in one line by', () => {
   it('a script that is wrong itself, with its stack', async () => {
     await writeFile(
       join(cwd, 'defect.mjs'),
-      `import { scriptLine } from ${JSON.stringify(resolve('dist/finetuning/scriptLine.js'))}
-       scriptLine({ name: 'defect', about: '', flags: {} })
+      `import { scriptValues } from ${JSON.stringify(resolve('dist/finetuning/commandLine/script.js'))}
+       scriptValues({ name: 'defect', description: '', flags: {}, examples: [] })
        await Promise.reject(new TypeError('of mine'))`,
     )
     const { stderr, code } = await runFile(join(cwd, 'defect.mjs'))

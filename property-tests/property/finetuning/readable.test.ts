@@ -18,7 +18,7 @@ import { resolveSettings, settingsOfMethod, type Settings, type SettingsInput } 
 import { SettingsError } from '../../../accelerated/errors/settingsError.js'
 import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
-import { startOfRun } from '../../../accelerated/training/state.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
 import { adapterOf } from '../../../finetuning/runs/runResult.js'
 import { checkStorable, parseRunConfig, runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'

@@ -1,5 +1,5 @@
 /** A command as one would type it: flags by the names of settings, words that a shell takes as they are meant. */
-import { oneLine } from '../accelerated/errors/inputError.js'
+import { oneLine } from '../../accelerated/errors/inputError.js'
 
 /** `gateStart` → `--gate-start` */
 export const flagOf = (setting: string): string => `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
