@@ -83,9 +83,9 @@ describe('the architecture', () => {
     ).toEqual([]))
 
   it('asks a device for its engine: only the file of native devices names the engine of Node', () =>
-    expect(
-      files.filter((file) => !/^(accelerated\/engines|property-tests)\//.test(file) && /\bnodeEngine\b/.test(textOf(file))),
-    ).toEqual([]))
+    expect(files.filter((file) => !/^(accelerated\/engines|property-tests)\//.test(file) && /\bnodeEngine\b/.test(textOf(file)))).toEqual(
+      [],
+    ))
 
   it('has the evaluation know nothing of the command line, and nothing outside the tests know of the tests', () => {
     expect(show(from('evaluation').filter(within('cli/')))).toEqual([])
