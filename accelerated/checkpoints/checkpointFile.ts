@@ -13,10 +13,10 @@ import { makeFolder } from '../storage/makeFolder.js'
 import { inputError, reason } from '../errors/inputError.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { headerLimit, readExactly, readSafetensors } from './safetensors/safetensors.js'
-import { fileInFolder } from './safetensors/weightFiles.js'
+import { fileInFolder } from '../storage/fileInFolder.js'
 import { isAbsent, SystemError, systemInputError, writeError } from '../errors/systemError.js'
 import type { WritableTensor } from './safetensors/writeSafetensors.js'
-import { safetensorsPieces } from './safetensors/writeSafetensors.js'
+import { safetensorsChunks } from './safetensors/writeSafetensors.js'
 import { differing, type Fingerprint } from './fingerprint.js'
 import type { FloatType } from '../graph/expression.js'
 import type { RunProgress, RunState } from '../parameters/runState.js'
@@ -101,7 +101,7 @@ export const saveCheckpoint = async (folder: string, method: string, checkpoint:
     best: best === null ? null : { phase: best.phase, step: best.step, selection: best.selection, scores: best.scores },
     ...rest,
   })
-  const pieces = safetensorsPieces(vectorsOf(checkpoint), { content })
+  const pieces = safetensorsChunks(vectorsOf(checkpoint), { content })
   const path = join(folder, nameOf(state.step))
   const hash = createHash('sha256')
   for (const piece of pieces) hash.update(piece)

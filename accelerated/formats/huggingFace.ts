@@ -2,7 +2,7 @@
 import { startPhase } from '../methods/index.js'
 import { resolveSettings, methodOf } from '../training/settings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
-import { fileInFolder } from '../checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../storage/fileInFolder.js'
 import { inputError } from '../errors/inputError.js'
 import { headOf } from '../objectives/taskType.js'
 import type { AdapterFormat, Weights } from './adapter.js'

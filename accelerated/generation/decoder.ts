@@ -52,7 +52,7 @@ export const openDecoder = async (
   const { dtype } = precision
   const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
-  const session = await engine.open(decodingGraph(assembly, phase), weights, 'stepwise')
+  const session = await engine.open(decodingGraph(assembly, phase), weights, { mode: 'decode' })
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
   /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */

@@ -33,7 +33,7 @@ export const evaluatorOf = <E extends TrainingExample, O>(task: TrainingTask<E, 
       const phase = JSON.stringify(inference.phase)
       if (current?.phase !== phase) {
         await current?.predictor.release()
-        current = { phase, predictor: await openPredictor(task, task.objective, inference.phase, task.runtime, 'sparing') }
+        current = { phase, predictor: await openPredictor(task, task.objective, inference.phase, task.runtime, { prepack: false }) }
       }
       const answers = yield* current.predictor.predictions(inference.parameters, task.evaluation, task.settings.batchSize)
       checkAnswers(state.step, answers, task.evaluation)

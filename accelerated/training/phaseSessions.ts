@@ -34,8 +34,8 @@ export const openPhaseSessions = async (
   const { settings, precision } = assembly
   const accumulates = settings.gradientAccumulationSteps > 1
   const { outputs, layout, sites } = stepGraph(assembly, phase, accumulates ? 'finish' : 'whole')
-  const update = await engine.open(outputs, weights, 'sparing')
-  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, 'sparing') : null
+  const update = await engine.open(outputs, weights, { prepack: false })
+  const add = accumulates ? await engine.open(stepGraph(assembly, phase, 'add').outputs, weights, { prepack: false }) : null
   return {
     layout,
     sites,

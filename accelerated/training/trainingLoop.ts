@@ -10,14 +10,13 @@ import { layoutOf } from './assembly.js'
 import { stepBatches } from './batchOrder.js'
 import { evaluatorOf, inferenceStateOf, type Evaluation, type Evaluator } from './evaluation.js'
 import type { Scored, TrainingEvent, TrainingResult, TrainingTask } from './events.js'
-import { checkStep, TrainingError } from './finiteChecks.js'
+import { TrainingError } from '../errors/trainingError.js'
+import { checkStep } from './finiteChecks.js'
 import { phaseSessionsOf } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
 import { learningRateAt } from './schedules.js'
 import { expectedRanksOf, reportOf } from './stepReport.js'
 import { trainStep } from './trainStep.js'
-
-export { TrainingError } from './finiteChecks.js'
 
 /** At most this many `ranks` events a run: a curve needs no more, and a large model has hundreds of matrices. */
 const rankEvents = 100

@@ -14,7 +14,7 @@ import {
   noStatistics,
   smoothValues,
 } from '../../evaluation/bleu/index.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import { pairedLines } from '../input/pairedFiles.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'

@@ -1,7 +1,7 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { TaskOptions } from '../../finetuning/data/index.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import {
   evaluationOf,
   evaluationOfRun,

@@ -13,7 +13,7 @@ import {
   type ExportReport,
 } from '../../finetuning/adapters/exportAdapter.js'
 import { reason } from '../../accelerated/errors/inputError.js'
-import type { TaskOptions } from '../../finetuning/data/index.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
 import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import type { Terminal } from '../terminal/output.js'

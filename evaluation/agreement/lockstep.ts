@@ -13,7 +13,6 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
@@ -53,7 +52,7 @@ export const boundIn = ({ device, precision }: Target): number => {
 export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
 
 /** Tiny graphs: more threads would only wait for each other. */
-export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device: deviceOf(device), threads: 1 }), weights: noWeights })
+export const runtimeOf = ({ device }: Target) => ({ engine: deviceOf(device).engine({ threads: 1 }), weights: noWeights })
 
 /** Any model that both derivations have. */
 type AnyModel = Model<ModelConfig>

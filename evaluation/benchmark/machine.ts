@@ -9,7 +9,6 @@ import { input, matMul } from '../../accelerated/graph/operators.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
@@ -79,7 +78,7 @@ const measured = async (
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
   const { device, batchSize, sequence, repeats, threads } = options
-  const engine = nodeEngine({ device, threads })
+  const engine = device.engine({ threads })
   const precision = precisionOf(options.precision)
   const frozen = await openFrozen(precision, model, model.folder) // which is removed with the model
   const session: Runtime = { engine, weights: frozen.weights }

@@ -10,7 +10,6 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -21,7 +20,7 @@ import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import type { BatchedExample } from './cases.js'
 import { productCount } from './productCount.js'
 import type { SideRequest } from './worker.js'
@@ -58,7 +57,7 @@ let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
 const next = method.phases.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: frozen.weights }
+const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: frozen.weights }
 const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
 let spare: Vector | null = null
 
@@ -77,7 +76,7 @@ const operationsOf = (batch: number): number => {
 }
 const evaluate = async (): Promise<void> => {
   const { phase, parameters } = inferenceStateOf(assembly, state)
-  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, 'sparing')
+  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
   await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
   await predictor.release()
 }

@@ -15,7 +15,7 @@ import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { listFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
 

@@ -17,7 +17,6 @@ import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/ope
 import { packBatch } from '../../accelerated/models/packing.js'
 import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -31,7 +30,7 @@ import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
 import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
 import { scriptValues } from '../../finetuning/commandLine/script.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/sevenBillion.js',
@@ -139,7 +138,7 @@ const texts = Array.from({ length: steps + 1 }, (_, row) => {
   const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
   return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
 })
-const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
+const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
 const [sessionSeconds, opened] = await seconds(() =>
   openPhaseSessions(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
@@ -178,7 +177,7 @@ const productRate = async () => {
   const [p = 0, k = 0] = matrix.levels.shape.map(Number)
   // back through the layer: no turn
   const backward = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
-  const session = await nodeEngine({ device: deviceOf('cpu'), threads }).open({ y: backward }, frozen.weights, 'sparing')
+  const session = await deviceOf('cpu').engine({ threads }).open({ y: backward }, frozen.weights, { prepack: false })
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
   const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
   for (let i = 0; i < 12; i++) {

@@ -8,7 +8,7 @@ import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { openGenerator, type GeneratorOptions } from '../../finetuning/adapters/generator.js'
 import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import type { TransferExamples } from './examples.js'
 import type { Classify } from './scorers.js'
 import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
@@ -74,7 +74,7 @@ export type StyleTransferResult = {
   readonly versions: typeof versions
 }
 
-/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws Mistake, UserError, SettingsError or DeviceError */
+/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws InputError, SettingsError or DeviceError */
 export async function* styleTransfer(
   options: StyleTransferOptions,
   signal: AbortSignal = new AbortController().signal,

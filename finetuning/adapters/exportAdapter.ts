@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { Method } from '../../accelerated/methods/method.js'
@@ -195,7 +195,7 @@ const logitsOfOnnx = async (
     shape: [rows.length, sequence],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
   })
-  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
+  const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
       input_ids: padded(

@@ -4,7 +4,8 @@ import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { checkFinite, frozenHead, headTensor, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { frozenHead, headTensor, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { showShape } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -19,7 +20,6 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
@@ -188,7 +188,7 @@ export const openAssembly = async (
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
   const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
   const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
-  return { assembly, phase, parameters, runtime: { engine: nodeEngine({ device, threads }), weights: frozen.weights } }
+  return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
 }
 
 /** The same, to answer examples. @throws as openAssembly */

@@ -2,7 +2,7 @@
 import { InputError, reason } from '../../accelerated/errors/inputError.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
-import { isExpected } from '../expectedErrors.js'
+import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 import type { Definition, Values } from './definition.js'
 import type { FlagGroups } from './flag.js'
 import { helpText } from './help.js'

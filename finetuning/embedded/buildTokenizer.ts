@@ -4,10 +4,8 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import { repeatableFlag, required, textFlag } from '../commandLine/flag.js'
 import { scriptValues } from '../commandLine/script.js'
-import { UserError } from '../userError.js'
 import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
 import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
@@ -35,9 +33,7 @@ const {
     },
   ],
 })
-const read = readCorpus(corpora, exclude)
-if (isLeft(read)) throw new UserError(read.left)
-const corpus = read.right
+const corpus = readCorpus(corpora, exclude)
 
 const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
 mkdirSync(output, { recursive: true })

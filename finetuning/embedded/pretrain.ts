@@ -7,12 +7,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import type { MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
@@ -21,7 +19,6 @@ import { startOfRun } from '../../accelerated/training/initialState.js'
 import { countFlag, repeatableFlag, required, textFlag } from '../commandLine/flag.js'
 import { scriptValues } from '../commandLine/script.js'
 import { embeddedModel } from './quickstart.js'
-import { UserError } from '../userError.js'
 import { readCorpus } from './corpus.js'
 import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
 import { tokenizeCorpus } from './tokenizeCorpus.js'
@@ -71,17 +68,16 @@ const told = (event: TrainingEvent, steps: number): string | null => {
 
 const main = async (): Promise<void> => {
   const corpus = readCorpus(corpora, exclude)
-  if (isLeft(corpus)) throw new UserError(corpus.left)
   const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
   const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
-  const [training, evaluation] = [examples(corpus.right.training), examples(corpus.right.validation)]
-  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.right.removed} sentences removed`)
+  const [training, evaluation] = [examples(corpus.training), examples(corpus.validation)]
+  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.removed} sentences removed`)
 
   const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
   const found = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: noWeights }
+  const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
   const score = (answers: ReadonlyArray<MaskedAnswer>) => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }

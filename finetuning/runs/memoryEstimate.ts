@@ -4,7 +4,7 @@ import { allocations, bytesOf, nodeCount } from '../../accelerated/graph/livenes
 import { weightMemory } from '../../accelerated/graph/weightMemory.js'
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { simulateArena } from '../../accelerated/engines/arena.js'
-import { spares, writesInPlace } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { hasFixedOutputs, prepacks } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { inferenceGraph } from '../../accelerated/training/inferenceGraph.js'
 import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
@@ -52,11 +52,11 @@ export const totalBytes = ({ weights, activations, state, evaluation, graphs }: 
 
 const sum = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0)
 
-const weightsOf = (outputs: Outputs, sizes: Dimensions): number => weightMemory(outputs, sizes, !spares(outputs, 'sparing'))
+const weightsOf = (outputs: Outputs, sizes: Dimensions): number => weightMemory(outputs, sizes, prepacks(outputs, { prepack: false }))
 
 /** Of two runs: the second finds the arena as the first left it. */
 const valuesOf = (outputs: Outputs, sizes: Dimensions): number => {
-  const events = allocations(outputs, sizes, writesInPlace(outputs))
+  const events = allocations(outputs, sizes, hasFixedOutputs(outputs))
   return simulateArena([...events, ...events])
 }
 

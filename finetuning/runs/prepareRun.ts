@@ -5,7 +5,8 @@ import { checkDevice, type Precision } from '../../accelerated/precisions/precis
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
-import { checkFinite, frozenHead, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { frozenHead, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { warmStart } from '../../accelerated/formats/warmStart.js'
@@ -14,7 +15,6 @@ import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import type { RunProgress } from '../../accelerated/parameters/runState.js'
@@ -23,7 +23,8 @@ import { runLength, type RunLength } from '../../accelerated/training/runLength.
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
-import type { Example, Task } from '../data/index.js'
+import type { Example } from '../data/index.js'
+import type { Task } from '../tasks/index.js'
 import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskAdapter.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
@@ -113,7 +114,7 @@ async function* prepared<E extends TrainingExample, O>(
   const task: TrainingTask<E, O> & RunTask = {
     ...assembly,
     settings,
-    runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: frozen.weights },
+    runtime: { engine: device.engine({ threads: settings.threads }), weights: frozen.weights },
     training: tokenizer.training(lettingGo(data.train)),
     evaluation: tokenizer.evaluation(lettingGo(data.evaluation)),
     score: goal.score,

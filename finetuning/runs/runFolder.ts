@@ -1,7 +1,7 @@
 /** A run's folder: config.json, metrics.jsonl, result.json, rows.json, adapter/, checkpoints/, events.out.tfevents.* (the layout is a contract; see README). */
 import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { versions } from '../versions.js'
+import { versions } from './versions.js'
 import { removeTemporaries, temporary, writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'

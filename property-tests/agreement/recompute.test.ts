@@ -13,7 +13,6 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -57,7 +56,7 @@ const bitsOf = async (
   const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
   const next = method.phases.advance?.(state.phase, settings, progress, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-  const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
+  const runtime = { engine: cpu.engine({ threads: 1 }), weights: frozen.weights }
   const opened = await openPhaseSessions(
     assembly,
     state.phase,

@@ -9,7 +9,6 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
@@ -64,7 +63,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const labels = 3
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, taskType: 'classification' }))
   const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
-  const runtime: Runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
   const openUpdate = async (own: unknown) => {
     const { outputs, ...graph } = stepGraph(assembly, own, 'whole')

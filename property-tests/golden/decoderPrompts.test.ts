@@ -9,7 +9,6 @@ import { readAdapter } from '../../accelerated/formats/index.js'
 import { logProbabilities } from '../../accelerated/generation/sampling.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -49,7 +48,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const assembly = assemble(parts, causalLM)
     const phase = method.phases.start(base.model.spec, settings)
     const layout = layoutOf(assembly, phase)
-    const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+    const engine = deviceOf('cpu').engine({ threads: 1 })
     const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))
     const named = (vector: Parameters<typeof tensorOf>[1]) =>
       new Map(layout.entries.map((entry) => [entry.name, tensorOf(layout, vector, entry.name)]))

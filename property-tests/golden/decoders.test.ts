@@ -14,7 +14,6 @@ import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
@@ -80,7 +79,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
   const phase = method.phases.start(model.spec, settings)
   const layout = layoutOf(assembly, phase)
-  const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+  const engine = deviceOf('cpu').engine({ threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
   /** Logits of every token, which no graph of a run has. */
   const logits = async (parameters: Vector, batch: Batch): Promise<ReadonlyArray<number>> => {

@@ -1,7 +1,7 @@
 /** What stands in the queue of sweeps, for a board to tell: counts, whose they are, and that Redis is gone where it is. Changes nothing there. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../finetuning/lazyImport.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { queueName } from '../../evaluation/glue/cellJob.js'
 import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
 

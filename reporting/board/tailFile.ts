@@ -82,7 +82,7 @@ export const openTail = (file: string, { take, forget, last, most = usualMost }:
       }
       try {
         const stat = await handle.stat()
-        if (!stat.isFile()) throw inputError(file, 'a plain file', 'something else')
+        if (!stat.isFile()) throw inputError(file, 'a regular file', 'something else')
         const now = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs }
         if (seen?.ino === now.ino && seen.size === now.size && seen.mtimeMs === now.mtimeMs && at === now.size) return false
         const anew = await isOther(handle, now)

@@ -1,6 +1,6 @@
 /** Charts → SVG and PNG, by Vega and resvg, which are loaded when there is something to draw. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../finetuning/lazyImport.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import type { Panel } from './figure.js'
 
 type TextWidth = (item: { readonly fontSize?: number; readonly limit?: number }, text: unknown) => number

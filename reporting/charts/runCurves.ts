@@ -1,7 +1,7 @@
 /** metrics.jsonl of a run as curves: read line by line, down-sampled on the way, so that a long run takes no more memory than a short one. */
 import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 

@@ -14,7 +14,6 @@ import { packBatch } from '../../../accelerated/models/packing.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import type { Feed } from '../../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
@@ -24,7 +23,7 @@ import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
 const methods = [houlsby, pfeiffer] as const
 const openGraph = (outputs: Readonly<Record<string, Expression>>): Promise<Session> =>
-  nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(outputs, noWeights)
+  deviceOf('cpu').engine({ threads: 1 }).open(outputs, noWeights)
 
 const modelOf = (family: 'roberta' | 'bert', hidden: number, layers: number) =>
   bertArchitecture.open(

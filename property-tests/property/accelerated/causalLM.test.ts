@@ -9,7 +9,6 @@ import { packBatch } from '../../../accelerated/models/packing.js'
 import { causalLM, unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
@@ -88,10 +87,9 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
   it('keeps its digits over fifty thousand words in float32', async () => {
     const [rows, words] = [3, 50_000]
     const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 20 * (u - 0.5))
-    const session = await nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(
-      { y: logSumExp(input('x', [rows, words], 'float32')) },
-      noWeights,
-    )
+    const session = await deviceOf('cpu')
+      .engine({ threads: 1 })
+      .open({ y: logSumExp(input('x', [rows, words], 'float32')) }, noWeights)
     const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
     for (let row = 0; row < rows; row++) {
       const own = x.subarray(row * words, (row + 1) * words)

@@ -4,10 +4,8 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { add, constant, input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import { floatFeed } from '../../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
@@ -15,8 +13,9 @@ import { train } from '../../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../../accelerated/training/initialState.js'
 import type { RunState } from '../../../accelerated/parameters/runState.js'
 import { namedVectors } from '../../../accelerated/parameters/vectors.js'
+import { cpuEngine } from '../../support/cpuEngine.js'
 
-const engine = nodeEngine({ device: cpu, threads: 1 })
+const engine = cpuEngine()
 const size = 1 << 20
 
 const withSession = async <A>(use: (session: Session) => Promise<A>): Promise<A> => {
@@ -110,7 +109,7 @@ describe('a run', () => {
     const settings = resolveSettings({ ...common, method: name } as SettingsInput)
     const parts = { model, frozen, method: methodOf(name), settings, precision: precisionOf('float32') }
     const assembly = assemble(parts, (own) => sequenceClassification(own, { labels: 2, taskType: 'classification' }))
-    const runtime = { engine: nodeEngine({ device: { ...cpu, preallocatedOutputs }, threads: 1 }), weights: noWeights }
+    const runtime = { engine: cpuEngine({ preallocatedOutputs }), weights: noWeights }
     const score = () => ({ scores: {}, selection: 0, constant: null })
     const start = await startOfRun(assembly, async () => undefined)
     const run = train({ ...assembly, runtime, training, evaluation: training, score }, start, null, new AbortController().signal)

@@ -74,7 +74,7 @@ describe('a value that a schema refuses', () => {
     [z.object({ x: z.number().refine((x) => x > 1, 'more than one') }), { x: 1 }, 'a thing whose x is more than one, got 1'],
   ])('%#: is told in the words of its kind', (schema, value, line) => {
     expect(() => validate(schema, value, 'x.json', 'a thing')).toThrow(
-      expect.objectContaining({ name: 'Mistake', message: `x.json: expected ${line}` }),
+      expect.objectContaining({ name: 'InputError', message: `x.json: expected ${line}` }),
     )
   })
 

@@ -6,7 +6,6 @@ import { checkpointNumbers, frozenWeights, weightSource } from '../../../acceler
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { causalLM, unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
@@ -33,7 +32,7 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
   state.parameters.forEach((x, i) => {
     state.parameters[i] = x === 0 ? Math.sin(i) / 10 : x
   })
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const batch = { length: examples.length, at: (i: number) => examples[i] }
   const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
   const context = { assembly, objective: assembly.objective, progress: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }

@@ -11,7 +11,6 @@ import { encoderConfig } from '../../../accelerated/models/bert/config.js'
 import type { Wrap } from '../../../accelerated/models/host.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
 import { flatten } from '../../../accelerated/parameters/vectors.js'
@@ -39,7 +38,7 @@ const open = async (family: Family, name: Name, change: (method: Method) => Meth
   )
   const phase = assembly.method.phases.start(base.model.spec, assembly.settings)
   const layout = layoutOf(assembly, phase)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const predictor = await openPredictor(assembly, assembly.objective, phase, runtime)
   return {
     release: predictor.release,

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
-import { loadEvaluation, loadTask } from '../../../finetuning/data/index.js'
+import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
 import { testsOf } from '../../../evaluation/glue/submission.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'

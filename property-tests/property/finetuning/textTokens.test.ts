@@ -7,11 +7,12 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
-import { loadTask } from '../../../finetuning/data/index.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
+import { textTokenOptions } from '../../../finetuning/tasks/languageModelTask.js'
 import { conversationSegments, openTextTokens, segmentTokens, withEnd, withinLength } from '../../../finetuning/tokens/textTokens.js'
-import type { TaskOptions } from '../../../finetuning/data/index.js'
+import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
 
@@ -35,7 +36,7 @@ const task = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}
 const tokensOf = async (options: TaskOptions, maxLength: number) => {
   const loaded = await loadTask(options)
   if (loaded._tag === 'Left') throw loaded.left
-  const tokens = await openTextTokens(await openModelFolder(model), options, maxLength)
+  const tokens = await openTextTokens(await openModelFolder(model), textTokenOptions(options), maxLength)
   const list = ({ length, at }: { readonly length: number; readonly at: (i: number) => TextExample | undefined }) =>
     Array.from({ length }, (_, i) => {
       const { inputIds, targets, ends } = at(i) as TextExample

@@ -1,10 +1,10 @@
 /** Two styles told apart: Yelp's sentiment and GYAFC's formality, from their official files; dev is evaluated on, or with `evalData` another part. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import { tsstClassifier } from '../tsstClassifier.js'
+import { tsstClassifier } from './tsstClassifier.js'
 import { asEither } from '../caught.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
-import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
 
@@ -19,7 +19,7 @@ const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => 
   return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
 }
 
-export const styleTask: TaskKind = {
+export const stylesSource: TaskSource = {
   names: styleNames,
   help: 'two styles, from the official files',
   recognizes: isStyleName,

@@ -1,19 +1,9 @@
 /** Instruction tuning: responses are learned, given their prompts. */
-import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { readConversations } from '../../data/conversations.js'
-import { promptTemplates, type PromptTemplate } from '../../data/promptTemplates.js'
-import type { TaskOptions } from '../task.js'
-import { oneOf } from '../../data/errorText.js'
-import { nextTokenTask } from './nextToken.js'
+import { templateOf } from '../../data/promptTemplates.js'
+import { textSource } from './textSource.js'
 
-/** @throws Mistake */
-export const templateOf = ({ promptTemplate = 'paper' }: Pick<TaskOptions, 'promptTemplate'>): PromptTemplate => {
-  const found = promptTemplates.find((name) => name === promptTemplate)
-  if (found === undefined) throw inputError('--prompt-template', oneOf(promptTemplates), quoted(promptTemplate))
-  return found
-}
-
-export const alpacaTask = nextTokenTask(
+export const instructionsSource = textSource(
   'alpaca',
   'instructions and responses of a file, for a decoder',
   [

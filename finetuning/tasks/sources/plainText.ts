@@ -1,8 +1,8 @@
 /** Plain language modeling: every token of a text is learned. */
 import { readPlainText } from '../../data/plainText.js'
-import { nextTokenTask } from './nextToken.js'
+import { textSource } from './textSource.js'
 
-export const textTask = nextTokenTask(
+export const plainTextSource = textSource(
   'text',
   'the paragraphs of a text file, for a decoder',
   [

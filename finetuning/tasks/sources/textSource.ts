@@ -5,14 +5,14 @@ import { asEither } from '../caught.js'
 import type { Dataset } from '../../data/dataset.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { Evaluation, Task, TaskKind, TaskOptions } from '../task.js'
+import type { Evaluation, Task, TaskSource, TaskOptions } from '../task.js'
 
 type Read = (file: string, options: TaskOptions) => Promise<Dataset>
 
 const scoring: TextScoring = { taskType: 'causal', metrics: [], selectionMetric: 'loss' }
 
 /** A kind with one name, whose files `read` reads. */
-export const nextTokenTask = (name: string, help: string, flags: NonNullable<TaskKind['flags']>, read: Read): TaskKind => ({
+export const textSource = (name: string, help: string, flags: NonNullable<TaskSource['flags']>, read: Read): TaskSource => ({
   names: [name],
   help,
   recognizes: (task) => task === name,

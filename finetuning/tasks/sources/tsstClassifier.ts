@@ -1,5 +1,5 @@
 /** The recipe of TSST's classifier (Xiao et al., EMNLP 2021), whose accuracy on transferred sentences is ACC. */
-import type { TaskPreset } from './task.js'
+import type { TaskPreset } from '../task.js'
 
 export const tsstClassifier: TaskPreset = {
   method: 'full',

@@ -7,7 +7,7 @@ import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited } from '../../data/delimited.js'
 import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const load = async (options: TaskOptions): Promise<E.Either<InputError, Task>> => {
   const all = await readDelimited(options.task, options)
@@ -62,7 +62,7 @@ const scoring = (labelNames: ReadonlyArray<string> | null, { problemType }: Task
   return { taskType: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
 }
 
-export const fileTask: TaskKind = {
+export const labeledFileSource: TaskSource = {
   names: [],
   help: fileHelp,
   recognizes: looksLikeFile,

@@ -1,5 +1,5 @@
 /** Parts that are loaded when they are needed. Where one does not load, a line says what is in the way. */
-import { InputError, reason } from '../accelerated/errors/inputError.js'
+import { InputError, reason } from './inputError.js'
 
 export class LoadingError extends InputError {}
 

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
-const own = require(import.meta.url.includes('/dist/') ? '../../package.json' : '../package.json') as {
+const own = require(import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json') as {
   readonly version: string
   readonly dependencies: Readonly<Record<string, string>>
 }

@@ -2,7 +2,7 @@
 import type { CommanderError } from 'commander'
 
 /** commander writes `error: unknown option '--foo'` and a suggestion on a line of its own. */
-export const commanderLine = ({ code, message }: CommanderError): string => {
+export const commanderMessage = ({ code, message }: CommanderError): string => {
   const [first = '', ...rest] = message.replace(/^error: /, '').split('\n')
   const suggestion = /Did you mean (.*)\?/.exec(rest.join(' '))?.[1]
   const told = suggestion === undefined ? '' : `; did you mean ${suggestion}?`

@@ -8,7 +8,7 @@ import { glueFile, labelNamesOf, readGlue, type GlueSplit } from '../../data/glu
 import { glueOnHub, glueParquetFiles, isParquet, readGlueParquet } from '../../data/glueParquet.js'
 import { GLUE_NAMES, GLUE_TASKS, isGlueName, type GlueName } from '../../data/glueTasks.js'
 import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
-import type { Evaluation, Scoring, Task, TaskKind, TaskOptions } from '../task.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const load = async (name: GlueName, options: TaskOptions): Promise<E.Either<InputError, Task>> => {
   const facts = { name, ...scoring(name), labelNames: labelNamesOf(name) }
@@ -93,7 +93,7 @@ const scoring = (name: GlueName): Scoring => {
 /** What was recognized is one of the names. */
 const nameOf = ({ task }: TaskOptions): GlueName => task as GlueName
 
-export const glueTask: TaskKind = {
+export const glueSource: TaskSource = {
   names: GLUE_NAMES,
   help: 'a task of GLUE, from its official files',
   recognizes: isGlueName,
