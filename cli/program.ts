@@ -1,7 +1,7 @@
 /** The program: the commands in the order of --help, each loaded when it is called, and what ends it with an exit code. */
 import { Command, CommanderError } from 'commander'
-import { lazyImport, LoadingError, preloadZod } from '../finetuning/lazyImport.js'
-import { versions } from '../finetuning/versions.js'
+import { lazyImport, LoadingError, preloadZod } from '../accelerated/errors/lazyImport.js'
+import { versions } from '../finetuning/runs/versions.js'
 import { exitCodes } from './terminal/exitCodes.js'
 
 type Entry = { readonly name: string; readonly summary: string; readonly load: () => Promise<(command: Command) => void> }

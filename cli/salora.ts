@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The executable: what was typed goes to the program, and whatever escapes it is one line too, a program that does not load included. */
-import { lazyImport } from '../finetuning/lazyImport.js'
+import { lazyImport } from '../accelerated/errors/lazyImport.js'
 import { exitCodes } from './terminal/exitCodes.js'
 import { watchStandardStreams } from './terminal/standardStreams.js'
 

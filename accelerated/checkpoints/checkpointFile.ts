@@ -7,22 +7,20 @@ import { readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../storage/atomicFile.js'
-import { validate, zodErrorMap } from '../errors/validate.js'
+import { validate } from '../errors/validate.js'
 import { fileSha256 } from '../storage/sha256.js'
 import { makeFolder } from '../storage/makeFolder.js'
 import { inputError, reason } from '../errors/inputError.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { headerLimit, readExactly, readSafetensors } from './safetensors/safetensors.js'
-import { fileInFolder } from './safetensors/weightFiles.js'
+import { fileInFolder } from '../storage/fileInFolder.js'
 import { isAbsent, SystemError, systemInputError, writeError } from '../errors/systemError.js'
 import type { WritableTensor } from './safetensors/writeSafetensors.js'
-import { safetensorsPieces } from './safetensors/writeSafetensors.js'
-import type { Assembly } from '../training/assembly.js'
-import { layoutOf } from '../training/assembly.js'
-import type { RunProgress } from '../training/events.js'
-import { differing, type Fingerprint } from '../training/fingerprint.js'
-import type { Vector } from '../parameters/layout.js'
-import { namedVectors, type RunState } from '../training/state.js'
+import { safetensorsChunks } from './safetensors/writeSafetensors.js'
+import { differing, type Fingerprint } from './fingerprint.js'
+import type { FloatType } from '../graph/expression.js'
+import type { RunProgress, RunState } from '../parameters/runState.js'
+import { namedVectors, type Vector } from '../parameters/vectors.js'
 
 const numbers = z.record(z.string(), z.number())
 const count = z.int().min(0)
@@ -51,13 +49,19 @@ export type Checkpoint = RunProgress & {
   readonly fingerprint?: Fingerprint | undefined
 }
 
-/** What any state of a run must be like, known from its start alone: a checkpoint that claims to be of the run is held to it before it is believed. */
-export type RunOutline = Pick<Assembly, 'method' | 'settings' | 'objective' | 'precision'> & {
-  /** steps of the whole run, and of the run by which its phases were planned */
+/** What every state of a run must be like, as its start determines it. A checkpoint is validated against it before anything uses it. */
+export type RunOutline = {
+  /** the method's name */
+  readonly method: string
+  readonly dtype: FloatType
+  /** steps of the whole run */
   readonly steps: number
-  readonly plannedSteps?: number
   /** the state that it starts with */
   readonly start: RunState
+  /** The phase as the method parses it, if it can be one after this many steps; otherwise what is wrong. */
+  readonly parsePhase: (phase: unknown, step: number) => { readonly phase: unknown } | { readonly expected: string; readonly got: string }
+  /** size of each vector in a phase, and the names of the vectors beside parameters and moments */
+  readonly vectorsOf: (phase: unknown) => { readonly size: number; readonly memory: ReadonlyArray<string> }
   /** what its numbers follow from now, and the defaults of its settings; unknown where it is not given */
   readonly fingerprint?: {
     readonly now: Fingerprint
@@ -97,7 +101,7 @@ export const saveCheckpoint = async (folder: string, method: string, checkpoint:
     best: best === null ? null : { phase: best.phase, step: best.step, selection: best.selection, scores: best.scores },
     ...rest,
   })
-  const pieces = safetensorsPieces(vectorsOf(checkpoint), { content })
+  const pieces = safetensorsChunks(vectorsOf(checkpoint), { content })
   const path = join(folder, nameOf(state.step))
   const hash = createHash('sha256')
   for (const piece of pieces) hash.update(piece)
@@ -204,8 +208,8 @@ const sizeOf = (path: string): Promise<number> =>
 const bytesOfNumber = { float32: 4, float64: 8 } as const
 
 /** A state of any phase has at most twice the numbers that the run starts with: gates are one for each of many. */
-const largestBytes = ({ start, precision }: RunOutline): number =>
-  2 * bytesOfNumber[precision.dtype] * Object.values(namedVectors(start)).reduce((sum, { length }) => sum + length, start.parameters.length)
+const largestBytes = ({ start, dtype }: RunOutline): number =>
+  2 * bytesOfNumber[dtype] * Object.values(namedVectors(start)).reduce((sum, { length }) => sum + length, start.parameters.length)
 
 /** Why a checkpoint's bytes are not those that its `.sha256` was written for, in one line; null where they are. Throws SystemError where they cannot be read. */
 const damageOf = async (folder: string, name: string): Promise<string | null> => {
@@ -245,18 +249,16 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
     const different = ownEnd ? [] : differing(before, now, defaults)
     if (different.length > 0) throw inputError(path, 'the settings, model and data that it was saved under', different.join('; '))
   }
-  if (method !== run.method.name) throw misfit(`method ${run.method.name}`, method)
+  if (method !== run.method) throw misfit(`method ${run.method}`, method)
   if (step > run.steps) throw misfit(`at most ${run.steps} steps`, String(step))
 
   const phaseOf = (given: unknown, done: number): unknown => {
-    const read = run.method.phase.safeParse(given, { error: zodErrorMap })
-    if (!read.success) throw misfit(`a phase of ${run.method.name}`, read.error.issues[0]?.message ?? 'another')
-    const problem = run.method.validatePhase?.(read.data, run.start.phase, { step: done, steps: run.plannedSteps ?? run.steps }) ?? null
-    if (problem !== null) throw misfit(problem.expected, problem.found)
-    return read.data
+    const parsed = run.parsePhase(given, done)
+    if ('expected' in parsed) throw misfit(parsed.expected, parsed.got)
+    return parsed.phase
   }
   const vector = async (name: string, size: number): Promise<Vector> => {
-    const [entry, dtype] = [tensors.get(name), run.precision.dtype === 'float64' ? 'F64' : 'F32']
+    const [entry, dtype] = [tensors.get(name), run.dtype === 'float64' ? 'F64' : 'F32']
     if (entry?.dtype !== dtype || entry.shape.join() !== String(size))
       throw inputError(
         path,
@@ -270,9 +272,9 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
     return values
   }
   const own = phaseOf(phase, step)
-  const { size } = layoutOf(run, own)
+  const { size, memory: memoryNames } = run.vectorsOf(own)
   const memory: Record<string, Vector> = {}
-  for (const name of run.method.memory?.(own, run.settings).names ?? []) memory[name] = await vector(name, size)
+  for (const name of memoryNames) memory[name] = await vector(name, size)
   const state: RunState = {
     step,
     phase: own,
@@ -284,5 +286,5 @@ const loadCheckpoint = async (path: string, run: RunOutline): Promise<Checkpoint
   if (best === null) return { ...rest, state, best }
   if (best.step > step) throw misfit('a best step before its own', String(best.step))
   const bestPhase = phaseOf(best.phase, best.step)
-  return { ...rest, state, best: { ...best, phase: bestPhase, parameters: await vector('best', layoutOf(run, bestPhase).size) } }
+  return { ...rest, state, best: { ...best, phase: bestPhase, parameters: await vector('best', run.vectorsOf(bestPhase).size) } }
 }

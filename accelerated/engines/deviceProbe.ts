@@ -1,69 +1,49 @@
-/** Which devices work on this machine: each runs one small product, and says what is missing where it cannot. */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+/** Which devices work on this machine: each one computes a small product, or reports what is missing. */
 import { input, matMul } from '../graph/operators.js'
 import { DeviceError } from '../errors/deviceError.js'
 import type { Device } from './devices/device.js'
 import { devices } from './devices/index.js'
 import { noWeights } from './engine.js'
-import { bundledProviders, nodeEngine } from './onnxRuntimeNode.js'
+import './telemetryOff.js' // whoever chooses a device may start threads before ONNX Runtime loads
 
 export type DeviceReport = { readonly device: string; readonly works: boolean; readonly detail: string; readonly remedy: string | null }
 
-/** @throws DeviceError for a name that no device has */
+/** @throws DeviceError if no device has this name */
 export const deviceOf = (name: string): Device => {
-  const found = devices.find((device) => device.name === name)
-  if (found === undefined) throw new DeviceError(`device: expected one of ${devices.map((device) => device.name).join(', ')}, got ${name}`)
-  return found
+  const device = devices.find((candidate) => candidate.name === name)
+  if (device === undefined) throw new DeviceError(`device: expected one of ${devices.map((known) => known.name).join(', ')}, got ${name}`)
+  return device
 }
 
-/** Where onnxruntime-node is installed: beside us, or below us where we are installed as a package. */
-const runtimeFolder = (): string => {
-  try {
-    return dirname(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')))
-  } catch {
-    return 'node_modules/onnxruntime-node' // where it should be: it is missing, which the attempt to load it has told
-  }
-}
-
-/** Beside ONNX Runtime's own library. */
-const libraryFile = (library: string): string =>
-  join(runtimeFolder(), 'bin/napi-v6', process.platform, process.arch, process.platform === 'win32' ? `${library}.dll` : `lib${library}.so`)
-
-const isBundled =
-  (providers: ReadonlyArray<string>) =>
-  ({ provider, library }: Device): boolean =>
-    providers.includes(provider.name) && (library === undefined || existsSync(libraryFile(library)))
-
-/** Runs [1 2] · [3 4]ᵀ = 11 on the device. */
+/** Never rejects: whatever goes wrong is the report's `detail`. */
 export const probeDevice = async (name: string): Promise<DeviceReport> => {
   const device = deviceOf(name)
-  const failed = (detail: string): DeviceReport => ({
-    device: name,
-    works: false,
-    detail,
-    remedy: device.remedy.replace('<onnxruntime-node>', runtimeFolder),
-  })
+  const failed = async (detail: string): Promise<DeviceReport> => ({ device: name, works: false, detail, remedy: await device.remedy() })
   try {
-    const bundled = isBundled(await bundledProviders())
-    if (!bundled(device)) {
-      const there = devices.filter(bundled).map((other) => other.name)
-      return failed(`not in this build of ONNX Runtime (it has ${there.join(', ')})`)
-    }
-    const product = matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32'))
-    const session = await nodeEngine({ device, threads: 1 }).open({ y: product }, noWeights)
-    const { y } = await session.run({
-      a: { data: Float32Array.of(1, 2), shape: [1, 2] },
-      b: { data: Float32Array.of(3, 4), shape: [2, 1] },
-    })
-    await session.release()
-    return y?.[0] === 11
-      ? { device: name, works: true, detail: 'ran a product', remedy: null }
-      : failed(`computed ${y?.[0]} where 11 is right`)
+    const missing = (await device.missing?.()) ?? null
+    if (missing !== null) return await failed(`${missing} (it has ${(await devicesWithNothingMissing()).join(', ')})`)
+    const y = await smallProduct(device)
+    return y === 11 ? { device: name, works: true, detail: 'ran a product', remedy: null } : await failed(`computed ${y} instead of 11`)
   } catch (error) {
-    return failed(firstLine(error))
+    return await failed(firstLine(error))
   }
+}
+
+const devicesWithNothingMissing = async (): Promise<ReadonlyArray<string>> => {
+  const missing = await Promise.all(devices.map(async (device) => (await device.missing?.()) ?? null))
+  return devices.filter((_, i) => missing[i] === null).map(({ name }) => name)
+}
+
+/** [1 2] · [3 4]ᵀ = 11 */
+const smallProduct = async (device: Device): Promise<number> => {
+  const product = matMul(input('a', [1, 2], 'float32'), input('b', [2, 1], 'float32'))
+  const session = await device.engine({ threads: 1 }).open({ y: product }, noWeights)
+  const { y } = await session.run({
+    a: { data: Float32Array.of(1, 2), shape: [1, 2] },
+    b: { data: Float32Array.of(3, 4), shape: [2, 1] },
+  })
+  await session.release()
+  return Number(y?.[0])
 }
 
 export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
@@ -73,21 +53,21 @@ export const probeDevices = async (): Promise<ReadonlyArray<DeviceReport>> => {
 }
 
 /**
- * The device of a run. `auto` is the first automatic one that works: CUDA, else the CPU. A device asked for that does not work is an error,
- * never another device.
+ * The device of a run: for `auto` the automatic one with the largest number that works, else the one named, and never another in its place.
+ * @throws DeviceError if it does not work here
  */
-export const chooseDevice = async (wanted: string): Promise<Device> => {
-  if (wanted === 'auto') {
+export const chooseDevice = async (name: string): Promise<Device> => {
+  if (name === 'auto') {
     const automatic = devices.filter((device) => device.automatic !== null).sort((a, b) => (b.automatic ?? 0) - (a.automatic ?? 0))
     for (const device of automatic) if ((await probeDevice(device.name)).works) return device
-    throw new DeviceError('device auto: expected one that works here, got none; salora doctor says why')
+    throw new DeviceError('device auto: expected one that works here, got none; run salora doctor to see why')
   }
-  const report = await probeDevice(wanted)
+  const report = await probeDevice(name)
   if (!report.works)
-    throw new DeviceError(`device ${wanted}: expected one that works here, got none (${report.detail}); to get it: ${report.remedy ?? ''}`)
-  return deviceOf(wanted)
+    throw new DeviceError(`device ${name}: expected one that works here, got none (${report.detail}); to get it: ${report.remedy ?? ''}`)
+  return deviceOf(name)
 }
 
-/** ONNX Runtime begins with the line of its own source that found the fault. */
+/** ONNX Runtime's messages begin with a line number of its own source. */
 const firstLine = (error: unknown): string =>
   ((error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '').replace(/^\/\S+\.cc:\d+ .* was false\. /, '')

@@ -1,10 +1,11 @@
-/** The engine: what compiles expressions and runs them, wherever that is. Training knows this type and no runtime. */
+/** The engine: it compiles expressions and runs them. Training knows this type and no runtime. */
 import type { Expression } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 
 /**
- * The folder in which the files lie that frozen weights refer to by `location`; asked for where a graph has some, and not before. Engines read
- * out of the files themselves, so that sessions share what the system holds of them. @throws Mistake where the files are not what they were
+ * Resolves to the folder of the files that frozen weights refer to by `location`. An engine calls it only for a graph with frozen weights, and
+ * maps the files, so that sessions share their pages.
+ * @throws InputError if the files have changed
  */
 export type WeightSource = () => Promise<string>
 
@@ -12,24 +13,42 @@ export type Results = Readonly<Record<string, NumericArray>>
 
 export type Session = {
   /**
-   * `into`: memory of the caller's for some of the outputs, which is then what the result holds. It may be that of an input that nothing
-   * but this output's own chain of element-wise operators reads; engines that cannot do that ignore it.
+   * Runs the graph once.
+   * @param into buffers for some of the outputs; the result then holds these buffers. A buffer may be that of an input that only this output's
+   * own chain of element-wise operators reads. Engines that cannot write into buffers ignore it.
    */
   readonly run: (feeds: Feeds, into?: Readonly<Record<string, Feed>>) => Promise<Results>
   readonly inputs: ReadonlyArray<string>
   readonly release: () => Promise<void>
 }
 
+export type OpenOptions = {
+  /**
+   * Whether the engine may keep large weights a second time, reordered for its products (default: true). Training and its evaluation pass false:
+   * they hold two sessions at once, a step multiplies from both sides, and batches of many rows gain little.
+   */
+  readonly prepack?: boolean
+  /**
+   * 'decode' is for many short runs: the caller brings buffers for every output, and idle threads sleep instead of spinning (default: 'batch').
+   */
+  readonly mode?: 'batch' | 'decode'
+}
+
 export type Engine = {
   /**
-   * Compiles the graph of `outputs`. An engine may keep weights once more, in the order that suits its products; with `sparing` not where they
-   * are large: a run has two sessions, that of training multiplies from both sides, and batches of many rows gain little. With `stepwise`,
-   * runs are short and many: each brings memory for every output, and threads sleep while there is nothing to do.
-   * @throws when the provider refuses the graph or the device does not work here
+   * Compiles the graph of `outputs`.
+   * @throws Error if the runtime refuses the graph or the device does not work here
    */
-  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, use?: 'sparing' | 'stepwise') => Promise<Session>
+  readonly open: (outputs: Readonly<Record<string, Expression>>, weights: WeightSource, options?: OpenOptions) => Promise<Session>
+}
+
+export type EngineSettings = {
+  /** CPU threads (0: chosen by the runtime) */
+  readonly threads: number
+  /** path prefix of profiles: a session writes the time of each node there when it is released */
+  readonly profile?: string
 }
 
 export const noWeights: WeightSource = async () => {
-  throw new Error('noWeights: expected a graph without frozen weights, got some')
+  throw new Error('noWeights: expected a graph without frozen weights, got one with some')
 }

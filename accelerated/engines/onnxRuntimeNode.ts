@@ -1,165 +1,155 @@
-/** The engine of Node: ONNX Runtime's binding. The only file that runs it. */
-import type { InferenceSession, Tensor } from 'onnxruntime-node'
-import { toOnnx } from '../graph/onnx.js'
+/** The engine of Node: onnxruntime-node. No other file runs it. */
+import type { InferenceSession } from 'onnxruntime-node'
+import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
 import { topologicalOrder } from '../graph/expression.js'
-import type { Device } from './devices/device.js'
-import type { Engine, Session } from './engine.js'
+import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
+import { canWriteIntoBuffers, runIntoBuffers, sentinelOutput, toTensor, type Tensors } from './writeIntoBuffers.js'
 
 type Outputs = Readonly<Record<string, Expression>>
 
-export type NodeSettings = {
-  readonly device: Device
-  /** threads of the CPU provider; 0 lets ONNX Runtime choose */
-  readonly threads: number
-  /** how the files begin into which a session writes, as it is released, how long each node of its graph took */
-  readonly profile?: string
+/** An execution provider of ONNX Runtime. */
+export type Provider = {
+  /** its name in ONNX Runtime, with its options */
+  readonly provider: { readonly name: string } & Readonly<Record<string, unknown>>
+  readonly target: OnnxTarget
+  /** whether it writes results into buffers of the caller's */
+  readonly preallocatedOutputs: boolean
 }
 
-export const nodeEngine = (settings: NodeSettings): Engine => ({
-  open: async (outputs, weights, use) => {
-    const folder = bytesOf(topologicalOrder(Object.values(outputs))) > 0 ? await weights() : null
-    const rooms: OutputBuffers | null = settings.device.preallocatedOutputs
-      ? use === 'stepwise'
-        ? (into) => into
-        : outputBuffers(outputs)
-      : null
+/** Compiles and runs graphs on this execution provider. */
+export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine => ({
+  open: async (outputs, weights, options = {}) => {
+    const folder = weightBytes(topologicalOrder(Object.values(outputs))) > 0 ? await weights() : null
     const ort = await onnxRuntime()
-    const model = toOnnx(outputs, settings.device.target, rooms === null ? undefined : notATensor)
-    const options = sessionOptions(settings, folder, { sparing: spares(outputs, use), stepwise: use === 'stepwise' })
-    const session = await guardNativeCall(() => ort.InferenceSession.create(model, options))
-    return rooms === null ? sessionOf(ort, session) : sessionInPlace(ort, session, rooms, fedBack(outputs))
+    const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
+    const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
+    const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
+    const native = sessionOptions(provider, settings, {
+      folder,
+      prepacks: prepacks(outputs, options),
+      spins: options.mode !== 'decode',
+    })
+    const session = await guardNativeCall(() => ort.InferenceSession.create(model, native))
+    return intoBuffers ? bufferedSession(ort, session, buffers, passedThrough(outputs)) : copyingSession(ort, session)
   },
 })
 
-/** Opens an ONNX model from disk; ONNX Runtime itself finds the weight files beside it. */
-export const openModelFile = async (file: string, settings: NodeSettings): Promise<Session> => {
+/** Opens an ONNX model from disk on the CPU; ONNX Runtime finds the weight files beside it. */
+export const openModelFile = async (file: string, settings: EngineSettings): Promise<Session> => {
   const ort = await onnxRuntime()
-  return sessionOf(ort, await guardNativeCall(() => ort.InferenceSession.create(file, sessionOptions(settings))))
+  const options = sessionOptions({ provider: { name: 'cpu' } }, settings, { folder: null, prepacks: true, spins: true })
+  return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))
 }
 
-/** Providers of this build of ONNX Runtime, by their names for it. */
-export const bundledProviders = async (): Promise<ReadonlyArray<string>> =>
-  (await onnxRuntime()).listSupportedBackends().map(({ name }) => name)
-
-/** Half a gigabyte: from here on, memory is worth more than the 8 % of a step's time that copies of the weights in another order save. */
+/** Half a gigabyte: above it, memory is worth more than the 8 % of a step's time that reordered copies of the weights save. */
 const largeWeights = 2 ** 29
 
-/** Whether a session of this graph keeps each weight once, as its file has it, and none in the order that suits its products. */
-export const spares = (outputs: Outputs, use?: 'sparing' | 'stepwise'): boolean => {
+/** Whether a session of this graph keeps float32 weights a second time, reordered for its products. */
+export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boolean => {
   const order = topologicalOrder(Object.values(outputs))
-  return order.some(({ op }) => op === 'Turned') || (use === 'sparing' && bytesOf(order) >= largeWeights)
+  return !order.some(({ op }) => op === 'Turned') && (prepack || weightBytes(order) < largeWeights)
 }
 
-const bytesOf = (order: ReadonlyArray<Expression>): number =>
+const weightBytes = (order: ReadonlyArray<Expression>): number =>
   order.reduce((sum, { attributes }) => sum + (attributes.external?.length ?? 0), 0)
 
-const unwanted = [
-  'QuickGeluFusion', // It makes of x · σ(x) a node that the CPU has in float32 alone, and then refuses the graph in float64.
-  'DivMulFusion', // It rounds y · (1 / x) otherwise where nothing else reads 1 / x, as where its gradient is recomputed.
+const disabledOptimizers = [
+  'QuickGeluFusion', // turns x · σ(x) into a node that the CPU provider has only in float32, and then refuses the graph in float64
+  'DivMulFusion', // rounds y · (1 / x) differently if nothing else reads 1 / x, as in a recomputed layer
 ]
 
-/** It keeps what it makes of weights, by Cast or Transpose, as long as the session. */
-const folding = 'ConstantFolding'
+/** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
+const constantFolding = 'ConstantFolding'
 
-/** @param folder of the weights: ONNX Runtime maps the files into memory, where `externalData` would have each session copy them. */
+type NativeOptions = {
+  /** of the weights: ONNX Runtime maps these files into memory; `externalData` would copy them for each session */
+  readonly folder: string | null
+  readonly prepacks: boolean
+  readonly spins: boolean
+}
+
 const sessionOptions = (
-  { device, threads, profile }: NodeSettings,
-  folder: string | null = null,
-  { sparing, stepwise } = { sparing: false, stepwise: false },
+  { provider }: Pick<Provider, 'provider'>,
+  { threads, profile }: EngineSettings,
+  { folder, prepacks: reorders, spins }: NativeOptions,
 ): InferenceSession.SessionOptions => ({
-  executionProviders: [device.provider],
+  executionProviders: [provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-  // A memory pattern is a plan for one batch shape; ours differ, and at RoBERTa-base's size it holds 1.1 GB more for no speed.
+  // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
   enableMemPattern: false,
   extra: {
-    optimization: { disable_specified_optimizers: [...unwanted, ...(sparing ? [folding] : [])].join(';') },
+    optimization: { disable_specified_optimizers: [...disabledOptimizers, ...(reorders ? [] : [constantFolding])].join(';') },
     session: {
       ...(folder === null ? {} : { model_external_initializers_file_folder_path: folder }),
-      ...(sparing ? { disable_prepacking: '1' } : {}),
-      // A step of decoding is hundreds of small products: threads that wait by spinning cost as much as the work, and on a busy machine half the speed.
-      ...(stepwise ? { 'intra_op.allow_spinning': '0' } : {}),
+      ...(reorders ? {} : { disable_prepacking: '1' }),
+      // A decoding step is hundreds of small products: spinning threads cost as much as the work, and halve the speed on a busy machine.
+      ...(spins ? {} : { 'intra_op.allow_spinning': '0' }),
     },
   },
   ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
   logSeverityLevel: 3,
 })
 
-const sessionOf = (ort: OnnxRuntime, session: InferenceSession): Session => ({
+const copyingSession = (ort: OnnxRuntime, session: InferenceSession): Session => ({
   inputs: session.inputNames,
   run: async (feeds) => {
-    const results = await guardNativeCall(() => session.run(inputsOf(ort, session, feeds)))
+    const results = await guardNativeCall(() => session.run(inputTensors(ort, session, feeds)))
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data as NumericArray]))
   },
   release: () => guardNativeCall(() => session.release()),
 })
 
-/** What the binding says of `notATensor`, and where. */
-const notATensor = 'not a tensor'
-const refusal = 'Non tensor type'
-
-/** Memory for every output: the caller's where there is some, else new. */
+/** A buffer for every computed output: the caller's if there is one, else a new one. */
 type OutputBuffers = (into: Readonly<Record<string, Feed>>) => Readonly<Record<string, Feed>>
 
-/** Whether results are written into memory of the caller's. */
-export const writesInPlace = (outputs: Outputs): boolean => outputBuffers(outputs) !== null
-
-/** Outputs that are inputs, under their own names: nothing computes them, so nothing writes into memory that is given for them. */
-const fedBack = (outputs: Outputs): ReadonlyArray<string> =>
-  Object.keys(outputs).filter((name) => outputs[name]?.op === 'Input' && outputs[name].attributes.name === name)
-
-/** Null where an output's size is a batch's to say. */
-const outputBuffers = (outputs: Outputs): OutputBuffers | null => {
-  const fed = new Set(fedBack(outputs))
-  const computed = Object.entries(outputs).filter(([name]) => !fed.has(name))
-  const sizes = computed.map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
-  const size = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
-  const isFixed = sizes.every(({ shape, dtype }) => !shape.some(Number.isNaN) && (dtype === 'float32' || dtype === 'float64'))
-  if (!isFixed) return null
-  const fresh = (shape: ReadonlyArray<number>, dtype: DType): Feed => ({
-    shape,
-    data: dtype === 'float64' ? new Float64Array(size(shape)) : new Float32Array(size(shape)),
-  })
-  return (into) => Object.fromEntries(sizes.map(({ name, shape, dtype }) => [name, into[name] ?? fresh(shape, dtype)]))
-}
-
-/**
- * The binding copies each result into memory of its own, even one that ONNX Runtime has just written into memory that we gave: 1.5 GB a step
- * of full fine-tuning, and what is new has to be cleared by the system first. It turns results into JavaScript's in order, though, and stops at
- * one that is no tensor; such a one comes first here.
- */
-const sessionInPlace = (ort: OnnxRuntime, session: InferenceSession, rooms: OutputBuffers, fed: ReadonlyArray<string>): Session => ({
+const bufferedSession = (
+  ort: OnnxRuntime,
+  session: InferenceSession,
+  buffers: OutputBuffers,
+  unchanged: ReadonlyArray<string>,
+): Session => ({
   inputs: session.inputNames,
   run: async (feeds, into = {}) => {
-    const room = rooms(into)
-    const fetches = Object.fromEntries(Object.entries(room).map(([name, feed]) => [name, toTensor(ort, feed)]))
-    try {
-      await guardNativeCall(() => session.run(inputsOf(ort, session, feeds), { [notATensor]: null, ...fetches }))
-    } catch (error) {
-      if (!(error instanceof Error && error.message.includes(refusal))) throw error
-      const found = { ...room, ...Object.fromEntries(fed.map((name) => [name, feedOf(feeds, name)])) }
-      return Object.fromEntries(Object.entries(found).map(([name, { data }]) => [name, data]))
-    }
-    throw new Error('sessionInPlace: expected the binding to refuse a sequence, got it converted')
+    const outputs = buffers(into)
+    const fetches = Object.fromEntries(Object.entries(outputs).map(([name, feed]) => [name, toTensor(ort, feed)]))
+    await runIntoBuffers(session, inputTensors(ort, session, feeds), fetches)
+    const results = { ...outputs, ...Object.fromEntries(unchanged.map((name) => [name, feedOf(feeds, name)])) }
+    return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data]))
   },
   release: () => guardNativeCall(() => session.release()),
 })
 
-const inputsOf = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Readonly<Record<string, Tensor>> =>
+/** Whether results can be written into buffers of the caller's: the size of every output is known before a run. */
+export const hasFixedOutputs = (outputs: Outputs): boolean => outputBuffers(outputs, {}) !== null
+
+/** Outputs that are inputs under their own names: nothing computes them, so nothing would write into a buffer for them. */
+const passedThrough = (outputs: Outputs): ReadonlyArray<string> =>
+  Object.keys(outputs).filter((name) => outputs[name]?.op === 'Input' && outputs[name].attributes.name === name)
+
+/** Null if the size of an output depends on the batch and the caller does not bring all buffers. */
+const outputBuffers = (outputs: Outputs, { mode }: OpenOptions): OutputBuffers | null => {
+  if (mode === 'decode') return (into) => into
+  const unchanged = new Set(passedThrough(outputs))
+  const computed = Object.entries(outputs).filter(([name]) => !unchanged.has(name))
+  const sizes = computed.map(([name, { shape, dtype }]) => ({ name, dtype, shape: shape.map(Number) }))
+  const isFixed = sizes.every(({ shape, dtype }) => !shape.some(Number.isNaN) && (dtype === 'float32' || dtype === 'float64'))
+  return isFixed ? (into) => Object.fromEntries(sizes.map(({ name, shape, dtype }) => [name, into[name] ?? newBuffer(shape, dtype)])) : null
+}
+
+const newBuffer = (shape: ReadonlyArray<number>, dtype: DType): Feed => {
+  const size = shape.reduce((a, b) => a * b, 1)
+  return { shape, data: dtype === 'float64' ? new Float64Array(size) : new Float32Array(size) }
+}
+
+const inputTensors = (ort: OnnxRuntime, session: InferenceSession, feeds: Feeds): Tensors =>
   Object.fromEntries(session.inputNames.map((name) => [name, toTensor(ort, feedOf(feeds, name))]))
 
 const feedOf = (feeds: Feeds, name: string): Feed => {
   const feed = feeds[name]
   if (feed === undefined) throw new Error(`run: expected a feed for input ${name}, got none`)
   return feed
-}
-
-const toTensor = ({ Tensor: Numbers }: OnnxRuntime, { data, shape }: Feed): Tensor => {
-  if (data instanceof Float64Array) return new Numbers('float64', data, shape)
-  if (data instanceof Int32Array) return new Numbers('int32', data, shape)
-  if (data instanceof BigInt64Array) return new Numbers('int64', data, shape)
-  return new Numbers('float32', data, shape)
 }

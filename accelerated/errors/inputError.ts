@@ -2,7 +2,7 @@
 
 /** Thrown for what the user can repair, as opposed to a programmer's error. Its message is the line `where: expected …, got …`. */
 export class InputError extends Error {
-  override readonly name = 'Mistake'
+  override readonly name = 'InputError'
   /** the file, the folder, the address or the flag that is at fault */
   readonly where: string
   readonly expected: string

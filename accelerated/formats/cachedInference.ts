@@ -41,7 +41,7 @@ export const cachedInference = (
   }
   const { wrap, present } = cache(past)
   const plain = plainHost(tensor, (name) => model.spec.tensors.has(name))
-  const host: Host = wrap(method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain)
+  const host: Host = wrap(method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain)
   const mask = input('attention_mask', [batch, 'past+sequence'], 'int64')
   const rows = {
     ids: input('input_ids', tokens, 'int64'),

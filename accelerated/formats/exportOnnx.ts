@@ -76,7 +76,7 @@ export const exportOnnx = async (
 const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
     ...mergedTensors(trained),
-    ...(trained.adapter.method.merge === undefined
+    ...(trained.adapter.method.export.merge === undefined
       ? [...trained.adapter.tensors].map(([name, { shape, data }]): readonly [string, MergedTensor] => [
           name,
           { shape, read: async () => data },

@@ -1,7 +1,8 @@
 /** A whole model in Hugging Face layout: what full fine-tuning hands over. */
+import { startPhase } from '../methods/index.js'
 import { resolveSettings, methodOf } from '../training/settings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
-import { fileInFolder } from '../checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../storage/fileInFolder.js'
 import { inputError } from '../errors/inputError.js'
 import { headOf } from '../objectives/taskType.js'
 import type { AdapterFormat, Weights } from './adapter.js'
@@ -34,7 +35,7 @@ export const huggingFace: AdapterFormat = {
       baseModelName: base.baseModelName,
       method,
       settings,
-      phase: method.start(model.spec, settings),
+      phase: startPhase(method, model.spec, settings),
       tensors,
       outputs,
       head,

@@ -19,7 +19,7 @@ const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora
 export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder): Promise<void> =>
   formatOf(adapter.method).write(folder, adapter, base)
 
-export const formatOf = ({ name, format }: Method): AdapterFormat => {
+export const formatOf = ({ name, export: { format } }: Method): AdapterFormat => {
   const found = formats[format]
   if (found === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
   return found

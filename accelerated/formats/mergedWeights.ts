@@ -25,7 +25,7 @@ export const mergedTensors = ({ base, adapter, head }: TrainedModel): ReadonlyMa
         shape: entry.shape,
         read: async () => {
           const W = await readTensor(entry)
-          const merged = method.merge?.(phase, settings, name, () => W, trained) ?? W
+          const merged = method.export.merge?.(phase, settings, name, () => W, trained) ?? W
           if (merged === W) return W
           const numbers = merged instanceof Float32Array ? merged : Float64Array.from(merged)
           if (!numbers.every((x) => Number.isFinite(Math.fround(x))))

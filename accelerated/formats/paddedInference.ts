@@ -42,9 +42,9 @@ export const paddedInference = (
   const types = model.tokenTypes ? input('token_type_ids', slots, 'int64') : zeros
   const head = model.sequenceHead(outputs.labels)
   const plain = plainHost(tensor, (name) => model.spec.tensors.has(name) || head.tensors.has(name))
-  const host: Host = method.merge === undefined ? method.wrap(phase, settings, tensor)(plain) : plain
+  const host: Host = method.export.merge === undefined ? method.train.wrap(phase, settings, tensor)(plain) : plain
 
-  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
   // Each virtual token takes a position, as a word does that is no padding. Where such tokens stand among the embeddings, transformers knows no
   // ids, and counts whatever the mask shows: padding that a text holds too.

@@ -4,7 +4,7 @@ import { loraScale } from '../methods/lora.js'
 import { SettingsError } from '../errors/settingsError.js'
 import type { Settings } from '../training/settings.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
-import type { RunState } from '../training/state.js'
+import type { RunState } from '../parameters/runState.js'
 import type { Adapter, Weights } from './adapter.js'
 import { formatOf } from './index.js'
 import { lowRankOf } from './peft/lora.js'
@@ -31,7 +31,7 @@ export const warmStart = (
 ): WarmStart => {
   const layout = layoutOf(run, start.phase)
   const head = headNumbers(run, adapter, labelNames)
-  const own = run.method.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
+  const own = run.method.export.format === 'peftLora' ? lowRankNumbers(run, start, adapter, where) : sameNumbers(run, start, adapter, where)
   const parameters = start.parameters.slice()
   for (const entry of layout.entries) {
     const given = own.get(entry.name) ?? head?.get(entry.name)
@@ -49,7 +49,7 @@ const sameNumbers = (
 ): Numbers => {
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   return new Map(
-    method.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
+    method.train.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
       const found = adapter.tensors.get(name)
       if (found?.shape.join() !== shape.join())
         throw inputError(
@@ -73,7 +73,7 @@ const lowRankNumbers = (
   if (plain === undefined) throw inputError(where, 'a low-rank adapter', `one of ${adapter.method.name}`)
   if (settings.warmupGate === 'expected') throw new SettingsError('warmupGate', 'open in a run that begins with an adapter', 'expected')
   const { modules, rank, alpha, rslora = false } = lowRankOf(plain)
-  const places = new Map(method.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
+  const places = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
   const { rank: ownRank = NaN, loraAlpha: ownAlpha = NaN, useRslora: ownRslora = false } = settings
   const ratio =
     loraScale({ rank, loraAlpha: alpha, useRslora: rslora }) / loraScale({ rank: ownRank, loraAlpha: ownAlpha, useRslora: ownRslora })

@@ -4,9 +4,9 @@ import { noVirtualTokens } from '../models/packing.js'
 import type { Results } from '../engines/engine.js'
 import { floatFeed, int32Feed, type Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
-import { zeros, type Vector } from '../parameters/layout.js'
-import type { Runtime } from '../training/phase.js'
-import { blockFeeds } from '../training/state.js'
+import { zeros, type Vector } from '../parameters/vectors.js'
+import type { Runtime } from '../training/phaseSessions.js'
+import { blockFeeds } from '../training/stateBuffers.js'
 import { decodingGraph, parts, pastName, presentName } from './graph.js'
 
 /** Numbers of one row, over the vocabulary. */
@@ -50,9 +50,9 @@ export const openDecoder = async (
 ): Promise<Decoder> => {
   const { model, method, settings, precision } = assembly
   const { dtype } = precision
-  const { count, at } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
-  const session = await engine.open(decodingGraph(assembly, phase), weights, 'stepwise')
+  const session = await engine.open(decodingGraph(assembly, phase), weights, { mode: 'decode' })
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
   /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */

@@ -4,7 +4,9 @@ import type { Expression, Shape } from '../graph/expression.js'
 import { cast, gather, input, mul, reshape } from '../graph/operators.js'
 import type { Layer } from '../models/architecture.js'
 import type { PaddedInputs } from '../models/batchInputs.js'
-import { hostOn, layoutOf, parameterInputs, type Assembly } from '../training/assembly.js'
+import { layoutOf, type Assembly } from '../training/assembly.js'
+import { adaptedHost } from '../training/hosts.js'
+import { parameterInputs } from '../training/inferenceGraph.js'
 import { cache, type Cached } from './cache.js'
 
 const tokens: Shape = ['batch', 'sequence']
@@ -62,7 +64,7 @@ export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Reco
     return { key: of('key'), value: of('value') }
   }
   const { wrap, present } = cache(past)
-  const host = wrap(hostOn(assembly, phase, parameterInputs(layoutOf(assembly, phase), precision.dtype)))
+  const host = wrap(adaptedHost(assembly, phase, parameterInputs(layoutOf(assembly, phase), precision.dtype)))
   const rows = {
     ids: input('inputIds', tokens, 'int32'),
     positions: input('positions', tokens, 'int32'),

@@ -1,4 +1,4 @@
-/** Bottleneck adapters: small networks within the model's sublayers, each of which adds to a sublayer's output what it makes of it. */
+/** Bottleneck adapters: small two-layer networks inside the model's sublayers, each added to a sublayer's output. */
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import type { Expression } from '../graph/expression.js'
@@ -6,8 +6,9 @@ import type { Sublayer } from '../models/architecture.js'
 import { plainHost, type SublayerContext, type TensorSource } from '../models/host.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
-import { normalInitial, zeroInitial } from './initialization.js'
-import { checkHookSupported, type Method } from './method.js'
+import { normalInitial, zeroInitial } from '../parameters/initialization.js'
+import type { Trainable } from '../parameters/layout.js'
+import type { Method } from './method.js'
 
 const settings = settingGroup('Bottleneck adapter options', {
   reductionFactor: {
@@ -21,12 +22,12 @@ const settings = settingGroup('Bottleneck adapter options', {
 export type BottleneckSettings = SettingValues<typeof settings> & CommonSettings
 
 /** The sublayers that have an adapter, all of the same sizes. */
-const phase = z.strictObject({
+const schema = z.strictObject({
   hiddenSize: z.int().min(1),
   neurons: z.int().min(1),
   sublayers: z.array(z.string().max(500)).max(100_000),
 })
-export type BottleneckPhase = z.infer<typeof phase>
+export type BottleneckPhase = z.infer<typeof schema>
 
 type Activation = (x: Expression) => Expression
 
@@ -38,13 +39,13 @@ export const bottleneck =
     return linear(`${name}.up`, activation(linear(`${name}.down`, u)))
   }
 
-/** What tells one method of bottleneck adapters from another. */
+/** What distinguishes one bottleneck method from another. */
 export type BottleneckKind = Pick<Method, 'name' | 'summary'> & {
-  /** the sublayers that get an adapter */
+  /** the kinds of sublayers that get an adapter */
   readonly after: ReadonlyArray<Sublayer['of']>
   readonly activation: Activation
-  /** A sublayer's output h with the adapter a in it, before the residual is added and normed. */
-  readonly output: (a: (u: Expression) => Expression, h: Expression, around: SublayerContext) => Expression
+  /** A sublayer's output h with the adapter a, before the residual is added and normalized. */
+  readonly output: (a: (u: Expression) => Expression, h: Expression, context: SublayerContext) => Expression
 }
 
 export const bottleneckMethod = ({
@@ -57,44 +58,53 @@ export const bottleneckMethod = ({
   name,
   summary,
   settings,
-  phase,
-  start: (outline, { reductionFactor }) => {
-    checkHookSupported(outline, 'sublayer', name)
-    const { hiddenSize, layers } = outline
-    const neurons = Math.floor(hiddenSize / reductionFactor)
-    if (neurons < 1) throw new SettingsError('reductionFactor', `at most the model's hidden size ${hiddenSize}`, String(reductionFactor))
-    const sublayers = layers.flatMap((layer) => layer.sublayers.filter(({ of }) => after.includes(of)).map((sublayer) => sublayer.name))
-    return { hiddenSize, neurons, sublayers }
+  train: {
+    hook: 'sublayer',
+    tensors: bottleneckTensors,
+    wrap: ({ sublayers }, _, parameter) => {
+      const adapted = new Set(sublayers)
+      return (host) => ({
+        ...host,
+        sublayer: (sublayer, x, context) => {
+          const h = host.sublayer(sublayer, x, context)
+          return adapted.has(sublayer) ? output(bottleneck(adapterOf(sublayer), activation, parameter), h, context) : h
+        },
+      })
+    },
   },
-  // the start that the adapters library calls "bert"
-  tensors: ({ hiddenSize, neurons, sublayers }, own) => {
-    const { decayed, undecayed } = weightGroupsOf(own)
-    const matrix = { group: decayed, initial: normalInitial(0.02) }
-    const bias = { group: undecayed, initial: zeroInitial }
-    return sublayers.map(adapterOf).flatMap((at) => [
-      { name: `${at}.down.weight`, shape: [neurons, hiddenSize], ...matrix },
-      { name: `${at}.down.bias`, shape: [neurons], ...bias },
-      { name: `${at}.up.weight`, shape: [hiddenSize, neurons], ...matrix },
-      { name: `${at}.up.bias`, shape: [hiddenSize], ...bias },
-    ])
+  phases: {
+    schema,
+    start: ({ hiddenSize, layers }, { reductionFactor }) => {
+      const neurons = Math.floor(hiddenSize / reductionFactor)
+      if (neurons < 1) throw new SettingsError('reductionFactor', `at most the model's hidden size ${hiddenSize}`, String(reductionFactor))
+      const sublayers = layers.flatMap((layer) => layer.sublayers.filter(({ of }) => after.includes(of)).map((sublayer) => sublayer.name))
+      return { hiddenSize, neurons, sublayers }
+    },
+    validate: (phase, start) =>
+      JSON.stringify(phase) === JSON.stringify(start)
+        ? null
+        : { expected: 'the adapters of its start', got: `${phase.sublayers.length} of ${phase.neurons} neurons` },
   },
-  wrap: ({ sublayers }, _, parameter) => {
-    const adapted = new Set(sublayers)
-    return (host) => ({
-      ...host,
-      sublayer: (at, x, around) => {
-        const h = host.sublayer(at, x, around)
-        return adapted.has(at) ? output(bottleneck(adapterOf(at), activation, parameter), h, around) : h
-      },
-    })
+  reporting: {
+    parameterCounts: ({ hiddenSize, neurons, sublayers }) => ({
+      adapter: sublayers.length * (2 * hiddenSize * neurons + neurons + hiddenSize),
+    }),
   },
-  format: 'adapters',
-  validatePhase: (found, start) =>
-    JSON.stringify(found) === JSON.stringify(start)
-      ? null
-      : { expected: 'the adapters of its start', found: `${found.sublayers.length} of ${found.neurons} neurons` },
-  counts: ({ hiddenSize, neurons, sublayers }) => ({ adapter: sublayers.length * (2 * hiddenSize * neurons + neurons + hiddenSize) }),
+  export: { format: 'adapters' },
 })
+
+/** Initialized as the adapters library's "bert". */
+const bottleneckTensors = ({ hiddenSize, neurons, sublayers }: BottleneckPhase, training: BottleneckSettings): ReadonlyArray<Trainable> => {
+  const { decayed, undecayed } = weightGroupsOf(training)
+  const matrix = { group: decayed, initial: normalInitial(0.02) }
+  const bias = { group: undecayed, initial: zeroInitial }
+  return sublayers.map(adapterOf).flatMap((adapter) => [
+    { name: `${adapter}.down.weight`, shape: [neurons, hiddenSize], ...matrix },
+    { name: `${adapter}.down.bias`, shape: [neurons], ...bias },
+    { name: `${adapter}.up.weight`, shape: [hiddenSize, neurons], ...matrix },
+    { name: `${adapter}.up.bias`, shape: [hiddenSize], ...bias },
+  ])
+}
 
 /** The name of a sublayer's adapter. */
 const adapterOf = (sublayer: string): string => `${sublayer}.adapter`

@@ -2,9 +2,9 @@
 import type { Expression } from '../graph/expression.js'
 import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
 import { withBias, type Wrap } from '../models/host.js'
-import type { OptimizerGroup } from '../training/optimizer.js'
+import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
-import { constantInitial } from './initialization.js'
+import { constantInitial } from '../parameters/initialization.js'
 import { addLowRank, type AdaptedMatrix, type LowRankFactors } from './lowRank.js'
 
 /** magnitude: [d] */

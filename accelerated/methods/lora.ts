@@ -1,4 +1,4 @@
-/** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices; with rsLoRA's scale or DoRA's magnitudes where asked for. */
+/** LoRA (Hu et al., 2022): ΔW = α / r · B A on the chosen matrices, optionally with rsLoRA's scale or DoRA's magnitudes. */
 import { z } from 'zod'
 import type { TensorSource } from '../models/host.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
@@ -45,7 +45,7 @@ export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 export const loraPhase = z.strictObject({ matrices: matricesSchema })
 export type LoraPhase = z.infer<typeof loraPhase>
 
-/** α / r, or α / √r (Kalajdzievski, 2023): one for all matrices, whatever ranks a pattern gives them. */
+/** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, whatever ranks a pattern gives them. */
 export const loraScale = ({ loraAlpha, rank, useRslora }: Pick<LoraSettings, 'loraAlpha' | 'rank' | 'useRslora'>): number =>
   loraAlpha / (useRslora ? Math.sqrt(rank) : rank)
 
@@ -53,37 +53,45 @@ export const lora: Method<LoraSettings, LoraPhase> = {
   name: 'lora',
   summary: 'low-rank adaptation at a fixed rank',
   settings: loraSettings,
-  phase: loraPhase,
-  start: (outline, settings) => ({ matrices: [...adaptedMatrices(outline, settings)] }),
-  tensors: ({ matrices }, settings) => {
-    const { decayed, undecayed } = weightGroupsOf(settings)
-    return [
-      ...factorTensors(matrices, settings.initLoraWeights, decayed),
-      ...(settings.useDora ? magnitudeTensors(matrices, undecayed) : []),
-    ]
+  train: {
+    tensors: ({ matrices }, settings) => {
+      const { decayed, undecayed } = weightGroupsOf(settings)
+      return [
+        ...factorTensors(matrices, settings.initLoraWeights, decayed),
+        ...(settings.useDora ? magnitudeTensors(matrices, undecayed) : []),
+      ]
+    },
+    wrap: ({ matrices }, settings, parameter) => {
+      const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
+      const factors = factorsOf(settings, parameter)
+      if (!settings.useDora) return lowRankWrap(each(factors), settings.loraDropout)
+      return doraWrap(
+        each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
+        settings.loraDropout,
+      )
+    },
   },
-  wrap: ({ matrices }, settings, parameter) => {
-    const each = <F>(of: (name: string) => F): ReadonlyMap<string, F> => new Map(matrices.map(({ name }) => [name, of(name)]))
-    const factors = factorsOf(settings, parameter)
-    if (!settings.useDora) return lowRankWrap(each(factors), settings.loraDropout)
-    return doraWrap(
-      each((name) => ({ ...factors(name), magnitude: parameter(`${name}.magnitude`) })),
-      settings.loraDropout,
-    )
+  phases: {
+    schema: loraPhase,
+    start: (spec, settings) => ({ matrices: [...adaptedMatrices(spec, settings)] }),
+    validate: ({ matrices }, start) =>
+      JSON.stringify(matrices) === JSON.stringify(start.matrices)
+        ? null
+        : { expected: 'the adapted matrices of its start', got: `${matrices.length} others` },
   },
-  format: 'peftLora',
-  merge: ({ matrices }, settings, name, tensor, trained) => {
-    const matrix = matrixOfWeight(matrices, name)
-    if (matrix === undefined) return null
-    const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
-    return settings.useDora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
+  reporting: {
+    parameterCounts: ({ matrices }, { useDora }) => ({ adapter: factorCount(matrices) + (useDora ? magnitudeCount(matrices) : 0) }),
+    result: ({ matrices }) => ({ ranks: Object.fromEntries(matrices.map(({ name, r }) => [name, r])) }),
   },
-  validatePhase: (phase, start) =>
-    JSON.stringify(phase.matrices) === JSON.stringify(start.matrices)
-      ? null
-      : { expected: 'the adapted matrices of its start', found: `${phase.matrices.length} others` },
-  counts: ({ matrices }, { useDora }) => ({ adapter: factorCount(matrices) + (useDora ? magnitudeCount(matrices) : 0) }),
-  result: ({ matrices }) => ({ ranks: Object.fromEntries(matrices.map(({ name, r }) => [name, r])) }),
+  export: {
+    format: 'peftLora',
+    merge: ({ matrices }, settings, name, tensor, trained) => {
+      const matrix = matrixOfWeight(matrices, name)
+      if (matrix === undefined) return null
+      const merged = mergeProduct(tensor(), trained(`${matrix.name}.A`), trained(`${matrix.name}.B`), matrix, loraScale(settings))
+      return settings.useDora ? mergeMagnitude(merged, trained(`${matrix.name}.magnitude`), matrix) : merged
+    },
+  },
 }
 
 const factorsOf =

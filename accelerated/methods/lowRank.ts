@@ -5,9 +5,9 @@ import { add, matMul, mul } from '../graph/operators.js'
 import type { Matrix, ModelSpec } from '../models/architecture.js'
 import type { Wrap } from '../models/host.js'
 import { SettingsError } from '../errors/settingsError.js'
-import type { OptimizerGroup } from '../training/optimizer.js'
+import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
-import { factorA, factorB, type AdapterInitialization } from './initialization.js'
+import { factorA, factorB, type AdapterInitialization } from '../parameters/initialization.js'
 
 /** One adapted matrix and the rank of its adapter. A matrix of rank 0 is not listed. */
 export type AdaptedMatrix = Matrix & { readonly r: number }

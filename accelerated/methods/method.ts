@@ -1,43 +1,35 @@
-/** A method of fine-tuning: which tensors it trains, how they take part in the model, what it adds to the loss, and its phases. */
+/** A method of fine-tuning: what it trains, its phases, its reports and its export. A new method is one file of this type and one line in index.ts. */
 import type { z } from 'zod'
 import type { Expression, FloatType } from '../graph/expression.js'
 import type { ModelSpec, HookPoint } from '../models/architecture.js'
 import type { TensorSource, Wrap } from '../models/host.js'
 import type { VirtualTokens } from '../models/packing.js'
 import type { SettingTable } from '../settings/setting.js'
-import { SettingsError } from '../errors/settingsError.js'
-import type { ParameterLayout, Trainable, Vector } from '../parameters/layout.js'
-import type { OptimizerExtension } from '../training/step.js'
+import type { ParameterLayout, Trainable } from '../parameters/layout.js'
+import type { Vector, Vectors } from '../parameters/vectors.js'
+import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 
-/** Where a run stands: steps done, and steps of the whole; of a run that was made longer, of the whole by which its phases were planned. */
+/** Steps done, and steps of the run by which the phases were planned (an extended run keeps its plan). */
 export type TrainingProgress = { readonly step: number; readonly steps: number }
 
-/** The vectors of a state, all of the layout's size. */
-export type Vectors = {
-  readonly parameters: Vector
-  readonly firstMoment: Vector
-  readonly secondMoment: Vector
-  readonly memory: Readonly<Record<string, Vector>>
-}
-
-/** What a method adds to the task's loss, and outputs of the step that tell of it. */
+/** A term that a method adds to the task's loss, and outputs of the step that describe it. */
 export type Penalty = { readonly value: Expression; readonly report: Readonly<Record<string, Expression>> }
 
-/** Feeds of one step by name: one number, or a vector. */
+/** Feeds of one step by name: a number, or a vector. */
 export type Controls = Readonly<Record<string, number | Float64Array>>
 
-/** How vectors go from one phase's layout to another's. */
+/** The vectors of a state, and the layout of each phase that they may move to. */
 export type LayoutContext<P> = { readonly vectors: Vectors; readonly layoutOf: (phase: P) => ParameterLayout; readonly dtype: FloatType }
 
-/** A new phase, with what to tell of it. */
+/** A new phase, the state's vectors in its layout, and the event that reports it. */
 export type Transition<P> = {
   readonly phase: P
   readonly vectors: Vectors
-  /** its name and its numbers, for metrics.jsonl; null where there is nothing to tell */
+  /** its name, a line to print, and its numbers for metrics.jsonl; null: nothing to report */
   readonly event: { readonly name: string; readonly line: string; readonly facts: Readonly<Record<string, unknown>> } | null
 }
 
-/** What a step measured beside its losses: a column each of metrics.jsonl and of the progress bar, and numbers by matrix for the result. */
+/** What a step measured beside its losses: columns of metrics.jsonl and of the progress bar, and numbers by matrix for the result. */
 export type Measures = {
   readonly columns: Readonly<Record<string, number | null>>
   readonly byMatrix: Readonly<Record<string, Readonly<Record<string, number>>>>
@@ -46,81 +38,86 @@ export type Measures = {
 /** A column in the progress bar. */
 export type Column = { readonly name: string; readonly label: string; readonly digits: number }
 
+/** The numbers of a trained tensor, or of an output of the step. */
+type Numbers = (name: string) => ArrayLike<number>
+
+/** What is trained in a phase: tensors, their part in the model and in the loss, the feeds of a step, the optimizer's extension. */
+export interface MethodTraining<S, P> {
+  /** whether every tensor of the model is trained, its own head included */
+  readonly trainsAll?: boolean
+  /** the hook of the host that the model must support; absent: every model does */
+  readonly hook?: HookPoint
+  tensors(phase: P, settings: S): ReadonlyArray<Trainable>
+  wrap(phase: P, settings: S, parameter: TensorSource): Wrap
+  virtualTokens?(settings: S): VirtualTokens
+  penalty?(phase: P, settings: S, parameter: TensorSource): Penalty | null
+  optimizerExtension?(phase: P, settings: S): OptimizerExtension
+  controls?(phase: P, settings: S, progress: TrainingProgress): Controls
+}
+
+/** The phases of a run. A phase is JSON, and every checkpoint stores it. */
+export interface MethodPhases<S, P> {
+  readonly schema: z.ZodType<P>
+  /** The first phase. @throws SettingsError if the model does not support the settings */
+  start(spec: ModelSpec, settings: S): P
+  /** The next phase, or null to stay in this one. Called before each step and after the last. */
+  advance?(phase: P, settings: S, progress: TrainingProgress, context: LayoutContext<P>): Transition<P> | null
+  /** The model without gate noise, as plain tensors: what is evaluated and exported. Absent: the state itself. */
+  inference?(
+    phase: P,
+    settings: S,
+    parameters: Vector,
+    context: Omit<LayoutContext<P>, 'vectors'>,
+  ): { readonly phase: P; readonly parameters: Vector }
+  /** Whether a state of this phase can be the best one. Absent: always. */
+  isEligible?(phase: P): boolean
+  /** Why the method's work is incomplete after the last step; null if it is complete. */
+  unfinished?(phase: P, settings: S, progress: TrainingProgress): string | null
+  /** Why a checkpoint's phase cannot be one of this run; null if it can. */
+  validate?(phase: P, start: P, progress: TrainingProgress): { readonly expected: string; readonly got: string } | null
+}
+
+/** What is printed, logged and stored about a run of the method. */
+export interface MethodReporting<S, P> {
+  readonly columns?: ReadonlyArray<Column>
+  measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: Numbers): Measures
+  /** Expected ranks by matrix, not whole numbers, while the method searches for them; null before and after. */
+  expectedRanks?(phase: P, settings: S, parameter: Numbers): Readonly<Record<string, number>> | null
+  /** the name of the phase for people; absent: training */
+  stage?(phase: P): string
+  /** one line about the phases to come */
+  announce?(phase: P, settings: S, progress: TrainingProgress): string | null
+  /** problems that a user should know before the run */
+  warnings?(settings: S, progress: TrainingProgress): ReadonlyArray<string>
+  /** trained parameters: those of the adapter, and others counted separately (gates) */
+  parameterCounts?(phase: P, settings: S): Readonly<Record<string, number>>
+  /** the method's part of result.json */
+  result?(phase: P, settings: S): Readonly<Record<string, unknown>>
+}
+
+/** How the result leaves salora. */
+export interface MethodExport<S, P> {
+  /** the layout in which the adapter is saved: a name of formats/index.ts */
+  readonly format: string
+  /** A base tensor with the adapter merged, or null if the adapter does not change it. Absent: no base tensor can hold the adapter. */
+  merge?(phase: P, settings: S, name: string, tensor: () => ArrayLike<number>, trained: Numbers): ArrayLike<number> | null
+}
+
 /**
- * S: its settings. P: its phase, which is JSON and stored in every checkpoint. Declared with methods, so that a table of methods of
- * different S and P is one type: whoever calls one gives it settings that its own table has read and a phase that it made itself.
+ * S: its settings. P: its phase. The members are declared as methods, so that a table of methods of different S and P has one type: a caller gives
+ * each method only settings that its own table parsed, and phases that it made itself.
  */
 export interface Method<S = unknown, P = unknown> {
   readonly name: string
   /** one line for --help and README */
   readonly summary: string
   readonly settings: SettingTable
-  readonly phase: z.ZodType<P>
-  /** whether every tensor of the model is trained: a head that it brings is then, too */
-  readonly trainsAll?: boolean
   /** settings that belong together, by a name for --preset */
   readonly presets?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** Settings that contradict each other or the run, whose steps are null until its data are known. @throws SettingsError */
+  /** Validates settings against each other, and against the steps of the run once its data are known (null before). @throws SettingsError */
   check?(settings: S, steps: number | null): void
-  /** @throws SettingsError where this model cannot carry the method */
-  start(outline: ModelSpec, settings: S): P
-  tensors(phase: P, settings: S): ReadonlyArray<Trainable>
-  wrap(phase: P, settings: S, parameter: TensorSource): Wrap
-  virtualTokens?(settings: S): VirtualTokens
-  penalty?(phase: P, settings: S, parameter: TensorSource): Penalty | null
-  memory?(phase: P, settings: S): OptimizerExtension
-  controls?(phase: P, settings: S, clock: TrainingProgress): Controls
-  /** Asked before each step and after the last: a new phase, or null to go on in this one. */
-  advance?(phase: P, settings: S, clock: TrainingProgress, state: LayoutContext<P>): Transition<P> | null
-  /** The function without its randomness, as plain tensors: what is evaluated, predicted with and handed over. */
-  deterministic?(
-    phase: P,
-    settings: S,
-    parameters: Vector,
-    state: Omit<LayoutContext<P>, 'vectors'>,
-  ): { readonly phase: P; readonly parameters: Vector }
-  /** Whether a state of this phase can be the run's best: one that does not keep to the budget yet cannot. */
-  eligible?(phase: P): boolean
-  /** Why a run that took all of its steps was none; null where it was one. */
-  unfinished?(phase: P, settings: S, clock: TrainingProgress): string | null
-  /** what a phase of the run can never be, for a checkpoint that claims to be one; null where it fits */
-  validatePhase?(phase: P, start: P, clock: TrainingProgress): { readonly expected: string; readonly found: string } | null
-  readonly columns?: ReadonlyArray<Column>
-  measures?(phase: P, report: (name: string) => ArrayLike<number> | undefined, parameter: (name: string) => ArrayLike<number>): Measures
-  /** Ranks by matrix while they are being found, after a step: expected ones are no whole numbers. null where they are given or found. */
-  expectedRanks?(phase: P, settings: S, parameter: (name: string) => ArrayLike<number>): Readonly<Record<string, number>> | null
-  /** what the phase is called where people look; absent: training */
-  stage?(phase: P): string
-  /** one line of the phases that are to come */
-  announce?(phase: P, settings: S, clock: TrainingProgress): string | null
-  /** what a user should know before waiting for it */
-  warnings?(settings: S, clock: TrainingProgress): ReadonlyArray<string>
-  /** numbers that count as the method's own, and others worth telling apart (gates) */
-  counts?(phase: P, settings: S): Readonly<Record<string, number>>
-  /** the layout in which its adapter is saved: a name of formats/index.ts */
-  readonly format: string
-  /** A base tensor with the method inside, or null where the method leaves it alone. Absent: a method that no base tensor can take in. */
-  merge?(
-    phase: P,
-    settings: S,
-    name: string,
-    tensor: () => ArrayLike<number>,
-    trained: (name: string) => ArrayLike<number>,
-  ): ArrayLike<number> | null
-  /** its part of result.json */
-  result?(phase: P, settings: S): Readonly<Record<string, unknown>>
-}
-
-/** Which methods add there. */
-const methodsAt: Readonly<Record<HookPoint, ReadonlyArray<string>>> = {
-  sublayer: ['houlsby', 'pfeiffer'],
-  keyValue: ['prefix'],
-  embedded: ['prompt'],
-}
-
-/** @throws SettingsError where this family carries no method of that place */
-export const checkHookSupported = ({ supportedHooks }: ModelSpec, place: HookPoint, method: string): void => {
-  if (supportedHooks.includes(place)) return
-  const others = ['salora', 'lora', 'adalora', ...supportedHooks.flatMap((own) => methodsAt[own])]
-  throw new SettingsError('method', `${others.join(', ')} or full on a model of this family`, method)
+  readonly train: MethodTraining<S, P>
+  readonly phases: MethodPhases<S, P>
+  readonly reporting?: MethodReporting<S, P>
+  readonly export: MethodExport<S, P>
 }

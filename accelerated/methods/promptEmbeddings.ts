@@ -1,9 +1,9 @@
-/** Prompt embeddings: the one tensor that prefix and prompt train, in PEFT's name and layout, a row for each virtual token. */
+/** Prompt embeddings: the one tensor that prefix and prompt tuning train, in PEFT's name and layout, a row for each virtual token. */
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../settings/commonSettings.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
-import { normalInitial } from './initialization.js'
-import type { Method } from './method.js'
+import { normalInitial } from '../parameters/initialization.js'
+import type { MethodPhases, MethodReporting, MethodTraining } from './method.js'
 
 const settings = settingGroup('Prefix and prompt tuning options', {
   numVirtualTokens: {
@@ -23,13 +23,24 @@ export const promptEmbeddings = 'prompt_embeddings'
 export const promptShape = z.tuple([z.int().min(1), z.int().min(1)])
 type PromptPhase = { readonly shape: z.infer<typeof promptShape> }
 
-/** What a method is that trains this tensor alone. It starts from N(0, 1), as torch.nn.Embedding does and PEFT leaves it. */
+/** What both methods have in common. The tensor starts from N(0, 1), as torch.nn.Embedding does and PEFT leaves it. */
 export const promptMethod = {
   settings,
-  tensors: ({ shape }, own) => [{ name: promptEmbeddings, shape, group: weightGroupsOf(own).decayed, initial: normalInitial(1) }],
-  validatePhase: (found, start) =>
-    JSON.stringify(found) === JSON.stringify(start)
-      ? null
-      : { expected: `${promptEmbeddings} of ${start.shape.join(' × ')}, as at its start`, found: `another of ${found.shape.join(' × ')}` },
-  counts: ({ shape: [tokens, width] }) => ({ adapter: tokens * width }),
-} as const satisfies Partial<Method<PromptSettings, PromptPhase>>
+  train: {
+    tensors: ({ shape }, own) => [{ name: promptEmbeddings, shape, group: weightGroupsOf(own).decayed, initial: normalInitial(1) }],
+  },
+  phases: {
+    validate: (phase, start) =>
+      JSON.stringify(phase) === JSON.stringify(start)
+        ? null
+        : { expected: `${promptEmbeddings} of ${start.shape.join(' × ')}, as at its start`, got: `another of ${phase.shape.join(' × ')}` },
+  },
+  reporting: {
+    parameterCounts: ({ shape: [tokens, width] }) => ({ adapter: tokens * width }),
+  },
+} as const satisfies {
+  readonly settings: unknown
+  readonly train: Partial<MethodTraining<PromptSettings, PromptPhase>>
+  readonly phases: Partial<MethodPhases<PromptSettings, PromptPhase>>
+  readonly reporting: MethodReporting<PromptSettings, PromptPhase>
+}

@@ -2,14 +2,13 @@
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../methods/initialization.js'
+import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
-import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
 import type { Feeds } from '../engines/feeds.js'
 import { floatFeed, int32Feed, scalarFeed } from '../engines/feeds.js'
-import type { Objective, TrainingExample } from './objective.js'
+import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import { causalOutputs, headOf } from './taskType.js'
 
 /** What follows a token that nothing is to be learned from: a prompt's, say, and the last of each text. */
@@ -31,11 +30,14 @@ const slices = 4
  * The rows that are read are the labeled tokens, cut into slices of [labeled]; where they do not divide, rows of weight 0 fill the last. The loss of a row
  * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
  */
-export const causalLM = (model: Model, method: { readonly trainsAll?: boolean } = {}): Objective<TextExample, TextAnswer> => {
+export const causalLM = (
+  model: Model,
+  method: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
+): Objective<TextExample, TextAnswer> => {
   const head = model.causalHead?.()
   if (head === undefined) throw new Error(`causal: expected a decoder, got ${model.type}`)
   /** of each row of each slice: [labeled] */
-  const losses = (hidden: Expression, host: Host): ReadonlyArray<Expression> =>
+  const losses = ({ hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
     slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
       const labels = input(`labels${i}`, ['labeled'], 'int32')
       return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
@@ -51,21 +53,20 @@ export const causalLM = (model: Model, method: { readonly trainsAll?: boolean } 
         group: shape.length > 1 ? decayed : undecayed,
         initial: modelInitial,
       })),
-    outputs: (hidden, host) => Object.fromEntries(losses(hidden, host).map((loss, i) => [`losses${i}`, loss])),
-    loss: (hidden, host, dtype) =>
-      mul(
-        weighted(losses(hidden, host), dtype)
-          .map((loss) => reduceSum(loss))
-          .reduce(add),
-        input('lossWeight', [], dtype),
-      ),
+    outputs: ({ forward }, batch) => Object.fromEntries(losses(forward(batch)).map((loss, i) => [`losses${i}`, loss])),
+    loss: ({ forward }, batch) => {
+      const output = forward(batch)
+      const { dtype } = output
+      const sums = weighted(losses(output), dtype).map((loss) => reduceSum(loss))
+      return mul(sums.reduce(add), input('lossWeight', [], dtype))
+    },
     dimensions: (tokens) => ({ labeled: Math.ceil(tokens / slices) }),
     prepare: (examples) => {
       const counts = examples.map(({ targets }) => Array.from(targets).filter((target) => target !== unlabeled).length)
       const total = counts.reduce((a, b) => a + b, 0)
       const texts = examples.flatMap(textsOf)
       return {
-        shown: texts,
+        texts,
         weight: total,
         feeds: ({ lastTokens, tokens }, whole, dtype) => ({
           ...sliceFeeds(labeledRows(texts, lastTokens), tokens, dtype),

@@ -2,15 +2,14 @@
 import type { Expression } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../methods/initialization.js'
+import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
-import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
 import { int32Feed, scalarFeed } from '../engines/feeds.js'
 import { uniforms } from '../parameters/random.js'
 import { crossEntropies } from './losses.js'
-import type { Draw, Objective, TrainingExample } from './objective.js'
+import type { Draw, ModelOutput, Objective, TrainingExample } from './objective.js'
 
 export type Masking = {
   /** share of the tokens that are predicted */
@@ -48,7 +47,7 @@ export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExam
   const head = model.maskedHead?.()
   if (head === undefined) throw new Error(`masked: expected a model that predicts masked tokens, got ${model.type}`)
   /** of each masked token: [masked] */
-  const losses = (hidden: Expression, host: Host): Expression => {
+  const losses = ({ hidden, host }: ModelOutput): Expression => {
     const logits = head.outputs(selectedRows(hidden, rowSelection('masked')), host)
     return crossEntropies(logits, input('labels', ['masked'], 'int32'))
   }
@@ -56,25 +55,28 @@ export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExam
     name: 'masked',
     tensors: ({ decayed, undecayed }) =>
       [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
-    outputs: (hidden, host) => ({ losses: losses(hidden, host) }),
-    loss: (hidden, host, dtype) => mul(reduceSum(losses(hidden, host)), input('lossWeight', [], dtype)),
+    outputs: ({ forward }, batch) => ({ losses: losses(forward(batch)) }),
+    loss: ({ forward }, batch) => {
+      const output = forward(batch)
+      return mul(reduceSum(losses(output)), input('lossWeight', [], output.dtype))
+    },
     dimensions: (tokens) => ({ masked: tokens }),
     prepare: (examples, draw) => {
-      const shown = examples.map((example) => maskExample(masking, example, draw))
+      const masked = examples.map((example) => maskExample(masking, example, draw))
       return {
-        shown,
-        weight: shown.reduce((sum, { places }) => sum + places.length, 0),
+        texts: masked,
+        weight: masked.reduce((sum, { places }) => sum + places.length, 0),
         feeds: ({ firstTokens, tokens }, whole, dtype) => ({
           ...selectionFeeds(
-            shown.flatMap(({ places }, i) => places.map((place) => (firstTokens[i] ?? 0) + place)),
+            masked.flatMap(({ places }, i) => places.map((place) => (firstTokens[i] ?? 0) + place)),
             tokens,
           ),
-          labels: int32Feed(Int32Array.from(shown.flatMap(({ labels }) => labels))),
+          labels: int32Feed(Int32Array.from(masked.flatMap(({ labels }) => labels))),
           lossWeight: scalarFeed(1 / whole, dtype),
         }),
         read: ({ losses: read }) => {
           let at = 0
-          return shown.map(({ places }) => {
+          return masked.map(({ places }) => {
             at += places.length
             const own = Array.from(read?.slice(at - places.length, at) ?? [], Number)
             return { loss: own.reduce((a, b) => a + b, 0) / own.length, tokens: own.length }

@@ -1,39 +1,49 @@
-/** An objective: what a model is trained for. Its loss on the hidden states, the tensors that its head adds, its feeds and its answers. */
+/** An objective: what a model is trained for. Its loss, the tensors of its head, its feeds and its answers. */
 import type { Expression, FloatType } from '../graph/expression.js'
+import type { BatchInputs } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'
 import type { PackedBatch, TokenizedExample } from '../models/packing.js'
 import type { Results } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
-import type { OptimizerGroup } from '../training/optimizer.js'
+import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 
-/** An example as every objective has it: token ids, and its place in the file it came from, for messages. */
+/** An example as every objective has it: token ids, and its row in the file that it came from, for messages. */
 export type TrainingExample = TokenizedExample & { readonly row: number }
 
-/** What random numbers of a batch are drawn by: no other batch of the run has the same. */
+/** The key of a batch's random numbers. No two batches of a run have the same. */
 export type Draw = { readonly seed: number; readonly step: number }
 
-/** A batch as the objective shows it to the model, and what it asks of it. */
+/** A batch as the objective prepares it. */
 export type Prepared<O> = {
-  /** one for each example: masked ones hide tokens */
-  readonly shown: ReadonlyArray<TokenizedExample>
-  /** what this batch counts in a step of several: examples, or masked tokens */
+  /** the texts that the model reads: one an example (masked tokens replaced), or several (packed texts, the two answers of a preference) */
+  readonly texts: ReadonlyArray<TokenizedExample>
+  /** the batch's weight among the parts of an accumulated batch: examples, or tokens with a label */
   readonly weight: number
-  /** `whole`: the weight of all parts of the step together */
+  /** the objective's own inputs. @param whole the weight of all parts of the step together */
   readonly feeds: (packed: PackedBatch, whole: number, dtype: FloatType) => Feeds
   /** one answer an example */
   readonly read: (results: Results) => ReadonlyArray<O>
 }
 
+/** Hidden states of a batch's tokens, [tokens, hidden], and the host from which a head reads its tensors. `dtype`: that of the run's trained tensors. */
+export type ModelOutput = { readonly hidden: Expression; readonly host: Host; readonly dtype: FloatType }
+
+/** A forward pass over a batch. */
+export type Forward = (batch: BatchInputs) => ModelOutput
+
+/** `forward`: the adapted model · `baseForward`: the checkpoint's model, without adapter, head and dropout. It has no gradient. */
+export type Forwards = { readonly forward: Forward; readonly baseForward: Forward }
+
 export type Objective<E extends TrainingExample = TrainingExample, O = unknown> = {
   readonly name: string
   /** the head's tensors, outside any budget */
   readonly tensors: (groups: Readonly<Record<'decayed' | 'undecayed', OptimizerGroup>>) => ReadonlyArray<Trainable>
-  /** Σ of the batch's losses times `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. hidden: [tokens, hidden] → scalar */
-  readonly loss: (hidden: Expression, host: Host, dtype: FloatType) => Expression
-  /** what inference reads */
-  readonly outputs: (hidden: Expression, host: Host) => Readonly<Record<string, Expression>>
+  /** Σ of the batch's losses times the feed `lossWeight` = 1 / whole, so that the parts of an accumulated batch add up to its mean. → scalar */
+  readonly loss: (forwards: Forwards, batch: BatchInputs) => Expression
+  /** the outputs of inference, from which `read` takes the answers */
+  readonly outputs: (forwards: Forwards, batch: BatchInputs) => Readonly<Record<string, Expression>>
   readonly prepare: (examples: ReadonlyArray<E>, draw: Draw) => Prepared<O>
-  /** bounds of dimensions of its own, of a batch with so many tokens; absent: it has none */
+  /** upper bounds of the objective's own dimensions, for a batch of this many tokens; absent: it has none */
   readonly dimensions?: (tokens: number) => Readonly<Record<string, number>>
 }

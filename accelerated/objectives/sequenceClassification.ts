@@ -2,14 +2,13 @@
 import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
-import { modelInitial } from '../methods/initialization.js'
+import { modelInitial } from '../parameters/initialization.js'
 import type { Model } from '../models/architecture.js'
 import { rowSelection } from '../models/batchInputs.js'
-import type { Host } from '../models/host.js'
 import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
-import type { Objective, TrainingExample } from './objective.js'
+import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import type { SequenceOutputs } from './taskType.js'
 
 /** label: a class, or in a regression a number · labels: the classes that hold, where any number can */
@@ -27,9 +26,7 @@ export const sequenceClassification = (
   const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
   const [regression, multiLabel] = [taskType === 'regression', taskType === 'multi-label']
-  const logits = (hidden: Expression, host: Host): Expression => {
-    return head.outputs(selectedRows(hidden, rowSelection('batch')), host)
-  }
+  const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(selectedRows(hidden, rowSelection('batch')), host)
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
     if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
@@ -47,10 +44,14 @@ export const sequenceClassification = (
     name: 'sequence',
     tensors: ({ decayed, undecayed }) =>
       [...head.tensors].map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial })),
-    outputs: (hidden, host) => ({ logits: logits(hidden, host) }),
-    loss: (hidden, host, dtype) => mul(lossSum(logits(hidden, host), dtype), input('lossWeight', [], dtype)),
+    outputs: ({ forward }, batch) => ({ logits: logits(forward(batch)) }),
+    loss: ({ forward }, batch) => {
+      const output = forward(batch)
+      const { dtype } = output
+      return mul(lossSum(logits(output), dtype), input('lossWeight', [], dtype))
+    },
     prepare: (examples) => ({
-      shown: examples,
+      texts: examples,
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
       feeds: ({ firstTokens, lastTokens, tokens }, whole, dtype) => ({
         ...selectionFeeds(model.pooling === 'first' ? firstTokens : lastTokens, tokens),

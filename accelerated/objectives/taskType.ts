@@ -20,7 +20,7 @@ export const causalOutputs: TaskOutputs = { labels: 0, taskType: 'causal' }
 export const headOf = (
   model: Model,
   { labels, taskType }: TaskOutputs,
-  { trainsAll = false }: { readonly trainsAll?: boolean } = {},
+  { train: { trainsAll = false } }: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
 ): Pick<Head, 'tensors'> => {
   if (taskType !== 'causal') return model.sequenceHead(labels)
   return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }

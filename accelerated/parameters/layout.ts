@@ -2,9 +2,9 @@
  * All trained numbers in one flat vector, cut into blocks. A block is what a step's graph is given and gives back: the small tensors of an
  * optimizer group together, so that AdamW is a handful of nodes, or one large tensor alone, so that it is copied nowhere.
  */
-import type { Expression, FloatType } from '../graph/expression.js'
+import type { Expression } from '../graph/expression.js'
 import { concat, reshape, split } from '../graph/operators.js'
-import type { OptimizerGroup } from '../training/optimizer.js'
+import type { OptimizerGroup } from './optimizerGroup.js'
 
 /** Numbers of the checkpoint's tensor of this name, for what starts there; undefined where it has none of that shape. */
 export type CheckpointNumbers = (name: string, shape: ReadonlyArray<number>) => Promise<ArrayLike<number> | undefined>
@@ -88,29 +88,6 @@ export const joinBlock = ({ entries }: Block, tensor: (name: string) => Expressi
     0,
   )
 
-export type Vector = Float32Array | Float64Array
-
-export const zeros = (size: number, dtype: FloatType): Vector => (dtype === 'float64' ? new Float64Array(size) : new Float32Array(size))
-
-/** A flat vector with `values` at their places and 0 elsewhere. */
-export const flatten = (
-  layout: ParameterLayout,
-  values: (entry: ParameterEntry) => ArrayLike<number> | undefined,
-  dtype: FloatType,
-): Vector => {
-  const vector = zeros(layout.size, dtype)
-  for (const entry of layout.entries) {
-    const value = values(entry)
-    if (value === undefined) continue
-    if (value.length !== entry.size) throw new Error(`flatten: expected ${entry.size} numbers of ${entry.name}, got ${value.length}`)
-    vector.set(value, entry.offset)
-  }
-  return vector
-}
-
-/** The part of a flat vector that holds one tensor: a view, not a copy. */
-export const tensorOf = (layout: ParameterLayout, vector: Vector, name: string): Vector => {
-  const entry = layout.entries.find((e) => e.name === name)
-  if (entry === undefined) throw new Error(`tensorOf: expected one of the trained tensors, got ${name}`)
-  return vector.subarray(entry.offset, entry.offset + entry.size)
-}
+/** A block's names in a step's graph: `parameters(decayed)` is an input, `next parameters(decayed)` an output. */
+export const blockInput = (vector: string, { name }: Pick<Block, 'name'>): string => `${vector}(${name})`
+export const blockOutput = (vector: string, block: Pick<Block, 'name'>): string => `next ${blockInput(vector, block)}`

@@ -3,7 +3,6 @@ import type { Expression } from '../graph/expression.js'
 import { cast, constant, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
 import type { Device } from '../engines/devices/device.js'
 import { noWeights } from '../engines/engine.js'
-import { nodeEngine } from '../engines/onnxRuntimeNode.js'
 
 /** A product of RoBERTa-base's size, of few rows: long enough to measure, done in a moment. */
 const [rows, side, runs] = [128, 768, 9]
@@ -14,7 +13,7 @@ type Product = (x: Expression) => Expression
 /** The rate of a product, rounding of its input included, over that in float32: the median of pairs that ran one after the other. */
 const speedupOf = async (product: Product, device: Device, threads: number): Promise<number> => {
   const x = input('x', [rows, side], 'float32')
-  const engine = nodeEngine({ device, threads })
+  const engine = device.engine({ threads })
   const exact = await engine.open({ y: matMul(x, constant(numbers(), [side, side], 'float32')) }, noWeights)
   const feeds = { x: { shape: [rows, side], data: Float32Array.from({ length: rows * side }, (_, i) => (i % 17) - 8) } }
   const timed = async (run: () => Promise<unknown>): Promise<number> => {
@@ -47,9 +46,8 @@ export const float16Speedup = (device: Device, threads: number): Promise<number>
 /** One product of one number: a GPU may have no arithmetic in float16. */
 export const tryHalf = async (device: Device): Promise<void> => {
   const one = constant([1], [1, 1], 'float32')
-  const session = await nodeEngine({ device, threads: 1 }).open(
-    { y: halfMatMul(input('x', [1, 1], 'float32'), cast(one, 'float16')) },
-    noWeights,
-  )
+  const session = await device
+    .engine({ threads: 1 })
+    .open({ y: halfMatMul(input('x', [1, 1], 'float32'), cast(one, 'float16')) }, noWeights)
   await session.run({ x: { shape: [1, 1], data: Float32Array.of(1) } }).finally(session.release)
 }

@@ -5,8 +5,8 @@ import type { Precision } from '../precisions/precision.js'
 import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
 import { SettingsError } from '../errors/settingsError.js'
-import type { AdamWSettings } from '../training/adamw.js'
-import { weightGroups, type OptimizerGroup } from '../training/optimizer.js'
+import type { AdamWSettings } from '../parameters/optimizerGroup.js'
+import { weightGroups, type OptimizerGroup } from '../parameters/optimizerGroup.js'
 
 const positive = z.number().positive()
 const fraction = z.number().min(0).max(1)

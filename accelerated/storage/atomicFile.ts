@@ -1,28 +1,26 @@
-/** Files that are whole or absent: written to a temporary name beside the target, flushed to the disk, then renamed. */
+/** Atomic writes: a file is written under a temporary name beside its target, flushed to the disk, and then renamed. */
 import { randomBytes } from 'node:crypto'
 import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { writeError } from '../errors/systemError.js'
+import type { Content } from './storage.js'
 
-/** The part of node:fs/promises that writing needs; a test passes one whose disk is full. */
+/** The part of node:fs/promises that writing needs. A test passes one whose disk is full. */
 export type FileSystem = {
-  readonly open: (path: string, flags: string) => Promise<OpenFile>
+  readonly open: (path: string, flags: string) => Promise<WritableFile>
   readonly rename: (from: string, to: string) => Promise<void>
   readonly unlink: (path: string) => Promise<void>
 }
-type OpenFile = {
+type WritableFile = {
   readonly write: (bytes: Uint8Array) => Promise<{ readonly bytesWritten: number }>
   readonly sync: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** What a file can be written from: a text (as UTF-8), bytes, or pieces of bytes as they come. */
-export type Content = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
-
 /**
- * Writes the file at `path`, replacing what is there only when all of `content` is safely on the disk.
- * Throws Mistake (no space, no permission, no such folder); the old file is then as it was, and no temporary is left.
- * An error of `content` itself, or of `check`, which sees the whole file before it gets its name, is passed on in the same state.
+ * Writes the file at `path`. The old file stays until all of `content` is on the disk, and after any error; no temporary file remains.
+ * `check` reads the whole file before it gets its name. Errors of `check` and of `content` itself pass through.
+ * @throws InputError if there is no space, no permission or no such folder
  */
 export const writeFileAtomically = async (
   path: string,
@@ -38,7 +36,7 @@ export const writeFileAtomically = async (
   const handle = await guarded(() => fileSystem.open(temporary, 'wx'))
   try {
     try {
-      for await (const piece of piecesOf(content)) await guarded(() => writeAll(handle, piece))
+      for await (const chunk of chunksOf(content)) await guarded(() => writeAll(handle, chunk))
       await guarded(() => handle.sync())
     } finally {
       await guarded(() => handle.close())
@@ -52,27 +50,27 @@ export const writeFileAtomically = async (
   await syncFolder(dirname(path))
 }
 
-/** The names of such temporaries. */
+/** The names of temporary files. */
 export const temporary = /^\..+\.\d+\.[0-9a-f]{12}\.partial$/
 
-/** Removes what a process that was killed while it wrote left in `folder`. No other process may be writing there. */
+/** Removes the temporary files that a killed process left in `folder`. No other process may be writing there. */
 export const removeTemporaries = async (folder: string): Promise<void> => {
   for (const name of await readdir(folder)) if (temporary.test(name)) await unlink(join(folder, name))
 }
 
-async function* piecesOf(content: Content): AsyncGenerator<Uint8Array> {
-  if (typeof content === 'string') yield Buffer.from(content)
+async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
+  if (typeof content === 'string') yield new TextEncoder().encode(content)
   else if (content instanceof Uint8Array) yield content
   else yield* content
 }
 
-const writeAll = async (handle: OpenFile, bytes: Uint8Array): Promise<void> => {
+const writeAll = async (handle: WritableFile, bytes: Uint8Array): Promise<void> => {
   for (let written = 0; written < bytes.length; ) {
     written += (await handle.write(bytes.subarray(written))).bytesWritten
   }
 }
 
-/** Makes the rename itself durable. Some systems refuse to open a folder: there the file is still whole. */
+/** Makes the rename itself durable. Some systems refuse to open a folder; the file is still complete there. */
 const syncFolder = async (folder: string): Promise<void> => {
   const handle = await open(folder, 'r').catch(() => undefined)
   if (handle === undefined) return

@@ -1,25 +1,26 @@
-/** JSON files as text: read within a bound, parsed with one clear line within a bound of depth and size, with each key once. */
+/** JSON files: text of a bounded size, parsed within bounds of depth and number of values, with each key once. */
 import { Tokenizer, TokenType } from '@streamparser/json'
 import { InputError, inputError, quoted, reason } from '../errors/inputError.js'
-import { readBytes, withRegularFile } from './regularFile.js'
+import { nodeFiles } from './nodeFiles.js'
+import { withFile, type Storage } from './storage.js'
 
-/** The largest JSON file read into memory, in bytes: the largest tokenizers of the hub have 40 MB. */
+/** The largest JSON file that is read, in bytes. The largest tokenizers of the hub have 40 MB. */
 export const jsonLimit = 64_000_000
 
-/** Objects and lists within each other; no file of a model has ten. Recursive readers of the value are safe below it. */
+/** Nested objects and lists. No file of a model has ten levels, and recursive readers are safe below this. */
 const depthLimit = 64
 
-/** Values in one file. 4 million small lists are 300 MB; the largest tokenizers of the hub have 2 million values. */
+/** Values in one file. 4 million small lists take 300 MB; the largest tokenizers of the hub have 2 million values. */
 const valueLimit = 4_000_000
 
-/** The text of a JSON file. Throws Mistake: unreadable, not a plain file, larger than `limit` bytes, not UTF-8. */
-export const readText = (file: string, limit = jsonLimit): Promise<string> =>
-  withRegularFile(file, async (handle, size) => {
+/** The text of a file. @throws InputError if it is unreadable, not a regular file, larger than `limit` bytes, or not UTF-8 */
+export const readText = (file: string, limit = jsonLimit, storage: Storage = nodeFiles): Promise<string> =>
+  withFile(storage, file, async ({ size, read }) => {
     if (size > limit) throw inputError(file, `at most ${limit} bytes`, `${size}`)
-    return decodeUtf8(await readBytes(handle, file, 0, size), file, 'text')
+    return decodeUtf8(await read(0, size), file, 'text')
   })
 
-/** Throws Mistake for bytes that are no UTF-8. */
+/** @throws InputError if the bytes are not UTF-8 */
 export const decodeUtf8 = (bytes: Uint8Array, file: string, what: string): string => {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
@@ -28,7 +29,10 @@ export const decodeUtf8 = (bytes: Uint8Array, file: string, what: string): strin
   }
 }
 
-/** JSON.parse with one clear line. `where` is the file's name in messages. Throws Mistake: not JSON, too deep, too many values, a key given twice. */
+/**
+ * JSON.parse whose errors are one line. `where` names the file in messages.
+ * @throws InputError if the text is not JSON, is nested too deep, has too many values, or has a key twice
+ */
 export const parseJson = (text: string, where: string): unknown => {
   try {
     checkTokens(text, where)
@@ -38,11 +42,11 @@ export const parseJson = (text: string, where: string): unknown => {
   }
 }
 
-/** Token by token, before values are made of them: how deep they nest, how many they are, and that no object has a key twice (JSON.parse hides all but the last). */
+/** Checks the tokens before any value is built: their depth, their number, and that no object has a key twice (JSON.parse would keep the last one silently). */
 const checkTokens = (text: string, where: string): void => {
   const tokenizer = new Tokenizer({ stringBufferSize: 1 << 16 })
-  const open: (Set<string> | undefined)[] = [] // of each open object its keys so far, of a list nothing
-  let awaitsKey = false // within an object, a string after { or , is a key
+  const open: (Set<string> | undefined)[] = [] // the keys so far of each open object; undefined for a list
+  let awaitsKey = false // in an object, a string after { or , is a key
   let values = 1
   const enter = (keys: Set<string> | undefined): void => {
     awaitsKey = true
@@ -66,17 +70,17 @@ const checkTokens = (text: string, where: string): void => {
         awaitsKey = true
         break
       case TokenType.STRING: {
-        const text = String(value)
+        const string = String(value)
         const keys = awaitsKey ? open.at(-1) : undefined
-        if (keys?.has(text)) throw inputError(where, 'each key once', `${quoted(text)} twice`)
-        keys?.add(text)
+        if (keys?.has(string)) throw inputError(where, 'each key once', `${quoted(string)} twice`)
+        keys?.add(string)
         awaitsKey = false
       }
     }
     if (values > valueLimit) throw inputError(where, `at most ${valueLimit} values in the JSON`, 'more')
   }
   tokenizer.onError = (error) => {
-    // what is thrown above comes by here too; of a text that is no JSON, JSON.parse says better what is wrong
+    // The errors thrown above arrive here too. For text that is not JSON, JSON.parse has the better message.
     if (!(error instanceof InputError)) JSON.parse(text)
     throw error
   }

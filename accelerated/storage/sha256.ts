@@ -1,13 +1,22 @@
-/** SHA-256 of a file's bytes, read piece by piece: a file of any size in 4 MiB of memory. */
+/** SHA-256 digests of files of any size, in 4 MiB of memory. */
 import { createHash } from 'node:crypto'
-import { readBytes, withRegularFile } from './regularFile.js'
+import { nodeFiles } from './nodeFiles.js'
+import { withFile, type Storage } from './storage.js'
 
 const chunkBytes = 4 << 20
 
-/** In hexadecimal. Throws Mistake; a SystemError where the file could not be read. */
-export const fileSha256 = (path: string): Promise<string> =>
-  withRegularFile(path, async (handle, size) => {
-    const hash = createHash('sha256')
-    for (let at = 0; at < size; at += chunkBytes) hash.update(await readBytes(handle, path, at, Math.min(chunkBytes, size - at)))
-    return hash.digest('hex')
+/** The digest of a file in hexadecimal. @throws InputError, a SystemError if the file cannot be read */
+export const fileSha256 = (path: string, storage: Storage = nodeFiles): Promise<string> =>
+  withFile(storage, path, async ({ size, read }) => {
+    const hash = sha256()
+    for (let at = 0; at < size; at += chunkBytes) hash.update(await read(at, Math.min(chunkBytes, size - at)))
+    return hash.hex()
   })
+
+/** A digest in the making, of what `update` is given. */
+export type Sha256 = { readonly update: (content: string | Uint8Array) => void; readonly hex: () => string }
+
+export const sha256 = (): Sha256 => {
+  const hash = createHash('sha256')
+  return { update: (content) => void hash.update(content), hex: () => hash.digest('hex') }
+}

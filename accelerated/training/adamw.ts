@@ -1,8 +1,8 @@
 /** AdamW as expressions over one flat vector: Loshchilov & Hutter (2019), in PyTorch's form. */
 import type { Expression } from '../graph/expression.js'
+import type { AdamWSettings } from '../parameters/optimizerGroup.js'
 import { add, div, mul, sqrt, square, sub } from '../graph/operators.js'
 
-export type AdamWSettings = { readonly beta1: number; readonly beta2: number; readonly epsilon: number }
 export type Moments = { readonly first: Expression; readonly second: Expression }
 /** Scalars of a step: η and the bias corrections 1 − β₁ᵗ and 1 − β₂ᵗ. */
 export type StepScalars = { readonly rate: Expression; readonly correction1: Expression; readonly correction2: Expression }

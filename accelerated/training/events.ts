@@ -1,29 +1,28 @@
-/** What training is given, and what it tells: the task, the events of a run in their order, and its result. */
+/** The input and the output of training: the task, the events of a run in their order, and its result. */
 import type { Measures } from '../methods/method.js'
 import type { Examples } from '../models/packing.js'
 import type { Objective, TrainingExample } from '../objectives/objective.js'
+import type { InferenceState, RunProgress, RunState } from '../parameters/runState.js'
 import type { Assembly } from './assembly.js'
-import type { Vector } from '../parameters/layout.js'
-import type { Runtime } from './phase.js'
-import type { RunState } from './state.js'
+import type { Runtime } from './phaseSessions.js'
 
 export type TrainingTask<E extends TrainingExample = TrainingExample, O = unknown> = Omit<Assembly, 'objective'> & {
   readonly objective: Objective<E, O>
   readonly runtime: Runtime
   readonly training: Examples<E>
   readonly evaluation: Examples<E>
-  /** Scores of the evaluation's answers, and the one number by which checkpoints compare (greater is better). */
+  /** Scores of the evaluation's answers, and the number that selects the best checkpoint (greater is better). */
   readonly score: (answers: ReadonlyArray<O>) => Scored
-  /** steps of the whole when the method planned its phases, where the run was made longer since */
+  /** steps of the run by which the method planned its phases, if the run was extended since */
   readonly plannedSteps?: number
-  /** also evaluate before the first step: what training starts from */
+  /** also evaluate before the first step */
   readonly evalOnStart?: boolean
 }
 
 export type Scored = {
   readonly scores: Readonly<Record<string, number>>
   readonly selection: number
-  /** the class that every example is predicted as, where that is so */
+  /** the class that the model predicts for every example; null where predictions differ */
   readonly constant: string | null
 }
 
@@ -47,26 +46,27 @@ export type TrainingEvent =
       readonly steps: number
       readonly stepsPerEpoch: number
       readonly resumedAt: number
-      /** steps from one evaluation to the next */
-      readonly evaluateEvery: number
-      /** what the phase that it begins with is called; null where the method has but one */
+      /** steps between evaluations */
+      readonly evalSteps: number
+      /** the name of the first phase; null where the method has only one */
       readonly stage: string | null
-      /** what the method has to say of its phases */
-      readonly announced: string | null
+      /** the method's line about the phases to come */
+      readonly announcement: string | null
     }
   | StepReport
-  /** ranks by matrix while they are being found, at most a hundred times a run */
+  /** expected ranks by matrix while the method searches for them, at most a hundred times a run */
   | { readonly kind: 'ranks'; readonly step: number; readonly ranks: Readonly<Record<string, number>> }
-  /** an evaluation goes on: so many of its examples are done */
+  /** progress of an evaluation: examples done */
   | { readonly kind: 'evaluating'; readonly step: number; readonly done: number; readonly examples: number }
   | ({
       readonly kind: 'evaluation'
       readonly step: number
       readonly epoch: number
+      /** whether the step can be the best one: SaLoRA's cannot before pruning */
       readonly eligible: boolean
       readonly best: boolean
     } & Scored)
-  /** the method's phase changed, after this step */
+  /** the method entered a new phase after this step */
   | {
       readonly kind: 'phase'
       readonly step: number
@@ -77,31 +77,11 @@ export type TrainingEvent =
   /** the state after this step: save it to resume from it */
   | ({ readonly kind: 'checkpoint'; readonly state: RunState } & RunProgress)
 
-/** What is handed over of a state: the function without randomness. */
-export type InferenceState = { readonly phase: unknown; readonly parameters: Vector }
-
-/** The evaluation that was the best among those that may be, and what it was of. */
-export type BestCheckpoint = InferenceState & {
-  readonly step: number
-  readonly selection: number
-  readonly scores: Readonly<Record<string, number>>
-}
-
-/** What the result says besides the last state; a run that is resumed after its last step has no other source for it. */
-export type RunProgress = {
-  readonly best: BestCheckpoint | null
-  /** evaluations since that could have been a better one; absent: none */
-  readonly sinceBest?: number | undefined
-  /** the last evaluation: an interrupted run may have gone on after it */
-  readonly lastEvaluation: { readonly step: number; readonly scores: Readonly<Record<string, number>> } | null
-  /** what the last step measured matrix by matrix; empty where the method measures nothing */
-  readonly byMatrix: Measures['byMatrix']
-}
-
 export type TrainingResult = RunProgress & {
   readonly last: RunState
-  readonly handed: InferenceState
+  /** the last state without gate noise: what is exported */
+  readonly inference: InferenceState
   readonly interrupted: boolean
-  /** no evaluation of the last `patience` was better than the best */
+  /** the last `earlyStoppingPatience` evaluations brought no improvement */
   readonly stoppedEarly: boolean
 }

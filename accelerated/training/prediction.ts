@@ -1,12 +1,14 @@
 /** Prediction: an objective's answers for many examples, in batches of similar length. */
 import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
 import type { TrainingExample, Objective } from '../objectives/objective.js'
-import { inferenceGraph, layoutOf, type Assembly } from './assembly.js'
+import { layoutOf, type Assembly } from './assembly.js'
+import { inferenceGraph } from './inferenceGraph.js'
 import { inBatches } from './batchOrder.js'
-import type { Vector } from '../parameters/layout.js'
-import type { Runtime } from './phase.js'
-import { blockFeeds } from './state.js'
-import { batchFeeds } from './trainStep.js'
+import type { OpenOptions } from '../engines/engine.js'
+import type { Vector } from '../parameters/vectors.js'
+import type { Runtime } from './phaseSessions.js'
+import { blockFeeds } from './stateBuffers.js'
+import { batchFeeds } from './batchFeeds.js'
 
 export type Predictor<E, O> = {
   /** after each batch, how many examples are done; in the end one answer an example, in the order given */
@@ -24,16 +26,16 @@ export type Predictor<E, O> = {
 /** Draws of inference (masked tokens, say) are those of steps that no run has. */
 const firstDraw = 2 ** 24
 
-/** @param phase one without randomness: see Method.deterministic @param memory as Engine.open has it */
+/** @param phase one without randomness: see Method.deterministic @param options see Engine.open */
 export const openPredictor = async <E extends TrainingExample, O>(
   assembly: Assembly,
   objective: Objective<E, O>,
   phase: unknown,
   { engine, weights }: Runtime,
-  memory?: 'sparing',
+  options?: OpenOptions,
 ): Promise<Predictor<E, O>> => {
   const layout = layoutOf(assembly, phase)
-  const session = await engine.open(inferenceGraph(assembly, phase), weights, memory)
+  const session = await engine.open(inferenceGraph(assembly, phase), weights, options)
   const predictions = async function* (
     parameters: Vector,
     examples: Examples<E>,

@@ -30,7 +30,7 @@ export const shortestText = 3
 
 /** The model's positions, those that the method's virtual tokens take, and those left for an example's own tokens, in words too. */
 export const availablePositions = (method: Method, settings: CommonSettings, { spec: { maxPositions: positions } }: Model) => {
-  const { count: virtualTokens } = method.virtualTokens?.(settings) ?? noVirtualTokens
+  const { count: virtualTokens } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
   const left = positions - virtualTokens
   const told =
     virtualTokens === 0

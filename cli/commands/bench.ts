@@ -12,7 +12,7 @@ import { counted, megabytes, percent, plural } from '../format/numbers.js'
 import type { Terminal } from '../terminal/output.js'
 import { addFlags } from '../options/trainFlags.js'
 import { settingsOf } from '../options/trainRequest.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addBench = (command: Command): void => {
   command.description(

@@ -14,7 +14,7 @@ import {
   noStatistics,
   smoothValues,
 } from '../../evaluation/bleu/index.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import { pairedLines } from '../input/pairedFiles.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -22,7 +22,7 @@ import { choiceOf, numberOf, type Values } from '../options/flagValues.js'
 import { counted, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const tokenizers = Object.keys(bleuTokenizers) as ReadonlyArray<BleuSettings['tokenize']>
 

@@ -2,12 +2,12 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { startBoard } from '../../reporting/board/server.js'
-import { inShell } from '../../finetuning/commandLine.js'
+import { inShell } from '../../finetuning/commandLine/shell.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { numberOf } from '../options/flagValues.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 /** One that is always the same can be tunnelled to before the board is there. */
 const usualPort = 8322

@@ -11,7 +11,7 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import { flagValues, numberOf } from '../options/flagValues.js'
 import { addFlags } from '../options/trainFlags.js'
 import { settingsOf } from '../options/trainRequest.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 /** Of `train`'s flags, those that its memory follows from: batches, model, method and machine. */
 const ofBatches = ['batchSize', 'gradientAccumulationSteps', 'maxLength', 'dropout']

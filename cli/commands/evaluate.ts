@@ -1,7 +1,7 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
 import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { TaskOptions } from '../../finetuning/data/index.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import {
   evaluationOf,
   evaluationOfRun,
@@ -22,7 +22,7 @@ import { countProgress } from '../terminal/progress.js'
 import { scoreText } from '../format/scores.js'
 import { addFlags } from '../options/trainFlags.js'
 import { taskFlagNames, taskOptions } from '../options/trainRequest.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addEvaluate = (command: Command): void => {
   command.description(

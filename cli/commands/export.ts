@@ -13,7 +13,7 @@ import {
   type ExportReport,
 } from '../../finetuning/adapters/exportAdapter.js'
 import { reason } from '../../accelerated/errors/inputError.js'
-import type { TaskOptions } from '../../finetuning/data/index.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
 import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import type { Terminal } from '../terminal/output.js'
@@ -23,7 +23,7 @@ import { exitCodes } from '../terminal/exitCodes.js'
 import { onInterrupt } from '../terminal/interrupt.js'
 import type { Values } from '../options/flagValues.js'
 import { megabytes, short } from '../format/numbers.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const explained: Readonly<Record<ExportFormat, string>> = {
   peft: "the adapter in PEFT's layout, each matrix at its own rank (rank_pattern, alpha_pattern)",

@@ -1,7 +1,6 @@
 /** salora generate: prompts in, text of a decoder out, as it is written. */
 import type { Command } from 'commander'
-import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
-import { templateOf } from '../../finetuning/tasks/kinds/alpacaTask.js'
+import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
 import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
 import { openGenerator } from '../../finetuning/adapters/generator.js'
 import { adapterRequest, addModelFlags } from '../options/adapterRequest.js'

@@ -23,7 +23,7 @@ import { watchInterrupt } from '../terminal/interrupt.js'
 import { plural } from '../format/numbers.js'
 import { sweepProgress } from '../terminal/sweepProgress.js'
 import { addFlags } from '../options/trainFlags.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 /** What a sweep asks of every run; seeds it gives itself. */
 const ofRuns = [...Object.keys(trainingSettings), ...Object.keys(machineSettings)].filter((name) => name !== 'seed')

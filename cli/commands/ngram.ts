@@ -28,7 +28,7 @@ import { watchInterrupt } from '../terminal/interrupt.js'
 import { counted, duration, megabytes, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addNgram = (command: Command): void => {
   command

@@ -16,7 +16,7 @@ import { printable, type Terminal } from '../terminal/output.js'
 import { fileTexts, inputFormats, streamTexts } from '../input/textInput.js'
 import type { TextLine } from '../input/textLines.js'
 import { addFlags } from '../options/trainFlags.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addRankPattern = (command: Command): void => {
   command.description(

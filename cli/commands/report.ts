@@ -5,7 +5,7 @@ import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { countProgress } from '../terminal/progress.js'
 import { resultLines } from '../format/report.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addReport = (command: Command): void => {
   command.description(

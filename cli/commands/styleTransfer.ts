@@ -1,11 +1,12 @@
 /** salora style-transfer: sentences rewritten in another style by a decoder, or by others, scored by three metrics beside the paper's rows. */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
-import { templateOf } from '../../finetuning/tasks/kinds/alpacaTask.js'
+import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
+import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
 import { transferDatasets } from '../../evaluation/styleTransfer/index.js'
 import { styleTransfer, type StyleTransferResult, type TransferSource } from '../../evaluation/styleTransfer/styleTransfer.js'
 import { markdownTable } from '../../evaluation/styleTransfer/transferTable.js'
+import { transferExamplesPage } from '../../reporting/report/transferExamplesPage.js'
 import { adapterRequest, addModelFlags } from '../options/adapterRequest.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -16,7 +17,7 @@ import { watchInterrupt } from '../terminal/interrupt.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/output.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const machine = ['device', 'precision', 'threads']
 /** Transfers are the likeliest text, as the paper's: nothing is drawn, so that a run that goes on writes what it would have written. */
@@ -88,6 +89,7 @@ export const addStyleTransfer = (command: Command): void => {
           if (event.kind === 'preparing') terminal.note(`${event.what} …`)
           else if (event.kind === 'transferring') show(event.direction, event.done, event.of)
           else {
+            if (output !== null) await writeFileAtomically(join(output, 'examples.html'), transferExamplesPage(event.examples))
             tellEmpty(event.result, terminal)
             terminal.result(resultText(event.result, output), event.result)
           }

@@ -11,7 +11,7 @@ import { flagValues, numberOf } from '../options/flagValues.js'
 import { counted, plural } from '../format/numbers.js'
 import { addFlags } from '../options/trainFlags.js'
 import { settingsOf } from '../options/trainRequest.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addVerify = (command: Command): void => {
   command.description(

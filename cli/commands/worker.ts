@@ -8,7 +8,7 @@ import { numberOf } from '../options/flagValues.js'
 import { watchInterrupt } from '../terminal/interrupt.js'
 import { plural } from '../format/numbers.js'
 import { queueLine, toldOf, waitingOf } from '../terminal/sweepProgress.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export const addWorker = (command: Command): void => {
   command.description(

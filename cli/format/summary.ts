@@ -1,6 +1,6 @@
 /** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { inShell, resumeCommand } from '../../finetuning/commandLine.js'
+import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'

@@ -2,7 +2,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import { openRegularFile } from '../../accelerated/storage/regularFile.js'
-import { UserError } from '../../finetuning/userError.js'
 import { counted } from '../format/numbers.js'
 import { type ReadLine, type TextLine, textLines } from './textLines.js'
 
@@ -24,7 +23,7 @@ type OpenFile = {
 /**
  * Lists of lines, one for each file and of one length, in order; `told` hears how many bytes of how many of the first file are read. Every
  * line feed ends a line, an empty one too, and the last line needs none.
- * @throws Mistake, UserError for what is no plain file, is empty, has a line that is not UTF-8 or too long, or more or fewer lines than the first
+ * @throws InputError for what is no plain file, is empty, has a line that is not UTF-8 or too long, or more or fewer lines than the first
  */
 export async function* pairedLines(
   files: ReadonlyArray<string>,
@@ -79,7 +78,10 @@ const refill = async (file: OpenFile): Promise<boolean> => {
 }
 
 const textOf = (file: string, line: TextLine): string => {
-  if ('problem' in line) throw new UserError(`${oneLine(file)}, line ${line.line}: ${line.problem}`)
+  if ('problem' in line) {
+    const [, expected = '', got = ''] = /^expected (.*), got (.*)$/.exec(line.problem) ?? []
+    throw inputError(`${file}, line ${line.line}`, expected, got)
+  }
   return line.given.text
 }
 

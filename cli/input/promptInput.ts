@@ -7,7 +7,7 @@ import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { promptTemplates } from '../../finetuning/data/promptTemplates.js'
 import type { Prompt } from '../../finetuning/tokens/prompts.js'
 import type { Values } from '../options/flagValues.js'
-import { usageError } from '../options/usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 /** `where` is its place in messages; `told`: what answers are written beside. */
 export type GivenPrompt = { readonly where: string; readonly prompt: Prompt; readonly told: unknown }

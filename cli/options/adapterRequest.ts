@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { allSettings, type Settings } from '../../accelerated/training/settings.js'
-import type { TaskOptions } from '../../finetuning/data/index.js'
+import type { TaskOptions } from '../../finetuning/tasks/index.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
@@ -11,7 +11,7 @@ import { withOffline } from '../terminal/command.js'
 import { flagValues, listOf, type Values } from './flagValues.js'
 import { settingsOf, taskOptions } from './trainRequest.js'
 import { addFlags } from './trainFlags.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export type AdapterRequest = {
   readonly adapter: TrainedAdapterOptions

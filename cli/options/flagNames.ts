@@ -1,6 +1,6 @@
 /** Names: a setting in camelCase is the flag in kebab-case, and back. */
 import { allSettings } from '../../accelerated/training/settings.js'
-import { flagOf } from '../../finetuning/commandLine.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 
 export { flagOf }
 

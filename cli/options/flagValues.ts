@@ -8,7 +8,7 @@ import { flagOf } from './flagNames.js'
 import type { SettingKind } from '../../accelerated/settings/setting.js'
 import type { Flag } from './trainFlags.js'
 import { trainFlags } from './trainFlags.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 export type Values = Readonly<Record<string, unknown>>
 

@@ -5,7 +5,7 @@ import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import { flagOf } from './flagNames.js'
 import { flagValues, type Values } from './flagValues.js'
 import { flagsOf } from './trainFlags.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 const flags = flagsOf(generationSettings)
 

@@ -1,9 +1,9 @@
 /** Presets: settings that belong together, which a method or a kind of tasks brings, by the name that --preset takes. */
 import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { tasks } from '../../finetuning/data/index.js'
+import { taskSources } from '../../finetuning/tasks/index.js'
 import type { Values } from './flagValues.js'
-import { usageError } from './usageError.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
 
 type Preset = {
   readonly name: string
@@ -19,7 +19,7 @@ export const presets: ReadonlyArray<Preset> = [
   ...table.flatMap(({ name: method, presets: own = {} }) =>
     Object.entries(own).map(([name, settings]) => ({ name, method, help: `of ${method}`, settings: () => settings })),
   ),
-  ...tasks.flatMap(({ presets: own = {} }) => Object.entries(own).map(([name, preset]) => ({ name, ...preset }))),
+  ...taskSources.flatMap(({ presets: own = {} }) => Object.entries(own).map(([name, preset]) => ({ name, ...preset }))),
 ]
 
 /**

@@ -6,7 +6,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { allSettings } from '../../accelerated/training/settings.js'
 import type { Setting, SettingKind, SettingTable } from '../../accelerated/settings/setting.js'
-import { taskFlags, tasks } from '../../finetuning/data/index.js'
+import { taskFlags, taskSources } from '../../finetuning/tasks/index.js'
 import { flagOf } from './flagNames.js'
 import { presets } from './presets.js'
 
@@ -63,7 +63,7 @@ export const flagGroups: ReadonlyArray<{ readonly heading: string; readonly flag
         `model in Hugging Face layout (${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}), or a hub id`,
       ),
       flag('adapter', 'text', 'folder', 'adapter to begin with: of the method, or of any low-rank one at no larger a rank (default: none)'),
-      flag('task', 'text', 'name|file', listed(tasks.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
+      flag('task', 'text', 'name|file', listed(taskSources.map(({ names, help }) => (names.length > 0 ? names.join(', ') : help)))),
       ...taskFlags.map(({ name, takes, help }) => flag(name, takes === '' ? 'switch' : 'text', takes, help)),
       flag('evalData', 'text', 'file', 'file to evaluate on (default: the dev file; of a file, a tenth held out)'),
       flag('positiveLabel', 'text', 'label', 'class that F1 is of; without it (and beside it) there is the mean over all classes, macroF1'),

@@ -4,7 +4,7 @@ import { inputError, shown } from '../../accelerated/errors/inputError.js'
 import type { Settings, SettingsInput } from '../../accelerated/training/settings.js'
 import { allSettings, methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
-import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/data/index.js'
+import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
 import type { FinetuneOptions } from '../../finetuning/runs/run.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
@@ -12,7 +12,7 @@ import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { flagOf, inFlags, settingNames } from './flagNames.js'
 import { configValues, flagValues, valuesOf, type Values } from './flagValues.js'
 import { presetOf } from './presets.js'
-import { usageError, UsageError } from './usageError.js'
+import { usageError, UsageError } from '../../finetuning/commandLine/usageError.js'
 
 export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
 

@@ -13,7 +13,7 @@ const shareOfAStep = 1 / 3
 
 /** @param now milliseconds */
 export const etaEstimator = (now: () => number = () => performance.now()): EtaEstimator => {
-  let plan = { steps: 0, stepsPerEpoch: 1, evaluateEvery: 1 }
+  let plan = { steps: 0, stepsPerEpoch: 1, evalSteps: 1 }
   let examples = { training: 1, evaluation: 0 }
   let last = now()
   let [step, timed, stepping] = [0, -1, 0] // steps done, how many of them were timed, their milliseconds together
@@ -23,7 +23,7 @@ export const etaEstimator = (now: () => number = () => performance.now()): EtaEs
   const perExample = (): number => example ?? (shareOfAStep * perStep() * plan.stepsPerEpoch) / examples.training
   /** those after step `from` */
   const evaluations = (from: number): number => {
-    const { steps, evaluateEvery: every } = plan
+    const { steps, evalSteps: every } = plan
     return Math.floor(steps / every) - Math.floor(from / every) + (steps % every !== 0 && from < steps ? 1 : 0)
   }
   return {
@@ -38,7 +38,7 @@ export const etaEstimator = (now: () => number = () => performance.now()): EtaEs
       }
       if (event.kind === 'step') {
         step = event.step
-        going = { due: step === plan.steps || step % plan.evaluateEvery === 0, done: 0, spent: 0 }
+        going = { due: step === plan.steps || step % plan.evalSteps === 0, done: 0, spent: 0 }
         timed += 1
         if (timed > 0) stepping += took
       }

@@ -121,7 +121,7 @@ const bar = (): Progress => {
   }
 }
 
-const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.columns ?? [])
+const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
  * Both losses by the names of metrics.jsonl (the task's alone where the method adds nothing to it), the columns of the method, and the speed:
@@ -184,7 +184,7 @@ const toldBy = (event: FinetuneEvent): string | null => {
     case 'start':
       return (
         `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +
-        (event.announced === null ? '' : `; ${event.announced}`)
+        (event.announcement === null ? '' : `; ${event.announcement}`)
       )
     case 'evaluation':
       return `${event.step === 0 ? 'before training' : `step ${event.step}`}: ${scoresText(event.scores)}${standing(event)}`

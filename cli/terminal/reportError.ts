@@ -3,11 +3,11 @@ import { CommanderError } from 'commander'
 import { reason } from '../../accelerated/errors/inputError.js'
 import { describeSystemError } from '../../accelerated/errors/systemError.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
-import { commanderLine } from '../../evaluation/studies/commanderLine.js'
-import { isExpected } from '../../finetuning/expectedErrors.js'
+import { commanderMessage } from '../../finetuning/commandLine/commanderMessage.js'
+import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 import { exitCodes } from './exitCodes.js'
 import { inFlags } from '../options/flagNames.js'
-import { UsageError } from '../options/usageError.js'
+import { UsageError } from '../../finetuning/commandLine/usageError.js'
 
 export type ErrorReport = { readonly line: string; readonly exitCode: number }
 
@@ -16,7 +16,7 @@ const blamesFlag = (line: string): boolean => /^--[a-z-]+:/.test(line)
 
 export const errorReport = (error: unknown): ErrorReport => {
   const thrown = describeSystemError(error)
-  if (thrown instanceof CommanderError) return { line: commanderLine(thrown), exitCode: exitCodes.wrongUsage }
+  if (thrown instanceof CommanderError) return { line: commanderMessage(thrown), exitCode: exitCodes.wrongUsage }
   const line = reason(thrown)
   if (thrown instanceof UsageError) return { line, exitCode: exitCodes.wrongUsage }
   if (!isExpected(thrown))

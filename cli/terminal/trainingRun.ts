@@ -2,7 +2,7 @@
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { resumeCommand } from '../../finetuning/commandLine.js'
+import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
 import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'

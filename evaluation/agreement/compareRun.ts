@@ -1,10 +1,11 @@
 /** The life of a run: plain steps, gated steps, retention, plain steps on what was retained, and the logits of what is handed over. */
-import { closeGates, openGates, withoutNoise, type SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
+import { closeGates, openGates, withoutNoise } from '../../accelerated/methods/salora/transitions.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { flatten, tensorOf, type Vector } from '../../accelerated/parameters/layout.js'
+import { flatten, tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import type { Engine, Results } from '../../accelerated/engines/engine.js'
-import type { RunState } from '../../accelerated/training/state.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import {
   density,
   deterministicGate,

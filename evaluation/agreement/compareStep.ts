@@ -1,8 +1,8 @@
 /** One step: the objective's values and the gradient of every trained tensor. */
 import { input } from '../../accelerated/graph/operators.js'
 import { sampleGate } from '../../accelerated/methods/salora/hardConcrete.js'
-import { zeros } from '../../accelerated/parameters/layout.js'
-import { collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
+import { collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { objective, orthogonalityOfA, orthogonalityOfB, type Gating, type ModelConfig } from '../../reference/index.js'
 import { levelRows } from './int8Rounding.js'
 import type { Model } from './model.js'

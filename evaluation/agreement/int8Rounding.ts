@@ -17,7 +17,7 @@ import {
 } from '../../accelerated/graph/operators.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import type { Results } from '../../accelerated/engines/engine.js'
-import type { StepGraph } from '../../accelerated/training/assembly.js'
+import type { StepGraph } from '../../accelerated/training/stepGraph.js'
 import {
   halfLinear,
   int8Linear,

@@ -13,14 +13,17 @@ import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
-import { zeros, type ParameterLayout } from '../../accelerated/parameters/layout.js'
-import { collect, mapVectors, namedVectors, blockFeeds, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import type { Accumulation } from '../../accelerated/training/step.js'
-import { batchFeeds } from '../../accelerated/training/trainStep.js'
+import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
+import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
+import { collect, blockFeeds, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { mapVectors, namedVectors } from '../../accelerated/parameters/vectors.js'
+import type { Accumulation } from '../../accelerated/training/stepGraph.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import {
   adaptedShapes,
   startFrom,
@@ -49,7 +52,7 @@ export const boundIn = ({ device, precision }: Target): number => {
 export const dtypeOf = ({ precision }: Pick<Target, 'precision'>): FloatType => precisionOf(precision).dtype
 
 /** Tiny graphs: more threads would only wait for each other. */
-export const runtimeOf = ({ device }: Target) => ({ engine: nodeEngine({ device: deviceOf(device), threads: 1 }), weights: noWeights })
+export const runtimeOf = ({ device }: Target) => ({ engine: deviceOf(device).engine({ threads: 1 }), weights: noWeights })
 
 /** Any model that both derivations have. */
 type AnyModel = Model<ModelConfig>

@@ -128,7 +128,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
         const measured = await (async () => {
           // first: of the two it is the one that may lack something
           const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
-          const ours = await open(process.execPath, sideFile('ours.js'), { method, precision, batches })
+          const ours = await open(process.execPath, sideFile('saloraWorker.js'), { method, precision, batches })
           return alternate(own, { ours, theirs }, repeats)
         })().finally(() => sides.forEach(({ kill }) => kill()))
         const row: PeerRow = {

@@ -9,17 +9,17 @@ import { input, matMul } from '../../accelerated/graph/operators.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
-import { assemble, layoutOf, stepGraph, type Assembly } from '../../accelerated/training/assembly.js'
+import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import type { CheckpointNumbers } from '../../accelerated/parameters/layout.js'
-import type { Runtime } from '../../accelerated/training/phase.js'
+import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import { benchmarkModel, smallVocabulary } from './model.js'
 import { productCount } from './productCount.js'
 
@@ -78,7 +78,7 @@ const measured = async (
   note: (line: string) => void,
 ): Promise<BenchmarkResult> => {
   const { device, batchSize, sequence, repeats, threads } = options
-  const engine = nodeEngine({ device, threads })
+  const engine = device.engine({ threads })
   const precision = precisionOf(options.precision)
   const frozen = await openFrozen(precision, model, model.folder) // which is removed with the model
   const session: Runtime = { engine, weights: frozen.weights }
@@ -163,7 +163,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
   await run.next() // 'start'
   const clock = { step: 0, steps }
   const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-  const phase = method.advance?.(start.phase, settings, clock, layouts)?.phase ?? start.phase
+  const phase = method.phases.advance?.(start.phase, settings, clock, layouts)?.phase ?? start.phase
   const { outputs } = stepGraph(assembly, phase, 'whole')
   return {
     operations: productCount(Object.values(outputs), { batch, sequence: maxLength, tokens: batch * maxLength }),

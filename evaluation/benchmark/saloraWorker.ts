@@ -10,16 +10,17 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { openPhase } from '../../accelerated/training/phase.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
-import { inferenceStateOf } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
-import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
-import { versions } from '../../finetuning/versions.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
+import { inferenceStateOf } from '../../accelerated/training/evaluation.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import type { BatchedExample } from './cases.js'
 import { productCount } from './productCount.js'
 import type { SideRequest } from './worker.js'
@@ -54,16 +55,16 @@ const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, se
 )
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
+const next = method.phases.advance?.(state.phase, settings, { step: 0, steps }, layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: frozen.weights }
-const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
+const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: frozen.weights }
+const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batches.flat(), settings.batchSize, 0))
 let spare: Vector | null = null
 
 const batchAt = (number: number) => batches[number % batches.length] ?? []
 const step = async (batch: number): Promise<void> => {
-  const clock = { step: state.step, steps }
-  const context = { assembly, objective: assembly.objective, clock, learningRate: settings.learningRate, spare }
+  const progress = { step: state.step, steps }
+  const context = { assembly, objective: assembly.objective, progress, learningRate: settings.learningRate, spare }
   const { state: after } = await trainStep(context, opened, state, [batchAt(batch)])
   spare = state.parameters
   state = after
@@ -75,7 +76,7 @@ const operationsOf = (batch: number): number => {
 }
 const evaluate = async (): Promise<void> => {
   const { phase, parameters } = inferenceStateOf(assembly, state)
-  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, 'sparing')
+  const predictor = await openPredictor(assembly, assembly.objective, phase, runtime, { prepack: false })
   await predictor.predict(parameters, batchesOf(request.evaluation ?? '').flat(), settings.batchSize)
   await predictor.release()
 }

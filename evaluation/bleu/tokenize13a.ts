@@ -1,5 +1,5 @@
 /** Words as WMT's mteval-v13a.pl and sacrebleu's `13a` have them: marks by themselves, but for . , within numbers and - not after one. */
-import { splitBlanks, withoutLastBlanks } from './blanks.js'
+import { splitBlanks, withoutLastBlanks } from '../../finetuning/data/pythonBlanks.js'
 
 /** In this order: `&amp;lt;` is a `<`. */
 const entities: ReadonlyArray<readonly [RegExp, string]> = [

@@ -1,6 +1,6 @@
 /** The process of one cell: told what to run, it tells the run's events. It stops as any run does, and is gone when its maker is. */
 import { finetune } from '../../finetuning/runs/finetune.js'
-import { isExpected } from '../../finetuning/expectedErrors.js'
+import { toSentError } from '../../accelerated/errors/sentError.js'
 import type { ToCell, FromCell } from './childProcessRun.js'
 
 const stop = new AbortController()
@@ -17,8 +17,7 @@ const run = async ({ options }: Extract<ToCell, { readonly kind: 'run' }>): Prom
     for await (const event of finetune(options, { signal: stop.signal })) await send({ kind: 'event', event })
     await over({ kind: 'end' })
   } catch (thrown) {
-    const { message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown))
-    await over({ kind: 'error', message, stack, expected: isExpected(thrown) })
+    await over({ kind: 'error', error: toSentError(thrown) })
   }
 }
 /** The run is: what is left ends by itself, whoever hangs up first. */

@@ -2,8 +2,9 @@
 import { fork } from 'node:child_process'
 import { on } from 'node:events'
 import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import { errorOf, type WorkerMessage } from '../../finetuning/runs/finetune.js'
-import { UserError } from '../../finetuning/userError.js'
+import type { WorkerMessage } from '../../finetuning/runs/finetune.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
+import { fromSentError } from '../../accelerated/errors/sentError.js'
 
 /** What the process is told. */
 export type ToCell = { readonly kind: 'run'; readonly options: FinetuneOptions } | { readonly kind: 'stop' }
@@ -12,7 +13,7 @@ export type FromCell = WorkerMessage | { readonly kind: 'end' }
 
 /**
  * As `finetune`, whose events these are. A process that is gone without a word, as of memory, is an error of this run alone; one that was told to
- * stop by somebody else ends as after `signal`. @throws UserError with one line for the user where something given is wrong
+ * stop by somebody else ends as after `signal`. @throws as `finetune`
  */
 export async function* childProcessRun(
   options: FinetuneOptions,
@@ -35,11 +36,13 @@ export async function* childProcessRun(
     for await (const [message] of on(child, 'message', { close: ['disconnect'] }) as AsyncIterable<readonly [FromCell]>) {
       if (message.kind === 'end') return
       if (message.kind === 'event') yield message.event
-      else throw errorOf(message)
+      else throw fromSentError(message.error)
     }
     const how = await gone
-    throw new UserError(
-      `the run’s process: expected one that ends by itself, got ${how}${how === 'SIGKILL' ? ' (the system was short of memory?)' : ''}`,
+    throw inputError(
+      'the run’s process',
+      'one that ends by itself',
+      `${how}${how === 'SIGKILL' ? ' (the system was short of memory?)' : ''}`,
     )
   } finally {
     signal.removeEventListener('abort', stop)

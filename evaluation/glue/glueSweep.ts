@@ -8,7 +8,7 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
-import { versions } from '../../finetuning/versions.js'
+import { versions } from '../../finetuning/runs/versions.js'
 import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type Grid, type SweepRequest } from './plan.js'
 import { csvTable, latexTable, markdownTable, scoreOf, type Reported, type SweepTable, type Worked } from './sweepTable.js'
 import { writePlan, type SweepPlan } from './storedPlan.js'
@@ -58,7 +58,7 @@ export type OnSweepEvent = (
 
 /**
  * What is done is not done again, what was begun goes on, what failed is tried again. The result is of the cells that are done; where `signal` is
- * aborted not all are. @throws Mistake, UserError, SettingsError for what is wrong before the first cell, or where the folder is at work
+ * aborted not all are. @throws InputError, SettingsError for what is wrong before the first cell, or where the folder is at work
  */
 export const glueSweep = async (
   options: GlueSweepOptions,

@@ -6,7 +6,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
 import { methodOf, settingsOfMethod, type SettingsInput } from '../../accelerated/training/settings.js'
-import { flagOf } from '../../finetuning/commandLine.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 import type { Row } from './sweep.js'
 

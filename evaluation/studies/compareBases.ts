@@ -6,21 +6,32 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import { compare, comparisonTable } from './comparison.js'
-import { scriptLine } from './scriptLine.js'
+import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { embeddedModel, quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import { pretraining, writeEmbeddedModel } from '../../finetuning/embedded/embeddedModel.js'
 
-const { seeds, output, results, jobs } = scriptLine({
-  name: 'embedded/compareBases',
-  about: 'Is the embedded model worth fine-tuning? The quickstart’s run on it, and on a base of the same shape with random weights.',
+const {
+  flags: { seeds, output, results, jobs },
+} = scriptValues({
+  name: 'node dist/evaluation/studies/compareBases.js',
+  description: 'Run the quickstart on the embedded model and on a base of the same shape with random weights, and compare their accuracy.',
   flags: {
-    seeds: { shows: 'N', about: 'runs of each: 0 to N − 1', default: 5 },
-    output: { shows: 'DIR', about: 'where runs have their folders while they last', default: 'runs/bases' },
-    results: { shows: 'FILE', about: 'what stands there is not run again', default: 'evaluation/results/bases.json' },
-    jobs: { shows: 'N', about: 'runs side by side, each with one thread', default: 2 },
+    Options: {
+      seeds: countFlag('n', 'Runs per base, with the seeds 0 to n − 1', { default: 5 }),
+      output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/bases' }),
+      results: textFlag('file', 'File of results; runs that it has are not repeated', { default: 'evaluation/results/bases.json' }),
+      jobs: countFlag('n', 'Parallel runs, with one thread each', { default: 2 }),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/compareBases.js --seeds 1',
+      result: 'Writes evaluation/results/bases.json and prints both accuracies.',
+    },
+  ],
 })
 
 /** The embedded model as it was before its first step of pre-training. */

@@ -13,8 +13,9 @@ import { wholeVocabulary, writeRandomModel } from '../benchmark/model.js'
 import type { Estimate } from '../../finetuning/runs/estimate.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
-import { scriptLine } from './scriptLine.js'
-import { versions } from '../../finetuning/versions.js'
+import { listFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
 type Case = { readonly model: keyof typeof configs | 'embedded'; readonly flags: ReadonlyArray<string> }
 
@@ -85,12 +86,21 @@ const json = async (cwd: string, args: ReadonlyArray<string>): Promise<unknown> 
   return JSON.parse(stdout)
 }
 
-const given = scriptLine({
-  name: 'studies/estimateCases',
-  about: 'Estimates of memory against measured peaks, case by case, as JSON.',
-  flags: { only: { shows: 'NAMES', about: `with a comma between them, of ${Object.keys(cases).join(', ')}`, default: null } },
+const names = Object.keys(cases)
+const {
+  flags: { only: chosen },
+} = scriptValues({
+  name: 'node dist/evaluation/studies/estimateCases.js',
+  description: 'Compare estimates of memory with measured peaks, case by case, and print them as JSON.',
+  flags: { Options: { only: listFlag('names', `Cases, separated by commas: ${names.join(', ')}`, { defaultText: 'all' }) } },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/estimateCases.js --only embedded-salora',
+      result: 'Prints the estimate and the peak of one case.',
+    },
+  ],
 })
-const only = given.only?.split(',') ?? Object.keys(cases)
+const only = chosen ?? names
 const unknown = only.find((name) => !(name in cases))
 if (unknown !== undefined) throw inputError('--only', `names of ${Object.keys(cases).join(', ')}`, quoted(unknown))
 const cwd = await mkdtemp(join(tmpdir(), 'salora-estimate-'))

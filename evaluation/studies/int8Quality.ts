@@ -10,23 +10,32 @@ import { join } from 'node:path'
 import { mean, quantile } from 'simple-statistics'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
-import { scriptLine } from './scriptLine.js'
+import { countFlag, numberFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { compare, type ComparedRun } from './comparison.js'
 
-const given = scriptLine({
-  name: 'studies/int8Quality',
-  about: 'What does an int8 base cost in quality? LoRA and SaLoRA in float32 and in int8, the same seeds, and the difference of each pair.',
+const { flags: given } = scriptValues({
+  name: 'node dist/evaluation/studies/int8Quality.js',
+  description: 'Compare LoRA and SaLoRA in float32 and int8 on GLUE tasks, pair by pair with the same seeds.',
   flags: {
-    model: { shows: 'DIR', about: 'a folder in Hugging Face layout, or a hub id' },
-    data: { shows: 'GLUE', about: 'the folder of the official folders' },
-    tasks: { shows: 'NAMES', about: 'of GLUE, with a comma between them', default: 'sst2,cola,mrpc,stsb' },
-    seeds: { shows: 'N', about: 'runs of each: 0 to N − 1', default: 3 },
-    epochs: { shows: 'N', about: 'of each run', default: 4 },
-    learningRate: { shows: 'X', about: 'of each run', default: 0.001 },
-    output: { shows: 'DIR', about: 'where runs have their folders while they last', default: 'runs/int8' },
-    results: { shows: 'DIR', about: 'gets int8-TASK.json; what stands there is not run again', default: 'evaluation/results' },
-    jobs: { shows: 'N', about: 'runs side by side, each with one thread', default: 2 },
+    Options: {
+      model: required(textFlag('folder|id', 'Model to fine-tune'), 'a folder in Hugging Face layout or a hub id'),
+      data: required(textFlag('folder', 'Folder of the official GLUE folders'), 'a folder'),
+      tasks: textFlag('names', 'GLUE tasks, separated by commas', { default: 'sst2,cola,mrpc,stsb' }),
+      seeds: countFlag('n', 'Runs per cell, with the seeds 0 to n − 1', { default: 3 }),
+      epochs: countFlag('n', 'Epochs of each run', { default: 4 }),
+      learningRate: numberFlag('rate', 'Peak learning rate of each run', { default: 0.001 }),
+      output: textFlag('folder', 'Temporary folder of the runs', { default: 'runs/int8' }),
+      results: textFlag('folder', 'Folder for int8-TASK.json; runs that it has are not repeated', { default: 'evaluation/results' }),
+      jobs: countFlag('n', 'Parallel runs, with one thread each', { default: 2 }),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/int8Quality.js --model ./minilm --data glue --tasks mrpc --seeds 1',
+      result: 'Writes evaluation/results/int8-mrpc.json.',
+    },
+  ],
 })
 
 const methods = ['lora', 'salora'] as const

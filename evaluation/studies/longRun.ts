@@ -7,24 +7,28 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inputError } from '../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { flatness, leastSteps, type StepSample } from '../benchmark/driftCheck.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
-import { scriptLine } from './scriptLine.js'
+import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { embeddedModel, quickstartSettings, quickstartTask } from '../../finetuning/embedded/quickstart.js'
 
-const { steps, precision, model } = scriptLine({
-  name: 'studies/longRun',
-  about:
-    'Does a long run stay as fast and as small as it begins? Gated SaLoRA on the sentences of the quickstart, evaluated once, at the end.',
+const {
+  flags: { steps, precision, model },
+} = scriptValues({
+  name: 'node dist/evaluation/studies/longRun.js',
+  description:
+    'Measure whether speed and memory stay constant in a long run: gated SaLoRA on the quickstart’s sentences, evaluated once at the end.',
   flags: {
-    steps: { shows: 'N', about: `of the run, ${leastSteps} at least`, default: 1000 },
-    precision: { shows: 'NAME', about: 'float32, int8, …, as --precision of salora train', default: 'float32' },
-    model: { shows: 'DIR', about: 'a folder in Hugging Face layout, or a hub id', default: embeddedModel },
+    Options: {
+      steps: countFlag('n', 'Training steps', { from: leastSteps, default: 1000 }),
+      precision: textFlag('name', 'Numeric precision, as in salora train', { default: 'float32' }),
+      model: textFlag('folder|id', 'Model to fine-tune', { default: embeddedModel, defaultText: 'the embedded model' }),
+    },
   },
+  examples: [{ command: 'node dist/evaluation/studies/longRun.js --steps 300', result: 'Prints the change of speed and memory as JSON.' }],
 })
-if (steps < leastSteps) throw inputError('--steps', `${leastSteps} or more`, String(steps))
 const settings = resolveSettings({
   ...quickstartSettings,
   precision,

@@ -17,31 +17,45 @@ import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/ope
 import { packBatch } from '../../accelerated/models/packing.js'
 import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { openPhase } from '../../accelerated/training/phase.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { uniforms } from '../../accelerated/parameters/random.js'
-import { startOfRun } from '../../accelerated/training/state.js'
-import { dimensionsOf, largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { dimensionsOf, largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { productCount } from '../benchmark/productCount.js'
 import { writeRandomCheckpoint } from './randomCheckpoint.js'
-import { scriptLine } from './scriptLine.js'
-import { versions } from '../../finetuning/versions.js'
+import { countFlag, required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
+import { versions } from '../../finetuning/runs/versions.js'
 
-const given = scriptLine({
-  name: 'studies/sevenBillion',
-  about: 'Does a model of LLaMA-7B’s shape train on this machine? SaLoRA on texts of one length; prints what it measured as JSON.',
+const { flags: given } = scriptValues({
+  name: 'node dist/evaluation/studies/sevenBillion.js',
+  description:
+    'Train SaLoRA on texts of one length with a model of LLaMA-7B’s shape, and print the measurements as JSON. Answers whether this machine can.',
   flags: {
-    folder: { shows: 'DIR', about: 'has, or gets, the checkpoint of random weights (13.5 GB) and its levels (7.5 GB)' },
-    layers: { shows: 'N', about: 'of the model', default: 32 },
-    length: { shows: 'N', about: 'tokens of a text', default: 256 },
-    steps: { shows: 'N', about: 'that are measured, after one that is not', default: 4 },
-    precision: { shows: 'NAME', about: 'of the frozen matrices, as --precision of salora train', default: 'int8' },
-    threads: { shows: 'N', about: '0: as many as there are cores', default: 0 },
-    profile: { shows: 'PREFIX', about: 'of files for ONNX Runtime’s profile', default: null },
+    Options: {
+      folder: required(
+        textFlag('folder', 'Checkpoint of random weights (13.5 GB) and its int8 levels (7.5 GB); written where absent'),
+        'a folder',
+      ),
+      layers: countFlag('n', 'Layers of the model', { default: 32 }),
+      length: countFlag('tokens', 'Tokens per text', { default: 256 }),
+      steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
+      precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
+      threads: countFlag('n', 'CPU threads; 0 lets ONNX Runtime choose', { from: 0, default: 0 }),
+      profile: textFlag('prefix', 'Write ONNX Runtime’s profile to files with this prefix'),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/evaluation/studies/sevenBillion.js --folder seven-billion --layers 2',
+      result: 'Prints seconds per step and peak memory as JSON.',
+    },
+  ],
 })
 const { layers, length, steps, threads } = given
 
@@ -113,10 +127,10 @@ const settings = resolveSettings({
 })
 const method = methodOf('salora')
 const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, causalLM)
-const clockAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
+const progressAt = (step: number) => ({ step, steps: settings.maxSteps ?? 0 })
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-const next = method.advance?.(state.phase, settings, clockAt(0), layouts) ?? null
+const next = method.phases.advance?.(state.phase, settings, progressAt(0), layouts) ?? null
 if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
 
 const u = uniforms(1, 'order', 0, (steps + 1) * length)
@@ -124,10 +138,10 @@ const texts = Array.from({ length: steps + 1 }, (_, row) => {
   const inputIds = Array.from({ length }, (__, i) => Math.floor(config.vocab_size * (u[row * length + i] ?? 0)))
   return { inputIds, targets: [...inputIds.slice(1), unlabeled], row }
 })
-const engine = nodeEngine({ device: deviceOf('cpu'), threads, ...(given.profile === null ? {} : { profile: given.profile }) })
+const engine = deviceOf('cpu').engine({ threads, ...(given.profile === null ? {} : { profile: given.profile }) })
 note('opening the session')
 const [sessionSeconds, opened] = await seconds(() =>
-  openPhase(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
+  openPhaseSessions(assembly, state.phase, { engine, weights: frozen.weights }, largestBatch(texts, 1, 0)),
 )
 const { outputs } = stepGraph(assembly, state.phase, 'whole')
 const dimensions = { ...dimensionsOf(packBatch(texts.slice(0, 1), 0, precision.dtype)), labeled: Math.ceil((length - 1) / 4) }
@@ -141,7 +155,7 @@ const times: { readonly seconds: number; readonly cpuSeconds: number }[] = []
 const losses: number[] = []
 for (const text of texts) {
   const cpu = process.cpuUsage()
-  const context = { assembly, objective: assembly.objective, clock: clockAt(state.step), learningRate: settings.learningRate, spare }
+  const context = { assembly, objective: assembly.objective, progress: progressAt(state.step), learningRate: settings.learningRate, spare }
   const [took, { state: after, loss }] = await seconds(() => trainStep(context, opened, state, [[text]]))
   const { user, system } = process.cpuUsage(cpu)
   spare = state.parameters
@@ -163,7 +177,7 @@ const productRate = async () => {
   const [p = 0, k = 0] = matrix.levels.shape.map(Number)
   // back through the layer: no turn
   const backward = quantizedMatMul(input('x', [length, p], 'float32'), { levels: matrix.transposed, transposed: matrix.levels })
-  const session = await nodeEngine({ device: deviceOf('cpu'), threads }).open({ y: backward }, frozen.weights, 'sparing')
+  const session = await deviceOf('cpu').engine({ threads }).open({ y: backward }, frozen.weights, { prepack: false })
   const x = { data: Float32Array.from(uniforms(2, 'order', 0, length * p)), shape: [length, p] }
   const runs: { readonly seconds: number; readonly cpuSeconds: number }[] = []
   for (let i = 0; i < 12; i++) {

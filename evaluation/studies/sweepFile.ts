@@ -17,20 +17,36 @@ import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
 import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
-import { scriptLine } from './scriptLine.js'
+import { textFlag } from '../../finetuning/commandLine/flag.js'
+import { scriptValues } from '../../finetuning/commandLine/script.js'
 import { readRunConfig, readRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
-const given = scriptLine({
-  name: 'studies/sweepFile',
-  about:
-    'The runs of a sweep as one file (pack), and the sweep’s folder from such a file (unpack), so that salora glue goes on with what it lacks.',
-  words: { work: 'pack or unpack', from: 'the sweep’s folder; unpack: the file', to: 'the file; unpack: the folder' },
+const {
+  flags: { command, model, data },
+  words: [action = '', from = '', to = ''],
+} = scriptValues({
+  name: 'node dist/evaluation/studies/sweepFile.js',
+  description: 'Pack the runs of a sweep into one file, or unpack the file into a sweep’s folder, where salora glue resumes the sweep.',
+  arguments: [
+    { name: 'action', description: 'pack or unpack', required: true },
+    { name: 'from', description: 'The sweep’s folder (unpack: the file)', required: true },
+    { name: 'to', description: 'The file (unpack: the folder)', required: true },
+  ],
   flags: {
-    command: { shows: 'WORDS', about: 'pack: what makes the runs, for the file’s readers', default: null },
-    model: { shows: 'DIR', about: 'unpack: where the model is here', default: null },
-    data: { shows: 'GLUE', about: 'unpack: where the data are here', default: null },
+    Options: {
+      command: textFlag('words', 'pack: the command that makes the runs, for readers of the file'),
+      model: textFlag('folder', 'unpack: the model on this machine'),
+      data: textFlag('folder', 'unpack: the GLUE data on this machine'),
+    },
   },
+  examples: [
+    {
+      command: "node dist/evaluation/studies/sweepFile.js pack runs/table1 table1.json --command 'salora glue …'",
+      result: 'Writes table1.json, with the config and the result of each run.',
+    },
+  ],
 })
+const request = { from, to, command, model, data }
 
 const schema = z.looseObject({
   runs: z.array(
@@ -38,7 +54,7 @@ const schema = z.looseObject({
   ),
 })
 
-const pack = async ({ from: folder, to: file, command }: typeof given): Promise<void> => {
+const pack = async ({ from: folder, to: file, command }: typeof request): Promise<void> => {
   if (command === null) throw inputError('--command', 'the command that makes the runs, for pack', 'none')
   const runs = []
   for (const cell of (await readdir(join(folder, 'cells'))).sort(new Intl.Collator('en', { numeric: true }).compare)) {
@@ -58,7 +74,7 @@ const placedHere = (flag: string, name: string | null): string => {
   return placed(name)
 }
 
-const unpack = async ({ from: file, to: folder, ...places }: typeof given): Promise<void> => {
+const unpack = async ({ from: file, to: folder, ...places }: typeof request): Promise<void> => {
   const [model, data] = [placedHere('--model', places.model), placedHere('--data', places.data)]
   const { runs } = validate(schema, parseJson(await readText(file, runFileLimit), file), file, 'the runs of a sweep')
   for (const { cell, config, result } of runs) {
@@ -72,9 +88,9 @@ const unpack = async ({ from: file, to: folder, ...places }: typeof given): Prom
   console.log(`${runs.length} runs in ${folder}`)
 }
 
-const work = new Map([
+const run = new Map([
   ['pack', pack],
   ['unpack', unpack],
-]).get(given.work)
-if (work === undefined) throw new InputError('WORK', 'pack or unpack', quoted(given.work), 'usage')
-await work(given)
+]).get(action)
+if (run === undefined) throw new InputError('ACTION', 'pack or unpack', quoted(action), 'usage')
+await run(request)

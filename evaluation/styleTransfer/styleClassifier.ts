@@ -1,10 +1,9 @@
 /** Which of two styles a trained classifier takes lines for: what ACC of style transfer counts (scores.ts). */
 import { join } from 'node:path'
-import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
+import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
-import { UserError } from '../../finetuning/userError.js'
 
 /** A line's style as the classifier sees it: its index, its name, and the probability of it, from 0.5 to 1. */
 export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }
@@ -31,7 +30,7 @@ export type StyleClassifierSource =
 
 /**
  * Opens a classifier of the corpus' two styles. Call `release` when no more lines come.
- * @throws Mistake or DeviceError, and UserError where it has not two classes or they are not those styles
+ * @throws InputError or DeviceError; InputError also if its classes are not those two styles
  */
 export const openStyleClassifier = async (corpus: StyleName, source: StyleClassifierSource): Promise<StyleClassifier> => {
   const adapter = await openTrainedAdapter({ adapter: null, ...('run' in source ? await ofRun(source) : source) })
@@ -57,16 +56,16 @@ const ofRun = async ({ run, ...machine }: { readonly run: string } & Machine) =>
   }
 }
 
-/** @param where what the message calls it. @throws UserError where its classes are not the corpus' two styles */
+/** @param where what the message calls it. @throws InputError if its classes are not the corpus' two styles */
 export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, where: string): StyleClassifier => {
   const { styles, textOf } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
-  const wanted = `${oneLine(where)}: expected a classifier of two styles (${styles.join(', ')}), got`
-  if (outputs.taskType !== 'classification') throw new UserError(`${wanted} a ${outputs.taskType}`)
-  if (outputs.labels !== 2) throw new UserError(`${wanted} one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
-  if (labelNames === undefined) throw new UserError(`${wanted} classes without names`)
+  const refusal = (got: string): InputError => inputError(where, `a classifier of two styles (${styles.join(', ')})`, got)
+  if (outputs.taskType !== 'classification') throw refusal(`a ${outputs.taskType}`)
+  if (outputs.labels !== 2) throw refusal(`one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
+  if (labelNames === undefined) throw refusal('classes without names')
   const [zero, one] = [labelNames.indexOf(styles[0]), labelNames.indexOf(styles[1])]
-  if (zero < 0 || one < 0) throw new UserError(`${wanted} ${labelNames.map((name) => oneLine(name.slice(0, 80))).join(', ')}`)
+  if (zero < 0 || one < 0) throw refusal(labelNames.map((name) => name.slice(0, 80)).join(', '))
   return {
     styles,
     logits: async (lines) =>
@@ -80,7 +79,7 @@ const linesAtOnce = 256
 
 /**
  * The style of each line, in order; lines are read as the classifier's training lines were (styleCorpora's textOf).
- * @throws UserError for an answer that is no number, and the signal's reason
+ * @throws InputError if an output is not finite, and the signal's reason
  */
 export const classifyStyles = async (
   { styles, logits }: StyleClassifier,
@@ -92,7 +91,7 @@ export const classifyStyles = async (
     signal?.throwIfAborted()
     for (const [zero, one] of await logits(lines.slice(at, at + linesAtOnce))) {
       if (!(Number.isFinite(zero) && Number.isFinite(one)))
-        throw new UserError(`line ${answers.length + 1}: expected finite outputs of the classifier of styles, got ${zero}, ${one}`)
+        throw inputError(`line ${answers.length + 1}`, 'finite outputs of the classifier of styles', `${zero}, ${one}`)
       const style = one > zero ? 1 : 0
       answers.push({ style, label: styles[style], score: 1 / (1 + Math.exp(-Math.abs(one - zero))) })
     }

@@ -8,8 +8,8 @@ import type { GenerationInput } from '../../accelerated/generation/settings.js'
 import type { PromptTemplate } from '../../finetuning/data/promptTemplates.js'
 import { openGenerator, type GeneratorOptions } from '../../finetuning/adapters/generator.js'
 import { adapterFiles } from '../../finetuning/runs/runFingerprint.js'
-import { versions } from '../../finetuning/versions.js'
-import { examplesPage } from './examplesPage.js'
+import { versions } from '../../finetuning/runs/versions.js'
+import type { TransferExamples } from './examples.js'
 import type { Classify } from './scorers.js'
 import { classifyStyles, openStyleClassifier, type StyleClassifier } from './styleClassifier.js'
 import { describeModel, languageModels } from './languageModels.js'
@@ -51,7 +51,7 @@ export type StyleTransferOptions = {
 export type StyleTransferEvent =
   | { readonly kind: 'preparing'; readonly what: string }
   | { readonly kind: 'transferring'; readonly direction: string; readonly done: number; readonly of: number }
-  | { readonly kind: 'result'; readonly result: StyleTransferResult }
+  | { readonly kind: 'result'; readonly result: StyleTransferResult; readonly examples: TransferExamples }
 
 type ByDirection = Readonly<Record<string, DirectionScores>>
 
@@ -74,7 +74,7 @@ export type StyleTransferResult = {
   readonly versions: typeof versions
 }
 
-/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws Mistake, UserError, SettingsError or DeviceError */
+/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws InputError, SettingsError or DeviceError */
 export async function* styleTransfer(
   options: StyleTransferOptions,
   signal: AbortSignal = new AbortController().signal,
@@ -133,8 +133,8 @@ const transferredAndScored = async function* (
       seconds: { transferring: (scoringBegan - began) / 1000, scoring: (performance.now() - scoringBegan) / 1000 },
       versions,
     }
-    if (options.output !== null) await writeResult(options.output, result, examplesOf(options, data, made, own))
-    yield { kind: 'result', result }
+    if (options.output !== null) await writeResult(options.output, result)
+    yield { kind: 'result', result, examples: examplesOf(options, data, made, own) }
   } finally {
     await classifier?.release()
   }
@@ -248,25 +248,23 @@ const examplesOf = (
   { directions }: TransferData,
   made: Outputs,
   own: readonly [Scored, Scored],
-): string =>
-  examplesPage(
-    `${dataset.title}: ${name}`,
-    directions.map((direction, i) => ({
-      direction: direction.name,
-      examples: direction.sources.map((source, line) => ({
-        source,
-        output: made[direction.from][line] ?? '',
-        reference: direction.references[0]?.[line] ?? '',
-        scores: own[i]?.sentences[line] ?? { bleu: 0, probability: null, perplexity: null },
-      })),
+): TransferExamples => ({
+  title: `${dataset.title}: ${name}`,
+  groups: directions.map((direction, i) => ({
+    direction: direction.name,
+    examples: direction.sources.map((source, line) => ({
+      source,
+      output: made[direction.from][line] ?? '',
+      reference: direction.references[0]?.[line] ?? '',
+      scores: own[i]?.sentences[line] ?? { bleu: 0, probability: null, perplexity: null },
     })),
-  )
+  })),
+})
 
-const writeResult = async (folder: string, result: StyleTransferResult, examples: string): Promise<void> => {
+const writeResult = async (folder: string, result: StyleTransferResult): Promise<void> => {
   const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(folder, name), text)
   await write('table.md', markdownTable(result.table))
   await write('table.csv', csvTable(result.table))
   await write('table.tex', latexTable(result.table))
-  await write('examples.html', examples)
   await write('result.json', `${JSON.stringify(result, null, 2)}\n`)
 }

@@ -32,7 +32,7 @@ export type TransferDataset = {
   readonly title: string
   /** a few words for --help: the folder's layout */
   readonly layout: string
-  /** @throws Mistake or UserError for the first thing wrong */
+  /** @throws InputError for the first thing wrong */
   readonly read: (folder: string) => Promise<TransferData>
 }
 

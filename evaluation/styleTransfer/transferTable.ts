@@ -1,5 +1,5 @@
 /** Table 2 of the paper with a row of ours: as Markdown, CSV and LaTeX. */
-import { csvLine, latexText, markdownLine } from '../tableText.js'
+import { csvLine, latexText, markdownLine } from '../tables/tableText.js'
 import type { Published } from './paperResults.js'
 import type { DirectionScores } from './scores.js'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { Method } from '../../accelerated/methods/method.js'
@@ -27,11 +27,11 @@ export type ExportFormat = (typeof exportFormats)[number]
 
 /** Which methods have it, by the layout that they are saved in and what follows from their mathematics; transformers.js has no classifier on a decoder, and no place in a cache for virtual tokens. */
 const isFor: Readonly<Record<ExportFormat, (method: Method, kind: ModelSpec['kind'], problem: TaskOutputs['taskType']) => boolean>> = {
-  peft: ({ format }) => format.startsWith('peft'),
+  peft: (method) => method.export.format.startsWith('peft'),
   'peft-padded': (method) => formatOf(method).asLora !== undefined,
-  adapters: ({ format }) => format === 'adapters',
-  merged: ({ merge }) => merge !== undefined,
-  'transformers.js': ({ virtualTokens }, kind, problem) => kind === 'encoder' || (problem === 'causal' && virtualTokens === undefined),
+  adapters: (method) => method.export.format === 'adapters',
+  merged: (method) => method.export.merge !== undefined,
+  'transformers.js': ({ train }, kind, problem) => kind === 'encoder' || (problem === 'causal' && train.virtualTokens === undefined),
 }
 
 /** The precisions of a format, the default first. */
@@ -195,7 +195,7 @@ const logitsOfOnnx = async (
     shape: [rows.length, sequence],
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: sequence }, (_, i) => BigInt(row[i] ?? padding)))),
   })
-  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
+  const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
       input_ids: padded(

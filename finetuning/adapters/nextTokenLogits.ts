@@ -3,8 +3,8 @@ import { cacheNames } from '../../accelerated/formats/cachedInference.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { parts } from '../../accelerated/generation/graph.js'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
+import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { openTextDecoder } from './generator.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
@@ -48,7 +48,7 @@ export const nextTokenLogitsOfOnnx = async (
       prompts.flatMap((ids) => Array.from({ length: sequence }, (_, i) => BigInt(value(ids, i - sequence + ids.length)))),
     ),
   })
-  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 0 })
+  const session = await openModelFile(file, { threads: 0 })
   try {
     const { logits } = await session.run({
       input_ids: padded((ids, own) => ids[own] ?? 0),

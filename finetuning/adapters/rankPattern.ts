@@ -34,7 +34,7 @@ export const rankPatternOfRun = async (run: string, force = false): Promise<Rank
     throw inputError(file, 'the ranks of a method that has some', `a run of ${config.settings.method}`)
   const method = methodOf(config.settings.method)
   const settings = { ...resolveSettings({ method: method.name }), ...config.settings }
-  const [doubt] = method.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
+  const [doubt] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
   if (doubt !== undefined && !force) throw inputError(file, 'ranks that mean something (--force prints them all the same)', doubt)
   const pattern = rankPattern(result.ranks, rank, useRslora ? loraAlpha * Math.sqrt(rank) : loraAlpha) // α / √r as plain LoRA has it
   if (pattern.target_modules.length === 0) throw inputError(file, 'a matrix that kept a rank', 'none')

@@ -1,6 +1,7 @@
 /** Scores of a trained adapter on labeled texts, beside what always answering the most frequent class would score. */
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
-import type { Dataset, Evaluation, TaskOptions } from '../data/index.js'
+import type { Dataset } from '../data/index.js'
+import type { Evaluation, TaskOptions } from '../tasks/index.js'
 import {
   confusionMatrix,
   majorityClass,
@@ -13,7 +14,6 @@ import {
 import { isAmong, rowsDigest, type RunRows } from '../runs/runRows.js'
 import { loadEvaluation, loadTask } from '../tasks/taskData.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
-import { UserError } from '../userError.js'
 
 export type AdapterScore = {
   readonly scores: Readonly<Record<string, number>>
@@ -44,7 +44,7 @@ export type RememberedRows = { readonly rows: RunRows; readonly digest: string |
 
 /**
  * What a run evaluated on, with a warning where that is no more what it was. Of a file, the rows that it held out, whatever else the file has by
- * now: a split of the grown file would hold out rows that the run trained on. @throws UserError or Mistake
+ * now: a split of the grown file would hold out rows that the run trained on. @throws InputError
  */
 export const evaluationOfRun = async (
   task: TaskOptions,
@@ -56,7 +56,7 @@ export const evaluationOfRun = async (
   const all = labeled.evaluation
   const evaluation = heldOut ? { ...all, examples: all.examples.filter((example) => isAmong(remembered.rows.evaluation, example)) } : all
   const { source, examples } = evaluation
-  if (examples.length === 0) throw new UserError(`${source}: expected rows that the run held out, got none of them`)
+  if (examples.length === 0) throw inputError(source, 'rows that the run held out', 'none of them')
   const changed = remembered.digest !== undefined && remembered.digest !== rowsDigest(evaluation)
   const then = Number.parseInt(remembered.digest ?? '', 10)
   const told =
@@ -73,7 +73,7 @@ export const evaluationOf: (task: TaskOptions) => Promise<Labeled> = loadEvaluat
 export type ScoringOptions = { readonly rows?: RunRows | null; readonly told?: (done: number) => void }
 
 /**
- * @throws UserError where the labels of the data are not those of the adapter
+ * @throws InputError where the labels of the data are not those of the adapter
  */
 export const scoreAdapter = async (
   adapter: TrainedAdapter,
@@ -83,8 +83,10 @@ export const scoreAdapter = async (
   const { evaluation } = labeled
   const { outputs, called = 'adapter' } = adapter
   if (labeled.taskType === 'causal' || labeled.taskType !== outputs.taskType)
-    throw new UserError(
-      `${evaluation.source}: expected labels of a ${outputs.taskType}, as the ${called} was trained for, got ${labeled.taskType === 'causal' ? 'text alone' : `those of a ${labeled.taskType}`}`,
+    throw inputError(
+      evaluation.source,
+      `labels of a ${outputs.taskType}, as the ${called} was trained for`,
+      labeled.taskType === 'causal' ? 'text alone' : `those of a ${labeled.taskType}`,
     )
   const { taskType } = labeled
   const classOf = ownClass(adapter, labeled)
@@ -122,12 +124,14 @@ export const scoreAdapter = async (
   }
 }
 
-/** @throws UserError naming the row whose answer is no number: an average would hide it, and so would the largest of such numbers */
+/** @throws InputError naming the row whose answer is no number: an average would hide it, and so would the largest of such numbers */
 const checkFiniteAnswers = (answers: ReadonlyArray<ReadonlyArray<number>>, { source, examples }: Dataset): void => {
   const at = answers.findIndex((answer) => !answer.every(Number.isFinite))
   if (at >= 0)
-    throw new UserError(
-      `${source}, row ${examples[at]?.row}: expected finite outputs of model and adapter, got ${answers[at]?.slice(0, 8).join(', ')}`,
+    throw inputError(
+      `${source}, row ${examples[at]?.row}`,
+      'finite outputs of model and adapter',
+      String(answers[at]?.slice(0, 8).join(', ')),
     )
 }
 
@@ -148,13 +152,11 @@ const ownClass = (
         `the ${outputs.labels} classes of the ${called} in the order of its outputs (such as ${oneLine(theirs.slice(0, 5).join(','))}), since ${called === 'model' ? 'its config.json does not name them' : 'neither adapter nor model names them'}`,
         'none given',
       )
-    if (theirs.length !== outputs.labels)
-      throw new UserError(`${source}: expected ${outputs.labels} classes, as the ${called} has, got ${theirs.length}`)
+    if (theirs.length !== outputs.labels) throw inputError(source, `${outputs.labels} classes, as the ${called} has`, String(theirs.length))
     return sorted ? (label) => numbers[label] ?? label : (label) => label
   }
   const places = theirs.map((name) => labelNames.indexOf(name))
   const unknown = theirs.find((_, i) => places[i] === -1)
-  if (unknown !== undefined)
-    throw new UserError(`${source}: expected the ${called}'s labels (${labelNames.join(', ')}), got ${JSON.stringify(unknown)}`)
+  if (unknown !== undefined) throw inputError(source, `the ${called}'s labels (${labelNames.join(', ')})`, JSON.stringify(unknown))
   return (label) => places[label] ?? label
 }

@@ -4,7 +4,8 @@ import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { checkFinite, frozenHead, headTensor, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { frozenHead, headTensor, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { showShape } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
@@ -19,12 +20,11 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
-import { flatten } from '../../accelerated/parameters/layout.js'
+import { flatten } from '../../accelerated/parameters/vectors.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { checkModelFiles, type RunInputs } from '../runs/runFingerprint.js'
@@ -161,7 +161,7 @@ export const openPredictions = async (
     return answers({ length: examples.length, at: (i) => examples[i] }, told)
   }
   return {
-    called: adapter.method.tensors === headAlone.tensors ? 'model' : 'adapter',
+    called: adapter.method === headOnly ? 'model' : 'adapter',
     device: device.name,
     outputs,
     labelNames: resolveLabels(trained),
@@ -188,7 +188,7 @@ export const openAssembly = async (
   const assembly: Assembly = { model, frozen: frozen.tensor, method, settings, objective, precision }
   const numbersOf = (entry: string) => (adapter.tensors.get(entry) ?? head.get(entry))?.data
   const parameters = flatten(layoutOf(assembly, phase), (entry) => numbersOf(entry.name), precision.dtype)
-  return { assembly, phase, parameters, runtime: { engine: nodeEngine({ device, threads }), weights: frozen.weights } }
+  return { assembly, phase, parameters, runtime: { engine: device.engine({ threads }), weights: frozen.weights } }
 }
 
 /** The same, to answer examples. @throws as openAssembly */
@@ -222,12 +222,12 @@ export const lengthFor = ({ base, adapter }: TrainedModel, wanted: number | null
   return maxLength
 }
 
-/** The model as it is: a method that trains nothing but the head. */
-const headAlone: Pick<Method, 'start' | 'tensors' | 'wrap' | 'merge'> = {
-  start: () => ({}),
-  tensors: () => [],
-  wrap: () => (host) => host,
-  merge: () => null,
+/** The method of a model without adapter: it trains nothing but the head. */
+const headOnly: Method = {
+  ...methodOf('full'),
+  train: { tensors: () => [], wrap: () => (host) => host },
+  phases: { ...methodOf('full').phases, start: () => ({}) },
+  export: { ...methodOf('full').export, merge: () => null },
 }
 
 const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
@@ -235,7 +235,7 @@ const noAdapter = ({ model, baseModelName, outputs }: ModelFolder): Adapter => {
   return {
     model,
     baseModelName,
-    method: { ...methodOf('full'), ...headAlone, trainsAll: false },
+    method: headOnly,
     settings,
     phase: {},
     tensors: new Map(),

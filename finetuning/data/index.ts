@@ -9,7 +9,3 @@ export { looksLikeFile, readDelimited, readTexts, type DelimitedOptions, type Te
 export { readSentiment, SENTIMENT_LABELS, type Sentiment, type SentimentExample } from './sentiment.js'
 export { holdOut, labelStrata, tenth, type HoldOutSettings } from './holdOut.js'
 export { isStyleName, linesByStyle, readStyles, styleCorpora, styleNames, type Style, type StyleName } from './styles.js'
-export { isPart, loadEvaluation, loadTask, taskNames } from '../tasks/loadTask.js'
-export { taskFlags } from '../tasks/taskFlags.js'
-export { tasks } from '../tasks/tasks.js'
-export type { Evaluation, Scoring, Task, TaskFlag, TaskKind, TaskOptions } from '../tasks/task.js'

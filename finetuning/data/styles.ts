@@ -2,10 +2,10 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve, sep } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { bleuTokenizers } from '../../evaluation/bleu/tokenizers.js'
 import type { Dataset, Example } from './dataset.js'
 import { eachLine } from './lineStream.js'
 import { exampleStore } from './compactExamples.js'
+import { treebankWords } from './treebankWords.js'
 
 export type StyleName = 'yelp' | 'gyafc'
 
@@ -52,7 +52,7 @@ export const styleCorpora: Readonly<Record<StyleName, StyleCorpus>> = {
       ['.informal', '.formal'], // of TSST
     ],
     folder: 'Family_Relationships',
-    textOf: (line) => bleuTokenizers.words(line.toLowerCase()).join(' '),
+    textOf: (line) => treebankWords(line.toLowerCase()).join(' '),
     told: "the Family_Relationships folder of GYAFC (licensed: ask Yahoo for its L6 corpus, and with its answer GYAFC's authors)",
   },
 }

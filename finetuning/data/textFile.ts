@@ -13,7 +13,7 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * The bytes of `file` without byte-order mark. A mistake if the file is missing, is not a plain file, cannot be read, is
+ * The bytes of `file` without byte-order mark. A mistake if the file is missing, is not a regular file, cannot be read, is
  * larger than 2 GiB (asked before it is read), holds no text, or is not UTF-8 (the row is named).
  */
 export const readUtf8 = (file: string): E.Either<InputError, Buffer> =>
@@ -62,7 +62,7 @@ const knownSize = (file: string): E.Either<InputError, number> => {
   const stat = found.right
   if (stat === undefined) return E.left(inputError(file, 'a file', 'none there'))
   if (stat.isDirectory()) return E.left(inputError(file, 'a file', 'a folder'))
-  if (!stat.isFile()) return E.left(inputError(file, 'a plain file', 'a device or a pipe'))
+  if (!stat.isFile()) return E.left(inputError(file, 'a regular file', 'a device or a pipe'))
   return stat.size > MAXIMUM_BYTES
     ? E.left(inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`))
     : E.right(stat.size)

@@ -4,9 +4,8 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
-import { scriptLine } from '../../evaluation/studies/scriptLine.js'
-import { UserError } from '../userError.js'
+import { repeatableFlag, required, textFlag } from '../commandLine/flag.js'
+import { scriptValues } from '../commandLine/script.js'
 import { countWords, trainBytePairEncoding } from './bytePairEncoding.js'
 import { readCorpus } from './corpus.js'
 import { specialTokensMapJson, tokenizerConfigJson, tokenizerJson } from './tokenizerJson.js'
@@ -15,18 +14,26 @@ import { tokenizeCorpus } from './tokenizeCorpus.js'
 /** Small, for a small model; a multiple of 64. */
 const VOCABULARY_SIZE = 8192
 
-const { corpora, exclude, output } = scriptLine({
-  name: 'embedded/buildTokenizer',
-  about: 'Learns the embedded model’s tokenizer from a folder of text and writes its three files.',
+const {
+  flags: { corpora, exclude, output },
+} = scriptValues({
+  name: 'node dist/finetuning/embedded/buildTokenizer.js',
+  description: 'Train the embedded model’s tokenizer on a folder of texts and write its three files.',
   flags: {
-    corpora: { shows: 'DIR', about: 'a folder of text files' },
-    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
-    output: { shows: 'DIR', about: 'gets the files', default: 'finetuning/embedded/model' },
+    Options: {
+      corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
+      exclude: repeatableFlag('file', 'Leave out the sentences of this file; may be repeated'),
+      output: textFlag('folder', 'Folder for the files', { default: 'finetuning/embedded/model' }),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/finetuning/embedded/buildTokenizer.js --corpora corpora',
+      result: 'Writes tokenizer.json and prints its statistics.',
+    },
+  ],
 })
-const read = readCorpus(corpora, exclude)
-if (isLeft(read)) throw new UserError(read.left)
-const corpus = read.right
+const corpus = readCorpus(corpora, exclude)
 
 const encoding = trainBytePairEncoding(countWords(corpus.training), VOCABULARY_SIZE)
 mkdirSync(output, { recursive: true })

@@ -6,7 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft, left, right, type Either } from 'fp-ts/lib/Either.js'
+import { isLeft } from 'fp-ts/lib/Either.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import { readFixture, SENTIMENT_SOURCES } from '../data/sentiment.js'
 import { hashText, restoreReview, restoreWikiText } from './detokenize.js'
 
@@ -131,17 +132,17 @@ export const corpusFromParagraphs = (paragraphs: Iterable<string>, excluded: Rea
 
 /**
  * Reads the corpus in a folder. `furtherExcluded` names files of one sentence a line (another benchmark's test set, say) that are
- * left out besides the `sentiment` sentences. Left: one line naming the folder or file, what was expected and what was found.
+ * left out besides the `sentiment` sentences. @throws InputError if a file or the folder is missing, or the folder has no corpus
  */
-export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Either<string, Corpus> => {
+export const readCorpus = (folder: string, furtherExcluded: ReadonlyArray<string> = []): Corpus => {
   const absent = furtherExcluded.find((file) => !existsSync(file))
-  if (absent !== undefined) return left(`--exclude ${absent}: expected a file of one sentence a line, got no such file`)
-  if (!existsSync(folder)) return left(`--corpora ${folder}: expected a folder of text files, got no such folder`)
+  if (absent !== undefined) throw inputError(`--exclude ${absent}`, 'a file of one sentence a line', 'no such file')
+  if (!existsSync(folder)) throw inputError(`--corpora ${folder}`, 'a folder of text files', 'no such folder')
   const known = readdirSync(folder)
     .sort()
     .flatMap((name) => CORPUS_FILES.filter(([pattern]) => pattern.test(name)).map(([, read]) => [name, read] as const))
-  if (known.length === 0) return left(`--corpora ${folder}: expected wiki.*.raw, wiki_demo.txt, tales.txt, … , got none of them`)
+  if (known.length === 0) throw inputError(`--corpora ${folder}`, 'wiki.*.raw, wiki_demo.txt, tales.txt, …', 'none of them')
   const excluded = excludedForms([...sentimentSentences(), ...furtherExcluded.flatMap((file) => linesOf(readFileSync(file, 'utf8')))])
   const paragraphs = known.flatMap(([name, read]) => read(readFileSync(join(folder, name), 'utf8').replace(/\r/g, '')))
-  return right(corpusFromParagraphs(paragraphs, excluded))
+  return corpusFromParagraphs(paragraphs, excluded)
 }

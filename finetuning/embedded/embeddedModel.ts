@@ -8,7 +8,7 @@ import type { EncoderConfig } from '../../accelerated/models/bert/config.js'
 import { maskedLM, type Masking } from '../../accelerated/objectives/maskedLM.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
-import { tensorOf, type Vector } from '../../accelerated/parameters/layout.js'
+import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 
 export const embeddedConfig: EncoderConfig = {
   family: 'roberta',

@@ -7,33 +7,42 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import type { MaskedAnswer } from '../../accelerated/objectives/maskedLM.js'
 import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
-import { scriptLine } from '../../evaluation/studies/scriptLine.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import { countFlag, repeatableFlag, required, textFlag } from '../commandLine/flag.js'
+import { scriptValues } from '../commandLine/script.js'
 import { embeddedModel } from './quickstart.js'
-import { UserError } from '../userError.js'
 import { readCorpus } from './corpus.js'
 import { longestLine, pretraining, special, writeEmbeddedModel } from './embeddedModel.js'
 import { tokenizeCorpus } from './tokenizeCorpus.js'
 
-const { corpora, exclude, output, steps, threads } = scriptLine({
-  name: 'embedded/pretrain',
-  about: 'Pre-trains the embedded model by masked-language modeling, and writes it into finetuning/embedded/model.',
+const {
+  flags: { corpora, exclude, output, steps, threads },
+} = scriptValues({
+  name: 'node dist/finetuning/embedded/pretrain.js',
+  description: 'Pre-train the embedded model by masked-language modeling and write it to finetuning/embedded/model.',
   flags: {
-    corpora: { shows: 'DIR', about: 'a folder of text files' },
-    exclude: { shows: 'FILE', about: 'whose sentences are left out; may be given several times', default: [] },
-    output: { shows: 'RUN', about: 'gets checkpoints, from which the same command goes on' },
-    steps: { shows: 'N', about: 'of the run', default: 5000 },
-    threads: { shows: 'N', about: 'of the run', default: 2 },
+    Options: {
+      corpora: required(textFlag('folder', 'Folder of text files'), 'a folder of text files'),
+      exclude: repeatableFlag('file', 'Leave out the sentences of this file; may be repeated'),
+      output: required(textFlag('folder', 'Folder for checkpoints, from which the same command resumes'), 'a folder for checkpoints'),
+      steps: countFlag('n', 'Training steps', { default: 5000 }),
+      threads: countFlag('n', 'CPU threads', { default: 2 }),
+    },
   },
+  examples: [
+    {
+      command: 'node dist/finetuning/embedded/pretrain.js --corpora corpora --output runs/pretrain',
+      result: 'Writes checkpoints to runs/pretrain, and at the end the model.',
+    },
+  ],
 })
 
 /** Lines long enough to predict something in, as token ids between `<s>` and `</s>`. */
@@ -59,17 +68,16 @@ const told = (event: TrainingEvent, steps: number): string | null => {
 
 const main = async (): Promise<void> => {
   const corpus = readCorpus(corpora, exclude)
-  if (isLeft(corpus)) throw new UserError(corpus.left)
   const tokenizer = JSON.parse(readFileSync(join(embeddedModel, 'tokenizer.json'), 'utf8')) as object
   const examples = (lines: ReadonlyArray<string>) => examplesOf(lines, tokenizer)
-  const [training, evaluation] = [examples(corpus.right.training), examples(corpus.right.validation)]
-  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.right.removed} sentences removed`)
+  const [training, evaluation] = [examples(corpus.training), examples(corpus.validation)]
+  console.log(`${training.length} lines to train on, ${evaluation.length} to validate on; ${corpus.removed} sentences removed`)
 
   const assembly = pretraining({ maxSteps: steps, evalSteps: 500, threads })
   const start = await startOfRun(assembly, async () => undefined)
   const checkpoints = join(output, 'checkpoints')
-  const found = await newestCheckpoint(checkpoints, { ...assembly, start, steps }, console.warn)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads }), weights: noWeights }
+  const found = await newestCheckpoint(checkpoints, runOutline(assembly, { start, steps }), console.warn)
+  const runtime = { engine: deviceOf('cpu').engine({ threads }), weights: noWeights }
   const score = (answers: ReadonlyArray<MaskedAnswer>) => {
     const loss = meanLoss(answers)
     return { scores: { loss }, selection: -loss, constant: null }

@@ -1,7 +1,7 @@
 /** The quickstart: SaLoRA on the embedded model and the embedded sentences, with settings for a laptop's two cores. */
 import { fileURLToPath } from 'node:url'
 import type { SettingsInput } from '../../accelerated/training/settings.js'
-import type { TaskOptions } from '../data/index.js'
+import type { TaskOptions } from '../tasks/index.js'
 
 /** The model in the repository: not compiled, so a compiled module finds it beside `dist`. */
 export const embeddedModel: string = fileURLToPath(

@@ -1,4 +1,5 @@
 /** What a run will need: an estimate of its peak of memory, before its first step, and what would fit where it is more than there is. */
+import { startPhase } from '../../accelerated/methods/index.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -12,11 +13,11 @@ import { checkDevice } from '../../accelerated/precisions/precision.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
-import { memoryEstimate, totalBytes, type MemoryEstimate } from '../../accelerated/training/memoryEstimate.js'
+import { memoryEstimate, totalBytes, type MemoryEstimate } from './memoryEstimate.js'
 import type { Dimensions } from '../../accelerated/training/dropoutFeeds.js'
-import { flatten } from '../../accelerated/parameters/layout.js'
+import { flatten } from '../../accelerated/parameters/vectors.js'
 import { runLength } from '../../accelerated/training/runLength.js'
-import { largestBatch } from '../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 
 /** In bytes. base: what the process holds before its graphs are there · peak: all together · memory: what there is */
 export type Estimate = MemoryEstimate & {
@@ -55,7 +56,7 @@ export const estimateRun = async (options: {
   const base = await openModelFolder(folder, { baseModelName, memory: Infinity })
   const method = methodOf(settings.method)
   const { steps } = runLength(method, { ...settings, maxSteps: settings.maxSteps ?? plannedSteps }, base.model, settings.batchSize)
-  const trained = method.tensors(method.start(base.model.spec, settings), settings).map(({ name }) => name)
+  const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const parts = { model: base.model, frozen: await precision.outline(base), method, settings, precision }
   const objective = (model: Model): Assembly['objective'] =>
@@ -79,7 +80,7 @@ const plannedSteps = 1000
 /** The phase that holds most: that of the start, or the one that follows it. */
 const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
   const { batchSize } = run.settings
-  const virtual = run.method.virtualTokens?.(run.settings)
+  const virtual = run.method.train.virtualTokens?.(run.settings)
   const inside = virtual?.at === 'embeddings' ? virtual.count : 0
   const sizesOf = (examples: Examples<TokenizedExample>): Dimensions => {
     const largest = largestBatch(examples, batchSize, inside)
@@ -92,17 +93,17 @@ const peakPhase = (run: Run, data: Data, steps: number): MemoryEstimate => {
 
 const phasesOf = (run: Run, steps: number): ReadonlyArray<unknown> => {
   const { method, settings, model, precision } = run
-  const start = method.start(model.spec, settings)
-  if (method.advance === undefined) return [start]
+  const start = startPhase(method, model.spec, settings)
+  if (method.phases.advance === undefined) return [start]
   const zeros = flatten(layoutOf(run, start), () => undefined, precision.dtype)
-  const memory = Object.fromEntries((method.memory?.(start, settings).names ?? []).map((name) => [name, zeros]))
+  const memory = Object.fromEntries((method.train.optimizerExtension?.(start, settings).names ?? []).map((name) => [name, zeros]))
   const state = {
     vectors: { parameters: zeros, firstMoment: zeros, secondMoment: zeros, memory },
     layoutOf: (phase: unknown) => layoutOf(run, phase),
     dtype: precision.dtype,
   }
   for (let part = 0; part < parts; part++) {
-    const next = method.advance(start, settings, { step: Math.floor((part * steps) / parts), steps }, state)
+    const next = method.phases.advance(start, settings, { step: Math.floor((part * steps) / parts), steps }, state)
     if (next !== null) return [start, next.phase]
   }
   return [start]

@@ -4,19 +4,15 @@ import { releaseThread } from '../../accelerated/storage/folderLock.js'
 import { callCount, waitUntilIdle, type CallCount } from '../../accelerated/engines/nativeCallGuard.js'
 import '../../accelerated/engines/loadOnnxRuntime.js' // switches its telemetry off, which the worker could not
 import type { FinetuneEvent, FinetuneOptions } from './run.js'
-import { UserError } from '../userError.js'
+import { fromSentError, toSentError, type SentError } from '../../accelerated/errors/sentError.js'
 
 /** What the worker is given. */
 export type WorkerData = { readonly options: FinetuneOptions; readonly calls: CallCount }
 
-/** What the worker sends: an event, or the error that ended the run (`expected` when its message is one line for a user). */
+/** A message of the worker: an event, or the error that ended the run. */
 export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: FinetuneEvent }
-  | { readonly kind: 'error'; readonly message: string; readonly stack: string | undefined; readonly expected: boolean }
-
-/** The error that was sent, to be thrown here. */
-export const errorOf = ({ message, stack, expected }: Extract<WorkerMessage, { readonly kind: 'error' }>): Error =>
-  expected ? new UserError(message) : Object.assign(new Error(message), { stack })
+  | { readonly kind: 'error'; readonly error: SentError }
 
 /** Milliseconds that a thread has to stop by itself. */
 const grace = 100
@@ -24,7 +20,7 @@ const grace = 100
 /**
  * Runs a fine-tuning job and yields its events; the last is `result`. Aborting the signal ends it after the step at hand, with a checkpoint and an
  * adapter; before `ready` it ends at once, without a result, and nothing has been written. Leaving the loop early ends the run as a kill would.
- * @throws UserError with one line for the user where something given is wrong; any other error is a defect
+ * @throws InputError, SettingsError, DeviceError or TrainingError, whose message is one line for the user; any other error is a defect
  */
 export async function* finetune(
   options: FinetuneOptions,
@@ -42,7 +38,7 @@ export async function* finetune(
     wake()
   }
   worker.on('message', put)
-  worker.on('error', (error: Error) => put({ kind: 'error', message: error.message, stack: error.stack, expected: false }))
+  worker.on('error', (error: Error) => put({ kind: 'error', error: toSentError(error) }))
   worker.on('exit', () => {
     ended = true
     put({ kind: 'exit' })
@@ -67,7 +63,7 @@ export async function* finetune(
         })
       else if (message.kind === 'exit') return
       else if (message.kind === 'event') yield message.event
-      else throw errorOf(message)
+      else throw fromSentError(message.error)
     }
   } finally {
     signal?.removeEventListener('abort', abort)

@@ -1,11 +1,12 @@
 /** A fine-tuning run from a model's name and a task's name to a folder on disk: prepare, train, save. Runs in any thread. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
-import { hubIdOf } from '../../accelerated/checkpoints/modelFolder.js'
+import { hubIdOf } from '../../accelerated/checkpoints/hub/snapshot.js'
 import { formatOf, writeAdapter } from '../../accelerated/formats/index.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import { lastCheckpoint, newestCheckpoint, saveCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
-import { TrainingError } from '../../accelerated/training/trainingLoop.js'
+import { TrainingError } from '../../accelerated/errors/trainingError.js'
 import { estimateOf } from './estimate.js'
 import { toldOfExtension } from './extendRun.js'
 import type { MetricsLog } from './metricsLog.js'
@@ -41,7 +42,8 @@ async function* runIn(
   yield { kind: 'ready', ...facts }
   yield { kind: 'estimate', ...estimateOf(task, prepared.examples, plan.steps, process.memoryUsage.rss()) }
   const plannedSteps = folder.extended[0]?.steps ?? plan.steps
-  for (const message of task.method.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? []) yield { kind: 'warning', message }
+  for (const message of task.method.reporting?.warnings?.(task.settings, { step: 0, steps: plannedSteps }) ?? [])
+    yield { kind: 'warning', message }
   const { checkpoint, log } = yield* openRun(options, prepared, folder)
   const more = { plannedSteps, evalOnStart: folder.evalOnStart }
   const run = prepared.train(more, checkpoint?.state ?? prepared.start, checkpoint, signal)
@@ -64,7 +66,7 @@ async function* runIn(
       await log.flush()
       // what no step has trained is no adapter
       if (next.value.last.step > 0) {
-        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.handed, labelNames), base)
+        await writeAdapter(folder.adapter, adapterOf(task, base, prepared.outputs, kept.inference, labelNames), base)
         const [hubId, { library }] = [(await hubIdOf(base.folder)) ?? null, formatOf(task.method)]
         await writeFileAtomically(join(folder.adapter, cardFile), modelCard({ options, hubId, library, data: prepared.data, result }))
       }
@@ -100,7 +102,7 @@ async function* openRun(
   const checkpoint = options.resume
     ? await newestCheckpoint(
         folder.checkpoints,
-        { ...task, start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint },
+        runOutline(task, { start, steps: plan.steps, plannedSteps: folder.extended[0]?.steps ?? plan.steps, fingerprint }),
         (message) => damaged.push(message),
       )
     : null

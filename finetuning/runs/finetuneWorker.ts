@@ -4,8 +4,8 @@ import { systemCode, systemInputError } from '../../accelerated/errors/systemErr
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
 import { countCalls } from '../../accelerated/engines/nativeCallGuard.js'
 import type { WorkerData, WorkerMessage } from './finetune.js'
-import { isExpected } from '../expectedErrors.js'
-import { lazyImport, preloadZod } from '../lazyImport.js'
+import { toSentError } from '../../accelerated/errors/sentError.js'
+import { lazyImport, preloadZod } from '../../accelerated/errors/lazyImport.js'
 
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message)
 const { options, calls } = workerData as WorkerData
@@ -20,8 +20,7 @@ try {
   for await (const event of finetuneJob(options, stop.signal)) send({ kind: 'event', event })
 } catch (thrown) {
   const error = systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
-  const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  send({ kind: 'error', message, stack, expected: isExpected(error) })
+  send({ kind: 'error', error: toSentError(error) })
 } finally {
   parentPort?.close()
 }

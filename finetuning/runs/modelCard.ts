@@ -5,9 +5,9 @@
 import { basename } from 'node:path'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
-import { flagsOf, inShell } from '../commandLine.js'
-import { glueTask } from '../tasks/kinds/glueTask.js'
-import { taskNames, type Task } from '../data/index.js'
+import { flagsOf, inShell } from '../commandLine/shell.js'
+import { glueSource } from '../tasks/sources/glue.js'
+import { taskNames, type Task } from '../tasks/index.js'
 import type { MetricName } from '../metrics/index.js'
 import type { FinetuneOptions, RunResult, Scores } from './run.js'
 
@@ -59,7 +59,7 @@ export const cardOfExport = (card: string, library: string | null): string | nul
 const frontMatter = ({ options: { model, task, settings }, hubId, library, data, result }: CardFacts): string => {
   const scores = finite(keptScores(result))
   const types = [...new Set(scores.map(([metric]) => namesOf(metric)[0]))].filter((type) => type !== 'loss')
-  const glue = glueTask.recognizes(task.task)
+  const glue = glueSource.recognizes(task.task)
   const kind = data.taskType === 'causal' ? 'text-generation' : 'text-classification'
   const list = (name: string, values: ReadonlyArray<string>): string =>
     values.length === 0 ? '' : `${name}:\n${values.map((value) => `- ${yamlText(value)}\n`).join('')}`

@@ -1,10 +1,12 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
+import { startPhase } from '../../accelerated/methods/index.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { checkpointNumbers } from '../../accelerated/checkpoints/frozenWeights.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
-import { checkFinite, frozenHead, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { frozenHead, openModelFolder, type ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { warmStart } from '../../accelerated/formats/warmStart.js'
@@ -13,14 +15,16 @@ import type { TrainingExample } from '../../accelerated/objectives/objective.js'
 import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
-import type { RunProgress, TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import type { TrainingEvent, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
+import type { RunProgress } from '../../accelerated/parameters/runState.js'
 import { assemble, type Assembly } from '../../accelerated/training/assembly.js'
 import { runLength, type RunLength } from '../../accelerated/training/runLength.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun, type RunState } from '../../accelerated/training/state.js'
-import type { Example, Task } from '../data/index.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import type { Example } from '../data/index.js'
+import type { Task } from '../tasks/index.js'
 import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskAdapter.js'
 import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
@@ -86,7 +90,7 @@ async function* prepared<E extends TrainingExample, O>(
   const { base, revision } = await openBase(options, outputs, precision, signal)
   const method = methodOf(settings.method)
   runLength(method, settings, base.model, data.train.examples.length)
-  const trained = method.tensors(method.start(base.model.spec, settings), settings).map(({ name }) => name)
+  const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
   const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
   if (advantage < 1)
@@ -110,7 +114,7 @@ async function* prepared<E extends TrainingExample, O>(
   const task: TrainingTask<E, O> & RunTask = {
     ...assembly,
     settings,
-    runtime: { engine: nodeEngine({ device, threads: settings.threads }), weights: frozen.weights },
+    runtime: { engine: device.engine({ threads: settings.threads }), weights: frozen.weights },
     training: tokenizer.training(lettingGo(data.train)),
     evaluation: tokenizer.evaluation(lettingGo(data.evaluation)),
     score: goal.score,
@@ -203,7 +207,7 @@ const factsOf = (
     precision: settings.precision,
     revision,
     examples: { training: data.train.examples.length, evaluation: data.evaluation.examples.length },
-    trainableParameters: { ...method.counts?.(phase, settings), ...(head === 0 ? {} : { head }) },
+    trainableParameters: { ...method.reporting?.parameterCounts?.(phase, settings), ...(head === 0 ? {} : { head }) },
     selectedBy: data.selectionMetric === 'mean' ? `the mean of ${data.metrics.join(' and ')}` : data.selectionMetric,
     ...(data.positive === undefined ? {} : { positive: data.labelNames?.[data.positive] ?? String(data.positive) }),
     majority,

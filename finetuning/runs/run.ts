@@ -3,7 +3,7 @@ import type { TaskType } from '../../accelerated/objectives/taskType.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import type { Estimate } from './estimate.js'
-import type { TaskOptions } from '../data/index.js'
+import type { TaskOptions } from '../tasks/index.js'
 import type { RunInputs } from './runFingerprint.js'
 
 export type FinetuneOptions = {

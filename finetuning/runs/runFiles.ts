@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
 
 /** Version of config.json: 2 has the names of the Trainer and of PEFT for its settings. */

@@ -8,8 +8,8 @@ import { modelDigests } from '../../accelerated/checkpoints/modelDigests.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { methodOf, settingsOfMethod, type Settings } from '../../accelerated/training/settings.js'
-import { differing, without, type Fingerprint } from '../../accelerated/training/fingerprint.js'
-import type { Task } from '../data/index.js'
+import { differing, without, type Fingerprint } from '../../accelerated/checkpoints/fingerprint.js'
+import type { Task } from '../tasks/index.js'
 import { rowsDigest } from './runRows.js'
 
 /** Files and rows by their digests. A path is none of them: what is the same in another place is the same. */

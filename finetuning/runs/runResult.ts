@@ -3,16 +3,20 @@ import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
-import type { InferenceState, TrainingResult } from '../../accelerated/training/events.js'
-import { tensorOf } from '../../accelerated/parameters/layout.js'
+import type { TrainingResult } from '../../accelerated/training/events.js'
+import type { InferenceState } from '../../accelerated/parameters/runState.js'
+import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import type { RunTask } from './prepareRun.js'
 import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
 
 /** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
-export const keptOf = ({ loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>, { best, handed, last }: TrainingResult) =>
+export const keptOf = (
+  { loadBestModelAtEnd }: Pick<RunTask['settings'], 'loadBestModelAtEnd'>,
+  { best, inference, last }: TrainingResult,
+) =>
   !loadBestModelAtEnd || best === null
-    ? ({ handed, which: 'last', step: last.step } as const)
-    : ({ handed: best, which: 'best', step: best.step } as const)
+    ? ({ inference, which: 'last', step: last.step } as const)
+    : ({ inference: best, which: 'best', step: best.step } as const)
 
 export const resultOf = (
   { output }: FinetuneOptions,
@@ -23,7 +27,7 @@ export const resultOf = (
   seconds: number,
 ): RunResult => {
   const { best, last, lastEvaluation, interrupted, stoppedEarly, byMatrix } = trained
-  const { handed, which, step } = keptOf(settings, trained)
+  const { inference, which, step } = keptOf(settings, trained)
   return {
     ...facts,
     best: best === null ? null : { step: best.step, scores: best.scores },
@@ -33,7 +37,7 @@ export const resultOf = (
     interrupted,
     ...(stoppedEarly ? { stoppedEarly } : {}),
     ...(extended.length > 0 ? { extended } : {}),
-    ...method.result?.(handed.phase, settings),
+    ...method.reporting?.result?.(inference.phase, settings),
     ...byMatrix,
     steps,
     seconds,
@@ -65,7 +69,7 @@ export const adapterOf = (
     phase,
     outputs,
     labelNames,
-    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
+    tensors: new Map(method.train.tensors(phase, settings).map(({ name, shape }) => weights(name, shape))),
     head: new Map([...headOf(model, outputs, method).tensors].map(([name, shape]) => weights(name, shape))),
   }
 }

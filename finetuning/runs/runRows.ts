@@ -6,8 +6,9 @@ import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
-import type { Dataset, Example, Task } from '../data/index.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import type { Dataset, Example } from '../data/index.js'
+import type { Task } from '../tasks/index.js'
 
 export const rowsFile = 'rows.json'
 

@@ -4,19 +4,19 @@ import { pipe } from 'fp-ts/lib/function.js'
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { type InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
-import { flagOf } from '../commandLine.js'
+import { flagOf } from '../commandLine/shell.js'
 import { asEither } from './caught.js'
-import type { Evaluation, Task, TaskKind, TaskOptions } from './task.js'
+import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
-import { tasks } from './tasks.js'
+import { taskSources } from './sources/index.js'
 import { oneOf } from '../data/errorText.js'
 
 /** Every task that has a name. */
-export const taskNames: ReadonlyArray<string> = tasks.flatMap(({ names }) => names)
+export const taskNames: ReadonlyArray<string> = taskSources.flatMap(({ names }) => names)
 
 /** Whether `evalData` is the name of a part of the task's own data, whatever file has that name. */
 export const isPart = (task: string, evalData: string): boolean =>
-  tasks.find(({ recognizes }) => recognizes(task))?.parts?.includes(evalData) === true
+  taskSources.find(({ recognizes }) => recognizes(task))?.parts?.includes(evalData) === true
 
 /** Train and evaluation data of a task, or the first mistake met. */
 export const loadTask = async (options: TaskOptions): Promise<E.Either<InputError, Task>> => {
@@ -43,7 +43,7 @@ export const loadEvaluation = async (options: TaskOptions): Promise<E.Either<Inp
 }
 
 /** A data set of the hub becomes the folder of its files. */
-const withFolder = async ({ hub, help }: TaskKind, options: TaskOptions): Promise<E.Either<InputError, TaskOptions>> => {
+const withFolder = async ({ hub, help }: TaskSource, options: TaskOptions): Promise<E.Either<InputError, TaskOptions>> => {
   const { task, data } = options
   if (data === undefined || !isHubAddress(data)) return E.right(options)
   if (hub === undefined) return E.left(inputError('--data', `a file or folder on this machine, for ${help}`, quoted(data)))
@@ -81,9 +81,9 @@ const asChosen = <T extends Scoring>(
 
 const noClass = ({ taskType }: Scoring): string => `no class, as ${taskType === 'causal' ? 'text' : 'a regression'} has none`
 
-const kindOf = (options: TaskOptions): E.Either<InputError, TaskKind> => {
+const kindOf = (options: TaskOptions): E.Either<InputError, TaskSource> => {
   const { task } = options
-  const kind = tasks.find(({ recognizes }) => recognizes(task))
+  const kind = taskSources.find(({ recognizes }) => recognizes(task))
   if (kind === undefined) return E.left(inputError('--task', known(), quoted(task)))
   const stray = taskFlags.find(({ name }) => options[name] !== undefined && kind.flags?.some((flag) => flag.name === name) !== true)
   return stray === undefined
@@ -93,4 +93,4 @@ const kindOf = (options: TaskOptions): E.Either<InputError, TaskKind> => {
 
 /** All names, and what the tasks without a name are. */
 const known = (): string =>
-  [oneOf(taskNames, Infinity), ...tasks.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')
+  [oneOf(taskNames, Infinity), ...taskSources.filter(({ names }) => names.length === 0).map(({ help }) => help)].join(', or ')

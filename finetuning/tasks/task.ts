@@ -50,7 +50,7 @@ export type Evaluation = Scoring & {
 }
 
 /** Tasks that are read alike. Whatever names or recognizes tasks anywhere follows from this. */
-export type TaskKind = {
+export type TaskSource = {
   /** The tasks by name; none where they are named otherwise, which `help` then says. */
   readonly names: ReadonlyArray<string>
   /** What the tasks are, in a few words that can follow `expected` or `or`. */

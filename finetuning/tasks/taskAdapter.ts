@@ -2,12 +2,11 @@
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import type { Model } from '../../accelerated/models/architecture.js'
-import type { Examples } from '../../accelerated/models/packing.js'
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import type { TaskOutputs } from '../../accelerated/objectives/taskType.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { Scored } from '../../accelerated/training/events.js'
-import type { Example } from '../data/index.js'
+import type { ExampleTokenizer } from '../tokens/exampleTokenizer.js'
 
 export type TaskAdapter<E extends TrainingExample, O> = {
   readonly outputs: TaskOutputs
@@ -18,13 +17,6 @@ export type TaskAdapter<E extends TrainingExample, O> = {
   readonly score: (answers: ReadonlyArray<O>) => Scored
   /** the most frequent answer and its share, where there is one */
   readonly majority: { readonly label: string; readonly share: number } | null
-}
-
-export type ExampleTokenizer<E> = {
-  readonly training: (texts: Iterable<Example>) => Examples<E>
-  readonly evaluation: (texts: Iterable<Example>) => Examples<E>
-  /** what to say of the texts, once they are tokens */
-  readonly warnings: () => ReadonlyArray<string>
 }
 
 /** A goal of any examples and answers, for who can do with all. */

@@ -1,8 +1,8 @@
 /** A task's data for callers: the readers' mistake, which they hand back as a value, is thrown here. */
 import { type Either, isLeft } from 'fp-ts/lib/Either.js'
 import type { InputError } from '../../accelerated/errors/inputError.js'
-import type { Evaluation, Task, TaskOptions } from '../data/index.js'
-import * as data from '../data/index.js'
+import type { Evaluation, Task, TaskOptions } from './task.js'
+import * as data from './loadTask.js'
 
 /** Train and evaluation data of a task. @throws Mistake with the first thing that is wrong in it */
 export const loadTask = async (options: TaskOptions): Promise<Task> => orThrown(await data.loadTask(options))

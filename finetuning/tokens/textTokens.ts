@@ -7,9 +7,9 @@ import { loadTokenizer, longestFirst, type Tokenizer } from '../../accelerated/c
 import type { Examples } from '../../accelerated/models/packing.js'
 import { unlabeled, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { messagesIn } from '../data/conversations.js'
-import type { Example, TaskOptions } from '../data/index.js'
-import { templateOf } from '../tasks/kinds/alpacaTask.js'
-import type { ExampleTokenizer } from '../tasks/taskAdapter.js'
+import type { Example } from '../data/index.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { ExampleTokenizer } from './exampleTokenizer.js'
 import { packed } from './packedTexts.js'
 
 /** Tokens of a text, and of each whether it is learned. */
@@ -18,31 +18,38 @@ export type LearnedTokens = { readonly ids: ReadonlyArray<number>; readonly lear
 /** A part of a text, and whether it is learned. */
 export type Segment = { readonly text: string; readonly learned: boolean }
 
-/** Of a task of next tokens on this model. Throws Mistake. */
+export type TextTokenOptions = {
+  /** null: plain text, where every token is learned */
+  readonly promptTemplate: PromptTemplate | null
+  /** Also compute the loss on prompt tokens. */
+  readonly trainOnInputs: boolean
+  /** Several training examples share a row. */
+  readonly packing: boolean
+}
+
+/** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openTextTokens = async (
   base: ModelFolder,
-  options: TaskOptions,
+  { promptTemplate, trainOnInputs, packing }: TextTokenOptions,
   maxLength: number,
 ): Promise<ExampleTokenizer<TextExample>> => {
   const { folder, model } = base
   const [tokenizer, ends] = [await loadTokenizer(folder, model), await eosTokenIds(folder, model.vocabularySize)]
-  const instructions = options.task === 'alpaca'
-  const chat = instructions && templateOf(options) === 'chat' ? await loadChatTemplate(folder) : null
-  if (instructions && templateOf(options) === 'chat' && chat === null)
+  const chat = promptTemplate === 'chat' ? await loadChatTemplate(folder) : null
+  if (promptTemplate === 'chat' && chat === null)
     throw inputError(folder, 'a chat template (in tokenizer_config.json or chat_template.jinja), for --prompt-template chat', 'none')
-  const everything = options.trainOnInputs === true
   let [texts, cut] = [0, 0]
   /** the examples that a text makes */
   const tokens = function* (example: Example): Generator<TextExample> {
     texts++
-    if (!instructions) {
+    if (promptTemplate === null) {
       yield* pieces([...tokenizer.start, ...tokenizer.ids(example.text), ends[0] as number], maxLength, example.row)
       return
     }
     const whole =
       chat === null ? responseTokens(tokenizer, ends, example) : conversationTokens(tokenizer, ends, messagesIn(example.text), chat)
     if (whole.ids.length > maxLength) cut++
-    yield asExample(withinLength(whole, tokenizer.start.length, maxLength), everything, example.row)
+    yield asExample(withinLength(whole, tokenizer.start.length, maxLength), trainOnInputs, example.row)
   }
   const all = (given: Iterable<Example>): ReadonlyArray<TextExample> => {
     const made: TextExample[] = []
@@ -50,7 +57,7 @@ export const openTextTokens = async (
     return made
   }
   return {
-    training: (given) => examplesOf(options.packing === true ? packed(all(given), maxLength) : all(given)),
+    training: (given) => examplesOf(packing ? packed(all(given), maxLength) : all(given)),
     evaluation: (given) => examplesOf(all(given)),
     warnings: () =>
       cut === 0

@@ -1,9 +1,9 @@
 /** A batch in parts is the batch: gradients added up over two graphs and the update of the last give the state of one whole step. */
 import { describe, expect, it } from 'vitest'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { zeros } from '../../accelerated/parameters/layout.js'
-import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/state.js'
-import { batchFeeds } from '../../accelerated/training/trainStep.js'
+import { zeros } from '../../accelerated/parameters/vectors.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf, type Target } from '../../evaluation/agreement/lockstep.js'

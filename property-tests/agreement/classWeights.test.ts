@@ -1,9 +1,9 @@
 /** Class weights: an example of weight w counts as w of them, in the loss and in every gradient; balanced, every class counts as much. */
 import { describe, expect, it } from 'vitest'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { stepGraph } from '../../accelerated/training/assembly.js'
-import { stateFeeds } from '../../accelerated/training/state.js'
-import { batchFeeds } from '../../accelerated/training/trainStep.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'

@@ -7,8 +7,10 @@ import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated
 import { layoutOf } from '../../accelerated/training/assembly.js'
 import { checkAnswers, checkStep } from '../../accelerated/training/finiteChecks.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
-import { train, TrainingError } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun, type RunState } from '../../accelerated/training/state.js'
+import { TrainingError } from '../../accelerated/errors/trainingError.js'
+import { train } from '../../accelerated/training/trainingLoop.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, phaseIn, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
@@ -66,7 +68,7 @@ describe('a run that comes to its end', () => {
       gates: null,
       squaredNorms: null,
     } satisfies SaloraPhase
-    const unfinished = (of: SaloraPhase) => salora.unfinished?.(of, settings, { step: 10, steps: 10 })
+    const unfinished = (of: SaloraPhase) => salora.phases.unfinished?.(of, settings, { step: 10, steps: 10 })
     expect(unfinished(phase)).toBeNull()
     expect(unfinished({ ...phase, retained: null })).toContain('found those from step 2 and none')
     expect(unfinished({ ...phase, retained: { ...phase.retained, step: 6 } })).toContain('retention at 6')
@@ -85,7 +87,7 @@ describe('numbers that are not finite', () => {
   const fine = { step: 7, loss: 1, gradientNorm: 1 }
   const [first] = layoutOf(
     assemblyOf(model, 'float64'),
-    salora.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ rank: model.settings.rank }) as never),
+    salora.phases.start(assemblyOf(model, 'float64').model.spec, resolveSettings({ rank: model.settings.rank }) as never),
   ).blocks
   const layout = { size: 2, blocks: first === undefined ? [] : [{ ...first, offset: 0, size: 2 }] }
   const message = (check: () => void): string => {
@@ -152,7 +154,7 @@ describe('numbers that are not finite', () => {
 
   it('end a training, in a step of several batches with the rows of them all, in an evaluation with its row', async () => {
     const assembly = assemblyOf(model, 'float64')
-    const { size } = layoutOf(assembly, salora.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
+    const { size } = layoutOf(assembly, salora.phases.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
     const lost = { parameters: new Float64Array(size).fill(NaN) }
     const said = await runFrom(lost, { batchSize: 1, gradientAccumulationSteps: 4 }).then(
       () => '',

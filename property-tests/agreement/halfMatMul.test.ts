@@ -13,7 +13,6 @@ import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { noWeights, type Results } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { halfLinear, roundToHalf } from '../../reference/layers/halfLinear.js'
 import { linear } from '../../reference/layers/linear.js'
 import { generate, tensor, type Tensor } from '../../reference/tensor.js'
@@ -25,7 +24,7 @@ import { SEED } from '../support/seed.js'
 const device = { ...cpu, target: { ...cpu.target, halfMatMul: true } }
 const { works } = await probeDevice('webgpu')
 const evaluate = async (outputs: Readonly<Record<string, Expression>>, feeds: Feeds, on: Device = device): Promise<Results> => {
-  const session = await nodeEngine({ device: on, threads: 1 }).open(outputs, noWeights)
+  const session = await on.engine({ threads: 1 }).open(outputs, noWeights)
   return session.run(feeds).finally(session.release)
 }
 

@@ -1,7 +1,7 @@
 /** Where training starts: the laws of A, B and a new head. */
 import { describe, expect, it } from 'vitest'
-import { factorA, factorB, modelInitial } from '../../accelerated/methods/initialization.js'
-import { weightGroups } from '../../accelerated/training/optimizer.js'
+import { factorA, factorB, modelInitial } from '../../accelerated/parameters/initialization.js'
+import { weightGroups } from '../../accelerated/parameters/optimizerGroup.js'
 import { parameterLayout } from '../../accelerated/parameters/layout.js'
 import { SEED } from '../support/seed.js'
 

@@ -15,7 +15,7 @@ import { constant, dequantize, input, quantizedMatMul, quantizedOf, selectRows }
 import { rowSelection } from '../../accelerated/models/batchInputs.js'
 import { selectionFeeds } from '../../accelerated/models/packing.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { stepGraph } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { int8Linear, objective, quantizeRows, roundRows, tensor, type ModelConfig } from '../../reference/index.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'

@@ -13,12 +13,13 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { openPhase } from '../../accelerated/training/phase.js'
-import { startOfRun } from '../../accelerated/training/state.js'
-import { largestBatch, trainStep } from '../../accelerated/training/trainStep.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../accelerated/training/batchFeeds.js'
 import { fixtures } from '../golden/golden.js'
 
 let cache = ''
@@ -51,12 +52,12 @@ const bitsOf = async (
       : (sequenceClassification(model, { labels: 2, taskType: 'classification' }) as unknown as Objective<TrainingExample>),
   )
   let state = await startOfRun(assembly, checkpointNumbers(base))
-  const clock = { step: 0, steps: 10 }
+  const progress = { step: 0, steps: 10 }
   const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }
-  const next = method.advance?.(state.phase, settings, clock, layouts) ?? null
+  const next = method.phases.advance?.(state.phase, settings, progress, layouts) ?? null
   if (next !== null) state = { ...state, ...next.vectors, phase: next.phase }
-  const runtime = { engine: nodeEngine({ device: cpu, threads: 1 }), weights: frozen.weights }
-  const opened = await openPhase(
+  const runtime = { engine: cpu.engine({ threads: 1 }), weights: frozen.weights }
+  const opened = await openPhaseSessions(
     assembly,
     state.phase,
     runtime,
@@ -64,7 +65,7 @@ const bitsOf = async (
   )
   const told: number[] = []
   for (let step = 0; step < 2; step++) {
-    const context = { assembly, objective: assembly.objective, clock: { ...clock, step }, learningRate: 0.01, spare: null }
+    const context = { assembly, objective: assembly.objective, progress: { ...progress, step }, learningRate: 0.01, spare: null }
     const outcome = await trainStep(
       context,
       opened,

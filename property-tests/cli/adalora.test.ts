@@ -101,7 +101,7 @@ describe('salora train --method adalora', () => {
     const own = [{ name: 'a', d: 2, k: 2, r: 2 }]
     const start: AdaloraPhase = { matrices: own, steps: null, fixed: null }
     const of = (change: Partial<AdaloraPhase>): string | undefined =>
-      adalora.validatePhase?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
+      adalora.phases.validate?.({ ...start, steps: 9, ...change }, start, { step: 5, steps: 9 })?.expected
     expect(of({})).toBeUndefined()
     expect(of({ fixed: { step: 5, kept: [[true, false]] } })).toBeUndefined()
     expect(of({ matrices: [{ name: 'a', d: 2, k: 2, r: 1 }] })).toBe('the adapted matrices of its start')

@@ -151,7 +151,7 @@ describe('a mistake is one line', () => {
       '@/empty.txt: expected at least one line, got an empty file',
     ])
     expect((await told(flag, join(cwd, 'absent.txt'), ...references))[1]).toMatch(/^@\/absent\.txt: expected a readable file, got ENOENT/)
-    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a plain file, got a folder'])
+    expect(await told(flag, cwd, ...references)).toEqual([1, '@: expected a regular file, got a folder'])
   })
 
   it('about a file of 200 MB in one line, none of which is kept', async () => {

@@ -258,7 +258,7 @@ describe('an output that cannot be written', () => {
 
   it('the folder of an earlier run is refused and stays as it was', async () => {
     await mkdir(join(cwd, 'earlier'))
-    const config = JSON.stringify({ model: 'm', task: {}, settings: {} })
+    const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
     await writeFile(join(cwd, 'earlier', 'config.json'), config)
     expect(await mistake([...train, '--output', 'earlier'], 1)).toBe(
       '--output earlier: expected a new folder (or --resume to go on with the run that is there), got config.json of an earlier run',

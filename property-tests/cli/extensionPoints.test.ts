@@ -10,10 +10,11 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
 import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
+import type * as OnnxRuntimeNode from '../../accelerated/engines/onnxRuntimeNode.js'
 import { allSettings, methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { LabeledExample } from '../../accelerated/objectives/sequenceClassification.js'
 import { openProgress } from '../../cli/terminal/progress.js'
 import { runProgram } from '../../cli/program.js'
@@ -23,24 +24,37 @@ import { trainRequest } from '../../cli/options/trainRequest.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
-import { loadEvaluation, loadTask, taskNames } from '../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult } from '../../finetuning/runs/runFiles.js'
+import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { someOptions } from '../agreement/modelOptions.js'
+import { beads } from './extensionPoints/abacus.js'
 import { writeTinyModel } from './tinyModel.js'
 
 vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
   return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
 })
-vi.mock('../../finetuning/tasks/tasks.js', async (original) => {
+vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
-  return { tasks: [...(await original<{ readonly tasks: ReadonlyArray<unknown> }>()).tasks, weather] }
+  return { taskSources: [...(await original<{ readonly taskSources: ReadonlyArray<unknown> }>()).taskSources, weather] }
 })
 vi.mock('../../accelerated/engines/devices/index.js', async (original) => {
   const { abacus } = await import('./extensionPoints/abacus.js')
   return { devices: [...(await original<{ readonly devices: ReadonlyArray<unknown> }>()).devices, abacus] }
+})
+const native = vi.hoisted(() => ({ sessions: 0 }))
+vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
+  const engines = await original<typeof OnnxRuntimeNode>()
+  const nodeEngine: typeof engines.nodeEngine = (...settings) => ({
+    open: (...graph) => {
+      native.sessions += 1
+      return engines.nodeEngine(...settings).open(...graph)
+    },
+  })
+  return { ...engines, nodeEngine }
 })
 
 /** Settings as a user's text gives them: the types know nothing of what was added. */
@@ -105,11 +119,11 @@ describe('a new method', () => {
     const group = flagGroups.find(({ flags }) => flags.some(({ name }) => name === 'shiftScale'))
     expect(group?.heading).toBe('Method:')
     expect(trainFlags.filter(({ name }) => name === 'shiftScale')).toEqual([
-      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: of every shift (default: 2)' },
+      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: Factor of every shift (default: 2)' },
     ])
     expect(helpOf('method')).toContain('shift (a trained vector beside every bias)')
     const help = await written('stdout', 'train', '--help')
-    expect(help).toContain('--shift-scale <factor> of shift: of every shift (default: 2)')
+    expect(help).toContain('--shift-scale <factor> of shift: Factor of every shift (default: 2)')
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 
@@ -126,7 +140,7 @@ describe('a new method', () => {
     const model = drawModel(someOptions({ dropout: 0, lengths: [3, 1, 4, 2] }))
     const examples = toExamples(model.batch)
     const settings = resolveSettings(
-      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmup: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
+      given({ method: 'shift', shiftScale: 3, maxSteps: 4, warmupRatio: 0, batchSize: 2, precision: 'float64', maxLength: 5 }),
     )
     const assembly = { ...assemblyOf(model, 'float64'), method: methodOf('shift'), settings }
     const task: TrainingTask<LabeledExample, unknown> = {
@@ -191,7 +205,7 @@ describe('a new kind of tasks', () => {
 
 describe('a new device', () => {
   it('is known by its name, tried like the others, and the one that auto takes where it says so', async () => {
-    expect(deviceOf('abacus').remedy).toBe('buy one')
+    expect(await deviceOf('abacus').remedy()).toBe('buy one')
     expect(await chooseDevice('abacus')).toBe(deviceOf('abacus'))
     expect(await probeDevice('abacus')).toEqual({ device: 'abacus', works: true, detail: 'ran a product', remedy: null })
     expect((await probeDevices()).map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda', 'abacus'])
@@ -202,7 +216,7 @@ describe('a new device', () => {
   it('is a value of the setting, is named in the help of --device, and is in what doctor reports', async () => {
     expect(resolveSettings({ device: 'abacus' }).device).toBe('abacus')
     expect(() => resolveSettings({ device: 'abaci' })).toThrow('device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"')
-    expect(helpOf('device')).toBe('auto, cpu, webgpu, cuda or abacus (default: auto)')
+    expect(helpOf('device')).toBe('Device: auto, cpu, webgpu, cuda or abacus (default: auto)')
     for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])
       expect(await written('stdout', command, '--help'), command).toMatch(
         /cuda or\s+abacus\s+\(default: (auto|the run's; without\s+a\s+run\s+auto)\)/,
@@ -229,7 +243,9 @@ describe('all three in one run', () => {
   })
   const events: FinetuneEvent[] = []
   let result: RunResult
+  let before = { native: 0, sessions: 0, runs: 0 }
   beforeAll(async () => {
+    before = { native: native.sessions, ...beads }
     for await (const event of finetuneJob(options(), new AbortController().signal)) {
       events.push(event)
       if (event.kind === 'step' && event.step === 3) break // as a kill does
@@ -238,6 +254,15 @@ describe('all three in one run', () => {
       events.push(event)
       if (event.kind === 'result') result = event.result
     }
+  })
+
+  it("compute everything with the device's own engine: the training, its evaluations, and predictions with the adapter", async () => {
+    const trained = { ...beads }
+    expect(trained.runs - before.runs).toBeGreaterThanOrEqual(6 + 2) // six steps, one of them twice, and an evaluation at least
+    const adapter = await openTrainedAdapter({ model: join(root, 'tiny'), adapter: join(root, 'run', 'adapter') })
+    await adapter.predict([{ text: 'a good film' }]).finally(adapter.release)
+    expect(beads).toEqual({ sessions: trained.sessions + 2, runs: trained.runs + 2 }) // one to probe the device, one to predict
+    expect(native.sessions - before.native).toBe(beads.sessions - before.sessions) // the abacus itself works on the CPU, and nobody else does
   })
 
   it('go on from a checkpoint, whose phase is that of the new method', () =>

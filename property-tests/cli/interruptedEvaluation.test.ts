@@ -109,7 +109,7 @@ describe(`the time left (seed ${SEED})`, () => {
           told.push({ at: clock, left: left(), exact })
         }
         pass(500, { kind: 'ready', examples: { training: 100, evaluation: examples } }, false)
-        pass(100, { kind: 'start', steps: total, stepsPerEpoch: 10, resumedAt: 0, evaluateEvery: every }, false)
+        pass(100, { kind: 'start', steps: total, stepsPerEpoch: 10, resumedAt: 0, evalSteps: every }, false)
         let known = false // an evaluation has shown what an example costs
         for (let n = 1; n <= total; n++) {
           pass(n === 1 ? 5 * step : step, { kind: 'step', step: n }, known && n > 1)

@@ -148,7 +148,7 @@ describe('a rank pattern', () => {
     })
     const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
     const { spec } = (await openModelFolder(join(cwd, 'tiny'))).model
-    expect(lora.start(spec, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
+    expect(lora.phases.start(spec, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
       [0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]),
     )
   })

@@ -6,8 +6,9 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import { newestCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
-import { startOfRun } from '../../accelerated/training/state.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 
 /** Throws where there is none, or the newest is damaged. `modelFolder` has the run's model; the task has two labels. */
@@ -19,7 +20,7 @@ export const savedState = async (output: string, modelFolder: string): Promise<C
     sequenceClassification(model, { labels: 2, taskType: 'classification' }),
   )
   const start = await startOfRun(assembly, checkpointNumbers(base))
-  const outline = { ...assembly, start, steps: settings.maxSteps ?? Infinity }
+  const outline = runOutline(assembly, { start, steps: settings.maxSteps ?? Infinity })
   const checkpoint = await newestCheckpoint(join(output, 'checkpoints'), outline, (message) => {
     throw new Error(message)
   })

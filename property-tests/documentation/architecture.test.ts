@@ -82,6 +82,11 @@ describe('the architecture', () => {
       show(imports.filter(within('npm:onnxruntime')).filter(({ file }) => !/^(accelerated\/engines|property-tests)\//.test(file))),
     ).toEqual([]))
 
+  it('asks a device for its engine: only the file of native devices names the engine of Node', () =>
+    expect(files.filter((file) => !/^(accelerated\/engines|property-tests)\//.test(file) && /\bnodeEngine\b/.test(textOf(file)))).toEqual(
+      [],
+    ))
+
   it('has the evaluation know nothing of the command line, and nothing outside the tests know of the tests', () => {
     expect(show(from('evaluation').filter(within('cli/')))).toEqual([])
     expect(show(imports.filter(within('property-tests/')).filter(({ file }) => !file.startsWith('property-tests/')))).toEqual([])

@@ -6,7 +6,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
-import { taskNames } from '../../finetuning/data/index.js'
+import { taskNames } from '../../finetuning/tasks/index.js'
 
 const readme = readFileSync('README.md', 'utf8')
 const table: ReadonlyArray<Method> = methods

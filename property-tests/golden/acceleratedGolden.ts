@@ -9,14 +9,17 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Results, Session } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph, type Assembly, type StepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, zeros, type ParameterLayout, type Vector } from '../../accelerated/parameters/layout.js'
-import type { Runtime } from '../../accelerated/training/phase.js'
+import { assemble, layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
+import { stepGraph, type StepGraph } from '../../accelerated/training/stepGraph.js'
+import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
+import { flatten, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import type { Runtime } from '../../accelerated/training/phaseSessions.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
-import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import type { Numbers } from '../../evaluation/agreement/rows.js'
 import { examplesOf, folderOf, type Family, type GoldenBatch } from './golden.js'
 
@@ -59,8 +62,8 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
   const labels = 3
   const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, taskType: 'classification' }))
-  const phase = (enter ?? ((same) => same))(method.start(base.model.spec, settings))
-  const runtime: Runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
+  const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)
   const openUpdate = async (own: unknown) => {
     const { outputs, ...graph } = stepGraph(assembly, own, 'whole')
@@ -68,9 +71,9 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   }
   let opened = await openUpdate(phase)
   const add: Session = await runtime.engine.open(stepGraph(assembly, phase, 'add', more).outputs, runtime.weights)
-  const clockOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
+  const progressOf = ({ step: done }: RunState): TrainingProgress => ({ step: done, steps })
   const advanced = (state: RunState): RunState => {
-    const next = method.advance?.(state.phase, settings, clockOf(state), {
+    const next = method.phases.advance?.(state.phase, settings, progressOf(state), {
       vectors: state,
       layoutOf: (of) => layoutOf(assembly, of),
       dtype,
@@ -85,11 +88,13 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       parameters: flatten(layout, ({ name }) => values.get(name)?.data, dtype),
       firstMoment: zeros(layout.size, dtype),
       secondMoment: zeros(layout.size, dtype),
-      memory: Object.fromEntries((method.memory?.(phase, settings).names ?? []).map((name) => [name, zeros(layout.size, dtype)])),
+      memory: Object.fromEntries(
+        (method.train.optimizerExtension?.(phase, settings).names ?? []).map((name) => [name, zeros(layout.size, dtype)]),
+      ),
     }),
     gradients: async (state, batch, extra = {}) => {
       const gradientSum = zeros(layout.size, dtype)
-      const feeds = { ...feedsOf(assembly, batch, clockOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
+      const feeds = { ...feedsOf(assembly, batch, progressOf(state), state), ...stateFeeds(layout, state, dtype), ...extra }
       const sum = blockFeeds(layout, 'gradientSum', zeros(layout.size, dtype), dtype)
       const results = await add.run({ ...feeds, ...sum }, resultsInto(layout, { gradientSum }))
       collect(layout, { gradientSum }, results)
@@ -104,12 +109,18 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
       const { update } = opened
       const fed: Session = { ...update, run: (feeds, into) => update.run({ ...feeds, ...extra }, into) }
       const own = { ...opened, update: fed, add: null, sites: [], pools: {}, release: async () => undefined }
-      const context = { assembly, objective: assembly.objective, clock: clockOf(state), learningRate: settings.learningRate, spare: null }
+      const context = {
+        assembly,
+        objective: assembly.objective,
+        progress: progressOf(state),
+        learningRate: settings.learningRate,
+        spare: null,
+      }
       const outcome = await trainStep(context, own, state, [examplesOf(batch)])
       return { state: outcome.state, loss: outcome.loss, results: outcome.results }
     },
     logits: async (parameters, batch) => {
-      const plain = method.deterministic?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
+      const plain = method.phases.inference?.(phase, settings, parameters, { layoutOf: (of) => layoutOf(assembly, of), dtype }) ?? {
         phase,
         parameters,
       }
@@ -126,12 +137,12 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
 const feedsOf = (
   assembly: Assembly & { readonly objective: ReturnType<typeof sequenceClassification> },
   batch: GoldenBatch,
-  clock: TrainingProgress,
+  progress: TrainingProgress,
   { phase }: RunState,
 ): Feeds => {
   const { method, settings, objective, precision } = assembly
-  const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: clock.step })
-  const controls = Object.entries(method.controls?.(phase, settings, clock) ?? {}).map(([name, value]) => {
+  const prepared = objective.prepare(examplesOf(batch), { seed: 0, step: progress.step })
+  const controls = Object.entries(method.train.controls?.(phase, settings, progress) ?? {}).map(([name, value]) => {
     const numbers = typeof value === 'number' ? [value] : value
     const data = precision.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
     return [name, { data, shape: typeof value === 'number' ? [] : [data.length] }] as const

@@ -9,8 +9,9 @@ import { formatOf, readAdapter, writeAdapter } from '../../accelerated/formats/i
 import { writePaddedLora } from '../../accelerated/formats/peft/lora.js'
 import type { AdaloraPhase } from '../../accelerated/methods/adalora/phase.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
-import { tensorOf, type ParameterLayout, type Vector } from '../../accelerated/parameters/layout.js'
-import type { RunState } from '../../accelerated/training/state.js'
+import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
+import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
 import { predictGolden } from './exportGolden.js'
@@ -96,7 +97,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     for (const [step, { budget, mask }] of golden.float64.allocation.entries()) {
       const stepped = await run.step(state, golden.batches[step % golden.batches.length] as GoldenBatch)
       state = stepped.state
-      const { measures } = methodOf('adalora')
+      const { measures } = methodOf('adalora').reporting ?? {}
       const report = (name: string) => (stepped.results[name] === undefined ? undefined : Array.from(stepped.results[name], Number))
       expect(measures?.(state.phase, report, () => []).columns['budget'], `budget of step ${step}`).toBe(budget)
       if (step === 0) {
@@ -164,7 +165,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
   const [method, own] = [methodOf('adalora'), resolveSettings(settings(golden.settings))]
   const mask = golden.float64.allocation[15]?.mask ?? []
   const phase: AdaloraPhase = {
-    ...(method.start(model.spec, own) as AdaloraPhase),
+    ...(method.phases.start(model.spec, own) as AdaloraPhase),
     steps: 20,
     fixed: isCut ? { step: 16, kept: mask.map((of) => [...of].map((kept) => kept === '1')) } : null,
   }
@@ -174,7 +175,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
       { shape, data: Float32Array.from(data) },
     ]),
   )
-  const names = new Set(method.tensors(phase, own).map(({ name }) => name))
+  const names = new Set(method.train.tensors(phase, own).map(({ name }) => name))
   return {
     model,
     baseModelName: `golden/${family}`,

@@ -9,12 +9,14 @@ import { readAdapter } from '../../accelerated/formats/index.js'
 import { logProbabilities } from '../../accelerated/generation/sampling.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, tensorOf, zeros } from '../../accelerated/parameters/layout.js'
-import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { flatten, tensorOf, zeros } from '../../accelerated/parameters/vectors.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openTextDecoder } from '../../finetuning/adapters/generator.js'
 import { openAnswers } from '../../finetuning/adapters/trainedAdapter.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
@@ -44,9 +46,9 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const [method, settings] = [methodOf(name), resolveSettings({ method: name, precision: dtype, dropout: 0, ...own })]
     const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
     const assembly = assemble(parts, causalLM)
-    const phase = method.start(base.model.spec, settings)
+    const phase = method.phases.start(base.model.spec, settings)
     const layout = layoutOf(assembly, phase)
-    const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+    const engine = deviceOf('cpu').engine({ threads: 1 })
     const open = (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, weightSource(base))
     const named = (vector: Parameters<typeof tensorOf>[1]) =>
       new Map(layout.entries.map((entry) => [entry.name, tensorOf(layout, vector, entry.name)]))
@@ -71,7 +73,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     const opened = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
     const losses: number[] = []
     for (let step = 0; step < steps; step++) {
-      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate: own.learningRate, spare: null }
+      const context = { assembly, objective: assembly.objective, progress: { step, steps }, learningRate: own.learningRate, spare: null }
       const outcome = await trainStep(context, opened, state, [textsOf(batches[step % batches.length] as Batch)])
       state = outcome.state
       losses.push(outcome.loss)

@@ -14,12 +14,14 @@ import { llamaArchitecture } from '../../accelerated/models/llama/llama.js'
 import { causalLM, type TextExample } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
-import { assemble, layoutOf, stepGraph } from '../../accelerated/training/assembly.js'
-import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/layout.js'
-import { blockFeeds, collect, resultsInto, stateFeeds, type RunState } from '../../accelerated/training/state.js'
-import { batchFeeds, trainStep } from '../../accelerated/training/trainStep.js'
+import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
+import { stepGraph } from '../../accelerated/training/stepGraph.js'
+import { flatten, tensorOf, zeros, type Vector } from '../../accelerated/parameters/vectors.js'
+import { blockFeeds, collect, resultsInto, stateFeeds } from '../../accelerated/training/stateBuffers.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { trainStep } from '../../accelerated/training/trainStep.js'
+import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { constants } from '../../evaluation/agreement/convert.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import {
@@ -75,9 +77,9 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
   const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
   const frozen = constants(base, dtype)
   const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)
-  const phase = method.start(model.spec, settings)
+  const phase = method.phases.start(model.spec, settings)
   const layout = layoutOf(assembly, phase)
-  const engine = nodeEngine({ device: deviceOf('cpu'), threads: 1 })
+  const engine = deviceOf('cpu').engine({ threads: 1 })
   const open = async (accumulation: 'whole' | 'add') => engine.open(stepGraph(assembly, phase, accumulation).outputs, noWeights)
   /** Logits of every token, which no graph of a run has. */
   const logits = async (parameters: Vector, batch: Batch): Promise<ReadonlyArray<number>> => {
@@ -85,7 +87,7 @@ const openAccelerated = async (family: Family, dtype: FloatType) => {
       Object.fromEntries(layout.entries.map(({ name, shape }) => [name, tensor(shape, tensorOf(layout, parameters, name))])),
       dtype,
     )
-    const host = method.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
+    const host = method.train.wrap(phase, settings, trained)(plainHost(frozen, (name) => model.spec.tensors.has(name)))
     const words = model.causalHead?.().words(host)
     if (words === undefined) throw new Error('expected a decoder')
     const session = await engine.open({ logits: matMul(model.hidden(host, batchInputs(dtype)), words, { transposeB: true }) }, noWeights)
@@ -140,7 +142,7 @@ describe.each(families)('%s under PEFT', (family) => {
     const phase = { layout, sites: [], pools: {}, update: await open('whole'), add: null, release: async () => undefined }
     for (let step = 0; step < steps; step++) {
       const batch = golden.batches[step % golden.batches.length] as Batch
-      const context = { assembly, objective: assembly.objective, clock: { step, steps }, learningRate, spare: null }
+      const context = { assembly, objective: assembly.objective, progress: { step, steps }, learningRate, spare: null }
       const outcome = await trainStep(context, phase, state, [textsOf(batch)])
       state = outcome.state
       losses.push(outcome.loss)

@@ -26,7 +26,7 @@ const random = (stream: number, shape: ReadonlyArray<number>): Weights => ({
 export const randomAdapter = async (family: Family, given: SettingsInput & { readonly method: string }): Promise<Adapter> => {
   const { model, outputs } = await openModelFolder(folderOf(family))
   const [method, settings] = [methodOf(given.method), resolveSettings(given)]
-  const phase = method.start(model.spec, settings)
+  const phase = method.phases.start(model.spec, settings)
   return {
     model,
     outputs,
@@ -34,7 +34,7 @@ export const randomAdapter = async (family: Family, given: SettingsInput & { rea
     method,
     settings,
     phase,
-    tensors: new Map(method.tensors(phase, settings).map(({ name, shape }, i) => [name, random(i, shape)])),
+    tensors: new Map(method.train.tensors(phase, settings).map(({ name, shape }, i) => [name, random(i, shape)])),
     head: new Map([...model.sequenceHead(outputs.labels).tensors].map(([path, shape], i) => [path, random(100 + i, shape)])),
     labelNames: ['a', 'b', 'c'],
   }

@@ -7,7 +7,6 @@ import { openDecoder, type Decoder } from '../../accelerated/generation/decoder.
 import { generate, type GenerationSettings } from '../../accelerated/generation/generate.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { plainAssembly } from '../support/plainDecoder.js'
@@ -31,7 +30,7 @@ const open = async (folder: string, dtype: FloatType): Promise<Decoder> => {
   const frozen = await openFrozen(precision, base)
   const assembly = plainAssembly(base.model, frozen.tensor, dtype)
   return openDecoder(assembly, {}, new Float32Array(0), {
-    engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }),
+    engine: deviceOf('cpu').engine({ threads: 1 }),
     weights: frozen.weights,
   })
 }

@@ -1,7 +1,7 @@
 /** The accelerated path trains plain LoRA as PEFT does: logits, loss, every gradient, and twenty steps of AdamW. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { tensorOf, type Vector } from '../../accelerated/parameters/layout.js'
+import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { predictGolden } from './exportGolden.js'
 import { openGoldenRun, type GoldenRun } from './acceleratedGolden.js'

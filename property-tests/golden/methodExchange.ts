@@ -39,8 +39,8 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
   const base = await openModelFolder(folderOf(family))
   const settings = resolveSettings(given(readMethod(family, name).settings))
   const method = methodOf(settings.method)
-  const phase = method.start(base.model.spec, settings)
-  const own = new Set(method.tensors(phase, settings).map((tensor) => tensor.name))
+  const phase = method.phases.start(base.model.spec, settings)
+  const own = new Set(method.train.tensors(phase, settings).map((tensor) => tensor.name))
   const float32 = ([key, { shape, data }]: readonly [string, GoldenTensor]) => [key, { shape, data: Float32Array.from(data) }] as const
   const final: ReadonlyArray<readonly [string, Weights]> = [...under(readTensors(family, name), 'float32/final/')].map(float32)
   const at = join(folder, family, name)

@@ -1,6 +1,6 @@
 /** What every method's golden test compares: logits and losses of all batches, every gradient of the first, and its steps. */
 import { describe, expect, it } from 'vitest'
-import { tensorOf, type Vector } from '../../accelerated/parameters/layout.js'
+import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
 import type { SettingsInput } from '../../accelerated/training/settings.js'

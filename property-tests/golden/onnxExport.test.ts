@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
@@ -39,7 +38,7 @@ const answers = async (file: string, { inputIds, tokenTypeIds }: GoldenBatch, pa
     data: BigInt64Array.from(rows.flatMap((row) => Array.from({ length: width }, (_, i) => BigInt(row[i] ?? value)))),
   })
   const mask = inputIds.map((row) => row.map(() => 1))
-  const session = await openModelFile(file, { device: deviceOf('cpu'), threads: 1 })
+  const session = await openModelFile(file, { threads: 1 })
   const feeds = { input_ids: padded(inputIds, padding), attention_mask: padded(mask, 0), token_type_ids: padded(tokenTypeIds, 0) }
   const { logits } = await session.run(feeds).finally(session.release)
   return Array.from(logits ?? [], Number)

@@ -1,8 +1,9 @@
-/** What a family carries beyond low-rank adapters is what a library was held against on it: no more, and no less. */
+/** A family supports exactly the methods beyond low-rank adapters that a library was compared with on it. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { startPhase } from '../../accelerated/methods/index.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import { architectures } from '../../accelerated/models/index.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
@@ -17,15 +18,16 @@ const folders = readdirSync(fixtures).filter((folder) => existsSync(join(fixture
 const typeOf = (folder: string): string =>
   (JSON.parse(readFileSync(join(fixtures, folder, 'config.json'), 'utf8')) as { readonly model_type: string }).model_type
 
-/** Training is held by a fixture of its own, or is that of a family of the same layers whose files alone are others: XLM-RoBERTa is RoBERTa. */
-const isHeld = (folder: string, name: Name): boolean =>
+/** Whether a fixture compares training on it. XLM-RoBERTa has RoBERTa's layers, and differs only in its files. */
+const isCompared = (folder: string, name: Name): boolean =>
   existsSync(join(fixtures, folder, name, 'golden.safetensors')) || (folder === 'xlm-roberta' && exchanged.includes(`${folder}/${name}`))
 
-/** null where the method starts; else what the refusal says */
-const refusalOf = (outline: ModelSpec, name: Name): string | null => {
+/** The error message; null if the method starts. */
+const refusalOf = (spec: ModelSpec, name: Name): string | null => {
   try {
-    methodOf(name).start(
-      outline,
+    startPhase(
+      methodOf(name),
+      spec,
       resolveSettings({ method: name, ...(name === 'prefix' || name === 'prompt' ? { numVirtualTokens: 3 } : {}) }),
     )
     return null
@@ -38,20 +40,23 @@ const refusalOf = (outline: ModelSpec, name: Name): string | null => {
 const kinds = [...new Set(folders.map(typeOf))].map((type) => ({ type, of: folders.filter((folder) => typeOf(folder) === type) }))
 
 describe.each(kinds)('$type', ({ type, of }) => {
-  const held = names.filter((name) => of.some((folder) => isHeld(folder, name)))
+  const compared = names.filter((name) => of.some((folder) => isCompared(folder, name)))
 
-  // LLaMA's layers are Qwen2's, whose prefix is held; PEFT makes none of heads that are no part of the hidden size, as its fixture's are
-  const expected = type === 'llama' ? [...new Set<Name>(['prefix', ...held])] : held
+  // LLaMA's layers are Qwen2's, whose prefix is compared. PEFT has no prefix for heads that do not divide the hidden size, as the fixture's.
+  const expected = type === 'llama' ? [...new Set<Name>(['prefix', ...compared])] : compared
 
-  it.each(of)(`carries ${expected.join(', ') || 'nothing'} and refuses all else in one line, as %s`, async (folder) => {
-    const { spec } = (await openModelFolder(join(fixtures, folder))).model
-    const refusals = names.map((name) => [name, refusalOf(spec, name)] as const)
-    expect(refusals.filter(([, refusal]) => refusal === null).map(([name]) => name)).toEqual(expected)
-    const others = ['salora', 'lora', 'adalora', ...expected].join(', ')
-    for (const [name, refusal] of refusals)
-      if (refusal !== null) expect(refusal).toBe(`method: expected ${others} or full on a model of this family, got ${name}`)
-  })
+  it.each(of)(
+    `supports ${expected.join(', ') || 'low-rank adapters only'} and refuses every other method in one line (%s)`,
+    async (folder) => {
+      const { spec } = (await openModelFolder(join(fixtures, folder))).model
+      const refusals = names.map((name) => [name, refusalOf(spec, name)] as const)
+      expect(refusals.filter(([, refusal]) => refusal === null).map(([name]) => name)).toEqual(expected)
+      const others = ['salora', 'lora', 'adalora', ...expected].join(', ')
+      for (const [name, refusal] of refusals)
+        if (refusal !== null) expect(refusal).toBe(`method: expected ${others} or full on a model of this family, got ${name}`)
+    },
+  )
 })
 
-it('is asked of every family that there is', () =>
+it('every model family has a fixture', () =>
   expect(kinds.map(({ type }) => type).sort()).toEqual(architectures.flatMap(({ modelTypes }) => modelTypes).sort()))

@@ -1,4 +1,5 @@
 /** A checkpoint is believed only as far as the run's own start allows: its checksum is no proof of who wrote it. */
+import type { UpdatedBlock } from '../../accelerated/parameters/optimizerExtension.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,10 +10,10 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
-import type { RunState } from '../../accelerated/training/state.js'
-import { gated, matrices, pruned, runOutline, sizeIn, stateOf, type Described } from './saloraRun.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
+import { gated, matrices, pruned, outlineOf, sizeIn, stateOf, type Described } from './saloraRun.js'
 
 const [query, value] = matrices
 const checkpointOf = (state: RunState): Checkpoint => ({ state, best: null, lastEvaluation: null, byMatrix: {}, metricsLines: 4 })
@@ -41,7 +42,7 @@ afterAll(() => rm(root, { recursive: true }))
 /** What is told of damaged ones, and the step of the one that is used. */
 const read = async (dtype: FloatType = 'float32'): Promise<{ readonly told: ReadonlyArray<string>; readonly step: number | undefined }> => {
   const told: string[] = []
-  const found = await newestCheckpoint(folder, await runOutline(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
+  const found = await newestCheckpoint(folder, await outlineOf(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
   return { told, step: found?.state.step }
 }
 /** Every file of the folder, and when it was written. */
@@ -55,7 +56,7 @@ const folderNow = async (): Promise<unknown> =>
 /** The one line, after which everything is as it was. */
 const refusal = async (outline?: RunOutline): Promise<string> => {
   const before = await folderNow()
-  const line = await newestCheckpoint(folder, outline ?? (await runOutline('float32')), (message) => {
+  const line = await newestCheckpoint(folder, outline ?? (await outlineOf('float32')), (message) => {
     throw new Error(message)
   }).then(
     () => 'no error',
@@ -83,7 +84,7 @@ describe('a checkpoint of the run', () => {
   ])('that is %s comes back as it was saved', async (_, state) => {
     const saved = { ...checkpointOf(stateOf({ ...state, step: 6 })), best: bestOf(pruned) }
     await save(saved)
-    expect(await newestCheckpoint(folder, await runOutline('float32'), () => undefined)).toEqual(saved)
+    expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
   })
   it('in float64 comes back with every bit', async () => {
     const state = stateOf(gated)
@@ -95,7 +96,7 @@ describe('a checkpoint of the run', () => {
       secondMoment: Float64Array.from(state.secondMoment, third),
     }
     await save(checkpointOf(doubles))
-    expect((await newestCheckpoint(folder, await runOutline('float64'), () => undefined))?.state).toEqual(doubles)
+    expect((await newestCheckpoint(folder, await outlineOf('float64'), () => undefined))?.state).toEqual(doubles)
     expect(await refusal()).toMatch(/^F\/step-000000004\.safetensors: expected tensor parameters of F32 \[\d+\], got F64 \[\d+\]$/)
   })
 })
@@ -104,28 +105,28 @@ const one = (vector: Vector, at: number, x: number): Vector => vector.map((old, 
 
 describe('a checkpoint that is signed and no state of the run', () => {
   it.each<readonly [string, RunState, string]>([
-    ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, found 9'],
+    ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, got 9'],
     [
       'adapts a matrix of another name',
       withPhase(gated, { matrices: [query, { ...value, name: 'x' }] }),
-      'with the ranks of its start or, once pruned, fewer, found x 4 × 4 of rank 2',
+      'with the ranks of its start or, once pruned, fewer, got x 4 × 4 of rank 2',
     ],
     [
       'adapts one of another size',
       withPhase(gated, { matrices: [query, { ...value, d: 6 }] }),
-      'found encoder.layer.0.attention.self.value 6 × 4 of rank 2',
+      'got encoder.layer.0.attention.self.value 6 × 4 of rank 2',
     ],
     [
       'has a rank above that of the start',
       withPhase(pruned, { matrices: [{ ...value, r: 3 }] }),
-      'found encoder.layer.0.attention.self.value 4 × 4 of rank 3',
+      'got encoder.layer.0.attention.self.value 4 × 4 of rank 3',
     ],
     [
       'has a lower rank before it is pruned',
       withPhase(gated, { matrices: [query, { ...value, r: 1 }] }),
-      'found encoder.layer.0.attention.self.value 4 × 4 of rank 1',
+      'got encoder.layer.0.attention.self.value 4 × 4 of rank 1',
     ],
-    ['lacks a matrix before it is pruned', withPhase(gated, { matrices: [query] }), '2 matrices, each once and in their order, found 1'],
+    ['lacks a matrix before it is pruned', withPhase(gated, { matrices: [query] }), '2 matrices, each once and in their order, got 1'],
     [
       'has a matrix twice',
       withPhase(pruned, {
@@ -134,60 +135,60 @@ describe('a checkpoint that is signed and no state of the run', () => {
           { ...value, r: 1 },
         ],
       }),
-      'those matrices, each once and in their order, found 2',
+      'those matrices, each once and in their order, got 2',
     ],
-    ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, found 2'],
-    ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, found gated'],
+    ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, got 2'],
+    ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, got gated'],
     [
       'samples gates that began nowhere',
       withPhase(gated, { opened: null }),
-      'gates from T_start on, with the density they began with, found gated',
+      'gates from T_start on, with the density they began with, got gated',
     ],
     [
       'has opened its gates and samples none yet',
       withPhase(gated, { stage: 'before' }),
-      'gates from T_start on, with the density they began with, found before',
+      'gates from T_start on, with the density they began with, got before',
     ],
     [
       'has closed its gates and retained nothing',
       withPhase(gated, { stage: 'after' }),
-      'retention after T_end, and nowhere else, found after',
+      'retention after T_end, and nowhere else, got after',
     ],
     [
       'opened its gates later than it is',
       withPhase(gated, { opened: { step: 5, density: 0.5 } }),
-      'gates opened and closed within 4 steps, found 5 and ',
+      'gates opened and closed within 4 steps, got 5 and ',
     ],
     [
       'opened its gates after it closed them',
       withPhase(pruned, { opened: { step: 6, density: 0.5 } }),
-      'gates opened and closed within 6 steps, found 6 and 5',
+      'gates opened and closed within 6 steps, got 6 and 5',
     ],
     [
       'closed its gates later than it is',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, step: 7 } }),
-      'gates opened and closed within 6 steps, found 2 and 7',
+      'gates opened and closed within 6 steps, got 2 and 7',
     ],
     [
       'keeps gates of more triplets than it has',
       withPhase(pruned, { gates: [[0.5, 0.5]] }),
-      'gates and norms of as many triplets as its matrices have, found others',
+      'gates and norms of as many triplets as its matrices have, got others',
     ],
     [
       'knows norms of fewer triplets than it has',
       withPhase(pruned, { squaredNorms: [] }),
-      'gates and norms of as many triplets as its matrices have, found others',
+      'gates and norms of as many triplets as its matrices have, got others',
     ],
-    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, found '],
+    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, got '],
     [
       'retained other ranks than it has',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { [query.name]: 1, [value.name]: 1 } } }),
-      'retained ranks that are those of its matrices, found others',
+      'retained ranks that are those of its matrices, got others',
     ],
     [
       'retained ranks of strangers',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { ...pruned.phase.retained!.ranks, x: 1 } } }),
-      'retained ranks that are those of its matrices, found others',
+      'retained ranks that are those of its matrices, got others',
     ],
     [
       'has a longer vector',
@@ -232,10 +233,8 @@ describe('a checkpoint that is signed and no state of the run', () => {
   })
 
   it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
-    const remembering = {
-      ...(await runOutline('float32')),
-      method: { ...salora, memory: () => ({ names: ['slow'], afterUpdate: (updated) => updated }) },
-    } satisfies RunOutline
+    const optimizerExtension = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
+    const remembering = await outlineOf('float32', { ...salora, train: { ...salora.train, optimizerExtension } })
     const state = stateOf(gated)
     await save(checkpointOf(state))
     expect(await refusal(remembering)).toContain(`expected tensor slow of F32 [${sizeIn(gated.phase)}], got none of that name`)
@@ -248,7 +247,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
 
   it('because it is of another method, or of the layout before this one, is refused too', async () => {
     await saveCheckpoint(folder, 'lora', checkpointOf(stateOf(gated)))
-    expect(await refusal()).toContain('method salora, found lora')
+    expect(await refusal()).toContain('method salora, got lora')
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: JSON.stringify({ state: { step: 4 }, best: null }) } }))
     const length = Buffer.alloc(8)
     length.writeBigUInt64LE(BigInt(header.length))

@@ -8,7 +8,8 @@ import { isLeft } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
-import { checkFinite, openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../accelerated/checkpoints/finiteWeights.js'
+import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { parseShardIndex } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
@@ -16,13 +17,13 @@ import { writeSafetensors, type WritableTensor } from '../../accelerated/checkpo
 import { peftFiles } from '../../accelerated/formats/peft/peft.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { newestCheckpoint, saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
-import { loadTask } from '../../finetuning/data/index.js'
+import { loadTask } from '../../finetuning/tasks/index.js'
 import { parseRunConfig, parseRunResult } from '../../finetuning/runs/runFiles.js'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import { SEED } from '../support/seed.js'
 import { applyEdits, applyJsonEdits, CASES, edits, jsonEdits } from './cases.js'
 import { newCount, survives, treeOf, type Count } from './survival.js'
-import { pruned, runOutline, stateOf } from './saloraRun.js'
+import { pruned, outlineOf, stateOf } from './saloraRun.js'
 import { bytePair, unigram, roberta, runConfig, runResult, sizes, wordPiece } from './validFiles.js'
 
 const readers = 9
@@ -297,7 +298,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     ),
     async (folder) => {
       const told: string[] = []
-      const found = await newestCheckpoint(folder, await runOutline('float32'), (message) => {
+      const found = await newestCheckpoint(folder, await outlineOf('float32'), (message) => {
         told.push(message)
       })
       if (found === null) throw new InputError(folder, 'a checkpoint', told[0] ?? 'nothing told')

@@ -2,23 +2,26 @@
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
+import type { Method } from '../../accelerated/methods/method.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
+import { runOutline } from '../../accelerated/training/runOutline.js'
 import type { RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
-import type { Vector } from '../../accelerated/parameters/layout.js'
-import { startOfRun, type RunState } from '../../accelerated/training/state.js'
+import type { Vector } from '../../accelerated/parameters/vectors.js'
+import { startOfRun } from '../../accelerated/training/initialState.js'
+import type { RunState } from '../../accelerated/parameters/runState.js'
 import { roberta } from './validFiles.js'
 
 const { model } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
 const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmupRatio: 0.2 })
 const assembly = { model, method: salora, settings, objective: sequenceClassification(model, { labels: 2, taskType: 'classification' }) }
 
-export const runOutline = async (dtype: FloatType): Promise<RunOutline> => {
-  const precision = precisionOf(dtype)
-  return { ...assembly, precision, steps: 8, start: await startOfRun({ ...assembly, precision }, async () => undefined) }
+export const outlineOf = async (dtype: FloatType, method: Method = salora): Promise<RunOutline> => {
+  const parts = { ...assembly, precision: precisionOf(dtype), method }
+  return runOutline(parts, { steps: 8, start: await startOfRun(parts, async () => undefined) })
 }
 
 export type Described = { readonly step: number; readonly phase: SaloraPhase }

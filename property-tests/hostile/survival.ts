@@ -2,7 +2,7 @@
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { isExpected } from '../../finetuning/expectedErrors.js'
+import { isExpected } from '../../accelerated/errors/expectedErrors.js'
 
 /** Milliseconds that a file of a few kilobytes may take; the machine may be busy. */
 const patience = 5_000

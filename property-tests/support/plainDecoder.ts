@@ -10,7 +10,11 @@ import type { Assembly } from '../../accelerated/training/assembly.js'
 export const plainAssembly = (model: Model, frozen: TensorSource, dtype: FloatType): Assembly => ({
   model,
   frozen,
-  method: { ...methodOf('full'), start: () => ({}), tensors: () => [], wrap: () => (host) => host },
+  method: {
+    ...methodOf('full'),
+    train: { tensors: () => [], wrap: () => (host) => host },
+    phases: { ...methodOf('full').phases, start: () => ({}) },
+  },
   settings: resolveSettings({ method: 'full', precision: dtype }),
   objective: causalLM(model),
   precision: precisionOf(dtype),

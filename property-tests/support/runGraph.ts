@@ -7,7 +7,6 @@ import type { Feed, Feeds } from '../../accelerated/engines/feeds.js'
 import type { Expression, Shape } from '../../accelerated/graph/expression.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
 import { noWeights, type Results, type Session } from '../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../accelerated/engines/onnxRuntimeNode.js'
 import { slope } from './finiteDifference.js'
 
 type Outputs = Readonly<Record<string, Expression>>
@@ -17,7 +16,7 @@ type WeightFile = { readonly location: string; readonly bytes: Uint8Array }
 
 /** A session on one thread of the CPU provider: these graphs are tiny, and the machine may be busy. */
 export const openGraph = async (outputs: Outputs, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Session> => {
-  const engine = nodeEngine({ device: cpu, threads: 1 })
+  const engine = cpu.engine({ threads: 1 })
   if (weightFiles.length === 0) return engine.open(outputs, noWeights)
   const folder = await mkdtemp(join(tmpdir(), 'salora-weights-'))
   try {

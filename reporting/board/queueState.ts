@@ -1,7 +1,7 @@
 /** The state of the queue of sweeps, for the board. Reading it changes nothing in Redis. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../finetuning/lazyImport.js'
+import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { queueName } from '../../evaluation/glue/cellJob.js'
 import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
 import { jobKinds, type JobKind, type QueueState } from './events.js'

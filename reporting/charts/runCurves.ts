@@ -1,7 +1,7 @@
 /** Curves of a run, read from metrics.jsonl line by line and down-sampled on the way: a long run needs no more memory than a short one. */
 import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
-import { fileInFolder } from '../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { runFileLimit } from '../../finetuning/runs/runFiles.js'
 import type { TransferTable } from '../../evaluation/styleTransfer/transferTable.js'
 

@@ -1,10 +1,10 @@
-/** Half-precision numbers, IEEE 754 binary16 (F16) and bfloat16 (BF16): arrays of bit patterns to and from numbers. */
+/** Converts half-precision numbers, IEEE 754 binary16 (F16) and bfloat16 (BF16), between bit patterns and numbers. */
 import { Float16Array } from '@petamoriken/float16'
 
-/** The binary16 patterns nearest to the numbers, ties to the even mantissa; from 65520 up it is ∞. Rounded once, whatever their precision. */
+/** The nearest binary16 patterns, ties to even; 65520 and above become ∞. Float64 numbers are rounded once, not by way of float32. */
 export const toFloat16 = (numbers: Float32Array | Float64Array): Uint16Array => new Uint16Array(new Float16Array(numbers).buffer)
 
-/** The numbers of binary16 patterns. Looked up: a table of all 65,536 is ten times as fast as an array of the library's is read. */
+/** The numbers of binary16 patterns. A table of all 65,536 is ten times as fast as reading the library's array. */
 export const fromFloat16 = (patterns: Uint16Array): Float32Array => {
   values ??= Float32Array.from(new Float16Array(Uint16Array.from({ length: 0x10000 }, (_, bits) => bits).buffer))
   const numbers = new Float32Array(patterns.length)
@@ -14,7 +14,7 @@ export const fromFloat16 = (patterns: Uint16Array): Float32Array => {
 
 let values: Float32Array | undefined
 
-/** The numbers of bfloat16 patterns: each is the upper half of a binary32. */
+/** The numbers of bfloat16 patterns, each of which is the upper half of a binary32. */
 export const fromBfloat16 = (patterns: Uint16Array): Float32Array => {
   const numbers = new Float32Array(patterns.length)
   const halves = new Uint16Array(numbers.buffer)

@@ -1,78 +1,75 @@
-/** Reads safetensors files: the header alone when a file is opened, a tensor's numbers only when they are asked for. */
+/** Reads safetensors files: only the header when a file is opened, and a tensor's numbers when they are needed. */
 import { inputError } from '../../errors/inputError.js'
-import { fromBfloat16, fromFloat16 } from './float16.js'
 import { decodeUtf8 } from '../../storage/boundedJson.js'
-import { openRegularFile, readBytes, withRegularFile } from '../../storage/regularFile.js'
-import {
-  bytesOf,
-  elementCount,
-  parseHeader,
-  showShape,
-  type StoredType,
-  type SafetensorsHeader,
-  type TensorEntry,
-} from './safetensorsHeader.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { withFile, type Storage } from '../../storage/storage.js'
+import { fromBfloat16, fromFloat16 } from './float16.js'
+import { bytesOf, elementCount, parseHeader, showShape, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
 
-/** Bytes of a header. The format allows 100 MB, which as objects would fill a gigabyte; a thousand layers need 3 MB. */
+/** One tensor of an opened file. */
+export type TensorEntry = HeaderEntry & { readonly storage: Storage }
+
+export type SafetensorsFile = {
+  readonly metadata: Readonly<Record<string, string>>
+  /** by the tensor's name in the file */
+  readonly tensors: ReadonlyMap<string, TensorEntry>
+}
+
+/** Bytes of a header. The format allows 100 MB, whose objects would fill a gigabyte; a thousand layers need 3 MB. */
 export const headerLimit = 16_000_000
 
 /** Numbers converted at a time: 4 MiB of float32. */
 const chunkElements = 1 << 20
 
-/** Elements that one Float32Array may hold here (4 GiB). */
+/** Elements that one Float32Array may have here (4 GiB). */
 const tensorLimit = 2 ** 30
 
-/** Opens `file`, reads and checks its header. Throws Mistake if it cannot be read or breaks the format anywhere. */
-export const readSafetensors = (file: string): Promise<SafetensorsHeader> =>
-  withRegularFile(file, async (handle, size) => {
+/** Opens `file`, reads its header and checks it. @throws InputError if the file is unreadable or violates the format anywhere */
+export const readSafetensors = (file: string, storage: Storage = nodeFiles): Promise<SafetensorsFile> =>
+  withFile(storage, file, async ({ size, read }) => {
     if (size < 8) throw inputError(file, 'at least 8 bytes (the length of the header)', `${size}`)
-    const declared = (await readBytes(handle, file, 0, 8)).readBigUInt64LE(0)
-    if (declared > BigInt(headerLimit)) {
+    const declared = new DataView((await read(0, 8)).buffer).getBigUint64(0, true)
+    if (declared > BigInt(headerLimit))
       throw inputError(file, `a header of at most ${headerLimit} bytes`, `a length of ${declared} (not a safetensors file?)`)
-    }
     const headerLength = Number(declared)
-    if (8 + headerLength > size) {
-      throw inputError(file, `a header of ${headerLength} bytes`, `${size - 8} bytes (the file is cut short)`)
-    }
-    const text = decodeUtf8(await readBytes(handle, file, 8, headerLength), file, 'header')
-    return parseHeader(text, file, 8 + headerLength, size - 8 - headerLength)
+    if (8 + headerLength > size) throw inputError(file, `a header of ${headerLength} bytes`, `${size - 8} bytes (the file is truncated)`)
+    const text = decodeUtf8(await read(8, headerLength), file, 'header')
+    const { metadata, tensors } = parseHeader(text, file, 8 + headerLength, size - 8 - headerLength)
+    return { metadata, tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, storage }])) }
   })
 
-/** All numbers of a tensor, row-major, as float32 (F64 is rounded). Throws Mistake for integer types and for files that changed. */
+/** All numbers of a tensor, row-major, as float32 (F64 is rounded). @throws InputError for integer types and for files that changed */
 export const readTensor = (entry: TensorEntry): Promise<Float32Array> => fill(entry, (count) => new Float32Array(count))
 
-/** All numbers of a tensor, row-major, none rounded: float64 for F64, float32 for the narrower types. Throws Mistake as readTensor does. */
+/** All numbers of a tensor, row-major, unrounded: float64 for F64, float32 for the narrower types. @throws InputError as readTensor does */
 export const readExactly = (entry: TensorEntry): Promise<Float32Array | Float64Array> =>
   fill<Float32Array | Float64Array>(entry, (count) => (entry.dtype === 'F64' ? new Float64Array(count) : new Float32Array(count)))
 
 const fill = async <T extends Float32Array | Float64Array>(entry: TensorEntry, allocate: (count: number) => T): Promise<T> => {
   const count = elementCount(entry.shape)
-  if (count > tensorLimit) {
+  if (count > tensorLimit)
     throw inputError(entry.file, `tensor ${entry.name} of at most ${tensorLimit} numbers`, `${count} ${showShape(entry.shape)}`)
-  }
   const values = allocate(count)
   for await (const { first, chunk } of readChunks(entry)) values.set(chunk, first)
   return values
 }
 
-/** A tensor's numbers a chunk at a time, none rounded; `first` is the flat index of the chunk's first number. */
+/** A tensor's numbers a chunk at a time, unrounded. `first` is the flat index of the chunk's first number. */
 export async function* readChunks(
   entry: TensorEntry,
 ): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array | Float64Array }> {
-  const { file, dtype, length, offset } = entry
+  const { file, dtype, length, offset, storage } = entry
   const decode = decoders[dtype]
-  if (decode === undefined) {
-    throw inputError(file, `tensor ${entry.name} of dtype ${Object.keys(decoders).join(', ')}`, dtype)
-  }
-  const { handle } = await openRegularFile(file)
+  if (decode === undefined) throw inputError(file, `tensor ${entry.name} of dtype ${Object.keys(decoders).join(', ')}`, dtype)
+  const { read, close } = await storage.open(file)
   try {
     const step = chunkElements * bytesOf[dtype]
     for (let at = 0; at < length; at += step) {
-      const bytes = await readBytes(handle, file, offset + at, Math.min(step, length - at))
+      const bytes = await read(offset + at, Math.min(step, length - at))
       yield { first: at / bytesOf[dtype], chunk: decode(bytes.buffer) }
     }
   } finally {
-    await handle.close()
+    await close()
   }
 }
 

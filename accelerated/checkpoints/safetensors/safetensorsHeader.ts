@@ -1,10 +1,10 @@
-/** The header of a safetensors file, from its JSON text: checked so that every byte of the data belongs to exactly one tensor. */
+/** The header of a safetensors file, parsed from its JSON text: every byte of the data belongs to exactly one tensor. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/boundedJson.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 
-/** Bytes of one element; packed types below a byte are not read. */
+/** Bytes of one element. Types smaller than a byte are not supported. */
 export const bytesOf = {
   F64: 8,
   F32: 4,
@@ -23,25 +23,24 @@ export const bytesOf = {
   BOOL: 1,
 } as const
 
-/** An element type by its name in the header. */
+/** The name of an element type in a header. */
 export type StoredType = keyof typeof bytesOf
 
-/** Where one tensor lies: `length` bytes from byte `offset` of `file`, row-major, little-endian. */
-export type TensorEntry = {
-  /** The tensor's name in the file. */
+/** Where the data of one tensor is: `length` bytes from byte `offset` of `file`, row-major, little-endian. */
+export type HeaderEntry = {
+  /** the tensor's name in the file */
   readonly name: string
   readonly dtype: StoredType
   readonly shape: ReadonlyArray<number>
-  /** Counted from the first byte of the file. */
+  /** from the first byte of the file */
   readonly offset: number
   readonly length: number
   readonly file: string
 }
 
-/** What a header says. */
 export type SafetensorsHeader = {
   readonly metadata: Readonly<Record<string, string>>
-  readonly tensors: ReadonlyMap<string, TensorEntry>
+  readonly tensors: ReadonlyMap<string, HeaderEntry>
 }
 
 /** The product of the dimensions; 1 for a scalar. */
@@ -56,8 +55,8 @@ const entrySchema = z.strictObject({
 })
 
 /**
- * Parses the JSON of a header. `dataStart` is the file offset of the data, `dataLength` the bytes that follow it.
- * Throws Mistake for anything but strict JSON, string metadata, known types, and ranges that cover the data without gap or overlap.
+ * Parses the JSON of a header. `dataStart` is the file offset of the data, `dataLength` its number of bytes.
+ * @throws InputError unless it is strict JSON with string metadata, known types, and ranges that cover the data without gap or overlap
  */
 export const parseHeader = (text: string, file: string, dataStart: number, dataLength: number): SafetensorsHeader => {
   const json = parseObject(text, file)
@@ -72,7 +71,7 @@ const parseObject = (text: string, file: string): ReadonlyMap<string, unknown> =
   return new Map(Object.entries(Object(parseJson(text, file))))
 }
 
-const parseEntry = (name: string, value: unknown, file: string, dataStart: number): TensorEntry => {
+const parseEntry = (name: string, value: unknown, file: string, dataStart: number): HeaderEntry => {
   const { dtype, shape, data_offsets: offsets } = validate(entrySchema, value, file, `tensor ${quoted(name)}`)
   const [begin, end] = offsets
   const length = elementCount(shape) * bytesOf[dtype]
@@ -83,21 +82,21 @@ const parseEntry = (name: string, value: unknown, file: string, dataStart: numbe
   return { name, dtype, shape, offset: dataStart + begin, length, file }
 }
 
-/** A shape in messages, short whatever the file says. */
+/** A shape in a message: at most eight dimensions of it. */
 export const showShape = (shape: ReadonlyArray<number>): string => `[${shape.slice(0, 8).join(',')}${shape.length > 8 ? ',…' : ''}]`
 
-/** In the order of their offsets, each tensor begins where the one before it ends, and the last ends with the file. */
-const checkCover = (entries: ReadonlyArray<TensorEntry>, file: string, dataStart: number, dataLength: number): void => {
+/** By offset, each tensor begins where the previous one ends, and the last one ends with the file. */
+const checkCover = (entries: ReadonlyArray<HeaderEntry>, file: string, dataStart: number, dataLength: number): void => {
   const inOrder = [...entries].sort((a, b) => a.offset - b.offset || a.length - b.length)
   const end = inOrder.reduce((covered, { name, offset, length }) => {
     if (offset !== covered) {
-      const fault = offset < covered ? 'it overlaps the one before' : 'a gap before it'
+      const fault = offset < covered ? 'it overlaps the previous one' : 'a gap before it'
       throw inputError(file, `tensor ${quoted(name)} at byte ${covered - dataStart} of the data`, `byte ${offset - dataStart} (${fault})`)
     }
     return covered + length
   }, dataStart)
   if (end - dataStart !== dataLength) {
-    const fault = end - dataStart > dataLength ? 'the file is cut short' : 'bytes that no tensor claims'
+    const fault = end - dataStart > dataLength ? 'the file is truncated' : 'bytes of no tensor'
     throw inputError(file, `${end - dataStart} bytes of data after the header`, `${dataLength} (${fault})`)
   }
 }

@@ -1,27 +1,29 @@
-/** The weight files of a model folder: model.safetensors, or the shards that model.safetensors.index.json names. */
-import { realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join, relative, sep } from 'node:path'
+/** The weight files of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists. */
 import { z } from 'zod'
+import { inputError, quoted } from '../../errors/inputError.js'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
-import { inputError, quoted } from '../../errors/inputError.js'
-import { isAbsent, systemInputError } from '../../errors/systemError.js'
-import { readSafetensors } from './safetensors.js'
-import type { TensorEntry } from './safetensorsHeader.js'
+import { fileInFolder, rootOf } from '../../storage/fileInFolder.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath, nameOf } from '../../storage/paths.js'
+import type { Storage } from '../../storage/storage.js'
+import { readSafetensors, type TensorEntry } from './safetensors.js'
+
+type Tensors = ReadonlyMap<string, TensorEntry>
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 
-/** Bytes of an index file, and files that it may name. */
+/** Bytes of an index file, and shards that it may list. */
 export const indexLimit = 16_000_000
 const shardLimit = 1_000
 
-/** Every tensor of the folder by its name in the files. Throws Mistake. */
-export const openWeights = async (folder: string): Promise<ReadonlyMap<string, TensorEntry>> => {
-  const single = await fileInFolder(folder, 'model.safetensors')
-  if (single !== undefined) return (await readSafetensors(single)).tensors
-  const index = await fileInFolder(folder, 'model.safetensors.index.json')
-  if (index !== undefined) return openShards(folder, index)
-  const pickled = await fileInFolder(folder, 'pytorch_model.bin')
+/** Every tensor of the folder, by its name in the files. @throws InputError */
+export const openWeights = async (folder: string, storage: Storage = nodeFiles): Promise<Tensors> => {
+  const single = await fileInFolder(folder, 'model.safetensors', storage)
+  if (single !== undefined) return (await readSafetensors(single, storage)).tensors
+  const index = await fileInFolder(folder, 'model.safetensors.index.json', storage)
+  if (index !== undefined) return openShards(folder, index, storage)
+  const pickled = await fileInFolder(folder, 'pytorch_model.bin', storage)
   throw inputError(
     folder,
     'model.safetensors or model.safetensors.index.json',
@@ -29,7 +31,7 @@ export const openWeights = async (folder: string): Promise<ReadonlyMap<string, T
   )
 }
 
-/** The shard names of an index file's text, each once. `where` is the file's name in messages. Throws Mistake. */
+/** The shard of each tensor, from an index file's text. `where` is the file's name in messages. @throws InputError */
 export const parseShardIndex = (text: string, where: string): Readonly<Record<string, string>> => {
   const { weight_map: shards } = validate(indexSchema, parseJson(text, where), where, 'an index of shards')
   const unsafe = Object.values(shards).find((shard) => !/^\w[\w.-]{0,200}\.safetensors$/.test(shard) || shard.includes('..'))
@@ -40,76 +42,53 @@ export const parseShardIndex = (text: string, where: string): Readonly<Record<st
   return shards
 }
 
-const openShards = async (folder: string, index: string): Promise<ReadonlyMap<string, TensorEntry>> => {
-  const weightMap = Object.entries(parseShardIndex(await readText(index, indexLimit), index))
-  const shards = new Map<string, ReadonlyMap<string, TensorEntry>>()
+const openShards = async (folder: string, index: string, storage: Storage): Promise<Tensors> => {
+  const weightMap = Object.entries(parseShardIndex(await readText(index, indexLimit, storage), index))
+  const shards = new Map<string, Tensors>()
   for (const shard of new Set(weightMap.map(([, name]) => name))) {
-    const file = await fileInFolder(folder, shard)
+    const file = await fileInFolder(folder, shard, storage)
     if (file === undefined) throw inputError(index, `shard ${shard} in the same folder`, 'no such file')
-    shards.set(shard, (await readSafetensors(file)).tensors)
+    shards.set(shard, (await readSafetensors(file, storage)).tensors)
   }
   return new Map(
     weightMap.map(([name, shard]) => {
       const entry = shards.get(shard)?.get(name)
       if (entry === undefined)
-        throw inputError(join(folder, shard), `tensor ${quoted(name)} as ${basename(index)} says`, 'none of that name')
+        throw inputError(joinPath(folder, shard), `tensor ${quoted(name)} as ${nameOf(index)} says`, 'none of that name')
       return [name, entry]
     }),
   )
 }
 
-/** Weight files as they lie on the disk, behind all links: one folder that holds them, the path of each in it, and what tells it from another. */
+/** Weight files behind all links: the folder that contains them, the path of each in it, and the version that was opened. */
 export type WeightFiles = {
+  readonly storage: Storage
   readonly folder: string
-  /** by the file's name in messages; separated by / */
+  /** by the file's name in messages */
   readonly locations: ReadonlyMap<string, string>
-  readonly marks: ReadonlyMap<string, string>
+  readonly versions: ReadonlyMap<string, string>
 }
 
-/** Where files that fileInFolder found lie. Throws Mistake. */
-export const locateFiles = async (folder: string, files: Iterable<string>): Promise<WeightFiles> => {
-  const root = ownedBy(await realpath(folder))
-  const [locations, marks] = [new Map<string, string>(), new Map<string, string>()]
+/** The locations of files that fileInFolder returned. @throws InputError */
+export const locateFiles = async (folder: string, files: Iterable<string>, storage: Storage = nodeFiles): Promise<WeightFiles> => {
+  const root = rootOf(await storage.realPath(folder))
+  const [locations, versions] = [new Map<string, string>(), new Map<string, string>()]
   for (const file of files) {
-    marks.set(file, await markOf(file))
-    locations.set(file, relative(root, await realpath(file)).replaceAll(sep, '/'))
+    versions.set(file, await versionOf(file, storage))
+    locations.set(file, (await storage.realPath(file)).slice(root.length).replace(/^\//, ''))
   }
-  return { folder: root, locations, marks }
+  return { storage, folder: root, locations, versions }
 }
 
-/** Throws Mistake where a file is another one than it was, or was written to. */
-export const checkUnchanged = async ({ marks }: WeightFiles): Promise<void> => {
-  for (const [file, mark] of marks)
-    if ((await markOf(file)) !== mark) throw inputError(file, 'the weights that were there at the start', 'a file changed since')
+/** @throws InputError if a file was written or replaced since it was opened */
+export const checkUnchanged = async ({ versions, storage }: WeightFiles): Promise<void> => {
+  for (const [file, version] of versions)
+    if ((await versionOf(file, storage)) !== version)
+      throw inputError(file, 'the weights that were there at the start', 'a file changed since')
 }
 
-const markOf = async (file: string): Promise<string> => {
-  const { dev, ino, size, mtimeNs } = await stat(file, { bigint: true }).catch((thrown: unknown) => {
-    throw systemInputError(file, 'a readable file', thrown)
-  })
-  return [dev, ino, size, mtimeNs].join()
-}
-
-/**
- * The path of a file in the folder, undefined if there is none. A link may lead elsewhere within the folder, or, in the hub's
- * cache (models--…/snapshots/REVISION/FILE → ../../blobs/HASH), within the same model's cache. Throws Mistake if it leads out.
- */
-export const fileInFolder = async (folder: string, name: string): Promise<string | undefined> => {
-  const file = join(folder, name)
-  try {
-    const root = ownedBy(await realpath(folder))
-    const target = await realpath(file)
-    if (!target.startsWith(root.endsWith(sep) ? root : root + sep)) throw inputError(file, `a file within ${root}`, `a link to ${target}`)
-    if (!(await stat(target)).isFile()) throw inputError(file, 'a file', 'something else')
-    return file
-  } catch (thrown) {
-    if (isAbsent(thrown)) return undefined
-    throw systemInputError(file, 'a readable file', thrown)
-  }
-}
-
-const ownedBy = (folder: string): string => {
-  const snapshots = dirname(folder)
-  const model = dirname(snapshots)
-  return basename(snapshots) === 'snapshots' && basename(model).startsWith('models--') ? model : folder
+const versionOf = async (file: string, storage: Storage): Promise<string> => {
+  const info = await storage.stat(file)
+  if (info === null) throw inputError(file, 'a readable file', 'none')
+  return info.version
 }

@@ -1,8 +1,8 @@
-/** Writes safetensors files, byte for byte as the original library lays them out. */
+/** Writes safetensors files, byte for byte as the original library does. */
 import { toFloat16 } from './float16.js'
 import { bytesOf, elementCount, type StoredType } from './safetensorsHeader.js'
 
-/** A tensor to write: row-major numbers of `shape`; as F32 for a Float32Array and F64 for a Float64Array unless `dtype` says otherwise. */
+/** A tensor to write, row-major. Without `dtype`, a Float32Array is written as F32 and a Float64Array as F64. */
 export type WritableTensor = {
   readonly shape: ReadonlyArray<number>
   readonly data: Float32Array | Float64Array
@@ -13,8 +13,8 @@ export type WrittenType = NonNullable<WritableTensor['dtype']>
 export type Declaration = { readonly name: string; readonly dtype: StoredType; readonly shape: ReadonlyArray<number> }
 
 /**
- * The bytes before the data of tensors with these types and shapes, and the order in which their data must follow:
- * wider types first, then by name, so that every tensor is aligned; the header is padded with spaces to a multiple of 8 bytes.
+ * The header of tensors with these types and shapes, and the order in which their data must follow: wider types first, then by name, so that
+ * every tensor is aligned. Spaces pad the header to a multiple of 8 bytes.
  */
 export const layOut = (
   declared: ReadonlyArray<Declaration>,
@@ -24,7 +24,7 @@ export const layOut = (
   return { header: headerOf(inOrder, metadata), order: inOrder.map(({ name }) => name) }
 }
 
-/** The bytes before the data of tensors that follow in this order. */
+/** The header of tensors whose data follows in this order. */
 export const headerOf = (inOrder: ReadonlyArray<Declaration>, metadata: Readonly<Record<string, string>> = {}): Uint8Array => {
   const [entries] = inOrder.reduce<readonly [ReadonlyArray<readonly [string, unknown]>, number]>(
     ([done, begin], { name, dtype, shape }) => {
@@ -34,16 +34,16 @@ export const headerOf = (inOrder: ReadonlyArray<Declaration>, metadata: Readonly
     [[], 0],
   )
   const all = Object.keys(metadata).length === 0 ? entries : [['__metadata__', metadata] as const, ...entries]
-  // written pair by pair: an object would move names that look like integers to the front
-  const json = Buffer.from(`{${all.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`)
-  const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ')
-  header.writeBigUInt64LE(BigInt(header.length - 8), 0)
-  json.copy(header, 8)
+  // Pair by pair: an object would move names that look like integers to the front.
+  const json = utf8(`{${all.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`)
+  const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20)
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true)
+  header.set(json, 8)
   return header
 }
 
-/** The file piece by piece, so that a large one is never in memory twice. Throws if a tensor's data does not fill its shape, or takes the name of the metadata. */
-export const safetensorsPieces = (
+/** The file in chunks, so that a large one is never in memory twice. @throws if a tensor's data does not fill its shape, or has the metadata's name */
+export const safetensorsChunks = (
   tensors: ReadonlyMap<string, WritableTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Iterable<Uint8Array> => {
@@ -59,11 +59,11 @@ export const safetensorsPieces = (
   }
 }
 
-/** The whole file. Throws as safetensorsPieces does. */
+/** The whole file. @throws as safetensorsChunks does */
 export const writeSafetensors = (
   tensors: ReadonlyMap<string, WritableTensor>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array => Buffer.concat([...safetensorsPieces(tensors, metadata)])
+): Uint8Array => concatenated([...safetensorsChunks(tensors, metadata)])
 
 const declare = (name: string, tensor: WritableTensor): Declaration => {
   if (name === '__metadata__') throw new Error('writeSafetensors: expected another name than __metadata__')
@@ -77,7 +77,7 @@ const declare = (name: string, tensor: WritableTensor): Declaration => {
 
 const typeOf = ({ data, dtype }: WritableTensor): WrittenType => dtype ?? (data instanceof Float64Array ? 'F64' : 'F32')
 
-/** A tensor's data as they stand in the file, each number rounded once; the very bytes where they stand so in memory. */
+/** A tensor's data as the file has them, each number rounded once. A view of the memory if nothing has to be converted. */
 export const encode = (tensor: WritableTensor): Uint8Array => {
   const { data } = tensor
   const type = typeOf(tensor)
@@ -86,5 +86,21 @@ export const encode = (tensor: WritableTensor): Uint8Array => {
   return new Uint8Array(typed.buffer)
 }
 
-/** The order of UTF-8 bytes, which is that of code points (JavaScript's own compares UTF-16 units). */
-const compareCodePoints = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const concatenated = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}
+
+/** The order of code points, which is that of UTF-8 bytes. JavaScript's own order compares UTF-16 units. */
+const compareCodePoints = (a: string, b: string): number => {
+  const [x, y] = [Array.from(a), Array.from(b)]
+  const at = x.findIndex((character, i) => character !== y[i])
+  return at < 0 ? x.length - y.length : (x[at]?.codePointAt(0) ?? 0) - (y[at]?.codePointAt(0) ?? -1)
+}

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { inputError, reason } from '../../errors/inputError.js'
-import { fileInFolder } from '../safetensors/weightFiles.js'
+import { fileInFolder } from '../../storage/fileInFolder.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = { readonly role: string; readonly content: string }

@@ -5,7 +5,7 @@ import { validate } from '../../errors/validate.js'
 import { configLimit } from '../configFile.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { inputError } from '../../errors/inputError.js'
-import { fileInFolder } from '../safetensors/weightFiles.js'
+import { fileInFolder } from '../../storage/fileInFolder.js'
 
 const schema = z.object({
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1).max(1_000)]).nullish(),

@@ -1,24 +1,24 @@
-/** The CPU: everywhere, in float32 and float64. */
-import type { Device } from './device.js'
+/** The CPU: available everywhere, in float32 and float64. */
+import { nativeDevice } from './nativeDevice.js'
 
-export const cpu: Device = {
+export const cpu = nativeDevice({
   name: 'cpu',
   target: { fusedMatMul: true, fusedGelu: true, quantizedMatMul: true, namelessSizes: true },
   provider: { name: 'cpu' },
+  preallocatedOutputs: true,
   tolerances: {
     float64: {
       relative: 1e-9,
       because:
-        'rounding is 1e-16 an operation; thousands of operations and divisions by small deviations leave 1e-12, a wrong formula leaves 1e-3 or more',
+        'an operation rounds by 1e-16; thousands of operations and divisions by small deviations reach 1e-12, a wrong formula 1e-3 or more',
     },
     float32: {
       relative: 1e-4,
       because:
-        'rounding is 6e-8 an operation; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
+        'an operation rounds by 6e-8; layer norms over few values and AdamW, which divides small gradients by their own size, lose two to three digits',
     },
   },
   remedy:
-    'install again on this machine (npm ci in a clone, npm install in a project); ONNX Runtime is built for Linux with glibc, macOS on Apple silicon and Windows',
+    'reinstall on this machine (npm ci in a clone, npm install in a project); ONNX Runtime supports Linux with glibc, macOS on Apple silicon and Windows',
   automatic: 0,
-  preallocatedOutputs: true,
-}
+})

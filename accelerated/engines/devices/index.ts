@@ -1,4 +1,4 @@
-/** The devices there are: one line each. */
+/** All devices, one line each. A device's file and its line here are all it takes; how engines work belongs in the folder above. */
 import { cpu } from './cpu.js'
 import { cuda } from './cuda.js'
 import type { Device } from './device.js'

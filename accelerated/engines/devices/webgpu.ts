@@ -1,25 +1,21 @@
-/** WebGPU, by Vulkan, Metal or Direct3D. It must be asked for: it also runs on software drivers, where it is the slowest choice. */
-import type { Device } from './device.js'
+/** WebGPU by Vulkan, Metal or Direct3D. `auto` never selects it: on a software driver it is the slowest choice. */
+import { nativeDevice } from './nativeDevice.js'
 
-export const webgpu: Device = {
+export const webgpu = nativeDevice({
   name: 'webgpu',
-  // It has no FusedMatMul: such a node would run on the CPU instead. Its shaders are sure of eight storage buffers and no more: one for
-  // what is cut, seven for the parts.
+  // Without a FusedMatMul of its own, such nodes would run on the CPU. Its shaders guarantee eight storage buffers: one for a Split's input, seven
+  // for the parts.
   target: { fusedMatMul: false, halfMatMul: true, largestSplit: 7 },
   provider: { name: 'webgpu' },
+  preallocatedOutputs: false,
   tolerances: {
     float32: {
       relative: 1e-3,
-      because:
-        'WGSL lets exp, tanh, division and square roots err by several units in the last place, and multiply-adds may or may not be fused',
+      because: 'WGSL allows exp, tanh, division and square roots errors of several units in the last place, and may fuse multiply-adds',
     },
-    float16: {
-      relative: 5e-2,
-      because: 'it sums products in float16 as well: each of hundreds of terms is rounded to eleven bits',
-    },
+    float16: { relative: 5e-2, because: 'products are also summed in float16: each of hundreds of terms is rounded to 11 bits' },
   },
   remedy:
-    "install a Vulkan driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers for a software one), or on a GPU machine the vendor's driver",
+    "install a Vulkan driver: on a GPU machine the vendor's, elsewhere a software driver (Debian and Ubuntu: apt-get install mesa-vulkan-drivers)",
   automatic: null,
-  preallocatedOutputs: false,
-}
+})

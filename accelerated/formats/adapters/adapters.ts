@@ -1,11 +1,12 @@
 /** Bottleneck adapters in the layout of the adapters library and of AdapterHub: load_adapter(folder, use_safetensors=True) opens ours, and we open its. */
+import { startPhase } from '../../methods/index.js'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { inputError } from '../../errors/inputError.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
-import { fileInFolder } from '../../checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../storage/fileInFolder.js'
 import { writeSafetensors } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
 import { methodOf, resolveSettings } from '../../training/settings.js'
@@ -75,9 +76,9 @@ const readAdapter = async (folder: string, json: unknown, configFile: string, ba
   const method = methodOf(name)
   // the library leaves every adapter a neuron, however large the factor
   const settings = { ...resolveSettings({ method: name }), reductionFactor: Math.min(reductionFactor, model.spec.hiddenSize) }
-  const phase = method.start(model.spec, settings)
+  const phase = startPhase(method, model.spec, settings)
   const keyOf = (tensor: string): string => adapterKey(model, adapterName, tensor)
-  const shapes = new Map(method.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape]))
+  const shapes = new Map(method.train.tensors(phase, settings).map((tensor) => [tensor.name, tensor.shape]))
   const weightsFile = await weightsIn(folder, files.adapter)
   if (weightsFile === undefined) throw inputError(folder, files.adapter[0], 'none')
   const { tensors } = await readSafetensors(weightsFile)

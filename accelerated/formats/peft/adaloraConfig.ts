@@ -6,7 +6,7 @@ import { inputError, quoted } from '../../errors/inputError.js'
 import { scheduleOf } from '../../methods/adalora/schedule.js'
 import { largestWeight, type AdaloraSettings } from '../../methods/adalora/settings.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
-import { maxRunSteps } from '../../settings/commonSettings.js'
+import { maxRunSteps, type CommonSettings } from '../../settings/commonSettings.js'
 import { loraConfig } from './peftConfig.js'
 
 const count = z.int().min(0).max(maxRunSteps)
@@ -78,11 +78,11 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
   }
 }
 
-/** The same the other way round. They may be anything in a file of PEFT's; those that a user gives are held to more. */
-export const runSettings = (config: AdaloraConfig) => ({
+/** The settings of the run that wrote a configuration. PEFT bounds them less than we bound a user's, so they are not checked again. */
+export const runSettings = (config: AdaloraConfig): Omit<AdaloraSettings, keyof CommonSettings | 'targetModules'> => ({
   initR: config.init_r,
   targetR: config.target_r,
-  alpha: config.lora_alpha,
+  loraAlpha: config.lora_alpha,
   loraDropout: config.lora_dropout ?? 0,
   tinitRatio: config.tinit / config.total_step,
   tfinalRatio: config.tfinal / config.total_step,

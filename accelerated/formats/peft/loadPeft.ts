@@ -1,8 +1,7 @@
 /** Reads a low-rank adapter in PEFT's layout, ours or one that PEFT trained, and accounts for every tensor in it. */
 import { inputError, shown } from '../../errors/inputError.js'
 import { readText } from '../../storage/boundedJson.js'
-import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
-import type { TensorEntry } from '../../checkpoints/safetensors/safetensorsHeader.js'
+import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import { headOf, type TaskOutputs } from '../../objectives/taskType.js'

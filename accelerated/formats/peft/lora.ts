@@ -126,7 +126,7 @@ const changedHead = async (
   for (const [name, { d, k }] of headModules) {
     const { shape, data } = await own(`${name}.weight`, [d, k])
     const phase: LoraPhase = { matrices: [...matrixOf(headModules.get(name))] }
-    const merged = lora.merge?.(
+    const merged = lora.export.merge?.(
       phase,
       settings,
       `${name}.weight`,

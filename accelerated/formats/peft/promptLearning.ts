@@ -1,4 +1,5 @@
 /** Prefix and prompt tuning in PEFT's layout, which calls both prompt learning: one tensor without a module's name, and a head without LoRA's wrapper. */
+import { startPhase } from '../../methods/index.js'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
@@ -102,8 +103,8 @@ const readPrompt = async (folder: string, name: Name, model: Model, given: Adapt
   const names = await readNames(folder)
   const keyOf = (of: string): string => headKey(model, of)
   const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
-  const phase = method.start(model.spec, settings)
-  const own = method.tensors(phase, settings)
+  const phase = startPhase(method, model.spec, settings)
+  const own = method.train.tensors(phase, settings)
   const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
   const expected = new Map<string, TensorShape>([
     ...own.map(({ name: key, shape }) => [key, shape] as const),

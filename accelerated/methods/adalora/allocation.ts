@@ -2,7 +2,7 @@
 import type { Expression, FloatType } from '../../graph/expression.js'
 import { add, cast, concat, constant, input, less, maximum, mul, neg, reduceMean, reduceSum, reshape, sub } from '../../graph/operators.js'
 import { splitBlock } from '../../parameters/layout.js'
-import type { OptimizerExtension, SteppedBlock } from '../../training/step.js'
+import type { OptimizerExtension, UpdatedBlock } from '../../parameters/optimizerExtension.js'
 import type { AdaptedMatrix } from '../lowRank.js'
 
 /** The optimizer group of all E. They are its one block: a number a triplet, in the order of the matrices. */
@@ -32,11 +32,11 @@ export const holding = (kept: ReadonlyArray<ReadonlyArray<boolean>>): OptimizerE
 })
 
 /** kept: 1 or 0 a triplet, [triplets] */
-const masked = (stepped: SteppedBlock, kept: Expression): SteppedBlock =>
+const masked = (stepped: UpdatedBlock, kept: Expression): UpdatedBlock =>
   stepped.block.group.name === strengths ? { ...stepped, parameters: mul(stepped.parameters, kept) } : stepped
 
 /** I = |p ∂L/∂p| of the updated p; Ī ← β₁Ī + (1 − β₁)I and Ū ← β₂Ū + (1 − β₂)|I − Ī| with the new Ī. All vectors: [block.size] */
-const averages = (stepped: SteppedBlock, dtype: FloatType): SteppedBlock => {
+const averages = (stepped: UpdatedBlock, dtype: FloatType): UpdatedBlock => {
   const average = (old: Expression | undefined, fresh: Expression, beta: Expression): Expression =>
     add(mul(old as Expression, beta), mul(fresh, sub(1, beta)))
   const { importance: oldI, uncertainty: oldU } = stepped.memory
@@ -49,7 +49,7 @@ const averages = (stepped: SteppedBlock, dtype: FloatType): SteppedBlock => {
 const absolute = (x: Expression): Expression => maximum(x, neg(x))
 
 /** S_j = s(E_j) + mean over k of s(A_jk) + mean over i of s(B_ij) with s = Ī Ū: by matrix, [r] each */
-const tripletScores = (matrices: ReadonlyArray<AdaptedMatrix>, blocks: ReadonlyArray<SteppedBlock>): ReadonlyArray<Expression> => {
+const tripletScores = (matrices: ReadonlyArray<AdaptedMatrix>, blocks: ReadonlyArray<UpdatedBlock>): ReadonlyArray<Expression> => {
   const scores = new Map(
     blocks.flatMap(({ block, memory: { importance, uncertainty } }) =>
       splitBlock(block, mul(importance as Expression, uncertainty as Expression)),

@@ -25,8 +25,8 @@ export const validatePhase = (
   { matrices, steps, fixed }: AdaloraPhase,
   start: AdaloraPhase,
   clock: TrainingProgress,
-): { readonly expected: string; readonly found: string } | null => {
-  const checks: ReadonlyArray<readonly [expected: string, found: string, holds: boolean]> = [
+): { readonly expected: string; readonly got: string } | null => {
+  const checks: ReadonlyArray<readonly [expected: string, got: string, holds: boolean]> = [
     ['the adapted matrices of its start', `${matrices.length} others`, JSON.stringify(matrices) === JSON.stringify(start.matrices)],
     [`a phase of ${clock.steps} steps`, `one of ${steps}`, steps === clock.steps],
     [`ranks fixed within ${clock.step} steps`, `those of step ${fixed?.step}`, fixed === null || fixed.step <= clock.step],
@@ -37,5 +37,5 @@ export const validatePhase = (
     ],
   ]
   const failed = checks.find(([, , holds]) => !holds)
-  return failed === undefined ? null : { expected: failed[0], found: failed[1] }
+  return failed === undefined ? null : { expected: failed[0], got: failed[1] }
 }

@@ -13,7 +13,7 @@
  *    is 2λ(C − b), and λ's own size (10⁶ to 10⁷) says little.
  * Above about 1,000 gated steps η_Θ is the paper's 0.01. Adam's memory for log θ is short (β₁ = 0.5, β₂ = 0.99): in a closed loop memory is delay.
  */
-import type { AdamWSettings } from '../../training/adamw.js'
+import type { AdamWSettings } from '../../parameters/optimizerGroup.js'
 
 export const gateAdam: AdamWSettings = { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }
 

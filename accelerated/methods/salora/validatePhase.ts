@@ -6,7 +6,7 @@ export const validatePhase = (
   { stage, opened, retained, matrices, gates, squaredNorms }: SaloraPhase,
   start: SaloraPhase,
   { step }: TrainingProgress,
-): { readonly expected: string; readonly found: string } | null => {
+): { readonly expected: string; readonly got: string } | null => {
   const started = new Map(start.matrices.map((matrix) => [matrix.name, matrix]))
   const rankOf = new Map(matrices.map(({ name, r }) => [name, r]))
   const stranger = matrices.find(({ name, d, k, r }) => {
@@ -18,7 +18,7 @@ export const validatePhase = (
     retained === null ||
     (Object.keys(retained.ranks).length === start.matrices.length &&
       start.matrices.every(({ name }) => retained.ranks[name] === (rankOf.get(name) ?? 0)))
-  const checks: ReadonlyArray<readonly [expected: string, found: string, holds: boolean]> = [
+  const checks: ReadonlyArray<readonly [expected: string, got: string, holds: boolean]> = [
     [
       'the adapted matrices with the ranks of its start or, once pruned, fewer',
       stranger === undefined ? '' : `${stranger.name} ${stranger.d} × ${stranger.k} of rank ${stranger.r}`,
@@ -50,5 +50,5 @@ export const validatePhase = (
     ['retained ranks that are those of its matrices', 'others', ranksFit],
   ]
   const failed = checks.find(([, , holds]) => !holds)
-  return failed === undefined ? null : { expected: failed[0], found: failed[1] }
+  return failed === undefined ? null : { expected: failed[0], got: failed[1] }
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { weightGroupsOf, type CommonSettings } from '../../../accelerated/settings/commonSettings.js'
 import { add, mul } from '../../../accelerated/graph/operators.js'
-import { zeroInitial } from '../../../accelerated/methods/initialization.js'
+import { zeroInitial } from '../../../accelerated/parameters/initialization.js'
 import type { Method } from '../../../accelerated/methods/method.js'
 import { settingGroup, type SettingValues } from '../../../accelerated/settings/setting.js'
 
@@ -12,8 +12,8 @@ const settings = settingGroup('Shift options', {
 
 type ShiftSettings = SettingValues<typeof settings> & CommonSettings
 
-const phase = z.strictObject({ matrices: z.array(z.strictObject({ name: z.string(), d: z.int().min(1) })) })
-type ShiftPhase = z.infer<typeof phase>
+const schema = z.strictObject({ matrices: z.array(z.strictObject({ name: z.string(), d: z.int().min(1) })) })
+type ShiftPhase = z.infer<typeof schema>
 
 const vectorOf = (matrix: string): string => `${matrix}.shift`
 
@@ -21,30 +21,33 @@ export const shift: Method<ShiftSettings, ShiftPhase> = {
   name: 'shift',
   summary: 'a trained vector beside every bias',
   settings,
-  phase,
-  start: ({ matrices }) => ({ matrices: matrices.map(({ name, d }) => ({ name, d })) }),
-  tensors: ({ matrices }, own) => {
-    const { undecayed } = weightGroupsOf(own)
-    return matrices.map(({ name, d }) => ({ name: vectorOf(name), shape: [d], group: undecayed, initial: zeroInitial }))
+  train: {
+    tensors: ({ matrices }, own) => {
+      const { undecayed } = weightGroupsOf(own)
+      return matrices.map(({ name, d }) => ({ name: vectorOf(name), shape: [d], group: undecayed, initial: zeroInitial }))
+    },
+    wrap:
+      (_, { shiftScale }, parameter) =>
+      (host) => ({
+        ...host,
+        linear: (name, x) => {
+          const own = host.linear(name, x)
+          return name.startsWith('encoder.') ? add(own, mul(parameter(vectorOf(name)), shiftScale)) : own
+        },
+      }),
   },
-  wrap:
-    (_, { shiftScale }, parameter) =>
-    (host) => ({
-      ...host,
-      linear: (name, x) => {
-        const own = host.linear(name, x)
-        return name.startsWith('encoder.') ? add(own, mul(parameter(vectorOf(name)), shiftScale)) : own
-      },
-    }),
-  columns: [{ name: 'largestShift', label: 'shift', digits: 5 }],
-  measures: ({ matrices }, _, parameter) => {
-    const largest = matrices.map(({ name }) => Array.from(parameter(vectorOf(name))).reduce((most, x) => Math.max(most, Math.abs(x)), 0))
-    return {
-      columns: { largestShift: Math.max(...largest) },
-      byMatrix: { largestShifts: Object.fromEntries(matrices.map(({ name }, i) => [name, largest[i] ?? NaN])) },
-    }
+  phases: { schema, start: ({ matrices }) => ({ matrices: matrices.map(({ name, d }) => ({ name, d })) }) },
+  reporting: {
+    columns: [{ name: 'largestShift', label: 'shift', digits: 5 }],
+    measures: ({ matrices }, _, parameter) => {
+      const largest = matrices.map(({ name }) => Array.from(parameter(vectorOf(name))).reduce((most, x) => Math.max(most, Math.abs(x)), 0))
+      return {
+        columns: { largestShift: Math.max(...largest) },
+        byMatrix: { largestShifts: Object.fromEntries(matrices.map(({ name }, i) => [name, largest[i] ?? NaN])) },
+      }
+    },
+    parameterCounts: ({ matrices }) => ({ shifts: matrices.reduce((sum, { d }) => sum + d, 0) }),
+    result: ({ matrices }, { shiftScale }) => ({ shiftedMatrices: matrices.length, shiftScale }),
   },
-  counts: ({ matrices }) => ({ shifts: matrices.reduce((sum, { d }) => sum + d, 0) }),
-  format: 'huggingFace',
-  result: ({ matrices }, { shiftScale }) => ({ shiftedMatrices: matrices.length, shiftScale }),
+  export: { format: 'huggingFace' },
 }

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
-import type { Task, TaskKind, TaskOptions } from '../../../finetuning/tasks/task.js'
+import type { Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
 
 /** A real kind would add it to TaskOptions. */
@@ -10,7 +10,7 @@ type WeatherOptions = TaskOptions & { readonly season?: string }
 
 const labelNames = ['bad', 'good']
 
-const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskKind['load']> => {
+const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskSource['load']> => {
   if (season !== 'summer') return E.left(inputError('--season', 'summer', JSON.stringify(season)))
   const dataset = (source: string, count: number): Dataset => ({
     source,
@@ -31,7 +31,7 @@ const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskKind['load'
   return E.right(task)
 }
 
-export const weather: TaskKind = {
+export const weather: TaskSource = {
   names: ['weather'],
   help: 'the weather of a season',
   recognizes: (task) => task === 'weather',

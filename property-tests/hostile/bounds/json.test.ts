@@ -57,7 +57,7 @@ describe('JSON', () => {
           try {
             return { read: parse() }
           } catch (thrown) {
-            return thrown instanceof InputError && /found ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
+            return thrown instanceof InputError && /got ".*" twice$/.test(thrown.message) ? 'twice' : 'refused'
           }
         }
         const ours = attempt(() => parseJson(text, 'x'))

@@ -18,7 +18,7 @@ describe('what is no plain file', () => {
   it('is not waited for: a pipe of any of the names is refused', async () => {
     execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
     for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
-      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a plain file, got a pipe, a device or a socket$/)
+      expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a regular file, got a pipe, a device or a socket$/)
     expect(await refusal(() => openModelFolder(place.folder))).toBe('F/config.json: expected a file, got something else')
     expect(await refusal(() => loadLowRank(place.folder, model, outputs))).toBe(
       'F/adapter_config.json: expected a file, got something else',
@@ -26,8 +26,8 @@ describe('what is no plain file', () => {
     expect(await refusal(() => readRunConfig(place.folder))).toBe('F/config.json: expected a file, got something else')
   })
   it('a device and a folder are refused', async () => {
-    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a plain file, got a pipe, a device or a socket')
-    expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a plain file, got a folder')
+    expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a regular file, got a pipe, a device or a socket')
+    expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a regular file, got a folder')
   })
   it('a link in a circle is refused', async () => {
     await symlink('config.json', at('config.json'))

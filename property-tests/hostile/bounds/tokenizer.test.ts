@@ -81,7 +81,7 @@ describe('a tokenizer', () => {
     expect(await said({ vocab: { a: 1 } })).toBe(`${pieces} 0`)
     expect(await said({ vocab: [] })).toBe(`${pieces} 0`)
     expect(await said({ unk_id: 9 })).toBe('F/tokenizer.json: expected model.unk_id below the 9 pieces of model.vocab, got 9')
-    expect(await said({ byte_fallback: true })).toBe(`${kind} model.byte_fallback is false, found true`)
+    expect(await said({ byte_fallback: true })).toBe(`${kind} model.byte_fallback is false, got true`)
     const many = Array.from({ length: 31 }, (_, i) => [`t${i}`, -i])
     expect(await said({ vocab: many })).toBe('F/tokenizer.json: expected ids below vocab_size 30 of F/config.json, got 30')
     const table = { type: 'Precompiled', precompiled_charsmap: Buffer.from('no table').toString('base64') }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { parseShardIndex } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { memoryStorage } from '../../../accelerated/storage/memory.js'
 import { refusal, at, put, sized } from './folder.js'
 
 const length = (bytes: number | bigint): Buffer => {
@@ -28,7 +29,7 @@ describe('a safetensors header', () => {
   it('within the bound but of a small file is refused by the size of the file', async () => {
     await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe(
-      'F/x: expected a header of 15000000 bytes, got 2 bytes (the file is cut short)',
+      'F/x: expected a header of 15000000 bytes, got 2 bytes (the file is truncated)',
     )
   })
   it('of too many lists is refused before they are made', async () => {
@@ -40,7 +41,7 @@ describe('a safetensors header', () => {
 
 it('a tensor of more than 2^30 numbers is refused before room is made for it', async () => {
   const shape = [2 ** 15 + 1, 2 ** 15]
-  const entry = { name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x' } as const
+  const entry = { name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x', storage: memoryStorage() } as const
   expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, got 1073774592 [32769,32768]')
 })
 

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fileInFolder } from '../../../accelerated/checkpoints/safetensors/weightFiles.js'
+import { fileInFolder } from '../../../accelerated/storage/fileInFolder.js'
 import { resolveModel } from '../../../accelerated/checkpoints/hub/hub.js'
 import {
   answering,

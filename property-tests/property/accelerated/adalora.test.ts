@@ -8,11 +8,12 @@ import { distancesFromOrthonormal } from '../../../accelerated/methods/adalora/o
 import type { AdaloraPhase } from '../../../accelerated/methods/adalora/phase.js'
 import { allocationAt, checkSchedule, scheduleOf } from '../../../accelerated/methods/adalora/schedule.js'
 import type { AdaloraSettings } from '../../../accelerated/methods/adalora/settings.js'
-import type { Vectors } from '../../../accelerated/methods/method.js'
+import type { Vectors } from '../../../accelerated/parameters/vectors.js'
 import type { Session } from '../../../accelerated/engines/engine.js'
 import type { Feeds } from '../../../accelerated/engines/feeds.js'
 import { resolveSettings, type SettingsInput } from '../../../accelerated/training/settings.js'
-import { parameterLayout, tensorOf, zeros, type ParameterLayout, type Vector } from '../../../accelerated/parameters/layout.js'
+import { parameterLayout, type ParameterLayout } from '../../../accelerated/parameters/layout.js'
+import { tensorOf, zeros, type Vector } from '../../../accelerated/parameters/vectors.js'
 import { normals } from '../../../accelerated/parameters/random.js'
 import { evaluate, float64, openGraph, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
@@ -23,14 +24,15 @@ const settingsOf = (change: SettingsInput): AdaloraSettings =>
 const matricesOf = (r: number, sizes: ReadonlyArray<readonly [d: number, k: number]>): AdaloraPhase['matrices'] =>
   sizes.map(([d, k], i) => ({ name: `m${i}`, d, k, r }))
 
-const layoutOf = (phase: AdaloraPhase, settings: AdaloraSettings): ParameterLayout => parameterLayout(adalora.tensors(phase, settings))
+const layoutOf = (phase: AdaloraPhase, settings: AdaloraSettings): ParameterLayout =>
+  parameterLayout(adalora.train.tensors(phase, settings))
 
 type Settled = { readonly parameters: Vector; readonly memory: Vectors['memory'] }
 
 /** What the method makes of a step of the optimizer, block by block, in a graph of its own. */
 const openSettle = async (phase: AdaloraPhase, settings: AdaloraSettings) => {
   const layout = layoutOf(phase, settings)
-  const memory = adalora.memory?.(phase, settings)
+  const memory = adalora.train.optimizerExtension?.(phase, settings)
   const names = memory?.names ?? []
   const vector = (of: string, name: string, size: number) => input(`${of}(${name})`, [size], 'float64')
   const blocks = layout.blocks.map((block) => ({
@@ -164,7 +166,7 @@ describe(`a run of any length (seed ${SEED})`, () => {
         let state: Vectors = { ...moments, parameters: Float64Array.from(normals(seed, 'split', 99, layout.size)), memory: empty }
         const advance = async (step: number): Promise<void> => {
           const next =
-            adalora.advance?.(phase, settings, { step, steps }, { vectors: state, layoutOf: () => layout, dtype: 'float64' }) ?? null
+            adalora.phases.advance?.(phase, settings, { step, steps }, { vectors: state, layoutOf: () => layout, dtype: 'float64' }) ?? null
           if (next === null) return
           await graph.release()
           ;[phase, state] = [next.phase, next.vectors]
@@ -173,7 +175,7 @@ describe(`a run of any length (seed ${SEED})`, () => {
         let pattern: string | null = null
         for (let step = 0; step < steps; step++) {
           await advance(step)
-          const controls = adalora.controls?.(phase, settings, { step, steps }) ?? {}
+          const controls = adalora.train.controls?.(phase, settings, { step, steps }) ?? {}
           // The optimizer moves everything, what was cut too.
           const [moved, drift] = [normals(seed, 'split', 2 * step, layout.size), normals(seed, 'split', 2 * step + 1, layout.size)]
           const vectors = {
@@ -202,7 +204,7 @@ describe(`a run of any length (seed ${SEED})`, () => {
             .map((kept) => (kept ? '1' : '0'))
             .join(''),
         ).toBe(pattern)
-        expect(adalora.unfinished?.(phase, settings, { step: steps, steps })).toBeNull()
+        expect(adalora.phases.unfinished?.(phase, settings, { step: steps, steps })).toBeNull()
       }),
       { seed: SEED, numRuns: 25 },
     ))

@@ -14,7 +14,6 @@ import { packBatch } from '../../../accelerated/models/packing.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import type { Feed } from '../../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
@@ -24,7 +23,7 @@ import { sameFormulaFloat64 } from '../../support/tolerance.js'
 
 const methods = [houlsby, pfeiffer] as const
 const openGraph = (outputs: Readonly<Record<string, Expression>>): Promise<Session> =>
-  nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(outputs, noWeights)
+  deviceOf('cpu').engine({ threads: 1 }).open(outputs, noWeights)
 
 const modelOf = (family: 'roberta' | 'bert', hidden: number, layers: number) =>
   bertArchitecture.open(
@@ -66,17 +65,17 @@ describe('the numbers that are trained', () => {
   ] as const)('of %s with %d × %d are as many as the library has: houlsby %d, pfeiffer %d', (family, hidden, layers, ...counts) => {
     const { spec } = modelOf(family, hidden, layers)
     methods.forEach((method, i) => {
-      const settings = resolveSettings({ method: method.name }) as Parameters<typeof method.start>[1]
-      const phase = method.start(spec, settings)
-      expect(method.counts?.(phase, settings)).toEqual({ adapter: counts[i] })
-      expect(parameterLayout(method.tensors(phase, settings)).size).toBe(counts[i])
+      const settings = resolveSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
+      const phase = method.phases.start(spec, settings)
+      expect(method.reporting?.parameterCounts?.(phase, settings)).toEqual({ adapter: counts[i] })
+      expect(parameterLayout(method.train.tensors(phase, settings)).size).toBe(counts[i])
     })
   })
 
   it('are a neuron for each `reductionFactor` of the hidden size, rounded down; no neuron is refused in one line', () => {
     const neurons = (reductionFactor: number) => {
-      const settings = resolveSettings({ method: 'houlsby', reductionFactor }) as Parameters<typeof houlsby.start>[1]
-      return houlsby.start(modelOf('bert', 256, 1).spec, settings).neurons
+      const settings = resolveSettings({ method: 'houlsby', reductionFactor }) as Parameters<typeof houlsby.phases.start>[1]
+      return houlsby.phases.start(modelOf('bert', 256, 1).spec, settings).neurons
     }
     expect([1, 1.5, 16, 100, 256].map(neurons)).toEqual([256, 170, 16, 2, 1])
     expect(() => neurons(257)).toThrow("reductionFactor: expected at most the model's hidden size 256, got 257")
@@ -84,8 +83,8 @@ describe('the numbers that are trained', () => {
   })
 
   it('start from N(0, 0.02²), no two alike, with biases 0; matrices decay, biases do not', () => {
-    const settings = resolveSettings({ method: 'houlsby' }) as Parameters<typeof houlsby.start>[1]
-    const layout = parameterLayout(houlsby.tensors(houlsby.start(modelOf('roberta', 256, 2).spec, settings), settings))
+    const settings = resolveSettings({ method: 'houlsby' }) as Parameters<typeof houlsby.phases.start>[1]
+    const layout = parameterLayout(houlsby.train.tensors(houlsby.phases.start(modelOf('roberta', 256, 2).spec, settings), settings))
     const values = new Map(layout.entries.map((entry) => [entry.name, Array.from(entry.initial.draw(7, entry))]))
     const matrices = layout.entries.filter(({ shape }) => shape.length === 2)
     expect([matrices.length, layout.entries.length]).toEqual([8, 16])
@@ -143,19 +142,19 @@ describe(`a bottleneck (seed ${SEED})`, () => {
 })
 
 describe.each(methods)('a model with adapters of $name', (method) => {
-  const settings = resolveSettings({ method: method.name, reductionFactor: 3 }) as Parameters<typeof method.start>[1]
+  const settings = resolveSettings({ method: method.name, reductionFactor: 3 }) as Parameters<typeof method.phases.start>[1]
   const examples = [{ inputIds: [1, 2, 3, 4] }, { inputIds: [5] }, { inputIds: [6, 7] }]
 
   describe.each(['roberta', 'bert'] as const)('(%s)', (family) => {
     const model = modelOf(family, 6, 2)
-    const phase = method.start(model.spec, settings)
-    const own = new Map(method.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
+    const phase = method.phases.start(model.spec, settings)
+    const own = new Map(method.train.tensors(phase, settings).map(({ name, shape }) => [name, shape]))
     const head = model.sequenceHead(3)
     const shapes = new Map([...model.spec.tensors, ...head.tensors, ...own])
     const tensor = (name: string): Expression => input(name, shapes.get(name) ?? [], 'float64')
     const [plainSites, adaptedSites] = [pooledDropout('float64'), pooledDropout('float64')]
     const batch = batchInputs('float64')
-    const adaptedHost = method.wrap(phase, settings, tensor)(adaptedSites.wrap(plainHost(tensor)))
+    const adaptedHost = method.train.wrap(phase, settings, tensor)(adaptedSites.wrap(plainHost(tensor)))
     const outputs = {
       plain: head.outputs(model.hidden(plainSites.wrap(plainHost(tensor)), batch), plainSites.wrap(plainHost(tensor))),
       adapted: head.outputs(model.hidden(adaptedHost, batch), adaptedHost),
@@ -204,8 +203,8 @@ describe.each(methods)('a model with adapters of $name', (method) => {
 
     it('goes on from a checkpoint of its own start alone', () => {
       const clock = { step: 0, steps: 1 }
-      expect(method.validatePhase?.(phase, phase, clock)).toBeNull()
-      expect(method.validatePhase?.({ ...phase, neurons: 9 }, phase, clock)).toEqual({
+      expect(method.phases.validate?.(phase, phase, clock)).toBeNull()
+      expect(method.phases.validate?.({ ...phase, neurons: 9 }, phase, clock)).toEqual({
         expected: 'the adapters of its start',
         found: `${phase.sublayers.length} of 9 neurons`,
       })

@@ -9,11 +9,10 @@ import { packBatch } from '../../../accelerated/models/packing.js'
 import { causalLM, unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { uniforms } from '../../../accelerated/parameters/random.js'
-import { stepGraph } from '../../../accelerated/training/assembly.js'
+import { stepGraph } from '../../../accelerated/training/stepGraph.js'
 import { drawDecoder } from '../../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf, startOf } from '../../../evaluation/agreement/lockstep.js'
 import { toTexts } from '../../../evaluation/agreement/convert.js'
@@ -55,7 +54,7 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
     const method = methodOf('lora')
     const settings = resolveSettings({ method: 'lora' })
     const assembly = { model: own, frozen, method, settings, objective: causalLM(own), precision: precisionOf('float32') }
-    const { outputs } = stepGraph(assembly, method.start(own.spec, settings), 'whole')
+    const { outputs } = stepGraph(assembly, method.phases.start(own.spec, settings), 'whole')
     const wide = topologicalOrder(Object.values(outputs)).filter(({ shape }) => shape.includes(config.vocabularySize))
     const [tables, made] = [wide.filter(({ op }) => op === 'Input'), wide.filter(({ op }) => op !== 'Input')]
     expect(tables.map(({ shape }) => shape)).toEqual([[config.vocabularySize, config.hiddenSize]]) // the words themselves
@@ -88,10 +87,9 @@ describe(`the loss of a language model (seed ${SEED})`, () => {
   it('keeps its digits over fifty thousand words in float32', async () => {
     const [rows, words] = [3, 50_000]
     const x = Float32Array.from(uniforms(SEED, 'order', 0, rows * words), (u) => 20 * (u - 0.5))
-    const session = await nodeEngine({ device: deviceOf('cpu'), threads: 1 }).open(
-      { y: logSumExp(input('x', [rows, words], 'float32')) },
-      noWeights,
-    )
+    const session = await deviceOf('cpu')
+      .engine({ threads: 1 })
+      .open({ y: logSumExp(input('x', [rows, words], 'float32')) }, noWeights)
     const { y } = await session.run({ x: { data: x, shape: [rows, words] } }).finally(session.release)
     for (let row = 0; row < rows; row++) {
       const own = x.subarray(row * words, (row + 1) * words)

@@ -94,9 +94,9 @@ describe('a decoder’s config.json', () => {
   })
 
   it.each([
-    [{ num_key_value_heads: 5 }, 'num_key_value_heads that divides num_attention_heads 9, found 5'],
-    [{ num_attention_heads: 7, num_key_value_heads: 7 }, 'num_attention_heads that divides hidden_size 576 (or head_dim), found 7'],
-    [{ head_dim: 63 }, 'heads of an even size, whose halves are turned against each other, found 63'],
+    [{ num_key_value_heads: 5 }, 'num_key_value_heads that divides num_attention_heads 9, got 5'],
+    [{ num_attention_heads: 7, num_key_value_heads: 7 }, 'num_attention_heads that divides hidden_size 576 (or head_dim), got 7'],
+    [{ head_dim: 63 }, 'heads of an even size, whose halves are turned against each other, got 63'],
     [{ hidden_act: 'gelu' }, 'hidden_act'],
     [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'rope_type of default, dynamic, linear (with factor) or llama3'],
     [{ rope_scaling: { rope_type: 'linear' } }, 'rope_type of default, dynamic, linear (with factor)'],

@@ -3,17 +3,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { FloatType } from '../../../accelerated/graph/expression.js'
 import { openDecoder, type Continuation, type Decoder } from '../../../accelerated/generation/decoder.js'
-import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights } from '../../../accelerated/engines/engine.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { drawDecoder, type DecoderOptions } from '../../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf, startOf } from '../../../evaluation/agreement/lockstep.js'
 import { constants } from '../../../evaluation/agreement/convert.js'
-import { tensorOf } from '../../../accelerated/parameters/layout.js'
+import { tensorOf } from '../../../accelerated/parameters/vectors.js'
 import { layoutOf } from '../../../accelerated/training/assembly.js'
 import { modelOf, scaleOf, tensor } from '../../../reference/index.js'
 import { decoderOptions, someDecoder } from '../../agreement/modelOptions.js'
 import { assertClose } from '../../support/assertClose.js'
+import { cpuEngine } from '../../support/cpuEngine.js'
 import { plainAssembly } from '../../support/plainDecoder.js'
 import { SEED } from '../../support/seed.js'
 
@@ -44,7 +43,7 @@ const merged = (model: ReturnType<typeof drawDecoder>): Promise<Decoder> => {
   const layout = layoutOf(assembly, phase)
   const base = Object.fromEntries(
     Object.entries(model.base).map(([name, { shape, data }]) => {
-      const inside = assembly.method.merge?.(
+      const inside = assembly.method.export.merge?.(
         phase,
         assembly.settings,
         name,
@@ -124,8 +123,8 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
   it('has them where the engine has memory of its own', async () => {
     const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
     const { phase, parameters } = startOf(model, 'open', 'float64')
-    const engine = nodeEngine({ device: { ...deviceOf('cpu'), preallocatedOutputs: false }, threads: 1 })
-    const decoder = await openDecoder(assemblyOf(model, 'float64'), phase, parameters, { engine, weights: noWeights })
+    const runtime = { engine: cpuEngine({ preallocatedOutputs: false }), weights: noWeights }
+    const decoder = await openDecoder(assemblyOf(model, 'float64'), phase, parameters, runtime)
     await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-9)
   })
 

@@ -97,7 +97,7 @@ describe('ELECTRA', () => {
     const shapesOf = (method: string) => {
       const settings = resolveSettings({ method })
       return methodOf(method)
-        .tensors(methodOf(method).start(spec, settings), settings)
+        .train.tensors(methodOf(method).phases.start(spec, settings), settings)
         .map(({ shape }) => shape)
     }
     expect(shapesOf('prompt')).toEqual([[40, 128]])
@@ -127,8 +127,8 @@ describe('ModernBERT', () => {
   })
 
   it.each([
-    [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, found 7'],
-    [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, found 1'],
+    [{ num_attention_heads: 7 }, 'num_attention_heads that cut hidden_size 768 into even parts, got 7'],
+    [{ layer_types: ['full_attention'] }, 'layer_types of 22 layers, got 1'],
     [{ classifier_pooling: 'mean' }, 'classifier_pooling'],
     [{ norm_bias: true }, 'norm_bias'],
     [{ rope_parameters: { full_attention: { rope_type: 'yarn' } } }, 'rope_type'],
@@ -232,11 +232,14 @@ describe('DeBERTa', () => {
   it('hands a map’s tokens and distances to a method at once, whose dropout has then one site for both', () => {
     const model = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1 }, 'config.json').withDropout(0)
     const [lora, settings] = [methodOf('lora'), resolveSettings({ method: 'lora', loraDropout: 0.5 })]
-    const phase = lora.start(model.spec, settings)
-    const trained = new Map(lora.tensors(phase, settings).map(({ name, shape }) => [name, input(name, shape, 'float32')]))
+    const phase = lora.phases.start(model.spec, settings)
+    const trained = new Map(lora.train.tensors(phase, settings).map(({ name, shape }) => [name, input(name, shape, 'float32')]))
     const plan = pooledDropout('float32')
     const plain = plainHost((name) => input(name, model.spec.tensors.get(name) ?? [], 'float32'))
-    model.hidden(lora.wrap(phase, settings, (name) => trained.get(name) ?? plain.tensor(name))(plan.wrap(plain)), batchInputs('float32'))
+    model.hidden(
+      lora.train.wrap(phase, settings, (name) => trained.get(name) ?? plain.tensor(name))(plan.wrap(plain)),
+      batchInputs('float32'),
+    )
     expect(plan.sites().map(({ site, shape }) => [site.replace(/^.*layer\.0\./, ''), shape[0]])).toEqual([
       ['attention.self.query_proj.lora', 'tokens+512'],
       ['attention.self.key_proj.lora', 'tokens+512'],
@@ -264,7 +267,7 @@ describe('DeBERTa', () => {
 
   it.each([
     [{ num_attention_heads: 7 }, 'config.json: expected num_attention_heads that divides hidden_size 768, got 7'],
-    [{ conv_kernel_size: 3 }, 'conv_kernel_size is 0, found 3'],
+    [{ conv_kernel_size: 3 }, 'conv_kernel_size is 0, got 3'],
     [{ embedding_size: 128 }, 'config.json: expected no embedding_size but 768, got 128'],
     [{ attention_head_size: 32 }, 'config.json: expected no attention_head_size but 64, got 32'],
     [{ pos_att_type: 'p2p' }, 'pos_att_type'],

@@ -4,17 +4,18 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { add, constant, input, mul, reduceSum } from '../../../accelerated/graph/operators.js'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
-import { cpu } from '../../../accelerated/engines/devices/cpu.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import { floatFeed } from '../../../accelerated/engines/feeds.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import { methodOf, resolveSettings, type SettingsInput } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
 import { train } from '../../../accelerated/training/trainingLoop.js'
-import { namedVectors, startOfRun, type RunState } from '../../../accelerated/training/state.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
+import type { RunState } from '../../../accelerated/parameters/runState.js'
+import { namedVectors } from '../../../accelerated/parameters/vectors.js'
+import { cpuEngine } from '../../support/cpuEngine.js'
 
-const engine = nodeEngine({ device: cpu, threads: 1 })
+const engine = cpuEngine()
 const size = 1 << 20
 
 const withSession = async <A>(use: (session: Session) => Promise<A>): Promise<A> => {
@@ -101,14 +102,14 @@ describe('a run', () => {
       'float32',
     )
   }
-  const common = { maxSteps: 12, evalSteps: 4, batchSize: 2, maxLength: 16, learningRate: 1e-2, warmup: 0 }
+  const common = { maxSteps: 12, evalSteps: 4, batchSize: 2, maxLength: 16, learningRate: 1e-2, warmupRatio: 0 }
   const training = Array.from({ length: 6 }, (_, row): LabeledExample => ({ inputIds: [2, 30 * row + 7, row + 9, 3], label: row % 2, row }))
 
   const stepsOf = async (name: string, preallocatedOutputs: boolean): Promise<{ readonly losses: number[]; readonly last: RunState }> => {
     const settings = resolveSettings({ ...common, method: name } as SettingsInput)
     const parts = { model, frozen, method: methodOf(name), settings, precision: precisionOf('float32') }
     const assembly = assemble(parts, (own) => sequenceClassification(own, { labels: 2, taskType: 'classification' }))
-    const runtime = { engine: nodeEngine({ device: { ...cpu, preallocatedOutputs }, threads: 1 }), weights: noWeights }
+    const runtime = { engine: cpuEngine({ preallocatedOutputs }), weights: noWeights }
     const score = () => ({ scores: {}, selection: 0, constant: null })
     const start = await startOfRun(assembly, async () => undefined)
     const run = train({ ...assembly, runtime, training, evaluation: training, score }, start, null, new AbortController().signal)

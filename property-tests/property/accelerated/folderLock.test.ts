@@ -139,7 +139,7 @@ describe('a claim of a process that is gone', () => {
     ['another space of process numbers, as containers have', { numbers: 'pid:[1]', pid: noProcess }],
   ])('of %s counts until it was silent for two minutes', async (_, elsewhere) => {
     await leave(elsewhere, patience.silence - 10_000)
-    await expect(lock()).rejects.toThrow(/found process 4194304 on .*; it counts as gone after 120 seconds of silence$/)
+    await expect(lock()).rejects.toThrow(/got process 4194304 on .*; it counts as gone after 120 seconds of silence$/)
     await unlink(theirs())
     await leave(elsewhere, patience.silence + 10_000)
     await isTaken()
@@ -161,5 +161,5 @@ describe('a claim of a process that is gone', () => {
 
 it('a living process holds what it holds, though it was silent for long: it may only be stopped', async () => {
   await leave({}, 100 * patience.silence)
-  await expect(lock()).rejects.toThrow(`found process ${process.pid} on `)
+  await expect(lock()).rejects.toThrow(`got process ${process.pid} on `)
 })

@@ -8,7 +8,6 @@ import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js
 import { readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { mul } from '../../../accelerated/graph/operators.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 
 let root = ''
@@ -27,10 +26,7 @@ describe('frozen weights', () => {
     await rename(join(snapshot, 'model.safetensors'), join(cache, 'blobs', 'abc'))
     await symlink('../../blobs/abc', join(snapshot, 'model.safetensors'))
     const model = await openModelFolder(snapshot)
-    const session = await nodeEngine({ device: cpu, threads: 1 }).open(
-      { y: mul(frozenWeights(model, 'float32')(name), 2) },
-      weightSource(model),
-    )
+    const session = await cpu.engine({ threads: 1 }).open({ y: mul(frozenWeights(model, 'float32')(name), 2) }, weightSource(model))
     const { y } = await session.run({})
     const entry = model.tensors.get(name)
     expect(entry).toBeDefined()

@@ -10,7 +10,6 @@ import { quantizedFile } from '../../../accelerated/precisions/int8/quantizedFil
 import { int8 } from '../../../accelerated/precisions/int8/int8.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
 import { readSentiment } from '../../../finetuning/data/index.js'
@@ -49,10 +48,9 @@ describe('the file of quantized weights', () => {
   it('holds each matrix within half a level of its rows, and everything else as it is', async () => {
     const base = await openModelFolder(at('tiny'))
     const { tensor, weights } = await openFrozen(int8, base)
-    const session = await nodeEngine({ device: cpu, threads: 1 }).open(
-      Object.fromEntries([...base.tensors.keys()].map((name) => [name, tensor(name)])),
-      weights,
-    )
+    const session = await cpu
+      .engine({ threads: 1 })
+      .open(Object.fromEntries([...base.tensors.keys()].map((name) => [name, tensor(name)])), weights)
     const found = await session.run({})
     const matrices = base.model.spec.matrices.map(({ name }) => `${name}.weight`)
     for (const [name, entry] of base.tensors) {

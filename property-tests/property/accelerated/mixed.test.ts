@@ -10,6 +10,7 @@ import { float32 } from '../../../accelerated/precisions/floats.js'
 import { mixed } from '../../../accelerated/precisions/mixed.js'
 import { probeDevice } from '../../../accelerated/engines/deviceProbe.js'
 import { cuda } from '../../../accelerated/engines/devices/cuda.js'
+import { nativeDevice } from '../../../accelerated/engines/devices/nativeDevice.js'
 import { webgpu } from '../../../accelerated/engines/devices/webgpu.js'
 import { openTrainedAdapter } from '../../../finetuning/adapters/trainedAdapter.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
@@ -73,14 +74,20 @@ describe('mixed is refused in one line', () => {
     await expect(runJob(flags('lora', { device: 'cpu', output: at('on-cpu') }))).rejects.toMatchObject({
       setting: 'precision',
       expected: 'float32 on this device',
-      found: 'mixed on cpu',
+      got: 'mixed on cpu',
     })
     expect(await readdir(root)).not.toContain('on-cpu')
     for (const target of [webgpu.target, cuda.target]) expect(mixed.runsOn?.(target)).toBe(true)
   })
 
   it('on a GPU whose driver has no such arithmetic', async () => {
-    const lacking = { ...webgpu, name: 'gpu', provider: { name: 'nothing of that name' } }
+    const lacking = nativeDevice({
+      ...webgpu,
+      name: 'gpu',
+      provider: { name: 'nothing of that name' },
+      preallocatedOutputs: false,
+      remedy: '',
+    })
     await expect(checkDevice(mixed, lacking)).rejects.toThrow(
       /^precision: expected float32, since this device has no arithmetic for mixed, got gpu: [^\n]+$/,
     )

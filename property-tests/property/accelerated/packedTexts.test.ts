@@ -6,12 +6,12 @@ import { checkpointNumbers, frozenWeights, weightSource } from '../../../acceler
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { causalLM, unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { assemble } from '../../../accelerated/training/assembly.js'
-import { openPhase } from '../../../accelerated/training/phase.js'
-import { startOfRun } from '../../../accelerated/training/state.js'
-import { largestBatch, trainStep } from '../../../accelerated/training/trainStep.js'
+import { openPhaseSessions } from '../../../accelerated/training/phaseSessions.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
+import { trainStep } from '../../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
 import { fixtures } from '../../golden/golden.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -32,10 +32,10 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
   state.parameters.forEach((x, i) => {
     state.parameters[i] = x === 0 ? Math.sin(i) / 10 : x
   })
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const batch = { length: examples.length, at: (i: number) => examples[i] }
-  const opened = await openPhase(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
-  const context = { assembly, objective: assembly.objective, clock: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }
+  const opened = await openPhaseSessions(assembly, state.phase, runtime, largestBatch(batch, examples.length, 0))
+  const context = { assembly, objective: assembly.objective, progress: { step: 0, steps: 1 }, learningRate: 1e-3, spare: null }
   const outcome = await trainStep(context, opened, state, [examples]).finally(opened.release)
   return { loss: outcome.taskLoss, tokens: outcome.tokens, moment: outcome.state.firstMoment }
 }

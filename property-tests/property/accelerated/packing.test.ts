@@ -8,7 +8,7 @@ import { gradient } from '../../../accelerated/graph/gradient.js'
 import { flattenRows, input, mul, reduceSum, selectRows } from '../../../accelerated/graph/operators.js'
 import { packBatch, selectionFeeds } from '../../../accelerated/models/packing.js'
 import { float64, resultOf, withGraph } from '../../support/runGraph.js'
-import { largestBatch } from '../../../accelerated/training/trainStep.js'
+import { largestBatch } from '../../../accelerated/training/batchFeeds.js'
 import { SEED } from '../../support/seed.js'
 
 const options = { seed: SEED, numRuns: 60 }

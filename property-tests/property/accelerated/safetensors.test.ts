@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { fromBfloat16, fromFloat16, toFloat16 } from '../../../accelerated/checkpoints/safetensors/float16.js'
+import { nodeFiles } from '../../../accelerated/storage/nodeFiles.js'
 import { readChunks, readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { layOut, writeSafetensors, type WritableTensor } from '../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { SEED } from '../../support/seed.js'
@@ -147,7 +148,15 @@ describe(`safetensors round trips (seed ${SEED})`, () => {
     const file = await fileOf(fromHeader(header, Buffer.from('0000803f000020c0803f40c0', 'hex')))
     const { metadata, tensors } = await readSafetensors(file)
     expect(metadata).toEqual({ format: 'pt' })
-    expect(tensors.get('a')).toEqual({ name: 'a', dtype: 'F32', shape: [1, 2], offset: 8 + header.length, length: 8, file })
+    expect(tensors.get('a')).toEqual({
+      storage: nodeFiles,
+      name: 'a',
+      dtype: 'F32',
+      shape: [1, 2],
+      offset: 8 + header.length,
+      length: 8,
+      file,
+    })
     expect(await readTensor(tensors.get('a')!)).toEqual(Float32Array.of(1, -2.5))
     expect(await readTensor(tensors.get('b')!)).toEqual(Float32Array.of(1, -3))
   })
@@ -216,7 +225,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     [
       'a header cut short',
       fromHeader('{}').subarray(0, 9),
-      'model.safetensors: expected a header of 2 bytes, got 1 bytes (the file is cut short)',
+      'model.safetensors: expected a header of 2 bytes, got 1 bytes (the file is truncated)',
     ],
     ['a header of another kind', fromHeader('[1]'), 'model.safetensors: expected a header that starts with {, got "[1]"'],
     ['a header that is not JSON', fromHeader('{"x"}'), /^model\.safetensors: expected JSON, got text that is not \(.*\)$/.source],
@@ -274,7 +283,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     [
       'an overlap',
       fromHeader(`{"x":${f32(0, 8, '[2]')},"y":${f32(4, 8)}}`, Buffer.alloc(8)),
-      'model.safetensors: expected tensor "y" at byte 8 of the data, got byte 4 (it overlaps the one before)',
+      'model.safetensors: expected tensor "y" at byte 8 of the data, got byte 4 (it overlaps the previous one)',
     ],
     [
       'a gap',
@@ -284,12 +293,12 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     [
       'data cut short',
       fromHeader(one(f32(0, 4)), Buffer.alloc(3)),
-      'model.safetensors: expected 4 bytes of data after the header, got 3 (the file is cut short)',
+      'model.safetensors: expected 4 bytes of data after the header, got 3 (the file is truncated)',
     ],
     [
       'bytes after the data',
       fromHeader(one(f32(0, 4)), Buffer.alloc(5)),
-      'model.safetensors: expected 4 bytes of data after the header, got 5 (bytes that no tensor claims)',
+      'model.safetensors: expected 4 bytes of data after the header, got 5 (bytes of no tensor)',
     ],
     [
       'a shape beyond all numbers',
@@ -335,7 +344,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     const whole = fromHeader(one(f32(0, 4)), Buffer.alloc(4))
     const { tensors } = await readSafetensors(await fileOf(whole))
     await fileOf(whole.subarray(0, whole.length - 2))
-    await expect(readTensor(tensors.get('x')!)).rejects.toThrow('(the file is cut short)')
+    await expect(readTensor(tensors.get('x')!)).rejects.toThrow('(the file is truncated)')
   })
 
   it('whatever bytes change, the file is either read whole or refused in one line (2,000 mutations)', async () => {

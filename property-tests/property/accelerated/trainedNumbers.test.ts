@@ -28,16 +28,16 @@ const sum = (shapes: Iterable<ReadonlyArray<number>>): number =>
 const headOf = ({ model, outputs }: typeof roberta.base): number => sum(model.sequenceHead(outputs.labels).tensors.values())
 const startOf = (method: Method, { model }: typeof roberta.base) => {
   const settings = resolveSettings({ method: method.name } as SettingsInput)
-  return { settings, phase: method.start(model.spec, settings) }
+  return { settings, phase: method.phases.start(model.spec, settings) }
 }
 const trainedBy = (method: Method, size: typeof roberta.base): number => {
   const { settings, phase } = startOf(method, size)
-  return sum(method.tensors(phase, settings).map(({ shape }) => shape))
+  return sum(method.train.tensors(phase, settings).map(({ shape }) => shape))
 }
 /** As result.json has them. */
 const toldBy = (method: Method, size: typeof roberta.base): number => {
   const { settings, phase } = startOf(method, size)
-  const { gates: _, ...others } = method.counts?.(phase, settings) ?? {}
+  const { gates: _, ...others } = method.reporting?.parameterCounts?.(phase, settings) ?? {}
   return Object.values(others).reduce((a, b) => a + b, 0)
 }
 

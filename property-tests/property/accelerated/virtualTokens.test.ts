@@ -11,10 +11,9 @@ import { encoderConfig } from '../../../accelerated/models/bert/config.js'
 import type { Wrap } from '../../../accelerated/models/host.js'
 import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
-import { flatten } from '../../../accelerated/parameters/layout.js'
+import { flatten } from '../../../accelerated/parameters/vectors.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
 import { openPredictor } from '../../../accelerated/training/prediction.js'
 import { normals } from '../../../accelerated/parameters/random.js'
@@ -37,9 +36,9 @@ const open = async (family: Family, name: Name, change: (method: Method) => Meth
   const assembly = assemble({ ...parts, settings: resolveSettings({ method: name, numVirtualTokens: virtualTokens }) }, (model) =>
     sequenceClassification(model, { labels: 3, taskType: 'classification' }),
   )
-  const phase = assembly.method.start(base.model.spec, assembly.settings)
+  const phase = assembly.method.phases.start(base.model.spec, assembly.settings)
   const layout = layoutOf(assembly, phase)
-  const runtime = { engine: nodeEngine({ device: deviceOf('cpu'), threads: 1 }), weights: weightSource(base) }
+  const runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const predictor = await openPredictor(assembly, assembly.objective, phase, runtime)
   return {
     release: predictor.release,
@@ -107,10 +106,16 @@ describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (fam
     })
     const masked = await open(family, 'prefix', (method) => ({
       ...method,
-      wrap: (phase, settings, parameter) => (host) => method.wrap(phase, settings, parameter)(masks(host)),
+      train: {
+        ...method.train,
+        wrap: (phase, settings, parameter) => (host) => method.train.wrap(phase, settings, parameter)(masks(host)),
+      },
     }))
-    const absent = await open(family, 'prefix', (method) => ({ ...method, wrap: () => (host) => host }))
-    const unmoved = await open(family, 'prefix', ({ virtualTokens: _, ...method }) => ({ ...method, wrap: () => (host) => host }))
+    const absent = await open(family, 'prefix', (method) => ({ ...method, train: { ...method.train, wrap: () => (host) => host } }))
+    const unmoved = await open(family, 'prefix', ({ train: { virtualTokens: _, ...train }, ...method }) => ({
+      ...method,
+      train: { ...train, wrap: () => (host) => host },
+    }))
     await check(fc.tuple(rowsOf('prefix'), texts), async ([rows, batch]) => {
       const wanted = await absent.logits(rows, batch)
       assertClose((await masked.logits(rows, batch)).flat(), wanted.flat(), { relative: 1e-12 })
@@ -146,9 +151,9 @@ describe('a run with virtual tokens', () => {
   ] as const)("trains by %s, hidden %i, layers %i, as many numbers as PEFT's by default: %i", (name, hidden, layers, count) => {
     const method = methodOf(name)
     const settings = resolveSettings({ method: name })
-    const phase = method.start(roberta(hidden, layers).spec, settings)
-    expect(method.counts?.(phase, settings)).toEqual({ adapter: count })
-    expect(method.tensors(phase, settings).map(({ shape }) => shape.reduce((a, b) => a * b, 1))).toEqual([count])
+    const phase = method.phases.start(roberta(hidden, layers).spec, settings)
+    expect(method.reporting?.parameterCounts?.(phase, settings)).toEqual({ adapter: count })
+    expect(method.train.tensors(phase, settings).map(({ shape }) => shape.reduce((a, b) => a * b, 1))).toEqual([count])
   })
 
   it.each([

@@ -173,7 +173,7 @@ describe('an ARPA file', () => {
 
   it('that is not there, or a folder, is told so', async () => {
     expect(await lineOf(openNgramModel(join(folder, 'none')))).toMatch(/^none: expected a readable file, got ENOENT/)
-    expect(await lineOf(openNgramModel(folder))).toMatch(/expected a plain file, got a folder$/)
+    expect(await lineOf(openNgramModel(folder))).toMatch(/expected a regular file, got a folder$/)
   })
 })
 

@@ -13,7 +13,6 @@ import { precisionOf } from '../../../accelerated/settings/commonSettings.js'
 import { openFrozen } from '../../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../../accelerated/precisions/memoryCheck.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { writeRandomCheckpoint } from '../../../evaluation/studies/randomCheckpoint.js'
 
 const config = {
@@ -97,10 +96,9 @@ describe('a random checkpoint', () => {
     const base = await openModelFolder(await written())
     const { tensor, weights } = await openFrozen(precisionOf(precision), base, join(root, 'cache'))
     const names = ['embed_tokens.weight', 'layers.0.input_layernorm.weight', 'lm_head.weight']
-    const session = await nodeEngine({ device: cpu, threads: 1 }).open(
-      Object.fromEntries(names.map((name) => [`twice ${name}`, mul(tensor(name), 2)])),
-      weights,
-    )
+    const session = await cpu
+      .engine({ threads: 1 })
+      .open(Object.fromEntries(names.map((name) => [`twice ${name}`, mul(tensor(name), 2)])), weights)
     const found = await session.run({})
     await session.release()
     for (const name of names) expect(found[`twice ${name}`], name).toEqual((await readTensor(base.frozen.get(name)!)).map((x) => 2 * x))
@@ -119,7 +117,7 @@ describe('a checkpoint in shards, at fault,', () => {
     )
     await writeFile(last, (await readFile(`${last}.gone`)).subarray(0, -2))
     expect(await refusal(folder)).toMatch(
-      /^M\/model-00006-of-00006\.safetensors: expected \d+ bytes of data after the header, got \d+ \(the file is cut short\)$/,
+      /^M\/model-00006-of-00006\.safetensors: expected \d+ bytes of data after the header, got \d+ \(the file is truncated\)$/,
     )
     expect(await lineOf(folder, source())).toBe(
       'M/model-00006-of-00006.safetensors: expected the weights that were there at the start, got a file changed since',
@@ -182,7 +180,7 @@ describe('a checkpoint in shards, at fault,', () => {
       [besides - 1, 0],
     ] as const)
       expect(await refusal(folder, { memory })).toBe(
-        `M: expected weights that fit into memory (${(memory / 1e9).toPrecision(3)} GB here), got ${(numbers / 1e9).toPrecision(3)} GB at a byte a number; ${layers} of its 4 layers would fit so`,
+        `M: expected weights that fit into memory (${(memory / 1e9).toPrecision(3)} GB here), got ${(numbers / 1e9).toPrecision(3)} GB at one byte per number; ${layers} of its 4 layers would fit`,
       )
   })
 
@@ -195,7 +193,7 @@ describe('a checkpoint in shards, at fault,', () => {
     const asked = (precision: string, memory: number) =>
       lineOf(folder, (async () => checkWeightsFit(precisionOf(precision), base, memory))())
     expect(await asked('float32', half)).toBe('no error')
-    expect(await asked('int8', half)).toMatch(/found 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
-    expect(await asked('float32', half - 1)).toMatch(/found \S+ GB in float32; \d of its 4 layers would fit so$/)
+    expect(await asked('int8', half)).toMatch(/got 0\.000333 GB in int8; --precision float32 takes 0\.000306 GB$/)
+    expect(await asked('float32', half - 1)).toMatch(/got \S+ GB in float32; \d of its 4 layers would fit$/)
   })
 })

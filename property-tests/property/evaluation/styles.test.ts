@@ -6,16 +6,8 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  linesByStyle,
-  loadEvaluation,
-  loadTask,
-  readStyles,
-  type Dataset,
-  type Evaluation,
-  type Task,
-  type TaskOptions,
-} from '../../../finetuning/data/index.js'
+import { linesByStyle, readStyles, type Dataset } from '../../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, type Evaluation, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-styles-'))

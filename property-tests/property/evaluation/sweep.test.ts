@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
 import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../../finetuning/runs/run.js'
+import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { readSweep } from '../../../reporting/discovery/storedSweep.js'
 import { glueSweep, type GlueSweepOptions } from '../../../evaluation/glue/glueSweep.js'
 import { cellsOf, gridCells } from '../../../evaluation/glue/plan.js'
@@ -89,13 +90,13 @@ describe('a plan', () => {
     ['lora:seed=4', /^--methods: expected settings of lora behind it/],
     ['lora:rank-pattern=ranks.json', /^--methods: expected settings of lora behind it/],
     ['lora:rank=four', /^--methods: expected a number behind =, got "lora:rank=four"$/],
-    ['lora:rslora=1', /^--methods: expected true or false behind =/],
+    ['lora:use-rslora=1', /^--methods: expected true or false behind =/],
     [':retain=random', /^--methods: expected some of /],
   ])('does not take the row %s', (name, message) => expect(() => rowOf(name)).toThrow(message))
 
   it('puts what the user asks for above the row, and the row above the recipe', () => {
     const [cell] = cellsOf(asked({ rows: [rowOf('lora-4')], overrides: { epochs: 2, learningRate: 1e-3 }, maxTrainSamples: 10 }), outline)
-    expect(cell?.options.settings).toMatchObject({ rank: 4, alpha: 8, epochs: 2, learningRate: 1e-3 })
+    expect(cell?.options.settings).toMatchObject({ rank: 4, loraAlpha: 8, epochs: 2, learningRate: 1e-3 })
     expect(cell?.options.task).toEqual({ task: 'mrpc', data: 'glue', maxTrainSamples: '10' })
   })
 
@@ -185,8 +186,8 @@ const madeUp = (begun: string[], fails: (output: string) => boolean = () => fals
     const { model, task, settings } = options
     const { mkdir } = await import('node:fs/promises')
     await mkdir(options.output, { recursive: true })
-    await writeFile(join(options.output, 'config.json'), JSON.stringify({ model, task, settings }))
-    yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evaluateEvery: 1, stage: null, announced: null }
+    await writeFile(join(options.output, 'config.json'), JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }))
+    yield { kind: 'start', steps: 2, stepsPerEpoch: 1, resumedAt: 0, evalSteps: 1, stage: null, announcement: null }
     await new Promise((resolve) => setTimeout(resolve, 1))
     if (fails(id)) throw new Error(`no ${id}`)
     const score = 0.5 + 0.01 * settings.seed + (settings.method === 'salora' ? 0.1 : 0) + Math.min(settings.learningRate, 5e-4) * 100

@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { InputError } from '../../../accelerated/errors/inputError.js'
-import { holdOut, labelStrata, loadEvaluation, loadTask, tenth, type Task, type TaskOptions } from '../../../finetuning/data/index.js'
+import { holdOut, labelStrata, tenth } from '../../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))

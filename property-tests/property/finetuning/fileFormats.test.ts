@@ -84,7 +84,7 @@ describe('labels', () => {
     const file = written('float.csv', 'text,label\na,1.0\nb,0\nc,1\nd,0.0\n')
     expect(await read(file)).toMatchObject({ labelNames: ['0', '1'], examples: [{ label: 1 }, { label: 0 }, { label: 1 }, { label: 0 }] })
     expect((await read(file, { labelNames: ['1', '0'] })).examples.map(({ label }) => label)).toEqual([0, 1, 0, 1])
-    expect(await refusal(written('real.csv', 'text,label\na,1.0\nb,1.5\n'))).toMatch(/^real\.csv, row 3: expected a class .* found "1\.5"$/)
+    expect(await refusal(written('real.csv', 'text,label\na,1.0\nb,1.5\n'))).toMatch(/^real\.csv, row 3: expected a class .* got "1\.5"$/)
     expect((await read(written('word.csv', 'text,label\na,1.0\nb,x\n'))).labelNames).toEqual(['1.0', 'x'])
   })
 })

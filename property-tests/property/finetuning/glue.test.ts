@@ -4,16 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  GLUE_NAMES,
-  GLUE_TASKS,
-  glueFile,
-  loadTask,
-  readGlue,
-  type Dataset,
-  type GlueName,
-  type TaskOptions,
-} from '../../../finetuning/data/index.js'
+import { GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../../finetuning/data/index.js'
+import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-glue-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -12,12 +12,12 @@ import {
   GLUE_TASKS,
   glueFile,
   labelNamesOf,
-  loadTask,
   readGlue,
   type Dataset,
   type GlueName,
   type GlueSplit,
 } from '../../../finetuning/data/index.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
 import { majorityClass } from '../../../finetuning/metrics/index.js'
 
 const glue = join(import.meta.dirname, '../../../../shared/data/glue')

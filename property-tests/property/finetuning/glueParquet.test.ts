@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/data/index.js'
+import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 
 const data = join(import.meta.dirname, 'fixtures/glue-parquet')
 const load = async (options: TaskOptions): Promise<Task> => {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
-import { loadEvaluation, loadTask } from '../../../finetuning/data/index.js'
+import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
 import { testsOf } from '../../../evaluation/glue/submission.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
@@ -134,9 +134,9 @@ describe('GLUE on the hub', () => {
     [
       'a file without its end',
       readFileSync(join(stored, 'mrpc/validation-00000-of-00001.parquet')).subarray(0, -1),
-      /begins and ends with PAR1, found/,
+      /begins and ends with PAR1, got/,
     ],
-    ['an empty file', '', /begins and ends with PAR1, found 0 bytes/],
+    ['an empty file', '', /begins and ends with PAR1, got 0 bytes/],
   ])('keeps nothing of %s', async (_, body, message) => {
     instead = { 'validation-00000-of-00001.parquet': { body } }
     expect(await refusal('mrpc')).toMatch(message)
@@ -170,8 +170,8 @@ describe('GLUE on the hub', () => {
       ['<html>', /revision\/main: expected /],
       [list([], '../../..'), /expected the hub's list of a data set's files whose sha/],
       [list(['README.md']), /^hf:\/\/datasets\/nyu-mll\/glue: expected the files of this task, got none, or not all of them$/],
-      [list(['mrpc/train-00000-of-00002.parquet', 'mrpc/validation-00000-of-00001.parquet']), /found none, or not all of them$/],
-      [list(['mrpc/../mrpc/train-00000-of-00001.parquet', 'mrpc/..%2f/train-00000-of-00001.parquet']), /found none, or not all of them$/],
+      [list(['mrpc/train-00000-of-00002.parquet', 'mrpc/validation-00000-of-00001.parquet']), /got none, or not all of them$/],
+      [list(['mrpc/../mrpc/train-00000-of-00001.parquet', 'mrpc/..%2f/train-00000-of-00001.parquet']), /got none, or not all of them$/],
     ]
     for (const [body, message] of cases) {
       instead = { 'revision/main': { body } }

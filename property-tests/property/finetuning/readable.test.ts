@@ -18,9 +18,9 @@ import { resolveSettings, settingsOfMethod, type Settings, type SettingsInput } 
 import { SettingsError } from '../../../accelerated/errors/settingsError.js'
 import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
-import { startOfRun } from '../../../accelerated/training/state.js'
+import { startOfRun } from '../../../accelerated/training/initialState.js'
 import { adapterOf } from '../../../finetuning/runs/runResult.js'
-import { checkStorable, parseRunConfig } from '../../../finetuning/runs/runFiles.js'
+import { checkStorable, parseRunConfig, runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { SEED } from '../../support/seed.js'
 
@@ -59,7 +59,7 @@ const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>):
   const start = await startOfRun(assembly, checkpointNumbers(base))
   const layouts = { vectors: start, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: 'float32' } as const
   const { phase, parameters } = start
-  const handed = method.deterministic?.(phase, settings, parameters, layouts) ?? { phase, parameters }
+  const handed = method.phases.inference?.(phase, settings, parameters, layouts) ?? { phase, parameters }
   const task = { ...assembly, settings } as unknown as Parameters<typeof adapterOf>[0]
   const folder = join(root, `a${made++}`)
   await mkdir(folder)
@@ -122,7 +122,7 @@ describe('the options of a run', () => {
   it('of 12,000 characters can be read back from its config.json', () => {
     const { model, task, settings } = options('x'.repeat(12_000))
     expect(() => checkStorable(options('x'.repeat(12_000)))).not.toThrow()
-    expect(parseRunConfig(JSON.stringify({ model, task, settings }), 'config.json').task).toEqual(task)
+    expect(parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, task, settings }), 'config.json').task).toEqual(task)
   })
 
   it('that could not are refused before the first step', () => {

@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path'
 import { toUnion } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
-import { loadTask } from '../../../finetuning/data/index.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
 import type { FinetuneOptions } from '../../../finetuning/runs/run.js'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
 import { openRunFolder, type RunFolder, type RunSources } from '../../../finetuning/runs/runFolder.js'
 import { runRowsOf } from '../../../finetuning/runs/runRows.js'
-import { versions } from '../../../finetuning/versions.js'
+import { versions } from '../../../finetuning/runs/versions.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
@@ -88,9 +88,9 @@ describe('what a killed process left half-written', () => {
   it('stays where the run is not resumed: it may be another process at work', async () => {
     await leave()
     const before = await tree()
-    await expect(opened(false)).rejects.toThrow('found config.json of an earlier run')
+    await expect(opened(false)).rejects.toThrow('got config.json of an earlier run')
     await rewriteConfig((config) => ({ ...config, device: 'cuda' }))
-    await expect(opened(true)).rejects.toThrow('found device was "cuda" and is "cpu"')
+    await expect(opened(true)).rejects.toThrow('got device was "cuda" and is "cpu"')
     expect(await tree()).toEqual(before)
   })
 })

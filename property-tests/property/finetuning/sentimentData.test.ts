@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
-import { loadTask, readSentiment, type Dataset } from '../../../finetuning/data/index.js'
+import { readSentiment, type Dataset } from '../../../finetuning/data/index.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
 
 const result = readSentiment()
 if (E.isLeft(result)) throw new Error('the package sentiment is not installed')

@@ -155,6 +155,6 @@ describe('checkpoints that are all damaged', () => {
       const path = join(output, 'checkpoints', `step-00000000${step}.safetensors`)
       await files.rename(path, `${path}.damaged`)
     }
-    expect(await refusal(null)).toContain('found 2 damaged and no other: ')
+    expect(await refusal(null)).toContain('got 2 damaged and no other: ')
   })
 })

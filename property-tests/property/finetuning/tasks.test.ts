@@ -1,16 +1,16 @@
 /** The table of tasks: a kind that is put into it is found by its name, and told with the others. */
 import * as E from 'fp-ts/lib/Either.js'
 import { expect, it, vi } from 'vitest'
-import type { TaskKind } from '../../../finetuning/data/index.js'
-import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/data/index.js'
+import type { TaskSource } from '../../../finetuning/tasks/index.js'
+import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
 
 const data = { source: 'nowhere', examples: [{ text: 'a', label: 0, row: 1 }], labelNames: ['no', 'yes'], skipped: [] }
 const scored = { taskType: 'classification', metrics: ['f1'], selectionMetric: 'f1', evaluation: data } as const
 const told = vi.hoisted(() => ({ options: [] as unknown[] }))
 
-vi.mock('../../../finetuning/tasks/tasks.js', async (original) => {
-  const { tasks } = await original<{ readonly tasks: ReadonlyArray<TaskKind> }>()
-  const fake: TaskKind = {
+vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
+  const { taskSources } = await original<{ readonly taskSources: ReadonlyArray<TaskSource> }>()
+  const fake: TaskSource = {
     names: ['fake', 'mock', 'sham'],
     help: 'a task of this test',
     flags: [{ name: 'data', takes: 'folder', help: 'of the test' }],
@@ -21,8 +21,8 @@ vi.mock('../../../finetuning/tasks/tasks.js', async (original) => {
     },
     loadEvaluation: () => E.right(scored),
   }
-  const nameless: TaskKind = { ...fake, names: [], help: 'a number', recognizes: (task) => /^\d+$/.test(task) }
-  return { tasks: [...tasks, fake, nameless] }
+  const nameless: TaskSource = { ...fake, names: [], help: 'a number', recognizes: (task) => /^\d+$/.test(task) }
+  return { taskSources: [...taskSources, fake, nameless] }
 })
 
 it('finds the task by its name, or as its kind recognizes it, and hands all options on', async () => {

@@ -7,11 +7,12 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { unlabeled, type TextExample } from '../../../accelerated/objectives/causalLM.js'
-import { loadTask } from '../../../finetuning/data/index.js'
+import { loadTask } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
+import { textTokenOptions } from '../../../finetuning/tasks/languageModelTask.js'
 import { conversationSegments, openTextTokens, segmentTokens, withEnd, withinLength } from '../../../finetuning/tokens/textTokens.js'
-import type { TaskOptions } from '../../../finetuning/data/index.js'
+import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
 
@@ -35,7 +36,7 @@ const task = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}
 const tokensOf = async (options: TaskOptions, maxLength: number) => {
   const loaded = await loadTask(options)
   if (loaded._tag === 'Left') throw loaded.left
-  const tokens = await openTextTokens(await openModelFolder(model), options, maxLength)
+  const tokens = await openTextTokens(await openModelFolder(model), textTokenOptions(options), maxLength)
   const list = ({ length, at }: { readonly length: number; readonly at: (i: number) => TextExample | undefined }) =>
     Array.from({ length }, (_, i) => {
       const { inputIds, targets, ends } = at(i) as TextExample
@@ -116,7 +117,7 @@ describe('instructions', () => {
     expect(await told([good, { prompt: 'w5' }])).toBe(
       'F/rows.jsonl, row 2: expected a row with "instruction" and "output", or with "messages", got one without "instruction"',
     )
-    expect(await told([{ instruction: 'w5' }])).toMatch(/row 1: .*, found one without "output"$/)
+    expect(await told([{ instruction: 'w5' }])).toMatch(/row 1: .*, got one without "output"$/)
     expect(await told([good, { instruction: 'w5', output: ' ' }])).toBe(
       'F/rows.jsonl, row 2: expected a response (or --skip-missing), got an empty one',
     )
@@ -124,7 +125,7 @@ describe('instructions', () => {
     const turns = ['user', 'assistant', 'user', 'assistant'].map((role) => ({ role, content: 'w5' }))
     expect(await told([{ messages: turns }])).toBe(
       'F/rows.jsonl, row 1: expected one message of role "user" and one of "assistant" (or --prompt-template chat), ' +
-        'found the roles "user", "assistant", "user", "assistant"',
+        'got the roles "user", "assistant", "user", "assistant"',
     )
     expect(await told([{ messages: turns.slice(0, 1) }], { promptTemplate: 'chat' })).toMatch(
       /expected a message of role "assistant", which is learned/,

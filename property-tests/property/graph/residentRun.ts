@@ -1,11 +1,10 @@
 /** A process of its own that runs one of the large graphs twice, and says by how many bytes it then holds more: `node residentRun.js NAME`. */
 import { topologicalOrder } from '../../../accelerated/graph/expression.js'
 import { cpu } from '../../../accelerated/engines/devices/cpu.js'
-import { nodeEngine } from '../../../accelerated/engines/onnxRuntimeNode.js'
 import { largeGraphs, tokens } from './largeGraphs.js'
 
 const graph = largeGraphs[process.argv[2] as keyof typeof largeGraphs]
-const session = await nodeEngine({ device: cpu, threads: 1 }).open({ y: graph }, () => Promise.reject(new Error('no weights')))
+const session = await cpu.engine({ threads: 1 }).open({ y: graph }, () => Promise.reject(new Error('no weights')))
 const feeds = Object.fromEntries(
   topologicalOrder([graph]).flatMap(({ op, shape, dtype, attributes: { name = '' } }) => {
     if (op !== 'Input') return []

@@ -1,5 +1,5 @@
 /** One run in detail: its numbers, its settings, and whether the board can stop it. */
-import { resumeCommand } from '../../../finetuning/commandLine.js'
+import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
 import type { Scores } from '../../../finetuning/runs/run.js'
 import { escapeText } from '../../charts/escapeText.js'
 import type { RunView } from '../events.js'

@@ -5,13 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { parseConfigFile } from '../../../../accelerated/checkpoints/configFile.js'
 import { InputError } from '../../../../accelerated/errors/inputError.js'
-import {
-  checkFinite,
-  headTensor,
-  openModelFolder,
-  type ModelFolder,
-  type OpenOptions,
-} from '../../../../accelerated/checkpoints/modelFolder.js'
+import { checkFinite } from '../../../../accelerated/checkpoints/finiteWeights.js'
+import { headTensor, openModelFolder, type ModelFolder, type OpenOptions } from '../../../../accelerated/checkpoints/modelFolder.js'
 import { elementCount } from '../../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import type { WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import type { Head, Model } from '../../../../accelerated/models/architecture.js'

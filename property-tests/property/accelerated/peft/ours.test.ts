@@ -105,7 +105,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
           const loaded = await load(model)
           expect(loaded.model).toBe(model)
           expect(loaded).toMatchObject({
-            outputs: { labels: 2, problem },
+            outputs: { labels: 2, taskType: problem },
             baseModelName: 'me/model',
             rank: 8,
             alpha,
@@ -187,7 +187,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
 
   it('refuses to write what does not belong to the encoder', () => {
     expect(() => peftFiles(adapterOf(roberta, [1], { head: new Map([['classifier.weight', weights([2, 4], 0)]]) }))).toThrow(
-      'found classifier.weight',
+      'got classifier.weight',
     )
     expect(() => peftFiles(adapterOf(roberta, [1], { head: headOf(roberta, 2, (name) => name !== 'classifier.out_proj.bias') }))).toThrow(
       'expected a whole head, got none of classifier.out_proj.bias',

@@ -106,14 +106,14 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       { use_dora: true },
       'M/adapter_model.safetensors: expected tensor base_model.model.roberta.encoder.layer.0.attention.self.query.lora_magnitude_vector [4], got none of that name',
     ],
-    ['trained biases', { bias: 'all' }, /whose bias is none, found/],
-    ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), found \[1\]$/],
+    ['trained biases', { bias: 'all' }, /whose bias is none, got/],
+    ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), got \[1\]$/],
     [
       'a start that changes the frozen weights',
       { init_lora_weights: 'pissa' },
-      /whose init_lora_weights is true or false or one of gaussian, orthogonal, eva, found/,
+      /whose init_lora_weights is true or false or one of gaussian, orthogonal, eva, got/,
     ],
-    ['a rank of 0', { r: 0 }, /whose r is a whole number of at least 1, found 0$/],
+    ['a rank of 0', { r: 0 }, /whose r is a whole number of at least 1, got 0$/],
     [
       'targets that are none',
       { target_modules: ['q_proj'] },
@@ -175,13 +175,13 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
 
   it('names what is wrong in salora.json', async () => {
     await saveAdapter(place.folder, adapterOf(roberta, [1]))
-    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":["a"],"problem":"classification"}')
+    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":["a"],"taskType":"classification"}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected 2 labelNames, got 1')
     await writeFile(join(place.folder, 'salora.json'), '{}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected names as salora writes them whose labelNames is a list, got nothing')
-    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":null,"problem":"ranking"}')
+    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":null,"taskType":"ranking"}')
     expect(await messageFor(roberta)).toBe(
-      'M/salora.json: expected names as salora writes them whose problem is one of classification, regression, multi-label, causal, got "ranking"',
+      'M/salora.json: expected names as salora writes them whose taskType is one of classification, regression, multi-label, causal, got "ranking"',
     )
   })
 })

@@ -1,0 +1,68 @@
+/** The phases of a SaLoRA run: plain LoRA until T_start, sampled gates until T_end, then the retained triplets only. */
+import { SettingsError } from '../../errors/settingsError.js'
+import { adaptedMatrices } from '../lowRank.js'
+import type { MethodPhases, Transition } from '../method.js'
+import { gateSchedule } from './gateSchedule.js'
+import { deterministicGateOn } from './hardConcrete.js'
+import { numberBackend } from './numericBackend.js'
+import { gateCount, saloraPhase, type SaloraPhase } from './phase.js'
+import { smallestBudget } from './retention.js'
+import type { SaloraSettings } from './settings.js'
+import { closeGates, openGates, withoutNoise } from './transitions.js'
+import { validatePhase } from './validatePhase.js'
+
+export const saloraPhases: MethodPhases<SaloraSettings, SaloraPhase> = {
+  schema: saloraPhase,
+  start: (spec, settings) => {
+    const matrices = [...adaptedMatrices(spec, settings)]
+    checkBudget(settings, matrices)
+    return { stage: 'before', matrices, opened: null, retained: null, gates: null, squaredNorms: null }
+  },
+  advance: (phase, settings, { step, steps }, context) => {
+    const { start, end } = gateSchedule(settings, steps)
+    const isInWindow = step >= start && step < end
+    if (phase.stage === 'before' && isInWindow && samplesGates(settings))
+      return { ...openGates(phase, settings, step, context), event: gatedEvent }
+    if (phase.stage !== 'after' && step >= end) {
+      const closed = closeGates(phase, settings, step, context)
+      return { ...closed, event: retainedEvent(closed.phase.retained) }
+    }
+    return null
+  },
+  inference: (phase, settings, parameters, context) => withoutNoise(phase, settings, earlyGate(settings), parameters, context),
+  isEligible: ({ stage }) => stage === 'after',
+  unfinished: ({ opened, retained }, settings, { steps }) => {
+    const { start, end } = gateSchedule(settings, steps)
+    if ((opened?.step === start || !samplesGates(settings)) && retained?.step === end) return null
+    const gates = opened === null ? 'none' : `those from step ${opened.step}`
+    const retention = retained === null ? 'none' : `retention at ${retained.step}`
+    return `expected sampled gates in steps ${start} to ${end - 1} and retention after them, got ${gates} and ${retention}: nothing was pruned by them`
+  },
+  validate: validatePhase,
+}
+
+/** Whether gates are sampled at all: `magnitude` selects among the triplets of plain LoRA. */
+export const samplesGates = ({ retain }: Pick<SaloraSettings, 'retain'>): boolean => retain !== 'magnitude'
+
+/** ĝ(0) if `warmupGate` is `expected`, else 1: the gate of every triplet before T_start. */
+export const earlyGate = (settings: SaloraSettings): number =>
+  settings.warmupGate === 'expected' ? (deterministicGateOn(numberBackend)(settings)([0])[0] ?? NaN) : 1
+
+/** The rule `paper` may keep nothing, whatever b; the others keep what fits into b. @throws SettingsError if that is no triplet */
+const checkBudget = ({ retain, density: budget }: SaloraSettings, matrices: SaloraPhase['matrices']): void => {
+  const least = smallestBudget(matrices)
+  if (retain === 'paper' || budget * (1 + 1e-12) >= least) return
+  const unit = 10 ** (Math.floor(Math.log10(least)) - 2) // three digits, rounded up
+  const printed = Number((Math.ceil((least / unit) * (1 - 1e-12)) * unit).toPrecision(3))
+  throw new SettingsError('density', `at least ${printed}, which leaves one triplet of the ${gateCount({ matrices })}`, String(budget))
+}
+
+const gatedEvent: Transition<SaloraPhase>['event'] = { name: 'gated', line: 'gates are sampled from here on', facts: {} }
+
+const retainedEvent = (retained: SaloraPhase['retained']): Transition<SaloraPhase>['event'] => {
+  if (retained === null) return null
+  const { step: _, ...facts } = retained
+  const expected =
+    facts.expectedDensity === null ? '' : ` (expected density ${facts.expectedDensity.toFixed(3)}, λ ${facts.lambda?.toPrecision(4)})`
+  return { name: 'retained', line: `${(100 * facts.retainedDensity).toFixed(1)} % of the adapter's parameters retained${expected}`, facts }
+}

@@ -1,0 +1,129 @@
+/** What SaLoRA trains: low-rank factors with sampled gates, equation (9)'s and equation (12)'s terms, and the scalars of Algorithm 1's updates. */
+import { add, concat, constant, input, mul, reduceSum, slice } from '../../graph/operators.js'
+import type { TensorSource } from '../../models/host.js'
+import { zeroInitial } from '../../parameters/initialization.js'
+import type { Trainable } from '../../parameters/layout.js'
+import type { OptimizerGroup } from '../../parameters/optimizerGroup.js'
+import { uniforms } from '../../parameters/random.js'
+import { adamOf, weightGroupsOf } from '../../settings/commonSettings.js'
+import { factorTensors, lowRankWrap, type LowRankFactors } from '../lowRank.js'
+import type { Controls, MethodTraining, Penalty, TrainingProgress } from '../method.js'
+import { gateAdam, gateControl } from './gateControl.js'
+import { gateSchedule } from './gateSchedule.js'
+import { sampleGate } from './hardConcrete.js'
+import { density, densityPenalty, gateCosts } from './lagrangian.js'
+import { orthogonality } from './orthogonality.js'
+import { gateCount, type SaloraPhase } from './phase.js'
+import { earlyGate } from './phases.js'
+import type { SaloraSettings } from './settings.js'
+
+export const saloraTraining: MethodTraining<SaloraSettings, SaloraPhase> = {
+  tensors: (phase, settings) => [
+    ...factorTensors(phase.matrices, settings.initLoraWeights, weightGroupsOf(settings).decayed),
+    ...(phase.stage === 'gated' ? controlTensors(phase, settings) : []),
+  ],
+  wrap: (phase, settings, parameter) => lowRankWrap(factorsOf(phase, settings, parameter), settings.loraDropout),
+  penalty: (phase, settings, parameter) => {
+    const regularizer = regularizerOf(phase, settings, parameter)
+    if (phase.stage !== 'gated') return regularizer
+    const logTheta = parameter('logTheta')
+    const c = density(settings, gateCosts(phase.matrices))(logTheta)
+    const constraint = densityPenalty(parameter('lambda'), c, input('targetDensity', [], logTheta.dtype))
+    return {
+      value: regularizer === null ? constraint : add(regularizer.value, constraint),
+      report: { ...regularizer?.report, density: c },
+    }
+  },
+  controls: (phase, settings, progress) => (phase.stage === 'gated' ? controlsOf(phase, settings, progress) : {}),
+}
+
+/** β times equation (9)'s norms: their mean over the adapted matrices, or their sum. Reports each norm. */
+const regularizerOf = (
+  { matrices, squaredNorms }: SaloraPhase,
+  { beta, orthogonality: reduction, orthogonalityAfter }: SaloraSettings,
+  parameter: TensorSource,
+): Penalty | null => {
+  if (beta === 0 || matrices.length === 0 || (squaredNorms !== null && orthogonalityAfter === 'off')) return null
+  const factors = (of: 'A' | 'B') => matrices.map(({ name }) => parameter(`${name}.${of}`))
+  const normsOfA = orthogonality(factors('A'), { columns: false })
+  const normsOfB = orthogonality(factors('B'), { columns: true, squaredNorms: orthogonalityAfter === 'folded' ? squaredNorms : null })
+  const sum = add(reduceSum(normsOfA.norms), reduceSum(normsOfB.norms))
+  return {
+    value: mul(sum, reduction === 'mean' ? beta / (2 * matrices.length) : beta),
+    report: { orthogonality: concat([normsOfA.inOrder, normsOfB.inOrder], 0) }, // [2K]: Figure 6 draws A and B separately
+  }
+}
+
+/** λ is a scalar; Θ of all matrices is one vector, in their order. */
+const controlTensors = (phase: SaloraPhase, settings: SaloraSettings): ReadonlyArray<Trainable> => [
+  { name: 'logTheta', shape: [gateCount(phase)], group: gateGroup(settings), initial: zeroInitial },
+  { name: 'lambda', shape: [], group: multiplierGroup(settings), initial: zeroInitial },
+]
+
+/** Θ descends by Adam at η_c, without decay, or by Algorithm 1's plain steps. */
+const gateGroup = ({ control }: SaloraSettings): OptimizerGroup => ({
+  name: 'gates',
+  adam: control === 'paper' ? null : gateAdam,
+  weightDecay: 0,
+  direction: 'descent',
+  learningRateFeed: 'controlLearningRate',
+  correctionPrefix: 'gate',
+  isWeight: false,
+  nonNegative: false,
+})
+
+/** λ ascends, by Adam or by plain steps, and is projected to λ ≥ 0. */
+const multiplierGroup = (settings: SaloraSettings): OptimizerGroup => ({
+  name: 'multiplier',
+  adam: settings.control === 'paper' ? null : adamOf(settings),
+  weightDecay: 0,
+  direction: 'ascent',
+  learningRateFeed: 'multiplierLearningRate',
+  correctionPrefix: 'multiplier',
+  isWeight: false,
+  nonNegative: true,
+})
+
+/** Factors by matrix, each with its slice of the gates. */
+const factorsOf = (phase: SaloraPhase, settings: SaloraSettings, parameter: TensorSource): ReadonlyMap<string, LowRankFactors> => {
+  const sampled =
+    phase.stage === 'gated'
+      ? sampleGate(settings)(parameter('logTheta'), input('u', [gateCount(phase)], parameter('logTheta').dtype))
+      : null
+  const scale = (settings.loraAlpha / settings.rank) * (phase.stage === 'before' ? earlyGate(settings) : 1)
+  let first = 0
+  return new Map(
+    phase.matrices.map(({ name, r }, i) => {
+      const kept = phase.gates?.[i]
+      const [A, B] = [parameter(`${name}.A`), parameter(`${name}.B`)]
+      const g = sampled !== null ? slice(sampled, 0, first, r) : kept === undefined ? null : constant(kept, [r], A.dtype)
+      first += r
+      return [name, { A, B, g, scale }]
+    }),
+  )
+}
+
+/** The step's noise, target density and learning rates, and the bias corrections of Θ and λ, whose steps are the gated ones. */
+const controlsOf = (phase: SaloraPhase, settings: SaloraSettings, { step, steps }: TrainingProgress): Controls => {
+  const { start, end } = gateSchedule(settings, steps)
+  const [count, t] = [gateCount(phase), step - (phase.opened?.step ?? start) + 1]
+  const control = gateControl({
+    control: settings.control,
+    steps: end - start,
+    gates: count,
+    initialDensity: phase.opened?.density ?? NaN,
+    targetDensity: settings.density,
+    controlLearningRate: settings.controlLearningRate,
+  })(t)
+  const adam = adamOf(settings)
+  return {
+    u: uniforms(settings.seed, 'gates', step, count),
+    targetDensity: control.targetDensity,
+    controlLearningRate: control.controlLearningRate,
+    multiplierLearningRate: control.multiplierLearningRate,
+    gateCorrection1: 1 - gateAdam.beta1 ** t,
+    gateCorrection2: 1 - gateAdam.beta2 ** t,
+    multiplierCorrection1: 1 - adam.beta1 ** t,
+    multiplierCorrection2: 1 - adam.beta2 ** t,
+  }
+}

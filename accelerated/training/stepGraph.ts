@@ -1,0 +1,174 @@
+/**
+ * The graph of one training step: objective, gradients, clipping, optimizer. Inputs are the state's blocks, the batch, the noise and the step's
+ * scalars. Outputs are the next state's blocks and the report. A step is a pure function of its feeds.
+ */
+import type { Expression, FloatType } from '../graph/expression.js'
+import { gradient } from '../graph/gradient.js'
+import { add, div, input, minimum, mul, reduceSum, sqrt, square } from '../graph/operators.js'
+import { batchInputs } from '../models/batchInputs.js'
+import type { TensorSource } from '../models/host.js'
+import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
+import { checkpointedLayers } from '../models/layers/recomputed.js'
+import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout } from '../parameters/layout.js'
+import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
+import { layoutOf, type Assembly } from './assembly.js'
+import { adaptedHost, forwardsOf, trainedTensor } from './hosts.js'
+import { parameterInputs } from './inferenceGraph.js'
+import { update } from './optimizer.js'
+
+/**
+ * whole: gradients of this batch, then the update · add: gradients of this part of a batch, added to the sum so far ·
+ * finish: the last part of a batch, then the update
+ */
+export type Accumulation = 'whole' | 'add' | 'finish'
+
+export type StepGraph = {
+  readonly layout: ParameterLayout
+  readonly outputs: Readonly<Record<string, Expression>>
+  readonly sites: ReadonlyArray<DropoutSite>
+}
+
+/** The graph of a step in this phase. @param more further outputs to report */
+export const stepGraph = (
+  assembly: Assembly,
+  phase: unknown,
+  accumulation: Accumulation,
+  more: (parameter: TensorSource) => Readonly<Record<string, Expression>> = () => ({}),
+): StepGraph => {
+  const { method, settings, objective, precision } = assembly
+  const { dtype } = precision
+  const layout = layoutOf(assembly, phase)
+  const dropout = pooledDropout(dtype)
+  const loss: Loss = (parameters) => {
+    const parameter = trainedTensor(parameters)
+    const host = adaptedHost(assembly, phase, parameters, (model) =>
+      settings.gradientCheckpointing ? checkpointedLayers(dropout.wrap(model)) : dropout.wrap(model),
+    )
+    const taskLoss = objective.loss(forwardsOf(assembly, host), batchInputs(dtype))
+    const penalty = method.train.penalty?.(phase, settings, parameter) ?? null
+    // Each part of an accumulated batch carries its share of the penalty, so that the parts add up to one step.
+    const share = (x: Expression): Expression => (accumulation === 'whole' ? x : mul(x, input('batchShare', [], dtype)))
+    return {
+      loss: penalty === null ? taskLoss : add(taskLoss, share(penalty.value)),
+      report: { taskLoss, ...penalty?.report, ...more(parameter) },
+    }
+  }
+  const extension = method.train.optimizerExtension?.(phase, settings) ?? null
+  const outputs = trainingStep(layout, loss, { maxGradNorm: settings.maxGradNorm, extension }, accumulation, dtype)
+  return { layout, outputs, sites: dropout.sites() }
+}
+
+/** The function to minimize, of the trained tensors by name. */
+export type Loss = (parameters: ReadonlyMap<string, Expression>) => {
+  /** scalar, the L of Algorithm 1 */
+  readonly loss: Expression
+  /** outputs of the step beside the state */
+  readonly report: Readonly<Record<string, Expression>>
+}
+
+export type StepSettings = {
+  /** largest norm of W's gradient; null: no clipping */
+  readonly maxGradNorm: number | null
+  readonly extension: OptimizerExtension | null
+}
+
+/**
+ * One iteration of Algorithm 1, or of any other method: gradients of L, then the simultaneous updates of all groups (W, Θ and λ of SaLoRA).
+ * Outputs are the blocks of the next state (or of the gradient's sum), loss, gradientNorm and the report.
+ */
+export const trainingStep = (
+  layout: ParameterLayout,
+  objective: Loss,
+  { maxGradNorm, extension }: StepSettings,
+  accumulation: Accumulation = 'whole',
+  dtype: FloatType = 'float32',
+): Readonly<Record<string, Expression>> => {
+  const tensors = parameterInputs(layout, dtype)
+  const { loss, report } = objective(tensors)
+  const sum = gradientBlocks(layout, tensors, loss).map((g, i) =>
+    accumulation === 'whole' ? g : add(g, vectorInput('gradientSum', layout.blocks[i] as Block, dtype)),
+  )
+  if (accumulation === 'add') return { ...report, loss, ...vectorOutputs(layout, 'gradientSum', sum) }
+
+  const { gradients, norm } = clipped(layout, sum, maxGradNorm)
+  return { ...report, loss, gradientNorm: norm, ...nextState(layout, gradients, extension, dtype) }
+}
+
+const vectorInput = (vector: string, block: Block, dtype: FloatType): Expression => input(blockInput(vector, block), [block.size], dtype)
+
+const vectorOutputs = (
+  { blocks }: ParameterLayout,
+  vector: string,
+  values: ReadonlyArray<Expression>,
+): Readonly<Record<string, Expression>> =>
+  Object.fromEntries(blocks.map((block, i) => [blockOutput(vector, block), values[i] as Expression]))
+
+/** ∂loss/∂block, in the order of the blocks. → [block.size] each */
+const gradientBlocks = (
+  { blocks, entries }: ParameterLayout,
+  tensors: ReadonlyMap<string, Expression>,
+  loss: Expression,
+): ReadonlyArray<Expression> => {
+  const gradients = gradient(
+    loss,
+    entries.map(({ name }) => trainedTensor(tensors)(name)),
+  )
+  const byName = new Map(entries.map(({ name }, i) => [name, gradients[i] as Expression]))
+  return blocks.map((block) => joinBlock(block, trainedTensor(byName)))
+}
+
+/** The gradient's norm ‖ḡ‖₂ over W, and the gradients with W's times min(1, maxGradNorm / (‖ḡ‖ + 1e-6)), as in PyTorch's clip_grad_norm_. */
+const clipped = (
+  { blocks }: ParameterLayout,
+  gradients: ReadonlyArray<Expression>,
+  maxGradNorm: number | null,
+): { readonly gradients: ReadonlyArray<Expression>; readonly norm: Expression } => {
+  const isWeight = (i: number): boolean => blocks[i]?.group.isWeight === true
+  const squares = gradients.filter((_, i) => isWeight(i)).map((g) => reduceSum(square(g)))
+  const norm = sqrt(squares.reduce((a, b) => add(a, b)))
+  if (maxGradNorm === null) return { gradients, norm }
+  const factor = minimum(div(maxGradNorm, add(norm, 1e-6)), 1)
+  return { gradients: gradients.map((g, i) => (isWeight(i) ? mul(g, factor) : g)), norm }
+}
+
+/** The optimizer's update of every block, then the method's extension. */
+const nextState = (
+  layout: ParameterLayout,
+  gradients: ReadonlyArray<Expression>,
+  extension: OptimizerExtension | null,
+  dtype: FloatType,
+): Readonly<Record<string, Expression>> => {
+  const names = extension?.names ?? []
+  const updated = layout.blocks.map((block, i) => {
+    const of = (vector: string): Expression => vectorInput(vector, block, dtype)
+    const gradient = gradients[i] as Expression
+    const moments = { first: of('firstMoment'), second: of('secondMoment') }
+    const memory = Object.fromEntries(names.map((name) => [name, of(name)]))
+    return { block, gradient, memory, ...update(block.group, of('parameters'), gradient, moments, dtype) }
+  })
+  const extended = extension === null ? updated : extension.afterUpdate(updated, dtype)
+  const outputs = (vector: string, values: ReadonlyArray<Expression>) => vectorOutputs(layout, vector, values)
+  return {
+    ...outputs(
+      'parameters',
+      extended.map(({ parameters }) => parameters),
+    ),
+    ...outputs(
+      'firstMoment',
+      updated.map(({ moments }) => moments.first),
+    ),
+    ...outputs(
+      'secondMoment',
+      updated.map(({ moments }) => moments.second),
+    ),
+    ...Object.assign(
+      {},
+      ...names.map((name) =>
+        outputs(
+          name,
+          extended.map(({ memory }) => memory[name] as Expression),
+        ),
+      ),
+    ),
+  }
+}

@@ -1,0 +1,26 @@
+/** The nearest name by edit distance: what a user who mistyped may have meant. */
+
+/** Insertions, deletions, substitutions and swaps of neighbors that turn one text into the other (optimal string alignment). */
+const editDistance = (from: string, to: string): number => {
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const isSame = from[i - 1] === to[j - 1]
+      const swap = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1] ? (rows[i - 2]?.[j - 2] ?? 0) + 1 : Infinity
+      row.push(Math.min((rows[i - 1]?.[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (rows[i - 1]?.[j - 1] ?? 0) + (isSame ? 0 : 1), swap))
+    }
+    rows.push(row)
+  }
+  return rows[from.length]?.[to.length] ?? Infinity
+}
+
+/** A third of the letters may differ, and three at most. */
+const tolerance = (text: string): number => Math.min(3, Math.ceil(text.length / 3))
+
+/** null where no name is near */
+export const nearest = (typed: string, names: ReadonlyArray<string>): string | null => {
+  if (typed.length > 100) return null
+  const [best] = names.map((name) => ({ name, distance: editDistance(typed, name) })).sort((a, b) => a.distance - b.distance)
+  return best !== undefined && best.distance <= tolerance(typed) ? best.name : null
+}

@@ -1,0 +1,93 @@
+/** A command line's words become values by its definition. commander cuts them into flags and texts, and nothing else of it is used. */
+import { Command, CommanderError, Option } from 'commander'
+import { quoted } from '../../accelerated/errors/inputError.js'
+import { helpFlags, type Definition, type Values } from './definition.js'
+import { shownFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
+import { nearest } from './nearest.js'
+import { flagOf } from './shell.js'
+import { requiredError, UsageError, usageError } from './usageError.js'
+
+/** What a command line asks for. */
+export type Parsed<G extends FlagGroups> =
+  | { readonly kind: 'help'; readonly all: boolean }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'values'; readonly values: Values<G> }
+
+/** What an unknown flag may have meant, as `did you mean --rank?`; null where nothing is near. */
+export type Suggest = (typed: string, known: ReadonlyArray<string>) => string | null
+
+/** The nearest flag by edit distance. */
+export const suggestNearest: Suggest = (typed, known) => {
+  const found = nearest(
+    typed.replace(/^-+/, '').replaceAll('_', '-'),
+    known.map((name) => flagOf(name).slice(2)),
+  )
+  return found === null ? null : `did you mean --${found}?`
+}
+
+/** Every flag of a command by name, those of --help included. */
+export const flagsIn = (groups: FlagGroups): FlagTable => Object.assign({}, ...Object.values(groups), helpFlags)
+
+/** @throws UsageError for a flag, a text or an argument that is wrong */
+export const parseArguments = <const G extends FlagGroups>(
+  definition: Definition<G>,
+  args: ReadonlyArray<string>,
+  suggest: Suggest = suggestNearest,
+): Parsed<G> => {
+  const table = flagsIn(definition.flags)
+  const command = new Command()
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .helpOption(false)
+    .allowExcessArguments(true)
+    .showSuggestionAfterError(false)
+  for (const [name, flag] of Object.entries(table)) for (const option of optionsOf(name, flag)) command.addOption(option)
+  // as soon as it is read: whatever is wrong beside --help is no reason to withhold the help
+  let asked: Parsed<G> | null = null
+  command.on('option:help', () => (asked ??= { kind: 'help', all: false }))
+  command.on('option:help-all', () => (asked = { kind: 'help', all: true }))
+  command.on('option:version', () => (asked ??= { kind: 'version' }))
+  try {
+    command.parse(args, { from: 'user' })
+  } catch (thrown) {
+    if (asked !== null) return asked
+    throw thrown instanceof CommanderError ? usageErrorOf(thrown, definition, table, suggest) : thrown
+  }
+  return asked ?? { kind: 'values', values: { flags: valuesOf<G>(table, command.opts()), words: wordsOf(definition, command.args) } }
+}
+
+const optionsOf = (name: string, flag: Flag): ReadonlyArray<Option> => {
+  const option = new Option(shownFlag(name, flag))
+  if (flag.arity === 'repeatable') option.argParser((text: string, earlier: ReadonlyArray<string> = []) => [...earlier, text])
+  return flag.negatable ? [option, new Option(flagOf(name).replace('--', '--no-'))] : [option]
+}
+
+const valuesOf = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record<string, Typed>>): Values<G>['flags'] =>
+  Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.parse(flagOf(name), typed[name])])) as Values<G>['flags']
+
+const wordsOf = ({ name, arguments: expected = [] }: Definition, words: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const lacking = expected[words.length]
+  if (lacking?.required === true) throw requiredError(lacking.name.toUpperCase(), lacking.description)
+  const extra = expected.some(({ several }) => several === true) ? undefined : words[expected.length]
+  if (extra !== undefined)
+    throw usageError(
+      name,
+      expected.length === 0 ? 'options only' : `${expected.length} argument${expected.length === 1 ? '' : 's'}`,
+      quoted(extra),
+    )
+  return words
+}
+
+/** commander writes `error: unknown option '--foo'`. */
+const usageErrorOf = ({ code, message }: CommanderError, { name }: Definition, table: FlagTable, suggest: Suggest): UsageError => {
+  const typed = /'([^']*)'/.exec(message)?.[1] ?? ''
+  if (code === 'commander.unknownOption') return unknownFlag(typed, name, table, suggest)
+  if (code === 'commander.optionMissingArgument')
+    return usageError(typed.split(' ').find((word) => word.startsWith('--')) ?? typed, 'a value', 'none')
+  return new UsageError(message.replace(/^error: /, ''))
+}
+
+const unknownFlag = (typed: string, command: string, table: FlagTable, suggest: Suggest): UsageError => {
+  const known = Object.entries(table).flatMap(([name, flag]) => (flag.hidden ? [] : [name]))
+  return new UsageError(`${typed}: unknown option (${suggest(typed, known) ?? `see ${command} --help`})`)
+}

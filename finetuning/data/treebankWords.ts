@@ -1,0 +1,70 @@
+/**
+ * Words as NLTK 3.9's `word_tokenize(text, preserve_line=True)` has them: the Penn Treebank's (R. MacIntyre's sed script), with quotes of
+ * Unicode. `"` becomes `` or '' by where it stands; clitics ('s, n't, 'll) and halves of contractions (can not, gim me) are words.
+ */
+import { blank, splitBlanks, withoutLastBlanks } from './pythonBlanks.js'
+
+/** Python's \w, whose classes go by Unicode. */
+const letter = '[\\p{L}\\p{N}_]'
+/** Python's (?i) takes i for these too, JavaScript's does not. */
+const i = '[i\u0130\u0131]'
+
+type Rule = (text: string) => string
+const replace =
+  (pattern: RegExp, by: string): Rule =>
+  (text) =>
+    text.replace(pattern, by)
+const apart = (pattern: RegExp): Rule => replace(pattern, ' $& ')
+
+/** The period that ends the text, with whatever quotes and brackets close after it; one within, or after another, is part of its word. */
+const lastPeriod: Rule = (text) => {
+  const at = text.lastIndexOf('.')
+  if (at < 1 || text[at - 1] === '.') return text
+  const closing = withoutLastBlanks(text.slice(at + 1))
+  return /^[\])}>"'»”’ ]*$/.test(closing) ? `${text.slice(0, at)} . ${closing} ` : text
+}
+
+/** Each over the whole text, in this order: what one sets apart, the next finds between blanks. */
+const beforePadding: ReadonlyArray<Rule> = [
+  apart(/[«“‘„]|`+/g),
+  replace(/^"/, '``'),
+  apart(/``/g),
+  replace(/([ ([{<])(?:"|'')/g, '$1 `` '),
+  replace(new RegExp(`'(?![mtsdn])(${letter})(?!${letter})`, 'giu'), "' $1"), // 'x' is a quoted letter, 's and its like are clitics
+  lastPeriod,
+  replace(/([:,])(\P{Nd})/gu, ' $1 $2'), // not within numbers; of two that follow each other the first
+  apart(/[:,]$/),
+  apart(/\.{2,}/g),
+  apart(/[;@#$%&?!]/g),
+  replace(/([^'])' /g, "$1 ' "),
+  apart(/[*\][(){}<>]/g),
+  apart(/--/g),
+]
+
+const contraction = (first: string, second: string): Rule =>
+  replace(new RegExp(`(?<!${letter})(${first})(${second})(?!${letter})`, 'giu'), ' $1 $2 ')
+
+/** Of a text with a blank at either end. */
+const afterPadding: ReadonlyArray<Rule> = [
+  apart(/[»”’]/g),
+  replace(/''|"/g, " '' "),
+  replace(new RegExp(`[${blank}]+`, 'g'), ' '),
+  replace(/([^' ])('[sSmMdD]?) /g, '$1 $2 '),
+  replace(/([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) /g, '$1 $2 '),
+  contraction('can', 'not'),
+  contraction('d', "'ye"),
+  contraction(`g${i}m`, 'me'),
+  contraction('gon', 'na'),
+  contraction('got', 'ta'),
+  contraction('lem', 'me'),
+  contraction('more', "'n"),
+  replace(new RegExp(`(?<!${letter})(wan)(na) `, 'giu'), ' $1 $2 '),
+  replace(new RegExp(` ('t)(${i}s)(?!${letter})`, 'giu'), ' $1 $2 '),
+  replace(new RegExp(` ('t)(was)(?!${letter})`, 'giu'), ' $1 $2 '),
+]
+
+const applied = (text: string, rules: ReadonlyArray<Rule>): string => rules.reduce((so, rule) => rule(so), text)
+
+/** Words of one sentence, or of a line that is taken for one: a period within it ends no sentence. */
+export const treebankWords = (line: string): ReadonlyArray<string> =>
+  splitBlanks(applied(` ${applied(line, beforePadding)} `, afterPadding))

@@ -1,0 +1,16 @@
+/** Versions of what a run's numbers depend on, as written into its config.json. */
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+const own = require(import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json') as {
+  readonly version: string
+  readonly dependencies: Readonly<Record<string, string>>
+}
+
+/** Dependencies are pinned exactly, so package.json says what is installed. */
+export const versions: Readonly<Record<string, string>> = {
+  salora: own.version,
+  node: process.versions.node,
+  'onnxruntime-node': own.dependencies['onnxruntime-node'] ?? '',
+  '@huggingface/tokenizers': own.dependencies['@huggingface/tokenizers'] ?? '',
+}

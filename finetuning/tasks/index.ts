@@ -1,0 +1,5 @@
+/** Tasks: what to train and evaluate on, and how it is scored. Reading files is data/; training is runs/. */
+export { isPart, loadEvaluation, loadTask, taskNames } from './loadTask.js'
+export { taskFlags } from './taskFlags.js'
+export { taskSources } from './sources/index.js'
+export type { Evaluation, Scoring, Task, TaskFlag, TaskSource, TaskOptions } from './task.js'

@@ -1,0 +1,84 @@
+/** A file of the user's own as a task: evaluated on a second file, or on a tenth of itself that is held out. */
+import * as E from 'fp-ts/lib/Either.js'
+import { pipe } from 'fp-ts/lib/function.js'
+import { type InputError, inputError } from '../../../accelerated/errors/inputError.js'
+import type { Dataset } from '../../data/dataset.js'
+import { fileHelp } from '../../data/formats.js'
+import { looksLikeFile, readDelimited } from '../../data/delimited.js'
+import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
+import { exampleStore } from '../../data/compactExamples.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+
+const load = async (options: TaskOptions): Promise<E.Either<InputError, Task>> => {
+  const all = await readDelimited(options.task, options)
+  if (E.isLeft(all)) return all
+  const { labelNames } = all.right
+  const parts =
+    options.evalData === undefined ? heldOutOf(all.right, options) : await evaluationBeside(all.right, options.evalData, options)
+  return pipe(
+    parts,
+    E.map((found) => ({ name: options.task, ...found, ...scoring(labelNames, options), labelNames })),
+  )
+}
+
+const loadEvaluation = async (options: TaskOptions): Promise<E.Either<InputError, Evaluation>> =>
+  pipe(
+    await readDelimited(options.evalData ?? options.task, options),
+    E.map((evaluation) => ({ ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined })),
+  )
+
+type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
+
+const heldOutOf = (all: Dataset, { holdOutSeed, problemType }: TaskOptions): E.Either<InputError, Parts> => {
+  const settings = { seed: holdOutSeed ?? 0, stratumOf: labelStrata(problemType ?? 'classification', all.examples), heldOf: tenth }
+  const { kept, held } = holdOut(settings)(all.examples)
+  const examples = held.map(exampleStore()) // apart, so that each part can be let go of by itself
+  return held.length > 0
+    ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true })
+    : E.left(inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all)))
+}
+
+const enough = ({ labelNames }: Dataset): string =>
+  labelNames === null ? 'at least 11 different texts' : 'two different texts of one class'
+
+const differentTexts = ({ examples, labelNames }: Dataset): string => {
+  const texts = new Set(examples.map(({ text, textPair }) => JSON.stringify([text, textPair]))).size
+  const rows = `${examples.length} ${examples.length === 1 ? 'row' : 'rows'}`
+  return texts === examples.length
+    ? rows + (labelNames === null ? '' : ', each of a class of its own')
+    : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
+}
+
+const evaluationBeside = async (train: Dataset, file: string, options: TaskOptions): Promise<E.Either<InputError, Parts>> =>
+  pipe(
+    await readDelimited(file, train.labelNames === null ? options : { ...options, labelNames: train.labelNames }),
+    E.map((evaluation) => ({ train, evaluation, heldOut: false })),
+  )
+
+/** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
+const scoring = (labelNames: ReadonlyArray<string> | null, { problemType }: TaskOptions): Scoring => {
+  if (problemType === 'multi-label') return { taskType: problemType, metrics: [], selectionMetric: 'microF1' }
+  if (labelNames === null) return { taskType: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' }
+  return { taskType: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
+}
+
+export const labeledFileSource: TaskSource = {
+  names: [],
+  help: fileHelp,
+  recognizes: looksLikeFile,
+  flags: [
+    { name: 'text', takes: 'column', help: 'column of the text in a file (default: text)' },
+    { name: 'textPair', takes: 'column', help: 'column of the second text, where there are pairs' },
+    { name: 'label', takes: 'column', help: 'column of the label (default: label)' },
+    { name: 'delimiter', takes: 'character', help: 'between the cells of a .csv or .tsv file, or tab (default: a comma, a tab)' },
+    { name: 'quote', takes: '', help: 'cells of a .tsv file may be quoted, as those of a .csv file' },
+    { name: 'skipMissing', takes: '', help: 'leave rows out that lack a text or a label' },
+    {
+      name: 'problemType',
+      takes: 'kind',
+      help: 'classification, regression or multi-label (labels of a row with | between them, or a list in JSON), for a file (default: classification)',
+    },
+  ],
+  load,
+  loadEvaluation,
+}

@@ -1,0 +1,43 @@
+/** Two styles told apart: Yelp's sentiment and GYAFC's formality, from their official files; dev is evaluated on, or with `evalData` another part. */
+import { inputError } from '../../../accelerated/errors/inputError.js'
+import { tsstClassifier } from './tsstClassifier.js'
+import { asEither } from '../caught.js'
+import type { Dataset } from '../../data/dataset.js'
+import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+
+const scoring: Scoring = { taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
+
+/** What was recognized is one of the names. */
+const nameOf = ({ task }: TaskOptions): StyleName => task as StyleName
+
+const read = (part: 'train' | 'dev', options: TaskOptions): Promise<Dataset> => {
+  const { data, evalData } = options
+  const name = nameOf(options)
+  if (data === undefined && (part === 'train' || evalData === undefined))
+    throw inputError('--data', `${styleCorpora[name].told} (for --task ${name})`, 'none given')
+  return readStyles(name, part === 'dev' ? (evalData ?? part) : part, data)
+}
+
+export const stylesSource: TaskSource = {
+  names: styleNames,
+  help: 'two styles, from the official files',
+  recognizes: isStyleName,
+  flags: [
+    {
+      name: 'data',
+      takes: 'folder',
+      help:
+        "of yelp (negative, positive) the folder of train.0, train.1, dev.0, …, of gyafc (informal, formal) Family_Relationships or another of GYAFC's; " +
+        'lines are read in lower case, and --eval-data test takes the test lines instead of dev',
+    },
+  ],
+  parts: styleParts,
+  presets: { 'tsst-classifier': tsstClassifier },
+  load: (options) =>
+    asEither(async (): Promise<Task> => {
+      const [train, evaluation] = [await read('train', options), await read('dev', options)]
+      return { name: nameOf(options), train, evaluation, ...scoring, labelNames: train.labelNames, heldOut: false }
+    }),
+  loadEvaluation: (options) => asEither(async (): Promise<Evaluation> => ({ ...scoring, evaluation: await read('dev', options) })),
+}

@@ -1,0 +1,20 @@
+/** The recipe of TSST's classifier (Xiao et al., EMNLP 2021), whose accuracy on transferred sentences is ACC. */
+import type { TaskPreset } from '../task.js'
+
+export const tsstClassifier: TaskPreset = {
+  method: 'full',
+  help: "the classifier of two styles of TSST, by full fine-tuning; texts of 18 tokens, of gyafc's 32",
+  settings: (task) => ({
+    learningRate: 2e-5,
+    adamEpsilon: 1e-8,
+    weightDecay: 1e-8,
+    warmupRatio: 0, // and linear to 0 from the first step
+    batchSize: 32,
+    epochs: 5,
+    maxLength: task === 'gyafc' ? 32 : 18,
+    maxGradNorm: 1,
+    seed: 42,
+    evalSteps: 300,
+    loadBestModelAtEnd: true,
+  }),
+}

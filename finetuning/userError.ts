@@ -1,2 +1,0 @@
-/** A mistake in what the user gave: its message is the one line to show. */
-export class UserError extends Error {}
