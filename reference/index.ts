@@ -14,7 +14,7 @@ export { causalLoss, causalLossVjp, unlabeled } from './layers/causalLoss.js'
 export { crossEntropy, crossEntropyVjp } from './layers/crossEntropy.js'
 export { dropout, dropoutMask, dropoutVjp } from './layers/dropout.js'
 export { embedding, embeddingVjp } from './layers/embedding.js'
-export type { Tokens } from './layers/embeddings.js'
+export type { Tokens } from './models/embeddings.js'
 export { erf, erfc } from './layers/erf.js'
 export { gelu, geluVjp, type Activation } from './layers/gelu.js'
 export { layerNorm, layerNormVjp } from './layers/layerNorm.js'
@@ -35,7 +35,7 @@ export { halfLinear, roundToHalf } from './layers/halfLinear.js'
 export { rmsNorm, rmsNormVjp } from './layers/rmsNorm.js'
 export { frequencies, rotate, type RotaryScaling, type RotarySettings } from './layers/rotary.js'
 export { softmax, softmaxVjp } from './layers/softmax.js'
-export { matMul } from './matMul.js'
+export { matMul } from './tensor/matMul.js'
 export {
   applyIncrement,
   applyIncrementVjp,
@@ -48,7 +48,7 @@ export {
   type Adapters,
   type FactorGradients,
   type Factors,
-} from './methods/lowRank.js'
+} from './layers/lowRank.js'
 export { gateControl, type ControlRule, type GateControl, type GateWindow } from './methods/salora/gateControl.js'
 export { meanGate, rootMeanSquareGate } from './methods/salora/gateMoments.js'
 export {
@@ -131,8 +131,8 @@ export {
   moduleShape,
   type EncoderConfig,
 } from './models/encoderConfig.js'
-export { defaultSettings, describeProblem, validate, type Problem, type Settings } from './settings.js'
-export type { Shape } from './shape.js'
+export { defaultSettings, describeProblem, validate, type Problem, type Settings } from './methods/salora/settings.js'
+export type { Shape } from './tensor/shape.js'
 export {
   add,
   addRow,
@@ -167,8 +167,9 @@ export {
   zipWith,
   type Tensor,
   type Tensors,
-} from './tensor.js'
+} from './tensor/tensor.js'
 export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './training/adamw.js'
 export { normal, uniform, type Seed } from './training/random.js'
 export { batchesOfEpoch, type EpochOrder } from './training/batchOrder.js'
-export { gateSteps, linearSchedule, type GateFractions, type GateSteps, type LinearSchedule } from './training/schedule.js'
+export { linearSchedule, type LinearSchedule } from './training/schedules.js'
+export { gateSteps, type GateFractions, type GateSteps } from './methods/salora/gateSchedule.js'

@@ -3,10 +3,9 @@ import type { DropoutSite } from '../models/layers/dropout.js'
 import type { Engine, Session, WeightSource } from '../engines/engine.js'
 import type { Feeds } from '../engines/feeds.js'
 import type { ParameterLayout } from '../parameters/layout.js'
-import type { TrainingExample } from '../objectives/objective.js'
+import type { Examples, TokenizedExample } from '../models/packing.js'
 import type { Assembly } from './assembly.js'
 import { largestBatch } from './batchFeeds.js'
-import type { TrainingTask } from './events.js'
 import { dropoutPools, type Dimensions } from './dropoutFeeds.js'
 import { stepGraph } from './stepGraph.js'
 
@@ -50,7 +49,7 @@ export const openPhaseSessions = async (
 }
 
 /** The sessions of the current phase: opened when a phase begins, released when it ends. */
-export const phaseSessionsOf = <E extends TrainingExample, O>(task: TrainingTask<E, O>) => {
+export const phaseSessionsOf = (task: Assembly & { readonly runtime: Runtime; readonly training: Examples<TokenizedExample> }) => {
   const virtual = task.method.train.virtualTokens?.(task.settings)
   const largest = largestBatch(task.training, task.settings.batchSize, virtual?.at === 'embeddings' ? virtual.count : 0)
   let current: { readonly phase: unknown; readonly sessions: PhaseSessions } | null = null

@@ -27,9 +27,9 @@ type Run<E extends TrainingExample, O> = RunLength & {
   readonly signal: AbortSignal
   readonly evalSteps: number
   readonly batches: (step: number) => ReadonlyArray<ReadonlyArray<E>>
-  readonly sessions: ReturnType<typeof phaseSessionsOf<E, O>>
+  readonly sessions: ReturnType<typeof phaseSessionsOf>
   readonly evaluator: Evaluator
-  readonly learningRate: (step: number) => number // of the schedule
+  readonly learningRate: (step: number) => number
   state: RunState
   /** parameters of the step before the last, whose memory is used again */
   spare: Vector | null

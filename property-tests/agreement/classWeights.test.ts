@@ -72,10 +72,10 @@ describe('--class-weights', () => {
   })
 
   it.each([
-    ['eggs=2', 'labels of the training data (ham, spam), found "eggs"'],
-    ['spam', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "spam"'],
-    ['spam=0', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "spam=0"'],
-    ['spam=1,ham=1e9', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, found "ham=1e9"'],
+    ['eggs=2', 'labels of the training data (ham, spam), got "eggs"'],
+    ['spam', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam"'],
+    ['spam=0', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "spam=0"'],
+    ['spam=1,ham=1e9', 'balanced, or LABEL=WEIGHT with commas, each weight above 0 and at most 1000000, got "ham=1e9"'],
   ])('refuses %s', (given, told) => {
     expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${told}`)
   })

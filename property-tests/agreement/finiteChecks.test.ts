@@ -55,7 +55,7 @@ describe('a run that comes to its end', () => {
       "the run's end: expected sampled gates in steps 2 to 4 and retention after them, got none and none: nothing was pruned by them",
     )
     await expect(runFrom({ step: 10 })).rejects.toBeInstanceOf(TrainingError)
-    await expect(runFrom({ step: 3 })).rejects.toThrow('found those from step 3 and retention at 5')
+    await expect(runFrom({ step: 3 })).rejects.toThrow('got those from step 3 and retention at 5')
   })
 
   it('is none without retention, nor with one at another step', () => {
@@ -70,7 +70,7 @@ describe('a run that comes to its end', () => {
     } satisfies SaloraPhase
     const unfinished = (of: SaloraPhase) => salora.phases.unfinished?.(of, settings, { step: 10, steps: 10 })
     expect(unfinished(phase)).toBeNull()
-    expect(unfinished({ ...phase, retained: null })).toContain('found those from step 2 and none')
+    expect(unfinished({ ...phase, retained: null })).toContain('got those from step 2 and none')
     expect(unfinished({ ...phase, retained: { ...phase.retained, step: 6 } })).toContain('retention at 6')
   })
 

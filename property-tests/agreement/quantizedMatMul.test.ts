@@ -20,7 +20,7 @@ import {
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { rowLevels, rowScales, transposedOf } from '../../accelerated/precisions/int8/quantize.js'
 import { dequantize, largestLevel, quantizedLinear, quantizedLinearInputVjp, quantizeRows } from '../../reference/layers/quantizedLinear.js'
-import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor.js'
+import { filled, generate, multiplyRow, tensor, type Tensor } from '../../reference/tensor/tensor.js'
 import { evenlyMany } from '../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, float32, resultOf } from '../support/runGraph.js'

@@ -2,7 +2,7 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { linearSchedule } from '../../reference/training/schedule.js'
+import { linearSchedule } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'

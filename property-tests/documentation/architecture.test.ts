@@ -38,7 +38,7 @@ describe('the architecture', () => {
       from('reference')
         .filter(within('npm:ndarray'))
         .map(({ file }) => file),
-    ).toEqual(['reference/tensor.ts'])
+    ).toEqual(['reference/tensor/tensor.ts'])
   })
 
   it('keeps the accelerated path from the reference, the evaluation, the command line and the tests', () =>

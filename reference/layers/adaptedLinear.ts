@@ -1,6 +1,6 @@
 /** The layers that have tensors: linear layers with their low-rank increment, and normalizations. */
-import { applyIncrement, applyIncrementVjp, type Factors } from '../methods/lowRank.js'
-import { add, named, type Tensors } from '../tensor.js'
+import { applyIncrement, applyIncrementVjp, type Factors } from './lowRank.js'
+import { add, named, type Tensors } from '../tensor/tensor.js'
 import type { Layer } from './layer.js'
 import { layerNorm, layerNormVjp } from './layerNorm.js'
 import { exactLinear, linearBiasVjp, linearWeightVjp, type FrozenLinear } from './linear.js'

@@ -1,6 +1,6 @@
 /** Multi-head scaled dot-product self-attention (Vaswani et al., 2017), within each example of a batch. */
-import { matMul } from '../matMul.js'
-import { checkShape, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { checkShape, matrixShape, reshape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor/tensor.js'
 import { dropout, dropoutVjp } from './dropout.js'
 import { softmax, softmaxVjp } from './softmax.js'
 

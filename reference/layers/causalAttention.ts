@@ -1,7 +1,7 @@
 /** Causal self-attention in which several heads of queries share one of keys and values (Vaswani et al., 2017; Ainslie et al., 2023). */
-import { matMul } from '../matMul.js'
-import { mismatch } from '../shape.js'
-import { add, checkShape, generate, matrixShape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { mismatch } from '../tensor/shape.js'
+import { add, checkShape, generate, matrixShape, scaleBy, slice, stackColumns, stackRows, type Tensor } from '../tensor/tensor.js'
 import type { QueryKeyValue } from './attention.js'
 import { softmax, softmaxVjp } from './softmax.js'
 

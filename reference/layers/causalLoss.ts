@@ -1,6 +1,6 @@
 /** The loss of a language model: mean cross-entropy between each token's logits and the token after it, where that is to be learned. */
-import { mismatch } from '../shape.js'
-import { scatterRows, selectRows, type Tensor } from '../tensor.js'
+import { mismatch } from '../tensor/shape.js'
+import { scatterRows, selectRows, type Tensor } from '../tensor/tensor.js'
 import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
 
 /** The label of a token after which nothing is to be learned: a prompt's, say, and the last of each text. */

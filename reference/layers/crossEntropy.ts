@@ -1,5 +1,5 @@
 /** The loss of a classifier: mean cross-entropy between the labels and the softmax of the logits. */
-import { checkShape, generate, map, matrixShape, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor.js'
+import { checkShape, generate, map, matrixShape, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor/tensor.js'
 import { softmax } from './softmax.js'
 
 const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {

@@ -1,5 +1,5 @@
 /** Embeddings: one row of a table for each index. */
-import { scatterRows, selectRows, type Tensor } from '../tensor.js'
+import { scatterRows, selectRows, type Tensor } from '../tensor/tensor.js'
 
 /** table: [entries, width], indices: n integers → [n, width] */
 export const embedding = (table: Tensor, indices: ReadonlyArray<number>): Tensor => selectRows(table, indices)

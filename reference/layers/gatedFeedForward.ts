@@ -1,5 +1,5 @@
 /** The gated feed-forward block of a decoder layer, SwiGLU (Shazeer, 2020): W_D (silu(W_G x) ⊙ W_U x). */
-import { add, map, multiply, type Tensor } from '../tensor.js'
+import { add, map, multiply, type Tensor } from '../tensor/tensor.js'
 import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
 import { sequence, type Layer } from './layer.js'
 

@@ -1,5 +1,5 @@
 /** The Gaussian error linear unit (Hendrycks and Gimpel, 2016), exact and in its tanh approximation. */
-import { map, multiply, type Tensor } from '../tensor.js'
+import { map, multiply, type Tensor } from '../tensor/tensor.js'
 import { erfc } from './erf.js'
 
 export type Activation = 'gelu' | 'gelu_tanh'

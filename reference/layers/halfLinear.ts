@@ -2,8 +2,8 @@
  * Linear layers on a matrix in float16. What is multiplied by it is divided by the largest magnitude of its row, rounded to float16, and the product
  * multiplied by that magnitude again; sums are exact here, whatever a device does.
  */
-import { matMul } from '../matMul.js'
-import { addRow, generate, map, matrixShape, multiplyColumn, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { addRow, generate, map, matrixShape, multiplyColumn, type Tensor } from '../tensor/tensor.js'
 import type { FrozenLinear } from './linear.js'
 import { roundHalfEven } from './quantizedLinear.js'
 

@@ -1,5 +1,5 @@
 /** Layers as functions that return their value and its pullback, and the two ways in which an encoder composes them. */
-import { add, type Tensor, type Tensors } from '../tensor.js'
+import { add, type Tensor, type Tensors } from '../tensor/tensor.js'
 
 /** x̄, and the gradients of the layer's own tensors by name. */
 export interface Pulled {

@@ -10,7 +10,7 @@ import {
   subtract,
   subtractColumn,
   type Tensor,
-} from '../tensor.js'
+} from '../tensor/tensor.js'
 
 /** x̂ = (x − mean) / √(variance + ε), and 1 / √(variance + ε). x: [n, width] */
 const normalize = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonly inverseDeviation: Tensor } => {

@@ -1,6 +1,6 @@
 /** Linear layers: y = x Wᵀ + bias, where there is a bias. */
-import { matMul } from '../matMul.js'
-import { addRow, columnSums, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { addRow, columnSums, type Tensor } from '../tensor/tensor.js'
 
 /** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
 export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {

@@ -1,5 +1,5 @@
 /** The loss of a regression: mean squared error between the one output and the label. */
-import { checkShape, squaredNorm, subtract, scaleBy, tensor, type Tensor } from '../tensor.js'
+import { checkShape, squaredNorm, subtract, scaleBy, tensor, type Tensor } from '../tensor/tensor.js'
 
 const errors = (outputs: Tensor, labels: ReadonlyArray<number>): Tensor =>
   subtract(checkShape('meanSquaredError', outputs, [labels.length, 1]), tensor([labels.length, 1], labels))

@@ -2,8 +2,8 @@
  * Linear layers on an int8 matrix: SwitchBack (Wortsman et al., 2023) without its third product, which a frozen matrix has no use for. One
  * quantized matrix serves both directions; what is multiplied by it is rounded to 255 levels a row.
  */
-import { matMul } from '../matMul.js'
-import { addRow, generate, map, matrixShape, multiplyColumn, multiplyRow, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { addRow, generate, map, matrixShape, multiplyColumn, multiplyRow, type Tensor } from '../tensor/tensor.js'
 import type { FrozenLinear } from './linear.js'
 
 /** x ≈ diag(scales) levels. levels: [n, m], whole numbers from −127 to 127; scales: [n] */

@@ -1,5 +1,5 @@
 /** Root-mean-square normalization (Zhang and Sennrich, 2019) over the last axis. */
-import { columnSums, map, multiply, multiplyColumn, multiplyRow, rowMeans, subtract, type Tensor } from '../tensor.js'
+import { columnSums, map, multiply, multiplyColumn, multiplyRow, rowMeans, subtract, type Tensor } from '../tensor/tensor.js'
 
 /** x̂ = x / √(mean x² + ε), and 1 / √(mean x² + ε). x: [n, width] */
 const normalize = (epsilon: number, x: Tensor): { readonly xHat: Tensor; readonly inverseRoot: Tensor } => {

@@ -1,6 +1,6 @@
 /** Rotary position embeddings (Su et al., 2021), with the scalings by which longer texts are reached. */
-import { mismatch } from '../shape.js'
-import { generate, matrixShape, type Tensor } from '../tensor.js'
+import { mismatch } from '../tensor/shape.js'
+import { generate, matrixShape, type Tensor } from '../tensor/tensor.js'
 
 /** How the angles are made slower than the default's. */
 export type RotaryScaling =

@@ -1,5 +1,5 @@
 /** The attention block of an encoder layer: W_O attention(W_Q x, W_K x, W_V x). */
-import { add } from '../tensor.js'
+import { add } from '../tensor/tensor.js'
 import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
 import { attention, attentionVjp, type AttentionSettings } from './attention.js'
 import { sequence, type Layer } from './layer.js'

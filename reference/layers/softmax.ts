@@ -1,5 +1,5 @@
 /** Softmax over the last axis. */
-import { map, multiply, multiplyColumn, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor.js'
+import { map, multiply, multiplyColumn, rowMaxima, rowSums, subtractColumn, type Tensor } from '../tensor/tensor.js'
 
 /** yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ); the row's maximum is taken off first, so that nothing overflows. x: [n, m] → [n, m] */
 export const softmax = (x: Tensor): Tensor => {

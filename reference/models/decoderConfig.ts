@@ -1,6 +1,6 @@
 /** What a LLaMA-like decoder is made of: the names and shapes of its tensors, without the tensors. */
 import type { RotaryScaling } from '../layers/rotary.js'
-import { mismatch, type Shape } from '../shape.js'
+import { mismatch, type Shape } from '../tensor/shape.js'
 
 export interface DecoderConfig {
   readonly family: 'decoder'

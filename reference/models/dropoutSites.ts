@@ -1,6 +1,6 @@
 /** Where an encoder drops values out, one site after another, and how often. */
-import type { Tokens } from '../layers/embeddings.js'
-import type { Shape } from '../shape.js'
+import type { Tokens } from './embeddings.js'
+import type { Shape } from '../tensor/shape.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
 
 interface Site {

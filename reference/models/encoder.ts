@@ -1,12 +1,12 @@
 /** A RoBERTa or BERT encoder with gated adapters on its six matrices and a head: forwards, and backwards by hand-derived rules. */
 import { normalization, type ModelTensors } from '../layers/adaptedLinear.js'
-import { embeddings, type Tokens } from '../layers/embeddings.js'
-import { feedForward } from '../layers/feedForward.js'
+import { embeddings, type Tokens } from './embeddings.js'
+import { feedForward } from './feedForward.js'
 import { residual, sequence, type Layer } from '../layers/layer.js'
 import { selfAttention } from '../layers/selfAttention.js'
-import { dropoutLayer, sequenceHead } from '../layers/sequenceHead.js'
-import { merge, openGates } from '../methods/lowRank.js'
-import { named, type Tensors } from '../tensor.js'
+import { dropoutLayer, sequenceHead } from './sequenceHead.js'
+import { merge, openGates } from '../layers/lowRank.js'
+import { named, type Tensors } from '../tensor/tensor.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'
 import { sortGradients, tensorsOf, type ModelOptions, type Operands, type TracedModel } from './model.js'
 

@@ -1,6 +1,6 @@
 /** What a RoBERTa or BERT encoder is made of: the names and shapes of its tensors, without the tensors. */
 import type { Activation } from '../layers/gelu.js'
-import { mismatch, type Shape } from '../shape.js'
+import { mismatch, type Shape } from '../tensor/shape.js'
 
 export interface EncoderConfig {
   readonly family: 'roberta' | 'bert'

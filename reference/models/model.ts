@@ -1,8 +1,8 @@
 /** A model as the objective sees it: what a forward pass reads, the logits, and the gradients that come back. */
 import type { ModelTensors } from '../layers/adaptedLinear.js'
 import { exactLinear, type FrozenLinear } from '../layers/linear.js'
-import { openGates, type Factors } from '../methods/lowRank.js'
-import { named, type Tensor, type Tensors } from '../tensor.js'
+import { openGates, type Factors } from '../layers/lowRank.js'
+import { named, type Tensor, type Tensors } from '../tensor/tensor.js'
 
 /** The tensors that a forward pass reads. */
 export interface Operands {

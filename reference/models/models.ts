@@ -1,7 +1,7 @@
 /** The models there are, by what they are made of. */
-import type { Tokens } from '../layers/embeddings.js'
-import type { Shape } from '../shape.js'
-import type { Tensors } from '../tensor.js'
+import type { Tokens } from './embeddings.js'
+import type { Shape } from '../tensor/shape.js'
+import type { Tensors } from '../tensor/tensor.js'
 import { decoder } from './decoder.js'
 import { decoderModules, decoderModuleShape, decoderShapes, type DecoderConfig } from './decoderConfig.js'
 import { encoder } from './encoder.js'

@@ -1,5 +1,5 @@
 /** AdamW (Loshchilov and Hutter, 2019), in the order of operations that PyTorch uses. */
-import { generate, map, zipWith, zerosLike, type Tensor } from '../tensor.js'
+import { generate, map, zipWith, zerosLike, type Tensor } from '../tensor/tensor.js'
 
 export interface AdamWSettings {
   readonly beta1: number

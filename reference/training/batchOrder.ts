@@ -1,5 +1,5 @@
 /** The order of the data in one epoch: random, with examples of similar length side by side. What is random is an argument. */
-import { mismatch } from '../shape.js'
+import { mismatch } from '../tensor/shape.js'
 
 /** Examples of so many batches are sorted together: enough that a batch holds like lengths, few enough that its examples remain a draw. */
 const stretchBatches = 50

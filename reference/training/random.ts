@@ -1,7 +1,7 @@
 /** Seeded random tensors as fp-ts States: a draw returns the numbers and the seed to go on with. */
 import type { State } from 'fp-ts/lib/State.js'
-import { sizeOf, type Shape } from '../shape.js'
-import { generate, type Tensor } from '../tensor.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
+import { generate, type Tensor } from '../tensor/tensor.js'
 
 /** An integer from 0 to 2³² − 1: where the sequence of draws stands. */
 export type Seed = number

@@ -206,7 +206,7 @@ describe.each(methods)('a model with adapters of $name', (method) => {
       expect(method.phases.validate?.(phase, phase, clock)).toBeNull()
       expect(method.phases.validate?.({ ...phase, neurons: 9 }, phase, clock)).toEqual({
         expected: 'the adapters of its start',
-        found: `${phase.sublayers.length} of 9 neurons`,
+        got: `${phase.sublayers.length} of 9 neurons`,
       })
     })
 

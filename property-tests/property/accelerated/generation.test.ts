@@ -234,7 +234,7 @@ describe('texts', () => {
       ...counting,
       begin: async (prompts) => ({ logits: () => prompts.map(() => new Float32Array(8).fill(NaN)), append: async () => undefined }),
     }
-    for (const settings of [{}, { sampling: plain }, { beams: 2 }])
+    for (const settings of [{}, { sampling: plain }, { numBeams: 2 }])
       await expect(generate(broken, [[1]], { ...usual, ...settings }).next()).rejects.toThrow(
         /^prompt 1: expected logits .* that are numbers, got/,
       )
@@ -242,10 +242,10 @@ describe('texts', () => {
 
   it.each([
     [{ temperature: 0, topK: 3 }, /^temperature: expected above 0 with topK/],
-    [{ temperature: 1, beams: 2 }, /^beams: expected 1 where tokens are drawn, got 2/],
-    [{ topP: 0 }, /^topP: expected .* found 0/],
-    [{ maxNewTokens: 0 }, /^maxNewTokens: expected .* found 0/],
-    [{ repetitionPenalty: 0 }, /^repetitionPenalty: expected .* found 0/],
+    [{ temperature: 1, numBeams: 2 }, /^numBeams: expected 1 where tokens are drawn, got 2/],
+    [{ topP: 0 }, /^topP: expected .* got 0/],
+    [{ maxNewTokens: 0 }, /^maxNewTokens: expected .* got 0/],
+    [{ repetitionPenalty: 0 }, /^repetitionPenalty: expected .* got 0/],
   ])('have no settings that cannot be: %o', (given, message) => expect(() => resolveGeneration(given)).toThrow(message))
 
   it('are drawn at temperature 1 where only the tokens to draw from are said', () => {

@@ -158,8 +158,8 @@ describe('a run with virtual tokens', () => {
 
   it.each([
     ['prefix', 509, 3, null],
-    ['prefix', 600, 128, "virtualTokens: expected at most 509, which leave 3 of the model's 512 positions to a text, got 600"],
-    ['prompt', 510, 3, "virtualTokens: expected at most 509, which leave 3 of the model's 512 positions to a text, got 510"],
+    ['prefix', 600, 128, "numVirtualTokens: expected at most 509, which leave 3 of the model's 512 positions to a text, got 600"],
+    ['prompt', 510, 3, "numVirtualTokens: expected at most 509, which leave 3 of the model's 512 positions to a text, got 510"],
     ['prompt', 40, 472, null],
     ['prompt', 40, 473, "maxLength: expected at most the 472 of the model's 512 positions that 40 virtual tokens leave, got 473"],
   ] as const)('by %s, with %i of them and texts of %i tokens, fits the positions or says what does', (name, count, maxLength, told) => {

@@ -12,7 +12,7 @@ import {
   type Quantized,
 } from '../../../reference/layers/quantizedLinear.js'
 import { linear, linearInputVjp } from '../../../reference/layers/linear.js'
-import { filled, scaleBy, tensor, type Tensor } from '../../../reference/tensor.js'
+import { filled, scaleBy, tensor, type Tensor } from '../../../reference/tensor/tensor.js'
 import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
 import { assertClose } from '../../support/assertClose.js'
 import { SEED } from '../../support/seed.js'

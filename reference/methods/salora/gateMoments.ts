@@ -1,5 +1,5 @@
 /** How large a sampled gate is on average: its mean, and the root of its mean square. */
-import { map, type Tensor } from '../../tensor.js'
+import { map, type Tensor } from '../../tensor/tensor.js'
 import { sigmoid, type HardConcrete } from './hardConcrete.js'
 
 const step = 1 / 64

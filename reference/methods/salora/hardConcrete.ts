@@ -1,5 +1,5 @@
 /** Hard-concrete gates (Louizos, Welling and Kingma, 2018): how an L0 norm is made differentiable. Equations (7) and (8). */
-import { checkShape, generate, map, multiply, sum, zipWith, type Tensor } from '../../tensor.js'
+import { checkShape, generate, map, multiply, sum, zipWith, type Tensor } from '../../tensor/tensor.js'
 
 /** τ, the temperature, and (γ, ζ), the interval that (0, 1) is stretched to; τ > 0, γ < 0, ζ > 1. */
 export interface HardConcrete {

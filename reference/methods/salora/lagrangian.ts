@@ -1,6 +1,6 @@
 /** The density constraint C(Θ) = b and the multiplier that enforces it. Equations (11) and (12). */
-import { matrixShape, type Tensors } from '../../tensor.js'
-import type { Adapter, Adapters, Factors } from '../lowRank.js'
+import { matrixShape, type Tensors } from '../../tensor/tensor.js'
+import type { Adapter, Adapters, Factors } from '../../layers/lowRank.js'
 import { expectedL0, expectedL0Vjp, type HardConcrete } from './hardConcrete.js'
 
 /** dᵢ + kᵢ: the parameters of one triplet (a column of B and a row of A). */

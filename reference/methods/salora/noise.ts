@@ -3,12 +3,12 @@ import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import * as S from 'fp-ts/lib/State.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { dropoutMask } from '../../layers/dropout.js'
-import type { Tokens } from '../../layers/embeddings.js'
+import type { Tokens } from '../../models/embeddings.js'
 import { dropoutSites } from '../../models/dropoutSites.js'
 import type { EncoderConfig } from '../../models/encoderConfig.js'
-import type { Tensors } from '../../tensor.js'
+import type { Tensors } from '../../tensor/tensor.js'
 import { uniform, type Seed } from '../../training/random.js'
-import type { Adapters } from '../lowRank.js'
+import type { Adapters } from '../../layers/lowRank.js'
 
 export interface Noise {
   /** u by module, each [r], from (0, 1). */

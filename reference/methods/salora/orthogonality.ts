@@ -1,8 +1,8 @@
 /** The regularizer that keeps a module's components independent, so that losing one disturbs the others little. Equation (9). */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import { matMul } from '../../matMul.js'
-import { identity, matrixShape, multiplyRow, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor.js'
-import type { Factors } from '../lowRank.js'
+import { matMul } from '../../tensor/matMul.js'
+import { identity, matrixShape, multiplyRow, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor/tensor.js'
+import type { Factors } from '../../layers/lowRank.js'
 
 /** BᵀB − D²: [r, r]. D² has these squared norms on its diagonal; it is I where none are given. squaredNorms: [r] */
 const gramErrorB = (B: Tensor, squaredNorms?: Tensor): Tensor => {

@@ -1,8 +1,18 @@
 /** What happens at T_end: some triplets stay, the others go, and gates are no longer sampled. Section 3.5. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { pipe } from 'fp-ts/lib/function.js'
-import { columnSums, map, multiply, multiplyRow, reshape, selectColumns, selectRows, type Tensor, type Tensors } from '../../tensor.js'
-import { foldGates, openGates, type Adapter, type Adapters } from '../lowRank.js'
+import {
+  columnSums,
+  map,
+  multiply,
+  multiplyRow,
+  reshape,
+  selectColumns,
+  selectRows,
+  type Tensor,
+  type Tensors,
+} from '../../tensor/tensor.js'
+import { foldGates, openGates, type Adapter, type Adapters } from '../../layers/lowRank.js'
 import { rootMeanSquareGate } from './gateMoments.js'
 import { deterministicGate, logRatio, type HardConcrete } from './hardConcrete.js'
 import { parameterCount } from './lagrangian.js'

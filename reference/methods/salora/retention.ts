@@ -1,8 +1,8 @@
 /** Which triplets (a column of B, its gate, a row of A) outlive T_end. Section 3.5, which asks for ĝ > 0, and budgets. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
-import { mismatch } from '../../shape.js'
-import { columnSums, map, multiply, rowSums, type Tensor } from '../../tensor.js'
-import type { Adapter, Adapters } from '../lowRank.js'
+import { mismatch } from '../../tensor/shape.js'
+import { columnSums, map, multiply, rowSums, type Tensor } from '../../tensor/tensor.js'
+import type { Adapter, Adapters } from '../../layers/lowRank.js'
 import { deterministicGate, type HardConcrete } from './hardConcrete.js'
 import { parameterCount, tripletCost } from './lagrangian.js'
 

@@ -3,11 +3,10 @@ import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import * as S from 'fp-ts/lib/State.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import { adaptedModules, headShapes, moduleShape, type EncoderConfig } from '../../models/encoderConfig.js'
-import type { Settings } from '../../settings.js'
-import type { Shape } from '../../shape.js'
-import { filled, zerosLike, type Tensor, type Tensors } from '../../tensor.js'
+import type { Shape } from '../../tensor/shape.js'
+import { filled, zerosLike, type Tensor, type Tensors } from '../../tensor/tensor.js'
 import { normal, uniform, type Seed } from '../../training/random.js'
-import type { Adapter, Adapters } from '../lowRank.js'
+import type { Adapter, Adapters } from '../../layers/lowRank.js'
 
 /** W (A, B and the head), Θ (logTheta) and λ; also the form of their gradients and of their moments. */
 export interface Parameters {
@@ -36,6 +35,15 @@ export interface TrainingState extends Parameters {
   readonly afterEnd: AfterEnd | null
 }
 
+/** What the initial state depends on. */
+export interface InitialSettings {
+  /** r, components of each adapter. */
+  readonly rank: number
+  readonly initialization: 'kaiming' | 'gaussian'
+  readonly initialLogTheta: number
+  readonly initialLambda: number
+}
+
 export const mapAdapter =
   (f: (x: Tensor) => Tensor) =>
   ({ A, B, logTheta }: Adapter): Adapter => ({ A: f(A), B: f(B), logTheta: f(logTheta) })
@@ -57,11 +65,11 @@ export const startFrom = (parameters: Parameters): TrainingState => ({
 })
 
 // PEFT's kaiming-uniform with a = √5 is U(−1/√k, 1/√k); its gaussian is N(0, 1/r²).
-const initialA = ({ initialization, rank }: Settings, k: number): S.State<Seed, Tensor> =>
+const initialA = ({ initialization, rank }: InitialSettings, k: number): S.State<Seed, Tensor> =>
   initialization === 'kaiming' ? uniform([rank, k], -1 / Math.sqrt(k), 1 / Math.sqrt(k)) : normal([rank, k], 1 / rank)
 
 /** A random, B = 0, log θ as set: the adapted model starts as the base model. */
-export const initialAdapters = (config: EncoderConfig, settings: Settings): S.State<Seed, Adapters> => {
+export const initialAdapters = (config: EncoderConfig, settings: InitialSettings): S.State<Seed, Adapters> => {
   const { rank, initialLogTheta } = settings
   const adapter = ([d, k]: readonly [number, number]): S.State<Seed, Adapter> =>
     pipe(
@@ -83,7 +91,7 @@ export const initialHead = (config: EncoderConfig): S.State<Seed, Tensors> =>
     R.traverse(S.Applicative)((shape: Shape) => (shape.length === 2 ? normal(shape, 0.02) : S.of(filled(shape, 0)))),
   )
 
-export const initialState = (config: EncoderConfig, settings: Settings): S.State<Seed, TrainingState> =>
+export const initialState = (config: EncoderConfig, settings: InitialSettings): S.State<Seed, TrainingState> =>
   pipe(
     initialAdapters(config, settings),
     S.chain((adapters) =>

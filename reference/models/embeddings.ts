@@ -1,9 +1,9 @@
 /** The input of an encoder: the sum of word, position and token-type embeddings. */
-import type { EncoderConfig } from '../models/encoderConfig.js'
-import { mismatch } from '../shape.js'
-import { add, named, type Tensor, type Tensors } from '../tensor.js'
-import type { ModelTensors } from './adaptedLinear.js'
-import { embedding, embeddingVjp } from './embedding.js'
+import type { EncoderConfig } from './encoderConfig.js'
+import { mismatch } from '../tensor/shape.js'
+import { add, named, type Tensor, type Tensors } from '../tensor/tensor.js'
+import type { ModelTensors } from '../layers/adaptedLinear.js'
+import { embedding, embeddingVjp } from '../layers/embedding.js'
 
 /** Token ids of each example, without padding, and their types (all 0 when absent). */
 export interface Tokens {

@@ -1,6 +1,6 @@
 /** A low-rank increment whose components carry gates: ΔW = scale · B diag(g) A. Equation (5). */
-import { matMul } from '../matMul.js'
-import { add, checkShape, columnSums, filled, matrixShape, multiply, multiplyRow, scaleBy, type Tensor } from '../tensor.js'
+import { matMul } from '../tensor/matMul.js'
+import { add, checkShape, columnSums, filled, matrixShape, multiply, multiplyRow, scaleBy, type Tensor } from '../tensor/tensor.js'
 
 /** The factors of one adapted matrix W [d, k]. A: [r, k], B: [d, r] */
 export interface Factors {

@@ -1,9 +1,9 @@
 /** The head that turns an encoder's first token into the outputs of a task. */
-import type { EncoderConfig } from '../models/encoderConfig.js'
-import { map, multiply, scatterRows, selectRows, type Tensors } from '../tensor.js'
-import { adaptedLinear, type ModelTensors } from './adaptedLinear.js'
-import { dropout, dropoutVjp } from './dropout.js'
-import { plainLayer, sequence, type Layer } from './layer.js'
+import type { EncoderConfig } from './encoderConfig.js'
+import { map, multiply, scatterRows, selectRows, type Tensors } from '../tensor/tensor.js'
+import { adaptedLinear, type ModelTensors } from '../layers/adaptedLinear.js'
+import { dropout, dropoutVjp } from '../layers/dropout.js'
+import { plainLayer, sequence, type Layer } from '../layers/layer.js'
 
 /** The hidden state of each example's first token. x: [tokens, hidden] → [batch, hidden] */
 const firstTokens = (lengths: ReadonlyArray<number>): Layer => {

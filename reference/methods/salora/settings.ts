@@ -1,14 +1,13 @@
 /** Every setting of SaLoRA with the paper's value and where it is given; ours, named so, where the paper is silent. */
-import type { ControlRule } from './methods/salora/gateControl.js'
-import type { HardConcrete } from './methods/salora/hardConcrete.js'
-import type { OrthogonalitySettings } from './methods/salora/orthogonality.js'
-import type { GateAfter } from './methods/salora/prune.js'
-import type { RetentionRule } from './methods/salora/retention.js'
-import type { AdamWSettings } from './training/adamw.js'
+import type { ControlRule } from './gateControl.js'
+import type { HardConcrete } from './hardConcrete.js'
+import type { OrthogonalitySettings } from './orthogonality.js'
+import type { GateAfter } from './prune.js'
+import type { RetentionRule } from './retention.js'
+import type { AdamWSettings } from '../../training/adamw.js'
+import type { InitialSettings } from './trainingState.js'
 
-export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSettings {
-  /** r, components of each adapted matrix before pruning. */
-  readonly rank: number
+export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSettings, InitialSettings {
   /** α; the increment is scaled by α / r. */
   readonly alpha: number
   /** b, the share of the adapters' parameters to keep. */
@@ -36,9 +35,6 @@ export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSett
   readonly warmup: number
   /** Largest global norm of the gradient of A, B and the head; absent: no clipping. */
   readonly clip?: number
-  readonly initialization: 'kaiming' | 'gaussian'
-  readonly initialLogTheta: number
-  readonly initialLambda: number
 }
 
 export const defaultSettings: Settings = {
