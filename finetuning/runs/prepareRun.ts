@@ -32,7 +32,7 @@ import type { CardFacts } from './modelCard.js'
 import { runRowsOf } from './runRows.js'
 import { classificationTask } from '../tasks/classificationTask.js'
 import { readRunConfig } from './runFiles.js'
-import { loadTask } from '../tasks/taskData.js'
+import { loadTask } from '../tasks/loadTask.js'
 import { checkDecoder, languageModelTask } from '../tasks/languageModelTask.js'
 
 /** What of a run's task does not depend on the kind of its examples. */
