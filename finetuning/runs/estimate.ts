@@ -58,7 +58,7 @@ export const estimateRun = async (options: {
   const { steps } = runLength(method, { ...settings, maxSteps: settings.maxSteps ?? plannedSteps }, base.model, settings.batchSize)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
-  const parts = { model: base.model, frozen: await precision.outline(base), method, settings, precision }
+  const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
   const objective = (model: Model): Assembly['objective'] =>
     options.labels === null && base.outputs.taskType === 'causal'
       ? causalLM(model, method)

@@ -92,11 +92,11 @@ async function* prepared<E extends TrainingExample, O>(
   runLength(method, settings, base.model, data.train.examples.length)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
-  const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
-  if (advantage < 1)
+  const speedup = (await precision.speedup?.(device, settings.threads)) ?? Infinity
+  if (speedup < 1)
     yield {
       kind: 'warning',
-      message: `products in ${precision.name} run at ${advantage.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
+      message: `products in ${precision.name} run at ${speedup.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
     }
   const frozen = yield* preparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }
