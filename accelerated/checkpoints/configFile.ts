@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Model } from '../models/architecture.js'
 import { architectures } from '../models/index.js'
-import { causalOutputs, type TaskOutputs } from '../objectives/taskType.js'
+import { causalOutputs, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import { validate } from '../errors/validate.js'
 import { labelName, namesLimit } from './labelNames.js'
 import { inputError, shown } from '../errors/inputError.js'
@@ -14,7 +14,7 @@ export const configLimit = namesLimit
 const schema = z.object({
   num_labels: z.int().min(1).max(1_000_000).optional(),
   id2label: z.record(z.string(), labelName).optional(),
-  problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
+  problem_type: z.enum(problemTypes).nullish(),
   _name_or_path: z.string().max(10_000).optional(),
   architectures: z.array(z.string().max(1_000)).max(100).nullish(),
 })
@@ -22,7 +22,7 @@ const schema = z.object({
 export type ConfigFile = {
   readonly model: Model
   /** of a model of the next token, those; else num_labels, else the length of id2label, else 2, and one output is a regression */
-  readonly outputs: TaskOutputs
+  readonly outputs: ModelOutputs
   /** the names of id2label in the order of the outputs; undefined if it has none */
   readonly labelNames: ReadonlyArray<string> | undefined
 }
@@ -46,13 +46,12 @@ export const parseConfigFile = (text: string, where: string): ConfigFile => {
   if (given !== undefined && names !== undefined && names !== given)
     throw inputError(where, `num_labels ${given} names in id2label`, String(names))
   const labels = given ?? names ?? 2
-  const regression = problem == null ? labels === 1 : problem === 'regression'
   const isCausal = model.naming.causal !== undefined && classes?.[0] === model.naming.causal
   return {
     model,
     outputs: isCausal
       ? causalOutputs
-      : { labels, taskType: regression ? 'regression' : problem === 'multi_label_classification' ? 'multi-label' : 'classification' },
+      : { head: 'sequence', labels, problemType: problem ?? (labels === 1 ? 'regression' : 'single_label_classification') },
     labelNames: id2label === undefined ? undefined : namesInOrder(id2label, where),
   }
 }

@@ -3,7 +3,7 @@ import { inputError, quoted } from '../errors/inputError.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { sameShape } from '../graph/expression.js'
 import type { Model } from '../models/architecture.js'
-import type { TaskOutputs } from '../objectives/taskType.js'
+import type { ModelOutputs } from '../models/modelOutputs.js'
 import { readText } from '../storage/boundedJson.js'
 import { fileInFolder } from '../storage/fileInFolder.js'
 import { nodeFiles } from '../storage/nodeFiles.js'
@@ -79,8 +79,8 @@ export const headTensor = (
 }
 
 /** The head's own tensors over the vocabulary, if the outputs are next tokens. @throws InputError if one is missing */
-export const frozenHead = ({ model, others, folder }: ModelFolder, { taskType }: TaskOutputs): ReadonlyMap<string, TensorEntry> => {
-  const shapes = taskType === 'causal' ? model.causalHead?.().frozen : undefined
+export const frozenHead = ({ model, others, folder }: ModelFolder, { head }: ModelOutputs): ReadonlyMap<string, TensorEntry> => {
+  const shapes = head === 'causal' ? model.causalHead?.().frozen : undefined
   return new Map([...(shapes ?? [])].map(([name, shape]) => [name, requiredTensor(others, name, shape, folder)]))
 }
 

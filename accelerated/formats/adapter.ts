@@ -1,7 +1,7 @@
 /** A trained adapter as numbers: what a run hands over and a folder gives back, whatever the method and whatever the files. */
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
-import type { TaskOutputs } from '../objectives/taskType.js'
+import type { ModelOutputs } from '../models/modelOutputs.js'
 import type { Settings } from '../training/settings.js'
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 
@@ -18,7 +18,7 @@ export type Adapter = {
   readonly phase: unknown
   /** the method's tensors in that phase, by name */
   readonly tensors: ReadonlyMap<string, Weights>
-  readonly outputs: TaskOutputs
+  readonly outputs: ModelOutputs
   /** Trained head tensors by canonical name. Of a folder perhaps a part, or none: the rest is the model's own. */
   readonly head: ReadonlyMap<string, Weights>
   /** names of the classes in the order of the outputs */

@@ -9,7 +9,7 @@ import { readTensor, type TensorEntry } from '../checkpoints/safetensors/safeten
 import { showShape } from '../checkpoints/safetensors/safetensorsHeader.js'
 import { fileInFolder } from '../storage/fileInFolder.js'
 import type { Model, TensorShape } from '../models/architecture.js'
-import { causalOutputs, headOf, type TaskOutputs } from '../objectives/taskType.js'
+import { causalOutputs, headOf, problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
 import type { Weights } from './adapter.js'
 
 /** What other formats have no place for: the problem and the names of the classes. */
@@ -18,12 +18,17 @@ export const namesFile = 'salora.json'
 /** Bytes of an adapter_config.json or salora.json. */
 export const adapterConfigLimit = namesLimit
 
-export const namesText = ({ taskType }: TaskOutputs, names: ReadonlyArray<string> | undefined): string =>
-  `${JSON.stringify({ labelNames: names ?? null, taskType }, null, 2)}\n`
+export const namesText = (outputs: ModelOutputs, names: ReadonlyArray<string> | undefined): string => {
+  const { taskType } = outputs
+  const problemType = outputs.head === 'sequence' ? outputs.problemType : null
+  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), problemType }, null, 2)}\n`
+}
 
 const namesSchema = z.object({
   labelNames: labelNames.nullable(),
-  taskType: z.enum(['classification', 'regression', 'multi-label', 'causal']),
+  taskType: z.string().min(1).max(1_000).optional(),
+  /** null: the next token */
+  problemType: z.enum(problemTypes).nullable(),
 })
 export type StoredNames = z.infer<typeof namesSchema>
 
@@ -60,22 +65,24 @@ export const outputsIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
-  given: TaskOutputs,
+  given: ModelOutputs,
   { names, task }: { readonly names: StoredNames | undefined; readonly task: string | null | undefined },
   folder: string,
-): TaskOutputs => {
-  if (names?.taskType === 'causal' || task === causalTask) {
+): ModelOutputs => {
+  const taskType = names?.taskType === undefined ? {} : { taskType: names.taskType }
+  if (names?.problemType === null || task === causalTask) {
     if (model.causalHead === undefined) throw inputError(folder, `an adapter of an ${model.spec.kind}`, `one of task_type ${causalTask}`)
-    return causalOutputs
+    return { ...causalOutputs, ...taskType }
   }
-  const found = tensors.get(keyOf(outputWeight(model)))?.shape[0]
-  if (found === undefined && given.taskType === 'causal') return given
-  const labels = found ?? given.labels
+  const labelsInFile = tensors.get(keyOf(outputWeight(model)))?.shape[0]
+  if (labelsInFile === undefined && given.head === 'causal') return given
+  const labels = labelsInFile ?? given.labels
   if (names?.labelNames && names.labelNames.length !== labels) {
     throw inputError(join(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
   }
-  const taskType = names?.taskType ?? (found === undefined ? given.taskType : found === 1 ? 'regression' : 'classification')
-  return taskType === 'causal' ? causalOutputs : { labels, taskType }
+  const implied = labels === 1 ? 'regression' : 'single_label_classification'
+  const ofModel = labelsInFile === undefined && given.head === 'sequence' ? given.problemType : implied
+  return { head: 'sequence', labels, problemType: names?.problemType ?? ofModel, ...taskType }
 }
 
 /** A head's part (classifier, pooler) is whole or absent; those that the configuration says were saved must be there. */
@@ -83,7 +90,7 @@ export const headShapesIn = (
   tensors: Entries,
   keyOf: (name: string) => string,
   model: Model,
-  outputs: TaskOutputs,
+  outputs: ModelOutputs,
   saved: ReadonlyArray<string>,
 ): Shapes => {
   const shapes = headOf(model, outputs).tensors

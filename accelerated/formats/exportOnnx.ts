@@ -43,7 +43,7 @@ export const exportOnnx = async (
   const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
   const read = placed(stored, dataName)
   const values = new Map([...weights].map(([name, { value }]) => [name, value(read)]))
-  const inference = adapter.outputs.taskType === 'causal' ? cachedInference : paddedInference
+  const inference = adapter.outputs.head === 'causal' ? cachedInference : paddedInference
   const model = toOnnx(
     inference(adapter, (name) => values.get(name)!),
     { fusedMatMul: false },
@@ -61,7 +61,7 @@ export const exportOnnx = async (
     )
   await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, stored) : model)
   // without it, the library's pipeline leaves out what the tokenizer puts before a text
-  const begins = adapter.outputs.taskType === 'causal' && (await loadTokenizer(base.folder, base.model)).start.length > 0
+  const begins = adapter.outputs.head === 'causal' && (await loadTokenizer(base.folder, base.model)).start.length > 0
   await writeTokenizer(folder, base.folder, adapter, maxLength, begins ? { add_bos_token: true } : {})
   // opened without a word of it, the folder must be looked for under the name that it has
   const ofLibrary = {

@@ -6,7 +6,7 @@ import { inputError, reason } from '../errors/inputError.js'
 import { parseJson, readText } from '../storage/boundedJson.js'
 import { fileInFolder } from '../storage/fileInFolder.js'
 import type { Model } from '../models/architecture.js'
-import type { TaskOutputs, SequenceOutputs, SequenceTaskType } from '../objectives/taskType.js'
+import type { ModelOutputs, SequenceOutputs } from '../models/modelOutputs.js'
 import { availablePositions } from '../training/runLength.js'
 import type { Adapter } from './adapter.js'
 
@@ -15,22 +15,15 @@ export type WrittenPrecision = 'float32' | 'float16'
 /** What a copy of config.json must not keep: it was true of the base model's file only. */
 const ofTheBase = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
 
-/** As transformers calls them. */
-const problemTypes: Readonly<Record<SequenceTaskType, string>> = {
-  classification: 'single_label_classification',
-  'multi-label': 'multi_label_classification',
-  regression: 'regression',
-}
-
 /** The names of the outputs, `LABEL_0` and so on where there are none, as other tools have it. */
-export const labelsOf = ({ labels }: TaskOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+export const labelsOf = ({ labels }: ModelOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
 
 /** Writes config.json: the base model's, with the head's architecture, its classes where it has some, and dtype. `more` is added as it is. */
 export const writeModelConfig = async (
   folder: string,
   base: string,
-  { model, outputs }: { readonly model: Model; readonly outputs: TaskOutputs },
+  { model, outputs }: { readonly model: Model; readonly outputs: ModelOutputs },
   labelNames: ReadonlyArray<string> | undefined,
   precision: WrittenPrecision,
   more: object = {},
@@ -41,7 +34,7 @@ export const writeModelConfig = async (
     join(folder, 'config.json'),
     jsonText({
       ...Object.fromEntries(given),
-      ...(outputs.taskType === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
+      ...(outputs.head === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
       torch_dtype: precision,
       ...more,
     }),
@@ -54,7 +47,7 @@ const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: Re
     architectures: [model.naming.sequenceClassifier],
     id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
     label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
-    problem_type: problemTypes[outputs.taskType],
+    problem_type: outputs.problemType,
     ...(model.pooling === 'last' ? { pad_token_id: model.paddingIndex } : {}), // by which other tools find the last token
   }
 }

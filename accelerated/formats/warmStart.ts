@@ -107,7 +107,7 @@ const headNumbers = (
   { head, outputs, labelNames: theirs }: Adapter,
   labelNames: ReadonlyArray<string> | undefined,
 ): Numbers | null => {
-  const regression = outputs.taskType === 'regression' && labelNames === undefined
+  const regression = outputs.head === 'sequence' && outputs.problemType === 'regression' && labelNames === undefined
   const places = labelNames?.map((name) => theirs?.indexOf(name) ?? -1) ?? [0]
   const same = regression || (theirs !== undefined && theirs.length === places.length && !places.includes(-1))
   if (!same || head.size === 0) return null

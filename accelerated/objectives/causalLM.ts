@@ -9,7 +9,7 @@ import { selectionFeeds } from '../models/packing.js'
 import type { Feeds } from '../engines/feeds.js'
 import { floatFeed, int32Feed, scalarFeed } from '../engines/feeds.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
-import { causalOutputs, headOf } from './taskType.js'
+import { causalOutputs, headOf } from '../models/modelOutputs.js'
 
 /** What follows a token that nothing is to be learned from: a prompt's, say, and the last of each text. */
 export const unlabeled = -100

@@ -9,7 +9,7 @@ import { selectionFeeds } from '../models/packing.js'
 import { floatFeed, int32Feed, scalarFeed, type Feed } from '../engines/feeds.js'
 import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum } from './losses.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
-import type { SequenceOutputs } from './taskType.js'
+import type { SequenceOutputs } from '../models/modelOutputs.js'
 
 /** label: a class, or in a regression a number · labels: the classes that hold, where any number can */
 export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
@@ -20,12 +20,12 @@ export type LabeledExample = TrainingExample & { readonly label: number; readonl
  */
 export const sequenceClassification = (
   model: Model,
-  { labels, taskType }: SequenceOutputs,
+  { labels, problemType }: Pick<SequenceOutputs, 'labels' | 'problemType'>,
   classWeights: ReadonlyArray<number> | null = null,
 ): Objective<LabeledExample, ReadonlyArray<number>> => {
   const weightOf = ({ label }: LabeledExample): number => classWeights?.[label] ?? 1
   const head = model.sequenceHead(labels)
-  const [regression, multiLabel] = [taskType === 'regression', taskType === 'multi-label']
+  const [regression, multiLabel] = [problemType === 'regression', problemType === 'multi_label_classification']
   const logits = ({ hidden, host }: ModelOutput): Expression => head.outputs(selectedRows(hidden, rowSelection('batch')), host)
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))

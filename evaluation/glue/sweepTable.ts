@@ -2,7 +2,7 @@
 import { mean } from 'simple-statistics'
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
-import { nameApart } from '../../finetuning/metrics/index.js'
+import { secondSetMetric } from '../../finetuning/metrics/index.js'
 import type { RunResult, Scores } from '../../finetuning/runs/run.js'
 import { csvLine, latexText, markdownLine } from '../tables/tableText.js'
 import type { Cell } from './cell.js'
@@ -77,7 +77,7 @@ const secondOf = (
   const { second, paperMetric } = GLUE_TASKS[task]
   if (second === undefined) return undefined
   const values = done.flatMap(({ seed, result }) => {
-    const score = scoresOf(reported, result)[nameApart(second.name, paperMetric)]
+    const score = scoresOf(reported, result)[secondSetMetric(second.name, paperMetric)]
     return score === undefined ? [] : [[String(seed), 100 * score] as const]
   })
   const summary = summaryOf(values.map(([, value]) => value))

@@ -16,7 +16,7 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
-import { isFalling } from '../../finetuning/metrics/index.js'
+import { isLowerBetter } from '../../finetuning/metrics/index.js'
 import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
@@ -85,7 +85,7 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
   const names = [...new Set(runs.map(({ variant }) => variant))]
   // those that every run was scored by; a loss is no share
   const metrics = Object.keys(runs[0]?.result.last.scores ?? {}).filter(
-    (name) => !isFalling(name) && runs.every(({ result }) => name in result.last.scores),
+    (name) => !isLowerBetter(name) && runs.every(({ result }) => name in result.last.scores),
   )
   const rows = names.map((name) => {
     const own = runs.filter(({ variant }) => variant === name).map(({ result }) => result)

@@ -1,9 +1,5 @@
 /** Dataset: labeled texts in memory, whatever file they came from, and the numbers as they are written in such files. */
 
-import type { SequenceTaskType } from '../../accelerated/objectives/taskType.js'
-
-export type ClassificationType = SequenceTaskType
-
 export type Example = {
   readonly text: string
   readonly textPair?: string | undefined

@@ -1,9 +1,9 @@
-/** A file of the user's own with named columns, as labeled examples; formats.ts has the formats. */
+/** A file of the user's own with named columns, as labeled examples. formats.ts lists the formats. */
 import { extname } from 'node:path'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import type { Dataset, ClassificationType, SkippedRow } from './dataset.js'
+import type { Dataset, SkippedRow } from './dataset.js'
 import { delimiterOf, readerOf } from './formats.js'
-import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf } from './labels.js'
+import { classColumn, type LabelColumn } from './labelColumn.js'
 import type { Cell, RowFormat } from './rows.js'
 import { exampleStore, type StoredExample } from './compactExamples.js'
 import type { WantedColumn } from './table.js'
@@ -11,99 +11,81 @@ import { checkSize } from './textFile.js'
 import { atRow } from './errorText.js'
 
 export type TextColumns = {
-  /** Column of the text; `text` if not given. */
+  /** Column of the text; `text` by default. */
   readonly text?: string
-  /** Column of the second text of a pair; without it there is none. */
+  /** Column of the second text of a pair. */
   readonly textPair?: string
-  /** What ends a cell of a .csv or .tsv file: one character, or `tab`; a comma of .csv and a tab of .tsv if not given. */
+  /** Separates the cells of a .csv or .tsv file: one character, or `tab`. A comma (.csv) or a tab (.tsv) by default. */
   readonly delimiter?: string
-  /** Whether cells of a .tsv file may be quoted, as those of a .csv file are. */
+  /** Whether cells of a .tsv file may be quoted, like those of a .csv file. */
   readonly quote?: boolean
 }
 
 export type DelimitedOptions = TextColumns & {
-  /** Column of the label; `label` if not given. */
+  /** Column of the label; `label` by default. */
   readonly label?: string
-  /** `classification` if not given. */
-  readonly problemType?: ClassificationType
-  /** The classes of the training data, which an evaluation file must keep to. Without them: those that occur, sorted. */
+  /** How the label column is read; one class per row by default. */
+  readonly labelColumn?: LabelColumn
+  /** The classes of the training data, which an evaluation file must keep to. By default those that occur, sorted. */
   readonly labelNames?: ReadonlyArray<string>
-  /** Leave rows out that lack a text or a label, and list them, instead of refusing the file. */
+  /** Skip rows without text or label and list them, instead of refusing the file. */
   readonly skipMissing?: boolean
 }
 
 /** Whether `task` names a file of the user's own rather than a known task. */
 export const looksLikeFile = (task: string): boolean => extname(task) !== '' || task.includes('/') || task.includes('\\')
 
-/**
- * The examples of `file`, or the first mistake in it: a column that is missing (those found are listed), a row with the wrong
- * number of columns, an empty text, a label that is unknown or of the wrong kind. Blanks around a label do not count.
- */
-/** Texts alone, for a model to answer. @throws Mistake */
+/** Reads texts without labels. @throws InputError */
 export const readTexts = async (
   file: string,
   options: TextColumns,
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
 ): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair))
 
+/**
+ * The examples of `file`. Blanks around a label do not count.
+ * @throws InputError for the first thing wrong: a missing column (the message lists those present), a row with the wrong number of columns, an
+ * empty text, a label that is unknown or of the wrong kind
+ */
 export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const { problemType, labelNames, skipMissing = false } = options
-  const [textColumn, pairColumn] = [options.text ?? 'text', options.textPair]
-  const firstRows = new Map<string, number>() // of each label as written
-  const places = new Map<string, number>()
-  const known = labelNames === undefined ? null : classIndex(labelNames)
-  /** a score, a class's index, or before the classes are known its place among those met */
-  const labelOf = (written: string, row: number): number => {
-    if (problemType === 'regression') return scoreOf(written, () => atRow(file, row))
-    if (known !== null) return known(written, () => atRow(file, row))
-    const place = places.get(written)
-    if (place !== undefined) return place
-    firstRows.set(written, row)
-    places.set(written, places.size)
-    return places.size - 1
-  }
-  const several = problemType === 'multi-label'
+  const { labelColumn = classColumn, skipMissing = false } = options
+  const { separator } = labelColumn
+  const labels = labelColumn.open(file, options.labelNames)
   const store = exampleStore()
   const examples: StoredExample[] = []
   const skipped: SkippedRow[] = []
-  const labelColumn = { name: options.label ?? 'label', flag: '--label', ...(several ? { list: labelSeparator } : {}) }
-  await rowsOf(file, options, [labelColumn], (row, [label = null, text = null, textPair]) => {
-    const written = label?.trim() ?? ''
-    const missing = isMissing(text)
-      ? { what: `a text in column ${quoted(textColumn)}`, cell: text }
-      : textPair !== undefined && isMissing(textPair)
-        ? { what: `a text in column ${quoted(pairColumn ?? '')}`, cell: textPair }
-        : several
-          ? null
-          : written === ''
-            ? { what: 'a label', cell: label }
-            : null
+  const column = { name: options.label ?? 'label', flag: '--label', ...(separator === undefined ? {} : { list: separator }) }
+  await rowsOf(file, options, [column], (row, cells) => {
+    const missing = missingCell(cells, options, separator !== undefined)
     if (missing === null) {
-      const own = several ? { label: 0, labels: labelsIn(written).map((part) => labelOf(part, row)) } : { label: labelOf(written, row) }
-      examples.push(store({ text: text ?? '', ...(textPair == null ? {} : { textPair }), ...own, row }))
+      const [label = null, text, textPair] = cells
+      examples.push(store({ text: text ?? '', ...(textPair == null ? {} : { textPair }), ...labels.read(label?.trim() ?? '', row), row }))
       return
     }
-    const found = missing.cell === null ? 'null' : 'an empty one'
-    if (!skipMissing) throw inputError(atRow(file, row), `${missing.what} (or --skip-missing)`, found)
-    skipped.push({ row, found: `no ${missing.what.slice(2)}` })
+    const { what, cell } = missing
+    if (!skipMissing) throw inputError(atRow(file, row), `${what} (or --skip-missing)`, cell === null ? 'null' : 'an empty one')
+    skipped.push({ row, found: `no ${what.slice(2)}` })
   })
   const [first] = skipped
   if (examples.length === 0 && first !== undefined)
     throw inputError(file, 'at least one row of data', `none: ${skipped.length} lack a text or a label, the first is row ${first.row}`)
-  if (problemType === 'regression') return { source: file, examples, labelNames: null, skipped }
-  if (labelNames !== undefined) return { source: file, examples, labelNames, skipped }
-  const { names, indexOf } = (several ? classesOfSets : classesOf)(file, firstRows)
-  const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
-  const indexAt = (place: number): number => indices[place] ?? NaN
-  for (const example of examples)
-    if (example.labels === undefined) example.label = indexAt(example.label)
-    else example.labels = example.labels.map(indexAt)
-  return { source: file, examples, labelNames: names, skipped }
+  return { source: file, examples, labelNames: labels.finish(examples), skipped }
+}
+
+/** The first cell that has nothing where a text or a label is needed. */
+const missingCell = (
+  [label = null, text = null, textPair]: ReadonlyArray<Cell>,
+  { text: textColumn = 'text', textPair: pairColumn = '' }: TextColumns,
+  labelMayBeEmpty: boolean,
+): { readonly what: string; readonly cell: Cell } | null => {
+  if (isMissing(text)) return { what: `a text in column ${quoted(textColumn)}`, cell: text }
+  if (textPair !== undefined && isMissing(textPair)) return { what: `a text in column ${quoted(pairColumn)}`, cell: textPair }
+  return !labelMayBeEmpty && isMissing(label) ? { what: 'a label', cell: label } : null
 }
 
 const isMissing = (cell: Cell): boolean => cell === null || cell.trim() === ''
 
-/** `before`: columns that are wanted before the texts. */
+/** The wanted columns of each row: those of `before`, then the texts. */
 const rowsOf = async (
   file: string,
   { text, textPair, delimiter, quote }: TextColumns,

@@ -1,6 +1,6 @@
 /** A hold-out: part of the examples set aside, the same part on every machine, in fixed proportions, no text on both sides. */
 import { hash } from 'node:crypto'
-import type { Example, ClassificationType } from './dataset.js'
+import type { Example } from './dataset.js'
 
 export type HoldOutSettings<A> = {
   readonly seed: number
@@ -51,18 +51,6 @@ export const holdOut =
 
 /** A tenth of a stratum, to the nearest whole number, but one at least if that leaves one. */
 export const tenth = (size: number): number => (size < 2 ? 0 : Math.max(1, Math.round(size / 10)))
-
-/** The stratum of an example: its class; or, of a score, the tenth of the sorted scores it falls into. */
-export const labelStrata = (
-  problem: ClassificationType,
-  examples: ReadonlyArray<Example>,
-): ((example: Example, index: number) => number) => {
-  if (problem === 'classification') return ({ label }) => label
-  if (problem === 'multi-label') return () => 0 // combinations of labels can each be the only one
-  const order = examples.map((_, index) => index).sort((i, j) => (examples[i]?.label ?? 0) - (examples[j]?.label ?? 0) || i - j)
-  const tenths = new Map(order.map((index, rank) => [index, Math.floor((10 * rank) / examples.length)]))
-  return (_, index) => tenths.get(index) ?? 0
-}
 
 /** The first 52 bits of the hash as a number: they put texts in the order of their hashes, in an eighth of the memory. */
 const textKey = (seed: number, { text, textPair }: Pick<Example, 'text' | 'textPair'>): number => {

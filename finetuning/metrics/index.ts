@@ -1,25 +1,20 @@
-/** Metrics of predictions against labels: pure functions of two lists. No data, no model. */
+/** Metrics of predictions against labels: pure functions of two lists. No data, no model, no task. */
 export { accuracy, confusionMatrix, f1, f1Of, macroF1, matthews, reportByClass, type ClassReport } from './classification.js'
 export { pearson, spearman } from './correlation.js'
 export { constantPrediction, majorityClass, type MajorityClass } from './baseline.js'
 export { predictedSets, reportBySets, scoreSets, type LabelSets } from './labelSets.js'
 export { crossEntropy, mae, mse } from './losses.js'
+export { metricTitle } from './metricTitles.js'
 export { scoreTexts } from './text.js'
 export {
-  isFalling,
+  isLowerBetter,
+  isPredictionMetric,
   METRICS,
-  metricsOf,
-  nameApart,
-  predictionOf,
   score,
-  scoreOutputs,
+  secondSetMetric,
   selectionScore,
-  truthOf,
   type Metric,
   type MetricName,
   type MetricScores,
-  type Scoring,
-  type SequenceScoring,
-  type TextScoring,
   type SelectionMetric,
 } from './score.js'

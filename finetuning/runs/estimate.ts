@@ -60,9 +60,9 @@ export const estimateRun = async (options: {
   precision.check?.(new Set(trained), base, method.name)
   const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
   const objective = (model: Model): Assembly['objective'] =>
-    options.labels === null && base.outputs.taskType === 'causal'
+    options.labels === null && base.outputs.head === 'causal'
       ? causalLM(model, method)
-      : sequenceClassification(model, { labels: options.labels ?? 2, taskType: 'classification' })
+      : sequenceClassification(model, { labels: options.labels ?? 2, problemType: 'single_label_classification' })
   const assembly = assemble(parts, objective)
   const tokenizer = await loadTokenizer(base.folder, base.model) // a run has one too
   const inputIds = new Int32Array(settings.maxLength)

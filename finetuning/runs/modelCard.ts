@@ -13,16 +13,19 @@ import type { FinetuneOptions, RunResult, Scores } from './run.js'
 
 export const cardFile = 'README.md'
 
+/** The data, without its examples. */
+export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
+  readonly train: { readonly source: string }
+  readonly evaluation: { readonly source: string }
+}
+
 export type CardFacts = {
   readonly options: Pick<FinetuneOptions, 'model' | 'adapter' | 'task' | 'settings'>
   /** the hub id of the frozen model; null where it is only a folder */
   readonly hubId: string | null
   /** what opens the folder, as the hub calls it */
   readonly library: string
-  readonly data: Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
-    readonly train: { readonly source: string }
-    readonly evaluation: { readonly source: string }
-  }
+  readonly data: CardData
   readonly result: RunResult
 }
 
@@ -60,7 +63,7 @@ const frontMatter = ({ options: { model, task, settings }, hubId, library, data,
   const scores = finite(keptScores(result))
   const types = [...new Set(scores.map(([metric]) => namesOf(metric)[0]))].filter((type) => type !== 'loss')
   const glue = glueSource.recognizes(task.task)
-  const kind = data.taskType === 'causal' ? 'text-generation' : 'text-classification'
+  const kind = data.taskType.pipelineTag
   const list = (name: string, values: ReadonlyArray<string>): string =>
     values.length === 0 ? '' : `${name}:\n${values.map((value) => `- ${yamlText(value)}\n`).join('')}`
   return [
@@ -98,7 +101,7 @@ const body = (facts: CardFacts): string => {
     }${stopped}.${(result.extended ?? []).map(({ after }) => ` The run had ended after step ${after} and was made longer.`).join('')}`,
     '## Data',
     lines([
-      `task: ${code(nameOf(task.task))}, ${data.taskType === 'causal' ? 'the next token of a text' : `a ${data.taskType}`}`,
+      `task: ${code(nameOf(task.task))}, ${data.taskType.noun}`,
       `trained on ${result.examples.training} rows of ${code(told(data.train.source))}`,
       `evaluated on ${result.examples.evaluation} rows of ${code(told(data.evaluation.source))}${data.heldOut ? ', held out of the same file' : ''}`,
       ...(data.labelNames === null ? [] : [`${data.labelNames.length} classes: ${several(data.labelNames)}`]),

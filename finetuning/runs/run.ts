@@ -1,5 +1,4 @@
 /** A run, in types: what it is asked, what it tells on the way, and what it answers. */
-import type { TaskType } from '../../accelerated/objectives/taskType.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import type { Estimate } from './estimate.js'
@@ -35,8 +34,8 @@ export type FinetuneEvent =
 
 /** What is known before the first step. */
 export type RunFacts = {
-  /** absent in runs before there was text to be modeled */
-  readonly taskType?: TaskType
+  /** the name of the task type; absent in runs before there was more than one */
+  readonly taskType?: string
   readonly device: string
   /** absent in runs before there was more than one that trains */
   readonly precision?: string

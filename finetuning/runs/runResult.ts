@@ -1,7 +1,7 @@
 /** What a finished run answers: its result, and its adapter as numbers. */
 import type { Adapter, Weights } from '../../accelerated/formats/adapter.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
-import { headOf, type TaskOutputs } from '../../accelerated/objectives/taskType.js'
+import { headOf, type ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
 import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { InferenceState } from '../../accelerated/parameters/runState.js'
@@ -51,7 +51,7 @@ export const resultOf = (
 export const adapterOf = (
   task: RunTask,
   { model, baseModelName }: Pick<ModelFolder, 'model' | 'baseModelName'>,
-  outputs: TaskOutputs,
+  outputs: ModelOutputs,
   { phase, parameters }: InferenceState,
   labelNames: ReadonlyArray<string> | undefined,
 ): Adapter => {

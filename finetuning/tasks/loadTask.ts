@@ -1,9 +1,8 @@
 /** Loads a task by its name or file: finds its source in the table and applies the options that every task has. */
 import { isHubAddress, resolveDataset } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
-import { metricsOf, type Scoring, type SelectionMetric } from '../metrics/score.js'
 import { flagOf } from '../commandLine/shell.js'
-import type { Evaluation, Task, TaskSource, TaskOptions } from './task.js'
+import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from './task.js'
 import { taskFlags } from './taskFlags.js'
 import { taskSources } from './sources/index.js'
 import { oneOf } from '../data/errorText.js'
@@ -43,15 +42,11 @@ const withChosenMetrics = <T extends Scoring>(
   labelNames: ReadonlyArray<string> | null,
   { positiveLabel, metricForBestModel }: TaskOptions,
 ): T => {
-  if (positiveLabel !== undefined && task.taskType === 'multi-label')
-    throw inputError('--positive-label', 'none with --problem-type multi-label, where every class has its own F1', quoted(positiveLabel))
-  const place = positiveLabel === undefined ? task.positive : labelNames?.indexOf(positiveLabel)
-  if (positiveLabel !== undefined && (place === undefined || place < 0))
-    throw inputError('--positive-label', labelNames === null ? noClass(task) : oneOf(labelNames), quoted(positiveLabel))
-  const named = place === undefined ? task : { ...task, positive: place }
-  if (metricForBestModel === undefined) return named
-  const known: ReadonlyArray<string> = [...metricsOf(named), ...(named.metrics.length > 1 ? ['mean'] : [])]
-  if (known.includes(metricForBestModel)) return { ...named, selectionMetric: metricForBestModel as SelectionMetric }
+  const positive = positiveLabel === undefined ? task.positive : positiveClass(positiveLabel, task, labelNames ?? [])
+  const scored = positive === undefined ? task : { ...task, positive }
+  if (metricForBestModel === undefined) return scored
+  const known = [...task.taskType.metricNames(scored), ...(task.metrics.length > 1 ? ['mean'] : [])]
+  if (known.includes(metricForBestModel)) return { ...scored, selectionMetric: metricForBestModel }
   throw inputError(
     '--metric-for-best-model',
     metricForBestModel === 'f1' ? '--positive-label, which names the class that f1 is of' : oneOf(known),
@@ -59,7 +54,13 @@ const withChosenMetrics = <T extends Scoring>(
   )
 }
 
-const noClass = ({ taskType }: Scoring): string => `no class, as ${taskType === 'causal' ? 'text' : 'a regression'} has none`
+/** The index of the class that F1 is of. @throws InputError */
+const positiveClass = (positiveLabel: string, { taskType }: Scoring, labelNames: ReadonlyArray<string>): number => {
+  const index = labelNames.indexOf(positiveLabel)
+  const { positiveLabel: refusal } = taskType.refuses
+  if (refusal !== undefined || index < 0) throw inputError('--positive-label', refusal ?? oneOf(labelNames), quoted(positiveLabel))
+  return index
+}
 
 /** @throws InputError for an unknown task and for an option of another source */
 const sourceOf = (options: TaskOptions): TaskSource => {

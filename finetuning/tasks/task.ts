@@ -1,9 +1,9 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import type { SettingsInput } from '../../accelerated/training/settings.js'
-import type { Scoring } from '../metrics/score.js'
 import type { Dataset } from '../data/dataset.js'
-import type { DelimitedOptions } from '../data/delimited.js'
+import type { TextColumns } from '../data/delimited.js'
+import type { Scoring, TaskData } from './taskType.js'
 
 export type TaskOptions = {
   /** A task of GLUE (`cola`, …), of two styles (`yelp`, `gyafc`), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
@@ -28,24 +28,32 @@ export type TaskOptions = {
   readonly positiveLabel?: string
   /** The metric by which checkpoints compare, in place of the task's own. */
   readonly metricForBestModel?: string
-} & DelimitedOptions
+  /** Files only: column of the label; `label` by default. */
+  readonly label?: string
+  /** Files only: the name of a task type that reads labels from files; `classification` by default. */
+  readonly problemType?: string
+  /** Files only: the classes of the training data, which an evaluation file must keep to. */
+  readonly labelNames?: ReadonlyArray<string>
+  /** Files and instructions only: skip rows without text, label or response, instead of refusing the file. */
+  readonly skipMissing?: boolean
+} & TextColumns
 
-export type { Scoring } from '../metrics/score.js'
+export type { Scoring } from './taskType.js'
 
-export type Task = Scoring & {
+/** What to train on, what to evaluate on, and how answers are scored. */
+export type Task = TaskData & {
   readonly name: string
   readonly train: Dataset
-  readonly evaluation: Dataset
-  readonly labelNames: ReadonlyArray<string> | null
-  /** Whether `evaluation` was held out of the task's file for want of another. */
+  /** whether `evaluation` was held out of the task's file, because there is no evaluation file */
   readonly heldOut: boolean
 }
 
-export type Evaluation = Scoring & {
-  readonly evaluation: Dataset
-  /** Whether the classes were only met in the data, and stand in the order of their names for want of another. */
-  readonly sorted?: boolean
-}
+/** Labeled data for a model that is already trained. */
+export type Evaluation = Scoring &
+  Pick<TaskData, 'evaluation' | 'text'> & {
+    /** Whether the classes come from the data itself, sorted by name: their order then says nothing about a model's outputs. */
+    readonly sorted?: boolean
+  }
 
 /** Tasks that are read alike. Whatever names or recognizes tasks anywhere follows from this. */
 export type TaskSource = {

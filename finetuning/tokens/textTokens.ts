@@ -27,6 +27,8 @@ export type TextTokenOptions = {
   readonly packing: boolean
 }
 
+export const plainTextOptions: TextTokenOptions = { promptTemplate: null, trainOnInputs: false, packing: false }
+
 /** Opens the tokenizer of a language modeling task. @throws InputError if the model has no chat template and `promptTemplate` is `chat` */
 export const openTextTokens = async (
   base: ModelFolder,

@@ -6,7 +6,7 @@ import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { elementCount } from '../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
-import type { TaskOutputs } from '../../accelerated/objectives/taskType.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
 import { normals } from '../../accelerated/parameters/random.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from './tinyModel.js'
 
@@ -100,7 +100,7 @@ export const writeAdapter = async (
   labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
 ): Promise<string> => {
   const { model: encoder } = await openModelFolder(model)
-  const outputs: TaskOutputs = { labels: labelNames.length, taskType: labelNames.length === 1 ? 'regression' : 'classification' }
+  const outputs: ModelOutputs = { labels: labelNames.length, taskType: labelNames.length === 1 ? 'regression' : 'classification' }
   await mkdir(folder, { recursive: true })
   await saveAdapter(folder, {
     model: encoder,

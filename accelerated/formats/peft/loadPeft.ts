@@ -4,7 +4,7 @@ import { readText } from '../../storage/boundedJson.js'
 import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
-import { headOf, type TaskOutputs } from '../../objectives/taskType.js'
+import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
 import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, outputsIn, readAll, readNames, readWeights } from '../adapterTensors.js'
 import type { LowRankPair } from './lowRankAdapter.js'
@@ -16,7 +16,7 @@ import { parsePeftConfig, type PeftConfig } from './peftConfig.js'
 export type LoadedLowRank = {
   readonly model: Model
   /** those that the adapter's head has, else those given */
-  readonly outputs: TaskOutputs
+  readonly outputs: ModelOutputs
   readonly baseModelName: string | undefined
   readonly rank: number
   readonly alpha: number
@@ -40,7 +40,7 @@ type PlannedModule = Matrix & { readonly rank: number; readonly scale: number; r
  * Loads the adapter in `folder` for a model of this shape. Throws Mistake: not plain LoRA, a key missing or unexpected,
  * a shape that does not fit the model or the configured rank, a number that is not finite.
  */
-export const loadLowRank = async (folder: string, model: Model, given: TaskOutputs): Promise<LoadedLowRank> => {
+export const loadLowRank = async (folder: string, model: Model, given: ModelOutputs): Promise<LoadedLowRank> => {
   const configFile = await fileOf(folder, adapterFiles.config)
   const weightsFile = await fileOf(folder, adapterFiles.weights)
   const settings = parsePeftConfig(await readText(configFile, adapterConfigLimit), configFile)
@@ -87,7 +87,7 @@ export const loadLowRank = async (folder: string, model: Model, given: TaskOutpu
 const plan = (
   settings: PeftConfig,
   model: Model,
-  outputs: TaskOutputs,
+  outputs: ModelOutputs,
   tensors: ReadonlyMap<string, TensorEntry>,
   where: string,
 ): ReadonlyArray<PlannedModule> => {
@@ -126,7 +126,7 @@ export const targetedModules = (
 /** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */
 const unsavedOfHead = (
   model: Model,
-  outputs: TaskOutputs,
+  outputs: ModelOutputs,
   { modules_to_save: saved }: Pick<PeftConfig, 'modules_to_save'>,
 ): ReadonlyArray<Matrix> =>
   [...headOf(model, outputs).tensors].flatMap(([tensor, [d = 1, k]]) => {

@@ -1,6 +1,6 @@
 /** A low-rank adapter: the pairs A, B of the adapted matrices, and the classification head trained with them. */
 import type { Matrix, Model } from '../../models/architecture.js'
-import type { TaskOutputs } from '../../objectives/taskType.js'
+import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
 
 /** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W as it is. magnitude [d]: DoRA's, of all pairs of an adapter or of none. */
@@ -9,7 +9,7 @@ export type LowRankPair = { readonly A: Weights; readonly B: Weights; readonly m
 /** An adapter as training leaves it: every pair at one scale, whatever rank is left of it. */
 export type LowRankAdapter = {
   readonly model: Model
-  readonly outputs: TaskOutputs
+  readonly outputs: ModelOutputs
   /** The hub id or the folder of the frozen model. */
   readonly baseModelName: string
   /** The rank before pruning, which fixes the scale. */

@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
-import type { TaskOutputs } from '../../objectives/taskType.js'
+import type { ModelOutputs } from '../../models/modelOutputs.js'
 import { adapterConfigLimit, causalTask } from '../adapterTensors.js'
 
 /** One module of an adapter to write: its full path in the base model and the rank left of it. */
@@ -14,7 +14,7 @@ export type RankedModule = { readonly path: string; readonly rank: number }
 /** What every adapter_config.json says of its model and its head. */
 export type Adapted = {
   readonly baseModelName: string
-  readonly outputs: TaskOutputs
+  readonly outputs: ModelOutputs
   /** Modules beside the adapted ones that the files hold whole. PEFT itself names 'classifier' and 'score' for a sequence classifier. */
   readonly modulesToSave: ReadonlyArray<string>
 }
@@ -61,7 +61,7 @@ export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, o
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
-    task_type: outputs.taskType === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
+    task_type: outputs.head === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
     ...own,
   })
   return `${JSON.stringify(all, null, 2)}\n`

@@ -4,7 +4,10 @@ import { decimal, withSecond, type Dataset, type Example } from '../../data/data
 import { findGlueFile, glueFile, labelNamesOf, readGlue, type GlueSplit } from '../../data/glue.js'
 import { glueOnHub, glueParquetFiles, isParquet, readGlueParquet } from '../../data/glueParquet.js'
 import { GLUE_NAMES, GLUE_TASKS, isGlueName, type GlueName } from '../../data/glueTasks.js'
-import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
+import { holdOut, tenth } from '../../data/holdOut.js'
+import { classColumn, scoreColumn } from '../../data/labelColumn.js'
+import { regression } from '../taskTypes/regression.js'
+import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const load = async (name: GlueName, options: TaskOptions): Promise<Task> => {
@@ -25,8 +28,8 @@ const firstExamples = (train: Dataset, count: string | undefined): Dataset => {
 
 /** A tenth of each class, the same in every run, and the rest. */
 const heldOutOf = (name: GlueName, train: Dataset): { readonly train: Dataset; readonly evaluation: Dataset } => {
-  const problem = GLUE_TASKS[name].labels === null ? 'regression' : 'classification'
-  const split = holdOut<Example>({ seed: 0, stratumOf: labelStrata(problem, train.examples), heldOf: tenth })
+  const { strata } = GLUE_TASKS[name].labels === null ? scoreColumn : classColumn
+  const split = holdOut<Example>({ seed: 0, stratumOf: strata(train.examples), heldOf: tenth })
   const { kept, held } = split(train.examples)
   return { train: { ...train, examples: kept }, evaluation: { ...train, examples: held, skipped: [] } }
 }
@@ -59,7 +62,7 @@ const scoring = (name: GlueName): Scoring => {
   const { labels, metrics, selectionMetric } = GLUE_TASKS[name]
   // GLUE's F1 is of class 1
   const positive = metrics.includes('f1') ? { positive: 1 } : {}
-  return { taskType: labels === null ? 'regression' : 'classification', metrics, selectionMetric, ...positive }
+  return { taskType: labels === null ? regression : singleLabel, metrics, selectionMetric, ...positive }
 }
 
 /** What was recognized is one of the names. */

@@ -3,10 +3,10 @@ import { readConversations } from '../../data/conversations.js'
 import { templateOf } from '../../data/promptTemplates.js'
 import { textSource } from './textSource.js'
 
-export const instructionsSource = textSource(
-  'alpaca',
-  'instructions and responses of a file, for a decoder',
-  [
+export const instructionsSource = textSource({
+  name: 'alpaca',
+  help: 'instructions and responses of a file, for a decoder',
+  flags: [
     { name: 'data', takes: 'folder|file', help: 'of alpaca the file: rows of instruction, perhaps input, and output, or of messages' },
     {
       name: 'promptTemplate',
@@ -21,5 +21,10 @@ export const instructionsSource = textSource(
       help: 'of alpaca and text: several texts share a row of --max-length tokens; they do not see each other',
     },
   ],
-  (file, options) => readConversations(file, templateOf(options), options.skipMissing === true),
-)
+  read: (file, options) => readConversations(file, templateOf(options), options.skipMissing === true),
+  textOptions: (options) => ({
+    promptTemplate: templateOf(options),
+    trainOnInputs: options.trainOnInputs === true,
+    packing: options.packing === true,
+  }),
+})

@@ -1,29 +1,49 @@
-/** A file of the user's own as a task: evaluated on a second file, or on a tenth of itself that is held out. */
-import { inputError } from '../../../accelerated/errors/inputError.js'
-import type { Dataset } from '../../data/dataset.js'
+/** A labeled file of the user's own as a task, with an evaluation on a second file or on a held-out tenth. */
+import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
+import type { Dataset, Example } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
-import { looksLikeFile, readDelimited } from '../../data/delimited.js'
-import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
+import { looksLikeFile, readDelimited, type DelimitedOptions } from '../../data/delimited.js'
+import { oneOf } from '../../data/errorText.js'
+import { holdOut, tenth } from '../../data/holdOut.js'
+import type { LabelColumn } from '../../data/labelColumn.js'
 import { exampleStore } from '../../data/compactExamples.js'
+import { taskTypes } from '../taskTypes/index.js'
+import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
 const load = async (options: TaskOptions): Promise<Task> => {
-  const all = await readDelimited(options.task, options)
-  const { labelNames } = all
-  const parts = options.evalData === undefined ? heldOutOf(all, options) : await withEvaluationFile(all, options.evalData, options)
-  return { name: options.task, ...parts, ...scoring(labelNames, options), labelNames }
+  const file = fileOptions(options)
+  const all = await readDelimited(options.task, file)
+  const { evalData } = options
+  const parts = evalData === undefined ? heldOutOf(all, file, options) : await withEvaluationFile(all, evalData, file)
+  return { name: options.task, ...parts, ...file.scoring, labelNames: all.labelNames }
 }
 
 const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
-  const evaluation = await readDelimited(options.evalData ?? options.task, options)
-  return { ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined }
+  const file = fileOptions(options)
+  const evaluation = await readDelimited(options.evalData ?? options.task, file)
+  return { ...file.scoring, evaluation, sorted: options.labelNames === undefined }
+}
+
+type FileOptions = DelimitedOptions & { readonly labelColumn: LabelColumn; readonly scoring: Scoring }
+
+/** The options of a file, by the task type that --problem-type names. @throws InputError for an unknown name */
+const fileOptions = (options: TaskOptions): FileOptions => {
+  const { problemType = singleLabel.name } = options
+  const taskType = taskTypes.find(({ name, file }) => name === problemType && file !== undefined)
+  if (taskType?.file === undefined) {
+    const known = taskTypes.filter(({ file }) => file !== undefined).map(({ name }) => name)
+    throw inputError('--problem-type', oneOf(known), quoted(problemType))
+  }
+  const { labels, metrics, selectionMetric } = taskType.file
+  return { ...options, labelColumn: labels, scoring: { taskType, metrics, selectionMetric } }
 }
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { holdOutSeed, problemType }: TaskOptions): Parts => {
-  const settings = { seed: holdOutSeed ?? 0, stratumOf: labelStrata(problemType ?? 'classification', all.examples), heldOf: tenth }
-  const { kept, held } = holdOut(settings)(all.examples)
+const heldOutOf = (all: Dataset, { labelColumn }: FileOptions, { holdOutSeed = 0 }: TaskOptions): Parts => {
+  const split = holdOut<Example>({ seed: holdOutSeed, stratumOf: labelColumn.strata(all.examples), heldOf: tenth })
+  const { kept, held } = split(all.examples)
   if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
   const examples = held.map(exampleStore()) // in a store of their own, so that each part can be released by itself
   return { train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true }
@@ -40,17 +60,10 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
-const withEvaluationFile = async (train: Dataset, file: string, options: TaskOptions): Promise<Parts> => {
+const withEvaluationFile = async (train: Dataset, file: string, options: FileOptions): Promise<Parts> => {
   const { labelNames } = train
   const evaluation = await readDelimited(file, labelNames === null ? options : { ...options, labelNames })
   return { train, evaluation, heldOut: false }
-}
-
-/** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
-const scoring = (labelNames: ReadonlyArray<string> | null, { problemType }: TaskOptions): Scoring => {
-  if (problemType === 'multi-label') return { taskType: problemType, metrics: [], selectionMetric: 'microF1' }
-  if (labelNames === null) return { taskType: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' }
-  return { taskType: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' }
 }
 
 export const labeledFileSource: TaskSource = {

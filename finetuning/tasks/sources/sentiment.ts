@@ -1,6 +1,7 @@
 /** The embedded sentences as a task. */
 import { inputError, quoted } from '../../../accelerated/errors/inputError.js'
 import { readSentiment } from '../../data/sentiment.js'
+import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Task, TaskSource, TaskOptions } from '../task.js'
 
 const load = async ({ evalData }: TaskOptions): Promise<Task> => {
@@ -11,7 +12,7 @@ const load = async ({ evalData }: TaskOptions): Promise<Task> => {
     name: 'sentiment',
     train,
     evaluation: dev,
-    taskType: 'classification',
+    taskType: singleLabel,
     metrics: ['accuracy'],
     selectionMetric: 'accuracy',
     labelNames: train.labelNames,

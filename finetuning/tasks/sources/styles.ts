@@ -3,9 +3,10 @@ import { inputError } from '../../../accelerated/errors/inputError.js'
 import { tsstClassifier } from './tsstClassifier.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
+import { singleLabel } from '../taskTypes/singleLabel.js'
 import type { Scoring, TaskSource, TaskOptions } from '../task.js'
 
-const scoring: Scoring = { taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
+const scoring: Scoring = { taskType: singleLabel, metrics: ['accuracy'], selectionMetric: 'accuracy' }
 
 /** What was recognized is one of the names. */
 const nameOf = ({ task }: TaskOptions): StyleName => task as StyleName

@@ -1,21 +1,26 @@
-/** What tasks of next tokens share: a file of texts, evaluated on a second file or on a tenth that is held out, scored by loss and perplexity. */
+/** What language modeling tasks share: a file of texts, and an evaluation on a second file or on a held-out tenth. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
-import type { TextScoring } from '../../metrics/score.js'
 import type { Dataset } from '../../data/dataset.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { Task, TaskSource, TaskOptions } from '../task.js'
+import type { TextTokenOptions } from '../../tokens/textTokens.js'
+import { causalLM } from '../taskTypes/causalLM.js'
+import type { Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
-type Read = (file: string, options: TaskOptions) => Promise<Dataset>
+const scoring: Scoring = { taskType: causalLM, metrics: [], selectionMetric: 'loss' }
 
-const scoring: TextScoring = { taskType: 'causal', metrics: [], selectionMetric: 'loss' }
+type TextSource = Pick<TaskSource, 'help' | 'flags'> & {
+  readonly name: string
+  /** @throws InputError */
+  readonly read: (file: string, options: TaskOptions) => Promise<Dataset>
+  /** How the texts become tokens. @throws InputError */
+  readonly textOptions: (options: TaskOptions) => TextTokenOptions
+}
 
-/** A kind with one name, whose files `read` reads. */
-export const textSource = (name: string, help: string, flags: NonNullable<TaskSource['flags']>, read: Read): TaskSource => ({
+export const textSource = ({ name, read, textOptions, ...source }: TextSource): TaskSource => ({
+  ...source,
   names: [name],
-  help,
   recognizes: (task) => task === name,
-  flags,
   load: async (options) => {
     const all = await read(fileOf(options), options)
     const { evalData } = options
@@ -23,9 +28,12 @@ export const textSource = (name: string, help: string, flags: NonNullable<TaskSo
       evalData === undefined
         ? { ...heldOutOf(all, options), heldOut: true }
         : { train: all, evaluation: await read(evalData, options), heldOut: false }
-    return { name, ...parts, ...scoring, labelNames: null }
+    return { name, ...parts, ...scoring, labelNames: null, text: textOptions(options) }
   },
-  loadEvaluation: async (options) => ({ ...scoring, evaluation: await read(options.evalData ?? fileOf(options), options) }),
+  loadEvaluation: async (options) => {
+    const evaluation = await read(options.evalData ?? fileOf(options), options)
+    return { ...scoring, evaluation, text: textOptions(options) }
+  },
 })
 
 const fileOf = ({ task, data }: TaskOptions): string => {

@@ -6,7 +6,7 @@ import { AutoModelForCausalLM, AutoTokenizer, env, pipeline, type Tensor } from 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import { saveAdapter } from '../../../accelerated/formats/peft/peft.js'
-import { causalOutputs } from '../../../accelerated/objectives/taskType.js'
+import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { normals } from '../../../accelerated/parameters/random.js'
 import { exportAdapter, type ExportFormat } from '../../../finetuning/adapters/exportAdapter.js'
 import { openGenerator } from '../../../evaluation/index.js'

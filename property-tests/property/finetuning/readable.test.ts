@@ -12,7 +12,7 @@ import { openModelFolder, type ModelFolder } from '../../../accelerated/checkpoi
 import { readAdapter, writeAdapter } from '../../../accelerated/formats/index.js'
 import { methods } from '../../../accelerated/methods/index.js'
 import type { Method } from '../../../accelerated/methods/method.js'
-import type { SequenceOutputs } from '../../../accelerated/objectives/taskType.js'
+import type { SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { sequenceClassification } from '../../../accelerated/objectives/sequenceClassification.js'
 import { resolveSettings, settingsOfMethod, type Settings, type SettingsInput } from '../../../accelerated/training/settings.js'
 import { SettingsError } from '../../../accelerated/errors/settingsError.js'

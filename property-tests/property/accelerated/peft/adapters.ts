@@ -9,7 +9,7 @@ import type { LowRankAdapter, LowRankPair } from '../../../../accelerated/format
 import type { Model } from '../../../../accelerated/models/architecture.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
 import type { EncoderConfig } from '../../../../accelerated/models/bert/config.js'
-import type { TaskOutputs } from '../../../../accelerated/objectives/taskType.js'
+import type { ModelOutputs } from '../../../../accelerated/models/modelOutputs.js'
 
 /** Of the test file at hand: one adapter at a time. */
 export const place = { folder: '' }
@@ -37,7 +37,7 @@ export const sizes: EncoderConfig = {
 }
 export const roberta = encoderModel(sizes)
 export const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, paddingIndex: 0 })
-export const twoClasses: TaskOutputs = { labels: 2, taskType: 'classification' }
+export const twoClasses: ModelOutputs = { labels: 2, taskType: 'classification' }
 
 /** Numbers that differ everywhere, so that a mix-up shows. */
 export const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({

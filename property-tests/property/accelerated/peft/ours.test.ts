@@ -7,7 +7,7 @@ import { padToRank, type LowRankAdapter, type LowRankPair } from '../../../../ac
 import { peftFiles, saveAdapter } from '../../../../accelerated/formats/peft/peft.js'
 import { readSafetensors } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
-import type { TaskOutputs, SequenceTaskType } from '../../../../accelerated/objectives/taskType.js'
+import type { ModelOutputs, SequenceTaskType } from '../../../../accelerated/models/modelOutputs.js'
 import { SEED } from '../../../support/seed.js'
 import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, weights } from './adapters.js'
 
@@ -166,7 +166,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
   })
 
   it('a regression and an adapter without a head come back as such', async () => {
-    const one: TaskOutputs = { labels: 1, taskType: 'regression' }
+    const one: ModelOutputs = { labels: 1, taskType: 'regression' }
     await saveAdapter(place.folder, adapterOf(roberta, [2], { outputs: one, head: headOf(roberta, 1) }))
     expect((await load(roberta)).outputs).toEqual(one)
     await saveAdapter(place.folder, adapterOf(roberta, [2], { head: new Map() }))

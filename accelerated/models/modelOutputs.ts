@@ -1,0 +1,32 @@
+/** What a model answers, as plain data: one row of outputs per sequence, or the next token. The meaning of a task belongs to finetuning/tasks. */
+import type { Head, Model } from './architecture.js'
+
+/** transformers' `problem_type`: the loss of a sequence head, and the meaning of its outputs. */
+export const problemTypes = ['single_label_classification', 'multi_label_classification', 'regression'] as const
+export type ProblemType = (typeof problemTypes)[number]
+
+/** A head over whole sequences: [examples, labels]. A regression has one output. */
+export type SequenceOutputs = {
+  readonly head: 'sequence'
+  readonly labels: number
+  readonly problemType: ProblemType
+  /** The name of the task type that the head was trained for, as salora.json stores it. Absent: the one that `problemType` implies. */
+  readonly taskType?: string
+}
+
+/** The head over the vocabulary: each token's logits are those of the next token. */
+export type CausalOutputs = { readonly head: 'causal'; readonly labels: 0; readonly taskType?: string }
+
+export type ModelOutputs = SequenceOutputs | CausalOutputs
+
+export const causalOutputs: CausalOutputs = { head: 'causal', labels: 0 }
+
+/** The tensors of the head that a run trains. The head over the vocabulary is frozen, unless the method trains the whole model. */
+export const headOf = (
+  model: Model,
+  outputs: ModelOutputs,
+  { train: { trainsAll = false } }: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
+): Pick<Head, 'tensors'> => {
+  if (outputs.head === 'sequence') return model.sequenceHead(outputs.labels)
+  return { tensors: trainsAll ? (model.causalHead?.().frozen ?? new Map()) : new Map() }
+}

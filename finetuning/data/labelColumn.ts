@@ -1,0 +1,98 @@
+/** How the label column of a file is read: one class per row, any number of classes, or a number. */
+import type { StoredExample } from './compactExamples.js'
+import type { Example } from './dataset.js'
+import { atRow } from './errorText.js'
+import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf, type Classes } from './labels.js'
+
+export type LabelColumn = {
+  /** separates the labels of one cell, which may then be empty; absent: a cell has exactly one label */
+  readonly separator?: string
+  /** @param labelNames the classes of the training data; undefined: those that occur in the file */
+  readonly open: (file: string, labelNames: ReadonlyArray<string> | undefined) => LabelReader
+  /** The stratum of each example, so that a hold-out keeps the proportions of labels. */
+  readonly strata: (examples: ReadonlyArray<Example>) => (example: Example, index: number) => number
+}
+
+export type LabelReader = {
+  /** The label of a row, from its text without blanks at the ends. @throws InputError */
+  readonly read: (written: string, row: number) => Pick<Example, 'label' | 'labels'>
+  /** After the last row: sets class indices, and returns the classes in order (null: there are none). @throws InputError */
+  readonly finish: (examples: ReadonlyArray<StoredExample>) => ReadonlyArray<string> | null
+}
+
+/** One class per row. */
+export const classColumn: LabelColumn = {
+  open: (file, labelNames) => {
+    const classes = classReader(file, labelNames, classesOf)
+    return {
+      read: (written, row) => ({ label: classes.read(written, row) }),
+      finish: (examples) => {
+        const { names, indexAt } = classes.finish()
+        if (indexAt !== null) for (const example of examples) example.label = indexAt(example.label)
+        return names
+      },
+    }
+  },
+  strata:
+    () =>
+    ({ label }) =>
+      label,
+}
+
+/** Any number of classes per row. */
+export const labelSetColumn: LabelColumn = {
+  separator: labelSeparator,
+  open: (file, labelNames) => {
+    const classes = classReader(file, labelNames, classesOfSets)
+    return {
+      read: (written, row) => ({ label: 0, labels: labelsIn(written).map((part) => classes.read(part, row)) }),
+      finish: (examples) => {
+        const { names, indexAt } = classes.finish()
+        if (indexAt !== null) for (const example of examples) example.labels = (example.labels ?? []).map(indexAt)
+        return names
+      },
+    }
+  },
+  strata: () => () => 0, // a combination of labels may occur only once
+}
+
+/** A number per row. */
+export const scoreColumn: LabelColumn = {
+  open: (file) => ({
+    read: (written, row) => ({ label: scoreOf(written, () => atRow(file, row)) }),
+    finish: () => null,
+  }),
+  /** the tenth of the sorted scores that an example is in */
+  strata: (examples) => {
+    const order = examples.map((_, index) => index).sort((i, j) => (examples[i]?.label ?? 0) - (examples[j]?.label ?? 0) || i - j)
+    const tenths = new Map(order.map((index, rank) => [index, Math.floor((10 * rank) / examples.length)]))
+    return (_, index) => tenths.get(index) ?? 0
+  },
+}
+
+/** Reads class names. Without `labelNames` a label is its place among those met, until `finish` has seen all of them and sorts them. */
+const classReader = (
+  file: string,
+  labelNames: ReadonlyArray<string> | undefined,
+  sorted: (file: string, firstRows: ReadonlyMap<string, number>) => Classes,
+) => {
+  const knownIndex = labelNames === undefined ? null : classIndex(labelNames)
+  const firstRows = new Map<string, number>() // the row in which each label occurs first
+  const places = new Map<string, number>()
+  return {
+    read: (written: string, row: number): number => {
+      if (knownIndex !== null) return knownIndex(written, () => atRow(file, row))
+      const place = places.get(written)
+      if (place !== undefined) return place
+      firstRows.set(written, row)
+      places.set(written, places.size)
+      return places.size - 1
+    },
+    finish: (): { readonly names: ReadonlyArray<string>; readonly indexAt: ((place: number) => number) | null } => {
+      if (labelNames !== undefined) return { names: labelNames, indexAt: null }
+      const { names, indexOf } = sorted(file, firstRows)
+      const indices = [...places.keys()].map((written) => indexOf.get(written) ?? NaN)
+      return { names, indexAt: (place) => indices[place] ?? NaN }
+    },
+  }
+}

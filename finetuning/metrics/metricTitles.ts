@@ -1,0 +1,23 @@
+/** Metrics as the Hugging Face hub calls them, and as people do. */
+import type { MetricName } from './score.js'
+
+/** `type`: the name in the hub's registry of metrics */
+export type MetricTitle = { readonly type: string; readonly title: string }
+
+const titles: Readonly<Record<MetricName, MetricTitle>> = {
+  accuracy: { type: 'accuracy', title: 'Accuracy' },
+  f1: { type: 'f1', title: 'F1' },
+  macroF1: { type: 'f1', title: 'F1 (macro)' },
+  microF1: { type: 'f1', title: 'F1 (micro)' },
+  matthews: { type: 'matthews_correlation', title: "Matthews' correlation" },
+  pearson: { type: 'pearsonr', title: "Pearson's correlation" },
+  spearman: { type: 'spearmanr', title: "Spearman's correlation" },
+  mse: { type: 'mse', title: 'Mean squared error' },
+  mae: { type: 'mae', title: 'Mean absolute error' },
+  loss: { type: 'loss', title: 'Loss' },
+  perplexity: { type: 'perplexity', title: 'Perplexity' },
+}
+
+/** A metric that is not in the table is called by its own name. */
+export const metricTitle = (metric: string): MetricTitle =>
+  Object.hasOwn(titles, metric) ? titles[metric as MetricName] : { type: metric, title: metric }

@@ -1,0 +1,63 @@
+/** The data of a run: loaded once, and released while it becomes tokens. */
+import { checkLabelNames } from '../../accelerated/checkpoints/labelNames.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
+import type { TrainingExample } from '../../accelerated/objectives/objective.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+import type { Examples } from '../../accelerated/models/packing.js'
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { Dataset, Example } from '../data/index.js'
+import { classWeightsOf } from '../tasks/classWeights.js'
+import { loadTask, type Task } from '../tasks/index.js'
+import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskType.js'
+import type { FinetuneEvent, FinetuneOptions } from './run.js'
+
+/** A task whose lists of examples belong to the run, which may empty them. */
+export type RunData = Omit<Task, 'train' | 'evaluation'> & { readonly train: OwnedDataset; readonly evaluation: OwnedDataset }
+type OwnedDataset = Dataset & { readonly examples: Example[] }
+
+/** Loads the task and reports skipped rows. @throws InputError */
+export async function* loadRunData({ task }: FinetuneOptions): AsyncGenerator<FinetuneEvent, RunData> {
+  yield { kind: 'preparing', what: `reading ${task.task}` }
+  const { train, evaluation, ...rest } = await loadTask(task)
+  for (const { source, skipped } of [train, evaluation]) {
+    const [first] = skipped
+    if (first !== undefined)
+      yield { kind: 'preparing', what: `${source}: ${skipped.length} rows left out, the first is row ${first.row}: ${first.found}` }
+  }
+  const owned = (dataset: Dataset): OwnedDataset => ({ ...dataset, examples: [...dataset.examples] })
+  const data = { ...rest, train: owned(train), evaluation: owned(evaluation) }
+  if (data.labelNames !== null) checkLabelNames(data.labelNames, data.train.source)
+  return data
+}
+
+/** The data's task type, bound to it. @throws InputError for class weights that the task type does not have */
+export const bindTask = (data: Task, { classWeights }: Pick<Settings, 'classWeights'>): AnyTaskAdapter => {
+  const { taskType, labelNames, train } = data
+  if (classWeights === null) return taskType.bind(data, null)
+  if (taskType.refuses.classWeights !== undefined) throw inputError('--class-weights', taskType.refuses.classWeights, quoted(classWeights))
+  const labels = train.examples.map(({ label }) => label)
+  return taskType.bind(data, classWeightsOf(classWeights, labelNames ?? [], labels))
+}
+
+export type RunExamples<E> = { readonly training: Examples<E>; readonly evaluation: Examples<E> }
+
+/** Tokenizes the data and empties its lists, so that a large file's texts are released on the way. @throws InputError */
+export async function* tokenizeRunData<E extends TrainingExample>(
+  { train, evaluation }: RunData,
+  task: Pick<TaskAdapter<E, unknown>, 'tokenizer'>,
+  base: ModelFolder,
+  { maxLength }: Pick<Settings, 'maxLength'>,
+): AsyncGenerator<FinetuneEvent, RunExamples<E>> {
+  const sources = [...new Set([train.source, evaluation.source])].join(' and ')
+  yield { kind: 'preparing', what: `tokenizing ${train.examples.length + evaluation.examples.length} examples of ${sources}` }
+  const tokenizer = await task.tokenizer(base, maxLength)
+  const examples = { training: tokenizer.training(drain(train.examples)), evaluation: tokenizer.evaluation(drain(evaluation.examples)) }
+  for (const message of tokenizer.warnings()) yield { kind: 'warning', message }
+  return examples
+}
+
+/** Yields the examples in order and empties the list. */
+function* drain(examples: Example[]): Generator<Example> {
+  examples.reverse()
+  for (let example = examples.pop(); example !== undefined; example = examples.pop()) yield example
+}

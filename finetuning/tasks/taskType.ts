@@ -1,0 +1,99 @@
+/** A task type: what a model learns from examples, how its answers are scored, and what predictions, model cards and exports say. */
+import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
+import type { Method } from '../../accelerated/methods/method.js'
+import type { Model } from '../../accelerated/models/architecture.js'
+import type { ModelOutputs } from '../../accelerated/models/modelOutputs.js'
+import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
+import type { Scored } from '../../accelerated/training/events.js'
+import type { Dataset } from '../data/dataset.js'
+import type { LabelColumn } from '../data/labelColumn.js'
+import type { ClassReport } from '../metrics/index.js'
+import type { ExampleTokenizer } from '../tokens/exampleTokenizer.js'
+import type { TextTokenOptions } from '../tokens/textTokens.js'
+
+/** How a task is scored. */
+export type Scoring = {
+  readonly taskType: TaskType
+  /** the task's own metrics, higher is better for each; those that its type always has come after them */
+  readonly metrics: ReadonlyArray<string>
+  /** the metric that selects the best checkpoint; `mean` is the unweighted mean of `metrics` */
+  readonly selectionMetric: string
+  /** the class that F1 is of; without it F1 is not computed */
+  readonly positive?: number
+}
+
+/** The data that a task type is bound to. */
+export type TaskData = Scoring & {
+  readonly evaluation: Dataset
+  /** the classes in the order of the outputs; null: the task has none */
+  readonly labelNames: ReadonlyArray<string> | null
+  /** how texts become tokens in language modeling */
+  readonly text?: TextTokenOptions
+}
+
+/** A task type bound to data: what a run and an evaluation need. E: examples; O: the model's answer to one example. */
+export type TaskAdapter<E extends TrainingExample, O> = {
+  readonly outputs: ModelOutputs
+  readonly objective: (model: Model, method: Method) => Objective<E, O>
+  /** @throws InputError */
+  readonly tokenizer: (base: ModelFolder, maxLength: number) => Promise<ExampleTokenizer<E>>
+  /** Scores all answers. It keeps labels, but no text. */
+  readonly score: (answers: ReadonlyArray<O>) => Scored
+  /** What `salora evaluate` adds to the scores. */
+  readonly report: (answers: ReadonlyArray<O>) => EvaluationReport
+  /** the majority-class baseline, where there are classes */
+  readonly majority: { readonly label: string; readonly share: number } | null
+}
+
+/** A task adapter of any examples and answers, for code that works with all of them. */
+export type AnyTaskAdapter = <R>(use: <E extends TrainingExample, O>(adapter: TaskAdapter<E, O>) => R) => R
+
+export type EvaluationReport = {
+  /** one row per class; null where there are no classes, or too many to read */
+  readonly byClass: ReadonlyArray<ClassReport & { readonly label: string }> | null
+  /** counts by label (rows) and prediction (columns), in the order of `byClass` */
+  readonly confusion: ReadonlyArray<ReadonlyArray<number>> | null
+  /** how many tokens were predicted, in language modeling */
+  readonly tokens?: number
+}
+
+/** One text's prediction: the JSON object that `salora predict` prints, and its cells in a CSV file. */
+export type Prediction = { readonly json: object; readonly cells: ReadonlyArray<string> }
+
+export type PredictionFormat = {
+  /** columns of a CSV file */
+  readonly columns: ReadonlyArray<string>
+  /** @param output the model's outputs for one text: [labels] @param labelNames one per output */
+  readonly predict: (output: ReadonlyArray<number>, labelNames: ReadonlyArray<string>) => Prediction
+}
+
+export type TaskType = {
+  /** stored in result.json and salora.json, and typed after --problem-type */
+  readonly name: string
+  /** `a classification`, in messages and model cards */
+  readonly noun: string
+  /** `labels of a classification`: what its data has, in messages */
+  readonly dataNoun: string
+  /** The head that a model needs. @param labelNames null: the task has no classes */
+  readonly outputs: (labelNames: ReadonlyArray<string> | null) => ModelOutputs
+  /** Whether a head that names no task type is of this one. */
+  readonly isImpliedBy: (outputs: ModelOutputs) => boolean
+  /** @throws InputError if the model cannot do the task */
+  readonly checkModel?: (model: Model, task: string) => void
+  /** Every metric of a task, its own first. */
+  readonly metricNames: (scoring: Pick<Scoring, 'metrics' | 'positive'>) => ReadonlyArray<string>
+  /** How a file's labels are read, and its metrics if the file says no more. Absent: --problem-type cannot name this type. */
+  readonly file?: { readonly labels: LabelColumn } & Pick<Scoring, 'metrics' | 'selectionMetric'>
+  /** what --positive-label, --class-weights and --labels expect instead of a value; absent: they are allowed */
+  readonly refuses: Readonly<Partial<Record<'positiveLabel' | 'classWeights' | 'labelNames', string>>>
+  /** @param classWeights one per class; null: all examples count alike */
+  readonly bind: (data: TaskData, classWeights: ReadonlyArray<number> | null) => AnyTaskAdapter
+  /** absent: the model generates text, and `salora predict` refuses it */
+  readonly predictions?: PredictionFormat
+  /** `pipeline_tag` of the model card */
+  readonly pipelineTag: 'text-classification' | 'text-generation'
+  /** the command that uses the result */
+  readonly command: 'predict' | 'generate'
+  /** What a user of an exported model must know. @param format `transformers.js`, … */
+  readonly exportWarnings?: (format: string, texts: { readonly havePairs: boolean }) => ReadonlyArray<string>
+}

@@ -1,0 +1,8 @@
+/** The table of task types: a new one is a file in this folder and a line here. Reading data is sources/; looking a type up is taskTypeOf.ts. */
+import type { TaskType } from '../taskType.js'
+import { causalLM } from './causalLM.js'
+import { multiLabel } from './multiLabel.js'
+import { regression } from './regression.js'
+import { singleLabel } from './singleLabel.js'
+
+export const taskTypes: ReadonlyArray<TaskType> = [singleLabel, regression, multiLabel, causalLM]

@@ -1,0 +1,126 @@
+/** What all task types with a head over whole sequences share; singleLabel.ts, multiLabel.ts and regression.ts say what differs. */
+import { loadTokenizer } from '../../../accelerated/checkpoints/tokenizer/tokenizer.js'
+import type { ProblemType, SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
+import { sequenceClassification, type LabeledExample } from '../../../accelerated/objectives/sequenceClassification.js'
+import type { Example, SecondSet } from '../../data/dataset.js'
+import { secondSetMetric, selectionScore, type ClassReport, type MajorityClass } from '../../metrics/index.js'
+import { tokenize } from '../../tokens/tokenizedExamples.js'
+import type { EvaluationReport, Scoring, TaskAdapter, TaskData, TaskType } from '../taskType.js'
+
+/** A model's outputs: [examples][labels] */
+export type Outputs = ReadonlyArray<ReadonlyArray<number>>
+
+/** An example's label: a class or a number; or the classes that hold. */
+export type Truth = number | ReadonlyArray<number>
+
+export type SetScores = {
+  readonly scores: Readonly<Record<string, number>>
+  /** the class that the model predicts for every example, if there is one */
+  readonly constant: number | null
+}
+
+/** What differs between task types with a sequence head. */
+export type SequenceDefinition = Pick<TaskType, 'name' | 'noun' | 'refuses' | 'exportWarnings'> & {
+  readonly problemType: ProblemType
+  readonly file: NonNullable<TaskType['file']>
+  readonly predictions: NonNullable<TaskType['predictions']>
+  /** Whether a head that names no task type is of this one; by default if it has the same problem type. */
+  readonly isImpliedBy?: TaskType['isImpliedBy']
+  /** metrics that every task of the type has, after the task's own */
+  readonly commonMetrics: (hasPositive: boolean) => ReadonlyArray<string>
+  /** Scores of one set of examples, of at least one. */
+  readonly scoreSet: (scoring: Pick<Scoring, 'metrics' | 'positive'>, outputs: Outputs, truths: ReadonlyArray<Truth>) => SetScores
+  readonly majority?: (truths: ReadonlyArray<Truth>) => MajorityClass
+  readonly report?: (
+    outputs: Outputs,
+    truths: ReadonlyArray<Truth>,
+    classes: number,
+  ) => { readonly byClass: ReadonlyArray<ClassReport>; readonly confusion: EvaluationReport['confusion'] }
+}
+
+export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
+  const { name, noun, refuses, file, predictions, problemType, commonMetrics } = definition
+  const outputsFor = (labelNames: ReadonlyArray<string> | null): SequenceOutputs => ({
+    head: 'sequence',
+    labels: labelNames?.length ?? 1,
+    problemType,
+    taskType: name,
+  })
+  return {
+    ...{ name, noun, refuses, file, predictions },
+    dataNoun: `labels of ${noun}`,
+    outputs: outputsFor,
+    isImpliedBy: definition.isImpliedBy ?? ((outputs) => outputs.head === 'sequence' && outputs.problemType === problemType),
+    metricNames: ({ metrics, positive }) => [...new Set([...metrics, ...commonMetrics(positive !== undefined)])],
+    bind: (data, classWeights) => (use) => use(boundTo(definition, outputsFor(data.labelNames), data, classWeights)),
+    pipelineTag: 'text-classification',
+    command: 'predict',
+    exportWarnings: (format, texts) => [
+      ...(definition.exportWarnings?.(format, texts) ?? []),
+      ...(format === 'transformers.js' && texts.havePairs ? [pairWarning] : []),
+    ],
+  }
+}
+
+const pairWarning =
+  "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification"
+
+const boundTo = (
+  definition: SequenceDefinition,
+  outputs: SequenceOutputs,
+  { metrics, selectionMetric, positive, labelNames, evaluation: { examples, second } }: TaskData,
+  classWeights: ReadonlyArray<number> | null,
+): TaskAdapter<LabeledExample, ReadonlyArray<number>> => {
+  const scoring = { metrics, ...(positive === undefined ? {} : { positive }) }
+  const truths = examples.map(truthOf)
+  const firstTruths = truths.slice(0, second?.from)
+  const labelName = (label: number): string => labelNames?.[label] ?? String(label)
+  const majority = definition.majority?.(firstTruths) ?? null
+  return {
+    outputs,
+    objective: (model) => sequenceClassification(model, outputs, classWeights),
+    tokenizer: async ({ folder, model }, maxLength) => {
+      const tokenizer = await loadTokenizer(folder, model)
+      const tokenizeAll = (texts: Iterable<Example>) => tokenize(tokenizer, model.vocabularySize, texts, maxLength)
+      return { training: tokenizeAll, evaluation: tokenizeAll, warnings: () => [] }
+    },
+    score: (answers) => {
+      const { scores, constant } = scoreOutputs(definition, scoring, answers, truths, second)
+      const selection = selectionScore(selectionMetric, metrics)(scores)
+      return { scores, selection, constant: constant === null ? null : labelName(constant) }
+    },
+    report: (answers) => {
+      const classes = outputs.labels
+      if (definition.report === undefined || classes > mostReportedClasses) return { byClass: null, confusion: null }
+      const { byClass, confusion } = definition.report(answers.slice(0, second?.from), firstTruths, classes)
+      return { byClass: byClass.map((report, i) => ({ label: labelName(i), ...report })), confusion }
+    },
+    majority: majority === null ? null : { label: labelName(majority.label), share: majority.share },
+  }
+}
+
+/** The confusion matrix grows with the square of the classes. */
+const mostReportedClasses = 100
+
+export const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
+  labels ?? label
+
+/** Labels of examples that have one each. */
+export const labelsOf = (truths: ReadonlyArray<Truth>): ReadonlyArray<number> =>
+  truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
+
+/** Scores of all examples. Those of a second set have names of their own (`mismatchedAccuracy`) and only the task's own metrics. */
+export const scoreOutputs = (
+  { scoreSet }: Pick<SequenceDefinition, 'scoreSet'>,
+  scoring: Pick<Scoring, 'metrics' | 'positive'>,
+  outputs: Outputs,
+  truths: ReadonlyArray<Truth>,
+  second?: SecondSet,
+): SetScores => {
+  if (second === undefined) return scoreSet(scoring, outputs, truths)
+  const { name, from } = second
+  const first = scoreSet(scoring, outputs.slice(0, from), truths.slice(0, from))
+  const { scores } = scoreSet(scoring, outputs.slice(from), truths.slice(from))
+  const ofSecond = scoring.metrics.map((metric) => [secondSetMetric(name, metric), scores[metric] ?? NaN] as const)
+  return { ...first, scores: { ...first.scores, ...Object.fromEntries(ofSecond) } }
+}
