@@ -66,5 +66,6 @@ export {
   trainNgram,
   writeNgramModel,
 } from './ngram/index.js'
-export { glueSweep, type GlueSweepOptions, type GlueSweepResult, type OnSweepEvent } from './glue/glueSweep.js'
+export { glueSweep, type GlueSweepResult } from './glue/glueSweep.js'
+export type { GlueSweepOptions, OnSweepEvent } from './glue/sweepOptions.js'
 export { sweeps } from './glue/sweeps/index.js'
