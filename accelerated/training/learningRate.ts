@@ -6,13 +6,7 @@ import type { CommonSettings } from '../settings/commonSettings.js'
 
 export type LearningRateSettings = Pick<
   CommonSettings,
-  | 'learningRate'
-  | 'lrSchedulerType'
-  | 'lrSchedulerNumCycles'
-  | 'lrSchedulerPower'
-  | 'lrEnd'
-  | 'warmupRatio'
-  | 'warmupSteps'
+  'learningRate' | 'lrSchedulerType' | 'lrSchedulerNumCycles' | 'lrSchedulerPower' | 'lrEnd' | 'warmupRatio' | 'warmupSteps'
 >
 
 /** @param steps of the whole run */
