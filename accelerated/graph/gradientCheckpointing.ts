@@ -3,7 +3,7 @@
  * are not read before the gradient has come there, so that the runtime neither makes them early nor takes them for the originals.
  */
 import type { Expression } from './expression.js'
-import { after } from './operators.js'
+import { controlDependency } from './operators.js'
 
 /** `copyOf` gives itself for what is no part of it; `copies` in topological order, those of the values that they begin with first. */
 export type CheckpointPlan = {
@@ -25,7 +25,7 @@ export const planCheckpoints = (
   if (y === undefined || x === undefined) return { copyOf: (node) => node, copies: [] }
   const between = nodesBetween(order, x, y)
   const own = madeForAlone(order, between)
-  const late = (node: Expression): Expression => copied.get(node) ?? remember(node, after(node, signals))
+  const late = (node: Expression): Expression => copied.get(node) ?? remember(node, controlDependency(node, signals))
   const remember = (node: Expression, copy: Expression): Expression => {
     copied.set(node, copy)
     return copy

@@ -10,14 +10,14 @@ import { gradient } from '../../../accelerated/graph/gradient.js'
 import { toOnnx } from '../../../accelerated/graph/onnx.js'
 import {
   add,
-  after,
+  controlDependency,
   expand,
   gelu,
   input,
   layerNormalization,
   matMul,
   mul,
-  recomputed,
+  checkpoint,
   reduceSum,
   reshape,
   selectRows,
@@ -75,7 +75,7 @@ const slopesOf = (
   const x = input('x', ['rows', width], dtype)
   const top = layers.reduce((below, body, layer) => {
     const y = body.reduce((inner, name) => (steps[name] as Step)(inner, layer), below)
-    return again ? recomputed(y, below) : y
+    return again ? checkpoint(y, below) : y
   }, x)
   const h = read(top)
   const loss = reduceSum(mul(h, tanh(h)))
@@ -161,7 +161,7 @@ describe(`recomputation (seed ${SEED})`, () => {
       'float32',
       true,
     )
-    const waits = topologicalOrder(Object.values(slopes)).filter(({ op }) => op === 'After')
+    const waits = topologicalOrder(Object.values(slopes)).filter(({ op }) => op === 'ControlDependency')
     expect(waits).toHaveLength(2)
     const ofFirst = waits.find(({ inputs }) => inputs[0]?.op === 'Input')
     const shapes = (ofFirst?.inputs ?? []).slice(1).map(({ shape }) => shape.join('×'))
@@ -175,7 +175,7 @@ describe(`recomputation (seed ${SEED})`, () => {
 
   it('has a value of its own size and sees to its order alone: after x, x', async () => {
     const x = input('x', ['rows', width], 'float32')
-    const late = after(x, [reduceSum(x), tanh(x)])
+    const late = controlDependency(x, [reduceSum(x), tanh(x)])
     expect(late.shape).toEqual(x.shape)
     const found = await withGraph({ late }, (session) => session({ x: float32([1, 2, 3, -0, 5, 6, 7, 8], [2, width]) }))
     expect(resultOf(found, 'late')).toEqual([1, 2, 3, -0, 5, 6, 7, 8])
