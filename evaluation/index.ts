@@ -11,7 +11,7 @@ export type { Prompt } from '../finetuning/tokens/prompts.js'
 export type { Dataset } from '../finetuning/data/index.js'
 export type { Evaluation, Task, TaskOptions } from '../finetuning/tasks/index.js'
 export { linesByStyle, readStyles, type Style, type StyleName } from '../finetuning/data/styles.js'
-export { loadEvaluation, loadTask } from '../finetuning/tasks/taskData.js'
+export { loadEvaluation, loadTask } from '../finetuning/tasks/loadTask.js'
 export { accuracy, f1, majorityClass, matthews, pearson, score, spearman } from '../finetuning/metrics/index.js'
 export type { BleuScore, BleuSettings, BleuStatistics } from './bleu/index.js'
 export {
@@ -66,5 +66,6 @@ export {
   trainNgram,
   writeNgramModel,
 } from './ngram/index.js'
-export { glueSweep, type GlueSweepOptions, type GlueSweepResult, type OnSweepEvent } from './glue/glueSweep.js'
+export { glueSweep, type GlueSweepResult } from './glue/glueSweep.js'
+export type { GlueSweepOptions, OnSweepEvent } from './glue/sweepOptions.js'
 export { sweeps } from './glue/sweeps/index.js'

@@ -51,7 +51,7 @@ const largeWeights = 2 ** 29
 /** Whether a session of this graph keeps float32 weights a second time, reordered for its products. */
 export const prepacks = (outputs: Outputs, { prepack = true }: OpenOptions): boolean => {
   const order = topologicalOrder(Object.values(outputs))
-  return !order.some(({ op }) => op === 'Turned') && (prepack || weightBytes(order) < largeWeights)
+  return !order.some(({ op }) => op === 'TransposedView') && (prepack || weightBytes(order) < largeWeights)
 }
 
 const weightBytes = (order: ReadonlyArray<Expression>): number =>

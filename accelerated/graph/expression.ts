@@ -54,7 +54,7 @@ export type DifferentiableOp =
   | 'Slice'
   | 'Cast'
   | 'Where'
-  | 'After'
+  | 'ControlDependency'
 
 /** Operators whose value is piecewise constant in every input, or which occur in gradients and updates only: their gradient is never asked for. */
 export type NonDifferentiableOp =
@@ -66,7 +66,7 @@ export type NonDifferentiableOp =
   | 'CumulativeSum'
   | 'ScatterAddRows'
   | 'Dequantize'
-  | 'Turned'
+  | 'TransposedView'
   | 'Split'
   | 'OutputOf'
 
@@ -74,10 +74,10 @@ export type NonDifferentiableOp =
 export type DetachedOp = 'StopGradient'
 
 /** What a gradient is taken through without the values between its two operands being kept: they are computed once more. */
-export type RecomputedOp = 'Recomputed'
+export type CheckpointOp = 'Checkpoint'
 
 export type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
-export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | RecomputedOp | LeafOp
+export type Op = DifferentiableOp | NonDifferentiableOp | DetachedOp | CheckpointOp | LeafOp
 
 export type Attributes = {
   readonly name?: string

@@ -7,7 +7,7 @@ import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expr
 import { sameShape, showShape, topologicalOrder } from './expression.js'
 import { add, reduceSum, reshape, scalar } from './operators.js'
 import { sumOfPadded } from './padding.js'
-import { planCheckpoints } from './recomputation.js'
+import { planCheckpoints } from './gradientCheckpointing.js'
 import { vjps } from './vjps.js'
 
 /**
@@ -35,7 +35,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   const visit = (node: Expression): void => {
     const yBar = gradients.get(node)
     if (yBar === undefined || goals.has(node) || !node.inputs.some((x) => relevant.has(x))) return
-    if (node.op === 'Recomputed') {
+    if (node.op === 'Checkpoint') {
       recompute(node, yBar)
       return
     }

@@ -25,9 +25,9 @@ const bytesOfType: Readonly<Record<DType, number>> = {
 
 /** What is no node of its own, and what gives its operand's memory another name. */
 const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize'])
-const transparent = new Set<Op>(['StopGradient', 'Recomputed'])
+const transparent = new Set<Op>(['StopGradient', 'Checkpoint'])
 const unwritten = new Set<Op>([...transparent, 'OutputOf'])
-const renaming = new Set<Op>([...transparent, 'Reshape', 'After'])
+const renaming = new Set<Op>([...transparent, 'Reshape', 'ControlDependency'])
 /** What may be written over an operand, as ONNX Runtime's kernels for the CPU say; measured: no sum, no product. */
 const inPlace = new Set<Op>(['Sigmoid', 'Tanh', 'Relu', 'Clip', 'Softmax', 'LogSoftmax'])
 

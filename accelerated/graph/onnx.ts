@@ -24,8 +24,8 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   const lowered = lower(outputs)
   const order = topologicalOrder(Object.values(lowered))
   const inputs = inputsOf(order, lowered)
-  const draft = onnxBuilder(target)
-  const shapes = runtimeShapes(draft, inputs)
+  const builder = onnxBuilder(target)
+  const shapes = runtimeShapes(builder, inputs)
 
   const outputNames = firstNames(lowered)
   const withManyOutputs = new Set(order.filter(({ op }) => op === 'OutputOf').map((node) => node.inputs[0]))
@@ -33,18 +33,18 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   for (const node of order) {
     const x = node.inputs.map((operand) => names.get(operand) ?? '')
     const result = outputNames.get(node) ?? `${node.op}:${names.size}`
-    names.set(node, serializers[node.op]({ node, x, result, manyOutputs: withManyOutputs.has(node) }, draft, shapes))
+    names.set(node, serializers[node.op]({ node, x, result, manyOutputs: withManyOutputs.has(node) }, builder, shapes))
   }
   for (const [name, node] of Object.entries(lowered))
-    if (names.get(node) !== name) draft.emit('Identity', [names.get(node) ?? ''], {}, [name])
-  if (emptySequence !== undefined) draft.emit('SequenceEmpty', [], {}, [emptySequence])
+    if (names.get(node) !== name) builder.emit('Identity', [names.get(node) ?? ''], {}, [name])
+  if (emptySequence !== undefined) builder.emit('SequenceEmpty', [], {}, [emptySequence])
   const told = target.namelessSizes === true ? withoutNames : (info: ValueInfoProto) => info
   return encodeModel({
-    nodes: draft.nodes,
-    initializers: [...draft.initializers.values()],
+    nodes: builder.nodes,
+    initializers: [...builder.initializers.values()],
     inputs: inputs.map(told),
     // Without them the runtime would fuse what follows otherwise than where nothing is recomputed, and round otherwise.
-    values: order.filter(({ op }) => op === 'After').map((node) => told(valueInfo(names.get(node) ?? '', node))),
+    values: order.filter(({ op }) => op === 'ControlDependency').map((node) => told(valueInfo(names.get(node) ?? '', node))),
     outputs: [
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
       ...Object.entries(lowered).map(([name, node]) => told(valueInfo(name, node))),

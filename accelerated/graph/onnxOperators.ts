@@ -6,20 +6,10 @@ import { emitHalfProduct, emitProduct, emitQuantizedProduct } from './onnxProduc
 import type { AttributeValue } from './onnxProto.js'
 import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
-
-/** An expression about to be written. */
-export type Unwritten = {
-  readonly node: Expression
-  /** names of its inputs */
-  readonly x: ReadonlyArray<string>
-  /** the name that its value is to have, unless it has one already */
-  readonly result: string
-  /** some OutputOf reads it */
-  readonly manyOutputs: boolean
-}
+import type { PendingNode } from './pendingNode.js'
 
 /** Adds what computes the node's value; → the value's name. */
-type Serializer = (unwritten: Unwritten, draft: OnnxBuilder, shapes: RuntimeShapes) => string
+type Serializer = (pending: PendingNode, builder: OnnxBuilder, shapes: RuntimeShapes) => string
 
 /** One node of the same name, with the same operands. */
 const asIs: Serializer = ({ node, x, result }, { emit }) => emit(node.op, x, {}, [result])
@@ -33,11 +23,11 @@ const withAttributes =
 const withOperands =
   (
     opType: string,
-    operands: (node: Expression, draft: OnnxBuilder, shapes: RuntimeShapes) => ReadonlyArray<string>,
+    operands: (node: Expression, builder: OnnxBuilder, shapes: RuntimeShapes) => ReadonlyArray<string>,
     attributes: (node: Expression) => Readonly<Record<string, AttributeValue>> = () => ({}),
   ): Serializer =>
-  ({ node, x, result }, draft, shapes) =>
-    draft.emit(opType, [...x, ...operands(node, draft, shapes)], attributes(node), [result])
+  ({ node, x, result }, builder, shapes) =>
+    builder.emit(opType, [...x, ...operands(node, builder, shapes)], attributes(node), [result])
 
 const reduction = (opType: 'ReduceSum' | 'ReduceMean'): Serializer =>
   withOperands(
@@ -87,10 +77,10 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   ]),
   Cast: withAttributes('Cast', ({ dtype }) => ({ to: elementType(dtype) })),
 
-  MatMul: ({ node, x, result }, draft) => emitProduct(draft, node, x, result),
-  QuantizedMatMul: (unwritten, draft, shapes) => emitQuantizedProduct(draft, shapes, unwritten),
-  HalfMatMul: (unwritten, draft) => emitHalfProduct(draft, unwritten),
-  Turned: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
+  MatMul: ({ node, x, result }, builder) => emitProduct(builder, node, x, result),
+  QuantizedMatMul: (pending, builder, shapes) => emitQuantizedProduct(builder, shapes, pending),
+  HalfMatMul: (pending, builder) => emitHalfProduct(builder, pending),
+  TransposedView: ({ x: [levels = ''] }) => levels, // by emitQuantizedProduct
   Dequantize: ({ x: [levels = '', , scales = ''], result }, { emit, integers }) =>
     emit('Mul', [emit('Cast', [levels], { to: elementType('float32') }), emit('Unsqueeze', [scales, integers([-1])])], {}, [result]),
   Softmax: withAttributes('Softmax', () => ({ axis: -1 })),
@@ -138,8 +128,8 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
   },
   OutputOf: ({ node: { inputs, attributes }, x: [parent = ''] }) => outputName(inputs[0], parent, attributes.output ?? 0),
   StopGradient: ({ x: [value = ''] }) => value,
-  Recomputed: ({ x: [value = ''] }) => value,
-  After: (unwritten, draft) => emitAfter(draft, unwritten),
+  Checkpoint: ({ x: [value = ''] }) => value,
+  ControlDependency: (pending, builder) => emitControlDependency(builder, pending),
   Size: ({ node }, _, shapes) => shapes.shape([product(node.attributes.of ?? [])]),
 
   Gather: withAttributes('Gather', () => ({ axis: 0 })),
@@ -155,7 +145,7 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
  * A Reshape to where each size is 0, which stands for the operand's own: 0 times the sizes of what must be there before. What is known of a
  * shape is folded, so a size that is known is counted at run time; a Concat of sizes with one unknown would be folded too.
  */
-const emitAfter = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: Unwritten): string => {
+const emitControlDependency = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: PendingNode): string => {
   const sizes = others.map((other, i) => {
     const named = (node.inputs[i + 1]?.shape ?? []).findIndex((d) => typeof d === 'string')
     return named < 0 ? emit('Size', [other]) : emit('Shape', [other], { start: named, end: named + 1 })

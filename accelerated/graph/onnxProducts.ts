@@ -2,8 +2,8 @@
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
 import { elementType } from './onnxProto.js'
-import type { Unwritten } from './onnxOperators.js'
 import type { RuntimeShapes } from './onnxShapes.js'
+import type { PendingNode } from './pendingNode.js'
 
 /** Emits the product of the values `left` and `right` as `result`. */
 export const emitProduct = (
@@ -45,19 +45,19 @@ const rowMagnitudes = ({ emit, integers }: OnnxBuilder, x: string): string => {
 
 /** Rows of x to uint8 by their own scales, the product in int32, and the scales of rows and columns after it. */
 export const emitQuantizedProduct = (
-  draft: OnnxBuilder,
+  builder: OnnxBuilder,
   shapes: RuntimeShapes,
-  { node, x: [x = '', , stored = '', scales = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
+  { node, x: [x = '', , stored = '', scales = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
-  const { emit, constant, integers, target } = draft
+  const { emit, constant, integers, target } = builder
   if (target.quantizedMatMul !== true) throw new Error('toOnnx: expected a target with products in int8, got one without')
   const [input, , other] = node.inputs
   const [rows = 1] = input?.shape ?? []
   const number = (value: number): string => constant([value], [], 'float32')
-  const scale = emit('Max', [emit('Mul', [rowMagnitudes(draft, x), number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
+  const scale = emit('Max', [emit('Mul', [rowMagnitudes(builder, x), number(1 / largestLevel)]), number(smallestScale)]) // [rows, 1]
   const zeros = emit('Expand', [constant([zeroPoint], [1], 'uint8'), shapes.shape([rows])])
   const levels = emit('QuantizeLinear', [x, emit('Reshape', [scale, integers([-1])]), zeros], { axis: 0 })
-  const matrix = other?.op === 'Turned' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
+  const matrix = other?.op === 'TransposedView' ? emit('Transpose', [stored], { perm: [1, 0] }) : stored
   const product = emit(
     'MatMulIntegerToFloat',
     [levels, matrix, number(1), scales, constant([zeroPoint], [], 'uint8')],
@@ -70,12 +70,12 @@ export const emitQuantizedProduct = (
 
 /** Rows of x to float16 by their own scales, the product in float16, and the scales after it. */
 export const emitHalfProduct = (
-  draft: OnnxBuilder,
-  { node, x: [x = '', W = ''], result }: Pick<Unwritten, 'node' | 'x' | 'result'>,
+  builder: OnnxBuilder,
+  { node, x: [x = '', W = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,
 ): string => {
-  const { emit, constant, target } = draft
+  const { emit, constant, target } = builder
   if (target.halfMatMul !== true) throw new Error('toOnnx: expected a target with products in float16, got one without')
-  const scale = emit('Max', [rowMagnitudes(draft, x), constant([smallestScale], [], 'float32')]) // [rows, 1]
+  const scale = emit('Max', [rowMagnitudes(builder, x), constant([smallestScale], [], 'float32')]) // [rows, 1]
   const half = emit('Cast', [emit('Div', [x, scale])], { to: elementType('float16') })
   const product = emit('Gemm', [half, W], { transB: node.attributes.transposeB === true ? 1 : 0 })
   return emit('Mul', [emit('Cast', [product], { to: elementType('float32') }), scale], {}, [result])

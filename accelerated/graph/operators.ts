@@ -119,10 +119,11 @@ export const clip = (x: Expression, low: number, high: number): Expression =>
 export const stopGradient = (x: Expression): Expression => node('StopGradient', [x], x.shape, x.dtype)
 
 /** y, made of x (and of what stands beside x): a gradient computes what lies between the two once more, when it comes there. */
-export const recomputed = (y: Expression, x: Expression): Expression => node('Recomputed', [y, x], y.shape, y.dtype)
+export const checkpoint = (y: Expression, x: Expression): Expression => node('Checkpoint', [y, x], y.shape, y.dtype)
 
 /** x, but not before `others` are there. It costs nothing when it runs, and no two of them are one. */
-export const after = (x: Expression, others: ReadonlyArray<Expression>): Expression => node('After', [x, ...others], x.shape, x.dtype)
+export const controlDependency = (x: Expression, others: ReadonlyArray<Expression>): Expression =>
+  node('ControlDependency', [x, ...others], x.shape, x.dtype)
 
 export const square = (x: Expression): Expression => mul(x, x)
 
@@ -149,10 +150,10 @@ export const matMul = (
 }
 
 /** A matrix of levels the other way round, without a copy: each product that needs it so turns it, and forgets it. [p, k] → [k, p] */
-export const turned = (levels: Expression): Expression => {
+export const transposedView = (levels: Expression): Expression => {
   const [p, k, more] = levels.shape
   if (p === undefined || k === undefined || more !== undefined) return fail('turned', 'a matrix', showShape(levels.shape))
-  return node('Turned', [levels], [k, p], levels.dtype)
+  return node('TransposedView', [levels], [k, p], levels.dtype)
 }
 
 /** A matrix W ≈ diag(scales) levels in int8, both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */

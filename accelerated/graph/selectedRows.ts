@@ -28,7 +28,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   MatMul: 'first',
   QuantizedMatMul: 'first',
   HalfMatMul: 'first',
-  Recomputed: 'first',
+  Checkpoint: 'first',
 }
 
 /**

@@ -81,7 +81,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Concat: concatVjp,
   Slice: (yBar, { attributes: { axis = 0, before = 0, after = 0 } }) => [padded(yBar, axis, before, after)],
   Cast: (yBar, _, x) => [cast(yBar, given(x).dtype)],
-  After: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
+  ControlDependency: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
   Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
 }
 

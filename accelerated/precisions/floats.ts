@@ -12,7 +12,7 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
     const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js') // files are Node's, arithmetic is not
     return { tensor: frozenWeights(base, dtype), weights: weightSource(base) }
   },
-  outline: async (base) => (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, dtype),
+  placeholders: async (base) => (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, dtype),
   wrap: (host) => host,
 })
 

@@ -26,7 +26,7 @@ export const mixed: Precision = {
 
   tryOn: async (device) => (await import('./speedup.js')).tryHalf(device),
 
-  advantage: async (device, threads) => (await import('./speedup.js')).float16Speedup(device, threads),
+  speedup: async (device, threads) => (await import('./speedup.js')).float16Speedup(device, threads),
 
   check: (trained, { model }, method) => {
     if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
@@ -39,7 +39,7 @@ export const mixed: Precision = {
     return { tensor: halved(base.model.spec, frozenWeights(base, 'float32')), weights: weightSource(base) }
   },
 
-  outline: async (base) => halved(base.model.spec, (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, 'float32')),
+  placeholders: async (base) => halved(base.model.spec, (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, 'float32')),
 
   wrap: (host) => ({
     ...host,

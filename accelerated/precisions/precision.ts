@@ -28,11 +28,11 @@ export type Precision = {
   /** Runs a product of its kind where a device may lack the arithmetic for it. @throws what the runtime does */
   readonly tryOn?: (device: Device) => Promise<void>
   /** How many times as fast as float32 the products are that it changes, measured on this machine; absent: none are changed */
-  readonly advantage?: (device: Device, threads: number) => Promise<number>
+  readonly speedup?: (device: Device, threads: number) => Promise<number>
   /** Settings that it cannot serve, by the names of what the method trains. @throws SettingsError */
   readonly check?: (trained: ReadonlySet<string>, base: ModelFolder, method: string) => void
   /** The same tensors as `open` gives, at once, for who looks at their sizes alone. */
-  readonly outline: (base: ModelFolder) => Promise<TensorSource>
+  readonly placeholders: (base: ModelFolder) => Promise<TensorSource>
   readonly wrap: Wrap
 }
 

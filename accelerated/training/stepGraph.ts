@@ -8,7 +8,7 @@ import { add, div, input, minimum, mul, reduceSum, sqrt, square } from '../graph
 import { batchInputs } from '../models/batchInputs.js'
 import type { TensorSource } from '../models/host.js'
 import { pooledDropout, type DropoutSite } from '../models/layers/dropout.js'
-import { checkpointedLayers } from '../models/layers/recomputed.js'
+import { checkpointedLayers } from '../models/layers/gradientCheckpointing.js'
 import { blockInput, blockOutput, joinBlock, type Block, type ParameterLayout } from '../parameters/layout.js'
 import type { OptimizerExtension } from '../parameters/optimizerExtension.js'
 import { layoutOf, type Assembly } from './assembly.js'

@@ -28,13 +28,13 @@ export const addDoctor = (command: Command): void => {
       freeMemoryBytes: freemem(),
     }
     const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
-    const advantages = await advantagesOn(devices.filter(({ works }) => works).map(({ device }) => deviceOf(device)))
+    const speedups = await speedupsOn(devices.filter(({ works }) => works).map(({ device }) => deviceOf(device)))
     const automatic = cpuWorks ? (await chooseDevice('auto')).name : null
     terminal.result(
       [
         ...devices.flatMap(deviceLines),
-        ...advantages.map(
-          ({ precision, device, advantage }) => `${precision.padEnd(10)}${advantage.toFixed(1)} × float32's rate in a product on ${device}`,
+        ...speedups.map(
+          ({ precision, device, speedup }) => `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's rate in a product on ${device}`,
         ),
         '',
         `auto      ${automatic ?? 'none works'}`,
@@ -44,25 +44,25 @@ export const addDoctor = (command: Command): void => {
           .join(', ')}`,
         `model     ${embeddedModel}`,
       ].join('\n'),
-      { devices, auto: automatic, advantages, ...machine, embeddedModel },
+      { devices, auto: automatic, speedups, ...machine, embeddedModel },
     )
     return automatic === null ? exitCodes.failure : exitCodes.success
   })
 }
 
-type Advantage = { readonly precision: string; readonly device: string; readonly advantage: number }
+type Speedup = { readonly precision: string; readonly device: string; readonly speedup: number }
 
 /** What each precision is worth on each device that has arithmetic for it. */
-const advantagesOn = async (devices: ReadonlyArray<Device>): Promise<ReadonlyArray<Advantage>> => {
-  const found: Advantage[] = []
+const speedupsOn = async (devices: ReadonlyArray<Device>): Promise<ReadonlyArray<Speedup>> => {
+  const found: Speedup[] = []
   for (const device of devices)
     for (const precision of precisions) {
-      if (precision.advantage === undefined) continue
+      if (precision.speedup === undefined) continue
       const has = await checkDevice(precision, device).then(
         () => true,
         () => false,
       )
-      if (has) found.push({ precision: precision.name, device: device.name, advantage: await precision.advantage(device, 0) })
+      if (has) found.push({ precision: precision.name, device: device.name, speedup: await precision.speedup(device, 0) })
     }
   return found
 }

@@ -32,7 +32,12 @@ const reportLines = async (output: string, terminal: Terminal): Promise<Readonly
   try {
     const { makeReport } = await lazyImport(import('../../reporting/report/report.js'))
     const { resultLines } = await lazyImport(import('../format/report.js'))
-    return resultLines(await makeReport({ folders: [output], output: join(output, 'report.html'), figures: null }))
+    const options = { folders: [output], output: join(output, 'report.html'), figures: null }
+    return resultLines(
+      await makeReport(options, (event) => {
+        if (event.kind === 'warning') terminal.warn(event.message)
+      }),
+    )
   } catch (thrown) {
     terminal.warn(`no report: ${reason(thrown)}`)
     return []

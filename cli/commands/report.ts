@@ -31,13 +31,11 @@ export const addReport = (command: Command): void => {
       const result = await makeReport({ folders, output, figures: typeof figures === 'string' ? figures : null }, (event) => {
         if (event.kind === 'collected') progress = countProgress('runs', event.runs, terminal)
         if (event.kind === 'read') progress?.show(event.runs)
-        if (event.kind === 'left out') {
+        if (event.kind === 'skipped' || event.kind === 'warning') {
           progress?.close()
-          terminal.warn(`left out: ${event.line}`)
+          terminal.warn(event.kind === 'skipped' ? `skipped: ${event.message}` : event.message)
         }
       }).finally(() => progress?.close())
-      if (result.withoutFont)
-        terminal.warn('no PNG was written: expected a font on this machine (such as the package fonts-dejavu-core), got none')
       terminal.result(resultLines(result).join('\n'), result)
       return exitCodes.success
     },

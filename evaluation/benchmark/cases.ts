@@ -4,7 +4,7 @@ import type { Model } from '../../accelerated/models/architecture.js'
 import { batchesOfEpoch, inBatches } from '../../accelerated/training/batchOrder.js'
 import { permutation, uniforms } from '../../accelerated/parameters/random.js'
 import type { Dataset } from '../../finetuning/data/index.js'
-import { loadTask } from '../../finetuning/tasks/taskData.js'
+import { loadTask } from '../../finetuning/tasks/loadTask.js'
 
 export type BatchedExample = { readonly inputIds: ReadonlyArray<number>; readonly label: number }
 

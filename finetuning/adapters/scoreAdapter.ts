@@ -12,7 +12,7 @@ import {
   type ClassReport,
 } from '../metrics/index.js'
 import { isAmong, rowsDigest, type RunRows } from '../runs/runRows.js'
-import { loadEvaluation, loadTask } from '../tasks/taskData.js'
+import { loadEvaluation, loadTask } from '../tasks/loadTask.js'
 import type { TrainedAdapter } from './trainedAdapter.js'
 
 export type AdapterScore = {

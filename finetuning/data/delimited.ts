@@ -1,7 +1,6 @@
 /** A file of the user's own with named columns, as labeled examples; formats.ts has the formats. */
 import { extname } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
-import { InputError, inputError, quoted } from '../../accelerated/errors/inputError.js'
+import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Dataset, ClassificationType, SkippedRow } from './dataset.js'
 import { delimiterOf, readerOf } from './formats.js'
 import { classesOf, classesOfSets, classIndex, labelSeparator, labelsIn, scoreOf } from './labels.js'
@@ -40,15 +39,6 @@ export const looksLikeFile = (task: string): boolean => extname(task) !== '' || 
  * The examples of `file`, or the first mistake in it: a column that is missing (those found are listed), a row with the wrong
  * number of columns, an empty text, a label that is unknown or of the wrong kind. Blanks around a label do not count.
  */
-export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<E.Either<InputError, Dataset>> => {
-  try {
-    return E.right(await readExamples(file, options))
-  } catch (thrown) {
-    if (thrown instanceof InputError) return E.left(thrown)
-    throw thrown
-  }
-}
-
 /** Texts alone, for a model to answer. @throws Mistake */
 export const readTexts = async (
   file: string,
@@ -56,7 +46,7 @@ export const readTexts = async (
   take: (row: number, text: string | null, textPair: string | null | undefined) => void,
 ): Promise<void> => rowsOf(file, options, [], (row, [text = null, textPair]) => take(row, text, textPair))
 
-const readExamples = async (file: string, options: DelimitedOptions): Promise<Dataset> => {
+export const readDelimited = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
   const { problemType, labelNames, skipMissing = false } = options
   const [textColumn, pairColumn] = [options.text ?? 'text', options.textPair]
   const firstRows = new Map<string, number>() // of each label as written

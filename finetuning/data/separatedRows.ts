@@ -1,6 +1,5 @@
-/** Rows of cells with a character between them: plain, where a quotation mark is only a character, or with RFC 4180's quotes, by csv-parse. */
+/** Rows of delimited cells: plain, where a quotation mark is an ordinary character, or with the quotes of RFC 4180 (csv-parse). */
 import { CsvError, parse } from 'csv-parse/sync'
-import * as E from 'fp-ts/lib/Either.js'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { eachLine } from './lineStream.js'
 import { longestRow, rowTooLong, type RowFormat, type TakeRow } from './rows.js'
@@ -10,7 +9,7 @@ import { atRow } from './errorText.js'
 
 type Separated = Pick<RowFormat, 'delimiter'>
 
-/** Lines cut at each delimiter. Bytes are cut first: in UTF-8 no character is part of another. */
+/** Splits each line at the delimiter. Bytes are split before they are decoded: in UTF-8 no character is part of another. */
 export const plainRows = async (
   file: string,
   wanted: ReadonlyArray<WantedColumn>,
@@ -30,20 +29,18 @@ export const plainRows = async (
   row.end()
 }
 
-/** A mistake where a quote opens or closes inside a field, or never closes. */
+/** @throws InputError if a quote opens or closes inside a field, or never closes */
 export const quotedRows = async (
   file: string,
   wanted: ReadonlyArray<WantedColumn>,
   { delimiter = ',' }: Separated,
   take: TakeRow,
 ): Promise<void> => {
-  const read = readUtf8(file)
-  if (E.isLeft(read)) throw read.left
-  const bytes = read.right
+  const bytes = readUtf8(file)
   const row = rowTaker(file, wanted, delimiter, take)
-  // The row on which a record begins is counted here: csv-parse counts a CRLF inside quotes as two lines.
+  // Count a record's first row here: csv-parse counts a CRLF inside quotes as two lines.
   let [number, start] = [1, 0]
-  let empty: number[] = [] // rows that count once a row that is not empty follows them
+  let empty: number[] = [] // they count once a row that is not empty follows
   const takeRecord = (cells: ReadonlyArray<string>, end: number): void => {
     if (cells.length === 1 && cells[0] === '') empty.push(number)
     else {
@@ -62,16 +59,16 @@ export const quotedRows = async (
       max_record_size: longestRow,
       on_record: (cells: ReadonlyArray<string>, { bytes: end }) => {
         takeRecord(cells, end)
-        return null // nothing is kept there
+        return null // csv-parse keeps nothing
       },
     })
   } catch (thrown) {
-    throw thrown instanceof CsvError ? quoteMistake(file, thrown) : thrown
+    throw thrown instanceof CsvError ? quoteError(file, thrown) : thrown
   }
   row.end()
 }
 
-const quoteMistake = (file: string, error: CsvError): InputError => {
+const quoteError = (file: string, error: CsvError): InputError => {
   const row = Number(error['lines'])
   if (error.code === 'CSV_MAX_RECORD_SIZE') return rowTooLong(file, row, longestRow + 1)
   return error.code === 'CSV_QUOTE_NOT_CLOSED'
@@ -81,7 +78,7 @@ const quoteMistake = (file: string, error: CsvError): InputError => {
 
 type RowTaker = ((number: number, width: number, cell: (column: number) => string) => void) & { readonly end: () => void }
 
-/** Takes rows of which the first is the header. @throws Mistake for a column that is missing and a row of another width */
+/** Takes rows; the first is the header. @throws InputError if a column is missing or a row has another width */
 const rowTaker = (file: string, wanted: ReadonlyArray<WantedColumn>, delimiter: string, take: TakeRow): RowTaker => {
   let header: { readonly width: number; readonly places: ReadonlyArray<number> } | null = null
   let rows = 0

@@ -1,9 +1,7 @@
-/** A text file: its bytes, known to be UTF-8 and of bounded size, and its lines with their numbers. */
+/** A text file in memory: its bytes, checked to be UTF-8 and of bounded size, and its lines with their numbers. */
 import { isUtf8 } from 'node:buffer'
 import { readFileSync, statSync } from 'node:fs'
-import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
-import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
+import { inputError } from '../../accelerated/errors/inputError.js'
 import { atRow } from './errorText.js'
 
 /** Node reads at most this many bytes at once (2 GiB less one). */
@@ -13,31 +11,25 @@ const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * The bytes of `file` without byte-order mark. A mistake if the file is missing, is not a regular file, cannot be read, is
- * larger than 2 GiB (asked before it is read), holds no text, or is not UTF-8 (the row is named).
+ * The bytes of `file` without byte-order mark.
+ * @throws InputError if the file is missing, is not a regular file, cannot be read, is larger than 2 GiB (checked before it is read), holds no
+ * text, or is not UTF-8 (the message names the row)
  */
-export const readUtf8 = (file: string): E.Either<InputError, Buffer> =>
-  pipe(
-    knownSize(file),
-    E.chain(() =>
-      E.tryCatch(
-        () => readFileSync(file),
-        (error) => inputError(file, 'a file that can be read', code(error)),
-      ),
-    ),
-    E.chain(utf8(file)),
-    E.filterOrElse(
-      (bytes) => endOfText(bytes) > 0,
-      () => inputError(file, 'at least one row', 'an empty file'),
-    ),
+export const readUtf8 = (file: string): Buffer => {
+  checkSize(file)
+  const bytes = withoutMark(
+    file,
+    readable(file, () => readFileSync(file)),
   )
+  if (endOfText(bytes) === 0) throw inputError(file, 'at least one row', 'an empty file')
+  return bytes
+}
 
 export type Line = { readonly row: number; readonly start: number; readonly end: number }
 
 /**
- * The lines of `bytes` as byte ranges: LF or CRLF ends a line, the last needs no end, and empty lines after it do not count.
- * Ranges, not strings: a cell that is decoded by itself does not keep its whole line in memory, which for MNLI's parses is
- * four fifths of the file.
+ * The lines of `bytes` as byte ranges. LF or CRLF ends a line, the last line needs no end, and empty lines after it do not count.
+ * They are ranges, not strings: a cell that is decoded alone does not keep its whole line in memory (for MNLI's parses, four fifths of the file).
  */
 export function* lines(bytes: Buffer): Generator<Line> {
   const last = endOfText(bytes)
@@ -50,45 +42,42 @@ export function* lines(bytes: Buffer): Generator<Line> {
   }
 }
 
-/** @throws Mistake for what is no plain file, or too large */
+/** @throws InputError if `file` is missing, is not a regular file or is larger than 2 GiB */
 export const checkSize = (file: string): void => {
-  const size = knownSize(file)
-  if (E.isLeft(size)) throw size.left
+  const stat = readable(file, () => statSync(file, { throwIfNoEntry: false }))
+  if (stat === undefined) throw inputError(file, 'a file', 'none there')
+  if (stat.isDirectory()) throw inputError(file, 'a file', 'a folder')
+  if (!stat.isFile()) throw inputError(file, 'a regular file', 'a device or a pipe')
+  if (stat.size > MAXIMUM_BYTES) throw inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`)
 }
 
-const knownSize = (file: string): E.Either<InputError, number> => {
-  const found = E.tryCatch(() => statSync(file, { throwIfNoEntry: false }), code)
-  if (E.isLeft(found)) return E.left(inputError(file, 'a file that can be read', found.left))
-  const stat = found.right
-  if (stat === undefined) return E.left(inputError(file, 'a file', 'none there'))
-  if (stat.isDirectory()) return E.left(inputError(file, 'a file', 'a folder'))
-  if (!stat.isFile()) return E.left(inputError(file, 'a regular file', 'a device or a pipe'))
-  return stat.size > MAXIMUM_BYTES
-    ? E.left(inputError(file, `at most ${MAXIMUM_BYTES} bytes (2 GiB)`, `${stat.size} bytes`))
-    : E.right(stat.size)
-}
-
-const utf8 =
-  (file: string) =>
-  (bytes: Buffer): E.Either<InputError, Buffer> => {
-    if (isUtf8(bytes)) {
-      const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-      return E.right(marked ? bytes.subarray(3) : bytes)
-    }
-    const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
-    if (utf16) return E.left(inputError(file, 'text in UTF-8', 'text in UTF-16'))
-    for (const { row, start, end } of lines(bytes)) {
-      if (!isUtf8(bytes.subarray(start, end))) return E.left(inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8'))
-    }
-    throw new Error('utf8: bytes that are not UTF-8 as a whole must hold such a line')
+/** @throws InputError with the system's code if `read` throws */
+const readable = <T>(file: string, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw inputError(file, 'a file that can be read', `an error of the system (${code})`)
   }
+}
 
-/** Where the last line ends that is not empty. */
+/** @throws InputError if the bytes are not UTF-8 */
+const withoutMark = (file: string, bytes: Buffer): Buffer => {
+  if (isUtf8(bytes)) {
+    const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+    return marked ? bytes.subarray(3) : bytes
+  }
+  const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
+  if (utf16) throw inputError(file, 'text in UTF-8', 'text in UTF-16')
+  for (const { row, start, end } of lines(bytes)) {
+    if (!isUtf8(bytes.subarray(start, end))) throw inputError(atRow(file, row), 'text in UTF-8', 'bytes that are not UTF-8')
+  }
+  throw new Error('withoutMark: bytes that are not UTF-8 as a whole must hold such a line')
+}
+
+/** The end of the last line that is not empty. */
 const endOfText = (bytes: Buffer): number => {
   let end = bytes.length
   while (end > 0 && (bytes[end - 1] === LINE_FEED || bytes[end - 1] === CARRIAGE_RETURN)) end--
   return end
 }
-
-const code = (error: unknown): string =>
-  `an error of the system (${error instanceof Error && 'code' in error ? String(error.code) : String(error)})`

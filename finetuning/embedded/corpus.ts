@@ -6,9 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { readFixture, SENTIMENT_SOURCES } from '../data/sentiment.js'
+import { readSentences } from '../data/sentiment.js'
 import { hashText, restoreReview, restoreWikiText } from './detokenize.js'
 
 export type Corpus = {
@@ -54,13 +53,8 @@ export const excludedForms = (texts: Iterable<string>): ReadonlySet<string> =>
       .filter((form) => form !== ''),
   )
 
-/** The 3,000 sentences of the embedded data, as the `sentiment` package has them. Throws Mistake where it is not installed. */
-export const sentimentSentences = (): ReadonlyArray<string> =>
-  SENTIMENT_SOURCES.flatMap((source) => {
-    const entries = readFixture(source)
-    if (isLeft(entries)) throw entries.left
-    return entries.right.map(({ text }) => text).filter((text) => text.trim() !== '')
-  })
+/** The 3,000 sentences of the embedded dataset, as published. */
+export const sentimentSentences = (): ReadonlyArray<string> => readSentences().map(({ text }) => text)
 
 const paragraphsOf = (text: string): ReadonlyArray<string> =>
   text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())

@@ -1,12 +1,10 @@
 /** The quickstart: SaLoRA on the embedded model and the embedded sentences, with settings for a laptop's two cores. */
-import { fileURLToPath } from 'node:url'
+import { packageFile } from '../data/packageFile.js'
 import type { SettingsInput } from '../../accelerated/training/settings.js'
 import type { TaskOptions } from '../tasks/index.js'
 
-/** The model in the repository: not compiled, so a compiled module finds it beside `dist`. */
-export const embeddedModel: string = fileURLToPath(
-  new URL(import.meta.url.includes('/dist/') ? '../../../finetuning/embedded/model' : './model', import.meta.url),
-)
+/** The embedded model's folder. */
+export const embeddedModel: string = packageFile('finetuning/embedded/model')
 
 export const quickstartTask: TaskOptions = { task: 'sentiment' }
 

@@ -1,5 +1,5 @@
 /** What a run will need: an estimate of its peak of memory, before its first step, and what would fit where it is more than there is. */
-import { startPhase } from '../../accelerated/methods/index.js'
+import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -58,7 +58,7 @@ export const estimateRun = async (options: {
   const { steps } = runLength(method, { ...settings, maxSteps: settings.maxSteps ?? plannedSteps }, base.model, settings.batchSize)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
-  const parts = { model: base.model, frozen: await precision.outline(base), method, settings, precision }
+  const parts = { model: base.model, frozen: await precision.placeholders(base), method, settings, precision }
   const objective = (model: Model): Assembly['objective'] =>
     options.labels === null && base.outputs.taskType === 'causal'
       ? causalLM(model, method)

@@ -1,5 +1,5 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
-import { startPhase } from '../../accelerated/methods/index.js'
+import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
@@ -32,7 +32,7 @@ import type { CardFacts } from './modelCard.js'
 import { runRowsOf } from './runRows.js'
 import { classificationTask } from '../tasks/classificationTask.js'
 import { readRunConfig } from './runFiles.js'
-import { loadTask } from '../tasks/taskData.js'
+import { loadTask } from '../tasks/loadTask.js'
 import { checkDecoder, languageModelTask } from '../tasks/languageModelTask.js'
 
 /** What of a run's task does not depend on the kind of its examples. */
@@ -92,11 +92,11 @@ async function* prepared<E extends TrainingExample, O>(
   runLength(method, settings, base.model, data.train.examples.length)
   const trained = method.train.tensors(startPhase(method, base.model.spec, settings), settings).map(({ name }) => name)
   precision.check?.(new Set(trained), base, method.name)
-  const advantage = (await precision.advantage?.(device, settings.threads)) ?? Infinity
-  if (advantage < 1)
+  const speedup = (await precision.speedup?.(device, settings.threads)) ?? Infinity
+  if (speedup < 1)
     yield {
       kind: 'warning',
-      message: `products in ${precision.name} run at ${advantage.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
+      message: `products in ${precision.name} run at ${speedup.toFixed(2)} of float32's rate on this processor: float32 is faster here`,
     }
   const frozen = yield* preparing(precision.open(base))
   const parts = { model: base.model, frozen: frozen.tensor, method, settings, precision }

@@ -1,8 +1,9 @@
 /** Versions of what a run's numbers depend on, as written into its config.json. */
 import { createRequire } from 'node:module'
+import { packageFile } from '../data/packageFile.js'
 
 const require = createRequire(import.meta.url)
-const own = require(import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json') as {
+const own = require(packageFile('package.json')) as {
   readonly version: string
   readonly dependencies: Readonly<Record<string, string>>
 }

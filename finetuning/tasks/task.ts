@@ -1,7 +1,5 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
-import type { Either } from 'fp-ts/lib/Either.js'
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
-import type { InputError } from '../../accelerated/errors/inputError.js'
 import type { SettingsInput } from '../../accelerated/training/settings.js'
 import type { Scoring } from '../metrics/score.js'
 import type { Dataset } from '../data/dataset.js'
@@ -64,9 +62,10 @@ export type TaskSource = {
   readonly hub?: (task: string) => WantedFiles
   /** Published recipes for such tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
-  readonly load: (options: TaskOptions) => Loaded<Task>
-  /** The evaluation data alone, for a model already trained. Of a file, `options` has the training's `labelNames`. */
-  readonly loadEvaluation: (options: TaskOptions) => Loaded<Evaluation>
+  /** @throws InputError for the first thing wrong in the data */
+  readonly load: (options: TaskOptions) => Promise<Task>
+  /** Only the evaluation data, for a trained model. For a file, `options` has the training's `labelNames`. @throws InputError */
+  readonly loadEvaluation: (options: TaskOptions) => Promise<Evaluation>
 }
 
 /** Settings that belong together: a method, and the settings of a run of it, which may depend on the task. */
@@ -76,8 +75,6 @@ export type TaskPreset = {
   readonly help: string
   readonly settings: (task: string) => SettingsInput
 }
-
-type Loaded<T> = Either<InputError, T> | Promise<Either<InputError, T>>
 
 /** An option as a flag: its name in camelCase, what it takes (nothing: it is a switch), what it means. */
 export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }

@@ -14,7 +14,7 @@ import {
   quantizedMatMul,
   quantizedOf,
   reduceSum,
-  turned,
+  transposedView,
   type QuantizedMatrix,
 } from '../../accelerated/graph/operators.js'
 import { toOnnx } from '../../accelerated/graph/onnx.js'
@@ -135,7 +135,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
           const [slope] = gradient(reduceSum(mul(y, constant(yBar.data, [n, p], 'float32'))), [given])
           return evaluate({ y, slope: slope! }, { x: float32(x.data, [n, k]) })
         }
-        expect(await results({ ...graph, transposed: turned(graph.levels) })).toEqual(await results(graph))
+        expect(await results({ ...graph, transposed: transposedView(graph.levels) })).toEqual(await results(graph))
       }),
       { seed: SEED, numRuns: 20 },
     ))

@@ -77,7 +77,7 @@ const bitsOf = async (
   }
   await opened.release()
   const recomputed = topologicalOrder(Object.values(stepGraph(assembly, state.phase, 'whole').outputs)).filter(
-    ({ op }) => op === 'Recomputed',
+    ({ op }) => op === 'Checkpoint',
   )
   expect(recomputed.length).toBe(settings.gradientCheckpointing ? base.model.spec.layers.length : 0)
   return { told, ...state.memory, parameters: state.parameters, firstMoment: state.firstMoment, secondMoment: state.secondMoment }

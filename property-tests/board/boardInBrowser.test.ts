@@ -1,6 +1,6 @@
 /**
- * The board in a real Chromium: no word on the console, numbers that are the files', a list and a stop by keyboard, a telephone, curves that grow while
- * a run writes, a board that goes and comes again, and five hundred runs beside one of a hundred thousand steps.
+ * The board in Chromium: it shows the numbers of the files, logs nothing, and works by keyboard and on a phone.
+ * It survives a lost connection, and stays fast with 500 runs beside one of 100,000 steps.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,12 +40,12 @@ afterAll(async () => {
   if (hasChromium) await board.close()
 })
 
-/** A page of the board, and whatever it complained of, asked of anybody else, or told of the key. */
+/** A page of the board, with everything that it logged, requested from others, or leaked of the token. */
 const opened = async (url: string, options: BrowserContextOptions): Promise<OpenedPage> => {
   const { origin } = new URL(url)
   const one = await openPage(browser, url, options, (request) => [
-    ...(new URL(request.url()).origin !== origin || /key=|[0-9a-f]{64}/.test(new URL(request.url()).search) ? [request.url()] : []),
-    ...(/[0-9a-f]{64}/.test(request.headers()['referer'] ?? '') ? ['the key as referer'] : []),
+    ...(new URL(request.url()).origin !== origin || /token=|[0-9a-f]{64}/.test(new URL(request.url()).search) ? [request.url()] : []),
+    ...(/[0-9a-f]{64}/.test(request.headers()['referer'] ?? '') ? ['the token as referer'] : []),
   ])
   await one.page.locator('#status', { hasText: /^live$/ }).waitFor()
   return one
@@ -53,8 +53,8 @@ const opened = async (url: string, options: BrowserContextOptions): Promise<Open
 const desktop = { viewport: { width: 1280, height: 900 } }
 const lineOf = (page: Page, name: string) => page.locator('table.list tr', { has: page.getByRole('link', { name, exact: true }) })
 
-describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is none)', () => {
-  it('shows the numbers of the files, a hostile name as text, and says nothing on the console; the key leaves the address', async () => {
+describe.skipIf(!hasChromium)('the board in Chromium (skipped without Chromium)', () => {
+  it('shows the numbers of the files and a hostile name as text, logs nothing, and removes the token from the URL', async () => {
     const { page, said } = await opened(board.url, desktop)
     expect(page.url()).toBe(`http://127.0.0.1:${board.port}/#/`)
     for (const seed of [0, 1]) {
@@ -85,7 +85,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await page.context().close()
   })
 
-  it('is used by keyboard: filtered, sorted, runs chosen and compared, with the settings in which they differ', async () => {
+  it('works by keyboard: runs are filtered, sorted, selected and compared, with the settings in which they differ', async () => {
     const { page, said } = await opened(board.url, desktop)
     await lineOf(page, 'salora-1').waitFor()
     await page.getByLabel('Filter by words').focus()
@@ -111,12 +111,12 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     const differing = page.getByRole('region', { name: 'Settings that differ' })
     expect(await differing.locator('tr').allTextContents()).toEqual(['settingsalora-1salora-0', 'seed10'])
     expect(await page.locator('#figure-loss [role=img]').getAttribute('aria-label')).toBe(
-      'Loss in training, mrpc: task loss over steps. salora-1: from 1 at step 1 to 0.025 at step 40. salora-0: from 1 at step 1 to 0.025 at step 40.',
+      'Training loss, mrpc: task loss over steps. salora-1: from 1 at step 1 to 0.025 at step 40. salora-0: from 1 at step 1 to 0.025 at step 40.',
     )
     const numbers = page.locator('#figure-loss > details')
     await numbers.getByText('Numbers', { exact: true }).focus()
     await page.keyboard.press('Enter')
-    const cells = page.getByRole('region', { name: 'Numbers: Loss in training' }).locator('tbody tr')
+    const cells = page.getByRole('region', { name: 'Numbers: Training loss' }).locator('tbody tr')
     await expect.poll(() => cells.count()).toBe(80)
     expect(await cells.nth(2).locator('td').allTextContents()).toEqual([
       'mrpc',
@@ -129,14 +129,14 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
       '0.333333',
     ])
     await numbers.getByText('CSV', { exact: true }).click()
-    const [head, , , third] = (await numbers.getByLabel('CSV: Loss in training', { exact: true }).inputValue()).split('\n')
-    expect(head).toBe('task,series,runs,first step,last step,mean,smallest,largest')
+    const [head, , , third] = (await numbers.getByLabel('CSV: Training loss', { exact: true }).inputValue()).split('\n')
+    expect(head).toBe('task,series,runs,first step,last step,mean,min,max')
     expect(third).toBe(`mrpc,salora-1,1,3,3,${1 / 3},${1 / 3},${1 / 3}`)
     expect(said).toEqual([])
     await page.context().close()
   })
 
-  it.each(['light', 'dark'] as const)('fits a telephone of 320 pixels in each of its views, and reads in the %s', async (colorScheme) => {
+  it.each(['light', 'dark'] as const)('fits a phone of 320 pixels in each view and is legible in %s mode', async (colorScheme) => {
     const { page, said } = await opened(board.url, { viewport: { width: 320, height: 640 }, colorScheme })
     await lineOf(page, 'salora-0').waitFor()
     const width = (): Promise<number> => page.evaluate('document.documentElement.scrollWidth')
@@ -162,7 +162,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await page.context().close()
   })
 
-  it('follows a run that trains: its line comes by itself, its curves grow, and a button and a confirmation stop it, by keyboard', async () => {
+  it('shows a new run and its growing curves, and stops it by keyboard after a confirmation', async () => {
     const { page, said } = await opened(board.url, desktop)
     const args = [
       'train',
@@ -210,7 +210,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
       const exited = once(child, 'exit')
       await page.keyboard.press('Tab')
       await page.keyboard.press('Enter')
-      await page.getByText(/^It was told to stop\. Process \d+ ends after the step at hand and saves/).waitFor()
+      await page.getByText(/^Stopping\. Process \d+ finishes the current step and saves/).waitFor()
       expect((await exited)[0]).toBe(129)
       await page.getByText('interrupted', { exact: true }).waitFor()
       await page.getByText(`salora train --resume --output ${at('runs/live')}`, { exact: true }).waitFor()
@@ -220,7 +220,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await page.context().close()
   })
 
-  it('says so when its connection is lost, goes on when it is back, also through a tunnel, and says when the board has another key', async () => {
+  it('reports a lost connection, reconnects through a tunnel, and reports the token of another board', async () => {
     const sockets = new Set<Socket>()
     const target = { port: board.port }
     const tunnel = createServer((socket) => {
@@ -247,7 +247,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     const { page } = await opened(board.url.replace(`:${board.port}/`, `:${port}/`), desktop)
     await lineOf(page, 'salora-0').waitFor()
     await cut()
-    await page.getByText('The board does not answer: trying again. What is shown is as it was.').waitFor()
+    await page.getByText('The connection to the board is lost. Retrying. The page shows the last known state.').waitFor()
     expect(await lineOf(page, 'salora-0').count()).toBe(1)
     await listen(port)
     await page.locator('#status', { hasText: /^live$/ }).waitFor()
@@ -255,7 +255,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await cut()
     target.port = other.port
     await listen(port)
-    await page.getByText(/^This address has no key of the board: it was started again/).waitFor()
+    await page.getByText(/^The token is missing or no longer valid\. Open the URL/).waitFor()
     await page.evaluate(`location.href = ${JSON.stringify(other.url.replace(`:${other.port}/`, `:${port}/`))}`)
     await page.locator('#status', { hasText: /^live$/ }).waitFor()
     await page.context().close()
@@ -263,7 +263,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await other.close()
   }, 120_000)
 
-  it('of 500 runs, one of 100,000 steps and one that grows opens and scrolls without a wait', async () => {
+  it('with 500 runs, one of 100,000 steps and a growing one opens and scrolls without delay', async () => {
     await Promise.all(
       Array.from({ length: 500 }, (_, i) =>
         writeRun(at('many/all', `run-${i}`), {
@@ -277,8 +277,8 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     await writeRun(at('many/long'), { steps: 100_000, lossAt: (step) => (step === 54_321 ? 99 : 1 / step) })
     await writeRun(at('many/grows'), { steps: 1 })
     await rm(at('many/grows/result.json'))
-    const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
-    await writeFile(at('many/grows/lock-0123456789ab.json'), JSON.stringify(claim))
+    const lock = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
+    await writeFile(at('many/grows/lock-0123456789ab.json'), JSON.stringify(lock))
     const many = await startBoard({ folder: at('many'), port: 0, redis: null })
     const began = performance.now()
     const { page, said } = await opened(many.url, desktop)
@@ -292,7 +292,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
         `${JSON.stringify({ kind: 'step', step, taskLoss: 1 / step, tokens: 10, tokensPerSecond: 100 })}\n`,
       )
     }, 100)
-    // the longest that the page did not answer, from top to bottom, while it is told new numbers
+    // the longest frame while scrolling from top to bottom and receiving events
     const longest = await page.evaluate<number>(`(async () => {
       let [most, last] = [0, performance.now()]
       for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
@@ -311,7 +311,7 @@ describe.skipIf(!hasChromium)('the board in Chromium (skipped where there is non
     const drawing = performance.now()
     await page.locator('#figure-loss svg').waitFor({ timeout: 60_000 })
     process.stderr.write(
-      `502 runs: all there after ${loaded.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms; 100,000 steps drawn after ${(performance.now() - drawing).toFixed(0)} ms\n`,
+      `502 runs: listed after ${loaded.toFixed(0)} ms, longest frame ${longest.toFixed(0)} ms; 100,000 steps drawn after ${(performance.now() - drawing).toFixed(0)} ms\n`,
     )
     expect(loaded).toBeLessThan(20_000)
     expect(longest).toBeLessThan(1_000)

@@ -1,13 +1,13 @@
-/** Curves of a run that is looked at: down-sampled without a peak lost however long it grows, with the ranks that its gates leave, and as its file says after a resume. */
+/** Live curves: down-sampling keeps every peak of a growing curve, ranks follow the gates, and a resume restarts the curves. */
 import { appendFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openCurveShelf } from '../../reporting/board/curveCache.js'
-import { openStudio } from '../../reporting/board/chartCache.js'
+import { openCurveCache } from '../../reporting/board/curveCache.js'
+import { openChartRenderer } from '../../reporting/board/chartCache.js'
 import { openWatch } from '../../reporting/board/watch.js'
-import { coarsened, growingSampler } from '../../reporting/charts/downSample.js'
+import { coarsen, growingSampler } from '../../reporting/charts/downSample.js'
 import { ranksOf, writeRun } from '../property/reporting/reportRuns.js'
 import { SEED } from '../support/seed.js'
 
@@ -18,8 +18,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-describe('a curve whose end is not known', () => {
-  it('keeps every extreme, the mean of all and every step, in few buckets of a power of two', () => {
+describe('down-sampling a growing curve', () => {
+  it('keeps all extremes, means and steps in few buckets whose width is a power of two', () => {
     fc.assert(
       fc.property(
         fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 900, size: 'max' }),
@@ -32,12 +32,12 @@ describe('a curve whose end is not known', () => {
           expect(Math.log2(width) % 1).toBe(0)
           expect(buckets.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
           for (const { from, to, low, high, mean } of buckets) {
-            const own = values.slice(from - 1, to)
+            const inBucket = values.slice(from - 1, to)
             expect(Math.floor(from / width)).toBe(Math.floor(to / width))
-            expect([low, high]).toEqual([Math.min(...own), Math.max(...own)])
-            expect(mean).toBeCloseTo(own.reduce((a, b) => a + b, 0) / own.length, 6)
+            expect([low, high]).toEqual([Math.min(...inBucket), Math.max(...inBucket)])
+            expect(mean).toBeCloseTo(inBucket.reduce((a, b) => a + b, 0) / inBucket.length, 6)
           }
-          const twice = coarsened(buckets, 2 * width)
+          const twice = coarsen(buckets, 2 * width)
           expect(twice.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
           expect(Math.max(...twice.map(({ high }) => high))).toBe(Math.max(...values))
         },
@@ -49,20 +49,20 @@ describe('a curve whose end is not known', () => {
 
 const step = (n: number, more: object = {}): string => `${JSON.stringify({ kind: 'step', step: n, taskLoss: 1 / n, ...more })}\n`
 
-describe('curves of a run', () => {
-  it('grow by what is new, have the ranks that were told, and are begun anew where a resume cut the file', async () => {
+describe('the curves of a run', () => {
+  it('grow with new lines, include the newest ranks, and start again if a resume has truncated the file', async () => {
     await mkdir(at('run'))
     const file = at('run/metrics.jsonl')
-    const ranks = (n: number, ...given: readonly [number, number, number, number]): string =>
-      `${JSON.stringify({ kind: 'ranks', step: n, ranks: ranksOf(...given) })}\n`
+    const ranks = (n: number, ...values: readonly [number, number, number, number]): string =>
+      `${JSON.stringify({ kind: 'ranks', step: n, ranks: ranksOf(...values) })}\n`
     await writeFile(file, step(1) + step(2) + ranks(2, 4, 4, 4, 3.5))
-    const shelf = openCurveShelf()
+    const cache = openCurveCache()
     const run = { id: 'x', folder: at('run') }
-    const first = await shelf.of(run)
-    expect(first.newest).toEqual({ step: 2, ranks: ranksOf(4, 4, 4, 3.5) })
+    const first = await cache.read(run)
+    expect(first.newestRanks).toEqual({ step: 2, ranks: ranksOf(4, 4, 4, 3.5) })
     const kept = step(1).length + step(2).length
     await appendFile(file, `${step(3)}${ranks(3, 4, 3, 4, 1.25)}{"kind":"ste`)
-    const second = await shelf.of(run)
+    const second = await cache.read(run)
     expect(second.curves.steps.taskLoss.map(({ mean }) => mean)).toEqual([1, 1 / 2, 1 / 3])
     expect([...second.ranks.values()].map((curve) => curve.map(({ mean }) => mean))).toEqual([
       [4, 4],
@@ -71,27 +71,27 @@ describe('curves of a run', () => {
       [3.5, 1.25],
     ])
     expect(second.version).toBeGreaterThan(first.version)
-    expect((await shelf.of(run)).version).toBe(second.version)
+    expect((await cache.read(run)).version).toBe(second.version)
     await truncate(file, kept)
     await appendFile(file, `${JSON.stringify({ kind: 'retained', step: 2, ranks: ranksOf(4, 2, 4, 0), lambda: 3 })}\n`)
-    const third = await shelf.of(run)
+    const third = await cache.read(run)
     expect(third.curves.steps.taskLoss.map(({ mean }) => mean)).toEqual([1, 1 / 2])
-    expect(third.newest).toEqual({ step: 2, ranks: ranksOf(4, 2, 4, 0) })
+    expect(third.newestRanks).toEqual({ step: 2, ranks: ranksOf(4, 2, 4, 0) })
     await appendFile(file, 'no JSON\n{"kind":"step","step":-1}\n')
-    expect((await shelf.of(run)).odd).toMatch(/metrics\.jsonl: expected a step from 0 to \d+, as result\.json has, got -1$/)
+    expect((await cache.read(run)).problem).toMatch(/metrics\.jsonl: expected a step from 0 to \d+, the last step in result\.json, got -1$/)
   })
 
-  it('are drawn once for all who look, and again where there is something new', async () => {
+  it('are rendered once for all pages, and again when there are new lines', async () => {
     for (const name of ['a', 'b']) await writeRun(at('drawn', name), { steps: 30 })
     await appendFile(at('drawn/a/metrics.jsonl'), `${JSON.stringify({ kind: 'ranks', step: 30, ranks: ranksOf(1, 2, 3, 0.5) })}\n`)
     const watch = openWatch(at('drawn'))
     await watch.refresh()
-    const studio = openStudio(openCurveShelf())
+    const charts = openChartRenderer(openCurveCache())
     const runs = [...watch.runs().values()]
-    const [one, other] = await Promise.all([studio.draw(runs, null), studio.draw(runs, null)])
+    const [one, other] = await Promise.all([charts.render(runs, null), charts.render(runs, null)])
     expect(one).toBe(other)
-    expect(await studio.draw(runs, one?.version ?? '')).toBeNull()
-    expect(one?.pictures.map(({ name }) => name)).toEqual([
+    expect(await charts.render(runs, one?.version ?? '')).toBeNull()
+    expect(one?.figures.map(({ name }) => name)).toEqual([
       'score',
       'loss',
       'figure6-density',
@@ -100,10 +100,10 @@ describe('curves of a run', () => {
       'figure6-orthogonality-B',
       'ranks',
     ])
-    const [loss] = one?.pictures.find(({ name }) => name === 'loss')?.panels ?? []
+    const [loss] = one?.figures.find(({ name }) => name === 'loss')?.panels ?? []
     expect(loss?.alternative).toMatch(/ a: from 1 at step 1 to 0\.03333 at step 30\. b: from 1 at step 1 to 0\.03333 at step 30\.$/)
-    expect(one?.pictures.at(-1)?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
+    expect(one?.figures.at(-1)?.panels.map(({ title }) => title)).toEqual(['mrpc: a, step 30'])
     await appendFile(at('drawn/b/metrics.jsonl'), step(31))
-    await expect.poll(() => studio.draw(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
+    await expect.poll(() => charts.render(runs, one?.version ?? ''), { interval: 200 }).not.toBeNull()
   })
 })

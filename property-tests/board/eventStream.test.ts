@@ -1,22 +1,24 @@
-/** What pages are told: what has changed alone, nothing while nobody looks, and nothing that is heaped up for one that does not read. */
+/** The event stream: pages receive only changes, nothing is read without a page, and events do not pile up for a page that reads slowly. */
 import type { ServerResponse } from 'node:http'
 import { Writable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { openLive } from '../../reporting/board/eventStream.js'
-import { stateOf } from '../../reporting/board/runStatus.js'
-import type { Watch, WatchedRun } from '../../reporting/board/watch.js'
+import type { BoardState } from '../../reporting/board/events.js'
+import { openEventStream } from '../../reporting/board/eventStream.js'
+import { statusOf } from '../../reporting/board/runStatus.js'
+import type { Watch } from '../../reporting/board/watch.js'
+import type { WatchedRun } from '../../reporting/board/watchRun.js'
 
 const runAt = (step: number): WatchedRun => ({
   id: '0123456789abcdef',
   folder: '/runs/x',
   name: 'x',
   sweep: null,
-  state: 'running',
-  why: null,
+  status: 'running',
+  reason: null,
   config: null,
   result: null,
-  digest: {
+  metrics: {
     step,
     loss: 1 / step,
     density: null,
@@ -26,28 +28,27 @@ const runAt = (step: number): WatchedRun => ({
     secondsPerStep: null,
     best: null,
     last: null,
-    odd: 0,
+    invalidLines: 0,
   },
   steps: 100,
-  left: null,
-  updated: null,
+  secondsLeft: null,
 })
 
-/** A folder whose run has gone on by a step at each look. */
+/** A folder whose run advances by one step at each refresh. */
 const growing = () => {
-  let looks = 0
+  let refreshes = 0
   const watch: Watch = {
     refresh: async () => {
-      looks++
+      refreshes++
     },
-    runs: () => new Map([['0123456789abcdef', runAt(looks)]]),
+    runs: () => new Map([['0123456789abcdef', runAt(refreshes)]]),
     sweeps: () => new Map(),
-    more: () => null,
+    problem: () => null,
   }
-  return { watch, looks: () => looks }
+  return { watch, refreshes: () => refreshes }
 }
 
-/** A connection whose other end reads only when it is told to. */
+/** A connection whose other end can stop reading. */
 const connection = () => {
   const written: string[] = []
   let [reads, waiting]: [boolean, (() => void) | null] = [true, null]
@@ -61,62 +62,62 @@ const connection = () => {
   return {
     response: response as unknown as ServerResponse,
     written,
-    read: (now: boolean) => {
-      reads = now
-      if (now) waiting?.()
+    setReading: (isReading: boolean) => {
+      reads = isReading
+      if (isReading) waiting?.()
       waiting = null
     },
   }
 }
 
-describe('a page', () => {
-  it('that does not read is told nothing more until it does, and then how it is now', async () => {
-    const { watch, looks } = growing()
-    const live = openLive(watch, { draw: async () => null }, null)
-    const [deaf, other] = [connection(), connection()]
-    deaf.read(false)
-    for (const { response } of [deaf, other]) live.follow(response, { kind: 'list', ids: [] })
+describe('a connected page', () => {
+  it('receives nothing while it does not read, and then the current state', async () => {
+    const { watch, refreshes } = growing()
+    const stream = openEventStream(watch, { render: async () => null }, null)
+    const [stalled, other] = [connection(), connection()]
+    stalled.setReading(false)
+    for (const { response } of [stalled, other]) stream.addClient(response, { kind: 'list', ids: [] })
     await expect.poll(() => other.written.length).toBeGreaterThan(4)
-    expect(deaf.written).toEqual([': the board\n\n'])
-    deaf.read(true)
-    const before = looks()
-    await expect.poll(() => deaf.written.length).toBeGreaterThan(1)
-    const parts = JSON.parse(deaf.written[1]?.slice('data: '.length) ?? '') as Readonly<Record<string, { readonly step?: number }>>
+    expect(stalled.written).toEqual([': connected\n\n'])
+    stalled.setReading(true)
+    const before = refreshes()
+    await expect.poll(() => stalled.written.length).toBeGreaterThan(1)
+    const parts = JSON.parse(stalled.written[1]?.slice('data: '.length) ?? '') as BoardState
     expect(parts['run 0123456789abcdef']?.step).toBeGreaterThanOrEqual(before)
     const second = JSON.parse(other.written.at(-1)?.slice('data: '.length) ?? '') as object
     expect(Object.keys(second)).toEqual(['run 0123456789abcdef']) // nothing else has changed
-    live.close()
+    stream.close()
   })
 
-  it('that is closed is the last for which anything is read', async () => {
-    const { watch, looks } = growing()
-    const live = openLive(watch, { draw: async () => null }, null)
+  it('ends all reading when it is the last one and closes', async () => {
+    const { watch, refreshes } = growing()
+    const stream = openEventStream(watch, { render: async () => null }, null)
     const only = connection()
-    live.follow(only.response, { kind: 'list', ids: [] })
-    await expect.poll(looks).toBeGreaterThan(0)
+    stream.addClient(only.response, { kind: 'list', ids: [] })
+    await expect.poll(refreshes).toBeGreaterThan(0)
     only.response.destroy()
-    await pause(1_500) // a look that was going on
-    const after = looks()
+    await pause(1_500) // for a refresh that has started
+    const after = refreshes()
     await pause(1_500)
-    expect(looks()).toBe(after)
-    live.close()
+    expect(refreshes()).toBe(after)
+    stream.close()
   })
 })
 
-describe('a state', () => {
-  const claim = (lives: boolean | null, silent = 0) => ({ lives, silent })
+describe('the status of a run', () => {
+  const lock = (lives: boolean | null, silent = 0) => ({ lives, silent })
   it.each([
-    ['finished', { result: { interrupted: false }, claims: [claim(true)] }],
-    ['running', { result: { interrupted: true }, claims: [claim(true)] }],
-    ['running', { claims: [claim(false), claim(null, 119_000)] }],
-    ['lost', { claims: [claim(false), claim(null, 121_000)] }],
-    ['interrupted', { result: { interrupted: true }, claims: [claim(false)], failed: true }],
-    ['failed', { failed: true, claims: [claim(false)] }],
-    ['running', { failed: true, claims: [claim(true)] }],
-    ['unreadable', { broken: true, config: false }],
-    ['waiting', { config: false }],
+    ['finished', { result: { interrupted: false }, locks: [lock(true)] }],
+    ['running', { result: { interrupted: true }, locks: [lock(true)] }],
+    ['running', { locks: [lock(false), lock(null, 119_000)] }],
+    ['crashed', { locks: [lock(false), lock(null, 121_000)] }],
+    ['interrupted', { result: { interrupted: true }, locks: [lock(false)], hasFailed: true }],
+    ['failed', { hasFailed: true, locks: [lock(false)] }],
+    ['running', { hasFailed: true, locks: [lock(true)] }],
+    ['unreadable', { isDamaged: true, hasConfig: false }],
+    ['waiting', { hasConfig: false }],
     ['failed', {}],
-  ] as const)('is %s by its signs: %j', (state, signs) => {
-    expect(stateOf({ config: true, result: null, claims: [], failed: false, broken: false, ...signs })).toBe(state)
+  ] as const)('is %s with the signs %j', (status, signs) => {
+    expect(statusOf({ hasConfig: true, result: null, locks: [], hasFailed: false, isDamaged: false, ...signs })).toBe(status)
   })
 })

@@ -1,13 +1,16 @@
-/** What a board knows of a folder: each state of runs that `salora train` itself leaves, numbers that are the files', and whatever else may lie there. */
+/** Watching a folder: each status that `salora train` leaves, the numbers of the files, and damaged or foreign files. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, cp, mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { runLine, runView, sweepLine, sweepView } from '../../reporting/board/views.js'
-import { openWatch, type Watch, type WatchedRun } from '../../reporting/board/watch.js'
-import { openPace, plannedSteps } from '../../reporting/board/eta.js'
+import { runLine } from '../../reporting/board/views/runLine.js'
+import { runView } from '../../reporting/board/views/runView.js'
+import { sweepLine, sweepView } from '../../reporting/board/views/sweepView.js'
+import { openWatch, type Watch } from '../../reporting/board/watch.js'
+import type { WatchedRun } from '../../reporting/board/watchRun.js'
+import { etaEstimator, plannedSteps } from '../../reporting/board/eta.js'
 import { writeRun } from '../property/reporting/reportRuns.js'
 import { program } from '../cli/spawnSalora.js'
 import { toyFolder } from '../cli/toyFolder.js'
@@ -44,15 +47,15 @@ const train = (output: string, ...more: ReadonlyArray<string>): ChildProcess => 
   return child
 }
 const runIn = (watch: Watch, name: string): WatchedRun | undefined => [...watch.runs().values()].find((run) => run.name === name)
-/** Looks until it is so. */
-const until = async (watch: Watch, name: string, holds: (run: WatchedRun) => boolean): Promise<WatchedRun> => {
+/** Refreshes until the run fulfills the condition. */
+const until = async (watch: Watch, name: string, isFulfilled: (run: WatchedRun) => boolean): Promise<WatchedRun> => {
   for (let i = 0; i < 600; i++) {
     await watch.refresh()
     const run = runIn(watch, name)
-    if (run !== undefined && holds(run)) return run
+    if (run !== undefined && isFulfilled(run)) return run
     await pause(50)
   }
-  throw new Error(`${name}: expected another state, got ${runIn(watch, name)?.state}`)
+  throw new Error(`${name}: expected another status, got ${runIn(watch, name)?.status}`)
 }
 const lastStep = async (run: string): Promise<Readonly<Record<string, unknown>>> => {
   const lines = (await readFile(at(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n')
@@ -60,69 +63,69 @@ const lastStep = async (run: string): Promise<Readonly<Record<string, unknown>>>
 }
 
 describe('a run of salora train', () => {
-  it('is running, lost when it is killed, running again, interrupted, and finished; its numbers are those of its files', async () => {
+  it('is running, crashed after a kill, running again, interrupted and finished, with the numbers of its files', async () => {
     await mkdir(at('runs'))
     const watch = openWatch(at('runs'))
     await watch.refresh()
-    expect([...watch.runs()]).toEqual([]) // the board may be there first
+    expect([...watch.runs()]).toEqual([]) // the board may start first
 
     const long = ['--max-steps', '100000', '--save-steps', '50', '--eval-steps', '40']
     const first = train('runs/one', ...long)
-    const running = await until(watch, 'one', ({ state, digest }) => state === 'running' && digest.step > 60 && digest.last !== null)
-    expect([running.steps, running.why]).toEqual([100_000, null])
-    expect(running.left).toBeGreaterThan(0)
+    const running = await until(watch, 'one', ({ status, metrics }) => status === 'running' && metrics.step > 60 && metrics.last !== null)
+    expect([running.steps, running.reason]).toEqual([100_000, null])
+    expect(running.secondsLeft).toBeGreaterThan(0)
     first.kill('SIGKILL')
     await once(first, 'exit')
-    const lost = await until(watch, 'one', ({ state }) => state === 'lost')
+    const crashed = await until(watch, 'one', ({ status }) => status === 'crashed')
     const line = await lastStep('runs/one')
-    expect([lost.digest.step, lost.digest.loss, lost.digest.tokensPerSecond]).toEqual([
+    expect([crashed.metrics.step, crashed.metrics.loss, crashed.metrics.tokensPerSecond]).toEqual([
       line['step'],
       line['taskLoss'],
       line['tokensPerSecond'],
     ])
-    expect([lost.left, lost.why]).toEqual([null, expect.stringMatching(/^process \d+ on .* is gone; --resume goes on/)])
+    expect([crashed.secondsLeft, crashed.reason]).toEqual([null, expect.stringMatching(/^process \d+ on .* is gone; --resume continues/)])
 
     const second = train('runs/one', ...long, '--resume')
-    await until(watch, 'one', ({ state, digest }) => state === 'running' && digest.step > lost.digest.step)
+    await until(watch, 'one', ({ status, metrics }) => status === 'running' && metrics.step > crashed.metrics.step)
     second.kill('SIGINT')
     await once(second, 'exit')
-    const interrupted = await until(watch, 'one', ({ state }) => state === 'interrupted')
+    const interrupted = await until(watch, 'one', ({ status }) => status === 'interrupted')
     expect(runLine(interrupted).step).toBe((await lastStep('runs/one'))['step'])
-    expect(runView(interrupted, null).goOn).toBe(`salora train --resume --output ${at('runs/one')}`)
+    expect(runView(interrupted, null).resume).toBe(`salora train --resume --output ${at('runs/one')}`)
 
     const short = train('runs/two', '--max-steps', '12', '--eval-steps', '4')
     await once(short, 'exit')
-    const finished = await until(watch, 'two', ({ state }) => state === 'finished')
+    const finished = await until(watch, 'two', ({ status }) => status === 'finished')
     const result = JSON.parse(await readFile(at('runs/two/result.json'), 'utf8')) as {
       readonly best: { readonly scores: { readonly accuracy: number } }
     }
     expect(runLine(finished)).toMatchObject({
       step: 12,
       steps: 12,
-      left: null,
+      secondsLeft: null,
       loss: (await lastStep('runs/two'))['taskLoss'],
-      score: { name: 'accuracy', value: result.best.scores.accuracy, which: 'best' },
+      score: { metric: 'accuracy', value: result.best.scores.accuracy, evaluation: 'best' },
     })
   })
 
-  it('that ends by an error is failed, and one whose process is elsewhere counts while it renews its claim', async () => {
+  it('is failed after an error, and is running on another machine while its lock is renewed', async () => {
     await writeRun(at('states/failed'), {})
     await rm(at('states/failed/result.json'))
-    const claim = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
+    const lock = { host: 'elsewhere', boot: 'another', numbers: 'pid:[1]', pid: 5, born: '1', thread: 1 }
     await cp(at('states/failed'), at('states/elsewhere'), { recursive: true })
-    await writeFile(at('states/elsewhere/lock-0123456789ab.json'), JSON.stringify(claim))
-    await mkdir(at('states/begins/checkpoints'), { recursive: true })
-    await writeFile(at('states/begins/lock-0123456789ab.json'), JSON.stringify(claim))
+    await writeFile(at('states/elsewhere/lock-0123456789ab.json'), JSON.stringify(lock))
+    await mkdir(at('states/starts/checkpoints'), { recursive: true })
+    await writeFile(at('states/starts/lock-0123456789ab.json'), JSON.stringify(lock))
     const watch = openWatch(at('states'))
     await watch.refresh()
-    expect(runIn(watch, 'failed')).toMatchObject({ state: 'failed', why: 'it ended with an error, which the process that made it told' })
-    expect(runIn(watch, 'elsewhere')).toMatchObject({ state: 'running', why: 'on elsewhere' })
-    expect(runIn(watch, 'begins')?.state).toBe('running')
+    expect(runIn(watch, 'failed')).toMatchObject({ status: 'failed', reason: 'it ended with an error; see the output of its process' })
+    expect(runIn(watch, 'elsewhere')).toMatchObject({ status: 'running', reason: 'on elsewhere' })
+    expect(runIn(watch, 'starts')?.status).toBe('running')
   })
 })
 
 describe('a folder that changes under the board', () => {
-  it('loses nothing else where a run appears, is deleted, is cut short, or breaks', async () => {
+  it('shows all other runs when a run appears, is deleted, is truncated or is damaged', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await writeRun(at('changing', name), { steps: 20 })
     for (const name of ['b', 'c', 'd']) await rm(at('changing', name, 'result.json'))
     const watch = openWatch(at('changing'))
@@ -138,24 +141,24 @@ describe('a folder that changes under the board', () => {
     await writeRun(at('changing/e'), {})
     await writeRun(at('changing/f'), {})
     await writeFile(at('changing/f/config.json'), JSON.stringify({ model: 'x'.repeat(2_000_001) }))
-    for (let i = 0; i < 4; i++) await watch.refresh() // what does not run is looked at now and then
-    expect([...watch.runs().values()].map(({ name, state, digest: { step } }) => [name, state, step])).toEqual([
+    for (let i = 0; i < 4; i++) await watch.refresh() // idle runs are refreshed every fourth time
+    expect([...watch.runs().values()].map(({ name, status, metrics: { step } }) => [name, status, step])).toEqual([
       ['b', 'failed', 5],
       ['c', 'failed', 21],
       ['d', 'unreadable', 20],
       ['e', 'finished', 4],
       ['f', 'finished', 4],
     ])
-    expect(runIn(watch, 'f')?.why).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, got 2000013$/)
-    expect(runIn(watch, 'c')?.digest).toMatchObject({ loss: 0.125, odd: 1 })
-    expect(runIn(watch, 'd')?.why).toMatch(/config\.json: expected the config\.json of a run whose model is a text, got 3$/)
+    expect(runIn(watch, 'f')?.reason).toMatch(/config\.json: expected at most 2000000 bytes to be shown on a board, got 2000013$/)
+    expect(runIn(watch, 'c')?.metrics).toMatchObject({ loss: 0.125, invalidLines: 1 })
+    expect(runIn(watch, 'd')?.reason).toMatch(/config\.json: expected the config\.json of a run whose model is a text, got 3$/)
 
     await rename(at('changing'), at('moved'))
     await watch.refresh()
-    expect([watch.runs().size, watch.more()]).toEqual([0, `${at('changing')} is gone`])
+    expect([watch.runs().size, watch.problem()]).toEqual([0, `${at('changing')} no longer exists`])
   })
 
-  it('shows nothing of what links lead to', async () => {
+  it('does not follow links', async () => {
     await writeRun(at('outside/run'), { accuracy: 0.123 })
     await mkdir(at('linked/inner'), { recursive: true })
     await symlink(at('outside/run'), at('linked/run'))
@@ -169,7 +172,7 @@ describe('a folder that changes under the board', () => {
     const watch = openWatch(at('linked'))
     await watch.refresh()
     const lines = [...watch.runs().values()].map(runLine)
-    expect(lines).toMatchObject([{ name: 'own', state: 'unreadable', step: 0, score: null }])
+    expect(lines).toMatchObject([{ name: 'own', status: 'unreadable', step: 0, score: null }])
     expect(JSON.stringify(lines)).not.toContain('0.123')
   })
 })
@@ -178,7 +181,7 @@ describe('a sweep', () => {
   const cells = ['lora', 'salora'].flatMap((row) => [0, 1].map((seed) => ({ id: `mrpc.${row}.seed-${seed}`, row, task: 'mrpc', seed })))
   const plan = { sweep: 'table1', title: 'methods by tasks', reported: 'last', baseline: 'lora', paper: null, stage: 'table', cells }
 
-  it('has its cells by state, those that have no folder yet too, and the table of what is done', async () => {
+  it('has its cells by status, including cells without a folder, and the table of the finished ones', async () => {
     await mkdir(at('sweeps/one/failures'), { recursive: true })
     await writeFile(at('sweeps/one/plan.json'), JSON.stringify(plan))
     await writeRun(at('sweeps/one/cells/mrpc.lora.seed-0'), { method: 'lora', accuracy: 0.75 })
@@ -186,21 +189,21 @@ describe('a sweep', () => {
     await writeRun(at('sweeps/one/cells/mrpc.lora.seed-1'), { method: 'lora' })
     await rm(at('sweeps/one/cells/mrpc.lora.seed-1/result.json'))
     await writeFile(at('sweeps/one/failures/mrpc.lora.seed-1.json'), JSON.stringify({ message: 'no memory', attempts: 2 }))
-    const gone = at('sweeps/one/cells/mrpc.lora.seed-1/lock-0123456789ab.json')
-    await writeFile(gone, JSON.stringify({ host: 'x', boot: 'x', numbers: null, pid: 5, born: null, thread: 0 }))
-    await utimes(gone, 1, 1)
+    const oldLock = at('sweeps/one/cells/mrpc.lora.seed-1/lock-0123456789ab.json')
+    await writeFile(oldLock, JSON.stringify({ host: 'x', boot: 'x', numbers: null, pid: 5, born: null, thread: 0 }))
+    await utimes(oldLock, 1, 1)
     const watch = openWatch(at('sweeps'))
     await watch.refresh()
     const [sweep] = [...watch.sweeps().values()]
     if (sweep === undefined) throw new Error('expected a sweep')
     expect(sweepLine(sweep)).toMatchObject({
       name: 'one',
-      atWork: false,
+      isRunning: false,
       cells: 4,
       counts: { finished: 2, failed: 1, waiting: 1, running: 0 },
     })
     const view = sweepView(sweep)
-    expect(view.cells.map(({ name, state, why }) => [name, state, why])).toEqual([
+    expect(view.cells.map(({ name, status, reason }) => [name, status, reason])).toEqual([
       ['mrpc.lora.seed-0', 'finished', null],
       ['mrpc.lora.seed-1', 'failed', 'no memory (attempt 2)'],
       ['mrpc.salora.seed-0', 'finished', null],
@@ -212,7 +215,7 @@ describe('a sweep', () => {
     ])
   })
 
-  it('whose plan is broken says so in a line and shows its runs', async () => {
+  it('with a damaged plan shows its runs and one line about the plan', async () => {
     await mkdir(at('sweeps/two'), { recursive: true })
     await writeFile(at('sweeps/two/plan.json'), JSON.stringify({ ...plan, cells: [{ ...cells[0], id: '../../etc' }] }))
     await writeRun(at('sweeps/two/cells/x.seed-0'), {})
@@ -226,20 +229,20 @@ describe('a sweep', () => {
   })
 })
 
-describe('the time left', () => {
-  it('is by the steps’ own times at first, then by what was seen of the last ten minutes; a run that was set back begins anew', () => {
-    const pace = openPace()
+describe('the remaining time', () => {
+  it('comes from the times of the steps, then from the last ten minutes, and again from the steps after a resume', () => {
+    const eta = etaEstimator()
     const steps = { secondsPerStep: 0.5 }
-    pace.see(1, 0)
-    expect(pace.left(10, steps)).toBe(5)
-    for (let i = 1; i <= 4; i++) pace.see(1 + 5 * i, 10_000 * i) // with its evaluations a step takes two seconds
-    expect(pace.left(10, steps)).toBe(20)
-    pace.see(8, 50_000)
-    expect(pace.left(10, steps)).toBe(5)
-    expect(pace.left(10, { secondsPerStep: null })).toBeNull()
+    eta.observe(1, 0)
+    expect(eta.secondsFor(10, steps)).toBe(5)
+    for (let i = 1; i <= 4; i++) eta.observe(1 + 5 * i, 10_000 * i) // a step takes two seconds, including evaluations
+    expect(eta.secondsFor(10, steps)).toBe(20)
+    eta.observe(8, 50_000)
+    expect(eta.secondsFor(10, steps)).toBe(5)
+    expect(eta.secondsFor(10, { secondsPerStep: null })).toBeNull()
   })
 
-  it('is of the steps that training plans: a number of them, or epochs', () => {
+  it('needs the planned steps, which come from max steps or from epochs', () => {
     expect(plannedSteps({ settings: { maxSteps: 7, epochs: 3 } as never }, null)).toBe(7)
     expect(plannedSteps({ settings: { maxSteps: null, epochs: 2.5 } as never }, 4)).toBe(10)
     expect(plannedSteps({ settings: { maxSteps: null, epochs: 3 } as never }, null)).toBeNull()

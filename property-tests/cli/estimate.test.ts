@@ -50,7 +50,13 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
   const settings = resolveSettings({ method: 'lora', batchSize: 32, maxLength: 128, ...given })
   const opened = await openModelFolder(join(cwd, 'deep'))
   const precision = precisionOf(settings.precision)
-  const parts = { model: opened.model, frozen: await precision.outline(opened), method: methodOf(settings.method), settings, precision }
+  const parts = {
+    model: opened.model,
+    frozen: await precision.placeholders(opened),
+    method: methodOf(settings.method),
+    settings,
+    precision,
+  }
   const assembly = { ...assemble(parts, (model) => sequenceClassification(model, { labels: 2, taskType: 'classification' })), settings }
   const examples = { length: 32, at: () => ({ inputIds: new Int32Array(128) }) }
   return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)

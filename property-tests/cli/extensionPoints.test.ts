@@ -5,7 +5,6 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isLeft, isRight } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { methods } from '../../accelerated/methods/index.js'
 import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
@@ -174,11 +173,10 @@ describe('a new method', () => {
 describe('a new kind of tasks', () => {
   it('is found by its name, and listed where another name is asked for', async () => {
     const found = await loadTask({ task: 'weather' })
-    expect(isRight(found) && found.right.train.examples.length).toBe(24)
+    expect(found.train.examples.length).toBe(24)
     const evaluation = await loadEvaluation({ task: 'weather' })
-    expect(isRight(evaluation) && evaluation.right.evaluation.source).toBe('the weather of a day')
-    const missed = await loadTask({ task: 'whether' })
-    expect(isLeft(missed) && missed.left.message).toMatch(
+    expect(evaluation.evaluation.source).toBe('the weather of a day')
+    await expect(loadTask({ task: 'whether' })).rejects.toThrow(
       /^--task: expected cola, .*, sentiment, alpaca, text or weather, or a \.tsv, \.csv, \.jsonl, \.json or \.parquet file, got "whether"$/,
     )
   })
@@ -198,8 +196,7 @@ describe('a new kind of tasks', () => {
   it('is given its own option, and words its own mistakes', async () => {
     const { task } = await trainRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
-    const loaded = await loadTask(task)
-    expect(isLeft(loaded) && loaded.left.message).toBe('--season: expected summer, got "winter"')
+    await expect(loadTask(task)).rejects.toThrow('--season: expected summer, got "winter"')
   })
 })
 

@@ -1,4 +1,4 @@
-/** salora report: a page, files of charts, one JSON document, and one clear line for whatever cannot be. */
+/** salora report: the page, files of charts, the result as JSON, and one line for each user error. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 describe('salora report', () => {
-  it('writes the page, and says in two lines what is in it and where it opens', async () => {
+  it('writes the page, and prints what it contains and its URL', async () => {
     const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('page.html'), '--quiet')
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout.split('\n')).toEqual([
@@ -32,27 +32,28 @@ describe('salora report', () => {
     expect(await readFile(at('page.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
   })
 
-  it('writes each chart as SVG and PNG where it is asked to, and tells all as JSON', async () => {
+  it('writes each chart as SVG and PNG with --figures, and prints the result as JSON', async () => {
     const { code, stdout, stderr } = await saloraHere('report', at('runs'), '--output', at('all.html'), '--figures', at('charts'), '--json')
     expect(code).toBe(0)
     const result = JSON.parse(stdout) as ReportResult
-    expect(result).toMatchObject({ output: at('all.html'), runs: 2, series: 1, leftOut: [] })
+    expect(result).toMatchObject({ output: at('all.html'), runs: 2, series: 1, skipped: [] })
     const panels = result.figures.flatMap((figure) => figure.panels)
     expect(panels).toContain('figure7-ranks-1-mrpc')
-    const kinds = result.withoutFont ? ['svg'] : ['svg', 'png']
-    if (result.withoutFont) expect(stderr).toMatch(/^warning: no PNG was written: expected a font/m)
+    const hasPng = result.warnings.length === 0
+    const kinds = hasPng ? ['svg', 'png'] : ['svg']
+    if (!hasPng) expect(stderr).toMatch(/^warning: PNG files: expected a font/m)
     expect((await readdir(at('charts'))).sort()).toEqual(panels.flatMap((name) => kinds.map((kind) => `${name}.${kind}`)).sort())
     expect(result.files.map((file) => basename(file)).sort()).toEqual((await readdir(at('charts'))).sort())
     const svg = await readFile(at('charts/loss-mrpc.svg'), 'utf8')
     expect(svg).toMatch(/^<svg color="#1b1b1b" xmlns="http:\/\/www\.w3\.org\/2000\/svg"[^>]*><style>@media \(prefers-color-scheme: dark\)/)
-    if (result.withoutFont) return
+    if (!hasPng) return
     const png = await readFile(at('charts/loss-mrpc.png'))
     expect(png.subarray(1, 4).toString()).toBe('PNG')
     const [, width = ''] = / width="(\d+)"/.exec(svg) ?? []
-    expect(png.readUInt32BE(16)).toBe(2 * Number(width)) // IHDR: two pixels for each of the chart's
+    expect(png.readUInt32BE(16)).toBe(2 * Number(width)) // IHDR: two pixels for each pixel of the chart
   })
 
-  it('draws names that are no names: each chart is an SVG that a reader of XML takes', async () => {
+  it('draws hostile names as text: each chart is well-formed XML', async () => {
     const name = `]]></text><style>*{}</style>&amp;"'\u0000\uffff\ud800 __proto__ {{datum}} currentColor class="x"`
     await writeRun(at('odd/one'), { settings: { note: name }, ranks: { ...ranksOf(1, 2, 3, 4), [`encoder.layer.1.${name}`]: 2 } })
     await writeRun(at('odd/two'), { settings: { note: '__proto__' }, ranks: ranksOf(1, 1, 2, 2) })
@@ -66,49 +67,54 @@ describe('salora report', () => {
       '--json',
     )
     expect(code).toBe(0)
-    const { files, withoutFont } = JSON.parse(stdout) as ReportResult
-    expect(withoutFont ? '' : stderr.replace(/^runs.*\n/gm, '')).toBe('') // a chart that is no XML would have no PNG
+    const { files, warnings } = JSON.parse(stdout) as ReportResult
+    expect(warnings.length > 0 ? '' : stderr.replace(/^runs.*\n/gm, '')).toBe('') // resvg rejects what is not XML
     const svg = await readFile(at('odd-charts/loss-mrpc.svg'), 'utf8')
     expect(svg).toContain('>]]&gt;&lt;/text&gt;&lt;style&gt;*{}')
-    expect(svg).toContain('class="x"') // in a name it stays
+    expect(svg).toContain('class="x"') // part of the name
     expect(files.length).toBe((await readdir(at('odd-charts'))).length)
   })
 
-  it('goes on without what is broken, and warns of it', async () => {
+  it('skips damaged runs with a warning', async () => {
     const { code, stdout, stderr } = await saloraHere('report', at('some'), '--output', at('some.html'), '--quiet')
     expect(code).toBe(0)
     expect(stdout).toContain(': 1 run, 2 tables, ')
-    expect(stderr).toMatch(/^warning: left out: .*some\/bad\/result\.json: expected JSON, got text that is not .*\n$/)
+    expect(stderr).toMatch(/^warning: skipped: .*some\/bad\/result\.json: expected JSON, got text that is not .*\n$/)
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
     ['no folder', ['--output', 'x.html'], /^salora report: expected at least one folder, got none given\n$/, 2],
     ['no output', ['runs'], /^--output: expected a file whose name ends in \.html, got none given\n$/, 2],
     [
-      'another kind of file',
+      'another file type',
       ['runs', '--output', 'result.json'],
       /^--output: expected a file whose name ends in \.html, got .*result\.json/,
       2,
     ],
-    ['no such folder', ['absent', '--output', 'x.html'], /absent: expected a folder, got /, 1],
-    ['an empty folder', ['empty', '--output', 'x.html'], /empty: expected a run, a sweep, .*got none in it\n$/, 1],
+    ['a missing folder', ['absent', '--output', 'x.html'], /absent: expected a folder, got /, 1],
     [
-      'a page that cannot be written',
+      'an empty folder',
+      ['empty', '--output', 'x.html'],
+      /empty: expected a folder with runs, sweeps or style transfers, got none of these\n$/,
+      1,
+    ],
+    [
+      'an output folder that does not exist',
       ['runs', '--output', 'absent/x.html'],
       /absent\/x\.html: expected to write the file, got no such folder/,
       1,
     ],
     [
-      'charts into a file',
+      'a file instead of a folder for the charts',
       ['runs', '--output', 'x.html', '--figures', 'page.html'],
-      /^--figures .*: expected a folder that can be written/,
+      /^--figures .*: expected a writable folder/,
       1,
     ],
-  ])('says in one line what is wrong: %s', async (_, args, message, code) => {
-    const found = await saloraHere('report', ...args.map((arg) => (arg.startsWith('--') ? arg : at(arg))))
-    expect(found.stderr.split('\n').filter((line) => line !== '').length).toBe(1)
-    expect(found.stderr).toMatch(message)
-    expect([found.code, found.stdout]).toEqual([code, ''])
+  ])('prints one line for %s', async (_, args, message, code) => {
+    const { code: exitCode, stdout, stderr } = await saloraHere('report', ...args.map((arg) => (arg.startsWith('--') ? arg : at(arg))))
+    expect(stderr.split('\n').filter((line) => line !== '').length).toBe(1)
+    expect(stderr).toMatch(message)
+    expect([exitCode, stdout]).toEqual([code, ''])
     expect(await readdir(root)).not.toContain('x.html')
   })
 })

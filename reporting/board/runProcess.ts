@@ -1,67 +1,75 @@
 /**
- * The process that works in a run's folder, where it may be told to stop. A lock file is text that anybody may have written, and a signal to the
- * wrong process does harm: so a process counts only where the system itself says that it is the one. It must be of this user, be born when the claim
- * says, hold that very file open for writing, run `salora` by a command that ends cleanly, and heed the signal. All of it is read from /proc.
+ * Finds the process that works in a run's folder, and stops it.
+ *
+ * Anybody may have written a lock file, and a signal to the wrong process does harm. So a process counts only if /proc confirms that
+ * - it belongs to this user,
+ * - it started when the lock says,
+ * - it has this very file open for writing,
+ * - it runs a salora command that ends cleanly,
+ * - it handles the signal.
  */
 import { lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
 import { basename, resolve, sep } from 'node:path'
 import { birthOf, claimantsOf, type Claimant } from '../../accelerated/storage/folderLock.js'
 
-/** Commands that end after the step at hand and save. */
-const commands = ['train', 'quickstart'] as const
-/** A cell is a run of a sweep, in the process that salora glue or a worker has made for it. */
-export type HoldingCommand = (typeof commands)[number] | 'cell'
+/** Commands that finish the current step and save when they are stopped. */
+const stoppableCommands = ['train', 'quickstart'] as const
+/** A `cell` is a run of a sweep, in a process that salora glue or a worker has started for it. */
+export type RunCommand = (typeof stoppableCommands)[number] | 'cell'
 
-export type Holder = { readonly pid: number; readonly command: HoldingCommand }
+export type RunProcess = { readonly pid: number; readonly command: RunCommand }
 
 /**
- * A lost terminal's signal: the first asks a run to stop exactly as Ctrl-C does, and however often it comes it asks no more, whereas a second Ctrl-C
- * leaves at once. So two boards, or a board after a Ctrl-C, do no harm.
+ * The first SIGHUP stops a run like Ctrl-C, and further ones have no effect. A second Ctrl-C would end it without saving.
+ * So two boards, or a board after Ctrl-C, do no harm.
  */
 const stopSignal = 'SIGHUP'
-const stopBit = 1n // of SIGHUP, number 1, in /proc/PID/status
+/** The bit of SIGHUP, signal number 1, in /proc/PID/status. */
+const stopSignalBit = 1n
 
-/** The holder, or in words why there is none that this board may stop. */
-export const holderOf = async (folder: string): Promise<Holder | string> => {
-  if (process.platform !== 'linux') return 'a board can stop runs on Linux alone: press Ctrl-C where it runs'
-  const claims = await claimantsOf(folder)
-  if (claims.length === 0) return 'no process is at work in it'
-  let why = 'its process is gone'
-  for (const claim of claims) {
-    if (claim.lives === null) why = `it runs on ${claim.host}, or in another container: stop it there`
-    if (claim.lives !== true) continue
-    const found = await proven(claim).catch(() => 'its process is gone')
-    if (typeof found !== 'string') return found
-    why = found
+/** @returns the process, or why the board cannot stop the run */
+export const findRunProcess = async (folder: string): Promise<RunProcess | string> => {
+  if (process.platform !== 'linux') return 'the board can only stop runs on Linux; press Ctrl-C where it runs'
+  const locks = await claimantsOf(folder)
+  if (locks.length === 0) return 'no process is working on it'
+  let obstacle = 'its process is gone'
+  for (const lock of locks) {
+    if (lock.lives === null) obstacle = `it runs on ${lock.host} or in another container; stop it there`
+    if (lock.lives !== true) continue
+    const confirmed = await confirm(lock).catch(() => 'its process is gone')
+    if (typeof confirmed !== 'string') return confirmed
+    obstacle = confirmed
   }
-  return why
+  return obstacle
 }
 
-/** Tells the holder to stop, who is looked for at this moment. @returns what was told, or why nothing was */
-export const stopHolder = async (folder: string): Promise<Holder | string> => {
-  const holder = await holderOf(folder)
-  if (typeof holder === 'string') return holder
+/** Stops the process that works on the run now. @returns the stopped process, or why none was stopped */
+export const stopRunProcess = async (folder: string): Promise<RunProcess | string> => {
+  const found = await findRunProcess(folder)
+  if (typeof found === 'string') return found
   try {
-    process.kill(holder.pid, stopSignal)
-    return holder
+    process.kill(found.pid, stopSignal)
+    return found
   } catch {
     return 'its process is gone'
   }
 }
 
-const proven = async ({ file, pid, born }: Claimant): Promise<Holder | string> => {
-  const other = `process ${pid}, which its lock names, is not the one at work in it`
-  if (!Number.isSafeInteger(pid) || pid < 2 || pid === process.pid || pid === process.ppid) return other
-  if (process.getuid === undefined || (await stat(`/proc/${pid}`)).uid !== process.getuid()) return `it runs as another user: stop it there`
-  if (!(await writes(pid, file))) return other
+/** Checks everything that a lock says about its process. */
+const confirm = async ({ file, pid, born }: Claimant): Promise<RunProcess | string> => {
+  const notIt = `process ${pid}, which the lock names, is not the one that holds it`
+  if (!Number.isSafeInteger(pid) || pid < 2 || pid === process.pid || pid === process.ppid) return notIt
+  if (process.getuid === undefined || (await stat(`/proc/${pid}`)).uid !== process.getuid()) return 'it runs as another user; stop it there'
+  if (!(await hasOpenForWriting(pid, file))) return notIt
   const command = await commandOf(pid)
-  if (command === null) return `process ${pid} is a program of its own, which may not end cleanly: stop it there`
-  if (!(await heeds(pid))) return `process ${pid} does not heed ${stopSignal}: press Ctrl-C where it runs`
-  return born !== null && (await birthOf(pid)) === born ? { pid, command } : other // last: a number used again has another birth
+  if (command === null) return `process ${pid} is another program, which may not end cleanly; stop it there`
+  if (!(await handlesStopSignal(pid))) return `process ${pid} does not handle ${stopSignal}; press Ctrl-C where it runs`
+  // last, because the system may give the number of an ended process to a new one, which has another start time
+  return born !== null && (await birthOf(pid)) === born ? { pid, command } : notIt
 }
 
-/** Whether the process has this file open for writing; one file with two names proves nothing of either. */
-const writes = async (pid: number, file: string): Promise<boolean> => {
+/** A file with two names belongs to neither with certainty. */
+const hasOpenForWriting = async (pid: number, file: string): Promise<boolean> => {
   const { dev, ino, nlink } = await lstat(file)
   if (nlink !== 1) return false
   for (const number of await readdir(`/proc/${pid}/fd`)) {
@@ -73,8 +81,8 @@ const writes = async (pid: number, file: string): Promise<boolean> => {
   return false
 }
 
-/** `salora COMMAND`, or a cell of a sweep, by the words that it was started with. */
-const commandOf = async (pid: number): Promise<HoldingCommand | null> => {
+/** The salora command of a process, from the arguments that it was started with; null for another program. */
+const commandOf = async (pid: number): Promise<RunCommand | null> => {
   if (!/^node/.test(basename(await readlink(`/proc/${pid}/exe`)))) return null
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
   const cwd = await readlink(`/proc/${pid}/cwd`)
@@ -83,13 +91,13 @@ const commandOf = async (pid: number): Promise<HoldingCommand | null> => {
     const script = await realpath(resolve(cwd, word)).catch(() => '')
     if (script.endsWith(`${sep}glue${sep}cellProcess.js`)) return 'cell'
     if (!script.endsWith(`${sep}cli${sep}salora.js`)) continue
-    const named = words.slice(i + 1).find((one) => !one.startsWith('-'))
-    return commands.find((command) => command === named) ?? null
+    const command = words.slice(i + 1).find((argument) => !argument.startsWith('-'))
+    return stoppableCommands.find((stoppable) => stoppable === command) ?? null
   }
   return null
 }
 
-const heeds = async (pid: number): Promise<boolean> => {
+const handlesStopSignal = async (pid: number): Promise<boolean> => {
   const [, caught = '0'] = /^SigCgt:\s*([0-9a-f]+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
-  return (BigInt(`0x${caught}`) & stopBit) !== 0n
+  return (BigInt(`0x${caught}`) & stopSignalBit) !== 0n
 }

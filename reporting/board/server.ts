@@ -1,4 +1,8 @@
-/** The board as a server on this machine alone: a page, a stream of events for each that looks at it, and a request to stop a run. */
+/**
+ * The board: a server on this machine with a page, an event stream for each open page, and a request that stops a run.
+ *
+ * This folder watches running and finished runs. It changes nothing but runs that a reader stops. Charts belong in charts/.
+ */
 import { randomBytes } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -6,39 +10,39 @@ import { basename } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 import { escapeText } from '../charts/escapeText.js'
-import { boardPage } from './page/boardPage.js'
-import { boardScript } from './page/boardScript.js'
-import { boardStyle } from './page/boardStyle.js'
-import { openCurveShelf } from './curveCache.js'
-import { refusalOf } from './auth.js'
-import { openLive, pageLimit, type Live, type View } from './eventStream.js'
-import { openStudio } from './chartCache.js'
+import { readPageFiles } from '../pageFiles.js'
+import { rejectionOf } from './auth.js'
+import { openChartRenderer } from './chartCache.js'
+import { openCurveCache } from './curveCache.js'
+import { compareLimit, viewKinds, type Answer, type View } from './events.js'
+import { clientLimit, openEventStream, type EventStream } from './eventStream.js'
+import { pageHtml } from './pageHtml.js'
 import { watchQueue } from './queueState.js'
 import { openWatch } from './watch.js'
 
 export type BoardOptions = {
   readonly folder: string
-  /** 0: any that is free */
+  /** 0: any free port */
   readonly port: number
-  /** also tell of the queue there */
+  /** also show the queue at this address */
   readonly redis: string | null
 }
 
 export type Board = {
   readonly folder: string
   readonly port: number
-  /** with the key: whoever has it sees everything and may stop runs */
+  /** contains the token: anyone who has this URL sees all runs and can stop them */
   readonly url: string
   readonly close: () => Promise<void>
 }
 
-/** Runs side by side: what can be told apart; bytes of what a page sends. */
-const [compareLimit, bodyLimit] = [10, 1_000]
+/** Maximum bytes of a request's body. */
+const bodyLimit = 1_000
 
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-const headers = {
+const securityHeaders = {
   'Content-Security-Policy': policy,
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
@@ -48,35 +52,33 @@ const headers = {
   'Cache-Control': 'no-store',
 } as const
 
-/** @throws Mistake for what is no folder, a port that is not to be had, or what is no address of a Redis */
-export const startBoard = async ({ folder: given, port, redis }: BoardOptions): Promise<Board> => {
-  const folder = await realpath(given).catch((thrown: unknown) => {
-    throw systemInputError(given, 'a folder', thrown, isAbsent(thrown) ? 'none there' : reason(thrown))
-  })
-  if (!(await stat(folder)).isDirectory()) throw inputError(given, 'a folder', 'a file')
+/** @throws InputError if `folder` is not a folder, the port is in use, or `redis` is not the address of a Redis server */
+export const startBoard = async ({ folder: path, port, redis }: BoardOptions): Promise<Board> => {
+  const folder = await resolveFolder(path)
+  const { script, style } = await readPageFiles('board')
   const queue = redis === null ? null : await watchQueue(redis)
-  const key = randomBytes(32).toString('hex')
-  const live = openLive(openWatch(folder), openStudio(openCurveShelf()), queue)
-  const page = boardPage(escapeText(basename(folder) || folder))
-  const server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-    answer(request, response, { key, page, live }).catch((thrown: unknown) => say(response, 500, reason(thrown)))
-  })
-  server.maxConnections = 4 * pageLimit
-  server.on('clientError', (_, socket) => socket.destroy())
+  const token = randomBytes(32).toString('hex')
+  const stream = openEventStream(openWatch(folder), openChartRenderer(openCurveCache()), queue)
+  const files = new Map<string, StaticFile>([
+    ['/', { type: 'text/html', text: pageHtml(escapeText(basename(folder) || folder)) }],
+    ['/board.js', { type: 'text/javascript', text: script }],
+    ['/board.css', { type: 'text/css', text: style }],
+  ])
+  const server = newServer({ token, files, stream })
   try {
-    await listening(server, port)
+    await listen(server, port)
   } catch (thrown) {
     await queue?.close()
     throw thrown
   }
   const address = server.address()
-  const taken = typeof address === 'object' && address !== null ? address.port : port
+  const actualPort = typeof address === 'object' && address !== null ? address.port : port
   return {
     folder,
-    port: taken,
-    url: `http://127.0.0.1:${taken}/#key=${key}`,
+    port: actualPort,
+    url: `http://127.0.0.1:${actualPort}/#token=${token}`,
     close: async () => {
-      live.close()
+      stream.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed
@@ -85,71 +87,82 @@ export const startBoard = async ({ folder: given, port, redis }: BoardOptions): 
   }
 }
 
-const listening = (server: Server, port: number): Promise<void> =>
+const resolveFolder = async (path: string): Promise<string> => {
+  const folder = await realpath(path).catch((thrown: unknown) => {
+    throw systemInputError(path, 'a folder', thrown, isAbsent(thrown) ? 'none' : reason(thrown))
+  })
+  if (!(await stat(folder)).isDirectory()) throw inputError(path, 'a folder', 'a file')
+  return folder
+}
+
+type StaticFile = { readonly type: string; readonly text: string }
+type Context = { readonly token: string; readonly files: ReadonlyMap<string, StaticFile>; readonly stream: EventStream }
+
+const newServer = (context: Context): Server => {
+  const server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
+    respond(request, response, context).catch((thrown: unknown) => answer(response, 500, reason(thrown)))
+  })
+  server.maxConnections = 4 * clientLimit
+  server.on('clientError', (_, socket) => socket.destroy())
+  return server
+}
+
+const listen = (server: Server, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', (thrown) => {
-      const found = systemCode(thrown) === 'EADDRINUSE' ? 'one in use' : reason(thrown)
-      reject(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, found))
+      const got = systemCode(thrown) === 'EADDRINUSE' ? 'one in use' : reason(thrown)
+      reject(systemInputError(`--port ${port}`, 'a free port (--port 0 takes any)', thrown, got))
     })
     server.listen({ host: '127.0.0.1', port }, () => resolve())
   })
 
-const say = (response: ServerResponse, status: number, line: string): void => {
+/** Answers with one line, as JSON. */
+const answer = (response: ServerResponse, status: number, message: string): void => {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  response.writeHead(status, { ...headers, 'Content-Type': 'application/json; charset=utf-8' }).end(`${JSON.stringify({ line })}\n`)
+  const body: Answer = { message }
+  response.writeHead(status, { ...securityHeaders, 'Content-Type': 'application/json; charset=utf-8' }).end(`${JSON.stringify(body)}\n`)
 }
 
-type Context = { readonly key: string; readonly page: string; readonly live: Live }
-
-const answer = async (request: IncomingMessage, response: ServerResponse, { key, page, live }: Context): Promise<void> => {
-  const method = request.method ?? ''
-  const url = URL.canParse(request.url ?? '', 'http://127.0.0.1') ? new URL(request.url ?? '', 'http://127.0.0.1') : null
-  const refusal =
+const respond = async (request: IncomingMessage, response: ServerResponse, { token, files, stream }: Context): Promise<void> => {
+  const [path, base] = [request.url ?? '', 'http://127.0.0.1']
+  const url = URL.canParse(path, base) ? new URL(path, base) : null
+  const rejection =
     url === null
-      ? ({ status: 400, line: 'expected an address' } as const)
-      : refusalOf({ method, path: url.pathname, headers: request.headers }, key)
-  if (refusal !== null || url === null) {
-    response.setHeader('Connection', 'close') // what else it sends is not waited for
-    return say(response, refusal?.status ?? 400, refusal?.line ?? '')
+      ? { status: 400, message: 'expected a URL' }
+      : rejectionOf({ method: request.method ?? '', path: url.pathname, headers: request.headers }, token)
+  if (rejection !== null || url === null) {
+    response.setHeader('Connection', 'close') // do not wait for the rest of the request
+    return answer(response, rejection?.status ?? 400, rejection?.message ?? '')
   }
-  const file = (type: string, text: string): void => {
-    response.writeHead(200, { ...headers, 'Content-Type': `${type}; charset=utf-8` }).end(text)
+  const file = files.get(url.pathname)
+  if (file !== undefined) {
+    response.writeHead(200, { ...securityHeaders, 'Content-Type': `${file.type}; charset=utf-8` }).end(file.text)
+    return
   }
-  switch (url.pathname) {
-    case '/':
-      return file('text/html', page)
-    case '/board.js':
-      return file('text/javascript', boardScript)
-    case '/board.css':
-      return file('text/css', boardStyle)
-    case '/stop': {
-      const id = idIn(await bodyOf(request))
-      const told = await live.stop(id)
-      return say(response, told.stopped ? 200 : 409, told.line)
-    }
-    default: {
-      const view = viewOf(url.searchParams)
-      if (view === null) return say(response, 400, `expected a view, with at most ${compareLimit} runs`)
-      if (!live.hasRoom()) return say(response, 503, `expected at most ${pageLimit} pages at once: close one`)
-      response.writeHead(200, { ...headers, 'Content-Type': 'text/event-stream; charset=utf-8' })
-      live.follow(response, view)
-    }
+  if (url.pathname === '/stop') {
+    const { isStopped, message } = await stream.stopRun(idIn(await bodyOf(request)))
+    return answer(response, isStopped ? 200 : 409, message)
   }
+  const view = viewOf(url.searchParams)
+  if (view === null) return answer(response, 400, `expected a view with at most ${compareLimit} runs`)
+  if (!stream.hasCapacity()) return answer(response, 503, `expected at most ${clientLimit} open pages; close one`)
+  response.writeHead(200, { ...securityHeaders, 'Content-Type': 'text/event-stream; charset=utf-8' })
+  stream.addClient(response, view)
 }
 
-/** @throws an error for a body that is too long */
+/** @throws Error if the body is too long */
 const bodyOf = async (request: IncomingMessage): Promise<string> => {
-  const pieces: Buffer[] = []
+  const chunks: Buffer[] = []
   let length = 0
-  for await (const piece of request) {
-    length += (piece as Buffer).length
+  for await (const chunk of request) {
+    length += (chunk as Buffer).length
     if (length > bodyLimit) throw new Error(`expected at most ${bodyLimit} bytes`)
-    pieces.push(piece as Buffer)
+    chunks.push(chunk as Buffer)
   }
-  return Buffer.concat(pieces).toString()
+  return Buffer.concat(chunks).toString()
 }
 
 const idIn = (body: string): string => {
@@ -161,9 +174,9 @@ const idIn = (body: string): string => {
   }
 }
 
-const viewOf = (given: URLSearchParams): View | null => {
-  const kind = (['list', 'run', 'compare', 'sweep'] as const).find((one) => one === given.get('view'))
-  const ids = given.getAll('id')
-  const fits = kind === 'list' ? ids.length === 0 : kind === 'compare' ? ids.length <= compareLimit : ids.length === 1
-  return kind === undefined || !fits ? null : { kind, ids: [...new Set(ids)] }
+const viewOf = (query: URLSearchParams): View | null => {
+  const kind = viewKinds.find((one) => one === query.get('view'))
+  const ids = query.getAll('id')
+  const isValid = kind === 'list' ? ids.length === 0 : kind === 'compare' ? ids.length <= compareLimit : ids.length === 1
+  return kind === undefined || !isValid ? null : { kind, ids: [...new Set(ids)] }
 }

@@ -1,110 +1,144 @@
-/** A file that grows, read from where it was left: a look costs what is new in it. One that was cut, or begun anew, is read from its beginning. */
+/** Follows a growing file. Each read costs only what is new. A file that was truncated or replaced is read again from its start. */
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { isAbsent, systemInputError } from '../../accelerated/errors/systemError.js'
 
-export type Tail = {
-  /** Gives whole lines that are new to `take`. @returns whether there were any, or the file began anew. @throws Mistake for what is no plain file */
-  readonly look: () => Promise<boolean>
+export type TailedFile = {
+  /**
+   * Passes new complete lines to `onLine`.
+   * @returns whether there were new bytes, or the file was read again from its start
+   * @throws InputError if it is not a regular file, or cannot be read
+   */
+  readonly read: () => Promise<boolean>
 }
 
 export type TailOptions = {
-  /** bytes are good until it returns */
-  readonly take: (line: Buffer) => void
-  /** what was taken so far counts no more */
-  readonly forget: () => void
-  /** at first only the lines in the last so many bytes; absent: all */
-  readonly last?: number
-  /** bytes of one look; absent: 64 MiB */
-  readonly most?: number
+  /** the bytes are valid until it returns */
+  readonly onLine: (line: Buffer) => void
+  /** all lines so far are invalid */
+  readonly onReset: () => void
+  /** read only the lines in the last bytes of the file; absent: all lines */
+  readonly lastBytes?: number
+  /** maximum number of bytes of one read; absent: 64 MiB */
+  readonly maxBytes?: number
 }
 
-/** Bytes at a time: between two pieces others have their turn. */
-const piece = 1 << 18
-/** Bytes of one look: what is longer goes on at the next, so that no file holds up the others. */
-const usualMost = 1 << 26
-/** Bytes before the place where it was left, by which a file that was cut and has grown again is known. */
-const known = 512
-/** Bytes of a line; a line of ranks of a thousand matrices has a tenth of it. What is longer is passed over. */
-const longestLine = 1 << 20
+/** Bytes that are read at once: other work runs in between. */
+const chunkSize = 1 << 18
+/** A longer file is continued at the next read, so that no file delays the others. */
+const defaultMaxBytes = 1 << 26
+/** Bytes before the current position. If they have changed, the file has been truncated or replaced. */
+const contextSize = 512
+/** Maximum bytes of a line: ranks of a thousand matrices need a tenth. Longer lines are skipped. */
+const maxLineLength = 1 << 20
 
-const lineFeed = 0x0a
-const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
+/** Links are not followed, and a named pipe does not block. */
+const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
-type Seen = { readonly ino: number; readonly size: number; readonly mtimeMs: number }
+type FileStats = { readonly ino: number; readonly size: number; readonly mtimeMs: number }
 
-export const openTail = (file: string, { take, forget, last, most = usualMost }: TailOptions): Tail => {
-  let seen: Seen | null = null
-  let at = 0 // read so far
-  let before: Buffer = Buffer.alloc(0) // the bytes before it
-  let rest: Buffer[] = [] // of a line whose end is not there yet
-  let restLength = 0
-  let skips = false // up to the next end of a line
+type Position = {
+  /** stats at the last read; null if there was no file */
+  stats: FileStats | null
+  /** bytes read so far */
+  offset: number
+  /** the last bytes before the offset */
+  context: Buffer
+}
 
-  const begin = (size: number): void => {
-    forget()
-    at = last === undefined ? 0 : Math.max(0, size - last)
-    ;[before, rest, restLength, skips] = [Buffer.alloc(0), [], 0, at > 0]
+export const openTail = (file: string, { onLine, onReset, lastBytes, maxBytes = defaultMaxBytes }: TailOptions): TailedFile => {
+  const position: Position = { stats: null, offset: 0, context: Buffer.alloc(0) }
+  let splitter = lineSplitter(onLine, false)
+  const restart = (size: number): void => {
+    onReset()
+    position.offset = lastBytes === undefined ? 0 : Math.max(0, size - lastBytes)
+    position.context = Buffer.alloc(0)
+    splitter = lineSplitter(onLine, position.offset > 0)
   }
-
-  const lines = (bytes: Buffer): void => {
-    let start = 0
-    for (let feed = bytes.indexOf(lineFeed); feed !== -1; feed = bytes.indexOf(lineFeed, start)) {
-      if (!skips) take(restLength === 0 ? bytes.subarray(start, feed) : Buffer.concat([...rest, bytes.subarray(start, feed)]))
-      ;[rest, restLength, skips] = [[], 0, false]
-      start = feed + 1
-    }
-    if (start === bytes.length || skips) return
-    restLength += bytes.length - start
-    if (restLength > longestLine) [rest, restLength, skips] = [[], 0, true]
-    else rest.push(Buffer.from(bytes.subarray(start)))
+  const readOpen = async (handle: FileHandle): Promise<boolean> => {
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw inputError(file, 'a regular file', 'something else')
+    if (isUnchanged(position, stats)) return false
+    const isRestarted = !(await isSameFile(handle, position, stats))
+    if (isRestarted) restart(stats.size)
+    position.stats = { ino: stats.ino, size: stats.size, mtimeMs: stats.mtimeMs }
+    const before = position.offset
+    await readChunks(handle, position, Math.min(stats.size, before + maxBytes), splitter)
+    return isRestarted || position.offset > before
   }
-
-  const isOther = async (handle: FileHandle, now: Seen): Promise<boolean> => {
-    if (seen === null || now.ino !== seen.ino || now.size < at) return true
-    const bytes = Buffer.alloc(before.length)
-    await handle.read(bytes, 0, bytes.length, at - before.length)
-    return !bytes.equals(before)
-  }
-
   return {
-    look: async () => {
-      const handle = await open(file, flags).catch((thrown: unknown) => {
-        if (isAbsent(thrown)) return null
-        throw systemInputError(file, 'a file within the folder', thrown)
-      })
+    read: async () => {
+      const handle = await openFile(file)
       if (handle === null) {
-        const was = seen !== null
-        seen = null
-        if (was) begin(0)
-        return was
+        const existed = position.stats !== null
+        position.stats = null
+        if (existed) restart(0)
+        return existed
       }
       try {
-        const stat = await handle.stat()
-        if (!stat.isFile()) throw inputError(file, 'a regular file', 'something else')
-        const now = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs }
-        if (seen?.ino === now.ino && seen.size === now.size && seen.mtimeMs === now.mtimeMs && at === now.size) return false
-        const anew = await isOther(handle, now)
-        if (anew) begin(now.size)
-        seen = now
-        const from = at
-        const buffer = Buffer.allocUnsafe(Math.min(piece, Math.max(1, now.size - at)))
-        while (at < now.size && at - from < most) {
-          const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, now.size - at), at)
-          if (bytesRead === 0) break // cut meanwhile: the next look sees it
-          const bytes = buffer.subarray(0, bytesRead)
-          lines(bytes)
-          at += bytesRead
-          before = Buffer.concat([before, bytes]).subarray(-known)
-        }
-        before = Buffer.from(before) // not the whole piece that it is a part of
-        return anew || at > from
+        return await readOpen(handle)
       } catch (thrown) {
         throw systemInputError(file, 'a readable file', thrown)
       } finally {
         await handle.close()
       }
     },
+  }
+}
+
+const openFile = (file: string): Promise<FileHandle | null> =>
+  open(file, openFlags).catch((thrown: unknown) => {
+    if (isAbsent(thrown)) return null
+    throw systemInputError(file, 'a file within the folder', thrown)
+  })
+
+const isUnchanged = ({ stats, offset }: Position, now: FileStats): boolean =>
+  stats?.ino === now.ino && stats.size === now.size && stats.mtimeMs === now.mtimeMs && offset === now.size
+
+/** Whether the bytes before the offset are still the ones that were read. */
+const isSameFile = async (handle: FileHandle, { stats, offset, context }: Position, now: FileStats): Promise<boolean> => {
+  if (stats === null || now.ino !== stats.ino || now.size < offset) return false
+  const bytes = Buffer.alloc(context.length)
+  await handle.read(bytes, 0, bytes.length, offset - context.length)
+  return bytes.equals(context)
+}
+
+/** Reads up to `end`, and advances the position. */
+const readChunks = async (handle: FileHandle, position: Position, end: number, splitter: LineSplitter): Promise<void> => {
+  const buffer = Buffer.allocUnsafe(Math.min(chunkSize, Math.max(1, end - position.offset)))
+  let { context } = position
+  while (position.offset < end) {
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - position.offset), position.offset)
+    if (bytesRead === 0) break // truncated meanwhile: the next read notices it
+    const bytes = buffer.subarray(0, bytesRead)
+    splitter(bytes)
+    position.offset += bytesRead
+    context = Buffer.concat([context, bytes]).subarray(-contextSize)
+  }
+  position.context = Buffer.from(context) // a copy, which does not keep the whole chunk in memory
+}
+
+type LineSplitter = (bytes: Buffer) => void
+
+const lineFeed = 0x0a
+
+/** Splits chunks into lines, and keeps an incomplete line until its end arrives. @param skipsFirst whether the first line is incomplete */
+const lineSplitter = (onLine: (line: Buffer) => void, skipsFirst: boolean): LineSplitter => {
+  let pending: Buffer[] = []
+  let pendingLength = 0
+  let isSkipping = skipsFirst
+  return (bytes) => {
+    let start = 0
+    for (let end = bytes.indexOf(lineFeed); end !== -1; end = bytes.indexOf(lineFeed, start)) {
+      const rest = bytes.subarray(start, end)
+      if (!isSkipping) onLine(pendingLength === 0 ? rest : Buffer.concat([...pending, rest]))
+      ;[pending, pendingLength, isSkipping] = [[], 0, false]
+      start = end + 1
+    }
+    if (start === bytes.length || isSkipping) return
+    pendingLength += bytes.length - start
+    if (pendingLength > maxLineLength) [pending, pendingLength, isSkipping] = [[], 0, true]
+    else pending.push(Buffer.from(bytes.subarray(start)))
   }
 }

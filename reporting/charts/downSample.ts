@@ -1,10 +1,10 @@
-/** Down-sampling of curves: steps fall into equal buckets, of which mean, smallest and largest value stay, so that no peak is lost. */
+/** Down-sampling of curves. Equal buckets of steps keep their mean, minimum and maximum, so no peak is lost. */
 
 export type Bucket = {
-  /** the first and the last step that it has a value of */
+  /** first and last step with a value */
   readonly from: number
   readonly to: number
-  /** values in it, of one run */
+  /** values of one run */
   readonly count: number
   readonly mean: number
   readonly low: number
@@ -13,39 +13,39 @@ export type Bucket = {
 
 export type DownSampler = {
   readonly add: (step: number, value: number) => void
-  /** in the order of the steps */
+  /** ordered by step */
   readonly buckets: () => ReadonlyArray<Bucket>
 }
 
-type Filling = { from: number; to: number; count: number; sum: number; low: number; high: number }
+type OpenBucket = { from: number; to: number; count: number; sum: number; low: number; high: number }
 
-/** @param width steps in a bucket: the first has steps 0 to width − 1; with 1 every value stays as it is */
+/** @param width steps in a bucket: the first bucket has steps 0 to width − 1 */
 export const downSampler = (width: number): DownSampler => {
-  const fillings = new Map<number, Filling>()
+  const open = new Map<number, OpenBucket>()
   return {
     add: (step, value) => {
       const index = Math.floor(step / width)
-      const filling = fillings.get(index)
-      if (filling === undefined) {
-        fillings.set(index, { from: step, to: step, count: 1, sum: value, low: value, high: value })
+      const bucket = open.get(index)
+      if (bucket === undefined) {
+        open.set(index, { from: step, to: step, count: 1, sum: value, low: value, high: value })
         return
       }
-      filling.from = Math.min(filling.from, step)
-      filling.to = Math.max(filling.to, step)
-      filling.count += 1
-      filling.sum += value
-      filling.low = Math.min(filling.low, value)
-      filling.high = Math.max(filling.high, value)
+      bucket.from = Math.min(bucket.from, step)
+      bucket.to = Math.max(bucket.to, step)
+      bucket.count += 1
+      bucket.sum += value
+      bucket.low = Math.min(bucket.low, value)
+      bucket.high = Math.max(bucket.high, value)
     },
-    buckets: () => [...fillings.values()].sort((a, b) => a.from - b.from).map(({ sum, ...rest }) => ({ ...rest, mean: sum / rest.count })),
+    buckets: () => [...open.values()].sort((a, b) => a.from - b.from).map(({ sum, ...rest }) => ({ ...rest, mean: sum / rest.count })),
   }
 }
 
-/** Steps in a bucket, so that a curve of `steps` steps has at most `points` of them. */
+/** The bucket width with which a curve of `steps` steps has at most `points` buckets. */
 export const bucketWidth = (steps: number, points: number): number => Math.max(1, Math.ceil((steps + 1) / points))
 
-/** Buckets of `width` steps made of narrower ones, whose width it is a multiple of. */
-export const coarsened = (buckets: ReadonlyArray<Bucket>, width: number): ReadonlyArray<Bucket> => {
+/** Merges buckets into buckets of `width` steps, a multiple of their own width. */
+export const coarsen = (buckets: ReadonlyArray<Bucket>, width: number): ReadonlyArray<Bucket> => {
   const wide: Bucket[] = []
   for (const bucket of buckets) {
     const last = wide.at(-1)
@@ -67,16 +67,16 @@ export const coarsened = (buckets: ReadonlyArray<Bucket>, width: number): Readon
 }
 
 export type GrowingSampler = DownSampler & {
-  /** steps in a bucket so far: a power of two */
+  /** current bucket width, a power of two */
   readonly width: () => number
 }
 
-/** Of a curve whose end is not known: its buckets become twice as wide whenever there are more than twice `points`. Steps come in order. */
+/** Down-samples a growing curve: the bucket width doubles whenever there are more than 2 · `points` buckets. Steps must be in order. */
 export const growingSampler = (points: number): GrowingSampler => {
   let [width, closed]: [number, ReadonlyArray<Bucket>] = [1, []]
   let open = downSampler(width)
   let added = 0
-  const buckets = (): ReadonlyArray<Bucket> => coarsened([...closed, ...open.buckets()], width)
+  const buckets = (): ReadonlyArray<Bucket> => coarsen([...closed, ...open.buckets()], width)
   return {
     add: (step, value) => {
       open.add(step, value)
@@ -84,7 +84,7 @@ export const growingSampler = (points: number): GrowingSampler => {
       ;[closed, added] = [buckets(), 0]
       while (closed.length > 2 * points) {
         width *= 2
-        closed = coarsened(closed, width)
+        closed = coarsen(closed, width)
       }
       open = downSampler(width)
     },
@@ -93,10 +93,10 @@ export const growingSampler = (points: number): GrowingSampler => {
   }
 }
 
-/** A bucket over runs: the mean of their means, and the smallest and largest value that any of them had. */
+/** A bucket over runs: the mean of the runs' means, and the minimum and maximum of all runs. */
 export type Band = Omit<Bucket, 'count'> & { readonly runs: number }
 
-/** Curves of several runs, of equal width, as one. */
+/** Combines curves of several runs with the same bucket width into one curve. */
 export const bandOf = (curves: ReadonlyArray<ReadonlyArray<Bucket>>, width: number): ReadonlyArray<Band> => {
   const byIndex = new Map<number, Bucket[]>()
   for (const bucket of curves.flat()) {

@@ -1,16 +1,16 @@
-/** Text from a folder as a page and a drawing show it: one line, of bounded length, with no character that XML or a terminal would obey. */
+/** Names from a folder as safe text: one line of at most 200 characters, without a character that XML or a terminal interprets. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 
-const longest = 200
+const maxLength = 200
 
-/** Control characters are shown escaped; what is no character (half a pair, U+FFFE) becomes U+FFFD; what is longer than 200 is cut. */
+/** Escapes control characters, replaces unpaired surrogates, U+FFFE and U+FFFF by U+FFFD, and truncates at 200 characters. */
 export const escapeText = (text: string): string => {
-  const line = oneLine(text.slice(0, 10 * longest)).replace(/[\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD')
+  const line = oneLine(text.slice(0, 10 * maxLength)).replace(/[\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD')
   const characters = [...line]
-  return characters.length > longest ? `${characters.slice(0, longest - 1).join('')}…` : line
+  return characters.length > maxLength ? `${characters.slice(0, maxLength - 1).join('')}…` : line
 }
 
-const signs: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const htmlSigns: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
-/** For the text and the attributes of HTML. */
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => signs[sign] ?? sign)
+/** For text and attributes of HTML. */
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => htmlSigns[sign] ?? sign)

@@ -1,39 +1,40 @@
-/** A figure of the report, in types: what each is made of, and what it answers. A new one is a file in figures/ and a line in figures/index.ts. */
+/**
+ * The types of figures. A new figure is a file in figures/ and a line in figures/index.ts.
+ *
+ * This folder turns finished runs and metrics.jsonl into curves, figures and drawings. Pages belong in report/ and board/.
+ */
 import type { TopLevelSpec } from 'vega-lite'
 import type { RunCurves } from './runCurves.js'
 import type { Series } from './series.js'
+import type { Table } from './table.js'
 
-export type Cell = string | number | null
-
-export type Table = { readonly columns: ReadonlyArray<string>; readonly rows: ReadonlyArray<ReadonlyArray<Cell>> }
-
-/** A series with the curves of its runs; a run whose metrics.jsonl could not be read has none. */
-export type DrawnSeries = Series & {
+/** A series with the curves of its runs. A run without a readable metrics.jsonl has no curves. */
+export type PlottedSeries = Series & {
   readonly curves: ReadonlyArray<RunCurves>
-  /** steps in a bucket of them */
+  /** steps in one bucket of the curves */
   readonly width: number
 }
 
 export type Panel = {
-  /** of its files: letters, digits and hyphens */
+  /** base name of the panel's files: letters, digits and hyphens */
   readonly name: string
   readonly title: string
-  /** what is seen, in words */
+  /** alternative text: what a reader sees in the chart */
   readonly alternative: string
   readonly spec: TopLevelSpec
 }
 
-export type DrawnFigure = {
+export type FigureContent = {
   readonly caption: string
   readonly panels: ReadonlyArray<Panel>
-  /** the numbers of all panels, and of what did not fit into them */
+  /** the numbers of all panels, and those beyond the limits */
   readonly table: Table
 }
 
 export type Figure = {
-  /** of its place in the page and of its files */
+  /** id of the figure in the page */
   readonly name: string
   readonly title: string
-  /** null where these runs have nothing of it */
-  readonly draw: (series: ReadonlyArray<DrawnSeries>) => DrawnFigure | null
+  /** @returns null if these runs have nothing to show */
+  readonly plot: (series: ReadonlyArray<PlottedSeries>) => FigureContent | null
 }

@@ -1,6 +1,6 @@
-/** Adapted matrices as tables of ranks show them: the layer, and within it a title of a word or two. */
+/** Names of adapted matrices in tables of ranks: the layer, and a short title of the matrix within it. */
 
-/** BERT's matrices, whose last names say too little; of others the last name does, unless two matrices share it. */
+/** BERT's matrices, whose last name parts are ambiguous. Other matrices have their last name part as title, unless two share it. */
 const titles: Readonly<Record<string, string>> = {
   'attention.self.query': 'query',
   'attention.self.key': 'key',
@@ -10,7 +10,7 @@ const titles: Readonly<Record<string, string>> = {
   'output.dense': 'output',
 }
 
-/** Titles of matrices by their names within a layer. */
+/** Titles of matrices, by their names within a layer. */
 export const matrixTitles = (columns: ReadonlyArray<string>): ReadonlyMap<string, string> => {
   const last = (column: string): string => column.split('.').at(-1) ?? column
   const isShared = (column: string): boolean => columns.filter((other) => last(other) === last(column)).length > 1
@@ -18,7 +18,7 @@ export const matrixTitles = (columns: ReadonlyArray<string>): ReadonlyMap<string
   return new Map(columns.map((column) => [column, titleOf(column) ?? (isShared(column) ? column : last(column))]))
 }
 
-/** The layer of a matrix and its name within it; a name that has no layer is all of its name, and its layer null. */
+/** The layer of a matrix, and its name within the layer. A matrix outside of layers has layer null and its full name. */
 export const matrixPlace = (name: string): { readonly layer: number | null; readonly column: string } => {
   const [, layer, column] = /^\D*\.(\d+)\.(.*)$/.exec(name) ?? []
   return layer === undefined || column === undefined ? { layer: null, column: name } : { layer: Number(layer), column }

@@ -1,52 +1,55 @@
-/** metrics.jsonl of a run as curves: read line by line, down-sampled on the way, so that a long run takes no more memory than a short one. */
+/** Curves of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
 import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { eachLine } from '../../finetuning/data/lineStream.js'
 import { downSampler, type Bucket, type DownSampler } from './downSample.js'
 
-/** What a step has besides its number, as its columns in metrics.jsonl are called. */
+/** Fields of a step in metrics.jsonl that have a curve. */
 export const curveNames = ['taskLoss', 'density', 'lambda', 'orthogonality', 'orthogonalityA', 'orthogonalityB'] as const
 export type CurveName = (typeof curveNames)[number]
 
 export type RunCurves = {
   readonly steps: Readonly<Record<CurveName, ReadonlyArray<Bucket>>>
-  /** each evaluation's scores, by name */
+  /** scores of the evaluations, by metric */
   readonly scores: ReadonlyMap<string, ReadonlyArray<Bucket>>
 }
 
-/** Names of scores in one run: no task has more than ten. */
-const scoreLimit = 100
+/** Maximum number of metrics in one run: no task has more than ten. */
+const metricLimit = 100
 
 /**
- * Curves of a run whose steps are at most `last`; a last line that was cut short, as by a full disk, does not count.
- * `width`: steps in a bucket. @throws Mistake: no metrics.jsonl, or a line that is no event of a run
+ * Reads the curves of a run up to step `last`, in buckets of `width` steps. A truncated last line is ignored.
+ * @throws InputError if there is no metrics.jsonl, or a line is not an event of a run
  */
 export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves> => {
   const file = join(folder, 'metrics.jsonl')
-  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no such file')
-  const { take, curves } = curveCollector(() => downSampler(width), last)
-  let cut: Error | null = null
+  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no file')
+  const { onLine, curves } = curveCollector(() => downSampler(width), last)
+  let invalidLine: Error | null = null
   await eachLine(file, (row, bytes) => {
-    if (cut !== null) throw cut // it was not the last line
+    if (invalidLine !== null) throw invalidLine // it was not the last line
     const where = `${file}, line ${row}`
     try {
-      take(bytes, where)
+      onLine(bytes, where)
     } catch (thrown) {
       if (!(thrown instanceof SyntaxError)) throw thrown
-      cut = inputError(where, 'an event of a run as JSON', reason(thrown))
+      invalidLine = inputError(where, 'an event of a run as JSON', reason(thrown))
     }
   })
   return curves()
 }
 
-/** Lines of metrics.jsonl → curves so far. `take` throws SyntaxError for what is no JSON, Mistake for a line that is no event of a run. */
+/**
+ * Collects curves from lines of metrics.jsonl. `onLine` throws a SyntaxError for a line that is not JSON,
+ * and an InputError for a line that is not an event of a run.
+ */
 export const curveCollector = (newSampler: () => DownSampler, last: number) => {
   const steps = new Map(curveNames.map((name) => [name, newSampler()]))
   const scores = new Map<string, DownSampler>()
   return {
-    take: (bytes: Buffer, where: string): void => {
-      const event = eventIn(bytes, where)
+    onLine: (bytes: Buffer, where: string): void => {
+      const event = objectIn(JSON.parse(bytes.toString()), where)
       const step = stepOf(event, last, where)
       if (event['kind'] === 'step') for (const name of curveNames) add(steps.get(name), step, event[name], `${where}, ${name}`)
       if (event['kind'] !== 'evaluation') return
@@ -55,7 +58,7 @@ export const curveCollector = (newSampler: () => DownSampler, last: number) => {
         scores.set(name, curve)
         add(curve, step, value, `${where}, score ${name}`)
       }
-      if (scores.size > scoreLimit) throw inputError(where, `at most ${scoreLimit} names of scores`, 'more')
+      if (scores.size > metricLimit) throw inputError(where, `at most ${metricLimit} metrics`, 'more')
     },
     curves: (): RunCurves => ({
       steps: Object.fromEntries(curveNames.map((name) => [name, steps.get(name)?.buckets() ?? []])) as RunCurves['steps'],
@@ -66,8 +69,6 @@ export const curveCollector = (newSampler: () => DownSampler, last: number) => {
 
 type Fields = Readonly<Record<string, unknown>>
 
-const eventIn = (bytes: Buffer, where: string): Fields => objectIn(JSON.parse(bytes.toString()), where)
-
 const objectIn = (value: unknown, where: string): Fields => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw inputError(where, 'an object', typeof value)
   return value as Fields
@@ -75,13 +76,13 @@ const objectIn = (value: unknown, where: string): Fields => {
 
 const stepOf = ({ step }: Fields, last: number, where: string): number => {
   if (typeof step !== 'number' || !Number.isInteger(step) || step < 0 || step > last)
-    throw inputError(where, `a step from 0 to ${last}, as result.json has`, String(step).slice(0, 80))
+    throw inputError(where, `a step from 0 to ${last}, the last step in result.json`, String(step).slice(0, 80))
   return step
 }
 
-/** null is what JSON has for a number that is none, and for what the step did not measure. */
+/** JSON has null for NaN, and for values that the step did not measure. JSON.parse reads 1e999 as Infinity. */
 const add = (curve: DownSampler | undefined, step: number, value: unknown, where: string): void => {
-  if (value === undefined || value === null || value === Infinity || value === -Infinity) return // JSON.parse makes 1e999 infinite
+  if (value === undefined || value === null || value === Infinity || value === -Infinity) return
   if (typeof value !== 'number') throw inputError(where, 'a number', typeof value)
   curve?.add(step, value)
 }

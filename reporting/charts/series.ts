@@ -1,40 +1,40 @@
-/** Runs that differ by their seed alone are one series of a figure and one line of a table; what they are called is what tells them from others. */
+/** Series: runs that differ only in their seed. A series is one line of a figure and one row of a table. */
 import { basename } from 'node:path'
 import { GLUE_TASKS } from '../../finetuning/data/glueTasks.js'
 import type { RunConfig, RunResult, Scores } from '../../finetuning/runs/run.js'
-import type { FoundRun } from '../report/collectRuns.js'
+import type { FinishedRun } from '../discovery/collectRuns.js'
 import { escapeText } from './escapeText.js'
 
 export type Series = {
   readonly task: string
-  /** the score that figures and tables show of this task: Table 1's, or the first that the run has */
-  readonly score: string
-  /** a row of a sweep, or the method with the settings that others of its task differ in */
+  /** the metric that figures and tables show for this task: Table 1's metric, or the run's first one */
+  readonly metric: string
+  /** a row of a sweep, or the method with the settings that distinguish it from other series of the task */
   readonly label: string
-  readonly runs: ReadonlyArray<FoundRun>
+  readonly runs: ReadonlyArray<FinishedRun>
 }
 
-/** What does not make another series: the seed, and what the machine and the running are. */
-const without: ReadonlySet<string> = new Set(['seed', 'device', 'threads', 'saveSteps', 'gradientCheckpointing'])
+/** Settings that do not make another series: the seed, and how the run was executed. */
+const ignoredSettings: ReadonlySet<string> = new Set(['seed', 'device', 'threads', 'saveSteps', 'gradientCheckpointing'])
 
-/** Paths are told by their last name: a page is handed on. */
-export const taskOf = ({ task }: Pick<RunConfig, 'task'>): string => escapeText(basename(String(task.task)))
+/** The task's name; of a path, its last part, since reports are shared. */
+export const taskName = ({ task }: Pick<RunConfig, 'task'>): string => escapeText(basename(String(task.task)))
 
 const isGlue = (task: string): task is keyof typeof GLUE_TASKS => Object.hasOwn(GLUE_TASKS, task)
 
-/** The score that is shown of a task, of those that a run has. */
-export const scoreNameOf = (task: string, scores: Scores): string => {
-  const own = isGlue(task) ? GLUE_TASKS[task].paperMetric : null
-  return own !== null && own in scores ? own : escapeText(Object.keys(scores)[0] ?? 'loss')
+/** The metric to show for a task, among those that the run has. */
+export const metricOf = (task: string, scores: Scores): string => {
+  const paperMetric = isGlue(task) ? GLUE_TASKS[task].paperMetric : null
+  return paperMetric !== null && paperMetric in scores ? paperMetric : escapeText(Object.keys(scores)[0] ?? 'loss')
 }
 
-/** The last evaluation's, as result.json has it; null where the run has none. */
-export const lastScore = ({ last }: Pick<RunResult, 'last'>, score: string): number | null => last.scores[score] ?? null
+/** The last evaluation's score; null if it lacks the metric. */
+export const lastScore = ({ last }: Pick<RunResult, 'last'>, metric: string): number | null => last.scores[metric] ?? null
 
-export type Facts = ReadonlyMap<string, string>
+/** What distinguishes runs, as text by name. */
+export type Traits = ReadonlyMap<string, string>
 
-/** Whatever tells a run from another, as text by name. */
-export const factsOf = ({ config }: FoundRun): Facts =>
+export const traitsOf = ({ config }: FinishedRun): Traits =>
   new Map<string, string>([
     ['model', basename(config.model)],
     ...(config.adapter === undefined ? [] : [['adapter', basename(config.adapter)] as const]),
@@ -42,52 +42,54 @@ export const factsOf = ({ config }: FoundRun): Facts =>
       .filter(([name]) => name !== 'task')
       .map(([name, value]) => [name, name === 'data' ? basename(String(value)) : String(value)] as const),
     ...Object.entries(config.settings)
-      .filter(([name]) => !without.has(name))
-      .map(([name, value]) => (name === 'targetModules' ? (['matrices', placesOf(value)] as const) : ([name, textOf(value)] as const))),
+      .filter(([name]) => !ignoredSettings.has(name))
+      .map(([name, value]) => [name, name === 'targetModules' ? modulesText(value) : valueText(value)] as const),
   ])
 
-const textOf = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+const valueText = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
-/** Matrices of one layer by the layer; others by their names. */
-const placesOf = (modules: unknown): string => {
-  if (!Array.isArray(modules)) return modules === null ? 'all' : textOf(modules)
+/** Matrices that share one layer are named by the layer. */
+const modulesText = (modules: unknown): string => {
+  if (!Array.isArray(modules)) return modules === null ? 'all' : valueText(modules)
   const layers = new Set(modules.map((name) => /\.(\d+)\./.exec(String(name))?.[1]))
   const [layer] = layers
   return layers.size === 1 && layer !== undefined ? `layer ${layer}` : modules.join(' ')
 }
 
-/** In the order in which the runs came, by task. */
-export const seriesOf = (runs: ReadonlyArray<FoundRun>): ReadonlyArray<Series> => {
-  const facts = new Map(runs.map((run) => [run, factsOf(run)]))
-  const byTask = grouped(runs, ({ config }) => taskOf(config))
-  return [...byTask].flatMap(([task, ofTask]) => {
-    const names = labelsOf(ofTask, facts)
-    const score = scoreNameOf(task, ofTask.find(({ result }) => Object.keys(result.last.scores).length > 0)?.result.last.scores ?? {})
-    return [...grouped(ofTask, (run) => names.get(run) ?? '')].map(([label, members]) => ({ task, score, label, runs: members }))
+/** Series in the order of their first runs, grouped by task. */
+export const seriesOf = (runs: ReadonlyArray<FinishedRun>): ReadonlyArray<Series> => {
+  const traits = new Map(runs.map((run) => [run, traitsOf(run)]))
+  const byTask = groupBy(runs, ({ config }) => taskName(config))
+  return [...byTask].flatMap(([task, taskRuns]) => {
+    const labels = labelsOf(taskRuns, traits)
+    const scored = taskRuns.find(({ result }) => Object.keys(result.last.scores).length > 0)
+    const metric = metricOf(task, scored?.result.last.scores ?? {})
+    return [...groupBy(taskRuns, (run) => labels.get(run) ?? '')].map(([label, members]) => ({ task, metric, label, runs: members }))
   })
 }
 
-/** Rows of two sweeps, or of one beside other runs, are told apart by the sweep: another model may stand behind the same row. */
-const labelsOf = (runs: ReadonlyArray<FoundRun>, facts: ReadonlyMap<FoundRun, Facts>): ReadonlyMap<FoundRun, string> => {
+/** If runs of several sweeps meet, their rows also name the sweep: two sweeps may have the same row with different models. */
+const labelsOf = (runs: ReadonlyArray<FinishedRun>, traits: ReadonlyMap<FinishedRun, Traits>): ReadonlyMap<FinishedRun, string> => {
   const isMixed = new Set(runs.map(({ place }) => place?.sweep ?? null)).size > 1
-  const inTables = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
+  const ofSweeps = runs.flatMap((run) => (run.place === null ? [] : [{ run, ...run.place }]))
+  const others = runs.filter(({ place }) => place === null)
   return new Map([
-    ...inTables.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)] as const),
-    ...methodLabels(
-      runs.filter(({ place }) => place === null),
-      facts,
-    ),
+    ...ofSweeps.map(({ run, sweep, row }) => [run, escapeText(isMixed ? `${row} (${sweep})` : row)] as const),
+    ...methodLabels(others, traits),
   ])
 }
 
-/** The method of each run, with the facts in which runs of that method differ. */
-export const methodLabels = (runs: ReadonlyArray<FoundRun>, facts: ReadonlyMap<FoundRun, Facts>): ReadonlyMap<FoundRun, string> => {
-  const labels = new Map<FoundRun, string>()
-  for (const [method, same] of grouped(runs, ({ config }) => String(config.settings.method))) {
-    const differing = namesDiffering(same.map((run) => facts.get(run) ?? new Map()))
-    for (const run of same) {
-      const more = differing.map((name) => `${inWords(name)} ${facts.get(run)?.get(name) ?? 'none'}`)
-      labels.set(run, escapeText([method, ...more].join(', ')))
+/** The method of each run, with the traits in which runs of the method differ. */
+export const methodLabels = (
+  runs: ReadonlyArray<FinishedRun>,
+  traits: ReadonlyMap<FinishedRun, Traits>,
+): ReadonlyMap<FinishedRun, string> => {
+  const labels = new Map<FinishedRun, string>()
+  for (const [method, methodRuns] of groupBy(runs, ({ config }) => String(config.settings.method))) {
+    const names = differingNames(methodRuns.map((run) => traits.get(run) ?? new Map()))
+    for (const run of methodRuns) {
+      const differences = names.map((name) => `${inWords(name)} ${traits.get(run)?.get(name) ?? 'none'}`)
+      labels.set(run, escapeText([method, ...differences].join(', ')))
     }
   }
   return labels
@@ -96,10 +98,11 @@ export const methodLabels = (runs: ReadonlyArray<FoundRun>, facts: ReadonlyMap<F
 /** `learningRate` → `learning rate` */
 const inWords = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
-const namesDiffering = (facts: ReadonlyArray<Facts>): ReadonlyArray<string> =>
-  [...new Set(facts.flatMap((one) => [...one.keys()]))].filter((name) => new Set(facts.map((one) => one.get(name))).size > 1)
+const differingNames = (traits: ReadonlyArray<Traits>): ReadonlyArray<string> =>
+  [...new Set(traits.flatMap((run) => [...run.keys()]))].filter((name) => new Set(traits.map((run) => run.get(name))).size > 1)
 
-export const grouped = <T>(values: ReadonlyArray<T>, keyOf: (value: T) => string): ReadonlyMap<string, ReadonlyArray<T>> => {
+/** Groups values by a key, in the order of the first value of each group. */
+export const groupBy = <T>(values: ReadonlyArray<T>, keyOf: (value: T) => string): ReadonlyMap<string, ReadonlyArray<T>> => {
   const groups = new Map<string, T[]>()
   for (const value of values) {
     const group = groups.get(keyOf(value))

@@ -1,151 +1,174 @@
-/** A report from folders to a page: what is finished is collected, its curves are read, figures are drawn, and the page is written whole. */
+/**
+ * Writes a report: collects finished runs, reads their curves, draws the figures, and writes one HTML page.
+ *
+ * This folder makes the page. Charts belong in charts/, and the live page in board/.
+ */
 import { basename, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { makeFolder } from '../../accelerated/storage/makeFolder.js'
-import { InputError } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { collectRuns, type FoundRun } from './collectRuns.js'
 import { bucketWidth } from '../charts/downSample.js'
-import { pngDrawer, svgDrawer, svgFile } from '../charts/drawing.js'
+import { loadPngRenderer, loadSvgRenderer, svgFile, type SvgRenderer } from '../charts/drawing.js'
+import { escapeText } from '../charts/escapeText.js'
+import type { FigureContent, PlottedSeries } from '../charts/figure.js'
 import { figures } from '../charts/figures/index.js'
-import type { DrawnSeries, Panel } from '../charts/figure.js'
-import { reportPage, type Page, type PageFigure } from './reportPage.js'
+import { plural } from '../charts/formatNumber.js'
 import { readRunCurves, type RunCurves } from '../charts/runCurves.js'
 import { seriesOf, type Series } from '../charts/series.js'
-import { escapeText } from '../charts/escapeText.js'
+import { collectRuns, type FinishedRun } from '../discovery/collectRuns.js'
+import { readPageFiles } from '../pageFiles.js'
+import { resultOrMessage } from '../resultOrMessage.js'
+import { pageHtml, type PageFigure } from './pageHtml.js'
 import { tablesOf } from './tables/index.js'
 
 export type ReportOptions = {
-  /** runs, sweeps, style transfers, or folders of such */
+  /** runs, sweeps, style transfers, or folders of these */
   readonly folders: ReadonlyArray<string>
-  /** of the page */
+  /** file of the page */
   readonly output: string
-  /** also each chart as SVG and PNG in this folder; null: in the page alone */
+  /** folder for each chart as SVG and PNG; null: charts are in the page only */
   readonly figures: string | null
 }
 
 export type ReportEvent =
   | { readonly kind: 'collected'; readonly runs: number }
+  /** the curves of `runs` runs were read */
   | { readonly kind: 'read'; readonly runs: number }
-  | { readonly kind: 'left out'; readonly line: string }
+  | { readonly kind: 'skipped'; readonly message: string }
+  | { readonly kind: 'warning'; readonly message: string }
 
 export type ReportResult = {
   readonly output: string
   readonly runs: number
   readonly series: number
   readonly tables: ReadonlyArray<{ readonly name: string; readonly title: string; readonly rows: number }>
+  /** figures with charts */
   readonly figures: ReadonlyArray<{ readonly name: string; readonly title: string; readonly panels: ReadonlyArray<string> }>
-  /** files of charts, where they were asked for */
+  /** files of charts */
   readonly files: ReadonlyArray<string>
-  /** no PNG was written: this machine has no font for their words */
-  readonly withoutFont: boolean
-  /** one line each */
-  readonly leftOut: ReadonlyArray<string>
+  /** one line for each skipped run, sweep or style transfer */
+  readonly skipped: ReadonlyArray<string>
+  /** why there are no charts, or no PNG files */
+  readonly warnings: ReadonlyArray<string>
 }
 
-/** Points of one figure over all its series, and of one series: what a page shows smoothly, and what an eye can tell apart. */
-const [pointsOfFigure, mostPoints, leastPoints] = [2400, 240, 8]
+/** Maximum number of points of one figure, and maximum and minimum of one series: pages stay fast, and finer curves look the same. */
+const [figurePoints, maxSeriesPoints, minSeriesPoints] = [2400, 240, 8]
 
-/** @throws Mistake where nothing is finished, a folder cannot be read, or a file cannot be written; the page is whole or not there */
-export const makeReport = async (options: ReportOptions, tell: (event: ReportEvent) => void = () => undefined): Promise<ReportResult> => {
+/**
+ * Writes the page atomically.
+ * @throws InputError if no run is finished, a folder cannot be read, or a file cannot be written
+ */
+export const makeReport = async (options: ReportOptions, emit: (event: ReportEvent) => void = () => undefined): Promise<ReportResult> => {
   const collected = await collectRuns(options.folders)
-  tell({ kind: 'collected', runs: collected.runs.length })
+  emit({ kind: 'collected', runs: collected.runs.length })
   const series = seriesOf(collected.runs)
-  const { drawn, leftOut } = await withCurves(series, (runs) => tell({ kind: 'read', runs }))
-  const told = [...collected.leftOut, ...leftOut]
-  for (const line of told) tell({ kind: 'left out', line })
-  const tables = tablesOf(collected, series)
-  const toDraw = figures.flatMap(({ name, title, draw }) => {
-    const figure = draw(drawn)
-    return figure === null ? [] : [{ name, title, ...figure }]
-  })
-  const svgOf = toDraw.length === 0 ? null : await svgDrawer()
-  const shown: PageFigure[] = []
-  for (const figure of toDraw) {
-    const panels: PageFigure['panels'][number][] = []
-    for (const { spec, ...panel } of figure.panels) if (svgOf !== null) panels.push({ ...panel, svg: await svgOf(spec) })
-    shown.push({ ...figure, panels })
+  const { plotted, unreadable } = await readCurves(series, (runs) => emit({ kind: 'read', runs }))
+  const skipped = [...collected.skipped, ...unreadable]
+  for (const message of skipped) emit({ kind: 'skipped', message })
+  const warnings: string[] = []
+  const warn = (message: string | null): void => {
+    if (message === null) return
+    warnings.push(message)
+    emit({ kind: 'warning', message })
   }
-  const page = reportPage(pageOf(options, collected.runs, series, told, tables, shown))
-  const { files, withoutFont } = options.figures === null ? { files: [], withoutFont: false } : await writeFigures(options.figures, shown)
-  await writeFileAtomically(options.output, page)
+  const drawn = await drawFigures(plotted, warn)
+  const tables = tablesOf(collected, series)
+  const summary = summaryOf(collected.runs, series)
+  const page = { title: titleOf(options), summary, warnings, skipped: skipped.map(escapeText), tables, figures: drawn }
+  const html = pageHtml(page, await readPageFiles('report'))
+  const files = options.figures === null ? [] : await writeCharts(options.figures, drawn, warn)
+  await writeFileAtomically(options.output, html)
   return {
     output: options.output,
     runs: collected.runs.length,
     series: series.length,
     tables: tables.map(({ name, title, table }) => ({ name, title, rows: table.rows.length })),
-    figures: shown.map(({ name, title, panels }) => ({ name, title, panels: panels.map((panel: Pick<Panel, 'name'>) => panel.name) })),
+    figures: drawn
+      .filter(({ panels }) => panels.length > 0)
+      .map(({ name, title, panels }) => ({ name, title, panels: panels.map((panel) => panel.name) })),
     files,
-    withoutFont,
-    leftOut: told,
+    skipped,
+    warnings,
   }
 }
 
-/** A run whose metrics cannot be read keeps its place in the tables, and has no curve. */
-const withCurves = async (
+/** A run without readable metrics stays in the tables, but has no curve. */
+const readCurves = async (
   series: ReadonlyArray<Series>,
-  tell: (runs: number) => void,
-): Promise<{ readonly drawn: ReadonlyArray<DrawnSeries>; readonly leftOut: ReadonlyArray<string> }> => {
-  const points = Math.max(leastPoints, Math.min(mostPoints, Math.floor(pointsOfFigure / Math.max(1, series.length))))
-  const [drawn, leftOut]: [DrawnSeries[], string[]] = [[], []]
+  onProgress: (runs: number) => void,
+): Promise<{ readonly plotted: ReadonlyArray<PlottedSeries>; readonly unreadable: ReadonlyArray<string> }> => {
+  const points = Math.max(minSeriesPoints, Math.min(maxSeriesPoints, Math.floor(figurePoints / Math.max(1, series.length))))
+  const [plotted, unreadable]: [PlottedSeries[], string[]] = [[], []]
   let read = 0
   for (const one of series) {
     const width = bucketWidth(Math.max(...one.runs.map(lastStep)), points)
     const curves: RunCurves[] = []
     for (const run of one.runs) {
-      const found = await readRunCurves(run.folder, lastStep(run), width).catch((thrown: unknown) => {
-        if (!(thrown instanceof InputError)) throw thrown
-        leftOut.push(thrown.message)
-        return null
-      })
-      if (found !== null) curves.push(found)
-      tell(++read)
+      const [ofRun, message] = await resultOrMessage(() => readRunCurves(run.folder, lastStep(run), width))
+      if (ofRun === null) unreadable.push(message)
+      else curves.push(ofRun)
+      onProgress(++read)
     }
-    drawn.push({ ...one, curves, width })
+    plotted.push({ ...one, curves, width })
   }
-  return { drawn, leftOut }
+  return { plotted, unreadable }
 }
 
-const lastStep = ({ result: { steps, last } }: FoundRun): number => Math.max(steps, last.step)
+const lastStep = ({ result: { steps, last } }: FinishedRun): number => Math.max(steps, last.step)
 
-const pageOf = (
-  { folders }: ReportOptions,
-  runs: ReadonlyArray<FoundRun>,
-  series: ReadonlyArray<Series>,
-  leftOut: ReadonlyArray<string>,
-  tables: Page['tables'],
-  shown: Page['figures'],
-): Page => {
+/** Without Vega, figures have their numbers but no charts. */
+const drawFigures = async (
+  series: ReadonlyArray<PlottedSeries>,
+  warn: (message: string | null) => void,
+): Promise<ReadonlyArray<PageFigure>> => {
+  const plotted = figures.flatMap(({ name, title, plot }) => {
+    const content = plot(series)
+    return content === null ? [] : [{ name, title, ...content }]
+  })
+  if (plotted.length === 0) return []
+  const [renderer, missing] = await resultOrMessage(loadSvgRenderer)
+  warn(missing)
+  const drawn: PageFigure[] = []
+  for (const figure of plotted) drawn.push({ ...figure, panels: renderer === null ? [] : await drawPanels(figure, renderer) })
+  return drawn
+}
+
+const drawPanels = async ({ panels }: FigureContent, render: SvgRenderer): Promise<PageFigure['panels']> => {
+  const drawn: PageFigure['panels'][number][] = []
+  for (const { spec, ...panel } of panels) drawn.push({ ...panel, svg: await render(spec) })
+  return drawn
+}
+
+const titleOf = ({ folders }: ReportOptions): string =>
+  `salora: ${escapeText(folders.map((folder) => basename(folder) || folder).join(', '))}`
+
+const summaryOf = (runs: ReadonlyArray<FinishedRun>, series: ReadonlyArray<Series>): string => {
   const tasks = new Set(series.map(({ task }) => task)).size
-  const counts = [counted(runs.length, 'run'), counted(series.length, 'series'), counted(tasks, 'task')].join(', ')
-  return {
-    title: `salora: ${escapeText(folders.map((folder) => basename(folder) || folder).join(', '))}`,
-    summary: `${counts}; made by salora ${versions['salora'] ?? ''}. Everything is in this file: it loads nothing.`,
-    leftOut: leftOut.map(escapeText),
-    tables,
-    figures: shown,
-  }
+  return `${plural(runs.length, 'run')}, ${series.length} series, ${plural(tasks, 'task')}. Written by salora ${versions['salora'] ?? ''}. This file is complete and loads nothing.`
 }
 
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 || noun === 'series' ? '' : 's'}`
-
-const writeFigures = async (
+/** Writes each chart as SVG and, if resvg is installed, as PNG. @returns the files */
+const writeCharts = async (
   folder: string,
-  shown: ReadonlyArray<PageFigure>,
-): Promise<{ readonly files: ReadonlyArray<string>; readonly withoutFont: boolean }> => {
-  const pngOf = await pngDrawer()
+  drawn: ReadonlyArray<PageFigure>,
+  warn: (message: string | null) => void,
+): Promise<ReadonlyArray<string>> => {
+  const panels = drawn.flatMap((figure) => figure.panels)
+  const [renderPng, missing] = panels.length === 0 ? [null, null] : await resultOrMessage(loadPngRenderer)
+  warn(missing)
   await makeFolder(folder).catch((thrown: unknown) => {
-    throw systemInputError(`--figures ${folder}`, 'a folder that can be written', thrown)
+    throw systemInputError(`--figures ${folder}`, 'a writable folder', thrown)
   })
   const files: string[] = []
   const write = async (name: string, content: string | Uint8Array): Promise<void> => {
     await writeFileAtomically(join(folder, name), content)
     files.push(join(folder, name))
   }
-  for (const { name, svg } of shown.flatMap(({ panels }) => panels)) {
+  for (const { name, svg } of panels) {
     await write(`${name}.svg`, svgFile(svg))
-    if (pngOf !== null) await write(`${name}.png`, pngOf(svg))
+    if (renderPng !== null) await write(`${name}.png`, renderPng(svg))
   }
-  return { files, withoutFont: pngOf === null }
+  return files
 }

@@ -7,12 +7,12 @@ import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder, type DistanceBias } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
 import { bertNames, type EncoderNames } from './names.js'
-import { firstPosition, outlineOf } from './spec.js'
+import { firstPosition, specOf } from './spec.js'
 
 /** The model of these sizes. @param distances what is added to every layer's scores by the distance of two tokens, in a family that has it */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
   type: config.family,
-  spec: outlineOf(config, names),
+  spec: specOf(config, names),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: firstPosition(config),

@@ -9,7 +9,7 @@ export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number =
 /** The map from embeddings of another size to hidden states. */
 export const projection = 'embeddings_project'
 
-export const outlineOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
+export const specOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.embeddingSize,
   tensors: tensorShapes(config, names),

@@ -40,7 +40,7 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f, distances }: DebertaCo
   { name: at.down, d: h, k: f },
 ]
 
-const outlineOf = (config: DebertaConfig): ModelSpec => {
+const specOf = (config: DebertaConfig): ModelSpec => {
   const { hiddenSize: h, heads, distances } = config
   const layers = Array.from({ length: config.layers }, (_, i) => namesOf(i))
   const matrices = layers.flatMap((at) => matricesOf(config, at))
@@ -158,7 +158,7 @@ const debertaModel = (config: DebertaConfig): Model => {
   const { hiddenSize: h, tokenTypes, dropouts } = config
   return {
     type: 'deberta-v2',
-    spec: outlineOf(config),
+    spec: specOf(config),
     vocabularySize: config.vocabularySize,
     paddingIndex: config.paddingIndex,
     firstPosition: 0,

@@ -5,12 +5,12 @@ import { slotPositions } from '../batchInputs.js'
 import type { Host } from '../host.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
-import { outlineOf } from './spec.js'
+import { specOf } from './spec.js'
 
 /** The model of these sizes. */
 export const decoderModel = (config: DecoderConfig): Model => ({
   type: config.family,
-  spec: outlineOf(config),
+  spec: specOf(config),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: 0,

@@ -4,7 +4,7 @@ import type { DecoderConfig } from './config.js'
 
 export const layerNames = ({ layers }: DecoderConfig): ReadonlyArray<string> => Array.from({ length: layers }, (_, i) => `layers.${i}`)
 
-export const outlineOf = (config: DecoderConfig): ModelSpec => ({
+export const specOf = (config: DecoderConfig): ModelSpec => ({
   hiddenSize: config.hiddenSize,
   embeddingSize: config.hiddenSize,
   tensors: tensorShapes(config),

@@ -106,7 +106,7 @@ const matricesOf = ({ hiddenSize: h, intermediateSize: f }: ModernConfig, at: st
   { name: `${at}.mlp.Wo`, d: h, k: f },
 ]
 
-const outlineOf = (config: ModernConfig): ModelSpec => {
+const specOf = (config: ModernConfig): ModelSpec => {
   const { hiddenSize: h, heads, local, vocabularySize } = config
   const names = local.map((_, i) => layerName(i))
   const layerOf = (name: string): Layer => ({
@@ -187,7 +187,7 @@ const norm =
 
 const modernbertModel = (config: ModernConfig): Model => ({
   type: 'modernbert',
-  spec: outlineOf(config),
+  spec: specOf(config),
   vocabularySize: config.vocabularySize,
   paddingIndex: config.paddingIndex,
   firstPosition: 0,

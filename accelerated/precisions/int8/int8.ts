@@ -21,7 +21,7 @@ export const int8: Precision = {
     return matrices * (matrices < largeLevels ? 2 : 1) + 4 * (numbers - matrices)
   },
 
-  advantage: async (device, threads) => (await import('../speedup.js')).int8Speedup(device, threads),
+  speedup: async (device, threads) => (await import('../speedup.js')).int8Speedup(device, threads),
 
   check: (trained, { model }, method) => {
     if (model.spec.matrices.every(({ name }) => trained.has(`${name}.weight`)))
@@ -33,7 +33,7 @@ export const int8: Precision = {
     return yield* openQuantized(base, cache)
   },
 
-  outline: async (base) => (await import('./quantizedWeights.js')).quantizedOutline(base),
+  placeholders: async (base) => (await import('./quantizedWeights.js')).quantizedPlaceholders(base),
 
   wrap: (host) => ({
     ...host,

@@ -2,7 +2,7 @@
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { checkUnchanged, locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
 import type { Expression } from '../../graph/expression.js'
-import { dequantize, turned, weight } from '../../graph/operators.js'
+import { dequantize, transposedView, weight } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import type { Frozen } from '../precision.js'
 import { areBothWays, partsOf, quantizedFile } from './quantizedFile.js'
@@ -19,7 +19,7 @@ export async function* openQuantized(base: ModelFolder, cache?: string): AsyncGe
   }
   const matrix = (parts: ReturnType<typeof partsOf>): Expression => {
     const levels = stored(parts.levels)
-    const transposed = tensors.has(parts.transposed) ? stored(parts.transposed) : turned(levels)
+    const transposed = tensors.has(parts.transposed) ? stored(parts.transposed) : transposedView(levels)
     return dequantize({ levels, transposed, scales: stored(parts.scales) })
   }
   const known = new Map<string, Expression>()
@@ -38,7 +38,7 @@ export async function* openQuantized(base: ModelFolder, cache?: string): AsyncGe
 }
 
 /** Such tensors without the file that they would lie in. */
-export const quantizedOutline = (base: ModelFolder): TensorSource => {
+export const quantizedPlaceholders = (base: ModelFolder): TensorSource => {
   const { frozen: tensors, model } = base
   const bothWays = areBothWays(model.spec.matrices)
   const matrices = new Set(model.spec.matrices.map(({ name }) => `${name}.weight`))
@@ -47,7 +47,7 @@ export const quantizedOutline = (base: ModelFolder): TensorSource => {
   const levelsOf = (name: string, [rows = 0, columns = 0]: ReadonlyArray<number>): Expression => {
     const parts = partsOf(name)
     const levels = nowhere(parts.levels, [rows, columns], 'int8')
-    const transposed = bothWays ? nowhere(parts.transposed, [columns, rows], 'int8') : turned(levels)
+    const transposed = bothWays ? nowhere(parts.transposed, [columns, rows], 'int8') : transposedView(levels)
     return dequantize({ levels, transposed, scales: nowhere(parts.scales, [rows], 'float32') })
   }
   const known = new Map<string, Expression>()

@@ -1,7 +1,5 @@
 /** A file of the user's own as a task: evaluated on a second file, or on a tenth of itself that is held out. */
-import * as E from 'fp-ts/lib/Either.js'
-import { pipe } from 'fp-ts/lib/function.js'
-import { type InputError, inputError } from '../../../accelerated/errors/inputError.js'
+import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../data/dataset.js'
 import { fileHelp } from '../../data/formats.js'
 import { looksLikeFile, readDelimited } from '../../data/delimited.js'
@@ -9,33 +7,26 @@ import { holdOut, labelStrata, tenth } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
 import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
 
-const load = async (options: TaskOptions): Promise<E.Either<InputError, Task>> => {
+const load = async (options: TaskOptions): Promise<Task> => {
   const all = await readDelimited(options.task, options)
-  if (E.isLeft(all)) return all
-  const { labelNames } = all.right
-  const parts =
-    options.evalData === undefined ? heldOutOf(all.right, options) : await evaluationBeside(all.right, options.evalData, options)
-  return pipe(
-    parts,
-    E.map((found) => ({ name: options.task, ...found, ...scoring(labelNames, options), labelNames })),
-  )
+  const { labelNames } = all
+  const parts = options.evalData === undefined ? heldOutOf(all, options) : await withEvaluationFile(all, options.evalData, options)
+  return { name: options.task, ...parts, ...scoring(labelNames, options), labelNames }
 }
 
-const loadEvaluation = async (options: TaskOptions): Promise<E.Either<InputError, Evaluation>> =>
-  pipe(
-    await readDelimited(options.evalData ?? options.task, options),
-    E.map((evaluation) => ({ ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined })),
-  )
+const loadEvaluation = async (options: TaskOptions): Promise<Evaluation> => {
+  const evaluation = await readDelimited(options.evalData ?? options.task, options)
+  return { ...scoring(evaluation.labelNames, options), evaluation, sorted: options.labelNames === undefined }
+}
 
 type Parts = Pick<Task, 'train' | 'evaluation' | 'heldOut'>
 
-const heldOutOf = (all: Dataset, { holdOutSeed, problemType }: TaskOptions): E.Either<InputError, Parts> => {
+const heldOutOf = (all: Dataset, { holdOutSeed, problemType }: TaskOptions): Parts => {
   const settings = { seed: holdOutSeed ?? 0, stratumOf: labelStrata(problemType ?? 'classification', all.examples), heldOf: tenth }
   const { kept, held } = holdOut(settings)(all.examples)
-  const examples = held.map(exampleStore()) // apart, so that each part can be let go of by itself
-  return held.length > 0
-    ? E.right({ train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true })
-    : E.left(inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all)))
+  if (held.length === 0) throw inputError(all.source, `${enough(all)}, so that one can be held out (or --eval-data)`, differentTexts(all))
+  const examples = held.map(exampleStore()) // in a store of their own, so that each part can be released by itself
+  return { train: { ...all, examples: kept }, evaluation: { ...all, examples, skipped: [] }, heldOut: true }
 }
 
 const enough = ({ labelNames }: Dataset): string =>
@@ -49,11 +40,11 @@ const differentTexts = ({ examples, labelNames }: Dataset): string => {
     : `${texts} different ${texts === 1 ? 'text' : 'texts'} in ${rows}`
 }
 
-const evaluationBeside = async (train: Dataset, file: string, options: TaskOptions): Promise<E.Either<InputError, Parts>> =>
-  pipe(
-    await readDelimited(file, train.labelNames === null ? options : { ...options, labelNames: train.labelNames }),
-    E.map((evaluation) => ({ train, evaluation, heldOut: false })),
-  )
+const withEvaluationFile = async (train: Dataset, file: string, options: TaskOptions): Promise<Parts> => {
+  const { labelNames } = train
+  const evaluation = await readDelimited(file, labelNames === null ? options : { ...options, labelNames })
+  return { train, evaluation, heldOut: false }
+}
 
 /** A file's scores are STS-B's; its classes count by accuracy and Matthews' coefficient. */
 const scoring = (labelNames: ReadonlyArray<string> | null, { problemType }: TaskOptions): Scoring => {

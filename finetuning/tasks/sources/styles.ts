@@ -1,10 +1,9 @@
 /** Two styles told apart: Yelp's sentiment and GYAFC's formality, from their official files; dev is evaluated on, or with `evalData` another part. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import { tsstClassifier } from './tsstClassifier.js'
-import { asEither } from '../caught.js'
 import type { Dataset } from '../../data/dataset.js'
 import { isStyleName, readStyles, styleCorpora, styleNames, styleParts, type StyleName } from '../../data/styles.js'
-import type { Evaluation, Scoring, Task, TaskSource, TaskOptions } from '../task.js'
+import type { Scoring, TaskSource, TaskOptions } from '../task.js'
 
 const scoring: Scoring = { taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy' }
 
@@ -34,10 +33,9 @@ export const stylesSource: TaskSource = {
   ],
   parts: styleParts,
   presets: { 'tsst-classifier': tsstClassifier },
-  load: (options) =>
-    asEither(async (): Promise<Task> => {
-      const [train, evaluation] = [await read('train', options), await read('dev', options)]
-      return { name: nameOf(options), train, evaluation, ...scoring, labelNames: train.labelNames, heldOut: false }
-    }),
-  loadEvaluation: (options) => asEither(async (): Promise<Evaluation> => ({ ...scoring, evaluation: await read('dev', options) })),
+  load: async (options) => {
+    const [train, evaluation] = [await read('train', options), await read('dev', options)]
+    return { name: nameOf(options), train, evaluation, ...scoring, labelNames: train.labelNames, heldOut: false }
+  },
+  loadEvaluation: async (options) => ({ ...scoring, evaluation: await read('dev', options) }),
 }

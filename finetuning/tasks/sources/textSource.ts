@@ -1,11 +1,10 @@
 /** What tasks of next tokens share: a file of texts, evaluated on a second file or on a tenth that is held out, scored by loss and perplexity. */
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { TextScoring } from '../../metrics/score.js'
-import { asEither } from '../caught.js'
 import type { Dataset } from '../../data/dataset.js'
 import { holdOut, tenth } from '../../data/holdOut.js'
 import { exampleStore } from '../../data/compactExamples.js'
-import type { Evaluation, Task, TaskSource, TaskOptions } from '../task.js'
+import type { Task, TaskSource, TaskOptions } from '../task.js'
 
 type Read = (file: string, options: TaskOptions) => Promise<Dataset>
 
@@ -17,18 +16,16 @@ export const textSource = (name: string, help: string, flags: NonNullable<TaskSo
   help,
   recognizes: (task) => task === name,
   flags,
-  load: (options) =>
-    asEither(async (): Promise<Task> => {
-      const all = await read(fileOf(options), options)
-      const { evalData } = options
-      const parts =
-        evalData === undefined
-          ? { ...heldOutOf(all, options), heldOut: true }
-          : { train: all, evaluation: await read(evalData, options), heldOut: false }
-      return { name, ...parts, ...scoring, labelNames: null }
-    }),
-  loadEvaluation: (options) =>
-    asEither(async (): Promise<Evaluation> => ({ ...scoring, evaluation: await read(options.evalData ?? fileOf(options), options) })),
+  load: async (options) => {
+    const all = await read(fileOf(options), options)
+    const { evalData } = options
+    const parts =
+      evalData === undefined
+        ? { ...heldOutOf(all, options), heldOut: true }
+        : { train: all, evaluation: await read(evalData, options), heldOut: false }
+    return { name, ...parts, ...scoring, labelNames: null }
+  },
+  loadEvaluation: async (options) => ({ ...scoring, evaluation: await read(options.evalData ?? fileOf(options), options) }),
 })
 
 const fileOf = ({ task, data }: TaskOptions): string => {

@@ -1,5 +1,4 @@
 /** A kind of tasks that is in no release: texts about weather, with an option of its own. What a new task's one file looks like. */
-import * as E from 'fp-ts/lib/Either.js'
 import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
 import type { Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
@@ -10,15 +9,15 @@ type WeatherOptions = TaskOptions & { readonly season?: string }
 
 const labelNames = ['bad', 'good']
 
-const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskSource['load']> => {
-  if (season !== 'summer') return E.left(inputError('--season', 'summer', JSON.stringify(season)))
+const load = async ({ season = 'summer' }: WeatherOptions): Promise<Task> => {
+  if (season !== 'summer') throw inputError('--season', 'summer', JSON.stringify(season))
   const dataset = (source: string, count: number): Dataset => ({
     source,
     labelNames,
     skipped: [],
     examples: toyRows(count).map(({ text, label }, i) => ({ text, label: labelNames.indexOf(label), row: i + 1 })),
   })
-  const task: Task = {
+  return {
     name: 'weather',
     train: dataset('the weather of a summer', 24),
     evaluation: dataset('the weather of a day', 8),
@@ -28,7 +27,6 @@ const load = ({ season = 'summer' }: WeatherOptions): ReturnType<TaskSource['loa
     labelNames,
     heldOut: false,
   }
-  return E.right(task)
 }
 
 export const weather: TaskSource = {

@@ -183,9 +183,7 @@ describe('a run in int8', () => {
 })
 
 it('the embedded model answers real sentences in int8 nearly as in float32', async () => {
-  const read = readSentiment()
-  if (read._tag === 'Left') throw read.left
-  const texts = read.right.dev.examples.slice(0, 60)
+  const texts = readSentiment().dev.examples.slice(0, 60)
   const run = await runJob({
     model: embeddedModel,
     task: 'sentiment',

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import { linesByStyle, readStyles, type Dataset } from '../../../finetuning/data/index.js'
-import { loadEvaluation, loadTask, type Evaluation, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-styles-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -17,20 +17,7 @@ const write = (name: string, content: string | Uint8Array): void => {
   mkdirSync(dirname(join(folder, name)), { recursive: true })
   writeFileSync(join(folder, name), content)
 }
-const load = async (options: TaskOptions): Promise<Task> => {
-  const result = await loadTask(options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
-const evaluationOf = async (options: TaskOptions): Promise<Evaluation> => {
-  const result = await loadEvaluation(options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
-const line = async (options: TaskOptions): Promise<string> => {
-  const result = await loadTask(options)
-  return E.isLeft(result) ? result.left.message.replaceAll(folder, '') : 'no problem'
-}
+const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(folder, '')
 const told = ({ examples }: Dataset) => examples.map(({ label, text }) => `${label} ${text}`)
 const at = (name: string): string => join(folder, name)
 
@@ -43,7 +30,7 @@ describe('yelp', () => {
   write('yelp/test.1', 'great\n')
 
   it('trains on the lines of train.0 and train.1, in lower case and without blanks around them, and evaluates on those of dev', async () => {
-    const task = await load({ task: 'yelp', data: at('yelp') })
+    const task = await loadTask({ task: 'yelp', data: at('yelp') })
     expect(task).toMatchObject({
       ...{ name: 'yelp', taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
       labelNames: ['negative', 'positive'],
@@ -56,39 +43,39 @@ describe('yelp', () => {
 
   it('is evaluated on its test lines by their name, and on any other pair of files by its path, for which no folder is needed', async () => {
     for (const options of [{ data: at('yelp'), evalData: 'test' }, { evalData: at('yelp/test') }])
-      expect(told((await evaluationOf({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
-    expect(told((await load({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
+      expect(told((await loadEvaluation({ task: 'yelp', ...options })).evaluation)).toEqual(['0 awful', '1 great'])
+    expect(told((await loadTask({ task: 'yelp', data: at('yelp'), evalData: 'test' })).evaluation)).toEqual(['0 awful', '1 great'])
     expect(linesByStyle(await readStyles('yelp', 'dev', at('yelp')))).toEqual([['bad .'], ['good .', '', 'fine .']])
   })
 
   it('has the names of the other repository too, and the first 30,000 lines where the whole is not there', async () => {
     for (const part of ['sentiment.train', 'sentiment.dev']) for (const style of [0, 1]) write(`other/${part}.${style}`, `${part} ${style}`)
-    expect(told((await load({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
+    expect(told((await loadTask({ task: 'yelp', data: at('other') })).train)).toEqual(['0 sentiment.train 0', '1 sentiment.train 1'])
     for (const part of ['train_first30k', 'dev']) for (const style of [0, 1]) write(`part/${part}.${style}`, `${part} ${style}`)
-    const { train } = await load({ task: 'yelp', data: at('part') })
+    const { train } = await loadTask({ task: 'yelp', data: at('part') })
     expect([train.source, told(train)]).toEqual([at('part/train_first30k.{0,1}'), ['0 train_first30k 0', '1 train_first30k 1']])
     for (const style of [0, 1]) write(`part/train.${style}`, `all ${style}`)
-    expect(told((await load({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
+    expect(told((await loadTask({ task: 'yelp', data: at('part') })).train)).toEqual(['0 all 0', '1 all 1'])
   })
 
   it('is lower-cased as it comes, and GYAFC, which people wrote, gets NLTK’s words, as its preprocessing does', async () => {
     for (const style of [0, 1]) for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "  It's GREAT, isn't it? ")
     for (const style of ['informal', 'formal'])
       for (const part of ['train', 'dev']) write(`forms/${part}.${style}`, "It's GREAT, isn't it?")
-    expect(told((await load({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
-    expect(told((await load({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
+    expect(told((await loadTask({ task: 'yelp', data: at('forms') })).train)[0]).toBe("0 it's great, isn't it?")
+    expect(told((await loadTask({ task: 'gyafc', data: at('forms') })).train)[0]).toBe("0 it 's great , is n't it ?")
   })
 
   it("is read under TSST's names of files as well", async () => {
     for (const part of ['train', 'dev']) for (const style of ['neg', 'pos']) write(`tsst/${part}.${style}`, `${part} ${style}`)
-    const { train, evaluation } = await load({ task: 'yelp', data: at('tsst') })
+    const { train, evaluation } = await loadTask({ task: 'yelp', data: at('tsst') })
     expect([told(train), told(evaluation)]).toEqual([
       ['0 train neg', '1 train pos'],
       ['0 dev neg', '1 dev pos'],
     ])
     for (const part of ['train', 'dev'])
       for (const style of ['informal', 'formal']) write(`tsst-formality/${part}.${style}`, `${part} ${style}`)
-    const formality = await load({ task: 'gyafc', data: at('tsst-formality') })
+    const formality = await loadTask({ task: 'gyafc', data: at('tsst-formality') })
     expect([told(formality.train), told(formality.evaluation)]).toEqual([
       ['0 train informal', '1 train formal'],
       ['0 dev informal', '1 dev formal'],
@@ -149,20 +136,20 @@ describe('gyafc', () => {
       for (const style of ['informal', 'formal']) write(`gyafc/${domain}/${part}/${style}`, `${mark} ${part} ${style.toUpperCase()}`)
 
   it('has informal and formal lines in folders of parts, and tune as dev', async () => {
-    const task = await load({ task: 'gyafc', data: at('gyafc/Family_Relationships') })
+    const task = await loadTask({ task: 'gyafc', data: at('gyafc/Family_Relationships') })
     expect(task.labelNames).toEqual(['informal', 'formal'])
     expect(told(task.train)).toEqual(['0 f train informal', '1 f train formal'])
     expect(told(task.evaluation)).toEqual(['0 f tune informal', '1 f tune formal'])
     expect(task.evaluation.source).toBe(at('gyafc/Family_Relationships/tune/{informal,formal}'))
-    expect(told((await evaluationOf({ task: 'gyafc', data: at('gyafc/Family_Relationships'), evalData: 'test' })).evaluation)).toEqual([
+    expect(told((await loadEvaluation({ task: 'gyafc', data: at('gyafc/Family_Relationships'), evalData: 'test' })).evaluation)).toEqual([
       '0 f test informal',
       '1 f test formal',
     ])
   })
 
   it('is Family_Relationships where the folder of both is given, and Entertainment_Music where that is', async () => {
-    expect(told((await load({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
-    expect(told((await load({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
+    expect(told((await loadTask({ task: 'gyafc', data: at('gyafc') })).train)).toEqual(['0 f train informal', '1 f train formal'])
+    expect(told((await loadTask({ task: 'gyafc', data: at('gyafc/Entertainment_Music') })).train)).toEqual([
       '0 e train informal',
       '1 e train formal',
     ])

@@ -3,12 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { InputError } from '../../../accelerated/errors/inputError.js'
 import { holdOut, labelStrata, tenth } from '../../../finetuning/data/index.js'
 import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -19,14 +18,7 @@ const write = (name: string, content: string): string => {
   return file
 }
 
-const load = async (options: TaskOptions): Promise<Task> => {
-  const result = await loadTask(options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
-
-const line = (result: E.Either<InputError, unknown>): string =>
-  E.isLeft(result) ? result.left.message.replaceAll(`${folder}/`, '') : 'no problem'
+const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(`${folder}/`, '')
 
 const csv = (rows: ReadonlyArray<readonly [string, string | number]>): string =>
   `text,label\n${rows.map((row) => `${row.join(',')}\n`).join('')}`
@@ -40,7 +32,7 @@ describe('a task of GLUE', () => {
   const mismatched = write('other.tsv', 'a\t0\t\tFour.')
 
   it('trains on train.tsv and evaluates on dev.tsv', async () => {
-    expect(await load({ task: 'cola', data: folder })).toMatchObject({
+    expect(await loadTask({ task: 'cola', data: folder })).toMatchObject({
       name: 'cola',
       taskType: 'classification',
       metrics: ['matthews'],
@@ -58,11 +50,12 @@ describe('a task of GLUE', () => {
   })
 
   it('evaluates on another file of the same layout if one is given, and needs no train.tsv for it', async () => {
-    expect((await load({ task: 'cola', data: folder, evalData: mismatched })).evaluation.examples).toMatchObject([
+    expect((await loadTask({ task: 'cola', data: folder, evalData: mismatched })).evaluation.examples).toMatchObject([
       { text: 'Four.', label: 0 },
     ])
     expect(await loadEvaluation({ task: 'cola', evalData: mismatched })).toMatchObject({
-      right: { metrics: ['matthews'], evaluation: { examples: [{ text: 'Four.' }] } },
+      metrics: ['matthews'],
+      evaluation: { examples: [{ text: 'Four.' }] },
     })
   })
 
@@ -72,24 +65,22 @@ describe('a task of GLUE', () => {
     write('many/CoLA/train.tsv', rows)
     write('many/CoLA/dev.tsv', 'a\t1\t\tThree.')
     const data = join(folder, 'many')
-    const first = await load({ task: 'cola', data, maxTrainSamples: '7' })
+    const first = await loadTask({ task: 'cola', data, maxTrainSamples: '7' })
     expect(first.train.examples.map(({ text }) => text)).toEqual(Array.from({ length: 7 }, (_, i) => `Sentence ${i}.`))
     expect(first.evaluation.examples.length).toBe(1)
-    const held = await load({ task: 'cola', data, holdOutTrain: true })
+    const held = await loadTask({ task: 'cola', data, holdOutTrain: true })
     expect([held.train.examples.length, held.evaluation.examples.length, held.heldOut]).toEqual([36, 4, true])
     expect(held.evaluation.examples.filter(({ label }) => label === 1).length).toBe(2)
     expect(new Set([...held.train.examples, ...held.evaluation.examples].map(({ text }) => text)).size).toBe(40)
     for (const wrong of ['0', '1.5', 'all', '-3'])
-      expect(line(await loadTask({ task: 'cola', data, maxTrainSamples: wrong }))).toBe(
+      expect(await line({ task: 'cola', data, maxTrainSamples: wrong })).toBe(
         `--max-train-samples: expected a whole number of at least 1, got "${wrong}"`,
       )
   })
 
   it('needs a folder', async () => {
-    expect(line(await loadTask({ task: 'cola' }))).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), got none given")
-    expect(line(await loadTask({ task: 'cola', data: join(folder, 'absent') }))).toBe(
-      "absent: expected a folder with GLUE's CoLA, got none there",
-    )
+    expect(await line({ task: 'cola' })).toBe("--data: expected the folder of GLUE's CoLA (for --task cola), got none given")
+    expect(await line({ task: 'cola', data: join(folder, 'absent') })).toBe("absent: expected a folder with GLUE's CoLA, got none there")
   })
 })
 
@@ -97,13 +88,13 @@ describe('a task that is not known', () => {
   it('is told with those that are', async () => {
     const told =
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"'
-    expect(line(await loadTask({ task: 'colla' }))).toBe(told)
-    expect(line(await loadEvaluation({ task: 'colla' }))).toBe(told)
-    expect(line(await loadTask({ task: 'constructor' }))).toMatch(/^--task: expected cola/)
+    expect(await line({ task: 'colla' })).toBe(told)
+    expect(await refusalOf(() => loadEvaluation({ task: 'colla' }))).toBe(told)
+    expect(await line({ task: 'constructor' })).toMatch(/^--task: expected cola/)
   })
 
   it('refuses another evaluation file for the embedded sentences', async () => {
-    expect(line(await loadTask({ task: 'sentiment', evalData: 'x.csv' }))).toBe(
+    expect(await line({ task: 'sentiment', evalData: 'x.csv' })).toBe(
       '--eval-data: expected no file with --task sentiment, whose dev sentences are embedded, got "x.csv"',
     )
   })
@@ -120,7 +111,7 @@ describe('a file of the user’s own', () => {
       ]),
     )
     const evaluation = write('eval.jsonl', '{"text":"d","label":"yes"}')
-    const task = await load({ task: train, evalData: evaluation })
+    const task = await loadTask({ task: train, evalData: evaluation })
     expect(task).toMatchObject({
       labelNames: ['maybe', 'no', 'yes'],
       metrics: ['accuracy', 'matthews'],
@@ -129,13 +120,13 @@ describe('a file of the user’s own', () => {
     })
     expect(task.evaluation).toMatchObject({ labelNames: ['maybe', 'no', 'yes'], examples: [{ text: 'd', label: 2 }] })
     const unknown = write('unknown.csv', csv([['d', 'perhaps']]))
-    expect(line(await loadTask({ task: train, evalData: unknown }))).toBe(
+    expect(await line({ task: train, evalData: unknown })).toBe(
       'unknown.csv, row 2: expected a label of the training data (maybe, no or yes), got "perhaps"',
     )
   })
 
   it('holds out a tenth of each class if no other file is given', async () => {
-    const task = await load({ task: write('tenth.csv', csv(labeled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
+    const task = await loadTask({ task: write('tenth.csv', csv(labeled(200, (i) => (i % 4 === 0 ? 'rare' : 'common')))) })
     const counts = (examples: Task['train']['examples']) =>
       [0, 1].map((label) => examples.filter((example) => example.label === label).length)
     expect(task).toMatchObject({ heldOut: true, metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' })
@@ -146,7 +137,7 @@ describe('a file of the user’s own', () => {
   })
 
   it('holds out a tenth of a regression’s rows, one of each tenth of the scores', async () => {
-    const task = await load({ task: write('scores.csv', csv(labeled(100, (i) => i / 8))), problemType: 'regression' })
+    const task = await loadTask({ task: write('scores.csv', csv(labeled(100, (i) => i / 8))), problemType: 'regression' })
     expect(task).toMatchObject({ taskType: 'regression', labelNames: null, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' })
     expect(task.evaluation.examples.map(({ label }) => Math.floor((8 * label) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
@@ -154,55 +145,53 @@ describe('a file of the user’s own', () => {
   it('holds out other rows with another seed, and the same with the same', async () => {
     const file = write('seeds.csv', csv(labeled(100, (i) => i % 2)))
     const held = async (holdOutSeed?: number) =>
-      (await load(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed })).evaluation.examples.map(({ row }) => row)
+      (await loadTask(holdOutSeed === undefined ? { task: file } : { task: file, holdOutSeed })).evaluation.examples.map(({ row }) => row)
     expect(await held()).toEqual(await held(0))
     expect(await held(1)).not.toEqual(await held(0))
   })
 
   it('is scored by the class and the metric that were named, and says which there are', async () => {
     const file = write('named.csv', csv(labeled(40, (i) => (i % 2 === 0 ? 'praise' : 'complaint'))))
-    expect(await load({ task: file })).not.toHaveProperty('positive')
-    expect(await load({ task: file, positiveLabel: 'complaint' })).toMatchObject({ positive: 0, selectionMetric: 'accuracy' })
-    expect(await load({ task: file, positiveLabel: 'praise', metricForBestModel: 'f1' })).toMatchObject({
+    expect(await loadTask({ task: file })).not.toHaveProperty('positive')
+    expect(await loadTask({ task: file, positiveLabel: 'complaint' })).toMatchObject({ positive: 0, selectionMetric: 'accuracy' })
+    expect(await loadTask({ task: file, positiveLabel: 'praise', metricForBestModel: 'f1' })).toMatchObject({
       positive: 1,
       selectionMetric: 'f1',
     })
-    expect(await load({ task: file, metricForBestModel: 'loss' })).toMatchObject({ selectionMetric: 'loss' })
-    expect(line(await loadTask({ task: file, positiveLabel: 'spam' }))).toBe('--positive-label: expected complaint or praise, got "spam"')
-    expect(line(await loadTask({ task: file, metricForBestModel: 'f1' }))).toBe(
+    expect(await loadTask({ task: file, metricForBestModel: 'loss' })).toMatchObject({ selectionMetric: 'loss' })
+    expect(await line({ task: file, positiveLabel: 'spam' })).toBe('--positive-label: expected complaint or praise, got "spam"')
+    expect(await line({ task: file, metricForBestModel: 'f1' })).toBe(
       '--metric-for-best-model: expected --positive-label, which names the class that f1 is of, got none given',
     )
-    expect(line(await loadTask({ task: file, metricForBestModel: 'mse' }))).toBe(
+    expect(await line({ task: file, metricForBestModel: 'mse' })).toBe(
       '--metric-for-best-model: expected accuracy, matthews, macroF1, loss or mean, got "mse"',
     )
     const scores = write('numbers.csv', csv(labeled(100, (i) => i / 8)))
-    expect(await load({ task: scores, problemType: 'regression', metricForBestModel: 'mae' })).toMatchObject({ selectionMetric: 'mae' })
-    expect(line(await loadTask({ task: scores, problemType: 'regression', positiveLabel: '1' }))).toBe(
+    expect(await loadTask({ task: scores, problemType: 'regression', metricForBestModel: 'mae' })).toMatchObject({ selectionMetric: 'mae' })
+    expect(await line({ task: scores, problemType: 'regression', positiveLabel: '1' })).toBe(
       '--positive-label: expected no class, as a regression has none, got "1"',
     )
   })
 
   it('is refused where nothing can be held out', async () => {
     expect(
-      line(
-        await loadTask({
-          task: write(
-            'two.csv',
-            csv([
-              ['a', 1],
-              ['b', 0],
-            ]),
-          ),
-        }),
-      ),
+      await line({
+        task: write(
+          'two.csv',
+          csv([
+            ['a', 1],
+            ['b', 0],
+          ]),
+        ),
+      }),
     ).toBe(
       'two.csv: expected two different texts of one class, so that one can be held out (or --eval-data), got 2 rows, each of a class of its own',
     )
     const equal = Array.from({ length: 50 }, (_, i) => ['the same', i % 2] as const)
-    expect(line(await loadTask({ task: write('equal.csv', csv(equal)) }))).toBe(
+    expect(await line({ task: write('equal.csv', csv(equal)) })).toBe(
       'equal.csv: expected two different texts of one class, so that one can be held out (or --eval-data), got 1 different text in 50 rows',
     )
-    expect(line(await loadTask({ task: write('ten.csv', csv(labeled(10, (i) => i / 8))), problemType: 'regression' }))).toBe(
+    expect(await line({ task: write('ten.csv', csv(labeled(10, (i) => i / 8))), problemType: 'regression' })).toBe(
       'ten.csv: expected at least 11 different texts, so that one can be held out (or --eval-data), got 10 rows',
     )
   })
@@ -216,7 +205,8 @@ describe('a file of the user’s own', () => {
       ]),
     )
     expect(await loadEvaluation({ task: file, labelNames: ['0', '1'] })).toMatchObject({
-      right: { metrics: ['accuracy', 'matthews'], evaluation: { examples: [{ label: 1 }, { label: 1 }] } },
+      metrics: ['accuracy', 'matthews'],
+      evaluation: { examples: [{ label: 1 }, { label: 1 }] },
     })
   })
 })

@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -15,15 +15,11 @@ const write = (name: string, content: string | Uint8Array): string => {
   return file
 }
 
-const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const result = await readDelimited(write(name, content), options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
+const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> =>
+  readDelimited(write(name, content), options)
 
 const refusal = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<string> => {
-  const result = await readDelimited(write(name, content), options)
-  return E.isLeft(result) ? result.left.message.replaceAll(`${folder}/`, '') : 'no problem'
+  return (await refusalOf(() => readDelimited(write(name, content), options))).replaceAll(`${folder}/`, '')
 }
 
 describe('three formats', () => {
@@ -231,8 +227,7 @@ describe('each mistake is told in one line', () => {
   it('tells a file of 2 GiB without reading it', async () => {
     const file = write('huge.csv', '')
     truncateSync(file, 2 ** 31) // a hole: it takes no room on the disk
-    const result = await readDelimited(file)
-    expect(E.isLeft(result) && result.left.message).toBe(`${file}: expected at most 2147483647 bytes (2 GiB), got 2147483648 bytes`)
+    expect(await refusalOf(() => readDelimited(file))).toBe(`${file}: expected at most 2147483647 bytes (2 GiB), got 2147483648 bytes`)
     rmSync(file)
   })
 })

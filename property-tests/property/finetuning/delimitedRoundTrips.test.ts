@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
 import { SEED } from '../../support/seed.js'
@@ -17,11 +16,8 @@ const write = (name: string, content: string | Uint8Array): string => {
   return file
 }
 
-const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const result = await readDelimited(write(name, content), options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
+const read = async (name: string, content: string | Uint8Array, options: DelimitedOptions = {}): Promise<Dataset> =>
+  readDelimited(write(name, content), options)
 
 describe(`round trips, seed ${SEED}`, () => {
   const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter((s) => s.trim() !== '')

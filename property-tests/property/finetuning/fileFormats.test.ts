@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
 import { SEED } from '../../support/seed.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-formats-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -23,15 +23,11 @@ const written = (name: string, content: string | Uint8Array): string => {
   return file
 }
 
-const read = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => {
-  const result = await readDelimited(file, options)
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
+const read = async (file: string, options: DelimitedOptions = {}): Promise<Dataset> => readDelimited(file, options)
 
 const refusal = async (file: string, options: DelimitedOptions = {}): Promise<string> => {
-  const result = await readDelimited(file, options)
-  return E.isLeft(result) ? result.left.message.replace(folder, '').replace(fixtures, '').replace(/^\//, '') : 'no problem'
+  const message = await refusalOf(() => readDelimited(file, options))
+  return message.replace(folder, '').replace(fixtures, '').replace(/^\//, '')
 }
 
 const texts = ['two\nlines', 'a "quoted" word', 'a tab\there, a comma; and so on', 'naïve – 東京 🎬', '  blanks  ', 'plain']

@@ -2,7 +2,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, describe, expect, it } from 'vitest'
 import { GLUE_NAMES, GLUE_TASKS, glueFile, readGlue, type Dataset, type GlueName } from '../../../finetuning/data/index.js'
 import { loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
@@ -16,11 +15,7 @@ const write = (name: string, content: string | Uint8Array): string => {
   return file
 }
 
-const read = (name: GlueName, content: string | Uint8Array): Dataset => {
-  const result = readGlue(name, write('read.tsv', content))
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
+const read = (name: GlueName, content: string | Uint8Array): Dataset => readGlue(name, write('read.tsv', content))
 
 describe('each task of GLUE in its official layout', () => {
   it('reads CoLA, which has no header: source, label, the author’s mark, sentence', () => {
@@ -151,11 +146,7 @@ describe('the text format', () => {
 
 describe('MNLI', () => {
   const rows = (text: string, label: string) => `sentence1\tsentence2\tgold_label\n${text}\tB.\t${label}\n`
-  const load = async (more: Partial<TaskOptions>) => {
-    const read = await loadTask({ task: 'mnli', data: join(folder, 'both'), ...more })
-    if (E.isLeft(read)) throw read.left
-    return read.right.evaluation
-  }
+  const load = async (more: Partial<TaskOptions>) => (await loadTask({ task: 'mnli', data: join(folder, 'both'), ...more })).evaluation
 
   it('is evaluated on what matches and, behind it, on what does not where that is there too', async () => {
     mkdirSync(join(folder, 'both'))
@@ -185,8 +176,8 @@ describe('the folder', () => {
       mkdirSync(own, { recursive: true })
       for (const file of [trainFile, devFile]) writeFileSync(join(own, file), 'x')
       for (const given of [own, join(folder, 'official')]) {
-        expect(glueFile(name, 'train', given)).toEqual(E.right(join(own, 'train.tsv')))
-        expect(glueFile(name, 'dev', given)).toEqual(E.right(join(own, name === 'mnli' ? 'dev_matched.tsv' : 'dev.tsv')))
+        expect(glueFile(name, 'train', given)).toBe(join(own, 'train.tsv'))
+        expect(glueFile(name, 'dev', given)).toBe(join(own, name === 'mnli' ? 'dev_matched.tsv' : 'dev.tsv'))
       }
     }
   })

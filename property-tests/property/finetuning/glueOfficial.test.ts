@@ -5,9 +5,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
-import type { InputError } from '../../../accelerated/errors/inputError.js'
 import {
   GLUE_TASKS,
   glueFile,
@@ -22,12 +20,7 @@ import { majorityClass } from '../../../finetuning/metrics/index.js'
 
 const glue = join(import.meta.dirname, '../../../../shared/data/glue')
 
-const right = <A>(result: E.Either<InputError, A>): A => {
-  if (E.isLeft(result)) throw result.left
-  return result.right
-}
-
-const read = (name: GlueName, split: GlueSplit): Dataset => right(readGlue(name, right(glueFile(name, split, glue))))
+const read = (name: GlueName, split: GlueSplit): Dataset => readGlue(name, glueFile(name, split, glue))
 
 const classCounts = ({ examples, labelNames }: Dataset) =>
   labelNames?.map((_, label) => examples.filter((example) => example.label === label).length)
@@ -92,7 +85,7 @@ describe('what the files are known for', () => {
   })
 
   mrpc.test(`loads as a task with train, dev, metrics and classes${mrpc.says}`, async () => {
-    const task = right(await loadTask({ task: 'mrpc', data: glue }))
+    const task = await loadTask({ task: 'mrpc', data: glue })
     expect([task.train.examples.length, task.evaluation.examples.length]).toEqual([3668, 408])
     expect(task).toMatchObject({
       taskType: 'classification',
@@ -108,8 +101,7 @@ describe('what the files are known for', () => {
 
   const sst2 = onFiles('sst2')
   sst2.test(`test.tsv, which has no labels, is refused by its header${sst2.says}`, () => {
-    const result = readGlue('sst2', join(glue, 'SST-2/test.tsv'))
-    expect(E.isLeft(result) && result.left.message).toMatch(
+    expect(() => readGlue('sst2', join(glue, 'SST-2/test.tsv'))).toThrow(
       /test\.tsv, row 1: expected a column "label", got the columns "index", "sentence"$/,
     )
   })

@@ -2,20 +2,12 @@
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const data = join(import.meta.dirname, 'fixtures/glue-parquet')
-const load = async (options: TaskOptions): Promise<Task> => {
-  const found = await loadTask(options)
-  if (E.isLeft(found)) throw found.left
-  return found.right
-}
-const refusal = async (options: TaskOptions): Promise<string> => {
-  const found = await loadTask(options)
-  return E.isLeft(found) ? found.left.message : 'no problem'
-}
+const refusal = (options: TaskOptions): Promise<string> => refusalOf(() => loadTask(options))
 let root = ''
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-parquet-'))
@@ -25,7 +17,7 @@ afterAll(() => rm(root, { recursive: true }))
 describe('GLUE’s Parquet', () => {
   it('has a task’s pairs and classes, its parts one after another, from its own folder or the parent', async () => {
     for (const folder of [data, join(data, 'mrpc')]) {
-      const { train, evaluation, labelNames } = await load({ task: 'mrpc', data: folder })
+      const { train, evaluation, labelNames } = await loadTask({ task: 'mrpc', data: folder })
       expect(train.examples.map(({ text, textPair, label, row }) => [text, textPair, label, row])).toEqual([
         ['a 1', 'b 1', 1, 1],
         ['a 2', 'b 2', 0, 2],
@@ -37,17 +29,17 @@ describe('GLUE’s Parquet', () => {
   })
 
   it('has scores of STS-B, an empty text among them, and single texts', async () => {
-    const { train } = await load({ task: 'stsb', data })
+    const { train } = await loadTask({ task: 'stsb', data })
     expect(train.examples.map(({ textPair, label }) => [textPair, label])).toEqual([
       ['y', expect.closeTo(3.8, 6)],
       ['', 0],
     ])
     const evalData = join(data, 'cola/train-00000-of-00001.parquet')
-    expect((await load({ task: 'cola', data, evalData })).train.examples.map(({ text }) => text)).toEqual(['good', 'bad'])
+    expect((await loadTask({ task: 'cola', data, evalData })).train.examples.map(({ text }) => text)).toEqual(['good', 'bad'])
   })
 
   it('of MNLI evaluates on what matches and, apart, on what does not, or on the file that is named', async () => {
-    const { evaluation } = await load({ task: 'mnli', data })
+    const { evaluation } = await loadTask({ task: 'mnli', data })
     expect(evaluation.examples).toMatchObject([
       { text: 'm', textPair: 'h', label: 0 },
       { text: 'mm', label: 1 },
@@ -55,7 +47,7 @@ describe('GLUE’s Parquet', () => {
     expect(evaluation.second).toEqual({ name: 'mismatched', from: 1 })
     const evalData = join(data, 'mnli/validation_mismatched-00000-of-00001.parquet')
     expect(await loadEvaluation({ task: 'mnli', evalData })).toMatchObject({
-      right: { evaluation: { examples: [{ text: 'mm', label: 1 }] } },
+      evaluation: { examples: [{ text: 'mm', label: 1 }] },
     })
   })
 

@@ -6,11 +6,10 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as E from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
 import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
-import { testsOf } from '../../../evaluation/glue/submission.js'
+import { loadTests } from '../../../evaluation/glue/submission.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const stored = join(import.meta.dirname, 'fixtures/glue-parquet')
@@ -68,11 +67,7 @@ afterAll(async () => {
 })
 
 const data = 'hf://datasets/nyu-mll/glue'
-const load = async (task: string, from = data) => {
-  const read = await loadTask({ task, data: from })
-  if (E.isLeft(read)) throw read.left
-  return read.right
-}
+const load = (task: string, from = data) => loadTask({ task, data: from })
 const refusal = (task: string, from = data): Promise<string> =>
   load(task, from).then(
     () => 'none',
@@ -93,7 +88,7 @@ describe('GLUE on the hub', () => {
     asked = []
     await load('mrpc')
     vi.stubEnv('HF_HUB_OFFLINE', '1')
-    expect(E.isRight(await loadEvaluation({ task: 'mrpc', data: `${data}@${commit}` }))).toBe(true)
+    expect((await loadEvaluation({ task: 'mrpc', data: `${data}@${commit}` })).evaluation.examples.length).toBeGreaterThan(0)
     expect(asked).toEqual([])
     expect(await refusal('mnli')).toBe(
       'hf://datasets/nyu-mll/glue: expected its files in CACHE/datasets--nyu-mll--glue (HF_HUB_OFFLINE is set), got no complete copy there',
@@ -106,7 +101,7 @@ describe('GLUE on the hub', () => {
     await load('mnli')
     expect(asked.filter((url) => url.includes('/test'))).toEqual([])
     asked = []
-    const tests = await testsOf(data, ['mnli'])
+    const tests = await loadTests(data, ['mnli'])
     expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
       ['MNLI-m.tsv', 2],
       ['MNLI-mm.tsv', 1],
@@ -116,7 +111,7 @@ describe('GLUE on the hub', () => {
       inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
     )
     asked = []
-    expect((await testsOf(data, ['mnli'])).get('mnli')?.length).toBe(3)
+    expect((await loadTests(data, ['mnli'])).get('mnli')?.length).toBe(3)
     expect(asked).toEqual([])
   })
 

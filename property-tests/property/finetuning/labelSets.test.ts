@@ -2,18 +2,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isRight, type Either } from 'fp-ts/lib/Either.js'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { InputError } from '../../../accelerated/errors/inputError.js'
 import { gradient } from '../../../accelerated/graph/gradient.js'
 import { input } from '../../../accelerated/graph/operators.js'
 import { binaryCrossEntropySum } from '../../../accelerated/objectives/losses.js'
-import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
+import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { predictedSets, reportBySets, scoreSets } from '../../../finetuning/metrics/index.js'
 import { assertClose } from '../../support/assertClose.js'
 import { evaluate, float64, int32, resultOf } from '../../support/runGraph.js'
 import { SEED } from '../../support/seed.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-sets-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -21,11 +20,7 @@ const file = (name: string, text: string): string => {
   writeFileSync(join(folder, name), text)
   return join(folder, name)
 }
-const right = <T>(read: Either<InputError, T>): T => {
-  if (isRight(read)) return read.right
-  throw read.left
-}
-const line = <T>(read: Either<InputError, T>): string => (isRight(read) ? 'none' : read.left.message.replaceAll(`${folder}/`, ''))
+const line = async (options: TaskOptions): Promise<string> => (await refusalOf(() => loadTask(options))).replaceAll(`${folder}/`, '')
 
 describe('rows with any number of labels', () => {
   const wanted = [[1, 2], [], [0], [2]]
@@ -34,7 +29,7 @@ describe('rows with any number of labels', () => {
     const cells = file('cells.tsv', 'text\tlabel\na\tfast|loud\nb\t\nc\tdull \nd\t| loud\n')
     const json = [['fast', 'loud'], [], ['dull'], 'loud'].map((label, i) => JSON.stringify({ text: 'abcd'[i], label })).join('\n')
     for (const task of [cells, file('lists.jsonl', json)]) {
-      const { evaluation, selectionMetric } = right(await loadEvaluation({ task, problemType: 'multi-label' }))
+      const { evaluation, selectionMetric } = await loadEvaluation({ task, problemType: 'multi-label' })
       expect([evaluation.labelNames, evaluation.examples.map(({ labels }) => labels), selectionMetric]).toEqual([
         ['dull', 'fast', 'loud'],
         wanted,
@@ -46,14 +41,14 @@ describe('rows with any number of labels', () => {
   it('are held out whatever combinations there are, and keep to the labels of the training data', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => `text ${i}\tl${i}|l${i + 1}`)
     const task = file('many.tsv', ['text\tlabel', ...rows].join('\n'))
-    expect(right(await loadTask({ task, problemType: 'multi-label' })).evaluation.examples).toHaveLength(4)
-    expect(line(await loadTask({ task, problemType: 'multi-label', evalData: file('other.tsv', 'text\tlabel\na\tl1|new\n') }))).toMatch(
+    expect((await loadTask({ task, problemType: 'multi-label' })).evaluation.examples).toHaveLength(4)
+    expect(await line({ task, problemType: 'multi-label', evalData: file('other.tsv', 'text\tlabel\na\tl1|new\n') })).toMatch(
       /^other\.tsv, row 2: expected a label of the training data \(.*\), got "new"$/,
     )
-    expect(line(await loadTask({ task, problemType: 'multi-label', positiveLabel: 'l1' }))).toBe(
+    expect(await line({ task, problemType: 'multi-label', positiveLabel: 'l1' })).toBe(
       '--positive-label: expected none with --problem-type multi-label, where every class has its own F1, got "l1"',
     )
-    expect(line(await loadTask({ task: file('bare.tsv', 'text\tlabel\na\t\nb\t\n'), problemType: 'multi-label' }))).toBe(
+    expect(await line({ task: file('bare.tsv', 'text\tlabel\na\t\nb\t\n'), problemType: 'multi-label' })).toBe(
       'bare.tsv: expected at least two classes (several labels of one row with | between them), got none',
     )
   })

@@ -2,7 +2,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { toUnion } from 'fp-ts/lib/Either.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
@@ -36,8 +35,7 @@ const options = (resume: boolean): FinetuneOptions => ({
   settings: resolveSettings({ maxSteps: 2, gateStart: 0, maxLength: 16, device: 'cpu' }),
 })
 const sources = async (): Promise<RunSources> => {
-  const data = toUnion(await loadTask({ task: join(root, 'toy.tsv') }))
-  if (data instanceof Error) throw data
+  const data = await loadTask({ task: join(root, 'toy.tsv') })
   return { device: 'cpu', revision: null, rows: runRowsOf(data), steps: 2, inputs: { 'training rows': '36 of toys' } }
 }
 /** The run's folder as a process finds it, who leaves it again. */

@@ -1,13 +1,10 @@
 /** The embedded sentences: their split is fixed, balanced, and has no sentence on both sides. */
 import { createHash } from 'node:crypto'
-import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { readSentiment, type Dataset } from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 
-const result = readSentiment()
-if (E.isLeft(result)) throw new Error('the package sentiment is not installed')
-const { train, dev } = result.right
+const { train, dev } = readSentiment()
 
 const count = ({ examples }: Dataset, label: number): number => examples.filter((example) => example.label === label).length
 const plain = (text: string): string => text.toLowerCase().split(/\s+/).join(' ')
@@ -62,7 +59,11 @@ describe('the embedded sentences', () => {
 
   it('load as the task "sentiment"', async () => {
     expect(await loadTask({ task: 'sentiment' })).toMatchObject({
-      right: { name: 'sentiment', taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
+      name: 'sentiment',
+      taskType: 'classification',
+      metrics: ['accuracy'],
+      selectionMetric: 'accuracy',
+      heldOut: false,
     })
   })
 })

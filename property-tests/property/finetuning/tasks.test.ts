@@ -1,5 +1,4 @@
 /** The table of tasks: a kind that is put into it is found by its name, and told with the others. */
-import * as E from 'fp-ts/lib/Either.js'
 import { expect, it, vi } from 'vitest'
 import type { TaskSource } from '../../../finetuning/tasks/index.js'
 import { loadEvaluation, loadTask, taskNames } from '../../../finetuning/tasks/index.js'
@@ -15,11 +14,11 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
     help: 'a task of this test',
     flags: [{ name: 'data', takes: 'folder', help: 'of the test' }],
     recognizes: (task) => ['fake', 'mock', 'sham'].includes(task),
-    load: (options) => {
+    load: async (options) => {
       told.options.push(options)
-      return E.right({ ...scored, name: options.task, train: data, labelNames: data.labelNames, heldOut: false })
+      return { ...scored, name: options.task, train: data, labelNames: data.labelNames, heldOut: false }
     },
-    loadEvaluation: () => E.right(scored),
+    loadEvaluation: async () => scored,
   }
   const nameless: TaskSource = { ...fake, names: [], help: 'a number', recognizes: (task) => /^\d+$/.test(task) }
   return { taskSources: [...taskSources, fake, nameless] }
@@ -27,15 +26,16 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
 
 it('finds the task by its name, or as its kind recognizes it, and hands all options on', async () => {
   const options = { task: 'sham', data: 'folder', holdOutSeed: 7 }
-  expect(await loadTask(options)).toMatchObject({ right: { name: 'sham', metrics: ['f1'], train: data, evaluation: data } })
+  expect(await loadTask(options)).toMatchObject({ name: 'sham', metrics: ['f1'], train: data, evaluation: data })
   expect(told.options).toEqual([options])
-  expect(await loadEvaluation({ task: 'fake' })).toEqual(E.right(scored))
-  expect(await loadTask({ task: '42' })).toMatchObject({ right: { name: '42' } })
+  expect(await loadEvaluation({ task: 'fake' })).toEqual(scored)
+  expect(await loadTask({ task: '42' })).toMatchObject({ name: '42' })
 })
 
 it('refuses an option of another kind instead of ignoring it', async () => {
-  expect(await loadTask({ task: 'sham', textPair: 'b' })).toMatchObject({
-    left: { message: '--text-pair: expected none with --task sham, got "b"', kind: 'usage' },
+  await expect(loadTask({ task: 'sham', textPair: 'b' })).rejects.toMatchObject({
+    message: '--text-pair: expected none with --task sham, got "b"',
+    kind: 'usage',
   })
 })
 
@@ -43,6 +43,6 @@ it('tells an unknown task with the names of all kinds, and with what the nameles
   const line =
     '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca, text, fake, mock or sham, or a .tsv, .csv, .jsonl, .json or .parquet file, or a number, got "feka"'
   for (const load of [loadTask, loadEvaluation])
-    expect(await load({ task: 'feka' })).toMatchObject({ left: { message: line, kind: 'usage' } })
+    await expect(load({ task: 'feka' })).rejects.toMatchObject({ message: line, kind: 'usage' })
   expect(taskNames.slice(-4)).toEqual(['text', 'fake', 'mock', 'sham'])
 })

@@ -15,6 +15,7 @@ import { conversationSegments, openTextTokens, segmentTokens, withEnd, withinLen
 import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
+import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-texts-'))
 const model = join(folder, 'model')
@@ -35,14 +36,13 @@ const task = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}
 }
 const tokensOf = async (options: TaskOptions, maxLength: number) => {
   const loaded = await loadTask(options)
-  if (loaded._tag === 'Left') throw loaded.left
   const tokens = await openTextTokens(await openModelFolder(model), textTokenOptions(options), maxLength)
   const list = ({ length, at }: { readonly length: number; readonly at: (i: number) => TextExample | undefined }) =>
     Array.from({ length }, (_, i) => {
       const { inputIds, targets, ends } = at(i) as TextExample
       return { ids: [...Array.from(inputIds)], targets: [...Array.from(targets)], ...(ends === undefined ? {} : { ends }) }
     })
-  const { train, evaluation } = loaded.right
+  const { train, evaluation } = loaded
   const made = { training: list(tokens.training(train.examples)), evaluation: list(tokens.evaluation(evaluation.examples)) }
   return { ...made, warnings: tokens.warnings() }
 }
@@ -110,8 +110,8 @@ describe('instructions', () => {
 
   it('are refused in one line each: a row without fields, an empty response, roles that a prompt has no place for', async () => {
     const told = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}): Promise<string> => {
-      const loaded = await loadTask(await task(rows, more))
-      return loaded._tag === 'Left' ? loaded.left.message.replace(folder, 'F') : 'none'
+      const options = await task(rows, more)
+      return (await refusalOf(() => loadTask(options))).replace(folder, 'F')
     }
     const good = { instruction: 'w5', output: 'w6' }
     expect(await told([good, { prompt: 'w5' }])).toBe(
@@ -133,7 +133,7 @@ describe('instructions', () => {
     expect(await told([good], { promptTemplate: 'vicuna' })).toBe('--prompt-template: expected paper, alpaca or chat, got "vicuna"')
     expect(await told([good], { problemType: 'regression' })).toBe('--problem-type: expected none with --task alpaca, got "regression"')
     const skipping = await loadTask(await task([good, { instruction: 'w5', output: '' }], { skipMissing: true }))
-    expect(skipping).toMatchObject({ right: { train: { examples: { length: 1 }, skipped: [{ row: 2, found: 'no response' }] } } })
+    expect(skipping).toMatchObject({ train: { examples: { length: 1 }, skipped: [{ row: 2, found: 'no response' }] } })
   })
 })
 

@@ -15,7 +15,7 @@ import {
   matMul,
   mul,
   quantizedMatMul,
-  recomputed,
+  checkpoint,
   reduceSum,
   reshape,
   split,
@@ -91,7 +91,7 @@ describe('a run of a graph holds', () => {
       const h = Array.from({ length: layers }).reduce<Expression>((below, _, layer) => {
         const own = weights.slice(layer * inLayer, (layer + 1) * inLayer)
         const y = own.reduce((z, matrix) => tanh(matMul(z, matrix)), below)
-        return again ? recomputed(y, below) : y
+        return again ? checkpoint(y, below) : y
       }, x)
       return Object.fromEntries(gradient(reduceSum(h), weights).map((slope, i) => [`slope${i}`, slope]))
     }

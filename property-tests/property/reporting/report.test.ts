@@ -1,4 +1,4 @@
-/** The report: its numbers are the files', a name is text wherever it comes from, and what is unfinished or broken is told and left out. */
+/** The report: it has the numbers of the files, shows every name as text, and skips unfinished or damaged runs. */
 import { createHash } from 'node:crypto'
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { lineChart, seriesColors } from '../../../reporting/charts/chart.js'
+import { seriesColors } from '../../../reporting/charts/chartStyle.js'
+import { lineChart } from '../../../reporting/charts/lineChart.js'
 import { bandOf, bucketWidth, downSampler } from '../../../reporting/charts/downSample.js'
-import { svgDrawer } from '../../../reporting/charts/drawing.js'
+import { loadSvgRenderer } from '../../../reporting/charts/drawing.js'
 import { agreements } from '../../../reporting/charts/figures/agreement.js'
 import { makeReport } from '../../../reporting/report/report.js'
 import { readRunCurves } from '../../../reporting/charts/runCurves.js'
@@ -28,7 +29,7 @@ const unescaped = (text: string): string =>
 /** The CSV of a figure or a table, as records. */
 const recordsIn = (page: string, name: string): ReadonlyArray<Readonly<Record<string, string>>> => {
   const [, csv] = new RegExp(`<textarea id="csv-${name}"[^>]*>\\n([^<]*)</textarea>`).exec(page) ?? []
-  if (csv === undefined) throw new Error(`no CSV of ${name}`)
+  if (csv === undefined) throw new Error(`expected a CSV of ${name}, got none`)
   return parse(unescaped(csv), { columns: true })
 }
 const reportOf = async (...folders: ReadonlyArray<string>) => {
@@ -37,8 +38,8 @@ const reportOf = async (...folders: ReadonlyArray<string>) => {
   return { result, page: await readFile(output, 'utf8') }
 }
 
-describe('numbers of the page', () => {
-  it('are those of result.json and metrics.jsonl, to the last digit', async () => {
+describe('a report', () => {
+  it('has the numbers of result.json and metrics.jsonl, to the last digit', async () => {
     const accuracies = [0.70123456789012, 0.80987654321098]
     const losses = [(step: number) => 1 / step, (step: number) => 3 / step]
     const made = await Promise.all(
@@ -47,23 +48,30 @@ describe('numbers of the page', () => {
       ),
     )
     const { page, result } = await reportOf(at('whole'))
-    expect(result).toMatchObject({ runs: 2, series: 1, leftOut: [] })
+    expect(result).toMatchObject({ runs: 2, series: 1, skipped: [] })
     expect(recordsIn(page, 'runs').map((record) => [record['run'], Number(record['last']), Number(record['lambda'])])).toEqual(
       made.map(({ result: { last, lambda } }, seed) => [`whole/run-${seed}`, last.scores.accuracy, lambda]),
     )
     const [scores] = recordsIn(page, 'scores')
-    expect(scores).toMatchObject({ task: 'mrpc', series: 'salora', runs: '2', score: 'accuracy', parameters: '1010', head: '20' })
+    expect(scores).toMatchObject({
+      task: 'mrpc',
+      series: 'salora',
+      runs: '2',
+      metric: 'accuracy',
+      'method parameters': '1010',
+      'head parameters': '20',
+    })
     expect(Number(scores?.['mean'])).toBeCloseTo((0.70123456789012 + 0.80987654321098) / 2, 14)
-    expect(recordsIn(page, 'loss').map((record) => [record['last step'], record['mean'], record['smallest'], record['largest']])).toEqual(
+    expect(recordsIn(page, 'loss').map((record) => [record['last step'], record['mean'], record['min'], record['max']])).toEqual(
       [1, 2, 3, 4].map((step) => [String(step), String((1 / step + 3 / step) / 2), String(1 / step), String(3 / step)]),
     )
     expect(recordsIn(page, 'figure6-lambda').map((record) => Number(record['mean']))).toEqual([1, 10, 100, 1000])
     expect(recordsIn(page, 'figure6-density').map((record) => Number(record['mean']))).toEqual([1, 0.875, 0.75, 0.625])
     expect(recordsIn(page, 'figure6-orthogonality-A').map((record) => Number(record['mean']))).toEqual([60, 58, 56, 54])
     expect(recordsIn(page, 'figure6-orthogonality-B').map((record) => Number(record['mean']))).toEqual([40, 41, 42, 43])
-    expect(page).not.toContain('id="orthogonality"') // a run that has the two apart is not drawn twice
+    expect(page).not.toContain('id="orthogonality"') // both factors have a figure of their own
     const ranks = recordsIn(page, 'figure7-ranks')
-    expect(ranks.map((record) => [record['layer'], record['mean rank'], record['smallest'], record['largest']])).toEqual([
+    expect(ranks.map((record) => [record['layer'], record['mean rank'], record['min'], record['max']])).toEqual([
       ['0', '1', '1', '1'],
       ['0', '2', '2', '2'],
       ['1', '3', '3', '3'],
@@ -73,11 +81,9 @@ describe('numbers of the page', () => {
     expect([pair?.['overlap'], pair?.['share equal']]).toEqual([String(6 / 7), '0.75'])
   })
 
-  it('lie in charts: a panel for each task, with words in place of the picture, and no color of its own for text', async () => {
+  it('has a chart for each task, with an alternative text, and with text in the color of the page', async () => {
     const { page } = await reportOf(at('whole'))
-    expect(page).toMatch(
-      /role="img" aria-label="Loss in training, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/,
-    )
+    expect(page).toMatch(/role="img" aria-label="Training loss, mrpc: task loss over steps\. salora: from 2 at step 1 to 0\.5 at step 4\."/)
     const charts = page.match(/<svg [\s\S]*?<\/svg>/g) ?? []
     expect(charts.length).toBe(8) // score, loss, four of Figure 6, ranks, agreement
     for (const chart of charts) {
@@ -86,7 +92,7 @@ describe('numbers of the page', () => {
     }
   })
 
-  it('by rank and by density: lines of what else is alike, a method without a density across', async () => {
+  it('has scores by rank and by density, with a line for runs that differ in nothing else', async () => {
     for (const [i, rank] of [2, 4].entries())
       for (const method of ['lora', 'salora'])
         await writeRun(at('swept', `${method}-${rank}`), { method, settings: { rank, loraAlpha: 2 * rank }, accuracy: 0.5 + 0.1 * i })
@@ -133,14 +139,14 @@ describe('a sweep', () => {
     differences: [],
   }
 
-  it('is its own table, and its cells are series by its rows; runs of the search for a learning rate are none', async () => {
+  it('has its table, and a series for each of its rows, without the runs of the learning-rate search', async () => {
     for (const seed of [0, 1])
       for (const name of ['λ', 'β'])
         await writeRun(at('sweep/cells', `mrpc.salora_${name}_=_0.seed-${seed}`), { seed, accuracy: 0.6 + 0.1 * seed })
     await writeRun(at('sweep/cells', 'mrpc.salora_λ_=_0.grid-train-0.001.seed-0'), { accuracy: 0.1 })
     await writeFile(at('sweep/sweep.json'), JSON.stringify({ sweep: 'table3', table }))
     const { page, result } = await reportOf(at('sweep'))
-    expect(result).toMatchObject({ runs: 4, series: 2, leftOut: [] })
+    expect(result).toMatchObject({ runs: 4, series: 2, skipped: [] })
     expect(result.tables[0]).toEqual({ name: 'sweep-1', title: 'Table 3', rows: 2 })
     expect(page).toContain('<td>65.00 ± 5.00, kept 0.50 [90.20 ± 0.74]</td>')
     expect(recordsIn(page, 'sweep-1').map((record) => [record['row'], record['mean'], record['paper']])).toEqual([
@@ -154,34 +160,37 @@ describe('a sweep', () => {
     ).toEqual(['salora, β = 0', 'salora, λ = 0'])
   })
 
-  it('says what stands in brackets where something does', async () => {
-    const own = { ...table, rows: table.rows.map((of) => ({ ...of, cells: of.cells.map((cell) => ({ ...cell, paper: null })) })) }
+  it('explains the brackets only if there are scores of the paper', async () => {
+    const withoutPaper = {
+      ...table,
+      rows: table.rows.map((row) => ({ ...row, cells: row.cells.map((cell) => ({ ...cell, paper: null })) })),
+    }
     await writeRun(at('own/cells', 'mrpc.salora_λ_=_0.seed-0'), {})
-    await writeFile(at('own/sweep.json'), JSON.stringify({ sweep: 'table3', table: own }))
-    const words = 'in brackets the paper’s'
+    await writeFile(at('own/sweep.json'), JSON.stringify({ sweep: 'table3', table: withoutPaper }))
+    const words = 'the paper&#39;s scores are in brackets'
     expect([(await reportOf(at('sweep'))).page.includes(words), (await reportOf(at('own'))).page.includes(words)]).toEqual([true, false])
   })
 
-  it('beside another one with the same row is told apart by its folder', async () => {
+  it('is distinguished by its folder from another sweep with the same row', async () => {
     await writeRun(at('other/cells', 'mrpc.salora_λ_=_0.seed-0'), {})
     await writeFile(at('other/sweep.json'), JSON.stringify({ sweep: 'table3', table }))
     const { page } = await reportOf(at('sweep'), at('other'))
     expect(recordsIn(page, 'scores').map((record) => record['series'])).toContain('salora, λ = 0 (other)')
   })
 
-  it('whose sweep.json is none of a sweep is told in a line, and its cells stay runs', async () => {
+  it('with a damaged sweep.json has its cells as runs, and one line about the file', async () => {
     await writeRun(at('broken/cells/a.seed-0'), {})
     await writeFile(at('broken/sweep.json'), '{"sweep": 3}')
     const { result } = await reportOf(at('broken'))
     expect(result.runs).toBe(1)
-    expect(result.leftOut).toEqual([
+    expect(result.skipped).toEqual([
       expect.stringMatching(/broken\/sweep\.json: expected the sweep\.json of a sweep whose sweep is a text, got 3$/),
     ])
   })
 })
 
 describe('a style transfer', () => {
-  it('is Table 2', async () => {
+  it('has its scores as Table 2', async () => {
     await mkdir(at('transfer'))
     await writeFile(at('transfer/table.md'), '')
     const scores = { accuracy: 71.234567, bleu: 25.5, perplexity: null }
@@ -197,8 +206,8 @@ describe('a style transfer', () => {
   })
 })
 
-describe('what a folder holds', () => {
-  it('is text in the page and in the charts, whatever it is', async () => {
+describe('a folder', () => {
+  it('with hostile names appears as text in the page and in the charts', async () => {
     const hostile = `<img src=x onerror="alert(1)">'&\u0000\u202e\ud800`
     await writeRun(at('hostile', '<script>alert(2)<'), {
       task: 'x/</textarea><script>alert(3)</script>',
@@ -217,17 +226,17 @@ describe('what a folder holds', () => {
     expect(page).toContain('hostile/&lt;script&gt;alert(2)&lt;')
     expect(page).toContain('&lt;img src=x onerror=')
     expect(page).toContain('\\u0000')
-    // the one script that may run is the page's own
+    // the policy allows the page's own script only
     const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(page) ?? []
     expect(unescaped(page)).toContain(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`)
     expect(page).toContain('default-src &#39;none&#39;')
     expect(page.replaceAll('http://www.w3.org/', '')).not.toMatch(/https?:\/\//)
   })
 
-  it('is left out and told in one line where it is unfinished, broken or cut short', async () => {
+  it('with unfinished, damaged or truncated runs has one line for each of them', async () => {
     const good = at('mixed/good')
     await writeRun(good, {})
-    await appendFile(join(good, 'metrics.jsonl'), '{"kind":"step","st') // as a full disk leaves it
+    await appendFile(join(good, 'metrics.jsonl'), '{"kind":"step","st') // as after a full disk
     await writeRun(at('mixed/running'), {})
     await rm(at('mixed/running/result.json'))
     await writeRun(at('mixed/cut'), {})
@@ -243,31 +252,31 @@ describe('what a folder holds', () => {
     await mkdir(at('mixed/empty/inner'), { recursive: true })
     const { result, page } = await reportOf(at('mixed'))
     expect(result.runs).toBe(4)
-    expect([...result.leftOut].sort()).toEqual([
+    expect([...result.skipped].sort()).toEqual([
       expect.stringMatching(/cut\/result\.json: expected JSON, got text that is not/),
-      expect.stringMatching(/late\/metrics\.jsonl, line 1: expected a step from 0 to 4, as result\.json has, got 5$/),
+      expect.stringMatching(/late\/metrics\.jsonl, line 1: expected a step from 0 to 4, the last step in result\.json, got 5$/),
       expect.stringMatching(/middle\/metrics\.jsonl, line 2: expected an event of a run as JSON, got /),
       expect.stringMatching(/other\/config\.json: expected the config\.json of a run/),
       expect.stringMatching(/running: expected a finished run, got no result\.json$/),
-      expect.stringMatching(/without\/metrics\.jsonl: expected a line for each step, got no such file$/),
+      expect.stringMatching(/without\/metrics\.jsonl: expected a line for each step, got no file$/),
     ])
-    expect(page).toContain('<summary>6 left out</summary>')
+    expect(page).toContain('<summary>6 skipped</summary>')
     expect(recordsIn(page, 'loss').map((record) => record['runs'])).toEqual(['1', '1', '1', '1'])
   })
 
-  it('is refused where nothing is finished, or it is no folder', async () => {
+  it('without a finished run is rejected, and so is a file', async () => {
     await mkdir(at('nothing/in/it'), { recursive: true })
     await expect(reportOf(at('nothing'))).rejects.toThrow(
-      /nothing: expected a run, a sweep, a style transfer, or a folder of such, got none in it$/,
+      /nothing: expected a folder with runs, sweeps or style transfers, got none of these$/,
     )
     await expect(reportOf(at('whole'), at('nothing'))).rejects.toThrow(/nothing: expected/)
-    await expect(reportOf(at('absent'))).rejects.toThrow(/absent: expected a folder, got none there/)
+    await expect(reportOf(at('absent'))).rejects.toThrow(/absent: expected a folder, got none/)
     await expect(reportOf(at('mixed/good/config.json'))).rejects.toThrow(/config\.json: expected a folder, got a file$/)
     await expect(reportOf(at('mixed/running'))).rejects.toThrow(/expected at least one finished run, got .*no result\.json$/)
     expect((await readdir(root)).filter((name) => name.includes('.partial'))).toEqual([])
   })
 
-  it('counts once, and is not looked for behind links', async () => {
+  it('counts once if it is given twice, and links in it are not followed', async () => {
     await mkdir(at('linked'))
     await writeRun(at('linked/run'), {})
     await symlink(at('whole'), at('linked/away'))
@@ -276,12 +285,12 @@ describe('what a folder holds', () => {
     await rm(at('linked/run/metrics.jsonl'))
     await symlink(at('whole/run-0/metrics.jsonl'), at('linked/run/metrics.jsonl'))
     const { result } = await reportOf(at('linked'))
-    expect(result.leftOut).toEqual([expect.stringMatching(/expected a file within .*, got a link to /)])
+    expect(result.skipped).toEqual([expect.stringMatching(/expected a file within .*, got a link to /)])
   })
 })
 
 describe('down-sampling', () => {
-  it('keeps every extreme and the mean of all, whatever the curve', () => {
+  it('keeps all extremes and means of any curve', () => {
     const curves = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 400, size: 'max' })
     fc.assert(
       fc.property(curves, fc.integer({ min: 1, max: 60 }), (values, points) => {
@@ -294,9 +303,9 @@ describe('down-sampling', () => {
         expect(Math.max(...buckets.map(({ high }) => high))).toBe(Math.max(...values))
         expect(buckets.reduce((sum, { count }) => sum + count, 0)).toBe(values.length)
         for (const { from, to, low, high, mean } of buckets) {
-          const own = values.slice(from - 1, to)
-          expect([low, high]).toEqual([Math.min(...own), Math.max(...own)])
-          expect(mean).toBeCloseTo(own.reduce((a, b) => a + b, 0) / own.length, 6)
+          const inBucket = values.slice(from - 1, to)
+          expect([low, high]).toEqual([Math.min(...inBucket), Math.max(...inBucket)])
+          expect(mean).toBeCloseTo(inBucket.reduce((a, b) => a + b, 0) / inBucket.length, 6)
         }
         const band = bandOf([buckets, buckets.map((bucket) => ({ ...bucket, high: bucket.high + 1 }))], width)
         expect(band.map(({ high, runs }) => [high, runs])).toEqual(buckets.map(({ high }) => [high + 1, 2]))
@@ -305,7 +314,7 @@ describe('down-sampling', () => {
     )
   })
 
-  it('of a long run finds its one peak, in one pass over the file', async () => {
+  it('finds the only peak of a long run in one pass over the file', async () => {
     const steps = 100_000
     await writeRun(at('long'), { steps, lossAt: (step) => (step === 54_321 ? 99 : 1) })
     const { steps: curves } = await readRunCurves(at('long'), steps, bucketWidth(steps, 240))
@@ -314,8 +323,8 @@ describe('down-sampling', () => {
   })
 })
 
-describe('agreement', () => {
-  it('is 1 of equal ranks, and its parts are those of the definitions', () => {
+describe('the agreement of ranks', () => {
+  it('is 1 for equal ranks, and follows its definitions', () => {
     const of = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => agreements({ ranks: [a, b], seeds: [0, 1] })[0]
     expect(of(ranksOf(1, 2, 3, 4), ranksOf(1, 2, 3, 4))).toEqual({
       seeds: [0, 1],
@@ -334,21 +343,21 @@ describe('agreement', () => {
   })
 })
 
-describe('an axis', () => {
+describe('the axis of a chart', () => {
   const labels = async (y: number): Promise<ReadonlyArray<string>> => {
-    const svg = await (await svgDrawer())(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' }))
+    const svg = await (await loadSvgRenderer())(lineChart([{ series: 'one', x: 1, y }], { title: 'step' }, { title: 'score' }))
     return [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text = '']) => text)
   }
 
-  it('of one number says that number as it is read', async () => {
+  it('with a single value has this value without trailing zeros as label', async () => {
     expect(await labels(0.68)).toEqual(expect.arrayContaining(['1', '0.68']))
     expect(await labels(12_000)).toEqual(expect.arrayContaining(['1', '12k']))
     for (const y of [0.68, 12_000]) expect((await labels(y)).filter((text) => /\.\d*0$/.test(text))).toEqual([])
   })
 })
 
-describe('colors of series', () => {
-  /** WCAG 2.2: relative luminance of a color in sRGB. */
+describe('the colors of series', () => {
+  /** Relative luminance of an sRGB color (WCAG 2.2). */
   const luminance = (color: string): number => {
     const [r = 0, g = 0, b = 0] = [1, 3, 5].map((i) => {
       const c = Number.parseInt(color.slice(i, i + 2), 16) / 255
@@ -360,7 +369,7 @@ describe('colors of series', () => {
     const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y)
     return (high + 0.05) / (low + 0.05)
   }
-  it.each(['#ffffff', '#15171a'])('have at least 3 : 1 on %s', (ground) => {
+  it.each(['#ffffff', '#15171a'])('have a contrast of at least 3 : 1 on %s', (ground) => {
     for (const color of seriesColors) expect(contrast(color, ground), color).toBeGreaterThanOrEqual(3)
   })
 })

@@ -1,4 +1,4 @@
-/** Folders of runs as training leaves them, made up: for what reads them. */
+/** Run folders as training writes them, with made-up numbers. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
@@ -17,7 +17,7 @@ export type MadeRun = {
   readonly device?: string
 }
 
-/** The objects of a run's files. */
+/** The contents of a run's files. */
 export const madeRun = ({
   method = 'salora',
   task = 'mrpc',

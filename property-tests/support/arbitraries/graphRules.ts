@@ -5,7 +5,7 @@ import type { Feeds } from '../../../accelerated/engines/feeds.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from '../../../accelerated/graph/expression.js'
 import {
   add,
-  after,
+  controlDependency,
   cast,
   clip,
   concat,
@@ -145,7 +145,7 @@ const unary = [
   one('Gelu', 'of a matrix', ['a', 'b'], gelu),
   one('Relu', 'off its kink', ['a', 'b'], relu, nonZero),
   one('Clip', 'off its kinks', ['a', 'b'], (x) => clip(x, -1, 1), offTheKinks),
-  one('After', 'sizes that a run brings', ['a', 'b'], (x) => after(x, [square(x), reduceSum(x, [0])])),
+  one('ControlDependency', 'sizes that a run brings', ['a', 'b'], (x) => controlDependency(x, [square(x), reduceSum(x, [0])])),
   one('Cast', 'there and back', ['a', 'b'], (x) => cast(cast(x, 'float32'), 'float64'), anywhere, { coarse: true }),
   two(
     'Where',

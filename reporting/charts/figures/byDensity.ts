@@ -1,4 +1,4 @@
-/** Figure 5: the score by density, beside methods that have none. */
+/** Figure 5: score by target density, beside methods without a density. */
 import { settingFigure } from './scoreBySetting.js'
 
 const densityOf = (settings: object): number | null => {
@@ -9,10 +9,10 @@ const densityOf = (settings: object): number | null => {
 export const byDensity = settingFigure({
   name: 'figure5-density',
   title: 'Score by density (Figure 5)',
-  caption: 'The share of parameters that the run was asked to keep; a method without a density is a line across.',
+  caption: 'The target density is the share of parameters to keep. A method without a density is a horizontal line.',
   axis: 'density',
   logarithmic: false,
   valueOf: ({ config }) => densityOf(config.settings),
-  apart: (facts) => new Map([...facts].filter(([name]) => name !== 'density')),
-  levels: true,
+  lineTraits: (traits) => new Map([...traits].filter(([name]) => name !== 'density')),
+  showsLevels: true,
 })

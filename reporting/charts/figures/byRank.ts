@@ -1,5 +1,5 @@
-/** Figures 1 and 4: the score by rank, for each method, and for each kind of matrix or layer that it is in. */
-import type { Facts } from '../series.js'
+/** Figures 1 and 4: score by rank, for each method and for each set of adapted matrices. */
+import type { Traits } from '../series.js'
 import { settingFigure } from './scoreBySetting.js'
 
 const rankOf = (settings: object): number | null => {
@@ -7,22 +7,22 @@ const rankOf = (settings: object): number | null => {
   return typeof rank === 'number' && rank > 0 ? rank : null
 }
 
-/** α by rank: it grows with the rank so that the scale α / r stays, and where it does not, that is another line. */
-const withScale = (facts: Facts): Facts => {
-  const { rank, loraAlpha: alpha, ...others } = Object.fromEntries(facts)
+/** Lines differ in α / r: α usually grows with the rank so that this scale is constant. */
+const withScale = (traits: Traits): Traits => {
+  const { rank, loraAlpha, ...others } = Object.fromEntries(traits)
   return new Map([
     ...Object.entries(others),
-    ...(alpha === undefined ? [] : [['alpha / rank', String(Number(alpha) / Number(rank))] as const]),
+    ...(loraAlpha === undefined ? [] : [['alpha / rank', String(Number(loraAlpha) / Number(rank))] as const]),
   ])
 }
 
 export const byRank = settingFigure({
   name: 'figure1-4-rank',
   title: 'Score by rank (Figures 1 and 4)',
-  caption: 'The rank that training began with.',
+  caption: 'The rank is the one at the start of training.',
   axis: 'rank',
   logarithmic: true,
   valueOf: ({ config }) => rankOf(config.settings),
-  apart: withScale,
-  levels: false,
+  lineTraits: withScale,
+  showsLevels: false,
 })

@@ -1,17 +1,18 @@
-/** Curves over steps: what figures of losses, scores and gates have in common. A panel for each task; the line is the mean over runs, the band all that any run had. */
-import { lineChart, notShown, panelLimit, seriesLimit, slug, type Point } from '../chart.js'
+/** Figures of curves over steps: a panel for each task, with the mean over runs as line and the range of the runs as band. */
+import { seriesLimit } from '../chartStyle.js'
 import { bandOf, type Band, type Bucket } from '../downSample.js'
-import type { DrawnFigure, DrawnSeries, Figure, Panel } from '../figure.js'
+import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
+import { lineChart, type Point } from '../lineChart.js'
+import { omittedSentence, panelLimit, slug, spokenNumber } from '../panels.js'
 import type { RunCurves } from '../runCurves.js'
-import { grouped } from '../series.js'
+import { groupBy } from '../series.js'
 
 export type CurveFigure = {
   readonly name: string
   readonly title: string
-  /** of the values, for one task */
-  readonly axis: (series: DrawnSeries) => string
-  readonly of: (curves: RunCurves, series: DrawnSeries) => ReadonlyArray<Bucket>
-  /** what these numbers are */
+  /** title of the y axis */
+  readonly axis: (series: PlottedSeries) => string
+  readonly curveOf: (curves: RunCurves, series: PlottedSeries) => ReadonlyArray<Bucket>
   readonly caption: string
   readonly logarithmic?: boolean
 }
@@ -19,42 +20,42 @@ export type CurveFigure = {
 export const curveFigure = (figure: CurveFigure): Figure => ({
   name: figure.name,
   title: figure.title,
-  draw: (series) => {
-    const drawn = series.flatMap((one) => {
-      const bands = bandOf(
-        one.curves.map((curves) => figure.of(curves, one)),
-        one.width,
-      )
+  plot: (series) => {
+    const withBands = series.flatMap((one) => {
+      const curves = one.curves.map((run) => figure.curveOf(run, one))
+      const bands = bandOf(curves, one.width)
       return bands.length === 0 ? [] : [{ ...one, bands }]
     })
-    return drawn.length === 0 ? null : figureOf(figure, drawn)
+    return withBands.length === 0 ? null : contentOf(figure, withBands)
   },
 })
 
-type Banded = DrawnSeries & { readonly bands: ReadonlyArray<Band> }
+type BandedSeries = PlottedSeries & { readonly bands: ReadonlyArray<Band> }
 
-const figureOf = (figure: CurveFigure, drawn: ReadonlyArray<Banded>): DrawnFigure => {
-  const byTask = [...grouped(drawn, ({ task }) => task)]
-  const shown = byTask.slice(0, panelLimit)
-  const fitting = shown.reduce((sum, [, ofTask]) => sum + Math.min(seriesLimit, ofTask.length), 0)
-  const widest = Math.max(...drawn.map(({ width }) => width))
+const contentOf = (figure: CurveFigure, series: ReadonlyArray<BandedSeries>): FigureContent => {
+  const byTask = [...groupBy(series, ({ task }) => task)].slice(0, panelLimit)
+  const shown = byTask.reduce((sum, [, ofTask]) => sum + Math.min(seriesLimit, ofTask.length), 0)
   return {
-    caption:
-      figure.caption +
-      (drawn.some(({ curves }) => curves.length > 1) ? ' Line: mean over runs; band: smallest to largest of any run.' : '') +
-      (widest === 1 ? '' : ` Steps are taken together, up to ${widest} at a time: the band keeps their smallest and largest value.`) +
-      notShown(drawn.length - fitting, 'series'),
-    panels: shown.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),
+    caption: figure.caption + bandSentence(series) + bucketSentence(series) + omittedSentence(series.length - shown, 'series'),
+    panels: byTask.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),
     table: {
-      columns: ['task', 'series', 'runs', 'first step', 'last step', 'mean', 'smallest', 'largest'],
-      rows: drawn.flatMap(({ task, label, bands }) =>
+      columns: ['task', 'series', 'runs', 'first step', 'last step', 'mean', 'min', 'max'],
+      rows: series.flatMap(({ task, label, bands }) =>
         bands.map(({ runs, from, to, mean, low, high }) => [task, label, runs, from, to, mean, low, high]),
       ),
     },
   }
 }
 
-const panelOf = (figure: CurveFigure, task: string, series: ReadonlyArray<Banded>): Panel => {
+const bandSentence = (series: ReadonlyArray<BandedSeries>): string =>
+  series.some(({ curves }) => curves.length > 1) ? ' Line: mean over runs. Band: minimum to maximum of the runs.' : ''
+
+const bucketSentence = (series: ReadonlyArray<BandedSeries>): string => {
+  const widest = Math.max(...series.map(({ width }) => width))
+  return widest === 1 ? '' : ` Each point combines up to ${widest} steps: their mean, and a band from minimum to maximum.`
+}
+
+const panelOf = (figure: CurveFigure, task: string, series: ReadonlyArray<BandedSeries>): Panel => {
   const [first] = series
   const axis = first === undefined ? '' : figure.axis(first)
   const points = series.flatMap(({ label, bands }) =>
@@ -63,17 +64,14 @@ const panelOf = (figure: CurveFigure, task: string, series: ReadonlyArray<Banded
   return {
     name: `${figure.name}-${slug(task)}`,
     title: task,
-    alternative: `${figure.title}, ${task}: ${axis} over steps. ${series.map(told).join(' ')}`,
+    alternative: `${figure.title}, ${task}: ${axis} over steps. ${series.map(spokenSeries).join(' ')}`,
     spec: lineChart(points, { title: 'step' }, { title: axis, logarithmic: figure.logarithmic === true }),
   }
 }
 
-const told = ({ label, bands }: Banded): string => {
+const spokenSeries = ({ label, bands }: BandedSeries): string => {
   const [first, last] = [bands[0], bands.at(-1)]
   return first === undefined || last === undefined
     ? ''
-    : `${label}: from ${rounded(first.mean)} at step ${first.to} to ${rounded(last.mean)} at step ${last.to}.`
+    : `${label}: from ${spokenNumber(first.mean)} at step ${first.to} to ${spokenNumber(last.mean)} at step ${last.to}.`
 }
-
-/** As it is read aloud. */
-export const rounded = (value: number): string => String(Number(value.toPrecision(4)))

@@ -1,20 +1,20 @@
-/** Figure 6: density, the multiplier λ, and how far the factors are from orthogonal, over steps. */
+/** Figure 6: expected density, the Lagrange multiplier λ, and how far the factors are from orthogonal, over steps. */
 import { curveFigure } from './curves.js'
 
 export const density = curveFigure({
   name: 'figure6-density',
-  title: 'Density (Figure 6)',
-  axis: () => 'density',
-  of: ({ steps }) => steps.density,
-  caption: 'The expected share of parameters behind open gates, while there are gates.',
+  title: 'Expected density (Figure 6)',
+  axis: () => 'expected density',
+  curveOf: ({ steps }) => steps.density,
+  caption: 'The expected share of parameters behind open gates, until the gates close.',
 })
 
 export const lambda = curveFigure({
   name: 'figure6-lambda',
   title: 'Lagrange multiplier λ (Figure 6)',
   axis: () => 'λ',
-  of: ({ steps }) => steps.lambda,
-  caption: 'Zero and powers of ten are marked: the axis is linear near zero and logarithmic beyond one.',
+  curveOf: ({ steps }) => steps.lambda,
+  caption: 'The axis is linear up to ±1 and logarithmic beyond. Ticks are at zero and at powers of ten.',
   logarithmic: true,
 })
 
@@ -22,23 +22,23 @@ export const orthogonalityOfA = curveFigure({
   name: 'figure6-orthogonality-A',
   title: 'Orthogonality of A (Figure 6)',
   axis: () => '‖AAᵀ − I‖²',
-  of: ({ steps }) => steps.orthogonalityA,
-  caption: 'Summed over the matrices that have an adapter at that step.',
+  curveOf: ({ steps }) => steps.orthogonalityA,
+  caption: 'Sum over the matrices that have an adapter at the step.',
 })
 
 export const orthogonalityOfB = curveFigure({
   name: 'figure6-orthogonality-B',
   title: 'Orthogonality of B (Figure 6)',
   axis: () => '‖BᵀB − I‖²',
-  of: ({ steps }) => steps.orthogonalityB,
-  caption: 'Summed over the matrices that have an adapter at that step.',
+  curveOf: ({ steps }) => steps.orthogonalityB,
+  caption: 'Sum over the matrices that have an adapter at the step.',
 })
 
-/** What AdaLoRA records, and SaLoRA did before it had the two apart. */
+/** AdaLoRA records one number for both factors. */
 export const orthogonality = curveFigure({
   name: 'orthogonality',
   title: 'Orthogonality of the factors',
-  axis: () => 'distance from orthogonal',
-  of: ({ steps }) => (steps.orthogonalityA.length > 0 ? [] : steps.orthogonality),
-  caption: 'Of SaLoRA ‖AAᵀ − I‖² + ‖BᵀB − I‖² summed over the matrices, of AdaLoRA the mean of its matrices’ norms.',
+  axis: () => 'distance from orthogonality',
+  curveOf: ({ steps }) => (steps.orthogonalityA.length > 0 ? [] : steps.orthogonality),
+  caption: "SaLoRA: ‖AAᵀ − I‖² + ‖BᵀB − I‖², summed over the matrices. AdaLoRA: mean of the matrices' norms.",
 })

@@ -1,4 +1,4 @@
-/** The figures of a report, in the order of the page: one line each. */
+/** The figures of a report and of the board, in the order of the page. Each file holds one figure, or what two figures share. */
 import type { Figure } from '../figure.js'
 import { agreement } from './agreement.js'
 import { byDensity } from './byDensity.js'

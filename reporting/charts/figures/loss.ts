@@ -1,10 +1,10 @@
-/** The task's loss in training, which all methods have. */
+/** The task loss of each training step, which every method has. */
 import { curveFigure } from './curves.js'
 
 export const loss = curveFigure({
   name: 'loss',
-  title: 'Loss in training',
+  title: 'Training loss',
   axis: () => 'task loss',
-  of: ({ steps }) => steps.taskLoss,
-  caption: 'The task’s loss of each batch, without what the method adds to it.',
+  curveOf: ({ steps }) => steps.taskLoss,
+  caption: "The task loss of each batch, without the method's regularization terms.",
 })

@@ -1,10 +1,10 @@
-/** The task's score at each evaluation. */
+/** The score of each evaluation. */
 import { curveFigure } from './curves.js'
 
 export const score = curveFigure({
   name: 'score',
-  title: 'Score in evaluation',
-  axis: ({ score: name }) => name,
-  of: ({ scores }, { score: name }) => scores.get(name) ?? [],
-  caption: 'Each evaluation’s score; before the gates close it is not that of an adapter within its budget.',
+  title: 'Evaluation score',
+  axis: ({ metric }) => metric,
+  curveOf: ({ scores }, { metric }) => scores.get(metric) ?? [],
+  caption: 'The score of each evaluation. Until the gates close, a SaLoRA adapter may exceed its budget.',
 })

@@ -1,105 +1,103 @@
-/** A score over a setting: what the figures by rank and by density have in common. A panel for each task, a line for all runs that otherwise are alike. */
+/** Figures of the score over a setting. A task has a panel, and runs that only differ in the setting and the seed have a line. */
 import { mean } from 'simple-statistics'
-import type { FoundRun } from '../../report/collectRuns.js'
-import { lineChart, notShown, panelLimit, seriesLimit, slug, type Point } from '../chart.js'
-import type { DrawnSeries, Figure, Panel } from '../figure.js'
-import { factsOf, grouped, lastScore, methodLabels, type Facts } from '../series.js'
-import { rounded } from './curves.js'
+import type { FinishedRun } from '../../discovery/collectRuns.js'
+import { seriesLimit } from '../chartStyle.js'
+import type { Figure, FigureContent, Panel, PlottedSeries } from '../figure.js'
+import { lineChart, type Point } from '../lineChart.js'
+import { omittedSentence, panelLimit, slug, spokenNumber } from '../panels.js'
+import { groupBy, lastScore, methodLabels, traitsOf, type Traits } from '../series.js'
+import type { Cell } from '../table.js'
 
 export type SettingFigure = {
   readonly name: string
   readonly title: string
   readonly caption: string
-  /** what the setting is called */
+  /** the setting's name */
   readonly axis: string
+  /** whether the x axis is logarithmic */
   readonly logarithmic: boolean
-  /** null for a run that does not have it */
-  readonly valueOf: (run: FoundRun) => number | null
-  /** what tells lines apart, of all that tells runs apart: without the setting itself, and what goes with it */
-  readonly apart: (facts: Facts) => Facts
-  /** whether runs without the setting are drawn too, as a line across */
-  readonly levels: boolean
+  /** @returns null for a run without the setting */
+  readonly valueOf: (run: FinishedRun) => number | null
+  /** the traits that distinguish lines: without the setting, and without what depends on it */
+  readonly lineTraits: (traits: Traits) => Traits
+  /** whether runs without the setting are drawn as horizontal lines */
+  readonly showsLevels: boolean
 }
 
-type Measured = { readonly value: number; readonly scores: ReadonlyArray<number> }
+type ScoresAtValue = { readonly value: number; readonly scores: ReadonlyArray<number> }
 type Line = {
   readonly task: string
-  readonly score: string
+  readonly metric: string
   readonly label: string
-  readonly points: ReadonlyArray<Measured>
+  readonly points: ReadonlyArray<ScoresAtValue>
+  /** scores of the runs without the setting */
   readonly level: ReadonlyArray<number> | null
 }
 
 export const settingFigure = (figure: SettingFigure): Figure => ({
   name: figure.name,
   title: figure.title,
-  draw: (series) => {
+  plot: (series) => {
     const lines = linesOf(figure, series)
-    const swept = new Set(lines.filter(({ points }) => points.length > 1).map(({ task }) => task))
-    const drawn = lines.filter(({ task, points, level }) => swept.has(task) && (points.length > 1 || level !== null))
-    if (drawn.length === 0) return null
-    const byTask = [...grouped(drawn, ({ task }) => task)]
-    const shown = byTask.slice(0, panelLimit)
-    const fitting = shown.reduce((sum, [, own]) => sum + Math.min(seriesLimit, own.length), 0)
-    return {
-      caption:
-        `${figure.caption} Line: mean over runs of the last evaluation; band: smallest to largest.` +
-        notShown(drawn.length - fitting, 'lines'),
-      panels: shown.map(([task, own]) => panelOf(figure, task, own.slice(0, seriesLimit))),
-      table: {
-        columns: ['task', 'line', figure.axis, 'runs', 'score', 'mean', 'smallest', 'largest'],
-        rows: drawn.flatMap(({ task, score, label, points, level }) => [
-          ...points.map(({ value, scores }) => [
-            task,
-            label,
-            value,
-            scores.length,
-            score,
-            mean([...scores]),
-            Math.min(...scores),
-            Math.max(...scores),
-          ]),
-          ...(level === null ? [] : [[task, label, null, level.length, score, mean([...level]), Math.min(...level), Math.max(...level)]]),
-        ]),
-      },
-    }
+    const sweptTasks = new Set(lines.filter(({ points }) => points.length > 1).map(({ task }) => task))
+    const plotted = lines.filter(({ task, points, level }) => sweptTasks.has(task) && (points.length > 1 || level !== null))
+    return plotted.length === 0 ? null : contentOf(figure, plotted)
   },
 })
 
-const linesOf = (figure: SettingFigure, series: ReadonlyArray<DrawnSeries>): ReadonlyArray<Line> => {
-  const facts = new Map(series.flatMap(({ runs }) => runs).map((run) => [run, figure.apart(factsOf(run))]))
-  const labels = new Map(
-    [...grouped(series, ({ task }) => task).values()].flatMap((own) => [
-      ...methodLabels(
-        own.flatMap(({ runs }) => runs),
-        facts,
-      ),
-    ]),
-  )
-  const scored = series.flatMap(({ task, score, runs }) =>
+const contentOf = (figure: SettingFigure, lines: ReadonlyArray<Line>): FigureContent => {
+  const byTask = [...groupBy(lines, ({ task }) => task)].slice(0, panelLimit)
+  const shown = byTask.reduce((sum, [, ofTask]) => sum + Math.min(seriesLimit, ofTask.length), 0)
+  return {
+    caption:
+      `${figure.caption} Score of the last evaluation. Line: mean over runs. Band: minimum to maximum of the runs.` +
+      omittedSentence(lines.length - shown, 'lines'),
+    panels: byTask.map(([task, ofTask]) => panelOf(figure, task, ofTask.slice(0, seriesLimit))),
+    table: { columns: ['task', 'line', figure.axis, 'runs', 'metric', 'mean', 'min', 'max'], rows: lines.flatMap(rowsOf) },
+  }
+}
+
+const rowsOf = ({ task, metric, label, points, level }: Line): ReadonlyArray<ReadonlyArray<Cell>> => {
+  const row = (value: number | null, scores: ReadonlyArray<number>): ReadonlyArray<Cell> => [
+    ...[task, label, value, scores.length, metric],
+    ...[mean([...scores]), Math.min(...scores), Math.max(...scores)],
+  ]
+  return [...points.map(({ value, scores }) => row(value, scores)), ...(level === null ? [] : [row(null, level)])]
+}
+
+/** Runs with the same label share a line. Runs without the setting form its level. */
+const linesOf = (figure: SettingFigure, series: ReadonlyArray<PlottedSeries>): ReadonlyArray<Line> => {
+  const labels = labelsOf(figure, series)
+  const scored = series.flatMap(({ task, metric, runs }) =>
     runs.flatMap((run) => {
-      const last = lastScore(run.result, score)
+      const score = lastScore(run.result, metric)
       const value = figure.valueOf(run)
-      const label = labels.get(run) ?? ''
-      return last === null || (value === null && !figure.levels) ? [] : [{ task, score, label, value, last }]
+      const isShown = score !== null && (value !== null || figure.showsLevels)
+      return isShown ? [{ task, metric, label: labels.get(run) ?? '', value, score }] : []
     }),
   )
-  return [...grouped(scored, ({ task, label }) => JSON.stringify([task, label])).values()].flatMap((own) => {
-    const [first] = own
+  return [...groupBy(scored, ({ task, label }) => JSON.stringify([task, label])).values()].flatMap((runs) => {
+    const [first] = runs
     if (first === undefined) return []
-    const without = own.filter(({ value }) => value === null).map(({ last }) => last)
-    const byValue = grouped(
-      own.filter(({ value }) => value !== null),
-      ({ value }) => String(value),
-    )
-    const points = [...byValue.values()].map((at) => ({ value: at[0]?.value ?? 0, scores: at.map(({ last }) => last) }))
-    return [{ ...first, points: points.sort((a, b) => a.value - b.value), level: without.length === 0 ? null : without }]
+    const levelScores = runs.filter(({ value }) => value === null).map(({ score }) => score)
+    const withValue = runs.flatMap(({ value, score }) => (value === null ? [] : [{ value, score }]))
+    const points = [...groupBy(withValue, ({ value }) => String(value)).values()].map((same) => ({
+      value: same[0]?.value ?? 0,
+      scores: same.map(({ score }) => score),
+    }))
+    return [{ ...first, points: points.sort((a, b) => a.value - b.value), level: levelScores.length === 0 ? null : levelScores }]
   })
 }
 
+const labelsOf = (figure: SettingFigure, series: ReadonlyArray<PlottedSeries>): ReadonlyMap<FinishedRun, string> => {
+  const runsByTask = [...groupBy(series, ({ task }) => task).values()].map((ofTask) => ofTask.flatMap(({ runs }) => runs))
+  const traits = new Map(runsByTask.flat().map((run) => [run, figure.lineTraits(traitsOf(run))]))
+  return new Map(runsByTask.flatMap((runs) => [...methodLabels(runs, traits)]))
+}
+
 const panelOf = (figure: SettingFigure, task: string, lines: ReadonlyArray<Line>): Panel => {
-  const points = lines.flatMap(({ label, points: own }) =>
-    own.map(
+  const points = lines.flatMap(({ label, points: ofLine }) =>
+    ofLine.map(
       ({ value, scores }): Point => ({
         series: label,
         x: value,
@@ -111,17 +109,17 @@ const panelOf = (figure: SettingFigure, task: string, lines: ReadonlyArray<Line>
   )
   const levels = lines.flatMap(({ label, level }) => (level === null ? [] : [{ series: label, y: mean([...level]) }]))
   const values = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b)
-  const score = lines[0]?.score ?? 'score'
+  const metric = lines[0]?.metric ?? 'score'
   return {
     name: `${figure.name}-${slug(task)}`,
     title: task,
-    alternative: `${figure.title}, ${task}: ${score} by ${figure.axis}. ${lines.map(told).join(' ')}`,
-    spec: lineChart(points, { title: figure.axis, ...(figure.logarithmic ? { values } : {}) }, { title: score }, levels),
+    alternative: `${figure.title}, ${task}: ${metric} by ${figure.axis}. ${lines.map(spokenLine).join(' ')}`,
+    spec: lineChart(points, { title: figure.axis, ...(figure.logarithmic ? { values } : {}) }, { title: metric }, levels),
   }
 }
 
-const told = ({ label, points, level }: Line): string =>
-  `${label}: ${[
-    ...points.map(({ value, scores }) => `${rounded(mean([...scores]))} at ${value}`),
-    ...(level === null ? [] : [`${rounded(mean([...level]))} throughout`]),
-  ].join(', ')}.`
+const spokenLine = ({ label, points, level }: Line): string => {
+  const parts = points.map(({ value, scores }) => `${spokenNumber(mean([...scores]))} at ${value}`)
+  const levelPart = level === null ? [] : [`${spokenNumber(mean([...level]))} at every value`]
+  return `${label}: ${[...parts, ...levelPart].join(', ')}.`
+}

@@ -1,22 +1,10 @@
-/** The tables of a report, in the order of the page. */
-import type { Collected } from '../collectRuns.js'
-import type { Table } from '../../charts/figure.js'
+/** The tables of a report, in the order of the page. Each file holds one kind of table. */
 import type { Series } from '../../charts/series.js'
+import type { Collected } from '../../discovery/collectRuns.js'
+import type { ReportTable } from './reportTable.js'
 import { runsTable, seriesTable } from './runs.js'
 import { sweepTables } from './sweeps.js'
 import { transferTables } from './transfers.js'
-
-export type ReportTable = {
-  /** of its place in the page */
-  readonly name: string
-  readonly title: string
-  readonly caption: string
-  readonly table: Table
-  /** where its text is another than that of the cells; else they are it */
-  readonly csv?: string
-  /** many lines: shown when it is asked for */
-  readonly folded?: boolean
-}
 
 export const tablesOf = (collected: Collected, series: ReadonlyArray<Series>): ReadonlyArray<ReportTable> => [
   ...sweepTables(collected.sweeps),

@@ -1,8 +1,8 @@
-/** Table 2: style transfer, each table as its command made it. */
+/** Table 2 of the paper: style transfer. */
 import { csvTable, tableHeader, tableLine } from '../../../evaluation/styleTransfer/transferTable.js'
-import type { Collected } from '../collectRuns.js'
 import { escapeText } from '../../charts/escapeText.js'
-import type { ReportTable } from './index.js'
+import type { Collected } from '../../discovery/collectRuns.js'
+import type { ReportTable } from './reportTable.js'
 
 export const transferTables = (transfers: Collected['transfers']): ReadonlyArray<ReportTable> =>
   transfers.map(({ name, table }, i) => ({
@@ -10,7 +10,7 @@ export const transferTables = (transfers: Collected['transfers']): ReadonlyArray
     title: 'Table 2',
     caption: `${escapeText(name)}: ${escapeText(table.title)}.`,
     table: {
-      columns: ['method', 'numbers', ...tableHeader(table).slice(2).map(escapeText)],
+      columns: ['method', 'source', ...tableHeader(table).slice(2).map(escapeText)],
       rows: table.rows.map((row) => tableLine(row).map(escapeText)),
     },
     csv: csvTable(table),

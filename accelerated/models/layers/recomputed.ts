@@ -1,5 +1,0 @@
-/** Recomputation: of each layer a step keeps its input alone, and makes the rest once more when the gradient comes there. */
-import { recomputed } from '../../graph/operators.js'
-import type { Wrap } from '../host.js'
-
-export const checkpointedLayers: Wrap = (host) => ({ ...host, layer: (name, body) => host.layer(name, (x) => recomputed(body(x), x)) })

@@ -1,0 +1,183 @@
+/** Recomputation: gradients are the same bits, what lies inside a layer is computed twice, and the second time not before it is wanted. */
+import { readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import * as ort from 'onnxruntime-node'
+import { describe, expect, it } from 'vitest'
+import { topologicalOrder, type Expression } from '../../../accelerated/graph/expression.js'
+import { gradient } from '../../../accelerated/graph/gradient.js'
+import { toOnnx } from '../../../accelerated/graph/onnx.js'
+import {
+  add,
+  controlDependency,
+  expand,
+  gelu,
+  input,
+  layerNormalization,
+  matMul,
+  mul,
+  checkpoint,
+  reduceSum,
+  reshape,
+  selectRows,
+  sigmoid,
+  sliceVector,
+  softmax,
+  tanh,
+} from '../../../accelerated/graph/operators.js'
+import { cpu } from '../../../accelerated/engines/devices/cpu.js'
+import { evenlyMany } from '../../support/arbitraries/graphNumbers.js'
+import { float32, float64, int64, readModel, resultOf, withGraph } from '../../support/runGraph.js'
+import { SEED } from '../../support/seed.js'
+
+const [width, mostLayers] = [4, 4]
+type Dtype = 'float32' | 'float64'
+type Step = (h: Expression, layer: number) => Expression
+
+/**
+ * What a layer may do, on weights of its own or on what all layers share; no weight serves two steps, since the order in which their slopes are
+ * added is another where one of them passes through what is made outside.
+ */
+const stepsOf = (dtype: Dtype): Readonly<Record<string, Step>> => {
+  const [weights, prefixes] = ['W', 'P'].map((name) =>
+    Array.from({ length: mostLayers }, (_, i) => input(`${name}${i}`, [width, width], dtype)),
+  )
+  const [bias, scale, shift] = ['bias', 'scale', 'shift'].map((name) => input(name, [width], dtype)) as [Expression, Expression, Expression]
+  const shared = tanh(input('shared', ['rows', width], dtype))
+  const pool = input('pool', ['pool'], dtype)
+  return {
+    product: (h, layer) => add(matMul(h, weights?.[layer] as Expression, { transposeB: true }), bias),
+    tanh: (h) => tanh(h),
+    gelu: (h) => gelu(h),
+    gate: (h) => mul(h, sigmoid(h)),
+    residual: (h) => add(h, gelu(h)),
+    skip: (h, layer) => add(h, matMul(h, weights?.[layer] as Expression, { transposeB: true })),
+    shared: (h) => add(h, shared),
+    norm: (h) => layerNormalization(h, scale, shift, 1e-3),
+    attention: (h) => matMul(softmax(matMul(h, h, { transposeB: true })), h),
+    dropout: (h, layer) => mul(h, sliceVector(pool, input(`offset${layer}`, [1], 'int64'), h)),
+    prefix: (h, layer) => add(h, expand(reshape(reduceSum(prefixes?.[layer] as Expression, [0]), [1, width]), ['rows', width])),
+  }
+}
+const names = Object.keys(stepsOf('float64'))
+
+type Layers = ReadonlyArray<ReadonlyArray<string>>
+
+/** Layers one on the other, and the slopes of Σ h tanh h in all numbers that they are made of. */
+const slopesOf = (
+  layers: Layers,
+  dtype: Dtype,
+  again: boolean,
+  read: (h: Expression) => Expression = (h) => h,
+): Readonly<Record<string, Expression>> => {
+  const steps = stepsOf(dtype)
+  const x = input('x', ['rows', width], dtype)
+  const top = layers.reduce((below, body, layer) => {
+    const y = body.reduce((inner, name) => (steps[name] as Step)(inner, layer), below)
+    return again ? checkpoint(y, below) : y
+  }, x)
+  const h = read(top)
+  const loss = reduceSum(mul(h, tanh(h)))
+  const targets = topologicalOrder([h]).filter(
+    ({ op, attributes: { name = '' } }) => op === 'Input' && /^(x|bias|scale|shift|shared|[WP]\d)$/.test(name),
+  )
+  return { loss, ...Object.fromEntries(gradient(loss, targets).map((slope, i) => [`slope of ${targets[i]?.attributes.name}`, slope])) }
+}
+
+describe(`recomputation (seed ${SEED})`, () => {
+  const layersDrawn = fc.array(fc.array(fc.constantFrom(...names), { maxLength: 5 }), { minLength: 1, maxLength: mostLayers })
+
+  it.each(['float32', 'float64'] as const)('leaves every bit of value and gradients as it is in %s', (dtype) =>
+    fc.assert(
+      fc.asyncProperty(layersDrawn, fc.integer({ min: 1, max: 6 }), evenlyMany(-1, 1)(230), async (layers, rows, numbers) => {
+        const floats = dtype === 'float64' ? float64 : float32
+        const at = (start: number, shape: ReadonlyArray<number>) =>
+          floats(numbers.slice(start, start + shape.reduce((a, b) => a * b, 1)), shape)
+        const feeds = {
+          x: at(0, [rows, width]),
+          shared: at(24, [rows, width]),
+          bias: at(48, [width]),
+          scale: at(92, [width]),
+          shift: at(96, [width]),
+          pool: at(52, [40]),
+          ...Object.fromEntries(
+            layers.flatMap((_, i) => ['W', 'P'].map((name, j) => [`${name}${i}`, at(100 + 16 * (2 * i + j), [width, width])])),
+          ),
+          ...Object.fromEntries(layers.map((_, i) => [`offset${i}`, int64([3 * i])])),
+        }
+        const run = (again: boolean) => withGraph(slopesOf(layers, dtype, again), (session) => session(feeds))
+        const [kept, made] = [await run(false), await run(true)]
+        expect(Object.keys(made)).toEqual(Object.keys(kept))
+        expect(Object.keys(kept)).toContain('slope of x')
+        for (const name of Object.keys(kept)) expect(resultOf(made, name), name).toEqual(resultOf(kept, name))
+      }),
+      { seed: SEED, numRuns: 40 },
+    ),
+  )
+
+  /** As a head reads them. */
+  const someRows = (h: Expression): Expression =>
+    selectRows(h, input('index', ['selected'], 'int32'), input('inverse', ['rows'], 'int32'), { partial: true })
+
+  /** Where sizes have names, as a device's other than the CPU's: without them nothing is fused that could be lost. */
+  const named = { ...cpu.target, namelessSizes: false }
+
+  const optimized = async (body: ReadonlyArray<string>, again: boolean): Promise<ReadonlyArray<string>> => {
+    const file = join(tmpdir(), `salora-recomputation-${process.pid}-${again}.onnx`)
+    const layers = Array.from({ length: 3 }, () => body)
+    const model = toOnnx(slopesOf(layers, 'float32', again, someRows), named)
+    const session = await ort.InferenceSession.create(model, { optimizedModelFilePath: file, logSeverityLevel: 3 })
+    await session.release()
+    const { node } = readModel(await readFile(file))
+    await rm(file)
+    return node.map(({ opType }) => opType)
+  }
+
+  const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((found) => found === op).length
+
+  it('is not merged with the first time by the runtime: each layer’s function and its mask are there twice', async () => {
+    const body = ['product', 'tanh', 'dropout']
+    const [kept, made] = [await optimized(body, false), await optimized(body, true)]
+    const ofLoss = 1 // the loss has a tanh of its own
+    expect([count(kept, 'Tanh'), count(kept, 'Slice')]).toEqual([3 + ofLoss, 3])
+    expect([count(made, 'Tanh'), count(made, 'Slice')]).toEqual([6 + ofLoss, 6])
+  })
+
+  it('takes none of the runtime’s fusions away: a product and the sum that it goes into are one node, as without', async () => {
+    const body = ['tanh', 'skip']
+    const [kept, made] = [await optimized(body, false), await optimized(body, true)]
+    expect(count(kept, 'Gemm')).toBeGreaterThanOrEqual(2)
+    expect(count(made, 'Gemm')).toBe(count(kept, 'Gemm'))
+    expect(count(made, 'MatMul')).toBe(count(kept, 'MatMul'))
+  })
+
+  it('of a layer waits for the gradient that comes to it and for those of the weights of the layer after it', () => {
+    const slopes = slopesOf(
+      [
+        ['product', 'tanh'],
+        ['product', 'tanh'],
+      ],
+      'float32',
+      true,
+    )
+    const waits = topologicalOrder(Object.values(slopes)).filter(({ op }) => op === 'ControlDependency')
+    expect(waits).toHaveLength(2)
+    const ofFirst = waits.find(({ inputs }) => inputs[0]?.op === 'Input')
+    const shapes = (ofFirst?.inputs ?? []).slice(1).map(({ shape }) => shape.join('×'))
+    expect(shapes).toContain(`rows×${width}`)
+    expect(shapes).toContain(`${width}×${width}`)
+    // what is computed for layer 1 once more is no part of what layer 0 is computed from
+    expect(topologicalOrder(ofFirst?.inputs.slice(1) ?? []).filter((node) => node === waits.find((wait) => wait !== ofFirst))).toHaveLength(
+      1,
+    )
+  })
+
+  it('has a value of its own size and sees to its order alone: after x, x', async () => {
+    const x = input('x', ['rows', width], 'float32')
+    const late = controlDependency(x, [reduceSum(x), tanh(x)])
+    expect(late.shape).toEqual(x.shape)
+    const found = await withGraph({ late }, (session) => session({ x: float32([1, 2, 3, -0, 5, 6, 7, 8], [2, width]) }))
+    expect(resultOf(found, 'late')).toEqual([1, 2, 3, -0, 5, 6, 7, 8])
+  })
+})

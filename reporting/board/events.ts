@@ -1,0 +1,142 @@
+/** What the board sends to its pages, and the limits that both sides know. Page scripts import this file, so it imports no file that needs Node. */
+import type { Table } from '../charts/table.js'
+
+/**
+ * - running: a living process has locked the folder
+ * - waiting: the folder is still empty
+ * - failed: the run ended with an error
+ * - crashed: its process is gone without a result
+ * - interrupted: it was stopped, has saved and can resume
+ * - unreadable: one of its files is invalid
+ * - finished
+ */
+export const runStatuses = ['running', 'waiting', 'failed', 'crashed', 'interrupted', 'unreadable', 'finished'] as const
+export type RunStatus = (typeof runStatuses)[number]
+
+export const viewKinds = ['list', 'run', 'compare', 'sweep'] as const
+/** What a page shows. A list has no ids, a run and a sweep have one, and a comparison has several. */
+export type View = { readonly kind: (typeof viewKinds)[number]; readonly ids: ReadonlyArray<string> }
+
+/** Maximum number of runs in a comparison: more cannot be distinguished. */
+export const compareLimit = 10
+
+/** A run in a list. */
+export type RunLine = {
+  readonly id: string
+  readonly name: string
+  readonly task: string | null
+  readonly method: string | null
+  /** id of the sweep that the run belongs to */
+  readonly sweep: string | null
+  readonly status: RunStatus
+  /** the reason of the status, in one line */
+  readonly reason: string | null
+  readonly step: number
+  /** planned steps; null if unknown */
+  readonly steps: number | null
+  readonly secondsLeft: number | null
+  /** task loss of the last step */
+  readonly loss: number | null
+  /** of the best evaluation, or of the last one if there is no best one */
+  readonly score: { readonly metric: string; readonly value: number; readonly evaluation: 'best' | 'last' } | null
+  readonly tokensPerSecond: number | null
+}
+
+/** A cell of a sweep without a folder. */
+export type PendingCell = { readonly id: null } & Pick<RunLine, 'name' | 'status' | 'reason'>
+
+export type ListedRun = RunLine | PendingCell
+
+export type RunView = {
+  readonly line: RunLine
+  readonly numbers: ReadonlyArray<readonly [name: string, value: number]>
+  readonly settings: ReadonlyArray<readonly [name: string, value: string]>
+  /** the effect of stopping the run; null if the board cannot stop it */
+  readonly stopEffect: string | null
+  /** why the board cannot stop a run that is running */
+  readonly stopObstacle: string | null
+  /** the command that resumes the run; null if it is running or finished */
+  readonly resume: string | null
+}
+
+export type TextTable = {
+  readonly caption: string
+  readonly columns: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<ReadonlyArray<string>>
+}
+
+export type CompareView = {
+  readonly lines: ReadonlyArray<RunLine>
+  /** settings in which the runs differ; – for a run without the setting */
+  readonly differences: TextTable
+}
+
+export type SweepLine = {
+  readonly id: string
+  readonly name: string
+  /** the sweep's kind, such as `table1` */
+  readonly sweep: string
+  readonly problem: string | null
+  /** whether a process is working on the sweep */
+  readonly isRunning: boolean
+  readonly counts: Readonly<Record<RunStatus, number>>
+  readonly cells: number
+  /** finished share of all steps */
+  readonly progress: number
+  /** estimated from the finished cells; null without any, or if no cell is running */
+  readonly secondsLeft: number | null
+  /** a sweep may search learning rates (`grid`) before it fills its table */
+  readonly stage: 'grid' | 'table' | null
+}
+
+export type SweepView = {
+  readonly line: SweepLine
+  readonly cells: ReadonlyArray<ListedRun>
+  /** the table of the finished cells; null without any */
+  readonly table: TextTable | null
+}
+
+export const jobKinds = ['active', 'waiting', 'delayed', 'failed'] as const
+export type JobKind = (typeof jobKinds)[number]
+
+/** The queue of sweeps in Redis. */
+export type QueueState = {
+  readonly address: string
+  readonly counts: Readonly<Record<JobKind, number>> | null
+  /** jobs by the folder of their sweep */
+  readonly sweeps: ReadonlyArray<{ readonly folder: string } & Readonly<Record<JobKind, number>>>
+  /** the newest failed jobs */
+  readonly failures: ReadonlyArray<{ readonly cell: string; readonly reason: string }>
+  /** number of inspected jobs; null if all jobs were inspected */
+  readonly inspected: number | null
+  /** why the queue's state is unknown */
+  readonly problem: string | null
+}
+
+/** A figure with its charts as SVG, and the numbers of all its panels. */
+export type RenderedFigure = {
+  readonly name: string
+  readonly title: string
+  readonly caption: string
+  readonly panels: ReadonlyArray<{ readonly name: string; readonly title: string; readonly alternative: string; readonly svg: string }>
+  readonly table: Table
+  readonly csv: string
+}
+
+/** Everything that a view shows. The first event has all parts, and later events have the changed ones. */
+export type BoardState = {
+  readonly board?: { readonly problem: string | null; readonly queue: QueueState | null }
+  readonly sweeps?: ReadonlyArray<SweepLine>
+  /** ids of the listed runs, in order */
+  readonly order?: ReadonlyArray<string>
+  /** null for a run that does not exist */
+  readonly run?: RunView | null
+  readonly compare?: CompareView
+  readonly sweep?: SweepView | null
+  readonly figures?: { readonly names: ReadonlyArray<string>; readonly problems: ReadonlyArray<string> }
+  readonly [run: `run ${string}`]: RunLine
+  readonly [figure: `figure ${string}`]: RenderedFigure
+}
+
+/** The answer to a request that is not an event stream. */
+export type Answer = { readonly message: string }

@@ -1,0 +1,49 @@
+/** One run in detail: its numbers, its settings, and whether the board can stop it. */
+import { resumeCommand } from '../../../finetuning/commandLine/shell.js'
+import type { Scores } from '../../../finetuning/runs/run.js'
+import { escapeText } from '../../charts/escapeText.js'
+import type { RunView } from '../events.js'
+import type { RunProcess } from '../runProcess.js'
+import type { WatchedRun } from '../watchRun.js'
+import { runLine } from './runLine.js'
+import { settingsOf } from './settings.js'
+
+/** What happens to the run, and to others, when its process is stopped. */
+export const stopEffect = ({ command, pid }: RunProcess, { folder }: Pick<WatchedRun, 'folder'>): string =>
+  command === 'cell'
+    ? `Process ${pid} finishes the current step and saves. It only works on this run of a sweep; the sweep continues with the others. Run the same salora glue command to resume this run.`
+    : `Process ${pid} finishes the current step and saves, as after Ctrl-C. Resume with: ${resumeCommand(folder)}`
+
+/** @param process the run's process, or why the board cannot stop it; null if the run is not running */
+export const runView = (run: WatchedRun, process: RunProcess | string | null): RunView => ({
+  line: runLine(run),
+  numbers: numbersOf(run),
+  settings: run.config === null ? [] : settingsOf(run.config),
+  stopEffect: process === null || typeof process === 'string' ? null : stopEffect(process, run),
+  stopObstacle: typeof process === 'string' ? process : null,
+  resume: resumeHint(run),
+})
+
+const numbersOf = ({ metrics, result }: WatchedRun): RunView['numbers'] => {
+  const evaluations = result ?? metrics
+  const scores = (name: string, of: Scores = {}) => Object.entries(of).map(([metric, value]) => [`${name} ${metric}`, value] as const)
+  const trained = Object.entries(result?.trainableParameters ?? {})
+  const numbers: ReadonlyArray<readonly [string, number | null | undefined]> = [
+    ['λ', result?.lambda ?? metrics.lambda],
+    ...scores('best', evaluations.best?.scores),
+    ...scores('last', evaluations.last?.scores),
+    ['target density', result?.targetDensity],
+    ['expected density', result?.expectedDensity ?? metrics.density],
+    ['retained density', result?.retainedDensity],
+    ['retained parameters', result?.retainedParameters],
+    ...trained.map(([part, count]) => [`trained parameters: ${part}`, count] as const),
+    ['seconds', result?.seconds],
+    ['peak memory (bytes)', result?.peakMemoryBytes],
+  ]
+  return numbers.flatMap(([name, value]) => (typeof value === 'number' ? [[escapeText(name), value] as const] : []))
+}
+
+const resumeHint = ({ status, sweep, folder }: WatchedRun): string | null => {
+  if (status !== 'interrupted' && status !== 'crashed' && status !== 'failed') return null
+  return sweep === null ? resumeCommand(folder) : 'the same salora glue command'
+}

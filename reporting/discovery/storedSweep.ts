@@ -1,0 +1,68 @@
+/** Reads sweep.json of a sweep. The folder may come from anyone, so types and sizes are validated. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { validate } from '../../accelerated/errors/validate.js'
+import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
+import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
+import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
+import { runFileLimit } from '../../finetuning/runs/runFiles.js'
+import type { SweepTable } from '../../evaluation/glue/sweepTable.js'
+
+export type StoredSweep = { readonly sweep: string; readonly table: SweepTable }
+
+const text = z.string().max(10_000)
+const task = z.enum(GLUE_NAMES)
+/** JSON writes NaN, the score of a run without one, as null. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? NaN)
+const interval = z.tuple([number, number])
+const count = z.int().min(0)
+const summary = z.object({ count, mean: number, maximumDeviation: number, median: number, interval: interval.nullable() })
+const paper = z.object({ mean: z.number(), maximumDeviation: z.number().nullable() })
+const cell = z.object({
+  task,
+  values: z.record(text, number),
+  summary: summary.nullable(),
+  second: z.object({ name: text, values: z.record(text, number), summary }).exactOptional(),
+  paper: paper.nullable(),
+  failures: z.array(text).max(1000),
+  retained: z.number().nullable(),
+})
+const row = z.object({
+  name: text,
+  cells: z.array(cell).max(100),
+  average: z.number().nullable(),
+  parameters: z.object({ method: count, head: count }).nullable(),
+  seconds: z.number().nullable(),
+  peakMemoryBytes: z.number().nullable(),
+})
+const schema = z.object({
+  sweep: text,
+  table: z.object({
+    title: text,
+    reported: z.enum(['last', 'best']),
+    tasks: z.array(z.object({ task, metric: text })).max(100),
+    rows: z.array(row).max(10_000),
+    baseline: text.nullable(),
+    differences: z.array(z.object({ row: text, task, pairs: count, mean: number, interval: interval.nullable() })).max(100_000),
+    overall: z
+      .array(
+        z.object({
+          ...{ row: text, tasks: count, pairs: count, mean: number },
+          ...{ standardError: z.number().nullable(), interval: interval.nullable() },
+        }),
+      )
+      .max(10_000)
+      .default([]),
+  }),
+})
+
+/** sweep.json of a sweep's folder; null if it has none. @throws InputError if it is not the sweep.json of a sweep */
+export const readSweep = async (folder: string): Promise<StoredSweep | null> => {
+  const file = await fileInFolder(folder, 'sweep.json')
+  return file === undefined
+    ? null
+    : validate(schema, parseJson(await readText(join(folder, 'sweep.json'), runFileLimit), file), file, 'the sweep.json of a sweep')
+}
