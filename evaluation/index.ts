@@ -1,6 +1,7 @@
 /** Evaluation: from a model's and a task's name to a trained, scored adapter on disk. Data and metrics are pure; runs are asynchronous events. */
 export { isExpected } from '../accelerated/errors/expectedErrors.js'
-export type { ExportFormat, ExportOptions, ExportReport } from '../finetuning/adapters/exportAdapter.js'
+export type { ExportOptions, ExportReport } from '../finetuning/adapters/exportAdapter.js'
+export type { ExportFormat } from '../finetuning/adapters/exportFormats.js'
 export { exportAdapter } from '../finetuning/adapters/exportAdapter.js'
 export { finetune } from '../finetuning/runs/finetune.js'
 export type { FinetuneEvent, FinetuneOptions, RunResult } from '../finetuning/runs/run.js'
@@ -66,5 +67,6 @@ export {
   trainNgram,
   writeNgramModel,
 } from './ngram/index.js'
-export { glueSweep, type GlueSweepOptions, type GlueSweepResult, type OnSweepEvent } from './glue/glueSweep.js'
+export { glueSweep, type GlueSweepResult } from './glue/glueSweep.js'
+export type { GlueSweepOptions, OnSweepEvent } from './glue/sweepOptions.js'
 export { sweeps } from './glue/sweeps/index.js'

@@ -2,17 +2,12 @@
 import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import {
-  evaluationOf,
-  evaluationOfRun,
-  scoreAdapter,
-  type AdapterScore,
-  type Labeled,
-  type ScoringOptions,
-} from '../../finetuning/adapters/scoreAdapter.js'
-import { scoreTextsOf } from '../../finetuning/adapters/scoreTexts.js'
+import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
+import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
+import { scoreTrained } from '../../finetuning/adapters/scoreAdapter.js'
+import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
+import { loadEvaluation } from '../../finetuning/tasks/index.js'
 import { readRunRows } from '../../finetuning/runs/runRows.js'
-import { resolveLabels, loadTrainedModel, openPredictions, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
 import { withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -50,19 +45,15 @@ export const addEvaluate = (command: Command): void => {
       const names = resolveLabels(trained)
       const remembered = rows === null ? null : { rows, digest: options.trainedBy?.inputs['evaluation rows'] }
       const labeled = wanted.whole
-        ? { ...(await evaluationOf(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
+        ? { ...(await loadEvaluation(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
         : await evaluationOfRun(wanted.task, remembered)
       if (labeled.warning !== null) terminal.warn(labeled.warning)
       const { evaluation } = labeled
       terminal.note(`${counted(evaluation.examples.length)} examples on ${device.name} …`)
       const began = performance.now()
-      const isText = trained.adapter.outputs.taskType === 'causal' && labeled.taskType === 'causal'
-      const score = async (told: (done: number) => void): Promise<AdapterScore> =>
-        isText
-          ? scoreTextsOf(trained, evaluation, wanted.task, options, device, { rows, told })
-          : scoredWith(await openPredictions(trained, options, device), labeled, { rows, told })
       const progress = countProgress('evaluating', evaluation.examples.length, terminal)
-      const scored = await score(progress.show).finally(progress.close)
+      const scoring = { rows, onProgress: progress.show }
+      const scored = await scoreTrained(trained, labeled, options, device, scoring).finally(progress.close)
       if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
       const { examples, source, trainedOn } = scored
       terminal.result(
@@ -85,14 +76,6 @@ export const addEvaluate = (command: Command): void => {
       return exitCodes.success
     },
   )
-}
-
-const scoredWith = async (adapter: OpenAdapter, ...of: [labeled: Labeled, more: ScoringOptions]): Promise<AdapterScore> => {
-  try {
-    return await scoreAdapter(adapter, ...of)
-  } finally {
-    await adapter.release()
-  }
 }
 
 /** `whole`: all of the data named, as opposed to the part that a run held out. */

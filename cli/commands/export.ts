@@ -5,16 +5,11 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import type { OnnxPrecision } from '../../accelerated/formats/onnxWeights.js'
 import { removeStages } from '../../finetuning/adapters/newFolder.js'
-import {
-  exportAdapter,
-  exportFormats,
-  precisionsOf,
-  type ExportFormat,
-  type ExportReport,
-} from '../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter, type ExportReport } from '../../finetuning/adapters/exportAdapter.js'
+import { exportFormats, precisionsOf, type ExportFormat } from '../../finetuning/adapters/exportFormats.js'
 import { reason } from '../../accelerated/errors/inputError.js'
 import type { TaskOptions } from '../../finetuning/tasks/index.js'
-import { evaluationOfRun } from '../../finetuning/adapters/scoreAdapter.js'
+import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import type { Text, TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 import type { Terminal } from '../terminal/output.js'
 import { adapterRequest, addAdapterFlags } from '../options/adapterRequest.js'
@@ -59,14 +54,7 @@ export const addExport = (command: Command): void => {
     const targeted = runSettings === null ? null : await targetsOf(adapter, runSettings.targetModules ?? null)
     const release = onInterrupt(removeStages)
     const report = await exportAdapter({ ...adapter, adapter: folder, format, output, precision, texts, targeted }).finally(release)
-    if (format === 'transformers.js' && report.problem === 'regression')
-      terminal.warn(
-        "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
-      )
-    if (format === 'transformers.js' && report.problem !== 'causal' && texts.some(({ textPair }) => textPair !== undefined))
-      terminal.warn(
-        "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification",
-      )
+    for (const warning of report.warnings) terminal.warn(warning)
     terminal.result(textOf(report), report)
     return exitCodes.success
   })

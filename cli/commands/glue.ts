@@ -6,14 +6,16 @@ import { trainingSettings, machineSettings } from '../../accelerated/settings/co
 import { isHubAddress } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { GLUE_NAMES, type GlueName } from '../../finetuning/data/glueTasks.js'
-import { glueSweep, type GlueSweepOptions, type GlueSweepResult, type Work } from '../../evaluation/glue/glueSweep.js'
+import { glueSweep, type Executor, type GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
+import { loadBullmq } from '../../evaluation/glue/queuePackages.js'
+import type { GlueSweepOptions } from '../../evaluation/glue/sweepOptions.js'
 import { gridOfAppendixB } from '../../evaluation/glue/glueRecipes.js'
 import type { Grid } from '../../evaluation/glue/plan.js'
 import { redisAddress } from '../../evaluation/glue/redis.js'
 import { rowOf } from '../../evaluation/glue/rows.js'
 import { sweeps } from '../../evaluation/glue/sweeps/index.js'
 import { table1 } from '../../evaluation/glue/sweeps/table1.js'
-import { markdownTable } from '../../evaluation/glue/sweepTable.js'
+import { sweepMarkdown } from '../../evaluation/glue/sweepTableText.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
 import { withOffline, withOutput } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
@@ -78,13 +80,15 @@ export const addGlue = (command: Command): void => {
     ],
     async (given, terminal) => {
       const options = requestOf(given)
-      if (given['redis'] === undefined) await checkData(options.data)
+      const executor = executorOf(given, options)
+      if (executor === undefined) await checkData(options.data)
+      else await loadBullmq()
       const interrupt = watchInterrupt(
         () => terminal.note('stopping each run after the step at hand; once more leaves at once'),
         () => progress.close(),
       )
       const progress = sweepProgress(terminal)
-      const result = await glueSweep(options, interrupt.signal, progress.tell, workOf(given, options)).finally(() => {
+      const result = await glueSweep(options, interrupt.signal, progress.tell, executor).finally(() => {
         progress.close()
         interrupt.release()
       })
@@ -173,14 +177,14 @@ const submissionOf = (given: Values): GlueSweepOptions['submission'] => {
 }
 
 /** In this process, or by whoever takes the runs from the queue. */
-const workOf = (given: Values, { sweep }: GlueSweepOptions): Work | undefined => {
+const executorOf = (given: Values, { sweep }: GlueSweepOptions): Executor | undefined => {
   const { redis } = given
   if (redis === undefined) return undefined
   if (given['jobs'] !== undefined) throw usageError('--jobs', 'none with --redis: each worker has its own', String(given['jobs']))
   if (sweep.inTurn === true) throw usageError('--redis', 'none with this sweep, whose runs are timed one after another', sweep.name)
   redisAddress(String(redis))
   return async (cells, context) =>
-    (await import('../../evaluation/glue/queueWork.js')).queueWork(cells, { ...context, redis: String(redis) })
+    (await import('../../evaluation/glue/queueExecutor.js')).runQueuedCells(cells, { ...context, redis: String(redis) })
 }
 
 const taskOf = (name: string): GlueName => {
@@ -197,7 +201,7 @@ const unique = <T>(flag: string, values: ReadonlyArray<T>): ReadonlyArray<T> => 
 
 const resultText = ({ table, done, cells, failed, submission }: GlueSweepResult, output: string): string =>
   [
-    markdownTable(table),
+    sweepMarkdown(table),
     `${done} of ${plural(cells, 'run')} done${failed.length > 0 ? `, ${failed.length} failed` : ''}; ${output} has table.md, table.csv, table.tex and sweep.json`,
     ...(submission === null
       ? []

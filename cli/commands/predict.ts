@@ -4,6 +4,9 @@ import { InputError } from '../../accelerated/errors/inputError.js'
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
+import { labelsOf } from '../../accelerated/formats/modelFiles.js'
+import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
+import type { PredictionFormat } from '../../finetuning/tasks/taskType.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
 import { openOutput, outputFormats, type Answer } from '../format/answers.js'
@@ -51,7 +54,7 @@ export const addPredict = (command: Command): void => {
       interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
       // CSV is for programs: texts come out as they went in
       const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
-      const output = openOutput(request.to, request.columns, adapter.outputs.taskType, put)
+      const output = openOutput(request.to, request.columns, predictionsOf(adapter), put)
       const problems: TextLine[] = []
       const prompt = promptOf(request.input, terminal)
       try {
@@ -122,11 +125,12 @@ const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): 
   const encoded = lines.map((line) => ('given' in line ? encodedLine(adapter, line) : { line, encoding: null }))
   const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
   const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
+  const predict = (output: ReadonlyArray<number>) => predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames))
   let next = 0
   return encoded.map(({ line }) => {
     if ('problem' in line) return { line, answer: { error: line.problem } }
     const output = outputs[next++] ?? []
-    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output) }
+    if (output.every(Number.isFinite)) return { line, answer: predict(output) }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
     return { line: { line: line.line, problem }, answer: { error: problem } }
   })
@@ -144,16 +148,9 @@ const encodedLine = (
   }
 }
 
-const answerOf = ({ outputs, labelNames }: OpenAdapter, output: ReadonlyArray<number>): Answer => {
-  if (outputs.taskType === 'regression') return { value: output[0] ?? NaN }
-  if (outputs.taskType === 'multi-label') {
-    const shares = output.map((logit, i) => [labelNames?.[i] ?? `LABEL_${i}`, 1 / (1 + Math.exp(-logit))] as const)
-    return { labels: shares.filter((_, i) => (output[i] ?? 0) > 0).map(([name]) => name), scores: Object.fromEntries(shares) }
-  }
-  const largest = output.reduce((most, logit) => Math.max(most, logit), -Infinity)
-  const powers = output.map((logit) => Math.exp(logit - largest))
-  const total = powers.reduce((a, b) => a + b, 0)
-  const named = powers.map((power, i) => [labelNames?.[i] ?? `LABEL_${i}`, power / total] as const)
-  const [label, score] = named[output.indexOf(largest)] ?? ['', NaN]
-  return { label, score, scores: Object.fromEntries(named) }
+/** What the adapter's task type prints. @throws InputError for a task type without predictions */
+const predictionsOf = ({ outputs }: OpenAdapter): PredictionFormat => {
+  const { predictions, noun } = taskTypeOf(outputs, '--run')
+  if (predictions === undefined) throw usageError('--run', 'an adapter that predicts', `one of ${noun}`)
+  return predictions
 }

@@ -48,14 +48,14 @@ export const addWorker = (command: Command): void => {
       redis,
       jobs,
       root: typeof given['root'] === 'string' ? given['root'] : '.',
-      own: typeof given['localRoot'] === 'string' ? given['localRoot'] : null,
+      localRoot: typeof given['localRoot'] === 'string' ? given['localRoot'] : null,
       signal: interrupt.signal,
       untilEmpty: given['untilEmpty'] === true,
       lease: 1000 * lease,
-      tell: (event) => {
+      onEvent: (event) => {
         if (event.kind === 'queue') return terminal.note(queueLine(event))
-        if (event.kind === 'waits' && !waiting.has(event.cell.id)) terminal.note(waitingOf(event))
-        if (event.kind === 'waits') waiting.add(event.cell.id)
+        if (event.kind === 'waiting' && !waiting.has(event.cell.id)) terminal.note(waitingOf(event))
+        if (event.kind === 'waiting') waiting.add(event.cell.id)
         else waiting.delete(event.cell.id)
         if (event.kind === 'started') terminal.note(`${event.cell.id}: ${event.resumes ? 'goes on' : 'begins'}`)
         if (event.kind !== 'ended') return

@@ -1,16 +1,13 @@
 /** Answers as they are written: one JSON object a line, one JSON array, or CSV with the text beside each. An array is closed however the work ends. */
-import { labelSeparator, type ClassificationType, type TextColumns } from '../../finetuning/data/index.js'
+import type { TextColumns } from '../../finetuning/data/index.js'
+import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
 import type { TextLine } from '../input/textLines.js'
 
 export const outputFormats = ['jsonl', 'csv'] as const
 export type OutputFormat = (typeof outputFormats)[number] | 'json'
 
-/** One answer: a class, any number of them, a score, or why there is none. */
-export type Answer =
-  | { readonly label: string; readonly score: number; readonly scores: Readonly<Record<string, number>> }
-  | { readonly labels: ReadonlyArray<string>; readonly scores: Readonly<Record<string, number>> }
-  | { readonly value: number }
-  | { readonly error: string }
+/** The prediction for one text, or why there is none. */
+export type Answer = Prediction | { readonly error: string }
 
 export type AnswerOutput = {
   readonly write: (line: TextLine, answer: Answer) => void
@@ -18,26 +15,18 @@ export type AnswerOutput = {
   readonly end: () => void
 }
 
-/** Columns of CSV. */
-const answerColumns: Readonly<Record<ClassificationType, ReadonlyArray<string>>> = {
-  classification: ['label', 'score'],
-  'multi-label': ['label'],
-  regression: ['value'],
-}
-
-/** `problem` decides CSV's columns. */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
-  problem: ClassificationType,
+  predictions: PredictionFormat,
   put: (text: string) => void,
 ): AnswerOutput => {
-  if (format === 'csv') return csvOutput(columns, answerColumns[problem], put)
-  if (format === 'jsonl') return { write: (_, answer) => put(`${JSON.stringify(answer)}\n`), end: () => undefined }
+  if (format === 'csv') return csvOutput(columns, predictions.columns, put)
+  if (format === 'jsonl') return { write: (_, answer) => put(`${jsonOf(answer)}\n`), end: () => undefined }
   let written = 0
   return {
     write: (_, answer) => {
-      put(`${written === 0 ? '[\n' : ',\n'}${JSON.stringify(answer)}`)
+      put(`${written === 0 ? '[\n' : ',\n'}${jsonOf(answer)}`)
       written += 1
     },
     end: () => put(written === 0 ? '[]\n' : '\n]\n'),
@@ -50,17 +39,14 @@ const csvOutput = ({ text = 'text', textPair }: TextColumns, answers: ReadonlyAr
   return {
     write: (line, answer) => {
       const given = 'given' in line ? line.given : { text: '' }
-      const found = 'error' in answer ? [...answers.map(() => ''), answer.error] : [...cellsOf(answer), '']
+      const found = 'error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, '']
       row([given.text, ...(textPair === undefined ? [] : [given.textPair ?? '']), ...found])
     },
     end: () => undefined,
   }
 }
 
-const cellsOf = (answer: Exclude<Answer, { readonly error: string }>): ReadonlyArray<string> => {
-  if ('value' in answer) return [String(answer.value)]
-  return 'labels' in answer ? [answer.labels.join(labelSeparator)] : [answer.label, String(answer.score)]
-}
+const jsonOf = (answer: Answer): string => JSON.stringify('error' in answer ? answer : answer.json)
 
 /** RFC 4180 */
 const cell = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)

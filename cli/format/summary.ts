@@ -2,6 +2,7 @@
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { taskTypeNamed } from '../../finetuning/tasks/taskTypeOf.js'
 import { heatMap } from './heatMap.js'
 import { counted, duration, megabytes, percent, short } from './numbers.js'
 
@@ -26,7 +27,7 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: nothing was trained yet']),
     interrupted
       ? `to go on    ${resumeCommand(output)}`
-      : `to use it   salora ${taskType === 'causal' ? 'generate' : 'predict'} --run ${inShell(output)}`,
+      : `to use it   salora ${taskTypeNamed(taskType)?.command ?? 'predict'} --run ${inShell(output)}`,
   ].join('\n')
 }
 

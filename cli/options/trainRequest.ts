@@ -80,9 +80,6 @@ export const settingsOf = (values: Values, fileOf: (name: string) => string | nu
 export const taskOptions = (values: Values): TaskOptions => {
   const task = textOf(values['task'])
   if (task === null) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
-  const problem = values['problemType']
-  if (problem !== undefined && !['classification', 'regression', 'multi-label'].includes(String(problem)))
-    throw usageError('--problem-type', 'classification, regression or multi-label', JSON.stringify(problem))
   const given = [...taskFlagNames, 'metricForBestModel']
     .filter((name) => values[name] !== undefined)
     .map((name) => [name, values[name]] as const)

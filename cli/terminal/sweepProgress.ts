@@ -1,5 +1,5 @@
 /** A sweep's progress on standard error: a bar of all runs on a terminal, a line for each run that ends elsewhere. */
-import type { OnSweepEvent } from '../../evaluation/glue/glueSweep.js'
+import type { OnSweepEvent } from '../../evaluation/glue/sweepOptions.js'
 import type { ExecutorEvent } from '../../evaluation/glue/executor.js'
 import { duration, plural } from '../format/numbers.js'
 import { countProgress } from './progress.js'
@@ -29,15 +29,15 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: OnSweepEvent
         if (process.stderr.isTTY === true) bar = barOf()
         return
       }
-      if (event.kind === 'note') {
+      if (event.kind === 'message') {
         close()
-        terminal.note(`${event.what} …`)
+        terminal.note(`${event.text} …`)
         return
       }
-      if (event.kind === 'waits' || event.kind === 'queue') {
+      if (event.kind === 'waiting' || event.kind === 'queue') {
         const shown = bar !== null
         close()
-        terminal.note(event.kind === 'waits' ? waitingOf(event) : queueLine(event))
+        terminal.note(event.kind === 'waiting' ? waitingOf(event) : queueLine(event))
         if (shown) bar = barOf()
         return
       }
@@ -54,16 +54,16 @@ export const sweepProgress = (terminal: Terminal): { readonly tell: OnSweepEvent
 }
 
 /** One line of a run that has to wait. */
-export const waitingOf = ({ cell, why }: Extract<ExecutorEvent, { readonly kind: 'waits' }>): string => `${cell.id}: waits: ${why}`
+export const waitingOf = ({ cell, reason }: Extract<ExecutorEvent, { readonly kind: 'waiting' }>): string => `${cell.id}: waits: ${reason}`
 
 /** One line of the queue itself. */
-export const queueLine = ({ there }: Extract<ExecutorEvent, { readonly kind: 'queue' }>): string =>
-  there ? 'Redis is there again' : 'Redis is gone: waiting for it; runs that are at work go on'
+export const queueLine = ({ connected }: Extract<ExecutorEvent, { readonly kind: 'queue' }>): string =>
+  connected ? 'Redis is there again' : 'Redis is gone: waiting for it; runs that are at work go on'
 
 /** One line of a run that ended. */
 export const toldOf = ({ cell, outcome }: Extract<ExecutorEvent, { readonly kind: 'ended' }>): string => {
   if (outcome.kind === 'stopped') return `${cell.id}: stopped`
   if (outcome.kind === 'failed') return `${cell.id}: failed`
   const scores = Object.entries(outcome.result.last.scores).map(([metric, score]) => `${metric} ${score.toFixed(3)}`)
-  return `${cell.id}: ${outcome.kept ? 'kept' : duration(outcome.result.seconds)}, ${scores.join(', ')}`
+  return `${cell.id}: ${outcome.reused ? 'kept' : duration(outcome.result.seconds)}, ${scores.join(', ')}`
 }

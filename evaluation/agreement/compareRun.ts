@@ -26,7 +26,7 @@ import type { Row } from './rows.js'
 import { compare } from './rows.js'
 import type { LockstepResult, Target } from './lockstep.js'
 import { advance, assemblyOf, boundIn, dtypeOf, followStep, layoutFor, phaseIn, runtimeOf, startOfRun, withLevels } from './lockstep.js'
-import { toExamples } from './convert.js'
+import { headOutputs, toExamples } from './convert.js'
 
 export type RunRules = Pick<PruneSettings, 'gateAfter'> & { readonly retain: 'budget' | 'paper'; readonly density: number }
 
@@ -132,7 +132,10 @@ const predicted = async (
       }
     },
   }
-  const predictor = await openPredictor(assembly, sequenceClassification(assembly.model, model.config), phase, { engine: telling, weights })
+  const predictor = await openPredictor(assembly, sequenceClassification(assembly.model, headOutputs(model.config)), phase, {
+    engine: telling,
+    weights,
+  })
   const logits = await predictor.predict(parameters, toExamples(inOrder(model.batch)), 2).finally(predictor.release)
   return { logits: logits.flat(), ...followStep(model, target, told) }
 }

@@ -3,6 +3,7 @@ import type { Expression, FloatType } from '../../accelerated/graph/expression.j
 import { constant, dequantize } from '../../accelerated/graph/operators.js'
 import type { AdaptedMatrix } from '../../accelerated/methods/lowRank.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
+import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'
 import type { TensorSource } from '../../accelerated/models/host.js'
 import { offsetName, poolName, type DropoutSite } from '../../accelerated/models/layers/dropout.js'
 import type { TextExample } from '../../accelerated/objectives/causalLM.js'
@@ -16,8 +17,14 @@ import { correctionNames } from '../../accelerated/parameters/optimizerGroup.js'
 import type { ParameterLayout } from '../../accelerated/parameters/layout.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { flatten, tensorOf } from '../../accelerated/parameters/vectors.js'
-import { named, type Batch, type Noise, type Parameters, type Tensor, type Tensors } from '../../reference/index.js'
+import { named, type Batch, type EncoderConfig, type Noise, type Parameters, type Tensor, type Tensors } from '../../reference/index.js'
 import type { Numbers } from './rows.js'
+
+/** The head of the reference's encoder: classes, or a number. */
+export const headOutputs = ({ labels, taskType }: EncoderConfig): Pick<SequenceOutputs, 'labels' | 'problemType'> => ({
+  labels,
+  problemType: taskType === 'regression' ? 'regression' : 'single_label_classification',
+})
 
 /** Frozen tensors written into the graph: these models are a few thousand numbers. */
 export const constants = (base: Tensors, dtype: FloatType): TensorSource => {

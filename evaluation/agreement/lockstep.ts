@@ -38,7 +38,7 @@ import {
 import { boundOf } from './bounds.js'
 import { follow, overall, roundedOperands, type Followed, type RoundedLevels } from './int8Rounding.js'
 import type { Model } from './model.js'
-import { dropoutFeeds, frozenTensors, gateVector, scalarFeeds, toExamples, toTexts, toVector } from './convert.js'
+import { dropoutFeeds, frozenTensors, gateVector, headOutputs, scalarFeeds, toExamples, toTexts, toVector } from './convert.js'
 
 /** Where and in what the accelerated path computes. */
 export type Target = { readonly device: string; readonly precision: string }
@@ -73,7 +73,7 @@ export const assemblyOf = (model: AnyModel, precision: string): Assembly => {
     frozen: frozenTensors(model.base, own.spec, precisionOf(precision)),
     method: salora,
     settings: settingsOf(settings),
-    objective: config.taskType === 'causal' ? causalLM(own) : sequenceClassification(own, config),
+    objective: config.taskType === 'causal' ? causalLM(own) : sequenceClassification(own, headOutputs(config)),
     precision: precisionOf(precision),
   }
 }
@@ -83,7 +83,7 @@ const preparedBatch = ({ config, batch }: AnyModel, own: AcceleratedModel): Prep
   const draw = { seed: 0, step: 0 }
   return config.taskType === 'causal'
     ? causalLM(own).prepare(toTexts(batch), draw)
-    : sequenceClassification(own, config).prepare(toExamples(batch), draw)
+    : sequenceClassification(own, headOutputs(config)).prepare(toExamples(batch), draw)
 }
 
 const settingsOf = ({

@@ -146,7 +146,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
   const { batchSize: batch, maxLength } = settings
   const [method, { precision }] = [methodOf(settings.method), parts]
   const assembly = assemble({ ...parts, method, settings }, (model) =>
-    sequenceClassification(model, { labels: 2, taskType: 'classification' }),
+    sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),
   )
   const start = await startOfRun(assembly, numbers)
   const ids = uniforms(1, 'order', 0, batch * maxLength)

@@ -51,7 +51,7 @@ const method = methodOf(name)
 const assembly = assemble({ model: base.model, frozen: frozen.tensor, method, settings, precision }, (model) =>
   request.kind === 'decoder'
     ? (causalLM(model) as unknown as Objective<TrainingExample>)
-    : (sequenceClassification(model, { labels: 2, taskType: 'classification' }) as unknown as Objective<TrainingExample>),
+    : (sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }) as unknown as Objective<TrainingExample>),
 )
 let state = await startOfRun(assembly, checkpointNumbers(base))
 const layouts = { vectors: state, layoutOf: (phase: unknown) => layoutOf(assembly, phase), dtype: precision.dtype }

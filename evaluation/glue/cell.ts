@@ -1,11 +1,11 @@
-/** A cell of a sweep: one run, by what it is and where it stands in the table. */
+/** A cell of a sweep: one run with its row, task and seed. */
 import type { FinetuneOptions } from '../../finetuning/runs/run.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 export type Cell = {
-  /** of its folder, and of its line in logs: `mrpc.salora.seed-0` */
+  /** names the run's folder and its lines in logs: `mrpc.salora.seed-0` */
   readonly id: string
-  /** the line of the table: a method, or a method with something changed */
+  /** the table's row: a method, or a method with changed settings */
   readonly row: string
   readonly task: GlueName
   readonly seed: number

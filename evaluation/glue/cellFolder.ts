@@ -1,4 +1,4 @@
-/** Where a cell stands: its run's folder, which is any run's, and what went wrong with it. */
+/** A cell's folder on disk: how far its run is, and the error of its last attempt. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -16,32 +16,33 @@ import type { Cell } from './cell.js'
 
 export type CellState =
   | { readonly kind: 'new' }
-  /** to be gone on with at its checkpoint */
+  /** the run started and can resume from its checkpoint */
   | { readonly kind: 'begun' }
   | { readonly kind: 'done'; readonly result: RunResult }
 
 export const cellFolder = (output: string, { id }: Pick<Cell, 'id'>): string => join(output, 'cells', id)
 
-/** @throws Mistake where the folder holds a run with other settings, another model or other data */
+/** @throws InputError if the folder has a run with other settings, another model or other data */
 export const cellState = async (output: string, cell: Cell): Promise<CellState> => {
   const folder = cellFolder(output, cell)
   const config = await readRunConfig(folder)
   if (config === null) return { kind: 'new' }
-  checkIsOf(cell, config, folder)
+  checkSameRun(cell, config, folder)
   const result = await readRunResult(folder)
   return result === null || result.interrupted ? { kind: 'begun' } : { kind: 'done', result }
 }
 
-/** @throws Mistake for a run with other settings, another model or other data than the cell's */
-export const checkIsOf = ({ options }: Cell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
+/** @throws InputError if the run has other settings, another model or other data than the cell */
+export const checkSameRun = ({ options }: Cell, config: Pick<RunConfig, 'model' | 'task' | 'settings'>, where: string): void => {
   const { model, task, settings } = options
-  const wanted = { ...decisiveSettings(settings), model, ...task }
-  const found = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
-  const [other] = differing(found, wanted, defaultsOf(settings))
-  if (other !== undefined) throw inputError(where, 'a run of this sweep (or another --output)', `one of another: ${other}`)
+  const expected = { ...decisiveSettings(settings), model, ...task }
+  const actual = { ...decisiveSettings(config.settings), model: config.model, ...config.task }
+  const [difference] = differing(actual, expected, defaultsOf(settings))
+  if (difference !== undefined)
+    throw inputError(where, 'a run of this sweep (or another --output)', `a run of another sweep: ${difference}`)
 }
 
-/** Of all cells, one after another, so that of several that are wrong the first is told. @throws Mistake */
+/** The states of all cells, one after another, so that the first wrong folder is reported. @throws InputError as cellState */
 export const cellStates = async (output: string, cells: ReadonlyArray<Cell>): Promise<ReadonlyArray<CellState>> => {
   const states: CellState[] = []
   for (const cell of cells) states.push(await cellState(output, cell))
@@ -51,14 +52,14 @@ export const cellStates = async (output: string, cells: ReadonlyArray<Cell>): Pr
 export type CellFailure = { readonly message: string; readonly attempts: number }
 
 const failureSchema = z.object({ message: z.string().max(10_000), attempts: z.int().min(1) })
-const failureLimit = 100_000
+const failureFileLimit = 100_000
 
 const failureName = ({ id }: Pick<Cell, 'id'>): string => `${id}.json`
 
-/** What ended the cell's last attempt; null where nothing did. */
+/** The error of the cell's last attempt; null if it did not fail. @throws InputError if the file is invalid */
 export const cellFailure = async (output: string, cell: Pick<Cell, 'id'>): Promise<CellFailure | null> => {
   const file = await fileInFolder(join(output, 'failures'), failureName(cell)).catch(() => undefined)
-  return file === undefined ? null : validate(failureSchema, parseJson(await readText(file, failureLimit), file), file, 'a failure')
+  return file === undefined ? null : validate(failureSchema, parseJson(await readText(file, failureFileLimit), file), file, 'a failure')
 }
 
 export const writeFailure = async (output: string, cell: Cell, failure: CellFailure): Promise<void> => {

@@ -1,4 +1,4 @@
-/** A cell as a job of the queue, and what is read back of one: whoever can write to Redis wrote it, so it is checked like a file from anybody. */
+/** A cell as a job of the queue. A job is validated like a file from anyone, since whoever can write to Redis may have written it. */
 import { createHash } from 'node:crypto'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import { resolveSettings, type SettingsInput } from '../../accelerated/training/
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import type { Cell } from './cell.js'
 
-/** Of all sweeps: workers take whatever is there. */
+/** One queue for all sweeps: workers take any job. */
 export const queueName = 'salora-sweeps'
 
 export type CellJob = { readonly cell: Cell; readonly output: string }
@@ -17,7 +17,7 @@ const text = z.string().min(1).max(10_000)
 const schema = z.strictObject({
   output: text,
   cell: z.strictObject({
-    // a folder's name and no path
+    // the name of a folder, without a path
     id: z
       .string()
       .max(200)
@@ -38,7 +38,7 @@ const schema = z.strictObject({
   }),
 })
 
-/** @throws Mistake, or SettingsError for settings that cannot be */
+/** @throws InputError if `data` is no cell; SettingsError if its settings are invalid */
 export const parseCellJob = (data: unknown): CellJob => {
   const { cell, output } = validate(schema, data, 'a job of the queue', 'a cell of a sweep')
   return {
@@ -47,19 +47,19 @@ export const parseCellJob = (data: unknown): CellJob => {
   }
 }
 
-/** The same cell of the same folder is one job, whoever queues it. */
+/** The same for the same cell of the same folder, whoever queues it. */
 export const jobIdOf = ({ cell, output }: CellJob): string =>
   createHash('sha256')
     .update(JSON.stringify([output, cell.id]))
     .digest('hex')
 
-/** @throws Mistake where the job would be done outside of the worker's folder */
+/** @throws InputError if the job's folder is outside `root` */
 export const checkWithin = (root: string, output: string): void => {
   const path = relative(resolve(root), resolve(output))
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`))
-    throw inputError(`--root ${root}`, 'jobs whose folder lies in it', `one for ${output}`)
+    throw inputError(`--root ${root}`, 'jobs whose folder is inside it', `a job for ${output}`)
 }
 
-/** Of a sweep whose folder is elsewhere, within a worker's own: the same one for the same sweep. */
-export const ownFolder = (own: string, output: string): string =>
-  join(resolve(own), createHash('sha256').update(output).digest('hex').slice(0, 16))
+/** The folder within `localRoot` for a sweep's folder on another machine: the same one each time. */
+export const localFolder = (localRoot: string, output: string): string =>
+  join(resolve(localRoot), createHash('sha256').update(output).digest('hex').slice(0, 16))

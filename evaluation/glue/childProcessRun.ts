@@ -1,19 +1,19 @@
-/** A run in a process of its own: its peak of memory is its own, and what kills it ends no other run. */
+/** Runs a fine-tuning in a child process: its peak memory is its own, and a crash ends no other run. */
 import { fork } from 'node:child_process'
 import { on } from 'node:events'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
-import type { WorkerMessage } from '../../finetuning/runs/finetune.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fromSentError } from '../../accelerated/errors/sentError.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { WorkerMessage } from '../../finetuning/runs/finetune.js'
 
-/** What the process is told. */
+/** A message to the child process. */
 export type ToCell = { readonly kind: 'run'; readonly options: FinetuneOptions } | { readonly kind: 'stop' }
-/** What it tells. */
+/** A message from it. */
 export type FromCell = WorkerMessage | { readonly kind: 'end' }
 
 /**
- * As `finetune`, whose events these are. A process that is gone without a word, as of memory, is an error of this run alone; one that was told to
- * stop by somebody else ends as after `signal`. @throws as `finetune`
+ * Yields the events of `finetune`. If somebody else stops the process, the run ends as if `signal` had aborted.
+ * @throws what the run throws; InputError if the process dies without a message, for example for lack of memory
  */
 export async function* childProcessRun(
   options: FinetuneOptions,
@@ -23,30 +23,26 @@ export async function* childProcessRun(
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  const gone = new Promise<string>((resolve) => {
-    child.once('exit', (code, name) => resolve(name ?? `exit code ${code}`))
+  const exit = new Promise<string>((resolve) => {
+    child.once('exit', (code, signalName) => resolve(signalName ?? `exit code ${code}`))
     child.once('error', (error) => resolve(error.message))
   })
-  const tell = (message: ToCell): void => void (child.connected && child.send(message))
-  const stop = (): void => tell({ kind: 'stop' })
+  const send = (message: ToCell): void => void (child.connected && child.send(message))
+  const stop = (): void => send({ kind: 'stop' })
   signal.addEventListener('abort', stop)
   try {
-    tell({ kind: 'run', options })
+    send({ kind: 'run', options })
     if (signal.aborted) stop()
     for await (const [message] of on(child, 'message', { close: ['disconnect'] }) as AsyncIterable<readonly [FromCell]>) {
       if (message.kind === 'end') return
       if (message.kind === 'event') yield message.event
       else throw fromSentError(message.error)
     }
-    const how = await gone
-    throw inputError(
-      'the run’s process',
-      'one that ends by itself',
-      `${how}${how === 'SIGKILL' ? ' (the system was short of memory?)' : ''}`,
-    )
+    const ending = await exit
+    throw inputError('the run’s process', 'a process that ends by itself', `${ending}${ending === 'SIGKILL' ? ' (out of memory?)' : ''}`)
   } finally {
     signal.removeEventListener('abort', stop)
-    if (child.connected) child.disconnect() // which ends it, if it has not
-    await gone
+    if (child.connected) child.disconnect() // this ends a child that still runs
+    await exit
   }
 }

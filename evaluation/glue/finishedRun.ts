@@ -1,4 +1,4 @@
-/** A finished run on its way through the queue: its config.json and result.json, which the caller keeps where it did not see them written. */
+/** A finished run in the queue: its config.json and result.json, which the sweep writes if the run was made on another disk. */
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -9,9 +9,9 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { parseRunConfig, parseRunResult, readRunConfig, readRunResult } from '../../finetuning/runs/runFiles.js'
 import type { Cell } from './cell.js'
-import { cellFolder, cellState, checkIsOf } from './cellFolder.js'
+import { cellFolder, cellState, checkSameRun } from './cellFolder.js'
 
-/** Of a cell that is done. */
+/** The JSON text of a finished cell. */
 export const finishedRun = async (output: string, cell: Cell): Promise<string> => {
   const folder = cellFolder(output, cell)
   return JSON.stringify({ config: await readRunConfig(folder), result: await readRunResult(folder) })
@@ -20,20 +20,20 @@ export const finishedRun = async (output: string, cell: Cell): Promise<string> =
 const schema = z.strictObject({ config: z.looseObject({}), result: z.looseObject({}) })
 
 /**
- * The result of what `finishedRun` gave. Where the cell's folder has none, the run was made elsewhere: both files are then written into it, so that
- * the next call finds the cell done. @throws Mistake for what is no finished run of this cell; whoever can write to Redis may have written it
+ * The result in the text of `finishedRun`. If the cell's folder has no result, both files are written into it, so that the next call finds the
+ * cell done. @throws InputError if the text is no finished run of this cell: anyone who can write to Redis may have written it
  */
-export const keepFinishedRun = async (written: unknown, output: string, cell: Cell): Promise<RunResult> => {
+export const keepFinishedRun = async (returned: unknown, output: string, cell: Cell): Promise<RunResult> => {
   const where = `the result of ${cell.id} in the queue`
-  const { config, result } = validate(schema, parseJson(String(written), where), where, 'a finished run')
+  const { config, result } = validate(schema, parseJson(String(returned), where), where, 'a finished run')
   const folder = cellFolder(output, cell)
-  const there = await cellState(output, cell)
-  if (there.kind === 'done') return there.result
-  const own = parseRunResult(JSON.stringify({ ...result, output: folder }), where)
-  if (own.interrupted) throw inputError(where, 'a finished run', 'one that was interrupted')
-  checkIsOf(cell, parseRunConfig(JSON.stringify(config), where), where)
+  const state = await cellState(output, cell)
+  if (state.kind === 'done') return state.result
+  const parsed = parseRunResult(JSON.stringify({ ...result, output: folder }), where)
+  if (parsed.interrupted) throw inputError(where, 'a finished run', 'an interrupted run')
+  checkSameRun(cell, parseRunConfig(JSON.stringify(config), where), where)
   await makeFolder(folder)
   await writeFileAtomically(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
-  await writeFileAtomically(join(folder, 'result.json'), `${JSON.stringify(own, null, 2)}\n`)
-  return own
+  await writeFileAtomically(join(folder, 'result.json'), `${JSON.stringify(parsed, null, 2)}\n`)
+  return parsed
 }

@@ -1,5 +1,5 @@
-/** A sweep over GLUE from what is asked for to its table: cells are planned, worked off, and kept in one folder, which a later call goes on with. */
-import { basename, dirname, isAbsolute, join } from 'node:path'
+/** A sweep over GLUE, from a request to its table. The sweep keeps all runs in one folder, and a later call resumes it. */
+import { dirname, join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
 import { lockFolder } from '../../accelerated/storage/folderLock.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
@@ -9,32 +9,24 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Model } from '../../accelerated/models/architecture.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { cellsOf, gridCells, rateKey, sizeOf, type ChosenRates, type Grid, type SweepRequest } from './plan.js'
-import { csvTable, latexTable, markdownTable, scoreOf, type Reported, type SweepTable, type Worked } from './sweepTable.js'
-import { writePlan, type SweepPlan } from './storedPlan.js'
-import { testsOf, writeSubmission, type Submission } from './submission.js'
-import { partialTable } from './partialTable.js'
-import { runCells, type CellOutcome, type ExecutorEvent, type ExecutorOptions } from './executor.js'
 import type { Cell } from './cell.js'
-
-export type GlueSweepOptions = SweepRequest & {
-  readonly output: string
-  readonly jobs: number
-  readonly reported: Reported
-  /** the row that others are compared with; null: lora, where there is one */
-  readonly baseline: string | null
-  /** of which the learning rate of each task and row is chosen first, by one seed; null: the recipe's */
-  readonly grid: Grid | null
-  /** a zip of one row's predictions of the test files, by default the last of the table; null: none. Of a signal that stops the sweep none is written */
-  readonly submission: { readonly file: string; readonly row: string | null } | null
-}
+import { runCells, type CellOutcome, type ExecutorOptions } from './executor.js'
+import { chooseRates, noChoice, type Choice } from './gridSearch.js'
+import { partialTable } from './partialTable.js'
+import { cellsOf, type Grid } from './plan.js'
+import { writePlan } from './storedPlan.js'
+import { loadTests, writeSubmission, type Submission } from './submission.js'
+import type { GlueSweepOptions, OnSweepEvent } from './sweepOptions.js'
+import { sweepPlan } from './sweepPlan.js'
+import type { EndedCell, SweepTable } from './sweepTable.js'
+import { sweepCsv, sweepLatex, sweepMarkdown } from './sweepTableText.js'
 
 export type GlueSweepResult = {
   readonly sweep: string
   readonly model: string
-  /** learning rates that were chosen, by task and row */
+  /** the chosen learning rates, by task and row */
   readonly chosen: Readonly<Record<string, number>>
-  readonly chosenOn: 'train' | 'dev' | null
+  readonly chosenOn: Grid['on'] | null
   readonly cells: number
   readonly done: number
   readonly failed: ReadonlyArray<{ readonly cell: string; readonly message: string; readonly attempts: number }>
@@ -43,165 +35,99 @@ export type GlueSweepResult = {
   readonly versions: typeof versions
 }
 
-/** Where the runs of cells are made: in this process, or by workers of a queue. Outcomes in the order of the cells. */
-export type Work = (
+/** Makes the runs of cells: in child processes, or on the workers of a queue. Outcomes are in the order of the cells. */
+export type Executor = (
   cells: ReadonlyArray<Cell>,
-  context: Pick<ExecutorOptions, 'output' | 'signal' | 'tell'>,
+  context: Pick<ExecutorOptions, 'output' | 'signal' | 'onEvent'>,
 ) => Promise<ReadonlyArray<CellOutcome>>
 
-export type OnSweepEvent = (
-  event:
-    | ExecutorEvent
-    | { readonly kind: 'note'; readonly what: string }
-    | { readonly kind: 'planned'; readonly stage: 'grid' | 'table'; readonly cells: number },
-) => void
-
 /**
- * What is done is not done again, what was begun goes on, what failed is tried again. The result is of the cells that are done; where `signal` is
- * aborted not all are. @throws InputError, SettingsError for what is wrong before the first cell, or where the folder is at work
+ * Finished runs are reused, started ones resume, failed ones are retried. The result has all finished cells; after an abort some are missing.
+ * @throws InputError or SettingsError for a wrong request, before the first run; InputError if another process uses the folder
  */
 export const glueSweep = async (
   options: GlueSweepOptions,
   signal: AbortSignal,
-  tell: OnSweepEvent,
-  work: Work = (cells, context) => runCells(cells, { ...context, jobs: options.sweep.inTurn === true ? 1 : options.jobs }),
+  onEvent: OnSweepEvent,
+  execute: Executor = (cells, context) => runCells(cells, { ...context, jobs: options.sweep.inTurn === true ? 1 : options.jobs }),
 ): Promise<GlueSweepResult> => {
   const { output, grid } = options
-  const model = await modelOf(options.model)
-  const planned = cellsOf(options, model.spec) // before anything is written: what cannot be planned leaves nothing behind
-  checkRow('--baseline', options.baseline, planned)
-  checkRow('--submission-row', options.submission?.row ?? null, planned)
-  const where = `--output ${output}`
-  const folderOf = (flag: string, folder: string): Promise<void> =>
-    makeFolder(folder).catch((thrown: unknown) => {
-      throw systemInputError(flag, 'a folder that can be written', thrown)
-    })
-  if (options.submission !== null) {
-    // before runs that may take days
-    await testsOf(options.data, [...new Set(planned.map(({ task }) => task))])
-    await folderOf(`--submission ${options.submission.file}`, dirname(options.submission.file))
-  }
-  await folderOf(where, output)
-  const lock = await lockFolder(output, where)
+  const model = await openModel(options.model)
+  const planned = cellsOf(options, model.spec) // before anything is written: a wrong request leaves nothing behind
+  await prepareFolders(options, planned)
+  const lock = await lockFolder(output, `--output ${output}`)
   try {
-    const made = (cells: ReadonlyArray<Cell>) => work(cells, { output, signal, tell })
-    const { chosen, tried } = grid === null ? noChoice : await chosenRates(options, model, grid, { tell, made, signal })
-    const cells = grid === null ? planned : cellsOf(options, model.spec, chosen)
-    await writePlan(output, planFor(options, model, 'table', cells))
-    tell({ kind: 'planned', stage: 'table', cells: cells.length })
-    const outcomes = await made(cells)
-    const worked = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
-    const result = resultOf(options, model, worked, { chosen, tried })
-    await writeResult(output, result) // first: a test file that is wrong costs no table
-    const { submission } = options
-    if (submission === null || signal.aborted) return result
-    const told = (what: string): void => tell({ kind: 'note', what })
-    const written = {
-      ...result,
-      submission: await writeSubmission({
-        ...options,
-        file: submission.file,
-        row: submission.row ?? planned.at(-1)?.row ?? '',
-        worked,
-        told,
-      }),
-    }
-    await writeResult(output, written)
-    return written
+    const run = (cells: ReadonlyArray<Cell>) => execute(cells, { output, signal, onEvent })
+    const choice = grid === null ? noChoice : await chooseRates(options, model, grid, { onEvent, run, signal })
+    const cells = grid === null ? planned : cellsOf(options, model.spec, choice.rates)
+    await writePlan(output, sweepPlan(options, model, 'table', cells))
+    onEvent({ kind: 'planned', stage: 'table', cells: cells.length })
+    const ended = endedCells(cells, await run(cells))
+    const result = resultOf(options, model, ended, choice)
+    await writeResult(output, result) // before the submission, so that a wrong test file costs no table
+    if (options.submission === null || signal.aborted) return result
+    const submission = await writeSubmission({
+      ...options,
+      file: options.submission.file,
+      row: options.submission.row ?? planned.at(-1)?.row ?? '',
+      ended,
+      onMessage: (text) => onEvent({ kind: 'message', text }),
+    })
+    await writeResult(output, { ...result, submission })
+    return { ...result, submission }
   } finally {
     await lock.release()
   }
 }
 
-/** @throws Mistake for a row that the table will not have */
+/** Finds mistakes before runs that may take days, and makes the folders. @throws InputError */
+const prepareFolders = async ({ output, submission, data, baseline }: GlueSweepOptions, planned: ReadonlyArray<Cell>): Promise<void> => {
+  checkRow('--baseline', baseline, planned)
+  checkRow('--submission-row', submission?.row ?? null, planned)
+  if (submission !== null) {
+    await loadTests(data, [...new Set(planned.map(({ task }) => task))])
+    await makeWritable(`--submission ${submission.file}`, dirname(submission.file))
+  }
+  await makeWritable(`--output ${output}`, output)
+}
+
+const makeWritable = (flag: string, folder: string): Promise<void> =>
+  makeFolder(folder).catch((thrown: unknown) => {
+    throw systemInputError(flag, 'a folder that can be written', thrown)
+  })
+
+/** @throws InputError for a row that the table will not have */
 const checkRow = (flag: string, row: string | null, planned: ReadonlyArray<Cell>): void => {
   const names = [...new Set(planned.map((cell) => cell.row))]
   if (row !== null && !names.includes(row)) throw inputError(flag, `a row of the table (${names.join('; ')})`, quoted(row))
 }
 
-const modelOf = async (model: string): Promise<Model> =>
+const openModel = async (model: string): Promise<Model> =>
   (await openModelFolder((await resolveModel(model)).folder, { memory: Infinity })).model
 
-type Choice = { readonly chosen: ChosenRates; readonly tried: ReadonlyArray<Worked> }
-const noChoice: Choice = { chosen: new Map(), tried: [] }
+/** The outcome of every cell that has one. */
+const endedCells = (cells: ReadonlyArray<Cell>, outcomes: ReadonlyArray<CellOutcome>): ReadonlyArray<EndedCell> =>
+  cells.flatMap((cell, i) => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
 
-type Trying = {
-  readonly tell: OnSweepEvent
-  readonly made: (cells: ReadonlyArray<Cell>) => Promise<ReadonlyArray<CellOutcome>>
-  readonly signal: AbortSignal
-}
-
-/** Of each task and row the rate whose run scored best; of equal ones the smallest. Where none could be scored the recipe's stays, and it is told. */
-const chosenRates = async (options: GlueSweepOptions, model: Model, grid: Grid, { tell, made, signal }: Trying): Promise<Choice> => {
-  const cells = gridCells(options, model.spec, grid)
-  await writePlan(options.output, planFor(options, model, 'grid', cells))
-  tell({ kind: 'planned', stage: 'grid', cells: cells.length })
-  const outcomes = await made(cells)
-  const best = new Map<string, { readonly rate: number; readonly score: number }>()
-  for (const [i, cell] of cells.entries()) {
-    const outcome = outcomes[i]
-    if (outcome?.kind !== 'done') continue
-    const [rate, score] = [cell.options.settings.learningRate, scoreOf(cell.task, options.reported, outcome.result)]
-    if (!Number.isFinite(score)) continue // a run that fell apart
-    const so = best.get(rateKey(cell))
-    if (so === undefined || score > so.score) best.set(rateKey(cell), { rate, score })
-  }
-  const without = [...new Set(cells.map(rateKey))].filter((key) => !best.has(key))
-  if (!signal.aborted)
-    for (const key of without) tell({ kind: 'note', what: `${key}: no rate of --grid could be scored, so it has the recipe's` })
-  const tried = cells.flatMap((cell, i): ReadonlyArray<Worked> => (outcomes[i] === undefined ? [] : [{ cell, outcome: outcomes[i] }]))
-  return { chosen: new Map([...best].map(([key, { rate }]) => [key, rate])), tried }
-}
-
-const planFor = (options: GlueSweepOptions, model: Model, stage: SweepPlan['stage'], cells: ReadonlyArray<Cell>): SweepPlan => ({
+const resultOf = (options: GlueSweepOptions, model: Model, ended: ReadonlyArray<EndedCell>, choice: Choice): GlueSweepResult => ({
   sweep: options.sweep.name,
-  title: [
-    options.sweep.summary,
-    isAbsolute(options.model) ? basename(options.model) : options.model,
-    options.seeds.length === 1 ? '1 seed' : `${options.seeds.length} seeds`,
-    `${options.reported} evaluation on dev`,
-    ...(options.maxTrainSamples === null ? [] : [`the first ${options.maxTrainSamples} training examples of each task`]),
-    ...Object.entries(options.overrides).map(([name, value]) => `${name} ${String(value)}`),
-    ...(options.grid === null ? [] : [gridTitle(options.grid)]),
-  ].join('; '),
-  reported: options.reported,
-  baseline: options.baseline ?? 'lora',
-  paper: paperSizeOf(model),
-  stage,
-  cells: cells.map(({ id, row, task, seed }) => ({ id, row, task, seed })),
+  model: options.model,
+  chosen: Object.fromEntries(choice.rates),
+  chosenOn: options.grid?.on ?? null,
+  cells: ended.length,
+  done: ended.filter(({ outcome }) => outcome.kind === 'done').length,
+  failed: [...choice.ended, ...ended].flatMap(({ cell, outcome }) =>
+    outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
+  ),
+  table: partialTable(sweepPlan(options, model, 'table', []), ended),
+  submission: null,
+  versions,
 })
-
-const gridTitle = ({ rates, on }: Grid): string =>
-  `learning rates chosen of ${rates.join(', ')} on ${on === 'train' ? 'a held-out tenth of train' : 'dev'}`
-
-const resultOf = (options: GlueSweepOptions, model: Model, worked: ReadonlyArray<Worked>, { chosen, tried }: Choice): GlueSweepResult => {
-  return {
-    sweep: options.sweep.name,
-    model: options.model,
-    chosen: Object.fromEntries(chosen),
-    chosenOn: options.grid?.on ?? null,
-    cells: worked.length,
-    done: worked.filter(({ outcome }) => outcome.kind === 'done').length,
-    failed: [...tried, ...worked].flatMap(({ cell, outcome }) =>
-      outcome.kind === 'failed' ? [{ cell: cell.id, message: outcome.message, attempts: outcome.attempts }] : [],
-    ),
-    table: partialTable(planFor(options, model, 'table', []), worked),
-    submission: null,
-    versions,
-  }
-}
-
-/** The paper's models: RoBERTa of 12 layers of 768 or of 24 of 1024, with its 50,265 words; null for any other. */
-const paperSizeOf = ({ type, vocabularySize, spec }: Model): 'base' | 'large' | null => {
-  if (type !== 'roberta' || vocabularySize !== 50_265) return null
-  const shape = `${spec.layers.length} x ${spec.hiddenSize}`
-  return shape === '12 x 768' || shape === '24 x 1024' ? sizeOf(spec) : null
-}
 
 const writeResult = async (output: string, result: GlueSweepResult): Promise<void> => {
   const write = (name: string, text: string): Promise<void> => writeFileAtomically(join(output, name), text)
-  await write('table.md', markdownTable(result.table))
-  await write('table.csv', csvTable(result.table))
-  await write('table.tex', latexTable(result.table))
+  await write('table.md', sweepMarkdown(result.table))
+  await write('table.csv', sweepCsv(result.table))
+  await write('table.tex', sweepLatex(result.table))
   await write('sweep.json', `${JSON.stringify(result, null, 2)}\n`)
 }

@@ -1,4 +1,4 @@
-/** The numbers of the paper's tables on GLUE, which stand beside ours where the model is theirs. Scores in percent, mean and maximum deviation of five runs. */
+/** The paper's scores on GLUE, in percent: mean and maximum deviation of five runs. Tables show them beside ours for the paper's own models. */
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 import type { PaperSize } from './glueRecipes.js'
 
@@ -7,7 +7,7 @@ type Scores = Readonly<Partial<Record<GlueName, PaperScore>>>
 
 const order: ReadonlyArray<GlueName> = ['mnli', 'sst2', 'cola', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb']
 
-/** `87.49±0.44`, in Table 1's order of tasks; without ± where the paper took a number from others. */
+/** Parses `87.49±0.44 …` in Table 1's order of tasks; numbers that the paper took from others have no ±. */
 const scoresOf = (line: string): Scores =>
   Object.fromEntries(
     line.split(' ').map((cell, i) => {
@@ -16,7 +16,7 @@ const scoresOf = (line: string): Scores =>
     }),
   )
 
-/** Table 1, by our names of the methods. */
+/** Table 1, by salora's method names. */
 export const paperTable1: Readonly<Record<PaperSize, Readonly<Record<string, Scores>>>> = {
   base: {
     full: scoresOf('87.6 94.8 63.6 91.9 92.8 78.7 90.2 91.2'),
@@ -38,7 +38,7 @@ export const paperTable1: Readonly<Record<PaperSize, Readonly<Record<string, Sco
   },
 }
 
-/** Table 3: RoBERTa-base, by our names of the rows. */
+/** Table 3 (RoBERTa-base), by the row names of the sweep `table3`. */
 export const paperTable3: Readonly<Record<string, Scores>> = {
   salora: {
     mrpc: { mean: 90.2, maximumDeviation: 0.74 },
@@ -57,7 +57,7 @@ export const paperTable3: Readonly<Record<string, Scores>> = {
   },
 }
 
-/** The paper's number for a row of a sweep; null where it has none. */
+/** The paper's score for a row of a sweep; null if it has none. */
 export const paperScore = (sweep: string, row: string, task: GlueName, size: PaperSize): PaperScore | null => {
   if (sweep === 'table3') return size === 'base' ? (paperTable3[row]?.[task] ?? null) : null
   return sweep === 'table1' ? (paperTable1[size][row]?.[task] ?? null) : null

@@ -1,14 +1,14 @@
-/** The table of a plan, of as many cells as are done. */
+/** The table of a plan from the cells that are done so far. */
+import type { CellOutcome } from './executor.js'
 import { paperScore } from './paperTables.js'
 import type { PlannedCell, SweepPlan } from './storedPlan.js'
 import { sweepTable, type SweepTable } from './sweepTable.js'
-import type { CellOutcome } from './executor.js'
 
 export const partialTable = (
   { sweep, title, reported, baseline, paper }: Omit<SweepPlan, 'stage' | 'cells'>,
-  worked: ReadonlyArray<{ readonly cell: PlannedCell; readonly outcome: CellOutcome }>,
+  ended: ReadonlyArray<{ readonly cell: PlannedCell; readonly outcome: CellOutcome }>,
 ): SweepTable =>
-  sweepTable(worked, {
+  sweepTable(ended, {
     title,
     reported,
     baseline,

@@ -1,4 +1,4 @@
-/** The plan of a sweep: its cells, in the order in which they are worked off. A pure function of what was asked for. */
+/** The cells of a sweep, in the order in which they run: a pure function of the request. */
 import { createHash } from 'node:crypto'
 import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
@@ -11,86 +11,89 @@ export type SweepRequest = {
   readonly sweep: Sweep
   /** a folder in Hugging Face layout, or a hub id */
   readonly model: string
-  /** the folder of GLUE's official folders */
+  /** the folder with GLUE's official folders, or a dataset of the hub */
   readonly data: string
-  /** none: the sweep's own */
+  /** empty: the sweep's tasks */
   readonly tasks: ReadonlyArray<GlueName>
-  /** null: the sweep's own */
+  /** null: the sweep's rows */
   readonly rows: ReadonlyArray<Row> | null
   readonly seeds: ReadonlyArray<number>
-  /** what the user asks for, above recipe and row */
+  /** settings for all runs; they override recipe and row */
   readonly overrides: SettingsInput
-  /** the first so many training examples of each task; null: all */
+  /** use only the first n training examples of each task; null: all */
   readonly maxTrainSamples: number | null
 }
 
-/** Whose recipe a model gets: RoBERTa-large's from its width on. */
+/** Which of the paper's recipes a model gets, by its width. */
 export const sizeOf = ({ hiddenSize }: Pick<ModelSpec, 'hiddenSize'>): PaperSize => (hiddenSize >= 1024 ? 'large' : 'base')
 
-/** Learning rates to choose from, and what they are scored on: a tenth of the training examples that is held out, or the dev file. */
+/** Learning rates to choose from, and the data that decides: a held-out tenth of the training examples, or the dev file. */
 export type Grid = { readonly rates: ReadonlyArray<number>; readonly on: 'train' | 'dev' }
 
-/** The learning rate of each task and row, where one was chosen on the grid. */
+/** The chosen learning rates, by `rateKey`. */
 export type ChosenRates = ReadonlyMap<string, number>
 
 export const rateKey = ({ task, row }: Pick<Cell, 'task' | 'row'>): string => `${task}, ${row}`
 
-/** Seed by seed, so that a sweep that is stopped has whole tables of fewer seeds. @throws SettingsError */
-export const cellsOf = (request: SweepRequest, outline: ModelSpec, chosen: ChosenRates = new Map()): ReadonlyArray<Cell> =>
+/** Seed by seed, so that a stopped sweep has complete tables of fewer seeds. @throws SettingsError */
+export const cellsOf = (request: SweepRequest, spec: ModelSpec, chosen: ChosenRates = new Map()): ReadonlyArray<Cell> =>
   request.seeds.flatMap((seed) =>
-    placesOf(request, outline).map(({ task, row }) => {
+    entriesOf(request, spec).map(({ task, row }) => {
       const rate = chosen.get(rateKey({ task, row: row.name }))
-      return cellOf(request, outline, { task, row, seed, id: '', more: rate === undefined ? {} : { learningRate: rate } })
+      return cellOf(request, spec, { task, row, seed, suffix: '', settings: rate === undefined ? {} : { learningRate: rate } })
     }),
   )
 
-/** What each task and row is tried at first, with one seed; not a row that has a rate of its own. @throws SettingsError */
-export const gridCells = (request: SweepRequest, outline: ModelSpec, { rates, on }: Grid): ReadonlyArray<Cell> =>
-  placesOf(request, outline).flatMap(({ task, row }) =>
-    (row.own?.learningRate === undefined ? rates : []).map((learningRate) =>
-      cellOf(request, outline, {
+/** The runs that choose learning rates, with one seed. A row with a rate of its own has none. @throws SettingsError */
+export const gridCells = (request: SweepRequest, spec: ModelSpec, { rates, on }: Grid): ReadonlyArray<Cell> =>
+  entriesOf(request, spec).flatMap(({ task, row }) =>
+    (row.overrides?.learningRate === undefined ? rates : []).map((learningRate) =>
+      cellOf(request, spec, {
         task,
         row,
         seed: request.seeds[0] ?? 0,
-        id: `.grid-${on}-${learningRate}`,
-        more: { learningRate },
+        suffix: `.grid-${on}-${learningRate}`,
+        settings: { learningRate },
         holdOutTrain: on === 'train',
       }),
     ),
   )
 
-/** Of a cell's folder: letters and digits of any script stay, or λ = 0 and β = 0 would be one folder. `more`: what makes it another run than the table's. */
-export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, more = ''): string => {
+/**
+ * The name of a cell's folder. Letters and digits of any script stay, so that `λ = 0` and `β = 0` have different folders.
+ * @param suffix what distinguishes the run from the table's run of the same task, row and seed
+ */
+export const cellId = ({ task, row, seed }: Pick<Cell, 'task' | 'row' | 'seed'>, suffix = ''): string => {
   const plain = row.replace(/[^\p{L}\p{N}_.=-]+/gu, '_')
-  return `${task}.${plain.length <= longestRow ? plain : `${plain.slice(0, 80)}-${digestOf(row)}`}${more}.seed-${seed}`
+  return `${task}.${plain.length <= longestRow ? plain : `${plain.slice(0, 80)}-${digestOf(row)}`}${suffix}.seed-${seed}`
 }
 
-/** Characters of a row's name in a folder's: disks have names of 255 bytes. */
+/** Characters of a row's name in the name of a folder, which may have 255 bytes. */
 const longestRow = 120
 
 const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
-type Place = { readonly task: GlueName; readonly row: Row }
+/** A task and a row: an entry of the table. */
+type Entry = { readonly task: GlueName; readonly row: Row }
 
-const placesOf = ({ sweep, tasks, rows }: SweepRequest, outline: ModelSpec): ReadonlyArray<Place> => {
-  const own = sweep.rows(outline, rows)
-  return (tasks.length > 0 ? tasks : sweep.tasks).flatMap((task) => own.map((row) => ({ task, row })))
+const entriesOf = ({ sweep, tasks, rows }: SweepRequest, spec: ModelSpec): ReadonlyArray<Entry> => {
+  const sweepRows = sweep.rows(spec, rows)
+  return (tasks.length > 0 ? tasks : sweep.tasks).flatMap((task) => sweepRows.map((row) => ({ task, row })))
 }
 
-type Wanted = Place & {
+type PlannedRun = Entry & {
   readonly seed: number
-  /** what makes it another run than that of the table */
-  readonly id: string
-  readonly more: SettingsInput
+  readonly suffix: string
+  readonly settings: SettingsInput
   readonly holdOutTrain?: boolean
 }
 
 const cellOf = (
   { model, data, overrides, maxTrainSamples }: SweepRequest,
-  outline: ModelSpec,
-  { task, row, seed, id, more, holdOutTrain = false }: Wanted,
+  spec: ModelSpec,
+  { task, row, seed, suffix, settings, holdOutTrain = false }: PlannedRun,
 ): Cell => ({
-  id: cellId({ task, row: row.name, seed }, id),
+  id: cellId({ task, row: row.name, seed }, suffix),
   row: row.name,
   task,
   seed,
@@ -103,11 +106,11 @@ const cellOf = (
       ...(holdOutTrain ? { holdOutTrain } : {}),
     },
     settings: resolveSettings({
-      ...recipeOf(task, sizeOf(outline)),
+      ...recipeOf(task, sizeOf(spec)),
       ...row.settings,
-      ...more,
+      ...settings,
       ...overrides,
-      ...row.own,
+      ...row.overrides,
       seed,
     } as SettingsInput),
   },

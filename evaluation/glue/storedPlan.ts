@@ -1,4 +1,4 @@
-/** plan.json of a sweep at work: the cells that it will have, and what its table is made by, so that others see how far it is. */
+/** plan.json of a sweep: its planned cells and how its table is made, so that a board can show the sweep's progress. */
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -7,7 +7,7 @@ import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import type { Cell } from './cell.js'
-import type { Reported } from './sweepTable.js'
+import type { Reported } from './score.js'
 
 export type PlannedCell = Pick<Cell, 'id' | 'row' | 'task' | 'seed'>
 
@@ -16,14 +16,14 @@ export type SweepPlan = {
   readonly title: string
   readonly reported: Reported
   readonly baseline: string | null
-  /** whose scores stand beside its own */
+  /** the paper's model whose scores the table shows */
   readonly paper: 'base' | 'large' | null
-  /** whether these are the runs that choose learning rates; the table's are planned after them */
+  /** 'grid': these runs choose learning rates, and the table's runs are planned after them */
   readonly stage: 'grid' | 'table'
   readonly cells: ReadonlyArray<PlannedCell>
 }
 
-/** Bytes of the file, and cells in it. */
+/** Limits on what is read: bytes of the file, and cells in it. */
 const [fileLimit, cellLimit] = [16_000_000, 100_000]
 
 const text = z.string().max(10_000)
@@ -37,7 +37,7 @@ const schema = z.object({
   cells: z
     .array(
       z.object({
-        // a folder's name and no path
+        // the name of a folder, without a path
         id: z.string().regex(/^[^/\\\0]{1,255}$/),
         row: text,
         task: z.enum(GLUE_NAMES),
@@ -52,7 +52,7 @@ export const planFile = 'plan.json'
 export const writePlan = (output: string, plan: SweepPlan): Promise<void> =>
   writeFileAtomically(join(output, planFile), `${JSON.stringify(plan)}\n`)
 
-/** plan.json of a sweep's folder, or null where it has none. @throws Mistake where it is not one */
+/** plan.json of a sweep's folder; null if it has none. @throws InputError if the file is no plan */
 export const readPlan = async (folder: string): Promise<SweepPlan | null> => {
   const file = await fileInFolder(folder, planFile)
   return file === undefined ? null : validate(schema, parseJson(await readText(file, fileLimit), file), file, 'the plan of a sweep')

@@ -1,4 +1,4 @@
-/** Predictions of GLUE's test files in the form that gluebenchmark.com takes: a zip with a file a task, `index` and `prediction`. */
+/** Predictions for GLUE's test files in the form of gluebenchmark.com: a zip with one file per task, columns `index` and `prediction`. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { zipSync } from 'fflate'
@@ -10,19 +10,20 @@ import { GLUE_TASKS, type GlueName } from '../../finetuning/data/glueTasks.js'
 import { glueTests, glueTestsOnHub, submissionNames, type GlueTest } from '../../finetuning/data/glueTestSet.js'
 import { openTrainedAdapter, type Text } from '../../finetuning/adapters/trainedAdapter.js'
 import { cellFolder } from './cellFolder.js'
-import { scoreOf, type Reported, type Worked } from './sweepTable.js'
+import { scoreOf, type Reported } from './score.js'
+import type { EndedCell } from './sweepTable.js'
 
 export type Submission = {
   readonly file: string
   readonly row: string
-  /** the run that answers each task: the seed that did best on dev */
+  /** the run that predicts each task: the seed with the best score on dev */
   readonly runs: Readonly<Record<string, string>>
-  /** files of the full set that are not in it */
+  /** files of a full submission that are not in the zip */
   readonly missing: ReadonlyArray<string>
 }
 
 export type SubmissionOptions = {
-  readonly worked: ReadonlyArray<Worked>
+  readonly ended: ReadonlyArray<EndedCell>
   readonly row: string
   readonly reported: Reported
   /** the sweep's folder */
@@ -30,29 +31,29 @@ export type SubmissionOptions = {
   /** GLUE, as --data names it */
   readonly data: string
   readonly file: string
-  readonly told: (what: string) => void
+  readonly onMessage: (text: string) => void
 }
 
-/** The test files of tasks; of a data set of the hub downloaded. @throws Mistake where there is none at all */
-export const testsOf = async (data: string, tasks: ReadonlyArray<GlueName>): Promise<ReadonlyMap<GlueName, ReadonlyArray<GlueTest>>> => {
+/** The test files of tasks; those of a hub dataset are downloaded. @throws InputError if no task has one */
+export const loadTests = async (data: string, tasks: ReadonlyArray<GlueName>): Promise<ReadonlyMap<GlueName, ReadonlyArray<GlueTest>>> => {
   const tests = new Map<GlueName, ReadonlyArray<GlueTest>>()
   for (const task of tasks) tests.set(task, glueTests(task, isHubAddress(data) ? await resolveDataset(data, glueTestsOnHub(task)) : data))
-  if ([...tests.values()].every((found) => found.length === 0))
-    throw inputError('--submission', `GLUE's test files in ${data}`, `none of ${tasks.join(', ')}`)
+  if ([...tests.values()].every((files) => files.length === 0))
+    throw inputError('--submission', `GLUE's test files in ${data}`, `none for ${tasks.join(', ')}`)
   return tests
 }
 
-/** Writes the zip of one row's runs. @throws Mistake where the row has no run that is done, or there is no test file at all */
+/** Writes the zip with the predictions of one row's runs. @throws InputError if the row has no finished run, or no task has a test file */
 export const writeSubmission = async (options: SubmissionOptions): Promise<Submission> => {
-  const { worked, row, reported, data, file, told } = options
+  const { ended, row, reported, data, file, onMessage } = options
   const files: Record<string, Uint8Array> = {}
   const runs: Record<string, string> = {}
-  for (const [task, tests] of await testsOf(data, [...new Set(worked.map(({ cell }) => cell.task))])) {
-    const best = bestOf(worked, row, task, reported)
+  for (const [task, tests] of await loadTests(data, [...new Set(ended.map(({ cell }) => cell.task))])) {
+    const best = bestRun(ended, row, task, reported)
     if (best === null || tests.length === 0) continue
     runs[task] = best.cell.id
     for (const test of tests) {
-      told(`predicting ${test.name} by ${best.cell.id}`)
+      onMessage(`predicting ${test.name} with ${best.cell.id}`)
       files[test.name] = Buffer.from(await predictions(options, best, test))
     }
   }
@@ -61,41 +62,48 @@ export const writeSubmission = async (options: SubmissionOptions): Promise<Submi
   return { file, row, runs, missing: submissionNames.filter((name) => files[name] === undefined) }
 }
 
-/** The run of this row and task whose score is highest, the first of equal ones; null where none is done. */
-export const bestOf = (worked: ReadonlyArray<Worked>, row: string, task: GlueName, reported: Reported): Worked | null => {
-  const scored = worked.flatMap((one) =>
-    one.cell.row === row && one.cell.task === task && one.outcome.kind === 'done'
-      ? [{ one, score: scoreOf(task, reported, one.outcome.result) }]
-      : [],
-  )
-  return (
-    scored.reduce<(typeof scored)[number] | null>((best, next) => (best === null || next.score > best.score ? next : best), null)?.one ??
-    null
-  )
+/** The run of this row and task with the highest score, the first of equal ones; null if none is done. */
+export const bestRun = (ended: ReadonlyArray<EndedCell>, row: string, task: GlueName, reported: Reported): EndedCell | null => {
+  let best: { readonly run: EndedCell; readonly score: number } | null = null
+  for (const run of ended) {
+    if (run.cell.row !== row || run.cell.task !== task || run.outcome.kind !== 'done') continue
+    const score = scoreOf(task, reported, run.outcome.result)
+    if (best === null || score > best.score) best = { run, score }
+  }
+  return best?.run ?? null
 }
 
-const predictions = async ({ output }: SubmissionOptions, { cell }: Worked, { files, columns }: GlueTest): Promise<string> => {
+/** The text of one file of the zip. */
+const predictions = async ({ output }: SubmissionOptions, { cell }: EndedCell, test: GlueTest): Promise<string> => {
   const { model, settings } = cell.options
   const { device, precision, threads, maxLength, batchSize } = settings
-  const trained = join(cellFolder(output, cell), 'adapter')
-  if (!existsSync(trained))
-    throw inputError('--submission', `what ${cell.id} has trained, in ${trained}`, 'none (a worker with --local-root keeps its own)')
+  const folder = join(cellFolder(output, cell), 'adapter')
+  if (!existsSync(folder))
+    throw inputError('--submission', `the adapter of ${cell.id} in ${folder}`, 'none (a worker with --local-root keeps its adapters)')
+  const texts = await testTexts(test)
+  const adapter = await openTrainedAdapter({ model, adapter: folder, device, precision, threads, maxLength, batchSize })
+  try {
+    const lines = (await adapter.predict(texts)).map((logits, i) => `${i}\t${answerOf(cell.task, logits)}\n`)
+    return `index\tprediction\n${lines.join('')}`
+  } finally {
+    await adapter.release()
+  }
+}
+
+const testTexts = async ({ files, columns }: GlueTest): Promise<ReadonlyArray<Text>> => {
   const texts: Text[] = []
   for (const file of files)
     await readTexts(file, columns, (row, text, textPair) => {
       if (text === null) throw inputError(`${file}, row ${row}`, 'a text', 'none')
       texts.push({ text, textPair: textPair ?? undefined })
     })
-  const adapter = await openTrainedAdapter({ model, adapter: trained, device, precision, threads, maxLength, batchSize })
-  try {
-    const answers = await adapter.predict(texts)
-    const { labels } = GLUE_TASKS[cell.task]
-    const answer = (logits: ReadonlyArray<number>): string =>
-      labels === null
-        ? Math.min(5, Math.max(0, logits[0] ?? NaN)).toFixed(3) // a score lies between 0 and 5
-        : (labels[logits.indexOf(Math.max(...logits))]?.written ?? '')
-    return `index\tprediction\n${answers.map((logits, i) => `${i}\t${answer(logits)}\n`).join('')}`
-  } finally {
-    await adapter.release()
-  }
+  return texts
+}
+
+/** A label as GLUE writes it, or a similarity from 0 to 5. */
+const answerOf = (task: GlueName, logits: ReadonlyArray<number>): string => {
+  const { labels } = GLUE_TASKS[task]
+  return labels === null
+    ? Math.min(5, Math.max(0, logits[0] ?? NaN)).toFixed(3)
+    : (labels[logits.indexOf(Math.max(...logits))]?.written ?? '')
 }

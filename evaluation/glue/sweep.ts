@@ -1,25 +1,25 @@
-/** A sweep: which runs make a table or a figure. A new one is a file in sweeps/ and a line in sweeps/index.ts. */
+/** A sweep: the runs of a table or a figure. A new one is a file in sweeps/ and a line in sweeps/index.ts. */
 import type { SettingsInput } from '../../accelerated/training/settings.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
-/** A line of a table, or a point of a figure: what differs from the recipe. */
+/** A row of a table, or a point of a figure: the settings that differ from the recipe. */
 export type Row = {
   readonly name: string
   readonly settings: SettingsInput
-  /** what the user gave this row alone, above what they gave all */
-  readonly own?: SettingsInput
+  /** settings that the user gave this row; they override those for all rows */
+  readonly overrides?: SettingsInput
 }
 
 export type Sweep = {
-  /** what --sweep says */
+  /** the value of --sweep */
   readonly name: string
   /** a few words for --help */
   readonly summary: string
-  /** where --tasks names none */
+  /** the tasks without --tasks */
   readonly tasks: ReadonlyArray<GlueName>
-  /** @param methods those of --methods; where none are named, the sweep's own */
-  readonly rows: (outline: ModelSpec, methods: ReadonlyArray<Row> | null) => ReadonlyArray<Row>
-  /** runs one after another, whatever --jobs says: their times are compared */
+  /** @param methods the rows of --methods; null: the sweep's own */
+  readonly rows: (spec: ModelSpec, methods: ReadonlyArray<Row> | null) => ReadonlyArray<Row>
+  /** run one after another, whatever --jobs says: the table compares their times */
   readonly inTurn?: boolean
 }

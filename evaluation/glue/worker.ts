@@ -1,132 +1,151 @@
-/** A worker: takes cells of sweeps from the queue and makes their runs, in the sweep's folder or, where it does not see that, in one of its own. */
-import { setTimeout as pause } from 'node:timers/promises'
-import { DelayedError, type Job, Queue, UnrecoverableError, Worker } from 'bullmq'
+/** A worker: takes cells of sweeps from the queue and runs them, in the sweep's folder or in a folder of its own. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Job, Queue, Worker } from 'bullmq'
 import { occupantOf } from '../../accelerated/storage/folderLock.js'
 import { cellFolder, cellState } from './cellFolder.js'
-import { checkWithin, ownFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { checkWithin, localFolder, parseCellJob, queueName, type CellJob } from './cellJob.js'
+import { attempt, type ExecutorEvent, type Run } from './executor.js'
 import { finishedRun } from './finishedRun.js'
-import { aborted, answers, closeTimeout, closeQueue, redisAddress, reportOutages, unreachableError, within } from './redis.js'
-import { attempt, type Run, type ExecutorEvent } from './executor.js'
+import { loadBullmq } from './queuePackages.js'
+import { aborted, closeQueue, closeTimeout, isReachable, redisAddress, reportOutages, settlesWithin, unreachableError } from './redis.js'
 
 export type WorkerOptions = {
   readonly redis: string
   /** runs at a time */
   readonly jobs: number
-  /** jobs for folders outside of it are refused */
+  /** the worker refuses jobs whose folder is outside this one */
   readonly root: string
-  /** instead: runs are made in this folder, whatever the sweep's is, and only their results go back; null: in the sweep's */
-  readonly own: string | null
+  /** a folder for all runs, for a worker that does not see the sweep's folder: only results go back; null: the sweep's folder */
+  readonly localRoot: string | null
   readonly signal: AbortSignal
-  readonly tell: (event: ExecutorEvent) => void
-  /** end when nothing is left to take */
+  readonly onEvent: (event: ExecutorEvent) => void
+  /** stop when no job waits and no run is active, those of other workers included */
   readonly untilEmpty: boolean
   readonly run?: Run
-  /** milliseconds of a lease, which is renewed twice in that time */
+  /** a job's lease in milliseconds; the worker renews it twice in that time */
   readonly lease: number
 }
 
-/** Workers may die over one job so often before it is given up. */
-const mostDeaths = 10
+type Bullmq = typeof import('bullmq')
 
-/** Milliseconds between two words of progress. */
-const interval = 1_000
+/** The queue gives a job up after this many workers died during it. */
+const maxStalls = 10
 
-/** Milliseconds between two looks at a folder that another process may be at work in. */
-const occupied = 3_000
+/** Milliseconds between two progress updates, and before a job that this worker returns is taken again. */
+const updateInterval = 1_000
 
-/** Works until `signal` is aborted, or with `untilEmpty` until the queue is empty, of runs that others make too. @throws Mistake where Redis does not answer at first */
+/** Milliseconds before a worker looks again at a run's folder that another process uses. */
+const occupiedDelay = 3_000
+
+/**
+ * Runs jobs until `signal` aborts, or with `untilEmpty` until the queue is empty.
+ * @throws InputError if bullmq is not installed or Redis does not answer at the start
+ */
 export const workQueue = async (options: WorkerOptions): Promise<void> => {
-  const { redis, jobs, signal, untilEmpty, lease } = options
+  const { redis, signal, untilEmpty } = options
   const connection = redisAddress(redis)
-  /** runs that are being made; what is told of them to Redis, after, may wait without end */
-  let making = 0
-  const counted: typeof attempt = async (...given) => {
-    making++
-    try {
-      return await attempt(...given)
-    } finally {
-      making--
-    }
-  }
-  const worker = new Worker(queueName, (job, token) => resultOf(job, token ?? '', options, counted), {
-    connection,
-    concurrency: jobs,
-    lockDuration: lease,
-    stalledInterval: lease / 2,
-    maxStalledCount: mostDeaths,
-    autorun: false,
-  })
-  const queue = untilEmpty ? new Queue(queueName, { connection }) : null
-  queue?.on('error', () => undefined) // it connects again by itself
-  let last: unknown = null
-  worker.on('error', (error) => {
-    last = error // likewise
-  })
+  const bullmq = await loadBullmq()
+  const { worker, lastError, activeRuns } = openWorker(bullmq, options)
+  const queue = untilEmpty ? new bullmq.Queue(queueName, { connection }) : null
+  queue?.on('error', () => undefined) // the client reconnects by itself
   try {
-    if (!(await answers(worker))) throw unreachableError(redis, last)
+    if (!(await isReachable(worker))) throw unreachableError(redis, lastError())
     await reportOutages(worker, options)
-    const running = worker.run()
-    await Promise.race([running, aborted(signal), ...(queue === null ? [] : [emptied(queue)])])
+    await Promise.race([worker.run(), aborted(signal), ...(queue === null ? [] : [emptied(queue)])])
   } finally {
-    const ended = worker.pause() // takes nothing more, and comes when all that was taken is answered for
-    while (making > 0) await pause(100)
-    await within(closeTimeout, ended)
-    await worker.close(true) // hangs up: a Redis that is gone is told nothing
+    const paused = worker.pause() // takes no new job, and resolves when Redis has the results of all that it took
+    while (activeRuns() > 0) await sleep(100)
+    await settlesWithin(closeTimeout, paused)
+    await worker.close(true) // without waiting for a Redis that may be down
     if (queue !== null) await closeQueue(queue)
   }
 }
 
-/** Comes when no run waits, for its turn or for the time of its next attempt, and none is at work, which may yet fail: asked of Redis at one moment. */
+const openWorker = (bullmq: Bullmq, options: WorkerOptions) => {
+  const { redis, jobs, lease } = options
+  let active = 0
+  // counts runs only: reporting a result to Redis may wait forever
+  const countedAttempt: typeof attempt = async (...args) => {
+    active++
+    try {
+      return await attempt(...args)
+    } finally {
+      active--
+    }
+  }
+  const worker: Worker = new bullmq.Worker(
+    queueName,
+    (job, token) => runJob({ job, token: token ?? '', bullmq, attempt: countedAttempt }, options),
+    {
+      connection: redisAddress(redis),
+      concurrency: jobs,
+      lockDuration: lease,
+      stalledInterval: lease / 2,
+      maxStalledCount: maxStalls,
+      autorun: false,
+    },
+  )
+  let last: unknown = null
+  worker.on('error', (error) => {
+    last = error // the client reconnects by itself
+  })
+  return { worker, lastError: (): unknown => last, activeRuns: (): number => active }
+}
+
+/** Resolves when no job is waiting, delayed or active. One query counts all three, so no job can move between them unseen. */
 const emptied = async (queue: Queue): Promise<void> => {
-  do await pause(interval)
+  do await sleep(updateInterval)
   while ((await queue.getJobCountByTypes('waiting', 'delayed', 'active')) > 0)
 }
 
-/** The run as it goes back: what a worker elsewhere made need not be seen from here. */
-const resultOf = async (job: Job, token: string, options: WorkerOptions, make: typeof attempt): Promise<string> => {
-  const { cell, output } = taken(job.data, options)
+type TakenJob = { readonly job: Job; readonly token: string; readonly bullmq: Bullmq; readonly attempt: typeof attempt }
+
+/** Runs the job's cell. → config.json and result.json, since the sweep may not see this worker's disk */
+const runJob = async (taken: TakenJob, options: WorkerOptions): Promise<string> => {
+  const { cell, output } = cellOf(taken, options)
   const state = await cellState(output, cell)
-  if (state.kind === 'done') return finishedRun(output, cell) // delivered a second time
+  if (state.kind === 'done') return finishedRun(output, cell) // the queue delivered the job twice
   const occupant = await occupantOf(cellFolder(output, cell))
   if (occupant !== null) {
-    // its lease ran out, but nobody can tell from here that its worker is gone, or it is not: no attempt of ours
-    options.tell({ kind: 'waits', cell, why: `in its folder is ${occupant}` })
-    return later(job, token, occupied)
+    // The lease ran out, but the other worker may be alive. This does not count as an attempt.
+    options.onEvent({ kind: 'waiting', cell, reason: `its folder is in use by ${occupant}` })
+    return returnToQueue(taken, occupiedDelay)
   }
-  const tell = tellerOf(job, state.kind === 'begun', options.tell)
-  const outcome = await make(cell, state.kind === 'begun', { ...options, output, tell })
-  tell({ kind: 'ended', cell, outcome })
+  const onEvent = withProgress(taken.job, state.kind === 'begun', options.onEvent)
+  const outcome = await taken.attempt(cell, state.kind === 'begun', { ...options, output, onEvent })
+  onEvent({ kind: 'ended', cell, outcome })
   if (outcome.kind === 'done') return finishedRun(output, cell)
   if (outcome.kind === 'failed') throw new Error(outcome.message)
-  if (!options.signal.aborted) throw new UnrecoverableError('it was told to stop where it ran') // this run alone: no worker is to go on at once
-  return later(job, token, interval) // this worker was asked to end: another goes on
+  // Somebody stopped this run on purpose, so no worker may resume it at once.
+  if (!options.signal.aborted) throw new taken.bullmq.UnrecoverableError('the run was stopped on its machine')
+  return returnToQueue(taken, updateInterval) // this worker is stopping: another one resumes the run
 }
 
-/** Back into the queue, which counts as no attempt. */
-const later = async (job: Job, token: string, milliseconds: number): Promise<never> => {
-  await job.moveToDelayed(Date.now() + milliseconds, token)
-  throw new DelayedError()
+/** Puts the job back into the queue; this does not count as an attempt. */
+const returnToQueue = async ({ job, token, bullmq }: TakenJob, delay: number): Promise<never> => {
+  await job.moveToDelayed(Date.now() + delay, token)
+  throw new bullmq.DelayedError()
 }
 
-/** @throws UnrecoverableError for what is no cell of a sweep, or none for this worker: trying again would not help */
-const taken = (data: unknown, { root, own }: Pick<WorkerOptions, 'root' | 'own'>): CellJob => {
+/** @throws UnrecoverableError for data that is no cell, or a folder that this worker may not write to: a retry would not help */
+const cellOf = ({ job, bullmq }: TakenJob, { root, localRoot }: Pick<WorkerOptions, 'root' | 'localRoot'>): CellJob => {
   try {
-    const job = parseCellJob(data)
-    if (own !== null) return { ...job, output: ownFolder(own, job.output) }
-    checkWithin(root, job.output)
-    return job
+    const parsed = parseCellJob(job.data)
+    if (localRoot !== null) return { ...parsed, output: localFolder(localRoot, parsed.output) }
+    checkWithin(root, parsed.output)
+    return parsed
   } catch (thrown) {
-    throw new UnrecoverableError(thrown instanceof Error ? thrown.message : String(thrown))
+    throw new bullmq.UnrecoverableError(thrown instanceof Error ? thrown.message : String(thrown))
   }
 }
 
-/** Tells here, and now and then whoever waits for the job. */
-const tellerOf = (job: Job, resumes: boolean, tell: WorkerOptions['tell']): WorkerOptions['tell'] => {
+/** Also sends steps to Redis, at most one in `updateInterval`, for whoever waits for the job. */
+const withProgress = (job: Job, resumes: boolean, onEvent: WorkerOptions['onEvent']): WorkerOptions['onEvent'] => {
   let last = -Infinity
   return (event) => {
-    tell(event)
-    if (event.kind !== 'step' || performance.now() - last < interval) return
+    onEvent(event)
+    if (event.kind !== 'step' || performance.now() - last < updateInterval) return
     last = performance.now()
-    job.updateProgress({ step: event.step, steps: event.steps, resumes }).catch(() => undefined) // Redis may be away for a while: the run is not
+    job.updateProgress({ step: event.step, steps: event.steps, resumes }).catch(() => undefined) // Redis may be down; the run continues
   }
 }

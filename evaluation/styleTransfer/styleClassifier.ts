@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
+import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 
@@ -61,7 +62,8 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   const { styles, textOf } = styleCorpora[corpus]
   const { outputs, labelNames, predict, release } = adapter
   const refusal = (got: string): InputError => inputError(where, `a classifier of two styles (${styles.join(', ')})`, got)
-  if (outputs.taskType !== 'classification') throw refusal(`a ${outputs.taskType}`)
+  const { noun } = taskTypeOf(outputs, where)
+  if (outputs.problemType !== 'single_label_classification') throw refusal(noun)
   if (outputs.labels !== 2) throw refusal(`one of ${outputs.labels} ${outputs.labels === 1 ? 'class' : 'classes'}`)
   if (labelNames === undefined) throw refusal('classes without names')
   const [zero, one] = [labelNames.indexOf(styles[0]), labelNames.indexOf(styles[1])]

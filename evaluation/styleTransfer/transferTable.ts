@@ -1,5 +1,5 @@
 /** Table 2 of the paper with a row of ours: as Markdown, CSV and LaTeX. */
-import { csvLine, latexText, markdownLine } from '../tables/tableText.js'
+import { csvLine, latexText, markdownTable as markdown } from '../tables/tableText.js'
 import type { Published } from './paperResults.js'
 import type { DirectionScores } from './scores.js'
 
@@ -40,8 +40,8 @@ export const tableHeader = ({ directions }: Pick<TransferTable, 'directions'>): 
 export const tableLine = (row: TableRow): ReadonlyArray<string> => [row.method, sourceOf(row), ...cells(row, '–')]
 
 export const markdownTable = (table: TransferTable): string => {
-  const rule = ['---', '---', ...table.directions.flatMap(() => metrics.map(() => '---:'))]
-  return `${table.title}\n\n${[tableHeader(table), rule, ...table.rows.map(tableLine)].map(markdownLine).join('')}`
+  const align = tableHeader(table).map((_, i) => (i < 2 ? 'left' : 'right'))
+  return `${table.title}\n\n${markdown(tableHeader(table), table.rows.map(tableLine), align)}`
 }
 
 export const csvTable = ({ directions, rows }: TransferTable): string =>

@@ -1,9 +1,16 @@
-/** Cells of tables as Markdown, CSV and LaTeX have them: whatever a name holds, it stays one cell. */
+/** Tables as Markdown, CSV and LaTeX: whatever a name contains, it stays one cell. */
 
-export const markdownLine = (cells: ReadonlyArray<string>): string =>
+const markdownLine = (cells: ReadonlyArray<string>): string =>
   `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replace(/[\r\n]+/g, ' ')).join(' | ')} |\n`
 
-/** null and undefined are empty */
+/** @param align one entry per column; 'right' for numbers that are compared down the column */
+export const markdownTable = (
+  header: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  align: ReadonlyArray<'left' | 'right'> = [],
+): string => [header, header.map((_, i) => (align[i] === 'right' ? '---:' : '---')), ...rows].map(markdownLine).join('')
+
+/** null and undefined are empty cells. */
 export const csvLine = (cells: ReadonlyArray<unknown>): string => `${cells.map(csvCell).join(',')}\n`
 
 const csvCell = (value: unknown): string => {

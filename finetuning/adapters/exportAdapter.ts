@@ -52,12 +52,7 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
   return inNewFolder(output, others, async (stage) => {
     await writeExport(stage, trained, options)
     await writeCard(stage, folder, format)
-    const comparison = await compareExport(
-      trained,
-      { folder: stage, format, precision },
-      [...trialTexts, ...longestTexts(texts)],
-      options,
-    )
+    const comparison = await compareExport(trained, { folder: stage, format, precision }, [...trialTexts, ...longestTexts(texts)], options)
     const havePairs = texts.some(({ textPair }) => textPair !== undefined)
     const warnings = taskTypeOf(trained.adapter.outputs, folder).exportWarnings?.(format, { havePairs }) ?? []
     return { format, output, files: await filesOf(stage), comparison, warnings }

@@ -11,7 +11,9 @@ import { causalLM } from '../../accelerated/objectives/causalLM.js'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { promptTokens, type Prompt } from '../tokens/prompts.js'
-import { loadTextModel, openAssembly, type TrainedAdapterOptions } from './trainedAdapter.js'
+import { openAssembly } from './openModel.js'
+import type { TrainedAdapterOptions } from './trainedAdapter.js'
+import { loadTextModel } from './trainedModel.js'
 
 export type GeneratorOptions = Pick<
   TrainedAdapterOptions,

@@ -8,11 +8,7 @@ const flag = '--class-weights'
  * One weight per class. @param given `balanced`: n / (classes · nₖ) of the training labels; or `bad=1,good=3`, where a class that is not named has 1
  * @throws InputError if a weight is out of bounds or a class is unknown
  */
-export const classWeightsOf = (
-  given: string,
-  labelNames: ReadonlyArray<string>,
-  labels: ReadonlyArray<number>,
-): ReadonlyArray<number> => {
+export const classWeightsOf = (given: string, labelNames: ReadonlyArray<string>, labels: ReadonlyArray<number>): ReadonlyArray<number> => {
   if (given === 'balanced') return balancedWeights(labelNames.length, labels)
   const weights = new Map(given.split(',').map((part) => weightOf(part, labelNames)))
   return labelNames.map((name) => weights.get(name) ?? 1)

@@ -15,6 +15,10 @@ export const taskTypeOf = (outputs: ModelOutputs, where: string): TaskType => {
   const name = outputs.taskType
   const taskType = name === undefined ? taskTypes.find(({ isImpliedBy }) => isImpliedBy(outputs)) : taskTypeNamed(name)
   if (taskType === undefined)
-    throw inputError(where, `one of the task types ${taskTypes.map((known) => known.name).join(', ')}`, name === undefined ? 'none' : quoted(name))
+    throw inputError(
+      where,
+      `one of the task types ${taskTypes.map((known) => known.name).join(', ')}`,
+      name === undefined ? 'none' : quoted(name),
+    )
   return taskType
 }

@@ -7,7 +7,7 @@ import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { compare } from '../../evaluation/agreement/rows.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, feedsOf, layoutFor, openStep, phaseIn, runStep, startOf, type Target } from '../../evaluation/agreement/lockstep.js'
-import { namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
+import { headOutputs, namedNumbers, namedParts, toExamples } from '../../evaluation/agreement/convert.js'
 import { startFrom, trainingStep } from '../../reference/index.js'
 import { disagreements, someOptions } from './modelOptions.js'
 
@@ -30,7 +30,7 @@ describe('accumulation', () => {
       ...stateFeeds(layout, state, 'float64'),
       ...batchFeeds(
         assembly,
-        sequenceClassification(assembly.model, model.config).prepare(examples.slice(from, to), { seed: 0, step: 0 }),
+        sequenceClassification(assembly.model, headOutputs(model.config)).prepare(examples.slice(from, to), { seed: 0, step: 0 }),
         examples.length,
       ).feeds,
     })

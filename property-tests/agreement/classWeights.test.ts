@@ -6,8 +6,11 @@ import { stateFeeds } from '../../accelerated/training/stateBuffers.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, feedsOf, layoutFor, phaseIn, startOf } from '../../evaluation/agreement/lockstep.js'
-import { toExamples } from '../../evaluation/agreement/convert.js'
+import { headOutputs, toExamples } from '../../evaluation/agreement/convert.js'
+import { bindTask } from '../../finetuning/runs/runData.js'
 import { classWeightsOf } from '../../finetuning/tasks/classWeights.js'
+import type { Task } from '../../finetuning/tasks/index.js'
+import { regression } from '../../finetuning/tasks/taskTypes/regression.js'
 import { assertClose } from '../support/assertClose.js'
 import { evaluate, resultOf } from '../support/runGraph.js'
 import { someOptions } from './modelOptions.js'
@@ -19,7 +22,7 @@ describe('class weights', () => {
 
   const step = async (batch: typeof examples, weights: ReadonlyArray<number> | null) => {
     const plain = assemblyOf(model, 'float64')
-    const objective = sequenceClassification(plain.model, model.config, weights)
+    const objective = sequenceClassification(plain.model, headOutputs(model.config), weights)
     const prepared = objective.prepare(batch, { seed: 0, step: 0 })
     const noise = model.noiseAt(model.parameters.adapters, 0)
     const results = await evaluate(stepGraph({ ...plain, objective }, phase, 'whole').outputs, {
@@ -68,7 +71,6 @@ describe('--class-weights', () => {
   it('go by name, and are 1 where none is named', () => {
     expect(classWeightsOf('spam=3', names, [])).toEqual([1, 3])
     expect(classWeightsOf(' a=b = 0.5 ', ['a=b', 'c'], [])).toEqual([0.5, 1])
-    expect(classWeightsOf(null, names, [])).toBeNull()
   })
 
   it.each([
@@ -81,7 +83,10 @@ describe('--class-weights', () => {
   })
 
   it('are none in a regression', () => {
-    expect(() => classWeightsOf('balanced', null, [0.5])).toThrow(
+    const empty = { source: 'nowhere', examples: [], labelNames: null, skipped: [] }
+    const scored = { taskType: regression, metrics: ['pearson'], selectionMetric: 'pearson' }
+    const task: Task = { ...scored, name: 'scores', train: empty, evaluation: empty, labelNames: null, heldOut: false }
+    expect(() => bindTask(task, { classWeights: 'balanced' })).toThrow(
       '--class-weights: expected none, as a regression has no classes, got "balanced"',
     )
   })

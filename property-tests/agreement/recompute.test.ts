@@ -49,7 +49,7 @@ const bitsOf = async (
   const assembly = assemble(parts, (model) =>
     task === 'causal'
       ? (causalLM(model) as unknown as Objective<TrainingExample>)
-      : (sequenceClassification(model, { labels: 2, taskType: 'classification' }) as unknown as Objective<TrainingExample>),
+      : (sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }) as unknown as Objective<TrainingExample>),
   )
   let state = await startOfRun(assembly, checkpointNumbers(base))
   const progress = { step: 0, steps: 10 }

@@ -57,7 +57,10 @@ const estimated = async (given: SettingsInput, base: number, memory?: number): P
     settings,
     precision,
   }
-  const assembly = { ...assemble(parts, (model) => sequenceClassification(model, { labels: 2, taskType: 'classification' })), settings }
+  const assembly = {
+    ...assemble(parts, (model) => sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' })),
+    settings,
+  }
   const examples = { length: 32, at: () => ({ inputIds: new Int32Array(128) }) }
   return estimateOf(assembly, { training: examples, evaluation: examples }, 100, base, memory)
 }

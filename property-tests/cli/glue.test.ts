@@ -9,7 +9,7 @@ import { sweepLine, sweepView } from '../../reporting/board/views/sweepView.js'
 import { openWatch } from '../../reporting/board/watch.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import type { GlueSweepResult } from '../../evaluation/glue/glueSweep.js'
-import { tableLine } from '../../evaluation/glue/sweepTable.js'
+import { tableLine } from '../../evaluation/glue/sweepTableText.js'
 import { saloraHere } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -158,7 +158,7 @@ describe('salora glue --submission', () => {
     const { code, stderr } = await salora([...args, '--submission', 'kept.zip'], { cwd: root })
     expect(code).toBe(2)
     expect(stderr).toMatch(
-      /^--submission: expected what cola\.lora\.seed-0 has trained, in .*adapter, got none \(a worker with --local-root keeps its own\)\n$/,
+      /^--submission: expected the adapter of cola\.lora\.seed-0 in .*adapter, got none \(a worker with --local-root keeps its adapters\)\n$/,
     )
     expect(await readdir(join(root, 'kept'))).toContain('table.md')
   }, 60_000)
@@ -225,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
     expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/got SIGKILL \(/) }]])
     expect(stderr).toMatch(
-      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected one that ends by itself, got SIGKILL[^\n]*\n$/,
+      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected a process that ends by itself, got SIGKILL[^\n]*\n$/,
     )
     const rest = await salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
     expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])
@@ -250,9 +250,16 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     })
     expect(killed.signal).toBe('SIGKILL')
     await expect.poll(cellProcesses).toEqual([])
+    const stepsWritten = async (): Promise<number> =>
+      (await readFile(join(root, 'gone/cells/cola.lora.seed-0/metrics.jsonl'), 'utf8').catch(() => '')).split('\n').length
+    const before = await stepsWritten()
     const asked = await salora(sweep('gone', ...long, '--max-steps', '100000'), {
       cwd: root,
-      onStart: (child) => setTimeout(() => void begun('gone').then(() => child.kill('SIGINT')), 2_000),
+      onStart: (child) =>
+        void expect
+          .poll(stepsWritten)
+          .toBeGreaterThan(before)
+          .then(() => child.kill('SIGINT')),
     })
     expect([asked.code, asked.signal]).toEqual([130, null])
     expect(await cellProcesses()).toEqual([])
@@ -270,7 +277,7 @@ describe('salora glue answers in one line', () => {
     ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*got "table9"/, 2],
     ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*got imdb/, 2],
     ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, got cola twice/, 2],
-    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected some of .* got "ladder"/, 2],
+    ['another method', [...base, '--methods', 'ladder'], /^--methods: expected one or more of .* got "ladder"/, 2],
     ['a method twice', [...base, '--methods', 'lora,lora'], /^--methods: expected each once, got lora twice/, 2],
     [
       'methods of a sweep that has its own',
@@ -295,7 +302,7 @@ describe('salora glue answers in one line', () => {
     [
       'a submission without a test file',
       [...base, '--tasks', 'rte', '--methods', 'lora', '--submission', 'x.zip'],
-      /^--submission: expected GLUE's test files in .*glue, got none of rte$/m,
+      /^--submission: expected GLUE's test files in .*glue, got none for rte$/m,
       2,
     ],
     [

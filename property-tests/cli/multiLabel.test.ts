@@ -90,7 +90,7 @@ describe('--problem-type multi-label', () => {
         })
       ).stderr
     expect(await refused('--problem-type', 'multi-label', '--class-weights', 'balanced')).toBe(
-      '--class-weights: expected none with problem multi-label, got balanced\n',
+      '--class-weights: expected none with --problem-type multi-label, got "balanced"\n',
     )
     expect(await refused('--problem-type', 'multilabel')).toBe(
       '--problem-type: expected classification, regression or multi-label, got "multilabel"\n',

@@ -181,7 +181,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const { said } = await new Promise<{ said: string }>((resolve) => {
       const told = worker(redis.url, () => (/waits.*\n/.test(told.said) ? resolve(told) : undefined))
     })
-    expect(said).toMatch(/cola\.lora\.seed-0: waits: in its folder is process 4242 on elsewhere .*120 seconds of silence\n/)
+    expect(said).toMatch(/cola\.lora\.seed-0: waits: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
     await pause(16_000) // longer than three attempts would take
     await rm(join(folder, 'lock-0123456789ab.json'))
     const { code, stdout, stderr } = await running
@@ -197,7 +197,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     worker(redis.url)
     const { code, stdout, stderr } = await running
     expect(code, stderr).toBe(0)
-    expect(stderr.match(/: waits: its job was gone from the queue/g)?.length).toBe(2)
+    expect(stderr.match(/: waits: its job was missing in the queue/g)?.length).toBe(2)
     expect(resultOf(stdout)).toMatchObject({ done: 2, failed: [] })
   }, 120_000)
 
@@ -227,7 +227,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
       await expect.poll(() => stopRunProcess(folder)).toMatchObject({ command: 'cell' })
       const { code, stdout } = await running
       expect([code, resultOf(stdout).done]).toEqual([1, 1])
-      expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message: 'it was told to stop where it ran' }])
+      expect(resultOf(stdout).failed).toEqual([{ cell: 'cola.lora.seed-0', attempts: 1, message: 'the run was stopped on its machine' }])
     },
     120_000,
   )
@@ -294,7 +294,7 @@ describe('a job', () => {
   }
   it('is read back with its settings resolved, and nothing else is taken for one', () => {
     const { cell: read } = parseCellJob({ cell, output: '/runs' })
-    expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, alpha: 16 })
+    expect(read.options.settings).toMatchObject({ method: 'lora', rank: 4, loraAlpha: 16 })
     for (const wrong of [
       null,
       'text',
@@ -321,15 +321,15 @@ describe('a job', () => {
     const output = join(root, 'came-back')
     const { cell: own } = parseCellJob({ cell, output })
     const { model, task, settings } = own.options
-    const config = { model, task, settings, device: 'cpu', versions: {} }
+    const config = { formatVersion: 2, model, task, settings, device: 'cpu', versions: {} }
     const result = { ...finished, output: '/elsewhere' }
     const keep = (run: unknown) => keepFinishedRun(typeof run === 'string' ? run : JSON.stringify(run), output, own)
     for (const [wrong, message] of [
       ['no JSON', /^the result of cola\.lora\.seed-0 in the queue: expected/],
       [{ result }, /a finished run whose config is/],
-      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got one that was interrupted/],
-      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, got one of another: model/],
-      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /got one of another: rank/],
+      [{ config, result: { ...result, interrupted: true } }, /expected a finished run, got an interrupted run/],
+      [{ config: { ...config, model: 'other' }, result }, /expected a run of this sweep .*, got a run of another sweep: model/],
+      [{ config: { ...config, settings: { ...settings, rank: 2 } }, result }, /got a run of another sweep: rank/],
       [{ config, result: { ...result, steps: 'many' } }, /steps/],
     ] as const)
       await expect(keep(wrong), JSON.stringify(wrong).slice(0, 80)).rejects.toThrow(message)

@@ -94,8 +94,8 @@ describe('a setting that came with an upgrade', () => {
   })
 
   it('is a difference where it is given another value', async () => {
-    await olderBy('given', 'clip')
-    await expect(runJob({ resume: true, output: at('given'), clip: '2' })).rejects.toThrow(/clip was nothing and is 2$/)
+    await olderBy('given', 'maxGradNorm')
+    await expect(runJob({ resume: true, output: at('given'), maxGradNorm: '2' })).rejects.toThrow(/maxGradNorm was nothing and is 2$/)
   })
 })
 

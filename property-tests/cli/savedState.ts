@@ -17,7 +17,7 @@ export const savedState = async (output: string, modelFolder: string): Promise<C
   const base = await openModelFolder(modelFolder)
   const [method, precision] = [methodOf(settings.method), precisionOf(settings.precision)]
   const assembly = assemble({ model: base.model, frozen: frozenWeights(base, precision.dtype), method, settings, precision }, (model) =>
-    sequenceClassification(model, { labels: 2, taskType: 'classification' }),
+    sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),
   )
   const start = await startOfRun(assembly, checkpointNumbers(base))
   const outline = runOutline(assembly, { start, steps: settings.maxSteps ?? Infinity })

@@ -53,7 +53,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
       modules_to_save: null,
       peft_type: 'LORA',
     })
-    expect(await json(`${family}/adapter/salora.json`)).toEqual({ labelNames: null, taskType: 'causal' })
+    expect(await json(`${family}/adapter/salora.json`)).toEqual({ labelNames: null, taskType: 'causal', problemType: null })
     expect(await readFile(join(root, family, 'adapter', 'README.md'), 'utf8')).toContain('pipeline_tag: text-generation\n')
   })
 
@@ -142,7 +142,7 @@ describe('a run of text', () => {
 
   it.each([
     [['--task', 'alpaca'], '--data: expected the file of texts (for --task alpaca), got none given'],
-    [[...alpaca, '--class-weights', 'balanced'], '--class-weights: expected none, as text has no classes, got balanced'],
+    [[...alpaca, '--class-weights', 'balanced'], '--class-weights: expected none, as text has no classes, got "balanced"'],
     [
       [...alpaca, '--prompt-template', 'chat'],
       /expected a chat template \(in tokenizer_config.json or chat_template.jinja\), for --prompt-template chat, got none/,
@@ -150,7 +150,7 @@ describe('a run of text', () => {
     [[...alpaca, '--max-length', '65'], /--max-length: expected at most the model's 64 positions, got 65/],
     [[...alpaca, '--max-length', '2'], '--max-length: expected a whole number of at least 3, got 2'],
     [[...alpaca, '--metric-for-best-model', 'accuracy'], '--metric-for-best-model: expected loss or perplexity, got "accuracy"'],
-    [[...alpaca, '--positive-label', 'a'], '--positive-label: expected no class, as text has none, got "a"'],
+    [[...alpaca, '--positive-label', 'a'], '--positive-label: expected none, as text has no classes, got "a"'],
     [['--task', 'text.tsv', '--packing'], /--packing: expected none with --task .*text.tsv, got "true"/],
   ])('refuses %j in one line', async (how, told) => {
     const { code, stderr } = await train('llama', 'refused', ...how, '--quiet')

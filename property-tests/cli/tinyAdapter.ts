@@ -100,7 +100,11 @@ export const writeAdapter = async (
   labelNames: ReadonlyArray<string> = ['bad', 'good', 'neither'],
 ): Promise<string> => {
   const { model: encoder } = await openModelFolder(model)
-  const outputs: ModelOutputs = { labels: labelNames.length, taskType: labelNames.length === 1 ? 'regression' : 'classification' }
+  const outputs: ModelOutputs = {
+    head: 'sequence',
+    labels: labelNames.length,
+    problemType: labelNames.length === 1 ? 'regression' : 'single_label_classification',
+  }
   await mkdir(folder, { recursive: true })
   await saveAdapter(folder, {
     model: encoder,

@@ -6,9 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adapterFiles, saveAdapter } from '../../accelerated/formats/peft/peft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { normals } from '../../accelerated/parameters/random.js'
-import { scoreAdapter, type Labeled } from '../../finetuning/adapters/scoreAdapter.js'
+import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
+import type { Evaluation } from '../../finetuning/tasks/index.js'
 import { openTrainedAdapter, type TrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
+import { singleLabel } from '../../finetuning/tasks/taskTypes/singleLabel.js'
+import { regression } from '../../finetuning/tasks/taskTypes/regression.js'
 
 let root = ''
 beforeAll(async () => {
@@ -98,13 +101,13 @@ describe('scoring an adapter', () => {
   /** Says class 1 for texts that begin with g. */
   const adapter = (labelNames: ReadonlyArray<string> | undefined): TrainedAdapter => ({
     device: 'cpu',
-    outputs: { labels: 2, taskType: 'classification' },
+    outputs: { head: 'sequence', labels: 2, problemType: 'single_label_classification' },
     labelNames,
     release: async () => undefined,
     predict: async (texts) => texts.map(({ text }) => (text.startsWith('g') ? [0, 1] : [1, 0])),
   })
-  const data = (labelNames: ReadonlyArray<string>): Labeled => ({
-    taskType: 'classification',
+  const data = (labelNames: ReadonlyArray<string>): Evaluation => ({
+    taskType: singleLabel,
     metrics: ['accuracy'],
     selectionMetric: 'accuracy',
     evaluation: {
@@ -199,8 +202,8 @@ describe('scoring an adapter', () => {
     await expect(scoreAdapter(adapter(['no', 'yes']), data(['bad', 'good']))).rejects.toThrow(
       'data.tsv: expected the adapter\'s labels (no, yes), got "bad"',
     )
-    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), taskType: 'regression' })).rejects.toThrow(
-      'data.tsv: expected labels of a classification, as the adapter was trained for, got those of a regression',
+    await expect(scoreAdapter(adapter(undefined), { ...data(['bad', 'good']), taskType: regression })).rejects.toThrow(
+      'data.tsv: expected labels of a classification, as the adapter was trained for, got labels of a regression',
     )
   })
 })

@@ -61,7 +61,7 @@ export const openGoldenRun = async ({ family, dtype, settings: given, phase: ent
   const method = methodOf(settings.method)
   const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
   const labels = 3
-  const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, taskType: 'classification' }))
+  const assembly = assemble(parts, (model) => sequenceClassification(model, { labels, problemType: 'single_label_classification' }))
   const phase = (enter ?? ((same) => same))(method.phases.start(base.model.spec, settings))
   const runtime: Runtime = { engine: deviceOf('cpu').engine({ threads: 1 }), weights: weightSource(base) }
   const layout = layoutOf(assembly, phase)

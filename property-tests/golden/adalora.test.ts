@@ -183,7 +183,7 @@ const trained = async (family: Family, isCut: boolean): Promise<Adapter> => {
     settings: own,
     phase,
     tensors: new Map([...tensors].filter(([name]) => names.has(name))),
-    outputs: { labels: 3, taskType: 'classification' },
+    outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },
     head: new Map([...tensors].filter(([name]) => !names.has(name))),
     labelNames: ['a', 'b', 'c'],
   }

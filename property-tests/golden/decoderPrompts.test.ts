@@ -18,7 +18,7 @@ import type { RunState } from '../../accelerated/parameters/runState.js'
 import { trainStep } from '../../accelerated/training/trainStep.js'
 import { batchFeeds } from '../../accelerated/training/batchFeeds.js'
 import { openTextDecoder } from '../../finetuning/adapters/generator.js'
-import { openAnswers } from '../../finetuning/adapters/trainedAdapter.js'
+import { openAnswers } from '../../finetuning/adapters/openModel.js'
 import { compareNumbers, compareTensors, dtypes, expectAgreement, fixtures, goldenBounds, tensorsIn, under } from './golden.js'
 
 type Batch = { readonly inputIds: ReadonlyArray<ReadonlyArray<number>>; readonly targets: ReadonlyArray<ReadonlyArray<number>> }
@@ -91,7 +91,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
   it('is opened as it was saved there, to the same loss', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
-    expect(adapter.outputs).toEqual({ labels: 0, taskType: 'causal' })
+    expect(adapter.outputs).toEqual({ head: 'causal', labels: 0 })
     const machine = { precision: 'float32', threads: 1, batchSize: 8 }
     const opened = await openAnswers({ base, adapter, head: new Map() }, causalLM(adapter.model), machine, deviceOf('cpu'))
     const texts = textsOf(batches[0] as Batch).filter(({ targets }) => Array.from(targets).some((target) => target !== -100))

@@ -52,7 +52,7 @@ const exportFinal = async (folder: string, family: Family, { method: name, setti
     settings,
     phase,
     tensors: new Map(final.filter(([key]) => own.has(key))),
-    outputs: { labels: 3, taskType: 'classification' },
+    outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },
     head: new Map(final.filter(([key]) => !own.has(key))),
     labelNames: ['a', 'b', 'c'],
   } as const

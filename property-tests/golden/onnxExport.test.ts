@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Feed } from '../../accelerated/engines/feeds.js'
 import { openModelFile } from '../../accelerated/engines/onnxRuntimeNode.js'
-import { exportAdapter, type ExportFormat } from '../../finetuning/adapters/exportAdapter.js'
+import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
+import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
 import {
   compareNumbers,
   expectAgreement,

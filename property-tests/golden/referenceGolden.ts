@@ -21,10 +21,10 @@ export const readReference = async (family: Family): Promise<{ readonly config: 
   const file = join(folderOf(family), 'config.json')
   const sizes = encoderConfig(parseJson(await readText(file, configLimit), file) as object, file)
   const base = await Promise.all([...tensors].map(async ([name, entry]) => [name, tensor(entry.shape, await readTensor(entry))] as const))
-  const { labels, taskType } = outputs
-  if (taskType === 'multi-label' || taskType === 'causal')
-    throw new Error(`readReference: expected a sequence of the reference, got ${taskType}`)
-  return { config: { ...sizes, labels, taskType }, base: Object.fromEntries(base) }
+  if (outputs.head !== 'sequence' || outputs.problemType === 'multi_label_classification')
+    throw new Error(`readReference: expected a sequence of the reference, got ${JSON.stringify(outputs)}`)
+  const taskType = outputs.problemType === 'regression' ? 'regression' : 'classification'
+  return { config: { ...sizes, labels: outputs.labels, taskType }, base: Object.fromEntries(base) }
 }
 
 /** @param logTheta of all matrices, in their order */

@@ -17,7 +17,12 @@ import { roberta } from './validFiles.js'
 
 const { model } = parseConfigFile(JSON.stringify({ ...roberta, num_hidden_layers: 1 }), 'config.json')
 const settings = resolveSettings({ targetModules: ['query', 'value'], rank: 2, warmupRatio: 0.2 })
-const assembly = { model, method: salora, settings, objective: sequenceClassification(model, { labels: 2, taskType: 'classification' }) }
+const assembly = {
+  model,
+  method: salora,
+  settings,
+  objective: sequenceClassification(model, { labels: 2, problemType: 'single_label_classification' }),
+}
 
 export const outlineOf = async (dtype: FloatType, method: Method = salora): Promise<RunOutline> => {
   const parts = { ...assembly, precision: precisionOf(dtype), method }

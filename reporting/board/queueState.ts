@@ -1,8 +1,8 @@
 /** The state of the queue of sweeps, for the board. Reading it changes nothing in Redis. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneLine } from '../../accelerated/errors/inputError.js'
-import { lazyImport } from '../../accelerated/errors/lazyImport.js'
 import { queueName } from '../../evaluation/glue/cellJob.js'
+import { loadBullmq, loadIoredis } from '../../evaluation/glue/queuePackages.js'
 import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
 import { jobKinds, type JobKind, type QueueState } from './events.js'
 
@@ -18,7 +18,7 @@ const [jobLimit, failureLimit] = [1_000, 10]
 /** @throws InputError if `url` is not the address of a Redis server */
 export const watchQueue = async (url: string): Promise<WatchedQueue> => {
   const address = redactedAddress(redisAddress(url).url)
-  const [{ Queue }, { Redis }] = [await lazyImport(import('bullmq')), await lazyImport(import('ioredis'))]
+  const [{ Queue }, { Redis }] = [await loadBullmq(), await loadIoredis()]
   // A connection of the board's own: bullmq cannot close a queue whose server is away. Requests fail meanwhile, and the next read retries.
   const connection = new Redis(url, { maxRetriesPerRequest: 1, retryStrategy: () => retryDelay })
   const queue = new Queue(queueName, { connection, skipMetasUpdate: true })

@@ -19,7 +19,7 @@ const number = z
   .transform((value) => value ?? NaN)
 const interval = z.tuple([number, number])
 const count = z.int().min(0)
-const summary = z.object({ count, mean: number, maximumDeviation: number, median: number, interval })
+const summary = z.object({ count, mean: number, maximumDeviation: number, median: number, interval: interval.nullable() })
 const paper = z.object({ mean: z.number(), maximumDeviation: z.number().nullable() })
 const cell = z.object({
   task,
@@ -46,7 +46,16 @@ const schema = z.object({
     tasks: z.array(z.object({ task, metric: text })).max(100),
     rows: z.array(row).max(10_000),
     baseline: text.nullable(),
-    differences: z.array(z.object({ row: text, task, pairs: count, mean: number, interval })).max(100_000),
+    differences: z.array(z.object({ row: text, task, pairs: count, mean: number, interval: interval.nullable() })).max(100_000),
+    overall: z
+      .array(
+        z.object({
+          ...{ row: text, tasks: count, pairs: count, mean: number },
+          ...{ standardError: z.number().nullable(), interval: interval.nullable() },
+        }),
+      )
+      .max(10_000)
+      .default([]),
   }),
 })
 

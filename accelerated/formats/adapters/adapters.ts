@@ -1,5 +1,5 @@
 /** Bottleneck adapters in the layout of the adapters library and of AdapterHub: load_adapter(folder, use_safetensors=True) opens ours, and we open its. */
-import { startPhase } from '../../methods/index.js'
+import { startPhase } from '../../methods/startPhase.js'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'

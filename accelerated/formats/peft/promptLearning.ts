@@ -1,5 +1,5 @@
 /** Prefix and prompt tuning in PEFT's layout, which calls both prompt learning: one tensor without a module's name, and a head without LoRA's wrapper. */
-import { startPhase } from '../../methods/index.js'
+import { startPhase } from '../../methods/startPhase.js'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'

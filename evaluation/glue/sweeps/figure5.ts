@@ -1,9 +1,9 @@
-/** Figure 5: SaLoRA at several densities, beside LoRA. */
+/** Figure 5: SaLoRA at several densities, and LoRA. */
 import type { Sweep } from '../sweep.js'
 
 export const figure5: Sweep = {
   name: 'figure5',
-  summary: 'SaLoRA by density, beside LoRA',
+  summary: 'SaLoRA by density, and LoRA',
   tasks: ['mrpc', 'stsb', 'cola'],
   rows: () => [
     { name: 'lora', settings: { method: 'lora' } },

@@ -1,4 +1,4 @@
-/** The sweeps there are: one line each. */
+/** All sweeps, one line each. */
 import type { Sweep } from '../sweep.js'
 import { figure1 } from './figure1.js'
 import { figure4 } from './figure4.js'

@@ -9,5 +9,5 @@ export const table1: Sweep = {
   name: 'table1',
   summary: 'methods by tasks',
   tasks: GLUE_NAMES.filter((task) => task !== 'wnli'),
-  rows: (_, given) => given ?? methods.map(rowOf),
+  rows: (_, requested) => requested ?? methods.map(rowOf),
 }

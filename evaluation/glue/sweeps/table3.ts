@@ -1,4 +1,4 @@
-/** Table 3: SaLoRA without the constraint on its density (λ = 0), and without the orthogonality of its factors (β = 0). */
+/** Table 3: SaLoRA without the density constraint (λ = 0), and without the orthogonality term (β = 0). */
 import type { Sweep } from '../sweep.js'
 
 export const table3: Sweep = {

@@ -1,9 +1,9 @@
-/** Table 4: time and memory of LoRA and SaLoRA at three sizes of batch, one run after another. */
+/** Table 4: time and memory of LoRA and SaLoRA at three batch sizes, one run after another. */
 import type { Sweep } from '../sweep.js'
 
 export const table4: Sweep = {
   name: 'table4',
-  summary: 'time and memory of LoRA and SaLoRA by size of batch, one run after another',
+  summary: 'time and memory of LoRA and SaLoRA by batch size, one run after another',
   tasks: ['mrpc'],
   rows: () =>
     [16, 32, 64].flatMap((batchSize) =>

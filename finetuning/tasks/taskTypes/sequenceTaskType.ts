@@ -102,7 +102,7 @@ const boundTo = (
 /** The confusion matrix grows with the square of the classes. */
 const mostReportedClasses = 100
 
-export const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
+const truthOf = ({ label, labels }: { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }): Truth =>
   labels ?? label
 
 /** Labels of examples that have one each. */
@@ -110,7 +110,7 @@ export const labelsOf = (truths: ReadonlyArray<Truth>): ReadonlyArray<number> =>
   truths.map((truth) => (typeof truth === 'number' ? truth : NaN))
 
 /** Scores of all examples. Those of a second set have names of their own (`mismatchedAccuracy`) and only the task's own metrics. */
-export const scoreOutputs = (
+const scoreOutputs = (
   { scoreSet }: Pick<SequenceDefinition, 'scoreSet'>,
   scoring: Pick<Scoring, 'metrics' | 'positive'>,
   outputs: Outputs,

@@ -3,6 +3,7 @@ import { inputError } from '../../../accelerated/errors/inputError.js'
 import type { Dataset } from '../../../finetuning/data/dataset.js'
 import type { Task, TaskSource, TaskOptions } from '../../../finetuning/tasks/task.js'
 import { toyRows } from '../toyTask.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 /** A real kind would add it to TaskOptions. */
 type WeatherOptions = TaskOptions & { readonly season?: string }
@@ -21,7 +22,7 @@ const load = async ({ season = 'summer' }: WeatherOptions): Promise<Task> => {
     name: 'weather',
     train: dataset('the weather of a summer', 24),
     evaluation: dataset('the weather of a day', 8),
-    taskType: 'classification',
+    taskType: singleLabel,
     metrics: ['accuracy'],
     selectionMetric: 'accuracy',
     labelNames,

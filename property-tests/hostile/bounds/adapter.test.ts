@@ -52,7 +52,7 @@ describe("an adapter's names of classes", () => {
   ])('%s are refused', async (_, labelNames) => {
     await put('adapter_config.json', adapter.configText)
     await put('adapter_model.safetensors', adapter.weights)
-    await put('salora.json', { labelNames, taskType: 'classification' })
+    await put('salora.json', { labelNames, problemType: 'single_label_classification' })
     expect(await refusal(() => loadLowRank(place.folder, model, outputs))).toMatch(
       /^F\/salora\.json: expected names as salora writes them whose labelNames(\.0)? is a (text|list) of at most 10+ /,
     )

@@ -261,7 +261,7 @@ describe('a head', () => {
     expect(await names(inHead({ label2id: ids }), 'saved-flexible')).toEqual(['bad', 'ugly', 'good'])
     expect(await names(inJson('head_config.json', (json) => ({ ...json, label2id: { bad: 0, good: 1 } })))).toBeUndefined()
     expect(await names(inJson('head_config.json', (json) => ({ ...json, label2id: { bad: 0, good: 1, ugly: 3 } })))).toBeUndefined()
-    const own = JSON.stringify({ labelNames: ['x', 'y', 'z'], taskType: 'classification' })
+    const own = JSON.stringify({ labelNames: ['x', 'y', 'z'], problemType: 'single_label_classification' })
     expect(await names((folder) => writeFile(join(folder, 'salora.json'), own))).toEqual(['x', 'y', 'z'])
   })
 
@@ -269,7 +269,10 @@ describe('a head', () => {
     const { read } = await opened(async (folder) => {
       for (const file of ['model_head.safetensors', 'head_config.json']) await rm(join(folder, file))
     })
-    expect(await read).toMatchObject({ head: new Map(), outputs: { labels: 3, taskType: 'classification' } })
+    expect(await read).toMatchObject({
+      head: new Map(),
+      outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },
+    })
   })
 
   it('is whole', async () => {

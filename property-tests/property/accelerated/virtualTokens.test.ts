@@ -34,7 +34,7 @@ const open = async (family: Family, name: Name, change: (method: Method) => Meth
   const precision = precisionOf('float64')
   const parts = { model: base.model, frozen: frozenWeights(base, 'float64'), method: change(methodOf(name)), precision }
   const assembly = assemble({ ...parts, settings: resolveSettings({ method: name, numVirtualTokens: virtualTokens }) }, (model) =>
-    sequenceClassification(model, { labels: 3, taskType: 'classification' }),
+    sequenceClassification(model, { labels: 3, problemType: 'single_label_classification' }),
   )
   const phase = assembly.method.phases.start(base.model.spec, assembly.settings)
   const layout = layoutOf(assembly, phase)

@@ -12,7 +12,7 @@ const byMarks = (names: ReadonlyArray<string> = ['negative', 'positive']) => {
   const asked: ReadonlyArray<string>[] = []
   const adapter: TrainedAdapter = {
     device: 'paper',
-    outputs: { taskType: 'classification', labels: names.length },
+    outputs: { head: 'sequence', labels: names.length, problemType: 'single_label_classification' },
     labelNames: names,
     predict: async (texts) => {
       asked.push(texts.map(({ text }) => text))
@@ -128,10 +128,15 @@ describe('a classifier of something else', () => {
     expect(refused({ labelNames: ['bad', 'good'] })).toBe(`${line} bad, good`)
     expect(refused({ labelNames: ['negative', 'neutral'] })).toBe(`${line} negative, neutral`)
     expect(refused({ labelNames: undefined })).toBe(`${line} classes without names`)
-    expect(refused({ outputs: { taskType: 'classification', labels: 3 }, labelNames: ['negative', 'neutral', 'positive'] })).toBe(
-      `${line} one of 3 classes`,
+    expect(
+      refused({
+        outputs: { head: 'sequence', labels: 3, problemType: 'single_label_classification' },
+        labelNames: ['negative', 'neutral', 'positive'],
+      }),
+    ).toBe(`${line} one of 3 classes`)
+    expect(refused({ outputs: { head: 'sequence', labels: 1, problemType: 'regression' }, labelNames: undefined })).toBe(
+      `${line} a regression`,
     )
-    expect(refused({ outputs: { taskType: 'regression', labels: 1 }, labelNames: undefined })).toBe(`${line} a regression`)
-    expect(refused({ outputs: { taskType: 'multi-label', labels: 2 } })).toBe(`${line} a multi-label`)
+    expect(refused({ outputs: { head: 'sequence', labels: 2, problemType: 'multi_label_classification' } })).toBe(`${line} a multi-label classification`)
   })
 })

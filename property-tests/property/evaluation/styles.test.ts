@@ -9,6 +9,7 @@ import { linesByStyle, readStyles, type Dataset } from '../../../finetuning/data
 import { loadEvaluation, loadTask, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-styles-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -32,7 +33,7 @@ describe('yelp', () => {
   it('trains on the lines of train.0 and train.1, in lower case and without blanks around them, and evaluates on those of dev', async () => {
     const task = await loadTask({ task: 'yelp', data: at('yelp') })
     expect(task).toMatchObject({
-      ...{ name: 'yelp', taskType: 'classification', metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
+      ...{ name: 'yelp', taskType: singleLabel, metrics: ['accuracy'], selectionMetric: 'accuracy', heldOut: false },
       labelNames: ['negative', 'positive'],
     })
     expect(told(task.train)).toEqual(['0 the soup was cold .', '0 never again .', '1 lovely staff !'])

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { holdOut, labelStrata, tenth } from '../../../finetuning/data/index.js'
+import { classColumn, holdOut, tenth } from '../../../finetuning/data/index.js'
 import { loadEvaluation, loadTask, type Task, type TaskOptions } from '../../../finetuning/tasks/index.js'
 import { SEED } from '../../support/seed.js'
 import { refusalOf } from '../../support/refusal.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { regression } from '../../../finetuning/tasks/taskTypes/regression.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-task-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -34,7 +36,7 @@ describe('a task of GLUE', () => {
   it('trains on train.tsv and evaluates on dev.tsv', async () => {
     expect(await loadTask({ task: 'cola', data: folder })).toMatchObject({
       name: 'cola',
-      taskType: 'classification',
+      taskType: singleLabel,
       metrics: ['matthews'],
       selectionMetric: 'matthews',
       labelNames: ['unacceptable', 'acceptable'],
@@ -138,7 +140,7 @@ describe('a file of the user’s own', () => {
 
   it('holds out a tenth of a regression’s rows, one of each tenth of the scores', async () => {
     const task = await loadTask({ task: write('scores.csv', csv(labeled(100, (i) => i / 8))), problemType: 'regression' })
-    expect(task).toMatchObject({ taskType: 'regression', labelNames: null, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' })
+    expect(task).toMatchObject({ taskType: regression, labelNames: null, metrics: ['pearson', 'spearman'], selectionMetric: 'mean' })
     expect(task.evaluation.examples.map(({ label }) => Math.floor((8 * label) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
@@ -169,7 +171,7 @@ describe('a file of the user’s own', () => {
     const scores = write('numbers.csv', csv(labeled(100, (i) => i / 8)))
     expect(await loadTask({ task: scores, problemType: 'regression', metricForBestModel: 'mae' })).toMatchObject({ selectionMetric: 'mae' })
     expect(await line({ task: scores, problemType: 'regression', positiveLabel: '1' })).toBe(
-      '--positive-label: expected no class, as a regression has none, got "1"',
+      '--positive-label: expected none, as a regression has no classes, got "1"',
     )
   })
 
@@ -221,7 +223,7 @@ describe(`the hold-out, seed ${SEED}`, () => {
   const split = (
     seed: number,
     rows: Parameters<ReturnType<typeof holdOut>>[0] & ReadonlyArray<{ text: string; label: number; row: number }>,
-  ) => holdOut({ seed, stratumOf: labelStrata('classification', rows), heldOf: tenth })(rows)
+  ) => holdOut({ seed, stratumOf: classColumn.strata(rows), heldOf: tenth })(rows)
 
   it('has each example on one side, in the order of the file, and no text on both', async () => {
     fc.assert(

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readDelimited, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
+import { readDelimited, scoreColumn, type Dataset, type DelimitedOptions } from '../../../finetuning/data/index.js'
 import { refusalOf } from '../../support/refusal.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'salora-delimited-'))
@@ -107,7 +107,7 @@ describe('labels', () => {
   })
 
   it('reads scores where a regression is asked for', async () => {
-    const { labelNames, examples } = await read('l.csv', csv('0.5', '-2', '1e3', '3'), { problemType: 'regression' })
+    const { labelNames, examples } = await read('l.csv', csv('0.5', '-2', '1e3', '3'), { labelColumn: scoreColumn })
     expect(labelNames).toBeNull()
     expect(examples.map(({ label }) => label)).toEqual([0.5, -2, 1000, 3])
   })
@@ -125,7 +125,7 @@ describe('labels', () => {
       'l.csv, row 4: expected a class (text or an integer; a real number is a label of problem \'regression\'), got "0.5"',
     )
     for (const label of ['high', '1e999', 'NaN']) {
-      expect(await refusal('l.csv', csv('1', label), { problemType: 'regression' })).toBe(
+      expect(await refusal('l.csv', csv('1', label), { labelColumn: scoreColumn })).toBe(
         `l.csv, row 3: expected a real number as label, got "${label}"`,
       )
     }

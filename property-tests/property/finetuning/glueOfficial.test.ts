@@ -17,6 +17,7 @@ import {
 } from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { majorityClass } from '../../../finetuning/metrics/index.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const glue = join(import.meta.dirname, '../../../../shared/data/glue')
 
@@ -88,7 +89,7 @@ describe('what the files are known for', () => {
     const task = await loadTask({ task: 'mrpc', data: glue })
     expect([task.train.examples.length, task.evaluation.examples.length]).toEqual([3668, 408])
     expect(task).toMatchObject({
-      taskType: 'classification',
+      taskType: singleLabel,
       metrics: ['accuracy', 'f1'],
       selectionMetric: 'mean',
       labelNames: ['not_equivalent', 'equivalent'],

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { resolveDataset } from '../../../accelerated/checkpoints/hub/hubDataset.js'
 import { loadEvaluation, loadTask } from '../../../finetuning/tasks/index.js'
-import { testsOf } from '../../../evaluation/glue/submission.js'
+import { loadTests } from '../../../evaluation/glue/submission.js'
 
 const commit = '0123456789abcdef0123456789abcdef01234567'
 const stored = join(import.meta.dirname, 'fixtures/glue-parquet')
@@ -101,7 +101,7 @@ describe('GLUE on the hub', () => {
     await load('mnli')
     expect(asked.filter((url) => url.includes('/test'))).toEqual([])
     asked = []
-    const tests = await testsOf(data, ['mnli'])
+    const tests = await loadTests(data, ['mnli'])
     expect(tests.get('mnli')?.map(({ name, files }) => [name, files.length])).toEqual([
       ['MNLI-m.tsv', 2],
       ['MNLI-mm.tsv', 1],
@@ -111,7 +111,7 @@ describe('GLUE on the hub', () => {
       inRepository.filter((path) => /^(mnli|ax)\/test/.test(path)),
     )
     asked = []
-    expect((await testsOf(data, ['mnli'])).get('mnli')?.length).toBe(3)
+    expect((await loadTests(data, ['mnli'])).get('mnli')?.length).toBe(3)
     expect(asked).toEqual([])
   })
 

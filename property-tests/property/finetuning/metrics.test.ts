@@ -17,11 +17,13 @@ import {
   pearson,
   reportByClass,
   score,
-  scoreOutputs,
   selectionScore,
   spearman,
 } from '../../../finetuning/metrics/index.js'
 import { SEED } from '../../support/seed.js'
+import type { TaskType } from '../../../finetuning/tasks/taskType.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
+import { regression } from '../../../finetuning/tasks/taskTypes/regression.js'
 
 describe('worked examples', () => {
   // TP = 5, FP = 1, FN = 1, TN = 3: accuracy 8/10, F1 = 10/12, MCC = (5·3 − 1·1)/√(6·6·4·4) = 14/24.
@@ -138,27 +140,41 @@ describe('what is refused', () => {
 })
 
 describe('scores and selection', () => {
-  const classes = { taskType: 'classification', metrics: ['accuracy', 'matthews'], selectionMetric: 'accuracy' } as const
+  const classes = { metrics: ['accuracy', 'matthews'] }
   // 40 of praise and 2 complaints, all taken for praise: an F1 of praise would be 0.9756
   const [labels, outputs] = [Array.from({ length: 42 }, (_, i) => (i < 2 ? 0 : 1)), Array.from({ length: 42 }, () => [0, 1])]
 
+  /** Scores as a task type of this data computes them. */
+  const scoreOutputs = (
+    taskType: TaskType,
+    { metrics, positive }: { readonly metrics: ReadonlyArray<string>; readonly positive?: number },
+    answers: ReadonlyArray<ReadonlyArray<number>>,
+    truths: ReadonlyArray<number>,
+    second?: { readonly name: string; readonly from: number },
+  ) => {
+    const examples = truths.map((label, row) => ({ text: '', label, row }))
+    const evaluation = { source: 'data', examples, labelNames: null, skipped: [], ...(second === undefined ? {} : { second }) }
+    const scoring = { taskType, metrics, selectionMetric: metrics[0] ?? 'loss', ...(positive === undefined ? {} : { positive }) }
+    return taskType.bind({ ...scoring, evaluation, labelNames: null }, null)((task) => task.score(answers as ReadonlyArray<never>))
+  }
+
   it('gives no F1 of a class that nobody named, and the mean over the classes to all', () => {
-    const { scores, constant } = scoreOutputs(classes, outputs, labels)
+    const { scores, constant } = scoreOutputs(singleLabel, classes, outputs, labels)
     expect(Object.keys(scores)).toEqual(['accuracy', 'matthews', 'macroF1', 'loss'])
     expect(scores['macroF1']).toBeCloseTo(80 / 82 / 2, 15)
     expect(scores['loss']).toBeCloseTo(Math.log(1 + Math.E) - 40 / 42, 14)
-    expect(constant).toBe(1)
+    expect(constant).toBe('1')
   })
 
   it('gives F1 of the class that was named, whichever it is', () => {
-    expect(scoreOutputs({ ...classes, positive: 0 }, outputs, labels).scores['f1']).toBe(0)
-    expect(scoreOutputs({ ...classes, positive: 1 }, outputs, labels).scores['f1']).toBeCloseTo(0.975609756097561, 15)
+    expect(scoreOutputs(singleLabel, { ...classes, positive: 0 }, outputs, labels).scores['f1']).toBe(0)
+    expect(scoreOutputs(singleLabel, { ...classes, positive: 1 }, outputs, labels).scores['f1']).toBeCloseTo(0.975609756097561, 15)
     expect(f1Of(2)([0, 2, 2, 1], [2, 2, 0, 1])).toBe(0.5) // one class against two others
   })
 
   it('gives a regression its errors beside its correlations', () => {
-    const regression = { taskType: 'regression', metrics: ['pearson', 'spearman'], selectionMetric: 'mean' } as const
-    expect(scoreOutputs(regression, [[1], [2], [4]], [1, 2, 3]).scores).toMatchObject({ spearman: 1, mse: 1 / 3, mae: 1 / 3 })
+    const correlated = { metrics: ['pearson', 'spearman'] }
+    expect(scoreOutputs(regression, correlated, [[1], [2], [4]], [1, 2, 3]).scores).toMatchObject({ spearman: 1, mse: 1 / 3, mae: 1 / 3 })
   })
 
   it('scores a second set apart, by the metrics of the task alone', () => {
@@ -167,6 +183,7 @@ describe('scores and selection', () => {
       fc.property(fc.array(example, { minLength: 1 }), fc.array(example, { minLength: 1 }), (first, second) => {
         const of = (examples: typeof first, from?: number) =>
           scoreOutputs(
+            singleLabel,
             classes,
             examples.map(([output]) => output),
             examples.map(([, label]) => label),

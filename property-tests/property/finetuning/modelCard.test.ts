@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { cardOfExport, modelCard, type CardFacts } from '../../../finetuning/runs/modelCard.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const result: CardFacts['result'] = {
   device: 'cpu',
@@ -38,7 +39,7 @@ const facts = (given: Partial<CardFacts> = {}): CardFacts => ({
   hubId: 'FacebookAI/roberta-base',
   library: 'peft',
   data: {
-    taskType: 'classification',
+    taskType: singleLabel,
     labelNames: ['bad', 'good'],
     heldOut: true,
     train: { source: '/home/me/data/reviews.csv' },

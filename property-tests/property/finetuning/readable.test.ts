@@ -51,7 +51,7 @@ const allowed = (method: Method, given: Readonly<Record<string, unknown>>): Sett
   ) as SettingsInput
 
 const comesBack = async (settings: Settings, labelNames: ReadonlyArray<string>): Promise<void> => {
-  const outputs: SequenceOutputs = { labels: labelNames.length, taskType: 'classification' }
+  const outputs: SequenceOutputs = { head: 'sequence', labels: labelNames.length, problemType: 'single_label_classification' }
   const [method, precision] = [(methods as ReadonlyArray<Method>).find(({ name }) => name === settings.method)!, precisionOf('float32')]
   runLength(method, settings, base.model, 100)
   const parts = { model: base.model, frozen: frozenWeights(base, 'float32'), method, settings, precision }

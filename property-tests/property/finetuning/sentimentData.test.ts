@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { readSentiment, type Dataset } from '../../../finetuning/data/index.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
+import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const { train, dev } = readSentiment()
 
@@ -60,7 +61,7 @@ describe('the embedded sentences', () => {
   it('load as the task "sentiment"', async () => {
     expect(await loadTask({ task: 'sentiment' })).toMatchObject({
       name: 'sentiment',
-      taskType: 'classification',
+      taskType: singleLabel,
       metrics: ['accuracy'],
       selectionMetric: 'accuracy',
       heldOut: false,

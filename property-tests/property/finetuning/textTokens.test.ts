@@ -10,8 +10,14 @@ import { unlabeled, type TextExample } from '../../../accelerated/objectives/cau
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { promptOf } from '../../../finetuning/data/promptTemplates.js'
 import { packed } from '../../../finetuning/tokens/packedTexts.js'
-import { textTokenOptions } from '../../../finetuning/tasks/languageModelTask.js'
-import { conversationSegments, openTextTokens, segmentTokens, withEnd, withinLength } from '../../../finetuning/tokens/textTokens.js'
+import {
+  conversationSegments,
+  openTextTokens,
+  plainTextOptions,
+  segmentTokens,
+  withEnd,
+  withinLength,
+} from '../../../finetuning/tokens/textTokens.js'
 import type { TaskOptions } from '../../../finetuning/tasks/index.js'
 import { fixtures } from '../../golden/golden.js'
 import { SEED } from '../../support/seed.js'
@@ -36,7 +42,7 @@ const task = async (rows: ReadonlyArray<object>, more: Partial<TaskOptions> = {}
 }
 const tokensOf = async (options: TaskOptions, maxLength: number) => {
   const loaded = await loadTask(options)
-  const tokens = await openTextTokens(await openModelFolder(model), textTokenOptions(options), maxLength)
+  const tokens = await openTextTokens(await openModelFolder(model), loaded.text ?? plainTextOptions, maxLength)
   const list = ({ length, at }: { readonly length: number; readonly at: (i: number) => TextExample | undefined }) =>
     Array.from({ length }, (_, i) => {
       const { inputIds, targets, ends } = at(i) as TextExample

@@ -82,7 +82,7 @@ const tableSoFar = (sweep: WatchedSweep, plan: SweepPlan): SweepTable => {
   const byId = new Map(cellsOf(sweep).map((cell) => [cell.id, cell]))
   const outcomes = plan.cells.map((cell) => {
     const { status, run, reason } = byId.get(cell.id) ?? { status: 'waiting', run: null, reason: null }
-    if (status === 'finished' && run?.result != null) return { cell, outcome: { kind: 'done', result: run.result, kept: true } as const }
+    if (status === 'finished' && run?.result != null) return { cell, outcome: { kind: 'done', result: run.result, reused: true } as const }
     if (status === 'failed') return { cell, outcome: { kind: 'failed', message: reason ?? '', attempts: 1 } as const }
     return { cell, outcome: { kind: 'stopped' } as const }
   })

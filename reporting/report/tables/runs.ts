@@ -43,8 +43,8 @@ const seriesColumns: Columns<SummarizedSeries> = [
   ['metric', ({ metric }) => metric],
   ['mean', ({ summary }) => summary?.mean ?? null],
   ['max deviation', ({ summary }) => summary?.maximumDeviation ?? null],
-  ['95% from', ({ summary }) => summary?.interval[0] ?? null],
-  ['95% to', ({ summary }) => summary?.interval[1] ?? null],
+  ['95% from', ({ summary }) => summary?.interval?.[0] ?? null],
+  ['95% to', ({ summary }) => summary?.interval?.[1] ?? null],
   ['method parameters', ({ trained }) => trained.method],
   ['head parameters', ({ trained }) => trained.head],
   ['retained density', ({ runs }) => meanOf(runs.flatMap(({ result }) => result.retainedDensity ?? []))],
@@ -56,7 +56,7 @@ export const seriesTable = (series: ReadonlyArray<Series>): ReportTable => ({
   name: 'scores',
   title: 'Scores and costs',
   caption:
-    'Runs that differ only in their seed form a series. Scores are from the last evaluation: mean over runs, largest deviation from it, and the 95% interval of the mean.',
+    'Runs that differ only in their seed form a series. Scores are from the last evaluation: mean over runs, largest deviation from it, and the 95% t interval of the mean.',
   table: tableFrom(seriesColumns, series.map(summarize)),
 })
 

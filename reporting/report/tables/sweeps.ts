@@ -1,5 +1,5 @@
 /** The tables of sweeps: Tables 1, 3 and 4 of the paper, and the runs behind its figures. */
-import { csvTable, tableHeader, tableLine } from '../../../evaluation/glue/sweepTable.js'
+import { sweepCsv, tableHeader, tableLine } from '../../../evaluation/glue/sweepTableText.js'
 import { escapeText } from '../../charts/escapeText.js'
 import type { Collected } from '../../discovery/collectRuns.js'
 import type { ReportTable } from './reportTable.js'
@@ -22,5 +22,5 @@ export const sweepTables = (sweeps: Collected['sweeps']): ReadonlyArray<ReportTa
       `${escapeText(name)}: ${escapeText(table.title)}. Percent: mean ± largest deviation over seeds` +
       `${hasPaperScores(table) ? "; the paper's scores are in brackets" : ''}.`,
     table: { columns: ['row', ...tableHeader(table).slice(1)], rows: table.rows.map((row) => tableLine(row).map(escapeText)) },
-    csv: csvTable(table),
+    csv: sweepCsv(table),
   }))

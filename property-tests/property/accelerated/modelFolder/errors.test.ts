@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../../accelerated/checkpoints/modelFolder.js'
 import { writeSafetensors, type WritableTensor } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { architectures } from '../../../../accelerated/models/index.js'
-import { loadTrainedModel } from '../../../../finetuning/adapters/trainedAdapter.js'
+import { loadTrainedModel } from '../../../../finetuning/adapters/trainedModel.js'
 import { SEED } from '../../../support/seed.js'
 import { asIntegers, bert, folderOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors } from './folders.js'
 
@@ -86,9 +86,11 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
   it('of several labels at once is what its config.json says; it can be trained on for any task', async () => {
     const json = { ...bert, problem_type: 'multi_label_classification' }
     const folder = await folderOf({ 'config.json': json, 'model.safetensors': writeSafetensors(tinyTensors(bert, prefixed('bert'))) })
-    expect((await loadTrainedModel({ model: folder, adapter: null })).adapter.outputs.taskType).toBe('multi-label')
+    expect((await loadTrainedModel({ model: folder, adapter: null })).adapter.outputs).toMatchObject({
+      problemType: 'multi_label_classification',
+    })
     await writeFile(join(folder, 'config.json'), JSON.stringify(bert))
-    expect((await openModelFolder(folder)).outputs.taskType).toBe('classification')
+    expect((await openModelFolder(folder)).outputs).toMatchObject({ problemType: 'single_label_classification' })
     expect((await loadTrainedModel({ model: folder, adapter: null })).head.size).toBe(4)
   })
 

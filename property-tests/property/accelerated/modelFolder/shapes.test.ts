@@ -86,14 +86,23 @@ describe(`encoder shapes (seed ${SEED})`, () => {
   })
 
   it('what it says of the outputs is read apart from the encoder', () => {
-    expect(parsed({ ...bert, num_labels: 1 }).outputs).toEqual({ labels: 1, taskType: 'regression' })
-    expect(parsed({ ...roberta, id2label: { 0: 'a', 1: 'b', 2: 'c' } }).outputs).toEqual({ labels: 3, taskType: 'classification' })
-    expect(parsed({ ...roberta, num_labels: 1, problem_type: 'single_label_classification' }).outputs).toEqual({
-      labels: 1,
-      taskType: 'classification',
+    expect(parsed({ ...bert, num_labels: 1 }).outputs).toEqual({ head: 'sequence', labels: 1, problemType: 'regression' })
+    expect(parsed({ ...roberta, id2label: { 0: 'a', 1: 'b', 2: 'c' } }).outputs).toEqual({
+      head: 'sequence',
+      labels: 3,
+      problemType: 'single_label_classification',
     })
-    expect(parsed({ ...roberta, num_labels: 3, problem_type: 'regression' }).outputs).toEqual({ labels: 3, taskType: 'regression' })
-    expect(parsed(bert).outputs).toEqual({ labels: 2, taskType: 'classification' })
+    expect(parsed({ ...roberta, num_labels: 1, problem_type: 'single_label_classification' }).outputs).toEqual({
+      head: 'sequence',
+      labels: 1,
+      problemType: 'single_label_classification',
+    })
+    expect(parsed({ ...roberta, num_labels: 3, problem_type: 'regression' }).outputs).toEqual({
+      head: 'sequence',
+      labels: 3,
+      problemType: 'regression',
+    })
+    expect(parsed(bert).outputs).toEqual({ head: 'sequence', labels: 2, problemType: 'single_label_classification' })
   })
 
   it.each<readonly [string, object, ReadonlyArray<string>]>([

@@ -37,7 +37,7 @@ export const sizes: EncoderConfig = {
 }
 export const roberta = encoderModel(sizes)
 export const bert = encoderModel({ ...sizes, family: 'bert', tokenTypes: 2, paddingIndex: 0 })
-export const twoClasses: ModelOutputs = { labels: 2, taskType: 'classification' }
+export const twoClasses: ModelOutputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' }
 
 /** Numbers that differ everywhere, so that a mix-up shows. */
 export const weights = (shape: ReadonlyArray<number>, from: number): Weights => ({

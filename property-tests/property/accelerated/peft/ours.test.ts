@@ -7,7 +7,7 @@ import { padToRank, type LowRankAdapter, type LowRankPair } from '../../../../ac
 import { peftFiles, saveAdapter } from '../../../../accelerated/formats/peft/peft.js'
 import { readSafetensors } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { encoderModel } from '../../../../accelerated/models/bert/bert.js'
-import type { ModelOutputs, SequenceTaskType } from '../../../../accelerated/models/modelOutputs.js'
+import type { ModelOutputs, ProblemType } from '../../../../accelerated/models/modelOutputs.js'
 import { SEED } from '../../../support/seed.js'
 import { adapterOf, bert, headOf, load, place, roberta, sizes, twoClasses, weights } from './adapters.js'
 
@@ -88,7 +88,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
         fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 6, maxLength: 6 }).filter((ranks) => ranks.some((r) => r > 0)),
         fc.double({ min: 0.5, max: 64, noNaN: true }),
         fc.option(fc.constantFrom(['no', 'yes'], ['a', 'ß']), { nil: undefined }),
-        fc.constantFrom<SequenceTaskType>('classification', 'regression'),
+        fc.constantFrom<ProblemType>('single_label_classification', 'regression'),
         fc.record({ rslora: fc.boolean(), dora: fc.boolean(), dropout: fc.constantFrom(0, 0.25) }),
         async (model, ranks, alpha, labelNames, problem, { rslora, dora, dropout }) => {
           const { modules } = adapterOf(model, ranks)
@@ -98,14 +98,14 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
             rslora,
             dropout,
             modules: new Map([...modules].map(([name, pair]) => [name, { ...pair, ...magnitudeOf(name, pair.B.shape[0] ?? 0) }])),
-            outputs: { labels: 2, taskType: problem },
+            outputs: { head: 'sequence', labels: 2, problemType: problem },
             ...(labelNames === undefined ? {} : { labelNames }),
           })
           await saveAdapter(place.folder, adapter)
           const loaded = await load(model)
           expect(loaded.model).toBe(model)
           expect(loaded).toMatchObject({
-            outputs: { labels: 2, taskType: problem },
+            outputs: { head: 'sequence', labels: 2, problemType: problem },
             baseModelName: 'me/model',
             rank: 8,
             alpha,
@@ -166,7 +166,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
   })
 
   it('a regression and an adapter without a head come back as such', async () => {
-    const one: ModelOutputs = { labels: 1, taskType: 'regression' }
+    const one: ModelOutputs = { head: 'sequence', labels: 1, problemType: 'regression' }
     await saveAdapter(place.folder, adapterOf(roberta, [2], { outputs: one, head: headOf(roberta, 1) }))
     expect((await load(roberta)).outputs).toEqual(one)
     await saveAdapter(place.folder, adapterOf(roberta, [2], { head: new Map() }))

@@ -92,7 +92,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       { 'attention.self.query': 2, 'attention.self.value': 2 },
       new Map(head),
     )
-    expect((await load(roberta)).outputs).toEqual({ labels: 3, taskType: 'classification' })
+    expect((await load(roberta)).outputs).toEqual({ head: 'sequence', labels: 3, problemType: 'single_label_classification' })
   })
 
   it.each<readonly [string, object, string | RegExp]>([
@@ -175,13 +175,13 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
 
   it('names what is wrong in salora.json', async () => {
     await saveAdapter(place.folder, adapterOf(roberta, [1]))
-    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":["a"],"taskType":"classification"}')
+    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":["a"],"problemType":"single_label_classification"}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected 2 labelNames, got 1')
     await writeFile(join(place.folder, 'salora.json'), '{}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected names as salora writes them whose labelNames is a list, got nothing')
-    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":null,"taskType":"ranking"}')
+    await writeFile(join(place.folder, 'salora.json'), '{"labelNames":null,"problemType":"ranking"}')
     expect(await messageFor(roberta)).toBe(
-      'M/salora.json: expected names as salora writes them whose taskType is one of classification, regression, multi-label, causal, got "ranking"',
+      'M/salora.json: expected names as salora writes them whose problemType is one of single_label_classification, multi_label_classification, regression, got "ranking"',
     )
   })
 })

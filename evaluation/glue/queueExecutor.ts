@@ -1,0 +1,140 @@
+/**
+ * Runs the cells of a sweep on workers on any machine: each cell is a job in Redis (BullMQ). A worker renews its job's lease while it lives. If it
+ * dies, another worker takes the job and resumes from the run's checkpoint.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Job, Queue } from 'bullmq'
+import { InputError } from '../../accelerated/errors/inputError.js'
+import type { Cell } from './cell.js'
+import { cellState, cellStates } from './cellFolder.js'
+import { jobIdOf, queueName, type CellJob } from './cellJob.js'
+import type { CellOutcome, ExecutorOptions } from './executor.js'
+import { keepFinishedRun } from './finishedRun.js'
+import { loadBullmq } from './queuePackages.js'
+import { aborted, closeQueue, isReachable, redisAddress, reportOutages, unreachableError } from './redis.js'
+
+/** Attempts of a run, and milliseconds before the second one; each further one waits twice as long. */
+const retries = { attempts: 3, delay: 5_000 }
+
+/** Milliseconds between two looks at the jobs. */
+const pollInterval = 1_000
+
+/** Seconds that an ended job stays in Redis. */
+const keptFor = 7 * 24 * 3600
+
+export type QueueOptions = Omit<ExecutorOptions, 'jobs' | 'run'> & {
+  readonly redis: string
+  /** milliseconds before the second attempt, for tests */
+  readonly delay?: number
+}
+
+/**
+ * Outcomes in the order of the cells. If the signal aborts, the jobs stay in the queue: workers continue, and the same call finds their results.
+ * @throws InputError if a cell's folder has another run, bullmq is not installed, or Redis does not answer
+ */
+export const runQueuedCells = async (cells: ReadonlyArray<Cell>, options: QueueOptions): Promise<ReadonlyArray<CellOutcome>> => {
+  const { output, signal, onEvent } = options
+  const states = await cellStates(output, cells)
+  const queue = await openQueue(options.redis)
+  try {
+    const outcomes = new Map<string, CellOutcome>()
+    const end = (cell: Cell, outcome: CellOutcome): void => {
+      outcomes.set(cell.id, outcome)
+      onEvent({ kind: 'ended', cell, outcome })
+    }
+    await reportOutages(queue, options)
+    const poll = jobPoll(queue, options)
+    const work = async (): Promise<void> => {
+      for (const [i, cell] of cells.entries()) {
+        const state = states[i]
+        if (state?.kind === 'done') end(cell, { ...state, reused: true })
+        else await enqueue(queue, { cell, output }, options.delay)
+      }
+      while (outcomes.size < cells.length && !signal.aborted) {
+        for (const cell of cells) {
+          if (outcomes.has(cell.id) || signal.aborted) continue
+          const outcome = await poll(cell)
+          if (outcome !== null) end(cell, outcome)
+        }
+        if (outcomes.size < cells.length) await sleep(pollInterval, undefined, { signal }).catch(() => undefined)
+      }
+    }
+    // commands wait for a Redis that is down, but not after Ctrl-C
+    await Promise.race([work(), aborted(signal)])
+    return cells.map(({ id }) => outcomes.get(id) ?? { kind: 'stopped' })
+  } finally {
+    await closeQueue(queue)
+  }
+}
+
+const openQueue = async (url: string): Promise<Queue> => {
+  const { Queue } = await loadBullmq()
+  const queue = new Queue(queueName, { connection: redisAddress(url) })
+  let last: unknown = null
+  queue.on('error', (error) => {
+    last = error // the client reconnects by itself
+  })
+  if (await isReachable(queue)) return queue
+  await closeQueue(queue)
+  throw unreachableError(url, last)
+}
+
+/** One job per cell. A job that ended without leaving a result is replaced. */
+const enqueue = async (queue: Queue, data: CellJob, delay: number = retries.delay): Promise<void> => {
+  const jobId = jobIdOf(data)
+  const earlier = await queue.getJob(jobId)
+  if (earlier !== undefined && ['completed', 'failed'].includes(await earlier.getState())) await earlier.remove()
+  await queue.add('cell', data, {
+    jobId,
+    attempts: retries.attempts,
+    backoff: { type: 'exponential', delay },
+    removeOnComplete: { age: keptFor },
+    removeOnFail: { age: keptFor },
+  })
+}
+
+/** Looks at a cell's job and emits its progress. → the outcome, or null while the run lasts */
+const jobPoll = (queue: Queue, { output, onEvent, delay }: QueueOptions): ((cell: Cell) => Promise<CellOutcome | null>) => {
+  const started = new Set<string>()
+  /** Redis lost the job, or somebody removed it: the cell is queued again. */
+  const withoutJob = async (cell: Cell): Promise<CellOutcome | null> => {
+    const state = await cellState(output, cell)
+    if (state.kind === 'done') return { ...state, reused: false }
+    await enqueue(queue, { cell, output }, delay)
+    onEvent({ kind: 'waiting', cell, reason: 'its job was missing in the queue and was added again' })
+    return null
+  }
+  return async (cell) => {
+    const job = await queue.getJob(jobIdOf({ cell, output }))
+    if (job === undefined) return withoutJob(cell)
+    const outcome = await outcomeOf(job, { cell, output })
+    if (outcome !== null) return outcome
+    const progress = progressOf(job)
+    if (progress === null) return null
+    if (!started.has(cell.id)) onEvent({ kind: 'started', cell, resumes: progress.resumes })
+    started.add(cell.id)
+    onEvent({ kind: 'step', cell, step: progress.step, steps: progress.steps })
+    return null
+  }
+}
+
+/** null while the job lasts */
+const outcomeOf = async (job: Job, { cell, output }: CellJob): Promise<CellOutcome | null> => {
+  const state = await job.getState()
+  if (state === 'failed') return { kind: 'failed', message: job.failedReason ?? 'no reason given', attempts: job.attemptsMade }
+  if (state !== 'completed') return null
+  try {
+    return { kind: 'done', result: await keepFinishedRun(job.returnvalue, output, cell), reused: false }
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    return { kind: 'failed', message: thrown.message, attempts: job.attemptsMade }
+  }
+}
+
+type Progress = { readonly step: number; readonly steps: number; readonly resumes: boolean }
+
+const progressOf = ({ progress }: Job): Progress | null => {
+  if (progress === null || typeof progress !== 'object') return null
+  const { step, steps, resumes } = progress as Readonly<Record<string, unknown>>
+  return typeof step === 'number' && typeof steps === 'number' ? { step, steps, resumes: resumes === true } : null
+}
