@@ -114,10 +114,7 @@ describe(`lowering (seed ${SEED})`, () => {
   })
 
   it('has erf in float64 be odd, ±1 at ±∞, and NaN where x is', async () => {
-    const { y } = await evaluate(
-      { y: erf(input('x', ['n'], 'float64')) },
-      { x: float64([0.3, -0.3, 2, -2, 0, Infinity, -Infinity, NaN]) },
-    )
+    const { y } = await evaluate({ y: erf(input('x', ['n'], 'float64')) }, { x: float64([0.3, -0.3, 2, -2, 0, Infinity, -Infinity, NaN]) })
     const [a = 0, minusA = 0, b = 0, minusB = 0, ...rest] = y as Float64Array
     expect([minusA, minusB]).toEqual([-a, -b])
     expect(rest).toEqual([0, 1, -1, NaN])
