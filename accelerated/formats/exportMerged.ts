@@ -1,6 +1,7 @@
 /** The `merged` export: a sequence classifier in Hugging Face layout, with no trace of an adapter, for every tool that reads such folders. */
 import { join } from 'node:path'
 import { writeFileAtomically } from '../storage/atomicFile.js'
+import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
 import { encode, layOut } from '../checkpoints/safetensors/writeSafetensors.js'
 import { checkFloat16 } from './float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
@@ -18,7 +19,10 @@ export const exportMerged = async (
   maxLength: number | null = null,
 ): Promise<void> => {
   const { adapter, base } = trained
-  const tensors = new Map([...mergedTensors(trained)].map(([name, tensor]) => [adapter.model.naming.stored(name), tensor]))
+  const { naming, transposed } = adapter.model
+  const tensors = new Map(
+    [...mergedTensors(trained)].map(([name, tensor]) => [naming.stored(name), transposed?.(name) === true ? asStored(tensor) : tensor]),
+  )
   const dtype = precision === 'float16' ? 'F16' : 'F32'
   const { header, order } = layOut(
     [...tensors].map(([name, { shape }]) => ({ name, shape, dtype })),
@@ -29,6 +33,12 @@ export const exportMerged = async (
   await writeTokenizer(folder, base.folder, adapter, maxLength)
   await writeModelConfig(folder, base.folder, adapter, labelNames, precision)
 }
+
+/** A matrix [out, in] as a checkpoint of its family has it: [in, out]. */
+const asStored = ({ shape, read }: MergedTensor): MergedTensor => ({
+  shape: shape.toReversed(),
+  read: async () => transposedMatrix(await read(), shape),
+})
 
 async function* piecesOf(
   header: Uint8Array,

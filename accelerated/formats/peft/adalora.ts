@@ -25,7 +25,7 @@ import {
 import { keptTriplets, parseAdaloraConfig, runConfig, runSettings } from './adaloraConfig.js'
 import { targetedModules } from './loadPeft.js'
 import { adapterFiles, headKey, modulesToSave, peftPrefix, writeContents } from './peft.js'
-import { configText, isPeftType, sorted } from './peftConfig.js'
+import { configText, isPeftType, sorted, fansInOut } from './peftConfig.js'
 
 export const peftAdalora: AdapterFormat = {
   title: "PEFT's `ADALORA`",
@@ -51,6 +51,10 @@ export const peftAdalora: AdapterFormat = {
         { baseModelName, outputs, modulesToSave: modulesToSave(head) },
         {
           ...runConfig(settingsOf(adapter), phaseOf(adapter).steps),
+          fan_in_fan_out: fansInOut(
+            model,
+            left.map(({ name }) => name),
+          ),
           target_modules: left.map(({ name }) => path(name)),
           rank_pattern:
             phaseOf(adapter).fixed === null

@@ -73,7 +73,6 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
     orth_reg_weight: settings.orthRegWeight,
     lora_dropout: settings.loraDropout,
     bias: 'none',
-    fan_in_fan_out: false,
     init_lora_weights: true,
   }
 }

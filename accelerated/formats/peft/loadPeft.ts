@@ -104,7 +104,7 @@ const plan = (
 
 /** Those of the matrices that the configuration adapts, with their paths in the base model. @throws Mistake where there is none */
 export const targetedModules = (
-  settings: Pick<PeftConfig, 'target_modules' | 'exclude_modules'>,
+  settings: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out'>,
   matrices: ReadonlyArray<Matrix>,
   model: Model,
   tensors: ReadonlyMap<string, TensorEntry>,
@@ -119,6 +119,8 @@ export const targetedModules = (
       : matchModules(settings.target_modules, paths, where)
   const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
+  if (settings.fan_in_fan_out === true && modules.some(({ name }) => model.transposed?.(`${name}.weight`) !== true))
+    throw inputError(where, 'a plain LoRA configuration whose fan_in_fan_out is false', 'true')
   if (modules.length > 0) return modules
   throw inputError(where, `target_modules that mean a matrix of the ${model.type} ${model.spec.kind}`, shown(settings.target_modules))
 }

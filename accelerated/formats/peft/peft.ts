@@ -7,7 +7,7 @@ import { headOf } from '../../objectives/taskType.js'
 import type { Weights } from '../adapter.js'
 import { namesFile, namesText } from '../adapterTensors.js'
 import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
-import { peftConfigText } from './peftConfig.js'
+import { fansInOut, peftConfigText } from './peftConfig.js'
 
 /** The names of an adapter's files. */
 export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: namesFile } as const
@@ -54,6 +54,10 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       dropout,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
       modulesToSave: modulesToSave(head),
+      fanInFanOut: fansInOut(
+        model,
+        kept.map(([name]) => name),
+      ),
     }),
     weights: writeSafetensors(tensors, { format: 'pt' }),
     namesText: namesText(outputs, labelNames),

@@ -5,6 +5,7 @@ import { basename, dirname } from 'node:path'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
+import type { Model } from '../../models/architecture.js'
 import type { TaskOutputs } from '../../objectives/taskType.js'
 import { adapterConfigLimit, causalTask } from '../adapterTensors.js'
 
@@ -27,6 +28,7 @@ export type PeftSettings = Adapted & {
   readonly dora: boolean
   readonly dropout: number
   readonly modules: ReadonlyArray<RankedModule>
+  readonly fanInFanOut: boolean
 }
 
 /**
@@ -35,7 +37,7 @@ export type PeftSettings = Adapted & {
  * modules are confused.
  */
 export const peftConfigText = (settings: PeftSettings): string => {
-  const { rank, alpha, rslora, dora, dropout, modules } = settings
+  const { rank, alpha, rslora, dora, dropout, modules, fanInFanOut } = settings
   const others = modules.filter((module) => module.rank !== rank)
   const alphaOf = (own: number): number => (rslora ? alpha * Math.sqrt(own / rank) : (alpha * own) / rank)
   return configText(settings, {
@@ -47,7 +49,7 @@ export const peftConfigText = (settings: PeftSettings): string => {
     target_modules: modules.map(({ path }) => path),
     lora_dropout: dropout,
     bias: 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: fanInFanOut,
     init_lora_weights: true,
     ...(dora ? { use_dora: true } : {}), // older versions of PEFT do not know the key
     use_rslora: rslora,
@@ -76,6 +78,10 @@ const rank = z.int().min(1).max(65_536)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
 
+/** PEFT's fan_in_fan_out: whether a checkpoint stores one of these matrices as [in, out], as PEFT's update must then be transposed. */
+export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: ReadonlyArray<string>): boolean =>
+  matrices.some((name) => transposed?.(`${name}.weight`) === true)
+
 /** Any other key is not read. */
 export const loraConfig = z.object({
   peft_type: z.literal('LORA'),
@@ -92,7 +98,7 @@ export const loraConfig = z.object({
   use_dora: z.boolean().nullish(),
   lora_dropout: z.number().min(0).max(1).nullish(),
   bias: z.literal('none').nullish(),
-  fan_in_fan_out: z.literal(false).nullish(),
+  fan_in_fan_out: z.boolean().nullish(),
   // the other ways to start change the frozen weights as well, so that ΔW alone is not the adapter
   init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])]).nullish(),
   use_qalora: unset,
