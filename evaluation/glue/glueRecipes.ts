@@ -1,5 +1,5 @@
 /** The paper's recipe for each GLUE task: Table A2 (epochs and η_p by task and size), Appendix B's grid, and our values for what it leaves out. */
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 /** The two models with recipes in the paper: RoBERTa-base (12 layers of 768) and RoBERTa-large (24 of 1024). */
