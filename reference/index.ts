@@ -171,5 +171,15 @@ export {
 export { adamw, initMoments, type AdamWSettings, type AdamWStep, type Moments } from './training/adamw.js'
 export { normal, uniform, type Seed } from './training/random.js'
 export { batchesOfEpoch, type EpochOrder } from './training/batchOrder.js'
-export { linearSchedule, type LinearSchedule } from './training/schedules.js'
+export {
+  constantSchedule,
+  constantScheduleWithWarmup,
+  cosineSchedule,
+  cosineScheduleWithRestarts,
+  linearSchedule,
+  polynomialSchedule,
+  warmupStepsOf,
+  type Rate,
+  type Schedule,
+} from './training/schedules.js'
 export { gateSteps, type GateFractions, type GateSteps } from './methods/salora/gateSchedule.js'

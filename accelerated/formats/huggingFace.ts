@@ -1,5 +1,5 @@
 /** A whole model in Hugging Face layout: the result of full fine-tuning. */
-import { startPhase } from '../methods/index.js'
+import { startPhase } from '../methods/startPhase.js'
 import { resolveSettings, methodOf } from '../training/settings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
 import { fileInFolder } from '../storage/fileInFolder.js'

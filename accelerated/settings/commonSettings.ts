@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
+import { schedules, type ScheduleName } from '../schedules/index.js'
 import { devices } from '../engines/devices/index.js'
 import { settingGroup, type SettingTable, type SettingValues } from './setting.js'
 import { SettingsError } from '../errors/settingsError.js'
@@ -19,6 +20,7 @@ export const maxRunSteps = 999_999_999
 const listed = (names: ReadonlyArray<string>): string =>
   [names.slice(0, -1).join(', '), names.at(-1)].filter((part) => part !== '').join(' or ')
 
+const scheduleNames = Object.keys(schedules) as [ScheduleName, ...ScheduleName[]]
 const deviceNames = ['auto', ...devices.map(({ name }) => name)]
 const precisionNames = precisions.map(({ name }) => name)
 const explainedPrecisions = precisions.map(({ name, summary }) => `${name} (${summary})`)
@@ -41,12 +43,39 @@ export const trainingSettings = settingGroup('Training', {
   adamBeta1: { kind: 'number', placeholder: 'number', description: 'β₁ of AdamW', schema: share.default(0.9) },
   adamBeta2: { kind: 'number', placeholder: 'number', description: 'β₂ of AdamW', schema: share.default(0.999) },
   adamEpsilon: { kind: 'number', placeholder: 'number', description: 'ε of AdamW', schema: positive.default(1e-8) },
+  lrSchedulerType: {
+    kind: 'text',
+    placeholder: 'name',
+    description: `Learning-rate schedule: ${listed(Object.entries(schedules).map(([name, { summary }]) => `${name} (${summary})`))}`,
+    common: true,
+    schema: z.enum(scheduleNames).default('linear'),
+  },
   warmupRatio: {
     kind: 'number',
     placeholder: 'fraction',
     description: 'Fraction of all steps for linear warm-up',
     common: true,
     schema: fraction.default(0.06),
+  },
+  warmupSteps: {
+    kind: 'number',
+    placeholder: 'steps',
+    description: 'Steps of linear warm-up (overrides --warmup-ratio)',
+    schema: z.int().min(0).max(maxRunSteps).nullable().default(null),
+  },
+  lrSchedulerNumCycles: {
+    kind: 'number',
+    placeholder: 'number',
+    description: 'Waves of cosine, or half waves of cosine_with_restarts',
+    defaultText: '0.5 or 1',
+    schema: positive.max(maxRunSteps).nullable().default(null),
+  },
+  lrSchedulerPower: { kind: 'number', placeholder: 'number', description: 'Power of polynomial decay', schema: positive.default(1) },
+  lrEnd: {
+    kind: 'number',
+    placeholder: 'rate',
+    description: 'Learning rate at the end of polynomial decay',
+    schema: z.number().min(0).default(1e-7),
   },
   epochs: { kind: 'number', placeholder: 'number', description: 'Number of training epochs', common: true, schema: positive.default(3) },
   maxSteps: {

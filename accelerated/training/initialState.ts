@@ -1,5 +1,5 @@
 /** The state before the first step: the method's first phase, initial parameters, and moments of 0. */
-import { startPhase } from '../methods/index.js'
+import { startPhase } from '../methods/startPhase.js'
 import type { CheckpointNumbers } from '../parameters/layout.js'
 import type { RunState } from '../parameters/runState.js'
 import { zeros } from '../parameters/vectors.js'

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { commonSettings, type CommonSettings } from '../settings/commonSettings.js'
 import { zodErrorMap } from '../errors/validate.js'
+import { checkLearningRate } from './learningRate.js'
 import { methods } from '../methods/index.js'
 import type { Method } from '../methods/method.js'
 import type { SettingTable } from '../settings/setting.js'
@@ -48,6 +49,7 @@ export const resolveSettings = (given: SettingsInput): Settings => {
   const parsed = schema.safeParse(values, { error: zodErrorMap })
   if (parsed.success) {
     const settings = { method: name, ...parsed.data } as Settings
+    checkLearningRate(settings)
     method.check?.(settings, null)
     return settings
   }

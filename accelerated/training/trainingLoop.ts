@@ -14,7 +14,7 @@ import { TrainingError } from '../errors/trainingError.js'
 import { checkStep } from './finiteChecks.js'
 import { phaseSessionsOf } from './phaseSessions.js'
 import { runLength, type RunLength } from './runLength.js'
-import { learningRateAt } from './schedules.js'
+import { learningRateAt } from './learningRate.js'
 import { expectedRanksOf, reportOf } from './stepReport.js'
 import { trainStep } from './trainStep.js'
 
@@ -85,7 +85,7 @@ const openRun = <E extends TrainingExample, O>(
     batches: stepBatches(training, settings, stepsPerEpoch),
     sessions: phaseSessionsOf(task),
     evaluator: evaluatorOf(task),
-    learningRate: learningRateAt({ peak: settings.learningRate, warmup: settings.warmupRatio, steps }),
+    learningRate: learningRateAt(settings, steps),
     state,
     spare: null,
     results: resumed ?? { best: null, lastEvaluation: null, byMatrix: {} },

@@ -1,5 +1,5 @@
 /** What a run will need: an estimate of its peak of memory, before its first step, and what would fit where it is more than there is. */
-import { startPhase } from '../../accelerated/methods/index.js'
+import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { resolveModel } from '../../accelerated/checkpoints/hub/hub.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'

@@ -1,5 +1,5 @@
 /** What a run needs before its first step: data, model, tokens and the state that it starts with. */
-import { startPhase } from '../../accelerated/methods/index.js'
+import { startPhase } from '../../accelerated/methods/startPhase.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { checkDevice, type Precision } from '../../accelerated/precisions/precision.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'

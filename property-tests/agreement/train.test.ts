@@ -20,6 +20,7 @@ import {
   gateControl,
   gateSteps,
   linearSchedule,
+  warmupStepsOf,
   pruneState,
   tensor,
   trainingStep,
@@ -117,7 +118,7 @@ const replay = (model: Model, task: Task): { readonly state: TrainingState; read
   }
   const { start, end } = gateSteps({ gateStart, gateEnd, steps })
   const stepsPerEpoch = Math.ceil(training.length / (settings.batchSize * settings.gradientAccumulationSteps))
-  const rate = linearSchedule({ peak: settings.learningRate, warmup: settings.warmupRatio, steps })
+  const rate = linearSchedule({ peak: settings.learningRate, steps, warmupSteps: warmupStepsOf(settings.warmupRatio, steps) })
   const lengths = Array.from({ length: training.length }, (_, i) => training.at(i)?.inputIds.length ?? NaN)
   let state = startOfRun(model, 'float64').reference
   const gates = matricesOf(model, state.adapters).flatMap(({ name, r }) => Array.from({ length: r }, () => name))

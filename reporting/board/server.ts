@@ -31,7 +31,7 @@ export type BoardOptions = {
 export type Board = {
   readonly folder: string
   readonly port: number
-  /** contains the token: whoever has this URL sees all runs and can stop them */
+  /** contains the token: anyone who has this URL sees all runs and can stop them */
   readonly url: string
   readonly close: () => Promise<void>
 }
@@ -89,7 +89,7 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
 
 const resolveFolder = async (path: string): Promise<string> => {
   const folder = await realpath(path).catch((thrown: unknown) => {
-    throw systemInputError(path, 'a folder', thrown, isAbsent(thrown) ? 'no such folder' : reason(thrown))
+    throw systemInputError(path, 'a folder', thrown, isAbsent(thrown) ? 'none' : reason(thrown))
   })
   if (!(await stat(folder)).isDirectory()) throw inputError(path, 'a folder', 'a file')
   return folder

@@ -1,5 +1,5 @@
 /** Bottleneck adapters in the format of the adapters library and AdapterHub. `load_adapter(folder, use_safetensors=True)` opens ours, and we open its own. */
-import { startPhase } from '../../methods/index.js'
+import { startPhase } from '../../methods/startPhase.js'
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readSafetensors } from '../../checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../checkpoints/safetensors/writeSafetensors.js'

@@ -1,5 +1,5 @@
 /** Prefix and prompt tuning in PEFT's format: one tensor without a module's name, and a head without LoRA's wrapper. PEFT calls both prompt learning. */
-import { startPhase } from '../../methods/index.js'
+import { startPhase } from '../../methods/startPhase.js'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'

@@ -1,0 +1,36 @@
+/** The learning-rate schedules: one entry each, under the names and with the formulas of transformers' `get_scheduler`. */
+import type { Schedule, ScheduleStep } from './schedule.js'
+
+/** From 0 at the end of warm-up to 1 at the end of training. */
+const progressOf = ({ step, steps }: ScheduleStep): number => step / Math.max(1, steps)
+
+export const schedules = {
+  linear: {
+    summary: 'linear decay to 0',
+    warmup: true,
+    rate: ({ peak, step, steps }) => (peak * Math.max(0, steps - step)) / Math.max(1, steps),
+  },
+  cosine: {
+    summary: 'half a cosine wave to 0',
+    warmup: true,
+    rate: (at) => at.peak * Math.max(0, (1 + Math.cos(2 * Math.PI * (at.numCycles ?? 0.5) * progressOf(at))) / 2),
+  },
+  cosine_with_restarts: {
+    summary: 'half waves that restart at the peak',
+    warmup: true,
+    rate: (at) => {
+      const progress = progressOf(at)
+      return progress >= 1 ? 0 : at.peak * Math.max(0, (1 + Math.cos(Math.PI * (((at.numCycles ?? 1) * progress) % 1))) / 2)
+    },
+  },
+  constant: { summary: 'no warm-up, no decay', warmup: false, rate: ({ peak }) => peak },
+  constant_with_warmup: { summary: 'no decay', warmup: true, rate: ({ peak }) => peak },
+  polynomial: {
+    summary: 'a power of the remaining steps, to --lr-end',
+    warmup: true,
+    rate: ({ peak, step, steps, power, end }) => (step > steps ? end : (peak - end) * (1 - step / steps) ** power + end),
+    check: ({ peak, end }) => (end < peak ? null : { setting: 'lrEnd', expected: `less than learningRate ${peak}`, got: String(end) }),
+  },
+} as const satisfies Readonly<Record<string, Schedule>>
+
+export type ScheduleName = keyof typeof schedules

@@ -1,0 +1,28 @@
+/** The learning rate of each step, η_p: linear warm-up from 0 to the peak, then the schedule. Steps count from 0. */
+import { schedules } from '../schedules/index.js'
+import { SettingsError } from '../errors/settingsError.js'
+import type { Schedule } from '../schedules/schedule.js'
+import type { CommonSettings } from '../settings/commonSettings.js'
+
+export type LearningRateSettings = Pick<
+  CommonSettings,
+  'learningRate' | 'lrSchedulerType' | 'lrSchedulerNumCycles' | 'lrSchedulerPower' | 'lrEnd' | 'warmupRatio' | 'warmupSteps'
+>
+
+/** @param steps of the whole run */
+export const learningRateAt = (settings: LearningRateSettings, steps: number): ((step: number) => number) => {
+  const { learningRate: peak, lrSchedulerNumCycles: numCycles, lrSchedulerPower: power, lrEnd: end } = settings
+  const { warmup, rate }: Schedule = schedules[settings.lrSchedulerType]
+  const warmupSteps = warmup ? (settings.warmupSteps ?? Math.ceil(settings.warmupRatio * steps)) : 0
+  return (step) =>
+    step < warmupSteps
+      ? (peak * step) / warmupSteps
+      : rate({ peak, step: step - warmupSteps, steps: steps - warmupSteps, numCycles, power, end })
+}
+
+/** @throws SettingsError if the schedule's settings contradict each other */
+export const checkLearningRate = ({ lrSchedulerType, learningRate, lrEnd }: LearningRateSettings): void => {
+  const { check }: Schedule = schedules[lrSchedulerType]
+  const problem = check?.({ peak: learningRate, end: lrEnd }) ?? null
+  if (problem !== null) throw new SettingsError(problem.setting, problem.expected, problem.got)
+}
