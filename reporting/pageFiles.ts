@@ -18,6 +18,6 @@ const readBundle = async (name: string): Promise<string> => {
   const file = fileURLToPath(new URL(name, bundles))
   return readFile(file, 'utf8').catch((thrown: unknown) => {
     if (!isAbsent(thrown)) throw thrown
-    throw inputError(file, 'a file of the built pages (npm run build)', 'no such file')
+    throw inputError(file, 'a file of the built pages (npm run build)', 'none')
   })
 }

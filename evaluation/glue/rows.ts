@@ -1,6 +1,6 @@
 /**
- * Rows by the names of --methods: a method (`lora`), a method with a rank (`lora-4`, whose alpha is twice the rank so that the scale stays), or a
- * method with settings (`salora:retain=random:beta=0.2`).
+ * Rows by the names of --methods: a method (`lora`), a method with a rank (`lora-4`), or one with settings (`salora:retain=random:beta=0.2`).
+ * With a rank, alpha is twice the rank, so that the scale stays.
  */
 import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'

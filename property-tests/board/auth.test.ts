@@ -110,7 +110,7 @@ describe('the board rejects', () => {
     const sendStop = (body: string) => send(board, '/stop', { method: 'POST', headers: pageHeaders(board), body })
     expect((await sendStop(JSON.stringify({ id: 'x'.repeat(2_000) }))).status).toBe(500)
     for (const id of ['../runs/secretive', 'secretive', '', '__proto__'])
-      expect(await sendStop(JSON.stringify({ id }))).toMatchObject({ status: 409, text: '{"message":"no such run"}\n' })
+      expect(await sendStop(JSON.stringify({ id }))).toMatchObject({ status: 409, text: '{"message":"unknown run"}\n' })
     const socket = connect(board.port, '127.0.0.1')
     socket.write('nonsense\r\n\r\n')
     await new Promise((resolve) =>

@@ -1,6 +1,6 @@
 /**
- * The board in Chromium: the numbers of the files, no console message, use by keyboard and on a phone, curves of a running run, a lost connection,
- * and 500 runs beside one of 100,000 steps.
+ * The board in Chromium: it shows the numbers of the files, logs nothing, and works by keyboard and on a phone.
+ * It survives a lost connection, and stays fast with 500 runs beside one of 100,000 steps.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

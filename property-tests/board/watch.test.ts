@@ -230,7 +230,7 @@ describe('a sweep', () => {
 })
 
 describe('the remaining time', () => {
-  it('comes from the times of the steps at first, then from the last ten minutes, and starts again when a run resumes from an earlier step', () => {
+  it('comes from the times of the steps, then from the last ten minutes, and again from the steps after a resume', () => {
     const eta = etaEstimator()
     const steps = { secondsPerStep: 0.5 }
     eta.observe(1, 0)

@@ -153,7 +153,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       const logits = await predictGolden(family, output, readMethod(family, 'dora'))
       const trained = { base, adapter, head: adapter.head }
       await inFolder(async (merged) => {
-        await exportMerged(merged, trained, undefined, 'float32')
+        await exportMerged(merged, trained, undefined)
         const found = await predictGolden(family, merged, readMethod(family, 'dora'))
         expectAgreement(`merged, ${family}, ${name}`, [compareNumbers('logits', goldenBounds.float32, logits, found)])
       })

@@ -1,31 +1,27 @@
 /** A project without bullmq and ioredis: commands that need no queue run, and each command that needs one says in one line how to install them. */
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { installWithout } from '../support/installWithout.js'
 
-let root = ''
+let [root, program] = ['', '']
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'salora-without-queue-'))
-  // the compiled code is copied, since Node looks for packages beside the file that a link points to
-  await cp(resolve('dist'), join(root, 'dist'), { recursive: true, filter: (path) => !/property-tests$|\.(d\.ts|map)$/.test(path) })
-  await cp(resolve('package.json'), join(root, 'package.json'))
-  await mkdir(join(root, 'node_modules'))
-  for (const name of await readdir(resolve('node_modules')))
-    if (!['bullmq', 'ioredis'].includes(name)) await symlink(resolve('node_modules', name), join(root, 'node_modules', name))
+  program = await installWithout(root, ['bullmq', 'ioredis'])
 }, 60_000)
 afterAll(() => rm(root, { recursive: true }))
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 const salora = (...args: ReadonlyArray<string>): Promise<Ended> =>
   new Promise((ended) => {
-    const child = execFile(process.execPath, [join(root, 'dist/cli/salora.js'), ...args], { cwd: root }, (_, stdout, stderr) =>
+    const child = execFile(process.execPath, [program, ...args], { cwd: root }, (_, stdout, stderr) =>
       ended({ code: child.exitCode, stdout, stderr }),
     )
   })
 
-const line = '--redis: expected the optional package bullmq, got none; install it with: npm install bullmq ioredis\n'
+const line = '--redis: expected the packages bullmq and ioredis (npm install bullmq ioredis), got none\n'
 
 describe('without bullmq and ioredis', () => {
   it.each<readonly [string, ReadonlyArray<string>]>([
@@ -37,7 +33,7 @@ describe('without bullmq and ioredis', () => {
     ['salora board --redis', ['board', '.', '--redis', 'redis://127.0.0.1:1', '--quiet']],
   ])('%s says how to install them', async (_, args) => {
     expect(await salora(...args)).toEqual({ code: 2, stdout: '', stderr: line })
-    expect((await readdir(root)).sort()).toEqual(['dist', 'node_modules', 'package.json'])
+    expect((await readdir(root)).sort()).toEqual(['dist', 'finetuning', 'node_modules', 'package.json'])
   })
 
   it('the help of the command that can use a queue works', async () => {

@@ -36,7 +36,7 @@ export const rejectionOf = ({ method, path, headers }: BoardRequest, token: stri
   if (origin !== undefined && origin !== `http://${host}`) return otherPage
   if (publicPaths.has(path)) return method === 'GET' ? null : { status: 405, message: 'expected GET' }
   const expected = protectedPaths[path]
-  if (expected === undefined) return { status: 404, message: 'no such path' }
+  if (expected === undefined) return { status: 404, message: 'unknown path' }
   if (method !== expected) return { status: 405, message: `expected ${expected}` }
   if (site !== undefined && site !== 'same-origin') return otherPage
   if (method === 'POST' && origin === undefined) return otherPage

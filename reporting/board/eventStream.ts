@@ -74,7 +74,7 @@ export const openEventStream = (watch: Watch, charts: ChartRenderer, queue: Watc
 const stopRun: (watch: Watch, id: string) => ReturnType<EventStream['stopRun']> = async (watch, id) => {
   if (!watch.runs().has(id)) await watch.refresh() // no page has been connected yet
   const run = watch.runs().get(id)
-  if (run === undefined) return { isStopped: false, message: 'no such run' }
+  if (run === undefined) return { isStopped: false, message: 'unknown run' }
   const stopped = await stopRunProcess(run.folder)
   return typeof stopped === 'string'
     ? { isStopped: false, message: `not stopped: ${stopped}` }

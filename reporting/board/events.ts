@@ -2,8 +2,13 @@
 import type { Table } from '../charts/table.js'
 
 /**
- * waiting: nothing in the folder yet · running: a living process has locked it · interrupted: stopped, saved and resumable · finished ·
- * failed: ended with an error · crashed: its process is gone without a result · unreadable: one of its files is invalid
+ * - running: a living process has locked the folder
+ * - waiting: the folder is still empty
+ * - failed: the run ended with an error
+ * - crashed: its process is gone without a result
+ * - interrupted: it was stopped, has saved and can resume
+ * - unreadable: one of its files is invalid
+ * - finished
  */
 export const runStatuses = ['running', 'waiting', 'failed', 'crashed', 'interrupted', 'unreadable', 'finished'] as const
 export type RunStatus = (typeof runStatuses)[number]

@@ -1,9 +1,12 @@
 /**
  * Finds the process that works in a run's folder, and stops it.
  *
- * Anybody may have written a lock file, and a signal to the wrong process does harm. So a process counts only if /proc confirms it:
- * it belongs to this user, started when the lock says, has this very file open for writing, runs a salora command that ends cleanly,
- * and handles the signal.
+ * Anybody may have written a lock file, and a signal to the wrong process does harm. So a process counts only if /proc confirms that
+ * - it belongs to this user,
+ * - it started when the lock says,
+ * - it has this very file open for writing,
+ * - it runs a salora command that ends cleanly,
+ * - it handles the signal.
  */
 import { lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
 import { basename, resolve, sep } from 'node:path'

@@ -31,7 +31,7 @@ export type BoardOptions = {
 export type Board = {
   readonly folder: string
   readonly port: number
-  /** contains the token: whoever has this URL sees all runs and can stop them */
+  /** contains the token: anyone who has this URL sees all runs and can stop them */
   readonly url: string
   readonly close: () => Promise<void>
 }
@@ -39,8 +39,16 @@ export type Board = {
 /** Maximum bytes of a request's body. */
 const bodyLimit = 1_000
 
-const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
 
 const securityHeaders = {
   'Content-Security-Policy': policy,
@@ -89,7 +97,7 @@ export const startBoard = async ({ folder: path, port, redis }: BoardOptions): P
 
 const resolveFolder = async (path: string): Promise<string> => {
   const folder = await realpath(path).catch((thrown: unknown) => {
-    throw systemInputError(path, 'a folder', thrown, isAbsent(thrown) ? 'no such folder' : reason(thrown))
+    throw systemInputError(path, 'a folder', thrown, isAbsent(thrown) ? 'none' : reason(thrown))
   })
   if (!(await stat(folder)).isDirectory()) throw inputError(path, 'a folder', 'a file')
   return folder

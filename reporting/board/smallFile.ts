@@ -1,4 +1,4 @@
-/** Files that the board reads whole: their size is bounded, and their stamp tells whether they have changed. */
+/** Files that the board reads whole: their size is bounded, and a changed file has a new stamp. */
 import { lstat } from 'node:fs/promises'
 import { inputError } from '../../accelerated/errors/inputError.js'
 

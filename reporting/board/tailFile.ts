@@ -28,7 +28,7 @@ export type TailOptions = {
 const chunkSize = 1 << 18
 /** A longer file is continued at the next read, so that no file delays the others. */
 const defaultMaxBytes = 1 << 26
-/** Bytes before the current position, which tell whether the file is still the same. */
+/** Bytes before the current position. If they have changed, the file has been truncated or replaced. */
 const contextSize = 512
 /** Maximum bytes of a line: ranks of a thousand matrices need a tenth. Longer lines are skipped. */
 const maxLineLength = 1 << 20

@@ -1,12 +1,14 @@
 /** Renders charts as SVG with Vega, and as PNG with resvg. Both are optional peer dependencies, loaded when there is something to draw. */
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { importOptional } from '../../accelerated/errors/importOptional.js'
+import { loadOptional } from '../../accelerated/storage/optionalPackages.js'
 import type { Panel } from './figure.js'
 
 export type SvgRenderer = (spec: Panel['spec']) => Promise<string>
 export type PngRenderer = (svg: string) => Uint8Array
 
-const installCommand = 'npm install vega vega-lite @resvg/resvg-js'
+const install = ['vega', 'vega-lite', '@resvg/resvg-js']
+const vegaPackages = { feature: 'charts', names: ['vega', 'vega-lite'], install }
+const resvgPackages = { feature: 'PNG files', names: ['@resvg/resvg-js'], install }
 
 type TextWidth = (item: { readonly fontSize?: number; readonly limit?: number }, text: unknown) => number
 
@@ -15,10 +17,8 @@ type TextWidth = (item: { readonly fontSize?: number; readonly limit?: number },
  * @throws MissingPackageError if vega or vega-lite is not installed
  */
 export const loadSvgRenderer = async (): Promise<SvgRenderer> => {
-  const [vega, { compile }] = [
-    await importOptional(import('vega'), 'charts', installCommand),
-    await importOptional(import('vega-lite'), 'charts', installCommand),
-  ]
+  const vega = await loadOptional(vegaPackages, () => import('vega'))
+  const { compile } = await loadOptional(vegaPackages, () => import('vega-lite'))
   // Without a canvas, Vega estimates 0.8 em for each letter, which wastes space and truncates labels.
   const { textMetrics } = vega as unknown as { readonly textMetrics: { width: TextWidth } } // absent from Vega's types
   textMetrics.width = ({ fontSize, limit }, text) => {
@@ -57,7 +57,7 @@ export const svgFile = (svg: string): string =>
  * @throws InputError if this machine has no font
  */
 export const loadPngRenderer = async (): Promise<PngRenderer> => {
-  const { Resvg } = await importOptional(import('@resvg/resvg-js'), 'PNG files', installCommand)
+  const { Resvg } = await loadOptional(resvgPackages, () => import('@resvg/resvg-js'))
   const word =
     '<svg xmlns="http://www.w3.org/2000/svg" width="50" height="50"><text x="9" y="20" font-family="sans-serif">word</text></svg>'
   if (new Resvg(word).getBBox() === undefined) throw inputError('PNG files', 'a font (such as the package fonts-dejavu-core)', 'none')

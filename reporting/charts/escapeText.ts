@@ -3,7 +3,7 @@ import { oneLine } from '../../accelerated/errors/inputError.js'
 
 const maxLength = 200
 
-/** Escapes control characters, replaces unpaired surrogates and noncharacters by U+FFFD, and truncates at 200 characters. */
+/** Escapes control characters, replaces unpaired surrogates, U+FFFE and U+FFFF by U+FFFD, and truncates at 200 characters. */
 export const escapeText = (text: string): string => {
   const line = oneLine(text.slice(0, 10 * maxLength)).replace(/[\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD')
   const characters = [...line]

@@ -1,4 +1,4 @@
-/** Curves of a run, read from metrics.jsonl line by line and down-sampled on the way: a long run needs no more memory than a short one. */
+/** Curves of a run, read from metrics.jsonl line by line. Down-sampling on the way bounds the memory that a long run needs. */
 import { join } from 'node:path'
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
@@ -24,7 +24,7 @@ const metricLimit = 100
  */
 export const readRunCurves = async (folder: string, last: number, width: number): Promise<RunCurves> => {
   const file = join(folder, 'metrics.jsonl')
-  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no such file')
+  if ((await fileInFolder(folder, 'metrics.jsonl')) === undefined) throw inputError(file, 'a line for each step', 'no file')
   const { onLine, curves } = curveCollector(() => downSampler(width), last)
   let invalidLine: Error | null = null
   await eachLine(file, (row, bytes) => {

@@ -28,7 +28,7 @@ export const metricOf = (task: string, scores: Scores): string => {
   return paperMetric !== null && paperMetric in scores ? paperMetric : escapeText(Object.keys(scores)[0] ?? 'loss')
 }
 
-/** The last evaluation's score; null if it has no such metric. */
+/** The last evaluation's score; null if it lacks the metric. */
 export const lastScore = ({ last }: Pick<RunResult, 'last'>, metric: string): number | null => last.scores[metric] ?? null
 
 /** What distinguishes runs, as text by name. */

@@ -79,7 +79,7 @@ const collectFrom = async (root: string, collecting: Collecting): Promise<void> 
 
 const checkIsFolder = async (folder: string): Promise<void> => {
   const stats = await stat(folder).catch((thrown: unknown) => {
-    throw systemInputError(folder, 'a folder', thrown, isAbsent(thrown) ? 'no such folder' : reason(thrown))
+    throw systemInputError(folder, 'a folder', thrown, isAbsent(thrown) ? 'none' : reason(thrown))
   })
   if (!stats.isDirectory()) throw inputError(folder, 'a folder', 'a file')
 }

@@ -26,7 +26,7 @@ export type Discovery = {
 export type DiscoveryOptions = {
   /** maximum number of runs; absent: 5,000 */
   readonly maxRuns?: number
-  /** called for a folder that cannot be read; absent: such folders are skipped */
+  /** called for a folder that cannot be read; absent: the folder is skipped */
   readonly onError?: (thrown: unknown) => void
 }
 

@@ -1,4 +1,4 @@
-/** The report: it has the numbers of the files, shows every name as text, and skips what is unfinished or damaged. */
+/** The report: it has the numbers of the files, shows every name as text, and skips unfinished or damaged runs. */
 import { createHash } from 'node:crypto'
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -258,7 +258,7 @@ describe('a folder', () => {
       expect.stringMatching(/middle\/metrics\.jsonl, line 2: expected an event of a run as JSON, got /),
       expect.stringMatching(/other\/config\.json: expected the config\.json of a run/),
       expect.stringMatching(/running: expected a finished run, got no result\.json$/),
-      expect.stringMatching(/without\/metrics\.jsonl: expected a line for each step, got no such file$/),
+      expect.stringMatching(/without\/metrics\.jsonl: expected a line for each step, got no file$/),
     ])
     expect(page).toContain('<summary>6 skipped</summary>')
     expect(recordsIn(page, 'loss').map((record) => record['runs'])).toEqual(['1', '1', '1', '1'])
@@ -270,7 +270,7 @@ describe('a folder', () => {
       /nothing: expected a folder with runs, sweeps or style transfers, got none of these$/,
     )
     await expect(reportOf(at('whole'), at('nothing'))).rejects.toThrow(/nothing: expected/)
-    await expect(reportOf(at('absent'))).rejects.toThrow(/absent: expected a folder, got no such folder/)
+    await expect(reportOf(at('absent'))).rejects.toThrow(/absent: expected a folder, got none/)
     await expect(reportOf(at('mixed/good/config.json'))).rejects.toThrow(/config\.json: expected a folder, got a file$/)
     await expect(reportOf(at('mixed/running'))).rejects.toThrow(/expected at least one finished run, got .*no result\.json$/)
     expect((await readdir(root)).filter((name) => name.includes('.partial'))).toEqual([])

@@ -11,7 +11,7 @@ export type Agreement = {
   readonly correlation: number | null
   /** share of matrices with equal ranks */
   readonly equal: number
-  /** Σ min / Σ max of the two ranks: 1 if all ranks are equal, 0 if no matrix has a rank in both runs; null if all ranks are zero */
+  /** Σ min / Σ max of the two ranks: 1 if all ranks are equal, 0 if no matrix has a rank in both runs. Null if all ranks are zero. */
   readonly overlap: number | null
 }
 

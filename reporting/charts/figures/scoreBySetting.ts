@@ -1,4 +1,4 @@
-/** Figures of the score over a setting: a panel for each task, and a line for runs that only differ in the setting and the seed. */
+/** Figures of the score over a setting. A task has a panel, and runs that only differ in the setting and the seed have a line. */
 import { mean } from 'simple-statistics'
 import type { FinishedRun } from '../../discovery/collectRuns.js'
 import { seriesLimit } from '../chartStyle.js'

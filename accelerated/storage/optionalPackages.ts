@@ -1,0 +1,32 @@
+/** Optional peer dependencies are loaded when they are used. If one is missing, the error has the command that installs it. */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { InputError } from '../errors/inputError.js'
+import { lazyImport } from '../errors/lazyImport.js'
+
+export class MissingPackageError extends InputError {}
+
+export type OptionalPackages = {
+  /** what needs the packages, such as `charts` or `--redis` */
+  readonly feature: string
+  readonly names: ReadonlyArray<string>
+  /** packages to install; absent: `names` */
+  readonly install?: ReadonlyArray<string>
+}
+
+/** @throws MissingPackageError if one of the packages is not installed */
+export const loadOptional = async <Module>(
+  { feature, names, install = names }: OptionalPackages,
+  load: () => Promise<Module>,
+): Promise<Module> => {
+  const missing = names.filter((name) => !isInstalled(name))
+  if (missing.length === 0) return lazyImport(load())
+  const noun = names.length === 1 ? 'package' : 'packages'
+  const got = missing.length === names.length ? 'none' : `no ${missing.join(', no ')}`
+  throw new MissingPackageError(feature, `the ${noun} ${names.join(' and ')} (npm install ${install.join(' ')})`, got)
+}
+
+// Node also reports a package as not found if the process has too many open files, so the folder decides.
+const isInstalled = (name: string): boolean =>
+  (createRequire(import.meta.url).resolve.paths(name) ?? []).some((folder) => existsSync(join(folder, name)))

@@ -1,0 +1,105 @@
+/** The site: its navigation, its search, and what becomes of links to files of the repository that are no pages. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { defineConfig, type DefaultTheme } from 'vitepress'
+
+const docs = join(import.meta.dirname, '..')
+
+/** Where the repository's files are shown, as `https://HOST/OWNER/salora/blob/main`; without it, links to them are plain words. */
+const source = process.env['SALORA_SOURCE_URL']?.replace(/\/$/, '')
+
+const titleOf = (page: string): string => /^# (.+)$/m.exec(readFileSync(join(docs, page), 'utf8'))?.[1]?.replaceAll('`', '') ?? page
+
+/** Sidebar entries with the titles of their pages. */
+const pages = (folder: string, names: ReadonlyArray<string>): DefaultTheme.SidebarItem[] =>
+  names.map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }))
+
+/** Every page of a folder whose pages are generated, by name. */
+const generated = (folder: string): DefaultTheme.SidebarItem[] =>
+  pages(
+    folder,
+    readdirSync(join(docs, folder))
+      .filter((file) => file.endsWith('.md') && file !== 'index.md')
+      .map((file) => file.replace(/\.md$/, ''))
+      .sort(),
+  )
+
+const sidebar: DefaultTheme.SidebarItem[] = [
+  { text: 'Tutorials', items: pages('tutorials', ['first-classifier', 'instruction-model', 'reproduce-a-table']) },
+  {
+    text: 'How-to guides',
+    items: pages('how-to', [
+      'your-own-data',
+      'training',
+      'resume',
+      'low-memory',
+      'gpu',
+      'exports',
+      'library',
+      'report-and-board',
+      'sweeps-and-workers',
+      'style-transfer',
+      'from-peft',
+      'troubleshooting',
+    ]),
+  },
+  {
+    text: 'Reference',
+    items: [
+      { text: 'Commands', link: '/reference/commands/', collapsed: true, items: generated('reference/commands') },
+      ...pages('reference', ['settings', 'models-and-methods', 'run-folder', 'glossary']),
+      { text: 'API', link: '/api/', collapsed: true, items: apiPages() },
+    ],
+  },
+  {
+    text: 'Explanation',
+    items: pages('explanation', ['paper', 'salora-and-lora', 'graphs-and-gradients', 'int8', 'exactness']),
+  },
+  { text: 'Results', collapsed: true, items: generated('results') },
+]
+
+/** The API's pages, which TypeDoc has just written. */
+function apiPages(): DefaultTheme.SidebarItem[] {
+  return JSON.parse(readFileSync(join(docs, 'api/typedoc-sidebar.json'), 'utf8')) as DefaultTheme.SidebarItem[]
+}
+
+export default defineConfig({
+  title: 'salora',
+  description: 'Parameter-efficient fine-tuning of transformers from Node',
+  cleanUrls: true,
+  srcExclude: ['node_modules/**'],
+  themeConfig: {
+    nav: [
+      { text: 'Tutorials', link: '/tutorials/first-classifier' },
+      { text: 'How-to', link: '/how-to/your-own-data' },
+      { text: 'Commands', link: '/reference/commands/' },
+      { text: 'API', link: '/api/' },
+      { text: 'Results', link: '/results/' },
+    ],
+    sidebar,
+    outline: [2, 3],
+    search: { provider: 'local' },
+  },
+  markdown: {
+    config: (md) => {
+      // On a code host, pages link to source files beside docs/. In the site, those links go to the code host, or are plain words.
+      md.core.ruler.push('repository-links', ({ tokens, env }) => {
+        for (const { children } of tokens) {
+          const closing: string[] = []
+          for (const token of children ?? []) {
+            if (token.type === 'link_open') {
+              const href = token.attrGet('href') ?? ''
+              const path = posix.join(posix.dirname((env as { relativePath?: string }).relativePath ?? ''), href)
+              const isOutside = !/^[a-z]+:|^[/#]/.test(href) && path.startsWith('../')
+              if (isOutside && source !== undefined) token.attrSet('href', `${source}/${path.slice(3)}`)
+              const isPlain = isOutside && source === undefined
+              if (isPlain) token.tag = 'span'
+              if (isPlain) token.attrs = null
+              closing.push(isPlain ? 'span' : 'a')
+            } else if (token.type === 'link_close') token.tag = closing.pop() ?? 'a'
+          }
+        }
+      })
+    },
+  },
+})

@@ -1,0 +1,67 @@
+/**
+ * Serves the page beside this file, a model that `salora export --format transformers.js` wrote, and transformers.js from node_modules:
+ *
+ *   node dist/examples/web-page/server.js exported/reviews [PORT]
+ */
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { createRequire } from 'node:module'
+import { extname, join, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+}
+
+/** The folder of an installed package's built files. */
+const builtFiles = (name: string): string => {
+  const require = createRequire(import.meta.url)
+  const entry = require.resolve(name)
+  return entry.slice(0, entry.lastIndexOf(`${sep}dist${sep}`) + `${sep}dist`.length)
+}
+
+/** The page is not compiled, so a compiled server finds it in the source folder. */
+const pageFile = fileURLToPath(
+  new URL(import.meta.url.includes('/dist/') ? '../../../examples/web-page/index.html' : './index.html', import.meta.url),
+)
+
+/** GET / is the page; /model/, /transformers/ and /onnxruntime/ are the files of three folders. */
+export const pageServer = (model: string): Server => {
+  const folders: Readonly<Record<string, string>> = {
+    model,
+    transformers: builtFiles('@huggingface/transformers'),
+    onnxruntime: builtFiles('onnxruntime-web'),
+  }
+  /** null for a path that leaves its folder, or that has none */
+  const fileOf = (path: string): string | null => {
+    if (path === '/') return pageFile
+    const [, name = '', ...rest] = path.split('/')
+    const folder = folders[name]
+    return folder === undefined || rest.includes('..') ? null : join(folder, ...rest)
+  }
+  return createServer(async (request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)
+    const file = fileOf(path)
+    const isFile =
+      file !== null &&
+      (await stat(file).then(
+        (entry) => entry.isFile(),
+        () => false,
+      ))
+    if (file === null || !isFile) return void response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' })
+    createReadStream(file).pipe(response)
+  })
+}
+
+const main = ([model, port = '8080']: ReadonlyArray<string>): void => {
+  if (model === undefined) throw new Error('usage: server.js EXPORTED_MODEL [PORT]')
+  pageServer(model).listen(Number(port), '127.0.0.1', () => console.log(`http://127.0.0.1:${port}/`))
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main(process.argv.slice(2))
