@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { escapeHtml } from '../charts/escapeText.js'
 import { csvOf } from '../charts/csv.js'
 import type { FigureContent, Panel } from '../charts/figure.js'
-import { formatNumber } from '../charts/formatNumber.js'
+import { formatNumber, plural } from '../charts/formatNumber.js'
 import type { Cell, Table } from '../charts/table.js'
 import type { PageFiles } from '../pageFiles.js'
 import type { ReportTable } from './tables/reportTable.js'
@@ -61,7 +61,7 @@ const tableSection = ({ name, title, caption, table, csv, folded = false }: Repo
   const numbers = `${tableHtml(table, title)}${csvBlock(name, title, csv ?? csvOf(table))}`
   return (
     `<section id="${name}"><h2>${escapeHtml(title)}</h2>\n<p>${escapeHtml(caption)}</p>\n` +
-    `${folded ? `<details><summary>${table.rows.length} rows</summary>\n${numbers}</details>` : numbers}</section>\n`
+    `${folded ? `<details><summary>${plural(table.rows.length, 'row')}</summary>\n${numbers}</details>` : numbers}</section>\n`
   )
 }
 
