@@ -179,7 +179,7 @@ export const scheduleSettings = settingGroup('Run', {
   },
   loadBestModelAtEnd: {
     kind: 'switch',
-    description: 'Save the best adapter by --metric-for-best-model; --no-load-best-model-at-end saves the last one',
+    description: 'Save the adapter of the best evaluation; --no-load-best-model-at-end saves the last one',
     schema: z.boolean().default(true),
   },
   evalSteps: {

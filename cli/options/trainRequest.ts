@@ -1,7 +1,8 @@
 /** From flags, a --config file and (with --resume) the run's own config.json to the options of one fine-tuning run. */
 import { join } from 'node:path'
 import { inputError, shown } from '../../accelerated/errors/inputError.js'
-import type { Settings, SettingsInput } from '../../accelerated/training/settings.js'
+import type { Settings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { allSettings, methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'

@@ -105,7 +105,8 @@ export const exportAdapter = async (options: ExportOptions): Promise<ExportRepor
     if (format === 'peft-padded') await writePaddedLora(stage, formatOf(method).asLora?.(adapter) ?? adapter, options.targeted ?? [])
     const { precision } = options
     const maxLength = taskType === 'causal' ? null : options.maxLength // of training: a prompt may be longer
-    if (format === 'merged') await exportMerged(stage, trained, names, precision === 'float16' ? precision : 'float32', maxLength)
+    if (format === 'merged')
+      await exportMerged(stage, trained, names, { precision: precision === 'float16' ? precision : 'float32', maxLength })
     if (format === 'transformers.js') await exportOnnx(stage, trained, names, { precision, maxLength })
     await writeCard(stage, folder, format)
     const texts = [...trialTexts, ...longest(options.texts ?? [])]

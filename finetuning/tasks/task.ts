@@ -1,6 +1,6 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Scoring } from '../metrics/score.js'
 import type { Dataset } from '../data/dataset.js'
 import type { DelimitedOptions } from '../data/delimited.js'

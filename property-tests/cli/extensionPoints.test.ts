@@ -10,7 +10,8 @@ import { methods } from '../../accelerated/methods/index.js'
 import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import type * as OnnxRuntimeNode from '../../accelerated/engines/onnxRuntimeNode.js'
-import { allSettings, methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { allSettings, methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
@@ -100,7 +101,7 @@ describe('a new method', () => {
     expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
     expect(() => resolveSettings(given({ method: 'shift', shiftScale: 0 }))).toThrow(/^shiftScale: expected a number above 0, got 0$/)
-    expect(() => resolveSettings({ method: 'shifts' })).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
+    expect(() => resolveSettings(given({ method: 'shifts' }))).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
   })
 
   it("has a setting that is nobody else's, and none of the others'", () => {
@@ -108,7 +109,7 @@ describe('a new method', () => {
       expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
         `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
       )
-    expect(() => resolveSettings({ method: 'shift', rank: 4 })).toThrow(
+    expect(() => resolveSettings(given({ method: 'shift', rank: 4 }))).toThrow(
       /^rank: expected a setting of method shift \(it is one of salora, lora\b.*\), got 4$/,
     )
     expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
@@ -211,8 +212,10 @@ describe('a new device', () => {
   })
 
   it('is a value of the setting, is named in the help of --device, and is in what doctor reports', async () => {
-    expect(resolveSettings({ device: 'abacus' }).device).toBe('abacus')
-    expect(() => resolveSettings({ device: 'abaci' })).toThrow('device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"')
+    expect(resolveSettings(given({ device: 'abacus' })).device).toBe('abacus')
+    expect(() => resolveSettings(given({ device: 'abaci' }))).toThrow(
+      'device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"',
+    )
     expect(helpOf('device')).toBe('Device: auto, cpu, webgpu, cuda or abacus (default: auto)')
     for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])
       expect(await written('stdout', command, '--help'), command).toMatch(

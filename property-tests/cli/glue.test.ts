@@ -225,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
     expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/got SIGKILL \(/) }]])
     expect(stderr).toMatch(
-      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected a process that ends by itself, got SIGKILL[^\n]*\n$/,
+      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run's process: expected a process that ends by itself, got SIGKILL[^\n]*\n$/,
     )
     const rest = await salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
     expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])

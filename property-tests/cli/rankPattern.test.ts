@@ -7,7 +7,7 @@ import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modu
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
 import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { runProgram } from '../../cli/program.js'
 import { trainRequest } from '../../cli/options/trainRequest.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
@@ -188,7 +188,7 @@ describe('a rank pattern', () => {
     const run = join(cwd, 'odd')
     await mkdir(run)
     const begun = (method: string): Promise<void> =>
-      writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: resolveSettings({ method }) }))
+      writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: parseSettings({ method }) }))
     const of = async (found: object | undefined, more: object = {}, force = false): Promise<RankPattern> => {
       await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, steps: 1000, ranks: found, ...more }))
       return rankPatternOfRun(run, force)
