@@ -153,7 +153,7 @@ describe('salora ngram', () => {
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt', '--prune', '1', '0'],
       2,
-      /^--prune: expected thresholds none of which is below the one before, got 1 0$/,
+      /^--prune: expected thresholds that never decrease, got 1 0$/,
     ],
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt', '--discount-fallback', '1', '1', '1', '1'],
@@ -163,7 +163,7 @@ describe('salora ngram', () => {
     [
       ['train', '--output', 'm.arpa', '--text', 'text.txt'],
       1,
-      /^@text\.txt: expected enough text for the discounts of 1-grams \(--discount-fallback goes on without.*\), got /,
+      /^@text\.txt: expected enough text for the discounts of 1-grams \(--discount-fallback replaces them.*\), got /,
     ],
     [['train', '--output', 'm.arpa', '--text', 'empty.txt'], 1, /^@empty\.txt: expected a text of at least one word, got none$/],
     [['train', '--output', 'm.arpa', '--text', 'none.txt'], 1, /^@none\.txt: expected a readable file, got ENOENT/],
