@@ -17,7 +17,8 @@ const output = resolve('docs/public')
 /** Runs a command in a pseudoterminal, so that it shows its progress bar. */
 const record = (words, cwd) =>
   new Promise((done, fail) => {
-    const child = spawn('script', ['-qefc', `stty cols ${columns} rows 60; ${words.join(' ')}`, '/dev/null'], { cwd })
+    const options = { cwd, env: { ...process.env, TERM: 'xterm-256color' } }
+    const child = spawn('script', ['-qefc', `stty cols ${columns} rows 60; ${words.join(' ')}`, '/dev/null'], options)
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (chunk) => {
       text += chunk
