@@ -194,8 +194,7 @@ const evaluateAndSave = async function* <E extends AnyExample, O>(run: Run<E, O>
   const { saveSteps } = task.settings
   const isLast = state.step === steps || isOutOfPatience(run)
   const isDue = saveSteps === null ? isEvaluationStep(run) : isLast || state.step % saveSteps === 0
-  // `state` last: the results of a resumed run are a checkpoint, which has an old state
-  if (isDue || signal.aborted) yield { kind: 'checkpoint', sinceBest: 0, ...run.results, state }
+  if (isDue || signal.aborted) yield { kind: 'checkpoint', state, sinceBest: 0, ...run.results }
 }
 
 /** Copies the parameters: later steps overwrite them. */

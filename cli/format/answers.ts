@@ -1,11 +1,11 @@
-/** Answers as they are written: one JSON object a line, one JSON array, or CSV with the text beside each. An array is closed however the work ends. */
+/** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
 import { labelSeparator, type ClassificationType, type TextColumns } from '../../finetuning/data/index.js'
-import type { TextLine } from '../input/textLines.js'
+import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 
 export const outputFormats = ['jsonl', 'csv'] as const
 export type OutputFormat = (typeof outputFormats)[number] | 'json'
 
-/** One answer: a class, any number of them, a score, or why there is none. */
+/** One prediction: a class, any number of classes, a value, or an error. */
 export type Answer =
   | { readonly label: string; readonly score: number; readonly scores: Readonly<Record<string, number>> }
   | { readonly labels: ReadonlyArray<string>; readonly scores: Readonly<Record<string, number>> }
@@ -13,26 +13,27 @@ export type Answer =
   | { readonly error: string }
 
 export type AnswerOutput = {
-  readonly write: (line: TextLine, answer: Answer) => void
-  /** ends the document; nothing may be written after it */
+  /** @param text null where the line has none */
+  readonly write: (text: Text | null, answer: Answer) => void
+  /** Closes the document. */
   readonly end: () => void
 }
 
-/** Columns of CSV. */
+/** Columns of the CSV file. */
 const answerColumns: Readonly<Record<ClassificationType, ReadonlyArray<string>>> = {
   classification: ['label', 'score'],
   'multi-label': ['label'],
   regression: ['value'],
 }
 
-/** `problem` decides CSV's columns. */
+/** @param taskType decides the columns of the CSV file */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
-  problem: ClassificationType,
+  taskType: ClassificationType,
   put: (text: string) => void,
 ): AnswerOutput => {
-  if (format === 'csv') return csvOutput(columns, answerColumns[problem], put)
+  if (format === 'csv') return csvOutput(columns, answerColumns[taskType], put)
   if (format === 'jsonl') return { write: (_, answer) => put(`${JSON.stringify(answer)}\n`), end: () => undefined }
   let written = 0
   return {
@@ -48,10 +49,9 @@ const csvOutput = ({ text = 'text', textPair }: TextColumns, answers: ReadonlyAr
   const row = (cells: ReadonlyArray<string>): void => put(`${cells.map(cell).join(',')}\n`)
   row([text, ...(textPair === undefined ? [] : [textPair]), ...answers, 'error'])
   return {
-    write: (line, answer) => {
-      const given = 'given' in line ? line.given : { text: '' }
-      const found = 'error' in answer ? [...answers.map(() => ''), answer.error] : [...cellsOf(answer), '']
-      row([given.text, ...(textPair === undefined ? [] : [given.textPair ?? '']), ...found])
+    write: (given, answer) => {
+      const texts = [given?.text ?? '', ...(textPair === undefined ? [] : [given?.textPair ?? ''])]
+      row([...texts, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...cellsOf(answer), ''])])
     },
     end: () => undefined,
   }

@@ -76,5 +76,16 @@ export type TaskPreset = {
   readonly settings: (task: string) => SettingsInput
 }
 
-/** An option as a flag: its name in camelCase, what it takes (nothing: it is a switch), what it means. */
-export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }
+/** An option as a flag of the command line. */
+export type TaskFlag = {
+  /** in camelCase */
+  readonly name: keyof TaskOptions
+  /** the value in --help; empty for a switch */
+  readonly placeholder: string
+  /** an imperative or a noun phrase that stands alone */
+  readonly description: string
+  /** the default in words */
+  readonly defaultText?: string
+  /** whether the short --help lists it */
+  readonly common?: boolean
+}

@@ -19,8 +19,10 @@ import type { LabeledExample } from '../../accelerated/objectives/sequenceClassi
 import { openProgress } from '../../cli/terminal/progress.js'
 import { runProgram } from '../../cli/program.js'
 import { summaryText } from '../../cli/format/summary.js'
-import { flagGroups, trainFlags } from '../../cli/options/trainFlags.js'
-import { trainRequest } from '../../cli/options/trainRequest.js'
+import { allTrainFlags, configKinds, trainFlags } from '../../cli/options/trainFlags.js'
+import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
+import { descriptionOf } from '../../finetuning/commandLine/help.js'
+import { typedRequest } from './typedFlags.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
@@ -35,7 +37,8 @@ import { writeTinyModel } from './tinyModel.js'
 
 vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
-  return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
+  const originals = await original<{ readonly methods: ReadonlyArray<unknown> }>()
+  return { ...originals, methods: [...originals.methods, shift] }
 })
 vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
@@ -59,7 +62,7 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
 
 /** Settings as a user's text gives them: the types know nothing of what was added. */
 const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
-const helpOf = (name: string): string => trainFlags.find((flag) => flag.name === name)?.help ?? ''
+const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 
 /** What a command writes, in one process, with its lines joined. */
 const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
@@ -116,19 +119,18 @@ describe('a new method', () => {
   })
 
   it('has a flag with help and default among those of methods, and is named where methods are', async () => {
-    const group = flagGroups.find(({ flags }) => flags.some(({ name }) => name === 'shiftScale'))
-    expect(group?.heading).toBe('Method:')
-    expect(trainFlags.filter(({ name }) => name === 'shiftScale')).toEqual([
-      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: Factor of every shift (default: 2)' },
-    ])
+    const headings = Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => ('shiftScale' in table ? [heading] : []))
+    expect(headings).toEqual(['Shift options'])
+    expect([allTrainFlags['shiftScale']?.placeholder, configKinds['shiftScale']]).toEqual(['factor', 'number'])
+    expect(helpOf('shiftScale')).toBe('Factor of every shift (default: 2)')
     expect(helpOf('method')).toContain('shift (a trained vector beside every bias)')
-    const help = await written('stdout', 'train', '--help')
-    expect(help).toContain('--shift-scale <factor> of shift: Factor of every shift (default: 2)')
+    const help = await written('stdout', 'train', '--help-all')
+    expect(help).toContain('Shift options: --shift-scale <factor> Factor of every shift (default: 2)')
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 
   it('is asked for on the command line, and its mistakes are told in flags', async () => {
-    const { settings } = await trainRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
+    const { settings } = await typedRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
     expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
     const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
     expect(await written('stderr', ...train, '3')).toBe('--shift-scale: expected a setting of method salora (it is one of shift), got 3 ')
@@ -184,18 +186,17 @@ describe('a new kind of tasks', () => {
 
   it('is named in the help of --task, and has its flag wherever a task is described', async () => {
     expect(helpOf('task')).toContain('weather')
-    expect(trainFlags.filter(({ name }) => name === 'season')).toEqual([
-      { name: 'season', kind: 'text', takes: 'name', help: 'season of the weather (default: summer)' },
-    ])
+    expect([allTrainFlags['season']?.placeholder, configKinds['season']]).toEqual(['name', 'text'])
+    expect(helpOf('season')).toBe('Season of the weather (default: summer)')
     for (const command of ['train', 'evaluate']) {
-      const help = await written('stdout', command, '--help')
+      const help = await written('stdout', command, '--help-all')
       expect(help, command).toContain('weather')
-      expect(help, command).toContain('--season <name> season of the weather (default: summer)')
+      expect(help, command).toContain('--season <name> Season of the weather (default: summer)')
     }
   })
 
   it('is given its own option, and words its own mistakes', async () => {
-    const { task } = await trainRequest({ model: 'm', task: 'weather', season: 'winter' })
+    const { task } = await typedRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
     await expect(loadTask(task)).rejects.toThrow('--season: expected summer, got "winter"')
   })
@@ -294,7 +295,7 @@ describe('all three in one run', () => {
       largestShifts: { 'encoder.layer.0.output.dense': expect.any(Number) as number },
     })
     expect(parseRunResult(await readFile(join(root, 'run', 'result.json'), 'utf8'), 'result.json')).toEqual(result)
-    expect((await trainRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
+    expect((await typedRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
   })
 
   it('are in what is shown: the column with its label, the parameters by their part, the device', () => {

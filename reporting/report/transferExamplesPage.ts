@@ -27,5 +27,5 @@ const table = ({ direction, examples }: ExampleGroup): string =>
 export const transferExamplesPage = ({ title, groups }: TransferExamples): string =>
   `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
   `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escapeHtml(title)}</title><style>${style}</style></head>\n` +
-  `<body>\n<h1>${escapeHtml(title)}</h1>\n<p>p(target): the classifier's probability of the target style. BLEU: smoothed BLEU of the sentence. ` +
+  `<body>\n<h1>${escapeHtml(title)}</h1>\n<p>p(target): probability of the target style, by the classifier. BLEU: of the sentence alone, smoothed. ` +
   `PPL: perplexity under the language model of the target style.</p>\n${groups.map(table).join('')}</body></html>\n`
