@@ -4,7 +4,7 @@ import type { Schedule } from '../../../accelerated/schedules/schedule.js'
 import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { learningRateAt } from '../../../accelerated/training/learningRate.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
-import { trainFlags } from '../../../cli/options/trainFlags.js'
+import { allTrainFlags } from '../../../cli/options/trainFlags.js'
 import { trainRequest } from '../../../cli/options/trainRequest.js'
 import { settingsInputSource } from '../../support/settingsInputSource.js'
 
@@ -32,7 +32,7 @@ describe('a new schedule', () => {
 
   it('is listed in the error for another name, in --help and in the type of the settings', () => {
     expect(() => resolveSettings({ lrSchedulerType: 'steps' as 'linear' })).toThrow(/polynomial, stairs, got "steps"$/)
-    expect(JSON.stringify(trainFlags.find(({ name }) => name === 'lrSchedulerType'))).toContain('stairs (half as high with each quarter)')
+    expect(allTrainFlags['lrSchedulerType']?.description).toContain('stairs (half as high with each quarter)')
     expect(settingsInputSource()).toContain(" | 'polynomial' | 'stairs'\n")
   })
 
