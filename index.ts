@@ -6,7 +6,8 @@
  */
 export { DeviceError } from './accelerated/errors/deviceError.js'
 export { InputError } from './accelerated/errors/inputError.js'
-export { resolveSettings, type Settings, type SettingsInput } from './accelerated/training/settings.js'
+export { resolveSettings, type Settings } from './accelerated/training/settings.js'
+export type { SettingsInput } from './accelerated/settings/settingsInput.js'
 export { SettingsError } from './accelerated/errors/settingsError.js'
 export { TrainingError } from './accelerated/errors/trainingError.js'
 export * from './evaluation/index.js'

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The executable: what was typed goes to the program, and whatever escapes it is one line too, a program that does not load included. */
+/** The executable: runs the program, and prints one line for an error that escapes it or keeps it from loading. */
 import { lazyImport } from '../accelerated/errors/lazyImport.js'
 import { exitCodes } from './terminal/exitCodes.js'
 import { watchStandardStreams } from './terminal/standardStreams.js'
@@ -10,7 +10,10 @@ const unloaded = (thrown: unknown): number => {
   process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`)
   return exitCodes.failure
 }
-const leave = async (thrown: unknown): Promise<never> => process.exit(await program.then(({ reported }) => reported(thrown), unloaded))
+const exitAfter = async (thrown: unknown): Promise<never> => process.exit(await program.then(({ reported }) => reported(thrown), unloaded))
+let leaving: Promise<never> | null = null
+/** Only the first error is printed: a full disk fails every write. */
+const leave = (thrown: unknown): Promise<never> => (leaving ??= exitAfter(thrown))
 process.on('uncaughtException', leave)
 process.on('unhandledRejection', leave)
 watchStandardStreams(leave)

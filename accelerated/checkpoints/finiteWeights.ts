@@ -1,7 +1,7 @@
 /** Whether a checkpoint's weights are finite numbers. */
 import { inputError } from '../errors/inputError.js'
 import { headTensor, type ModelFolder } from './modelFolder.js'
-import { readChunks } from './safetensors/safetensors.js'
+import { readChunks, storedShape } from './safetensors/safetensors.js'
 import { showShape } from './safetensors/safetensorsHeader.js'
 
 /** Reads every weight of the model, and of the heads given, once. @throws InputError that names the tensor and the first number that is NaN or infinite */
@@ -13,7 +13,7 @@ export const checkFinite = async (model: ModelFolder, heads: Iterable<readonly [
       throw inputError(
         entry.file,
         `finite float32 numbers in ${entry.name}`,
-        `${chunk[at]} at ${showShape(indicesOf(first + at, entry.shape))}`,
+        `${chunk[at]} at ${showShape(indicesOf(first + at, storedShape(entry)))}`,
       )
     }
   }

@@ -1,9 +1,9 @@
 /** Frozen weights: each is an initializer that points into the checkpoint's own file, so a graph is a few hundred kilobytes. */
 import { headTensor, type ModelFolder } from './modelFolder.js'
-import { readTensor } from './safetensors/safetensors.js'
+import { readTensor, storedShape, type TensorEntry } from './safetensors/safetensors.js'
 import { checkUnchanged } from './safetensors/weightFiles.js'
 import type { DType, Expression, FloatType } from '../graph/expression.js'
-import { cast, weight } from '../graph/operators.js'
+import { cast, transpose, weight } from '../graph/operators.js'
 import type { TensorSource } from '../models/host.js'
 import type { WeightSource } from '../engines/engine.js'
 import type { CheckpointNumbers } from '../parameters/layout.js'
@@ -16,19 +16,17 @@ export const frozenWeights = (model: ModelFolder, dtype: FloatType): TensorSourc
   return (name) => {
     const entry = model.frozen.get(name)
     if (entry === undefined) throw new Error(`frozenWeights: expected a tensor of the model, got ${name}`)
-    const expression =
-      known.get(name) ??
-      cast(
-        weight(name, entry.shape, dtypes[entry.dtype] ?? 'float32', {
-          location: model.files.locations.get(entry.file) ?? entry.file,
-          offset: entry.offset,
-          length: entry.length,
-        }),
-        dtype,
-      )
+    const expression = known.get(name) ?? frozenTensor(model, name, entry, dtype)
     known.set(name, expression)
     return expression
   }
+}
+
+const frozenTensor = ({ files }: ModelFolder, name: string, entry: TensorEntry, dtype: FloatType): Expression => {
+  const location = files.locations.get(entry.file) ?? entry.file
+  const { offset, length } = entry
+  const stored = cast(weight(name, storedShape(entry), dtypes[entry.dtype] ?? 'float32', { location, offset, length }), dtype)
+  return entry.transposed === true ? transpose(stored, [1, 0]) : stored
 }
 
 /** The folder of the files that those weights point into. A later session of a run must find in them what the first one did. */

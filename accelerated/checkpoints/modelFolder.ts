@@ -48,7 +48,7 @@ export type OpenOptions = {
 export const openModelFolder = async (folder: string, options: OpenOptions = {}): Promise<ModelFolder> => {
   const { storage = nodeFiles } = options
   const { model, outputs, labelNames } = await openConfigFile(folder, storage)
-  const stored = canonicalTensors(await openWeights(folder, storage), model.naming.prefix, folder)
+  const stored = canonicalTensors(await openWeights(folder, storage), model, folder)
   const tensors = new Map([...model.spec.tensors].map(([name, shape]) => [name, requiredTensor(stored, name, shape, folder)]))
   const others = new Map([...stored].filter(([name, entry]) => !tensors.has(name) && isReal(entry)))
   const frozen = new Map([...tensors, ...frozenHeadTensors(model, others)])

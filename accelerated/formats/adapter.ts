@@ -1,40 +1,41 @@
-/** A trained adapter as numbers: what a run hands over and a folder gives back, whatever the method and whatever the files. */
+/** A trained adapter as numbers: the result of a run, and what a folder of any format contains. */
+import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { Method } from '../methods/method.js'
 import type { Model } from '../models/architecture.js'
 import type { ModelOutputs } from '../models/modelOutputs.js'
+import type { Storage } from '../storage/storage.js'
 import type { Settings } from '../training/settings.js'
-import type { ModelFolder } from '../checkpoints/modelFolder.js'
 
-/** Row-major float32 numbers of a shape. */
+/** A tensor of float32 numbers, row-major. */
 export type Weights = { readonly shape: ReadonlyArray<number>; readonly data: Float32Array }
 
 export type Adapter = {
   readonly model: Model
-  /** the hub id or the folder of the frozen model */
+  /** hub id or folder of the frozen model */
   readonly baseModelName: string
   readonly method: Method
   readonly settings: Settings
-  /** of the method: one without randomness */
+  /** the method's phase, one without randomness */
   readonly phase: unknown
   /** the method's tensors in that phase, by name */
   readonly tensors: ReadonlyMap<string, Weights>
   readonly outputs: ModelOutputs
-  /** Trained head tensors by canonical name. Of a folder perhaps a part, or none: the rest is the model's own. */
+  /** trained head tensors by canonical name; a folder may lack some or all, which are then the model's */
   readonly head: ReadonlyMap<string, Weights>
-  /** names of the classes in the order of the outputs */
+  /** class names in the order of the outputs */
   readonly labelNames: ReadonlyArray<string> | undefined
 }
 
-/** A layout of files in a folder. */
+/** A file layout of adapters. */
 export type AdapterFormat = {
-  /** for README's table */
+  /** its name in the table of formats */
   readonly title: string
-  /** what opens such a folder, by the name that the Hugging Face hub has for it */
+  /** the library that opens such a folder, by its name on the Hugging Face hub */
   readonly library: 'peft' | 'adapter-transformers' | 'transformers'
-  /** Writes into an existing folder, each file whole or not at all. Throws Mistake. */
-  readonly write: (folder: string, adapter: Adapter, base: ModelFolder) => Promise<void>
-  /** The adapter in a folder, or null where its files are of another format. Throws Mistake for files that are of this one and wrong. */
-  readonly read: (folder: string, base: ModelFolder) => Promise<Adapter | null>
-  /** The same function as plain LoRA, for servers that know nothing else. Absent where there is none. */
+  /** Writes into an existing folder, each file entirely or not at all. @throws InputError */
+  readonly write: (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage) => Promise<void>
+  /** The adapter in a folder; null if its files are of another format. @throws InputError if they are of this format and wrong */
+  readonly read: (folder: string, base: ModelFolder, storage: Storage) => Promise<Adapter | null>
+  /** The same function as plain LoRA, for servers that support nothing else; absent if there is none. */
   readonly asLora?: (adapter: Adapter) => Adapter
 }

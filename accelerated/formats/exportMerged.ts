@@ -1,36 +1,52 @@
-/** The `merged` export: a sequence classifier in Hugging Face layout, with no trace of an adapter, for every tool that reads such folders. */
-import { join } from 'node:path'
-import { writeFileAtomically } from '../storage/atomicFile.js'
+/** The `merged` export: a model in Hugging Face layout without any trace of an adapter, for every tool that reads such folders. */
+import { transposedMatrix } from '../checkpoints/safetensors/safetensors.js'
 import { encode, layOut } from '../checkpoints/safetensors/writeSafetensors.js'
+import { nodeFiles } from '../storage/nodeFiles.js'
+import { joinPath } from '../storage/paths.js'
+import type { Storage } from '../storage/storage.js'
 import { checkFloat16 } from './float16Range.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
-import { writeModelConfig, writeTokenizer, type WrittenPrecision } from './modelFiles.js'
+import { writeModelConfig, type WrittenPrecision } from './modelConfig.js'
+import { writeTokenizer } from './tokenizerFiles.js'
 
-/**
- * Writes model.safetensors, tokenizer and (last) config.json into an existing folder. float32 by default, whatever the base model's dtype:
- * float16 has eleven bits, and what they round away of W + ΔW can be as large as the update that was trained. Throws Mistake.
- */
+export type MergedOptions = {
+  /** float32 by default, whatever the base model has: float16 has eleven bits, and rounding to them can lose as much as the trained update */
+  readonly precision?: WrittenPrecision
+  /** tokens of a text, as in training; null: as many as the model has positions */
+  readonly maxLength?: number | null
+  readonly storage?: Storage
+}
+
+/** Writes model.safetensors, the tokenizer and, last, config.json into an existing folder. @throws InputError */
 export const exportMerged = async (
   folder: string,
   trained: TrainedModel,
   labelNames: ReadonlyArray<string> | undefined,
-  precision: WrittenPrecision,
-  maxLength: number | null = null,
+  { precision = 'float32', maxLength = null, storage = nodeFiles }: MergedOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
-  const tensors = new Map([...mergedTensors(trained)].map(([name, tensor]) => [adapter.model.naming.stored(name), tensor]))
+  const { naming, transposed } = adapter.model
+  const tensors = new Map(
+    [...mergedTensors(trained)].map(([name, tensor]) => [naming.stored(name), transposed?.(name) === true ? asStored(tensor) : tensor]),
+  )
   const dtype = precision === 'float16' ? 'F16' : 'F32'
   const { header, order } = layOut(
     [...tensors].map(([name, { shape }]) => ({ name, shape, dtype })),
     { format: 'pt' },
   )
-  const file = join(folder, 'model.safetensors')
-  await writeFileAtomically(file, piecesOf(header, order, tensors, dtype, file))
-  await writeTokenizer(folder, base.folder, adapter, maxLength)
-  await writeModelConfig(folder, base.folder, adapter, labelNames, precision)
+  const file = joinPath(folder, 'model.safetensors')
+  await storage.write(file, chunksOf(header, order, tensors, dtype, file))
+  await writeTokenizer({ folder, storage }, base, adapter, maxLength)
+  await writeModelConfig({ folder, storage }, base, adapter, labelNames, precision)
 }
 
-async function* piecesOf(
+/** A matrix [out, in] as its family stores it: [in, out]. */
+const asStored = ({ shape, read }: MergedTensor): MergedTensor => ({
+  shape: shape.toReversed(),
+  read: async () => transposedMatrix(await read(), shape),
+})
+
+async function* chunksOf(
   header: Uint8Array,
   order: ReadonlyArray<string>,
   tensors: ReadonlyMap<string, MergedTensor>,

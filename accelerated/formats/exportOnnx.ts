@@ -1,17 +1,18 @@
-/** The `transformers.js` export: an ONNX model of the merged classifier or decoder, with the files by which @huggingface/transformers opens the folder. */
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { writeFileAtomically } from '../storage/atomicFile.js'
+/** The `transformers.js` export: an ONNX model of the merged classifier or decoder, and the files that @huggingface/transformers needs. */
 import { loadTokenizer } from '../checkpoints/tokenizer/tokenizer.js'
 import { embedWeights, largestModel, type Piece } from '../graph/embedWeights.js'
 import { toOnnx } from '../graph/onnx.js'
+import { nodeFiles } from '../storage/nodeFiles.js'
+import { joinPath } from '../storage/paths.js'
+import type { Storage } from '../storage/storage.js'
 import { cachedInference } from './cachedInference.js'
 import { mergedTensors, type MergedTensor, type TrainedModel } from './mergedWeights.js'
-import { writeModelConfig, writeTokenizer } from './modelFiles.js'
+import { writeModelConfig } from './modelConfig.js'
 import { onnxPrecisions, placed, storedWeight, type OnnxPrecision, type StoredTensor } from './onnxWeights.js'
 import { paddedInference } from './paddedInference.js'
+import { writeTokenizer } from './tokenizerFiles.js'
 
-/** Where @huggingface/transformers looks for a model, and beside it for weights that do not fit the model's own file. */
+/** Where @huggingface/transformers looks for a model, and for the weights that do not fit into the model's own file. */
 export const onnxFiles = (precision: OnnxPrecision) => {
   const model = `model${onnxPrecisions[precision].suffix}.onnx`
   return { folder: 'onnx', model, data: `${model}_data` } as const
@@ -19,26 +20,49 @@ export const onnxFiles = (precision: OnnxPrecision) => {
 
 export type OnnxOptions = {
   readonly precision?: OnnxPrecision
-  /** tokens of a text, as the adapter was trained with; null: as many as the model has positions */
+  /** tokens of a text, as in training; null: as many as the model has positions */
   readonly maxLength?: number | null
-  /** bytes from which on weights are a file of their own */
+  /** the size of a model's file in bytes above which its weights get a file of their own */
   readonly largest?: number
+  readonly storage?: Storage
 }
 
 /**
- * Writes onnx/model.onnx (or model_fp16.onnx, model_quantized.onnx), tokenizer and (last) config.json into an existing folder. Plain ONNX
- * operators only: the file may be opened by any provider, in a browser too. Weights stand in the model's file, or from `largest` bytes on
- * beside it. Throws Mistake.
+ * Writes onnx/model.onnx (or model_fp16.onnx, model_quantized.onnx), the tokenizer and, last, config.json into an existing folder. The model
+ * has plain ONNX operators only, so any provider opens it, also in a browser. @throws InputError
  */
 export const exportOnnx = async (
   folder: string,
   trained: TrainedModel,
   labelNames: ReadonlyArray<string> | undefined,
-  { precision = 'float32', maxLength = null, largest = largestModel }: OnnxOptions = {},
+  { precision = 'float32', maxLength = null, largest = largestModel, storage = nodeFiles }: OnnxOptions = {},
 ): Promise<void> => {
   const { adapter, base } = trained
+  const target = { folder, storage }
+  const embedded = await writeOnnxModel(folder, trained, precision, largest, storage)
+  // Without this setting, the library's pipeline leaves out the tokens that the tokenizer puts before a text.
+  const addsStart = adapter.outputs.head === 'causal' && (await loadTokenizer(base.folder, base.model, base.storage)).start.length > 0
+  await writeTokenizer(target, base, adapter, maxLength, addsStart ? { add_bos_token: true } : {})
+  // The library reads from these keys which file to open.
+  const libraryConfig = {
+    ...(precision === 'float32' ? {} : { dtype: onnxPrecisions[precision].dtype }),
+    ...(embedded ? {} : { use_external_data_format: true }),
+  }
+  const more = Object.keys(libraryConfig).length === 0 ? {} : { 'transformers.js_config': libraryConfig }
+  await writeModelConfig(target, base, adapter, labelNames, 'float32', more)
+}
+
+/** → whether the weights are in the model's own file */
+const writeOnnxModel = async (
+  folder: string,
+  trained: TrainedModel,
+  precision: OnnxPrecision,
+  largest: number,
+  storage: Storage,
+): Promise<boolean> => {
+  const { adapter } = trained
   const { folder: onnx, model: modelName, data: dataName } = onnxFiles(precision)
-  const [modelFile, dataFile] = [join(folder, onnx, modelName), join(folder, onnx, dataName)]
+  const modelFile = joinPath(folder, onnx, modelName)
   const weights = new Map([...tensorsOf(trained)].map(([name, tensor]) => [name, storedWeight(name, tensor, precision, modelFile)]))
   const stored = new Map([...weights.values()].flatMap(({ parts }) => [...parts]))
   const read = placed(stored, dataName)
@@ -50,29 +74,16 @@ export const exportOnnx = async (
   )
   const whole = embedWeights(model)
   const embedded = whole.length <= largest
-  await mkdir(join(folder, onnx)) // not the folder itself, which a signal may just have removed
-  if (!embedded)
-    await writeFileAtomically(
-      dataFile,
-      bytesOf(
-        [...stored.keys()].map((name) => ({ weight: name })),
-        stored,
-      ),
-    )
-  await writeFileAtomically(modelFile, embedded ? bytesOf(whole.pieces, stored) : model)
-  // without it, the library's pipeline leaves out what the tokenizer puts before a text
-  const begins = adapter.outputs.head === 'causal' && (await loadTokenizer(base.folder, base.model)).start.length > 0
-  await writeTokenizer(folder, base.folder, adapter, maxLength, begins ? { add_bos_token: true } : {})
-  // opened without a word of it, the folder must be looked for under the name that it has
-  const ofLibrary = {
-    ...(precision === 'float32' ? {} : { dtype: onnxPrecisions[precision].dtype }),
-    ...(embedded ? {} : { use_external_data_format: true }),
+  await storage.makeFolder(joinPath(folder, onnx)) // not recursively: a signal may just have removed the folder above
+  if (!embedded) {
+    const pieces = [...stored.keys()].map((name) => ({ weight: name }))
+    await storage.write(joinPath(folder, onnx, dataName), chunksOf(pieces, stored))
   }
-  const more = Object.keys(ofLibrary).length === 0 ? {} : { 'transformers.js_config': ofLibrary }
-  await writeModelConfig(folder, base.folder, adapter, labelNames, 'float32', more)
+  await storage.write(modelFile, embedded ? chunksOf(whole.pieces, stored) : model)
+  return embedded
 }
 
-/** Merged where the method can be; else the model's own tensors and, beside them, the method's, which are a part of the graph. */
+/** The merged tensors. A method that cannot be merged has its own tensors beside the model's, and its graph in the export. */
 const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
   new Map<string, MergedTensor>([
     ...mergedTensors(trained),
@@ -84,6 +95,6 @@ const tensorsOf = (trained: TrainedModel): ReadonlyMap<string, MergedTensor> =>
       : []),
   ])
 
-async function* bytesOf(pieces: ReadonlyArray<Piece>, stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
+async function* chunksOf(pieces: ReadonlyArray<Piece>, stored: ReadonlyMap<string, StoredTensor>): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) yield piece instanceof Uint8Array ? piece : await stored.get(piece.weight)!.bytes()
 }

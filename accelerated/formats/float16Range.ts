@@ -1,10 +1,10 @@
-/** Whether numbers fit float16, before they are written as that. */
+/** Whether numbers fit float16 before they are written as such. */
 import { inputError } from '../errors/inputError.js'
 
-/** From here on float16 has only infinity. */
+/** Above this, float16 has only infinity. */
 const float16Limit = 65_520
 
-/** Throws Mistake. */
+/** @throws InputError for a number beyond float16's range */
 export const checkFloat16 = (data: Float32Array | Float64Array, name: string, file: string): void => {
   if (data.some((x) => Math.abs(x) >= float16Limit))
     throw inputError(file, `numbers in ${name} that float16 can hold (--precision float32 holds all)`, 'a larger one')

@@ -1,4 +1,4 @@
-/** A whole model in Hugging Face layout: what full fine-tuning hands over. */
+/** A whole model in Hugging Face layout: the result of full fine-tuning. */
 import { startPhase } from '../methods/startPhase.js'
 import { resolveSettings, methodOf } from '../training/settings.js'
 import { headTensor, openModelFolder } from '../checkpoints/modelFolder.js'
@@ -12,22 +12,22 @@ import { exportMerged } from './exportMerged.js'
 export const huggingFace: AdapterFormat = {
   title: 'a whole model in Hugging Face layout',
   library: 'transformers',
-  write: (folder, adapter, base) =>
-    exportMerged(folder, { base, adapter, head: adapter.head }, adapter.labelNames, 'float32', adapter.settings.maxLength),
-  read: async (folder, base) => {
-    if ((await fileInFolder(folder, 'config.json')) === undefined || (await fileInFolder(folder, 'adapter_config.json')) !== undefined)
-      return null
-    const found = await openModelFolder(folder)
-    const { model, outputs, labelNames } = found
+  write: (folder, adapter, base, storage) =>
+    exportMerged(folder, { base, adapter, head: adapter.head }, adapter.labelNames, { maxLength: adapter.settings.maxLength, storage }),
+  read: async (folder, base, storage) => {
+    const has = async (name: string): Promise<boolean> => (await fileInFolder(folder, name, storage)) !== undefined
+    if (!(await has('config.json')) || (await has('adapter_config.json'))) return null
+    const trained = await openModelFolder(folder, { storage })
+    const { model, outputs, labelNames } = trained
     if (JSON.stringify([...model.spec.tensors]) !== JSON.stringify([...base.model.spec.tensors]))
-      throw inputError(folder, `a model of the shape of ${base.folder}`, 'one of another')
+      throw inputError(folder, `a model of the same shape as ${base.folder}`, 'another shape')
     const method = methodOf('full')
     const settings = resolveSettings({ method: 'full' })
     const tensors = new Map<string, Weights>()
-    for (const [name, entry] of found.tensors) tensors.set(name, await readWeights(entry))
+    for (const [name, entry] of trained.tensors) tensors.set(name, await readWeights(entry))
     const head = new Map<string, Weights>()
     for (const [name, shape] of headOf(model, outputs, method).tensors) {
-      const entry = headTensor(found, name, shape)
+      const entry = headTensor(trained, name, shape)
       if (entry !== undefined) head.set(name, await readWeights(entry))
     }
     return {

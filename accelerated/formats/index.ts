@@ -1,11 +1,16 @@
-/** The layouts in which adapters are saved: one line each. A method names the one that it is saved in; reading asks each whether the files are its own. */
-import { join } from 'node:path'
-import { inputError, shown } from '../errors/inputError.js'
+/**
+ * Adapter formats, one line each: how adapters are written to a folder and read back, and exports of the merged model. A method names the
+ * format that it is saved in; reading asks each format whether the files are its own. Model files as such belong in checkpoints/.
+ */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
+import { inputError, shown } from '../errors/inputError.js'
 import type { Method } from '../methods/method.js'
+import { requiredFile } from '../storage/fileInFolder.js'
+import { nodeFiles } from '../storage/nodeFiles.js'
+import { joinPath } from '../storage/paths.js'
+import type { Storage } from '../storage/storage.js'
 import type { Adapter, AdapterFormat } from './adapter.js'
 import { adapters } from './adapters/adapters.js'
-import { fileOf } from './adapterTensors.js'
 import { huggingFace } from './huggingFace.js'
 import { peftAdalora } from './peft/adalora.js'
 import { peftLora } from './peft/lora.js'
@@ -15,26 +20,27 @@ import { peftPrefix, peftPrompt } from './peft/promptLearning.js'
 
 const formats: Readonly<Record<string, AdapterFormat>> = { peftLora, peftAdalora, peftPrefix, peftPrompt, adapters, huggingFace }
 
-/** Writes an adapter into an existing folder, in the layout of its method. Throws Mistake. */
-export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder): Promise<void> =>
-  formatOf(adapter.method).write(folder, adapter, base)
+/** Writes an adapter into an existing folder, in the format of its method. @throws InputError */
+export const writeAdapter = (folder: string, adapter: Adapter, base: ModelFolder, storage: Storage = nodeFiles): Promise<void> =>
+  formatOf(adapter.method).write(folder, adapter, base, storage)
 
 export const formatOf = ({ name, export: { format } }: Method): AdapterFormat => {
-  const found = formats[format]
-  if (found === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
-  return found
+  const adapterFormat = formats[format]
+  if (adapterFormat === undefined) throw new Error(`${name}: expected a format among ${Object.keys(formats).join(', ')}, got ${format}`)
+  return adapterFormat
 }
 
-/** Reads an adapter of any format. Throws Mistake: none there, one of no known format, or one that does not fit the model. */
-export const readAdapter = async (folder: string, base: ModelFolder): Promise<Adapter> => {
+/** Reads an adapter of any format. @throws InputError if there is none, if its format is unknown, or if it does not fit the model */
+export const readAdapter = async (folder: string, base: ModelFolder, storage: Storage = nodeFiles): Promise<Adapter> => {
   for (const format of Object.values(formats)) {
-    const adapter = await format.read(folder, base)
+    const adapter = await format.read(folder, base, storage)
     if (adapter !== null) return adapter
   }
-  const type = await peftTypeOf(await fileOf(folder, adapterFiles.config))
+  await requiredFile(folder, adapterFiles.config, storage)
+  const type = await peftTypeOf(folder, storage)
   throw inputError(
-    join(folder, adapterFiles.config),
-    'an adapter of a method that salora has',
+    joinPath(folder, adapterFiles.config),
+    'an adapter of a supported method',
     type === undefined ? 'one without peft_type' : `peft_type ${shown(type)}`,
   )
 }

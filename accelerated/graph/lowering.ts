@@ -1,7 +1,8 @@
 /** Lowering: operators that a provider lacks for a dtype, written with operators it has. */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
-import { add, clip, div, exp, mul, neg, reduceMean, sqrt, square, sub } from './operators.js'
+import { erfFloat64 } from './erf.js'
+import { add, div, mul, reduceMean, sqrt, square, sub } from './operators.js'
 
 /**
  * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, GELU, and LayerNormalization, whose mean and
@@ -14,8 +15,8 @@ export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<R
     const [x, scale, bias] = inputs
     const parent = node.inputs[0]
     if (x === undefined || parent === undefined) return same
-    if (node.op === 'Erf') return erfSeries(x)
-    if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfSeries(mul(x, Math.SQRT1_2)), 1))
+    if (node.op === 'Erf') return erfFloat64(x)
+    if (node.op === 'Gelu') return mul(mul(x, 0.5), add(erfFloat64(mul(x, Math.SQRT1_2)), 1))
     if (node.op === 'LayerNormalization' && scale !== undefined && bias !== undefined) {
       const { mean, inverseDeviation } = statisticsOf(x, node.attributes.epsilon ?? 0)
       statistics.set(node, { mean, inverseDeviation })
@@ -38,18 +39,4 @@ type Statistics = { readonly mean: Expression; readonly inverseDeviation: Expres
 const statisticsOf = (x: Expression, epsilon: number): Statistics => {
   const mean = reduceMean(x, [-1], true)
   return { mean, inverseDeviation: div(1, sqrt(add(reduceMean(square(sub(x, mean)), [-1], true), epsilon))) }
-}
-
-/**
- * erf x = 2/√π · x · e^(−x²) · Σₙ (2x²)ⁿ / (2n + 1)!!, all terms positive, so nothing cancels; by Horner's rule. It divides by 2n + 1:
- * the rounded reciprocals, which all 160 terms share, would err by 1e-15.
- * Beyond |x| = 6 erf is ±1 to the last bit; there 2x² = 72, and term 160 is below 1e-20 of the sum.
- */
-const erfSeries = (x: Expression): Expression => {
-  const bounded = clip(x, -6, 6)
-  const twice = mul(square(bounded), 2)
-  const terms = Array.from({ length: 160 }, (_, i) => 160 - i)
-  const one = add(mul(twice, 0), 1)
-  const sum = terms.reduce((inner, n) => add(div(mul(twice, inner), 2 * n + 1), 1), one)
-  return mul(mul(mul(bounded, exp(neg(square(bounded)))), sum), 2 / Math.sqrt(Math.PI))
 }

@@ -146,7 +146,15 @@ export const matMul = (
   if (n1 !== n2) fail('matMul', 'equal inner dimensions', shapes)
   const leading = a.shape.slice(0, -2)
   if (!sameShape(leading, b.shape.slice(0, -2))) fail('matMul', 'equal leading dimensions', shapes)
+  const stored = transposedWeight(b)
+  if (stored !== null) return matMul(a, stored, { transposeA, transposeB: !transposeB, alpha })
   return node('MatMul', [a, b], [...leading, m, p], a.dtype, { transposeA, transposeB, alpha })
+}
+
+/** W if x is its transpose and W a frozen matrix, cast or not: a product reads it as the file has it, and the runtime keeps no reordered copy. */
+const transposedWeight = ({ op, inputs: [stored], shape }: Expression): Expression | null => {
+  const leaf = stored?.op === 'Cast' ? stored.inputs[0] : stored
+  return op === 'Transpose' && shape.length === 2 && stored !== undefined && leaf?.op === 'Weight' ? stored : null
 }
 
 /** A matrix of levels the other way round, without a copy: each product that needs it so turns it, and forgets it. [p, k] → [k, p] */

@@ -15,7 +15,6 @@ const settings = settingGroup('Bottleneck adapter options', {
     kind: 'number',
     placeholder: 'number',
     description: 'Hidden size divided by the width of an adapter',
-    common: true,
     schema: z.number().min(1).default(16),
   },
 })

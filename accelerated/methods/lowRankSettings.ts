@@ -12,7 +12,7 @@ export const lowRankSettings = settingGroup('LoRA options', {
   targetModules: {
     kind: 'list',
     placeholder: 'names',
-    description: 'Adapted matrices by the end of their names, such as query,value; all-linear adapts every matrix of each layer',
+    description: 'Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer',
     defaultText: 'all-linear',
     common: true,
     schema: z.array(z.string().min(1)).min(1).nullable().default(null),

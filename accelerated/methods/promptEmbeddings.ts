@@ -10,7 +10,6 @@ const settings = settingGroup('Prefix and prompt tuning options', {
     kind: 'number',
     placeholder: 'tokens',
     description: 'Trained virtual tokens before each text',
-    common: true,
     schema: z.int().min(1).max(65_536).default(40),
   },
 })

@@ -90,6 +90,10 @@ export type Model = {
   /** null: as the tokenizer itself frames texts */
   readonly specialTokens: SpecialTokenTemplate | null
   readonly naming: Naming
+  /** Whether checkpoints store this tensor, a matrix by canonical name, as [in, out] instead of [out, in] (GPT-2). Absent: none. */
+  readonly transposed?: (tensor: string) => boolean
+  /** Whether a checkpoint's tensor of this canonical name is a buffer and not a weight. Absent: none is. */
+  readonly ignored?: (tensor: string) => boolean
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
   /** the token that the sequence head reads of each example */

@@ -1,4 +1,4 @@
-/** Plain floating point: everything in float32, as models are trained, or in float64, which tells wrong mathematics from rounding. */
+/** Plain floating point: everything in float32, or in float64, which separates wrong mathematics from rounding. */
 import type { FloatType } from '../graph/expression.js'
 import type { Precision } from './precision.js'
 
@@ -6,10 +6,10 @@ const plain = (dtype: FloatType, summary: string): Precision => ({
   name: dtype,
   summary,
   dtype,
-  weightBytes: ({ frozen }) => [...frozen.values()].reduce((sum, { length }) => sum + length, 0), // mapped as they lie in their files
-  // biome-ignore lint/correctness/useYield: there is nothing to tell
+  weightBytes: ({ frozen }) => [...frozen.values()].reduce((sum, { length }) => sum + length, 0), // the files are mapped as they are
+  // biome-ignore lint/correctness/useYield: it reports no progress
   open: async function* (base) {
-    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js') // files are Node's, arithmetic is not
+    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js')
     return { tensor: frozenWeights(base, dtype), weights: weightSource(base) }
   },
   placeholders: async (base) => (await import('../checkpoints/frozenWeights.js')).frozenWeights(base, dtype),

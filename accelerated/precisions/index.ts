@@ -1,4 +1,4 @@
-/** The precisions there are: one line each. */
+/** All precisions, one line each. What a precision does with the weights and products of a model belongs here; operators belong in graph/. */
 import { float32, float64 } from './floats.js'
 import { int8 } from './int8/int8.js'
 import { mixed } from './mixed.js'

@@ -1,11 +1,11 @@
-/** Whether a model's frozen weights fit into memory in a precision, and what would fit where they do not. */
+/** Whether a model's frozen weights fit into memory in a precision, and what fits instead. */
 import { inGigabytes, layersThatFit, tooLarge } from '../checkpoints/memoryFit.js'
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { precisions } from './index.js'
 import type { Precision } from './precision.js'
 
-/** Asked before a number is read. @throws Mistake that names the precision in which they would fit, or how many layers would */
+/** Checks sizes alone and reads no weight. @throws InputError that names a precision that fits, or the number of layers that do */
 export const checkWeightsFit = ({ name, weightBytes }: Precision, base: ModelFolder, memory: number = memoryLimit()): void => {
   const bytes = weightBytes(base)
   if (bytes <= memory) return

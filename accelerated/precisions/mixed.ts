@@ -1,8 +1,8 @@
 /**
- * mixed: the frozen matrices of the layers in float16, and their products with activations and gradients, each row of which has a scale of its
- * own; everything else, and all that is trained, in float32. The row scales stand in for the loss scale of mixed-precision training (Micikevicius
- * et al., 2018): they follow the gradients within a step, so that no step is lost to a scale that was too large and a resumed run has none to
- * remember. A wrap of the host: no model and no method knows of it.
+ * mixed: the frozen matrices of the layers and their products in float16, everything else in float32. Each row of activations and gradients has its
+ * own scale. The row scales replace the loss scale of mixed-precision training (Micikevicius et al., 2018): they follow the gradients within a step,
+ * so no step is lost to a scale that was too large, and a resumed run has no scale to restore. It is a wrap of the host, so models and methods do
+ * not know about it.
  */
 import { cast, halfMatMul, halfOf } from '../graph/operators.js'
 import { withBias, type TensorSource } from '../models/host.js'
@@ -33,9 +33,9 @@ export const mixed: Precision = {
       throw new SettingsError('precision', `float32 with method ${method}, which trains the matrices that mixed would freeze`, 'mixed')
   },
 
-  // biome-ignore lint/correctness/useYield: there is nothing to tell
+  // biome-ignore lint/correctness/useYield: it reports no progress
   open: async function* (base) {
-    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js') // files are Node's, arithmetic is not
+    const { frozenWeights, weightSource } = await import('../checkpoints/frozenWeights.js')
     return { tensor: halved(base.model.spec, frozenWeights(base, 'float32')), weights: weightSource(base) }
   },
 
@@ -50,7 +50,7 @@ export const mixed: Precision = {
   }),
 }
 
-/** The same tensors, the matrices of the layers by way of float16: as their file has them, or rounded once, when a session is opened. */
+/** The same tensors with the layers' matrices in float16: as their file has them, or rounded once when a session opens. */
 export const halved = ({ matrices: adapted }: Pick<ModelSpec, 'matrices'>, tensor: TensorSource): TensorSource => {
   const matrices = new Set(adapted.map(({ name }) => `${name}.weight`))
   return (name) => {

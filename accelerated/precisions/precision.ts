@@ -1,4 +1,4 @@
-/** A precision: what a run computes in, how it reads the model's frozen weights, and what it makes of the model for them. */
+/** A precision: the dtype of a run, how it reads the frozen weights, and how it wraps the model that uses them. */
 import type { ModelFolder } from '../checkpoints/modelFolder.js'
 import type { FloatType } from '../graph/expression.js'
 import type { OnnxTarget } from '../graph/onnx.js'
@@ -7,36 +7,36 @@ import type { Device } from '../engines/devices/device.js'
 import type { WeightSource } from '../engines/engine.js'
 import { SettingsError } from '../errors/settingsError.js'
 
-/** Frozen tensors by canonical name, in the precision's dtype, and the files that they lie in. */
+/** Frozen tensors by canonical name, in the precision's dtype, and the folder of their files. */
 export type Frozen = { readonly tensor: TensorSource; readonly weights: WeightSource }
 
 export type Precision = {
-  /** what --precision says */
+  /** its value of --precision */
   readonly name: string
-  /** a few words for --help */
+  /** for --help */
   readonly summary: string
-  /** of what is trained, and of everything that its wrap leaves alone */
+  /** of the trained tensors, and of everything that its wrap leaves alone */
   readonly dtype: FloatType
-  /** by which of a device's tolerances its results are judged; absent: by its dtype's */
+  /** the device's tolerance that its results must meet (default: that of its dtype) */
   readonly exactAs?: keyof Device['tolerances']
-  /** Yields what it does where that takes its time. `cache`: a folder for what it makes, in place of the user's. @throws Mistake */
+  /** Yields a line before slow work. `cache` replaces the user's cache folder. @throws InputError */
   readonly open: (base: ModelFolder, cache?: string) => AsyncGenerator<string, Frozen>
-  /** of the frozen weights, in memory */
+  /** bytes of the frozen weights in memory */
   readonly weightBytes: (base: Pick<ModelFolder, 'model' | 'frozen'>) => number
-  /** what a device's graphs must be able to hold; absent: what all can */
+  /** Whether a device has the operators that it needs. Absent: every device has. */
   readonly runsOn?: (target: OnnxTarget) => boolean
-  /** Runs a product of its kind where a device may lack the arithmetic for it. @throws what the runtime does */
+  /** Runs one product of its kind, because a device may lack the arithmetic. @throws the runtime's error */
   readonly tryOn?: (device: Device) => Promise<void>
-  /** How many times as fast as float32 the products are that it changes, measured on this machine; absent: none are changed */
+  /** Measures here how many times faster than in float32 its products are. Absent: it changes no products. */
   readonly speedup?: (device: Device, threads: number) => Promise<number>
-  /** Settings that it cannot serve, by the names of what the method trains. @throws SettingsError */
+  /** Checks the names of the tensors that the method trains. @throws SettingsError if this precision cannot serve them */
   readonly check?: (trained: ReadonlySet<string>, base: ModelFolder, method: string) => void
-  /** The same tensors as `open` gives, at once, for who looks at their sizes alone. */
+  /** Tensors of the shapes and types that `open` gives, without their files: for estimates. */
   readonly placeholders: (base: ModelFolder) => Promise<TensorSource>
   readonly wrap: Wrap
 }
 
-/** @throws SettingsError where the device has no arithmetic for it */
+/** @throws SettingsError if the device lacks the arithmetic of this precision */
 export const checkDevice = async ({ name, dtype, exactAs = dtype, runsOn, tryOn }: Precision, device: Device): Promise<void> => {
   if (device.tolerances[exactAs] === undefined || runsOn?.(device.target) === false)
     throw new SettingsError('precision', 'float32 on this device', `${name} on ${device.name}`)
@@ -46,7 +46,7 @@ export const checkDevice = async ({ name, dtype, exactAs = dtype, runsOn, tryOn 
   })
 }
 
-/** The frozen weights, whatever it takes. @throws Mistake */
+/** Opens the frozen weights without reporting progress. @throws InputError */
 export const openFrozen = async ({ open }: Pick<Precision, 'open'>, base: ModelFolder, cache?: string): Promise<Frozen> => {
   const opening = open(base, cache)
   for (;;) {

@@ -1,25 +1,25 @@
-/** What a coarser product is worth on this machine, by measurement: without VNNI, or its like, one in int8 can be slower than one in float32. */
+/** Measures how much faster products of low precision are on this machine: without VNNI or similar, int8 can be slower than float32. */
 import type { Expression } from '../graph/expression.js'
 import { cast, constant, halfMatMul, input, matMul, quantizedMatMul } from '../graph/operators.js'
 import type { Device } from '../engines/devices/device.js'
 import { noWeights } from '../engines/engine.js'
 
-/** A product of RoBERTa-base's size, of few rows: long enough to measure, done in a moment. */
+/** A product of RoBERTa-base's width with few rows: it takes milliseconds, long enough to measure. */
 const [rows, side, runs] = [128, 768, 9]
 const numbers = (): Float64Array => Float64Array.from({ length: side * side }, (_, i) => (i % 251) - 125)
 
 type Product = (x: Expression) => Expression
 
-/** The rate of a product, rounding of its input included, over that in float32: the median of pairs that ran one after the other. */
+/** Time of the product in float32 over its time with `product`, rounding of the input included: the median of back-to-back pairs. */
 const speedupOf = async (product: Product, device: Device, threads: number): Promise<number> => {
   const x = input('x', [rows, side], 'float32')
   const engine = device.engine({ threads })
   const exact = await engine.open({ y: matMul(x, constant(numbers(), [side, side], 'float32')) }, noWeights)
   const feeds = { x: { shape: [rows, side], data: Float32Array.from({ length: rows * side }, (_, i) => (i % 17) - 8) } }
   const timed = async (run: () => Promise<unknown>): Promise<number> => {
-    const began = performance.now()
+    const start = performance.now()
     await run()
-    return performance.now() - began
+    return performance.now() - start
   }
   try {
     const coarse = await engine.open({ y: product(x) }, noWeights)
@@ -43,7 +43,7 @@ export const int8Speedup = (device: Device, threads: number): Promise<number> =>
 export const float16Speedup = (device: Device, threads: number): Promise<number> =>
   speedupOf((x) => halfMatMul(x, cast(constant(numbers(), [side, side], 'float32'), 'float16')), device, threads)
 
-/** One product of one number: a GPU may have no arithmetic in float16. */
+/** Runs a product of one number. @throws the runtime's error if a GPU has no float16 arithmetic */
 export const tryHalf = async (device: Device): Promise<void> => {
   const one = constant([1], [1, 1], 'float32')
   const session = await device

@@ -37,7 +37,6 @@ export const trainingSettings = settingGroup('Training', {
     kind: 'number',
     placeholder: 'number',
     description: 'Weight decay of trained matrices',
-    common: true,
     schema: z.number().min(0).default(0.01),
   },
   adamBeta1: { kind: 'number', placeholder: 'number', description: 'β₁ of AdamW', schema: share.default(0.9) },
@@ -148,7 +147,7 @@ export const machineSettings = settingGroup('Machine', {
   },
   gradientCheckpointing: {
     kind: 'switch',
-    description: 'Recompute activations in the backward pass: less memory, slower steps, identical numbers',
+    description: 'Recompute activations in the backward pass; less memory, slower steps, identical numbers',
     common: true,
     schema: z.boolean().default(false),
   },
@@ -179,7 +178,7 @@ export const scheduleSettings = settingGroup('Run', {
   },
   loadBestModelAtEnd: {
     kind: 'switch',
-    description: 'Save the best adapter by --metric-for-best-model; --no-load-best-model-at-end saves the last one',
+    description: 'Save the adapter of the best evaluation; --no-load-best-model-at-end saves the last one',
     schema: z.boolean().default(true),
   },
   evalSteps: {

@@ -24,6 +24,13 @@ export const fileInFolder = async (folder: string, name: string, storage: Storag
   }
 }
 
+/** The path of a file that the folder must have. @throws InputError as fileInFolder does, and if there is none */
+export const requiredFile = async (folder: string, name: string, storage: Storage = nodeFiles): Promise<string> => {
+  const file = await fileInFolder(folder, name, storage)
+  if (file === undefined) throw inputError(joinPath(folder, name), 'a readable file', 'none (no such file or folder)')
+  return file
+}
+
 /** The folder within which a folder's links may lead: the model's cache for a snapshot of the hub's cache, else the folder itself. */
 export const rootOf = (folder: string): string => {
   const snapshots = folderOf(folder)

@@ -1,6 +1,6 @@
 /** What every state of a run must be like, as its method, its model and its start determine it: a checkpoint is validated against this. */
 import { zodErrorMap } from '../errors/validate.js'
-import type { RunOutline } from '../checkpoints/checkpointFile.js'
+import type { RunOutline } from '../checkpoints/loadCheckpoint.js'
 import { layoutOf, type Assembly } from './assembly.js'
 
 /** @param plannedSteps steps of the run by which the phases were planned, where the run was extended since */

@@ -4,19 +4,14 @@ import { commonSettings, type CommonSettings } from '../settings/commonSettings.
 import { zodErrorMap } from '../errors/validate.js'
 import { checkLearningRate } from './learningRate.js'
 import { methods } from '../methods/index.js'
+import type { SettingsInput } from '../settings/settingsInput.js'
 import type { Method } from '../methods/method.js'
 import type { SettingTable } from '../settings/setting.js'
 import { SettingsError } from '../errors/settingsError.js'
 
-type SettingsOf<M> = M extends Method<infer S, infer _P> ? S : never
-type Together<U> = (U extends unknown ? (u: U) => void : never) extends (u: infer I) => void ? I : never
-type OfMethods = Together<SettingsOf<(typeof methods)[number]>>
-
-/** Every setting of a run; those of other methods are absent. */
-export type Settings = CommonSettings & Readonly<Partial<OfMethods>> & { readonly method: string }
-
-/** What a caller gives: every setting has a default. */
-export type SettingsInput = Partial<Settings>
+/** Every setting of a run. Those of other methods are absent. */
+export type Settings = Omit<SettingsInput, CommonName> & Required<Pick<SettingsInput, CommonName>>
+type CommonName = keyof CommonSettings | 'method'
 
 const table: ReadonlyArray<Method> = methods
 
@@ -34,15 +29,18 @@ export const settingsOfMethod = (method: Method): SettingTable => ({ ...method.s
 /** Every setting of every method, by name: what flags there are. */
 export const allSettings: SettingTable = Object.assign({}, ...table.map(settingsOfMethod))
 
-/** Fills in defaults and checks. @throws SettingsError for the first setting that is wrong, or that the method has not */
-export const resolveSettings = (given: SettingsInput): Settings => {
-  const { method: name = 'salora', ...values } = given
+/** Validates settings and fills in defaults. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
+export const resolveSettings = (given: SettingsInput): Settings => parseSettings(given)
+
+/** The same for values of unknown types: of a file, or of flags. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
+export const parseSettings = ({ method: name = 'salora', ...values }: Readonly<Record<string, unknown>>): Settings => {
   const method = methodOf(name)
   const own = settingsOfMethod(method)
   const foreign = Object.entries(values).find(([key]) => !Object.hasOwn(own, key))
   if (foreign !== undefined) {
     const others = table.filter(({ settings }) => Object.hasOwn(settings, foreign[0])).map((other) => other.name)
-    const expected = others.length === 0 ? 'a setting of this version' : `a setting of method ${name} (it is one of ${others.join(', ')})`
+    const expected =
+      others.length === 0 ? 'a setting of this version' : `a setting of method ${method.name} (it is one of ${others.join(', ')})`
     throw new SettingsError(foreign[0], expected, JSON.stringify(foreign[1]) ?? 'nothing')
   }
   const schema = z.object(Object.fromEntries(Object.entries(own).map(([key, setting]) => [key, setting.schema])))

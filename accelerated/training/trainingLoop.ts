@@ -88,9 +88,17 @@ const openRun = <E extends TrainingExample, O>(
     learningRate: learningRateAt(settings, steps),
     state,
     spare: null,
-    results: resumed ?? { best: null, lastEvaluation: null, byMatrix: {} },
+    results: resumed === null ? { best: null, lastEvaluation: null, byMatrix: {} } : resultsOf(resumed),
   }
 }
+
+/** Only the results: a caller may pass a whole checkpoint, whose state is not the run's for long. */
+const resultsOf = ({ best, sinceBest = 0, lastEvaluation, byMatrix }: RunProgress): RunProgress => ({
+  best,
+  sinceBest,
+  lastEvaluation,
+  byMatrix,
+})
 
 type AnyExample = TrainingExample
 

@@ -1,91 +1,67 @@
 /** salora bench: how fast this machine trains. */
-import type { Command } from 'commander'
 import type { BenchmarkResult, StepRate } from '../../evaluation/benchmark/machine.js'
 import { benchmark } from '../../evaluation/benchmark/machine.js'
 import { peers } from '../../evaluation/benchmark/comparePeft.js'
 import { peersTable } from '../../evaluation/benchmark/peersTable.js'
-import { withOutput } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
-import { flagOf } from '../options/flagNames.js'
-import { numberOf, type Values } from '../options/flagValues.js'
-import { counted, megabytes, percent, plural } from '../format/numbers.js'
-import type { Terminal } from '../terminal/output.js'
-import { addFlags } from '../options/trainFlags.js'
-import { settingsOf } from '../options/trainRequest.js'
+import { countFlag, listFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { counted, megabytes, percent, plural } from '../format/numbers.js'
+import { settingsOfFlags } from '../options/layers.js'
+import { givenOf, pickFlags, type Values } from '../options/settingFlags.js'
+import { allTrainFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import type { Terminal } from '../terminal/output.js'
 
-export const addBench = (command: Command): void => {
-  command.description(
-    "Measures training steps of a random model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside one product alone: the largest of " +
-      'their kinds, of four batches together, at the rate that a step could at best have. ' +
-      'Rates count the multiplications and additions of matrix products and nothing else.',
-  )
-  addFlags(command, ['device', 'threads', 'precision', 'gradientCheckpointing'])
-  command
-    .option('--layers <n>', 'of the model (RoBERTa-base has 12)', '12')
-    .option('--batch-size <examples>', 'in one step (default: 16)')
-    .option('--sequence <tokens>', 'of each example (default: 64)')
-    .option('--repeats <n>', 'of each measurement; medians are shown', '5')
-    .option('--peer <python>', 'set it beside PEFT: a Python with torch, transformers and peft; `none` measures the same cases without')
-    .option('--data <folder>', "of GLUE's MRPC: with --peer, its texts at their own lengths too")
-    .option(
-      '--only <names>',
-      'with --peer, some cases, methods or precisions of the table, with commas; mrpc-epoch, the whole epoch, runs where it is named alone',
-    )
-  withOutput(
-    command,
-    ['salora bench --layers 2 --repeats 3', 'salora bench --peer .venv/bin/python --only 16x64,lora'],
-    async (given, terminal) => {
-      const { device, threads, precision, gradientCheckpointing } = settingsOf({
-        gradientCheckpointing: given['gradientCheckpointing'] === true,
-        ...(given['precision'] === undefined ? {} : { precision: given['precision'] }),
-        ...(given['device'] === undefined ? {} : { device: given['device'] }),
-        ...(given['threads'] === undefined ? {} : { threads: numberOf('--threads', String(given['threads'])) }),
-      })
-      const stray = (given['peer'] === undefined ? ofPeers : ofMachine).find((name) => given[name] !== undefined)
-      if (stray !== undefined)
-        throw usageError(
-          flagOf(stray),
-          given['peer'] === undefined ? '--peer beside it' : 'none with --peer, whose cases say it',
-          String(given[stray]),
-        )
-      if (given['peer'] !== undefined) return besidePeers(given, threads, terminal)
-      const result = await benchmark(
-        {
-          device,
-          threads,
-          precision,
-          gradientCheckpointing,
-          layers: count(given, 'layers', '--layers', 100),
-          batchSize: count({ batchSize: 16, ...given }, 'batchSize', '--batch-size', 1024),
-          sequence: count({ sequence: 64, ...given }, 'sequence', '--sequence', 4096),
-          repeats: count(given, 'repeats', '--repeats', 1000),
-        },
-        terminal.note,
-      )
-      terminal.result(benchText(result), result)
-      return exitCodes.success
+export const bench = defineCommand({
+  name: 'salora bench',
+  description:
+    "Measure training steps of LoRA and SaLoRA on a random model of RoBERTa-base's shape, next to one matrix product: the largest of a step, for four batches together. With --peer, compare with PEFT. " +
+    'Rates count the multiplications and additions of matrix products only.',
+  flags: {
+    Benchmark: {
+      layers: countFlag('n', 'Layers of the model; RoBERTa-base has 12', { to: 100, default: 12 }),
+      repeats: countFlag('n', 'Repeats of each measurement; the median is printed', { to: 1000, default: 5 }),
+      batchSize: countFlag('examples', 'Examples per step', { to: 1024, defaultText: '16' }),
+      sequence: countFlag('tokens', 'Tokens per example', { to: 4096, defaultText: '64' }),
     },
-  )
+    'Comparison with PEFT': {
+      peer: textFlag('python', 'Python with torch, transformers and peft; none measures the same cases without PEFT'),
+      data: textFlag('folder', "GLUE's MRPC folder: adds its texts at their own lengths"),
+      only: listFlag('names', 'Cases, methods or precisions of the table, separated by commas; mrpc-epoch only runs when named alone'),
+    },
+    Machine: pickFlags(allTrainFlags, ['device', 'precision', 'gradientCheckpointing', 'threads']),
+  },
+  examples: [
+    { command: 'salora bench --layers 2 --repeats 3', result: 'Prints milliseconds, GFLOP/s and tokens/s per step, and resident memory.' },
+    { command: 'salora bench --peer .venv/bin/python --only 16x64,lora', result: "Prints a table of times, and PEFT's over ours." },
+  ],
+  run: async ({ layers, repeats, batchSize, sequence, peer, data, only, ...machine }, terminal) => {
+    const { device, threads, precision, gradientCheckpointing } = settingsOfFlags(givenOf(machine))
+    if (peer !== null) {
+      refuse({ ...machine, threads: undefined, batchSize, sequence }, '--peer, which has its own cases')
+      return withPeer({ python: peer === 'none' ? null : peer, data, only, threads, layers, repeats }, terminal)
+    }
+    for (const [name, value] of Object.entries({ data, only }))
+      if (value !== null) throw usageError(flagOf(name), '--peer beside it', 'none')
+    const result = await benchmark(
+      { device, threads, precision, gradientCheckpointing, layers, batchSize: batchSize ?? 16, sequence: sequence ?? 64, repeats },
+      terminal.note,
+    )
+    terminal.result(benchText(result), result)
+    return exitCodes.success
+  },
+})
+
+/** @throws UsageError for the first flag that was given */
+const refuse = (flags: Values, beside: string): void => {
+  const [stray] = Object.entries(flags).filter(([, value]) => value !== undefined && value !== null)
+  if (stray !== undefined) throw usageError(flagOf(stray[0]), `no such flag beside ${beside}`, String(stray[1]))
 }
 
-/** Flags that mean something beside PEFT alone, and those that mean something without it alone. */
-const [ofPeers, ofMachine] = [
-  ['data', 'only'],
-  ['device', 'precision', 'gradientCheckpointing', 'batchSize', 'sequence'],
-]
-
-const besidePeers = async (given: Values, threads: number, terminal: Terminal): Promise<number> => {
-  const text = (name: string): string | null => (typeof given[name] === 'string' ? given[name] : null)
-  const only = text('only')
-  const measured = peers({
-    python: text('peer') === 'none' ? null : text('peer'),
-    data: text('data'),
-    only: only === null ? null : only.split(',').map((name) => name.trim()),
-    threads,
-    layers: count(given, 'layers', '--layers', 100),
-    repeats: count(given, 'repeats', '--repeats', 1000),
-  })
+const withPeer = async (options: Parameters<typeof peers>[0], terminal: Terminal): Promise<number> => {
+  const measured = peers(options)
   for (;;) {
     const next = await measured.next()
     if (next.done === true) {
@@ -101,12 +77,6 @@ const versionsText = (versions: Readonly<Record<string, string>>): string =>
     .map(([name, version]) => `${name} ${version}`)
     .join(', ')
 
-const count = (given: Values, name: string, flag: string, most: number): number => {
-  const value = numberOf(flag, String(given[name]))
-  if (!Number.isInteger(value) || value < 1 || value > most) throw usageError(flag, `a whole number from 1 to ${most}`, String(value))
-  return value
-}
-
 const benchText = ({
   device,
   precision,
@@ -121,7 +91,7 @@ const benchText = ({
   residentBytes,
 }: BenchmarkResult): string =>
   [
-    `${plural(layers, 'layer')} of RoBERTa-base's shape, ${plural(batchSize, 'example')} of ${plural(sequence, 'token')} a step, on ${device}, ${precision}${gradientCheckpointing ? ', recomputed' : ''}`,
+    `${plural(layers, 'layer')} of RoBERTa-base's shape, steps of ${plural(batchSize, 'example')} × ${plural(sequence, 'token')}, on ${device}, ${precision}${gradientCheckpointing ? ', gradient checkpointing' : ''}`,
     '',
     `one product  ${`${product.milliseconds.toFixed(1)} ms`.padStart(12)}  ${`${product.gigaflops.toFixed(1)} GFLOP/s`.padStart(15)}  (${product.shape})`,
     `LoRA step    ${rateText(lora)}`,

@@ -1,6 +1,5 @@
 /** salora doctor: what works on this machine. */
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
-import type { Command } from 'commander'
 import type { DeviceReport } from '../../accelerated/engines/deviceProbe.js'
 import { precisions } from '../../accelerated/precisions/index.js'
 import { checkDevice } from '../../accelerated/precisions/precision.js'
@@ -8,64 +7,75 @@ import { chooseDevice, deviceOf, probeDevices } from '../../accelerated/engines/
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { embeddedModel } from '../../finetuning/embedded/quickstart.js'
 import { versions } from '../../finetuning/runs/versions.js'
-import { withOutput } from '../terminal/command.js'
+import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { megabytes } from '../format/numbers.js'
 
-export const addDoctor = (command: Command): void => {
-  command.description(
-    'Runs a small product on each device and says which work, what is missing and how to get it. The exit code is 0 if the CPU works.',
-  )
-  withOutput(command, ['salora doctor --json'], async (_given, terminal) => {
-    terminal.note('trying each device …')
+export const doctor = defineCommand({
+  name: 'salora doctor',
+  description:
+    'Run a small product on each device and print which devices work, and how to get those that do not. Exits with 1 if the CPU fails.',
+  flags: {},
+  examples: [
+    { command: 'salora doctor', result: 'Prints a line per device, the one that --device auto takes, the machine and the versions.' },
+  ],
+  run: async (_flags, terminal) => {
+    terminal.note('testing each device …')
     const devices = await probeDevices()
-    const machine = {
-      versions,
-      platform: `${platform()} ${arch()}`,
-      processor: cpus()[0]?.model ?? 'unknown',
-      cores: availableParallelism(),
-      memoryBytes: totalmem(),
-      freeMemoryBytes: freemem(),
-    }
     const cpuWorks = devices.some(({ device, works }) => device === 'cpu' && works)
     const speedups = await speedupsOn(devices.filter(({ works }) => works).map(({ device }) => deviceOf(device)))
-    const automatic = cpuWorks ? (await chooseDevice('auto')).name : null
-    terminal.result(
-      [
-        ...devices.flatMap(deviceLines),
-        ...speedups.map(
-          ({ precision, device, speedup }) => `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's rate in a product on ${device}`,
-        ),
-        '',
-        `auto      ${automatic ?? 'none works'}`,
-        `machine   ${machine.processor}, ${machine.cores} cores, ${megabytes(machine.memoryBytes)} of memory (${megabytes(machine.freeMemoryBytes)} free), ${machine.platform}`,
-        `versions  ${Object.entries(versions)
-          .map(([name, version]) => `${name} ${version}`)
-          .join(', ')}`,
-        `model     ${embeddedModel}`,
-      ].join('\n'),
-      { devices, auto: automatic, speedups, ...machine, embeddedModel },
-    )
-    return automatic === null ? exitCodes.failure : exitCodes.success
-  })
-}
+    const auto = cpuWorks ? (await chooseDevice('auto')).name : null
+    const machine = machineFacts()
+    terminal.result(textOf(devices, speedups, auto, machine), { devices, auto, speedups, ...machine, embeddedModel })
+    return auto === null ? exitCodes.failure : exitCodes.success
+  },
+})
+
+const machineFacts = () => ({
+  versions,
+  platform: `${platform()} ${arch()}`,
+  processor: cpus()[0]?.model ?? 'unknown',
+  cores: availableParallelism(),
+  memoryBytes: totalmem(),
+  freeMemoryBytes: freemem(),
+})
 
 type Speedup = { readonly precision: string; readonly device: string; readonly speedup: number }
 
-/** What each precision is worth on each device that has arithmetic for it. */
+/** The speedup over float32 of each precision on each device that has arithmetic for it. */
 const speedupsOn = async (devices: ReadonlyArray<Device>): Promise<ReadonlyArray<Speedup>> => {
-  const found: Speedup[] = []
+  const speedups: Speedup[] = []
   for (const device of devices)
     for (const precision of precisions) {
       if (precision.speedup === undefined) continue
-      const has = await checkDevice(precision, device).then(
+      const isSupported = await checkDevice(precision, device).then(
         () => true,
         () => false,
       )
-      if (has) found.push({ precision: precision.name, device: device.name, speedup: await precision.speedup(device, 0) })
+      if (isSupported) speedups.push({ precision: precision.name, device: device.name, speedup: await precision.speedup(device, 0) })
     }
-  return found
+  return speedups
 }
+
+const textOf = (
+  devices: ReadonlyArray<DeviceReport>,
+  speedups: ReadonlyArray<Speedup>,
+  auto: string | null,
+  { processor, cores, memoryBytes, freeMemoryBytes, platform: system }: ReturnType<typeof machineFacts>,
+): string =>
+  [
+    ...devices.flatMap(deviceLines),
+    ...speedups.map(
+      ({ precision, device, speedup }) => `${precision.padEnd(10)}${speedup.toFixed(1)} × float32's speed in a product on ${device}`,
+    ),
+    '',
+    `auto      ${auto ?? 'no device works'}`,
+    `machine   ${processor}, ${cores} cores, ${megabytes(memoryBytes)} of memory (${megabytes(freeMemoryBytes)} free), ${system}`,
+    `versions  ${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}`,
+    `model     ${embeddedModel}`,
+  ].join('\n')
 
 const deviceLines = ({ device, works, detail, remedy }: DeviceReport): ReadonlyArray<string> => [
   `${device.padEnd(8)}  ${(works ? 'works' : 'missing').padEnd(9)}${detail}`,

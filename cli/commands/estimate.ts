@@ -1,61 +1,60 @@
 /** salora estimate: the memory that a run will need. */
-import type { Command } from 'commander'
 import { machineSettings } from '../../accelerated/settings/commonSettings.js'
 import { methods } from '../../accelerated/methods/index.js'
 import type { Method } from '../../accelerated/methods/method.js'
+import { countFlag, required, type FlagGroups } from '../../finetuning/commandLine/flag.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
 import { estimateRun } from '../../finetuning/runs/estimate.js'
-import { withOffline, withOutput } from '../terminal/command.js'
-import { estimateText, estimateWarning } from '../format/estimate.js'
+import { estimateTable, estimateWarning } from '../format/estimate.js'
+import { settingsOfFlags } from '../options/layers.js'
+import { givenOf } from '../options/settingFlags.js'
+import { trainFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
-import { flagValues, numberOf } from '../options/flagValues.js'
-import { addFlags } from '../options/trainFlags.js'
-import { settingsOf } from '../options/trainRequest.js'
-import { usageError } from '../../finetuning/commandLine/usageError.js'
 
-/** Of `train`'s flags, those that its memory follows from: batches, model, method and machine. */
-const ofBatches = ['batchSize', 'gradientAccumulationSteps', 'maxLength', 'dropout']
-const names = (): ReadonlyArray<string> => [
-  'model',
+/** The flags of `train` that memory depends on. */
+const names: ReadonlyArray<string> = [
   'method',
   ...(methods as ReadonlyArray<Method>).flatMap(({ settings }) => Object.keys(settings)),
-  ...ofBatches,
+  'batchSize',
+  'gradientAccumulationSteps',
+  'maxLength',
+  'dropout',
   ...Object.keys(machineSettings),
+  'offline',
 ]
 
-export const addEstimate = (command: Command): void => {
-  command.description(
-    "Says what memory a run with these flags needs at its peak, and what for, without training: the graph of a step is walked in the order in which it runs, and its values go through a copy of the runtime's own allocator.\n" +
-      'Every example counts as one of --max-length tokens. The numbers are those of the CPU.',
-  )
-  withOffline(addFlags(command, names())).option(
-    '--labels <n>',
-    'classes of the task (default: the next token of a decoder that is for it, else 2)',
-  )
-  withOutput(
-    command,
-    [
-      'salora estimate --model FacebookAI/roberta-base --method lora --batch-size 64 --max-length 512',
-      'salora estimate --model ./llama --precision int8 --gradient-checkpointing --json',
-    ],
-    async (given, terminal) => {
-      const { model, ...flags } = flagValues(given)
-      if (typeof model !== 'string') throw usageError('--model', 'a folder in Hugging Face layout or a hub id', 'none given')
-      const labels = given['labels'] === undefined ? null : labelsOf(String(given['labels']))
-      const settings = settingsOf(flags)
-      const estimate = await estimateRun({ model: placed(model), settings, labels })
-      const warning = estimateWarning(estimate)
-      if (warning !== null) terminal.warn(warning)
-      const { method, precision, batchSize, maxLength, gradientCheckpointing } = settings
-      terminal.result(estimateText(estimate), { model, method, precision, batchSize, maxLength, gradientCheckpointing, ...estimate })
-      return exitCodes.success
-    },
-  )
-}
+const flagsOfTraining: FlagGroups = Object.fromEntries(
+  Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => {
+    const own = Object.entries(table).filter(([name]) => names.includes(name))
+    return own.length === 0 ? [] : [[heading, Object.fromEntries(own)]]
+  }),
+)
 
-const labelsOf = (given: string): number => {
-  const labels = numberOf('--labels', given)
-  if (!Number.isInteger(labels) || labels < 1 || labels > 100_000)
-    throw usageError('--labels', 'a whole number from 1 to 100000', String(labels))
-  return labels
-}
+export const estimate = defineCommand({
+  name: 'salora estimate',
+  description:
+    'Estimate the peak memory of a CPU run with these settings, without training. Every example counts as one of --max-length tokens.',
+  flags: {
+    'Model and data': {
+      model: required(trainFlags['Model and data'].model, 'a folder in Hugging Face layout or a hub id'),
+      labels: countFlag('n', 'Number of classes', { to: 100_000, defaultText: '2; a decoder predicts the next token' }),
+    },
+    ...flagsOfTraining,
+  },
+  examples: [
+    {
+      command: 'salora estimate --model FacebookAI/roberta-base --method lora --batch-size 64 --max-length 512',
+      result: 'Prints the peak and its parts: weights, activations, state, evaluation, graphs.',
+    },
+  ],
+  run: async ({ model, labels, ...flags }, terminal) => {
+    const settings = settingsOfFlags(givenOf(flags))
+    const estimated = await estimateRun({ model: placed(String(model)), settings, labels: labels as number | null })
+    const warning = estimateWarning(estimated)
+    if (warning !== null) terminal.warn(warning)
+    const { method, precision, batchSize, maxLength, gradientCheckpointing } = settings
+    terminal.result(estimateTable(estimated), { model, method, precision, batchSize, maxLength, gradientCheckpointing, ...estimated })
+    return exitCodes.success
+  },
+})

@@ -1,87 +1,100 @@
 /** salora evaluate: scores a trained adapter, or a model that classifies as it is. */
-import type { Command } from 'commander'
 import { chooseDevice } from '../../accelerated/engines/deviceProbe.js'
-import type { TaskOptions } from '../../finetuning/tasks/index.js'
+import { loadEvaluation, type Evaluation, type TaskOptions } from '../../finetuning/tasks/index.js'
 import { resolveLabels } from '../../finetuning/adapters/labelNames.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
-import { scoreTrained } from '../../finetuning/adapters/scoreAdapter.js'
-import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
-import { loadEvaluation } from '../../finetuning/tasks/index.js'
+import { scoreTrained, type AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
+import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { readRunRows } from '../../finetuning/runs/runRows.js'
-import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
-import { withOutput } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
-import { flagValues, type Values } from '../options/flagValues.js'
+import type { TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
+import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
 import { counted } from '../format/numbers.js'
+import { scoreLines } from '../format/scores.js'
+import { adapterFlags, adapterMachineFlags, labelFlags } from '../options/adapterFlags.js'
+import { adapterRequest } from '../options/adapterRequest.js'
+import { pickFlags, type Values } from '../options/settingFlags.js'
+import { taskFlagNames, taskOptions } from '../options/taskRequest.js'
+import { allTrainFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
 import { countProgress } from '../terminal/progress.js'
-import { scoreText } from '../format/scores.js'
-import { addFlags } from '../options/trainFlags.js'
-import { taskFlagNames, taskOptions } from '../options/trainRequest.js'
-import { usageError } from '../../finetuning/commandLine/usageError.js'
 
-export const addEvaluate = (command: Command): void => {
-  command.description(
-    'Scores a trained adapter or, with --model alone, a classifier as it is. Of a run, on what the run evaluated on unless --eval-data or another --task is given; a file given as --task is scored whole. ' +
-      'Of a file, that part is the rows that the run held out, though the file has grown since. How many texts the run trained on is told.\n' +
-      'Prints each metric, of classes also a report class by class and the confusion matrix; F1 is of the class that --positive-label names.',
-  )
-  addAdapterFlags(command)
-  addFlags(command, taskFlagNames)
-  withOutput(
-    command,
-    [
-      'salora evaluate --run runs/sst2-salora-1',
-      'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
-      'salora evaluate --model exported/reviews --task reviews.csv',
-      'salora evaluate --run runs/yelp-full-1 --eval-data test',
-    ],
-    async (given, terminal) => {
-      const { adapter: options, runTask } = await adapterRequest(given)
-      const rows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
-      const wanted = dataWanted(given, runTask)
-      terminal.note(`opening ${options.adapter ?? options.model} …`)
-      const device = await chooseDevice(options.device)
-      const trained = await loadTrainedModel(options)
-      const names = resolveLabels(trained)
-      const remembered = rows === null ? null : { rows, digest: options.trainedBy?.inputs['evaluation rows'] }
-      const labeled = wanted.whole
-        ? { ...(await loadEvaluation(names === undefined ? wanted.task : { ...wanted.task, labelNames: names })), warning: null }
-        : await evaluationOfRun(wanted.task, remembered)
-      if (labeled.warning !== null) terminal.warn(labeled.warning)
-      const { evaluation } = labeled
-      terminal.note(`${counted(evaluation.examples.length)} examples on ${device.name} …`)
-      const began = performance.now()
-      const progress = countProgress('evaluating', evaluation.examples.length, terminal)
-      const scoring = { rows, onProgress: progress.show }
-      const scored = await scoreTrained(trained, labeled, options, device, scoring).finally(progress.close)
-      if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
-      const { examples, source, trainedOn } = scored
-      terminal.result(
-        [
-          ...scoreText(scored),
-          ...(trainedOn === null || trainedOn === 0
-            ? []
-            : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts: their score says little of new ones`]),
-          ...(scored.byClass === null ? [] : ['']),
-          `${counted(examples)} examples of ${source}${!wanted.whole && rows?.heldOut === true ? ' (the part that the run held out)' : ''}`,
-        ].join('\n'),
-        {
-          ...scored,
-          adapter: options.adapter,
-          model: options.model,
-          device: device.name,
-          seconds: (performance.now() - began) / 1000,
-        },
-      )
-      return exitCodes.success
+export const evaluate = defineCommand({
+  name: 'salora evaluate',
+  description:
+    'Score a trained adapter, or with --model alone a classifier. A run is scored on its own evaluation data unless --eval-data or --task names other data; a file named by --task is scored whole.',
+  flags: {
+    Model: { ...adapterFlags, ...labelFlags },
+    Data: pickFlags(allTrainFlags, taskFlagNames),
+    Machine: adapterMachineFlags(['device', 'precision', 'threads', 'maxLength', 'batchSize']),
+  },
+  examples: [
+    {
+      command: 'salora evaluate --run runs/sst2-salora-1',
+      result: 'Prints each metric, precision, recall and F1 by class, and the confusion matrix.',
     },
-  )
+    {
+      command: 'salora evaluate --model FacebookAI/roberta-base --adapter ./adapter --task rte --data glue',
+      result: 'Scores a PEFT adapter on the dev file of RTE.',
+    },
+  ],
+  run: async (flags, terminal) => {
+    const { adapter: options, runTask } = await adapterRequest(flags)
+    const rows = options.trainedBy === undefined ? null : await readRunRows(options.trainedBy.run)
+    const data = requestedData(flags, runTask)
+    terminal.note(`loading ${options.adapter ?? options.model} …`)
+    const device = await chooseDevice(options.device)
+    const trained = await loadTrainedModel(options)
+    const labeled = await labeledData(data, resolveLabels(trained), rows, options)
+    if (labeled.warning !== null) terminal.warn(labeled.warning)
+    const total = labeled.evaluation.examples.length
+    terminal.note(`evaluating ${counted(total)} examples on ${device.name} …`)
+    const began = performance.now()
+    const progress = countProgress('evaluating', total, terminal)
+    const scoring = { rows, onProgress: progress.show }
+    const scored = await scoreTrained(trained, labeled, options, device, scoring).finally(progress.close)
+    if (scored.constant !== null) terminal.warn(`every example is predicted as ${scored.constant}`)
+    const isHeldOut = !data.isWhole && rows?.heldOut === true
+    terminal.result(resultText(scored, isHeldOut), {
+      ...scored,
+      adapter: options.adapter,
+      model: options.model,
+      device: device.name,
+      seconds: (performance.now() - began) / 1000,
+    })
+    return exitCodes.success
+  },
+})
+
+type Rows = Awaited<ReturnType<typeof readRunRows>> | null
+type RequestedData = { readonly task: TaskOptions; readonly isWhole: boolean }
+
+/** `isWhole`: all of the named data, not only the part that a run held out. @throws UsageError */
+const requestedData = (flags: Values, runTask: TaskOptions | null): RequestedData => {
+  const given = Object.fromEntries(taskFlagNames.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]))
+  if (given['task'] !== undefined) return { task: taskOptions(given), isWhole: true }
+  if (runTask === null) throw requiredError('--task', 'the name of a task or a file of examples')
+  return { task: taskOptions({ ...runTask, ...given }), isWhole: given['evalData'] !== undefined }
 }
 
-/** `whole`: all of the data named, as opposed to the part that a run held out. */
-const dataWanted = (given: Values, runTask: TaskOptions | null): { readonly task: TaskOptions; readonly whole: boolean } => {
-  const flags = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => taskFlagNames.includes(name)))
-  if (runTask === null && flags['task'] === undefined) throw usageError('--task', 'the name of a task or a file of examples', 'none given')
-  if (flags['task'] !== undefined) return { task: taskOptions(flags), whole: true }
-  return { task: taskOptions({ ...runTask, ...flags }), whole: flags['evalData'] !== undefined }
+const labeledData = async (
+  { task, isWhole }: RequestedData,
+  labelNames: ReadonlyArray<string> | undefined,
+  rows: Rows,
+  { trainedBy }: TrainedAdapterOptions,
+): Promise<Evaluation & { readonly warning: string | null }> => {
+  if (isWhole) return { ...(await loadEvaluation(labelNames === undefined ? task : { ...task, labelNames })), warning: null }
+  return evaluationOfRun(task, rows === null ? null : { rows, digest: trainedBy?.inputs['evaluation rows'] })
+}
+
+const resultText = (scored: AdapterScore, isHeldOut: boolean): string => {
+  const { examples, source, trainedOn, byClass } = scored
+  return [
+    ...scoreLines(scored),
+    ...(trainedOn === null || trainedOn === 0
+      ? []
+      : [`the run trained on ${counted(trainedOn)} of these ${counted(examples)} texts, so these scores say little about new ones`]),
+    ...(byClass === null ? [] : ['']),
+    `${counted(examples)} examples of ${source}${isHeldOut ? ' (the held-out part)' : ''}`,
+  ].join('\n')
 }

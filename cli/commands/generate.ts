@@ -1,88 +1,97 @@
-/** salora generate: prompts in, text of a decoder out, as it is written. */
-import type { Command } from 'commander'
+/** salora generate: prompts in, text of a decoder out, as it is generated. */
 import { promptTemplates, templateOf } from '../../finetuning/data/promptTemplates.js'
 import { orderedOutput } from '../../finetuning/adapters/orderedOutput.js'
-import { openGenerator } from '../../finetuning/adapters/generator.js'
-import { adapterRequest, addModelFlags } from '../options/adapterRequest.js'
-import { withOutput } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
-import { addGenerationFlags, generationRequest } from '../options/generateFlags.js'
-import { watchInterrupt } from '../terminal/interrupt.js'
+import { openGenerator, type Generator } from '../../finetuning/adapters/generator.js'
+import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { counted, plural } from '../format/numbers.js'
-import { promptsOf } from '../input/promptInput.js'
-import { printable } from '../terminal/output.js'
+import { promptsOf, type GivenPrompt } from '../input/promptInput.js'
+import { adapterFlags, adapterMachineFlags } from '../options/adapterFlags.js'
+import { adapterRequest } from '../options/adapterRequest.js'
+import { generationFlags, generationRequest, stopFlags } from '../options/generationRequest.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import { printable, type Terminal } from '../terminal/output.js'
 
-const machine = ['device', 'precision', 'threads']
-
-export const addGenerate = (command: Command): void => {
-  command.description(
-    'Writes what a decoder has to say after a prompt: the text itself, as it comes, or of a file one JSON line an answer, {"prompt", "text", "tokens", ' +
-      '"ended"}, in the order of the prompts; with --json one document. ended is "end" (the model\'s end of text), "stop" (a text of --stop) or ' +
-      '"length". Tokens are the likeliest, unless --num-beams looks for a likelier whole or --temperature, --top-k or --top-p draw them.',
-  )
-  addModelFlags(command, machine)
-  command
-    .option('--prompt <text>', 'to go on from')
-    .option(
-      '--input <file>',
-      'instead of --prompt: JSON lines, each {"prompt": TEXT}, {"instruction": TEXT, "input": TEXT} or {"messages": […]}',
-    )
-    .option(
-      '--prompt-template <name>',
-      `of instructions: ${promptTemplates.join(', ')} (default: the run's, else paper); with it, --prompt is one`,
-    )
-  addGenerationFlags(command)
-  withOutput(
-    command,
-    [
-      `salora generate --model models/smollm2 --prompt 'The capital of France is' --max-new-tokens 20`,
-      'salora generate --run runs/alpaca-salora-1 --input prompts.jsonl --num-beams 4 > answers.jsonl',
-      `salora generate --model models/smollm2 --prompt 'Once upon a time' --temperature 0.7 --top-p 0.9 --seed 3`,
-    ],
-    async (given, terminal) => {
-      const settings = generationRequest(given)
-      const { adapter, runTask } = await adapterRequest(
-        Object.fromEntries(['run', 'model', 'adapter', ...machine].map((name) => [name, given[name]])),
-      )
-      const prompts = await promptsOf(given, templateOf(runTask ?? {}))
-      const generator = await openGenerator(adapter)
-      const interrupt = watchInterrupt(
-        () => terminal.note('stopping after the token at hand; once more leaves at once'),
-        () => undefined,
-      )
-      const single = given['input'] === undefined
-      const written: Answer[] = []
-      try {
-        const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
-        const begun = performance.now()
-        const tell = tellerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
-        for await (const event of orderedOutput(generator.answers(ids, settings, interrupt.signal)))
-          if (event.kind === 'piece') tell.piece(event.text)
-          else {
-            const answer = { prompt: prompts[event.prompt]?.told, text: event.text, tokens: event.tokens, ended: event.ended }
-            written.push(answer)
-            tell.answer(answer)
-          }
-        if (terminal.json) terminal.result('', single ? (written[0] ?? null) : written)
-        else if (single && written.length === 0) process.stdout.write('\n')
-        const tokens = written.reduce((sum, answer) => sum + answer.tokens, 0)
-        const seconds = (performance.now() - begun) / 1000
-        if (written.length > 0) terminal.note(`${plural(tokens, 'token')} on ${generator.device}, ${counted(tokens / seconds)} a second`)
-      } finally {
-        interrupt.release()
-        await generator.release()
-      }
-      return interrupt.exitCode() ?? exitCodes.success
+export const generate = defineCommand({
+  name: 'salora generate',
+  description:
+    'Generate text with a decoder: greedily, by beam search or by sampling. The text of --prompt is printed as it is generated; a file of prompts gives one JSON object per line, in order.',
+  flags: {
+    Model: adapterFlags,
+    Prompts: {
+      prompt: textFlag('text', 'Prompt to continue; with --prompt-template an instruction'),
+      input: textFlag('file', 'JSON lines, each {"prompt"}, {"instruction", "input"} or {"messages"}, instead of --prompt'),
+      promptTemplate: choiceFlag(promptTemplates, 'name', `Template of instructions: ${promptTemplates.join(', ')}`, {
+        defaultText: "the run's; without a run paper",
+      }),
     },
-  )
-}
+    Generation: { ...generationFlags, ...stopFlags },
+    Machine: adapterMachineFlags(['device', 'precision', 'threads']),
+  },
+  examples: [
+    {
+      command: "salora generate --model models/smollm2 --prompt 'The capital of France is' --max-new-tokens 20",
+      result: 'Prints the continuation as it is generated.',
+    },
+    {
+      command: 'salora generate --run runs/alpaca-salora-1 --input prompts.jsonl --num-beams 4 > answers.jsonl',
+      result: 'Writes {"prompt","text","tokens","ended"} per line; ended is "end", "stop" or "length".',
+    },
+  ],
+  run: async ({ prompt, input, promptTemplate, stop, ...flags }, terminal) => {
+    const settings = { ...generationRequest(flags), stop }
+    const { run, model, adapter: folder, device, precision, threads } = flags
+    const { adapter, runTask } = await adapterRequest({ run, model, adapter: folder, device, precision, threads })
+    const prompts = await promptsOf({ prompt, input, template: promptTemplate }, templateOf(runTask ?? {}))
+    const generator = await openGenerator(adapter)
+    const interrupt = watchInterrupt(
+      () => terminal.note('stopping after this token; press Ctrl-C again to exit at once'),
+      () => undefined,
+    )
+    try {
+      await writeAnswers(generator, prompts, settings, { signal: interrupt.signal, single: input === null }, terminal)
+    } finally {
+      interrupt.release()
+      await generator.release()
+    }
+    return interrupt.exitCode() ?? exitCodes.success
+  },
+})
 
 type Answer = { readonly prompt: unknown; readonly text: string; readonly tokens: number; readonly ended: string }
+type Generation = Parameters<Generator['answers']>[1]
 
-/** Where pieces and answers go. */
-const tellerOf = (
-  to: 'document' | 'text' | 'lines',
-): { readonly piece: (text: string) => void; readonly answer: (answer: Answer) => void } => {
+/** @param single one prompt, whose text is written piece by piece */
+const writeAnswers = async (
+  generator: Generator,
+  prompts: ReadonlyArray<GivenPrompt>,
+  settings: Generation,
+  { signal, single }: { readonly signal: AbortSignal; readonly single: boolean },
+  terminal: Terminal,
+): Promise<void> => {
+  const ids = prompts.map(({ prompt, where }) => generator.encode(prompt, where))
+  const began = performance.now()
+  const answers: Answer[] = []
+  const write = writerOf(terminal.json ? 'document' : single ? 'text' : 'lines')
+  for await (const event of orderedOutput(generator.answers(ids, settings, signal)))
+    if (event.kind === 'piece') write.piece(event.text)
+    else {
+      const answer = { prompt: prompts[event.prompt]?.shown, text: event.text, tokens: event.tokens, ended: event.ended }
+      answers.push(answer)
+      write.answer(answer)
+    }
+  if (terminal.json) terminal.result('', single ? (answers[0] ?? null) : answers)
+  else if (single && answers.length === 0) process.stdout.write('\n')
+  const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0)
+  const seconds = (performance.now() - began) / 1000
+  if (answers.length > 0) terminal.note(`${plural(tokens, 'token')} on ${generator.device}, ${counted(tokens / seconds)} tokens/s`)
+}
+
+type Writer = { readonly piece: (text: string) => void; readonly answer: (answer: Answer) => void }
+
+/** A document is written at the end; text as it comes; lines answer by answer. */
+const writerOf = (to: 'document' | 'text' | 'lines'): Writer => {
   const write = (text: string): void => void process.stdout.write(printable(text))
   return {
     piece: to === 'text' ? write : () => undefined,

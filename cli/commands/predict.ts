@@ -1,96 +1,124 @@
 /** salora predict: texts in, predictions out. */
-import type { Command } from 'commander'
 import { InputError } from '../../accelerated/errors/inputError.js'
 import type { Encoding } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { SettingsError } from '../../accelerated/errors/settingsError.js'
 import type { TextColumns } from '../../finetuning/data/index.js'
-import { labelsOf } from '../../accelerated/formats/modelFiles.js'
+import { labelsOf } from '../../accelerated/formats/modelConfig.js'
 import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import type { PredictionFormat } from '../../finetuning/tasks/taskType.js'
 import { openTrainedAdapter, type OpenAdapter } from '../../finetuning/adapters/trainedAdapter.js'
-import { addAdapterFlags, adapterRequest } from '../options/adapterRequest.js'
-import { openOutput, outputFormats, type Answer } from '../format/answers.js'
-import { withOutput } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
-import { inFlags } from '../options/flagNames.js'
-import { choiceOf, flagValues, type Values } from '../options/flagValues.js'
-import { watchInterrupt } from '../terminal/interrupt.js'
-import { printable, type Terminal } from '../terminal/output.js'
-import { fileTexts, inputFormats, streamTexts } from '../input/textInput.js'
-import type { TextLine } from '../input/textLines.js'
-import { addFlags } from '../options/trainFlags.js'
+import { choiceFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { openOutput, outputFormats, type Answer, type OutputFormat } from '../format/answers.js'
+import { fileTexts, inputFormats, streamTexts, type InputFormat } from '../input/textInput.js'
+import type { TextLine } from '../input/textLines.js'
+import { adapterFlags, adapterMachineFlags, labelFlags } from '../options/adapterFlags.js'
+import { adapterRequest } from '../options/adapterRequest.js'
+import { givenOf, pickFlags } from '../options/settingFlags.js'
+import { inFlags } from '../options/settingNames.js'
+import { allTrainFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt, type Interrupt } from '../terminal/interrupt.js'
+import { printable, type Terminal } from '../terminal/output.js'
 
-const columnFlags = ['text', 'textPair', 'delimiter', 'quote'] as const
+const columnFlags = pickFlags(allTrainFlags, ['text', 'textPair', 'delimiter', 'quote'])
 
-export const addPredict = (command: Command): void => {
-  command.description(
-    'Reads one text a line from standard input (a TAB separates the two texts of a pair) and writes one JSON line for each as it comes:\n' +
-      '{"label", "score", "scores"} for classes (probabilities), {"labels", "scores"} where any number can hold, {"value"} for a regression. A line that is empty or no text gets {"error"} in its place, ' +
-      'so that lines out match lines in; the exit code is then 1. With --json the answers are one JSON array. Texts of several lines come as CSV or JSON ' +
-      'objects, from standard input or a file.',
-  )
-  addAdapterFlags(command)
-  command
-    .option('--input <file>', 'instead of standard input: a file with named columns, as for --task')
-    .option('--from <format>', `what standard input holds: ${inputFormats.join(', ')} (default: lines)`)
-    .option('--to <format>', 'jsonl or csv, which has the text beside each answer (default: jsonl)')
-  addFlags(command, columnFlags)
-  withOutput(
-    command,
-    [
-      `echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1`,
-      'salora predict --model exported/reviews < texts.txt',
-      'salora predict --run runs/reviews --input new.csv --text review --to csv > answers.csv',
-    ],
-    async (given, terminal) => {
-      const request = requestOf(given, terminal)
-      const { adapter: options } = await adapterRequest(given)
-      const adapter = await openTrainedAdapter(options)
-      const interrupt = watchInterrupt(
-        () => terminal.note('stopping after the texts at hand; once more leaves at once'),
-        () => undefined,
-      )
-      interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
-      // CSV is for programs: texts come out as they went in
-      const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
-      const output = openOutput(request.to, request.columns, predictionsOf(adapter), put)
-      const problems: TextLine[] = []
-      const prompt = promptOf(request.input, terminal)
-      try {
-        prompt()
-        for await (const lines of texts(request)) {
-          for (let at = 0; at < lines.length && !interrupt.signal.aborted; at += options.batchSize)
-            for (const { line, answer } of await answersTo(adapter, lines.slice(at, at + options.batchSize))) {
-              if ('problem' in line) problems.push(line)
-              output.write(line, answer)
-            }
-          if (interrupt.signal.aborted) break
-          prompt()
-        }
-      } catch (thrown) {
-        if (!interrupt.signal.aborted) throw thrown // a stream that was ended for the signal says so
-      } finally {
-        output.end()
-        interrupt.release()
-        await adapter.release()
-      }
-      return told(problems, request.input ?? 'standard input') ?? interrupt.exitCode() ?? exitCodes.success
+export const predict = defineCommand({
+  name: 'salora predict',
+  description:
+    'Classify texts: read one per line from standard input (a tab separates the two texts of a pair) or from a file, and print one JSON object per text. ' +
+    'A text that cannot be classified gets {"error"} in its place, and the exit code is 1.',
+  flags: {
+    Model: { ...adapterFlags, ...labelFlags },
+    Texts: {
+      input: textFlag('file', 'File with named columns, as for --task', { defaultText: 'standard input' }),
+      from: choiceFlag(inputFormats, 'format', `Format of standard input: ${inputFormats.join(', ')}`, { defaultText: 'lines' }),
+      to: choiceFlag(outputFormats, 'format', 'Output format: jsonl, or csv with each text beside its prediction', {
+        defaultText: 'jsonl',
+      }),
+      ...columnFlags,
     },
-  )
+    Machine: adapterMachineFlags(['device', 'precision', 'threads', 'maxLength', 'batchSize']),
+  },
+  examples: [
+    {
+      command: "echo 'A wonderful film.' | salora predict --run runs/sentiment-salora-1",
+      result: '{"label":"positive","score":0.98,"scores":{"negative":0.02,"positive":0.98}}',
+    },
+    {
+      command: 'salora predict --run runs/reviews --input new.csv --text review --to csv > predictions.csv',
+      result: 'Writes a CSV file with the columns review, label, score and error.',
+    },
+  ],
+  run: async ({ input, from, to, text, textPair, delimiter, quote, ...model }, terminal) => {
+    const columns = givenOf({ text, textPair, delimiter, quote }) as TextColumns
+    const request = requestOf({ input, from, to, columns }, terminal)
+    const { adapter: options } = await adapterRequest(model)
+    const adapter = await openTrainedAdapter(options)
+    const interrupt = watchInterrupt(
+      () => terminal.note('stopping after this batch; press Ctrl-C again to exit at once'),
+      () => undefined,
+    )
+    interrupt.signal.addEventListener('abort', () => process.stdin.destroy())
+    const problems = await answerAll(adapter, request, options.batchSize, interrupt, terminal).finally(async () => {
+      interrupt.release()
+      await adapter.release()
+    })
+    return reportProblems(problems, input ?? 'standard input') ?? interrupt.exitCode() ?? exitCodes.success
+  },
+})
+
+type Problem = { readonly line: number; readonly problem: string }
+
+/** Writes the answers. @returns the lines without one */
+const answerAll = async (
+  adapter: OpenAdapter,
+  request: Request,
+  batchSize: number,
+  { signal }: Interrupt,
+  terminal: Terminal,
+): Promise<ReadonlyArray<Problem>> => {
+  // programs read CSV: texts come out as they went in
+  const put = (text: string) => process.stdout.write(request.to === 'csv' && process.stdout.isTTY !== true ? text : printable(text))
+  const output = openOutput(request.to, request.columns, predictionsOf(adapter), put)
+  const problems: Problem[] = []
+  const prompt = promptOf(request.input, terminal)
+  try {
+    prompt()
+    for await (const lines of texts(request)) {
+      for (let at = 0; at < lines.length && !signal.aborted; at += batchSize)
+        for (const { line, answer } of await answersTo(adapter, lines.slice(at, at + batchSize))) {
+          if ('problem' in line) problems.push(line)
+          output.write('given' in line ? line.given : null, answer)
+        }
+      if (signal.aborted) break
+      prompt()
+    }
+  } catch (thrown) {
+    if (!signal.aborted) throw thrown // the signal destroyed the stream
+  } finally {
+    output.end()
+  }
+  return problems
 }
 
 type Request = {
   readonly input: string | null
-  readonly from: (typeof inputFormats)[number]
-  readonly to: (typeof outputFormats)[number] | 'json'
+  readonly from: InputFormat
+  readonly to: OutputFormat
   readonly columns: TextColumns
 }
 
-const requestOf = (given: Values, { json }: Terminal): Request => {
-  const input = typeof given['input'] === 'string' ? given['input'] : null
-  const [from, to] = [choiceOf(given, 'from', inputFormats), choiceOf(given, 'to', outputFormats)]
-  const columns = Object.fromEntries(Object.entries(flagValues(given)).filter(([name]) => columnFlags.some((flag) => flag === name)))
+type Given = {
+  readonly input: string | null
+  readonly from: InputFormat | null
+  readonly to: (typeof outputFormats)[number] | null
+  readonly columns: TextColumns
+}
+
+/** @throws UsageError for flags that exclude each other */
+const requestOf = ({ input, from, to, columns }: Given, { json }: Terminal): Request => {
   if (input !== null && from !== null) throw usageError('--from', 'either --input, whose ending says what it holds, or --from', 'both')
   if (json && to === 'csv') throw usageError('--to', 'jsonl, as --json is given', 'csv')
   if (input === null && (from ?? 'lines') === 'lines' && Object.keys(columns).length > 0)
@@ -101,17 +129,17 @@ const requestOf = (given: Values, { json }: Terminal): Request => {
 const texts = ({ input, from, columns }: Request): AsyncGenerator<ReadonlyArray<TextLine>> =>
   input === null ? streamTexts(process.stdin, from, columns) : fileTexts(input, columns)
 
-/** Whoever sits before an empty terminal is told what it waits for. */
+/** On a terminal, says what is expected. */
 const promptOf = (input: string | null, { quiet, note }: Terminal): (() => void) => {
   if (input !== null || quiet || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return () => undefined
-  note('a text and Enter (a TAB between the two of a pair); Ctrl-D ends')
+  note('type a text and Enter (a tab between the two texts of a pair); Ctrl-D ends')
   return () => void process.stderr.write('> ')
 }
 
-/** The first problem as one line → the exit code; null where there is none. */
-const told = (problems: ReadonlyArray<TextLine>, source: string): number | null => {
+/** Prints the first problem. @returns the exit code; null without a problem */
+const reportProblems = (problems: ReadonlyArray<Problem>, source: string): number | null => {
   const [first] = problems
-  if (first === undefined || !('problem' in first)) return null
+  if (first === undefined) return null
   process.stderr.write(
     `${source}, line ${first.line}: ${first.problem}${problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : ''}\n`,
   )
@@ -120,17 +148,16 @@ const told = (problems: ReadonlyArray<TextLine>, source: string): number | null 
 
 type Answered = { readonly line: TextLine; readonly answer: Answer }
 
-/** One answer a line, in order. A text that the model cannot take, or whose answer is no number, is a problem of its own line. */
+/** One answer per line, in order. A text that is too long for the model, or whose outputs are not finite, gets an error. */
 const answersTo = async (adapter: OpenAdapter, lines: ReadonlyArray<TextLine>): Promise<ReadonlyArray<Answered>> => {
   const encoded = lines.map((line) => ('given' in line ? encodedLine(adapter, line) : { line, encoding: null }))
   const encodings = encoded.flatMap(({ encoding }) => (encoding === null ? [] : [encoding]))
   const outputs = encodings.length === 0 ? [] : await adapter.answer(encodings)
-  const predict = (output: ReadonlyArray<number>) => predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames))
   let next = 0
   return encoded.map(({ line }) => {
     if ('problem' in line) return { line, answer: { error: line.problem } }
     const output = outputs[next++] ?? []
-    if (output.every(Number.isFinite)) return { line, answer: predict(output) }
+    if (output.every(Number.isFinite)) return { line, answer: answerOf(adapter, output) }
     const problem = `expected finite outputs of model and adapter, got ${output.slice(0, 8).join(', ')}`
     return { line: { line: line.line, problem }, answer: { error: problem } }
   })
@@ -148,9 +175,12 @@ const encodedLine = (
   }
 }
 
-/** What the adapter's task type prints. @throws InputError for a task type without predictions */
+/** What the adapter's task type predicts. @throws UsageError for a task type that generates text */
 const predictionsOf = ({ outputs }: OpenAdapter): PredictionFormat => {
   const { predictions, noun } = taskTypeOf(outputs, '--run')
   if (predictions === undefined) throw usageError('--run', 'an adapter that predicts', `one of ${noun}`)
   return predictions
 }
+
+const answerOf = (adapter: OpenAdapter, output: ReadonlyArray<number>): Answer =>
+  predictionsOf(adapter).predict(output, labelsOf(adapter.outputs, adapter.labelNames))

@@ -1,21 +1,28 @@
 /** salora rank-pattern: the ranks that a run found, for an ordinary LoRA run. */
-import type { Command } from 'commander'
 import { rankPatternOfRun } from '../../finetuning/adapters/rankPattern.js'
-import { withOutput } from '../terminal/command.js'
+import { required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
+import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
-import { usageError } from '../../finetuning/commandLine/usageError.js'
 
-export const addRankPattern = (command: Command): void => {
-  command.description(
-    "Prints the ranks that a run found as JSON: arguments of PEFT's LoraConfig(task_type='SEQ_CLS', **json). Matrices of rank 0 are not among target_modules.",
-  )
-  command
-    .option('--run <folder>', 'a run of salora train')
-    .option('--force', 'also the ranks of a run whose gates were sampled in too few steps to mean anything')
-  withOutput(command, ['salora rank-pattern --run runs/reviews > pattern.json'], async (given, terminal) => {
-    if (typeof given['run'] !== 'string') throw usageError('--run', 'the folder of a run', 'none given')
-    const pattern = await rankPatternOfRun(given['run'], given['force'] === true)
+export const rankPattern = defineCommand({
+  name: 'salora rank-pattern',
+  description:
+    "Print the ranks that a run found as JSON, for --rank-pattern and as arguments of PEFT's LoraConfig. Matrices of rank 0 are absent from target_modules.",
+  flags: {
+    Run: {
+      run: required(textFlag('folder', 'Run folder of salora train'), 'the folder of a run'),
+      force: switchFlag('Print the ranks of a run with too few gated steps too'),
+    },
+  },
+  examples: [
+    {
+      command: 'salora rank-pattern --run runs/reviews > pattern.json',
+      result: 'salora train --method lora --rank-pattern pattern.json trains LoRA at these ranks.',
+    },
+  ],
+  run: async ({ run, force }, terminal) => {
+    const pattern = await rankPatternOfRun(run, force)
     terminal.result(JSON.stringify(pattern, null, 2), pattern)
     return exitCodes.success
-  })
-}
+  },
+})

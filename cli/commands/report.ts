@@ -1,43 +1,41 @@
-/** salora report: tables and figures of finished runs, as one page. */
-import type { Command } from 'commander'
+/** salora report: tables and charts of finished runs, as one page. */
 import { makeReport } from '../../reporting/report/report.js'
-import { withOutput } from '../terminal/command.js'
+import { required, textFlag } from '../../finetuning/commandLine/flag.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { defineCommand } from '../terminal/command.js'
 import { exitCodes } from '../terminal/exitCodes.js'
 import { countProgress } from '../terminal/progress.js'
 import { resultLines } from '../format/report.js'
-import { usageError } from '../../finetuning/commandLine/usageError.js'
 
-export const addReport = (command: Command): void => {
-  command.description(
-    'Tables and figures of finished runs as one HTML page, which opens from a file and loads nothing: scores and losses over steps, ranks by matrix, whether seeds ' +
-      'find the same ranks, gates over steps, scores by rank and by density, and the tables of sweeps and style transfers. Runs that differ by their seed alone ' +
-      'are one line, with a band over seeds. Each chart has its numbers behind it, as a table and as CSV, and can be saved as SVG and PNG. A run that is not ' +
-      'finished, or cannot be read, is left out and told.',
-  )
-  command
-    .argument('[dirs...]', 'runs of salora train, sweeps of salora glue, style transfers, or folders of such')
-    .option('--output <file>', 'the page: a name that ends in .html; one that is there is replaced')
-    .option('--figures <folder>', 'also each chart as an SVG and a PNG file')
-  withOutput(
-    command,
-    ['salora report runs/reviews --output reviews.html', 'salora report runs/table1 runs/figure5 --output paper.html --figures figures'],
-    async (given, terminal) => {
-      const folders = command.args
-      const { output, figures = null } = given
-      if (folders.length === 0) throw usageError('salora report', 'at least one folder', 'none given')
-      if (typeof output !== 'string') throw usageError('--output', 'a file whose name ends in .html', 'none given')
-      if (!/\.html?$/i.test(output)) throw usageError('--output', 'a file whose name ends in .html', output)
-      let progress: ReturnType<typeof countProgress> | null = null
-      const result = await makeReport({ folders, output, figures: typeof figures === 'string' ? figures : null }, (event) => {
-        if (event.kind === 'collected') progress = countProgress('runs', event.runs, terminal)
-        if (event.kind === 'read') progress?.show(event.runs)
-        if (event.kind === 'skipped' || event.kind === 'warning') {
-          progress?.close()
-          terminal.warn(event.kind === 'skipped' ? `skipped: ${event.message}` : event.message)
-        }
-      }).finally(() => progress?.close())
-      terminal.result(resultLines(result).join('\n'), result)
-      return exitCodes.success
+export const report = defineCommand({
+  name: 'salora report',
+  description:
+    'Write tables and charts of finished runs, sweeps and style transfers as one HTML file that works offline. Runs that differ only by seed share a line with a band.',
+  arguments: [{ name: 'dirs', description: 'Runs, sweeps, style transfers, or folders of them', several: true, required: true }],
+  flags: {
+    Files: {
+      output: required(textFlag('file', 'HTML file to write; an existing one is replaced'), 'a file whose name ends in .html'),
+      figures: textFlag('folder', 'Also write each chart as SVG and PNG'),
     },
-  )
-}
+  },
+  examples: [
+    {
+      command: 'salora report runs/table1 runs/figure5 --output paper.html --figures figures',
+      result: 'Writes paper.html and figures/, and names the runs that it leaves out.',
+    },
+  ],
+  run: async ({ output, figures }, terminal, folders) => {
+    if (!/\.html?$/i.test(output)) throw usageError('--output', 'a file whose name ends in .html', output)
+    let progress: ReturnType<typeof countProgress> | null = null
+    const result = await makeReport({ folders, output, figures }, (event) => {
+      if (event.kind === 'collected') progress = countProgress('runs', event.runs, terminal)
+      if (event.kind === 'read') progress?.show(event.runs)
+      if (event.kind === 'skipped' || event.kind === 'warning') {
+        progress?.close()
+        terminal.warn(event.kind === 'skipped' ? `skipped: ${event.message}` : event.message)
+      }
+    }).finally(() => progress?.close())
+    terminal.result(resultLines(result).join('\n'), result)
+    return exitCodes.success
+  },
+})

@@ -1,72 +1,94 @@
-/** salora worker: makes the runs of sweeps that salora glue --redis has put into the queue. */
-import type { Command } from 'commander'
+/** salora worker: trains the runs of sweeps that salora glue --redis has queued. */
 import { redisAddress, redactedAddress } from '../../evaluation/glue/redis.js'
 import { workQueue } from '../../evaluation/glue/worker.js'
-import { withOffline, withOutput } from '../terminal/command.js'
-import { exitCodes } from '../terminal/exitCodes.js'
-import { numberOf } from '../options/flagValues.js'
-import { watchInterrupt } from '../terminal/interrupt.js'
-import { plural } from '../format/numbers.js'
-import { queueLine, toldOf, waitingOf } from '../terminal/sweepProgress.js'
+import { countFlag, numberFlag, required, switchFlag, textFlag } from '../../finetuning/commandLine/flag.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { plural } from '../format/numbers.js'
+import { offlineFlags } from '../options/trainFlags.js'
+import { defineCommand } from '../terminal/command.js'
+import { exitCodes } from '../terminal/exitCodes.js'
+import { watchInterrupt } from '../terminal/interrupt.js'
+import type { Terminal } from '../terminal/output.js'
+import { endedLine, queueLine, waitingLine } from '../terminal/sweepProgress.js'
 
-export const addWorker = (command: Command): void => {
-  command.description(
-    'Takes runs from the queue and makes them, until Ctrl-C: any number of workers, on any machines that see model, data and the sweep’s folder under the same ' +
-      'names; or model and data by the hub, with --local-root. A run is leased, and the lease renewed while its worker lives; where one dies, another goes on at the last checkpoint. A run that fails is tried three ' +
-      'times, by whoever takes it. Whoever can write to Redis says what workers read and write below --root: keep it behind a password, and off the open network.',
-  )
-  command
-    .option('--redis <url>', 'redis://HOST:PORT, or rediss:// with TLS; redis://USER:PASSWORD@HOST:PORT')
-    .option('--jobs <n>', 'runs at a time, each in a process of its own (default: 1)')
-    .option('--root <folder>', 'in which the folders of sweeps must lie (default: this one)')
-    .option(
-      '--local-root <folder>',
-      'for a machine that does not see those: make runs in this folder; their results go back, their adapters stay',
-    )
-    .option('--lease <seconds>', 'without a sign of life, after which a run is another worker’s (default: 60)')
-    .option('--until-empty', 'end when nothing is left in the queue, of what others are making too')
-  withOffline(command)
-  withOutput(command, ['salora worker --redis redis://queue.example:6379 --root /shared/runs'], async (given, terminal) => {
-    const redis = given['redis']
-    if (typeof redis !== 'string') throw usageError('--redis', 'redis://HOST:PORT', 'none given')
+const longestLease = 86_400
+
+export const worker = defineCommand({
+  name: 'salora worker',
+  description:
+    'Train queued runs of salora glue --redis until Ctrl-C. Workers on any machine see the same model, data and sweep folders, or use the hub with --local-root. ' +
+    'Workers renew the lease of their run; when a worker dies, another resumes from the last checkpoint. A failed run is tried three times.',
+  flags: {
+    Queue: {
+      redis: required(
+        textFlag(
+          'url',
+          'Queue: redis://[USER:PASSWORD@]HOST:PORT, or rediss:// for TLS. Protect it: its writers control what workers read and write below --root',
+        ),
+        'redis://HOST:PORT',
+      ),
+      lease: numberFlag('seconds', 'Give a run to another worker after this time without a sign of life', { default: 60 }),
+      untilEmpty: switchFlag('Exit when the queue is empty and no worker has a run'),
+    },
+    Run: {
+      jobs: countFlag('n', 'Parallel runs, each in its own process', { default: 1 }),
+      root: textFlag('folder', 'Folder that must contain the sweep folders', { defaultText: 'the current folder' }),
+      localRoot: textFlag('folder', 'Train in this folder instead of shared ones: results are sent back, adapters stay here'),
+    },
+    Machine: offlineFlags,
+  },
+  examples: [
+    {
+      command: 'salora worker --redis redis://queue.example:6379 --root /shared/runs',
+      result: 'Prints a line when a run starts, resumes, fails or ends.',
+    },
+  ],
+  run: async ({ redis, lease, untilEmpty, jobs, root, localRoot }, terminal) => {
     redisAddress(redis)
-    if (given['localRoot'] !== undefined && given['root'] !== undefined)
-      throw usageError('--local-root', 'none with --root', String(given['localRoot']))
-    const jobs = given['jobs'] === undefined ? 1 : numberOf('--jobs', String(given['jobs']))
-    if (!Number.isInteger(jobs) || jobs < 1) throw usageError('--jobs', 'a whole number of at least 1', String(given['jobs']))
-    const lease = given['lease'] === undefined ? 60 : numberOf('--lease', String(given['lease']))
-    if (!(lease >= 1 && lease <= 86_400)) throw usageError('--lease', 'from 1 to 86400 seconds', String(given['lease']))
+    if (localRoot !== null && root !== null) throw usageError('--local-root', 'either --root or --local-root', 'both')
+    if (lease < 1 || lease > longestLease) throw usageError('--lease', `from 1 to ${longestLease} seconds`, String(lease))
     const interrupt = watchInterrupt(
-      () => terminal.note('stopping after the step at hand; another worker goes on; once more leaves at once'),
+      () => terminal.note('stopping after this step; another worker can resume the run; press Ctrl-C again to exit at once'),
       () => undefined,
     )
-    let [done, failed] = [0, 0]
-    const waiting = new Set<string>() // told once
     terminal.note(`taking runs from ${redactedAddress(redis)}`)
+    const log = eventLog(terminal)
     await workQueue({
       redis,
       jobs,
-      root: typeof given['root'] === 'string' ? given['root'] : '.',
-      localRoot: typeof given['localRoot'] === 'string' ? given['localRoot'] : null,
+      root: root ?? '.',
+      localRoot,
       signal: interrupt.signal,
-      untilEmpty: given['untilEmpty'] === true,
+      untilEmpty,
       lease: 1000 * lease,
-      onEvent: (event) => {
-        if (event.kind === 'queue') return terminal.note(queueLine(event))
-        if (event.kind === 'waiting' && !waiting.has(event.cell.id)) terminal.note(waitingOf(event))
-        if (event.kind === 'waiting') waiting.add(event.cell.id)
-        else waiting.delete(event.cell.id)
-        if (event.kind === 'started') terminal.note(`${event.cell.id}: ${event.resumes ? 'goes on' : 'begins'}`)
-        if (event.kind !== 'ended') return
-        if (event.outcome.kind === 'done') done++
-        if (event.outcome.kind === 'failed') {
-          failed++
-          terminal.warn(`${event.cell.id}: ${event.outcome.message}`)
-        } else terminal.note(toldOf(event))
-      },
+      onEvent: log.onEvent,
     }).finally(interrupt.release)
+    const { done, failed } = log.counts()
     terminal.result(`${plural(done, 'run')} done, ${failed} failed`, { done, failed })
     return interrupt.exitCode() ?? exitCodes.success
-  })
+  },
+})
+
+type OnEvent = Parameters<typeof workQueue>[0]['onEvent']
+
+/** A line per event, and how many runs ended. */
+const eventLog = ({ note, warn }: Terminal): { readonly onEvent: OnEvent; readonly counts: () => { done: number; failed: number } } => {
+  let [done, failed] = [0, 0]
+  const waiting = new Set<string>() // each is reported once
+  return {
+    counts: () => ({ done, failed }),
+    onEvent: (event) => {
+      if (event.kind === 'queue') return note(queueLine(event))
+      if (event.kind === 'waiting' && !waiting.has(event.cell.id)) note(waitingLine(event))
+      if (event.kind === 'waiting') waiting.add(event.cell.id)
+      else waiting.delete(event.cell.id)
+      if (event.kind === 'started') note(`${event.cell.id}: ${event.resumes ? 'resuming' : 'starting'}`)
+      if (event.kind !== 'ended') return
+      if (event.outcome.kind === 'done') done++
+      if (event.outcome.kind === 'failed') {
+        failed++
+        warn(`${event.cell.id}: ${event.outcome.message}`)
+      } else note(endedLine(event))
+    },
+  }
 }

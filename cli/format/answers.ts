@@ -1,24 +1,26 @@
-/** Answers as they are written: one JSON object a line, one JSON array, or CSV with the text beside each. An array is closed however the work ends. */
+/** The output of predict: a JSON object per line, one JSON array, or CSV with the text beside each prediction. */
 import type { TextColumns } from '../../finetuning/data/index.js'
 import type { Prediction, PredictionFormat } from '../../finetuning/tasks/taskType.js'
-import type { TextLine } from '../input/textLines.js'
+import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 
 export const outputFormats = ['jsonl', 'csv'] as const
 export type OutputFormat = (typeof outputFormats)[number] | 'json'
 
-/** The prediction for one text, or why there is none. */
+/** The prediction for one text, or an error. */
 export type Answer = Prediction | { readonly error: string }
 
 export type AnswerOutput = {
-  readonly write: (line: TextLine, answer: Answer) => void
-  /** ends the document; nothing may be written after it */
+  /** @param text null where the line has none */
+  readonly write: (text: Text | null, answer: Answer) => void
+  /** Closes the document. */
   readonly end: () => void
 }
 
+/** @param predictions of the task type: the columns of the CSV file */
 export const openOutput = (
   format: OutputFormat,
   columns: TextColumns,
-  predictions: PredictionFormat,
+  predictions: Pick<PredictionFormat, 'columns'>,
   put: (text: string) => void,
 ): AnswerOutput => {
   if (format === 'csv') return csvOutput(columns, predictions.columns, put)
@@ -37,10 +39,9 @@ const csvOutput = ({ text = 'text', textPair }: TextColumns, answers: ReadonlyAr
   const row = (cells: ReadonlyArray<string>): void => put(`${cells.map(cell).join(',')}\n`)
   row([text, ...(textPair === undefined ? [] : [textPair]), ...answers, 'error'])
   return {
-    write: (line, answer) => {
-      const given = 'given' in line ? line.given : { text: '' }
-      const found = 'error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, '']
-      row([given.text, ...(textPair === undefined ? [] : [given.textPair ?? '']), ...found])
+    write: (given, answer) => {
+      const texts = [given?.text ?? '', ...(textPair === undefined ? [] : [given?.textPair ?? ''])]
+      row([...texts, ...('error' in answer ? [...answers.map(() => ''), answer.error] : [...answer.cells, ''])])
     },
     end: () => undefined,
   }

@@ -1,32 +1,32 @@
-/** An estimate of memory in words. */
+/** An estimate of memory as text. */
 import type { Estimate, Fitting } from '../../finetuning/runs/estimate.js'
-import { flagOf } from '../options/flagNames.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { megabytes } from './numbers.js'
 
 type Part = 'base' | 'weights' | 'activations' | 'state' | 'evaluation' | 'graphs'
 
 const parts: ReadonlyArray<readonly [Part, string]> = [
-  ['weights', 'the weights as the precision holds them'],
-  ['activations', 'values between, while a step of the largest batch runs'],
-  ['state', 'what is trained, its moments and its copies'],
-  ['evaluation', 'weights and values of an evaluation'],
-  ['graphs', 'the graphs themselves'],
-  ['base', 'Node, its libraries, the tokenizer'],
+  ['weights', 'weights in the precision of the run'],
+  ['activations', 'activations of a step with the largest batch'],
+  ['state', 'trained parameters, their moments and copies'],
+  ['evaluation', 'weights and activations of an evaluation'],
+  ['graphs', 'graphs'],
+  ['base', 'Node, its libraries and the tokenizer'],
 ]
 
-/** One line, for a run that is about to begin. */
+/** One line, printed when a run starts. */
 export const estimateLine = (estimate: Estimate): string =>
-  `expected peak of memory: ${megabytes(estimate.peak)} (${parts
+  `estimated peak memory: ${megabytes(estimate.peak)} (${parts
     .filter(([name]) => estimate[name] > 0)
     .map(([name]) => `${name} ${megabytes(estimate[name])}`)
     .join(', ')})`
 
-/** What is wrong with it; null where it fits. */
+/** A warning if the run does not fit; null if it does. */
 export const estimateWarning = ({ peak, memory, fitting }: Estimate): string | null =>
   peak <= memory
     ? null
-    : `expected peak of memory: ${megabytes(peak)}, more than the ${megabytes(memory)} here; ${
-        fitting.length === 0 ? 'no smaller batch fits either' : `what would fit: ${fitting.map(fittingText).join(', or ')}`
+    : `estimated peak memory: ${megabytes(peak)}, but this machine has ${megabytes(memory)}; ${
+        fitting.length === 0 ? 'no smaller batch fits either' : `these settings fit: ${fitting.map(fittingText).join(', or ')}`
       }`
 
 const fittingText = ({ settings, peak }: Fitting): string =>
@@ -34,8 +34,8 @@ const fittingText = ({ settings, peak }: Fitting): string =>
     .map(([name, value]) => (value === true ? flagOf(name) : `${flagOf(name)} ${value}`))
     .join(' ')} (${megabytes(peak)})`
 
-export const estimateText = (estimate: Estimate): string =>
+export const estimateTable = (estimate: Estimate): string =>
   [
     ...parts.map(([name, words]) => `${name.padEnd(12)}${megabytes(estimate[name]).padStart(10)}  ${words}`),
-    `${'peak'.padEnd(12)}${megabytes(estimate.peak).padStart(10)}  of ${megabytes(estimate.memory)} here`,
+    `${'peak'.padEnd(12)}${megabytes(estimate.peak).padStart(10)}  of ${megabytes(estimate.memory)} on this machine`,
   ].join('\n')

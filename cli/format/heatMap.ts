@@ -1,31 +1,36 @@
-/** The ranks that training found, layers down and matrices across; on a terminal each cell's shade is its share of the largest rank. */
-import { Chalk } from 'chalk'
+/** The ranks of a run, layers down and matrices across; on a terminal the background grows brighter with the rank. */
+import { styleText } from 'node:util'
 import { matrixPlace, matrixTitles } from '../../reporting/charts/matrixNames.js'
 
-/** xterm's 256 colors, dark to bright. */
-const shades = [16, 17, 18, 19, 25, 31, 37, 43, 49, 48, 47, 46] as const
+/** Dark to bright. */
+const shades = ['bgBlack', 'bgBlue', 'bgBlueBright', 'bgCyan', 'bgCyanBright', 'bgGreen', 'bgGreenBright'] as const
+/** From here on black text is easier to read than white. */
+const firstBright = shades.indexOf('bgCyan')
 
-/** Lines of the map, its columns in the order of the ranks; a matrix that was not adapted shows a dot. */
+const shaded = (text: string, fraction: number): string => {
+  const shade = Math.round(fraction * (shades.length - 1))
+  // the terminal was asked already whether it shows colors
+  return styleText([shade >= firstBright ? 'black' : 'white', shades[shade] ?? 'bgBlack'], text, { validateStream: false })
+}
+
+/** Lines of the map, columns in the order of the ranks; a dot marks a matrix without an adapter. */
 export const heatMap = (ranks: Readonly<Record<string, number>>, { color }: { readonly color: boolean }): ReadonlyArray<string> => {
   const cells = Object.entries(ranks).map(([name, rank]) => ({ ...matrixPlace(name), rank }))
   const layers = [...new Set(cells.map(({ layer }) => layer ?? 0))].sort((a, b) => a - b)
   const columns = [...new Set(cells.map(({ column }) => column))]
-  const shownTitles = matrixTitles(columns)
+  const titles = matrixTitles(columns)
   const largest = Math.max(1, ...Object.values(ranks))
-  const chalk = new Chalk({ level: color ? 2 : 0 })
-  const titleOf = (column: string): string => shownTitles.get(column) ?? column
+  const titleOf = (column: string): string => titles.get(column) ?? column
   const width = (column: string): number => Math.max(titleOf(column).length, String(largest).length)
-  const shown = (rank: number | undefined, column: string): string => {
+  const cellText = (rank: number | undefined, column: string): string => {
     const text = (rank === undefined ? '·' : String(rank)).padStart(width(column))
-    if (rank === undefined || !color) return text
-    const shade = shades[Math.round((rank / largest) * (shades.length - 1))] ?? 16
-    return (shade >= 37 ? chalk.black : chalk.white).bgAnsi256(shade)(text)
+    return rank === undefined || !color ? text : shaded(text, rank / largest)
   }
   return [
     `layer  ${columns.map((column) => titleOf(column).padStart(width(column))).join('  ')}`,
     ...layers.map(
       (layer) =>
-        `${String(layer).padStart(5)}  ${columns.map((column) => shown(cells.find((cell) => (cell.layer ?? 0) === layer && cell.column === column)?.rank, column)).join('  ')}`,
+        `${String(layer).padStart(5)}  ${columns.map((column) => cellText(cells.find((cell) => (cell.layer ?? 0) === layer && cell.column === column)?.rank, column)).join('  ')}`,
     ),
   ]
 }

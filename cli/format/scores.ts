@@ -1,17 +1,18 @@
-/** What an evaluation says: scores, a report class by class, and which class was taken for which. */
+/** An evaluation as text: scores, precision, recall and F1 by class, and the confusion matrix. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import type { AdapterScore } from '../../finetuning/adapters/scoreAdapter.js'
 import { counted } from './numbers.js'
+import { alignedTable } from './table.js'
 
-/** Classes up to which the confusion matrix fits on a screen; --json has the larger ones. */
+/** Classes whose confusion matrix fits on a screen; --json has larger ones. */
 const widestMatrix = 12
 
-export const scoreText = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
+export const scoreLines = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
   ...Object.entries(scores).map(([name, value]) => `${name.padEnd(nameWidth(scores))}${value.toFixed(4)}`),
   ...(tokens === undefined ? [] : [`of ${counted(tokens)} tokens`]),
   ...(positive === null ? [] : [`f1 is of the class "${oneLine(positive)}"`]),
   ...(majority === null ? [] : [`always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
-  ...(byClass === null ? [] : ['', ...reportTable(byClass)]),
+  ...(byClass === null ? [] : ['', ...classTable(byClass)]),
   ...(byClass === null || confusion === null || confusion.length > widestMatrix
     ? []
     : [
@@ -25,8 +26,8 @@ export const scoreText = ({ scores, tokens, majority, positive, byClass, confusi
 
 const nameWidth = (scores: AdapterScore['scores']): number => Math.max(12, ...Object.keys(scores).map((name) => name.length + 2))
 
-const reportTable = (byClass: NonNullable<AdapterScore['byClass']>): ReadonlyArray<string> =>
-  table([
+const classTable = (byClass: NonNullable<AdapterScore['byClass']>): ReadonlyArray<string> =>
+  alignedTable([
     ['class', 'precision', 'recall', 'f1', 'examples'],
     ...byClass.map(({ label, precision, recall, f1, examples }) => [
       name(label),
@@ -36,13 +37,7 @@ const reportTable = (byClass: NonNullable<AdapterScore['byClass']>): ReadonlyArr
   ])
 
 const confusionTable = (labels: ReadonlyArray<string>, confusion: NonNullable<AdapterScore['confusion']>): ReadonlyArray<string> =>
-  table([['label, predicted as', ...labels.map(name)], ...confusion.map((row, i) => [name(labels[i] ?? ''), ...row.map(counted)])])
+  alignedTable([['label, predicted as', ...labels.map(name)], ...confusion.map((row, i) => [name(labels[i] ?? ''), ...row.map(counted)])])
 
-/** Of a long name what tells it from the others, mostly. */
+/** At most 24 characters of a name. */
 const name = (label: string): string => (oneLine(label).length > 24 ? `${oneLine(label).slice(0, 23)}…` : oneLine(label))
-
-/** The first column to the left, numbers to the right. */
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
-  const widths = (rows[0] ?? []).map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0))
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '))
-}

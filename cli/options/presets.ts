@@ -1,14 +1,15 @@
-/** Presets: settings that belong together, which a method or a kind of tasks brings, by the name that --preset takes. */
+/** Presets: settings that belong together, from a method or a kind of task, by the name that --preset takes. */
+import { quoted } from '../../accelerated/errors/inputError.js'
 import type { Method } from '../../accelerated/methods/method.js'
 import { methods } from '../../accelerated/methods/index.js'
-import { taskSources } from '../../finetuning/tasks/index.js'
-import type { Values } from './flagValues.js'
 import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { taskSources } from '../../finetuning/tasks/index.js'
+import type { Values } from './settingFlags.js'
 
 type Preset = {
   readonly name: string
   readonly method: string
-  /** in words */
+  /** a few words for --help */
   readonly help: string
   readonly settings: (task: string) => Values
 }
@@ -17,24 +18,27 @@ const table: ReadonlyArray<Method> = methods
 
 export const presets: ReadonlyArray<Preset> = [
   ...table.flatMap(({ name: method, presets: own = {} }) =>
-    Object.entries(own).map(([name, settings]) => ({ name, method, help: `of ${method}`, settings: () => settings })),
+    Object.entries(own).map(([name, settings]) => ({ name, method, help: `for ${method}`, settings: () => settings })),
   ),
   ...taskSources.flatMap(({ presets: own = {} }) => Object.entries(own).map(([name, preset]) => ({ name, ...preset }))),
 ]
 
 /**
- * The settings that a preset stands for, its method among them. `method`: the one asked for, to which the preset must belong; null where none is.
- * @throws UsageError for a name that is none of those
+ * The settings of a preset, its method among them; none where no preset is named.
+ * @param method the one that the preset must belong to; null: any
+ * @throws UsageError if there is no such preset
  */
-export const presetOf = (name: unknown, method: string | null, task: string): Values => {
+export const presetValues = (name: unknown, method: string | null, task: string): Values => {
   if (name === undefined) return {}
-  const known = presets.filter((preset) => method === null || preset.method === method)
-  const found = known.find((preset) => preset.name === name)
-  if (found === undefined)
+  const candidates = presets.filter((preset) => method === null || preset.method === method)
+  const preset = candidates.find((candidate) => candidate.name === name)
+  if (preset === undefined)
     throw usageError(
       '--preset',
-      known.length > 0 ? `one of ${known.map((preset) => preset.name).join(', ')}` : `none, as method ${method} has no presets`,
-      JSON.stringify(name),
+      candidates.length > 0
+        ? `one of ${candidates.map((candidate) => candidate.name).join(', ')}`
+        : `none, as method ${method} has no presets`,
+      quoted(String(name)),
     )
-  return { ...found.settings(task), method: found.method }
+  return { ...preset.settings(task), method: preset.method }
 }

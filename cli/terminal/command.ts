@@ -1,32 +1,53 @@
-/** What every command has in common: --json, --quiet, an example in its help, one line for each mistake, an exit code. */
-import type { Command } from 'commander'
+/** A command of salora: its definition, and what it does with its flags. */
 import { onDownloadProgress } from '../../accelerated/checkpoints/hub/downloadProgress.js'
-import type { Values } from '../options/flagValues.js'
-import { reportError } from './reportError.js'
+import type { Definition } from '../../finetuning/commandLine/definition.js'
+import { switchFlag, type FlagGroups, type FlagValues } from '../../finetuning/commandLine/flag.js'
+import { helpText } from '../../finetuning/commandLine/help.js'
+import { parseArguments } from '../../finetuning/commandLine/parse.js'
+import { versions } from '../../finetuning/runs/versions.js'
+import { suggestFlag } from '../options/suggestions.js'
+import { exitCodes } from './exitCodes.js'
 import { openTerminal, type Terminal } from './output.js'
 
-export type Action = (given: Values, terminal: Terminal) => Promise<number>
+export type Command = {
+  readonly definition: Definition
+  /** Prints help, version or the result. @returns the exit code @throws whatever the command throws, which is one line to report */
+  readonly execute: (args: ReadonlyArray<string>) => Promise<number>
+}
 
-/** For commands that may need a model from the hub. */
-export const withOffline = (command: Command): Command =>
-  command.option('--offline', 'ask nothing of the network: a model on the hub must be in the cache (as HF_HUB_OFFLINE=1)')
+const outputFlags = {
+  json: switchFlag('Print one JSON document to standard output; other output goes to standard error'),
+  quiet: { ...switchFlag('Print only warnings and errors to standard error'), short: 'q' },
+}
 
-/** Ends a command's declaration: `run` returns the exit code, and whatever it throws becomes one line on standard error. */
-export const withOutput = (command: Command, examples: ReadonlyArray<string>, run: Action): Command =>
-  command
-    .optionsGroup('Output:')
-    .option('--json', 'one JSON document on standard output, everything else on standard error')
-    .option('--quiet', 'nothing on standard error but warnings and mistakes')
-    .helpOption('--help', 'this text')
-    .addHelpText('after', `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((example) => `  ${example}`).join('\n')}\n`)
-    .action(async () => {
-      const given: Values = command.opts() // a command with arguments of its own has them in command.args
-      try {
-        if (given['offline'] === true) process.env['HF_HUB_OFFLINE'] = '1' // threads started later inherit it
-        const terminal = openTerminal(given)
-        onDownloadProgress((line) => terminal.note(`${line} …`))
-        process.exitCode = await run(given, terminal)
-      } catch (error) {
-        process.exitCode = reportError(error)
+/** @param run returns the exit code; `words` are the arguments without a flag */
+export const defineCommand = <const G extends FlagGroups>({
+  run,
+  ...own
+}: Definition<G> & {
+  readonly run: (flags: FlagValues<G>, terminal: Terminal, words: ReadonlyArray<string>) => Promise<number>
+}): Command => {
+  const definition: Definition = { ...own, flags: { ...own.flags, General: outputFlags } }
+  return {
+    definition,
+    execute: async (args) => {
+      const parsed = parseArguments(definition, args, suggestFlag)
+      if (parsed.kind !== 'values') {
+        process.stdout.write(parsed.kind === 'version' ? versionText() : helpText(definition, { width: helpWidth(), all: parsed.all }))
+        return exitCodes.success
       }
-    })
+      const { flags, words } = parsed.values
+      if (flags['offline'] === true) process.env['HF_HUB_OFFLINE'] = '1' // threads started later inherit it
+      const terminal = openTerminal(flags)
+      onDownloadProgress((line) => terminal.note(`${line} …`))
+      return run(flags as FlagValues<G>, terminal, words)
+    },
+  }
+}
+
+export const versionText = (): string => `${versions['salora'] ?? ''}\n`
+
+/** Columns of a line that is easy to read. */
+const widest = 100
+
+export const helpWidth = (): number => Math.min(process.stdout.columns ?? widest, widest)

@@ -2,7 +2,7 @@
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
 
-/** @throws where a device does not compute in that dtype: only the CPU provider does in float64 */
+/** @throws if a device does not compute in that dtype: only the CPU provider does in float64 */
 export const boundOf = (device: string, dtype: keyof Device['tolerances']): number => {
   const found = deviceOf(device).tolerances[dtype]
   if (found === undefined) throw new Error(`boundOf: expected a device that computes in ${dtype}, got ${device}`)

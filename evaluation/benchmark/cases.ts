@@ -40,7 +40,7 @@ export const evenCase = (batchSize: number, length: number, vocabulary: number, 
 /** Examples of MRPC in its two orders: those of similar length together, as ours are, and at random, as Hugging Face's Trainer has them by default. */
 type Mrpc = { readonly similar: Batches; readonly random: Batches; readonly evaluation: Batches }
 
-/** @throws Mistake where `data` has no MRPC */
+/** @throws InputError if `data` has no MRPC */
 export const mrpcBatches = async (
   batchSize: number,
   data: string,

@@ -73,7 +73,7 @@ const warmUp = 2
 /** Of the run that the steps are of: long enough that no phase ends within the measurement. */
 const runSteps = 10_000
 
-/** @throws Mistake where a side cannot take its steps */
+/** @throws InputError if a side cannot take its steps */
 export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | string, PeersResult> {
   const { python, data, only, threads, repeats, layers } = options
   yield 'writing a random model …'

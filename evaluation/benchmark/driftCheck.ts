@@ -19,7 +19,7 @@ const stretch = 100
 /** The first hundred, the second and the last must not be one. */
 export const leastSteps = 3 * stretch
 
-/** The first hundred steps open sessions and fill what is kept. @throws where there are fewer than `leastSteps` */
+/** The first hundred steps open sessions and fill what is kept. @throws if there are fewer than `leastSteps` */
 export const flatness = (samples: ReadonlyArray<StepSample>): Flatness => {
   if (samples.length < leastSteps) throw new Error(`flatness: expected at least ${leastSteps} steps, got ${samples.length}`)
   const change = (quantity: keyof StepSample): Change => {

@@ -10,7 +10,7 @@ import type { Objective, TrainingExample } from '../../accelerated/objectives/ob
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
@@ -32,7 +32,7 @@ const batchesOf = (file: string) =>
     batch.map(({ inputIds, label }, row) => ({ inputIds, label, row, targets: [...inputIds.slice(1), unlabeled] })),
   )
 const batches = batchesOf(request.batches)
-const settings = resolveSettings({
+const settings = parseSettings({
   method: name,
   maxSteps: steps,
   batchSize: Math.max(...batches.map(({ length }) => length)),

@@ -45,7 +45,7 @@ export type Side = {
   readonly close: () => Promise<number>
 }
 
-/** @throws Mistake where the process does not come to its first step; its last line on standard error is told */
+/** @throws InputError if the process does not come to its first step; its last line on standard error is told */
 export const openSide = async (command: string, args: ReadonlyArray<string>, request: SideRequest): Promise<Side> => {
   const began = performance.now()
   const child = spawn(command, [...args, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'pipe'] })

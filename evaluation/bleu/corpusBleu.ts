@@ -1,4 +1,4 @@
-/** BLEU of lines of text, as sacrebleu has it: of a corpus, of one sentence, or piece by piece of a corpus too large to hold. */
+/** BLEU as in sacrebleu: of a corpus, of one sentence, or summed over parts of a corpus that does not fit into memory. */
 import { type BleuScore, type BleuSmoothing, scoreOf, smoothValues } from './smoothing.js'
 import { addStatistics, type BleuStatistics, noStatistics, segmentStatistics } from './statistics.js'
 import { type BleuTokenizer, bleuTokenizers } from './tokenizers.js'
@@ -13,20 +13,20 @@ export type BleuSettings = {
   readonly effectiveOrder: boolean
 }
 
-/** sacrebleu's. */
+/** sacrebleu's defaults. */
 export const bleuDefaults: BleuSettings = { tokenize: '13a', lowercase: false, smoothing: 'exp', effectiveOrder: false }
 
-/** Lines; of references one list for each file, so that references[k][i] belongs to hypotheses[i]. */
+/** Lines of text. References are one list per file: references[k][i] belongs to hypotheses[i]. */
 type Lines = ReadonlyArray<string>
 
 /**
- * Corpus BLEU (Papineni et al., 2002): score and precisions from 0 to 100. An empty line is one of no words and counts.
- * @throws Error where there is no reference, or one has another number of lines than the hypotheses
+ * Corpus BLEU (Papineni et al., 2002): score and precisions from 0 to 100. An empty line counts as a line without words.
+ * @throws Error if there is no reference, or a reference has another number of lines than the hypotheses
  */
 export const corpusBleu = (hypotheses: Lines, references: ReadonlyArray<Lines>, settings: Partial<BleuSettings> = {}): BleuScore =>
   bleuOf(bleuStatistics(hypotheses, references, settings), settings)
 
-/** BLEU of one sentence against its references; of the n alone for which there are n-grams, unless `effectiveOrder` is false. */
+/** BLEU of one sentence. Unless `effectiveOrder` is false, only orders that the sentence has n-grams of count. */
 export const sentenceBleu = (hypothesis: string, references: Lines, settings: Partial<BleuSettings> = {}): BleuScore =>
   corpusBleu(
     [hypothesis],
@@ -34,7 +34,7 @@ export const sentenceBleu = (hypothesis: string, references: Lines, settings: Pa
     { effectiveOrder: true, ...settings },
   )
 
-/** Counts of a part of a corpus, to be added (`addStatistics`) and scored (`bleuOf`). @throws Error as corpusBleu */
+/** Counts of a part of a corpus: add them with `addStatistics`, score them with `bleuOf`. @throws Error as corpusBleu */
 export const bleuStatistics = (
   hypotheses: Lines,
   references: ReadonlyArray<Lines>,
@@ -60,13 +60,13 @@ export const bleuStatistics = (
   )
 }
 
-/** The score of counts. */
+/** The score of summed counts. */
 export const bleuOf = (statistics: BleuStatistics, settings: Partial<BleuSettings> = {}): BleuScore => {
   const { smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
   return scoreOf(statistics, { smoothing, smoothValue: smoothValue ?? smoothValues[smoothing] ?? 0, effectiveOrder })
 }
 
-/** The settings in sacrebleu's form, `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`: without it a score cannot be compared. */
+/** The settings as sacrebleu's signature, `nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp`. Scores compare only with equal signatures. */
 export const bleuSignature = (references: number, settings: Partial<BleuSettings> = {}): string => {
   const { tokenize, lowercase, smoothing, smoothValue, effectiveOrder } = { ...bleuDefaults, ...settings }
   const value = smoothValues[smoothing] === undefined ? undefined : (smoothValue ?? smoothValues[smoothing])

@@ -2,29 +2,33 @@
 import { type BleuStatistics, maximumOrder } from './statistics.js'
 
 /**
- * What becomes of a precision whose count is 0, which makes the geometric mean 0 with `none`: `floor`, its count is smoothValue; `add-k`,
- * smoothValue is added to count and total of every n above 1; `exp`, its count is 1/2, of the next such n 1/4, and so on (mteval-v13a's).
+ * How a precision with a count of 0 is smoothed.
+ *
+ * - `none`: not at all, so the geometric mean is 0
+ * - `floor`: its count becomes smoothValue
+ * - `add-k`: smoothValue is added to count and total of every n above 1
+ * - `exp`: its count becomes 1/2, that of the next zero 1/4, and so on (mteval-v13a)
  */
 export const bleuSmoothings = ['none', 'floor', 'add-k', 'exp'] as const
 export type BleuSmoothing = (typeof bleuSmoothings)[number]
 
-/** Chen and Cherry's values, for the smoothings that take one. */
+/** Chen and Cherry's values, for smoothings with a value. */
 export const smoothValues: Readonly<Partial<Record<BleuSmoothing, number>>> = { floor: 0.1, 'add-k': 1 }
 
 export type BleuScoring = {
   readonly smoothing: BleuSmoothing
   /** of floor and add-k, above 0 */
   readonly smoothValue: number
-  /** whether the mean is of the n alone for which there are n-grams, which a text of fewer than four words needs to score at all */
+  /** average only orders that have n-grams: a text of fewer than four words has no other score than 0 without it */
   readonly effectiveOrder: boolean
 }
 
 export type BleuScore = BleuStatistics & {
   /** 0 to 100 */
   readonly score: number
-  /** smoothed, 0 to 100, by n from 1 to 4; all 0 where nothing is shared */
+  /** smoothed, 0 to 100, by n from 1 to 4; all 0 if no word is shared */
   readonly precisions: ReadonlyArray<number>
-  /** 1, or e^(1 − referenceLength / hypothesisLength) where the hypotheses are shorter; 0 where they have no word */
+  /** 1, or e^(1 − referenceLength / hypothesisLength) if the hypotheses are shorter; 0 if they have no word */
   readonly brevityPenalty: number
 }
 
@@ -45,7 +49,7 @@ export const scoreOf = (statistics: BleuStatistics, scoring: BleuScoring): BleuS
   }
 }
 
-/** Precisions of the n for which there are n-grams. */
+/** Precisions of the orders that have n-grams. */
 const smoothed = ({ counts, totals }: BleuStatistics, { smoothing, smoothValue }: BleuScoring): ReadonlyArray<number> => {
   const precisions: number[] = []
   let half = 1

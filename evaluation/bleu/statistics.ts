@@ -1,22 +1,22 @@
-/** What BLEU is made of, to be added over segments: n-grams shared with the references, and lengths (Papineni et al., 2002). */
+/** The counts behind BLEU, which add up over segments: n-grams shared with the references, and lengths (Papineni et al., 2002). */
 
 /** The longest n-grams counted; BLEU without a number is BLEU-4. */
 export const maximumOrder = 4
 
 export type BleuStatistics = {
-  /** n-grams that a reference has too, each at most as often as the reference that has it most often; by n from 1 to 4 */
+  /** matched n-grams by n from 1 to 4; each is clipped at its largest count in a reference */
   readonly counts: ReadonlyArray<number>
   /** n-grams of the hypotheses, by n */
   readonly totals: ReadonlyArray<number>
   /** words of the hypotheses */
   readonly hypothesisLength: number
-  /** words of the references, of each segment's those of the closest in length; of two as close the shorter */
+  /** words of the reference closest in length, summed over segments; the shorter one of two equally close */
   readonly referenceLength: number
 }
 
 const zeros: ReadonlyArray<number> = new Array<number>(maximumOrder).fill(0)
 
-/** Of no segment. */
+/** The counts of no segment. */
 export const noStatistics: BleuStatistics = { counts: zeros, totals: zeros, hypothesisLength: 0, referenceLength: 0 }
 
 export const addStatistics = (a: BleuStatistics, b: BleuStatistics): BleuStatistics => ({
@@ -27,10 +27,10 @@ export const addStatistics = (a: BleuStatistics, b: BleuStatistics): BleuStatist
 })
 
 type Words = ReadonlyArray<string>
-/** By place the number of the n-gram that begins there; −1 where no reference has it. */
+/** The number of the n-gram that begins at each place; −1 if no reference has it. */
 type Numbered = ReadonlyArray<number>
 
-/** Of one segment. `references`: at least one */
+/** Counts of one segment. `references`: at least one */
 export const segmentStatistics = (hypothesis: Words, references: ReadonlyArray<Words>): BleuStatistics => {
   const numbers = new Map<string, number>()
   for (const words of references) for (const word of words) if (!numbers.has(word)) numbers.set(word, numbers.size)
@@ -47,7 +47,7 @@ export const segmentStatistics = (hypothesis: Words, references: ReadonlyArray<W
   }
 }
 
-/** An n-gram is the pair of what it begins with and its last word, by numbers below the words there are, so that a pair is exact. */
+/** Identifies an n-gram by the number of its first n − 1 words and its last word. Both numbers are small, so their combination is exact. */
 const countsOf = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, words: number): ReadonlyArray<number> => {
   const counts = [shared(hypothesis, references, words)]
   let [ours, theirs] = [hypothesis, references]
@@ -71,7 +71,7 @@ const countsOf = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, wor
   return counts
 }
 
-/** Σ over n-grams of the smaller of how often the hypothesis has it and how often at most a reference has it. */
+/** Σ over n-grams of min(count in the hypothesis, largest count in a reference). */
 const shared = (hypothesis: Numbered, references: ReadonlyArray<Numbered>, size: number): number => {
   const left = new Uint32Array(size)
   for (const grams of references) {

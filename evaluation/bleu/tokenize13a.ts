@@ -1,4 +1,4 @@
-/** Words as WMT's mteval-v13a.pl and sacrebleu's `13a` have them: marks by themselves, but for . , within numbers and - not after one. */
+/** The tokenizer of WMT's mteval-v13a.pl and sacrebleu's `13a`. Marks are words, except . and , within numbers and - not after one. */
 import { splitBlanks, withoutLastBlanks } from '../../finetuning/data/pythonBlanks.js'
 
 /** In this order: `&amp;lt;` is a `<`. */
@@ -9,7 +9,7 @@ const entities: ReadonlyArray<readonly [RegExp, string]> = [
   [/&gt;/g, '>'],
 ]
 
-/** One after another, each over the whole text. Before them the text gets a blank at either end, so that every mark has neighbors. */
+/** Applied in order, each to the whole text. The text has a blank at both ends, so that every mark has neighbors. */
 const marks: ReadonlyArray<readonly [RegExp, string]> = [
   [/[ -&(-+/:-@[-`{-~]/g, ' $& '], // of ASCII all but ' , - .
   [/([^0-9])([.,])/g, '$1 $2 '],
@@ -20,7 +20,7 @@ const marks: ReadonlyArray<readonly [RegExp, string]> = [
 const replaced = (text: string, rules: ReadonlyArray<readonly [RegExp, string]>): string =>
   rules.reduce((so, [pattern, by]) => so.replace(pattern, by), text)
 
-/** Words of a line, which may hold the entities that SGML files have. */
+/** Words of a line, which may contain SGML entities. */
 export const tokenize13a = (line: string): ReadonlyArray<string> => {
   const joined = withoutLastBlanks(line).replaceAll('<skipped>', '').replaceAll('-\n', '').replaceAll('\n', ' ')
   const plain = joined.includes('&') ? replaced(joined, entities) : joined

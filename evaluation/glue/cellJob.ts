@@ -1,10 +1,11 @@
-/** A cell as a job of the queue. A job is validated like a file from anyone, since whoever can write to Redis may have written it. */
+/** A cell as a job of the queue. A job is validated like a file from anyone, since anyone who can write to Redis may have written it. */
 import { createHash } from 'node:crypto'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { GLUE_NAMES } from '../../finetuning/data/glueTasks.js'
 import type { Cell } from './cell.js'
 
@@ -47,7 +48,7 @@ export const parseCellJob = (data: unknown): CellJob => {
   }
 }
 
-/** The same for the same cell of the same folder, whoever queues it. */
+/** The same id each time that the same cell of the same folder is queued. */
 export const jobIdOf = ({ cell, output }: CellJob): string =>
   createHash('sha256')
     .update(JSON.stringify([output, cell.id]))

@@ -39,7 +39,7 @@ export async function* childProcessRun(
       else throw fromSentError(message.error)
     }
     const ending = await exit
-    throw inputError('the run’s process', 'a process that ends by itself', `${ending}${ending === 'SIGKILL' ? ' (out of memory?)' : ''}`)
+    throw inputError("the run's process", 'a process that ends by itself', `${ending}${ending === 'SIGKILL' ? ' (out of memory?)' : ''}`)
   } finally {
     signal.removeEventListener('abort', stop)
     if (child.connected) child.disconnect() // this ends a child that still runs

@@ -1,5 +1,5 @@
-/** The paper's recipe for each GLUE task: Table A2 (epochs and η_p by task and size), Appendix B's grid, and our values for what it leaves out. */
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+/** The paper's recipe for each GLUE task: Table A2 and Appendix B's grid. Settings that the paper leaves out have our values. */
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 /** The two models with recipes in the paper: RoBERTa-base (12 layers of 768) and RoBERTa-large (24 of 1024). */
@@ -7,7 +7,7 @@ export type PaperSize = 'base' | 'large'
 
 type Recipe = { readonly epochs: number; readonly learningRate: number }
 
-/** Table A2. It has no WNLI, which gets the recipe of RTE, a task of similar size. */
+/** Table A2: epochs and η_p by task and size. It has no WNLI, which gets the recipe of RTE, a task of similar size. */
 const tableA2: Readonly<Record<GlueName, Readonly<Record<PaperSize, Recipe>>>> = {
   mnli: { base: { epochs: 15, learningRate: 9e-5 }, large: { epochs: 15, learningRate: 9e-5 } },
   sst2: { base: { epochs: 20, learningRate: 4e-4 }, large: { epochs: 20, learningRate: 5e-4 } },

@@ -1,6 +1,7 @@
 /** The cells of a sweep, in the order in which they run: a pure function of the request. */
 import { createHash } from 'node:crypto'
-import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 import type { Cell } from './cell.js'

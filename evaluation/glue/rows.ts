@@ -1,11 +1,12 @@
 /**
- * Rows by the names of --methods: a method (`lora`), a method with a rank (`lora-4`, whose alpha is twice the rank so that the scale stays), or a
- * method with settings (`salora:retain=random:beta=0.2`).
+ * Rows by the names of --methods: a method (`lora`), a method with a rank (`lora-4`), or one with settings (`salora:retain=random:beta=0.2`).
+ * With a rank, alpha is twice the rank, so that the scale stays.
  */
 import { methods } from '../../accelerated/methods/index.js'
 import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import type { Setting } from '../../accelerated/settings/setting.js'
-import { methodOf, settingsOfMethod, type SettingsInput } from '../../accelerated/training/settings.js'
+import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
+import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { decimal } from '../../finetuning/data/dataset.js'
 import type { Row } from './sweep.js'
@@ -23,14 +24,14 @@ export const rowOf = (name: string): Row => {
 }
 
 /** α = 2r, the ratio of the default r = 8 and α = 16. */
-export const withRank = (method: string, rank: number): SettingsInput => ({ method, rank, loraAlpha: 2 * rank })
+export const withRank = (method: MethodName, rank: number): SettingsInput => ({ method, rank, loraAlpha: 2 * rank })
 
 /** null for an unknown name */
 const methodSettings = (name: string): SettingsInput | null => {
-  if (names.includes(name)) return { method: name }
+  if (names.includes(name)) return { method: name as MethodName }
   const [, method = '', rank = ''] = /^([a-z]+)-([1-9]\d{0,3})$/.exec(name) ?? []
   const settings = methods.find((one) => one.name === method)?.settings
-  return settings !== undefined && Object.hasOwn(settings, 'rank') ? withRank(method, Number(rank)) : null
+  return settings !== undefined && Object.hasOwn(settings, 'rank') ? withRank(method as MethodName, Number(rank)) : null
 }
 
 /** `learning-rate=1e-4`, by the name of the flag. The range of the value is checked with all settings. */

@@ -8,6 +8,6 @@ export type Reported = 'last' | 'best'
 export const reportedScores = (reported: Reported, { best, last }: Pick<RunResult, 'best' | 'last'>): Scores =>
   (reported === 'best' ? (best ?? last) : last).scores
 
-/** In percent; NaN if the run has no such score. */
+/** In percent; NaN if the run does not have this score. */
 export const scoreOf = (task: GlueName, reported: Reported, result: Pick<RunResult, 'best' | 'last'>): number =>
   100 * (reportedScores(reported, result)[GLUE_TASKS[task].paperMetric] ?? NaN)

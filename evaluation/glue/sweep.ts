@@ -1,5 +1,5 @@
 /** A sweep: the runs of a table or a figure. A new one is a file in sweeps/ and a line in sweeps/index.ts. */
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { ModelSpec } from '../../accelerated/models/architecture.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 

@@ -17,7 +17,7 @@ export const sweepPlan = (options: GlueSweepOptions, model: Model, stage: SweepP
   cells: cells.map(({ id, row, task, seed }) => ({ id, row, task, seed })),
 })
 
-/** Everything a reader must know about the table: model, seeds, evaluation, and what was shortened or chosen. */
+/** Everything a reader must know about the table: model, seeds, evaluation, changed settings and the grid. */
 const titleOf = ({ sweep, model, seeds, reported, maxTrainSamples, overrides, grid }: GlueSweepOptions): string =>
   [
     sweep.summary,

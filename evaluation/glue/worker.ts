@@ -139,7 +139,7 @@ const cellOf = ({ job, bullmq }: TakenJob, { root, localRoot }: Pick<WorkerOptio
   }
 }
 
-/** Also sends steps to Redis, at most one in `updateInterval`, for whoever waits for the job. */
+/** Also sends steps to Redis, at most one in `updateInterval`, for a process that waits for the job. */
 const withProgress = (job: Job, resumes: boolean, onEvent: WorkerOptions['onEvent']): WorkerOptions['onEvent'] => {
   let last = -Infinity
   return (event) => {

@@ -1,11 +1,11 @@
-/** The parts of a line of an ARPA file, and the numbers in them, without a string for each. */
+/** Splits a line of an ARPA file and parses its numbers, without a string for each part. */
 
 const [tab, space, carriageReturn] = [0x09, 0x20, 0x0d]
 const [minus, plus, point, zero, nine] = [0x2d, 0x2b, 0x2e, 0x30, 0x39]
 
 export const isBlank = (byte: number): boolean => byte === space || byte === tab || byte === carriageReturn
 
-/** Where the parts of bytes[start..end) begin and end, two places each. @returns how many there are, at most `most` */
+/** Writes the start and end of each part of bytes[start..end) to `bounds`, two numbers per part. → the number of parts, at most `most` */
 export const partsOf = (bytes: Uint8Array, start: number, end: number, bounds: Uint32Array, most: number): number => {
   let parts = 0
   for (let at = start; at < end && parts < most; ) {
@@ -23,7 +23,7 @@ export const partsOf = (bytes: Uint8Array, start: number, end: number, bounds: U
 
 const powers = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
 
-/** The decimal number in bytes[start..end), correctly rounded; NaN for what is none. */
+/** The decimal number in bytes[start..end), correctly rounded; NaN if it is none. */
 export const decimalAt = (bytes: Uint8Array, start: number, end: number): number => {
   let at = start
   const first = bytes[at]
@@ -37,7 +37,7 @@ export const decimalAt = (bytes: Uint8Array, start: number, end: number): number
     } else if (byte === point && pointAt === -1) pointAt = at
     else break
   }
-  // up to here it is exact: a whole number below 2⁵³ divided by a power of ten that is one too
+  // exact: an integer below 2⁵³ divided by a power of ten below it
   const isPlain = at === end && digits < 2 ** 53 && behindPoint < powers.length && /[0-9]/.test(String.fromCharCode(bytes[end - 1] ?? 0))
   if (isPlain) return (first === minus ? -digits : digits) / (powers[behindPoint] as number)
   const text = Buffer.from(bytes.subarray(start, end)).toString('latin1')

@@ -3,11 +3,11 @@ import { blank, countOf, type BackoffModel, type Level } from './backoffModel.js
 import type { Vocabulary } from './vocabulary.js'
 
 const piece = 2 ** 20
-/** Bytes that two numbers and what stands between them need. */
+/** Maximum bytes of two numbers with their separators. */
 const numbersAtMost = 64
 const [tab, space, lineFeed, minus, point, zero] = [0x09, 0x20, 0x0a, 0x2d, 0x2e, 0x30]
 
-/** Bytes, and the share of the file that is written once they are. */
+/** Bytes of the file, and the share of the file that ends with them. */
 export type Piece = { readonly bytes: Uint8Array; readonly share: number }
 
 /** N-grams of an order are in suffix order. Numbers have seven decimals, which keep a float32 between −0.5 and −16. */
@@ -20,7 +20,7 @@ export function* arpaPieces(model: BackoffModel): Generator<Piece> {
   }
 }
 
-/** Bytes, and how many n-grams they are. */
+/** Bytes, and the number of n-grams in them. */
 type Part = { readonly bytes: Uint8Array; readonly ngrams: number }
 
 function* parts({ vocabulary, levels }: BackoffModel): Generator<Part> {
@@ -34,16 +34,16 @@ function* parts({ vocabulary, levels }: BackoffModel): Generator<Part> {
   yield text('\\end\\\n')
 }
 
-/** The n-grams of the last of `levels`, those of the others above them. */
+/** Lines of the n-grams in the last of `levels`; the others are needed for their words. */
 function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generator<Part> {
   const order = levels.length
   const { probabilities, backoffs } = levels[order - 1] as Level
   let buffer = Buffer.allocUnsafe(piece)
   let at = 0
   let first = 0 // of the n-grams in the buffer
-  const path = new Uint32Array(order) // path[n − 1]: the n-gram of order n that the one at hand ends in
+  const path = new Uint32Array(order) // path[n − 1]: the n-gram of order n that the current one ends in
   for (let gram = 0; gram < probabilities.length; gram++) {
-    // n-grams of one order are in the order of those that they end in: each path is the one before it, or further on
+    // n-grams are sorted by their last words, so each path is the previous one or a later one
     path[order - 1] = gram
     for (let n = order - 1; n >= 1; n--) {
       const children = (levels[n - 1] as Level).children
@@ -72,7 +72,7 @@ function* section(vocabulary: Vocabulary, levels: ReadonlyArray<Level>): Generat
   if (at > 0) yield { bytes: buffer.subarray(0, at), ngrams: probabilities.length - first }
 }
 
-/** −1.25 for −1.25: seven decimals at most, no zeros behind the last. → where the next byte goes */
+/** Writes a number with at most seven decimals and no trailing zeros. → the index of the next byte */
 const putNumber = (buffer: Buffer, at: number, value: number): number => {
   const scaled = Math.round(Math.abs(value) * 1e7)
   if (scaled === 0) {

@@ -1,7 +1,11 @@
 /**
- * The compact file of a model: its arrays as they are in memory, so that it opens as fast as it is read. Little-endian:
- * 16 bytes that say what it is · order, words, bytes of the words, n-grams by order (32 bits each) · the words, a line feed behind each, filled up
- * with zeros to 4 bytes · by order the arrays of `Level` · the SHA-256 of all that.
+ * The compact file of a model: its arrays as they are in memory, so that opening takes no longer than reading. Little-endian, in this order:
+ *
+ * - 16 bytes that identify the format
+ * - order, number of words, bytes of the words, and number of n-grams by order (32 bits each)
+ * - the words, each with a line feed, padded with zeros to a multiple of 4 bytes
+ * - the arrays of `Level`, order by order
+ * - the SHA-256 of everything before
  */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
@@ -18,7 +22,7 @@ const [piece, digestBytes, highestOrder, lineFeed] = [2 ** 22, 32, 12, 0x0a]
 
 type Outline = { readonly vocabularyBytes: number; readonly words: number; readonly counts: ReadonlyArray<number> }
 
-/** The bytes of the file, which are the model's own. */
+/** The bytes of the file; most of them are views of the model's arrays. */
 export function* compactPieces(model: BackoffModel): Generator<Piece> {
   const hash = createHash('sha256')
   const arrays = Array.from(contentOf(model))
@@ -63,7 +67,7 @@ const wordLines = (vocabulary: Vocabulary): Uint8Array => {
 
 const filling = (bytes: number): number => (4 - (bytes % 4)) % 4
 
-/** @throws Mistake: no such file, one that is cut short, damaged (its checksum differs) or contradicts itself */
+/** @throws InputError if the file is missing, truncated, damaged (its checksum differs) or inconsistent */
 export const readCompact = (file: string): Promise<BackoffModel> =>
   withRegularFile(file, async (handle, size) => {
     const hash = createHash('sha256')
@@ -88,7 +92,7 @@ export const readCompact = (file: string): Promise<BackoffModel> =>
     return checked(file, { vocabulary: readWords(file, words, outline.words), levels })
   })
 
-/** Reads one piece after another, each alone in its buffer, and tells `seen` of it. */
+/** Reads pieces in order, each into a buffer of its own, and passes their bytes to `seen`. */
 const hashedReader = (handle: FileHandle, file: string, seen: (bytes: Uint8Array) => void) => {
   let at = 0
   return async (length: number): Promise<Buffer<ArrayBuffer>> => {
@@ -103,7 +107,7 @@ const hashedReader = (handle: FileHandle, file: string, seen: (bytes: Uint8Array
   }
 }
 
-/** Nothing is made room for before the sizes are those of the file. */
+/** Checks the sizes against the file before anything is allocated. */
 const readOutline = async (file: string, size: number, read: (length: number) => Promise<Buffer>): Promise<Outline> => {
   const magic = await read(compactMagic.length)
   if (!magic.equals(compactMagic)) throw inputError(file, 'a model of this version of salora ngram', 'one of another')
@@ -134,12 +138,12 @@ const readWords = (file: string, lines: Uint8Array, count: number): Vocabulary =
   return vocabulary
 }
 
-/** Whoever has made the file may have made its checksum: what a scorer relies on is looked at. @throws Mistake */
+/** Checks what a scorer relies on: anyone who made the file may have made its checksum too. @throws InputError */
 const checked = (file: string, model: BackoffModel): BackoffModel => {
   try {
     model.levels.forEach((level, i) => checkLevel(level, i, model.levels, model.vocabulary.size()))
   } catch (thrown) {
-    throw inputError(file, 'a model whose n-grams stand below those that they end in, each with a probability', reason(thrown))
+    throw inputError(file, 'n-grams below those that they end in, each with a probability', reason(thrown))
   }
   return model
 }

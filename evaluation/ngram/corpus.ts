@@ -1,4 +1,4 @@
-/** A training text as numbers: its sentences one after another, each behind as many <s> as the longest context and with </s> at its end. */
+/** A training text as numbers. Each sentence starts with as many <s> as the longest context has words, and ends with </s>. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { uint32List } from './numberList.js'
 import { eachTextLine, type TextSource } from './textLines.js'
@@ -16,20 +16,20 @@ export type Corpus = {
 
 export type CorpusOptions = {
   readonly order: number
-  /** take <s>, </s> and <unk> in the text for blanks, where else they are refused */
+  /** read <s>, </s> and <unk> in the text as blanks instead of refusing them */
   readonly skipSymbols: boolean
 }
 
-/** What stands between words: lmplz takes these and no others (a line feed ends the line). */
+/** The separators of words, as in lmplz; a line feed ends the line. */
 const isBlank = new Uint8Array(256)
 for (const byte of Buffer.from('\0\t\r ')) isBlank[byte] = 1
 
-/** Words that an array of numbers can hold. */
+/** Maximum length of an array of numbers. */
 const mostTokens = 2 ** 32 - 2
 
 /**
  * Reads a text of one sentence a line; an empty line is an empty sentence, as for lmplz.
- * @throws Mistake for an empty text, a special word in it (unless they are skipped), bytes that are not UTF-8
+ * @throws InputError for an empty text, a special word in it (unless they are skipped), bytes that are not UTF-8
  */
 export const readCorpus = async (source: TextSource, { order, skipSymbols }: CorpusOptions, signal?: AbortSignal): Promise<Corpus> => {
   const vocabulary = newVocabulary()

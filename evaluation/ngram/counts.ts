@@ -5,11 +5,11 @@ import { sentenceStart } from './vocabulary.js'
 
 /** The n-grams of one order in suffix order; those of order 1 are the words by number. */
 export type Counted = {
-  /** where the last word of each stands in the corpus; empty for order 1 */
+  /** index of the last word of each in the corpus; empty for order 1 */
   readonly places: Uint32Array
-  /** how often each occurs */
+  /** number of occurrences */
   readonly raw: Uint32Array
-  /** of the highest order and of n-grams that begin with <s> the same; of others, behind how many different words (or <s>) each is found */
+  /** `raw` for the highest order and for n-grams that begin with <s>; otherwise the number of different words (or <s>) before it */
   readonly adjusted: Uint32Array
   /** the n-gram that ends at a place of the corpus; of the highest order empty */
   readonly endingAt: Uint32Array
@@ -17,7 +17,7 @@ export type Counted = {
   readonly last: number | null
 }
 
-/** @returns by order, from 1. `tick` is told the share that is done, and may throw */
+/** @returns by order, from 1. `tick` receives the finished share, and may throw */
 export const countNgrams = async (corpus: Corpus, tick: (share: number) => Promise<void>): Promise<ReadonlyArray<Counted>> => {
   const { tokens, order } = corpus
   const places = await inSuffixOrder(corpus, (share) => tick(share / 2))
@@ -44,7 +44,10 @@ const inSuffixOrder = async (
   return places
 }
 
-/** same: how many last words a place has in common with the one before it · reach: the longest n-gram that ends there with one <s> at most. */
+/**
+ * `same`: how many last words a place has in common with the place before it.
+ * `reach`: the length of the longest n-gram that ends there and has at most one <s>.
+ */
 const comparison = (tokens: Uint32Array, places: Uint32Array, order: number) => {
   const [same, reach] = [new Uint8Array(places.length), new Uint8Array(places.length)]
   for (let i = 0; i < places.length; i++) {
@@ -61,7 +64,7 @@ const comparison = (tokens: Uint32Array, places: Uint32Array, order: number) => 
   return { same, reach }
 }
 
-/** Order 1. Its adjusted counts are those of order 2's n-grams, where there are such. */
+/** Order 1. Its adjusted counts come from the n-grams of order 2, if there are any. */
 const countWords = ({ tokens, order, vocabulary }: Corpus, places: Uint32Array): Counted => {
   const raw = new Uint32Array(vocabulary.size())
   for (const place of places) increment(raw, tokens[place] as number)

@@ -1,15 +1,15 @@
-/** Discounts of modified Kneser-Ney smoothing from counts of counts (Chen & Goodman 1998, equation 26), and what stands in for them. */
+/** Discounts of modified Kneser-Ney smoothing from counts of counts (Chen & Goodman 1998, equation 26), and their fallback. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Counted } from './counts.js'
 import { unknownWord } from './vocabulary.js'
 
-/** What is taken off adjusted counts 1, 2, and 3 or more. */
+/** The discounts of adjusted counts 1, 2, and 3 or more. */
 export type Discounts = readonly [number, number, number]
 
 export type DiscountReport = {
   readonly order: number
   readonly discounts: Discounts
-  /** why the estimate could not be used, and the fall-back was; null where it was */
+  /** why the fallback replaced the estimate; null if it did not */
   readonly replaced: string | null
 }
 
@@ -20,8 +20,8 @@ export const defaultFallback: Discounts = [0.5, 1, 1.5]
 export type CountsOfCounts = readonly [number, number, number, number]
 
 /**
- * As lmplz takes them: <unk> and <s> have a count of 0, pruned n-grams count, and the n-gram that it still holds of each order below the highest
- * when its sorted corpus ends goes in by its raw count, not its adjusted one.
+ * As in lmplz. <unk> and <s> have a count of 0, and pruned n-grams count. At the end of its sorted corpus, lmplz still holds one n-gram of each order
+ * below the highest. That n-gram counts by its raw count.
  */
 export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts => {
   const found: [number, number, number, number, number] = [0, 0, 0, 0, 0]
@@ -36,7 +36,7 @@ export const countsOfCounts = ({ adjusted, raw, last }: Counted): CountsOfCounts
   return [found[1], found[2], found[3], found[4]]
 }
 
-/** In float32 as lmplz, since one that is 0 may be below it in float64. */
+/** In float32 as lmplz: a discount that is 0 there may be negative in float64. */
 const float32 = Math.fround
 
 /** D₁, D₂, D₃₊: Dⱼ = j − (j + 1) Y nⱼ₊₁ / nⱼ with Y = n₁ / (n₁ + 2 n₂); or in words why there are none. Equation 26 of Chen & Goodman 1998. */
@@ -51,7 +51,7 @@ export const estimatedDiscounts = (n: CountsOfCounts): Discounts | string => {
 }
 
 /**
- * The discounts of one order. @throws Mistake where they cannot be estimated and there is no fall-back
+ * The discounts of one order. @throws InputError if they cannot be estimated and there is no fallback
  * @param name of the text, for the message
  */
 export const discountsOf = (name: string, order: number, counted: Counted, fallback: Discounts | null): DiscountReport => {
@@ -60,7 +60,7 @@ export const discountsOf = (name: string, order: number, counted: Counted, fallb
   if (fallback !== null) return { order, discounts: fallback, replaced: estimated }
   throw inputError(
     name,
-    `enough text for the discounts of ${order}-grams (--discount-fallback goes on without; is it small, or artificial?)`,
+    `enough text for the discounts of ${order}-grams (--discount-fallback replaces them; is the text small, or artificial?)`,
     estimated,
   )
 }

@@ -5,9 +5,9 @@ import type { Counted } from './counts.js'
 import type { Discounts } from './discounts.js'
 import { newVocabulary, sentenceEnd, sentenceStart, unknownWord, type Vocabulary } from './vocabulary.js'
 
-/** Numbers of a model are kept to seven decimals, which is what its ARPA file says. */
+/** A model's numbers have seven decimals, as in its ARPA file. */
 const decimals = 1e7
-/** Stands for the logarithm of 0, as in other tools' ARPA files. */
+/** Replaces the logarithm of 0, as in other tools' ARPA files. */
 const logarithmOfZero = -99
 const logarithm = (value: number): number => {
   const log10 = Math.max(logarithmOfZero, Math.min(0, Math.log10(value)))
@@ -17,12 +17,12 @@ const logarithm = (value: number): number => {
 /** Probabilities of one order, no logarithms yet; and γ(c), what each context c, an n-gram of the order below, leaves to shorter ones. */
 type Estimate = { readonly probabilities: Float64Array; readonly gammas: Float64Array }
 
-/** The n-grams that stay, ascending, and the place of each among them. */
+/** The n-grams that are not pruned, ascending, and the index of each among them. */
 type Kept = { readonly grams: Uint32Array; readonly placeOf: Uint32Array; readonly isKept: Uint8Array }
 
 /**
- * @param discounts by order, from 1 @param thresholds by order: n-grams that occur so often or less are left out, special words never
- * @param tick is told the share that is done, and may throw
+ * @param discounts by order, from 1 @param thresholds by order: n-grams with this count or less are pruned, special words never
+ * @param tick receives the finished share, and may throw
  */
 export const kneserNey = async (
   { vocabulary, tokens }: Corpus,
@@ -86,12 +86,13 @@ const keptOf = ({ raw }: Counted, order: number, threshold: number): Kept => {
 
 const discountOf = (discounts: Discounts, count: number): number => discounts[count < 3 ? count - 1 : 2] as number
 
-/** What an n-gram adds to γ of its context: its discount, or where it is pruned its whole count, so that the sums are 1 all the same. */
+/** What an n-gram adds to γ of its context: its discount, or its whole count if it is pruned. So the probabilities still sum to 1. */
 const leftBy = (discounts: Discounts, count: number, isKept: number | undefined): number =>
   isKept === 1 ? discountOf(discounts, count) : count
 
 /**
- * p(w) = (a(w) − D(a(w))) / Σ a + γ / |V|, |V| words with <unk> and without <s>; <unk> has a count of 0. <s>, which is never predicted, has 1.
+ * p(w) = (a(w) − D(a(w))) / Σ a + γ / |V|.
+ * |V| counts <unk> but not <s>. <unk> has a count of 0. <s> is never predicted and gets 1.
  * Chen & Goodman 1998, equation 25 with the uniform distribution below the unigrams.
  */
 const estimateWords = ({ adjusted }: Counted, discounts: Discounts, { isKept, grams }: Kept): Estimate => {

@@ -1,4 +1,4 @@
-/** A model's file: an ARPA, plain or gzip, or the compact one, by its name or as it is asked for; written whole or not at all. */
+/** The file of a model: ARPA, gzip ARPA or compact, chosen by its name or by an option. A file is written whole or not at all. */
 import { Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { writeFileAtomically, type FileSystem } from '../../accelerated/storage/atomicFile.js'
@@ -18,8 +18,9 @@ export const ngramFormatOf = (file: string): NgramFormat =>
   file.endsWith('.gz') ? 'arpa.gz' : file.endsWith('.ngram') ? 'compact' : 'arpa'
 
 /**
- * Writes the model; `file` is whole or as it was before.
- * @param progress is told the share that is written @throws Mistake (no space, no permission, no such folder), or why `signal` was aborted
+ * Writes the model. If this fails, `file` stays as it was.
+ * @param progress receives the written share
+ * @throws InputError if the file cannot be written; the signal's reason after an abort
  */
 export const writeNgramModel = async (
   file: string,
@@ -43,7 +44,7 @@ export const writeNgramModel = async (
   await writeFileAtomically(file, format === 'arpa.gz' ? gzipped(pieces) : pieces, fileSystem)
 }
 
-/** What `pieces` throws comes out of the iteration. */
+/** Errors of `pieces` are thrown by the iteration. */
 async function* gzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const source = Readable.from(pieces, { objectMode: false })
   const gzip = createGzip()
@@ -61,7 +62,7 @@ const kenlmMagic = 'mmap lm http://kheafield.com/code'
 
 /**
  * Opens a model: an ARPA, a gzip file of one, or a compact file; its first bytes say which.
- * @param seen is told how many bytes were read @throws Mistake with one line: what is wrong, and where
+ * @param seen receives the number of bytes read @throws InputError if the file is no valid model
  */
 export const openNgramModel = async (
   file: string,

@@ -1,4 +1,4 @@
-/** N-grams in any order, as a file lists them → the tree of a back-off model; what is given twice or hangs in the air is refused. */
+/** Builds the tree of a back-off model from n-grams in any order. Repeated n-grams, and those without a context, are refused. */
 import { blank, withoutUnknown, type BackoffModel, type Level } from './backoffModel.js'
 import { sortedByKey } from './suffixOrder.js'
 import { unknownWord, type Vocabulary } from './vocabulary.js'
@@ -13,11 +13,11 @@ export type ListedOrder = {
 /** Which n-gram of a list is wrong, and why. @returns what to throw */
 export type Complain = (order: number, listed: number, problem: 'twice' | 'without context') => Error
 
-/** The same in suffix order. */
+/** The same n-grams in suffix order. */
 type SortedOrder = ListedOrder
 
 /**
- * The model of these n-grams. Of an n-gram whose last words are in none of their own a blank takes the place, through which it is found.
+ * The model of these n-grams. If an n-gram's last words are no n-gram of their own, a blank takes their place in the tree.
  * @param listed by order, from 1; the words of order 1 are all that there are, once each, but perhaps <unk>
  */
 export const modelOfNgrams = (vocabulary: Vocabulary, listed: ReadonlyArray<ListedOrder>, complain: Complain): BackoffModel => {
@@ -52,7 +52,7 @@ const wordsByNumber = (vocabulary: Vocabulary, { words, probabilities, backoffs 
   return byNumber
 }
 
-/** Sorts n-grams of order n, each of which must be there once and have its context among those of the order below. */
+/** Sorts n-grams of order n. Each must occur once, and its context must be among the n-grams of the order below. */
 const inSuffixOrder = (
   { words, probabilities, backoffs }: ListedOrder,
   n: number,
@@ -115,7 +115,7 @@ const withBlanks = (own: SortedOrder, n: number, above: SortedOrder): SortedOrde
   return merged
 }
 
-/** Where in `above`, of order n + 1, the last n words stand that are not in `words`: once for each such n-gram. */
+/** The suffixes of n words in `above`, of order n + 1, that are missing in `words`: the index of each, once. */
 const missingSuffixes = (words: Uint32Array, n: number, above: Uint32Array): ReadonlyArray<number> => {
   const missing: number[] = []
   const count = words.length / n

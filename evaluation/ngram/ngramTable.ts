@@ -1,10 +1,10 @@
 /**
- * A model's n-grams in one table of hashes by order, for scoring. Where an n-gram would be follows from its words alone, so that a processor looks
- * for the next longer one while the memory still answers for this one; that it is the one is told by its last words' own place.
+ * A model's n-grams in one hash table per order, for scoring. The place of an n-gram follows from its words alone. So the processor can
+ * look up the next longer n-gram while it waits for this one. An entry stores the place of its suffix, which identifies the n-gram.
  */
 import type { Level } from './backoffModel.js'
 
-/** One order. Of a place p: numbers[4 p] is the place of the n-gram that this one ends in, in its own table, or `nobody`; [4 p + 1] its first word. */
+/** One order. At place p, numbers[4 p] is the place of the suffix in the table of its order, or `nobody`. And numbers[4 p + 1] is the first word. */
 export type NgramTable = {
   readonly numbers: Uint32Array
   /** the same bytes: [4 p + 2] is log10 p, [4 p + 3] log10 of the back-off weight */
@@ -30,7 +30,7 @@ export const firstPlace = (hash: number, mask: number): number => (Math.imul(has
 export const ngramTables = (levels: ReadonlyArray<Level>): ReadonlyArray<NgramTable> => {
   const words = (levels[0] as Level).probabilities.length
   const tables: NgramTable[] = [tableOf(words, 0)]
-  let places = Uint32Array.from({ length: words }, (_, word) => word) // of each n-gram of the order at hand
+  let places = Uint32Array.from({ length: words }, (_, word) => word) // of each n-gram of the current order
   let hashes = Int32Array.from({ length: words }, (_, word) => startHash(word))
   places.forEach((place) => fill(tables[0] as NgramTable, place, levels[0] as Level, place))
   for (let order = 2; order <= levels.length; order++) {

@@ -1,4 +1,4 @@
-/** Numbers of which it is not known how many there will be, in typed arrays that double. */
+/** Typed arrays that grow: their length doubles when they are full. */
 
 export type NumberList<A extends Uint32Array | Float32Array> = {
   readonly push: (value: number) => void

@@ -42,11 +42,11 @@ export type NgramScorer = {
   readonly sentence: (text: string) => SentenceScore
   /** words one after another, as KenLM's `full_scores`, after <s> or after nothing; </s> is a word like others */
   readonly words: (words: ReadonlyArray<string>, after?: 'sentence' | 'nothing') => ReadonlyArray<WordScore>
-  /** each line of a text, as a sentence; `take` is told of each. Rejects with Mistake for a line that is not UTF-8 or too long */
+  /** each line of a text, as a sentence; `take` receives each score. Rejects with InputError for a line that is not UTF-8 or too long */
   readonly lines: (source: TextSource, take: (score: SentenceScore) => void, signal?: AbortSignal) => Promise<void>
 }
 
-/** What stands between words: the blanks of C, as for KenLM's `query`. */
+/** The separators of words: the white space of C, as in KenLM's `query`. */
 const isBlank = (byte: number): boolean => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 
 /** Makes tables of the model's n-grams, of about 30 bytes each, and scores by them. */

@@ -4,17 +4,17 @@ import { extendedHash, firstPlace, ngramTables, nobody, startHash, type NgramTab
 import { sentenceStart } from './vocabulary.js'
 
 export type Scorer = {
-  /** forgets what came before: a sentence begins (its context is <s>), or with 'nothing' a text of which no begin is known */
+  /** resets the context: to <s>, the start of a sentence, or to an empty context */
   readonly begin: (context?: 'sentence' | 'nothing') => void
-  /** log10 p(word | what came before it), and goes on behind it */
+  /** log10 p(word | context); the word becomes part of the context */
   readonly next: (word: number) => number
   /** how long the n-gram is that was found last: as KenLM counts, also one that is only the end of longer ones */
   readonly matched: () => number
 }
 
 /**
- * p(w | h) = p of the longest n-gram of the model that h and w end in × the back-off weights of the contexts longer than its own (Katz 1987).
- * The weights of the contexts are those met when their last word was scored: no context is looked up. Makes tables of the n-grams first.
+ * p(w | h) = p(longest n-gram in the model that h w ends in) × the back-off weights of all longer contexts (Katz 1987). The weights were read when the
+ * context's last word was scored, so no context is looked up. The tables are built first.
  */
 export const openScorer = ({ levels }: BackoffModel): Scorer => {
   const order = levels.length
@@ -22,7 +22,7 @@ export const openScorer = ({ levels }: BackoffModel): Scorer => {
   const { values: ofWords } = tables[0] as NgramTable
   const history = new Uint32Array(order + 1) // history[0]: the word before
   const contexts = new Float64Array(order) // contexts[k]: log10 of the weight of the context of k + 1 words
-  const met = new Float64Array(order) // the weights of the n-grams that end in the word at hand
+  const met = new Float64Array(order) // the weights of the n-grams that end in the current word
   let length = 0 // of the longest context
   let matched = 0
   const begin = (context: 'sentence' | 'nothing' = 'sentence'): void => {

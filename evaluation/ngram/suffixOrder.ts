@@ -1,8 +1,7 @@
-/** The order of n-grams by their last word, then the one before it, and so on to the first: all that end alike stand together. */
+/** Suffix order: n-grams sorted by their last word, then the one before it, and so on. N-grams with the same ending are neighbors. */
 
 /**
- * One pass of a radix sort from the least to the most significant key: `places` in the order of keys[place · scale + offset], those of equal
- * keys in the order that they had. Keys are below `bound`.
+ * One pass of a radix sort: `places` in the order of keys[place · scale + offset]. The sort is stable. Keys are below `bound`.
  */
 export const sortedByKey = (places: Uint32Array, keys: Uint32Array, scale: number, offset: number, bound: number): Uint32Array => {
   const next = new Uint32Array(bound + 1)

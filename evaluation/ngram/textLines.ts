@@ -1,4 +1,4 @@
-/** Lines of a text or of a gzip file of one, piece by piece as bytes: UTF-8, of bounded length, and of a bounded multiple of what was read. */
+/** Reads the lines of a text, plain or gzip, as bytes. Text must be UTF-8; the length of lines and the gzip ratio are bounded. */
 import { isUtf8 } from 'node:buffer'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
@@ -6,7 +6,7 @@ import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { openRegularFile, withRegularFile } from '../../accelerated/storage/regularFile.js'
 import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
 
-/** Where a text comes from; `bytes` is how many there are, where that is known. */
+/** The source of a text. `bytes` is its size, or null if unknown. */
 export type TextSource = {
   readonly name: string
   readonly bytes: number | null
@@ -16,12 +16,12 @@ export type TextSource = {
 const piece = 2 ** 20
 const [lineFeed, longestLine] = [0x0a, 2 ** 27]
 
-/** Text of which gzip leaves less than a two-hundredth is no text that anybody wrote: models shrink to a fourth, texts to a third. */
+/** A higher gzip ratio is refused as a bomb: models shrink to a fourth, texts to a third. */
 const largestRatio = 200
-/** Below this many bytes the ratio is not asked for: what is short can be as regular as it likes. */
+/** Shorter texts are exempt from the ratio: they may be very regular. */
 const freeBytes = 2 ** 26
 
-/** A plain file, opened when its chunks are asked for. @throws Mistake for what is none, or cannot be read */
+/** A file, opened when its first chunk is read. @throws InputError if it is no regular file or cannot be read */
 export const fileSource = async (file: string, seen: (bytes: number) => void = () => undefined): Promise<TextSource> => {
   const size = await withRegularFile(file, async (_, found) => found)
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
@@ -47,8 +47,8 @@ export const fileSource = async (file: string, seen: (bytes: number) => void = (
 export type TakeLine = (buffer: Uint8Array, start: number, end: number, line: number) => void
 
 /**
- * Gives each line to `take`, empty ones too; the last needs no end. A gzip file is known by its first bytes.
- * @throws Mistake: not UTF-8 or too long (names the line), a gzip file that is cut short, damaged or swells beyond reason
+ * Passes each line to `take`, empty ones too. The last line needs no line feed. The first bytes identify a gzip file.
+ * @throws InputError if a line is not UTF-8 or too long, or a gzip file is truncated, damaged or a bomb
  */
 export const eachTextLine = async ({ name, chunks }: TextSource, take: TakeLine, signal?: AbortSignal): Promise<void> => {
   let line = 0
@@ -89,7 +89,7 @@ const notUtf8 = (name: string, bytes: Uint8Array, before: number): Error => {
   return inputError(`${name}, line ${line}`, 'text in UTF-8', 'bytes that are not UTF-8')
 }
 
-/** The bytes themselves, without byte-order mark, or what gzip made them of. Chunks are never empty. */
+/** The bytes, unzipped if they are gzip, without a byte-order mark. Chunks are never empty. */
 async function* inflated(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const given = chunks[Symbol.asyncIterator]()
   try {
@@ -102,7 +102,7 @@ async function* inflated(name: string, chunks: AsyncIterable<Uint8Array>): Async
   }
 }
 
-/** At least three bytes, where there are so many: what a file is stands there. */
+/** The first bytes, which identify gzip and UTF-8: at least three if the file has them. */
 const firstBytes = async (given: AsyncIterator<Uint8Array>): Promise<Uint8Array> => {
   let head: Uint8Array = new Uint8Array(0)
   while (head.length < 3) {
@@ -136,7 +136,7 @@ async function* gunzipped(name: string, chunks: AsyncIterable<Uint8Array>): Asyn
     }
   }
   const gunzip = createGunzip({ chunkSize: piece })
-  // its error comes out of `gunzip` too, which is where it is told
+  // `gunzip` throws the error too, and its loop below handles it
   pipeline(Readable.from(counted(), { objectMode: false, highWaterMark: piece }), gunzip, () => undefined)
   try {
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {

@@ -12,11 +12,11 @@ export const highestTrainedOrder = 6
 export type NgramOptions = {
   /** words of the longest n-grams, 1 to 6 */
   readonly order: number
-  /** by order from 1, the last for those above: n-grams that occur so often or less are left out; none where it is empty */
+  /** by order from 1, the last one for higher orders: n-grams with this count or less are pruned; empty: none */
   readonly prune?: ReadonlyArray<number>
-  /** what to use for an order whose discounts cannot be estimated, which else is a mistake */
+  /** discounts of orders whose own cannot be estimated; null: an error */
   readonly discountFallback?: Discounts | null
-  /** take <s>, </s> and <unk> in the text for blanks, where else they are a mistake */
+  /** read <s>, </s> and <unk> in the text as blanks instead of refusing them */
   readonly skipSymbols?: boolean
 }
 
@@ -39,7 +39,7 @@ export type TrainedNgram = {
 
 /**
  * The model of a text with one sentence a line, words between blanks. Chen & Goodman 1998; Heafield et al. 2013.
- * @throws Mistake for options out of range, a text that cannot be read, is empty or too small for discounts; whatever `signal` was aborted with
+ * @throws InputError for options out of range, a text that cannot be read, is empty or too small for discounts; whatever `signal` was aborted with
  */
 export const trainNgram = async (
   source: TextSource,
@@ -70,7 +70,7 @@ export const trainNgram = async (
   return { model, sentences: corpus.sentences, words: corpus.words, ngrams, discounts }
 }
 
-/** One threshold an order. @throws Mistake */
+/** One threshold an order. @throws InputError */
 const checkedThresholds = ({ order, prune = [] }: NgramOptions): ReadonlyArray<number> => {
   if (!Number.isInteger(order) || order < 1 || order > highestTrainedOrder)
     throw inputError('--order', `a whole number from 1 to ${highestTrainedOrder}`, `${order}`)
@@ -78,9 +78,8 @@ const checkedThresholds = ({ order, prune = [] }: NgramOptions): ReadonlyArray<n
   if (prune.some((threshold) => !Number.isSafeInteger(threshold) || threshold < 0))
     throw inputError('--prune', 'whole numbers from 0', shown)
   if (prune.length > order) throw inputError('--prune', `at most ${order} thresholds, one an order`, shown)
-  // else an n-gram could stay whose last words or whose context do not
-  if (prune.some((threshold, i) => threshold < (prune[i - 1] ?? 0)))
-    throw inputError('--prune', 'thresholds none of which is below the one before', shown)
+  // otherwise an n-gram could stay without its last words or its context
+  if (prune.some((threshold, i) => threshold < (prune[i - 1] ?? 0))) throw inputError('--prune', 'thresholds that never decrease', shown)
   return Array.from({ length: order }, (_, i) => prune[Math.min(i, prune.length - 1)] ?? 0)
 }
 

@@ -1,4 +1,4 @@
-/** Words as numbers in the order in which they were first met: their bytes (UTF-8) stand in one array, and a table by hash finds them. */
+/** Words as numbers, in the order of their first occurrence. One array has all their bytes (UTF-8), and a hash table finds them. */
 
 /** The numbers of the three words that every model has. */
 export const unknownWord = 0
@@ -37,7 +37,7 @@ const grown = <A extends Uint8Array | Uint32Array>(array: A, length: number, mak
 /** A vocabulary of the three special words, to which others can be added. */
 export const newVocabulary = (): GrowingVocabulary => {
   let blob: Uint8Array = new Uint8Array(1 << 12)
-  let starts: Uint32Array = new Uint32Array(1 << 8) // word i stands in blob[starts[i]..starts[i + 1])
+  let starts: Uint32Array = new Uint32Array(1 << 8) // word i is blob[starts[i]..starts[i + 1])
   let hashes: Uint32Array = new Uint32Array(1 << 8)
   let table: Uint32Array = new Uint32Array(1 << 9) // a word's number + 1; 0 where nothing is
   let count = 0

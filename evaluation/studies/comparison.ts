@@ -135,7 +135,7 @@ const resultsSchema = z.looseObject({
 
 type StoredComparison = { readonly settings: Readonly<Record<string, StoredSettings>>; readonly runs: ReadonlyArray<ComparedRun> }
 
-/** What the file of results has; nothing where there is none. @throws Mistake for another file */
+/** What the file of results has; nothing where there is none. @throws InputError for another file */
 const storedComparison = async (file: string): Promise<StoredComparison> => {
   if (!existsSync(file)) return { settings: {}, runs: [] }
   const { settings, runs } = validate(resultsSchema, parseJson(await readText(file, runFileLimit), file), file, 'results')

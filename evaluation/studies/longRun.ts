@@ -7,7 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { flatness, leastSteps, type StepSample } from '../benchmark/driftCheck.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
 import { countFlag, textFlag } from '../../finetuning/commandLine/flag.js'
@@ -29,7 +29,7 @@ const {
   },
   examples: [{ command: 'node dist/evaluation/studies/longRun.js --steps 300', result: 'Prints the change of speed and memory as JSON.' }],
 })
-const settings = resolveSettings({
+const settings = parseSettings({
   ...quickstartSettings,
   precision,
   maxSteps: steps,

@@ -25,11 +25,14 @@ export type CheckpointOptions = {
 
 type Named = { readonly name: string; readonly shape: ReadonlyArray<number> }
 
-/** Writes config.json, the shards and their index into `folder`. The same config and seed give the same bytes. @throws Mistake */
+/** Writes config.json, the shards and their index into `folder`. The same config and seed give the same bytes. @throws InputError */
 export const writeRandomCheckpoint = async (folder: string, config: object, { seed, shardBytes }: CheckpointOptions): Promise<void> => {
   const [configFile, text] = [join(folder, 'config.json'), JSON.stringify(config, null, 2)]
-  const { spec, causalHead, naming } = parseConfigFile(text, configFile).model
-  const tensors = [...spec.tensors, ...(causalHead?.().frozen ?? [])].map(([name, shape]) => ({ name: naming.stored(name), shape }))
+  const { spec, causalHead, naming, transposed } = parseConfigFile(text, configFile).model
+  const tensors = [...spec.tensors, ...(causalHead?.().frozen ?? [])].map(([name, shape]) => ({
+    name: naming.stored(name),
+    shape: transposed?.(name) === true ? shape.toReversed() : shape,
+  }))
   const shards = shardsOf(tensors, shardBytes)
   const fileOf = (shard: number): string => `model-${numbered(shard + 1)}-of-${numbered(shards.length)}.safetensors`
   await makeFolder(folder)

@@ -17,7 +17,7 @@ import { input, quantizedMatMul, quantizedOf } from '../../accelerated/graph/ope
 import { packBatch } from '../../accelerated/models/packing.js'
 import { causalLM, unlabeled } from '../../accelerated/objectives/causalLM.js'
 import { deviceOf } from '../../accelerated/engines/deviceProbe.js'
-import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import { methodOf, parseSettings } from '../../accelerated/training/settings.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
@@ -112,7 +112,7 @@ const [openSeconds, frozen] = await seconds(async () => {
   }
 })
 
-const settings = resolveSettings({
+const settings = parseSettings({
   method: 'salora',
   rank: 8,
   precision: given.precision,

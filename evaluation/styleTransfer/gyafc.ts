@@ -22,7 +22,7 @@ export const gyafc: TransferDataset = {
   },
 }
 
-/** What people made of test/informal is in formal.ref0 … ref3: files are called by the style that they have. */
+/** Rewritings of test/informal are in formal.ref0 … ref3: the name of a file is its own style. */
 const direction = async (file: string, from: Style): Promise<Direction> => {
   const target = styles[otherStyle(from)]
   const sources = await linesOf(file)

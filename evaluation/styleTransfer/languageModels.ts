@@ -1,4 +1,4 @@
-/** A language model of each style: as given, or trained on the data's own sentences and kept beside the results. */
+/** A language model for each style: from a file, or trained on the dataset's sentences and cached beside the results. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileSha256 } from '../../accelerated/storage/sha256.js'
@@ -13,67 +13,72 @@ const order = 5
 
 export type LanguageModel = {
   readonly model: NgramScorer
-  /** the file that it came from, or was trained on */
+  /** the model's file, or the file of its training sentences */
   readonly from: string
-  /** sentences it was trained on here; null where it was given */
+  /** number of training sentences; null for a model from a file */
   readonly sentences: number | null
 }
 
-type Doing = { readonly kind: 'preparing'; readonly what: string }
+type Progress = { readonly kind: 'preparing'; readonly what: string }
 
 export type LanguageModels = readonly [LanguageModel | null, LanguageModel | null]
 
-/** @param given files by style, instead of training @param folder for what is trained; null: nowhere. Yields what it does. @throws Mistake */
+/**
+ * Yields progress.
+ * @param files models by style, instead of training @param folder where trained models are cached; null: nowhere @throws InputError
+ */
 export const languageModels = async function* (
   { training, styles }: Pick<TransferData, 'training' | 'styles'>,
-  given: readonly [string, string] | null,
+  files: readonly [string, string] | null,
   folder: string | null,
   signal: AbortSignal,
-): AsyncGenerator<Doing, LanguageModels> {
-  const found: (LanguageModel | null)[] = []
+): AsyncGenerator<Progress, LanguageModels> {
+  const models: (LanguageModel | null)[] = []
   for (const style of bothStyles) {
-    const [file, own] = [training?.[style], given?.[style]]
-    if (own !== undefined) {
-      yield { kind: 'preparing', what: `reading ${own}` }
-      found.push({ model: ngramScorer(await openNgramModel(own)), from: own, sentences: null })
-    } else if (file === undefined) found.push(null)
-    else found.push(yield* trained(file, styles[style], folder, signal))
+    const [trainingFile, modelFile] = [training?.[style], files?.[style]]
+    if (modelFile !== undefined) {
+      yield { kind: 'preparing', what: `reading ${modelFile}` }
+      models.push({ model: ngramScorer(await openNgramModel(modelFile)), from: modelFile, sentences: null })
+    } else if (trainingFile === undefined) models.push(null)
+    else models.push(yield* trained(trainingFile, styles[style], folder, signal))
   }
-  return [found[0] ?? null, found[1] ?? null]
+  return [models[0] ?? null, models[1] ?? null]
 }
 
-/** The model of a file's sentences, in the form in which transfers are compared. */
+/** Trains a model on a file's normalized sentences, or opens it from the cache. */
 const trained = async function* (
   file: string,
   style: string,
   folder: string | null,
   signal: AbortSignal,
-): AsyncGenerator<Doing, LanguageModel> {
+): AsyncGenerator<Progress, LanguageModel> {
   const sentences = await linesOf(file)
-  const kept = folder === null ? null : join(folder, `language-model.${style}.${(await fileSha256(file)).slice(0, 12)}.ngram`)
-  if (kept !== null && existsSync(kept)) return { model: ngramScorer(await openNgramModel(kept)), from: file, sentences: sentences.length }
+  const cached = folder === null ? null : join(folder, `language-model.${style}.${(await fileSha256(file)).slice(0, 12)}.ngram`)
+  if (cached !== null && existsSync(cached))
+    return { model: ngramScorer(await openNgramModel(cached)), from: file, sentences: sentences.length }
   yield { kind: 'preparing', what: `training a language model of ${sentences.length} ${style} sentences` }
   const source = { name: file, bytes: null, chunks: asText(sentences) }
   const { model } = await trainNgram(source, { order, discountFallback: defaultFallback, skipSymbols: true }, { signal })
-  if (kept !== null) await writeNgramModel(kept, model)
+  if (cached !== null) await writeNgramModel(cached, model)
   return { model: ngramScorer(model), from: file, sentences: sentences.length }
 }
 
-const together = 10_000
+/** Sentences in one chunk of text. */
+const chunkSentences = 10_000
 
 async function* asText(sentences: ReadonlyArray<string>): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < sentences.length; at += together)
+  for (let at = 0; at < sentences.length; at += chunkSentences)
     yield Buffer.from(
       sentences
-        .slice(at, at + together)
+        .slice(at, at + chunkSentences)
         .map((sentence) => `${normalized(sentence)}\n`)
         .join(''),
     )
 }
 
-/** Whose file a style's model came from, for the table's notes. */
+/** Where a style's model comes from, for the notes of the table. */
 export const describeModel = (style: Style, styles: readonly [string, string], model: LanguageModel | null): string => {
-  if (model === null) return `${styles[style]}: none, for lack of sentences to train it on`
+  if (model === null) return `${styles[style]}: none (no training sentences)`
   const { from, sentences } = model
   return `${styles[style]}: ${sentences === null ? basename(from) : `order ${order}, ${sentences} sentences of ${basename(from)}`}`
 }

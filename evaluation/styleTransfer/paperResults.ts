@@ -1,9 +1,9 @@
-/** Rows of the paper's Table 2 (SaLoRA), which stand beside ours: ACC, BLEU and PPL from style 0 and from style 1. */
+/** Rows of the paper's Table 2: ACC, BLEU and PPL from style 0 and from style 1. */
 
 export type Published = { readonly method: string; readonly scores: Readonly<Record<string, readonly [Triple, Triple]>> }
 type Triple = readonly [accuracy: number, bleu: number, perplexity: number]
 
-/** The paper's row of LLaMA-7B without an adapter is the input left as it is: its BLEU is that of the sources, to the digit. */
+/** The paper's row of LLaMA-7B without an adapter is the unchanged input: its BLEU is that of the sources, digit by digit. */
 export const published: ReadonlyArray<Published> = [
   row('Reference', [64.6, 100, 102.62], [93.8, 100, 77.53], [88.44, 100, 66.86], [87.63, 100, 105.28]),
   row('StyTrans', [88.4, 25.85, 173.35], [94.2, 24.9, 141.88], [32.81, 54.91, 144.15], [80.86, 27.69, 201.78]),

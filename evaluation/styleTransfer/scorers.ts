@@ -1,20 +1,20 @@
-/** Who judges a transfer: a classifier of the two styles, and a language model of each. */
+/** The scorers of transfers: a classifier of the two styles, and a language model of each style. */
 import { textScore, type NgramScorer } from '../ngram/index.js'
 import type { Style } from '../../finetuning/data/styles.js'
 
-/** Of a sentence: the style that it is taken for, and the probability of each. */
-export type Judgment = { readonly style: Style; readonly probabilities: readonly [number, number] }
+/** The style that the classifier assigns to a sentence, and the probability of each style. */
+export type StylePrediction = { readonly style: Style; readonly probabilities: readonly [number, number] }
 
-export type Classify = (sentences: ReadonlyArray<string>) => Promise<ReadonlyArray<Judgment>>
+export type Classify = (sentences: ReadonlyArray<string>) => Promise<ReadonlyArray<StylePrediction>>
 
-export type Judges = {
-  /** null: accuracy is not judged */
+export type Scorers = {
+  /** null: no accuracy */
   readonly classify: Classify | null
-  /** by style; null: its perplexity is not judged */
+  /** by style; null: no perplexity for this style */
   readonly models: readonly [NgramScorer | null, NgramScorer | null]
 }
 
-/** Perplexity of sentences by the formula of TSST's evaluator, and what share of words the model does not know; null without words. */
+/** Perplexity of sentences by the formula of TSST's evaluator (null without words), and the share of unknown words. */
 export const fluency = (
   model: NgramScorer,
   sentences: ReadonlyArray<string>,

@@ -1,4 +1,4 @@
-/** Which of two styles a trained classifier takes lines for: what ACC of style transfer counts (scores.ts). */
+/** A trained classifier of two styles, whose predictions ACC of style transfer counts (scores.ts). */
 import { join } from 'node:path'
 import { type InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleCorpora, type Style, type StyleName } from '../../finetuning/data/styles.js'
@@ -6,7 +6,7 @@ import { taskTypeOf } from '../../finetuning/tasks/taskTypeOf.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter, type TrainedAdapter, type TrainedAdapterOptions } from '../../finetuning/adapters/trainedAdapter.js'
 
-/** A line's style as the classifier sees it: its index, its name, and the probability of it, from 0.5 to 1. */
+/** A line's predicted style: its index, its name, and its probability, from 0.5 to 1. */
 export type StyleAnswer = { readonly style: Style; readonly label: string; readonly score: number }
 
 export type StyleClassifier = {
@@ -16,21 +16,21 @@ export type StyleClassifier = {
   readonly release: () => Promise<void>
 }
 
-/** `told` hears how many lines are done; `signal` ends the work before the next lines with its own reason. */
-export type Watch = { readonly told?: (done: number) => void; readonly signal?: AbortSignal }
+/** `onProgress` receives the number of finished lines. `signal` stops before the next lines, with its own reason. */
+export type Watch = { readonly onProgress?: (done: number) => void; readonly signal?: AbortSignal }
 
 type Machine = Partial<Pick<TrainedAdapterOptions, 'device' | 'precision' | 'threads' | 'maxLength' | 'batchSize'>>
 
 /**
- * A run's folder, or what openTrainedAdapter takes, a Hugging Face folder with a head of its own among it. Of a run too, texts are of up to 128
- * tokens unless told otherwise: TSST's evaluator does not cut transferred lines to the 18 or 32 tokens of the training.
+ * The folder of a run, or a source of openTrainedAdapter, such as a Hugging Face folder with a head. Lines have up to 128 tokens by default, also for
+ * a run: TSST's evaluator does not truncate transferred lines to the 18 or 32 tokens of the training.
  */
 export type StyleClassifierSource =
   | ({ readonly run: string } & Machine)
   | (Pick<TrainedAdapterOptions, 'model'> & Partial<TrainedAdapterOptions>)
 
 /**
- * Opens a classifier of the corpus' two styles. Call `release` when no more lines come.
+ * Opens a classifier of the corpus' two styles. Call `release` after the last line.
  * @throws InputError or DeviceError; InputError also if its classes are not those two styles
  */
 export const openStyleClassifier = async (corpus: StyleName, source: StyleClassifierSource): Promise<StyleClassifier> => {
@@ -76,7 +76,7 @@ export const styleClassifier = (corpus: StyleName, adapter: TrainedAdapter, wher
   }
 }
 
-/** Lines that are tokenized and answered together: what bounds the memory, and the wait for a signal. */
+/** Lines in one batch of predictions, which bounds the memory and the delay of a stop. */
 const linesAtOnce = 256
 
 /**
@@ -86,7 +86,7 @@ const linesAtOnce = 256
 export const classifyStyles = async (
   { styles, logits }: StyleClassifier,
   lines: ReadonlyArray<string>,
-  { told, signal }: Watch = {},
+  { onProgress, signal }: Watch = {},
 ): Promise<ReadonlyArray<StyleAnswer>> => {
   const answers: StyleAnswer[] = []
   for (let at = 0; at < lines.length; at += linesAtOnce) {
@@ -97,7 +97,7 @@ export const classifyStyles = async (
       const style = one > zero ? 1 : 0
       answers.push({ style, label: styles[style], score: 1 / (1 + Math.exp(-Math.abs(one - zero))) })
     }
-    told?.(answers.length)
+    onProgress?.(answers.length)
   }
   return answers
 }

@@ -1,4 +1,4 @@
-/** Style transfer (SaLoRA, section 4.3): sentences rewritten by a decoder, or by others, judged by three metrics, in a table beside the paper's. */
+/** Style transfer (SaLoRA, section 4.3): a decoder rewrites sentences, or files have the rewritings; three metrics score them beside the paper's rows. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../accelerated/storage/atomicFile.js'
@@ -23,7 +23,7 @@ import { openTransferFolder, transferFile } from './transferFolder.js'
 import { csvTable, latexTable, markdownTable, publishedRow, type TableRow, type TransferTable } from './transferTable.js'
 import { transferAll, transfersIn } from './transfers.js'
 
-/** A decoder that is asked, or files of what another system wrote: from style 0, from style 1. */
+/** A decoder that rewrites, or files with another system's outputs: from style 0, from style 1. */
 export type TransferSource =
   | {
       readonly generator: Pick<GeneratorOptions, 'model'> & Partial<GeneratorOptions>
@@ -35,16 +35,16 @@ export type TransferSource =
 export type StyleTransferOptions = {
   readonly dataset: TransferDataset
   readonly data: string
-  /** the first so many sentences of each direction; null: all */
+  /** use only the first n sentences of each direction; null: all */
   readonly limit: number | null
   readonly source: TransferSource
   /** the row's name in the table */
   readonly name: string
-  /** a run that tells the two styles apart; null: accuracy is not judged */
+  /** a run that classifies the two styles; null: no accuracy */
   readonly classifier: string | null
-  /** files by style; null: trained on the data's own sentences, where there are some */
+  /** files by style; null: trained on the dataset's training sentences, if it has any */
   readonly languageModels: readonly [string, string] | null
-  /** where everything is kept; null, for files of outputs alone: nowhere */
+  /** the folder of transfers and results; null (only for files of outputs): none */
   readonly output: string | null
 }
 
@@ -61,20 +61,20 @@ export type StyleTransferResult = {
   /** by direction, as `negative to positive` */
   readonly directions: ByDirection
   readonly unchanged: ByDirection
-  /** the first person's rewritings, whose BLEU against themselves says nothing */
+  /** the first person's rewritings; their BLEU against themselves is meaningless */
   readonly reference: ByDirection
-  /** how often the classifier is right about the sources, which are its test set, in percent; null without one */
+  /** the classifier's accuracy on the sources, its test set, in percent; null without one */
   readonly classifier: { readonly name: string; readonly accuracy: Readonly<Record<string, number>> } | null
   /** by style */
   readonly languageModels: ReadonlyArray<string>
-  /** sentences of each direction, where not all */
+  /** the number of sentences of each direction; null: all */
   readonly limit: number | null
   readonly table: TransferTable
   readonly seconds: { readonly transferring: number; readonly scoring: number }
   readonly versions: typeof versions
 }
 
-/** Ends without a result where `signal` is aborted: called again, it goes on with the transfers in `output`. @throws InputError, SettingsError or DeviceError */
+/** Ends without a result where `signal` is aborted: the next call resumes from the transfers in `output`. @throws InputError, SettingsError or DeviceError */
 export async function* styleTransfer(
   options: StyleTransferOptions,
   signal: AbortSignal = new AbortController().signal,
@@ -103,13 +103,13 @@ const transferredAndScored = async function* (
   yield { kind: 'preparing', what: 'scoring' }
   const classifier = options.classifier === null ? null : await openStyleClassifier(options.dataset.name, { run: options.classifier })
   try {
-    const judges = {
-      classify: classifier === null ? null : judged(classifier, signal),
+    const scorers = {
+      classify: classifier === null ? null : classifyWith(classifier, signal),
       models: [models[0]?.model ?? null, models[1]?.model ?? null] as const,
     }
     const scored = async (linesFrom: (direction: Direction) => ReadonlyArray<string>): Promise<readonly [Scored, Scored]> => {
       const [from0, from1] = data.directions
-      return [await scoreDirection(from0, linesFrom(from0), judges), await scoreDirection(from1, linesFrom(from1), judges)]
+      return [await scoreDirection(from0, linesFrom(from0), scorers), await scoreDirection(from1, linesFrom(from1), scorers)]
     }
     const own = await scored(({ from }) => made[from])
     const same = await scored(unchanged)
@@ -140,7 +140,7 @@ const transferredAndScored = async function* (
   }
 }
 
-const judged =
+const classifyWith =
   (classifier: StyleClassifier, signal: AbortSignal): Classify =>
   async (sentences) =>
     (await classifyStyles(classifier, sentences, { signal })).map(({ style, score }) => ({
@@ -194,7 +194,7 @@ const outputsOf = async function* (
   return [await lines(0), await lines(1)]
 }
 
-/** What the outputs follow from. */
+/** Everything that the outputs depend on. */
 const askedOf = async (
   { source, dataset }: StyleTransferOptions,
   { directions }: TransferData,
@@ -224,7 +224,7 @@ const decoderAsked = async ({ generator, template, generation }: Decoder): Promi
 
 type AllScored = Readonly<Record<'own' | 'same' | 'human', readonly [Scored, Scored]>>
 
-/** The paper's rows; then people's rewritings and the input left as it is under our judges; then what was transferred. */
+/** The paper's rows, then the human rewritings and the unchanged input under our scorers, then the transfers. */
 const tableOf = (
   { dataset, name, limit }: StyleTransferOptions,
   { directions }: TransferData,

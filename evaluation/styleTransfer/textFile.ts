@@ -3,10 +3,10 @@ import { InputError, inputError } from '../../accelerated/errors/inputError.js'
 import { styleFiles, type StyleName } from '../../finetuning/data/styles.js'
 import { eachTextLine, fileSource } from '../ngram/textLines.js'
 
-/** Lines of a file: sentences of an evaluation are thousands. */
+/** Maximum lines of a file; evaluations have thousands. */
 const mostLines = 1_000_000
 
-/** A file's lines; the last needs no end. @throws Mistake for what cannot be read, is empty, too long, or has a line that is not UTF-8 */
+/** A file's lines. The last line needs no line feed. @throws InputError if the file is unreadable, empty, too long or not UTF-8 */
 export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
   const lines: string[] = []
   await eachTextLine(await fileSource(file), (bytes, start, end, line) => {
@@ -21,7 +21,7 @@ export const linesOf = async (file: string): Promise<ReadonlyArray<string>> => {
   return lines
 }
 
-/** The files of the training sentences, by style; null where the folder has none. */
+/** The files of the training sentences, by style; null if the folder has none. */
 export const trainingFiles = (name: StyleName, folder: string): readonly [string, string] | null => {
   try {
     return styleFiles(name, 'train', folder)
@@ -31,7 +31,7 @@ export const trainingFiles = (name: StyleName, folder: string): readonly [string
   }
 }
 
-/** @throws Mistake where two files that belong together line by line have different numbers of lines */
+/** @throws InputError if two files that belong together line by line have different numbers of lines */
 export const checkLines = (lines: ReadonlyArray<string>, file: string, count: number, like: string): void => {
   if (lines.length !== count) throw inputError(file, `${count} lines, as many as ${like} has`, String(lines.length))
 }

@@ -1,4 +1,4 @@
-/** What is transferred: sentences of two styles, and what people made of them in the other one. */
+/** A style transfer dataset: sentences of two styles, and human rewritings of each in the other style. */
 import type { Style, StyleName } from '../../finetuning/data/styles.js'
 
 export type Direction = {
@@ -6,12 +6,12 @@ export type Direction = {
   readonly name: string
   /** the style of the sources */
   readonly from: Style
-  /** of the prompt: SaLoRA, Table A3 */
+  /** the prompt's instruction: SaLoRA, Table A3 */
   readonly instruction: string
   /** the file of the sources, for messages */
   readonly file: string
   readonly sources: ReadonlyArray<string>
-  /** one list a person: references[k][i] belongs to sources[i]; normalized */
+  /** one list per person, normalized: references[k][i] belongs to sources[i] */
   readonly references: ReadonlyArray<ReadonlyArray<string>>
 }
 
@@ -20,15 +20,15 @@ export type TransferData = {
   readonly styles: readonly [string, string]
   /** from style 0, from style 1 */
   readonly directions: readonly [Direction, Direction]
-  /** files of sentences to train a language model on, by style; null where there are none */
+  /** files with training sentences for language models, by style; null if there are none */
   readonly training: readonly [string, string] | null
 }
 
-/** A set of data in its official folders. */
+/** A dataset in its official folders. */
 export type TransferDataset = {
-  /** what --dataset says */
+  /** the value of --dataset */
   readonly name: StyleName
-  /** as tables call it */
+  /** its name in tables */
   readonly title: string
   /** a few words for --help: the folder's layout */
   readonly layout: string

@@ -1,4 +1,4 @@
-/** The folder of a transfer: what it was asked, the transfers of both directions as they come, and what they scored. */
+/** The folder of a transfer: its configuration, the transfers of both directions, and their scores. */
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { inputError, quoted } from '../../accelerated/errors/inputError.js'
 import { systemInputError } from '../../accelerated/errors/systemError.js'
 import type { Style } from '../../finetuning/data/styles.js'
 
-/** All that transfers follow from, as texts by name. */
+/** Everything that transfers depend on, as texts by name. */
 export type TransferConfig = Readonly<Record<string, string>>
 
 const schema = z.object({ transfers: z.record(z.string().max(100), z.string().max(10_000)) })
@@ -21,8 +21,8 @@ const configLimit = 1_000_000
 export const transferFile = (folder: string, style: Style): string => join(folder, `transfers.${style}.jsonl`)
 
 /**
- * Makes the folder, or opens that of an earlier call that asked for the same, for this process alone. @throws Mistake where it holds something else,
- * or transfers that follow from other settings, another model or other sentences
+ * Makes the folder, or opens the folder of an earlier call with the same configuration, and locks it. @throws InputError if it has other files, or
+ * transfers with other settings, another model or other sentences
  */
 export const openTransferFolder = async (folder: string, asked: TransferConfig): Promise<FolderLock> => {
   const where = `--output ${folder}`
@@ -40,7 +40,7 @@ export const openTransferFolder = async (folder: string, asked: TransferConfig):
   const lock = await lockFolder(folder, where)
   try {
     if (existsSync(file)) {
-      const { transfers } = validate(schema, parseJson(await readText(file, configLimit), file), file, 'what was transferred')
+      const { transfers } = validate(schema, parseJson(await readText(file, configLimit), file), file, 'the config.json of a transfer')
       const differing = Object.keys({ ...asked, ...transfers }).find((name) => asked[name] !== transfers[name])
       if (differing !== undefined)
         throw inputError(

@@ -1,4 +1,4 @@
-/** Table 2 of the paper with a row of ours: as Markdown, CSV and LaTeX. */
+/** Table 2 of the paper with our rows, as Markdown, CSV and LaTeX. */
 import { csvLine, latexText, markdownTable as markdown } from '../tables/tableText.js'
 import type { Published } from './paperResults.js'
 import type { DirectionScores } from './scores.js'

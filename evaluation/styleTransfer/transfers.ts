@@ -1,4 +1,4 @@
-/** Transfers: what a decoder answers to the prompt of each sentence, in a file that grows line by line, so that an interrupted run goes on where it was. */
+/** Transfers: a decoder's answers to the prompt of each sentence. Each is appended to a file at once, so an interrupted run can resume. */
 import { truncate } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { z } from 'zod'
@@ -19,7 +19,7 @@ export type Transfer = z.infer<typeof transfer>
 /** Bytes of a file of transfers. */
 const fileLimit = 1_000_000_000
 
-/** The transfers that a file has, line i of the direction's source i. A last line that was not written whole is cut off. @throws Mistake */
+/** The transfers in a file: line i belongs to source i. An incomplete last line is removed. @throws InputError */
 export const transfersIn = async (file: string, { sources }: Pick<Direction, 'sources'>): Promise<ReadonlyArray<Transfer>> => {
   if (!existsSync(file)) return []
   const text = await readText(file, fileLimit)
@@ -43,7 +43,7 @@ export type Transferring = {
   readonly file: string
 }
 
-/** A batch of which a part is there is made again, so that the batches, and with them the last bits, are those of a run that nothing stopped. */
+/** Removes an incomplete batch, which is then made again. So the batches, and the last bits, are those of an uninterrupted run. */
 const keepWholeBatches = async (file: string, direction: Direction, batchSize: number): Promise<number> => {
   const there = await transfersIn(file, direction)
   const kept = there.length === direction.sources.length ? there.length : there.length - (there.length % batchSize)
@@ -54,8 +54,8 @@ const keepWholeBatches = async (file: string, direction: Direction, batchSize: n
 const lineOf = (made: Transfer): string => `${JSON.stringify(made)}\n`
 
 /**
- * Transfers what the file lacks, and yields how many it has after each. All sentences of a direction are checked against the model's positions
- * before the first is transferred. Ends early where `signal` is aborted: with what is finished by then on the disk. @throws Mistake
+ * Makes the transfers that the file lacks, and yields their number after each. Before the first one, all sentences of the direction are checked
+ * against the model's positions. After an abort it ends early, and finished transfers are on the disk. @throws InputError
  */
 export async function* transferAll(
   { generator, direction, template, generation, file }: Transferring,
@@ -71,7 +71,7 @@ export async function* transferAll(
     const answers = generator.answers(prompts.slice(first), { ...generation, lineOnly: true }, signal)
     for await (const event of orderedOutput(answers)) {
       if (event.kind === 'piece') continue
-      if (event.prompt !== done - first) break // one before it was given up
+      if (event.prompt !== done - first) break // an answer before this one was given up
       const { text, tokens, ended } = event
       append(lineOf({ source: sources[done] ?? '', text, tokens, ended }))
       yield ++done

@@ -38,7 +38,7 @@ const direction = async (file: string, from: Style): Promise<Direction> => {
   }
 }
 
-/** `source TAB rewriting`, as the file has it, or the rewriting alone. */
+/** The official file has `source TAB rewriting`; a rewriting alone is read too. */
 const rewritingIn = (line: string, where: string): string => {
   const rewriting = line.slice(line.indexOf('\t') + 1)
   if (rewriting.trim() === '') throw inputError(where, 'a rewriting, alone or behind its source and a tab', 'none')

@@ -80,7 +80,8 @@ const writeExport = async (stage: string, trained: TrainedModel, options: Export
   const maxLength = adapter.outputs.head === 'causal' ? null : options.maxLength // a prompt may be longer than a training text
   if (format === 'peft' || format === 'adapters') await writeAdapter(stage, adapter, trained.base)
   if (format === 'peft-padded') await writePaddedLora(stage, formatOf(adapter.method).asLora?.(adapter) ?? adapter, targeted ?? [])
-  if (format === 'merged') await exportMerged(stage, trained, labelNames, precision === 'float16' ? precision : 'float32', maxLength)
+  if (format === 'merged')
+    await exportMerged(stage, trained, labelNames, { precision: precision === 'float16' ? precision : 'float32', maxLength })
   if (format === 'transformers.js') await exportOnnx(stage, trained, labelNames, { precision, maxLength })
 }
 

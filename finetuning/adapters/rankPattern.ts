@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { inputError } from '../../accelerated/errors/inputError.js'
-import { methodOf, resolveSettings, type Settings } from '../../accelerated/training/settings.js'
+import { methodOf, parseSettings, type Settings } from '../../accelerated/training/settings.js'
 import { readRunConfig, readRunResult } from '../runs/runFiles.js'
 
 /** Arguments of PEFT's LoraConfig. Paths begin within the encoder, so that they fit the bare encoder and a classifier alike. */
@@ -33,7 +33,7 @@ export const rankPatternOfRun = async (run: string, force = false): Promise<Rank
   if (result.ranks === undefined || rank === undefined || loraAlpha === undefined)
     throw inputError(file, 'the ranks of a method that has some', `a run of ${config.settings.method}`)
   const method = methodOf(config.settings.method)
-  const settings = { ...resolveSettings({ method: method.name }), ...config.settings }
+  const settings = { ...parseSettings({ method: method.name }), ...config.settings }
   const [doubt] = method.reporting?.warnings?.(settings, { step: 0, steps: result.extended?.[0]?.steps ?? result.steps }) ?? []
   if (doubt !== undefined && !force) throw inputError(file, 'ranks that mean something (--force prints them all the same)', doubt)
   const pattern = rankPattern(result.ranks, rank, useRslora ? loraAlpha * Math.sqrt(rank) : loraAlpha) // α / √r as plain LoRA has it

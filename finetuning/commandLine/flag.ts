@@ -8,7 +8,7 @@ import { requiredError, usageError } from './usageError.js'
 export type Typed = undefined | boolean | string | ReadonlyArray<string>
 
 /** How many texts follow a flag; one that is repeatable takes one text each time. */
-export type Arity = 'none' | 'one' | 'optional' | 'several' | 'repeatable'
+export type Arity = 'none' | 'one' | 'optional' | 'several' | 'optionalSeveral' | 'repeatable'
 
 export type Flag<T = unknown> = {
   readonly arity: Arity
@@ -49,6 +49,7 @@ const shown: Readonly<Record<Flag['arity'], (placeholder: string) => string>> = 
   one: (placeholder) => ` <${placeholder}>`,
   optional: (placeholder) => ` [${placeholder}]`,
   several: (placeholder) => ` <${placeholder}...>`,
+  optionalSeveral: (placeholder) => ` [${placeholder}...]`,
   repeatable: (placeholder) => ` <${placeholder}>`,
 }
 

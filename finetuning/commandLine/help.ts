@@ -1,68 +1,69 @@
 /** --help: usage, one or two sentences, flags under their headings, examples with their results. */
 import { helpFlags, type Definition } from './definition.js'
-import { shownFlag, type Flag, type FlagTable } from './flag.js'
+import { advanced, shownFlag, type Flag, type FlagGroups } from './flag.js'
 
 export type HelpOptions = {
   /** columns of the terminal */
   readonly width: number
-  /** --help-all: advanced flags too */
+  /** --help-all: advanced flags and full descriptions too */
   readonly all: boolean
 }
 
-/** Columns of the longest flag that has its description beside it. */
-const widestFlag = 40
+/** Columns of the longest flag whose description starts beside it. */
+const widestFlag = 27
 
 export const helpText = (definition: Definition, { width, all }: HelpOptions): string => {
-  const { name, description, arguments: words = [], examples } = definition
-  const sections = sectionsOf(definition, all)
-  const rows = [...words.map((word) => [word.name, word.description] as const), ...sections.flatMap(({ rows: own }) => own)]
-  const left = Math.min(widestFlag, Math.max(...rows.map(([first]) => first.length)))
-  const table = (heading: string, own: ReadonlyArray<readonly [string, string]>): ReadonlyArray<string> =>
-    own.length === 0 ? [] : ['', `${heading}:`, ...own.flatMap((row) => rowLines(row, left, width))]
-  const hidden = all ? 0 : countOf(definition, true) - countOf(definition, false)
+  const { name, description, arguments: words = [] } = definition
+  const sections = [
+    { heading: 'Arguments', rows: words.map((word) => ({ name: word.name, description: word.description, defaultText: null })) },
+    ...sectionsOf(definition, all),
+  ].filter(({ rows }) => rows.length > 0)
+  const left = Math.min(widestFlag, Math.max(...sections.flatMap(({ rows }) => rows.map((row) => row.name.length))))
+  const examples = !all && hasAdvanced(definition.flags) ? definition.examples.slice(0, 1) : definition.examples
   return [
     ...wrapped(description, width),
     '',
-    `Usage: ${name}${usageOf(definition)}`,
-    ...table(
-      'Arguments',
-      words.map((word) => [word.name, word.description]),
-    ),
-    ...sections.flatMap(({ heading, rows: own }) => table(heading, own)),
+    `Usage: ${name} ${usageOf(definition)}`,
+    ...sections.flatMap(({ heading, rows }) => ['', `${heading}:`, ...rows.flatMap((row) => rowLines(row, { left, width, all }))]),
     ...(examples.length === 0 ? [] : ['', examples.length === 1 ? 'Example:' : 'Examples:']),
     ...examples.flatMap(({ command, result }) => [`  ${command}`, ...wrapped(result, width - 4).map((line) => `    ${line}`)]),
-    ...(hidden === 0 ? [] : ['', `${name} --help-all lists ${hidden} more options.`]),
     '',
   ].join('\n')
 }
 
-type Section = { readonly heading: string; readonly rows: ReadonlyArray<readonly [string, string]> }
+type Row = { readonly name: string; readonly description: string; readonly defaultText: string | null }
+type Section = { readonly heading: string; readonly rows: ReadonlyArray<Row> }
 
-const sectionsOf = ({ flags }: Definition, all: boolean): ReadonlyArray<Section> => {
-  const { helpAll, ...others } = helpFlags
-  const general: FlagTable = hasAdvanced(flags) ? { ...others, helpAll } : others
-  return Object.entries({ ...flags, Help: general }).map(([heading, table]) => ({
+const sectionsOf = ({ flags }: Definition, all: boolean): ReadonlyArray<Section> =>
+  Object.entries(withHelp(flags)).map(([heading, table]) => ({
     heading,
     rows: Object.entries(table)
       .filter(([, flag]) => isListed(flag, all))
-      .map(([flagName, flag]) => [shownFlag(flagName, flag), descriptionOf(flag)] as const),
+      .map(([name, flag]) => ({ name: shownFlag(name, flag), description: flag.description, defaultText: flag.defaultText })),
   }))
+
+/** The flags of help end the last group. */
+const withHelp = (flags: FlagGroups): FlagGroups => {
+  const { help, helpAll, version } = helpFlags
+  const hidden = countOf(flags, true) - countOf(flags, false)
+  const own = hidden > 0 ? { ...help, description: `Print this help; --help-all lists ${hidden} more options` } : help
+  const last = Object.keys(flags).at(-1) ?? 'Options'
+  return { ...flags, [last]: { ...flags[last], help: own, helpAll: advanced(helpAll), version: advanced(version) } }
 }
+
+const hasAdvanced = (flags: FlagGroups): boolean => countOf(flags, true) > countOf(flags, false)
 
 const isListed = (flag: Flag, all: boolean): boolean => !flag.hidden && (all || flag.common)
 
-const hasAdvanced = (flags: Definition['flags']): boolean =>
-  Object.values(flags).some((table) => Object.values(table).some((flag) => !flag.hidden && !flag.common))
-
-const countOf = ({ flags }: Definition, all: boolean): number =>
+const countOf = (flags: FlagGroups, all: boolean): number =>
   Object.values(flags).reduce((sum, table) => sum + Object.values(table).filter((flag) => isListed(flag, all)).length, 0)
 
 /** `Rank of each adapter (default: 8)` */
-export const descriptionOf = ({ description, defaultText }: Flag): string =>
+export const descriptionOf = ({ description, defaultText }: Pick<Row, 'description' | 'defaultText'>): string =>
   defaultText === null ? description : `${description} (default: ${defaultText})`
 
 const usageOf = ({ usage, flags, arguments: words = [] }: Definition): string => {
-  if (usage !== undefined) return ` ${usage}`
+  if (usage !== undefined) return usage
   const needed = Object.values(flags).flatMap((table) =>
     Object.entries(table).flatMap(([name, flag]) => (flag.isRequired ? [shownFlag(name, flag)] : [])),
   )
@@ -70,15 +71,32 @@ const usageOf = ({ usage, flags, arguments: words = [] }: Definition): string =>
     const shown = several === true ? `${name}...` : name
     return required === true ? shown : `[${shown}]`
   })
-  return [' ', [...shownWords, ...needed, '[options]'].join(' ')].join('')
+  return [...shownWords, ...needed, '[options]'].join(' ')
 }
 
-/** A flag that is wider than the column has its description below it. */
-const rowLines = ([first, description]: readonly [string, string], left: number, width: number): ReadonlyArray<string> => {
+type Layout = { readonly left: number; readonly width: number; readonly all: boolean }
+
+/** A flag that is wider than its column has its description below it. */
+const rowLines = (row: Row, { left, width, all }: Layout): ReadonlyArray<string> => {
+  const { name } = row
   const indent = ' '.repeat(left + 4)
-  const lines = wrapped(description, Math.max(20, width - indent.length))
-  if (first.length > left) return [`  ${first}`, ...lines.map((line) => indent + line)]
-  return lines.map((line, i) => (i === 0 ? `  ${first.padEnd(left)}  ${line}` : indent + line))
+  const columns = Math.max(20, width - indent.length)
+  const lines = wrapped(all ? descriptionOf(row) : shortened(row, columns), columns)
+  if (name.length > left) return [`  ${name}`, ...lines.map((line) => indent + line)]
+  return lines.map((line, i) => (i === 0 ? `  ${name.padEnd(left)}  ${line}` : indent + line))
+}
+
+/** The description that fits into one line: whole, without remarks in parentheses, or up to its first semicolon. */
+const shortened = (row: Row, columns: number): string => {
+  const plain = withoutRemarks(row.description)
+  const candidates = [row.description, plain, plain.split('; ')[0] ?? ''].map((description) => descriptionOf({ ...row, description }))
+  return candidates.find((text) => text.length <= columns) ?? candidates.at(-1) ?? ''
+}
+
+/** Without parentheses, nested ones too. */
+const withoutRemarks = (text: string): string => {
+  const shorter = text.replaceAll(/ ?\([^()]*\)/g, '')
+  return shorter === text ? text : withoutRemarks(shorter)
 }
 
 /** Lines of at most `width` columns, cut at spaces; line feeds stay. */

@@ -5,7 +5,7 @@ import { helpFlags, type Definition, type Values } from './definition.js'
 import { shownFlag, type Flag, type FlagGroups, type FlagTable, type Typed } from './flag.js'
 import { nearest } from './nearest.js'
 import { flagOf } from './shell.js'
-import { requiredError, UsageError, usageError } from './usageError.js'
+import { UsageError, usageError } from './usageError.js'
 
 /** What a command line asks for. */
 export type Parsed<G extends FlagGroups> =
@@ -67,7 +67,7 @@ const valuesOf = <G extends FlagGroups>(table: FlagTable, typed: Readonly<Record
 
 const wordsOf = ({ name, arguments: expected = [] }: Definition, words: ReadonlyArray<string>): ReadonlyArray<string> => {
   const lacking = expected[words.length]
-  if (lacking?.required === true) throw requiredError(lacking.name.toUpperCase(), lacking.description)
+  if (lacking?.required === true) throw new UsageError(`${lacking.name.toUpperCase()} is required (see ${name} --help)`)
   const extra = expected.some(({ several }) => several === true) ? undefined : words[expected.length]
   if (extra !== undefined)
     throw usageError(

@@ -1,6 +1,6 @@
 /** The quickstart: SaLoRA on the embedded model and the embedded sentences, with settings for a laptop's two cores. */
 import { packageFile } from '../data/packageFile.js'
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TaskOptions } from '../tasks/index.js'
 
 /** The embedded model's folder. */

@@ -1,6 +1,6 @@
 /** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
 import type { TextColumns } from '../data/delimited.js'
 import type { Scoring, TaskData } from './taskType.js'
@@ -84,5 +84,16 @@ export type TaskPreset = {
   readonly settings: (task: string) => SettingsInput
 }
 
-/** An option as a flag: its name in camelCase, what it takes (nothing: it is a switch), what it means. */
-export type TaskFlag = { readonly name: keyof TaskOptions; readonly takes: string; readonly help: string }
+/** An option as a flag of the command line. */
+export type TaskFlag = {
+  /** in camelCase */
+  readonly name: keyof TaskOptions
+  /** the value in --help; empty for a switch */
+  readonly placeholder: string
+  /** an imperative or a noun phrase that stands alone */
+  readonly description: string
+  /** the default in words */
+  readonly defaultText?: string
+  /** whether the short --help lists it */
+  readonly common?: boolean
+}

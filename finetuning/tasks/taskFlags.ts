@@ -1,10 +1,13 @@
-/** The options of all kinds of tasks: each once, with what it means to one kind after another. */
+/** The options of all sources of tasks, each once; a description names the tasks that it is for. */
 import type { TaskFlag } from './task.js'
 import { taskSources } from './sources/index.js'
 
 const all = taskSources.flatMap(({ flags = [] }) => flags)
 
-export const taskFlags: ReadonlyArray<TaskFlag> = [...new Set(all.map(({ name }) => name))].map((name) => {
-  const own = all.filter((flag) => flag.name === name)
-  return { name, takes: own.at(-1)?.takes ?? '', help: [...new Set(own.map(({ help }) => help))].join('; ') }
-})
+const merged = (name: TaskFlag['name']): TaskFlag => {
+  const flags = all.filter((flag) => flag.name === name)
+  const descriptions = [...new Set(flags.map(({ description }) => description))]
+  return { placeholder: '', ...flags.at(-1), name, description: descriptions.join('; ') }
+}
+
+export const taskFlags: ReadonlyArray<TaskFlag> = [...new Set(all.map(({ name }) => name))].map(merged)

@@ -10,6 +10,7 @@ import { cast, constant, halfMatMul, halfOf, input, mul, reduceSum, transpose } 
 import { toOnnx } from '../../accelerated/graph/onnx.js'
 import { deviceOf, probeDevice } from '../../accelerated/engines/deviceProbe.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
+import { nativeDevice } from '../../accelerated/engines/devices/nativeDevice.js'
 import type { Device } from '../../accelerated/engines/devices/device.js'
 import { noWeights, type Results } from '../../accelerated/engines/engine.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
@@ -21,7 +22,15 @@ import { assertClose } from '../support/assertClose.js'
 import { float32, resultOf } from '../support/runGraph.js'
 import { SEED } from '../support/seed.js'
 
-const device = { ...cpu, target: { ...cpu.target, halfMatMul: true } }
+const device = nativeDevice({
+  name: cpu.name,
+  target: { ...cpu.target, halfMatMul: true },
+  provider: { name: 'cpu' },
+  preallocatedOutputs: true,
+  tolerances: cpu.tolerances,
+  remedy: '',
+  automatic: null,
+})
 const { works } = await probeDevice('webgpu')
 const evaluate = async (outputs: Readonly<Record<string, Expression>>, feeds: Feeds, on: Device = device): Promise<Results> => {
   const session = await on.engine({ threads: 1 }).open(outputs, noWeights)

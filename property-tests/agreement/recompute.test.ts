@@ -13,7 +13,8 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import type { Objective, TrainingExample } from '../../accelerated/objectives/objective.js'
 import { openFrozen } from '../../accelerated/precisions/precision.js'
 import { cpu } from '../../accelerated/engines/devices/cpu.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import type { MethodName, SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble, layoutOf } from '../../accelerated/training/assembly.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { openPhaseSessions } from '../../accelerated/training/phaseSessions.js'
@@ -90,7 +91,7 @@ const expectSame = async (family: string, given: SettingsInput, task: 'sequence'
 }
 
 const gated = { gateStart: 0, gateEnd: 1 }
-const short = (method: string): SettingsInput => ({
+const short = (method: MethodName): SettingsInput => ({
   method,
   ...(method === 'salora' ? gated : {}),
   ...(method === 'prefix' || method === 'prompt' ? { numVirtualTokens: 3 } : {}),
@@ -98,14 +99,14 @@ const short = (method: string): SettingsInput => ({
 })
 
 describe('a step with --gradient-checkpointing has the bits of one without', () => {
-  it.each(methods.map(({ name }) => name))('by method %s, in float32 and float64', async (method) => {
-    for (const precision of ['float32', 'float64']) await expectSame('roberta', { ...short(method), precision })
+  it.each(methods.map(({ name }) => name as MethodName))('by method %s, in float32 and float64', async (method) => {
+    for (const precision of ['float32', 'float64'] as const) await expectSame('roberta', { ...short(method), precision })
   })
 
   it.each(['bert', 'distilbert', 'electra', 'mpnet', 'deberta-v2', 'modernbert', 'llama', 'mistral', 'qwen2'])(
     'on %s, in float32 and float64',
     async (family) => {
-      for (const precision of ['float32', 'float64']) await expectSame(family, { ...short('salora'), precision })
+      for (const precision of ['float32', 'float64'] as const) await expectSame(family, { ...short('salora'), precision })
     },
   )
 

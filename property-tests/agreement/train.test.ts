@@ -1,6 +1,7 @@
 /** The trainer against the reference: the same run, replayed step by step by the reference's own schedule, window, control, order and dropout. */
 import { describe, expect, it } from 'vitest'
-import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { stepGraph } from '../../accelerated/training/stepGraph.js'
 import { dropoutOffsets, dropoutPools } from '../../accelerated/training/dropoutFeeds.js'
 import type { StepReport, TrainingResult, TrainingTask } from '../../accelerated/training/events.js'

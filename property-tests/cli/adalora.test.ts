@@ -188,7 +188,7 @@ describe('an adapter of adalora', () => {
   })
 
   it.each([
-    ['total_step', 3, 'tinit and tfinal that leave some of total_step 3, got 3 and 6'],
+    ['total_step', 3, 'tinit + tfinal below total_step 3, got 3 + 6'],
     ['total_step', null, 'an AdaLoRA configuration whose total_step is a whole number, got null'],
     ['lora_alpha', -1, 'an AdaLoRA configuration whose lora_alpha is a number above 0, got -1'],
     ['use_dora', true, 'an AdaLoRA configuration whose use_dora is false, got true'],

@@ -92,7 +92,7 @@ describe('a score', () => {
     const equal = await bleu('--hypotheses', own, '--references', await write('three.txt', 'one two three four\n\nsix'), '--json')
     expect(JSON.parse(equal.stdout)).toMatchObject({ lines: 3, counts: [4, 3, 2, 1], emptyHypotheses: 2, emptyReferences: [1] })
     expect(equal.stderr).toBe(
-      'warning: @/ends.txt: 2 of 3 lines empty (first line 2), scored as such\nwarning: @/three.txt: 1 of 3 lines empty (first line 2), scored as such\n',
+      'warning: @/ends.txt: 2 of 3 lines empty (first: line 2), scored as empty\nwarning: @/three.txt: 1 of 3 lines empty (first: line 2), scored as empty\n',
     )
   })
 
@@ -125,8 +125,8 @@ describe('a mistake is one line', () => {
 
   it('about files not named', async () => {
     const [flag = '', own = ''] = await files()
-    expect(await told()).toEqual([2, '--hypotheses: expected a file of lines to score, got none given'])
-    expect(await told(flag, own)).toEqual([2, '--references: expected one or more files of human lines, got none given'])
+    expect(await told()).toEqual([2, '--hypotheses is required: a file of lines to score'])
+    expect(await told(flag, own)).toEqual([2, '--references is required: one or more files of reference lines'])
     expect(await told(flag, own, '--references')).toEqual([2, '--references: expected a value, got none'])
   })
 

@@ -50,15 +50,14 @@ const train = ['train', '--quiet', '--model', 'tiny', '--task', 'toy.tsv', '--ma
 
 describe('wrong usage of a flag ends with exit code 2 and names the flag', () => {
   it.each<readonly [ReadonlyArray<string>, string]>([
-    [
-      ['train', '--rnk', '3'],
-      '--rnk: expected a flag that the command knows (--help lists them), got an unknown one; did you mean --rank?',
-    ],
-    [['trian'], 'salora trian: expected a command that salora knows (--help lists them), got an unknown one; did you mean train?'],
+    [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
+    [['trian'], 'Unknown command `trian` (did you mean `train`?)'],
+    [['fine-tune'], 'Unknown command `fine-tune` (see `salora --help`)'],
+    [['--rank'], '--rank: unknown option (see salora --help)'],
     [['train', '--rank'], '--rank: expected a value, got none'],
-    [['train'], '--model: expected a folder in Hugging Face layout or a hub id, got none given'],
-    [['train', '--model', 'tiny'], '--task: expected the name of a task or a file of examples, got none given'],
-    [['train', '--resume'], '--output: expected the folder of the run to resume, got none given'],
+    [['train'], '--model is required: a folder in Hugging Face layout or a hub id'],
+    [['train', '--model', 'tiny'], '--task is required: the name of a task or a file of examples'],
+    [['train', '--resume'], '--output is required: the folder of the run to resume'],
     [[...train, '--rank', '0'], '--rank: expected a whole number of at least 1, got 0'],
     [[...train, '--rank', '2.5'], '--rank: expected a whole number, got 2.5'],
     [[...train, '--rank', 'three'], '--rank: expected a number, got "three"'],
@@ -69,33 +68,33 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     [[...train, '--density', '0'], '--density: expected a number above 0, got 0'],
     [[...train, '--density', '1.01'], '--density: expected a number of at most 1, got 1.01'],
     [[...train, '--gamma', '0.1'], '--gamma: expected a number below 0, got 0.1'],
-    [[...train, '--method', 'qlora'], `--method: expected one of ${methodNames.join(', ')}, got "qlora"`],
-    [[...train, '--precision', 'int4'], `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "int4"`],
+    [
+      [...train, '--method', 'qlora'],
+      `--method: expected one of ${methodNames.join(', ')}, got "qlora" (did you mean --method lora --precision int8?)`,
+    ],
+    [
+      [...train, '--precision', 'int4'],
+      `--precision: expected one of ${precisions.map(({ name }) => name).join(', ')}, got "int4" (did you mean --precision int8?)`,
+    ],
     [[...train, '--method', 'lora', '--density', '0.5'], '--density: expected a setting of method lora (it is one of salora), got 0.5'],
     [
       [...train, '--method', 'full', '--rank', '4'],
       `--rank: expected a setting of method full (it is one of ${ofLowRank.join(', ')}), got 4`,
     ],
-    [
-      [...train, '--lambda-optimizer', 'adam'],
-      '--lambda-optimizer: expected a flag that the command knows (--help lists them), got an unknown one',
-    ],
+    [[...train, '--lambda-optimizer', 'adam'], '--lambda-optimizer: unknown option (see salora train --help)'],
     [[...train, '--orthogonality', 'max'], '--orthogonality: expected one of mean, sum, got "max"'],
     [[...train, '--gate-after', 'hard'], '--gate-after: expected one of soft, kept, binary, got "hard"'],
     [[...train, '--preset', 'papers'], '--preset: expected one of paper, tsst-classifier, got "papers"'],
     [[...train, '--preset', 'constructor'], '--preset: expected one of paper, tsst-classifier, got "constructor"'],
-    [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names with a comma between them, got "query,,value"'],
-    [['evaluate'], '--run: expected the folder of a run (or --model, with --adapter or a head of its own), got none given'],
+    [[...train, '--target-modules', 'query,,value'], '--target-modules: expected names separated by commas, got "query,,value"'],
+    [['evaluate'], '--run is required: the folder of a run (or --model, with --adapter or a head of its own)'],
     [['bench', '--layers', '0'], '--layers: expected a whole number from 1 to 100, got 0'],
   ])('salora %j', async (args, line) => {
     expect(await mistakeHere(args)).toBe(line)
   })
 
   it.each<readonly [ReadonlyArray<string>, string]>([
-    [
-      ['train', '--rnk', '3'],
-      '--rnk: expected a flag that the command knows (--help lists them), got an unknown one; did you mean --rank?',
-    ],
+    [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
     [
       [...train, '--target-modules', 'querry'],
       '--target-modules: expected all-linear, or endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, got "querry"',
@@ -111,7 +110,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
     ],
     [
       [...train, '--task', 'colla'],
-      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla"',
+      '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla" (did you mean --task cola?)',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), got none given"],
   ])('as a process: salora %j', async (args, line) => {
@@ -167,7 +166,7 @@ describe('a mistake in a file ends with exit code 1 and names the file', () => {
   })
 
   it.each<readonly [string, string, string]>([
-    ['{"rnk": 3}', 'expected settings of salora train in camelCase (its --help lists the flags), got "rnk"', '1'],
+    ['{"rnk": 3}', 'expected a setting of salora train in camelCase (did you mean "rank"?), got "rnk"', '1'],
     ['{"rank": "3"}', 'expected a number for rank, got "3"', '1'],
     ['[3]', 'expected an object of settings, got "[3]"', '1'],
     ['{"rank": 3, "rank": 4}', 'expected each key once, got "rank" twice', '1'],

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { estimateLine, estimateWarning } from '../../cli/format/estimate.js'
 import { estimateOf, type Estimate } from '../../finetuning/runs/estimate.js'
@@ -133,7 +134,7 @@ describe('an estimate', () => {
 
   it.each([
     [['--model', 'nowhere'], 1, /^nowhere: expected /],
-    [[], 2, /^--model: expected a folder in Hugging Face layout or a hub id, got none given\n$/],
+    [[], 2, /^--model is required: a folder in Hugging Face layout or a hub id\n$/],
     [[...flags, '--max-length', '500'], 2, /^--max-length: expected at most the model's 138 positions, got 500\n$/],
     [[...flags, '--labels', '0'], 2, /^--labels: expected a whole number from 1 to 100000, got 0\n$/],
     [[...flags, '--method', 'full', '--precision', 'int8'], 2, /^--precision: expected float32 with method full/],

@@ -10,7 +10,8 @@ import { methods } from '../../accelerated/methods/index.js'
 import { chooseDevice, deviceOf, probeDevice, probeDevices } from '../../accelerated/engines/deviceProbe.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import type * as OnnxRuntimeNode from '../../accelerated/engines/onnxRuntimeNode.js'
-import { allSettings, methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { allSettings, methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { TrainingResult, TrainingTask } from '../../accelerated/training/events.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
@@ -18,8 +19,10 @@ import type { LabeledExample } from '../../accelerated/objectives/sequenceClassi
 import { openProgress } from '../../cli/terminal/progress.js'
 import { runProgram } from '../../cli/program.js'
 import { summaryText } from '../../cli/format/summary.js'
-import { flagGroups, trainFlags } from '../../cli/options/trainFlags.js'
-import { trainRequest } from '../../cli/options/trainRequest.js'
+import { allTrainFlags, configKinds, trainFlags } from '../../cli/options/trainFlags.js'
+import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
+import { descriptionOf } from '../../finetuning/commandLine/help.js'
+import { typedRequest } from './typedFlags.js'
 import { drawModel } from '../../evaluation/agreement/model.js'
 import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
@@ -34,7 +37,8 @@ import { writeTinyModel } from './tinyModel.js'
 
 vi.mock('../../accelerated/methods/index.js', async (original) => {
   const { shift } = await import('./extensionPoints/shift.js')
-  return { methods: [...(await original<{ readonly methods: ReadonlyArray<unknown> }>()).methods, shift] }
+  const originals = await original<{ readonly methods: ReadonlyArray<unknown> }>()
+  return { ...originals, methods: [...originals.methods, shift] }
 })
 vi.mock('../../finetuning/tasks/sources/index.js', async (original) => {
   const { weather } = await import('./extensionPoints/weather.js')
@@ -58,7 +62,7 @@ vi.mock('../../accelerated/engines/onnxRuntimeNode.js', async (original) => {
 
 /** Settings as a user's text gives them: the types know nothing of what was added. */
 const given = (settings: Readonly<Record<string, unknown>>): SettingsInput => settings as SettingsInput
-const helpOf = (name: string): string => trainFlags.find((flag) => flag.name === name)?.help ?? ''
+const helpOf = (name: string): string => descriptionOf(allTrainFlags[name]!)
 
 /** What a command writes, in one process, with its lines joined. */
 const written = async (stream: 'stdout' | 'stderr', ...args: ReadonlyArray<string>): Promise<string> => {
@@ -100,7 +104,7 @@ describe('a new method', () => {
     expect(resolveSettings(given({ method: 'shift' }))).toMatchObject({ method: 'shift', shiftScale: 2, learningRate: 4e-4 })
     expect(resolveSettings(given({ method: 'shift', shiftScale: 3 }))).toMatchObject({ shiftScale: 3 })
     expect(() => resolveSettings(given({ method: 'shift', shiftScale: 0 }))).toThrow(/^shiftScale: expected a number above 0, got 0$/)
-    expect(() => resolveSettings({ method: 'shifts' })).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
+    expect(() => resolveSettings(given({ method: 'shifts' }))).toThrow(`method: expected one of ${others.join(', ')}, shift, got "shifts"`)
   })
 
   it("has a setting that is nobody else's, and none of the others'", () => {
@@ -108,26 +112,25 @@ describe('a new method', () => {
       expect(() => resolveSettings(given({ method, shiftScale: 3 }))).toThrow(
         `shiftScale: expected a setting of method ${method} (it is one of shift), got 3`,
       )
-    expect(() => resolveSettings({ method: 'shift', rank: 4 })).toThrow(
+    expect(() => resolveSettings(given({ method: 'shift', rank: 4 }))).toThrow(
       /^rank: expected a setting of method shift \(it is one of salora, lora\b.*\), got 4$/,
     )
     expect(Object.keys(allSettings).filter((name) => name === 'shiftScale')).toEqual(['shiftScale'])
   })
 
   it('has a flag with help and default among those of methods, and is named where methods are', async () => {
-    const group = flagGroups.find(({ flags }) => flags.some(({ name }) => name === 'shiftScale'))
-    expect(group?.heading).toBe('Method:')
-    expect(trainFlags.filter(({ name }) => name === 'shiftScale')).toEqual([
-      { name: 'shiftScale', kind: 'number', takes: 'factor', help: 'of shift: Factor of every shift (default: 2)' },
-    ])
+    const headings = Object.entries(trainFlags as FlagGroups).flatMap(([heading, table]) => ('shiftScale' in table ? [heading] : []))
+    expect(headings).toEqual(['Shift options'])
+    expect([allTrainFlags['shiftScale']?.placeholder, configKinds['shiftScale']]).toEqual(['factor', 'number'])
+    expect(helpOf('shiftScale')).toBe('Factor of every shift (default: 2)')
     expect(helpOf('method')).toContain('shift (a trained vector beside every bias)')
-    const help = await written('stdout', 'train', '--help')
-    expect(help).toContain('--shift-scale <factor> of shift: Factor of every shift (default: 2)')
+    const help = await written('stdout', 'train', '--help-all')
+    expect(help).toContain('Shift options: --shift-scale <factor> Factor of every shift (default: 2)')
     expect(help).toContain('shift (a trained vector beside every bias)')
   })
 
   it('is asked for on the command line, and its mistakes are told in flags', async () => {
-    const { settings } = await trainRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
+    const { settings } = await typedRequest({ model: 'm', task: 'weather', method: 'shift', shiftScale: '1.5' })
     expect(settings).toMatchObject({ method: 'shift', shiftScale: 1.5 })
     const train = ['train', '--model', 'm', '--task', 'weather', '--shift-scale']
     expect(await written('stderr', ...train, '3')).toBe('--shift-scale: expected a setting of method salora (it is one of shift), got 3 ')
@@ -183,18 +186,17 @@ describe('a new kind of tasks', () => {
 
   it('is named in the help of --task, and has its flag wherever a task is described', async () => {
     expect(helpOf('task')).toContain('weather')
-    expect(trainFlags.filter(({ name }) => name === 'season')).toEqual([
-      { name: 'season', kind: 'text', takes: 'name', help: 'season of the weather (default: summer)' },
-    ])
+    expect([allTrainFlags['season']?.placeholder, configKinds['season']]).toEqual(['name', 'text'])
+    expect(helpOf('season')).toBe('Season of the weather (default: summer)')
     for (const command of ['train', 'evaluate']) {
-      const help = await written('stdout', command, '--help')
+      const help = await written('stdout', command, '--help-all')
       expect(help, command).toContain('weather')
-      expect(help, command).toContain('--season <name> season of the weather (default: summer)')
+      expect(help, command).toContain('--season <name> Season of the weather (default: summer)')
     }
   })
 
   it('is given its own option, and words its own mistakes', async () => {
-    const { task } = await trainRequest({ model: 'm', task: 'weather', season: 'winter' })
+    const { task } = await typedRequest({ model: 'm', task: 'weather', season: 'winter' })
     expect(task).toEqual({ task: 'weather', season: 'winter' })
     await expect(loadTask(task)).rejects.toThrow('--season: expected summer, got "winter"')
   })
@@ -211,8 +213,10 @@ describe('a new device', () => {
   })
 
   it('is a value of the setting, is named in the help of --device, and is in what doctor reports', async () => {
-    expect(resolveSettings({ device: 'abacus' }).device).toBe('abacus')
-    expect(() => resolveSettings({ device: 'abaci' })).toThrow('device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"')
+    expect(resolveSettings(given({ device: 'abacus' })).device).toBe('abacus')
+    expect(() => resolveSettings(given({ device: 'abaci' }))).toThrow(
+      'device: expected one of auto, cpu, webgpu, cuda, abacus, got "abaci"',
+    )
     expect(helpOf('device')).toBe('Device: auto, cpu, webgpu, cuda or abacus (default: auto)')
     for (const command of ['train', 'evaluate', 'predict', 'verify', 'bench', 'quickstart'])
       expect(await written('stdout', command, '--help'), command).toMatch(
@@ -291,7 +295,7 @@ describe('all three in one run', () => {
       largestShifts: { 'encoder.layer.0.output.dense': expect.any(Number) as number },
     })
     expect(parseRunResult(await readFile(join(root, 'run', 'result.json'), 'utf8'), 'result.json')).toEqual(result)
-    expect((await trainRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
+    expect((await typedRequest({ resume: true, output: join(root, 'run') })).settings).toEqual(options().settings)
   })
 
   it('are in what is shown: the column with its label, the parameters by their part, the device', () => {

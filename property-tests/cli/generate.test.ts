@@ -106,12 +106,12 @@ describe(`salora generate (seed ${SEED})`, () => {
   })
 })
 
-const oneLine = /^[^\n]+: expected [^\n]+, got [^\n]+\n$/
+const oneLine = /^[^\n]+(: expected [^\n]+, got| is required:) [^\n]+\n$/
 
 describe('salora generate answers in one line', () => {
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
-    ['no prompt', async () => [], /^--prompt: expected a text .* got none given/, 2],
-    ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a text, got an empty one/, 2],
+    ['no prompt', async () => [], /^--prompt is required: a text \(or --input, a file of prompts\)/, 2],
+    ['an empty prompt', async () => ['--prompt', ''], /^--prompt: expected a value, got an empty one/, 2],
     ['both a prompt and a file', async () => ['--prompt', 'w3', '--input', 'x.jsonl'], /^--prompt: expected either/, 2],
     [
       'a prompt longer than the context',
@@ -123,7 +123,7 @@ describe('salora generate answers in one line', () => {
     [
       'a file without prompts',
       async () => ['--input', await file('empty.jsonl', '\n \n')],
-      /empty\.jsonl: expected a prompt a line.* got none/,
+      /empty\.jsonl: expected one prompt per line.* got none/,
       1,
     ],
     [
@@ -168,7 +168,7 @@ describe('salora generate answers in one line', () => {
       2,
     ],
     ['a share above 1', async () => ['--prompt', 'w3', '--top-p', '1.2'], /^--top-p: expected/, 2],
-    ['an empty text to stop at', async () => ['--prompt', 'w3', '--stop', ''], /^--stop: expected a text, got an empty one/, 2],
+    ['an empty text to stop at', async () => ['--prompt', 'w3', '--stop', ''], /^--stop: expected a value, got an empty one/, 2],
     [
       'an adapter of a classifier',
       async () => ['--prompt', 'w3', '--adapter', join(model, 'peft-adapter')],

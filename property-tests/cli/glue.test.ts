@@ -115,12 +115,12 @@ describe('salora glue', () => {
 
     const rest = await salora(sweep('killed', '--jobs', '2', '--json'), { cwd: root })
     expect(rest.code).toBe(0)
-    expect(rest.stderr).toContain('kept')
+    expect(rest.stderr).toContain('already done')
     expect(timeless(rest.stdout)).toEqual(timeless(whole.stdout))
 
     const more = await salora([...sweep('whole'), '--seeds', '3'], { cwd: root })
     expect(more.stdout).toContain('6 of 6 runs done')
-    expect(more.stderr.match(/: kept/g)?.length).toBe(4)
+    expect(more.stderr.match(/: already done/g)?.length).toBe(4)
     expect(await readFile(join(root, 'whole/table.md'), 'utf8')).toMatch(
       /^methods by tasks; tiny; 3 seeds; last evaluation on dev; .*\n\n\| {2}\| parameters \| head \| cola \(matthews\) \|/,
     )
@@ -225,7 +225,7 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
     const { done, failed } = JSON.parse(stdout) as GlueSweepResult
     expect([done, failed]).toEqual([1, [{ cell: 'cola.lora.seed-0', attempts: 1, message: expect.stringMatching(/got SIGKILL \(/) }]])
     expect(stderr).toMatch(
-      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run’s process: expected a process that ends by itself, got SIGKILL[^\n]*\n$/,
+      /^warning: cola\.lora\.seed-0 failed \(1 attempt\): the run's process: expected a process that ends by itself, got SIGKILL[^\n]*\n$/,
     )
     const rest = await salora(sweep('shot', ...long, '--max-steps', '400', '--json', '--quiet'), { cwd: root })
     expect([rest.code, (JSON.parse(rest.stdout) as GlueSweepResult).done]).toEqual([0, 2])
@@ -271,9 +271,9 @@ describe.skipIf(process.platform !== 'linux')('each run of a sweep has a process
 describe('salora glue answers in one line', () => {
   const base = ['--model', 'tiny', '--data', 'glue', '--output', 'x']
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no model', ['--data', 'glue', '--output', 'x'], /^--model: expected a folder .* got none given/, 2],
-    ['no data', ['--model', 'tiny', '--output', 'x'], /^--data: expected/, 2],
-    ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output: expected/, 2],
+    ['no model', ['--data', 'glue', '--output', 'x'], /^--model is required: a folder in Hugging Face layout or a hub id/, 2],
+    ['no data', ['--model', 'tiny', '--output', 'x'], /^--data is required: a folder/, 2],
+    ['no output', ['--model', 'tiny', '--data', 'glue'], /^--output is required: the folder of the sweep/, 2],
     ['another sweep', [...base, '--sweep', 'table9'], /^--sweep: expected one of table1, .*got "table9"/, 2],
     ['another task', [...base, '--tasks', 'imdb'], /^--tasks: expected some of cola, .*got imdb/, 2],
     ['a task twice', [...base, '--tasks', 'cola,cola'], /^--tasks: expected each once, got cola twice/, 2],

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { etaEstimator } from '../../cli/terminal/eta.js'
-import { trainRequest } from '../../cli/options/trainRequest.js'
+import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { FinetuneEvent, RunResult } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
@@ -31,7 +31,7 @@ const run = async (
   isMoment: (event: FinetuneEvent) => boolean,
   more: { readonly resume?: true; readonly evalOnStart?: true } = {},
 ) => {
-  const request = await trainRequest({
+  const request = await typedRequest({
     ...{ model: join(cwd, 'tiny'), task: join(cwd, 'toy.tsv'), evalData: join(cwd, 'dev.tsv'), output: join(cwd, name) },
     ...{ method: 'lora', maxLength: '16', batchSize: '4', maxSteps: String(steps), evalSteps: '2', device: 'cpu', threads: '1' },
     ...('resume' in more ? { resume: true } : {}),

@@ -1,15 +1,14 @@
 /** Runs of `salora train` in this process: the command line's own request and the job of its worker, on a tiny model and plain texts. */
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { trainRequest } from '../../cli/options/trainRequest.js'
-import type { Values } from '../../cli/options/flagValues.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { typedRequest, type TypedFlags } from './typedFlags.js'
 
-/** Flags as commander collects them. `stopAfter`: the step after which a signal comes. → its result */
-export const runJob = async (flags: Values, stopAfter: number | null = null): Promise<RunResult> => {
+/** @param stopAfter the step after which a signal comes */
+export const runJob = async (flags: TypedFlags, stopAfter: number | null = null): Promise<RunResult> => {
   const stop = new AbortController()
-  const request = await trainRequest(flags)
+  const request = await typedRequest(flags)
   const events = finetuneJob({ ...request, output: request.output ?? '' }, stop.signal)
   for (;;) {
     const next = await events.next()

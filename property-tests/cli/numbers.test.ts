@@ -1,37 +1,36 @@
-/** Numbers that the terminal shows are those that hold: defaults in help, both losses, which evaluation is kept, and nothing cut off. */
-import { tmpdir } from 'node:os'
+/** Numbers on the terminal: the defaults in --help, both losses, the kept evaluation, and a progress bar that fits. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { barLine, numbersOf, openProgress } from '../../cli/terminal/progress.js'
 import { quickstartSettings } from '../../finetuning/embedded/quickstart.js'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
-import { salora } from './spawnSalora.js'
+import { saloraHere } from './inProcess.js'
 
 const help = async (command: string): Promise<string> => {
-  const { code, stdout } = await salora([command, '--help'], { cwd: tmpdir() })
+  const { code, stdout } = await saloraHere(command, '--help-all')
   expect(code).toBe(0)
   return stdout.replace(/\s+/g, ' ')
 }
 
-describe('help tells the numbers that the command runs with', () => {
-  it('of quickstart, its own epochs and its own folder', async () => {
+describe('--help prints the defaults that the command uses', () => {
+  it('of quickstart: its epochs and its run folder', async () => {
     const text = await help('quickstart')
-    expect(text).toContain(`passes over the training data (default: ${quickstartSettings.epochs})`)
-    expect(text).toContain('of the run (default: runs/sentiment-salora-<n>)')
+    expect(text).toContain(`Number of training epochs (default: ${quickstartSettings.epochs})`)
+    expect(text).toContain('Run folder (default: runs/sentiment-salora-<n>)')
   })
 
-  it("of evaluate and predict, the run's own length, batch and machine", async () => {
+  it("of evaluate and predict: the run's length, batch size and device", async () => {
     for (const command of ['evaluate', 'predict']) {
       const text = await help(command)
-      expect(text).toContain("longer ones are cut (default: the run's; without a run 128)")
-      expect(text).toContain("in one batch (default: the run's; without a run 32)")
+      expect(text).toContain("longer examples are truncated (default: the run's; without a run 128)")
+      expect(text).toContain("Examples per batch (default: the run's; without a run 32)")
       expect(text).toContain("auto, cpu, webgpu or cuda (default: the run's; without a run auto)")
     }
   })
 
-  it('of bench, that the product beside a step is larger than any in it', async () => {
-    expect(await help('bench')).toContain('one product alone: the largest of their kinds, of four batches together')
+  it('of bench: the product next to a step is larger than any in it', async () => {
+    expect(await help('bench')).toContain('one matrix product: the largest of a step, for four batches together')
   })
 })
 

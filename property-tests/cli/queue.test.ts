@@ -354,7 +354,7 @@ describe('a job', () => {
 
 describe('salora worker answers in one line', () => {
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no queue', [], /^--redis: expected redis:\/\/HOST:PORT, got none given/, 2],
+    ['no queue', [], /^--redis is required: redis:\/\/HOST:PORT/, 2],
     ['what is no address', ['--redis', 'localhost'], /^--redis: expected redis:\/\/HOST:PORT, .* got another text/, 2],
     ['another protocol', ['--redis', 'http://x'], /^--redis: expected .* got http:\/\//, 2],
     ['no lease', ['--redis', 'redis://x', '--lease', '0'], /^--lease: expected from 1 to 86400 seconds, got 0/, 2],

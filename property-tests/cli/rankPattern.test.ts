@@ -7,9 +7,9 @@ import { lookUpPattern, matchModules } from '../../accelerated/formats/peft/modu
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { lora, type LoraSettings } from '../../accelerated/methods/lora.js'
 import { adaptedMatrices } from '../../accelerated/methods/lowRank.js'
-import { resolveSettings } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
 import { runProgram } from '../../cli/program.js'
-import { trainRequest } from '../../cli/options/trainRequest.js'
+import { typedRequest } from './typedFlags.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { salora } from './spawnSalora.js'
@@ -115,7 +115,7 @@ describe('a rank pattern', () => {
     expect((await loadLowRank(join(cwd, 'whole'), model, outputs)).modules.size).toBe(12)
     expect(Object.keys(kept(found.stdout) as object).length).toBeLessThan(12)
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
-    const resumed = await trainRequest({ resume: true, output: join(cwd, 'started') })
+    const resumed = await typedRequest({ resume: true, output: join(cwd, 'started') })
     expect(resumed.settings.rankPattern).toEqual((JSON.parse(printed) as RankPattern).rank_pattern)
   })
 
@@ -146,7 +146,7 @@ describe('a rank pattern', () => {
       rank_pattern: { key: 0 },
       alpha_pattern: { key: 0 },
     })
-    const { settings } = await trainRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
+    const { settings } = await typedRequest({ model: 'tiny', task: 'toy.tsv', method: 'lora', rankPattern: pattern })
     const { spec } = (await openModelFolder(join(cwd, 'tiny'))).model
     expect(lora.phases.start(spec, settings as LoraSettings).matrices.map(({ name, r }) => [name, r])).toEqual(
       [0, 1].map((layer) => [`encoder.layer.${layer}.attention.self.query`, 4]),
@@ -176,7 +176,7 @@ describe('a rank pattern', () => {
     expect(() => adaptedMatrices(spec, { targetModules: ['query'], rank: 4, rankPattern: { query: 0 } })).toThrow(
       'rankPattern: expected a rank above 0, got none',
     )
-    await expect(trainRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
+    await expect(typedRequest({ model: 'tiny', task: 'toy.tsv', rankPattern: await write(good) })).rejects.toThrow(
       /^--rank-pattern: expected a setting of method salora \(it is one of lora\), got \{/,
     )
     await expect(rankPatternOfRun(join(cwd, 'nowhere'))).rejects.toThrow(
@@ -188,7 +188,7 @@ describe('a rank pattern', () => {
     const run = join(cwd, 'odd')
     await mkdir(run)
     const begun = (method: string): Promise<void> =>
-      writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: resolveSettings({ method }) }))
+      writeFile(join(run, 'config.json'), JSON.stringify({ ...runConfig, settings: parseSettings({ method }) }))
     const of = async (found: object | undefined, more: object = {}, force = false): Promise<RankPattern> => {
       await writeFile(join(run, 'result.json'), JSON.stringify({ ...runResult, steps: 1000, ranks: found, ...more }))
       return rankPatternOfRun(run, force)
@@ -214,7 +214,7 @@ describe('a rank pattern', () => {
     )
     for (const rank of [-1, 0.5, '4'])
       await expect(of({ query: rank })).rejects.toThrow(/result\.json: expected the result\.json of a run whose ranks\.query/)
-    expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run: expected the folder of a run, got none given\n')
+    expect(await outputHere(['rank-pattern'], 'stderr')).toBe('--run is required: the folder of a run\n')
   })
 
   it('gives way to flags beside it, and goes before the --config file that it was given with', async () => {
@@ -224,8 +224,8 @@ describe('a rank pattern', () => {
       return join(cwd, 'settings.json')
     }
     // named within the file, it is below the file's own settings
-    expect((await trainRequest({ config: await config({ rankPattern: pattern }) })).settings).toMatchObject({ rank: 4, alpha: 3 })
-    const { settings } = await trainRequest({ config: await config({ rank: 7 }), rankPattern: pattern, alpha: '20' })
+    expect((await typedRequest({ config: await config({ rankPattern: pattern }) })).settings).toMatchObject({ rank: 4, alpha: 3 })
+    const { settings } = await typedRequest({ config: await config({ rank: 7 }), rankPattern: pattern, alpha: '20' })
     expect(settings).toMatchObject({ rank: 4, alpha: 20, targetModules: rankPattern(ranks, 4, 10).target_modules })
   })
 })

@@ -105,8 +105,8 @@ describe('a model without a head', () => {
 
   it('is nothing to export, and a task is still asked for', async () => {
     for (const [args, line] of [
-      [['export', '--format', 'merged', '--output', at('none')], '--adapter: expected the adapter to export, got none given\n'],
-      [['evaluate'], '--task: expected the name of a task or a file of examples, got none given\n'],
+      [['export', '--format', 'merged', '--output', at('none')], '--adapter is required: the adapter to export\n'],
+      [['evaluate'], '--task is required: the name of a task or a file of examples\n'],
     ] as const) {
       const { code, stderr } = await saloraHere(...args, '--model', at('merged'))
       expect([code, stderr]).toEqual([2, line])

@@ -83,8 +83,8 @@ describe('salora report', () => {
   })
 
   it.each<readonly [string, ReadonlyArray<string>, RegExp, number]>([
-    ['no folder', ['--output', 'x.html'], /^salora report: expected at least one folder, got none given\n$/, 2],
-    ['no output', ['runs'], /^--output: expected a file whose name ends in \.html, got none given\n$/, 2],
+    ['no folder', ['--output', 'x.html'], /^DIRS is required \(see salora report --help\)\n$/, 2],
+    ['no output', ['runs'], /^--output is required: a file whose name ends in \.html\n$/, 2],
     [
       'another file type',
       ['runs', '--output', 'result.json'],

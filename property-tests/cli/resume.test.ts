@@ -191,7 +191,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     const { code, stderr, moments } = await trainOnce(run, true, null)
     expect(code).toBe(0)
     expect(stderr).toMatch(
-      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}; set aside as run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
+      /^warning: run\/checkpoints\/step-000000018\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}; renamed to run\/checkpoints\/step-000000018\.safetensors\.damaged\n/,
     )
     expect(moments.filter((moment) => moment.includes('step'))[0]).toBe('rename checkpoints/step-000000018.safetensors.damaged')
     expect(moments.filter((moment) => /^(gated )?step$/.test(moment))).toHaveLength(steps - 15)
@@ -205,7 +205,7 @@ describe.concurrent('a damaged checkpoint', { timeout }, () => {
     const { code, stderr } = await trainOnce(run, true, null)
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /^run\/checkpoints: expected a whole checkpoint \(a new --output starts anew\), got 2 damaged and no other: .*\n$/,
+      /^run\/checkpoints: expected an intact checkpoint \(to start over, choose a new --output\), got 2 corrupt and no other: .*\n$/,
     )
     expect(await remains(run)).toEqual(before)
   })

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { taskOptions, trainRequest } from '../../cli/options/trainRequest.js'
+import { taskOptions } from '../../cli/options/taskRequest.js'
+import { typedRequest } from './typedFlags.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { treeOf } from '../hostile/survival.js'
@@ -54,15 +55,15 @@ describe("a run's own config.json as --config", () => {
     const output = `like-${method}`
     await runJob({ ...flags(output), method, ...more })
     const { model, task, settings } = (await readRunConfig(at(output)))!
-    const again = await trainRequest({ config: at(output, 'config.json'), output: at('another') })
+    const again = await typedRequest({ config: at(output, 'config.json'), output: at('another') })
     expect(again).toEqual({ model, task, settings, output: at('another'), resume: false })
-    const changed = await trainRequest({ config: at(output, 'config.json'), output: at('another'), seed: '9' })
+    const changed = await typedRequest({ config: at(output, 'config.json'), output: at('another'), seed: '9' })
     expect(changed.settings).toEqual({ ...settings, seed: 9 })
   })
 
   it('that is broken is refused in one line', async () => {
     await writeFile(at('broken.json'), JSON.stringify({ model: 'm', task: { task: 7 }, settings: [] }))
-    await expect(trainRequest({ config: at('broken.json') })).rejects.toThrow(/broken\.json: expected the config\.json of a run whose /)
+    await expect(typedRequest({ config: at('broken.json') })).rejects.toThrow(/broken\.json: expected the config\.json of a run whose /)
   })
 })
 
@@ -79,7 +80,7 @@ describe('a setting that came with an upgrade', () => {
   }
   const warnings = async (output: string): Promise<ReadonlyArray<string>> => {
     const said: string[] = []
-    const request = await trainRequest({ resume: true, output: at(output) })
+    const request = await typedRequest({ resume: true, output: at(output) })
     for await (const event of finetuneJob({ ...request, output: at(output) }, new AbortController().signal))
       if (event.kind === 'warning') said.push(event.message)
     return said.filter((message) => !/^(step |gates are sampled in )/.test(message))

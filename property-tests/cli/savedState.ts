@@ -7,7 +7,8 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { methodOf } from '../../accelerated/training/settings.js'
 import { assemble } from '../../accelerated/training/assembly.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
-import { newestCheckpoint, type Checkpoint } from '../../accelerated/checkpoints/checkpointFile.js'
+import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
+import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 

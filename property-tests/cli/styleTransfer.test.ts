@@ -284,10 +284,10 @@ describe('transfers of a decoder', () => {
 describe('salora style-transfer answers in one line', () => {
   const both = ['--outputs', 'up.txt', 'down.txt']
   const mistakes: ReadonlyArray<readonly [string, () => Promise<ReadonlyArray<string>>, RegExp, number]> = [
-    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset: expected yelp or gyafc, got none given/, 2],
+    ['no dataset', async () => ['--data', at('yelp'), ...both], /^--dataset is required: yelp or gyafc/, 2],
     ['another dataset', async () => ['--dataset', 'imdb'], /^--dataset: expected one of yelp, gyafc, got "imdb"/, 2],
     ['no folder', async () => ['--dataset', 'yelp', ...both], /^--data: expected/, 2],
-    ['nothing to score', async () => yelp(), /^--run: expected the folder of a run \(or --model, or --outputs\), got none given/, 2],
+    ['nothing to score', async () => yelp(), /^--run is required: the folder of a run \(or --model, or --outputs\)/, 2],
     [
       'one file',
       async () => yelp('--outputs', at('yelp/test.0')),

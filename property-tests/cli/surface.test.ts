@@ -7,28 +7,30 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
-import { flagOf, inFlags, settingNames } from '../../cli/options/flagNames.js'
+import { inFlags, settingNames } from '../../cli/options/settingNames.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
 import { heatMap } from '../../cli/format/heatMap.js'
 import { duration, short } from '../../cli/format/numbers.js'
 import { textLines, type TextLine } from '../../cli/input/textLines.js'
 import { trainFlags } from '../../cli/options/trainFlags.js'
-import { settingsOf, trainRequest } from '../../cli/options/trainRequest.js'
+import type { FlagGroups } from '../../finetuning/commandLine/flag.js'
+import { settingsOfFlags } from '../../cli/options/layers.js'
+import { typedRequest, type TypedFlags } from './typedFlags.js'
 import { summaryText } from '../../cli/format/summary.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
 import { SEED } from '../support/seed.js'
-import { salora } from './spawnSalora.js'
 
 describe('flags', () => {
   it('there is one for every setting, and for nothing twice', () => {
-    const names = trainFlags.map(({ name }) => name)
+    const names = Object.values(trainFlags as FlagGroups).flatMap((table) => Object.keys(table))
     expect(names).toEqual(expect.arrayContaining([...settingNames]))
     expect(new Set(names).size).toBe(names.length)
   })
 
   it('a setting given at its default changes nothing', () => {
-    const defaults = settingsOf({})
-    expect(settingsOf(defaults)).toEqual(defaults)
+    const defaults = settingsOfFlags({})
+    expect(settingsOfFlags(defaults)).toEqual(defaults)
   })
 
   it('messages of the library speak of flags, and of nothing else', () => {
@@ -39,7 +41,7 @@ describe('flags', () => {
 
   it('an error that nobody expected is one line that says it is a defect', () => {
     expect(errorReport(new TypeError('x is not\na function'))).toEqual({
-      line: 'unexpected error: x is not\\u000aa function (this is a defect; run again with SALORA_DEBUG=1 for the stack)',
+      line: 'unexpected error: x is not\\u000aa function (a defect in salora; SALORA_DEBUG=1 prints the stack)',
       exitCode: 1,
     })
   })
@@ -47,8 +49,7 @@ describe('flags', () => {
 
 describe('a preset', () => {
   const paper = { orthogonality: 'sum', control: 'paper', retain: 'paper', gateAfter: 'binary' }
-  const asked = async (given: Readonly<Record<string, unknown>>) =>
-    (await trainRequest({ model: 'm', task: 'sentiment', ...given })).settings
+  const asked = async (given: TypedFlags) => (await typedRequest({ model: 'm', task: 'sentiment', ...given })).settings
 
   it('stands for settings that belong together, below whatever is given beside it, as a flag or in a --config file', async () => {
     expect(await asked({ preset: 'paper' })).toEqual(resolveSettings(paper as object))
@@ -63,7 +64,7 @@ describe('a preset', () => {
       learningRate: 2e-5,
       adamEpsilon: 1e-8,
       weightDecay: 1e-8,
-      warmup: 0,
+      warmupRatio: 0,
       epochs: 5,
       batchSize: 32,
       maxLength: 18,
@@ -72,13 +73,13 @@ describe('a preset', () => {
       evalSteps: 300,
       loadBestModelAtEnd: true,
     } as const
-    const styles = (given: Readonly<Record<string, unknown>>) => asked({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
+    const styles = (given: TypedFlags) => asked({ preset: 'tsst-classifier', task: 'yelp', data: 'yelp', ...given })
     expect(await styles({})).toEqual(resolveSettings(recipe))
     expect(await styles({ method: 'full', epochs: '1' })).toEqual(resolveSettings({ ...recipe, epochs: 1 }))
     expect(await styles({ task: 'gyafc' })).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
     expect(await styles({ task: 'gyafc', maxLength: '20' })).toEqual(resolveSettings({ ...recipe, maxLength: 20 }))
     const config = await file('styles.json', { preset: 'tsst-classifier', task: 'gyafc' })
-    expect((await trainRequest({ model: 'm', config })).settings).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
+    expect((await typedRequest({ model: 'm', config })).settings).toEqual(resolveSettings({ ...recipe, maxLength: 32 }))
     await expect(styles({ method: 'lora' })).rejects.toThrow(
       /^--preset: expected none, as method lora has no presets, got "tsst-classifier"$/,
     )
@@ -93,7 +94,7 @@ describe('a preset', () => {
 describe('what is evaluated on', () => {
   it('is the part of that name where the task has parts, whatever lies here under it, and else a path, made absolute', async () => {
     const evalDataOf = async (task: string, evalData: string) =>
-      (await trainRequest({ model: 'm', task, data: 'folder', evalData })).task.evalData
+      (await typedRequest({ model: 'm', task, data: 'folder', evalData })).task.evalData
     const here = 'cli' // a folder of the clone, as `test` is one of many projects
     expect([await evalDataOf('yelp', here), await evalDataOf('sst2', here)]).toEqual([resolve(here), resolve(here)])
     const empty = await file('test', {})
@@ -113,20 +114,20 @@ describe('a run that is there', () => {
     file('config.json', { ...runConfig, settings }).then((written) => join(written, '..'))
 
   it('is not resumed with another preset in silence: its settings are then others, which the run refuses', async () => {
-    const { settings } = await trainRequest({ resume: true, output: await output(resolveSettings({})), preset: 'paper' })
+    const { settings } = await typedRequest({ resume: true, output: await output(resolveSettings({})), preset: 'paper' })
     expect(settings.control).toBe('paper')
   })
 
   it('is not resumed with another method: it is the method that is named', async () => {
     const given = { resume: true, output: await output(resolveSettings({})), method: 'lora' }
-    await expect(trainRequest(given)).rejects.toThrow(
+    await expect(typedRequest(given)).rejects.toThrow(
       /expected the settings that the run began with, got (--)?method was "salora" and is "lora"/,
     )
   })
 
   it('is used for what it is, whatever settings its version had: those of gates in a run of LoRA, and others that are gone', async () => {
     const settings = { ...resolveSettings({ method: 'lora', maxLength: 77, device: 'cpu' }), density: 0.5, lambdaOptimizer: 'adam' }
-    const { adapter } = await adapterRequest({ run: await output(settings), batchSize: '3' })
+    const { adapter } = await adapterRequest({ run: await output(settings), batchSize: 3 })
     expect(adapter).toMatchObject({ maxLength: 77, batchSize: 3, device: 'cpu' })
   })
 })
@@ -140,32 +141,6 @@ const file = async (name: string, content: object): Promise<string> => {
   await writeFile(join(folder, name), JSON.stringify(content))
   return join(folder, name)
 }
-
-const helped = [
-  ...['quickstart', 'train', 'evaluate', 'predict', 'generate', 'export', 'rank-pattern', 'estimate', 'bleu', 'glue', 'worker'],
-  ...['style-transfer', 'report', 'board', 'verify', 'doctor', 'bench'],
-]
-
-describe('help', () => {
-  it.each(helped)('of %s has an example, --json and --quiet, and no line that ends before its time', async (command) => {
-    const { code, stdout, stderr } = await salora([command, '--help'], { cwd: tmpdir() })
-    expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n  .*salora ${command}`))
-    expect(stdout).toMatch(/--json .*\n[\s\S]*--quiet /)
-    const about = stdout.split('\n\n')[1]?.split('\n') ?? []
-    const early = about.filter((line, i) => {
-      const [next] = about[i + 1]?.split(' ') ?? []
-      return next !== undefined && !/[.:]$/.test(line) && !(line + next).includes('  ') && line.length + 1 + next.length <= 80
-    })
-    expect(early).toEqual([])
-  })
-
-  it('without a command is shown on standard error, as wrong usage', async () => {
-    const { code, stdout, stderr } = await salora([], { cwd: tmpdir() })
-    expect([code, stdout]).toEqual([2, ''])
-    expect(stderr).toContain('quickstart')
-  })
-})
 
 describe(`lines of text (seed ${SEED})`, () => {
   const read = async (chunks: ReadonlyArray<Uint8Array>): Promise<ReadonlyArray<TextLine>> => {
@@ -220,7 +195,7 @@ describe('what is drawn', () => {
 
   it('in color it is the same map', () => {
     const colored = heatMap(ranks, { color: true })
-    expect(colored[1]).toMatch(/\u001b\[48;5;46m/)
+    expect(colored[1]).toMatch(/\u001b\[102m/)
     expect(colored.map((line) => line.replaceAll(/\u001b\[[\d;]*m/g, ''))).toEqual(heatMap(ranks, { color: false }))
   })
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Values } from '../../cli/options/flagValues.js'
+import type { TypedFlags } from './typedFlags.js'
 import { crc32c } from '../../finetuning/runs/crc32c.js'
 import { runJob } from './jobRun.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -12,7 +12,7 @@ import { toyFile } from './toyTask.js'
 
 let cwd = ''
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
-const flags = (output: string): Values => ({
+const flags = (output: string): TypedFlags => ({
   model: at('tiny'),
   task: at('toy.tsv'),
   output: at(output),

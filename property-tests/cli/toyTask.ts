@@ -4,8 +4,8 @@ export const toyRows = (count: number): ReadonlyArray<{ readonly text: string; r
     i % 2 === 0 ? { text: `good fine great film number ${i}`, label: 'good' } : { text: `bad awful poor film number ${i}`, label: 'bad' },
   )
 
-/** What a run says at its beginning whose gates are sampled in too few steps for its ranks to mean anything: the toy runs are that short. */
-export const shortWindow = /^warning: gates are sampled in \d+ steps? only: below 100 .*\n/
+/** The warning of a run whose gates are sampled in too few steps for its ranks to mean anything. Toy runs are that short. */
+export const shortWindow = /^warning: gates are sampled in only \d+ steps?: below 100 .*\n/
 
 export const toyFile = (count: number): string =>
   ['text\tlabel', ...toyRows(count).map(({ text, label }) => `${text}\t${label}`)].join('\n')

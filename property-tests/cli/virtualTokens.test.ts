@@ -8,7 +8,8 @@ import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import { readAdapter } from '../../accelerated/formats/index.js'
 import { encoderModel } from '../../accelerated/models/bert/bert.js'
 import { encoderConfig } from '../../accelerated/models/bert/config.js'
-import { resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { parseSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { errorReport } from '../../cli/terminal/reportError.js'
 import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
@@ -31,7 +32,7 @@ const virtualTokens = 5
 const steps = 4
 
 const settingsOf = (method: string, change: SettingsInput = {}) =>
-  resolveSettings({
+  parseSettings({
     ...{
       method,
       numVirtualTokens: virtualTokens,
@@ -172,10 +173,7 @@ describe.each([
     ])
     const [line, code] = await as('LORA')
     expect([line, code]).toEqual([expect.stringContaining('adapter_config.json: expected a plain LoRA configuration whose r is'), 1])
-    expect(await as('P_TUNING')).toEqual([
-      expect.stringContaining('adapter_config.json: expected an adapter of a method that salora has'),
-      1,
-    ])
+    expect(await as('P_TUNING')).toEqual([expect.stringContaining('adapter_config.json: expected an adapter of a supported method'), 1])
   })
 })
 
@@ -189,7 +187,7 @@ describe('a run that cannot be', () => {
   })
 
   it('with no virtual token, or those of a method that has none, is told before', () => {
-    expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('virtualTokens: expected a whole number of at least 1, got 0')
+    expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('numVirtualTokens: expected a whole number of at least 1, got 0')
     expect(() => settingsOf('lora')).toThrow('virtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
   })
 })

@@ -1,4 +1,4 @@
-/** README's lists of methods, tasks and devices are those of their own files. */
+/** README and docs/reference list the methods, models, tasks and devices that exist. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { formatOf } from '../../accelerated/formats/index.js'
@@ -8,19 +8,28 @@ import { architectures } from '../../accelerated/models/index.js'
 import { devices } from '../../accelerated/engines/devices/index.js'
 import { taskNames } from '../../finetuning/tasks/index.js'
 
+const page = readFileSync('docs/reference/models-and-methods.md', 'utf8')
 const readme = readFileSync('README.md', 'utf8')
 const table: ReadonlyArray<Method> = methods
 
-describe('README', () => {
-  it('has the table of methods that their files make', () => {
-    const [, rows = ''] = /\| --- \| --- \| --- \|\n((?:\| `\w+` \|.*\n)+)/.exec(readme.slice(readme.indexOf('| `--method` |'))) ?? []
+describe('the lists of the documentation', () => {
+  it.each([
+    ['README.md', readme],
+    ['docs/reference/models-and-methods.md', page],
+  ])('in %s have every method with what it trains and its adapter format', (_, text) => {
+    const [, rows = ''] = /\| --- \| --- \| --- \|\n((?:\| `\w+` \|.*\n)+)/.exec(text.slice(text.indexOf('| `--method` |'))) ?? []
     expect(rows.trim().split('\n')).toEqual(table.map((method) => `| \`${method.name}\` | ${method.summary} | ${formatOf(method).title} |`))
   })
 
-  it('names every device', () => devices.forEach(({ name }) => expect(readme).toContain(`\`--device ${name}\``)))
+  it('have every device', () => devices.forEach(({ name }) => expect(page).toContain(`\`--device ${name}\``)))
 
-  it('names every task', () => taskNames.forEach((name) => expect(readme).toMatch(new RegExp(`[\`' ]${name}[\`' ]`))))
+  it('have every task', () => taskNames.forEach((name) => expect(page).toContain(`\`${name}\``)))
 
-  it('names every family of models', () =>
-    architectures.flatMap(({ modelTypes }) => modelTypes).forEach((name) => expect(readme.toLowerCase()).toContain(name)))
+  it('have every family of models', () =>
+    architectures
+      .flatMap(({ modelTypes }) => modelTypes)
+      .forEach((name) => {
+        expect(page).toContain(`\`${name}\``)
+        expect(readme.toLowerCase()).toContain(name)
+      }))
 })

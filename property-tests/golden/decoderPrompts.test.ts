@@ -42,8 +42,9 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
 
   it.each(dtypes)('has our gradients of the first step, and our losses and parameters through twenty (%s)', async (dtype) => {
     const base = await openModelFolder(join(fixtures, family))
-    const { steps, ...own } = golden.settings
-    const [method, settings] = [methodOf(name), resolveSettings({ method: name, precision: dtype, dropout: 0, ...own })]
+    const { steps, virtualTokens, ...own } = golden.settings
+    const given = { method: name, precision: dtype, dropout: 0, numVirtualTokens: virtualTokens, ...own }
+    const [method, settings] = [methodOf(name), resolveSettings(given)]
     const parts = { model: base.model, frozen: frozenWeights(base, dtype), method, settings, precision: precisionOf(dtype) }
     const assembly = assemble(parts, causalLM)
     const phase = method.phases.start(base.model.spec, settings)

@@ -83,7 +83,7 @@ it('a decoder of no known kind is a mistake where text is to be made of tokens, 
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...kinds['qwen2']?.tokenizer, decoder }))
   const { encode, decode } = await loadTokenizer(folder, model)
   expect(encode('The quick', undefined, 512).inputIds.length).toBeGreaterThan(0)
-  expect(() => decode([5])).toThrow(/tokenizer\.json: expected a decoder of a known kind, for the text of tokens, got another$/)
+  expect(() => decode([5])).toThrow(/tokenizer\.json: expected a supported decoder, which makes text of tokens, got another$/)
 })
 
 it('ids that no token has are left out of a text, as of tables with more rows than tokens', async () => {

@@ -72,8 +72,8 @@ const textsOf = ({ inputIds, targets }: Batch): ReadonlyArray<TextExample> =>
 
 const openAccelerated = async (family: Family, dtype: FloatType) => {
   const { golden, config, base } = read(family)
-  const { steps: _, ...own } = golden.lora
-  const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, ...own })
+  const { steps: _, alpha, ...own } = golden.lora
+  const settings = resolveSettings({ method: 'lora', precision: dtype, dropout: 0, loraAlpha: alpha, ...own })
   const [method, model] = [methodOf('lora'), llamaArchitecture.open(config, 'config.json')]
   const frozen = constants(base, dtype)
   const assembly = assemble({ model, frozen, method, settings, precision: precisionOf(dtype) }, causalLM)

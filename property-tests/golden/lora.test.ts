@@ -26,8 +26,8 @@ describe.each([...families, ...furtherFamilies])('%s under PEFT', (family) => {
   const golden = readGolden(family)
   const tensors = readTensors(family)
   const [first] = golden.batches as readonly [GoldenBatch]
-  const { steps, ...settings } = golden.lora
-  const open = (dtype: FloatType) => openGoldenRun({ family, dtype, steps, settings: { method: 'lora', ...settings } })
+  const { steps, alpha, ...settings } = golden.lora
+  const open = (dtype: FloatType) => openGoldenRun({ family, dtype, steps, settings: { method: 'lora', loraAlpha: alpha, ...settings } })
 
   it.each(dtypes)('has our logits, loss and gradients (%s)', async (dtype) => {
     const [run, bound, expected] = [await open(dtype), goldenBounds[dtype], golden[dtype]]

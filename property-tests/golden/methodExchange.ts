@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { Weights } from '../../accelerated/formats/adapter.js'
 import { writeAdapter } from '../../accelerated/formats/index.js'
-import { methodOf, resolveSettings, type SettingsInput } from '../../accelerated/training/settings.js'
+import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import {
   compareNumbers,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { tensorOf, type Vector } from '../../accelerated/parameters/vectors.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import type { Feeds } from '../../accelerated/engines/feeds.js'
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { openGoldenRun, type GoldenRun } from './acceleratedGolden.js'
 import {
   compareNumbers,

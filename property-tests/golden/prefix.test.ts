@@ -3,7 +3,7 @@ import { describeExchange } from './methodExchange.js'
 import { describeMethod } from './methodGolden.js'
 import type { MethodGolden } from './golden.js'
 
-const settings = ({ virtualTokens = NaN }: MethodGolden['settings']) => ({ method: 'prefix', numVirtualTokens: virtualTokens })
+const settings = ({ virtualTokens = NaN }: MethodGolden['settings']) => ({ method: 'prefix' as const, numVirtualTokens: virtualTokens })
 
 describeMethod({ method: 'prefix', settings })
 describeExchange({ method: 'prefix', settings })

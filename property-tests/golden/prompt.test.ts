@@ -3,7 +3,7 @@ import { describeExchange } from './methodExchange.js'
 import { describeMethod } from './methodGolden.js'
 import type { MethodGolden } from './golden.js'
 
-const settings = ({ virtualTokens = NaN }: MethodGolden['settings']) => ({ method: 'prompt', numVirtualTokens: virtualTokens })
+const settings = ({ virtualTokens = NaN }: MethodGolden['settings']) => ({ method: 'prompt' as const, numVirtualTokens: virtualTokens })
 
 describeMethod({ method: 'prompt', settings })
 describeExchange({ method: 'prompt', settings })

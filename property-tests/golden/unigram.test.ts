@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { writeTokenizer } from '../../accelerated/formats/modelFiles.js'
+import { nodeFiles } from '../../accelerated/storage/nodeFiles.js'
+import { writeTokenizer } from '../../accelerated/formats/tokenizerFiles.js'
 import { methodOf, resolveSettings } from '../../accelerated/training/settings.js'
 import { loadTokenizer } from '../../accelerated/checkpoints/tokenizer/tokenizer.js'
 import { parseConfigFile } from '../../accelerated/checkpoints/configFile.js'
@@ -59,7 +60,11 @@ it('names the padding token of an exported folder by the pieces, where no added 
   const tokenizer = { ...(kinds['bge'] as Kind).tokenizer, added_tokens: [] }
   writeFileSync(join(base, 'tokenizer.json'), JSON.stringify(tokenizer))
   const model = { ...modelOf('xlm-roberta'), paddingIndex: 1 }
-  await writeTokenizer(folder, base, { model, method: methodOf('lora'), settings: resolveSettings({ method: 'lora' }) })
+  await writeTokenizer(
+    { folder, storage: nodeFiles },
+    { folder: base, storage: nodeFiles },
+    { model, method: methodOf('lora'), settings: resolveSettings({ method: 'lora' }) },
+  )
   expect(JSON.parse(readFileSync(join(folder, 'tokenizer_config.json'), 'utf8'))).toMatchObject({
     pad_token: '<pad>',
     tokenizer_class: 'XLMRobertaTokenizer',

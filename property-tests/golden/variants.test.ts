@@ -10,7 +10,7 @@ import { exportMerged } from '../../accelerated/formats/exportMerged.js'
 import type { FloatType } from '../../accelerated/graph/expression.js'
 import { offsetName, poolName } from '../../accelerated/models/layers/dropout.js'
 import { floatFeed, type Feeds } from '../../accelerated/engines/feeds.js'
-import type { SettingsInput } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { targetedMatrices } from '../../accelerated/methods/lowRank.js'
 import { openGoldenRun } from './acceleratedGolden.js'
 import { expectExchanged, exportFolder } from './exchangeGolden.js'
@@ -58,7 +58,7 @@ const masks = async (family: Family, batch: GoldenBatch, step: number | null, dt
   return { [poolName(probability)]: floatFeed(pool, [pool.length], dtype), ...Object.fromEntries(offsets) }
 }
 
-const lora = ({ rank = NaN, alpha = NaN }: Readonly<Record<string, number>>) => ({ method: 'lora', rank, alpha })
+const lora = ({ rank = NaN, alpha = NaN }: Readonly<Record<string, number>>) => ({ method: 'lora' as const, rank, loraAlpha: alpha })
 
 describeMethod({ method: 'rslora', settings: (golden) => ({ ...lora(golden), useRslora: true }) })
 describeMethod({ method: 'dora', settings: (golden) => ({ ...lora(golden), useDora: true }) })
@@ -153,7 +153,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       const logits = await predictGolden(family, output, readMethod(family, 'dora'))
       const trained = { base, adapter, head: adapter.head }
       await inFolder(async (merged) => {
-        await exportMerged(merged, trained, undefined, 'float32')
+        await exportMerged(merged, trained, undefined)
         const found = await predictGolden(family, merged, readMethod(family, 'dora'))
         expectAgreement(`merged, ${family}, ${name}`, [compareNumbers('logits', goldenBounds.float32, logits, found)])
       })

@@ -11,7 +11,10 @@ import type { FloatType } from '../../accelerated/graph/expression.js'
 import { salora } from '../../accelerated/methods/salora/salora.js'
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
-import { newestCheckpoint, saveCheckpoint, type Checkpoint, type RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
+import { newestCheckpoint } from '../../accelerated/checkpoints/newestCheckpoint.js'
+import type { RunOutline } from '../../accelerated/checkpoints/loadCheckpoint.js'
+import type { Checkpoint } from '../../accelerated/checkpoints/checkpointContent.js'
+import { saveCheckpoint } from '../../accelerated/checkpoints/checkpointFile.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'
 import { gated, matrices, pruned, outlineOf, sizeIn, stateOf, type Described } from './saloraRun.js'
 
@@ -220,7 +223,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
     [
       'of a later step',
       { ...pruned, step: 7 },
-      'expected a state of this run, by its model and data as they are now: a best step before its own, got 7',
+      'expected a state of this run with its current model and data: a best step before its own, got 7',
     ],
     [
       'with retained ranks of strangers',
@@ -254,7 +257,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
     await writeFile(file(4), Buffer.concat([length, header]))
     await sign(4)
     expect(await refusal()).toBe(
-      'F/step-000000004.safetensors: expected a checkpoint of layout 2, as this version of salora writes it, got layout 1: go on with the version that wrote it, or start anew',
+      'F/step-000000004.safetensors: expected a checkpoint of layout 2, as this version of salora writes it, got layout 1; resume with the version that wrote it, or start over',
     )
   })
 })
@@ -270,7 +273,7 @@ describe('what is no checkpoint', () => {
     await handle.close()
     const began = performance.now()
     expect(await refusal()).toMatch(
-      /^F\/step-000000004\.safetensors: expected at most 160\d{5} bytes, by the model as it is now, got 4398046511104$/,
+      /^F\/step-000000004\.safetensors: expected at most 160\d{5} bytes for the current model, got 4398046511104$/,
     )
     expect(performance.now() - began).toBeLessThan(1_000)
   })
@@ -278,7 +281,7 @@ describe('what is no checkpoint', () => {
     await rename(file(4), join(root, 'elsewhere'))
     await symlink(join(root, 'elsewhere'), file(4))
     expect(await refusal()).toBe(
-      `F: expected a whole checkpoint (a new --output starts anew), got 1 damaged and no other: F/step-000000004.safetensors: expected a file within F, got a link to ${join(root, 'elsewhere')}`,
+      `F: expected an intact checkpoint (to start over, choose a new --output), got 1 corrupt and no other: F/step-000000004.safetensors: expected a file within F, got a link to ${join(root, 'elsewhere')}`,
     )
     expect((await readFile(join(root, 'elsewhere'))).length).toBeGreaterThan(100)
   })

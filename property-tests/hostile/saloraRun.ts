@@ -9,7 +9,7 @@ import { sequenceClassification } from '../../accelerated/objectives/sequenceCla
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { layoutOf } from '../../accelerated/training/assembly.js'
 import { runOutline } from '../../accelerated/training/runOutline.js'
-import type { RunOutline } from '../../accelerated/checkpoints/checkpointFile.js'
+import type { RunOutline } from '../../accelerated/checkpoints/loadCheckpoint.js'
 import type { Vector } from '../../accelerated/parameters/vectors.js'
 import { startOfRun } from '../../accelerated/training/initialState.js'
 import type { RunState } from '../../accelerated/parameters/runState.js'

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { escapeHtml } from '../charts/escapeText.js'
 import { csvOf } from '../charts/csv.js'
 import type { FigureContent, Panel } from '../charts/figure.js'
-import { formatNumber } from '../charts/formatNumber.js'
+import { formatNumber, plural } from '../charts/formatNumber.js'
 import type { Cell, Table } from '../charts/table.js'
 import type { PageFiles } from '../pageFiles.js'
 import type { ReportTable } from './tables/reportTable.js'
@@ -27,18 +27,28 @@ export type Page = {
 }
 
 export const pageHtml = ({ title, summary, warnings, skipped, tables, figures }: Page, { script, style }: PageFiles): string => {
-  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashOf(script)}; img-src blob: data:; base-uri 'none'; form-action 'none'`
   const links = [...tables, ...figures].map(({ name, title: text }) => `<li><a href="#${name}">${escapeHtml(text)}</a></li>`).join('')
   return (
     `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\n` +
-    `<meta http-equiv="Content-Security-Policy" content="${escapeHtml(policy)}">\n<meta name="referrer" content="no-referrer">\n` +
+    `<meta http-equiv="Content-Security-Policy" content="${escapeHtml(policyOf(script))}">\n<meta name="referrer" content="no-referrer">\n` +
     `<title>${escapeHtml(title)}</title><link rel="icon" href="data:,"><style>${style}</style></head>\n` +
     `<body>\n<header><h1>${escapeHtml(title)}</h1>\n<p class="quiet">${escapeHtml(summary)}</p>\n` +
     `${warnings.map((line) => `<p class="warning">${escapeHtml(line)}</p>\n`).join('')}${skippedDetails(skipped)}` +
-    `<nav aria-label="Contents"><ul>${links}</ul></nav></header>\n<main>\n${tables.map(tableSection).join('')}${figures.map(figureSection).join('')}</main>\n` +
+    `<nav aria-label="Contents"><ul>${links}</ul></nav></header>\n<main>\n${tables.map(tableSection).join('')}<div class="figures">${figures.map(figureSection).join('')}</div></main>\n` +
     `<script>${script}</script>\n</body></html>\n`
   )
 }
+
+/** Allows the page's own script, and nothing from elsewhere. */
+const policyOf = (script: string): string =>
+  [
+    "default-src 'none'",
+    "style-src 'unsafe-inline'",
+    `script-src ${hashOf(script)}`,
+    'img-src blob: data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
 
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
@@ -51,7 +61,7 @@ const tableSection = ({ name, title, caption, table, csv, folded = false }: Repo
   const numbers = `${tableHtml(table, title)}${csvBlock(name, title, csv ?? csvOf(table))}`
   return (
     `<section id="${name}"><h2>${escapeHtml(title)}</h2>\n<p>${escapeHtml(caption)}</p>\n` +
-    `${folded ? `<details><summary>${table.rows.length} rows</summary>\n${numbers}</details>` : numbers}</section>\n`
+    `${folded ? `<details><summary>${plural(table.rows.length, 'row')}</summary>\n${numbers}</details>` : numbers}</section>\n`
   )
 }
 

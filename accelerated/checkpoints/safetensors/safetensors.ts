@@ -6,8 +6,12 @@ import { withFile, type Storage } from '../../storage/storage.js'
 import { fromBfloat16, fromFloat16 } from './float16.js'
 import { bytesOf, elementCount, parseHeader, showShape, type HeaderEntry, type StoredType } from './safetensorsHeader.js'
 
-/** One tensor of an opened file. */
-export type TensorEntry = HeaderEntry & { readonly storage: Storage }
+/** One tensor of an opened file. `transposed`: a matrix whose file has it [columns, rows]; its shape, and its numbers once read, are [rows, columns]. */
+export type TensorEntry = HeaderEntry & { readonly storage: Storage; readonly transposed?: true }
+
+/** The shape that the file has. */
+export const storedShape = ({ shape, transposed }: Pick<TensorEntry, 'shape' | 'transposed'>): ReadonlyArray<number> =>
+  transposed === true ? shape.toReversed() : shape
 
 export type SafetensorsFile = {
   readonly metadata: Readonly<Record<string, string>>
@@ -51,10 +55,18 @@ const fill = async <T extends Float32Array | Float64Array>(entry: TensorEntry, a
     throw inputError(entry.file, `tensor ${entry.name} of at most ${tensorLimit} numbers`, `${count} ${showShape(entry.shape)}`)
   const values = allocate(count)
   for await (const { first, chunk } of readChunks(entry)) values.set(chunk, first)
-  return values
+  return entry.transposed === true ? transposedMatrix(values, storedShape(entry)) : values
 }
 
-/** A tensor's numbers a chunk at a time, unrounded. `first` is the flat index of the chunk's first number. */
+/** [rows, columns] → [columns, rows], row-major */
+export const transposedMatrix = <T extends Float32Array | Float64Array>(matrix: T, [rows = 0, columns = 0]: ReadonlyArray<number>): T => {
+  const transposed = matrix.slice() as T
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = matrix[row * columns + column] ?? NaN
+  return transposed
+}
+
+/** A tensor's numbers a chunk at a time, unrounded, in the file's order. `first` is the flat index of the chunk's first number. */
 export async function* readChunks(
   entry: TensorEntry,
 ): AsyncGenerator<{ readonly first: number; readonly chunk: Float32Array | Float64Array }> {

@@ -1,22 +1,24 @@
-/** A model's own form of a conversation: the Jinja template beside its tokenizer, rendered within bounds. */
-import { join } from 'node:path'
+/** Chat templates: the Jinja template beside a model's tokenizer, rendered within bounds. */
 import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath } from '../../storage/paths.js'
+import type { Storage } from '../../storage/storage.js'
 import { inputError, reason } from '../../errors/inputError.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { tokenizerConfigLimit } from './tokenizerFile.js'
 
 export type Message = { readonly role: string; readonly content: string }
 
-/** `ask`: with the words that begin an answer at the end. → the text, special tokens written out. Throws Mistake. */
-export type ChatTemplate = (messages: ReadonlyArray<Message>, ask: boolean) => string
+/** → the text of a conversation with its special tokens; `addGenerationPrompt` ends it with the beginning of an answer. @throws InputError */
+export type ChatTemplate = (messages: ReadonlyArray<Message>, addGenerationPrompt: boolean) => string
 
-/** Characters of a template, and of what it makes of a conversation beyond the messages' own. */
+/** The characters of a template, and those of a rendered conversation beyond the messages' own. */
 const [longestTemplate, longestFrame] = [100_000, 1_000_000]
 
-/** Numbers that a template may count: it is a file of somebody else's. */
+/** The numbers of a template's range. Templates come from untrusted files. */
 const longestRange = 1_000
 
 const token = z.union([z.string().max(1_000), z.object({ content: z.string().max(1_000) })]).nullish()
@@ -30,33 +32,38 @@ const settings = z.object({
   pad_token: token,
 })
 
-/** Of chat_template.jinja, else of tokenizer_config.json; null where the folder has none. Throws Mistake. */
-export const loadChatTemplate = async (folder: string): Promise<ChatTemplate | null> => {
-  const configFile = await fileInFolder(folder, 'tokenizer_config.json')
+/** The template of chat_template.jinja, else of tokenizer_config.json; null if the folder has none. @throws InputError */
+export const loadChatTemplate = async (folder: string, storage: Storage = nodeFiles): Promise<ChatTemplate | null> => {
+  const configFile = await fileInFolder(folder, 'tokenizer_config.json', storage)
   const config =
     configFile === undefined
       ? {}
-      : validate(settings, parseJson(await readText(configFile, tokenizerConfigLimit), configFile), configFile, 'settings of a tokenizer')
-  const file = await fileInFolder(folder, 'chat_template.jinja')
+      : validate(
+          settings,
+          parseJson(await readText(configFile, tokenizerConfigLimit, storage), configFile),
+          configFile,
+          'settings of a tokenizer',
+        )
+  const file = await fileInFolder(folder, 'chat_template.jinja', storage)
   const { chat_template: stored, ...tokens } = config as z.infer<typeof settings>
   const named = Array.isArray(stored) ? stored.find(({ name }) => name === 'default')?.template : stored
-  const text = file === undefined ? named : await readText(file, longestTemplate)
+  const text = file === undefined ? named : await readText(file, longestTemplate, storage)
   if (text == null) return null
-  const where = file ?? join(folder, 'tokenizer_config.json')
+  const where = file ?? joinPath(folder, 'tokenizer_config.json')
   const special = Object.fromEntries(Object.entries(tokens).flatMap(([name, value]) => (value == null ? [] : [[name, contentOf(value)]])))
   return chatTemplate(text, special, where)
 }
 
 const contentOf = (value: string | { readonly content: string }): string => (typeof value === 'string' ? value : value.content)
 
-/** @param special tokens by their names, such as `bos_token` @param where the template's file in messages. Throws Mistake. */
+/** @param special special tokens by name, such as `bos_token` @param where the template's file in messages @throws InputError */
 export const chatTemplate = (text: string, special: Readonly<Record<string, string>>, where: string): ChatTemplate => {
-  const { parsed } = understood(where, 'a chat template in Jinja', () => new Template(text))
-  return (messages, ask) => {
-    const rendered = understood(where, 'a chat template that takes these messages', () => {
+  const { parsed } = attempt(where, 'a chat template in Jinja', () => new Template(text))
+  return (messages, addGenerationPrompt) => {
+    const rendered = attempt(where, 'a chat template that takes these messages', () => {
       const environment = new Environment()
-      const known = { ...globals, ...special, messages, add_generation_prompt: ask }
-      for (const [name, value] of Object.entries(known)) environment.set(name, value)
+      const variables = { ...globals, ...special, messages, add_generation_prompt: addGenerationPrompt }
+      for (const [name, value] of Object.entries(variables)) environment.set(name, value)
       return String(new Interpreter(environment).run(parsed).value)
     })
     const longest = longestFrame + 4 * messages.reduce((sum, { content }) => sum + content.length, 0)
@@ -66,15 +73,16 @@ export const chatTemplate = (text: string, special: Readonly<Record<string, stri
   }
 }
 
-const understood = <T>(where: string, expected: string, work: () => T): T => {
+/** @throws InputError in place of any error of `action` */
+const attempt = <T>(where: string, expected: string, action: () => T): T => {
   try {
-    return work()
+    return action()
   } catch (thrown) {
     throw inputError(where, expected, `one that fails (${reason(thrown)})`)
   }
 }
 
-/** What templates find there anywhere, but for a clock: a conversation is the same text every day. */
+/** The globals that templates have elsewhere, without the current time: a conversation is the same text every day. */
 const globals = {
   ...{ true: true, false: false, none: null, True: true, False: false, None: null },
   range: (start: number, stop?: number, step?: number) => boundedRange(start, stop, step),
@@ -83,7 +91,7 @@ const globals = {
   },
 }
 
-/** Jinja's range, as far as a template has use for it. */
+/** Jinja's range, within a bound. */
 const boundedRange = (start: number, stop?: number, step = 1): ReadonlyArray<number> => {
   const [from, to] = stop === undefined ? [0, start] : [start, stop]
   const count = Math.max(0, Math.ceil((to - from) / step))

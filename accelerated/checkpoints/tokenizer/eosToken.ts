@@ -1,31 +1,38 @@
-/** The tokens that end a text: those of generation_config.json, else of config.json. */
-import { join } from 'node:path'
+/** End-of-sequence tokens: those of generation_config.json, else of config.json. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { configLimit } from '../configFile.js'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { inputError } from '../../errors/inputError.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath } from '../../storage/paths.js'
+import type { Storage } from '../../storage/storage.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 
 const schema = z.object({
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1).max(1_000)]).nullish(),
 })
 
-/** Ids, the first of which is the one to write. Throws Mistake where no file names one, or one that is no word of the model's. */
-export const eosTokenIds = async (folder: string, vocabularySize: number): Promise<ReadonlyArray<number>> => {
-  const ids = await namedEosTokenIds(folder, vocabularySize)
-  if (ids.length === 0) throw inputError(join(folder, 'config.json'), 'an eos_token_id, which ends what is written', 'none')
+/** Ids, the first of which is the one to write. @throws InputError if no file has one, or if one exceeds the vocabulary */
+export const eosTokenIds = async (folder: string, vocabularySize: number, storage: Storage = nodeFiles): Promise<ReadonlyArray<number>> => {
+  const ids = await namedEosTokenIds(folder, vocabularySize, storage)
+  if (ids.length === 0) throw inputError(joinPath(folder, 'config.json'), 'an eos_token_id, which ends a generated text', 'none')
   return ids
 }
 
-/** The same, or none where no file names one. */
-export const namedEosTokenIds = async (folder: string, vocabularySize: number): Promise<ReadonlyArray<number>> => {
+/** The same ids; none if no file has one. @throws InputError if one exceeds the vocabulary */
+export const namedEosTokenIds = async (
+  folder: string,
+  vocabularySize: number,
+  storage: Storage = nodeFiles,
+): Promise<ReadonlyArray<number>> => {
   for (const name of ['generation_config.json', 'config.json']) {
-    const file = await fileInFolder(folder, name)
+    const file = await fileInFolder(folder, name, storage)
     if (file === undefined) continue
-    const { eos_token_id: found } = validate(schema, parseJson(await readText(file, configLimit), file), file, 'a configuration')
-    if (found == null) continue
-    const ids = typeof found === 'number' ? [found] : found
+    const json = parseJson(await readText(file, configLimit, storage), file)
+    const { eos_token_id: eos } = validate(schema, json, file, 'a configuration')
+    if (eos == null) continue
+    const ids = typeof eos === 'number' ? [eos] : eos
     const beyond = ids.find((id) => id >= vocabularySize)
     if (beyond !== undefined) throw inputError(file, `an eos_token_id below vocab_size ${vocabularySize}`, String(beyond))
     return ids

@@ -1,54 +1,75 @@
 /**
- * SentencePiece's table of characters and what stands for them, as tokenizer.json holds it: the bytes of a double-array trie (Darts-clone), then the
- * texts that its leaves point to, a zero byte after each.
+ * SentencePiece's table of replacements for characters, as tokenizer.json has it: the bytes of a double-array trie (Darts-clone), then the
+ * texts that its leaves point to, each with a zero byte at its end.
  */
 import { inputError } from '../../errors/inputError.js'
 
-/** A text's characters replaced. */
-export type Normalizer = (text: string) => string
+/** Replaces the characters of a text. */
+export type Normalize = (text: string) => string
 
-/** Bytes that may stand for one character: the longest of SentencePiece's own tables are 33. */
-const longest = 64
+/** The bytes that may replace one character. The longest replacement in SentencePiece's own tables has 33. */
+const longestReplacement = 64
 
-/** The table applies to graphemes of fewer bytes as a whole, and else to each character in them, as Hugging Face's tokenizers have it. */
+/** As in Hugging Face's tokenizers, a shorter grapheme is looked up as a whole; for a longer one, each of its characters is. */
 const wholeBelow = 6
 
-/** @param base64 the table @param where the file, for messages @throws Mistake for bytes that are no such table */
-export const precompiledNormalizer = (base64: string, where: string): Normalizer => {
-  const bytes = Buffer.from(base64, 'base64')
-  const size = bytes.length < 4 ? 0 : bytes.readUInt32LE(0)
-  if (size < 4 || size % 4 !== 0 || size > bytes.length - 4)
-    throw inputError(where, 'a precompiled_charsmap that begins with the size of its trie', `${size} of ${bytes.length} bytes`)
-  const units = Uint32Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i))
-  const texts = bytes.subarray(4 + size)
-  for (let start = 0; start < texts.length; ) {
-    const end = endOf(texts, start)
-    if (end - start > longest)
-      throw inputError(where, `a precompiled_charsmap of texts of at most ${longest} bytes`, `one of ${end - start}`)
-    start = end + 1
-  }
-  const known = new Map<string, string | null>() // of characters met before; as many as there are at most
-  /** what stands for the shortest beginning that the table has; null where it has none */
-  const replaced = (characters: string): string | null => {
-    const before = known.get(characters)
-    if (before !== undefined) return before
-    const at = leafOf(units, Buffer.from(characters))
-    const text = at === null ? null : texts.toString('utf8', at, endOf(texts, at))
-    if (known.size < mostKnown) known.set(characters, text)
+/** Characters whose replacement is remembered. */
+const cacheSize = 100_000
+
+/** @param base64 the table @param where the file, for messages @throws InputError if the bytes are not such a table */
+export const precompiledNormalizer = (base64: string, where: string): Normalize => {
+  const { units, texts } = parseTable(base64, where)
+  const cache = new Map<string, string | null>()
+  /** the replacement of the shortest prefix that the table has; null if it has none */
+  const replacementOf = (characters: string): string | null => {
+    const cached = cache.get(characters)
+    if (cached !== undefined) return cached
+    const at = leafOf(units, encoder.encode(characters))
+    const text = at === null ? null : decoder.decode(texts.subarray(at, endOf(texts, at)))
+    if (cache.size < cacheSize) cache.set(characters, text)
     return text
   }
   return (text) => {
     let normalized = ''
     for (const grapheme of graphemes(text)) {
-      const whole = grapheme.length < wholeBelow && Buffer.byteLength(grapheme) < wholeBelow ? replaced(grapheme) : null
+      const isShort = grapheme.length < wholeBelow && encoder.encode(grapheme).length < wholeBelow
+      const whole = isShort ? replacementOf(grapheme) : null
       if (whole !== null) normalized += whole
-      else for (const character of grapheme) normalized += replaced(character) ?? character
+      else for (const character of grapheme) normalized += replacementOf(character) ?? character
     }
     return normalized
   }
 }
 
-const mostKnown = 100_000
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+type Table = { readonly units: Uint32Array; readonly texts: Uint8Array }
+
+const parseTable = (base64: string, where: string): Table => {
+  const bytes = bytesOf(base64, where)
+  const view = new DataView(bytes.buffer)
+  const size = bytes.length < 4 ? 0 : view.getUint32(0, true)
+  if (size < 4 || size % 4 !== 0 || size > bytes.length - 4)
+    throw inputError(where, 'a precompiled_charsmap that begins with the size of its trie', `${size} of ${bytes.length} bytes`)
+  const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true))
+  const texts = bytes.subarray(4 + size)
+  for (let start = 0; start < texts.length; ) {
+    const end = endOf(texts, start)
+    if (end - start > longestReplacement)
+      throw inputError(where, `a precompiled_charsmap of texts of at most ${longestReplacement} bytes`, `one of ${end - start}`)
+    start = end + 1
+  }
+  return { units, texts }
+}
+
+const bytesOf = (base64: string, where: string): Uint8Array<ArrayBuffer> => {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+  } catch {
+    throw inputError(where, 'a precompiled_charsmap in base64', 'text that is not')
+  }
+}
 
 const endOf = (texts: Uint8Array, start: number): number => {
   const end = texts.indexOf(0, start)
@@ -59,19 +80,22 @@ const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
 function* graphemes(text: string): Iterable<string> {
   if (/^[ -~]*$/.test(text))
-    yield* text // of these each is one
+    yield* text // each of these characters is a grapheme
   else for (const { segment } of segmenter.segment(text)) yield segment
 }
 
-/** Where the text of the shortest key that `bytes` begin with stands. A unit: bits 0–7 its byte, 8 whether a key ends, 9 whether its offset counts 256s, from 10 on the offset. */
+/**
+ * The offset of the text of the shortest key that is a prefix of `bytes`; null if there is none. A unit of the trie has its byte in bits 0–7,
+ * whether a key ends in bit 8, whether its offset counts in 256s in bit 9, and the offset from bit 10 on.
+ */
 const leafOf = (units: Uint32Array, bytes: Uint8Array): number | null => {
-  let place = offsetOf(units[0] ?? 0)
+  let index = offsetOf(units[0] ?? 0)
   for (const byte of bytes) {
-    place ^= byte
-    const unit = units[place]
+    index ^= byte
+    const unit = units[index]
     if (byte === 0 || unit === undefined || (unit & 0x800000ff) !== byte) return null
-    place ^= offsetOf(unit)
-    if ((unit & 0x100) !== 0) return (units[place] ?? 0) & 0x7fffffff
+    index ^= offsetOf(unit)
+    if ((unit & 0x100) !== 0) return (units[index] ?? 0) & 0x7fffffff
   }
   return null
 }

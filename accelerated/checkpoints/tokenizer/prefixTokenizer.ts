@@ -1,71 +1,67 @@
 /**
- * Ids of a text's first tokens at a cost that follows the tokens asked for, not the text: a long text is cut before it is tokenized, and words met
- * before are looked up. The ids are those of the whole text.
+ * The ids of a text's first tokens, at a cost in proportion to those tokens and not to the text: a long text is cut before it is tokenized, and
+ * words are cached. The ids are those of the whole text.
  */
 import type { TokenizerFile } from './tokenizerFile.js'
 import { WordCache } from './wordCache.js'
 
 export type Tokenize = (text: string) => ReadonlyArray<number>
 
-/** Of a text's tokens, at least the first `most` if it has as many; tokens after them may be missing. */
+/** At least the first `most` tokens of a text, if it has that many. Later tokens may be missing. */
 export type TokenizePrefix = (text: string, most: number) => ReadonlyArray<number>
 
-/** Tokens between those that are used and a cut: what is cut off changes tokens next to the cut, not those. */
+/** Tokens between the last used one and the cut, which changes only tokens near it. */
 const slack = 128
 
 export const prefixTokenizer = (idsOf: Tokenize, file: TokenizerFile, settings: object): TokenizePrefix => {
   const longest = longestToken(file)
-  const plain = wordsAreApart(file, settings) ? wordByWord(idsOf, file) : idsOf
-  const ids: TokenizePrefix = (text, most) => {
-    // A token stands for at most `longest` characters, unless it is an unknown word: then more is read.
+  const tokenize = isWordByWord(file, settings) ? wordByWord(idsOf, file) : idsOf
+  return (text, most) => {
+    // A token has at most `longest` characters. Only an unknown word can have more, and then more text is read.
     for (let length = (most + slack) * longest; length < text.length; length *= 8) {
-      const found = plain(text.slice(0, length), most + slack)
-      if (found.length >= most + slack) return found.slice(0, most)
+      const ids = tokenize(text.slice(0, length), most + slack)
+      if (ids.length >= most + slack) return ids.slice(0, most)
     }
-    return plain(text, most)
+    return tokenize(text, most)
   }
-  return ids
 }
 
 const longestToken = ({ model: { vocab }, added_tokens: added }: TokenizerFile): number => {
   let longest = 16
   const tokens = Array.isArray(vocab) ? (vocab as ReadonlyArray<readonly [string]>).map(([token]) => token) : Object.keys(vocab as object)
   for (const token of tokens) longest = Math.max(longest, token.length)
-  for (const { content } of added as ReadonlyArray<{ readonly content: string }>) longest = Math.max(longest, content.length)
+  for (const { content } of added) longest = Math.max(longest, content.length)
   return longest
 }
 
-/** Pre-tokenizers that cut at every space, whatever stands around it. */
+/** Pre-tokenizers that cut at every space, whatever is around it. */
 const atSpaces = ['BertPreTokenizer', 'Whitespace', 'WhitespaceSplit']
-/** Normalizers under which what stands on one side of a space changes nothing on the other. */
+/** Normalizers that treat the text on each side of a space independently. */
 const local = ['BertNormalizer', 'Lowercase', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Precompiled']
 
 type Part = { readonly type: string }
 
-/** Whether a text's tokens are those of its words, one after another. */
-const wordsAreApart = ({ normalizer, pre_tokenizer: cut, model, added_tokens: added }: TokenizerFile, settings: object): boolean => {
+/** Whether the tokens of a text are those of its words, one after another. */
+const isWordByWord = ({ normalizer, pre_tokenizer: cut, model, added_tokens: added }: TokenizerFile, settings: object): boolean => {
   const parts = normalizer === null ? [] : normalizer.type === 'Sequence' ? (normalizer.normalizers as ReadonlyArray<Part>) : [normalizer]
   const first = cut?.type === 'Sequence' ? (cut.pretokenizers as ReadonlyArray<Part>)[0] : cut
   const cutsAtSpaces = atSpaces.includes(first?.type ?? '') || (cut?.type === 'ByteLevel' && cut.use_regex !== false)
-  const fuses = model.type === 'BPE' && model.fuse_unk === true // unknown words next to each other become one token
-  const tokens = added as ReadonlyArray<{ readonly normalized?: boolean | null }>
+  const fuses = model.type === 'BPE' && model.fuse_unk === true // adjacent unknown words become one token
   return (
     cutsAtSpaces &&
     !fuses &&
     parts.every(({ type }) => local.includes(type)) &&
-    tokens.length <= 1_000 &&
-    (normalizer === null || tokens.every(({ normalized }) => normalized !== true)) &&
+    added.length <= 1_000 &&
+    (normalizer === null || added.every(({ normalized }) => normalized !== true)) &&
     Object.values(settings).every((value) => value !== true)
   )
 }
 
-/** Cuts before each space that has a character on both sides: byte pairs take such a space with the word after it. */
+/** Cuts at each space between two characters. Byte pairs keep such a space with the word after it. */
 const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }: TokenizerFile): TokenizePrefix => {
-  const special = new RegExp(
-    (added as ReadonlyArray<{ readonly content: string }>).map(({ content }) => escaped(content)).join('|') || '(?!)',
-  )
+  const special = new RegExp(added.map(({ content }) => escaped(content)).join('|') || '(?!)')
   const keepsSpace = cut?.type === 'ByteLevel'
-  const [first, other] = [new WordCache(), new WordCache()] // a first word may be given a space of its own
+  const [first, other] = [new WordCache(), new WordCache()] // the first word may get a space before it
   return (text, most) => {
     if (special.test(text)) return idsOf(text)
     const ids: number[] = []
@@ -79,7 +75,7 @@ const wordByWord = (idsOf: Tokenize, { pre_tokenizer: cut, added_tokens: added }
   }
 }
 
-/** The next space from `from` on between two characters that are no blanks, or the text's end. */
+/** The next space from `from` on that is between two non-blank characters; the text's end if there is none. */
 const nextWord = (text: string, from: number): number => {
   for (let at = text.indexOf(' ', from); at !== -1; at = text.indexOf(' ', at + 1))
     if (at + 1 < text.length && !isBlank(text, at - 1) && !isBlank(text, at + 1)) return at

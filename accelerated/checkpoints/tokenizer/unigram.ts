@@ -1,15 +1,15 @@
-/** The unigram model (Kudo, 2018): of all ways to cut a word into pieces, that whose pieces' log probabilities add up to most. */
+/** The unigram model (Kudo, 2018): the segmentation of a word whose pieces have the largest sum of log probabilities. */
 
-/** Pieces and their log probabilities. A piece's id is its place. */
+/** Pieces and their log probabilities. A piece's id is its index. */
 export type ScoredPieces = ReadonlyArray<readonly [piece: string, score: number]>
 
-/** How much less likely than the least likely piece a character is that is none: SentencePiece's. */
+/** The log probability of an unknown character is this much below that of the least likely piece, as in SentencePiece. */
 const unknownPenalty = 10
 
 /**
- * Words to pieces; unknown characters next to each other are one unknown piece. A word costs its characters times those of the longest piece.
- * @param unknown the place of the unknown piece
- * @param mark the character before which words are cut; null where they come cut
+ * Segments words into pieces. Adjacent unknown characters are one unknown piece. The cost is the length of a word times that of the longest piece.
+ * @param unknown the index of the unknown piece
+ * @param mark the character before which texts are cut into words; null if they already are
  */
 export const unigram = (
   pieces: ScoredPieces,
@@ -17,15 +17,15 @@ export const unigram = (
   mark: string | null,
 ): ((words: ReadonlyArray<string>) => ReadonlyArray<string>) => {
   const scores = new Map(pieces)
-  const longest = pieces.reduce((most, [piece]) => Math.max(most, piece.length), 2) // no character is longer
+  const longest = pieces.reduce((most, [piece]) => Math.max(most, piece.length), 2) // a character has at most 2 units
   const unknownPiece = pieces[unknown]?.[0] ?? ''
   const unknownScore = pieces.reduce((least, [, score]) => Math.min(least, score), Infinity) - unknownPenalty
 
-  /** Viterbi: of each place the best way to it, which of equals is that with the longest last piece. */
-  const cut = (word: string): ReadonlyArray<string> => {
+  /** Viterbi: the best segmentation up to each index. Of equally good ones, that with the longest last piece. */
+  const segment = (word: string): ReadonlyArray<string> => {
     const best = new Float64Array(word.length + 1)
     const from = new Int32Array(word.length + 1).fill(-1)
-    const known = new Uint8Array(word.length + 1)
+    const isPiece = new Uint8Array(word.length + 1)
     for (let start = 0, next = 0; start < word.length; start = next) {
       next = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1)
       for (let end = next; end <= Math.min(start + longest, word.length); end++) {
@@ -35,19 +35,19 @@ export const unigram = (
         if (from[end] !== -1 && candidate <= (best[end] ?? 0)) continue
         best[end] = candidate
         from[end] = start
-        known[end] = score === undefined ? 0 : 1
+        isPiece[end] = score === undefined ? 0 : 1
       }
     }
     const backwards: string[] = []
     for (let end = word.length, unknownAfter = false; end > 0; end = from[end] ?? 0) {
-      const isKnown = known[end] === 1
+      const isKnown = isPiece[end] === 1
       if (isKnown) backwards.push(word.slice(from[end], end))
       else if (!unknownAfter) backwards.push(unknownPiece)
       unknownAfter = !isKnown
     }
     return backwards.reverse()
   }
-  return (words) => words.flatMap((text) => (mark === null ? [text] : wordsOf(text, mark))).flatMap(cut)
+  return (words) => words.flatMap((text) => (mark === null ? [text] : wordsOf(text, mark))).flatMap(segment)
 }
 
 /** `▁a▁▁b` → `▁a`, `▁`, `▁b` */

@@ -1,17 +1,17 @@
-/** adapter_config.json of the adapters library: written for `houlsby` and `pfeiffer` as the library itself does, read key by key. */
+/** adapter_config.json of the adapters library: written for `houlsby` and `pfeiffer` as the library does, and validated key by key. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import type { Adapter } from '../adapter.js'
 
-/** What tells one method from the other. */
+/** The keys that differ between the methods. */
 const kinds = {
   houlsby: { called: 'DoubleSeqBnConfig', own: { mh_adapter: true, non_linearity: 'swish', original_ln_before: false } },
   pfeiffer: { called: 'SeqBnConfig', own: { mh_adapter: false, non_linearity: 'relu', original_ln_before: true } },
 } as const
 export type BottleneckName = keyof typeof kinds
 
-/** What both are: a configuration with another value of one of these keys means another function. */
+/** The keys that both methods share. A configuration with another value means another function. */
 const common = {
   adapter_residual_before_ln: false,
   cross_adapter: false,
@@ -28,7 +28,7 @@ const common = {
   use_gating: false,
 } as const
 
-/** What an adapter of these methods does not depend on once it is trained. */
+/** Keys that do not matter once an adapter is trained. */
 const idle = {
   dropout: 0,
   factorized_phm_W: true,
@@ -48,7 +48,7 @@ const idle = {
   stochastic_depth: 0,
 } as const
 
-/** What stands in each of an adapter's configurations; `version` is that of the layout. */
+/** The keys that every configuration of an adapter has; `version` is the layout's. */
 export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseModelName'>): Readonly<Record<string, unknown>> => ({
   hidden_size: model.spec.hiddenSize,
   model_class: model.naming.sequenceClassifier,
@@ -60,14 +60,14 @@ export const ofModel = ({ model, baseModelName }: Pick<Adapter, 'model' | 'baseM
 export const adapterConfigText = (name: string, reductionFactor: number, adapterName: string, adapter: Adapter): string => {
   if (!isKind(name)) throw new Error(`adapterConfigText: expected ${Object.keys(kinds).join(' or ')}, got ${name}`)
   const config = { ...common, ...idle, ...kinds[name].own, reduction_factor: reductionFactor }
-  // The library tells a scale that is a number from one that is trained by its type, so its floats have a point.
+  // The library tells a constant scale from a trained one by its type, so its floats need a decimal point.
   return libraryText({ ...ofModel(adapter), config, name: adapterName }).replace(
     /^( +"(?:dropout|scaling|stochastic_depth)": \d+),$/gm,
     '$1.0,',
   )
 }
 
-/** As Python's json.dump(indent=2, sort_keys=True). */
+/** Like Python's json.dump(indent=2, sort_keys=True). */
 export const libraryText = (value: object): string =>
   JSON.stringify(
     value,
@@ -86,7 +86,7 @@ const schemas = (values: object, schemaOf: (value: unknown) => z.ZodType): Schem
 const exactly = (value: unknown): z.ZodType => (Array.isArray(value) ? z.tuple([]) : z.literal(value as z.core.util.Literal))
 const single = z.union([z.string().max(1_000), z.number(), z.boolean(), z.null()])
 
-/** `common` may be left out, since the library's defaults are the same; what tells the methods apart may not. */
+/** The shared keys are optional, since the library's defaults are the same. The keys that differ are required. */
 const schemaOf = (name: BottleneckName) =>
   z.strictObject({
     architecture: z.null().optional(),
@@ -101,22 +101,22 @@ const fileSchema = z.object({
   hidden_size: z.int(),
   name: z.string().min(1).max(1_000),
   model_name: z.string().max(10_000).nullish(),
-  // another architecture has other keys, and is told by its name
+  // another architecture has other keys; its message names the architecture
   config: z.looseObject({ architecture: z.null().optional(), mh_adapter: z.boolean() }),
 })
 
 export type AdapterConfig = {
   readonly method: BottleneckName
   readonly reductionFactor: number
-  /** within the names of its tensors */
+  /** part of its tensors' names */
   readonly adapterName: string
   readonly baseModelName: string | undefined
 }
 
-/** Whether it is the library's: PEFT's has its keys outside. */
+/** Whether the file is the library's. PEFT's file of that name has no `config` key. */
 export const isLibraryConfig = (json: unknown): boolean => typeof json === 'object' && json !== null && 'config' in json
 
-/** @throws Mistake for what is no adapter of ours, or of another model than this */
+/** @throws InputError if it is not an adapter that we support, or is one of another model */
 export const readAdapterConfig = (json: unknown, where: string, { model }: Pick<Adapter, 'model'>): AdapterConfig => {
   const file = validate(fileSchema, json, where, 'an adapter as the adapters library saves it')
   if (file.model_type !== model.type) throw inputError(where, `an adapter of a ${model.type} model`, `one of ${quoted(file.model_type)}`)

@@ -1,14 +1,14 @@
-/** head_config.json of the adapters library, and what it says of the keys beside it: a classifier of transformers, or a flexible head of the library's own. */
+/** head_config.json of the adapters library, and the tensor names that follow from it: a classifier of transformers, or the library's own flexible head. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { labelName } from '../../checkpoints/labelNames.js'
 import { inputError } from '../../errors/inputError.js'
 import type { Model } from '../../models/architecture.js'
 import type { Adapter } from '../adapter.js'
-import { labelsOf } from '../modelFiles.js'
+import { labelsOf } from '../modelConfig.js'
 import { libraryText, ofModel } from './adapterConfig.js'
 
-/** That of the model's own class. */
+/** For a head of the model's own class. */
 export const headConfigText = (adapter: Adapter): string => {
   const labels = labelsOf(adapter.outputs, adapter.labelNames)
   return libraryText({
@@ -33,11 +33,11 @@ const fileSchema = z.object({ config: flexible.nullable(), name: z.string().max(
 
 export type HeadConfig = {
   readonly keyOf: (name: string) => string
-  /** names of the classes, where they are more than numbers */
+  /** class names, unless they are only numbers */
   readonly labelNames: ReadonlyArray<string> | undefined
 }
 
-/** @throws Mistake for a head that is not the model's */
+/** @throws InputError if the head does not fit the model */
 export const readHeadConfig = (json: unknown, where: string, model: Model): HeadConfig => {
   const { config, name, label2id: ids } = validate(fileSchema, json, where, 'a head as the adapters library saves it')
   return {
@@ -47,11 +47,11 @@ export const readHeadConfig = (json: unknown, where: string, model: Model): Head
 }
 
 /**
- * A flexible head's layers are dropout, linear, activation, dropout, linear: 1 and 4 are our two linear maps. On the encoder's pooler
- * stands a head of one layer, whose map is our last.
+ * A flexible head's layers are dropout, linear, activation, dropout, linear: 1 and 4 are our two linear maps. A head of one layer on the
+ * encoder's pooler has only our last map.
  */
 const flexibleKeys = (
-  { layers, use_pooler: onPooler, activation_function: found }: z.infer<typeof flexible>,
+  { layers, use_pooler: onPooler, activation_function: activationFunction }: z.infer<typeof flexible>,
   head: string,
   where: string,
   { naming, sequenceHead }: Model,
@@ -60,7 +60,7 @@ const flexibleKeys = (
   const [first, last] = [...tensors.keys()].filter((name) => name.endsWith('.weight')).map((name) => name.replace(/weight$/, ''))
   const hasPooler = naming.stored(first ?? '').startsWith(naming.prefix)
   const places: ReadonlyArray<readonly [string | undefined, number]> =
-    layers === 2 && !onPooler && found === activation
+    layers === 2 && !onPooler && activationFunction === activation
       ? [
           [first, 1],
           [last, 4],
@@ -72,7 +72,7 @@ const flexibleKeys = (
     throw inputError(
       where,
       `a head of two layers, ${activation} and no pooler${hasPooler ? ', or of one layer on the pooler' : ''}`,
-      `layers ${layers}, activation_function ${found}, use_pooler ${onPooler}`,
+      `layers ${layers}, activation_function ${activationFunction}, use_pooler ${onPooler}`,
     )
   return (name) => {
     const place = places.find(([part]) => part !== undefined && name.startsWith(part))
@@ -80,7 +80,7 @@ const flexibleKeys = (
   }
 }
 
-/** undefined where there is none for an output, or where they are those that transformers gives to outputs without names. */
+/** undefined if an output has none, or if they are the default names of transformers. */
 const namesOf = (ids: Readonly<Record<string, number>> | null | undefined): ReadonlyArray<string> | undefined => {
   const inOrder = Object.entries(ids ?? {}).sort(([, a], [, b]) => a - b)
   const named = inOrder.every(([, id], i) => id === i) && inOrder.some(([name], i) => name !== `LABEL_${i}`)

@@ -1,4 +1,4 @@
-/** PEFT's adapter_config.json of AdaLoRA: LoRA's with the schedule as it was trained, and which triplets are left. */
+/** PEFT's adapter_config.json of AdaLoRA: LoRA's keys, the schedule of the run, and which triplets remain. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { parseJson } from '../../storage/boundedJson.js'
@@ -12,7 +12,7 @@ import { loraConfig } from './peftConfig.js'
 const count = z.int().min(0).max(maxRunSteps)
 const number = z.number().min(-largestWeight).max(largestWeight)
 
-/** PEFT's defaults. It reads neither r nor alpha_pattern, nor use_rslora, and gives an alpha that is not above 0 another meaning. */
+/** With PEFT's defaults. It ignores r, alpha_pattern and use_rslora, and an alpha of 0 or less means something else. */
 const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora: true }).extend({
   peft_type: z.literal('ADALORA'),
   init_r: z.int().min(1).max(65_536).default(12),
@@ -31,15 +31,15 @@ const adaloraConfig = loraConfig.omit({ r: true, alpha_pattern: true, use_rslora
 
 export type AdaloraConfig = z.infer<typeof adaloraConfig>
 
-/** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws Mistake. */
+/** Parses the text of an adapter_config.json. `where` is the file's name in messages. @throws InputError */
 export const parseAdaloraConfig = (text: string, where: string): AdaloraConfig => {
   const config = validate<AdaloraConfig>(adaloraConfig, parseJson(text, where), where, 'an AdaLoRA configuration')
   const { tinit, tfinal, total_step: steps } = config
-  if (tinit >= steps - tfinal) throw inputError(where, `tinit and tfinal that leave some of total_step ${steps}`, `${tinit} and ${tfinal}`)
+  if (tinit >= steps - tfinal) throw inputError(where, `tinit + tfinal below total_step ${steps}`, `${tinit} + ${tfinal}`)
   return config
 }
 
-/** By path, which triplets are left; undefined for a module that the pattern does not name. Throws Mistake. */
+/** Which triplets of each module remain; undefined for a module without a pattern. @throws InputError if a pattern fits no module or rank */
 export const keptTriplets = (
   { rank_pattern: pattern, init_r: rank }: AdaloraConfig,
   paths: ReadonlyArray<string>,
@@ -56,7 +56,7 @@ export const keptTriplets = (
   })
 }
 
-/** What PEFT is told of a run. It asks for a length and a schedule even of one that was stopped before its first step. */
+/** PEFT's keys for the settings of a run. PEFT needs a length and a schedule even for a run that stopped before its first step. */
 export const runConfig = (settings: AdaloraSettings, steps: number | null): Readonly<Record<string, unknown>> => {
   const { warmup, final } = steps === null ? { warmup: 0, final: 0 } : scheduleOf(settings, steps)
   return {
@@ -73,7 +73,6 @@ export const runConfig = (settings: AdaloraSettings, steps: number | null): Read
     orth_reg_weight: settings.orthRegWeight,
     lora_dropout: settings.loraDropout,
     bias: 'none',
-    fan_in_fan_out: false,
     init_lora_weights: true,
   }
 }

@@ -1,21 +1,28 @@
-/** Reads a low-rank adapter in PEFT's layout, ours or one that PEFT trained, and accounts for every tensor in it. */
-import { inputError, shown } from '../../errors/inputError.js'
-import { readText } from '../../storage/boundedJson.js'
+/** Reads a low-rank adapter in PEFT's format, ours or one that PEFT trained. Every tensor of the file is accounted for. */
 import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import { inputError, shown } from '../../errors/inputError.js'
 import { allLinear } from '../../methods/lowRank.js'
 import type { Matrix, Model, TensorShape } from '../../models/architecture.js'
 import { headOf, type ModelOutputs } from '../../models/modelOutputs.js'
+import { readText } from '../../storage/boundedJson.js'
+import { requiredFile } from '../../storage/fileInFolder.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import type { Storage } from '../../storage/storage.js'
 import type { Weights } from '../adapter.js'
-import { adapterConfigLimit, checkKeys, fileOf, headShapesIn, outputsIn, readAll, readNames, readWeights } from '../adapterTensors.js'
+import { headShapesIn, outputsIn } from '../adapterHead.js'
+import { checkKeys, readAll, readWeights } from '../adapterTensors.js'
+import { adapterConfigLimit, readNames } from '../namesFile.js'
 import type { LowRankPair } from './lowRankAdapter.js'
 import { lookUpPattern, matchModules } from './modulePattern.js'
 import { adapterFiles, headKey, pairKeys, peftPrefix } from './peft.js'
-import { parsePeftConfig, type PeftConfig } from './peftConfig.js'
+import { fansInOut, parsePeftConfig, type PeftConfig } from './peftConfig.js'
 
-/** An adapter from disk. Each pair has its own scale, since PEFT lets rank and alpha differ by module. */
+type Entries = ReadonlyMap<string, TensorEntry>
+
+/** An adapter from disk. Each pair has its own scale, since PEFT allows a rank and an alpha for each module. */
 export type LoadedLowRank = {
   readonly model: Model
-  /** those that the adapter's head has, else those given */
+  /** those of the adapter's head; without a head, those given */
   readonly outputs: ModelOutputs
   readonly baseModelName: string | undefined
   readonly rank: number
@@ -23,59 +30,54 @@ export type LoadedLowRank = {
   readonly rslora: boolean
   readonly dora: boolean
   readonly dropout: number
-  /** ΔW = scale · B A by module path without the family's prefix. */
+  /** ΔW = scale · B A, by module path without the family's prefix */
   readonly modules: ReadonlyMap<string, ScaledPair>
-  /** The same of matrices of the head: PEFT's `all-linear` puts a pair on BERT's pooler, where its classifier is saved whole. */
+  /** the same for matrices of the head: PEFT's `all-linear` adapts BERT's pooler, and saves its classifier whole */
   readonly headModules: ReadonlyMap<string, ScaledPair>
-  /** Trained head tensors by canonical name; empty if the adapter brings none. */
+  /** trained head tensors by canonical name; empty if the adapter has none */
   readonly head: ReadonlyMap<string, Weights>
   readonly labelNames: ReadonlyArray<string> | undefined
 }
 
 export type ScaledPair = Matrix & LowRankPair & { readonly scale: number }
 
-type PlannedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string }
+type AdaptedModule = Matrix & { readonly rank: number; readonly scale: number; readonly key: string }
 
 /**
- * Loads the adapter in `folder` for a model of this shape. Throws Mistake: not plain LoRA, a key missing or unexpected,
- * a shape that does not fit the model or the configured rank, a number that is not finite.
+ * Loads the adapter in `folder` for this model.
+ * @throws InputError if it is not plain LoRA, if a key is missing or unexpected, if a shape contradicts the model or the configuration, or if
+ * a number is not finite
  */
-export const loadLowRank = async (folder: string, model: Model, given: ModelOutputs): Promise<LoadedLowRank> => {
-  const configFile = await fileOf(folder, adapterFiles.config)
-  const weightsFile = await fileOf(folder, adapterFiles.weights)
-  const settings = parsePeftConfig(await readText(configFile, adapterConfigLimit), configFile)
-  const { tensors } = await readSafetensors(weightsFile)
-  const names = await readNames(folder)
+export const loadLowRank = async (
+  folder: string,
+  model: Model,
+  given: ModelOutputs,
+  storage: Storage = nodeFiles,
+): Promise<LoadedLowRank> => {
+  const configFile = await requiredFile(folder, adapterFiles.config, storage)
+  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
+  const config = parsePeftConfig(await readText(configFile, adapterConfigLimit, storage), configFile)
+  const { tensors } = await readSafetensors(weightsFile, storage)
+  const names = await readNames(folder, storage)
   const keyOf = (name: string): string => headKey(model, name)
-  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: settings.task_type }, folder)
-  const dora = settings.use_dora === true
-  const planned = plan(settings, model, outputs, tensors, configFile)
-  // PEFT adds "classifier" for every sequence classifier, so such an adapter has one
-  const headShapes = headShapesIn(tensors, keyOf, model, outputs, settings.modules_to_save ?? [])
-  const factors = planned.flatMap(({ key, rank, d, k }): ReadonlyArray<readonly [string, TensorShape]> => {
-    const keys = pairKeys(key)
-    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...(dora ? [[keys.magnitude, [d]] as const] : [])]
-  })
+  const outputs = outputsIn(tensors, keyOf, model, given, { names, task: config.task_type }, folder)
+  const dora = config.use_dora === true
+  const adapted = adaptedModules(config, model, outputs, tensors, configFile)
+  // PEFT adds "classifier" for every sequence classifier, so such an adapter has one.
+  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
   const heads = [...headShapes].map(([name, shape]): readonly [string, TensorShape] => [keyOf(name), shape])
-  checkKeys(tensors, new Map([...factors, ...heads]), weightsFile, adapterFiles.config)
-
-  const weightsAt = (key: string): Promise<Weights> => readWeights(tensors.get(key) as TensorEntry)
-  const pairs = new Map<string, ScaledPair>()
-  for (const { name, d, k, key, scale } of planned) {
-    const keys = pairKeys(key)
-    const magnitude = dora ? { magnitude: await weightsAt(keys.magnitude) } : {}
-    pairs.set(name, { name, d, k, scale, A: await weightsAt(keys.A), B: await weightsAt(keys.B), ...magnitude })
-  }
+  checkKeys(tensors, new Map([...adapted.flatMap(shapesOf(dora)), ...heads]), weightsFile, adapterFiles.config)
+  const pairs = await readPairs(tensors, adapted, dora)
   const inEncoder = new Set(model.spec.matrices.map(({ name }) => name))
   return {
     model,
     outputs,
-    baseModelName: settings.base_model_name_or_path ?? undefined,
-    rank: settings.r,
-    alpha: settings.lora_alpha,
-    rslora: settings.use_rslora === true,
+    baseModelName: config.base_model_name_or_path ?? undefined,
+    rank: config.r,
+    alpha: config.lora_alpha,
+    rslora: config.use_rslora === true,
     dora,
-    dropout: settings.lora_dropout ?? 0,
+    dropout: config.lora_dropout ?? 0,
     modules: new Map([...pairs].filter(([name]) => inEncoder.has(name))),
     headModules: new Map([...pairs].filter(([name]) => !inEncoder.has(name))),
     head: await readAll(tensors, headShapes.keys(), keyOf),
@@ -83,47 +85,71 @@ export const loadLowRank = async (folder: string, model: Model, given: ModelOutp
   }
 }
 
-/** The modules that the configuration adapts, each with its rank and scale: alpha_i / r_i, or alpha_i / √r_i (rank-stabilized). */
-const plan = (
-  settings: PeftConfig,
+const shapesOf =
+  (dora: boolean) =>
+  ({ key, rank, d, k }: AdaptedModule): ReadonlyArray<readonly [string, TensorShape]> => {
+    const keys = pairKeys(key)
+    return [[keys.A, [rank, k]], [keys.B, [d, rank]], ...(dora ? [[keys.magnitude, [d]] as const] : [])]
+  }
+
+const readPairs = async (
+  tensors: Entries,
+  adapted: ReadonlyArray<AdaptedModule>,
+  dora: boolean,
+): Promise<ReadonlyMap<string, ScaledPair>> => {
+  const weightsAt = (key: string): Promise<Weights> => readWeights(tensors.get(key) as TensorEntry)
+  const pairs = new Map<string, ScaledPair>()
+  for (const { name, d, k, key, scale } of adapted) {
+    const keys = pairKeys(key)
+    const magnitude = dora ? { magnitude: await weightsAt(keys.magnitude) } : {}
+    pairs.set(name, { name, d, k, scale, A: await weightsAt(keys.A), B: await weightsAt(keys.B), ...magnitude })
+  }
+  return pairs
+}
+
+/** The modules that the configuration adapts, each with its rank and its scale: alpha_i / r_i, or alpha_i / √r_i (rank-stabilized). */
+const adaptedModules = (
+  config: PeftConfig,
   model: Model,
   outputs: ModelOutputs,
-  tensors: ReadonlyMap<string, TensorEntry>,
+  tensors: Entries,
   where: string,
-): ReadonlyArray<PlannedModule> => {
-  const modules = targetedModules(settings, [...model.spec.matrices, ...unsavedOfHead(model, outputs, settings)], model, tensors, where)
+): ReadonlyArray<AdaptedModule> => {
+  const modules = targetedModules(config, [...model.spec.matrices, ...unsavedOfHead(model, outputs, config)], model, tensors, where)
   const paths = modules.map(({ path }) => path)
-  const ranks = lookUpPattern(settings.rank_pattern ?? {}, paths, where)
-  const alphas = lookUpPattern(settings.alpha_pattern ?? {}, paths, where)
+  const ranks = lookUpPattern(config.rank_pattern ?? {}, paths, where)
+  const alphas = lookUpPattern(config.alpha_pattern ?? {}, paths, where)
   return modules.map(({ path, ...module }, i) => {
-    const rank = ranks[i] ?? settings.r
-    const alpha = alphas[i] ?? settings.lora_alpha
-    return { ...module, rank, scale: alpha / (settings.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
+    const rank = ranks[i] ?? config.r
+    const alpha = alphas[i] ?? config.lora_alpha
+    return { ...module, rank, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank), key: `${peftPrefix}${path}` }
   })
 }
 
-/** Those of the matrices that the configuration adapts, with their paths in the base model. @throws Mistake where there is none */
+/** The matrices that the configuration adapts, with their paths in the base model. @throws InputError if there are none */
 export const targetedModules = (
-  settings: Pick<PeftConfig, 'target_modules' | 'exclude_modules'>,
+  config: Pick<PeftConfig, 'target_modules' | 'exclude_modules' | 'fan_in_fan_out'>,
   matrices: ReadonlyArray<Matrix>,
   model: Model,
-  tensors: ReadonlyMap<string, TensorEntry>,
+  tensors: Entries,
   where: string,
 ): ReadonlyArray<Matrix & { readonly path: string }> => {
-  // an adapter trained on the bare model has paths without the family's name
+  // An adapter that was trained on the bare model has paths without the family's name.
   const bare = matrices.some(({ name }) => tensors.has(pairKeys(`${peftPrefix}${name}`).A))
   const paths = matrices.map(({ name }) => (bare ? name : model.naming.stored(name)))
   const targeted =
-    settings.target_modules === allLinear
-      ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // of the head PEFT takes what it does not save whole, but for the output
-      : matchModules(settings.target_modules, paths, where)
-  const excluded = matchModules(settings.exclude_modules ?? [], paths, where)
+    config.target_modules === allLinear
+      ? paths.map((path) => tensors.has(pairKeys(`${peftPrefix}${path}`).A)) // PEFT skips the output and what it saves whole
+      : matchModules(config.target_modules, paths, where)
+  const excluded = matchModules(config.exclude_modules ?? [], paths, where)
   const modules = matrices.flatMap((module, i) => (targeted[i] && !excluded[i] ? [{ ...module, path: paths[i] ?? '' }] : []))
+  if (config.fan_in_fan_out === true && modules.some((module) => !fansInOut(model, [module])))
+    throw inputError(where, 'a plain LoRA configuration whose fan_in_fan_out is false', 'true')
   if (modules.length > 0) return modules
-  throw inputError(where, `target_modules that mean a matrix of the ${model.type} ${model.spec.kind}`, shown(settings.target_modules))
+  throw inputError(where, `target_modules that match a matrix of the ${model.type} ${model.spec.kind}`, shown(config.target_modules))
 }
 
-/** The head's matrices, but for those of the parts that are saved whole: PEFT adapts no module that it saves. */
+/** The head's matrices without the parts that are saved whole, which PEFT does not adapt. */
 const unsavedOfHead = (
   model: Model,
   outputs: ModelOutputs,

@@ -1,5 +1,4 @@
-/** LoRA in PEFT's layout: what `lora` and `salora` hand over, and what either of them, or PEFT, wrote. */
-import { join } from 'node:path'
+/** LoRA in PEFT's format: the adapters of `lora` and `salora`, and those that PEFT trained. */
 import { inputError } from '../../errors/inputError.js'
 import { headTensor, type ModelFolder } from '../../checkpoints/modelFolder.js'
 import { readTensor } from '../../checkpoints/safetensors/safetensors.js'
@@ -7,39 +6,47 @@ import { methodOf, resolveSettings, type Settings } from '../../training/setting
 import { lora, loraScale, type LoraPhase, type LoraSettings } from '../../methods/lora.js'
 import type { AdaptedMatrix } from '../../methods/lowRank.js'
 import type { Adapter, AdapterFormat, Weights } from '../adapter.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import type { Storage } from '../../storage/storage.js'
 import { isPeftType } from './peftConfig.js'
 import { loadLowRank, type LoadedLowRank, type ScaledPair } from './loadPeft.js'
 import { emptyPair, padToRank, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
-import { adapterFiles, saveAdapter } from './peft.js'
+import { saveAdapter } from './peft.js'
 
 export const peftLora: AdapterFormat = {
   title: "PEFT's `LORA`",
   library: 'peft',
-  write: (folder, adapter) => saveAdapter(folder, lowRankOf(adapter)),
-  read: async (folder, base) =>
-    (await isPeftType(join(folder, adapterFiles.config), 'LORA'))
-      ? adapterOf(await loadLowRank(folder, base.model, base.outputs), base, folder)
+  write: (folder, adapter, _, storage) => saveAdapter(folder, lowRankOf(adapter), storage),
+  read: async (folder, base, storage) =>
+    (await isPeftType(folder, 'LORA', storage))
+      ? adapterOf(await loadLowRank(folder, base.model, base.outputs, storage), base, folder)
       : null,
   asLora: (adapter) => adapter,
 }
 
 /**
- * One rank, one alpha and no patterns, for servers that ignore patterns; zero rows and columns change nothing. `targeted`: the
- * matrices that training adapted; those it left at rank 0 become pairs of zeros. Throws Mistake.
+ * Writes one rank, one alpha and no patterns, for servers that ignore patterns. Rows and columns of zeros pad the smaller ranks.
+ * @param targeted the matrices that training adapted; those of rank 0 become pairs of zeros
+ * @throws InputError for DoRA, whose magnitudes such servers ignore
  */
-export const writePaddedLora = async (folder: string, adapter: Adapter, targeted: ReadonlyArray<string>): Promise<void> => {
+export const writePaddedLora = async (
+  folder: string,
+  adapter: Adapter,
+  targeted: ReadonlyArray<string>,
+  storage: Storage = nodeFiles,
+): Promise<void> => {
   const { modules, ...rest } = lowRankOf(adapter)
   if ([...modules.values()].some(({ magnitude }) => magnitude !== undefined))
     throw inputError('--format', 'peft or merged for an adapter with magnitudes (DoRA)', 'peft-padded')
   const empty = adapter.model.spec.matrices
     .filter(({ name }) => targeted.includes(name) && !modules.has(name))
     .map((matrix): readonly [string, LowRankPair] => [matrix.name, emptyPair(matrix)])
-  const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT allows a pattern above r
+  const widest = Math.max(rest.rank, ...[...modules.values()].map(rankOf)) // PEFT's patterns may exceed r
   const alpha = rest.alpha * (rest.rslora ? Math.sqrt(widest / rest.rank) : widest / rest.rank)
-  return saveAdapter(folder, padToRank({ ...rest, rank: widest, alpha, modules: new Map([...modules, ...empty]) }))
+  return saveAdapter(folder, padToRank({ ...rest, rank: widest, alpha, modules: new Map([...modules, ...empty]) }), storage)
 }
 
-/** Of a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
+/** For a method whose phase has `matrices`, each with tensors A and B (and DoRA's magnitude), and whose settings have one rank and one alpha. */
 export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tensors, head, labelNames }: Adapter): LowRankAdapter => {
   const { rank, loraAlpha, useRslora = false, useDora = false, loraDropout = 0 } = settings
   if (rank === undefined || loraAlpha === undefined)
@@ -70,7 +77,7 @@ export const lowRankOf = ({ model, outputs, baseModelName, settings, phase, tens
 
 const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: string): Promise<Adapter> => {
   const { model, outputs, baseModelName, rank, rslora, dora, dropout, modules, labelNames } = loaded
-  // alpha may be anything in a file of PEFT's; settings that a user gives are held to more
+  // PEFT bounds alpha less than we bound a user's, so these settings are not validated.
   const settings: Settings & LoraSettings = {
     ...(resolveSettings({ method: 'lora' }) as Settings & LoraSettings),
     rank,
@@ -96,26 +103,26 @@ const adapterOf = async (loaded: LoadedLowRank, base: ModelFolder, folder: strin
 const matrixOf = (pair: ScaledPair | undefined): ReadonlyArray<AdaptedMatrix> =>
   pair === undefined ? [] : [{ name: pair.name, d: pair.d, k: pair.k, r: rankOf(pair) }]
 
-/** Pairs come to one scale by a factor in B; it is exactly 1 for adapters trained here. */
+/** A factor in B brings all pairs to one scale. It is exactly 1 for our own adapters. */
 const tensorsOf = (pairs: ReadonlyMap<string, ScaledPair>, scale: number): ReadonlyMap<string, Weights> =>
   new Map(
     [...pairs].flatMap(
-      ([name, { A, B, magnitude, scale: own }]): ReadonlyArray<readonly [string, Weights]> => [
+      ([name, { A, B, magnitude, scale: pairScale }]): ReadonlyArray<readonly [string, Weights]> => [
         [`${name}.A`, A],
-        [`${name}.B`, own === scale ? B : { ...B, data: B.data.map((x) => (x * own) / scale) }],
+        [`${name}.B`, pairScale === scale ? B : { ...B, data: B.data.map((x) => (x * pairScale) / scale) }],
         ...(magnitude === undefined ? [] : [[`${name}.magnitude`, magnitude] as const]),
       ],
     ),
   )
 
-/** Matrices of the model's own head with their pairs inside: heads are handed over whole here. */
+/** The adapted matrices of the model's own head, merged: our adapters have heads whole. */
 const changedHead = async (
   { headModules }: LoadedLowRank,
   settings: Settings & LoraSettings,
   base: ModelFolder,
   folder: string,
 ): Promise<ReadonlyMap<string, Weights>> => {
-  const own = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
+  const ownTensor = async (name: string, shape: ReadonlyArray<number>): Promise<Weights> => {
     const entry = headTensor(base, name, shape)
     if (entry === undefined)
       throw inputError(folder, `a model with ${name} [${shape.join(', ')}], which the adapter changes`, `none in ${base.folder}`)
@@ -124,17 +131,17 @@ const changedHead = async (
   const tensors = tensorsOf(headModules, loraScale(settings))
   const changed = new Map<string, Weights>()
   for (const [name, { d, k }] of headModules) {
-    const { shape, data } = await own(`${name}.weight`, [d, k])
+    const { shape, data } = await ownTensor(`${name}.weight`, [d, k])
     const phase: LoraPhase = { matrices: [...matrixOf(headModules.get(name))] }
     const merged = lora.export.merge?.(
       phase,
       settings,
       `${name}.weight`,
       () => data,
-      (of) => tensors.get(of)?.data ?? [],
+      (factor) => tensors.get(factor)?.data ?? [],
     )
     changed.set(`${name}.weight`, { shape, data: Float32Array.from(merged ?? data) })
-    changed.set(`${name}.bias`, await own(`${name}.bias`, [d]))
+    changed.set(`${name}.bias`, await ownTensor(`${name}.bias`, [d]))
   }
   return changed
 }

@@ -1,12 +1,12 @@
-/** A low-rank adapter: the pairs A, B of the adapted matrices, and the classification head trained with them. */
+/** A low-rank adapter: the pairs A, B of the adapted matrices, and the head that was trained with them. */
 import type { Matrix, Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
 
-/** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W as it is. magnitude [d]: DoRA's, of all pairs of an adapter or of none. */
+/** ΔW = scale · B A with A [r_i, k] and B [d, r_i]; r_i = 0 leaves W unchanged. All pairs of an adapter have DoRA's magnitude [d], or none. */
 export type LowRankPair = { readonly A: Weights; readonly B: Weights; readonly magnitude?: Weights }
 
-/** An adapter as training leaves it: every pair at one scale, whatever rank is left of it. */
+/** An adapter after training: every pair has the same scale, whatever its remaining rank. */
 export type LowRankAdapter = {
   readonly model: Model
   readonly outputs: ModelOutputs
@@ -27,22 +27,22 @@ export type LowRankAdapter = {
   readonly labelNames?: ReadonlyArray<string>
 }
 
-/** The rank left of a pair: the rows of A. */
+/** The remaining rank of a pair: the rows of A. */
 export const rankOf = ({ A }: LowRankPair): number => A.shape[0] ?? 0
 
-/** A pair of rank 0: it changes nothing. */
+/** A pair of rank 0, which changes nothing. */
 export const emptyPair = ({ d, k }: Pick<Matrix, 'd' | 'k'>): LowRankPair => ({
   A: { shape: [0, k], data: new Float32Array(0) },
   B: { shape: [d, 0], data: new Float32Array(0) },
 })
 
-/** The same function with every pair at `rank`, zero rows in A and zero columns in B: for servers that know only one rank. */
+/** The same function with every pair padded to the adapter's rank, for servers that support only one rank. */
 export const padToRank = (adapter: LowRankAdapter): LowRankAdapter => ({
   ...adapter,
   modules: new Map([...adapter.modules].map(([name, pair]) => [name, padPair(pair, adapter.rank)])),
 })
 
-/** Adds zero rows to A and zero columns to B up to `rank`; B A stays what it is. */
+/** Adds rows of zeros to A and columns of zeros to B up to `rank`; B A stays the same. */
 export const padPair = ({ A, B, ...rest }: LowRankPair, rank: number): LowRankPair => {
   const [r = 0, k = 0] = A.shape
   const [d = 0] = B.shape

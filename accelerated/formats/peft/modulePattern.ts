@@ -1,22 +1,22 @@
-/** Which modules a PEFT configuration means: its lists of names and its regular expressions, by PEFT's own rules. */
+/** The modules that a PEFT configuration matches: lists of names and regular expressions, by PEFT's rules. */
 import { runInNewContext } from 'node:vm'
 import { inputError, quoted, reason } from '../../errors/inputError.js'
 
-/** Milliseconds that the untrusted regular expressions of one setting may take together, over all module names. */
-const patience = 3_000
+/** Milliseconds for all regular expressions of one key together. They come from untrusted files. */
+const timeLimit = 3_000
 
-/** A list of names, each exact or a whole ending (`query` means every `….query`), or one regular expression for the whole name. */
+/** A list of names, each a whole name or its end (`query` matches every `….query`), or one regular expression for whole names. */
 export type ModulePattern = string | ReadonlyArray<string>
 
-/** For each name, whether `target_modules` or `exclude_modules` means it. Throws Mistake for an expression that JavaScript refuses. */
+/** For each name, whether the pattern matches it. @throws InputError if JavaScript refuses an expression, or if it takes too long */
 export const matchModules = (pattern: ModulePattern, names: ReadonlyArray<string>, where: string): ReadonlyArray<boolean> =>
   typeof pattern === 'string'
     ? (matchExpressions([pattern], (given) => `^(?:${given})$`, names, where)[0] ?? [])
     : names.map((name) => pattern.some((item) => name === item || name.endsWith(`.${item}`)))
 
 /**
- * The value of `rank_pattern` or `alpha_pattern` for each name: that of the first key which, as a regular expression, matches the
- * name or what follows one of its dots; undefined where none does.
+ * The value of `rank_pattern` or `alpha_pattern` for each name: that of the first key that, as a regular expression, matches the name or the
+ * part after one of its dots. Undefined if none does. @throws InputError as matchModules does
  */
 export const lookUpPattern = (
   table: Readonly<Record<string, number>>,
@@ -32,7 +32,7 @@ export const lookUpPattern = (
   return first.map((key) => (key === undefined ? undefined : table[key]))
 }
 
-/** For each expression whether each name matches. One of letters, digits and dots cannot backtrack; the others are tried where they can be stopped. */
+/** For each expression, whether each name matches. Expressions of letters, digits and dots cannot backtrack; the others run with a time limit. */
 const matchExpressions = (
   given: ReadonlyArray<string>,
   expressionOf: (given: string) => string,
@@ -40,10 +40,10 @@ const matchExpressions = (
   where: string,
 ): ReadonlyArray<ReadonlyArray<boolean>> => {
   const risky = given.filter((written) => !isPlain(written))
-  const tried = new Map(risky.length === 0 ? [] : matchWithinPatience(risky, expressionOf, names, where))
+  const limited = new Map(risky.length === 0 ? [] : matchWithinLimit(risky, expressionOf, names, where))
   return given.map((written) => {
-    const known = tried.get(written)
-    if (known !== undefined) return known
+    const matches = limited.get(written)
+    if (matches !== undefined) return matches
     const expression = new RegExp(expressionOf(written))
     return names.map((name) => expression.test(name))
   })
@@ -51,8 +51,8 @@ const matchExpressions = (
 
 const isPlain = (written: string): boolean => /^[\w.]*$/.test(written)
 
-/** In a context of its own with a time limit: an adapter from the net may hold an expression that backtracks for ever. */
-const matchWithinPatience = (
+/** Runs in a context that can be stopped: an untrusted adapter may have an expression that backtracks forever. */
+const matchWithinLimit = (
   given: ReadonlyArray<string>,
   expressionOf: (given: string) => string,
   names: ReadonlyArray<string>,
@@ -67,7 +67,7 @@ const matchWithinPatience = (
         return names.map((name) => re.test(name))
       }))`,
       { expressions: given.map(expressionOf), names: [...names], progress },
-      { timeout: patience },
+      { timeout: timeLimit },
     )
     const matches = JSON.parse(String(answer)) as ReadonlyArray<ReadonlyArray<boolean>>
     return given.map((written, at) => [written, matches[at] ?? []] as const)

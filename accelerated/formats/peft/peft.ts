@@ -1,38 +1,41 @@
-/** Adapters on disk in PEFT's layout: adapter_config.json and adapter_model.safetensors, which PEFT loads unchanged. */
-import { join } from 'node:path'
-import { writeFileAtomically } from '../../storage/atomicFile.js'
+/** The files of an adapter in PEFT's format: adapter_config.json and adapter_model.safetensors, which PEFT loads unchanged. */
 import { writeSafetensors, type WritableTensor } from '../../checkpoints/safetensors/writeSafetensors.js'
 import type { Model } from '../../models/architecture.js'
 import { headOf } from '../../models/modelOutputs.js'
 import type { Weights } from '../adapter.js'
-import { namesFile, namesText } from '../adapterTensors.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath } from '../../storage/paths.js'
+import type { Storage } from '../../storage/storage.js'
+import { namesFile, namesText } from '../namesFile.js'
 import { emptyPair, padPair, rankOf, type LowRankAdapter, type LowRankPair } from './lowRankAdapter.js'
-import { peftConfigText } from './peftConfig.js'
+import { fansInOut, peftConfigText } from './peftConfig.js'
 
 /** The names of an adapter's files. */
 export const adapterFiles = { config: 'adapter_config.json', weights: 'adapter_model.safetensors', names: namesFile } as const
 
-/** Before every tensor's name, from the two wrappers that PEFT puts around a model. */
+/** The prefix of every tensor's name: PEFT wraps a model twice. */
 export const peftPrefix = 'base_model.model.'
 
-/** What an adapter's files hold. */
+/** The contents of an adapter's files. */
 export type AdapterContents = { readonly configText: string; readonly weights: Uint8Array; readonly namesText: string }
 
-/** Writes the adapter's files into an existing folder, each whole or not at all; the configuration last. Throws Mistake. */
-export const saveAdapter = (folder: string, adapter: LowRankAdapter): Promise<void> => writeContents(folder, peftFiles(adapter))
+/** Writes the adapter's files into an existing folder. @throws InputError */
+export const saveAdapter = (folder: string, adapter: LowRankAdapter, storage: Storage = nodeFiles): Promise<void> =>
+  writeContents(folder, peftFiles(adapter), storage)
 
-export const writeContents = async (folder: string, files: AdapterContents): Promise<void> => {
-  await writeFileAtomically(join(folder, adapterFiles.weights), files.weights)
-  await writeFileAtomically(join(folder, adapterFiles.names), files.namesText)
-  await writeFileAtomically(join(folder, adapterFiles.config), files.configText)
+/** Each file is written entirely or not at all, the configuration last. @throws InputError */
+export const writeContents = async (folder: string, files: AdapterContents, storage: Storage): Promise<void> => {
+  await storage.write(joinPath(folder, adapterFiles.weights), files.weights)
+  await storage.write(joinPath(folder, adapterFiles.names), files.namesText)
+  await storage.write(joinPath(folder, adapterFiles.config), files.configText)
 }
 
 /**
- * The contents of the adapter's files. Matrices of rank 0 are left out; were all of them, or there is none, one stands there as a pair of
- * zeros of rank 1, because PEFT refuses an adapter that adapts nothing. Throws for modules that the encoder lacks and shapes that do not fit.
+ * The contents of the adapter's files. Matrices of rank 0 are left out. If no matrix remains, one becomes a pair of zeros of rank 1, because
+ * PEFT refuses an adapter without modules. @throws Error for modules that the encoder lacks, and for shapes that do not fit
  */
 export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
-  check(adapter)
+  checkAdapter(adapter)
   const { model, outputs, baseModelName, rank, alpha, rslora = false, dropout = 0, head, labelNames } = adapter
   const kept = keptModules(adapter)
   const path = (name: string) => `${model.naming.prefix}${name}`
@@ -54,29 +57,36 @@ export const peftFiles = (adapter: LowRankAdapter): AdapterContents => {
       dropout,
       modules: kept.map(([name, pair]) => ({ path: path(name), rank: rankOf(pair) })),
       modulesToSave: modulesToSave(head),
+      fanInFanOut: fansInOut(
+        model,
+        kept.map(([name]) => ({ name })),
+      ),
     }),
     weights: writeSafetensors(tensors, { format: 'pt' }),
     namesText: namesText(outputs, labelNames),
   }
 }
 
-/** The keys of a pair at the key of its matrix. */
+/** The tensor names of a LoRA pair, given that of its matrix. */
 export const pairKeys = (at: string): Readonly<Record<keyof LowRankPair, string>> => ({
   A: `${at}.lora_A.weight`,
   B: `${at}.lora_B.weight`,
   magnitude: `${at}.lora_magnitude_vector`,
 })
 
-/** The key of a head tensor: the classifier stands beside the encoder, BERT's pooler within it. */
+/** The tensor names of AdaLoRA's triplets, given that of their matrix. */
+export const tripletKeys = (at: string) => ({ A: `${at}.lora_A`, B: `${at}.lora_B`, E: `${at}.lora_E` }) as const
+
+/** The name of a head tensor: the classifier is beside the encoder, BERT's pooler inside it. */
 export const headKey = ({ naming }: Model, name: string): string => `${peftPrefix}${naming.stored(name)}`
 
-/** PEFT itself names 'classifier' and 'score' for a sequence classifier. */
+/** The modules that the files have whole. PEFT itself lists 'classifier' and 'score' for a sequence classifier. */
 export const modulesToSave = (head: ReadonlyMap<string, Weights>): ReadonlyArray<string> =>
   head.size === 0 ? [] : [...new Set(['classifier', 'score', ...[...head.keys()].map((name) => name.split('.')[0] ?? '')])]
 
 const partOf = (head: ReadonlyMap<string, Weights>, part: string): boolean => [...head.keys()].some((name) => name.startsWith(part))
 
-/** In layer order, so that the files do not depend on the order of a Map. */
+/** In layer order, so that the files do not depend on a Map's order. */
 const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly [string, LowRankPair]> => {
   const all = model.spec.matrices.flatMap(({ name }) => {
     const pair = modules.get(name)
@@ -84,11 +94,11 @@ const keptModules = ({ model, modules }: LowRankAdapter): ReadonlyArray<readonly
   })
   const kept = all.filter(([, pair]) => rankOf(pair) > 0)
   if (kept.length > 0) return kept
-  const none = all.length > 0 ? all : model.spec.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
-  return none.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
+  const candidates = all.length > 0 ? all : model.spec.matrices.map((matrix) => [matrix.name, emptyPair(matrix)] as const)
+  return candidates.slice(0, 1).map(([name, pair]) => [name, padPair(pair, 1)] as const)
 }
 
-const check = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
+const checkAdapter = ({ model, outputs, rank, modules, head, labelNames }: LowRankAdapter): void => {
   if (!Number.isInteger(rank) || rank < 1) throw new Error(`peftFiles: expected a rank of at least 1, got ${rank}`)
   const sizes = new Map(model.spec.matrices.map((module) => [module.name, module]))
   for (const [name, pair] of modules) {

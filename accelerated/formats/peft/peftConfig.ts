@@ -1,25 +1,27 @@
-/** PEFT's adapter_config.json: written so that every version of PEFT loads it, read as far as BERT and RoBERTa classifiers need. */
+/** PEFT's adapter_config.json: every version of PEFT loads what we write, and we read plain LoRA. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
-import { basename, dirname } from 'node:path'
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { fileInFolder } from '../../storage/fileInFolder.js'
 import { largestWrittenAlpha } from '../../methods/lowRankSettings.js'
+import type { Model } from '../../models/architecture.js'
 import type { ModelOutputs } from '../../models/modelOutputs.js'
-import { adapterConfigLimit, causalTask } from '../adapterTensors.js'
+import type { Storage } from '../../storage/storage.js'
+import { causalTask } from '../adapterHead.js'
+import { adapterConfigLimit } from '../namesFile.js'
 
-/** One module of an adapter to write: its full path in the base model and the rank left of it. */
+/** One module of an adapter to write: its full path in the base model and its remaining rank. */
 export type RankedModule = { readonly path: string; readonly rank: number }
 
-/** What every adapter_config.json says of its model and its head. */
+/** The part of adapter_config.json about the model and the head. */
 export type Adapted = {
   readonly baseModelName: string
   readonly outputs: ModelOutputs
-  /** Modules beside the adapted ones that the files hold whole. PEFT itself names 'classifier' and 'score' for a sequence classifier. */
+  /** modules that the files have whole, beside the adapted ones */
   readonly modulesToSave: ReadonlyArray<string>
 }
 
-/** What distinguishes one adapter_config.json of LoRA that this library writes from another. */
+/** The part of a LoRA's adapter_config.json that differs from one adapter to the next. */
 export type PeftSettings = Adapted & {
   readonly rank: number
   readonly alpha: number
@@ -27,17 +29,18 @@ export type PeftSettings = Adapted & {
   readonly dora: boolean
   readonly dropout: number
   readonly modules: ReadonlyArray<RankedModule>
+  readonly fanInFanOut: boolean
 }
 
 /**
- * The text of adapter_config.json: indent 2, keys sorted. PEFT scales a module by alpha_i / r_i, so a module of another rank than r
- * gets alpha_i = alpha · r_i / r, which keeps the scale at alpha / r; with rsLoRA the same of the roots. Full paths as patterns: no two
- * modules are confused.
+ * The text of adapter_config.json: indent 2, keys sorted. PEFT scales a module by alpha_i / r_i. A module whose rank differs from r gets
+ * alpha_i = alpha · r_i / r, which keeps the scale at alpha / r; rsLoRA uses the roots of the ranks. Patterns are full paths, so that each
+ * matches one module.
  */
 export const peftConfigText = (settings: PeftSettings): string => {
-  const { rank, alpha, rslora, dora, dropout, modules } = settings
+  const { rank, alpha, rslora, dora, dropout, modules, fanInFanOut } = settings
   const others = modules.filter((module) => module.rank !== rank)
-  const alphaOf = (own: number): number => (rslora ? alpha * Math.sqrt(own / rank) : (alpha * own) / rank)
+  const alphaOf = (r: number): number => (rslora ? alpha * Math.sqrt(r / rank) : (alpha * r) / rank)
   return configText(settings, {
     peft_type: 'LORA',
     r: rank,
@@ -47,22 +50,26 @@ export const peftConfigText = (settings: PeftSettings): string => {
     target_modules: modules.map(({ path }) => path),
     lora_dropout: dropout,
     bias: 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: fanInFanOut,
     init_lora_weights: true,
     ...(dora ? { use_dora: true } : {}), // older versions of PEFT do not know the key
     use_rslora: rslora,
   })
 }
 
-/** Any method's adapter_config.json: what all of them say, and `own`. */
-export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, own: Readonly<Record<string, unknown>>): string => {
+/** PEFT's fan_in_fan_out: whether checkpoints store one of these matrices as [in, out]. */
+export const fansInOut = ({ transposed }: Pick<Model, 'transposed'>, matrices: ReadonlyArray<{ readonly name: string }>): boolean =>
+  matrices.some(({ name }) => transposed?.(`${name}.weight`) === true)
+
+/** The adapter_config.json of any method: the keys that all of them have, and those of the method. */
+export const configText = ({ baseModelName, outputs, modulesToSave }: Adapted, methodKeys: Readonly<Record<string, unknown>>): string => {
   const hasHead = modulesToSave.length > 0
   const all = sorted({
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     modules_to_save: hasHead ? [...modulesToSave].sort() : null,
     task_type: outputs.head === 'causal' ? causalTask : hasHead ? 'SEQ_CLS' : null,
-    ...own,
+    ...methodKeys,
   })
   return `${JSON.stringify(all, null, 2)}\n`
 }
@@ -76,7 +83,7 @@ const rank = z.int().min(1).max(65_536)
 const alpha = z.number().min(-largestWrittenAlpha).max(largestWrittenAlpha)
 const unset = z.union([z.null(), z.literal(false), z.tuple([]), z.strictObject({})], 'unset (null, false or empty)').optional()
 
-/** Any other key is not read. */
+/** Other keys are ignored. */
 export const loraConfig = z.object({
   peft_type: z.literal('LORA'),
   task_type: z.string().nullish(),
@@ -92,8 +99,8 @@ export const loraConfig = z.object({
   use_dora: z.boolean().nullish(),
   lora_dropout: z.number().min(0).max(1).nullish(),
   bias: z.literal('none').nullish(),
-  fan_in_fan_out: z.literal(false).nullish(),
-  // the other ways to start change the frozen weights as well, so that ΔW alone is not the adapter
+  fan_in_fan_out: z.boolean().nullish(),
+  // The other initializations also change the frozen weights, so ΔW alone would not be the adapter.
   init_lora_weights: z.union([z.boolean(), z.enum(['gaussian', 'orthogonal', 'eva'])]).nullish(),
   use_qalora: unset,
   use_bdlora: unset,
@@ -107,20 +114,21 @@ export const loraConfig = z.object({
   alora_invocation_tokens: unset,
 })
 
-/** A valid adapter_config.json of a LoRA that is nothing but ΔW = scale · B A, DoRA's magnitudes and saved modules. */
+/** An adapter_config.json of plain LoRA: ΔW = scale · B A, DoRA's magnitudes, and saved modules. */
 export type PeftConfig = z.infer<typeof loraConfig>
 
-/** Parses the text of an adapter_config.json. `where` is the file's name in messages. Throws Mistake for what is not plain LoRA. */
+/** Parses the text of an adapter_config.json. `where` is the file's name in messages. @throws InputError if it is not plain LoRA */
 export const parsePeftConfig = (text: string, where: string): PeftConfig =>
   validate(loraConfig, parseJson(text, where), where, 'a plain LoRA configuration')
 
-/** Whether a file is an adapter_config.json of this type; false where there is none. Throws Mistake for one that is no JSON. */
-export const isPeftType = async (file: string, type: string): Promise<boolean> => (await peftTypeOf(file)) === type
+/** Whether a folder has an adapter of this peft_type. @throws InputError if its configuration is not JSON */
+export const isPeftType = async (folder: string, type: string, storage: Storage): Promise<boolean> =>
+  (await peftTypeOf(folder, storage)) === type
 
-/** peft_type of a file, or undefined where there is no such file or key. */
-export const peftTypeOf = async (file: string): Promise<unknown> => {
-  const found = await fileInFolder(dirname(file), basename(file))
-  if (found === undefined) return undefined
-  const json = parseJson(await readText(found, adapterConfigLimit), file)
+/** The peft_type of a folder's configuration; undefined if there is no such file or key. @throws InputError if it is not JSON */
+export const peftTypeOf = async (folder: string, storage: Storage): Promise<unknown> => {
+  const file = await fileInFolder(folder, 'adapter_config.json', storage)
+  if (file === undefined) return undefined
+  const json = parseJson(await readText(file, adapterConfigLimit, storage), file)
   return typeof json === 'object' && json !== null && 'peft_type' in json ? json.peft_type : undefined
 }

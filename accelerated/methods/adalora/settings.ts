@@ -24,14 +24,12 @@ export const adaloraSettings = {
       kind: 'number',
       placeholder: 'r',
       description: 'Initial rank of each adapter; updates are scaled by alpha / init-r',
-      common: true,
       schema: rank.default(12),
     },
     targetR: {
       kind: 'number',
       placeholder: 'r',
       description: 'Final rank, averaged over the adapted matrices',
-      common: true,
       schema: rank.default(8),
     },
     tinitRatio: {

@@ -40,14 +40,12 @@ export const saloraSettings = {
       kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which gates are sampled',
-      common: true,
       schema: fraction.default(0.2),
     },
     gateEnd: {
       kind: 'number',
       placeholder: 'fraction',
       description: 'Fraction of all steps after which the adapter is pruned',
-      common: true,
       schema: fraction.default(0.5),
     },
     retain: {

@@ -3,6 +3,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
+import { isIdBuffer } from '../buffers.js'
 import { encoderConfig, type EncoderConfig } from './config.js'
 import { encoder, type DistanceBias } from './encoder.js'
 import { maskedHead, sequenceHead } from './heads.js'
@@ -19,6 +20,7 @@ export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNa
   tokenTypes: config.family === 'bert',
   specialTokens: { ...framings[config.family], types: Math.max(1, config.tokenTypes) },
   naming: namings[config.family],
+  ignored: isIdBuffer,
   hidden: (host, batch) => encoder(config, names, host, batch, distances),
   pooling: 'first',
   sequenceHead: sequenceHead(config),

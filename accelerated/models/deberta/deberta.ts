@@ -6,6 +6,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '../../graph/operators.js'
 import type { Architecture, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
+import { isIdBuffer } from '../buffers.js'
 import { linearTensors } from '../bert/heads.js'
 import { bertNames, type LayerNames } from '../bert/names.js'
 import type { Host } from '../host.js'
@@ -170,6 +171,7 @@ const debertaModel = (config: DebertaConfig): Model => {
       tokenizer: 'DebertaV2Tokenizer',
       stored: (name) => (/^(pooler|classifier)\./.test(name) ? name : `deberta.${name}`),
     },
+    ignored: isIdBuffer,
     hidden: (host, batch) => encoder(config, host, batch),
     pooling: 'first',
     sequenceHead: (outputs) => ({

@@ -2,6 +2,7 @@
 import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'
+import { isRotaryBuffer } from '../buffers.js'
 import type { Host } from '../host.js'
 import { decoderConfig, type DecoderConfig } from './config.js'
 import { decoder } from './decoder.js'
@@ -23,6 +24,7 @@ export const decoderModel = (config: DecoderConfig): Model => ({
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(lm_head|score)\./.test(name) ? name : `model.${name}`),
   },
+  ignored: isRotaryBuffer,
   hidden: (host, batch) => decoder(config, host, batch),
   pooling: 'last',
   sequenceHead: (outputs) => ({

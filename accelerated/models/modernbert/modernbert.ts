@@ -9,6 +9,7 @@ import type { Expression } from '../../graph/expression.js'
 import { add, constant, gather, gelu, layerNormalization, mul, slice } from '../../graph/operators.js'
 import type { Architecture, Layer, Matrix, Model, ModelSpec, TensorShape } from '../architecture.js'
 import { slotPositions, type BatchInputs, type PaddedInputs } from '../batchInputs.js'
+import { isRotaryBuffer } from '../buffers.js'
 import { probability, size } from '../bert/config.js'
 import { linearTensors } from '../bert/heads.js'
 import type { Host } from '../host.js'
@@ -199,6 +200,7 @@ const modernbertModel = (config: ModernConfig): Model => ({
     tokenizer: 'PreTrainedTokenizerFast',
     stored: (name) => (/^(head|classifier)\./.test(name) ? name : `model.${name}`),
   },
+  ignored: isRotaryBuffer,
   hidden: (host, batch) => encoder(config, host, batch),
   pooling: 'first',
   sequenceHead: (outputs) => ({

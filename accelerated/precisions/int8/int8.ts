@@ -1,6 +1,7 @@
 /**
- * int8: the frozen matrices of the layers in eight bits, in both directions of a step; everything else in float32. SwitchBack (Wortsman et
- * al., 2023) without its third product, which a frozen matrix has no use for. A wrap of the host: no model and no method knows of it.
+ * int8: the frozen matrices of the layers in int8, forward and backward; everything else in float32. This is SwitchBack (Wortsman et al., 2023)
+ * without its third product, the gradient of the matrix, which a frozen matrix does not need. It is a wrap of the host, so models and methods do not
+ * know about it.
  */
 import { quantizedMatMul, quantizedOf } from '../../graph/operators.js'
 import { withBias } from '../../models/host.js'
@@ -29,7 +30,7 @@ export const int8: Precision = {
   },
 
   open: async function* (base, cache) {
-    const { openQuantized } = await import('./quantizedWeights.js') // files are Node's, arithmetic is not
+    const { openQuantized } = await import('./quantizedWeights.js')
     return yield* openQuantized(base, cache)
   },
 

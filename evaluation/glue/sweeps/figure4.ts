@@ -7,7 +7,7 @@ export const figure4: Sweep = {
   summary: 'LoRA and SaLoRA by rank',
   tasks: ['mrpc', 'stsb', 'cola'],
   rows: () =>
-    ['lora', 'salora'].flatMap((method) =>
+    (['lora', 'salora'] as const).flatMap((method) =>
       [2, 4, 8, 16, 32].map((rank) => ({ name: `${method}, r = ${rank}`, settings: withRank(method, rank) })),
     ),
 }

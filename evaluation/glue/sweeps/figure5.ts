@@ -9,7 +9,7 @@ export const figure5: Sweep = {
     { name: 'lora', settings: { method: 'lora' } },
     ...[0.125, 0.25, 0.375, 0.5, 0.625, 0.75].map((density) => ({
       name: `salora, b = ${density}`,
-      settings: { method: 'salora', density },
+      settings: { method: 'salora' as const, density },
     })),
   ],
 }

@@ -7,7 +7,7 @@ export const table4: Sweep = {
   tasks: ['mrpc'],
   rows: () =>
     [16, 32, 64].flatMap((batchSize) =>
-      ['lora', 'salora'].map((method) => ({ name: `${method}, batch ${batchSize}`, settings: { method, batchSize } })),
+      (['lora', 'salora'] as const).map((method) => ({ name: `${method}, batch ${batchSize}`, settings: { method, batchSize } })),
     ),
   inTurn: true,
 }

@@ -73,9 +73,18 @@ export const glueSource: TaskSource = {
   help: 'a task of GLUE, from its official files',
   recognizes: isGlueName,
   flags: [
-    { name: 'data', takes: 'folder', help: "folder of GLUE's official files or of the hub's Parquet, or hf://datasets/nyu-mll/glue" },
-    { name: 'maxTrainSamples', takes: 'n', help: 'of GLUE: the first so many training examples alone' },
-    { name: 'holdOutTrain', takes: '', help: 'of GLUE: evaluate on a tenth of the training examples, held out, instead of the dev file' },
+    {
+      name: 'data',
+      placeholder: 'folder|file',
+      description: "GLUE: folder of the official files or of the hub's Parquet files, or hf://datasets/nyu-mll/glue",
+      common: true,
+    },
+    { name: 'maxTrainSamples', placeholder: 'n', description: 'Use only the first n training examples (GLUE)', defaultText: 'all' },
+    {
+      name: 'holdOutTrain',
+      placeholder: '',
+      description: 'Evaluate on a held-out tenth of the training examples instead of the dev file (GLUE)',
+    },
   ],
   hub: (task) => glueOnHub(task as GlueName),
   load: (options) => load(nameOf(options), options),

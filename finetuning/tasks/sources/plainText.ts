@@ -7,12 +7,12 @@ export const plainTextSource = textSource({
   name: 'text',
   help: 'the paragraphs of a text file, for a decoder',
   flags: [
-    { name: 'data', takes: 'folder|file', help: 'of text the .txt file, or one with a column --text' },
-    { name: 'text', takes: 'column', help: 'column of the text in a file (default: text)' },
+    { name: 'data', placeholder: 'folder|file', description: 'text: .txt file, or a file with a column --text', common: true },
+    { name: 'text', placeholder: 'column', description: 'Column of the text', defaultText: 'text', common: true },
     {
       name: 'packing',
-      takes: '',
-      help: 'of alpaca and text: several texts share a row of --max-length tokens; they do not see each other',
+      placeholder: '',
+      description: 'Pack several texts into each row of --max-length tokens; they do not attend to each other (alpaca, text)',
     },
   ],
   read: (file, { text }) => readPlainText(file, text === undefined ? {} : { text }),

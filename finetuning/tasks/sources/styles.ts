@@ -26,10 +26,10 @@ export const stylesSource: TaskSource = {
   flags: [
     {
       name: 'data',
-      takes: 'folder',
-      help:
-        "of yelp (negative, positive) the folder of train.0, train.1, dev.0, …, of gyafc (informal, formal) Family_Relationships or another of GYAFC's; " +
-        'lines are read in lower case, and --eval-data test takes the test lines instead of dev',
+      placeholder: 'folder|file',
+      description:
+        'yelp: folder of train.0, train.1, dev.0, …; gyafc: Family_Relationships or another folder of GYAFC (for both, --eval-data test uses the test files)',
+      common: true,
     },
   ],
   parts: styleParts,

@@ -3,7 +3,7 @@ import type { TaskPreset } from '../task.js'
 
 export const tsstClassifier: TaskPreset = {
   method: 'full',
-  help: "the classifier of two styles of TSST, by full fine-tuning; texts of 18 tokens, of gyafc's 32",
+  help: 'style classifier of TSST, by full fine-tuning',
   settings: (task) => ({
     learningRate: 2e-5,
     adamEpsilon: 1e-8,

@@ -25,8 +25,6 @@ export const regression = sequenceTaskType({
   },
   exportWarnings: (format) =>
     format === 'transformers.js'
-      ? [
-          "pipeline('text-classification') answers 1 to everything in a regression (a softmax of one number): take the logits of AutoModelForSequenceClassification",
-        ]
+      ? ["pipeline('text-classification') answers 1 for every regression: use the logits of AutoModelForSequenceClassification"]
       : [],
 })

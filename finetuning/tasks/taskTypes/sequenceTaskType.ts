@@ -63,7 +63,7 @@ export const sequenceTaskType = (definition: SequenceDefinition): TaskType => {
 }
 
 const pairWarning =
-  "pipeline('text-classification') drops the second text of a pair: call AutoTokenizer with { text_pair } and AutoModelForSequenceClassification"
+  "pipeline('text-classification') drops the second text of a pair: use AutoTokenizer with { text_pair } and AutoModelForSequenceClassification"
 
 const boundTo = (
   definition: SequenceDefinition,

@@ -80,7 +80,7 @@ describe('salora export', () => {
     expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
       '--precision: expected float32 or float16 for --format merged, got "float8"\n',
     )
-    expect(await refused('--format', 'peft')).toBe('--output: expected a folder to write, got none given\n')
+    expect(await refused('--format', 'peft')).toBe('--output is required: a folder to write\n')
     expect(await readdir(place.root)).toEqual(before)
   })
 

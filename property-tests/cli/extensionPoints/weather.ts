@@ -34,7 +34,7 @@ export const weather: TaskSource = {
   names: ['weather'],
   help: 'the weather of a season',
   recognizes: (task) => task === 'weather',
-  flags: [{ name: 'season' as keyof TaskOptions, takes: 'name', help: 'season of the weather (default: summer)' }],
+  flags: [{ name: 'season' as keyof TaskOptions, placeholder: 'name', description: 'Season of the weather', defaultText: 'summer' }],
   load,
   loadEvaluation: load,
 }

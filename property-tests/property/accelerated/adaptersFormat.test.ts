@@ -108,7 +108,7 @@ describe('a configuration', () => {
     )
     await refused(
       inJson('adapter_config.json', () => ({})),
-      'adapter_config.json: expected an adapter of a method that salora has, got one without peft_type',
+      'adapter_config.json: expected an adapter of a supported method, got one without peft_type',
     )
   })
 

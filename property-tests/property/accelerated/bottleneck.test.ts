@@ -14,7 +14,7 @@ import { packBatch } from '../../../accelerated/models/packing.js'
 import { deviceOf } from '../../../accelerated/engines/deviceProbe.js'
 import { noWeights, type Session } from '../../../accelerated/engines/engine.js'
 import type { Feed } from '../../../accelerated/engines/feeds.js'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { parseSettings } from '../../../accelerated/training/settings.js'
 import { parameterLayout } from '../../../accelerated/parameters/layout.js'
 import { normals } from '../../../accelerated/parameters/random.js'
 import { assertClose } from '../../support/assertClose.js'
@@ -65,7 +65,7 @@ describe('the numbers that are trained', () => {
   ] as const)('of %s with %d × %d are as many as the library has: houlsby %d, pfeiffer %d', (family, hidden, layers, ...counts) => {
     const { spec } = modelOf(family, hidden, layers)
     methods.forEach((method, i) => {
-      const settings = resolveSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
+      const settings = parseSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
       const phase = method.phases.start(spec, settings)
       expect(method.reporting?.parameterCounts?.(phase, settings)).toEqual({ adapter: counts[i] })
       expect(parameterLayout(method.train.tensors(phase, settings)).size).toBe(counts[i])
@@ -74,7 +74,7 @@ describe('the numbers that are trained', () => {
 
   it('are a neuron for each `reductionFactor` of the hidden size, rounded down; no neuron is refused in one line', () => {
     const neurons = (reductionFactor: number) => {
-      const settings = resolveSettings({ method: 'houlsby', reductionFactor }) as Parameters<typeof houlsby.phases.start>[1]
+      const settings = parseSettings({ method: 'houlsby', reductionFactor }) as Parameters<typeof houlsby.phases.start>[1]
       return houlsby.phases.start(modelOf('bert', 256, 1).spec, settings).neurons
     }
     expect([1, 1.5, 16, 100, 256].map(neurons)).toEqual([256, 170, 16, 2, 1])
@@ -83,7 +83,7 @@ describe('the numbers that are trained', () => {
   })
 
   it('start from N(0, 0.02²), no two alike, with biases 0; matrices decay, biases do not', () => {
-    const settings = resolveSettings({ method: 'houlsby' }) as Parameters<typeof houlsby.phases.start>[1]
+    const settings = parseSettings({ method: 'houlsby' }) as Parameters<typeof houlsby.phases.start>[1]
     const layout = parameterLayout(houlsby.train.tensors(houlsby.phases.start(modelOf('roberta', 256, 2).spec, settings), settings))
     const values = new Map(layout.entries.map((entry) => [entry.name, Array.from(entry.initial.draw(7, entry))]))
     const matrices = layout.entries.filter(({ shape }) => shape.length === 2)
@@ -142,7 +142,7 @@ describe(`a bottleneck (seed ${SEED})`, () => {
 })
 
 describe.each(methods)('a model with adapters of $name', (method) => {
-  const settings = resolveSettings({ method: method.name, reductionFactor: 3 }) as Parameters<typeof method.phases.start>[1]
+  const settings = parseSettings({ method: method.name, reductionFactor: 3 }) as Parameters<typeof method.phases.start>[1]
   const examples = [{ inputIds: [1, 2, 3, 4] }, { inputIds: [5] }, { inputIds: [6, 7] }]
 
   describe.each(['roberta', 'bert'] as const)('(%s)', (family) => {

@@ -1,6 +1,6 @@
 /** Encoders beside BERT and RoBERTa: their sizes are the published ones, their files mean what they say, and what they do not carry is refused. */
 import { describe, expect, it } from 'vitest'
-import { methodOf, resolveSettings } from '../../../accelerated/training/settings.js'
+import { methodOf, parseSettings } from '../../../accelerated/training/settings.js'
 import { debertaArchitecture } from '../../../accelerated/models/deberta/deberta.js'
 import { distanceBucket as debertaBucket } from '../../../accelerated/models/deberta/distances.js'
 import { distilbertArchitecture } from '../../../accelerated/models/distilbert/distilbert.js'
@@ -95,7 +95,7 @@ describe('ELECTRA', () => {
   it('has a prompt as wide as its words, and a prefix and adapters as wide as its layers', () => {
     const { spec } = electraArchitecture.open(electraSmall, 'config.json')
     const shapesOf = (method: string) => {
-      const settings = resolveSettings({ method })
+      const settings = parseSettings({ method })
       return methodOf(method)
         .train.tensors(methodOf(method).phases.start(spec, settings), settings)
         .map(({ shape }) => shape)
@@ -231,7 +231,7 @@ describe('DeBERTa', () => {
 
   it('hands a map’s tokens and distances to a method at once, whose dropout has then one site for both', () => {
     const model = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1 }, 'config.json').withDropout(0)
-    const [lora, settings] = [methodOf('lora'), resolveSettings({ method: 'lora', loraDropout: 0.5 })]
+    const [lora, settings] = [methodOf('lora'), parseSettings({ method: 'lora', loraDropout: 0.5 })]
     const phase = lora.phases.start(model.spec, settings)
     const trained = new Map(lora.train.tensors(phase, settings).map(({ name, shape }) => [name, input(name, shape, 'float32')]))
     const plan = pooledDropout('float32')

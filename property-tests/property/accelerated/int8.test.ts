@@ -33,14 +33,14 @@ afterAll(async () => {
   await rm(root, { recursive: true })
 })
 
-/** Opens the file of a model; what it says on the way. */
-const opened = async (cache: string, model = at('tiny'), turnedFrom?: number) => {
-  const opening = quantizedFile(await openModelFolder(model), cache, turnedFrom)
-  const told: string[] = []
+/** Opens the file of a model; its progress lines. */
+const opened = async (cache: string, model = at('tiny'), largeFrom?: number) => {
+  const opening = quantizedFile(await openModelFolder(model), cache, largeFrom)
+  const lines: string[] = []
   for (;;) {
     const next = await opening.next()
-    if (next.done === true) return { ...next.value, told }
-    told.push(next.value)
+    if (next.done === true) return { ...next.value, lines }
+    lines.push(next.value)
   }
 }
 
@@ -69,11 +69,11 @@ describe('the file of quantized weights', () => {
 
   it('is made once, and found by what the model’s files hold, wherever they lie', async () => {
     const first = await opened(at('once'))
-    expect(first.told).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
+    expect(first.lines).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
     const { mtimeMs } = await stat(first.file)
     await writeTinyModel(at('elsewhere'))
     const again = await opened(at('once'), at('elsewhere'))
-    expect([again.file, again.told, (await stat(again.file)).mtimeMs]).toEqual([first.file, [], mtimeMs])
+    expect([again.file, again.lines, (await stat(again.file)).mtimeMs]).toEqual([first.file, [], mtimeMs])
     const { 'model.safetensors': weights } = { 'model.safetensors': await readFile(at('tiny', 'model.safetensors')) }
     weights[weights.length - 1] = (weights[weights.length - 1] ?? 0) ^ 1
     const other = await writeTinyModel(at('other'), { 'model.safetensors': weights })
@@ -91,9 +91,9 @@ describe('the file of quantized weights', () => {
     const { file } = await opened(at('damaged'))
     const whole = await readFile(file)
     await damage(file)
-    expect((await opened(at('damaged'))).told.length).toBe(1)
+    expect((await opened(at('damaged'))).lines.length).toBe(1)
     expect((await readFile(file)).equals(whole)).toBe(true)
-    expect((await opened(at('damaged'))).told).toEqual([])
+    expect((await opened(at('damaged'))).lines).toEqual([])
   })
 
   it('has the same levels one way round alone where they are many, in a file of another name', async () => {
@@ -112,7 +112,7 @@ describe('the file of quantized weights', () => {
   it('is whole where two write it at once, and nothing else is left', async () => {
     const files = await Promise.all(Array.from({ length: 4 }, () => opened(at('together'))))
     expect(new Set(files.map(({ file }) => file)).size).toBe(1)
-    expect((await opened(at('together'))).told).toEqual([])
+    expect((await opened(at('together'))).lines).toEqual([])
     expect((await readdir(at('together', 'salora-int8'))).length).toBe(2)
   })
 

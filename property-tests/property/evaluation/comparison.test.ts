@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { resolveSettings } from '../../../accelerated/training/settings.js'
+import { parseSettings } from '../../../accelerated/training/settings.js'
 import { compare, comparisonTable, type ComparedRun } from '../../../evaluation/studies/comparison.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
@@ -54,7 +54,7 @@ describe('a comparison that was stopped', () => {
         options: {
           model: base,
           task: { task: texts, evalData: texts },
-          settings: resolveSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
+          settings: parseSettings({ method, maxSteps: method === 'lora' ? maxSteps : 1, batchSize: 2 }),
         },
       })),
       seeds: [0, 1],

@@ -67,7 +67,7 @@ describe('an ARPA file', () => {
   })
 
   it.each<readonly [string, string, string]>([
-    ['is empty', '', 'm.arpa: expected an ARPA file, which begins with \\data\\, got an empty one'],
+    ['is empty', '', 'm.arpa: expected an ARPA file, which begins with \\data\\, got an empty file'],
     ['is another file', 'one,two\n', 'm.arpa, line 1: expected an ARPA file, which begins with \\data\\, got "one,two"'],
     [
       'has no counts',
@@ -101,9 +101,9 @@ describe('an ARPA file', () => {
       'm.arpa, line 15: expected a finite number for the back-off weight, got "nan"',
     ],
     [
-      'has a weight where nothing is longer',
+      'has a back-off weight at the highest order',
       changed('<s> a b', '<s> a b\t-0.5'),
-      'm.arpa, line 19: expected no back-off weight where nothing is longer, got -0.5',
+      'm.arpa, line 19: expected no back-off weight at the highest order, got -0.5',
     ],
     ['has an n-gram twice', changed('-0.2\tb </s>', '-0.2\ta b'), 'm.arpa, line 16: expected each n-gram once, got "a b" a second time'],
     ['has a word twice', changed('-0.8\tb', '-0.8\ta'), 'm.arpa, line 11: expected each n-gram once, got "a" a second time'],
@@ -272,12 +272,12 @@ describe('a text to train on', () => {
       'too small for discounts',
       'a b\n',
       { discountFallback: null },
-      'text: expected enough text for the discounts of 1-grams (--discount-fallback goes on without; is it small, or artificial?), got none with an adjusted count of 2',
+      'text: expected enough text for the discounts of 1-grams (--discount-fallback replaces them; is the text small, or artificial?), got none with an adjusted count of 2',
     ],
     ['of order 0', 'a\n', { order: 0 }, '--order: expected a whole number from 1 to 6, got 0'],
     ['of order 7', 'a\n', { order: 7 }, '--order: expected a whole number from 1 to 6, got 7'],
     ['of order 2.5', 'a\n', { order: 2.5 }, '--order: expected a whole number from 1 to 6, got 2.5'],
-    ['with falling thresholds', 'a\n', { prune: [1, 0] }, '--prune: expected thresholds none of which is below the one before, got 1 0'],
+    ['with falling thresholds', 'a\n', { prune: [1, 0] }, '--prune: expected thresholds that never decrease, got 1 0'],
     ['with too many thresholds', 'a\n', { prune: [0, 0, 1] }, '--prune: expected at most 2 thresholds, one an order, got 0 0 1'],
     ['with a threshold below 0', 'a\n', { prune: [-1] }, '--prune: expected whole numbers from 0, got -1'],
     [

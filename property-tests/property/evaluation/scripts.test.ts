@@ -88,7 +88,7 @@ describe('what is wrong is told in one line by', () => {
     ],
     ['evaluation/studies/int8Quality', ['--data', '.', '--model', './none'], 1, '--model "./none": expected a folder'],
     ['evaluation/studies/estimateCases', ['--only', 'embedded-full,none'], 2, '--only: expected names of embedded-salora, '],
-    ['evaluation/studies/sweepFile', ['pack', 'sweep'], 2, 'TO is required: The file (unpack: the folder)'],
+    ['evaluation/studies/sweepFile', ['pack', 'sweep'], 2, 'TO is required (see node dist/evaluation/studies/sweepFile.js --help)'],
     ['evaluation/studies/sweepFile', ['tar', 'sweep', 'runs.json'], 2, 'ACTION: expected pack or unpack, got "tar"'],
     [
       'evaluation/studies/sweepFile',

@@ -60,15 +60,17 @@ describe('lines', () => {
     expect(asked).toEqual([['good food +']])
   })
 
-  it('are taken a bounded number at a time, each of which is told, and none after a signal', async () => {
+  it('are classified in batches of bounded size: each reports its progress, and none starts after an abort', async () => {
     const { classifier, asked } = byMarks()
     const stop = new AbortController()
     const done: number[] = []
-    const told = (count: number): void => {
+    const onProgress = (count: number): void => {
       done.push(count)
       if (count > 500) stop.abort(new Error('enough'))
     }
-    await expect(classifyStyles(classifier, new Array<string>(10_000).fill('+'), { told, signal: stop.signal })).rejects.toThrow('enough')
+    await expect(classifyStyles(classifier, new Array<string>(10_000).fill('+'), { onProgress, signal: stop.signal })).rejects.toThrow(
+      'enough',
+    )
     expect(done).toEqual([256, 512])
     expect(asked.map(({ length }) => length)).toEqual([256, 256])
   })
@@ -137,6 +139,8 @@ describe('a classifier of something else', () => {
     expect(refused({ outputs: { head: 'sequence', labels: 1, problemType: 'regression' }, labelNames: undefined })).toBe(
       `${line} a regression`,
     )
-    expect(refused({ outputs: { head: 'sequence', labels: 2, problemType: 'multi_label_classification' } })).toBe(`${line} a multi-label classification`)
+    expect(refused({ outputs: { head: 'sequence', labels: 2, problemType: 'multi_label_classification' } })).toBe(
+      `${line} a multi-label classification`,
+    )
   })
 })

@@ -14,7 +14,8 @@ import { methods } from '../../../accelerated/methods/index.js'
 import type { Method } from '../../../accelerated/methods/method.js'
 import type { SequenceOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { sequenceClassification } from '../../../accelerated/objectives/sequenceClassification.js'
-import { resolveSettings, settingsOfMethod, type Settings, type SettingsInput } from '../../../accelerated/training/settings.js'
+import { parseSettings, settingsOfMethod, type Settings } from '../../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../../accelerated/settings/settingsInput.js'
 import { SettingsError } from '../../../accelerated/errors/settingsError.js'
 import { assemble, layoutOf } from '../../../accelerated/training/assembly.js'
 import { runLength } from '../../../accelerated/training/runLength.js'
@@ -76,13 +77,13 @@ describe(`what was trained (seed ${SEED})`, () => {
       await fc.assert(
         fc.asyncProperty(numbersOf(method), async (given) => {
           try {
-            await comesBack(resolveSettings({ ...given, method: name }), ['bad', 'good'])
+            await comesBack(parseSettings({ ...given, method: name }), ['bad', 'good'])
             read += 1
           } catch (error) {
             if (!(error instanceof SettingsError)) throw error // refused before the first step
           }
         }),
-        { seed: SEED, numRuns: 20, examples: [1e6, 2e9].map((alpha) => [allowed(method, { alpha, maxLength: 16 })]) },
+        { seed: SEED, numRuns: 20, examples: [1e6, 2e9].map((alpha) => [allowed(method, { loraAlpha: alpha, maxLength: 16 })]) },
       )
       expect(read).toBeGreaterThan(5)
     },
@@ -93,7 +94,7 @@ describe(`what was trained (seed ${SEED})`, () => {
     async (method) => {
       const [longest, longer] = ['x'.repeat(1000), 'x'.repeat(1001)]
       expect(() => checkLabelNames([longest, 'good'], 'toy.tsv')).not.toThrow()
-      await comesBack(resolveSettings({ method, maxLength: 16 }), [longest, 'good'])
+      await comesBack(parseSettings({ method, maxLength: 16 }), [longest, 'good'])
       expect(() => checkLabelNames([longer, 'good'], 'toy.tsv')).toThrow(
         `toy.tsv: expected labels of at most 1000 characters, got one of 1001: "${'x'.repeat(40)}…"`,
       )
@@ -102,7 +103,7 @@ describe(`what was trained (seed ${SEED})`, () => {
 
   it('can be read back with as many classes as are allowed, and no more are', async () => {
     const names = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => `c${i}`)
-    await comesBack(resolveSettings({ method: 'full', maxLength: 16 }), names(140_000))
+    await comesBack(parseSettings({ method: 'full', maxLength: 16 }), names(140_000))
     expect(() => checkLabelNames(names(140_000), 'toy.tsv')).not.toThrow()
     expect(() => checkLabelNames(names(300_000), 'toy.tsv')).toThrow(
       'toy.tsv: expected classes whose names fit into a config.json of 16000000 bytes, got 300000 classes of about',
@@ -115,7 +116,7 @@ describe('the options of a run', () => {
     model: 'tiny',
     output: 'run',
     resume: false,
-    settings: resolveSettings({}),
+    settings: parseSettings({}),
     task: { task: 'a.tsv', text },
   })
 

@@ -147,7 +147,7 @@ describe('checkpoints that are all damaged', () => {
   it('stop the resume, which says how many and what is wrong, and changes nothing', async () => {
     for (const step of [4, 6]) await damage(step)
     expect(await refusal(null)).toMatch(
-      /checkpoints: expected a whole checkpoint \(a new --output starts anew\), got 2 damaged and no other: \S+step-000000006\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/,
+      /checkpoints: expected an intact checkpoint \(to start over, choose a new --output\), got 2 corrupt and no other: \S+step-000000006\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/,
     )
   })
   it('do so too where an earlier resume set them aside', async () => {
@@ -155,6 +155,6 @@ describe('checkpoints that are all damaged', () => {
       const path = join(output, 'checkpoints', `step-00000000${step}.safetensors`)
       await files.rename(path, `${path}.damaged`)
     }
-    expect(await refusal(null)).toContain('got 2 damaged and no other: ')
+    expect(await refusal(null)).toContain('got 2 corrupt and no other: ')
   })
 })

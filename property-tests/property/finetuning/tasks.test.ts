@@ -13,7 +13,7 @@ vi.mock('../../../finetuning/tasks/sources/index.js', async (original) => {
   const fake: TaskSource = {
     names: ['fake', 'mock', 'sham'],
     help: 'a task of this test',
-    flags: [{ name: 'data', takes: 'folder', help: 'of the test' }],
+    flags: [{ name: 'data', placeholder: 'folder', description: 'Data of the test' }],
     recognizes: (task) => ['fake', 'mock', 'sham'].includes(task),
     load: async (options) => {
       told.options.push(options)

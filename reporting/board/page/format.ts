@@ -34,7 +34,7 @@ export const showStatus = (element: HTMLElement, status: RunStatus): void => {
 }
 
 export const showProgress = (cell: HTMLElement, progress: number, text: string): void => {
-  const bar = cell.querySelector('progress') ?? make('progress', { max: 1, ariaLabel: 'progress' })
+  const bar = cell.querySelector('progress') ?? make('progress', { max: 1, value: 0, ariaLabel: 'progress' })
   const label = cell.querySelector('span') ?? make('span')
   if (bar.parentElement === null) cell.append(bar, label)
   if (bar.value !== progress) bar.value = progress

@@ -117,7 +117,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     [
       'targets that are none',
       { target_modules: ['q_proj'] },
-      'M/adapter_config.json: expected target_modules that mean a matrix of the roberta encoder, got ["q_proj"]',
+      'M/adapter_config.json: expected target_modules that match a matrix of the roberta encoder, got ["q_proj"]',
     ],
     [
       'an expression that is none',

@@ -1,12 +1,10 @@
-/** Names: a setting in camelCase is the flag in kebab-case, and back. */
+/** Names of settings in messages: a setting in camelCase is a flag in kebab-case. */
 import { allSettings } from '../../accelerated/training/settings.js'
 import { flagOf } from '../../finetuning/commandLine/shell.js'
 
-export { flagOf }
-
 export const settingNames: ReadonlyArray<string> = ['method', ...Object.keys(allSettings)]
 
-/** Settings whose names are no ordinary words, so that they can be told in a sentence. */
+/** Settings whose names are no English words, so that a sentence cannot mean anything else by them. */
 const camelNames = settingNames.filter((name) => /[A-Z]/.test(name))
 
 /** A message of the library in the words of the command line: settings become flags. */

@@ -1,0 +1,111 @@
+/**
+ * The tokenizer of @huggingface/tokenizers 0.2.0, with our parts in place of four of its own:
+ * - Its unigram model takes seconds and a quarter of a gigabyte to open, and memory in proportion to a text. → unigram.ts
+ * - Its Precompiled normalizer ignores the file's table and normalizes by Unicode (NFKC). → precompiledNormalizer.ts
+ * - Its byte-pair model caches 10,000 words, which costs more than it saves for data with more words. → wordCache.ts
+ * - Its ByteLevel post-processor loses the second of two texts. That post-processor changes only offsets, so it is left out.
+ */
+import * as library from '@huggingface/tokenizers'
+import { InputError, inputError, reason } from '../../errors/inputError.js'
+import { precompiledNormalizer, type Normalize } from './precompiledNormalizer.js'
+import { piecesOf, wordMark, type TokenizerFile, type UnigramModel } from './tokenizerFile.js'
+import { unigram, type ScoredPieces } from './unigram.js'
+
+/** The parts of the library that we use. Its own declarations import files without their extension, which Node's resolution does not find. */
+type LibraryModel = {
+  vocab: string[]
+  tokens_to_ids: Map<string, number>
+  unk_token_id?: number
+  readonly encode: (words: ReadonlyArray<string>) => string[]
+}
+type LibraryNormalizer = { readonly config: object; readonly normalize: (text: string) => string }
+export type LibraryTokenizer = {
+  model: LibraryModel
+  normalizer: LibraryNormalizer | null
+  readonly encode: (
+    text: string,
+    options: { readonly text_pair?: string; readonly add_special_tokens: boolean },
+  ) => { readonly ids: ReadonlyArray<number> }
+  readonly decode: (
+    ids: ReadonlyArray<number>,
+    options: { readonly skip_special_tokens: boolean; readonly clean_up_tokenization_spaces: boolean },
+  ) => string
+  readonly id_to_token: (id: number) => string | undefined
+}
+const { BPE, Model, Normalizer, PrecompiledNormalizer, SequenceNormalizer, Tokenizer } = library as unknown as {
+  readonly Tokenizer: new (file: object, settings: object) => LibraryTokenizer
+  readonly Model: new (config: object) => Omit<LibraryModel, 'encode'>
+  readonly BPE: new (config: object) => LibraryModel & { max_length_to_cache: number }
+  readonly Normalizer: new (config: object) => Omit<LibraryNormalizer, 'normalize'>
+  readonly PrecompiledNormalizer: new (config: object) => LibraryNormalizer & { readonly charsmap: string }
+  readonly SequenceNormalizer: new (config: object) => LibraryNormalizer & { normalizers: Array<LibraryNormalizer | null> }
+}
+
+/** @param settings those of tokenizer_config.json that change ids @throws InputError if the library refuses the file */
+export const libraryTokenizer = (file: TokenizerFile, settings: object, where: string): LibraryTokenizer => {
+  const { model } = file
+  try {
+    const tokenizer = new Tokenizer(
+      { ...file, model: model.type === 'Unigram' ? emptyModel : model, post_processor: withoutByteLevel(file.post_processor) },
+      settings,
+    )
+    if (tokenizer.model instanceof BPE) tokenizer.model.max_length_to_cache = 0
+    if (model.type === 'Unigram') tokenizer.model = unigramModel(model, file, where)
+    tokenizer.normalizer = withTables(tokenizer.normalizer, where)
+    return tokenizer
+  } catch (thrown) {
+    throw thrown instanceof InputError ? thrown : inputError(where, 'a tokenizer that @huggingface/tokenizers supports', reason(thrown))
+  }
+}
+
+/** Stands in for a unigram model while the library constructs the rest. */
+const emptyModel = { type: 'WordPiece', unk_token: '', vocab: {} }
+
+const withoutByteLevel = (processor: TokenizerFile['post_processor']): TokenizerFile['post_processor'] =>
+  processor?.type === 'ByteLevel' ? null : processor
+
+class OwnUnigram extends Model {
+  private readonly segment: (words: ReadonlyArray<string>) => ReadonlyArray<string>
+
+  constructor(pieces: ScoredPieces, unknown: number, mark: string | null) {
+    super({})
+    this.segment = unigram(pieces, unknown, mark)
+    this.vocab = pieces.map(([piece]) => piece)
+    this.tokens_to_ids = new Map(this.vocab.map((piece, id) => [piece, id]))
+    this.unk_token_id = unknown
+  }
+
+  encode(words: ReadonlyArray<string>): string[] {
+    return [...this.segment(words)]
+  }
+}
+
+/** With the added tokens, as the library's constructor registers them with a model of its own. */
+const unigramModel = (model: UnigramModel, file: TokenizerFile, where: string): LibraryModel => {
+  const ours = new OwnUnigram(piecesOf(model, where), model.unk_id, wordMark(file))
+  for (const { id, content } of file.added_tokens) {
+    ours.tokens_to_ids.set(content, id)
+    ours.vocab[id] = content
+  }
+  return ours
+}
+
+class TableNormalizer extends Normalizer {
+  private readonly table: Normalize
+
+  constructor(config: object, table: Normalize) {
+    super(config)
+    this.table = table
+  }
+
+  normalize(text: string): string {
+    return this.table(text)
+  }
+}
+
+const withTables = (normalizer: LibraryNormalizer | null, where: string): LibraryNormalizer | null => {
+  if (normalizer instanceof PrecompiledNormalizer)
+    return new TableNormalizer(normalizer.config, precompiledNormalizer(normalizer.charsmap, where))
+  if (normalizer instanceof SequenceNormalizer) normalizer.normalizers = normalizer.normalizers.map((part) => withTables(part, where))
+  return normalizer
+}

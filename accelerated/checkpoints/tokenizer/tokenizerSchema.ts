@@ -1,0 +1,145 @@
+/**
+ * The schema of a tokenizer.json: the components that supported families have, within bounds. Only components whose time is linear in the text
+ * pass: no regular expressions but known ones, and only short replacements.
+ */
+import { z } from 'zod'
+
+const word = z.string().max(1_000)
+/** A replacement, which must not make a long text of a short one. */
+const short = z.string().max(8)
+const flag = z.boolean().nullish()
+const part = <T extends string>(type: T) => z.object({ type: z.literal(type) })
+const id = z.int().min(0)
+const anchor = z.tuple([word, id])
+
+/** The regular expressions for words of Llama 3 and Qwen2. A file's own expressions never run. */
+const knownWords = [3, 1].map(
+  (digits) =>
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" +
+    `${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,
+)
+
+/** The expressions by which SentencePiece and DeBERTa replace several blanks by one. */
+const knownBlanks = [' {2,}', '\\s{2,}|[\\n\\r\\t]']
+
+const normalizers = [
+  part('NFC'),
+  part('NFD'),
+  part('NFKC'),
+  part('NFKD'),
+  part('Lowercase'),
+  part('StripAccents'),
+  part('Strip').extend({ strip_left: flag, strip_right: flag }),
+  part('Prepend').extend({ prepend: short }),
+  part('Replace').extend({
+    pattern: z.union([z.strictObject({ String: short.min(1) }), z.strictObject({ Regex: z.enum(knownBlanks) })]),
+    content: short,
+  }),
+  part('Precompiled').extend({ precompiled_charsmap: z.string().min(1).max(4_000_000) }),
+  part('BertNormalizer').extend({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
+] as const
+const preTokenizers = [
+  part('BertPreTokenizer'),
+  part('Whitespace'),
+  part('WhitespaceSplit'),
+  part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
+  // the only behavior that the library has
+  part('Punctuation').extend({ behavior: z.literal('Contiguous') }),
+  part('Digits').extend({ individual_digits: flag }),
+  part('Metaspace').extend({
+    replacement: word.length(1),
+    add_prefix_space: flag,
+    prepend_scheme: z.enum(['always', 'never', 'first']).nullish(),
+    split: flag,
+  }),
+  part('Split').extend({
+    pattern: z.strictObject({ Regex: z.enum(knownWords) }),
+    behavior: z.literal('Isolated'),
+    invert: z.literal(false).nullish(),
+  }),
+] as const
+const template = z
+  .array(
+    z.union([
+      z.strictObject({ SpecialToken: z.object({ id: word, type_id: id }) }),
+      z.strictObject({ Sequence: z.object({ id: z.enum(['A', 'B']), type_id: id }) }),
+    ]),
+  )
+  .max(16)
+const postProcessors = [
+  part('BertProcessing').extend({ sep: anchor, cls: anchor }),
+  part('RobertaProcessing').extend({ sep: anchor, cls: anchor, trim_offsets: flag, add_prefix_space: flag }),
+  part('ByteLevel').extend({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
+  part('TemplateProcessing').extend({ single: template, pair: template }),
+] as const
+const decoders = [
+  part('ByteLevel'),
+  part('ByteFallback'),
+  part('Fuse'),
+  part('WordPiece').extend({ prefix: word, cleanup: flag }),
+  part('Metaspace').extend({ replacement: word.length(1), add_prefix_space: flag, prepend_scheme: z.string().max(100).nullish() }),
+  part('Replace').extend({ pattern: z.strictObject({ String: short.min(1) }), content: short }),
+  part('Strip').extend({ content: word.length(1), start: z.int().min(0).max(1_000), stop: z.int().min(0).max(1_000) }),
+] as const
+const inSequence = 16
+export const decoderSchema = z
+  .discriminatedUnion('type', [
+    ...decoders,
+    part('Sequence').extend({ decoders: z.array(z.discriminatedUnion('type', decoders)).max(inSequence) }),
+  ])
+  .nullable()
+  .default(null)
+
+export const tokenizerSchema = z.object({
+  added_tokens: z
+    .array(z.object({ id, content: word.min(1), single_word: flag, lstrip: flag, rstrip: flag, normalized: flag, special: flag }))
+    .max(100_000)
+    .nullish(),
+  normalizer: z
+    .discriminatedUnion('type', [
+      ...normalizers,
+      part('Sequence').extend({ normalizers: z.array(z.discriminatedUnion('type', normalizers)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  pre_tokenizer: z
+    .discriminatedUnion('type', [
+      ...preTokenizers,
+      part('Sequence').extend({ pretokenizers: z.array(z.discriminatedUnion('type', preTokenizers)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  post_processor: z
+    .discriminatedUnion('type', [
+      ...postProcessors,
+      part('Sequence').extend({ processors: z.array(z.discriminatedUnion('type', postProcessors)).max(inSequence) }),
+    ])
+    .nullable()
+    .default(null),
+  decoder: z.unknown().optional(),
+  model: z.discriminatedUnion('type', [
+    part('WordPiece').extend({
+      unk_token: word,
+      continuing_subword_prefix: word.default('##'),
+      // the time for a word grows with the square of its length
+      max_input_chars_per_word: z.int().min(1).max(1_000).default(100),
+      vocab: z.unknown(),
+    }),
+    part('BPE').extend({
+      unk_token: word.nullish(),
+      continuing_subword_prefix: word.nullish(),
+      continuing_subword_suffix: word.nullish(),
+      end_of_word_suffix: word.nullish(),
+      dropout: z.literal(0).nullish(),
+      fuse_unk: flag,
+      byte_fallback: flag,
+      ignore_merges: flag,
+      vocab: z.unknown(),
+      merges: z.array(z.unknown()),
+    }),
+    part('Unigram').extend({ unk_id: id, byte_fallback: z.literal(false).nullish(), vocab: z.unknown() }),
+  ]),
+})
+
+export type TokenizerJson = z.infer<typeof tokenizerSchema>
+export type DecoderJson = z.infer<typeof decoderSchema>

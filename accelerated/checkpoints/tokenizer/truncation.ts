@@ -1,0 +1,30 @@
+/** Truncation of a pair of texts: the longer one gives way first (`longest_first`). */
+import type { TokenizePrefix } from './prefixTokenizer.js'
+
+/**
+ * The lengths that remain of two texts in `room` tokens. The longer text gives way until both are equal. If the room is odd, the longer one
+ * keeps the extra token (the second one if they are equally long).
+ */
+export const longestFirst = (lengthA: number, lengthB: number, room: number): readonly [number, number] => {
+  if (lengthA + lengthB <= room) return [lengthA, lengthB]
+  const half = Math.floor(room / 2)
+  if (lengthA > lengthB) return lengthB <= half ? [room - lengthB, lengthB] : [room - half, half]
+  return lengthA <= half ? [lengthA, room - lengthA] : [half, room - half]
+}
+
+type Ids = ReadonlyArray<number>
+
+/** Two texts truncated to `room` tokens together, without tokenizing more of a long text than that takes. */
+export const truncatedPair = (ids: TokenizePrefix, text: string, textPair: string, room: number): readonly [Ids, Ids] => {
+  const [a, b] = comparablePrefixes(ids, text, textPair, room)
+  const [lengthA, lengthB] = longestFirst(a.length, b.length, room)
+  return [a.slice(0, lengthA), b.slice(0, lengthB)]
+}
+
+/** More than `room` tokens of both texts, until one of them ends: enough to know which is longer. */
+const comparablePrefixes = (ids: TokenizePrefix, text: string, textPair: string, room: number): readonly [Ids, Ids] => {
+  for (let most = room + 1; ; most *= 8) {
+    const [a, b] = [ids(text, most).slice(0, most), ids(textPair, most).slice(0, most)]
+    if (a.length < most || b.length < most) return [a, b]
+  }
+}

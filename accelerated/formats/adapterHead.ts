@@ -1,0 +1,60 @@
+/** The head among an adapter's tensors: which outputs it has, and which of its parts the files contain. */
+import type { TensorEntry } from '../checkpoints/safetensors/safetensors.js'
+import { inputError } from '../errors/inputError.js'
+import type { Model, TensorShape } from '../models/architecture.js'
+import { causalOutputs, headOf, type ModelOutputs } from '../models/modelOutputs.js'
+import { joinPath } from '../storage/paths.js'
+import { namesFile, type StoredNames } from './namesFile.js'
+
+type Entries = ReadonlyMap<string, TensorEntry>
+
+/** PEFT's task_type for adapters of a decoder that predicts the next token. */
+export const causalTask = 'CAUSAL_LM'
+
+/** The name of the head's tensor whose first dimension is the number of outputs. */
+const outputWeight = (model: Model): string =>
+  [...model.sequenceHead(2).tensors].find(
+    ([name, shape]) => shape.length > 1 && shape[0] !== model.sequenceHead(3).tensors.get(name)?.[0],
+  )?.[0] ?? ''
+
+/**
+ * The outputs of the head in the files; without a head, those given.
+ * @param task the configuration's task_type
+ * @throws InputError if the stored names contradict the head, or if the adapter is a decoder's and the model an encoder
+ */
+export const outputsIn = (
+  tensors: Entries,
+  keyOf: (name: string) => string,
+  model: Model,
+  given: ModelOutputs,
+  { names, task }: { readonly names: StoredNames | undefined; readonly task: string | null | undefined },
+  folder: string,
+): ModelOutputs => {
+  const taskType = names?.taskType === undefined ? {} : { taskType: names.taskType }
+  if (names?.problemType === null || task === causalTask) {
+    if (model.causalHead === undefined) throw inputError(folder, `an adapter of an ${model.spec.kind}`, `one of task_type ${causalTask}`)
+    return { ...causalOutputs, ...taskType }
+  }
+  const stored = tensors.get(keyOf(outputWeight(model)))?.shape[0]
+  if (stored === undefined && given.head === 'causal') return given
+  const labels = stored ?? given.labels
+  if (names?.labelNames && names.labelNames.length !== labels)
+    throw inputError(joinPath(folder, namesFile), `${labels} labelNames`, `${names.labelNames.length}`)
+  const implied = labels === 1 ? 'regression' : 'single_label_classification'
+  const ofModel = stored === undefined && given.head === 'sequence' ? given.problemType : implied
+  return { head: 'sequence', labels, problemType: names?.problemType ?? ofModel, ...taskType }
+}
+
+/** The shapes of the head's parts (classifier, pooler) that the files have, each whole, or that the configuration lists as saved. */
+export const headShapesIn = (
+  tensors: Entries,
+  keyOf: (name: string) => string,
+  model: Model,
+  outputs: ModelOutputs,
+  saved: ReadonlyArray<string>,
+): ReadonlyMap<string, TensorShape> => {
+  const shapes = headOf(model, outputs).tensors
+  const partOf = (name: string): string => name.split('.')[0] ?? ''
+  const inFile = new Set([...shapes.keys()].filter((name) => tensors.has(keyOf(name))).map(partOf))
+  return new Map([...shapes].filter(([name]) => inFile.has(partOf(name)) || saved.includes(partOf(name))))
+}

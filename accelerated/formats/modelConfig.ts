@@ -1,0 +1,55 @@
+/** config.json of an exported model: the base model's, with the head's architecture and classes. */
+import type { ModelFolder } from '../checkpoints/modelFolder.js'
+import type { Model } from '../models/architecture.js'
+import type { ModelOutputs, SequenceOutputs } from '../models/modelOutputs.js'
+import { parseJson, readText } from '../storage/boundedJson.js'
+import { joinPath } from '../storage/paths.js'
+import type { Storage } from '../storage/storage.js'
+
+export type WrittenPrecision = 'float32' | 'float16'
+
+/** A folder that an export writes into. */
+export type TargetFolder = { readonly folder: string; readonly storage: Storage }
+
+/** The folder of the base model. */
+export type BaseFolder = Pick<ModelFolder, 'folder' | 'storage'>
+
+/** Keys of config.json that are only true of the base model's own files. */
+const baseOnlyKeys = ['_name_or_path', 'num_labels', 'dtype', 'quantization_config', 'transformers.js_config', 'auto_map']
+
+/** The names of the outputs; `LABEL_0` and so on for those without one, as in other tools. */
+export const labelsOf = ({ labels }: ModelOutputs, names: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+  Array.from({ length: labels }, (_, i) => names?.[i] ?? `LABEL_${i}`)
+
+/** Writes config.json with the keys of `more` added. @throws InputError */
+export const writeModelConfig = async (
+  { folder, storage }: TargetFolder,
+  base: BaseFolder,
+  { model, outputs }: { readonly model: Model; readonly outputs: ModelOutputs },
+  labelNames: ReadonlyArray<string> | undefined,
+  precision: WrittenPrecision,
+  more: object = {},
+): Promise<void> => {
+  const file = joinPath(base.folder, 'config.json')
+  const json = parseJson(await readText(file, undefined, base.storage), file) as object
+  const config = {
+    ...Object.fromEntries(Object.entries(json).filter(([key]) => !baseOnlyKeys.includes(key))),
+    ...(outputs.head === 'causal' ? { architectures: [model.naming.causal] } : classifierConfig(model, outputs, labelNames)),
+    torch_dtype: precision,
+    ...more,
+  }
+  await storage.write(joinPath(folder, 'config.json'), jsonText(config))
+}
+
+const classifierConfig = (model: Model, outputs: SequenceOutputs, labelNames: ReadonlyArray<string> | undefined): object => {
+  const labels = labelsOf(outputs, labelNames)
+  return {
+    architectures: [model.naming.sequenceClassifier],
+    id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
+    label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
+    problem_type: outputs.problemType,
+    ...(model.pooling === 'last' ? { pad_token_id: model.paddingIndex } : {}), // other tools find the last token by it
+  }
+}
+
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`

@@ -1,0 +1,34 @@
+/** salora.json: the task type and the class names, for which other formats have no place. */
+import { z } from 'zod'
+import { labelNames, namesLimit } from '../checkpoints/labelNames.js'
+import { validate } from '../errors/validate.js'
+import { problemTypes, type ModelOutputs } from '../models/modelOutputs.js'
+import { parseJson, readText } from '../storage/boundedJson.js'
+import { fileInFolder } from '../storage/fileInFolder.js'
+import type { Storage } from '../storage/storage.js'
+
+export const namesFile = 'salora.json'
+
+/** Bytes of an adapter_config.json or salora.json. */
+export const adapterConfigLimit = namesLimit
+
+export const namesText = (outputs: ModelOutputs, names: ReadonlyArray<string> | undefined): string => {
+  const { taskType } = outputs
+  const problemType = outputs.head === 'sequence' ? outputs.problemType : null
+  return `${JSON.stringify({ labelNames: names ?? null, ...(taskType === undefined ? {} : { taskType }), problemType }, null, 2)}\n`
+}
+
+const schema = z.object({
+  labelNames: labelNames.nullable(),
+  taskType: z.string().min(1).max(1_000).optional(),
+  /** null: the next token */
+  problemType: z.enum(problemTypes).nullable(),
+})
+export type StoredNames = z.infer<typeof schema>
+
+/** The names in a folder; undefined if it has no such file. @throws InputError */
+export const readNames = async (folder: string, storage: Storage): Promise<StoredNames | undefined> => {
+  const file = await fileInFolder(folder, namesFile, storage)
+  if (file === undefined) return undefined
+  return validate(schema, parseJson(await readText(file, adapterConfigLimit, storage), file), file, 'names as salora writes them')
+}

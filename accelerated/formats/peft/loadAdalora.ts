@@ -1,0 +1,85 @@
+/** Reads an AdaLoRA adapter in PEFT's format, ours or one that PEFT trained. */
+import type { ModelFolder } from '../../checkpoints/modelFolder.js'
+import { readSafetensors, type TensorEntry } from '../../checkpoints/safetensors/safetensors.js'
+import type { AdaloraPhase } from '../../methods/adalora/phase.js'
+import type { AdaptedMatrix } from '../../methods/lowRank.js'
+import type { TensorShape } from '../../models/architecture.js'
+import { readText } from '../../storage/boundedJson.js'
+import { requiredFile } from '../../storage/fileInFolder.js'
+import type { Storage } from '../../storage/storage.js'
+import { methodOf, resolveSettings } from '../../training/settings.js'
+import type { Adapter, Weights } from '../adapter.js'
+import { headShapesIn, outputsIn } from '../adapterHead.js'
+import { checkKeys, readAll, readWeights } from '../adapterTensors.js'
+import { adapterConfigLimit, readNames } from '../namesFile.js'
+import { keptTriplets, parseAdaloraConfig, runSettings, type AdaloraConfig } from './adaloraConfig.js'
+import { targetedModules } from './loadPeft.js'
+import { adapterFiles, headKey, peftPrefix, tripletKeys } from './peft.js'
+
+/** @throws InputError if the configuration is not AdaLoRA's, or if a tensor is missing, unexpected, of another shape or not finite */
+export const loadAdalora = async (folder: string, base: ModelFolder, storage: Storage): Promise<Adapter> => {
+  const { model } = base
+  const configFile = await requiredFile(folder, adapterFiles.config, storage)
+  const weightsFile = await requiredFile(folder, adapterFiles.weights, storage)
+  const config = parseAdaloraConfig(await readText(configFile, adapterConfigLimit, storage), configFile)
+  const { tensors } = await readSafetensors(weightsFile, storage)
+  const names = await readNames(folder, storage)
+  const keyOf = (name: string): string => headKey(model, name)
+  const outputs = outputsIn(tensors, keyOf, model, base.outputs, { names, task: config.task_type }, folder)
+  const adapted = adaptedMatrices(config, base, tensors, configFile)
+  const headShapes = headShapesIn(tensors, keyOf, model, outputs, config.modules_to_save ?? [])
+  const heads = [...headShapes].map(([name, shape]) => [keyOf(name), shape] as const)
+  checkKeys(tensors, new Map([...adapted.flatMap(shapesOf), ...heads]), weightsFile, adapterFiles.config)
+  return {
+    model,
+    baseModelName: config.base_model_name_or_path ?? '',
+    method: methodOf('adalora'),
+    settings: { ...resolveSettings({ method: 'adalora' }), ...runSettings(config) },
+    phase: phaseOf(config, adapted),
+    tensors: await readTriplets(tensors, adapted),
+    outputs,
+    head: await readAll(tensors, headShapes.keys(), keyOf),
+    labelNames: names?.labelNames ?? undefined,
+  }
+}
+
+/** An adapted matrix, the keys of its triplets, and which of them remain. */
+type Adapted = AdaptedMatrix & { readonly keys: ReturnType<typeof tripletKeys>; readonly kept: ReadonlyArray<boolean> }
+
+const adaptedMatrices = (
+  config: AdaloraConfig,
+  { model }: ModelFolder,
+  tensors: ReadonlyMap<string, TensorEntry>,
+  configFile: string,
+): ReadonlyArray<Adapted> => {
+  const modules = targetedModules(config, model.spec.matrices, model, tensors, configFile)
+  const paths = modules.map(({ path }) => path)
+  const patterns = keptTriplets(config, paths, configFile)
+  const all = new Array<boolean>(config.init_r).fill(true)
+  return modules.map(({ name, d, k, path }, i) => {
+    const kept = patterns[i] ?? all
+    return { name, d, k, r: kept.filter(Boolean).length, kept: [...kept], keys: tripletKeys(`${peftPrefix}${path}`) }
+  })
+}
+
+const shapesOf = ({ d, k, r, keys }: Adapted): ReadonlyArray<readonly [string, TensorShape]> => [
+  [keys.A, [r, k]],
+  [keys.B, [d, r]],
+  [keys.E, [r, 1]],
+]
+
+const readTriplets = async (
+  tensors: ReadonlyMap<string, TensorEntry>,
+  adapted: ReadonlyArray<Adapted>,
+): Promise<ReadonlyMap<string, Weights>> => {
+  const weights = new Map<string, Weights>()
+  for (const { name, keys } of adapted)
+    for (const [factor, key] of Object.entries(keys)) weights.set(`${name}.${factor}`, await readWeights(tensors.get(key) as TensorEntry))
+  return weights
+}
+
+const phaseOf = ({ total_step: steps, tfinal, rank_pattern: pattern }: AdaloraConfig, adapted: ReadonlyArray<Adapted>): AdaloraPhase => ({
+  matrices: adapted.map(({ name, d, k, r }) => ({ name, d, k, r })),
+  steps,
+  fixed: pattern == null ? null : { step: steps - tfinal + 1, kept: adapted.map(({ kept }) => [...kept]) },
+})

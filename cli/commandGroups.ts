@@ -1,0 +1,80 @@
+/** The commands in the order of --help, each loaded when it is called. */
+import type { Command } from './terminal/command.js'
+
+export type CommandEntry = {
+  /** as typed after `salora` */
+  readonly name: string
+  /** one imperative line */
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+export type CommandGroup = { readonly heading: string; readonly commands: ReadonlyArray<CommandEntry> }
+
+const entry = (name: string, summary: string, load: () => Promise<Command>): CommandEntry => ({ name, summary, load })
+
+export const commandGroups: ReadonlyArray<CommandGroup> = [
+  {
+    heading: 'Start',
+    commands: [
+      entry(
+        'quickstart',
+        'Fine-tune the embedded model on embedded reviews',
+        async () => (await import('./commands/quickstart.js')).quickstart,
+      ),
+      entry('doctor', 'Check which devices work on this machine', async () => (await import('./commands/doctor.js')).doctor),
+    ],
+  },
+  {
+    heading: 'Train and use',
+    commands: [
+      entry('train', 'Fine-tune a model on a task', async () => (await import('./commands/train.js')).train),
+      entry('estimate', 'Estimate the memory of a run', async () => (await import('./commands/estimate.js')).estimate),
+      entry('evaluate', 'Score a trained adapter or a classifier', async () => (await import('./commands/evaluate.js')).evaluate),
+      entry('predict', 'Classify texts', async () => (await import('./commands/predict.js')).predict),
+      entry('generate', 'Generate text with a decoder', async () => (await import('./commands/generate.js')).generate),
+      entry(
+        'export',
+        'Export an adapter for PEFT, transformers.js and others',
+        async () => (await import('./commands/export.js')).exportCommand,
+      ),
+      entry('rank-pattern', "Print a run's ranks as PEFT arguments", async () => (await import('./commands/rankPattern.js')).rankPattern),
+      entry(
+        'report',
+        'Write tables and charts of finished runs as one HTML file',
+        async () => (await import('./commands/report.js')).report,
+      ),
+      entry('board', 'Show running and finished runs live in a browser', async () => (await import('./commands/board.js')).board),
+    ],
+  },
+  {
+    heading: 'Evaluate and compare (the paper)',
+    commands: [
+      entry('glue', 'Compare methods on GLUE in one table', async () => (await import('./commands/glue.js')).glue),
+      entry('worker', 'Train queued runs of salora glue on any machine', async () => (await import('./commands/worker.js')).worker),
+      entry(
+        'style-transfer',
+        'Transfer the style of sentences and score the result',
+        async () => (await import('./commands/styleTransfer.js')).styleTransferCommand,
+      ),
+      entry('bleu', 'Score lines of text against references', async () => (await import('./commands/bleu.js')).bleu),
+      entry('ngram train', 'Train an n-gram language model', async () => (await import('./commands/ngram/train.js')).ngramTrain),
+      entry(
+        'ngram score',
+        'Score lines of text with an n-gram language model',
+        async () => (await import('./commands/ngram/score.js')).ngramScore,
+      ),
+    ],
+  },
+  {
+    heading: 'Machine',
+    commands: [
+      entry(
+        'verify',
+        'Compare accelerated training with the float64 reference',
+        async () => (await import('./commands/verify.js')).verifyCommand,
+      ),
+      entry('bench', 'Measure training speed', async () => (await import('./commands/bench.js')).bench),
+    ],
+  },
+]

@@ -1,0 +1,27 @@
+/** The flags that name an adapter: a run (--run), an adapter and its model (--adapter, --model), or a model with a head of its own (--model). */
+import { allSettings } from '../../accelerated/training/settings.js'
+import { flag, listFlag, textFlag, textOf } from '../../finetuning/commandLine/flag.js'
+import { pickFlags } from './settingFlags.js'
+import { allTrainFlags, offlineFlags } from './trainFlags.js'
+
+export const adapterFlags = {
+  run: textFlag('folder', 'Run folder of salora train'),
+  model: flag({
+    placeholder: 'folder|id',
+    description: 'Model, instead of --run',
+    parse: (where, typed) => (typed === undefined ? undefined : textOf(where, String(typed))),
+  }),
+  adapter: textFlag('folder', "Adapter of --model, in PEFT's layout or that of the adapters library"),
+}
+
+export const labelFlags = {
+  labels: listFlag('names', 'Class names in the order of the outputs, separated by commas, where the model names none'),
+}
+
+/** Settings of the machine; those of the run where the flags are absent. */
+export const adapterMachineFlags = <const Name extends string>(names: ReadonlyArray<Name>) => ({
+  ...pickFlags(allTrainFlags, names, Object.fromEntries(names.map((name) => [name, defaultTextOf(name)]))),
+  ...offlineFlags,
+})
+
+const defaultTextOf = (name: string): string => `the run's; without a run ${String(allSettings[name]?.schema.parse(undefined))}`

@@ -1,0 +1,23 @@
+/** The flags of generation, and the request that they make. */
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import { generationSettings, resolveGeneration, type GenerationInput } from '../../accelerated/generation/settings.js'
+import { repeatableFlag } from '../../finetuning/commandLine/flag.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { usageError } from '../../finetuning/commandLine/usageError.js'
+import { givenOf, settingFlags, type Values } from './settingFlags.js'
+
+export const generationFlags = settingFlags(generationSettings)
+
+export const stopFlags = { stop: repeatableFlag('text', 'Stop at this text, and leave it out; may be repeated') }
+
+/** The settings of generation among the flags. @throws UsageError */
+export const generationRequest = (flags: Values): Partial<GenerationInput> => {
+  const settings: Partial<GenerationInput> = givenOf(Object.fromEntries(Object.keys(generationSettings).map((name) => [name, flags[name]])))
+  try {
+    resolveGeneration(settings)
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    throw usageError(flagOf(error.setting), error.expected.replace(/\b(topK|topP)\b/, flagOf), error.got)
+  }
+  return settings
+}

@@ -1,0 +1,35 @@
+/** Values from several sources, the later above the earlier: an error can name the file or the flag that a value came from. */
+import { shown } from '../../accelerated/errors/inputError.js'
+import { SettingsError } from '../../accelerated/errors/settingsError.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { allSettings, resolveSettings, type Settings } from '../../accelerated/training/settings.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { UsageError } from '../../finetuning/commandLine/usageError.js'
+import { givenOf, type Values } from './settingFlags.js'
+import { inFlags, settingNames } from './settingNames.js'
+
+/** Values of one source: a file, a preset; null: flags. */
+export type Layer = { readonly source: string | null; readonly values: Values }
+
+export const layer = (source: string | null, values: Values): Layer => ({ source, values: givenOf(values) })
+
+/** The values of all layers together; a name has the value of the last layer that gives it. */
+export const merged = (layers: ReadonlyArray<Layer>): Values => Object.assign({}, ...layers.map(({ values }) => values))
+
+/** The settings among the values, resolved. @throws UsageError that names the source of the wrong value */
+export const settingsOf = (layers: ReadonlyArray<Layer>): Settings => {
+  const given = Object.fromEntries(Object.entries(merged(layers)).filter(([name]) => settingNames.includes(name)))
+  try {
+    return resolveSettings(given as SettingsInput)
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    const { setting, expected } = error
+    const got = setting in given ? shown(given[setting]) : `the default ${shown(allSettings[setting]?.schema.parse(undefined))}`
+    const source = layers.findLast(({ values }) => setting in values)?.source ?? null
+    if (source !== null) throw new UsageError(`${source}: ${setting}: expected ${expected}, got ${got}`)
+    throw new UsageError(`${flagOf(setting)}: expected ${inFlags(expected)}, got ${got}`)
+  }
+}
+
+/** The same of flags alone. @throws UsageError */
+export const settingsOfFlags = (flags: Values): Settings => settingsOf([layer(null, flags)])

@@ -1,0 +1,35 @@
+/** What an unknown option or key may have meant: a name of another tool, or the nearest of ours. */
+import { suggestNearest, type Suggest } from '../../finetuning/commandLine/parse.js'
+import { nearest } from '../../finetuning/commandLine/nearest.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { otherNames } from './otherNames.js'
+
+type OtherName = { readonly tool: string; readonly name: string; readonly setting: string; readonly value: string | null }
+
+/** @param known only these settings of ours */
+const otherName = (typed: string, known: ReadonlyArray<string>): OtherName | null => {
+  const name = typed.replace(/^-+/, '').replaceAll('-', '_').toLowerCase()
+  for (const [tool, names] of Object.entries(otherNames)) {
+    const [setting = '', value = null] = Object.hasOwn(names, name) ? (names[name]?.split(' ') ?? []) : []
+    if (known.includes(setting)) return { tool, name, setting, value }
+  }
+  return null
+}
+
+/** `did you mean --rank? PEFT: lora_r` */
+export const suggestFlag: Suggest = (typed, known) => {
+  const other = otherName(typed, known)
+  if (other === null) return suggestNearest(typed, known)
+  const flag = other.value === null ? flagOf(other.setting) : `${flagOf(other.setting)} ${other.value}`
+  return `did you mean ${flag}? ${other.tool}: ${other.name}`
+}
+
+/** The same for a key of a --config file: `did you mean "rank"? PEFT: lora_r`. */
+export const suggestSetting = (typed: string, known: ReadonlyArray<string>): string | null => {
+  const other = otherName(typed, known)
+  if (other !== null) return `did you mean ${keyOf(other)}? ${other.tool}: ${other.name}`
+  const near = nearest(typed, known)
+  return near === null ? null : `did you mean "${near}"?`
+}
+
+const keyOf = ({ setting, value }: OtherName): string => (value === null ? `"${setting}"` : `"${setting}": "${value}"`)

@@ -1,0 +1,20 @@
+/** Where the examples are, from the flags of a task. */
+import { requiredError } from '../../finetuning/commandLine/usageError.js'
+import { isPart, taskFlags, taskNames, type TaskOptions } from '../../finetuning/tasks/index.js'
+import { placed } from '../../finetuning/runs/absolutePath.js'
+import type { Values } from './settingFlags.js'
+
+export const taskFlagNames: ReadonlyArray<string> = ['task', 'evalData', 'positiveLabel', ...taskFlags.map(({ name }) => name)]
+
+/** Paths become absolute, so that a run can be evaluated and resumed from anywhere. @throws UsageError */
+export const taskOptions = (values: Values): TaskOptions => {
+  const { task } = values
+  if (typeof task !== 'string') throw requiredError('--task', 'the name of a task or a file of examples')
+  // a named task or part wins over a file of the same name
+  const isPath = (name: string, value: unknown): boolean =>
+    name === 'data' || (name === 'evalData' && !isPart(task, String(value))) || (name === 'task' && !taskNames.includes(String(value)))
+  const given = [...taskFlagNames, 'metricForBestModel'].filter((name) => values[name] !== undefined)
+  return Object.fromEntries(
+    given.map((name) => [name, isPath(name, values[name]) ? placed(String(values[name])) : values[name]]),
+  ) as TaskOptions
+}

@@ -1,0 +1,115 @@
+/**
+ * Makes the pictures of README from a real quickstart: docs/public/terminal.svg and docs/public/report.png.
+ *
+ * `npm run build && node docs/pictures.mjs` takes as long as the quickstart. It needs Linux's `script`, and Chromium (at $CHROMIUM or in /usr/bin).
+ */
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const columns = 120
+const run = 'runs/sentiment-salora-1'
+const output = resolve('docs/public')
+
+/** Runs a command in a pseudoterminal, so that it shows its progress bar. */
+const record = (words, cwd) =>
+  new Promise((done, fail) => {
+    const options = { cwd, env: { ...process.env, TERM: 'xterm-256color' } }
+    const child = spawn('script', ['-qefc', `stty cols ${columns} rows 60; ${words.join(' ')}`, '/dev/null'], options)
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+    })
+    child.on('error', fail)
+    child.on('close', (code) => (code === 0 ? done(text) : fail(new Error(`${words.join(' ')}: exit code ${code}\n${text}`))))
+  })
+
+/** 256 colors as CSS: the first 16 of the palette here, then a cube of 6 × 6 × 6. */
+const basicColors = ['#15171a', '#ff7b72', '#4cc267', '#e3b341', '#8ab8f5', '#c297ff', '#56d4dd', '#e6e6e6']
+const colorOf = (index) => {
+  if (index < 16) return basicColors[index % 8]
+  const level = (power) => [0, 95, 135, 175, 215, 255][Math.floor((index - 16) / power) % 6]
+  return `rgb(${level(36)},${level(6)},${level(1)})`
+}
+
+/** The style after an SGR sequence. */
+const styled = (style, codes) => {
+  const [code = 0, kind, index] = codes.split(';').map(Number)
+  if (code === 0) return {}
+  if (code === 48 && kind === 5) return { ...style, background: colorOf(index) }
+  if (code >= 30 && code <= 37) return { ...style, color: basicColors[code - 30] }
+  if (code === 39) return { ...style, color: undefined }
+  return code === 49 ? { ...style, background: undefined } : style
+}
+
+const token = /\r?\n|\r|\x1b\[([\d;?]*)([A-Za-z])|[^\x1b]/gu
+
+/** The lines that a terminal shows after this output, as cells with a character and a style. */
+const screenOf = (text) => {
+  const lines = []
+  let [line, column, style] = [[], 0, {}]
+  for (const [piece, parameters, final] of text.matchAll(token)) {
+    if (piece.endsWith('\n')) {
+      lines.push(line)
+      ;[line, column] = [[], 0]
+    } else if (piece === '\r') column = 0
+    else if (final === 'G') column = Number(parameters || 1) - 1
+    else if (final === 'K') line = parameters === '2' ? [] : line.slice(0, column)
+    else if (final === 'm') style = styled(style, parameters)
+    else if (final === undefined) line[column++] = { character: piece, ...style }
+  }
+  return lines.flatMap((cells) => wrap(Array.from(cells, (cell) => cell ?? { character: ' ' })))
+}
+
+const wrap = (cells) => (cells.length <= columns ? [cells] : [cells.slice(0, columns), ...wrap(cells.slice(columns))])
+
+/** Neighboring cells of the same style. */
+const runsOf = (cells) =>
+  cells.reduce((runs, { character, color, background }, column) => {
+    const last = runs.at(-1)
+    if (last !== undefined && last.color === color && last.background === background) last.text += character
+    else runs.push({ column, color, background, text: character })
+    return runs
+  }, [])
+
+const [cellWidth, lineHeight, margin] = [7.8, 18, 16]
+
+/** Each text has a fixed length, so that columns stay aligned in every monospace font. */
+const textSvg = ({ column, color, background, text }, row) => {
+  const [x, y, width] = [margin + column * cellWidth, margin + row * lineHeight, text.length * cellWidth].map((value) => value.toFixed(1))
+  const fill = background === undefined ? '' : `<rect x="${x}" y="${y}" width="${width}" height="${lineHeight}" fill="${background}"/>`
+  const content = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  const baseline = (Number(y) + 0.75 * lineHeight).toFixed(1)
+  const words = `<text x="${x}" y="${baseline}" textLength="${width}" xml:space="preserve"${color === undefined ? '' : ` fill="${color}"`}>${content}</text>`
+  return `${fill}${text.trim() === '' ? '' : words}\n`
+}
+
+const terminalSvg = (lines) => {
+  const [width, height] = [Math.ceil(columns * cellWidth + 2 * margin), lines.length * lineHeight + 2 * margin]
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="A salora quickstart in a terminal">\n` +
+    `<rect width="100%" height="100%" rx="8" fill="${basicColors[0]}"/>\n` +
+    `<g fill="${basicColors[7]}" font-family="ui-monospace, 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace" font-size="13">\n` +
+    `${lines.flatMap((cells, row) => runsOf(cells).map((run) => textSvg(run, row))).join('')}</g></svg>\n`
+  )
+}
+
+/** The first screen of a page, in light mode. */
+const screenshot = async (page, file) => {
+  const browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+  const tab = await browser.newPage({ viewport: { width: 1280, height: 1100 }, colorScheme: 'light' })
+  await tab.goto(pathToFileURL(page).href)
+  await tab.screenshot({ path: file })
+  await browser.close()
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'salora-pictures-'))
+const text = await record([process.execPath, resolve('dist/cli/salora.js'), 'quickstart'], folder)
+const visible = text.replaceAll(folder, '/home/you/project').replaceAll(`${resolve('.')}/`, '')
+await mkdir(output, { recursive: true })
+await writeFile(join(output, 'terminal.svg'), terminalSvg(screenOf(`$ npx salora quickstart\n${visible}`)))
+await screenshot(join(folder, run, 'report.html'), join(output, 'report.png'))
+await rm(folder, { recursive: true })

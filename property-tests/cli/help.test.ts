@@ -1,0 +1,234 @@
+/** --help: every command explains itself in the same form, and an unknown option, key or value names the nearest one that exists. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { commandGroups } from '../../cli/commandGroups.js'
+import { otherNames, otherValues } from '../../cli/options/otherNames.js'
+import { withSuggestion } from '../../cli/options/valueSuggestions.js'
+import type { Command } from '../../cli/terminal/command.js'
+import { flagsIn } from '../../finetuning/commandLine/parse.js'
+import { flagOf } from '../../finetuning/commandLine/shell.js'
+import { helpText, wrapped } from '../../finetuning/commandLine/help.js'
+import { versions } from '../../finetuning/runs/versions.js'
+import { saloraHere } from './inProcess.js'
+import { salora } from './spawnSalora.js'
+
+const entries = commandGroups.flatMap(({ commands }) => commands)
+const names = entries.map(({ name }) => name)
+const load = async (name: string): Promise<Command> => {
+  const entry = entries.find((one) => one.name === name)
+  if (entry === undefined) throw new Error(`expected a command, got ${name}`)
+  return entry.load()
+}
+const linesOf = (text: string): ReadonlyArray<string> => text.trimEnd().split('\n')
+
+describe('salora --help', () => {
+  it('groups the commands, with one imperative line each, and shows an example', async () => {
+    const { code, stdout, stderr } = await salora(['--help'], { cwd: tmpdir() })
+    expect([code, stderr]).toEqual([0, ''])
+    for (const { heading, commands } of commandGroups) {
+      expect(stdout).toContain(`\n${heading}:\n`)
+      for (const { name, summary } of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name} +${summary.replaceAll('.', '\\.')}$`, 'm'))
+    }
+    expect(commandGroups.map(({ heading }) => heading)).toEqual(['Start', 'Train and use', 'Evaluate and compare (the paper)', 'Machine'])
+    expect(stdout).toMatch(/\nExample:\n {2}salora quickstart\n/)
+    expect(linesOf(stdout).filter((line) => line.length > 100)).toEqual([])
+    for (const { summary } of entries) expect(summary).toMatch(/^[A-Z].{10,70}[^.]$/)
+  })
+
+  it('is printed to standard error without a command, as wrong usage', async () => {
+    const { code, stdout, stderr } = await salora([], { cwd: tmpdir() })
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain('quickstart')
+  })
+
+  it('also has the short flags -h and -V', async () => {
+    expect(await saloraHere('-h')).toEqual(await saloraHere('--help'))
+    for (const flag of ['-V', '--version'])
+      expect(await saloraHere(flag)).toEqual({ code: 0, stdout: `${versions['salora']}\n`, stderr: '' })
+  })
+})
+
+describe.each(names)('salora %s', (name) => {
+  const words = name.split(' ')
+
+  it('prints usage, flags under headings, --json, --quiet and an example with its result, in lines of at most 100 columns', async () => {
+    const { code, stdout, stderr } = await saloraHere(...words, '--help')
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`\\n\\nUsage: salora ${name} .*\\[options\\]\\n`))
+    expect(stdout).toMatch(new RegExp(`\\n\\nExamples?:\\n {2}.*salora ${name}.*\\n {4}\\S`))
+    expect(stdout).toMatch(/\nGeneral:\n {2}--json [\s\S]*\n {2}-q, --quiet [\s\S]*\n {2}-h, --help /)
+    expect(linesOf(stdout).filter((line) => line.length > 100 && !line.startsWith('Usage:') && !/^ {2}\S*.*salora /.test(line))).toEqual([])
+    const { description } = (await load(name)).definition
+    expect(stdout.startsWith(`${wrapped(description, 100).join('\n')}\n\nUsage:`)).toBe(true)
+  })
+
+  it('has -h as --help, -V as --version, and understands -q', async () => {
+    expect(await saloraHere(...words, '-h')).toEqual(await saloraHere(...words, '--help'))
+    for (const flag of ['-V', '--version'])
+      expect(await saloraHere(...words, flag)).toEqual({ code: 0, stdout: `${versions['salora']}\n`, stderr: '' })
+    // help is printed whatever else is wrong, so that -q is parsed and nothing runs
+    expect((await saloraHere(...words, '-q', '--help')).code).toBe(0)
+    expect((await saloraHere(...words, '-q', '--no-such-flag')).stderr).toMatch(/^--no-such-flag: unknown option \(/)
+  })
+
+  it('describes each flag by a phrase that stands alone, and lists them all by --help-all', async () => {
+    const { definition } = await load(name)
+    const all = (await saloraHere(...words, '--help-all')).stdout.replaceAll(/\s+/g, ' ')
+    for (const [flag, { description, hidden, defaultText }] of Object.entries(flagsIn(definition.flags))) {
+      if (hidden) continue
+      expect(description, flag).toMatch(/^([A-Z]|β|ε|\d)/)
+      expect(description, flag).not.toMatch(/\.$|\(default/)
+      expect(all, flag).toContain(`${flagOf(flag)} `)
+      expect(all, flag).toContain(description.replaceAll(/\s+/g, ' '))
+      if (defaultText !== null) expect(all, flag).toContain(`${description} (default: ${defaultText})`)
+    }
+  })
+})
+
+describe('salora train --help', () => {
+  it('shows what most people need in at most 60 lines of 100 columns, and --help-all shows the rest', async () => {
+    const { definition } = await load('train')
+    const [short, long] = [false, true].map((all) => helpText(definition, { width: 100, all }))
+    expect(linesOf(short ?? '').length).toBeLessThanOrEqual(60)
+    for (const flag of [
+      '--model',
+      '--task',
+      '--method',
+      '--learning-rate',
+      '--epochs',
+      '--batch-size',
+      '--rank',
+      '--lora-alpha',
+      '--density',
+      '--output',
+    ])
+      expect(short).toContain(`\n  ${flag} `)
+    for (const flag of ['--adam-beta1', '--tau', '--tfinal-ratio', '--reduction-factor', '--num-virtual-tokens']) {
+      expect(short).not.toContain(flag)
+      expect(long).toContain(`\n  ${flag} `)
+    }
+    expect(long).toMatch(/\nLoRA options:\n[\s\S]*\nSaLoRA options:\n[\s\S]*\nAdaLoRA options:\n/)
+  })
+
+  it('adapts to the width of the terminal', async () => {
+    const { definition } = await load('train')
+    for (const width of [60, 80, 100])
+      expect(
+        linesOf(helpText(definition, { width, all: true })).filter(
+          (line) => line.length > width && !/^(Usage:| {2}(salora|--))/.test(line),
+        ),
+      ).toEqual([])
+  })
+})
+
+describe('an unknown option', () => {
+  const train = async (...args: ReadonlyArray<string>): Promise<string> => (await saloraHere('train', ...args)).stderr
+
+  it.each([
+    ['--lora-r', '--rank? PEFT: lora_r'],
+    ['--r', '--rank? PEFT: r'],
+    ['--lr', '--learning-rate? PyTorch: lr'],
+    ['--learning_rate', '--learning-rate? Trainer: learning_rate'],
+    ['--num-train-epochs', '--epochs? Trainer: num_train_epochs'],
+    ['--per-device-train-batch-size', '--batch-size? Trainer: per_device_train_batch_size'],
+    ['--cutoff-len', '--max-length? LLaMA-Factory: cutoff_len'],
+    ['--sequence-len', '--max-length? Axolotl: sequence_len'],
+    ['--micro-batch-size', '--batch-size? Axolotl: micro_batch_size'],
+    ['--lora-target-modules', '--target-modules? TRL: lora_target_modules'],
+    ['--fp16', '--precision mixed? Trainer: fp16'],
+    ['--load-in-8bit', '--precision int8? TRL: load_in_8bit'],
+    ['--report-to', '--tensorboard? Trainer: report_to'],
+    ['--output-dir', '--output? Trainer: output_dir'],
+    ['--dataset', '--task? LLaMA-Factory: dataset'],
+    ['--model-name-or-path', '--model? Trainer: model_name_or_path'],
+  ])('%s names ours', async (flag, meant) => {
+    expect(await train(flag, '1')).toBe(`${flag}: unknown option (did you mean ${meant})\n`)
+  })
+
+  it('without another tool’s name names the nearest of ours, or --help', async () => {
+    expect(await train('--rnk', '1')).toBe('--rnk: unknown option (did you mean --rank?)\n')
+    expect(await train('--warmup-ration', '1')).toBe('--warmup-ration: unknown option (did you mean --warmup-ratio?)\n')
+    expect(await train('--deepspeed', 'x')).toBe('--deepspeed: unknown option (see salora train --help)\n')
+  })
+
+  it('names only flags that the command has', async () => {
+    expect((await saloraHere('bleu', '--lora-r', '8')).stderr).toBe('--lora-r: unknown option (see salora bleu --help)\n')
+  })
+})
+
+describe('the names of other tools', () => {
+  it('lead to flags of a command, each at most once per tool, and are many', async () => {
+    const flags = new Set<string>()
+    for (const name of ['train', 'generate', 'export'])
+      for (const flag of Object.keys(flagsIn((await load(name)).definition.flags))) flags.add(flag)
+    const all = Object.values(otherNames).flatMap((table) => Object.entries(table))
+    for (const [name, meant] of all) {
+      expect(flags, name).toContain(meant.split(' ')[0])
+      expect(name).toMatch(/^[a-z0-9_]+$/)
+    }
+    expect(all.length).toBeGreaterThanOrEqual(60)
+    for (const tool of ['Trainer', 'PEFT', 'TRL', 'LLaMA-Factory', 'Axolotl'])
+      expect(Object.keys(otherNames[tool] ?? {}).length).toBeGreaterThan(8)
+  })
+})
+
+describe('a value that does not exist names the nearest thing that does', () => {
+  let folder = ''
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'salora-help-'))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+  const train = ['train', '--model', 'm', '--task', 'sentiment']
+
+  it.each<readonly [ReadonlyArray<string>, string]>([
+    [['export', '--run', 'r', '--output', 'o', '--format', 'onnx'], 'got "onnx" (did you mean --format transformers.js?)\n'],
+    [[...train, '--method', 'dpo'], 'got "dpo" (did you mean --task alpaca with the chosen responses?)\n'],
+    [[...train, '--method', 'qlora'], 'got "qlora" (did you mean --method lora --precision int8?)\n'],
+    [[...train, '--method', 'slora'], 'got "slora" (did you mean --method salora?)\n'],
+    [[...train, '--device', 'gpu'], 'got "gpu" (did you mean --device cuda?)\n'],
+    [[...train, '--device', 'mps'], 'got "mps" (did you mean --device webgpu?)\n'],
+    [[...train, '--precision', 'fp16'], 'got "fp16" (did you mean --precision mixed?)\n'],
+  ])('%j', async (args, end) => {
+    const { code, stderr } = await saloraHere(...args)
+    expect(code).toBe(2)
+    expect(stderr.endsWith(end), stderr).toBe(true)
+  })
+
+  it('for a task, whose error comes from the run', () => {
+    const line = '--task: expected cola, sst2 or text, or a .csv file, got "classification"'
+    expect(withSuggestion(line)).toBe(`${line} (did you mean --task FILE.csv?)`)
+  })
+
+  it('but not where the command lacks that value, or nothing is near', async () => {
+    const ngram = ['ngram', 'train', '--output', 'm', '--format', 'onnx']
+    expect((await saloraHere(...ngram)).stderr).toBe('--format: expected one of arpa, arpa.gz, compact, got "onnx"\n')
+    expect((await saloraHere(...train, '--device', 'abacus')).stderr).toMatch(/got "abacus"\n$/)
+  })
+
+  it('in a --config file too, whose unknown keys name ours', async () => {
+    const config = async (content: object): Promise<string> => {
+      await writeFile(join(folder, 'settings.json'), JSON.stringify(content))
+      const { stderr } = await saloraHere('train', '--model', 'm', '--task', 'sentiment', '--config', join(folder, 'settings.json'))
+      return stderr.replace(`${folder}/`, '')
+    }
+    expect(await config({ lora_r: 8 })).toBe(
+      'settings.json: expected a setting of salora train in camelCase (did you mean "rank"? PEFT: lora_r), got "lora_r"\n',
+    )
+    expect(await config({ bf16: true })).toBe(
+      'settings.json: expected a setting of salora train in camelCase (did you mean "precision": "mixed"? Trainer: bf16), got "bf16"\n',
+    )
+    expect(await config({ constructor: 1 })).toBe(
+      'settings.json: expected a setting of salora train in camelCase (see salora train --help-all), got "constructor"\n',
+    )
+    expect(await config({ method: 'dpo' })).toMatch(
+      /^settings\.json: method: expected .*, got "dpo" \(did you mean --task alpaca with the chosen responses\?\)\n$/,
+    )
+  })
+
+  it('only suggests values that exist', async () => {
+    for (const [flag, values] of Object.entries(otherValues))
+      for (const suggestion of Object.values(values)) expect(suggestion, flag).toMatch(/^--(method|task|device|precision|format) \S+/)
+  })
+})

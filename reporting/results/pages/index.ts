@@ -1,0 +1,29 @@
+/** All results pages, one line each. */
+import type { ResultsPage } from '../page.js'
+import { embeddedModelPage } from './embeddedModel.js'
+import { instructionTuningPage } from './instructionTuning.js'
+import { int8Page } from './int8.js'
+import { learningRatePage } from './learningRate.js'
+import { memoryPage } from './memory.js'
+import { methodsPage } from './methods.js'
+import { sevenBillionPage } from './sevenBillion.js'
+import { speedPage } from './speed.js'
+import { structurePage } from './structure.js'
+import { styleTransferPage } from './styleTransfer.js'
+import { table3Page } from './table3.js'
+import { table4Page } from './table4.js'
+
+export const pages: ReadonlyArray<ResultsPage> = [
+  structurePage,
+  methodsPage,
+  learningRatePage,
+  table3Page,
+  table4Page,
+  styleTransferPage,
+  instructionTuningPage,
+  sevenBillionPage,
+  speedPage,
+  int8Page,
+  memoryPage,
+  embeddedModelPage,
+]
