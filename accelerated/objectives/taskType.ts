@@ -1,22 +1,21 @@
-/** What a model is to answer, whatever the checkpoint's own config.json says: one of some classes, a number, sets of classes, or the next token. */
+/** Task types: the model predicts one class, a number, any number of classes, or the next token. */
 import type { Head, Model } from '../models/architecture.js'
 
-/** classification: one class an example · multi-label: any number of them, each decided by itself */
+/** classification: one class for each example · multi-label: any number of classes, each decided independently */
 export type SequenceTaskType = 'classification' | 'regression' | 'multi-label'
 
-/** causal: of each token the one after it */
+/** causal: the token after each token */
 export type TaskType = SequenceTaskType | 'causal'
 
 /** A regression has one output. */
 export type SequenceOutputs = { readonly labels: number; readonly taskType: SequenceTaskType }
 
-/** What the task decides. Text has no outputs of its own: its logits are over the vocabulary. */
+/** The outputs that a task needs. The logits of causal are over the vocabulary, so it has no labels of its own. */
 export type TaskOutputs = SequenceOutputs | { readonly labels: 0; readonly taskType: 'causal' }
 
-/** Outputs of next tokens. */
 export const causalOutputs: TaskOutputs = { labels: 0, taskType: 'causal' }
 
-/** The head that a run trains. That over the vocabulary is the model's own, frozen but for a method that trains all of the model. */
+/** The head that a run trains. The head over the vocabulary is the model's own: only a method that trains the whole model trains it. */
 export const headOf = (
   model: Model,
   { labels, taskType }: TaskOutputs,

@@ -216,9 +216,9 @@ export const encodingOf = async (trained: TrainedModel, wanted: number | null): 
 
 /** Tokens of an example; null: 128, or the model's positions. @throws Mistake for more than there are positions for */
 export const lengthFor = ({ base, adapter }: TrainedModel, wanted: number | null): number => {
-  const { left, told } = availablePositions(adapter.method, adapter.settings, base.model)
+  const { left, description } = availablePositions(adapter.method, adapter.settings, base.model)
   const maxLength = wanted ?? Math.min(usualLength, left)
-  if (maxLength > left) throw inputError('--max-length', `at most ${told}`, String(maxLength))
+  if (maxLength > left) throw inputError('--max-length', `at most ${description}`, String(maxLength))
   return maxLength
 }
 
