@@ -1,5 +1,5 @@
 /**
- * A benchmark of this machine: training steps of LoRA and SaLoRA in turn on RoBERTa-base's shape, and one large product of the kind in these steps.
+ * A benchmark of this machine: training steps of LoRA and SaLoRA in turn on RoBERTa-base's shape. It also times one large product of a step.
  * Steps are those of train(), with batches, feeds and state.
  */
 import { checkpointNumbers, frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'

@@ -35,7 +35,7 @@ import { versions } from '../../finetuning/runs/versions.js'
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/sevenBillion.js',
   description:
-    'Train SaLoRA on texts of one length with a model of LLaMA-7B’s shape, and print the measurements as JSON. Answers whether this machine can.',
+    "Train SaLoRA on texts of one length with a model of LLaMA-7B's shape, and print the measurements as JSON. Answers whether this machine can.",
   flags: {
     Options: {
       folder: required(
@@ -47,7 +47,7 @@ const { flags: given } = scriptValues({
       steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
       precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
       threads: countFlag('n', 'CPU threads; 0 lets ONNX Runtime choose', { from: 0, default: 0 }),
-      profile: textFlag('prefix', 'Write ONNX Runtime’s profile to files with this prefix'),
+      profile: textFlag('prefix', "Write ONNX Runtime's profile to files with this prefix"),
     },
   },
   examples: [

@@ -25,10 +25,10 @@ const {
   words: [action = '', from = '', to = ''],
 } = scriptValues({
   name: 'node dist/evaluation/studies/sweepFile.js',
-  description: 'Pack the runs of a sweep into one file, or unpack the file into a sweep’s folder, where salora glue resumes the sweep.',
+  description: "Pack the runs of a sweep into one file, or unpack the file into a sweep's folder, where salora glue resumes the sweep.",
   arguments: [
     { name: 'action', description: 'pack or unpack', required: true },
-    { name: 'from', description: 'The sweep’s folder (unpack: the file)', required: true },
+    { name: 'from', description: "The sweep's folder (unpack: the file)", required: true },
     { name: 'to', description: 'The file (unpack: the folder)', required: true },
   ],
   flags: {
