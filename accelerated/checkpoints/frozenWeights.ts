@@ -2,6 +2,8 @@
 import { headTensor, type ModelFolder } from './modelFolder.js'
 import { readTensor, storedShape, type TensorEntry } from './safetensors/safetensors.js'
 import { checkUnchanged } from './safetensors/weightFiles.js'
+import { joinPath } from '../storage/paths.js'
+import { withFile } from '../storage/storage.js'
 import type { DType, Expression, FloatType } from '../graph/expression.js'
 import { cast, transpose, weight } from '../graph/operators.js'
 import type { TensorSource } from '../models/host.js'
@@ -29,13 +31,16 @@ const frozenTensor = ({ files }: ModelFolder, name: string, entry: TensorEntry, 
   return entry.transposed === true ? transpose(stored, [1, 0]) : stored
 }
 
-/** The folder of the files that those weights point into. A later session of a run must find in them what the first one did. */
-export const weightSource =
-  ({ files }: ModelFolder): WeightSource =>
-  async () => {
+/** The files that those weights point into. Every session of a run finds in them what the first one did. */
+export const weightSource = ({ files }: Pick<ModelFolder, 'files'>): WeightSource => {
+  const { storage, folder } = files
+  return async () => {
     await checkUnchanged(files)
-    return files.folder
+    return (
+      (await storage.mapped?.(folder)) ?? ((location) => withFile(storage, joinPath(folder, location), ({ size, read }) => read(0, size)))
+    )
   }
+}
 
 /** The numbers of the model's tensors and of the heads that its files have. */
 export const checkpointNumbers =

@@ -2,12 +2,15 @@
 import type { Expression } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 
+/** Reads a file of frozen weights, whole. */
+export type ReadWeights = (location: string) => Promise<Uint8Array>
+
 /**
- * Resolves to the folder of the files that frozen weights refer to by `location`. An engine calls it only for a graph with frozen weights, and
- * maps the files, so that sessions share their pages.
+ * Resolves to the folder of the files that frozen weights refer to by `location`. An engine maps these files, so that sessions share their
+ * pages. For files of a storage that cannot be mapped, it resolves to a function that reads them. Called only for a graph with frozen weights.
  * @throws InputError if the files have changed
  */
-export type WeightSource = () => Promise<string>
+export type WeightSource = () => Promise<string | ReadWeights>
 
 export type Results = Readonly<Record<string, NumericArray>>
 

@@ -3,7 +3,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { toOnnx, type OnnxTarget } from '../graph/onnx.js'
 import type { DType, Expression } from '../graph/expression.js'
 import { topologicalOrder } from '../graph/expression.js'
-import type { Engine, EngineSettings, OpenOptions, Session } from './engine.js'
+import type { Engine, EngineSettings, OpenOptions, Session, WeightSource } from './engine.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 import { guardNativeCall } from './nativeCallGuard.js'
 import { onnxRuntime, type OnnxRuntime } from './loadOnnxRuntime.js'
@@ -23,13 +23,13 @@ export type Provider = {
 /** Compiles and runs graphs on this execution provider. */
 export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine => ({
   open: async (outputs, weights, options = {}) => {
-    const folder = weightBytes(topologicalOrder(Object.values(outputs))) > 0 ? await weights() : null
+    const files = await weightFiles(outputs, weights)
     const ort = await onnxRuntime()
     const buffers = provider.preallocatedOutputs ? outputBuffers(outputs, options) : null
     const intoBuffers = buffers !== null && (await canWriteIntoBuffers(ort))
     const model = toOnnx(outputs, provider.target, intoBuffers ? sentinelOutput : undefined)
     const native = sessionOptions(provider, settings, {
-      folder,
+      ...files,
       prepacks: prepacks(outputs, options),
       spins: options.mode !== 'decode',
     })
@@ -41,7 +41,7 @@ export const nodeEngine = (provider: Provider, settings: EngineSettings): Engine
 /** Opens an ONNX model from disk on the CPU; ONNX Runtime finds the weight files beside it. */
 export const openModelFile = async (file: string, settings: EngineSettings): Promise<Session> => {
   const ort = await onnxRuntime()
-  const options = sessionOptions({ provider: { name: 'cpu' } }, settings, { folder: null, prepacks: true, spins: true })
+  const options = sessionOptions({ provider: { name: 'cpu' } }, settings, { folder: null, externalData: [], prepacks: true, spins: true })
   return copyingSession(ort, await guardNativeCall(() => ort.InferenceSession.create(file, options)))
 }
 
@@ -65,9 +65,24 @@ const disabledOptimizers = [
 /** Keeps everything it computes from weights by Cast or Transpose for as long as the session lives. */
 const constantFolding = 'ConstantFolding'
 
-type NativeOptions = {
-  /** of the weights: ONNX Runtime maps these files into memory; `externalData` would copy them for each session */
+type ExternalData = { readonly path: string; readonly data: Uint8Array }
+type WeightFiles = {
+  /** ONNX Runtime maps the files of this folder into memory. */
   readonly folder: string | null
+  /** The bytes of files that cannot be mapped. ONNX Runtime copies them for each session. */
+  readonly externalData: ReadonlyArray<ExternalData>
+}
+
+const weightFiles = async (outputs: Outputs, weights: WeightSource): Promise<WeightFiles> => {
+  const order = topologicalOrder(Object.values(outputs))
+  if (weightBytes(order) === 0) return { folder: null, externalData: [] }
+  const source = await weights()
+  if (typeof source === 'string') return { folder: source, externalData: [] }
+  const locations = new Set(order.flatMap(({ attributes }) => (attributes.external === undefined ? [] : [attributes.external.location])))
+  return { folder: null, externalData: await Promise.all([...locations].map(async (path) => ({ path, data: await source(path) }))) }
+}
+
+type NativeOptions = WeightFiles & {
   readonly prepacks: boolean
   readonly spins: boolean
 }
@@ -75,12 +90,13 @@ type NativeOptions = {
 const sessionOptions = (
   { provider }: Pick<Provider, 'provider'>,
   { threads, profile }: EngineSettings,
-  { folder, prepacks: reorders, spins }: NativeOptions,
+  { folder, externalData, prepacks: reorders, spins }: NativeOptions,
 ): InferenceSession.SessionOptions => ({
   executionProviders: [provider],
   ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
   // A memory pattern is a plan for one batch shape. Ours vary, and for RoBERTa-base it costs 1.1 GB without being faster.
   enableMemPattern: false,
+  ...(externalData.length === 0 ? {} : { externalData }),
   extra: {
     optimization: { disable_specified_optimizers: [...disabledOptimizers, ...(reorders ? [] : [constantFolding])].join(';') },
     session: {

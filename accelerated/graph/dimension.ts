@@ -1,7 +1,7 @@
 /**
- * Arithmetic of dimensions. A dimension is a number, a name, a sum `3+sequence` (what Concat makes) or a product `12*batch` (what flattening
- * makes); a sum inside a product stands in parentheses: `batch*(3+sequence)`. Terms and factors keep their order: `a*b` and `b*a` are two
- * names. A name may have parentheses of its own (`pool(0.1)`), and nothing inside them is read.
+ * Arithmetic of dimensions. A dimension is a number, a name, a sum `3+sequence` (from Concat) or a product `12*batch` (from flattening). A sum inside
+ * a product is in parentheses: `batch*(3+sequence)`. Terms and factors keep their order, so `a*b` and `b*a` differ. A name may contain parentheses
+ * (`pool(0.1)`), whose content is not parsed.
  */
 import type { Dimension, Shape } from './expression.js'
 
@@ -11,7 +11,7 @@ export const terms = (d: Dimension): Shape => (typeof d === 'number' ? [d] : bet
 /** `2*a*(3+b)` → 2, `a`, `3+b`; of a sum: the sum */
 export const factors = (d: Dimension): Shape => (typeof d === 'number' || terms(d).length > 1 ? [d] : between(d, '*').map(parse))
 
-/** The parts of a text between signs that stand in no parentheses. */
+/** Splits a text at the signs outside parentheses. */
 const between = (text: string, sign: string): ReadonlyArray<string> => {
   const parts = ['']
   let depth = 0
@@ -44,14 +44,14 @@ export const product = (dimensions: Shape): Dimension => {
   return parts.length > 1 ? parts.map((d) => (terms(d).length > 1 ? `(${d})` : d)).join('*') : (parts[0] as Dimension)
 }
 
-/** A shape's size is the product of these two. */
+/** The size of a shape is this number times its `namedFactors`. */
 export const knownFactor = (shape: Shape): number =>
   shape.flatMap(factors).reduce<number>((size, d) => (typeof d === 'number' ? size * d : size), 1)
 export const namedFactors = (shape: Shape): ReadonlyArray<string> => shape.flatMap(factors).filter((d) => typeof d === 'string')
 
 /**
- * The number that a dimension is in a run where names have these sizes.
- * @param where whose business it is, for the message
+ * The value of a dimension in a run in which names have these sizes.
+ * @param where the caller, for the message
  */
 export const sizeOfDimension = (
   dimension: Dimension,

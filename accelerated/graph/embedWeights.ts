@@ -1,11 +1,11 @@
-/** Embedding: a model that refers to external weights, laid out as one file with the weights inside, so that it can be written tensor by tensor. */
+/** Embedding: lays out a model with external weights as one file with the weights inside, which can be written tensor by tensor. */
 import protobuf from 'protobufjs'
 import { messageType } from './onnxProto.js'
 
-/** Protobuf's own bound on a message, in bytes. */
+/** Protobuf's limit for a message, in bytes. */
 export const largestModel = 2 ** 31 - 1
 
-/** A tensor as the decoder gives it: `externalData` holds location, offset and length. */
+/** A decoded tensor: `externalData` has location, offset and length. */
 type ExternalTensor = {
   readonly name: string
   readonly dims: unknown
@@ -15,12 +15,12 @@ type ExternalTensor = {
 }
 type Graph = { readonly initializer: ReadonlyArray<ExternalTensor> }
 
-/** Bytes to write as they are, or the name of the weight whose data (little-endian, row-major) must stand there. */
+/** Bytes to write, or the name of the weight whose data (little-endian, row-major) comes here. */
 export type Piece = Uint8Array | { readonly weight: string }
 
 /**
- * The pieces of the file, in order, and its length in bytes. Fields of a message may stand in any order: the graph comes last, and in it
- * the weights, whose lengths are known before their bytes.
+ * The pieces of the file, in order, and its length in bytes. The fields of a message may come in any order: the graph is last, and its weights are
+ * last within it, because their lengths are known before their bytes.
  */
 export const embedWeights = (model: Uint8Array): { readonly pieces: ReadonlyArray<Piece>; readonly length: number } => {
   const { graph, ...rest } = messageType('ModelProto').decode(model) as unknown as { readonly graph: Graph }
@@ -46,7 +46,7 @@ const [graphField, initializerField, rawDataField] = [7, 5, 9] as const
 
 const encoded = (type: string, fields: object): Uint8Array => messageType(type).encode(messageType(type).create(fields)).finish()
 
-/** What stands before a field of bytes: its number with wire type 2, and its length. */
+/** The bytes before a field of bytes: its number with wire type 2, and its length. */
 const prefix = (field: number, length: number): Uint8Array =>
   protobuf.Writer.create()
     .uint32((field << 3) | 2)

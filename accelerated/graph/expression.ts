@@ -1,16 +1,16 @@
 /**
- * Expressions: an immutable, typed DAG of tensor operations. There is no builder and no graph object: an expression is its operator, its
- * inputs, its attributes, and the shape and dtype that follow from them. Names appear at serialization only; unreachable work never exists.
+ * Expressions: an immutable, typed DAG of tensor operations. There is no builder and no graph object. An expression is its operator, its inputs,
+ * its attributes, and the shape and dtype that follow from them. Names appear only at serialization, and unreachable work never exists.
  */
 
-/** What a graph computes in. */
+/** The type of a graph's numbers. */
 export type FloatType = 'float32' | 'float64'
 
 export type DType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool'
 
 /**
- * A size known when the graph is written, or the name of one that each run brings: `tokens`, or of names `12*batch`, `3+sequence`
- * (dimension.ts). Two dimensions are equal when their texts are the same.
+ * A size known when the graph is written, or the name of a size that each run sets: `tokens`, or an expression of names such as `12*batch`
+ * (dimension.ts). Two dimensions are equal if their texts are.
  */
 export type Dimension = number | string
 export type Shape = ReadonlyArray<Dimension>
@@ -56,7 +56,7 @@ export type DifferentiableOp =
   | 'Where'
   | 'ControlDependency'
 
-/** Operators whose value is piecewise constant in every input, or which occur in gradients and updates only: their gradient is never asked for. */
+/** Operators without a gradient: piecewise constant in every input, or used only in gradients and updates. */
 export type NonDifferentiableOp =
   | 'Less'
   | 'Equal'
@@ -70,10 +70,10 @@ export type NonDifferentiableOp =
   | 'Split'
   | 'OutputOf'
 
-/** What every gradient takes for a constant. */
+/** Operators that every gradient treats as a constant. */
 export type DetachedOp = 'StopGradient'
 
-/** What a gradient is taken through without the values between its two operands being kept: they are computed once more. */
+/** Marks values that the backward pass recomputes instead of storing: those between its two operands. */
 export type CheckpointOp = 'Checkpoint'
 
 export type LeafOp = 'Input' | 'Constant' | 'Weight' | 'Size'
@@ -96,11 +96,11 @@ export type Attributes = {
   readonly sizes?: ReadonlyArray<number>
   /** Size: the shape whose elements are counted */
   readonly of?: Shape
-  /** Slice: the sizes of what it leaves off on either side */
+  /** Slice: the sizes of the parts that it removes on either side */
   readonly before?: Dimension
   readonly after?: Dimension
   readonly output?: number
-  /** SelectRows: some rows are selected by no index, so their gradient is zero. */
+  /** SelectRows: some rows have no index that selects them, so their gradient is zero. */
   readonly partial?: boolean
 }
 
@@ -117,7 +117,7 @@ export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dimension, i) => dimension === b[i])
 
-/** Every expression that `roots` need, each after all of its inputs. Iterative: a training step is thousands of nodes deep. */
+/** Every expression that `roots` need, each after its inputs. Iterative, because a training step is thousands of nodes deep. */
 export const topologicalOrder = (roots: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
   const order: Expression[] = []
   const seen = new Set<Expression>()

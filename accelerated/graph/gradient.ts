@@ -1,7 +1,6 @@
 /**
- * The reverse walk: gradients of a scalar expression as expressions. Only what varies with the targets is walked (frozen weights cost
- * nothing, nor does what is detached or anything below the lowest target), contributions are added, and broadcasting is undone here and nowhere
- * else. What is to be recomputed is walked in copies.
+ * Reverse-mode differentiation: gradients of a scalar expression as expressions. The walk visits only nodes that depend on a target, so frozen weights
+ * and detached values cost nothing. It adds contributions, and it alone undoes broadcasting. Checkpointed parts are walked in copies.
  */
 import type { DetachedOp, DifferentiableOp, Expression, Op, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
@@ -11,8 +10,8 @@ import { planCheckpoints } from './gradientCheckpointing.js'
 import { vjps } from './vjps.js'
 
 /**
- * ∂y/∂target for each target: a leaf or an inner expression, which is then treated as one.
- * @throws when y is no scalar, does not depend on a target, or passes through an operator that has no gradient.
+ * ∂y/∂target for each target, a leaf or an inner expression that is treated as one.
+ * @throws Error if y is not a scalar, does not depend on a target, or depends on it through an operator without a gradient
  */
 export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
   if (y.shape.length !== 0) throw new Error(`gradient: expected a scalar, got ${showShape(y.shape)}`)
@@ -22,7 +21,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   for (const node of order) if (goals.has(node) || (!isDetached(node.op) && node.inputs.some((x) => relevant.has(x)))) relevant.add(node)
 
   const gradients = new Map<Expression, Expression>([[y, scalar(1, y.dtype)]])
-  /** of what has one size in all batches, since the last recomputation: the next one waits for them, so that nothing of this one is kept for them */
+  /** Of values whose size does not depend on the batch, since the last recomputation. The next one waits for them, so that it does not keep this one's values alive. */
   const ofParameters = new Map<Expression, Expression>()
   const recompute = (node: Expression, yBar: Expression): void => {
     const { copyOf, copies } = planCheckpoints(node, order, [yBar, ...ofParameters.values()])
@@ -65,7 +64,7 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
 const detached: Readonly<Record<DetachedOp, true>> = { StopGradient: true }
 const isDetached = (op: Op): boolean => Object.hasOwn(detached, op)
 
-/** Undo broadcasting: what was repeated is summed. */
+/** Undoes broadcasting: sums over repeated dimensions. */
 const sumTo = (contribution: Expression, shape: Shape, op: string): Expression => {
   if (sameShape(contribution.shape, shape)) return contribution
   const extra = contribution.shape.length - shape.length

@@ -1,20 +1,20 @@
 /**
- * Gradient checkpointing (Chen et al., 2016): what lies between a value and what it is made of, once more. The copies begin with values that
- * are not read before the gradient has come there, so that the runtime neither makes them early nor takes them for the originals.
+ * Gradient checkpointing (Chen et al., 2016): copies of the nodes between a checkpoint's input and its output. The copies wait until the gradient
+ * arrives, so that the runtime neither computes them early nor merges them with the originals.
  */
 import type { Expression } from './expression.js'
 import { controlDependency } from './operators.js'
 
-/** `copyOf` gives itself for what is no part of it; `copies` in topological order, those of the values that they begin with first. */
+/** `copyOf` returns a node without a copy itself. `copies` are in topological order, those of the first values before all others. */
 export type CheckpointPlan = {
   readonly copyOf: (node: Expression) => Expression
   readonly copies: ReadonlyArray<{ readonly original: Expression; readonly copy: Expression }>
 }
 
 /**
- * The nodes from x to y, and what is made for them alone and has the size of a batch (masks).
- * @param order topological, of all that there is
- * @param signals what must be there before
+ * Copies the nodes from x to y, and batch-sized values that only they read (masks).
+ * @param order all nodes in topological order
+ * @param signals the values that the copies wait for
  */
 export const planCheckpoints = (
   { inputs: [y, x] }: Expression,
@@ -43,7 +43,7 @@ export const planCheckpoints = (
   return { copyOf: (node) => copied.get(node) ?? node, copies: [...copied].map(([original, copy]) => ({ original, copy })) }
 }
 
-/** Those that y needs and that need x, without x. */
+/** Nodes that y needs and that need x, without x. */
 const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expression): ReadonlySet<Expression> => {
   const above = new Set([x])
   for (const node of order) if (node.inputs.some((operand) => above.has(operand))) above.add(node)
@@ -52,7 +52,7 @@ const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expres
   return found
 }
 
-/** Inner nodes whose size a batch decides and that nodes of `between`, or others such, read, and nobody else. */
+/** Batch-sized inner nodes outside `between` that only nodes of `between`, or such nodes themselves, read. */
 const madeForAlone = (order: ReadonlyArray<Expression>, between: ReadonlySet<Expression>): ReadonlySet<Expression> => {
   const [found, readHere, readElsewhere] = [new Set<Expression>(), new Set<Expression>(), new Set<Expression>()]
   for (const node of [...order].reverse()) {

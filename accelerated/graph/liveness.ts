@@ -1,14 +1,14 @@
 /**
- * Liveness: what a graph holds while it runs, on the CPU. Its nodes in the order in which ONNX Runtime runs them; each value from the node that
- * makes it to the last that reads it. Of a shape that ONNX Runtime knows before a run, an operator that works number by number takes the memory of
- * an operand that nothing else reads, and other values that which was given back last; sizes that a run brings it is not told (namelessSizes).
+ * Liveness: the memory that a graph holds while it runs on the CPU. Nodes are in the order in which ONNX Runtime runs them, and a value lives from its
+ * node to its last reader. If ONNX Runtime knows a shape before the run, an element-wise operator reuses an operand that nothing else reads, and other
+ * values reuse the buffer that was freed last. It does not know sizes that a run sets (namelessSizes).
  */
 import { sizeOfDimension } from './dimension.js'
 import type { DType, Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { lower } from './lowering.js'
 
-/** Bytes asked for (> 0) or given back (< 0). */
+/** Bytes allocated (> 0) or freed (< 0). */
 export type Allocation = { readonly buffer: object; readonly bytes: number }
 
 const bytesOfType: Readonly<Record<DType, number>> = {
@@ -23,20 +23,20 @@ const bytesOfType: Readonly<Record<DType, number>> = {
   bool: 1,
 }
 
-/** What is no node of its own, and what gives its operand's memory another name. */
+/** Operators that are not nodes, and operators whose result is their operand's memory. */
 const leaves = new Set<Op>(['Input', 'Constant', 'Weight', 'Size', 'Dequantize'])
 const transparent = new Set<Op>(['StopGradient', 'Checkpoint'])
 const unwritten = new Set<Op>([...transparent, 'OutputOf'])
 const renaming = new Set<Op>([...transparent, 'Reshape', 'ControlDependency'])
-/** What may be written over an operand, as ONNX Runtime's kernels for the CPU say; measured: no sum, no product. */
+/** Operators that ONNX Runtime's CPU kernels may run in place. Measured: sums and products do not. */
 const inPlace = new Set<Op>(['Sigmoid', 'Tanh', 'Relu', 'Clip', 'Softmax', 'LogSoftmax'])
 
 export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, sizes: Readonly<Record<string, number>>): number =>
   shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'liveness'), bytesOfType[dtype])
 
 /**
- * What a run of the graph asks for and gives back, in order. Outputs are given back at its end, when they have been copied.
- * @param sizes of the named dimensions, such as `tokens` @param given whether outputs lie in memory of the caller's, which is none of the graph's
+ * The allocations of a run, in order. Outputs are freed at its end, after they were copied.
+ * @param sizes of the named dimensions, such as `tokens` @param given whether the caller brings the memory of the outputs
  */
 export const allocations = (
   roots: Readonly<Record<string, Expression>>,
@@ -86,15 +86,15 @@ export const allocations = (
   return events()
 }
 
-/** The most that is held at once. */
+/** The peak in bytes. */
 export const peakOf = (events: ReadonlyArray<Allocation>): number =>
   events.reduce(({ held, most }, { bytes }) => ({ held: held + bytes, most: Math.max(most, held + bytes) }), { held: 0, most: 0 }).most
 
-/** How many nodes a graph has. */
+/** The number of nodes of a graph. */
 export const nodeCount = (roots: Readonly<Record<string, Expression>>): number =>
   topologicalOrder(Object.values(lower(roots))).filter(({ op }) => !leaves.has(op) && !unwritten.has(op)).length
 
-/** A node's outputs beside its first, each by one of the expressions that stand for it. */
+/** The further outputs of each node, by one of the expressions that read them. */
 const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Expression, ReadonlyMap<unknown, Expression>> => {
   const parts = new Map<Expression, Map<unknown, Expression>>()
   for (const node of topologicalOrder(outputs)) {
@@ -107,19 +107,19 @@ const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Express
   return parts
 }
 
-/** What is no node of its own stands for its operand. */
+/** The node behind operators that are not nodes themselves. */
 const written = (node: Expression): Expression => {
   const [first] = node.inputs
   return unwritten.has(node.op) && first !== undefined ? written(first) : node
 }
 
 /**
- * kind: type and shape of what may take it over, null where a size is a run's to say, which ONNX Runtime is not told · since, until: when it is
- * taken and given back · readers: that have yet to read it
+ * kind: type and shape of values that may reuse it, null if a run sets a size · since, until: when it is allocated and freed · readers: the number
+ * of nodes that have not read it yet
  */
 type Buffer = { readonly bytes: number; readonly kind: string | null; readonly since: number; until: number; readers: number }
 
-/** Buffers as they are taken and given back, and those that may be taken again. */
+/** Buffers over time, and those that are free for reuse. */
 const timeline = () => {
   const buffers: Buffer[] = []
   const spare = new Map<string | null, Buffer[]>()
@@ -156,8 +156,8 @@ const timeline = () => {
 const kindOf = ({ shape, dtype }: Expression): string | null => (shape.every((d) => typeof d === 'number') ? `${dtype} ${shape}` : null)
 
 /**
- * What stands between a node's operands and its value, each made of the one before: rows divided by their scales, levels, logarithms before one is
- * taken of them.
+ * Bytes of a node's intermediate values, each made of the one before: rows divided by their scales, levels, all logarithms of which one is
+ * selected.
  */
 const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> => {
   const { op, inputs } = node
@@ -170,7 +170,7 @@ const workspace = (node: Expression, sizes: Readonly<Record<string, number>>): R
   return op === 'LogSumExp' ? [bytes(x)] : []
 }
 
-/** As ONNX Runtime orders nodes: from those that nobody reads, depth first, of several the one that was written last. */
+/** ONNX Runtime's order of nodes: depth first from the nodes without readers, the one written last first. */
 const executionOrder = (outputs: ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
   const nodes = topologicalOrder(outputs).filter(({ op }) => !leaves.has(op) && !unwritten.has(op))
   const place = new Map(nodes.map((node, i) => [node, i]))

@@ -1,12 +1,12 @@
-/** Lowering: operators that a provider lacks for a dtype, written with operators it has. */
+/** Lowering: replaces operators that a provider lacks for a dtype by operators that it has. */
 import type { Expression } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { erfFloat64 } from './erf.js'
 import { add, div, mul, reduceMean, sqrt, square, sub } from './operators.js'
 
 /**
- * The same expressions with what ONNX Runtime's CPU provider lacks in float64 written out: `Erf`, GELU, and LayerNormalization, whose mean and
- * inverse deviation it gives in float32, whatever the input, and whose ε is an attribute and so a float32.
+ * Replaces what ONNX Runtime's CPU provider lacks in float64: `Erf`, GELU and LayerNormalization. Its LayerNormalization gives mean and inverse
+ * deviation in float32 for every input, and its ε is an attribute and so a float32.
  */
 export const lower = (outputs: Readonly<Record<string, Expression>>): Readonly<Record<string, Expression>> => {
   const lowered = new Map<Expression, Expression>()

@@ -1,6 +1,6 @@
 /**
- * Serialization: expressions → the bytes of an ONNX ModelProto. Here the order of the nodes is fixed, and each value gets its name:
- * onnxOperators.ts writes the nodes, onnxShapes.ts what they must know of sizes, onnxProto.ts the bytes.
+ * Serialization: expressions → the bytes of an ONNX ModelProto. This file orders the nodes and names the values. onnxOperators.ts writes the nodes,
+ * onnxShapes.ts their sizes, onnxProto.ts the bytes.
  */
 import type { Expression, Shape } from './expression.js'
 import { sameShape, showShape, topologicalOrder } from './expression.js'
@@ -18,7 +18,7 @@ type Outputs = Readonly<Record<string, Expression>>
 
 /**
  * The model's bytes. Outputs appear under their keys, inputs and weights under their own names.
- * @param emptySequence name of one more output, before all others: a sequence of no tensors
+ * @param emptySequence the name of an additional first output: an empty sequence of tensors
  */
 export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: string): Uint8Array => {
   const lowered = lower(outputs)
@@ -38,16 +38,16 @@ export const toOnnx = (outputs: Outputs, target: OnnxTarget, emptySequence?: str
   for (const [name, node] of Object.entries(lowered))
     if (names.get(node) !== name) builder.emit('Identity', [names.get(node) ?? ''], {}, [name])
   if (emptySequence !== undefined) builder.emit('SequenceEmpty', [], {}, [emptySequence])
-  const told = target.namelessSizes === true ? withoutNames : (info: ValueInfoProto) => info
+  const declared = target.namelessSizes === true ? withoutNames : (info: ValueInfoProto) => info
   return encodeModel({
     nodes: builder.nodes,
     initializers: [...builder.initializers.values()],
-    inputs: inputs.map(told),
-    // Without them the runtime would fuse what follows otherwise than where nothing is recomputed, and round otherwise.
-    values: order.filter(({ op }) => op === 'ControlDependency').map((node) => told(valueInfo(names.get(node) ?? '', node))),
+    inputs: inputs.map(declared),
+    // Without these shapes the runtime fuses recomputed nodes differently from the originals, which changes their rounding.
+    values: order.filter(({ op }) => op === 'ControlDependency').map((node) => declared(valueInfo(names.get(node) ?? '', node))),
     outputs: [
       ...(emptySequence === undefined ? [] : [{ name: emptySequence, sequenceOf: elementType('float32') }]),
-      ...Object.entries(lowered).map(([name, node]) => told(valueInfo(name, node))),
+      ...Object.entries(lowered).map(([name, node]) => declared(valueInfo(name, node))),
     ],
   })
 }
@@ -61,7 +61,7 @@ const withoutNames = (info: ValueInfoProto): ValueInfoProto => ({
   shape: info.shape.map((d) => (typeof d === 'number' ? d : null)),
 })
 
-/** Each input once, though several expressions may declare it. */
+/** Each input once, even if several expressions declare it. */
 const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyArray<Declared> => {
   const inputs = new Map<string, Declared>()
   for (const node of order) {
@@ -78,7 +78,7 @@ const inputsOf = (order: ReadonlyArray<Expression>, outputs: Outputs): ReadonlyA
   return [...inputs.values()]
 }
 
-/** What is computed is called by the first output name it has; leaves have names of their own. */
+/** A computed value gets the first of its output names; leaves have their own. */
 const firstNames = (outputs: Outputs): ReadonlyMap<Expression, string> =>
   new Map(
     Object.entries(outputs)

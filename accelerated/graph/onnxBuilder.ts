@@ -1,23 +1,23 @@
-/** A model being written: its nodes in order and its constants, each value under a name of its own. Here alone serialization changes anything. */
+/** A model while it is written: its nodes in order and its constants, each value under its own name. Only this file has mutable state. */
 import type { DType } from './expression.js'
 import type { AttributeValue, InitializerProto, NodeProto } from './onnxProto.js'
 import { elementType, initializerBytes } from './onnxProto.js'
 
-/** The decisions that depend on the provider. */
+/** What a provider supports. */
 export type OnnxTarget = {
-  /** transposed and scaled products are one `FusedMatMul` (CPU, CUDA), or plain ONNX (WebGPU, which lacks it) */
+  /** writes transposed and scaled products as one `FusedMatMul` (CPU, CUDA); else as plain ONNX (WebGPU lacks it) */
   readonly fusedMatMul: boolean
-  /** GELU is one node of ONNX Runtime's own */
+  /** writes GELU as one node of ONNX Runtime's domain */
   readonly fusedGelu?: boolean
-  /** products with matrices in int8 are there and are faster than float32's */
+  /** has products with int8 matrices */
   readonly quantizedMatMul?: boolean
-  /** products in float16 are there and are faster than float32's */
+  /** has products in float16 */
   readonly halfMatMul?: boolean
-  /** parts that one Split may have, where there is a limit; a wider one becomes a Slice for each part */
+  /** the most parts of one Split; a larger one becomes one Slice per part (default: no limit) */
   readonly largestSplit?: number
   /**
-   * sizes that each run brings go without their names: of values whose shapes it knows to be equal ONNX Runtime keeps the first one's memory for
-   * the next, and so holds at any time what each shape ever needed at most
+   * omits the names of sizes that each run sets: if ONNX Runtime knows that two shapes are equal, it keeps the memory of one for the other, and
+   * so holds the most that each shape ever needed
    */
   readonly namelessSizes?: boolean
 }
@@ -34,7 +34,7 @@ export type OnnxBuilder = {
     results?: ReadonlyArray<string>,
     domain?: string,
   ) => string
-  /** Each adds an initializer where there is none of that name; → its name. */
+  /** Adds an initializer unless there is one of that name; → its name. So do the next two. */
   readonly constant: (data: ReadonlyArray<number> | Float64Array, shape: ReadonlyArray<number>, dtype: DType) => string
   readonly integers: (values: ReadonlyArray<number>) => string
   readonly weight: (tensor: InitializerProto) => string
@@ -43,7 +43,7 @@ export type OnnxBuilder = {
 export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
   const nodes: NodeProto[] = []
   const initializers = new Map<string, InitializerProto>()
-  /** Values that serialization adds are numbered apart (`Expand'8`) from those of expressions (`Expand:8`): the two counts differ. */
+  /** Values that serialization adds (`Expand'8`) are numbered separately from those of expressions (`Expand:8`). */
   const fresh = (stem: string): string => `${stem}'${nodes.length}`
   const constant: OnnxBuilder['constant'] = (data, shape, dtype) => {
     const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`

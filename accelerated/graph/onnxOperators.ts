@@ -1,4 +1,4 @@
-/** How each operator is written in ONNX: a table with exactly the operators' names as keys, so a missing one does not compile. */
+/** Writes each operator in ONNX: the table has exactly the operators' names as keys, so a missing one does not compile. */
 import { product } from './dimension.js'
 import type { Dimension, Expression, Op } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
@@ -8,7 +8,7 @@ import { elementType } from './onnxProto.js'
 import type { RuntimeShapes } from './onnxShapes.js'
 import type { PendingNode } from './pendingNode.js'
 
-/** Adds what computes the node's value; → the value's name. */
+/** Adds the nodes that compute the value; → its name. */
 type Serializer = (pending: PendingNode, builder: OnnxBuilder, shapes: RuntimeShapes) => string
 
 /** One node of the same name, with the same operands. */
@@ -19,7 +19,7 @@ const withAttributes =
   ({ node, x, result }, { emit }) =>
     emit(opType, x, attributes(node), [result])
 
-/** One node with further operands: numbers and shapes that ONNX takes as tensors. */
+/** One node with further operands, because ONNX takes these numbers and shapes as tensors. */
 const withOperands =
   (
     opType: string,
@@ -94,7 +94,7 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
     ),
   ReduceSum: reduction('ReduceSum'),
   ReduceMean: reduction('ReduceMean'),
-  // By the first column: ReduceLogSumExp adds fifty thousand float32 one after another, and loses 1e-4.
+  // x − log softmax x, in the first column. ReduceLogSumExp adds 50,000 float32 numbers one by one and loses 1e-4.
   LogSumExp: ({ x: [x = ''], result }, { emit, integers }) => {
     const first = (of: string): string => emit('Slice', [of, integers([0]), integers([1]), integers([-1])])
     const logarithm = emit('Sub', [first(x), first(emit('LogSoftmax', [x], { axis: -1 }))])
@@ -142,8 +142,8 @@ export const serializers: Readonly<Record<Op, Serializer>> = {
 }
 
 /**
- * A Reshape to where each size is 0, which stands for the operand's own: 0 times the sizes of what must be there before. What is known of a
- * shape is folded, so a size that is known is counted at run time; a Concat of sizes with one unknown would be folded too.
+ * A Reshape to sizes of 0, which means the operand's own size: 0 times the sizes of the values to wait for. The runtime folds the known part of a
+ * Shape, so the sizes must be computed at run time: a named dimension by Shape, a value of known sizes by Size.
  */
 const emitControlDependency = ({ emit, integers }: OnnxBuilder, { node, x: [x = '', ...others], result }: PendingNode): string => {
   const sizes = others.map((other, i) => {
@@ -154,7 +154,7 @@ const emitControlDependency = ({ emit, integers }: OnnxBuilder, { node, x: [x = 
   return emit('Reshape', [x, zeros], {}, [result])
 }
 
-/** Where a part of an axis begins and ends: counted from the start (≥ 0) where that is known, else from the end (< 0). */
+/** The start and end of a part of an axis: counted from the start (≥ 0) if that is known, else from the end (< 0). */
 const stretch = (before: Dimension, size: Dimension, after: Dimension): readonly [number, number] => {
   if (typeof before === 'number' && typeof size === 'number') return [before, before + size]
   if (typeof before === 'number' && typeof after === 'number') return [before, after === 0 ? endOfAxis : -after]
@@ -162,9 +162,9 @@ const stretch = (before: Dimension, size: Dimension, after: Dimension): readonly
   throw new Error(`toOnnx: expected one unknown size at most in a slice, got ${before}, ${size}, ${after}`)
 }
 
-/** ONNX takes what lies beyond the end for the end. No axis is longer than an int32 counts. */
+/** ONNX clamps a position beyond the end. No axis is longer than an int32. */
 const endOfAxis = 2 ** 31 - 1
 
-/** The name of output 0, 1, 2, … of a node whose value is called `first`. */
+/** The name of output 0, 1, 2, … of a node whose value has the name `first`. */
 const outputName = (node: Expression | undefined, first: string, output: number): string =>
   output === 0 ? first : `${first}:${node?.op === 'Split' ? output : output === 1 ? 'mean' : 'inverseDeviation'}`

@@ -1,4 +1,4 @@
-/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or the plain product and what it lacks; and products with a matrix in int8 or float16. */
+/** Matrix products: α op(A) op(B) as FusedMatMul, Gemm, or MatMul with further nodes; and products with a matrix in int8 or float16. */
 import type { Expression } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
 import { elementType } from './onnxProto.js'
@@ -14,7 +14,7 @@ export const emitProduct = (
 ): string => {
   const { transposeA = false, transposeB = false, alpha = 1 } = node.attributes
   if (!transposeA && !transposeB && alpha === 1) return emit('MatMul', [left, right], {}, [result])
-  // α is an attribute, and so a float32: a float64 product is multiplied by it. As P + (α − 1) P, since ONNX Runtime fuses α P back into the attribute.
+  // α is an attribute and so a float32. A float64 product is P + (α − 1) P instead: ONNX Runtime would fuse α P back into the attribute.
   const exact = node.dtype !== 'float64' || Math.fround(alpha) === alpha
   const scaled = (product: string): string =>
     emit('Add', [product, emit('Mul', [product, constant([alpha - 1], [], node.dtype)])], {}, [result])
@@ -31,9 +31,9 @@ export const emitProduct = (
 }
 
 const largestLevel = 127
-/** 0 of the levels, which the product wants unsigned. */
+/** The level of 0: the product takes unsigned levels. */
 const zeroPoint = 128
-/** No row's scale is smaller, so that a row of zeros has levels of 0. */
+/** The least scale of a row: a row of zeros then has levels of 0. */
 const smallestScale = 1e-30
 
 /** max |row|: [rows, n] → [rows, 1] */
@@ -43,7 +43,7 @@ const rowMagnitudes = ({ emit, integers }: OnnxBuilder, x: string): string => {
   return emit('Max', [most, emit('Neg', [least])]) // Abs of all of x is slower
 }
 
-/** Rows of x to uint8 by their own scales, the product in int32, and the scales of rows and columns after it. */
+/** Quantizes the rows of x to uint8 by their own scales, multiplies in int32, and applies the scales of rows and columns. */
 export const emitQuantizedProduct = (
   builder: OnnxBuilder,
   shapes: RuntimeShapes,
@@ -68,7 +68,7 @@ export const emitQuantizedProduct = (
   return emit('Mul', [product, scale], {}, [result])
 }
 
-/** Rows of x to float16 by their own scales, the product in float16, and the scales after it. */
+/** Rounds the rows of x to float16 by their own scales, multiplies in float16, and applies the scales. */
 export const emitHalfProduct = (
   builder: OnnxBuilder,
   { node, x: [x = '', W = ''], result }: Pick<PendingNode, 'node' | 'x' | 'result'>,

@@ -1,6 +1,4 @@
-/**
- * The part of ONNX's protobuf schema that we write, for protobufjs. Field numbers are those of onnx.proto3 (ONNX 1.17), message by message.
- */
+/** The part of ONNX's protobuf schema that we write, for protobufjs. Field numbers are those of onnx.proto3 (ONNX 1.17). */
 import protobuf from 'protobufjs'
 import type { Dimension, DType, ExternalData } from './expression.js'
 
@@ -20,7 +18,7 @@ export type InitializerProto = {
   readonly bytes?: Uint8Array
   readonly external?: ExternalData
 }
-/** shape: null where a size is not told */
+/** shape: null for an undeclared size */
 export type ValueInfoProto = { readonly name: string; readonly dataType: number; readonly shape: ReadonlyArray<Dimension | null> }
 /** A sequence of tensors. */
 export type SequenceInfoProto = { readonly name: string; readonly sequenceOf: number }
@@ -29,7 +27,7 @@ export type ModelParts = {
   readonly initializers: ReadonlyArray<InitializerProto>
   readonly inputs: ReadonlyArray<ValueInfoProto>
   readonly outputs: ReadonlyArray<ValueInfoProto | SequenceInfoProto>
-  /** of values between, whose sizes the runtime could not tell by itself */
+  /** shapes of inner values that the runtime cannot infer */
   readonly values: ReadonlyArray<ValueInfoProto>
 }
 

@@ -1,4 +1,4 @@
-/** Run-time shapes: what an ONNX node must be told where sizes are names that each run brings. */
+/** Run-time shapes: the sizes that an ONNX node needs as a tensor because each run sets them. */
 import { factors, terms } from './dimension.js'
 import type { Dimension, Shape } from './expression.js'
 import type { OnnxBuilder } from './onnxBuilder.js'
@@ -7,11 +7,11 @@ import type { ValueInfoProto } from './onnxProto.js'
 export type RuntimeShapes = {
   /** The name of an int64 vector of this shape's sizes. */
   readonly shape: (shape: Shape) => string
-  /** The same as Reshape takes it. */
+  /** The same in the form that Reshape takes. */
   readonly reshape: (from: Shape, to: Shape) => string
 }
 
-/** A name's size is read off the first input that carries it, once. */
+/** The size of a name is read from the first input that has it, once. */
 export const runtimeShapes = ({ emit, integers }: OnnxBuilder, inputs: ReadonlyArray<ValueInfoProto>): RuntimeShapes => {
   const sources = new Map<string, { readonly input: string; readonly axis: number }>()
   for (const { name, shape } of inputs)
@@ -38,7 +38,7 @@ export const runtimeShapes = ({ emit, integers }: OnnxBuilder, inputs: ReadonlyA
     sizes.every((d) => typeof d === 'number') ? integers(sizes) : emit('Concat', sizes.map(dimension), { axis: 0 })
   return {
     shape,
-    /** No run-time shape is needed when all but one dimension are known or stay in place (0) and the other follows (−1). */
+    /** Needs no run-time shape if all dimensions but one are known or keep their place (0): the last one follows (−1). */
     reshape: (from, to) => {
       const codes = to.map((d, i) => (typeof d === 'number' ? d : d === from[i] ? 0 : -1))
       return codes.filter((code) => code === -1).length <= 1 ? integers(codes) : shape(to)

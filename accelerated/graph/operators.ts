@@ -1,6 +1,6 @@
 /**
- * Operators: one function per operation, with shape inference and shape errors. Arguments that are plain numbers become constants of the
- * other operand's dtype. Errors are programmer errors: they name the operator, what it expected and what it was given.
+ * Operators: one function per operation, with shape inference and shape checks. A plain number becomes a constant of the other operand's dtype.
+ * Errors are programmer errors: they name the operator, what it expected and what it got.
  */
 import { knownFactor, namedFactors, product, sum } from './dimension.js'
 import type { Attributes, DType, Dimension, Expression, ExternalData, Op, Shape } from './expression.js'
@@ -22,10 +22,10 @@ const fail = (op: string, expected: string, found: string): never => {
 
 // ---------------------------------------------------------------------------------------------------------------- leaves
 
-/** A tensor that each run is fed under `name`. */
+/** A tensor that each run feeds under `name`. */
 export const input = (name: string, shape: Shape, dtype: DType): Expression => node('Input', [], shape, dtype, { name })
 
-/** A tensor of numbers known when the graph is written. */
+/** A tensor whose numbers are part of the graph. */
 export const constant = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: DType): Expression =>
   data.length === shape.reduce((a, b) => a * b, 1)
     ? node('Constant', [], shape, dtype, { data: Float64Array.from(data) })
@@ -33,7 +33,7 @@ export const constant = (data: ArrayLike<number>, shape: ReadonlyArray<number>, 
 
 export const scalar = (value: number, dtype: DType): Expression => constant([value], [], dtype)
 
-/** A frozen tensor whose bytes stay in the checkpoint's own file. */
+/** A frozen tensor whose bytes stay in the checkpoint's file. */
 export const weight = (name: string, shape: ReadonlyArray<number>, dtype: DType, external: ExternalData): Expression =>
   node('Weight', [], shape, dtype, { name, external })
 
@@ -80,7 +80,7 @@ const comparison =
 export const less = comparison('Less')
 export const equal = comparison('Equal')
 
-/** a where the condition holds, b elsewhere; all three of one shape. */
+/** a where the condition holds, else b; all three have one shape. */
 export const where = (condition: Expression, a: Expression, b: Expression): Expression =>
   condition.dtype === 'bool' && a.dtype === b.dtype && sameShape(a.shape, b.shape) && sameShape(a.shape, condition.shape)
     ? node('Where', [condition, a, b], a.shape, a.dtype)
@@ -105,23 +105,23 @@ export const erf = unary('Erf')
 export const sin = unary('Sin')
 export const cos = unary('Cos')
 
-/** x Φ(x) = ½ x (1 + erf(x / √2)): GELU (Hendrycks & Gimpel, 2016). One operator, so that of all its steps a run keeps x alone for the gradient. */
+/** x Φ(x) = ½ x (1 + erf(x / √2)): GELU (Hendrycks & Gimpel, 2016). As one operator, its gradient keeps only x. */
 export const gelu = unary('Gelu')
 
-/** max(0, x); its derivative is 1 where x > 0 and 0 elsewhere, the kink included. */
+/** max(0, x); its derivative is 1 for x > 0 and 0 elsewhere, also at the kink. */
 export const relu = unary('Relu')
 
-/** min(maximum, max(minimum, x)); its derivative is 1 strictly inside and 0 elsewhere, the two kinks included. */
+/** min(maximum, max(minimum, x)); its derivative is 1 strictly inside and 0 elsewhere, also at the kinks. */
 export const clip = (x: Expression, low: number, high: number): Expression =>
   node('Clip', [x], x.shape, x.dtype, { minimum: low, maximum: high })
 
-/** x as a constant of every gradient: ∂/∂x is not taken through it. It costs nothing when it runs. */
+/** x as a constant: gradients do not pass through it. It costs nothing at run time. */
 export const stopGradient = (x: Expression): Expression => node('StopGradient', [x], x.shape, x.dtype)
 
-/** y, made of x (and of what stands beside x): a gradient computes what lies between the two once more, when it comes there. */
+/** y, computed from x and other values: the backward pass recomputes the nodes between x and y. */
 export const checkpoint = (y: Expression, x: Expression): Expression => node('Checkpoint', [y, x], y.shape, y.dtype)
 
-/** x, but not before `others` are there. It costs nothing when it runs, and no two of them are one. */
+/** x, but not before `others` are computed. It costs nothing at run time, and the runtime never merges two of them. */
 export const controlDependency = (x: Expression, others: ReadonlyArray<Expression>): Expression =>
   node('ControlDependency', [x, ...others], x.shape, x.dtype)
 
@@ -157,19 +157,19 @@ const transposedWeight = ({ op, inputs: [stored], shape }: Expression): Expressi
   return op === 'Transpose' && shape.length === 2 && stored !== undefined && leaf?.op === 'Weight' ? stored : null
 }
 
-/** A matrix of levels the other way round, without a copy: each product that needs it so turns it, and forgets it. [p, k] → [k, p] */
+/** The transpose of a matrix of levels without a copy: each product transposes it for itself. [p, k] → [k, p] */
 export const transposedView = (levels: Expression): Expression => {
   const [p, k, more] = levels.shape
   if (p === undefined || k === undefined || more !== undefined) return fail('turned', 'a matrix', showShape(levels.shape))
   return node('TransposedView', [levels], [k, p], levels.dtype)
 }
 
-/** A matrix W ≈ diag(scales) levels in int8, both ways round. levels: [p, k], transposed: [k, p], scales: float32 [p]; absent: 1 */
+/** A matrix W ≈ diag(scales) levels in int8, in both orientations. levels: [p, k], transposed: [k, p], scales: float32 [p] (default: 1) */
 export type QuantizedMatrix = { readonly levels: Expression; readonly transposed: Expression; readonly scales?: Expression }
 
 /**
- * (round(x) levelsᵀ) ⊙ scales, where round takes each row of x to the 255 levels of its largest magnitude. Its gradient is that of the same
- * product without rounding, and is a product of this kind itself (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
+ * (round(x) levelsᵀ) ⊙ scales, where round quantizes each row of x to 255 levels of its largest magnitude. The gradient ignores the rounding and is
+ * again such a product (SwitchBack: Wortsman et al., 2023). x: float32 [n, k] → [n, p]
  */
 export const quantizedMatMul = (x: Expression, { levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression => {
   const shapes = `${showShape(x.shape)} · ${showShape(levels.shape)}ᵀ, ${showShape(transposed.shape)} and ${showShape(scales.shape)}`
@@ -183,18 +183,18 @@ export const quantizedMatMul = (x: Expression, { levels, transposed, scales = sc
   return node('QuantizedMatMul', [x, levels, transposed, scales], [n, p], 'float32')
 }
 
-/** diag(scales) levels, in float32: the matrix itself, for what asks for more than its products. → [p, k] */
+/** diag(scales) levels in float32: the matrix itself, for uses other than its products. → [p, k] */
 export const dequantize = ({ levels, transposed, scales = scalar(1, 'float32') }: QuantizedMatrix): Expression =>
   node('Dequantize', [levels, transposed, scales], levels.shape, 'float32')
 
-/** The parts of a matrix that lies in int8; null for any other. */
+/** The parts of a matrix in int8; null for any other expression. */
 export const quantizedOf = ({ op, inputs: [levels, transposed, scales] }: Expression): QuantizedMatrix | null =>
   op === 'Dequantize' && levels !== undefined && transposed !== undefined && scales !== undefined ? { levels, transposed, scales } : null
 
 /**
- * (round(x) Wᵀ) in float16, or round(x) W where `transposed` is false. Each row of x is divided by its largest magnitude before it is rounded and
- * the product multiplied by it after, so that neither large activations nor small gradients leave float16's range. Its gradient is the same
- * product the other way round. x: float32 [n, k], W: float16 [p, k] (or [k, p]) → float32 [n, p]
+ * round(x) Wᵀ in float16, or round(x) W if `transposed` is false. Each row of x is divided by its largest magnitude before rounding, and the product
+ * is multiplied by it, so that neither large activations nor small gradients leave float16's range. The gradient is the same kind of product.
+ * x: float32 [n, k], W: float16 [p, k] (or [k, p]) → float32 [n, p]
  */
 export const halfMatMul = (x: Expression, W: Expression, transposed = true): Expression => {
   const shapes = `${showShape(x.shape)} · ${showShape(W.shape)}${transposed ? 'ᵀ' : ''}`
@@ -205,7 +205,7 @@ export const halfMatMul = (x: Expression, W: Expression, transposed = true): Exp
   return node('HalfMatMul', [x, W], [n, p], 'float32', { transposeB: transposed })
 }
 
-/** W in float16 of a matrix that was cast from it; null for any other. */
+/** W if x is a cast of W in float16; null for any other expression. */
 export const halfOf = ({ op, inputs: [half] }: Expression): Expression | null => (op === 'Cast' && half?.dtype === 'float16' ? half : null)
 
 const lastTwo = (x: Expression, transposed: boolean, shapes: string): readonly [Dimension, Dimension] => {
@@ -236,7 +236,7 @@ export const layerNormalization = (x: Expression, scale: Expression, bias: Expre
     : fail('layerNormalization', `scale and bias of shape [${last}]`, `${showShape(scale.shape)} and ${showShape(bias.shape)}`)
 }
 
-/** A later output of a node that has several: LayerNormalization's mean (1) and inverse deviation (2), Split's parts. */
+/** A further output of a node: LayerNormalization's mean (1) and inverse deviation (2), or a part of Split. */
 export const outputOf = (x: Expression, output: number, shape: Shape): Expression => node('OutputOf', [x], shape, x.dtype, { output })
 
 const reduce =
@@ -247,7 +247,7 @@ const reduce =
     return all.length === 0 ? x : node(op, [x], shape, x.dtype, { axes: all, keepDimensions })
   }
 
-/** Sum over `axes` (all of them when none is named). */
+/** Sum over `axes` (default: all). */
 export const reduceSum = reduce('ReduceSum')
 export const reduceMean = reduce('ReduceMean')
 
@@ -306,13 +306,13 @@ export const slice = (x: Expression, axis: number, start: number, size: number):
   return size === whole ? x : part(x, at, start, size, whole - start - size)
 }
 
-/** What is left of an axis without its first `before` and its last `after`. */
+/** An axis without its first `before` and its last `after` elements. */
 const part = (x: Expression, axis: number, before: Dimension, size: Dimension, after: Dimension): Expression =>
   node('Slice', [x], x.shape.with(axis, size), x.dtype, { axis, before, after })
 
 /**
- * concat undone: consecutive parts of one axis, of `sizes` that add up to its own. One of them at most may be a name: where a part begins and
- * ends is counted from the start of the axis or from its end.
+ * The inverse of concat: consecutive parts of one axis, whose `sizes` add up to its size. At most one may be a name: positions are counted from the
+ * start or the end of the axis.
  */
 export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Expression> => {
   const at = normalizeAxis('cut', x, axis)
@@ -321,7 +321,7 @@ export const cut = (x: Expression, axis: number, sizes: Shape): ReadonlyArray<Ex
   return sizes.length === 1 ? [x] : sizes.map((size, i) => part(x, at, sum(sizes.slice(0, i)), size, sum(sizes.slice(i + 1))))
 }
 
-/** A vector cut into consecutive parts by one node. x: [n] → parts of `sizes`, which must add up to n. Never differentiated: ask for gradients in the parts. */
+/** Splits a vector into consecutive parts by one node. x: [n] → parts whose `sizes` add up to n. It has no gradient: differentiate with respect to the parts. */
 export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArray<Expression> => {
   const total = sizes.reduce((a, b) => a + b, 0)
   if (x.shape.length !== 1 || x.shape[0] !== total) fail('split', `a vector of ${total} elements`, showShape(x.shape))
@@ -330,37 +330,37 @@ export const split = (x: Expression, sizes: ReadonlyArray<number>): ReadonlyArra
   return sizes.map((size, i) => (i === 0 ? first : outputOf(first, i, [size])))
 }
 
-/** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient adds rows up where an index repeats. */
+/** Rows of a table. table: [rows, ...rest], index: int32 [...] → [..., ...rest]. Its gradient sums the rows of a repeated index. */
 export const gather = (table: Expression, index: Expression): Expression => {
   if (index.dtype !== 'int32' && index.dtype !== 'int64') return fail('gather', 'an integer index', index.dtype)
   const [stored] = table.inputs
-  // Of a frozen table in another dtype the rows are cast, and the runtime keeps no copy of it all.
+  // Casting the rows instead of a frozen table spares the runtime a copy of the table.
   if (table.op === 'Cast' && stored?.op === 'Weight') return cast(gather(stored, index), table.dtype)
   return node('Gather', [table, index], [...index.shape, ...table.shape.slice(1)], table.dtype)
 }
 
 /**
- * Rows of x in another order, and the order back: x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].
- * inverse[r] is the place (counted over the flattened index) where row r was put, or the number of places where it was put nowhere
- * (`partial`). A row that the index repeats (padding) takes its gradient from its `inverse` place alone: the caller must see to it that the
- * other copies receive none, as masked attention does. The gradient is then a plain gather, which no provider has to serialize.
+ * Rows of x in another order, and the way back. x: [rows, n], index: int32 [...], inverse: int32 [rows] → [..., n].
+ * inverse[r] is the position of row r in the flattened index, or the number of positions if no index selects it (`partial`). A row that the index
+ * repeats (padding) takes its gradient only from its `inverse` position: the caller ensures that the other copies get no gradient, as masked
+ * attention does. The gradient is then a plain gather.
  */
 export const selectRows = (x: Expression, index: Expression, inverse: Expression, { partial = false } = {}): Expression =>
   x.shape.length === 2 && inverse.shape.length === 1 && inverse.shape[0] === x.shape[0]
     ? node('SelectRows', [x, index, inverse], [...index.shape, x.shape[1] as Dimension], x.dtype, { partial })
     : fail('selectRows', 'x of rank 2 and one inverse entry a row', `${showShape(x.shape)} and ${showShape(inverse.shape)}`)
 
-/** zeros of `like`'s shape with updates[i] added to row index[i]: the gradient of `gather`. */
+/** Zeros of `shape` with updates[i] added to row index[i]: the gradient of `gather`. */
 export const scatterAddRows = (updates: Expression, index: Expression, shape: Shape): Expression =>
   node('ScatterAddRows', [updates, index], shape, updates.dtype)
 
-/** How many elements a tensor of this shape has, as int64 [1]. It asks for none: sizes are known from what each run is fed. */
+/** The number of elements of a tensor of this shape, as int64 [1]. It needs no tensor: sizes follow from the feeds. */
 export const sizeOf = (of: Shape): Expression => node('Size', [], [1], 'int64', { of })
 
 /** pool[offset … offset + product of `shape`] as a tensor of `like`'s shape. pool: [n], offset: int64 [1]. */
 export const sliceVector = (pool: Expression, offset: Expression, like: Expression): Expression =>
   reshape(node('SliceVector', [pool, offset, add(offset, sizeOf(like.shape))], [product(like.shape)], pool.dtype), like.shape)
 
-/** Sums of what stands up to and at each place of one axis. Never differentiated: what counts places is no trained number. */
+/** Cumulative sums along one axis, inclusive. It has no gradient: it counts positions. */
 export const cumulativeSum = (x: Expression, axis: number): Expression =>
   node('CumulativeSum', [x], x.shape, x.dtype, { axis: normalizeAxis('cumulativeSum', x, axis) })

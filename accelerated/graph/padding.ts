@@ -1,11 +1,11 @@
-/** Zeros around a part: what a slice's gradient is, and the sum of several that lie beside one another, which adds no zeros. */
+/** Zero padding: the gradient of a slice, and the sum of several such gradients without adding zeros. */
 import type { Dimension, Expression } from './expression.js'
 import { concat, expand, scalar } from './operators.js'
 
 const zeros = (like: Expression, axis: number, size: Dimension): ReadonlyArray<Expression> =>
   size === 0 ? [] : [expand(scalar(0, like.dtype), like.shape.with(axis, size))]
 
-/** x with so many zeros before and after it along an axis. */
+/** x with `before` and `after` zeros around it along an axis. */
 export const padded = (x: Expression, axis: number, before: Dimension, after: Dimension): Expression =>
   concat([...zeros(x, axis, before), x, ...zeros(x, axis, after)], axis)
 
@@ -14,7 +14,7 @@ const isZeros = ({ op, inputs: [x] }: Expression): boolean =>
 
 type Part = { readonly start: number; readonly size: number; readonly x: Expression }
 
-/** The parts of a concatenation with their places; null where a size is a name, or it is none. */
+/** The parts of a concatenation with their positions; null if a size is a name, or for any other expression. */
 const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): ReadonlyArray<Part> | null => {
   if (op !== 'Concat') return null
   const parts: Part[] = []
@@ -28,7 +28,7 @@ const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): Readonly
   return parts
 }
 
-/** a + b where b is a part within zeros of a; null for any other two. */
+/** a + b if b is a padded part that falls within zeros of a; null otherwise. */
 export const sumOfPadded = (a: Expression, b: Expression): Expression | null => {
   const [those, these, axis = 0] = [partsOf(a), partsOf(b), b.attributes.axis]
   if (those === null || these === null || a.attributes.axis !== axis) return null

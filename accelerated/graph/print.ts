@@ -1,4 +1,4 @@
-/** An expression as text, one line a node: for snapshots and for debugging. */
+/** An expression as text, one line per node, for snapshots and debugging. */
 import type { Attributes, Expression } from './expression.js'
 import { showShape, topologicalOrder } from './expression.js'
 
@@ -16,7 +16,7 @@ export const print = (outputs: Readonly<Record<string, Expression>>): string => 
   return [...lines, ...Object.entries(outputs).map(([name, node]) => `${name} = ${names.get(node)}`)].join('\n')
 }
 
-/** Long lists as their length: the shapes of a Split's parts stand on the lines of the parts. */
+/** Long lists are shortened to their length: the parts of a Split show their shapes on their own lines. */
 const showAttribute = (value: Attributes[keyof Attributes]): string => {
   if (value instanceof Float64Array || Array.isArray(value))
     return value.length > 6 ? `${value.length} numbers` : `[${[...value].join(', ')}]`

@@ -1,12 +1,12 @@
-/** Rows of a result, computed from the same rows of what it is made of: a head that reads one token of each text wants no layer of the others. */
+/** Selected rows of a result, computed from the same rows of its operands: a head that reads one token per text needs no other rows of the last layer. */
 import type { Expression, Op } from './expression.js'
 import { topologicalOrder } from './expression.js'
 import { selectRows } from './operators.js'
 
-/** Which rows: index int32 [selected], and the way back, int32 [rows], as selectRows takes them. */
+/** The selection: index int32 [selected], and its inverse int32 [rows], as for selectRows. */
 export type Rows = { readonly index: Expression; readonly inverse: Expression }
 
-/** Operators whose row i follows from row i of their operands alone, and which operands those are; what has other rows serves all of them alike. */
+/** Operators whose row i depends only on row i of these operands. An operand with other rows serves all rows. */
 const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Add: 'all',
   Sub: 'all',
@@ -23,7 +23,7 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
   Gelu: 'all',
   Relu: 'all',
   Clip: 'all',
-  ReduceMean: 'first', // of [rows, n] to [rows, 1]: what has other rows, or one dimension, is not asked for
+  ReduceMean: 'first', // [rows, n] → [rows, 1]; `moving` excludes all other shapes
   LayerNormalization: 'first',
   MatMul: 'first',
   QuantizedMatMul: 'first',
@@ -32,14 +32,14 @@ const ofTheirRow: Readonly<Partial<Record<Op, 'all' | 'first'>>> = {
 }
 
 /**
- * The rows of x, a matrix. The selection moves down through operators that work row by row and stands where rows meet (attention), where they
- * are read, or at what is computed for all rows in any case. The same numbers as selecting from x, at the cost of the rows that are wanted.
+ * The selected rows of a matrix x. The selection moves down through row-wise operators and stops where rows mix (attention), at leaves, and at values
+ * that are computed for all rows anyway. The numbers are the same as selecting from x, at the cost of the selected rows.
  * x: [rows, n] → [selected, n]
  */
 export const selectedRows = (x: Expression, { index, inverse }: Rows): Expression => {
   const [rows] = inverse.shape
   const hasRows = ({ shape }: Expression): boolean => shape.length === 2 && shape[0] === rows && typeof shape[1] === 'number'
-  /** The operands of whose rows alone the node's rows are made; none where it mixes rows. */
+  /** The operands whose rows the node's rows depend on; none if it mixes rows. */
   const moving = (node: Expression): ReadonlyArray<Expression> => {
     const which = node.attributes.transposeA === true || !hasRows(node) ? undefined : ofTheirRow[node.op]
     if (which === undefined) return []
@@ -64,7 +64,7 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
   return select(x)
 }
 
-/** A node and all that it leads to. */
+/** A node and everything reachable from it. */
 const reached = (from: Expression, next: (node: Expression) => ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
   const found = new Set([from])
   for (const node of found) for (const other of next(node)) found.add(other)

@@ -1,7 +1,6 @@
 /**
- * Vector-Jacobian products: one line of calculus an operator. A rule gets ȳ (the gradient of the objective in y), y itself and the node's
- * inputs, and answers one gradient an input (`null`: none flows there). Broadcasting is undone by the walk in gradient.ts, so no rule
- * mentions it.
+ * Vector-Jacobian products: one line of calculus per operator. A rule takes ȳ (the gradient of the objective with respect to y), y and the node's
+ * inputs, and returns one gradient per input (`null`: none). gradient.ts undoes broadcasting, so no rule mentions it.
  */
 import { product } from './dimension.js'
 import type { DifferentiableOp, Dimension, Expression, Shape } from './expression.js'
@@ -50,7 +49,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Exp: (yBar, y) => [mul(yBar, y)],
   Log: (yBar, _, x) => [div(yBar, given(x))],
   Sqrt: (yBar, y) => [div(mul(yBar, 0.5), y)], // (√x)′ = 1 / (2√x)
-  // σ′ = σ(1 − σ), tanh′ = 1 − tanh²: nothing of them is made before the gradient comes, or a large graph would hold it for every layer
+  // σ′ = σ(1 − σ), tanh′ = 1 − tanh², with ȳ in every factor: nothing can be computed early and held for every layer
   Sigmoid: (yBar, y) => [sub(mul(yBar, y), mul(mul(yBar, y), y))],
   Tanh: (yBar, y) => [sub(yBar, mul(mul(yBar, y), y))],
   Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
@@ -61,12 +60,12 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
   MatMul: matMulVjp,
   QuantizedMatMul: (yBar, _, _x, levels, transposed, scales) => [
-    quantizedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // rounding passed straight through
+    quantizedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // straight-through rounding
     null,
     null,
     null,
   ],
-  HalfMatMul: (yBar, y, _, W) => [halfMatMul(yBar, given(W), y.attributes.transposeB !== true), null], // of a frozen W; rounding passed straight through
+  HalfMatMul: (yBar, y, _, W) => [halfMatMul(yBar, given(W), y.attributes.transposeB !== true), null], // of a frozen W; straight-through rounding
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
   LogSumExp: (yBar, y, x) => [mul(softmax(given(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ
@@ -85,7 +84,7 @@ export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
 }
 
-/** A node of the operator always has this input: `undefined` would be an expression built by hand. */
+/** An input that every node of the operator has. @throws Error for an expression that was built by hand */
 const given = (x: Expression | undefined): Expression => {
   if (x === undefined) throw new Error('vjp: expected another input, got none')
   return x
@@ -104,7 +103,7 @@ const strictlyInside = (x: Expression, y: Expression): Expression => {
   return mul(cast(less(minimum, x), x.dtype), cast(less(x, maximum), x.dtype))
 }
 
-/** y = α op(A) op(B): Ā = α Ȳ op(B)ᵀ and B̄ = α op(A)ᵀ Ȳ, each transposed once more where its operand was. */
+/** y = α op(A) op(B): Ā = α Ȳ op(B)ᵀ and B̄ = α op(A)ᵀ Ȳ, each transposed again if its operand was. */
 function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expression): ReadonlyArray<Expression> {
   const { transposeA = false, transposeB = false, alpha = 1 } = y.attributes
   return [
@@ -117,7 +116,7 @@ function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expressi
   ]
 }
 
-/** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are the node's own outputs 1 and 2. */
+/** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are outputs 1 and 2 of the node. */
 function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
   const kept: Shape = [...y.shape.slice(0, -1), 1]
   const normalized = mul(sub(given(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
@@ -126,7 +125,7 @@ function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, 
   return [mul(centered, outputOf(y, 2, kept)), mul(yBar, normalized), yBar]
 }
 
-/** Row r of x went to place inverse[r]: its gradient is there, or zero where it went nowhere. */
+/** Row r of x went to position inverse[r]: its gradient is there, or zero if no index selected the row. */
 function selectRowsVjp(
   yBar: Expression,
   y: Expression,
@@ -144,7 +143,7 @@ function selectRowsVjp(
   return [y.attributes.partial === true ? gatherBack(padded, given(inverse), back) : selectRows(rows, given(inverse), back), null, null]
 }
 
-/** As selectRows, from rows with one zero row more than the index has places. */
+/** As selectRows, from rows with one zero row more than the index has positions. */
 const gatherBack = (padded: Expression, inverse: Expression, index: Expression): Expression => ({
   op: 'SelectRows',
   inputs: [padded, inverse, index],
@@ -169,7 +168,7 @@ const countReduced = (y: Expression, shape: Shape): number =>
     return count * size
   }, 1)
 
-/** Each part gets its own stretch of ȳ. */
+/** Each part gets its slice of ȳ. */
 function concatVjp(yBar: Expression, y: Expression, ...parts: ReadonlyArray<Expression>): ReadonlyArray<Expression> {
   const { axis = 0 } = y.attributes
   const sizes = parts.map(({ shape }) => shape[axis] as Dimension)

@@ -1,4 +1,4 @@
-/** What a session holds of the weights that its graph refers to: their file's pages where they are read, copies where they are cast or reordered. */
+/** The memory that a session needs for its graph's weights: the file's pages that it reads, and copies of cast or reordered weights. */
 import { sizeOfDimension } from './dimension.js'
 import type { Expression, Shape } from './expression.js'
 import { topologicalOrder } from './expression.js'
@@ -6,13 +6,13 @@ import { bytesOf } from './liveness.js'
 
 type Sizes = Readonly<Record<string, number>>
 
-/** How a weight is read: in products as it lies or transposed, row by row, or otherwise. */
+/** How a weight is read: in products as stored or transposed, by rows, or as a whole. */
 type Use = { readonly products: Set<boolean>; rows: number; whole: boolean }
 
-/** Of a mapped file, what is read in part is read in pages. */
+/** A mapped file is read in pages. */
 const page = 4096
 
-/** @param reordered whether the runtime keeps float32 matrices of products once more for each way in which they are multiplied, and lets go of the originals */
+/** @param reordered whether the runtime keeps a reordered copy of a float32 matrix for each orientation in products, and releases the original */
 export const weightMemory = (roots: Readonly<Record<string, Expression>>, sizes: Sizes, reordered: boolean): number => {
   const order = topologicalOrder(Object.values(roots))
   const constants = new Set(order.filter(({ op, inputs: [x] }) => op === 'Weight' || (op === 'Cast' && x?.op === 'Weight')))
@@ -45,4 +45,4 @@ const held = (node: Expression, { products, rows, whole }: Use, reordered: boole
 }
 
 const count = (shape: Shape, sizes: Sizes): number =>
-  shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'weightsHeld'), 1)
+  shape.reduce<number>((product, d) => product * sizeOfDimension(d, sizes, 'weightMemory'), 1)

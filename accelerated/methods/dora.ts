@@ -1,4 +1,4 @@
-/** DoRA (Liu et al., 2024): W + s B A gives each row of a matrix its direction alone; the row's length, its magnitude m, is trained apart. */
+/** DoRA (Liu et al., 2024): W + s B A gives each row of a matrix only its direction. The row's length, its magnitude m, is trained separately. */
 import type { Expression } from '../graph/expression.js'
 import { add, div, matMul, mul, reduceSum, sqrt, square, stopGradient, sub } from '../graph/operators.js'
 import { withBias, type Wrap } from '../models/host.js'
@@ -10,12 +10,12 @@ import { addLowRank, type AdaptedMatrix, type LowRankFactors } from './lowRank.j
 /** magnitude: [d] */
 export type DoraFactors = LowRankFactors & { readonly magnitude: Expression }
 
-/** ‖W + s B A‖ of each row. Gradients take it for a constant, as section 4.3 has it: nothing of its size is kept for them. W: [d, k] → [d] */
+/** ‖W + s B A‖ of each row. Gradients treat it as a constant (section 4.3), so the backward pass stores nothing of its size. W: [d, k] → [d] */
 const lengths = (W: Expression, { A, B, scale }: LowRankFactors): Expression =>
   stopGradient(sqrt(reduceSum(square(add(W, matMul(B, A, { alpha: scale }))), [1])))
 
 /**
- * Eq. (5): h = b + c ⊙ (W x + s B A x) with c = m / ‖W + s B A‖. Where x is dropped to x′, the model's own W x keeps x:
+ * Equation (5) of the DoRA paper: h = b + c ⊙ (W x + s B A x) with c = m / ‖W + s B A‖. With dropout x → x′, the model's own W x keeps x:
  * h = b + W x + (c − 1) ⊙ W x′ + c ⊙ s B A x′.
  */
 export const doraWrap =
@@ -23,13 +23,13 @@ export const doraWrap =
   (host) => ({
     ...host,
     linear: (name, x) => {
-      const own = factors.get(name)
+      const adapter = factors.get(name)
       const wx = host.linear(name, x)
-      if (own === undefined) return wx
-      const c = div(own.magnitude, lengths(host.tensor(`${name}.weight`), own)) // [d]
+      if (adapter === undefined) return wx
+      const c = div(adapter.magnitude, lengths(host.tensor(`${name}.weight`), adapter)) // [d]
       const bias = host.bias(name)
-      const keptBias = bias === null ? null : mul(sub(1, c), bias) // host.linear has added b, which c does not scale
-      const scaled = (wx: Expression, x: Expression): Expression => withBias(mul(addLowRank(wx, x, own), c), keptBias)
+      const keptBias = bias === null ? null : mul(sub(1, c), bias) // host.linear has already added b, which c must not scale
+      const scaled = (wx: Expression, x: Expression): Expression => withBias(mul(addLowRank(wx, x, adapter), c), keptBias)
       if (dropout === 0) return scaled(wx, x)
       const dropped = host.dropout(`${name}.lora`, x, dropout)
       const wDropped = host.linear(name, dropped)
@@ -37,7 +37,7 @@ export const doraWrap =
     },
   })
 
-/** Magnitudes start at ‖W‖, which is ‖W + s B A‖ at B = 0: the adapted model starts as the base model. */
+/** Magnitudes start at ‖W‖ = ‖W + s B A‖, since B = 0: the adapted model starts as the base model. */
 export const magnitudeTensors = (matrices: ReadonlyArray<AdaptedMatrix>, group: OptimizerGroup): ReadonlyArray<Trainable> =>
   matrices.map(({ name, d, k }) => ({
     name: `${name}.magnitude`,
@@ -66,9 +66,9 @@ const rowLengths = (W: ArrayLike<number>, { d, k }: Size): Float64Array =>
 
 /** m / ‖W + s B A‖ ⊙ (W + s B A). merged: W + s B A, [d, k] → [d, k] */
 export const mergeMagnitude = (merged: Float64Array, magnitude: ArrayLike<number>, size: Size): Float64Array => {
-  const found = rowLengths(merged, size)
+  const norms = rowLengths(merged, size)
   return merged.map((x, i) => {
     const row = Math.floor(i / size.k)
-    return (x * (magnitude[row] ?? NaN)) / (found[row] ?? NaN)
+    return (x * (magnitude[row] ?? NaN)) / (norms[row] ?? NaN)
   })
 }

@@ -1,4 +1,4 @@
-/** Houlsby et al. (2019): an adapter after attention and one after the feed-forward, y = norm(h + a(h) + x) with x the sublayer's input. */
+/** Houlsby et al. (2019): an adapter after attention and one after the feed-forward block. y = norm(h + a(h) + x), x is the sublayer's input. */
 import { add, mul, sigmoid } from '../graph/operators.js'
 import { bottleneckMethod } from './bottleneck.js'
 

@@ -1,4 +1,4 @@
-/** Low-rank adapters: which matrices carry one, their tensors, and the update as an expression: equation (5). */
+/** Low-rank adapters: the adapted matrices, their tensors, and the update as an expression, equation (5). */
 import { z } from 'zod'
 import type { Expression } from '../graph/expression.js'
 import { add, matMul, mul } from '../graph/operators.js'
@@ -9,7 +9,7 @@ import type { OptimizerGroup } from '../parameters/optimizerGroup.js'
 import type { Trainable } from '../parameters/layout.js'
 import { factorA, factorB, type AdapterInitialization } from '../parameters/initialization.js'
 
-/** One adapted matrix and the rank of its adapter. A matrix of rank 0 is not listed. */
+/** An adapted matrix and the rank of its adapter. Matrices of rank 0 are left out. */
 export type AdaptedMatrix = Matrix & { readonly r: number }
 
 /** Adapted matrices in a phase, as checkpoints hold them. */
@@ -20,18 +20,19 @@ export const matricesSchema = z
 /** A [r, k], B [d, r], and, while gates are sampled, g [r]; scale = α / r. */
 export type LowRankFactors = { readonly A: Expression; readonly B: Expression; readonly g: Expression | null; readonly scale: number }
 
-/** Eq. (5): h = Wx + scale · B (g ⊙ Ax). wx: [tokens, d], x: [tokens, k] → [tokens, d]. The gates go into B's columns, d · r products instead of tokens · r. */
+/** h = Wx + scale · B (g ⊙ Ax), equation (5). wx: [tokens, d], x: [tokens, k] → [tokens, d]. Gates scale B's columns: d · r products instead of tokens · r. */
 export const addLowRank = (wx: Expression, x: Expression, { A, B, g, scale }: LowRankFactors): Expression =>
   add(wx, matMul(matMul(x, A, { transposeB: true }), g === null ? B : mul(B, g), { transposeB: true, alpha: scale }))
 
-/** Every linear map that has factors gets their update, whose input passes a dropout of its own: query, key and value drop different parts of one x. */
+/** Every linear map with factors gets their update. Each adapter has its own dropout: query, key and value drop different parts of one x. */
 export const lowRankWrap =
   (factors: ReadonlyMap<string, LowRankFactors>, dropout: number): Wrap =>
   (host) => ({
     ...host,
     linear: (name, x) => {
-      const own = factors.get(name)
-      return own === undefined ? host.linear(name, x) : addLowRank(host.linear(name, x), host.dropout(`${name}.lora`, x, dropout), own)
+      const wx = host.linear(name, x)
+      const adapter = factors.get(name)
+      return adapter === undefined ? wx : addLowRank(wx, host.dropout(`${name}.lora`, x, dropout), adapter)
     },
   })
 
@@ -53,10 +54,10 @@ export const factorCount = (matrices: ReadonlyArray<AdaptedMatrix>): number => m
 
 const isTarget = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`)
 
-/** PEFT's word for every linear map but the output's. BERT's pooler is none of ours: it is trained whole, with the head. */
+/** PEFT's word for every linear map except the output layer. BERT's pooler is excluded too: it is trained with the head. */
 export const allLinear = 'all-linear'
 
-/** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. @throws SettingsError */
+/** The matrices whose path ends in one of `targets` (whole names, such as `query` or `output.dense`); all of them for null. @throws SettingsError for a target that no matrix has */
 export const targetedMatrices = ({ matrices }: ModelSpec, targets: ReadonlyArray<string> | null): ReadonlyArray<Matrix> => {
   if (targets === null || targets.join() === allLinear) return matrices
   const unknown = targets.find((target) => !matrices.some(({ name }) => isTarget(name, target)))
@@ -67,9 +68,9 @@ export const targetedMatrices = ({ matrices }: ModelSpec, targets: ReadonlyArray
   return matrices.filter(({ name }) => targets.some((target) => isTarget(name, target)))
 }
 
-/** The matrices to adapt and their ranks at the start. @throws SettingsError for a name that no matrix has, and for a rank that no product of a matrix's size has */
+/** The matrices to adapt with their initial ranks. @throws SettingsError for a name that no matrix has, or for a rank above a matrix's smaller side */
 export const adaptedMatrices = (
-  outline: ModelSpec,
+  spec: ModelSpec,
   {
     targetModules,
     rank,
@@ -83,7 +84,7 @@ export const adaptedMatrices = (
     readonly rankSetting?: string
   },
 ): ReadonlyArray<AdaptedMatrix> => {
-  const targeted = targetedMatrices(outline, targetModules)
+  const targeted = targetedMatrices(spec, targetModules)
   const patterns = Object.entries(rankPattern ?? {})
   const unknown = patterns.find(([pattern]) => !targeted.some(({ name }) => isTarget(name, pattern)))
   if (unknown !== undefined) throw new SettingsError('rankPattern', 'names of adapted matrices', JSON.stringify(unknown[0]))
@@ -99,7 +100,7 @@ export const adaptedMatrices = (
   return adapted
 }
 
-/** Equation (5)'s W + scale · B A, every sum in float64. W: [d, k] row-major, A: [r, k], B: [d, r] → [d, k] */
+/** W + scale · B A of equation (5), summed in float64. W: [d, k] row-major, A: [r, k], B: [d, r] → [d, k] */
 export const mergeProduct = (
   W: ArrayLike<number>,
   A: ArrayLike<number>,
@@ -110,16 +111,16 @@ export const mergeProduct = (
   if (W.length !== d * k) throw new Error(`merge: expected W of ${d} × ${k}, got ${W.length} numbers`)
   const merged = new Float64Array(d * k)
   for (let row = 0; row < d; row++) {
-    const of = merged.subarray(row * k, (row + 1) * k)
+    const sums = merged.subarray(row * k, (row + 1) * k)
     for (let component = 0; component < r; component++) {
       const b = B[row * r + component] ?? 0
-      for (let column = 0; column < k; column++) of[column] = (of[column] ?? 0) + b * (A[component * k + column] ?? 0)
+      for (let column = 0; column < k; column++) sums[column] = (sums[column] ?? 0) + b * (A[component * k + column] ?? 0)
     }
-    for (let column = 0; column < k; column++) of[column] = (W[row * k + column] ?? 0) + scale * (of[column] ?? 0)
+    for (let column = 0; column < k; column++) sums[column] = (W[row * k + column] ?? 0) + scale * (sums[column] ?? 0)
   }
   return merged
 }
 
-/** The adapted matrix whose weight a base tensor is. */
+/** The adapted matrix that has this weight. */
 export const matrixOfWeight = (matrices: ReadonlyArray<AdaptedMatrix>, tensor: string): AdaptedMatrix | undefined =>
   matrices.find(({ name }) => `${name}.weight` === tensor)

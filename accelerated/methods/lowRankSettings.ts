@@ -1,11 +1,11 @@
-/** Settings that every method with low-rank adapters has. */
+/** Settings that every method with low-rank adapters shares. */
 import { z } from 'zod'
 import { settingGroup } from '../settings/setting.js'
 
-/** A rank pattern may give a matrix this many times the rank that alpha is divided by; PEFT's file then has alpha as many times larger. */
+/** A rank pattern may multiply a matrix's rank by up to this factor. PEFT's file then has an alpha that is larger by the same factor. */
 export const largestRank = 1024
 const largestAlpha = 1e6
-/** Beyond it a float32 of the scale times a weight is no number any more. */
+/** Above it, scale · weight overflows float32. */
 export const largestWrittenAlpha = largestAlpha * largestRank
 
 export const lowRankSettings = settingGroup('LoRA options', {

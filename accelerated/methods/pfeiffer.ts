@@ -1,4 +1,4 @@
-/** Pfeiffer et al. (2020): an adapter after the feed-forward alone, y = norm(h + a(norm(h + x)) + x) with x its input: the frozen norm acts twice. */
+/** Pfeiffer et al. (2020): an adapter after the feed-forward block. y = norm(h + a(norm(h + x)) + x), x is its input: the frozen norm acts twice. */
 import { add, relu } from '../graph/operators.js'
 import { bottleneckMethod } from './bottleneck.js'
 

@@ -1,4 +1,4 @@
-/** Language modeling: each token's hidden state predicts the token after it, wherever that is to be learned. */
+/** Causal language modeling: the hidden state of each token predicts the next token, where that one has a label. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, gather, input, logSumExp, mul, reduceSum, reshape, slice, sub } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
@@ -11,32 +11,32 @@ import { floatFeed, int32Feed, scalarFeed } from '../engines/feeds.js'
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import { causalOutputs, headOf } from '../models/modelOutputs.js'
 
-/** What follows a token that nothing is to be learned from: a prompt's, say, and the last of each text. */
+/** The target of a token without a label: those of a prompt, and the last of each text. */
 export const unlabeled = -100
 
 /**
- * targets: of each token the one after it, or `unlabeled` · ends: where several texts share the example, the place after each; they see nothing
- * of each other
+ * targets: for each token the next one, or `unlabeled` · ends: the end of each text, if several share the example (packing); attention does not cross
+ * texts
  */
 export type TextExample = TrainingExample & { readonly targets: ArrayLike<number>; readonly ends?: ReadonlyArray<number> }
 
-/** Mean loss of an example's labeled tokens, and how many they are. */
+/** Mean loss of an example's labeled tokens, and their number. */
 export type TextAnswer = { readonly loss: number; readonly tokens: number }
 
-/** Logits are made of so many parts of the labeled tokens, one after another: over a large vocabulary they are the largest tensors of a step. */
+/** Logits are computed in this many parts, one after another: over a large vocabulary they are the largest tensors of a step. */
 const slices = 4
 
 /**
- * The rows that are read are the labeled tokens, cut into slices of [labeled]; where they do not divide, rows of weight 0 fill the last. The loss of a row
- * is log Σ exp(W h) − W_label h, so that no tensor but the logits has the vocabulary's width. `trainsAll`: the method trains the head too.
+ * The head reads the labeled tokens in slices of [labeled] rows; rows of weight 0 fill the last slice. The loss of a row is
+ * log Σ exp(W h) − W_label h, so only the logits have the vocabulary's width. `trainsAll`: the method also trains the head.
  */
 export const causalLM = (
   model: Model,
   method: { readonly train: { readonly trainsAll?: boolean } } = { train: {} },
 ): Objective<TextExample, TextAnswer> => {
   const head = model.causalHead?.()
-  if (head === undefined) throw new Error(`causal: expected a decoder, got ${model.type}`)
-  /** of each row of each slice: [labeled] */
+  if (head === undefined) throw new Error(`causalLM: expected a decoder, got ${model.type}`)
+  /** the loss of each row, slice by slice: [labeled] each */
   const losses = ({ hidden, host }: ModelOutput): ReadonlyArray<Expression> =>
     slicesOf(selectedRows(hidden, rowSelection(`${slices}*labeled`))).map((rows, i) => {
       const labels = input(`labels${i}`, ['labeled'], 'int32')
@@ -85,7 +85,7 @@ export const causalLM = (
   }
 }
 
-/** The texts that share an example. */
+/** The texts of an example: several if it is packed. */
 const textsOf = ({ inputIds, targets, ends, row }: TextExample): ReadonlyArray<TextExample> => {
   if (ends === undefined) return [{ inputIds, targets, row }]
   const part = (all: ArrayLike<number>, i: number): ReadonlyArray<number> => Array.from(all).slice(ends[i - 1] ?? 0, ends[i])
@@ -101,7 +101,7 @@ const slicesOf = (rows: Expression): ReadonlyArray<Expression> => {
 
 type LabeledRow = { readonly token: number; readonly label: number }
 
-/** A text's own tokens end with its last: virtual ones may stand before them. */
+/** Counted from a text's last token, since virtual tokens may precede the text. */
 const labeledRows = (texts: ReadonlyArray<TextExample>, lastTokens: ReadonlyArray<number>): ReadonlyArray<LabeledRow> =>
   texts.flatMap(({ targets }, text) =>
     Array.from(targets).flatMap((label, i) =>

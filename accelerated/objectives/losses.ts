@@ -1,4 +1,4 @@
-/** Losses of a batch, example by example or summed; the caller's weight turns a sum into a mean. */
+/** Losses of a batch, by example or summed. The caller's weight turns a sum into a mean. */
 import type { Expression } from '../graph/expression.js'
 import { product } from '../graph/dimension.js'
 import { cast, concat, constant, equal, logSoftmax, mul, neg, reduceSum, reshape, square, sub } from '../graph/operators.js'
@@ -21,7 +21,7 @@ export const crossEntropies = (logits: Expression, labels: Expression): Expressi
 /** −Σ log softmax(logits)[label]. logits: [rows, classes], labels: int32 [rows] → scalar */
 export const crossEntropySum = (logits: Expression, labels: Expression): Expression => neg(reduceSum(atLabels(logits, labels)))
 
-/** −Σ log σ(logit) where a label holds, −Σ log(1 − σ(logit)) where not: cross-entropies of the pairs (0, logit). logits, labels: [rows, classes], int32 → scalar */
+/** −Σ log σ(logit) for labels of 1, −Σ log(1 − σ(logit)) for labels of 0: cross-entropies of the pairs (0, logit). logits, labels: [rows, classes], int32 → scalar */
 export const binaryCrossEntropySum = (logits: Expression, labels: Expression): Expression => {
   const column = reshape(logits, [product(logits.shape), 1])
   return crossEntropySum(concat([mul(column, 0), column], 1), labels)

@@ -1,4 +1,4 @@
-/** Masked-language modeling (Devlin et al., 2019): some tokens of each example are hidden or changed, and all of those are predicted. */
+/** Masked language modeling (Devlin et al., 2019): some tokens of each example are masked or replaced, and the model predicts them. */
 import type { Expression } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
@@ -12,14 +12,14 @@ import { crossEntropies } from './losses.js'
 import type { Draw, ModelOutput, Objective, TrainingExample } from './objective.js'
 
 export type Masking = {
-  /** share of the tokens that are predicted */
+  /** fraction of the tokens to predict */
   readonly share: number
-  /** id of the mask token, and the ids from which another token is drawn: from ≤ id < to */
+  /** id of the mask token, and the ids of random replacements: from ≤ id < to */
   readonly mask: number
   readonly ordinary: { readonly from: number; readonly to: number }
 }
 
-/** Mean loss of an example's masked tokens, and how many they are. */
+/** Mean loss of an example's masked tokens, and their number. */
 export type MaskedAnswer = { readonly loss: number; readonly tokens: number }
 
 type MaskedExample = {
@@ -28,7 +28,7 @@ type MaskedExample = {
   readonly labels: ReadonlyArray<number>
 }
 
-/** Of the chosen tokens 80 % become <mask>, 10 % another token, 10 % stay. First and last token are never chosen; of the others one always is. */
+/** Of the chosen tokens, 80 % become <mask>, 10 % a random token, 10 % stay. The first and the last token are never chosen; at least one other is. */
 const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: TrainingExample, { seed, step }: Draw): MaskedExample => {
   const u = uniforms(seed, 'masking', step * 0x1000000 + row, 3 * inputIds.length)
   const inner = Array.from({ length: Math.max(0, inputIds.length - 2) }, (_, i) => i + 1)
@@ -45,8 +45,8 @@ const maskExample = ({ share, mask, ordinary }: Masking, { inputIds, row }: Trai
 
 export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExample, MaskedAnswer> => {
   const head = model.maskedHead?.()
-  if (head === undefined) throw new Error(`masked: expected a model that predicts masked tokens, got ${model.type}`)
-  /** of each masked token: [masked] */
+  if (head === undefined) throw new Error(`maskedLM: expected a model that predicts masked tokens, got ${model.type}`)
+  /** the loss of each masked token: [masked] */
   const losses = ({ hidden, host }: ModelOutput): Expression => {
     const logits = head.outputs(selectedRows(hidden, rowSelection('masked')), host)
     return crossEntropies(logits, input('labels', ['masked'], 'int32'))

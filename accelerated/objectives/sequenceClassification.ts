@@ -1,4 +1,4 @@
-/** Sequences as wholes: the class of each example, or a number for it, read from its first token. */
+/** Sequence classification and regression: a class, several classes or a number for each example, from its first (decoder: last) token. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { input, mul, reduceSum } from '../graph/operators.js'
 import { selectedRows } from '../graph/selectedRows.js'
@@ -11,12 +11,12 @@ import { binaryCrossEntropySum, crossEntropies, crossEntropySum, squaredErrorSum
 import type { ModelOutput, Objective, TrainingExample } from './objective.js'
 import type { SequenceOutputs } from '../models/modelOutputs.js'
 
-/** label: a class, or in a regression a number · labels: the classes that hold, where any number can */
+/** label: a class, or the number of a regression · labels: the classes of a multi-label example */
 export type LabeledExample = TrainingExample & { readonly label: number; readonly labels?: ReadonlyArray<number> | undefined }
 
 /**
- * Answers: [labels] an example. `classWeights`, one a class: the loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as PyTorch's
- * CrossEntropyLoss has it, so that an example counts as wᵢ of them.
+ * Answers: [labels] for each example. With `classWeights`, one for each class, the loss is Σ wᵢ lᵢ / Σ wᵢ over the examples of a step, as in PyTorch's
+ * CrossEntropyLoss: an example counts wᵢ times.
  */
 export const sequenceClassification = (
   model: Model,
@@ -30,15 +30,15 @@ export const sequenceClassification = (
   const lossSum = (outputs: Expression, dtype: FloatType): Expression => {
     if (multiLabel) return binaryCrossEntropySum(outputs, input('labels', ['batch', labels], 'int32'))
     if (regression) return squaredErrorSum(outputs, input('labels', ['batch'], dtype))
-    const wanted = input('labels', ['batch'], 'int32')
+    const target = input('labels', ['batch'], 'int32')
     return classWeights === null
-      ? crossEntropySum(outputs, wanted)
-      : reduceSum(mul(crossEntropies(outputs, wanted), input('exampleWeights', ['batch'], dtype)))
+      ? crossEntropySum(outputs, target)
+      : reduceSum(mul(crossEntropies(outputs, target), input('exampleWeights', ['batch'], dtype)))
   }
   const labelsFeed = (examples: ReadonlyArray<LabeledExample>, dtype: FloatType): Feed => {
     if (multiLabel) return int32Feed(indicators(examples, labels), [examples.length, labels])
-    const given = examples.map(({ label }) => label)
-    return regression ? floatFeed(given, [given.length], dtype) : int32Feed(Int32Array.from(given))
+    const all = examples.map(({ label }) => label)
+    return regression ? floatFeed(all, [all.length], dtype) : int32Feed(Int32Array.from(all))
   }
   return {
     name: 'sequence',
@@ -64,7 +64,7 @@ export const sequenceClassification = (
   }
 }
 
-/** 1 where a class holds: [examples, labels] */
+/** 1 for each class of an example, else 0: [examples, labels] */
 const indicators = (examples: ReadonlyArray<LabeledExample>, labels: number): Int32Array => {
   const flags = new Int32Array(examples.length * labels)
   examples.forEach((example, row) => {

@@ -1,4 +1,4 @@
-/** Where training starts: A random and B = 0, so that the adapted model is the base model; a head from the checkpoint, or new. */
+/** Initial parameters: A random and B = 0, so that the adapted model is the base model; a head from the checkpoint, or a new one. */
 import type { Initial, ParameterEntry } from './layout.js'
 import { normals, uniforms } from './random.js'
 
@@ -32,7 +32,7 @@ export const constantInitial = (value: number): Initial => ({
   draw: (_, { size }) => new Float64Array(size).fill(value),
 })
 
-/** What the checkpoint has; where it has nothing, as transformers initializes: matrices N(0, 0.02²), scales of norms 1, biases 0. */
+/** The checkpoint's tensor; if it has none, as transformers initializes: matrices N(0, 0.02²), scales of norms 1, biases 0. */
 export const modelInitial: Initial = {
   fromCheckpoint: ({ name, shape }, checkpoint) => checkpoint(name, shape),
   draw: (seed, entry) => {

@@ -1,19 +1,19 @@
 /**
- * All trained numbers in one flat vector, cut into blocks. A block is what a step's graph is given and gives back: the small tensors of an
- * optimizer group together, so that AdamW is a handful of nodes, or one large tensor alone, so that it is copied nowhere.
+ * All trained numbers in one flat vector, divided into blocks. A block is an input and an output of a step's graph: the small tensors of an
+ * optimizer group together, so that AdamW is a handful of nodes, or one large tensor alone, so that it is never copied.
  */
 import type { Expression } from '../graph/expression.js'
 import { concat, reshape, split } from '../graph/operators.js'
 import type { OptimizerGroup } from './optimizerGroup.js'
 
-/** Numbers of the checkpoint's tensor of this name, for what starts there; undefined where it has none of that shape. */
+/** The checkpoint's tensor of this name; undefined if it has none of this shape. */
 export type CheckpointNumbers = (name: string, shape: ReadonlyArray<number>) => Promise<ArrayLike<number> | undefined>
 
-/** Where a tensor's first numbers come from: from what the checkpoint has, where it has that, else drawn. */
+/** The initial numbers of a tensor: from the checkpoint if it has them, else drawn. */
 export type Initial = {
-  /** the numbers as a function of the checkpoint's: its tensor of the same name, say */
+  /** the numbers as a function of the checkpoint: its tensor of the same name, for example */
   readonly fromCheckpoint: false | ((entry: ParameterEntry, checkpoint: CheckpointNumbers) => Promise<ArrayLike<number> | undefined>)
-  /** a draw keyed by the tensor's place in the vector, so that no two tensors share numbers */
+  /** a draw keyed by the tensor's offset, so that no two tensors share random numbers */
   readonly draw: (seed: number, entry: ParameterEntry) => ArrayLike<number>
 }
 
@@ -26,7 +26,7 @@ export type Trainable = {
 
 export type ParameterEntry = Trainable & { readonly offset: number; readonly size: number }
 
-/** A stretch of the vector: entries of one group. `name` is the group's, or that of its one large tensor. */
+/** A slice of the vector: entries of one group. `name` is the group's name, or that of its one large tensor. */
 export type Block = {
   readonly name: string
   readonly group: OptimizerGroup
@@ -41,12 +41,12 @@ export type ParameterLayout = {
   readonly size: number
 }
 
-/** Numbers from which on a tensor is a block of its own. */
+/** A tensor of at least this size is a block of its own. */
 const largeTensor = 1 << 18
 
 const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
 
-/** Where each tensor lies: by group in the order of their first tensors, small tensors before large ones, and otherwise in the order given. */
+/** The offset of each tensor: by group in the order of their first tensors, small tensors before large ones, otherwise in the given order. */
 export const parameterLayout = (trainables: ReadonlyArray<Trainable>): ParameterLayout => {
   const groups = [...new Map(trainables.map(({ group }) => [group.name, group])).values()]
   let offset = 0

@@ -1,9 +1,9 @@
 /**
  * Counter-based random numbers: Philox 4×32 with 10 rounds (Salmon, Moraes, Dror & Shaw, 2011). A draw is a function of (seed, stream,
- * step, place) and of nothing that came before, so a resumed run, another provider and another thread all draw the same numbers.
+ * step, index) only, so a resumed run, another provider and another thread draw the same numbers.
  */
 
-/** What randomness is drawn for; the numbers are part of every run's reproducibility and are never reused for another purpose. */
+/** The purposes of random numbers. Every run depends on these codes: a code is never reused for another purpose. */
 export const streams = {
   initialization: 1,
   order: 2,

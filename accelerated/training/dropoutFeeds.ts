@@ -1,4 +1,4 @@
-/** Feeds of dropout: the pools, drawn once a run, and each step's offsets into them. */
+/** Feeds of dropout: the pools, drawn once for a run, and each step's offsets into them. */
 import { sizeOfDimension } from '../graph/dimension.js'
 import type { FloatType } from '../graph/expression.js'
 import type { DropoutSite } from '../models/layers/dropout.js'
@@ -10,7 +10,7 @@ import { uniforms } from '../parameters/random.js'
 /** Sizes of a step's named dimensions, by name. */
 export type Dimensions = Readonly<Record<string, number>>
 
-/** Places a pool has beyond the largest mask, so that two steps rarely read the same stretch. */
+/** Entries of a pool beyond the largest mask, so that two steps rarely read the same entries. */
 export const slack = 1 << 20
 
 /** Entries of a mask. */
@@ -22,8 +22,8 @@ export const dropoutPools = (seed: number, sites: ReadonlyArray<DropoutSite>, la
   const probabilities = [...new Set(sites.map(({ probability }) => probability))]
   return Object.fromEntries(
     probabilities.map((p, i) => {
-      const own = sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))
-      const size = own.reduce((most, elements) => Math.max(most, elements), 0) + slack
+      const masks = sites.filter(({ probability }) => probability === p).map((site) => elementsOf(site, largest))
+      const size = masks.reduce((most, elements) => Math.max(most, elements), 0) + slack
       const entries = uniforms(seed, 'dropoutPool', i, size).map((u) => (u < p ? 0 : 1 / (1 - p)))
       return [poolName(p), floatFeed(entries, [size], dtype)]
     }),
@@ -42,10 +42,10 @@ export const dropoutOffsets = (
   return Object.fromEntries(
     sites.map((site, i) => {
       const elements = elementsOf(site, dimensions)
-      const room = (pools[poolName(site.probability)]?.shape[0] ?? 0) - elements
-      if (!(room >= 0))
-        throw new Error(`dropoutOffsets: expected a pool that holds ${elements} entries for ${site.site}, got ${-room} too few`)
-      return [offsetName(site.site), { data: BigInt64Array.of(BigInt(Math.floor((u[i] ?? 0) * (room + 1)))), shape: [1] }]
+      const spare = (pools[poolName(site.probability)]?.shape[0] ?? 0) - elements
+      if (!(spare >= 0))
+        throw new Error(`dropoutOffsets: expected a pool that holds ${elements} entries for ${site.site}, got ${-spare} too few`)
+      return [offsetName(site.site), { data: BigInt64Array.of(BigInt(Math.floor((u[i] ?? 0) * (spare + 1)))), shape: [1] }]
     }),
   )
 }

@@ -1,4 +1,4 @@
-/** Optimizer groups: how the tensors of a group are updated, as data. A method's tensors each name the group that they belong to. */
+/** The update of a block by the rule of its optimizer group: AdamW or a plain step, then a projection. */
 import { input, add, maximum, mul, sub } from '../graph/operators.js'
 import type { Expression, FloatType } from '../graph/expression.js'
 import type { Moments } from './adamw.js'

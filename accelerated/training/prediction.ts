@@ -1,4 +1,4 @@
-/** Prediction: an objective's answers for many examples, in batches of similar length. */
+/** Prediction: the objective's answers for many examples, in batches of similar length. */
 import { examplesAt, lengthsOf, type Examples } from '../models/packing.js'
 import type { TrainingExample, Objective } from '../objectives/objective.js'
 import { layoutOf, type Assembly } from './assembly.js'
@@ -11,19 +11,19 @@ import { blockFeeds } from './stateBuffers.js'
 import { batchFeeds } from './batchFeeds.js'
 
 export type Predictor<E, O> = {
-  /** after each batch, how many examples are done; in the end one answer an example, in the order given */
+  /** Yields after each batch how many examples are done. Returns one answer for each example, in their order. */
   readonly predictions: (parameters: Vector, examples: Examples<E>, batchSize: number) => AsyncGenerator<number, ReadonlyArray<O>>
-  /** the same at once; `told` hears of each batch */
+  /** The same as one promise. @param onProgress called after each batch with the number of examples done */
   readonly predict: (
     parameters: Vector,
     examples: Examples<E>,
     batchSize: number,
-    told?: (done: number) => void,
+    onProgress?: (done: number) => void,
   ) => Promise<ReadonlyArray<O>>
   readonly release: () => Promise<void>
 }
 
-/** Draws of inference (masked tokens, say) are those of steps that no run has. */
+/** Random numbers of inference (masked tokens, for example) belong to steps that no run reaches. */
 const firstDraw = 2 ** 24
 
 /** @param phase one without randomness: see Method.deterministic @param options see Engine.open */
@@ -45,13 +45,13 @@ export const openPredictor = async <E extends TrainingExample, O>(
     const answers = new Array<O>(examples.length)
     const lengths = lengthsOf(examples)
     const byLength = Array.from(lengths, (_, i) => i).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
-    const fixed = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
+    const constant = blockFeeds(layout, 'parameters', parameters, assembly.precision.dtype)
     for (const [i, rows] of inBatches(byLength, batchSize).entries()) {
       const draw = { seed: assembly.settings.seed, step: firstDraw + i }
       const prepared = objective.prepare(examplesAt(examples, rows), draw)
-      const results = await session.run({ ...fixed, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
-      prepared.read(results).forEach((answer, place) => {
-        answers[rows[place] ?? 0] = answer
+      const results = await session.run({ ...constant, ...batchFeeds(assembly, prepared, prepared.weight).feeds })
+      prepared.read(results).forEach((answer, position) => {
+        answers[rows[position] ?? 0] = answer
       })
       done += rows.length
       yield done
@@ -61,12 +61,12 @@ export const openPredictor = async <E extends TrainingExample, O>(
   return {
     release: session.release,
     predictions,
-    predict: async (parameters, examples, batchSize, told) => {
+    predict: async (parameters, examples, batchSize, onProgress) => {
       const batches = predictions(parameters, examples, batchSize)
       for (;;) {
         const next = await batches.next()
         if (next.done === true) return next.value
-        told?.(next.value)
+        onProgress?.(next.value)
       }
     },
   }

@@ -1,4 +1,4 @@
-/** The life of a run: plain steps, gated steps, retention, plain steps on what was retained, and the logits of what is handed over. */
+/** The life of a run: plain steps, gated steps, retention, plain steps on the retained part, and the logits of the exported adapter. */
 import type { SaloraPhase } from '../../accelerated/methods/salora/phase.js'
 import { closeGates, openGates, withoutNoise } from '../../accelerated/methods/salora/transitions.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
@@ -66,7 +66,7 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
   const mergedModel = { ...model, base: merged }
   const mergedLogits = await predicted(mergedModel, target, bare, headOnly(model, after, bare, target))
   const expectedPruned = referenceLogits(model, exported, {}, ungated)
-  // Rounded to levels, the merged matrices are others than those that the adapters stood beside.
+  // Rounded to int8, merged matrices differ from the matrices below the adapters.
   const expectedMerged =
     mergedLogits.frozenLinear === undefined ? expectedPruned : referenceLogits(mergedModel, { ...exported, adapters: {} }, {}, mergedLogits)
   const expectedSoft = referenceLogits(model, gated.reference, gates, softLogits)
@@ -91,7 +91,7 @@ export const compareRun = async (model: Model, target: Target, rules: RunRules, 
 const gatesWithoutNoise = ({ settings }: Model, { adapters }: TrainingState): Tensors =>
   Object.fromEntries(Object.entries(adapters).map(([name, { logTheta }]) => [name, deterministicGate(settings)(logTheta)]))
 
-/** The longest first, as prediction takes them. */
+/** The longest first, as in prediction. */
 const inOrder = ({ inputIds, tokenTypeIds, labels }: Batch): Batch => {
   const order = inputIds.map((_, i) => i).sort((a, b) => (inputIds[b]?.length ?? 0) - (inputIds[a]?.length ?? 0))
   const sorted = <A>(of: ReadonlyArray<A>): ReadonlyArray<A> => order.flatMap((i) => of.slice(i, i + 1))
@@ -109,7 +109,7 @@ const referenceLogits = (
   followed: Followed,
 ): Float64Array => encoder(config, { ...followed, scale: scaleOf(settings) })({ base, adapters, head, gates }, inOrder(batch)).logits.data
 
-/** By the path that evaluation and prediction take, in batches of two; and what the reference must follow of it. */
+/** Predicts as evaluation does, in batches of two. → the logits, and the rounding that the reference must follow */
 const predicted = async (
   model: Model,
   target: Target,

@@ -37,7 +37,7 @@ export const constants = (base: Tensors, dtype: FloatType): TensorSource => {
   }
 }
 
-/** Frozen tensors as a precision holds them: in its dtype, and the matrices of the layers in int8 as levels and scales, in mixed rounded to float16. */
+/** Frozen tensors in a precision. Matrices of layers are levels and scales in int8, and rounded to float16 in mixed. */
 export const frozenTensors = (
   base: Tensors,
   { matrices }: Pick<ModelSpec, 'matrices'>,

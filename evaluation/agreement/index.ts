@@ -1,4 +1,8 @@
-/** Agreement of the two derivations: the reference and the accelerated path on the same small models, batches and noise. What `salora verify` runs. */
+/**
+ * Agreement of the two derivations: the reference and the accelerated path on the same small models, batches and noise (`salora verify`).
+ *
+ * Comparisons with other libraries belong in property-tests/golden/.
+ */
 export { boundOf } from './bounds.js'
 export { describeRow, kindOf, worstOfEach, type Part, type Row } from './rows.js'
 export { verify, type VerifySettings } from './verify.js'

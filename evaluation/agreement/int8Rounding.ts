@@ -1,7 +1,7 @@
 /**
- * Levels of an int8 step. Of the thousands of values that a step rounds, some lie so near the boundary between two levels that float32 takes
- * another side than float64, and what follows differs by a whole level. So the accelerated path tells its levels, and the reference takes each
- * of them that is nearest to some value within the bound of its own. Both then compute one function, and all else is compared as in float32.
+ * The rounding of an int8 step. A step rounds thousands of values, and some are so near a boundary that float32 and float64 round them differently.
+ * What follows then differs by a whole level. So the accelerated path reports its levels, and the reference takes each level that is within the
+ * bound of its own value. Both then compute the same function, and everything else is compared as in float32.
  */
 import type { Expression } from '../../accelerated/graph/expression.js'
 import { topologicalOrder } from '../../accelerated/graph/expression.js'
@@ -32,7 +32,7 @@ import { relative, type Numbers, type Part, type Row } from './rows.js'
 
 type Outputs = StepGraph['outputs']
 
-/** What is rounded beside a matrix, by the reference's names: MODULE.x forwards, MODULE.yBar backwards. */
+/** The rounded operand of each matrix, by the reference's names: MODULE.x in the forward pass, MODULE.yBar in the backward pass. */
 const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): ReadonlyMap<Expression, string> =>
   new Map(
     modules.flatMap((module): ReadonlyArray<[Expression, string]> => {
@@ -49,8 +49,8 @@ const operandNames = (frozen: TensorSource, modules: ReadonlyArray<string>): Rea
 const outputName = (name: string): string => `rounded ${name}`
 
 /**
- * One more output for each operand that a graph rounds: [tokens, k], as the operator itself rounded it, since a product with the identity
- * rounds and does nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros.
+ * An additional output for each operand that a graph rounds: [tokens, k]. A product with the identity rounds it as the operator does, and does
+ * nothing else. Tokens that the operator is not given (a head reads few of the last layer's) have zeros.
  */
 export const roundedOperands = (outputs: Outputs, frozen: TensorSource, modules: ReadonlyArray<string>): Outputs => {
   const names = operandNames(frozen, modules)
@@ -95,7 +95,7 @@ export type RoundedLevels = Pick<Row, 'size' | 'index' | 'reference' | 'accelera
 /** The reference's frozen layers at the levels of one step, and, once it was taken, how these fit. */
 export type Followed = { readonly frozenLinear?: FrozenLinear; readonly levels: () => ReadonlyArray<RoundedLevels> }
 
-/** The reference's side of a step that had these results, part after part of its tokens: exact, where no matrix lies in int8 or float16. */
+/** The reference's side of a step that had these results, part after part of its tokens: exact, if no matrix is in int8 or float16. */
 export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, results: ReadonlyArray<Results>, bound: number): Followed => {
   const matrices = new Map<string, Numbers>(
     modules.flatMap((module) => {
@@ -107,8 +107,8 @@ export const follow = (frozen: TensorSource, modules: ReadonlyArray<string>, res
   if (matrices.size === 0) return { ...(rounds ? { frozenLinear: halfLinear } : {}), levels: () => [] }
   const known = new Map<string, Fit>()
   const fitted = (name: string, x: Tensor): Fit => {
-    const told = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
-    const found = known.get(name) ?? atLevels(name, x, told(), bound)
+    const reported = (): Numbers => matrices.get(name) ?? results.flatMap((part) => Array.from(part[outputName(name)] ?? [], Number))
+    const found = known.get(name) ?? atLevels(name, x, reported(), bound)
     known.set(name, found)
     return found
   }
@@ -134,20 +134,20 @@ export type Fit = {
 }
 
 /**
- * x at the levels told. What is told lies within half a level of x, and beyond that at most by the bound's share of the largest |x|; where it
- * does not, x has its own level, and the comparison fails. x: [n, m]; told: [n, m], a row of zeros where it was not rounded
+ * x at the reported levels. A reported value must be within half a level of x, plus the bound's share of the largest |x|. Otherwise x keeps its own
+ * level, and the comparison fails. x: [n, m]; reported: [n, m], with a row of zeros if the row was not rounded
  */
-export const atLevels = (name: string, x: Tensor, told: Numbers, bound: number): Fit => {
+export const atLevels = (name: string, x: Tensor, reported: Numbers, bound: number): Fit => {
   const own = quantizeRows(x)
   const [, m = 1] = x.shape
   const [levels, largest] = [Float64Array.from(own.levels.data), Math.max(...x.data.map(Math.abs))]
   let [size, index, farthest, across] = [0, 0, -Infinity, 0]
   for (const [row, scale] of own.scales.data.entries()) {
     const places = Array.from({ length: m }, (_, column) => row * m + column)
-    const most = Math.max(...places.map((i) => Math.abs(told[i] ?? 0)))
+    const most = Math.max(...places.map((i) => Math.abs(reported[i] ?? 0)))
     if (most === 0) continue
     for (const i of places) {
-      const [value, exact] = [told[i] ?? NaN, x.data[i] ?? NaN]
+      const [value, exact] = [reported[i] ?? NaN, x.data[i] ?? NaN]
       const level = Math.round((value / most) * largestLevel)
       const beyond = relative(Math.abs(value - exact) - scale / 2, largest)
       if (beyond > farthest) [farthest, index] = [beyond, i]
@@ -156,10 +156,11 @@ export const atLevels = (name: string, x: Tensor, told: Numbers, bound: number):
     }
     size += m
   }
-  const difference = told.length === x.data.length ? Math.max(0, farthest) : Infinity
+  const difference = reported.length === x.data.length ? Math.max(0, farthest) : Infinity
   return {
     rounded: { levels: tensor(x.shape, levels), scales: own.scales },
-    levels: size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: told[index] ?? NaN, difference, across },
+    levels:
+      size === 0 ? null : { name, size, index, reference: x.data[index] ?? NaN, accelerated: reported[index] ?? NaN, difference, across },
   }
 }
 

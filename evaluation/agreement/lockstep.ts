@@ -136,7 +136,7 @@ export const phaseIn = ({ phase }: Pick<RunState, 'phase'>): SaloraPhase => phas
 
 export const layoutFor = (model: AnyModel, phase: SaloraPhase): ParameterLayout => layoutOf(assemblyOf(model, 'float64'), phase)
 
-/** The production graph of one step; `more` adds outputs to what it reports, and a graph that rounds tells what it rounded to. */
+/** The production graph of one step; `more` adds outputs to what it reports, and a graph that rounds also outputs its rounded operands. */
 export const stepOutputs = (
   model: AnyModel,
   phase: SaloraPhase,

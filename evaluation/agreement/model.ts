@@ -84,7 +84,7 @@ const normals = (shape: Shape, deviation: number, seed: number, name: string): T
 const integers = (count: number, below: number, seed: number, name: string): ReadonlyArray<number> =>
   [...uniform([count], 0, below)((seed + hash(name)) >>> 0)[0].data].map(Math.floor)
 
-/** Of one over the root of the inputs, as networks have it, so that activations are about 1 and no softmax saturates; tables and vectors: a half. */
+/** The deviation of a tensor: 1 / √inputs for matrices, so that activations are about 1 and no softmax saturates; else 0.5. */
 const deviationOf = (name: string, [, inputs]: Shape): number =>
   inputs === undefined || name.startsWith('embed') ? 0.5 : 1 / Math.sqrt(inputs)
 

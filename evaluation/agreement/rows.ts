@@ -1,6 +1,6 @@
 /** One compared quantity: where the two derivations differ most, by how much, and how much they may. */
 
-/** What a quantity belongs to: the values and gradients of one step, ten steps, the life of a run from T_start past T_end, or what it hands over. */
+/** The part of a comparison: values or gradients of one step, ten steps, a run from T_start past T_end, or its exported adapter. */
 export type Part = 'values' | 'gradients' | 'steps' | 'run' | 'adapter'
 
 export type Row = {
@@ -19,7 +19,7 @@ export type Row = {
   readonly difference: number
   readonly bound: number
   readonly holds: boolean
-  /** of values in int8, whose difference is what lies beyond half a level: how many are on the other side of a boundary than the reference's own */
+  /** for int8 levels: how many were rounded to the other side of a boundary than in the reference */
   readonly across?: number
 }
 
@@ -53,7 +53,7 @@ const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((most
 export const relative = (error: number, scale: number): number =>
   error === 0 ? 0 : Number.isNaN(error) || scale === 0 ? Infinity : error / scale
 
-/** The row of each part and kind of quantity that lies farthest off, in the order they first occur. `gradient of head.weight` is of kind `gradient`. */
+/** The row of each part and kind of quantity with the largest difference, in the order of their first occurrence. `gradient of head.weight` is of kind `gradient`. */
 export const worstOfEach = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => {
   const kinds = [...new Set(rows.map(kindOf))]
   return kinds.map((kind) =>

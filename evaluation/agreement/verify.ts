@@ -14,7 +14,7 @@ export type VerifySettings = Target & {
   readonly cases: number
 }
 
-/** Rows in the order they are computed. @throws if the device does not work here, or has no such precision */
+/** Rows in the order they are computed. @throws if the device does not work here, or does not have the precision */
 export async function* verify({ seed, cases, ...target }: VerifySettings): AsyncGenerator<Row, void> {
   for (let number = 0; number < cases; number++) {
     const options = drawOptions(seed, number)

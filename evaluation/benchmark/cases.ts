@@ -37,7 +37,7 @@ export const evenCase = (batchSize: number, length: number, vocabulary: number, 
   return { name: `${kind === 'encoder' ? '' : 'decoder-'}${batchSize}x${length}`, kind, dropout: 0, batches: [batch] }
 }
 
-/** Examples of MRPC in its two orders: those of similar length together, as ours are, and at random, as Hugging Face's Trainer has them by default. */
+/** Examples of MRPC in its two orders: batches of similar lengths as in salora, and random batches as in Hugging Face's Trainer. */
 type Mrpc = { readonly similar: Batches; readonly random: Batches; readonly evaluation: Batches }
 
 /** @throws InputError if `data` has no MRPC */

@@ -1,6 +1,6 @@
 /**
- * A benchmark against PEFT: the same checkpoint, the same batches, each side in a process of its own, a step of one after a step of the other.
- * Without a Python it measures ours alone.
+ * A benchmark against PEFT on the same checkpoint and batches. Each side has a process of its own, and they take turns step by step. Without a
+ * Python it measures salora only.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -93,7 +93,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
     const kinds = [cases.map(({ name }) => name), comparisons.map(({ method }) => method), comparisons.map(({ precision }) => precision)]
     const unknown = only?.find((name) => !kinds.some((names) => names.includes(name)))
     if (unknown !== undefined) throw inputError('--only', `some of ${[...new Set(kinds.flat())].join(', ')}`, quoted(unknown))
-    /** Of a kind that nothing is asked of, everything is. */
+    /** A kind that --only does not name is not restricted. */
     const wanted = (name: string): boolean => {
       const asked = kinds.find((names) => names.includes(name))?.filter((other) => only?.includes(other)) ?? []
       return asked.length === 0 || asked.includes(name)
@@ -126,7 +126,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
           return side
         }
         const measured = await (async () => {
-          // first: of the two it is the one that may lack something
+          // first, since packages may be missing on this side
           const theirs = python === null ? null : await open(python, peerFile, { ...peer, batches: peerBatches })
           const ours = await open(process.execPath, sideFile('saloraWorker.js'), { method, precision, batches })
           return alternate(own, { ours, theirs }, repeats)
@@ -150,7 +150,7 @@ export async function* peers(options: PeersOptions): AsyncGenerator<PeerRow | st
   }
 }
 
-/** What is told of an encoder alone is not told twice. */
+/** Decoders run only the comparisons of LoRA and SaLoRA. */
 const isOf = ({ kind }: BenchmarkCase, { method }: Comparison): boolean => kind === 'encoder' || method === 'lora' || method === 'salora'
 
 const casesOf = async (data: string, model: Parameters<typeof mrpcBatches>[2], repeats: number): Promise<ReadonlyArray<BenchmarkCase>> => {
@@ -163,7 +163,7 @@ const longest = 128
 
 const sideFile = (name: string): string => fileURLToPath(new URL(`./${name}`, import.meta.url))
 
-/** Not compiled: it lies beside the sources. */
+/** A Python file, which is beside the sources and not in dist/. */
 const peerFile = fileURLToPath(
   new URL(import.meta.url.includes('/dist/') ? '../../../evaluation/benchmark/peer.py' : './peer.py', import.meta.url),
 )

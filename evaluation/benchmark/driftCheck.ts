@@ -1,7 +1,7 @@
 /** Is a long run as fast at its end as at its beginning, and as large? Medians over the second hundred of its steps and over the last. */
 import { median } from 'simple-statistics'
 
-/** What was seen when a step was done. */
+/** A measurement after a step. */
 export type StepSample = { readonly tokensPerSecond: number; readonly residentBytes: number }
 
 type Change = {

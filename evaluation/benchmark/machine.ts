@@ -1,6 +1,6 @@
 /**
- * A benchmark of this machine: training steps of a model of RoBERTa-base's shape, LoRA and SaLoRA in turn, beside the rate of a single
- * large product of the kind that such a step contains. Steps are those of train(), batches, feeds and state included.
+ * A benchmark of this machine: training steps of LoRA and SaLoRA in turn on RoBERTa-base's shape. It also times one large product of a step.
+ * Steps are those of train(), with batches, feeds and state.
  */
 import { checkpointNumbers, frozenWeights, weightSource } from '../../accelerated/checkpoints/frozenWeights.js'
 import type { ModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
@@ -169,9 +169,9 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
     operations: productCount(Object.values(outputs), { batch, sequence: maxLength, tokens: batch * maxLength }),
     step: () =>
       milliseconds(async () => {
-        const told = await run.next()
-        // SaLoRA's first step comes after the news of its phase
-        const { value } = told.done !== true && told.value.kind === 'phase' ? await run.next() : told
+        const event = await run.next()
+        // before SaLoRA's first step, its phase is announced
+        const { value } = event.done !== true && event.value.kind === 'phase' ? await run.next() : event
         if (value === undefined || !('kind' in value) || value.kind !== 'step')
           throw new Error('benchmark: expected a step of the run, got another event')
       }),
@@ -184,7 +184,7 @@ const openRun = async ({ numbers, ...parts }: BenchmarkParts, runtime: Runtime, 
 /** Rows and runs of the single product: a rate needs work that lasts longer than waking a thread does. */
 const [productRows, productRuns] = [4, 5]
 
-/** A large product at the rate a step could at best have: intermediate states, of four batches together, by the output matrix; the median of five runs. */
+/** A large product, whose rate is an upper bound for a step: intermediate states of four batches by the output matrix. Median of five runs. */
 const openProduct = async (base: ModelFolder, { engine, weights }: Runtime, batchTokens: number) => {
   const tokens = productRows * batchTokens
   const name = 'encoder.layer.0.output.dense'

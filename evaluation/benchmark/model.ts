@@ -13,7 +13,7 @@ import type { BenchmarkKind } from './cases.js'
 
 export type BenchmarkShape = { readonly layers: number; readonly sequence: number; readonly vocabulary: number }
 
-/** Where nothing trains the word table, which takes part in no product, a small one costs no truth. */
+/** A small vocabulary changes no timing if the word table is not trained, since it is in no product. */
 export const smallVocabulary = 1000
 /** RoBERTa-base's own: `full` trains it. */
 export const wholeVocabulary = 50_265
@@ -22,7 +22,7 @@ export const decoderVocabulary = 49_152
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Such a model in a temporary folder, which is there until `remove`, or until a signal ends the process without a word to anybody. */
+/** A random model in a temporary folder. `remove` deletes it, and so does a signal that ends the process. */
 export const benchmarkModel = async (
   shape: BenchmarkShape,
   kind: BenchmarkKind = 'encoder',
@@ -93,8 +93,8 @@ export const writeRandomModel = async (folder: string, config: object): Promise<
 }
 
 /**
- * Norms are 1; everything else repeats a stretch of random numbers of a trained model's size, from another place in each tensor: ONNX Runtime
- * keeps what it packs of two equal matrices once, which no trained model's are.
+ * Norms are 1. Other tensors repeat a stretch of random numbers of a trained model's size, each from another start. Equal matrices would share one
+ * packed copy in ONNX Runtime, and trained models have none.
  */
 const stretch = Float32Array.from(uniforms(0, 'initialization', 0, 65_536), (u) => 0.07 * (u - 0.5))
 const weightsOf = (name: string, shape: ReadonlyArray<number>, number: number): Float32Array => {

@@ -1,4 +1,4 @@
-/** Our side of a benchmark, a program: steps as train() takes them, on the batches that it is told. See side.ts for what it says. */
+/** salora's side of a benchmark, a program: steps of train() on the requested batches. worker.ts describes its output. */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'

@@ -1,8 +1,7 @@
 /**
- * One side of a benchmark: a process of its own that takes a step when it is told to. What it says are lines of JSON on standard output:
- * `{ "versions": { name: version } }` once the first step is done, `{ "milliseconds": x }` after each further one, `{ "peakBytes": n }` at the
- * end. What it is told are the numbers of batches, a line each, on standard input, or `evaluate`, which it answers with its milliseconds too.
- * Ours adds the operations of its products.
+ * One side of a benchmark: a process that takes a step on request. Its standard input has the number of a batch per line, or `evaluate`. Its
+ * standard output has JSON lines: `{ "versions": { name: version } }` after the first step, `{ "milliseconds": x }` after each request, and
+ * `{ "peakBytes": n }` at the end. salora's side adds the operations of its products.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -45,27 +44,27 @@ export type Side = {
   readonly close: () => Promise<number>
 }
 
-/** @throws InputError if the process does not come to its first step; its last line on standard error is told */
+/** @throws InputError if the process does not come to its first step; with its last line on standard error */
 export const openSide = async (command: string, args: ReadonlyArray<string>, request: SideRequest): Promise<Side> => {
   const began = performance.now()
   const child = spawn(command, [...args, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'pipe'] })
   const errors: string[] = []
   createInterface(child.stderr).on('line', (line) => errors.push(line))
-  child.stdin.on('error', () => undefined) // it is gone, which its lines tell
+  child.stdin.on('error', () => undefined) // the process exited, which the reader of its lines notices
   const failed = new Promise<never>((_, reject) => {
     child.on('error', (error) => reject(inputError(command, 'a program that can be started', error.message)))
     child.on('exit', (code, signal) => {
       if (code !== 0) reject(inputError([command, ...args].join(' '), 'steps of training', `${errors.at(-1) ?? `exit ${code ?? signal}`}`))
     })
   })
-  failed.catch(() => undefined) // whoever waits for a line hears of it
+  failed.catch(() => undefined) // reported to the reader of the next line
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const next = async (): Promise<Readonly<Record<string, unknown>>> => {
     const line = await Promise.race([lines.next(), failed])
     if (line.done === true) return failed
     return JSON.parse(line.value) as Readonly<Record<string, unknown>>
   }
-  const told = (line: string): ReturnType<typeof next> => {
+  const ask = (line: string): ReturnType<typeof next> => {
     child.stdin.write(`${line}\n`)
     return next()
   }
@@ -75,10 +74,10 @@ export const openSide = async (command: string, args: ReadonlyArray<string>, req
     versions: versions as Readonly<Record<string, string>>,
     kill: () => void child.kill('SIGKILL'),
     step: async (batch) => {
-      const { milliseconds, operations } = await told(String(batch))
+      const { milliseconds, operations } = await ask(String(batch))
       return { milliseconds: Number(milliseconds), operations: operations === undefined ? null : Number(operations) }
     },
-    evaluate: async () => Number((await told('evaluate'))['milliseconds']),
+    evaluate: async () => Number((await ask('evaluate'))['milliseconds']),
     close: async () => {
       child.stdin.end()
       return Number((await next())['peakBytes'])

@@ -1,6 +1,6 @@
 /**
  * Comparisons: the same task under several variants and seeds, one table of means and deviations. Each finished run is written into the
- * results at once, so that a comparison of days goes on where it was stopped, on another machine too.
+ * results at once, so a stopped comparison can resume, on another machine too.
  */
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -80,7 +80,7 @@ const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
   throw new Error(`compare: expected a result of ${options.output}, got none`)
 }
 
-/** The last evaluation (not the best, which would be chosen on the data it is reported on) and the best, mean ± standard deviation, as a Markdown table. */
+/** A Markdown table: mean ± standard deviation of the last and the best evaluation. The best one is chosen on the rows that it is scored on. */
 export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
   const names = [...new Set(runs.map(({ variant }) => variant))]
   // those that every run was scored by; a loss is no share
@@ -115,7 +115,7 @@ export const comparisonTable = (runs: ReadonlyArray<ComparedRun>): string => {
   return [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-/** Of a single run the deviation is told as 0. */
+/** A single run has a deviation of 0. */
 const spread = (values: number[]): string =>
   `${mean(values).toFixed(1)} ± ${(values.length < 2 ? 0 : sampleStandardDeviation(values)).toFixed(1)}`
 const range = (values: ReadonlyArray<number>): string => `${Math.min(...values).toFixed(3)} … ${Math.max(...values).toFixed(3)}`
@@ -149,7 +149,7 @@ const storedComparison = async (file: string): Promise<StoredComparison> => {
   }
 }
 
-/** Results beside their table: everything a reader needs to check a number of the README, and a later comparison to go on. */
+/** Results beside their table: everything that a reader needs to check a number, and that a later comparison needs to resume. */
 const writeComparison = async (
   { results, command }: Comparison,
   settings: StoredComparison['settings'],

@@ -1,6 +1,6 @@
 /**
- * Estimates of memory against measured peaks, case by case: what `salora estimate` says of a run, and the largest resident memory of the process
- * that then does it. Run `node dist/evaluation/studies/estimateCases.js [--only NAMES] > evaluation/results/estimate.json`.
+ * Estimates of memory and measured peaks, case by case: the output of `salora estimate`, and the largest resident memory of the process that then
+ * trains. Run `node dist/evaluation/studies/estimateCases.js [--only NAMES] > evaluation/results/estimate.json`.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises'

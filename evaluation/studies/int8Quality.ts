@@ -4,7 +4,7 @@
  *   node dist/evaluation/studies/int8Quality.js --model DIR --data GLUE [--tasks sst2,cola,mrpc,stsb] [--seeds 3] [--epochs 4] [--learning-rate 1e-3]
  *     [--output runs/int8] [--results evaluation/results] [--jobs 2]
  *
- * GLUE is the folder of the official folders. Finished runs stand in RESULTS/int8-TASK.json, and are not run again.
+ * GLUE is the folder of the official folders. Finished runs are in RESULTS/int8-TASK.json, and are not repeated.
  */
 import { join } from 'node:path'
 import { mean, quantile } from 'simple-statistics'

@@ -19,7 +19,7 @@ const {
 } = scriptValues({
   name: 'node dist/evaluation/studies/longRun.js',
   description:
-    'Measure whether speed and memory stay constant in a long run: gated SaLoRA on the quickstart’s sentences, evaluated once at the end.',
+    "Measure whether speed and memory stay constant in a long run: gated SaLoRA on the quickstart's sentences, evaluated once at the end.",
   flags: {
     Options: {
       steps: countFlag('n', 'Training steps', { from: leastSteps, default: 1000 }),

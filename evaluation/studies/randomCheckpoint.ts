@@ -1,6 +1,6 @@
 /**
- * A checkpoint with random weights in Hugging Face layout: fp16 shards with their index, as large as its config.json says. Written as it is
- * drawn, 4 MiB of numbers in memory at a time, so that a model of any size can be made on any machine.
+ * A checkpoint with random weights in Hugging Face layout: fp16 shards with their index, as large as its config.json says. It is
+ * written while it is drawn, with 4 MiB of numbers in memory. So any machine can make a model of any size.
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import { join } from 'node:path'

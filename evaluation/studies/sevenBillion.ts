@@ -1,6 +1,6 @@
 /**
- * Does a model of LLaMA-7B's shape train on this machine? SaLoRA (r = 8, seven matrices a layer) on texts of one length, the frozen matrices in
- * int8, from a checkpoint of random weights that is written where there is none: 13.5 GB for the checkpoint, 7.5 GB for its levels.
+ * Does a model of LLaMA-7B's shape train on this machine? It trains SaLoRA (r = 8, seven matrices per layer) on texts of one length,
+ * with frozen matrices in int8. A checkpoint of random weights is written if there is none: 13.5 GB, and 7.5 GB for its levels.
  *
  *   node dist/evaluation/studies/sevenBillion.js --folder DIR [--layers 32] [--length 256] [--steps 4] [--precision int8] [--threads 0] [--profile PREFIX]
  *
@@ -35,7 +35,7 @@ import { versions } from '../../finetuning/runs/versions.js'
 const { flags: given } = scriptValues({
   name: 'node dist/evaluation/studies/sevenBillion.js',
   description:
-    'Train SaLoRA on texts of one length with a model of LLaMA-7B’s shape, and print the measurements as JSON. Answers whether this machine can.',
+    "Train SaLoRA on texts of one length with a model of LLaMA-7B's shape, and print the measurements as JSON. Answers whether this machine can.",
   flags: {
     Options: {
       folder: required(
@@ -47,7 +47,7 @@ const { flags: given } = scriptValues({
       steps: countFlag('n', 'Measured steps, after one that is not measured', { default: 4 }),
       precision: textFlag('name', 'Precision of the frozen matrices, as in salora train', { default: 'int8' }),
       threads: countFlag('n', 'CPU threads; 0 lets ONNX Runtime choose', { from: 0, default: 0 }),
-      profile: textFlag('prefix', 'Write ONNX Runtime’s profile to files with this prefix'),
+      profile: textFlag('prefix', "Write ONNX Runtime's profile to files with this prefix"),
     },
   },
   examples: [
@@ -82,7 +82,7 @@ const seconds = async <T>(work: () => Promise<T>): Promise<readonly [number, T]>
   return [(performance.now() - start) / 1000, result]
 }
 
-/** Of this process, in bytes: its own memory, and the pages of files that are mapped into it, which the system may drop and read again. */
+/** Bytes of this process: its own memory, and mapped pages of files, which the system may drop and read again. */
 const memory = () => {
   const status = readFileSync('/proc/self/status', 'utf8')
   const bytes = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1])
@@ -170,7 +170,7 @@ for (const text of texts) {
 const atEnd = memory()
 await opened.release()
 
-/** One product with a matrix of the first layer, alone: forward, in the order that it lies in. */
+/** One product with a matrix of the first layer, alone: forward, in its stored order. */
 const productRate = async () => {
   const matrix = quantizedOf(frozen.tensor('layers.0.mlp.down_proj.weight'))
   if (matrix === null) return null

@@ -1,12 +1,11 @@
 /**
- * The runs of a sweep as one file that can be kept with the code, and the sweep's folder from such a file, so that `salora glue` goes on with what it
- * lacks on another machine.
+ * Packs the runs of a sweep into one file that can be kept with the code, and unpacks the file into a sweep's folder. There, `salora glue` resumes the
+ * sweep on any machine.
  *
  *   node dist/evaluation/studies/sweepFile.js pack SWEEP FILE --command 'salora glue …'
  *   node dist/evaluation/studies/sweepFile.js unpack FILE SWEEP --model DIR --data GLUE
  *
- * What was made is packed: settings, digests of what was read, versions and results; models, data and folders go by no name of a machine. The command is
- * what makes the runs, for the file's readers.
+ * The file has settings, digests of inputs, versions and results, but no paths of a machine. The command says how the runs are made.
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -26,10 +25,10 @@ const {
   words: [action = '', from = '', to = ''],
 } = scriptValues({
   name: 'node dist/evaluation/studies/sweepFile.js',
-  description: 'Pack the runs of a sweep into one file, or unpack the file into a sweep’s folder, where salora glue resumes the sweep.',
+  description: "Pack the runs of a sweep into one file, or unpack the file into a sweep's folder, where salora glue resumes the sweep.",
   arguments: [
     { name: 'action', description: 'pack or unpack', required: true },
-    { name: 'from', description: 'The sweep’s folder (unpack: the file)', required: true },
+    { name: 'from', description: "The sweep's folder (unpack: the file)", required: true },
     { name: 'to', description: 'The file (unpack: the folder)', required: true },
   ],
   flags: {

@@ -23,7 +23,7 @@ type Machine = Partial<Pick<TrainedAdapterOptions, 'device' | 'precision' | 'thr
 
 /**
  * The folder of a run, or a source of openTrainedAdapter, such as a Hugging Face folder with a head. Lines have up to 128 tokens by default, also for
- * a run: TSST's evaluator does not truncate transferred lines to the 18 or 32 tokens of the training.
+ * a run. TSST's evaluator does not truncate transferred lines to the 18 or 32 tokens of the training.
  */
 export type StyleClassifierSource =
   | ({ readonly run: string } & Machine)

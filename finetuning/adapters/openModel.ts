@@ -70,8 +70,8 @@ const defaultMaxLength = 128
 
 /** Tokens per example. @param maxLength null: 128, or the model's positions if they are fewer @throws InputError if the model has fewer positions */
 export const resolveMaxLength = ({ base, adapter }: TrainedModel, maxLength: number | null): number => {
-  const { left, told } = availablePositions(adapter.method, adapter.settings, base.model)
+  const { left, description } = availablePositions(adapter.method, adapter.settings, base.model)
   const tokens = maxLength ?? Math.min(defaultMaxLength, left)
-  if (tokens > left) throw inputError('--max-length', `at most ${told}`, String(tokens))
+  if (tokens > left) throw inputError('--max-length', `at most ${description}`, String(tokens))
   return tokens
 }

@@ -1,10 +1,10 @@
-/** AdaLoRA's regularizer as expressions: ‖AAᵀ − I‖ and ‖BᵀB − I‖ (Zhang et al., 2023, section 3.1), but as PEFT has it, of norms that are not squared. */
+/** AdaLoRA's regularizer in a graph: ‖AAᵀ − I‖ and ‖BᵀB − I‖ (Zhang et al., 2023, section 3.1), not squared, as in PEFT. */
 import type { Expression } from '../../graph/expression.js'
 import { clip, concat, constant, matMul, reduceSum, reshape, sqrt, square, sub } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
 import type { AdaptedMatrix } from '../lowRank.js'
 
-/** Below it a squared norm counts as 0, where the norm has no derivative: as in PyTorch it is 0 there, and not 0/0. */
+/** A squared norm below it counts as 0. The norm has no derivative there; as in PyTorch it is 0 instead of 0/0. */
 const smallest = 1e-30
 
 /** ‖A Aᵀ − I‖_F and ‖Bᵀ B − I‖_F of matrices of one rank → [matrices, 2] */

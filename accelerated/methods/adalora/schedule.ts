@@ -1,8 +1,8 @@
-/** AdaLoRA's schedule: how many triplets a step may leave, by section 3.3 of Zhang et al. (2023), in PEFT's steps, which count from 0. */
+/** AdaLoRA's schedule: the number of triplets after each step (Zhang et al., 2023, section 3.3). Steps count from 0, as in PEFT. */
 import { SettingsError } from '../../errors/settingsError.js'
 import type { AdaloraSettings } from './settings.js'
 
-/** warmup: t_init, the last step that cuts nothing · final: t_final · last: T − t_final, the step whose cut stays */
+/** warmup: t_init, the last step that prunes nothing · final: t_final · last: T − t_final, the step of the last cut */
 export type Schedule = { readonly warmup: number; readonly final: number; readonly last: number }
 
 export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 'tinitRatio' | 'tfinalRatio'>, steps: number): Schedule => {
@@ -10,13 +10,14 @@ export const scheduleOf = ({ tinitRatio, tfinalRatio }: Pick<AdaloraSettings, 't
   return { warmup: Math.round(tinitRatio * steps), final, last: steps - final }
 }
 
-/** @throws SettingsError where the ranks would grow, or a phase of the schedule has no step */
+/** @throws SettingsError if the ranks would grow, or a part of the schedule has no step */
 export const checkSchedule = (settings: AdaloraSettings, steps: number | null): void => {
   const { initR, targetR, tinitRatio, tfinalRatio } = settings
   if (targetR > initR) throw new SettingsError('targetR', `at most initR ${initR}`, String(targetR))
   if (steps === null) return
   const { warmup, final, last } = scheduleOf(settings, steps)
-  if (final === 0) throw new SettingsError('tfinalRatio', `a share that is at least one of ${steps} steps`, `${tfinalRatio}, which is none`)
+  if (final === 0)
+    throw new SettingsError('tfinalRatio', `a fraction that is at least one of ${steps} steps`, `${tfinalRatio}, which is none`)
   if (warmup >= last)
     throw new SettingsError(
       'tinitRatio',
@@ -26,8 +27,8 @@ export const checkSchedule = (settings: AdaloraSettings, steps: number | null): 
 }
 
 /**
- * budget: triplets that are to be left after step t · cut: how many go in this step, 0 where none is due · learns: whether importances are
- * averaged. PEFT's budget is its whole formula cut to an integer.
+ * budget: triplets to keep after step t · cut: triplets to prune in step t, 0 between cuts · learns: whether importances are averaged.
+ * PEFT truncates its formula of the budget to an integer.
  */
 export const allocationAt = (
   { initR, targetR, deltaT }: Pick<AdaloraSettings, 'initR' | 'targetR' | 'deltaT'>,

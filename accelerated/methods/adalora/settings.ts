@@ -1,10 +1,10 @@
-/** AdaLoRA's settings: PEFT's names and defaults, but for the schedule, which PEFT counts in steps and nobody can forget here. */
+/** AdaLoRA's settings: PEFT's names and defaults. The schedule is in fractions of the run, where PEFT counts steps. */
 import { z } from 'zod'
 import { maxRunSteps, type CommonSettings } from '../../settings/commonSettings.js'
 import { settingGroup, type SettingValues } from '../../settings/setting.js'
 import { largestRank, lowRankSettings } from '../lowRankSettings.js'
 
-/** Of the orthogonality term, here and in PEFT's file. */
+/** The largest weight of the orthogonality term, here and in PEFT's file. */
 export const largestWeight = 1e9
 
 const rank = z.int().min(1).max(largestRank)
@@ -12,8 +12,8 @@ const fraction = z.number().min(0).lt(1)
 const decay = z.number().gt(0).lt(1)
 
 /**
- * The shares are those of AdaLoRA's own GLUE scripts: 9 to 18 % of a run before the first cut (8,000 of MNLI's 85,900 steps, 600 of MRPC's
- * 3,450) and 44 to 58 % after the last. Half of the run at the final ranks is also what SaLoRA has, so that the two compare.
+ * The fractions follow AdaLoRA's own GLUE scripts: 9 to 18 % of a run before the first cut (8,000 of MNLI's 85,900 steps, 600 of MRPC's
+ * 3,450), and 44 to 58 % after the last. SaLoRA also trains for half of the run at its final ranks, so the two are comparable.
  */
 export const adaloraSettings = {
   targetModules: lowRankSettings.targetModules,

@@ -1,17 +1,17 @@
 /**
- * What drives the density to its target within the gate window: three scalars a step, pure functions of the window and the budget.
+ * The controller that drives the density to its target in the gate window: three scalars a step, pure functions of the window and the budget.
  *
- * `paper` is Algorithm 1 to the letter: b and η_c are constant, Θ and λ take plain steps. log θ then hardly moves in a few hundred steps, and
- * λ, rising by η_c (C − b)², stays far below the task's own gradient: the density stays at 0.917. `ramp` reaches b:
- *  - the target is lowered along a straight line in log-odds over the first 90 % of the window (as FLOP and CoFiPruning warm up theirs), and is
- *    b from then on: the violation stays small, and Adam still sees the task's gradient beside the constraint's. The later the target
- *    arrives, the longer triplets compete: with 60 % the kept half was right less often, at no gain in |C − b|;
- *  - η_Θ is η_c, or what crosses that distance in time where η_c would not; it falls linearly to 0 over the last 10 %, which ends hunting;
- *  - λ's step is G · 10⁻⁴ growing geometrically to G · 10⁵ (G gates): at rest |C − b| = |task force| / (2λ wⱼ P(1 − P)), wⱼ ~ 1/G, and the
- *    size of the task's force is unknown over decades, so all of them are passed at the same relative speed. Once λ holds the constraint,
- *    (C − b)² is tiny against Adam's memory, and λ all but stops. In effect this is a quadratic penalty on a prescribed path: what acts
- *    is 2λ(C − b), and λ's own size (10⁶ to 10⁷) says little.
- * Above about 1,000 gated steps η_Θ is the paper's 0.01. Adam's memory for log θ is short (β₁ = 0.5, β₂ = 0.99): in a closed loop memory is delay.
+ * `paper` is Algorithm 1 to the letter: b and η_c are constant, Θ and λ take plain steps. log θ hardly moves in a few hundred steps: λ rises by
+ * η_c (C − b)² and stays far below the task's gradient. The density stays at 0.917. `ramp` reaches b:
+ *  - The target falls along a straight line in log-odds over the first 90 % of the window, and is b after that (FLOP and CoFiPruning also warm up
+ *    their target). The violation stays small, so Adam still sees the task's gradient beside the constraint's. The later the target arrives, the
+ *    longer triplets compete: at 60 % the kept half was right less often, and |C − b| was no smaller.
+ *  - η_Θ is η_c, or the rate that covers the distance in time if η_c does not. It falls linearly to 0 over the last 10 %, which ends oscillation.
+ *  - λ's step grows geometrically from G · 10⁻⁴ to G · 10⁵ (G gates). At rest |C − b| = |task force| / (2λ wⱼ P(1 − P)) with wⱼ ~ 1/G, and the task's
+ *    force is unknown over decades: the growth passes all of them at the same relative speed. Once λ holds the constraint, (C − b)² is tiny against
+ *    Adam's second moment, and λ almost stops. In effect this is a quadratic penalty on a prescribed path. What acts is 2λ(C − b); λ's own size
+ *    (10⁶ to 10⁷) says little.
+ * Above about 1,000 gated steps η_Θ is the paper's 0.01. Adam's memory of log θ is short (β₁ = 0.5, β₂ = 0.99): in a closed loop, memory is delay.
  */
 import type { AdamWSettings } from '../../parameters/optimizerGroup.js'
 
@@ -22,12 +22,12 @@ export type GateControl = { readonly targetDensity: number; readonly controlLear
 /** ramp: a falling target, Adam for Θ and λ · paper: Algorithm 1 to the letter · free: λ = 0, the ablation of Table 3 */
 export type ControlRule = 'ramp' | 'paper' | 'free'
 
-/** Gated steps from which on |C − b| ≤ 0.02 at T_end has been seen whatever the task. */
+/** From this many gated steps on, |C − b| ≤ 0.02 at T_end held on every task that was measured. */
 export const enoughSteps = 100
 
 export type ControlledWindow = {
   readonly control: ControlRule
-  /** N: steps in which gates are sampled */
+  /** N: gated steps */
   readonly steps: number
   /** G: gates of all matrices */
   readonly gates: number
@@ -39,14 +39,14 @@ export type ControlledWindow = {
   readonly controlLearningRate: number
 }
 
-const descent = 0.9 // share of the window in which the target falls
-const reach = 3 // times the distance that Adam's steps could cover if all pointed one way
-const [firstStrength, growth] = [1e-4, 1e9] // λ's step per gate: from 10⁻⁴ to 10⁵
+const descent = 0.9 // fraction of the window in which the target falls
+const reach = 3 // times the distance: Adam's steps do not all point one way
+const [firstStrength, growth] = [1e-4, 1e9] // λ's step for each gate: from 10⁻⁴ to 10⁵
 
 const logit = (p: number): number => Math.log(p / (1 - p))
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
-/** A budget of everything has no finite log-odds; this close to 1 no gate is closed by it. */
+/** A budget of 1 has no finite log-odds. This close to 1, it closes no gate. */
 const largestTarget = 0.999
 
 /** The scalars of gated step t = 1 … N. */

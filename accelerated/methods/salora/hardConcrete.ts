@@ -1,4 +1,4 @@
-/** Hard-concrete gates: equations (7) and (8). Vectors hold the gates of all matrices, one after another. */
+/** Hard-concrete gates (Louizos et al., 2018): equation (7) and equation (8). Vectors hold the gates of all matrices, one after another. */
 import type { Expression } from '../../graph/expression.js'
 import { add, clip, div, log, mul, sigmoid, sub } from '../../graph/operators.js'
 import { expressionBackend, type NumericBackend } from './numericBackend.js'
@@ -6,10 +6,10 @@ import { expressionBackend, type NumericBackend } from './numericBackend.js'
 /** Temperature τ and stretch (γ, ζ), γ < 0 and ζ > 1. */
 export type HardConcrete = { readonly tau: number; readonly gamma: number; readonly zeta: number }
 
-/** The noise is kept off 0 and 1, where log(u / (1 − u)) is infinite. */
+/** Noise stays away from 0 and 1, where log(u / (1 − u)) is infinite. */
 const smallestNoise = 1e-6
 
-/** Eq. (7): s̄ = σ((log(u / (1 − u)) + log θ) / τ) · (ζ − γ) + γ, g = min(1, max(0, s̄)). logTheta, u: [gates] → [gates]. */
+/** The sampled gate, equation (7): s̄ = σ((log(u / (1 − u)) + log θ) / τ) · (ζ − γ) + γ, g = min(1, max(0, s̄)). logTheta, u: [gates] → [gates] */
 export const sampleGate =
   ({ tau, gamma, zeta }: HardConcrete) =>
   (logTheta: Expression, u: Expression): Expression => {
@@ -26,24 +26,24 @@ export const deterministicGateOn =
   (logTheta: T): T =>
     on.clip(on.add(on.mul(on.sigmoid(logTheta), zeta - gamma), gamma), 0, 1)
 
-/** Eq. (8), term by term: P(gⱼ > 0) = σ(log θⱼ − τ log(−γ / ζ)). [gates] → [gates] */
+/** The terms of equation (8): P(gⱼ > 0) = σ(log θⱼ − τ log(−γ / ζ)). [gates] → [gates] */
 export const probabilityNonZeroOn =
   <T>(on: NumericBackend<T>) =>
   ({ tau, gamma, zeta }: HardConcrete) =>
   (logTheta: T): T =>
     on.sigmoid(on.sub(logTheta, tau * Math.log(-gamma / zeta)))
 
-/** ĝ as an expression. */
+/** ĝ in a graph. */
 export const deterministicGate = deterministicGateOn(expressionBackend)
 
-/** Eq. (8)'s terms as an expression. */
+/** The terms of equation (8) in a graph: P(gⱼ > 0). [gates] → [gates] */
 export const probabilityNonZero = probabilityNonZeroOn(expressionBackend)
 
 const intervals = 4096
 
 /**
- * √E[g²] of one gate: E[g²] = ∫₀¹ 2t P(g > t) dt with P(g > t) = σ(log θ − τ log((t − γ) / (ζ − t))), by Simpson's rule. The integrand is smooth,
- * since γ < 0 and ζ > 1 keep the logarithm finite; the error is below 1e-11 for τ from 0.2 up.
+ * √E[g²] of one gate, by Simpson's rule: E[g²] = ∫₀¹ 2t P(g > t) dt with P(g > t) = σ(log θ − τ log((t − γ) / (ζ − t))). The integrand is smooth,
+ * since γ < 0 and ζ > 1 keep the logarithm finite. The error is below 1e-11 for τ ≥ 0.2.
  */
 export const rootMeanSquareGate =
   ({ tau, gamma, zeta }: HardConcrete) =>
@@ -54,5 +54,5 @@ export const rootMeanSquareGate =
     return Math.sqrt(sum / (3 * intervals))
   }
 
-/** log(−γ / ζ): the log θ at which ĝ comes to 0. */
+/** log(−γ / ζ): the log θ below which ĝ is 0. */
 export const shutLogTheta = ({ gamma, zeta }: HardConcrete): number => Math.log(-gamma / zeta)

@@ -1,8 +1,8 @@
-/** Arithmetic on numbers and on expressions alike, so that an equation of the method stands once and serves a graph and a decision. */
+/** Arithmetic on numbers or on expressions: each equation of the method is written once, for graphs and for decisions outside them. */
 import type { Expression } from '../../graph/expression.js'
 import { add, clip, constant, mul, reduceSum, sigmoid, sub } from '../../graph/operators.js'
 
-/** Operations on vectors of one length; a number stands for a vector of it. */
+/** Operations on vectors of one length. A number is broadcast. */
 export type NumericBackend<T> = {
   readonly add: (a: T, b: number) => T
   readonly sub: (a: T, b: number) => T

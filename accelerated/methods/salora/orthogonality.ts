@@ -1,8 +1,8 @@
-/** The orthogonality term as an expression: equation (9). Factors of one shape are stacked, so that a model's many small products are a few. */
+/** The orthogonality term in a graph: equation (9). Factors of one shape are stacked, so a model's many small products become a few. */
 import type { Expression } from '../../graph/expression.js'
 import { concat, constant, gather, matMul, reduceSum, reshape, square, sub } from '../../graph/operators.js'
 
-/** D², [r, r], of each matrix: [n, r, r]; or what is the same for all: [r, r] */
+/** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
 const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, { dtype }: Expression): Expression => {
   const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((own) =>
     own.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
@@ -11,15 +11,15 @@ const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, 
 }
 
 export type Norms = {
-  /** in an order that suits their making: the sum's. [K] */
+  /** in the order of computation, for the sum. [K] */
   readonly norms: Expression
   /** in the order of the factors. [K] */
   readonly inOrder: Expression
 }
 
 /**
- * Half of eq. (9): ‖AAᵀ − I‖²_F of every A, [r, k], or with `columns` ‖BᵀB − D²‖²_F of every B, [d, r], where D² are the squared norms wanted of its
- * columns, [r], and I where none are given.
+ * Half of equation (9): ‖AAᵀ − I‖²_F of every A, [r, k]; with `columns`, ‖BᵀB − D²‖²_F of every B, [d, r]. D² holds the target squared norms of
+ * its columns, [r]; without `squaredNorms` it is I.
  */
 export const orthogonality = (
   factors: ReadonlyArray<Expression>,
@@ -30,12 +30,12 @@ export const orthogonality = (
   const groups = [...alike.values()]
   const norms = concat(
     groups.map((places) => {
-      const own = places.flatMap((i) => factors[i] ?? [])
-      const [rows = 1, width = 1] = own[0]?.shape ?? []
-      const stack = reshape(concat(own, 0), [own.length, rows, width])
+      const members = places.flatMap((i) => factors[i] ?? [])
+      const [rows = 1, width = 1] = members[0]?.shape ?? []
+      const stack = reshape(concat(members, 0), [members.length, rows, width])
       const gram = matMul(stack, stack, columns ? { transposeA: true } : { transposeB: true })
-      const wanted = squares(squaredNorms === null ? null : places.map((i) => squaredNorms[i] ?? []), gram.shape[1] as number, gram)
-      return reduceSum(square(sub(gram, wanted)), [1, 2])
+      const target = squares(squaredNorms === null ? null : places.map((i) => squaredNorms[i] ?? []), gram.shape[1] as number, gram)
+      return reduceSum(square(sub(gram, target)), [1, 2])
     }),
     0,
   )

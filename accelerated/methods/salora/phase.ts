@@ -10,20 +10,20 @@ export const saloraPhase = z.strictObject({
   matrices: matricesSchema,
   /** steps done when gates were first sampled, and C(Θ) then */
   opened: z.strictObject({ step: count, density: z.number() }).nullable(),
-  /** what T_end left, and the steps done then */
+  /** the result of T_end, and the steps done then */
   retained: z
     .strictObject({
       step: count,
-      /** null where gates were never sampled */
+      /** null if gates were never sampled */
       expectedDensity: z.number().nullable(),
       retainedDensity: z.number(),
       ranks: z.record(z.string(), count),
       lambda: z.number().nullable(),
     })
     .nullable(),
-  /** by matrix, constant gates of the triplets that stayed, where they are kept; null where they are 1 */
+  /** by matrix, the constant gates of the retained triplets (gateAfter kept); null: all are 1 */
   gates: z.array(z.array(z.number())).nullable(),
-  /** by matrix, ‖Bⱼ‖² as T_end left them; null before */
+  /** by matrix, ‖Bⱼ‖² at T_end; null before */
   squaredNorms: z.array(z.array(z.number())).nullable(),
 })
 

@@ -1,30 +1,30 @@
-/** Retention: which triplets (column of B, gate, row of A) outlive T_end, and what becomes of them. Section 3.5 of the paper. */
+/** Retention at T_end: which triplets (column of B, gate, row of A) are kept, and their gates. Section 3.5 of the paper. */
 import type { AdaptedMatrix } from '../lowRank.js'
 import { numberBackend } from './numericBackend.js'
 import { deterministicGateOn, rootMeanSquareGate, shutLogTheta, type HardConcrete } from './hardConcrete.js'
 import { gateCosts } from './lagrangian.js'
 
 /**
- * Which triplets stay. paper: those with ĝ > 0. The others buy within b · Σ(#Bᵢ + #Aᵢ), in an order: budget: the most probable first ·
- * random: as drawn · magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, of a run whose gates were never sampled. The last two are there to compare with.
+ * Which triplets are kept. paper: those with ĝ > 0. The other rules fill the budget b · Σ(#Bᵢ + #Aᵢ) in an order: budget: the most probable first ·
+ * random: a random order · magnitude: the largest ‖Bⱼ‖ ‖Aⱼ‖ first, without sampled gates. The last two are baselines.
  */
 export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
-/** soft: ĝ goes into B's column, so the function does not jump · kept: ĝ stays a constant gate until the end · binary: the gate becomes 1 */
+/** soft: ĝ is folded into B's column, so the function does not jump · kept: ĝ is a constant gate until the end · binary: the gate becomes 1 */
 export type GateAfter = 'soft' | 'kept' | 'binary'
 
-/** What T_end finds, triplet by triplet in the order of the matrices. */
+/** The triplets at T_end, in the order of the matrices. */
 export type Triplets = {
   readonly logTheta: ArrayLike<number>
   /** ‖Bⱼ‖ ‖Aⱼ‖ */
   readonly magnitudes: ReadonlyArray<number>
-  /** which triplet `random` buys n-th */
+  /** the order of `random` */
   readonly permutation: ArrayLike<number>
 }
 
 export type Retention = {
-  /** by matrix, the triplets that stay, in ascending order */
+  /** by matrix, the kept triplets in ascending order */
   readonly kept: ReadonlyArray<ReadonlyArray<number>>
-  /** by matrix, the gate of each kept triplet: 1 where gates were never sampled */
+  /** by matrix, the gate of each kept triplet; 1 if gates were never sampled */
   readonly gates: ReadonlyArray<ReadonlyArray<number>>
   /** by matrix, √E[g²] of each kept triplet's sampled gates, not below that of a gate whose ĝ is 0 */
   readonly sizes: ReadonlyArray<ReadonlyArray<number>>
@@ -35,7 +35,7 @@ export type Retention = {
 const gatesOf = (settings: HardConcrete, logTheta: ArrayLike<number>): ReadonlyArray<number> =>
   deterministicGateOn(numberBackend)(settings)(Array.from(logTheta))
 
-/** Each matrix's stretch of the numbers of all gates. */
+/** The slice of each matrix. */
 const byMatrix = <T>(matrices: ReadonlyArray<AdaptedMatrix>, all: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> => {
   let first = 0
   return matrices.map(({ r }) => {
@@ -54,18 +54,18 @@ export const retain = (
   const costs = gateCosts(matrices)
   const gates = rule === 'magnitude' ? costs.map(() => 1) : gatesOf(settings, logTheta)
   const all = costs.map((_, j) => j)
-  const falling = (size: ArrayLike<number>): ReadonlyArray<number> => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
+  const descending = (size: ArrayLike<number>): ReadonlyArray<number> => [...all].sort((a, b) => (size[b] ?? 0) - (size[a] ?? 0) || a - b)
   const chosen = {
     paper: () => all.filter((j) => (gates[j] ?? 0) > 0),
-    budget: () => withinBudget(falling(logTheta), costs, budget), // log θ orders P(g > 0)
+    budget: () => withinBudget(descending(logTheta), costs, budget), // log θ orders P(g > 0)
     random: () => withinBudget(Array.from(permutation), costs, budget),
-    magnitude: () => withinBudget(falling(magnitudes), costs, budget),
+    magnitude: () => withinBudget(descending(magnitudes), costs, budget),
   }[rule]()
-  const stays = new Set(chosen)
+  const isKept = new Set(chosen)
   const ofKept = <T>(values: ReadonlyArray<T>): ReadonlyArray<ReadonlyArray<T>> =>
     byMatrix(
       matrices,
-      values.map((value, j) => ({ value, stay: stays.has(j) })),
+      values.map((value, j) => ({ value, stay: isKept.has(j) })),
     ).map((own) => own.flatMap(({ value, stay }) => (stay ? [value] : [])))
   const places = byMatrix(matrices, all).flatMap((own) => own.map((j) => j - (own[0] ?? 0)))
   const size = (j: number): number =>
@@ -74,11 +74,11 @@ export const retain = (
     kept: ofKept(places),
     gates: ofKept(gates),
     sizes: ofKept(all).map((own) => own.map(size)),
-    retainedDensity: total(costs.filter((_, j) => stays.has(j))) / total(costs),
+    retainedDensity: total(costs.filter((_, j) => isKept.has(j))) / total(costs),
   }
 }
 
-/** Every triplet, each with its ĝ: the function as it is without noise. */
+/** Every triplet with its ĝ: the model without noise. */
 export const retainAll = (
   settings: HardConcrete,
   matrices: ReadonlyArray<AdaptedMatrix>,
@@ -88,7 +88,7 @@ export const retainAll = (
   gates: byMatrix(matrices, gatesOf(settings, logTheta)),
 })
 
-/** From the first down, each triplet that still fits; a budget below the cheapest buys none. */
+/** In this order, each triplet that still fits into the budget. */
 const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>, budget: number): ReadonlyArray<number> => {
   let left = budget * total(costs) * (1 + 1e-12) // b · Σ is exact up to rounding
   return order.filter((j) => {
@@ -98,7 +98,7 @@ const withinBudget = (order: ReadonlyArray<number>, costs: ReadonlyArray<number>
   })
 }
 
-/** The smallest b within which a triplet is bought: the cheapest one's share of Σ rᵢ (dᵢ + kᵢ). */
+/** The smallest b that keeps a triplet: the share of the cheapest one in Σ rᵢ (dᵢ + kᵢ). */
 export const smallestBudget = (matrices: ReadonlyArray<AdaptedMatrix>): number => {
   const costs = gateCosts(matrices)
   return costs.reduce((least, cost) => Math.min(least, cost), Infinity) / total(costs)

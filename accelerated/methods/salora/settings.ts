@@ -1,4 +1,4 @@
-/** SaLoRA's settings: the paper's defaults where it gives one (§4.1, appendix B). */
+/** SaLoRA's settings. Defaults are those of the paper where it gives one (§4.1, appendix B). */
 import { z } from 'zod'
 import { settingGroup, type SettingValues } from '../../settings/setting.js'
 import type { CommonSettings } from '../../settings/commonSettings.js'

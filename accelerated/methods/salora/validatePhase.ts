@@ -1,4 +1,4 @@
-/** What no phase of a SaLoRA run can be, known from its start alone: a checkpoint that claims to be of the run is held to it. */
+/** Validates the phase of a checkpoint against the start of its SaLoRA run. */
 import type { TrainingProgress } from '../method.js'
 import type { SaloraPhase } from './phase.js'
 

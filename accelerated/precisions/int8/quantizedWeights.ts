@@ -1,6 +1,7 @@
 /** The frozen weights of a model in int8: matrices as levels and scales, all other tensors in float32. */
 import type { ModelFolder } from '../../checkpoints/modelFolder.js'
-import { checkUnchanged, locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
+import { weightSource } from '../../checkpoints/frozenWeights.js'
+import { locateFiles } from '../../checkpoints/safetensors/weightFiles.js'
 import type { Expression } from '../../graph/expression.js'
 import { dequantize, transposedView, weight } from '../../graph/operators.js'
 import type { TensorSource } from '../../models/host.js'
@@ -22,11 +23,10 @@ export async function* openQuantized(base: ModelFolder, cache?: string): AsyncGe
     const transposed = tensors.has(parts.transposed) ? stored(parts.transposed) : transposedView(levels)
     return dequantize({ levels, transposed, scales: stored(parts.scales) })
   }
-  const weights = async (): Promise<string> => {
-    await checkUnchanged(files)
-    return files.folder
+  return {
+    weights: weightSource({ files }),
+    tensor: memoized((name) => (tensors.has(partsOf(name).levels) ? matrix(partsOf(name)) : stored(name))),
   }
-  return { weights, tensor: memoized((name) => (tensors.has(partsOf(name).levels) ? matrix(partsOf(name)) : stored(name))) }
 }
 
 /** Tensors of the same shapes and types that are in no file. */
