@@ -1,20 +1,20 @@
 /**
- * ONNX Runtime's arena: it asks the system for regions, each twice as large as the one before, cuts them into chunks and gives none back. What
- * a process holds of it is what was ever written, which is more than is in use at any time: a chunk is cut only where it is twice what is
- * wanted, and neighbors that are free at different times make no room for what is larger than either.
+ * A simulation of ONNX Runtime's arena. It asks the system for regions, each twice as large as the one before, splits them into chunks and returns
+ * none. A process holds every page that was ever written, which is more than the peak in use: a chunk is split only if it is twice the requested size,
+ * and neighbors that are free at different times cannot serve a larger request.
  */
 import type { Allocation } from '../graph/liveness.js'
 
 type Region = { readonly number: number; readonly bytes: number; written: number }
 type Chunk = { readonly region: Region; readonly start: number; bytes: number; free: boolean; before: Chunk | null; after: Chunk | null }
 
-/** Sizes are multiples of this. */
+/** Sizes are rounded up to multiples of this. */
 const grain = 256
 const firstRegion = 2 ** 20
-/** A chunk that would waste more is cut. */
-const mostWasted = 2 ** 27
+/** A chunk that would waste more is split. */
+const largestWaste = 2 ** 27
 
-/** Bytes written at some time while all these allocations are served. */
+/** The bytes that are written while the arena serves these allocations. */
 export const simulateArena = (events: ReadonlyArray<Allocation>): number => {
   const regions: Region[] = []
   const free = new Set<Chunk>()
@@ -31,22 +31,22 @@ export const simulateArena = (events: ReadonlyArray<Allocation>): number => {
     free.add(chunk)
     return chunk
   }
-  const take = (buffer: object, wanted: number): void => {
-    const bytes = Math.max(grain, Math.ceil(wanted / grain) * grain)
-    const chunk = [...free].filter((found) => found.bytes >= bytes).reduce<Chunk | null>(smaller, null) ?? grow(bytes)
+  const allocate = (buffer: object, requested: number): void => {
+    const bytes = Math.max(grain, Math.ceil(requested / grain) * grain)
+    const chunk = [...free].filter((candidate) => candidate.bytes >= bytes).reduce<Chunk | null>(smaller, null) ?? grow(bytes)
     free.delete(chunk)
     chunk.free = false
-    if (chunk.bytes >= 2 * bytes || chunk.bytes - bytes >= mostWasted) {
+    if (chunk.bytes >= 2 * bytes || chunk.bytes - bytes >= largestWaste) {
       const rest: Chunk = { ...chunk, start: chunk.start + bytes, bytes: chunk.bytes - bytes, free: true, before: chunk }
       if (rest.after !== null) rest.after.before = rest
       chunk.after = rest
       chunk.bytes = bytes
       free.add(rest)
     }
-    chunk.region.written = Math.max(chunk.region.written, chunk.start + wanted)
+    chunk.region.written = Math.max(chunk.region.written, chunk.start + requested)
     taken.set(buffer, chunk)
   }
-  const giveBack = (buffer: object): void => {
+  const release = (buffer: object): void => {
     const chunk = taken.get(buffer)
     if (chunk === undefined) return
     taken.delete(buffer)
@@ -62,13 +62,13 @@ export const simulateArena = (events: ReadonlyArray<Allocation>): number => {
     if (after.after !== null) after.after.before = chunk
   }
   for (const { buffer, bytes } of events) {
-    if (bytes > 0) take(buffer, bytes)
-    else giveBack(buffer)
+    if (bytes > 0) allocate(buffer, bytes)
+    else release(buffer)
   }
   return regions.reduce((sum, { written }) => sum + written, 0)
 }
 
-/** The smallest that is large enough, of several the first. */
+/** The smaller of two chunks; of equal ones the first in the arena. */
 const smaller = (best: Chunk | null, chunk: Chunk): Chunk => {
   if (best === null || chunk.bytes !== best.bytes) return best === null || chunk.bytes < best.bytes ? chunk : best
   const place = ({ region, start }: Chunk): number => region.number * 2 ** 40 + start

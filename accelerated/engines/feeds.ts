@@ -1,11 +1,11 @@
-/** Feeds: named arrays with their sizes, what a step's graph is given. */
+/** Feeds: the named arrays that a graph takes as inputs, with their shapes. */
 import type { FloatType } from '../graph/expression.js'
 
 export type NumericArray = Float32Array | Float64Array | Int32Array | BigInt64Array
 export type Feed = { readonly data: NumericArray; readonly shape: ReadonlyArray<number> }
 export type Feeds = Readonly<Record<string, Feed>>
 
-/** Numbers in the graph's dtype; a Float32Array stays as it is where the graph is float32. */
+/** Numbers in the graph's dtype; an array that has it already is not copied. */
 export const floatFeed = (data: ArrayLike<number>, shape: ReadonlyArray<number>, dtype: FloatType): Feed => ({
   data:
     dtype === 'float64'

@@ -1,5 +1,5 @@
-/** The memory that this process may use. */
+/** The memory limit of this process. */
 import { totalmem } from 'node:os'
 
-/** In bytes: of the machine, or what a container leaves of it. */
+/** In bytes: the machine's memory, or the container's limit. */
 export const memoryLimit = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity)

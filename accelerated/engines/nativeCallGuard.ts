@@ -1,29 +1,29 @@
 /**
- * Calls of ONNX Runtime, and threads that must end: one that is ended within such a call aborts the whole process (the binding throws where
- * nothing can catch). A thread and the one that may end it share a count of the calls at hand; who comes first, wins.
+ * Guards calls of ONNX Runtime in threads that may be terminated: termination during a call aborts the process, because the binding throws where
+ * nothing can catch. A thread and its owner share a count of running calls; the first of them to change it wins.
  */
 
-/** Calls at hand; below zero, none will begin any more. */
+/** The number of running calls; below zero, no call starts any more. */
 export type CallCount = Int32Array<SharedArrayBuffer>
 
-const doomed = -1
+const terminating = -1
 
 export const callCount = (): CallCount => new Int32Array(new SharedArrayBuffer(4))
 
-let own: CallCount | null = null
+let ownCount: CallCount | null = null
 
-/** From now on this thread counts its calls here. */
+/** Makes this thread count its calls here. */
 export const countCalls = (count: CallCount): void => {
-  own = count
+  ownCount = count
 }
 
-/** A call of the library. In a thread that is being ended it never begins. */
+/** Calls the library. In a thread that is being terminated, the call never starts. */
 export const guardNativeCall = async <T>(call: () => Promise<T>): Promise<T> => {
-  if (own === null) return call()
-  const count = own
+  if (ownCount === null) return call()
+  const count = ownCount
   for (let at = Atomics.load(count, 0); ; at = Atomics.load(count, 0)) {
-    if (at === doomed)
-      Atomics.wait(count, 0, doomed) // for the end
+    if (at === terminating)
+      Atomics.wait(count, 0, terminating) // until this thread ends
     else if (Atomics.compareExchange(count, 0, at, at + 1) === at) break
   }
   try {
@@ -33,13 +33,13 @@ export const guardNativeCall = async <T>(call: () => Promise<T>): Promise<T> => 
   }
 }
 
-/** Milliseconds between looks. */
+/** Milliseconds between polls. */
 const interval = 5
 
-/** Waits until the thread is in no call, after which it begins none and may be ended; false where that is no more `wanted` before. */
+/** Waits until the thread is in no call; it then starts none and can be terminated. False if `wanted` becomes false first. */
 export const waitUntilIdle = async (count: CallCount, wanted: () => boolean): Promise<boolean> => {
   while (wanted()) {
-    if (Atomics.compareExchange(count, 0, 0, doomed) <= 0) return true
+    if (Atomics.compareExchange(count, 0, 0, terminating) <= 0) return true
     await new Promise((resolve) => setTimeout(resolve, interval))
   }
   return false

@@ -1,9 +1,9 @@
 /**
- * Runs whose results ONNX Runtime writes into buffers of the caller's and the binding copies nowhere.
- * ONNX Runtime writes an output into the tensor that a run passes for it, but the binding then copies every result into new memory: 1.5 GB per
- * step of full fine-tuning, which the system must clear first. The binding converts results in order and throws at the first that is not a
- * tensor, so each graph gets an empty sequence as its first output, and the error that reports it means that the buffers are filled. This is
- * undocumented behavior, so a one-node graph probes it once per process, and if it fails the engine copies.
+ * Runs whose results are written into the caller's buffers and not copied.
+ * ONNX Runtime writes an output into the tensor that a run passes for it, but the binding then copies every result (1.5 GB per step of full
+ * fine-tuning). It converts results in order and throws at the first that is not a tensor, so each graph gets an empty sequence as its first output,
+ * and that error means that the buffers are filled. This behavior is undocumented: a one-node graph probes it once per process, and without it the
+ * engine copies.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { toOnnx } from '../graph/onnx.js'

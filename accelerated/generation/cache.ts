@@ -1,14 +1,14 @@
-/** The key-value cache as a graph has it: keys and values of the tokens before a batch's own stand before them, in every layer. */
+/** The key-value cache in a graph: in every layer, the cached keys and values precede those of the batch's tokens. */
 import type { Expression } from '../graph/expression.js'
 import { concat } from '../graph/operators.js'
 import type { Wrap } from '../models/host.js'
 
-/** Of one layer. [batch, keyValueHeads, tokens, headSize] each */
+/** The cache of one layer. [batch, keyValueHeads, tokens, headSize] each */
 export type Cached = { readonly key: Expression; readonly value: Expression }
 
 /**
- * What `past` holds of each layer comes first, and before that what the host puts before every text; `present` tells, once the model is
- * written, what a cache is to hold after the batch: of texts alone.
+ * `past` gives the cache of each layer. `present` holds the cache after the batch, once the model's graph is complete. A prefix of the host comes
+ * before both, and is in neither.
  */
 export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; readonly present: ReadonlyMap<string, Cached> } => {
   const present = new Map<string, Cached>()
@@ -16,11 +16,11 @@ export const cache = (past: (layer: string) => Cached): { readonly wrap: Wrap; r
     present,
     wrap: (host) => ({
       ...host,
-      keyValue: (layer, own) => {
+      keyValue: (layer, batch) => {
         const before = past(layer)
-        const all = { key: concat([before.key, own.key], 2), value: concat([before.value, own.value], 2) }
+        const all = { key: concat([before.key, batch.key], 2), value: concat([before.value, batch.value], 2) }
         present.set(layer, all)
-        return host.keyValue(layer, { ...own, ...all }) // the bias counts them already: PaddedInputs.keyBias; a prefix comes before them, and into no cache
+        return host.keyValue(layer, { ...batch, ...all }) // the bias already covers the cache: see PaddedInputs.keyBias
       },
     }),
   }

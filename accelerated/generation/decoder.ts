@@ -1,4 +1,4 @@
-/** A decoder at work: rows of tokens that grow one by one, and the numbers of their cache, which each step reads and writes where they are. */
+/** An open decoder: rows of tokens that grow by one token a step, and their cache, which each step reads and writes in place. */
 import type { Layer } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
 import type { Results } from '../engines/engine.js'
@@ -9,24 +9,24 @@ import type { Runtime } from '../training/phaseSessions.js'
 import { blockFeeds } from '../training/stateBuffers.js'
 import { decodingGraph, parts, pastName, presentName } from './graph.js'
 
-/** Numbers of one row, over the vocabulary. */
+/** Logits of one row, over the vocabulary. */
 export type Logits = Float32Array | Float64Array
 
-/** A row goes on as row `from` of those before with one token more. */
+/** A row continues row `from` of the previous step with one more token. */
 export type Continuation = { readonly from: number; readonly token: number }
 
 export type DecodedRows = {
-  /** of what follows each row */
+  /** the logits of each row's next token */
   readonly logits: () => ReadonlyArray<Logits>
-  /** Rows may be dropped, repeated and put in another order. */
+  /** Rows may be dropped, repeated and reordered. */
   readonly append: (rows: ReadonlyArray<Continuation>) => Promise<void>
 }
 
 export type Decoder = {
   readonly assembly: Assembly
-  /** of a prompt and what follows it, together */
+  /** for a prompt and its continuation together */
   readonly positions: number
-  /** Reads prompts of one token at least, a row each. */
+  /** Reads prompts of at least one token, a row each. */
   readonly begin: (prompts: ReadonlyArray<ReadonlyArray<number>>) => Promise<DecodedRows>
   readonly release: () => Promise<void>
 }
@@ -34,12 +34,12 @@ export type Decoder = {
 /** exp(−1e9) is 0 in float32 and float64. */
 const paddingBias = -1e9
 
-/** Scores of all pairs of a long prompt would be large. */
+/** Long prompts are read in chunks, since the attention scores of all their token pairs are large. */
 const usualChunk = 512
 
 /**
- * @param phase one without randomness: see Method.deterministic @param parameters of the phase's layout
- * @param chunk tokens of a row that are read at once
+ * @param phase one without gate noise: see `inference` of MethodPhases @param parameters in the phase's layout
+ * @param chunk tokens of a row to read at once
  */
 export const openDecoder = async (
   assembly: Assembly,
@@ -51,11 +51,11 @@ export const openDecoder = async (
   const { model, method, settings, precision } = assembly
   const { dtype } = precision
   const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
-  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot, the first of a row
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take slots, at the start of a row
   const session = await engine.open(decodingGraph(assembly, phase), weights, { mode: 'decode' })
   const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
 
-  /** The columns of all rows' tokens, after `past` others that the cache holds, to its end. */
+  /** Reads the next columns of all rows, after the tokens in the cache. */
   const read = async (
     columns: ReadonlyArray<ReadonlyArray<number>>,
     padding: ReadonlyArray<number>,
@@ -115,20 +115,20 @@ export const openDecoder = async (
   return { assembly, positions: model.spec.maxPositions - count, begin, release: session.release }
 }
 
-/** The memory that a part lies in. */
+/** The whole buffer behind a part. */
 const whole = (part: Vector): Vector => (part instanceof Float64Array ? new Float64Array(part.buffer) : new Float32Array(part.buffer))
 
 type CacheMemory = {
   readonly tokens: () => number
   readonly feeds: () => Feeds
-  /** where the cache with `more` tokens is to be written */
+  /** buffers for the cache with `more` tokens */
   readonly room: (more: number) => Feeds
-  /** what was written there, or elsewhere by engines that have memory of their own */
+  /** takes the results, which some engines write to memory of their own */
   readonly take: (results: Results, more: number) => void
   readonly select: (rows: ReadonlyArray<number>) => void
 }
 
-/** Of each part of each layer two stretches of memory, which take turns: a step reads one and writes the other. */
+/** Two buffers for each part of each layer: a step reads one and writes the other, in turns. */
 const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: 'float32' | 'float64'): CacheMemory => {
   let [rows, tokens] = [rowsAtFirst, 0]
   const tensors = layers.flatMap((layer) =>
@@ -151,8 +151,8 @@ const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: '
         select: (from: ReadonlyArray<number>): void => {
           const size = width * tokens
           const selected = roomFor(from.length * size)
-          from.forEach((row, place) => {
-            selected.set(numbers.subarray(row * size, (row + 1) * size), place * size)
+          from.forEach((row, to) => {
+            selected.set(numbers.subarray(row * size, (row + 1) * size), to * size)
           })
           turn(selected)
         },
@@ -168,7 +168,7 @@ const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: '
       tokens += more
     },
     select: (from) => {
-      if (from.length === rows && from.every((row, place) => row === place)) return
+      if (from.length === rows && from.every((row, to) => row === to)) return
       for (const { select } of tensors) select(from)
       rows = from.length
     },
@@ -176,7 +176,7 @@ const cacheMemory = (layers: ReadonlyArray<Layer>, rowsAtFirst: number, dtype: '
 }
 
 const floatsOf = (results: Results, name: string): Vector => {
-  const found = results[name]
-  if (found instanceof Float32Array || found instanceof Float64Array) return found
-  throw new Error(`decoder: expected floating-point numbers of ${name}, got ${found === undefined ? 'none' : 'others'}`)
+  const values = results[name]
+  if (values instanceof Float32Array || values instanceof Float64Array) return values
+  throw new Error(`decoder: expected floating-point numbers of ${name}, got ${values === undefined ? 'none' : 'others'}`)
 }

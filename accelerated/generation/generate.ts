@@ -1,4 +1,4 @@
-/** Generation: prompts in batches, token by token, until each text has ended; greedy, by beams, or drawn. */
+/** Text generation: prompts in batches, token by token, until each text ends. Greedy, by beam search, or sampled. */
 import { inputError } from '../errors/inputError.js'
 import { uniforms } from '../parameters/random.js'
 import { searchStep, startOfSearch, type Search } from './beamSearch.js'
@@ -7,9 +7,9 @@ import type { DecodedRows, Decoder } from './decoder.js'
 
 export type GenerationSettings = {
   readonly maxNewTokens: number
-  /** null: the likeliest token, always */
+  /** null: greedy */
   readonly sampling: Sampling | null
-  /** texts that are kept in view; 1: no search. With `sampling` 1 */
+  /** beam width; 1: no beam search. Must be 1 with `sampling`. */
   readonly numBeams: number
   readonly lengthPenalty: number
   readonly repetitionPenalty: number
@@ -17,25 +17,25 @@ export type GenerationSettings = {
   readonly batchSize: number
   /** ids that end a text */
   readonly endTokens: ReadonlyArray<number>
-  /** whether a text is to end with its last token, for what is written in it; tokens: those after the prompt's */
+  /** whether a text ends with its last token because of its content. tokens: those after the prompt */
   readonly stops: (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>) => boolean
 }
 
 /** end: one of endTokens, which is the last of the tokens · stop: `stops` · length: maxNewTokens or the model's positions */
 export type GenerationEnd = 'end' | 'stop' | 'length'
 
-/** A token of prompt number `prompt` as soon as it is certain (by beams: at the end), and at the end all of them. */
+/** Each token of prompt number `prompt` as soon as it is certain (with beams: at the end), then the whole text. */
 export type GenerationEvent =
   | { readonly kind: 'token'; readonly prompt: number; readonly token: number }
   | { readonly kind: 'text'; readonly prompt: number; readonly tokens: ReadonlyArray<number>; readonly ended: GenerationEnd }
 
-/** Every text of a batch takes this many tokens more at most: what positions there are after its prompt. */
+/** The largest number of new tokens: the model's positions limit it too. */
 const roomFor = (decoder: Decoder, prompt: ReadonlyArray<number>, { maxNewTokens }: GenerationSettings): number =>
   Math.min(maxNewTokens, decoder.positions - prompt.length)
 
 /**
- * Prompts of at least one token, shorter than the model's positions. What follows a prompt does not depend on the others, rounding apart: a draw
- * is a function of seed, prompt number and place. Ends early where `signal` is aborted; texts at hand then have no `text`.
+ * Prompts have at least one token, and fewer than the model's positions. Apart from rounding, a text does not depend on the other prompts: a draw is
+ * a function of seed, prompt number and position. An aborted `signal` ends it early; unfinished texts then have no `text` event.
  */
 export async function* generate(
   decoder: Decoder,
@@ -57,7 +57,7 @@ export async function* generate(
 
 type Numbered = { readonly prompt: number; readonly ids: ReadonlyArray<number>; readonly room: number }
 
-/** Why a text ends with its last token; null: it goes on. */
+/** Why a text ends with its last token; null if it continues. */
 const endOf = (
   tokens: ReadonlyArray<number>,
   { ids, room }: Pick<Numbered, 'ids' | 'room'>,
@@ -92,18 +92,17 @@ async function* oneByOne(
       ended.add(row)
       yield { kind: 'text', prompt, tokens, ended: end }
     }
-    const going = texts.map((_, row) => row).filter((row) => !ended.has(row))
-    texts = going.flatMap((row) => texts[row] ?? [])
-    if (texts.length > 0) await rows.append(texts.map(({ tokens }, i) => ({ from: going[i] ?? 0, token: tokens.at(-1) ?? 0 })))
+    const continuing = texts.map((_, row) => row).filter((row) => !ended.has(row))
+    texts = continuing.flatMap((row) => texts[row] ?? [])
+    if (texts.length > 0) await rows.append(texts.map(({ tokens }, i) => ({ from: continuing[i] ?? 0, token: tokens.at(-1) ?? 0 })))
   }
 }
 
-const noNumbers = (prompt: number): Error =>
-  inputError(`prompt ${prompt + 1}`, 'logits of model and adapter that are numbers', 'none that is one')
+const noNumbers = (prompt: number): Error => inputError(`prompt ${prompt + 1}`, 'finite logits from the model and its adapter', 'only NaN')
 
-/** One draw a token: its prompt's number and its place name it. */
-const uniformOf = (seed: number, prompt: number, place: number): number =>
-  uniforms(seed, 'generation', prompt * 0x100000000 + place, 1)[0] ?? 0.5
+/** The draw of a token, keyed by its prompt's number and its position. */
+const uniformOf = (seed: number, prompt: number, position: number): number =>
+  uniforms(seed, 'generation', prompt * 0x100000000 + position, 1)[0] ?? 0.5
 
 async function* byBeams(
   rows: DecodedRows,

@@ -1,4 +1,4 @@
-/** The graph of decoding: the next tokens of a batch of rows and a cache in, logits of what follows each row's last one and the longer cache out. */
+/** The graph of decoding: the next tokens of each row and a cache in, logits of each row's next token and the extended cache out. */
 import { product } from '../graph/dimension.js'
 import type { Expression, Shape } from '../graph/expression.js'
 import { cast, gather, input, mul, reshape } from '../graph/operators.js'
@@ -11,24 +11,24 @@ import { cache, type Cached } from './cache.js'
 
 const tokens: Shape = ['batch', 'sequence']
 
-/** What a cache holds of each layer. */
+/** The parts of each layer's cache. */
 export const parts = ['key', 'value'] as const
 export type Part = (typeof parts)[number]
 
 export const pastName = (layer: string, part: Part): string => `past.${layer}.${part}`
 export const presentName = (layer: string, part: Part): string => `present.${layer}.${part}`
 
-/** Of what a cache holds of one layer: [batch, keyValueHeads, past, headSize] */
+/** The shape of a part of one layer's cache: [batch, keyValueHeads, past, headSize] */
 export const cacheShape = ({ heads, headSize }: Layer, batch = 'batch'): Shape => [batch, heads, 'past', headSize]
 
-/** Rows of tokens, of which the longest begin at once and the others are padded on the left, so that all end at once. */
+/** Rows of tokens, padded on the left so that all end at the same column. */
 export type Rows = {
   /** int32 or int64 [batch, sequence] */
   readonly ids: Expression
   readonly positions: Expression
   /** [batch, past+sequence]: 0 for tokens, −1e9 for padding */
   readonly keyBias: Expression
-  /** as BatchInputs has it, of rows; absent: there are none */
+  /** as in BatchInputs, by row; absent: there are no virtual tokens */
   readonly virtualToken?: Expression
 }
 
@@ -40,7 +40,7 @@ export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): Pad
     positions: flat(positions),
     tokenTypes: flat(nothing),
     virtualToken: flat(virtualToken ?? nothing),
-    attentionBias: cast(nothing, keyBias.dtype), // which tells the rows' shape
+    attentionBias: cast(nothing, keyBias.dtype), // gives the shape of the rows
     keyBias,
   }
 }
@@ -48,9 +48,9 @@ export const paddedRows = ({ ids, positions, keyBias, virtualToken }: Rows): Pad
 const flat = (x: Expression): Expression => reshape(x, [product(x.shape)])
 
 /**
- * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, `lastOfRow` int32 [batch] (the places of the rows' last tokens, counted over all rows),
+ * Inputs: `inputIds`, `positions`, `keyBias` and `virtualToken` of Rows, `lastOfRow` int32 [batch] (the index of each row's last token among the tokens of all rows),
  * the cache by `pastName`, and the trained tensors. Outputs: `logits` [batch, vocabulary] and the cache by `presentName`.
- * @throws for a model that is no decoder
+ * @throws Error if the model is no decoder
  */
 export const decodingGraph = (assembly: Assembly, phase: unknown): Readonly<Record<string, Expression>> => {
   const { model, precision } = assembly

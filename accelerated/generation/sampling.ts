@@ -1,36 +1,36 @@
-/** Choosing the next token of a row: the likeliest, or one drawn from those that temperature, top-k and top-p leave. As transformers, in that order. */
+/** The next token of a row: the most likely one, or a sample after temperature, top-k and top-p, applied in the order of transformers. */
 import type { Logits } from './decoder.js'
 
 export type Sampling = {
   /** logits are divided by it */
   readonly temperature: number
-  /** the likeliest so many are left; null: all */
+  /** keep the k most likely tokens; null: all */
   readonly topK: number | null
-  /** the likeliest that have this probability together are left; 1: all */
+  /** keep the most likely tokens that together have this probability; 1: all */
   readonly topP: number
 }
 
 export type ScoredToken = { readonly token: number; readonly score: number }
 
-/** The `count` largest, the largest first; of equal ones the first. NaN is none. */
+/** The `count` largest scores in descending order; the first of equal ones comes first. NaN is skipped. */
 export const largest = (scores: ArrayLike<number>, count: number): ReadonlyArray<ScoredToken> => {
-  const found: ScoredToken[] = []
+  const top: ScoredToken[] = []
   for (let token = 0; token < scores.length; token++) {
     const score = scores[token] ?? NaN
-    if (!(found.length < count || score > (found.at(-1)?.score ?? NaN)) || Number.isNaN(score)) continue
-    let [low, high] = [0, found.length] // the first place whose score is below
+    if (!(top.length < count || score > (top.at(-1)?.score ?? NaN)) || Number.isNaN(score)) continue
+    let [low, high] = [0, top.length] // the first index with a lower score
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((found[middle]?.score ?? NaN) >= score) low = middle + 1
+      if ((top[middle]?.score ?? NaN) >= score) low = middle + 1
       else high = middle
     }
-    found.splice(low, 0, { token, score })
-    if (found.length > count) found.pop()
+    top.splice(low, 0, { token, score })
+    if (top.length > count) top.pop()
   }
-  return found
+  return top
 }
 
-/** Scores of tokens that a row has already, each once: divided by the penalty above 0, multiplied below (Keskar et al., 2019). */
+/** Penalizes tokens that a row already contains: a positive score is divided by the penalty, a negative one multiplied (Keskar et al., 2019). */
 export const applyRepetitionPenalty = (scores: Logits, seen: Iterable<number>, penalty: number): Logits => {
   if (penalty === 1) return scores
   const changed = scores.slice()
@@ -41,7 +41,7 @@ export const applyRepetitionPenalty = (scores: Logits, seen: Iterable<number>, p
   return changed
 }
 
-/** log softmax, every sum in float64 */
+/** log softmax, summed in float64 */
 export const logProbabilities = (logits: Logits): Float64Array => {
   const exact = Float64Array.from(logits)
   const most = largestOf(exact)
@@ -51,17 +51,17 @@ export const logProbabilities = (logits: Logits): Float64Array => {
 
 const largestOf = (scores: Float64Array): number => scores.reduce((a, b) => Math.max(a, b), -Infinity)
 
-/** What a draw is made from: tokens with their probabilities (as scores), which add up to 1, the likeliest first. */
+/** The tokens to sample from with their probabilities (as scores), which add up to 1, the most likely first. */
 export const samplingDistribution = (logits: Logits, { temperature, topK, topP }: Sampling): ReadonlyArray<ScoredToken> => {
   const scaled = Float64Array.from(logits, (logit) => logit / temperature)
   const kept = topK === null ? null : largest(scaled, topK)
-  // equal ones stay together, as in transformers
+  // tokens of equal scores stay together, as in transformers
   const least = kept === null || kept.length < (topK ?? 0) ? -Infinity : (kept.at(-1)?.score ?? -Infinity)
   const most = largestOf(scaled)
   const powers = scaled.map((score) => (score >= least ? Math.exp(score - most) : 0))
   const total = powers.reduce((a, b) => a + b, 0)
   const tail = 1 - topP
-  // what is less likely than tail / n is in the tail, whatever the order: most of a vocabulary needs no sorting
+  // a token less likely than tail / n is in the tail, whatever the order: most of a vocabulary needs no sorting
   const probable: ScoredToken[] = []
   powers.forEach((power, token) => {
     if (power > 0 && power / total >= tail / powers.length) probable.push({ token, score: power / total })
@@ -70,7 +70,7 @@ export const samplingDistribution = (logits: Logits, { temperature, topK, topP }
   return topP >= 1 ? probable : normalized(head(probable, topP))
 }
 
-/** The first that have the probability together: at least one. */
+/** The first tokens that together have the probability: at least one. */
 const head = (probable: ReadonlyArray<ScoredToken>, topP: number): ReadonlyArray<ScoredToken> => {
   let before = 0
   const end = probable.findIndex(({ score }) => {
@@ -85,12 +85,12 @@ const normalized = (probable: ReadonlyArray<ScoredToken>): ReadonlyArray<ScoredT
   return probable.map(({ token, score }) => ({ token, score: score / total }))
 }
 
-/** The token at which the sum of probabilities passes u; NaN where there is none. @param u uniform on (0, 1) */
+/** The token at which the sum of probabilities exceeds u; NaN for an empty list. @param u uniform on (0, 1) */
 export const sample = (probable: ReadonlyArray<ScoredToken>, u: number): number => {
   let sum = 0
-  const found = probable.find(({ score }) => {
+  const drawn = probable.find(({ score }) => {
     sum += score
     return u < sum
   })
-  return (found ?? probable.at(-1))?.token ?? NaN // rounding may leave the sum a little below 1
+  return (drawn ?? probable.at(-1))?.token ?? NaN // rounding may leave the sum a little below 1
 }

@@ -1,4 +1,4 @@
-/** Settings of generation, with what the command line says of each: flags, help and checks follow from this. */
+/** Settings of generation. Flags, --help and validation follow from this table. */
 import { z } from 'zod'
 import { zodErrorMap } from '../errors/validate.js'
 import { settingGroup, type SettingValues } from '../settings/setting.js'
@@ -63,10 +63,10 @@ export const generationSettings = settingGroup('Generation', {
 
 export type GenerationInput = SettingValues<typeof generationSettings>
 
-/** How tokens are drawn; null: not at all. */
+/** Settings with resolved sampling; null: greedy. */
 export type ResolvedGeneration = Omit<GenerationInput, 'temperature' | 'topK' | 'topP'> & { readonly sampling: Sampling | null }
 
-/** Fills in defaults and checks. @throws SettingsError for the first setting that is wrong, or that contradicts another */
+/** Validates settings and fills in defaults. @throws SettingsError for the first setting that is wrong, or that contradicts another */
 export const resolveGeneration = (given: Partial<GenerationInput>): ResolvedGeneration => {
   const schema = z.object(Object.fromEntries(Object.entries(generationSettings).map(([name, { schema: own }]) => [name, own])))
   const parsed = schema.safeParse(given, { error: zodErrorMap })
@@ -79,7 +79,7 @@ export const resolveGeneration = (given: Partial<GenerationInput>): ResolvedGene
   const narrowed = topK !== null || topP < 1
   const temperature = asked ?? (narrowed ? 1 : 0)
   if (temperature === 0 && narrowed)
-    throw new SettingsError('temperature', `above 0 with ${topK === null ? 'topP' : 'topK'}, which nothing is drawn without`, '0')
-  if (temperature > 0 && rest.numBeams > 1) throw new SettingsError('numBeams', '1 where tokens are drawn', String(rest.numBeams))
+    throw new SettingsError('temperature', `above 0 with ${topK === null ? 'topP' : 'topK'}, since sampling needs it`, '0')
+  if (temperature > 0 && rest.numBeams > 1) throw new SettingsError('numBeams', '1 with sampling', String(rest.numBeams))
   return { ...rest, sampling: temperature === 0 ? null : { temperature, topK, topP } }
 }

@@ -1,72 +1,72 @@
-/** The text of tokens as they come: what is certain of it, and its end where it was to stop at a text of its own. */
+/** Streamed text: the certain part of the text of tokens as they arrive, and its end at a stop text. */
 
 export type Decode = (ids: ReadonlyArray<number>) => string
 
 export type StreamedText = {
-  /** → what has become certain with this token: no half of a letter, and nothing that may be the beginning of a text to stop at */
+  /** Returns the text that became certain with this token: whole letters only, and nothing that may start a stop text. */
   readonly push: (token: number) => string
-  /** → the rest, once no token follows */
+  /** Returns the rest, after the last token. */
   readonly end: () => string
-  /** all that was handed out */
+  /** everything returned so far */
   readonly text: () => string
 }
 
-/** Tokens before the new ones that are decoded with them, more where these have no text: some decoders drop a blank at the very beginning. */
+/** Earlier tokens to decode with the new ones, more if these have no text: some decoders drop a blank at the start of a text. */
 const context = 5
 
-/** So many of the last tokens that they have a text; all of them where none has. */
+/** Enough of the last tokens to have a text; all of them if none has. */
 const withText = (ids: ReadonlyArray<number>, decode: Decode): ReadonlyArray<number> => {
   let count = context
   while (count < ids.length && decode(ids.slice(-count)) === '') count *= 2
   return ids.slice(-count)
 }
 
-/** What a decoder makes of bytes that are no letter yet. */
+/** A decoder's text for bytes that are not a whole letter yet. */
 const unfinished = '\ufffd'
 
-/** @param stops texts to stop at, which are left out @param prompt the tokens before */
+/** @param stops stop texts, which are left out @param prompt the tokens before the text */
 export const streamedText = (decode: Decode, stops: ReadonlyArray<string>, prompt: ReadonlyArray<number>): StreamedText => {
   let pending: number[] = [] // not decoded to whole letters yet
   let before = withText(prompt, decode)
-  let [decoded, handed, stopped] = ['', 0, false]
-  const take = (): void => {
+  let [decoded, returned, stopped] = ['', 0, false]
+  const decodePending = (): void => {
     const [old, all] = [decode(before), decode([...before, ...pending])]
     decoded += all.slice(old.length)
     before = withText([...before, ...pending], decode)
     pending = []
   }
-  const hand = (upTo: number): string => {
-    const piece = decoded.slice(handed, upTo)
-    handed = Math.max(handed, upTo)
+  const takeUpTo = (upTo: number): string => {
+    const piece = decoded.slice(returned, upTo)
+    returned = Math.max(returned, upTo)
     return piece
   }
-  const handCertain = (): string => {
+  const takeCertain = (): string => {
     const at = firstOf(decoded, stops)
     if (at >= 0) {
       stopped = true
       decoded = decoded.slice(0, at)
-      return hand(at)
+      return takeUpTo(at)
     }
-    return hand(decoded.length - beginning(decoded, stops))
+    return takeUpTo(decoded.length - beginning(decoded, stops))
   }
   return {
     push: (token) => {
       if (stopped) return ''
       pending.push(token)
       if (decode([...before, ...pending]).endsWith(unfinished)) return ''
-      take()
-      return handCertain()
+      decodePending()
+      return takeCertain()
     },
     end: () => {
       if (stopped) return ''
-      take()
-      return handCertain() + (stopped ? '' : hand(decoded.length))
+      decodePending()
+      return takeCertain() + (stopped ? '' : takeUpTo(decoded.length))
     },
-    text: () => decoded.slice(0, handed),
+    text: () => decoded.slice(0, returned),
   }
 }
 
-/** Whether the text of tokens has one of the texts to stop at in the part that its last token is of. */
+/** Whether the last token completes a stop text. */
 export const stopsAt =
   (decode: Decode, stops: ReadonlyArray<string>) =>
   (tokens: ReadonlyArray<number>, prompt: ReadonlyArray<number>): boolean => {
@@ -78,20 +78,20 @@ export const stopsAt =
     return firstOf(decode([...before, ...tokens]).slice(decode(before).length), stops) >= 0
   }
 
-/** Whether the text of tokens has a whole line that is not blank. */
+/** Whether the text has a complete line that is not blank. */
 export const stopsAtLine =
   (decode: Decode) =>
   (tokens: ReadonlyArray<number>): boolean =>
     decode(tokens).trimStart().includes('\n')
 
-/** Where the first of `parts` begins; −1: nowhere. */
+/** The index of the first of `parts`; −1 if there is none. */
 const firstOf = (text: string, parts: ReadonlyArray<string>): number =>
   parts
     .map((part) => text.indexOf(part))
     .filter((at) => at >= 0)
     .reduce((least, at) => (least < 0 ? at : Math.min(least, at)), -1)
 
-/** Length of the longest end of the text that is the beginning of one of `parts`. */
+/** The length of the longest suffix of the text that is a prefix of one of `parts`. */
 const beginning = (text: string, parts: ReadonlyArray<string>): number =>
   parts.reduce((most, part) => {
     const lengths = Array.from({ length: Math.min(part.length - 1, text.length) }, (_, i) => i + 1)

@@ -1,4 +1,4 @@
-/** An architecture: all that is known of a family of models. A model is an architecture with its sizes filled in; nothing above asks for more. */
+/** An architecture: everything that the product knows about a family of models. A model is an architecture with its sizes. */
 import type { Expression } from '../graph/expression.js'
 import type { BatchInputs, PaddedInputs } from './batchInputs.js'
 import type { Host } from './host.js'
@@ -8,7 +8,7 @@ export type TensorShape = ReadonlyArray<number>
 /** One matrix W [d, k] = [out, in] that can carry an adapter. */
 export type Matrix = { readonly name: string; readonly d: number; readonly k: number }
 
-/** A block with a residual around it, and whether it is the attention's or the feed-forward's. */
+/** A block with a residual connection: attention or feed-forward. */
 export type Sublayer = { readonly name: string; readonly of: 'attention' | 'feedForward' }
 
 export type Layer = {
@@ -19,61 +19,61 @@ export type Layer = {
   readonly sublayers: ReadonlyArray<Sublayer>
 }
 
-/** Where a host lets methods add beside its matrices. */
+/** Places, besides matrices, where a host lets methods add. */
 export type HookPoint = 'sublayer' | 'keyValue' | 'embedded'
 
-/** Names and sizes of a model, without its numbers: what a method can take hold of. */
+/** Names and sizes of a model without its numbers: all that a method depends on. */
 export type ModelSpec = {
   readonly hiddenSize: number
   /** of the word embeddings */
   readonly embeddingSize: number
-  /** every tensor of the base model by canonical name; heads are apart */
+  /** every tensor of the base model by canonical name, without heads */
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** in layer order */
   readonly matrices: ReadonlyArray<Matrix>
   readonly layers: ReadonlyArray<Layer>
-  /** positions of one example */
+  /** the most positions of one example */
   readonly maxPositions: number
-  /** whether tokens see those after them */
+  /** a decoder's tokens attend only to earlier ones */
   readonly kind: 'encoder' | 'decoder'
-  /** places of the host, beside matrices, where methods may add: those held to a library on this family */
+  /** the hook points of this family that are tested against a library */
   readonly supportedHooks: ReadonlyArray<HookPoint>
 }
 
-/** Layers on top of the hidden states, with tensors of their own. */
+/** Layers on top of the hidden states, with their own tensors. */
 export type Head = {
   readonly tensors: ReadonlyMap<string, TensorShape>
   /** rows: [rows, hidden] → [rows, outputs] */
   readonly outputs: (rows: Expression, host: Host) => Expression
-  /** of a classifier, what stands between its two maps */
+  /** of a classifier: the activation between its two layers */
   readonly activation?: 'tanh' | 'relu' | 'gelu'
 }
 
-/** A head over the vocabulary. frozen: its tensors beside the outline's. words: its matrix, a row a word: [vocabulary, hidden] */
+/** A head over the vocabulary. frozen: its tensors beyond the spec's. words: its matrix, one row per word: [vocabulary, hidden] */
 export type CausalHead = Head & { readonly frozen: ReadonlyMap<string, TensorShape>; readonly words: (host: Host) => Expression }
 
-/** How special tokens frame one text or two, and which token type the second text has: to be checked against the tokenizer. */
+/** How special tokens frame one text or two, and the token type of the second. It is checked against the tokenizer. */
 export type SpecialTokenTemplate = {
-  /** end-of-text tokens between two texts */
+  /** number of separator tokens between two texts */
   readonly between: number
   readonly secondType: 0 | 1
-  /** token types that the model tells apart */
+  /** number of token types */
   readonly types: number
   /** for messages: `<s> A </s></s> B </s>` */
   readonly form: string
 }
 
-/** What other tools call the model's parts. */
+/** Names of the model's parts in other tools. */
 export type Naming = {
-  /** before the names of the encoder's tensors in files: `roberta.` */
+  /** prefix of the base model's tensors in files: `roberta.` */
   readonly prefix: string
   readonly sequenceClassifier: string
-  /** of a decoder, the class that predicts the next token */
+  /** of a decoder: the class that predicts the next token */
   readonly causal?: string
   readonly tokenizer: string
-  /** name in files of a canonical name that stands outside the encoder or within it */
+  /** The name in files of a tensor of the base model or of a head. */
   readonly stored: (name: string) => string
-  /** where the adapters library has the adapters of a sublayer, where that is not within the module of its name */
+  /** The module in which the adapters library puts a sublayer's adapters (default: the sublayer's own module). */
   readonly adaptersAt?: (sublayer: string) => string
 }
 
@@ -85,9 +85,9 @@ export type Model = {
   readonly paddingIndex: number
   /** the number of the first token's position */
   readonly firstPosition: number
-  /** whether inputs have token types that matter */
+  /** whether the model uses token types */
   readonly tokenTypes: boolean
-  /** null: as the tokenizer itself frames texts */
+  /** null: as the tokenizer frames texts */
   readonly specialTokens: SpecialTokenTemplate | null
   readonly naming: Naming
   /** Whether checkpoints store this tensor, a matrix by canonical name, as [in, out] instead of [out, in] (GPT-2). Absent: none. */
@@ -96,23 +96,23 @@ export type Model = {
   readonly ignored?: (tensor: string) => boolean
   /** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
   readonly hidden: (host: Host, batch: BatchInputs | PaddedInputs) => Expression
-  /** the token that the sequence head reads of each example */
+  /** the token of each example that the sequence head reads */
   readonly pooling: 'first' | 'last'
-  /** Reads one token of each example: classes, or the one number of a regression. */
+  /** Reads one token of each example: one logit per class, or the number of a regression. */
   readonly sequenceHead: (outputs: number) => Head
-  /** Reads masked tokens, in an encoder: logits over the vocabulary. */
+  /** Of an encoder: reads masked tokens, and gives logits over the vocabulary. */
   readonly maskedHead?: () => Head
-  /** Reads tokens for what follows them, in a decoder: logits over the vocabulary. */
+  /** Of a decoder: reads tokens, and gives logits of the next token over the vocabulary. */
   readonly causalHead?: () => CausalHead
-  /** Positions of padded token ids, as the family counts them where it is given ids alone. ids: int64 [batch, sequence] */
+  /** The family's positions of padded token ids. ids: int64 [batch, sequence] */
   readonly paddedPositions: (ids: Expression) => Expression
-  /** The same model with this probability at every dropout site of its own. */
+  /** The same model with this dropout probability everywhere. */
   readonly withDropout: (probability: number) => Model
 }
 
-/** One family, by the model_type values it answers to. */
+/** One family, by its values of config.json's model_type. */
 export type Architecture = {
   readonly modelTypes: ReadonlyArray<string>
-  /** From a config.json, already parsed as JSON. `where` is the file's name in messages. @throws a mistake that names the key */
+  /** Opens a parsed config.json. `where` is the file's name in messages. @throws InputError that names the key */
   readonly open: (json: object, where: string) => Model
 }

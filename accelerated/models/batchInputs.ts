@@ -1,4 +1,4 @@
-/** What a step is told of its batch: the real tokens one after another, and how they lie in a padded [batch, sequence] for attention. */
+/** The inputs of a batch: its tokens without padding, and their places in a padded [batch, sequence] for attention. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import { add, cumulativeSum, input, mul, sub } from '../graph/operators.js'
 
@@ -9,29 +9,29 @@ export type BatchInputs = {
   readonly positions: Expression
   /** int32 [tokens] */
   readonly tokenTypes: Expression
-  /** int32 [batch, sequence]: the token in each slot; 0 in slots that hold padding */
+  /** int32 [batch, sequence]: the token in each slot; 0 in padding slots */
   readonly tokenOfSlot: Expression
-  /** int32 [batch*sequence]: the token in each slot; the number of tokens in slots that hold padding */
+  /** int32 [batch*sequence]: the token in each slot; the number of tokens in padding slots */
   readonly tokenOfSlotOrNone: Expression
   /** int32 [tokens]: the slot of each token */
   readonly slotOfToken: Expression
   /** [batch, sequence]: 0 for tokens, −1e9 for padding (its exponential is 0 in float32 and float64) */
   readonly attentionBias: Expression
-  /** int32 [tokens]: which virtual token of a method's prompt stands there, or their number where a real one does */
+  /** int32 [tokens]: the index of a virtual token of the method's prompt; for a real token, the number of virtual ones */
   readonly virtualToken: Expression
 }
 
-/** A batch that keeps its padding: every slot is a token, in place. Virtual tokens are slots too. */
+/** A batch with padding: every slot is a token, virtual tokens included. */
 export type PaddedInputs = Omit<BatchInputs, 'tokenOfSlot' | 'tokenOfSlotOrNone' | 'slotOfToken'> & {
-  /** [batch, past+sequence]: as attentionBias, of the keys that a cache holds and of the batch's own; absent: there is no cache */
+  /** [batch, past+sequence]: as attentionBias, for the cached keys and the batch's own. Absent: no cache. */
   readonly keyBias?: Expression
 }
 
-/** Rows of hidden states that a head reads, and the way back. */
+/** The rows of hidden states that a head reads, and the inverse. */
 export type RowSelection = {
   /** int32 [rows]: the token of each selected row */
   readonly index: Expression
-  /** int32 [tokens]: the selected row of each token, or the number of rows where it was not selected */
+  /** int32 [tokens]: the selected row of each token; the number of rows if it is not selected */
   readonly inverse: Expression
 }
 
@@ -49,7 +49,7 @@ export const batchInputs = (dtype: FloatType): BatchInputs => ({
   virtualToken: input('virtualToken', ['tokens'], 'int32'),
 })
 
-/** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones @param of tells several selections apart */
+/** @param rows the name of the number of selected rows: 'batch' for first tokens, 'masked' for masked ones @param of distinguishes several selections */
 export const rowSelection = (rows: string, of = ''): RowSelection => ({
   index: input(`tokenOfRow${of}`, [rows], 'int32'),
   inverse: input(`rowOfToken${of}`, ['tokens'], 'int32'),

@@ -1,4 +1,4 @@
-/** The architectures there are: one line each. */
+/** All architectures, one line each. A family's sizes, names and layers belong here; methods, precisions and objectives do not. */
 import type { Architecture } from './architecture.js'
 import { bertArchitecture } from './bert/bert.js'
 import { debertaArchitecture } from './deberta/deberta.js'

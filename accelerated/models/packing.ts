@@ -1,4 +1,4 @@
-/** Packing: examples of different lengths become the feeds of one step, their real tokens one after another. */
+/** Packing: turns examples of different lengths into the feeds of one batch, token after token without padding. */
 import type { Feeds } from '../engines/feeds.js'
 import { floatFeed, int32Feed } from '../engines/feeds.js'
 import type { FloatType } from '../graph/expression.js'
@@ -7,18 +7,18 @@ import type { FloatType } from '../graph/expression.js'
 export type TokenizedExample = {
   readonly inputIds: ArrayLike<number>
   readonly tokenTypeIds?: ArrayLike<number> | undefined
-  /** where several texts share the example: the place after each; a batch has each of them for itself */
+  /** the end of each text if several share the example; a batch treats each as a sequence of its own */
   readonly ends?: ReadonlyArray<number> | undefined
 }
 
-/** Examples by their number: a list of them, or what makes each when it is asked for. */
+/** Examples by index: a list, or a source that makes them on demand. */
 export type Examples<E> = { readonly length: number; readonly at: (index: number) => E | undefined }
 
-/** Tokens of each example. */
+/** The number of tokens of each example. */
 export const lengthsOf = (examples: Examples<TokenizedExample>): Int32Array =>
   Int32Array.from({ length: examples.length }, (_, i) => examples.at(i)?.inputIds.length ?? 0)
 
-/** The examples of these numbers. */
+/** The examples at these indices. */
 export const examplesAt = <E>(examples: Examples<E>, numbers: ReadonlyArray<number>): ReadonlyArray<E> =>
   numbers.map((number) => examples.at(number) as E)
 
@@ -27,16 +27,16 @@ export type PackedBatch = {
   readonly tokens: number
   readonly batch: number
   readonly sequence: number
-  /** where each example begins among the tokens, virtual ones included */
+  /** the first token of each example, virtual tokens included */
   readonly firstTokens: ReadonlyArray<number>
-  /** and where it ends: a sequence head reads the one or the other */
+  /** the last token of each example: a sequence head reads the first or the last */
   readonly lastTokens: ReadonlyArray<number>
 }
 
-/** exp(−1e9) is 0 in float32 and float64: padding gets no attention at all. */
+/** exp(−1e9) is 0 in float32 and float64: padding gets no attention. */
 const paddingBias = -1e9
 
-/** Virtual tokens that a method puts before each example: in place of word embeddings, or as keys and values that only move the positions. */
+/** Virtual tokens that a method puts before each example: as embeddings, or as keys and values that only shift the positions. */
 export type VirtualTokens = { readonly count: number; readonly at: 'embeddings' | 'attention' }
 
 export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }

@@ -81,7 +81,13 @@ export default defineConfig({
     search: { provider: 'local' },
   },
   markdown: {
+    attrs: { disable: true },
     config: (md) => {
+      // A placeholder such as <folder> in a comment of the code is text, not an element.
+      md.renderer.rules.html_inline = (tokens, i) => {
+        const { content } = tokens[i]!
+        return /^<(!--|\/?(a|br|code|em|img|span|strong|sub|sup)\b)/.test(content) ? content : md.utils.escapeHtml(content)
+      }
       // On a code host, pages link to source files beside docs/. In the site, those links go to the code host, or are plain words.
       md.core.ruler.push('repository-links', ({ tokens, env }) => {
         for (const { children } of tokens) {

@@ -164,7 +164,7 @@ describe('salora generate answers in one line', () => {
     [
       'drawn beams',
       async () => ['--prompt', 'w3', '--temperature', '1', '--num-beams', '3'],
-      /^--num-beams: expected 1 where tokens are drawn, got 3/,
+      /^--num-beams: expected 1 with sampling, got 3/,
       2,
     ],
     ['a share above 1', async () => ['--prompt', 'w3', '--top-p', '1.2'], /^--top-p: expected/, 2],

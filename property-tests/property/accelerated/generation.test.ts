@@ -236,19 +236,19 @@ describe('texts', () => {
     }
     for (const settings of [{}, { sampling: plain }, { numBeams: 2 }])
       await expect(generate(broken, [[1]], { ...usual, ...settings }).next()).rejects.toThrow(
-        /^prompt 1: expected logits .* that are numbers, got/,
+        /^prompt 1: expected finite logits .*, got only NaN/,
       )
   })
 
   it.each([
     [{ temperature: 0, topK: 3 }, /^temperature: expected above 0 with topK/],
-    [{ temperature: 1, numBeams: 2 }, /^numBeams: expected 1 where tokens are drawn, got 2/],
+    [{ temperature: 1, numBeams: 2 }, /^numBeams: expected 1 with sampling, got 2/],
     [{ topP: 0 }, /^topP: expected .* got 0/],
     [{ maxNewTokens: 0 }, /^maxNewTokens: expected .* got 0/],
     [{ repetitionPenalty: 0 }, /^repetitionPenalty: expected .* got 0/],
-  ])('have no settings that cannot be: %o', (given, message) => expect(() => resolveGeneration(given)).toThrow(message))
+  ])('are refused with contradictory or invalid settings: %o', (given, message) => expect(() => resolveGeneration(given)).toThrow(message))
 
-  it('are drawn at temperature 1 where only the tokens to draw from are said', () => {
+  it('are sampled at temperature 1 if only top-k or top-p is given', () => {
     expect(resolveGeneration({ topK: 3 }).sampling).toEqual({ temperature: 1, topK: 3, topP: 1 })
     expect(resolveGeneration({}).sampling).toBeNull()
   })
