@@ -44,7 +44,7 @@ describe('the packed package', () => {
     for (const page of ['board', 'report'])
       for (const kind of ['js', 'css']) expect(own).toContain(`dist/reporting/${page}/page/${page}.${kind}`)
     const places =
-      /^(dist\/(index|accelerated|cli|evaluation|finetuning|reference|reporting)\b.*\.(js|d\.ts)|dist\/reporting\/\w+\/page\/\w+\.css|finetuning\/embedded\/(model\/.*|README\.md)|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
+      /^(dist\/(index|accelerated|cli|evaluation|finetuning|reference|reporting)\b.*\.(js|d\.ts)|dist\/reporting\/\w+\/page\/\w+\.css|finetuning\/embedded\/(model\/.*|README\.md)|finetuning\/data\/sentiment\/.*|evaluation\/benchmark\/peer\.py|LICENSE|README\.md|package\.json)$/
     expect(own.filter((path) => !places.test(path))).toEqual([])
   })
 
