@@ -56,7 +56,7 @@ export type SettingsInput = {
   readonly device?: 'auto' | 'cpu' | 'webgpu' | 'cuda'
   /** Numeric precision: float32 (as models are trained), float64 (which tells wrong mathematics from rounding), int8 (frozen matrices in eight bits, the rest in float32: faster on a CPU with VNNI) or mixed (frozen matrices and their products in float16, the rest in float32: for GPUs). Default: float32 */
   readonly precision?: 'float32' | 'float64' | 'int8' | 'mixed'
-  /** Recompute activations in the backward pass: less memory, slower steps, identical numbers. Default: false */
+  /** Recompute activations in the backward pass; less memory, slower steps, identical numbers. Default: false */
   readonly gradientCheckpointing?: boolean
   /** CPU threads; 0 lets ONNX Runtime choose. Default: 0 */
   readonly threads?: number
@@ -74,7 +74,7 @@ export type SettingsInput = {
 
   // LoRA options
 
-  /** Adapted matrices by the end of their names, such as query,value; all-linear adapts every matrix of each layer. Default: all-linear */
+  /** Adapted matrices by the end of their names (such as query,value); all-linear adapts every matrix of each layer. Default: all-linear */
   readonly targetModules?: ReadonlyArray<string> | null
   /** Rank of each adapter (SaLoRA: before pruning). Default: 8 */
   readonly rank?: number
