@@ -42,9 +42,9 @@ export type VirtualTokens = { readonly count: number; readonly at: 'embeddings' 
 export const noVirtualTokens: VirtualTokens = { count: 0, at: 'embeddings' }
 
 /**
- * The inputs of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0). RoBERTa counts no padding token: one
- * that a text holds (a literal `<pad>`) has the position paddingIndex, as transformers has it, unless embeddings stand before the text.
- * @throws when there is no example or one has no token: programmer errors, since tokenizers add special tokens.
+ * The feeds of BatchInputs. Positions count from `firstPosition` (RoBERTa: paddingIndex + 1, BERT: 0). RoBERTa does not count padding tokens: a
+ * literal `<pad>` in a text has position paddingIndex, as in transformers, unless embeddings come before the text.
+ * @throws Error if there is no example or one has no token: tokenizers add special tokens, so this is a programmer error
  */
 export const packBatch = (
   examples: ReadonlyArray<TokenizedExample>,
@@ -52,7 +52,7 @@ export const packBatch = (
   dtype: FloatType,
   { count, at }: VirtualTokens = noVirtualTokens,
 ): PackedBatch => {
-  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take a slot
+  const inside = at === 'embeddings' ? count : 0 // virtual tokens with a slot
   const lengths = examples.map(({ inputIds }) => inputIds.length + inside)
   const batch = lengths.length
   const sequence = lengths.reduce((most, length) => Math.max(most, length), 0)
@@ -95,8 +95,8 @@ export const packBatch = (
 }
 
 /**
- * The inputs of RowSelection: rows of the packed tokens, by their place among all tokens. `of` as there. Where there are to be more `rows` than
- * tokens of them, token 0 fills them up, whose gradient they must not count in.
+ * The feeds of rowSelection, from the selected tokens. If `rows` exceeds their number, token 0 fills the rest, which must not contribute to the
+ * gradient.
  */
 export const selectionFeeds = (tokenOfRow: ArrayLike<number>, tokens: number, of = '', rows = tokenOfRow.length): Feeds => {
   const rowOfToken = new Int32Array(tokens).fill(rows)

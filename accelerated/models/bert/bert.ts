@@ -1,4 +1,4 @@
-/** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder, two heads, two ways to count positions and to frame texts. */
+/** BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019): one encoder with two heads, two position schemes and two special-token templates. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, cumulativeSum, equal, mul, sub } from '../../graph/operators.js'
 import type { Architecture, SpecialTokenTemplate, Model, Naming } from '../architecture.js'
@@ -10,7 +10,7 @@ import { maskedHead, sequenceHead } from './heads.js'
 import { bertNames, type EncoderNames } from './names.js'
 import { firstPosition, specOf } from './spec.js'
 
-/** The model of these sizes. @param distances what is added to every layer's scores by the distance of two tokens, in a family that has it */
+/** The model of these sizes. @param distances a bias of every layer's scores by the distance of two tokens (default: none) */
 export const encoderModel = (config: EncoderConfig, names: EncoderNames = bertNames, distances?: DistanceBias): Model => ({
   type: config.family,
   spec: specOf(config, names),
@@ -39,7 +39,7 @@ const framings: Readonly<Record<EncoderConfig['family'], Omit<SpecialTokenTempla
   bert: { between: 1, secondType: 1, form: '[CLS] A [SEP] B [SEP]' },
 }
 
-/** The classifier stands beside the encoder, everything else (BERT's pooler too) within it. */
+/** Files store the classifier beside the encoder, and everything else, BERT's pooler included, within it. */
 const naming = (family: string, name: string): Naming => ({
   prefix: `${family}.`,
   sequenceClassifier: `${name}ForSequenceClassification`,
@@ -49,8 +49,8 @@ const naming = (family: string, name: string): Naming => ({
 const namings: Readonly<Record<EncoderConfig['family'], Naming>> = { roberta: naming('roberta', 'Roberta'), bert: naming('bert', 'Bert') }
 
 /**
- * BERT counts slots from 0. RoBERTa counts, from paddingIndex + 1, the tokens that are not the padding token; padding itself stands at
- * paddingIndex. (transformers: create_position_ids_from_input_ids)
+ * BERT counts slots from 0. RoBERTa counts real tokens from paddingIndex + 1 and gives padding the position paddingIndex.
+ * (transformers: create_position_ids_from_input_ids)
  */
 const paddedPositions = ({ family, paddingIndex }: EncoderConfig, ids: Expression): Expression => {
   if (family === 'bert') return slotPositions(ids)

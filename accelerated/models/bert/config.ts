@@ -1,22 +1,22 @@
-/** The sizes of a BERT or RoBERTa encoder, as its config.json gives them, within bounds that no real encoder exceeds. */
+/** The sizes of a BERT or RoBERTa encoder from its config.json, within bounds that no real encoder exceeds. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
 
-/** What the encoder's graph has to know. Sizes are counts; dropouts are probabilities in [0, 1). */
+/** The settings of the encoder's graph. Sizes are counts; dropouts are probabilities in [0, 1). */
 export type EncoderConfig = {
-  /** how positions are counted, texts framed and heads built, where a family has nothing of its own */
+  /** whose positions, special tokens and heads a family uses unless it has its own */
   readonly family: 'roberta' | 'bert'
   readonly vocabularySize: number
   readonly hiddenSize: number
-  /** of the embeddings; where it is not the hidden size, a linear map follows them */
+  /** width of the embeddings; a linear map follows if it differs from the hidden size */
   readonly embeddingSize: number
   readonly layers: number
   readonly heads: number
   readonly intermediateSize: number
   /** Rows of the position table. RoBERTa's first paddingIndex + 1 rows are never used by a real token. */
   readonly maxPositions: number
-  /** 0: there are none */
+  /** 0: none */
   readonly tokenTypes: number
   readonly layerNormEpsilon: number
   /** 'gelu' is exact (erf); 'gelu_tanh' is the tanh approximation. */
@@ -49,7 +49,7 @@ const schema = z.object({
   pad_token_id: z.int().min(0).nullish(),
 })
 
-/** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
+/** @param where the file's name in messages @throws InputError if a key is missing or out of bounds, or sizes contradict each other */
 export const encoderConfig = (json: object, where: string): EncoderConfig => {
   const file = validate(schema, json, where, 'an encoder')
   return consistent(
@@ -78,7 +78,7 @@ const consistent = (config: EncoderConfig, where: string): EncoderConfig => {
   const { family, hiddenSize, heads, paddingIndex, vocabularySize, maxPositions } = config
   if (hiddenSize % heads !== 0) throw inputError(where, `num_attention_heads that divides hidden_size ${hiddenSize}`, String(heads))
   if (paddingIndex >= vocabularySize) throw inputError(where, `pad_token_id below vocab_size ${vocabularySize}`, String(paddingIndex))
-  // RoBERTa's positions start at pad_token_id + 1, so the table must have room after it.
+  // RoBERTa's positions start at pad_token_id + 1, so the table needs rows after it.
   if (family === 'roberta' && maxPositions <= paddingIndex + 1) {
     throw inputError(where, `max_position_embeddings above pad_token_id + 1 = ${paddingIndex + 1}`, String(maxPositions))
   }

@@ -1,4 +1,4 @@
-/** The encoder of BERT's kind as an expression: embeddings, then post-LayerNorm layers. It asks its host for every tensor and knows no method. */
+/** A BERT encoder as an expression: embeddings, then post-LayerNorm layers. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
 import { add, gather, gelu, layerNormalization } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
@@ -12,7 +12,7 @@ import { projection } from './spec.js'
 /** [batch, heads, sequence, sequence] */
 export type DistanceBias = (host: Pick<Host, 'tensor'>, batch: BatchInputs | PaddedInputs) => Expression
 
-/** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
+/** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const encoder = (
   config: EncoderConfig,
   names: EncoderNames,

@@ -1,9 +1,9 @@
-/** What reads the encoder's hidden states: sequence heads of RoBERTa and BERT, and RoBERTa's masked-language-model head. */
+/** Heads on the encoder's hidden states: the sequence heads of RoBERTa and BERT, and RoBERTa's masked-language-model head. */
 import { add, gelu, layerNormalization, matMul, tanh } from '../../graph/operators.js'
 import type { Head, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
 
-/** A linear map's tensors. */
+/** The tensors of a linear layer. */
 export const linearTensors = (name: string, out: number, input: number): ReadonlyArray<readonly [string, TensorShape]> => [
   [`${name}.weight`, [out, input]],
   [`${name}.bias`, [out]],

@@ -1,4 +1,4 @@
-/** What a family calls the parts of an encoder's layer. */
+/** A family's names for the parts of an encoder layer. */
 export type LayerNames = {
   readonly query: string
   readonly key: string
@@ -8,7 +8,7 @@ export type LayerNames = {
   readonly up: string
   readonly down: string
   readonly feedForwardNorm: string
-  /** the two sublayers, by which dropout sites and adapters within them are called */
+  /** the two sublayers: their dropout sites and adapters have these names */
   readonly attention: string
   readonly feedForward: string
 }
@@ -19,7 +19,7 @@ export type EncoderNames = {
   readonly within: (layer: string) => LayerNames
 }
 
-/** BERT's, which RoBERTa and ELECTRA share. */
+/** The names of BERT, RoBERTa and ELECTRA. */
 export const bertNames: EncoderNames = {
   layer: (i) => `encoder.layer.${i}`,
   within: (at) => ({

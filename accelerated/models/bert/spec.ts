@@ -1,12 +1,12 @@
-/** Names and shapes of an encoder of BERT's kind: its tensors, the six matrices of each layer that can be adapted, its sublayers. */
+/** Names and shapes of a BERT encoder: its tensors, the six adaptable matrices of each layer, its sublayers. */
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import type { EncoderConfig } from './config.js'
 import type { EncoderNames, LayerNames } from './names.js'
 
-/** Tokens that fit one example: RoBERTa numbers positions from paddingIndex + 1, BERT from 0. */
+/** The first position: RoBERTa counts from paddingIndex + 1, BERT from 0. */
 export const firstPosition = ({ family, paddingIndex }: EncoderConfig): number => (family === 'roberta' ? paddingIndex + 1 : 0)
 
-/** The map from embeddings of another size to hidden states. */
+/** The linear map from embeddings of another width to hidden states. */
 export const projection = 'embeddings_project'
 
 export const specOf = (config: EncoderConfig, names: EncoderNames): ModelSpec => ({

@@ -1,4 +1,4 @@
-/** The sizes of a DeBERTa v2 or v3, as its config.json gives them, and how distances take part in its scores. */
+/** The sizes of a DeBERTa v2 or v3 from its config.json, and how distances contribute to its scores. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
@@ -7,7 +7,7 @@ import { distanceRows, type DistanceKind } from './distances.js'
 
 const kind = z.enum(['c2p', 'p2c'])
 
-/** In old files a text, in new ones a list. */
+/** A text in old files, a list in new ones. */
 const kindsOf = (given: unknown): unknown =>
   typeof given === 'string'
     ? given
@@ -40,7 +40,7 @@ const schema = z.object({
   position_buckets: z.int().max(1_048_576).default(-1),
   max_relative_positions: z.int().max(1_048_576).default(-1),
   norm_rel_ebd: z.enum(['none', 'layer_norm']).default('none'),
-  /** DeBERTa-v2-xlarge's convolution after the first layer is not here */
+  /** DeBERTa-v2-xlarge's convolution after the first layer is not supported */
   conv_kernel_size: z.literal(0).nullish(),
   embedding_size: size(65_536).nullish(),
   pooler_hidden_size: size(65_536).nullish(),
@@ -48,15 +48,15 @@ const schema = z.object({
   pad_token_id: z.int().min(0).nullish(),
 })
 
-/** How distances take part. */
+/** How distances contribute to the scores. */
 export type Distances = {
-  /** none: they do not */
+  /** empty: they do not */
   readonly kinds: ReadonlyArray<DistanceKind>
-  /** of the table of distances; 0: there is none */
+  /** rows of the table of distances; 0: no table */
   readonly rows: number
-  /** of these, that of each distance from −longestInput to longestInput */
+  /** the row of each distance from −longestInput to longestInput */
   readonly rowOf: ReadonlyArray<number>
-  /** whether the maps of keys and queries serve distances too; else such have their own */
+  /** whether distances share the maps of keys and queries; else they have their own */
   readonly sharedMaps: boolean
   readonly normed: boolean
 }
@@ -69,20 +69,20 @@ export type DebertaConfig = {
   readonly heads: number
   readonly intermediateSize: number
   readonly longestInput: number
-  /** whether places are added to the words as well */
+  /** whether absolute positions are added to the words too */
   readonly absolutePositions: boolean
-  /** 0: there are none */
+  /** 0: none */
   readonly tokenTypes: number
   readonly layerNormEpsilon: number
   readonly activation: 'gelu' | 'gelu_tanh'
   readonly paddingIndex: number
-  /** parts of a score, by which it is scaled: its content, and each kind that the file names, whether distances take part or not */
+  /** number of parts by which a score is scaled: its content, and each kind in the file even if distances do not contribute */
   readonly scoreParts: number
   readonly distances: Distances
   readonly dropouts: { readonly hidden: number; readonly attention: number; readonly pooler: number; readonly head: number }
 }
 
-/** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
+/** @param where the file's name in messages @throws InputError if a key is missing or out of bounds, or sizes contradict each other */
 export const debertaConfig = (json: object, where: string): DebertaConfig => {
   const file = validate(schema, json, where, 'an encoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads, max_position_embeddings: longestInput } = file

@@ -1,6 +1,6 @@
 /**
- * DeBERTa v2 and v3 (He et al., 2021): BERT's layers, whose scores also weigh each token against its distance to the other, by one table of distances
- * that is mapped as tokens are (disentangled attention).
+ * DeBERTa v2 and v3 (He et al., 2021): BERT's layers with disentangled attention. Scores also compare each token with its distance to the other, by a
+ * table of distance embeddings that is mapped like tokens.
  */
 import type { Expression } from '../../graph/expression.js'
 import { add, concat, cut, gather, gelu, layerNormalization, transpose } from '../../graph/operators.js'
@@ -15,7 +15,7 @@ import { geluTanh } from '../layers/gelu.js'
 import { debertaConfig, type DebertaConfig } from './config.js'
 import { batchDistances, byDistance, type BatchDistances, type DistanceKind } from './distances.js'
 
-/** place: by the kind that asks for it, the map of distances where it is not that of tokens */
+/** place: for each kind, the map of distances if it is not shared with tokens */
 type DebertaNames = LayerNames & { readonly layer: string; readonly place: Readonly<Record<DistanceKind, string>> }
 
 const namesOf = (i: number): DebertaNames => {
@@ -80,7 +80,7 @@ const specOf = (config: DebertaConfig): ModelSpec => {
   }
 }
 
-/** What the layers know of distances: the table, normed where the model does so, and its rows for this batch. */
+/** The table of distances, normed if the model norms it, and its rows for this batch. */
 type Places = { readonly table: Expression; readonly rows: BatchDistances }
 
 /** Hidden states of a batch: → [tokens, hidden] */
@@ -125,7 +125,7 @@ const encoderLayer =
     return sublayer(config, host, { name: at.feedForward, matrix: at.down, norm: at.feedForwardNorm }, intermediate, attended)
   }
 
-/** Queries or keys: of the tokens [tokens, hidden], and of every distance within the batch [2S, hidden] where distances of this kind take part */
+/** Queries or keys: of the tokens [tokens, hidden], and of every distance in the batch [2S + 1, hidden] if this kind contributes. */
 const mapped = (
   { distances: { kinds, rows, sharedMaps } }: DebertaConfig,
   host: Host,
@@ -136,7 +136,7 @@ const mapped = (
   if (places === null || !kinds.includes(kind)) return { tokens: host.linear(matrix, x), distances: null }
   const ofBatch = (table: Expression): Expression => gather(table, kind === 'c2p' ? places.rows.falling : places.rows.rising)
   if (!sharedMaps) return { tokens: host.linear(matrix, x), distances: ofBatch(host.linear(at.place[kind], places.table)) }
-  // one product: a method that drops or rounds a map's input does it to rows of its own for tokens and for distances
+  // one product for both, so that dropout and rounding in a method treat tokens and distances as rows of one input
   const [tokens = x, table = x] = cut(host.linear(matrix, concat([x, places.table], 0)), 0, [x.shape[0] ?? 1, rows])
   return { tokens, distances: ofBatch(table) }
 }

@@ -1,4 +1,4 @@
-/** Distances between tokens: the row of the table that each has, and the products of a token with all of them put where the other token stands. */
+/** Distances between tokens: the table row of each distance, and the products of tokens with distances, arranged by the other token. */
 import { product } from '../../graph/dimension.js'
 import type { Expression } from '../../graph/expression.js'
 import {
@@ -23,7 +23,7 @@ import type { BatchInputs } from '../batchInputs.js'
 /** 'c2p': a query's content by its distance to the key; 'p2c': a key's content by the query's distance to it. */
 export type DistanceKind = 'c2p' | 'p2c'
 
-/** Each distance by itself up to half of the buckets, farther ones by factors, up to `farthest` − 1. In float32, as the original has it. */
+/** Half of the buckets are for single distances, the others for logarithmic ranges up to `farthest` − 1. In float32, as in the original. */
 export const distanceBucket = (distance: number, buckets: number, farthest: number): number => {
   const [exact, n, f] = [Math.floor(buckets / 2), Math.abs(distance), Math.fround]
   if (n <= exact) return distance
@@ -31,7 +31,7 @@ export const distanceBucket = (distance: number, buckets: number, farthest: numb
   return Math.sign(distance) * (Math.ceil(f(share * (exact - 1))) + exact)
 }
 
-/** The row of each distance from −longest to longest, the outermost rows for all beyond. buckets: null where each distance is told apart */
+/** The row of each distance from −longest to longest, the outermost rows for all beyond. buckets: null if each distance has its own row */
 export const distanceRows = (longest: number, buckets: number | null, farthest: number): ReadonlyArray<number> => {
   const half = buckets ?? farthest
   return Array.from({ length: 2 * longest + 1 }, (_, i) => {
@@ -60,7 +60,7 @@ export const batchDistances = (rowOf: ReadonlyArray<number>, { attentionBias }: 
 }
 
 /**
- * Each token's products with all distances, every one put where the token of that distance stands: (i, j) gets xᵢ · places[S + j − i].
+ * Each token's products with the distances to all tokens: (i, j) gets xᵢ · places[S + j − i].
  * x: [batch, heads, S, headSize], places: [2S + 1, hidden] → [batch, heads, S, S]
  */
 export const byDistance = (x: Expression, places: Expression, scale: number): Expression => {
@@ -72,7 +72,7 @@ export const byDistance = (x: Expression, places: Expression, scale: number): Ex
 }
 
 /**
- * (i, j) ← (i, S + j − i), which stands i (2S + 1) + S + j − i = (2i + 1) S + j places from the start: of rows of S places, every second one.
+ * (i, j) ← (i, S + j − i), at flat index i (2S + 1) + S + j − i = (2i + 1) S + j: every second row of a matrix with rows of S.
  * x: [a, b, S, 2S + 1] → [a, b, S, S]
  */
 const sheared = (x: Expression): Expression => {

@@ -1,4 +1,4 @@
-/** DistilBERT (Sanh et al., 2019): BERT's encoder under other names, without token types, and a head of two maps with a ReLU between them. */
+/** DistilBERT (Sanh et al., 2019): BERT's encoder under other names, without token types, and a head of two layers with a ReLU between them. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError } from '../../errors/inputError.js'
@@ -63,7 +63,7 @@ const configOf = (json: object, where: string): EncoderConfig => {
   }
 }
 
-/** The original drops nothing after the attention's output. */
+/** The original has no dropout after the attention's output. */
 const withoutAttentionSites = (model: Model): Model => ({
   ...model,
   hidden: (host, batch) =>

@@ -1,4 +1,4 @@
-/** ELECTRA (Clark et al., 2020): BERT's encoder, whose embeddings may be of another size, and a head like RoBERTa's with a GELU in it. */
+/** ELECTRA (Clark et al., 2020): BERT's encoder with embeddings of their own width, and RoBERTa's head with a GELU. */
 import { z } from 'zod'
 import { gelu } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'

@@ -1,4 +1,4 @@
-/** Multi-head self-attention. Of a packed batch, padding exists between `pack` and `unpack` alone. */
+/** Multi-head self-attention. A packed batch has padding only between `pack` and `unpack`. */
 import { knownFactor, namedFactors, product } from '../../graph/dimension.js'
 import type { Expression } from '../../graph/expression.js'
 import {
@@ -22,17 +22,17 @@ import type { Host } from '../host.js'
 type Heads = { readonly heads: number; readonly headSize: number }
 
 export type AttentionSettings = Heads & {
-  /** heads of keys and values, each of which as many heads of queries share: a divisor of `heads`; as many where not given */
+  /** number of key and value heads, a divisor of `heads`: query heads share them evenly (default: `heads`) */
   readonly keyValueHeads?: number
-  /** what is added to the scores: [batch, 1 or heads, 1 or sequence, sequence] */
+  /** bias of the scores: [batch, 1 or heads, 1 or sequence, sequence] */
   readonly bias: Expression
-  /** the layer's name, for what the host adds to its keys and values */
+  /** the layer's name, for the host */
   readonly layer: string
-  /** of the probabilities */
+  /** dropout of the probabilities */
   readonly dropout: number
-  /** of the scores; 1 / √headSize where not given */
+  /** scale of the scores (default: 1 / √headSize) */
   readonly scale?: number
-  /** scores beside those of contents, of queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each */
+  /** Further scores, from queries and keys: [batch, heads, sequence, headSize] → [batch, heads, sequence, keys] each. */
   readonly beside?: (queries: Expression, keys: Expression) => ReadonlyArray<Expression>
 }
 
@@ -68,7 +68,7 @@ export const attention = (
   return unpack(shape, batch, byHead(matMul(byHead(probabilities, shared.heads), value), shape.heads))
 }
 
-/** Queries that share a head of keys as rows of one matrix, and back: nothing is copied. x: [batch, h, rows, n] → [batch, heads, rows · h / heads, n] */
+/** Queries that share a key head as rows of one matrix, and back, by a reshape. x: [batch, h, rows, n] → [batch, heads, rows · h / heads, n] */
 const byHead = (x: Expression, heads: number): Expression => {
   const [batch = 1, own = 1, rows = 1, n = 1] = x.shape
   if (own === heads) return x
@@ -76,7 +76,7 @@ const byHead = (x: Expression, heads: number): Expression => {
   return reshape(x, [batch, heads, product([size, ...namedFactors([rows])]), n])
 }
 
-/** Every token sees every other, padding apart: [batch, 1, 1, sequence] */
+/** Every token attends to every token except padding: [batch, 1, 1, sequence] */
 export const paddingBias = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'>): Expression => {
   const [rows = 1, columns = 1] = attentionBias.shape
   return reshape(attentionBias, [rows, 1, 1, columns])
@@ -84,10 +84,10 @@ export const paddingBias = ({ attentionBias }: Pick<BatchInputs, 'attentionBias'
 
 type Biases = Pick<PaddedInputs, 'attentionBias' | 'keyBias'>
 
-/** As the padding's: its exponential is 0 in float32 and float64. */
+/** Its exponential is 0 in float32 and float64. */
 const unseen = -1e9
 
-/** A token sees those at most `window` places away, itself included: [batch, 1, sequence, sequence] */
+/** A token attends to tokens at most `window` positions away, itself included: [batch, 1, sequence, sequence] */
 export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: number): Expression => {
   const { query, key } = placesOf(batch)
   const before = cast(less(key, sub(query, window)), query.dtype)
@@ -96,7 +96,7 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
 }
 
 /**
- * The places of queries and keys in their row, counted from 1; keys of a cache come before the batch's own. [batch, 1, sequence, 1] and
+ * The positions of queries and keys in their row, counted from 1; cached keys come before the batch's own. [batch, 1, sequence, 1] and
  * [batch, 1, 1, past+sequence]
  */
 export const placesOf = ({ attentionBias: own, keyBias: keys = own }: Biases): { readonly query: Expression; readonly key: Expression } => {
@@ -107,7 +107,7 @@ export const placesOf = ({ attentionBias: own, keyBias: keys = own }: Biases): {
   return { query: keys === own ? query : add(query, reshape(past, [1, 1, 1, 1])), key: reshape(counted(keys), [rows, 1, 1, all]) }
 }
 
-/** A token sees itself and those before it, or of them the last `window`: [batch, 1, sequence, past+sequence] */
+/** A token attends to itself and the tokens before it, or to the last `window` of these: [batch, 1, sequence, past+sequence] */
 export const causalBias = (batch: Biases, window: number | null): Expression => {
   const { query, key } = placesOf(batch)
   const later = cast(less(query, key), query.dtype)

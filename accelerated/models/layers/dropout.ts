@@ -1,12 +1,12 @@
 /**
- * Dropout whose masks follow from the step's feeds. A pool of mask entries (0 or 1/(1 − p)) is fed once and for all; each site of each step
- * reads it at an offset of its own that the step feeds, so a mask is the same on every provider and a resumed run draws the same ones.
+ * Dropout whose masks follow from the step's feeds. A pool of mask entries (0 or 1/(1 − p)) is drawn once per run, and each step feeds each site's
+ * offset in it. Masks are therefore the same on every provider and in a resumed run.
  */
 import type { DType, Expression } from '../../graph/expression.js'
 import { input, mul, sliceVector } from '../../graph/operators.js'
 import type { Wrap } from '../host.js'
 
-/** Where a mask is read, with its shape. */
+/** A place with a dropout mask, and the mask's shape. */
 export type DropoutSite = { readonly site: string; readonly probability: number; readonly shape: Expression['shape'] }
 
 /** `sites` in the order in which the graph used them. */

@@ -1,4 +1,4 @@
-/** GELU by tanh: Hendrycks & Gimpel (2016); the exact one is an operator. */
+/** The tanh approximation of GELU (Hendrycks & Gimpel, 2016); the exact GELU is an operator. */
 import type { Expression } from '../../graph/expression.js'
 import { add, mul, square, tanh } from '../../graph/operators.js'
 

@@ -1,4 +1,4 @@
-/** Recomputation: of each layer a step keeps its input alone, and makes the rest once more when the gradient comes there. */
+/** Gradient checkpointing: a step stores only layer inputs and recomputes the rest in the backward pass. */
 import { checkpoint } from '../../graph/operators.js'
 import type { Wrap } from '../host.js'
 

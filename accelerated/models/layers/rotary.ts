@@ -1,8 +1,8 @@
-/** Rotary position embeddings: Su et al. (2021), as Hugging Face pairs the halves of a head. */
+/** Rotary position embeddings (Su et al., 2021), with the halves of a head paired as in Hugging Face's code. */
 import type { Expression } from '../../graph/expression.js'
 import { add, cast, concat, constant, cos, mul, reshape, sin, slice, sub } from '../../graph/operators.js'
 
-/** Llama 3: long waves are slowed by `factor`, short ones are not; linear: all are. */
+/** linear: all frequencies are divided by `factor`; llama3: only low ones are. */
 export type RotaryScaling =
   | { readonly kind: 'linear'; readonly factor: number }
   | {
@@ -18,7 +18,7 @@ export type RotarySettings = { readonly headSize: number; readonly rotaryBase: n
 /** Cosines and sines of the angles of each token: [tokens, 1, headSize / 2] */
 export type Angles = { readonly cosine: Expression; readonly sine: Expression }
 
-/** Radians a position, for each pair of a head: θ^(−2j/headSize), slowed as the scaling says. */
+/** Radians per position for each pair of a head: θ^(−2j/headSize), after scaling. */
 export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: RotarySettings): ReadonlyArray<number> => {
   const pairs = Array.from({ length: headSize / 2 }, (_, j) => rotaryBase ** (-(2 * j) / headSize))
   if (rotaryScaling === null) return pairs
@@ -27,7 +27,7 @@ export const rotaryFrequencies = ({ headSize, rotaryBase, rotaryScaling }: Rotar
   return pairs.map((frequency) => {
     const length = (2 * Math.PI) / frequency
     const kept = (originalPositions / length - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor)
-    const share = Math.min(1, Math.max(0, kept)) // of the frequency as it was: 0 for long waves, 1 for short ones
+    const share = Math.min(1, Math.max(0, kept)) // share of the unscaled frequency: 0 for low frequencies, 1 for high ones
     return frequency * (share + (1 - share) / factor)
   })
 }
@@ -41,11 +41,11 @@ export const rotaryAngles = (settings: RotarySettings, positions: Expression, dt
   return { cosine: cos(angles), sine: sin(angles) }
 }
 
-/** Each pair (xⱼ, xⱼ₊ₕ) of each head turned by its angle. x: [tokens, heads · headSize] */
+/** Rotates each pair (xⱼ, xⱼ₊ₕ) of each head by its angle. x: [tokens, heads · headSize] */
 export const rotate = (x: Expression, heads: number, headSize: number, { cosine, sine }: Angles): Expression => {
   const [tokens = 1] = x.shape
   const byHead = reshape(x, [tokens, heads, headSize])
   const [first, second] = [slice(byHead, 2, 0, headSize / 2), slice(byHead, 2, headSize / 2, headSize / 2)]
-  const turned = concat([sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))], 2)
-  return reshape(turned, x.shape)
+  const rotated = concat([sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))], 2)
+  return reshape(rotated, x.shape)
 }

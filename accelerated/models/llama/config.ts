@@ -1,17 +1,17 @@
-/** The sizes of a decoder of LLaMA's kind (LLaMA, Mistral, Qwen2), as its config.json gives them, within bounds that no real one exceeds. */
+/** The sizes of a LLaMA, Mistral or Qwen2 decoder from its config.json, within bounds that no real decoder exceeds. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import { inputError, quoted } from '../../errors/inputError.js'
 import type { RotaryScaling } from '../layers/rotary.js'
 
-/** What the decoder's graph has to know. Sizes are counts; the dropout is a probability in [0, 1). */
+/** The settings of the decoder's graph. Sizes are counts; the dropout is a probability in [0, 1). */
 export type DecoderConfig = {
   readonly family: 'llama' | 'mistral' | 'qwen2'
   readonly vocabularySize: number
   readonly hiddenSize: number
   readonly layers: number
   readonly heads: number
-  /** heads of keys and values: a divisor of `heads` */
+  /** number of key and value heads: a divisor of `heads` */
   readonly keyValueHeads: number
   readonly headSize: number
   readonly intermediateSize: number
@@ -19,11 +19,11 @@ export type DecoderConfig = {
   readonly rmsNormEpsilon: number
   readonly rotaryBase: number
   readonly rotaryScaling: RotaryScaling | null
-  /** of each layer: tokens that each token sees, itself included; null: all before it */
+  /** per layer, how many tokens a token attends to, itself included; null: all before it */
   readonly windows: ReadonlyArray<number | null>
   /** which matrices have a bias */
   readonly biases: { readonly queryKeyValue: boolean; readonly attentionOutput: boolean; readonly feedForward: boolean }
-  /** whether the output matrix is the table of embeddings */
+  /** whether the output matrix is the embedding table */
   readonly tied: boolean
   readonly paddingIndex: number
   readonly attentionDropout: number
@@ -33,7 +33,7 @@ const size = (limit: number) => z.int().min(1).max(limit)
 const ropeType = z.string().max(100)
 const rope = z.object({
   rope_type: ropeType.optional(),
-  type: ropeType.optional(), // its older name
+  type: ropeType.optional(), // the older name
   rope_theta: z.number().positive().optional(),
   factor: z.number().positive().nullish(),
   low_freq_factor: z.number().positive().optional(),
@@ -68,7 +68,7 @@ const schema = z.object({
 })
 type File = z.infer<typeof schema>
 
-/** `where` is the file's name in messages. Throws Mistake: a key missing or out of bounds, sizes that contradict each other. */
+/** @param where the file's name in messages @throws InputError if a key is missing or out of bounds, or sizes contradict each other */
 export const decoderConfig = (json: object, where: string): DecoderConfig => {
   const file = validate(schema, json, where, 'a decoder')
   const { hidden_size: hiddenSize, num_attention_heads: heads } = file
@@ -97,12 +97,12 @@ export const decoderConfig = (json: object, where: string): DecoderConfig => {
     windows: Array.from({ length: file.num_hidden_layers }, (_, layer) => windowOf(file, layer)),
     biases: { queryKeyValue: qwen || file.attention_bias, attentionOutput: !qwen && file.attention_bias, feedForward: file.mlp_bias },
     tied: file.tie_word_embeddings,
-    paddingIndex: padding >= 0 && padding < file.vocab_size ? padding : 0, // −1 is none
+    paddingIndex: padding >= 0 && padding < file.vocab_size ? padding : 0, // −1: none
     attentionDropout: file.attention_dropout,
   }
 }
 
-/** Mistral's window is every layer's; Qwen2 has one in its upper layers, where it is switched on. */
+/** Mistral has its window in every layer, Qwen2 in its upper layers if enabled. */
 const windowOf = (
   { model_type: type, sliding_window: window, use_sliding_window: used, max_window_layers: from = 28 }: File,
   layer: number,
@@ -116,7 +116,7 @@ const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: str
   const given = own ?? old
   const kind = given?.rope_type ?? given?.type ?? 'default'
   if (given == null || kind === 'default') return null
-  if (kind === 'dynamic') return null // within max_position_embeddings, beyond which no text is taken, it is the default
+  if (kind === 'dynamic') return null // it differs from the default only beyond max_position_embeddings, which no text exceeds
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = given
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)

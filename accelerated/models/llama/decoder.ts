@@ -1,4 +1,4 @@
-/** The decoder as an expression: embeddings, then pre-norm layers of causal attention and SwiGLU. It asks its host for every tensor and knows no method. */
+/** The decoder as an expression: embeddings, then pre-norm layers of causal attention and SwiGLU. Every tensor comes from the host, so it knows no method. */
 import type { Expression } from '../../graph/expression.js'
 import { add, gather, mul, sigmoid } from '../../graph/operators.js'
 import type { BatchInputs, PaddedInputs } from '../batchInputs.js'
@@ -9,7 +9,7 @@ import { rotaryAngles, rotate, type Angles } from '../layers/rotary.js'
 import type { DecoderConfig } from './config.js'
 import { layerNames } from './spec.js'
 
-/** Hidden states of a batch: → [tokens, hidden], one example after another (padding included where the batch keeps it) */
+/** Hidden states of a batch: → [tokens, hidden], example after example, with padding if the batch keeps it */
 export const decoder = (config: DecoderConfig, host: Host, batch: BatchInputs | PaddedInputs): Expression => {
   const words = host.embedded(gather(host.tensor('embed_tokens.weight'), batch.inputIds), batch)
   const angles = rotaryAngles(config, batch.positions, batch.attentionBias.dtype === 'float64' ? 'float64' : 'float32')
@@ -42,7 +42,7 @@ const decoderLayer =
 
 /** residual + linear(x) */
 const sublayer = (host: Host, name: string, residual: Expression, x: Expression): Expression => {
-  const around: SublayerContext = { residual, norm: (y) => y } // the next norm is the next sublayer's
+  const around: SublayerContext = { residual, norm: (y) => y } // the next norm belongs to the next sublayer
   return add(residual, host.sublayer(name, host.linear(name, x), around))
 }
 

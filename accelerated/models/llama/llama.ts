@@ -1,4 +1,4 @@
-/** LLaMA (Touvron et al., 2023), and with a switch each Mistral and Qwen2: one decoder, one head over the vocabulary, one over classes. */
+/** LLaMA (Touvron et al., 2023), Mistral and Qwen2: one decoder with a head over the vocabulary and a head over classes. */
 import { matMul } from '../../graph/operators.js'
 import type { Architecture, Model } from '../architecture.js'
 import { slotPositions } from '../batchInputs.js'

@@ -1,4 +1,4 @@
-/** Names and shapes of a decoder: its tensors, the seven matrices of each layer that can be adapted, its sublayers. */
+/** Names and shapes of a decoder: its tensors, the seven adaptable matrices of each layer, its sublayers. */
 import type { Layer, Matrix, ModelSpec, TensorShape } from '../architecture.js'
 import type { DecoderConfig } from './config.js'
 
@@ -12,11 +12,11 @@ export const specOf = (config: DecoderConfig): ModelSpec => ({
   layers: layerNames(config).map((at) => layerOf(config, at)),
   maxPositions: config.maxPositions,
   kind: 'decoder',
-  // under a window, which virtual tokens a library shows is a matter of its version
+  // under a window, versions of transformers differ in which virtual tokens are visible
   supportedHooks: config.windows.every((window) => window === null) ? ['keyValue', 'embedded'] : ['embedded'],
 })
 
-/** Keys and values are what a prefix adds to: their heads. */
+/** The heads are those of keys and values, which a prefix extends. */
 const layerOf = ({ keyValueHeads, headSize }: DecoderConfig, name: string): Layer => ({
   name,
   heads: keyValueHeads,

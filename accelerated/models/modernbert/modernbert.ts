@@ -1,6 +1,6 @@
 /**
- * ModernBERT (Warner et al., 2024): pre-norm layers without biases, queries, keys and values of one matrix, rotation, GeGLU, and attention that
- * in most layers reaches a window to either side.
+ * ModernBERT (Warner et al., 2024): pre-norm layers without biases, one matrix for queries, keys and values, rotary positions, GeGLU, and attention
+ * within a window in most layers.
  */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
@@ -59,9 +59,9 @@ type ModernConfig = {
   readonly intermediateSize: number
   readonly maxPositions: number
   readonly normEpsilon: number
-  /** of each layer: whether it reaches the window alone */
+  /** per layer: whether it attends only within the window */
   readonly local: ReadonlyArray<boolean>
-  /** tokens to either side */
+  /** tokens on either side */
   readonly window: number
   readonly rotaryBases: { readonly global: number; readonly local: number }
   readonly paddingIndex: number
@@ -157,7 +157,7 @@ const encoder = (config: ModernConfig, host: Host, batch: BatchInputs | PaddedIn
   return norm(config, host, 'final_norm')(hidden)
 }
 
-/** x ← x + attention(norm(x)); x ← x + W_O (gelu(u) ⊙ v), [u v] = W_I norm(x). The embeddings are normed, and layer 0 does not norm them again. */
+/** x ← x + attention(norm(x)); x ← x + W_O (gelu(u) ⊙ v), [u v] = W_I norm(x). Layer 0 has no first norm, because the embeddings are normed. */
 const encoderLayer =
   (config: ModernConfig, host: Host, batch: BatchInputs | PaddedInputs, { angles, bias }: Reach, i: number) =>
   (x: Expression): Expression => {

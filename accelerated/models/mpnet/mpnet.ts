@@ -1,4 +1,4 @@
-/** MPNet (Song et al., 2020): RoBERTa's encoder under other names, without token types, whose scores have a bias by the distance of two tokens. */
+/** MPNet (Song et al., 2020): RoBERTa's encoder under other names, without token types, and with a bias of the scores by distance. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import type { Expression } from '../../graph/expression.js'
@@ -31,12 +31,12 @@ const names: EncoderNames = {
 
 const biasTable = 'encoder.relative_attention_bias.weight'
 
-/** Beyond it all distances are one. */
+/** All distances beyond it share a row. */
 const farthest = 128
 
 /**
- * The row of the table for a key that stands `distance` after its query: half of the rows for either side, of which half are for one distance
- * each and the others for distances that grow by a factor. In float32 and cut to whole numbers, as the original has it.
+ * The row of the table for a key `distance` positions after its query. Each side has half of the rows; half of these are for single distances, the
+ * others for logarithmic ranges. Computed in float32 and truncated, as in the original.
  */
 export const distanceBucket = (distance: number, buckets: number): number => {
   const side = Math.floor(buckets / 2)
@@ -46,7 +46,7 @@ export const distanceBucket = (distance: number, buckets: number): number => {
   return (distance > 0 ? side : 0) + (n < exact ? n : Math.min(far(), side - 1))
 }
 
-/** What is added to the scores by distance: [batch, heads, sequence, sequence] */
+/** The bias of the scores by distance: [batch, heads, sequence, sequence] */
 const distanceBias = (
   host: Pick<Host, 'tensor'>,
   batch: Pick<BatchInputs, 'attentionBias'>,

@@ -1,4 +1,4 @@
-/** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head on the words of a hundred languages, which its tokenizer cuts by a unigram model. */
+/** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's encoder and head with a vocabulary of a hundred languages and a unigram tokenizer. */
 import { z } from 'zod'
 import { validate } from '../../errors/validate.js'
 import type { Architecture, Model } from '../architecture.js'
