@@ -1,11 +1,12 @@
 /**
- * The accelerated path: methods of fine-tuning as ONNX training graphs that are written, differentiated and run here, over Hugging Face
- * checkpoints. It is
- *  - derived on its own: nothing here calls the reference, or their agreement would prove nothing;
- *  - cut along one idea: a model asks a host (models/), a method answers (methods/), an objective says what for (objectives/), an engine runs
- *    it (runtime/). training/ assembles and steps; files/ and formats/ are the disk; graph/ knows tensors and nothing else.
+ * The accelerated path: fine-tuning methods as ONNX training graphs over Hugging Face checkpoints, built, differentiated and run here. It is
+ *  - derived independently: nothing here calls the reference, since otherwise their agreement would prove nothing;
+ *  - built around one idea: a model (models/) asks a host, a method (methods/) wraps the host, an objective (objectives/) gives the loss, and an
+ *    engine (engines/) runs the graph. training/ assembles graphs and takes steps. checkpoints/ and formats/ read and write files. graph/ knows only
+ *    tensors, and parameters/ only their layout.
  *
- * Reading order: methods/salora/{hardConcrete → orthogonality → lagrangian → salora} → training/{assembly → step → run}; then graph/.
+ * Reading order: methods/salora/{hardConcrete → orthogonality → lagrangian → training → phases}, then training/{trainingLoop → trainStep → stepGraph},
+ * then graph/.
  */
 export { commonSettings, precisionOf } from './settings/commonSettings.js'
 export type { Adapter, AdapterFormat, Weights } from './formats/adapter.js'

@@ -1,4 +1,4 @@
-/** Settings that every run has, whatever its method. Where the paper gives no value (§4.1, appendix B) the default is said to be ours. */
+/** Settings that every run has, whatever its method. A default is ours where the paper (§4.1, appendix B) gives none. */
 import { z } from 'zod'
 import { precisions } from '../precisions/index.js'
 import type { Precision } from '../precisions/precision.js'
@@ -14,7 +14,7 @@ const fraction = z.number().min(0).max(1)
 const share = z.number().min(0).lt(1)
 const count = z.int().min(1)
 
-/** Steps of one run: a checkpoint's name has nine digits for them. */
+/** The largest number of steps: a checkpoint's name has nine digits for it. */
 export const maxRunSteps = 999_999_999
 
 const listed = (names: ReadonlyArray<string>): string =>
@@ -193,7 +193,7 @@ export const scheduleSettings = settingGroup('Run', {
 
 export const commonSettings = { ...trainingSettings, ...machineSettings, ...scheduleSettings } as const satisfies SettingTable
 
-/** Settings that change no bit of what a run computes: a run may go on with others. */
+/** Settings that do not change a run's numbers: a run may resume with other values. */
 export const numericallyNeutralSettings: ReadonlyArray<string> = ['gradientCheckpointing'] satisfies ReadonlyArray<
   keyof typeof commonSettings
 >
@@ -206,7 +206,7 @@ export const precisionOf = (name: string): Precision => {
   return found
 }
 
-/** AdamW's constants of W. */
+/** AdamW's constants for W. */
 export const adamOf = ({
   adamBeta1,
   adamBeta2,

@@ -29,7 +29,7 @@ export const scaleOf = ({ alpha, rank }: { readonly alpha: number; readonly rank
 /** Every gate open. → [r] */
 export const openGates = ({ A }: Factors): Tensor => filled([matrixShape('openGates', A)[0]], 1)
 
-/** ΔW = scale · B diag(g) A = scale · Σⱼ gⱼ Bⱼ Aⱼ. Eq. (5). g: [r] → [d, k] */
+/** ΔW = scale · B diag(g) A = scale · Σⱼ gⱼ Bⱼ Aⱼ, equation (5). g: [r] → [d, k] */
 export const increment =
   (scale: number) =>
   ({ A, B }: Factors, g: Tensor): Tensor =>

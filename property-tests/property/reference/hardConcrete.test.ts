@@ -123,7 +123,7 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     [2, 1],
     [0, 0.5],
     [-1, 2],
-  ])('are open as often as Eq. (8) says: log θ = %d, τ = %d', (logTheta, tau) => {
+  ])('are open as often as equation (8) says: log θ = %d, τ = %d', (logTheta, tau) => {
     const settings = { ...paper, tau }
     const frequency = sampled(settings, logTheta).data.filter((x) => x > 0).length / draws
     // Four standard deviations of a frequency are at most 4 · 0.5/√200,000 = 0.0045.

@@ -128,7 +128,7 @@ describe(`orthogonality (seed ${SEED})`, () => {
     )
   })
 
-  it('is positive as soon as the factors are not orthonormal, by the amount that Eq. (9) gives', () => {
+  it('is positive as soon as the factors are not orthonormal, by the amount that equation (9) gives', () => {
     fc.assert(
       fc.property(number(-3, 3), number(0.1, 3), (angle, size) => {
         const A = tensor(

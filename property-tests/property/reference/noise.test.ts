@@ -74,7 +74,7 @@ describe(`a step's noise (seed ${SEED})`, () => {
     expect(second.dropout['embeddings']).not.toEqual(first.dropout['embeddings'])
   })
 
-  it('opens every single gate as often, over the steps, as Eq. (8) says', () => {
+  it('opens every single gate as often, over the steps, as equation (8) says', () => {
     const [module, { logTheta }] = Object.entries(parameters.adapters)[0]!
     const steps = 4000
     const { open } = Array.from({ length: steps }).reduce<{ open: ReadonlyArray<number>; seed: number }>(

@@ -16,7 +16,7 @@ const integral = (f: (t: number) => number): number =>
   }, 0)
 
 /**
- * E[gⁿ] = ∫₀¹ n tⁿ⁻¹ P(g > t) dt, where P(g > t) = P(s > t) = σ(log θ − τ log((t − γ) / (ζ − t))): Eq. (8) with t in place of 0.
+ * E[gⁿ] = ∫₀¹ n tⁿ⁻¹ P(g > t) dt, where P(g > t) = P(s > t) = σ(log θ − τ log((t − γ) / (ζ − t))): equation (8) with t in place of 0.
  * Accurate to 1e-13 of itself for τ from 0.1 to 5, whatever log θ, and to 1e-10 at τ = 10.
  */
 const moment =

@@ -34,7 +34,7 @@ const stretch = ({ gamma, zeta }: HardConcrete) => map((sigma) => sigma * (zeta 
 
 const clip = map(clamp(0, 1))
 
-/** g = min(1, max(0, s)), s = σ((log(u / (1 − u)) + log θ) / τ)(ζ − γ) + γ. Eq. (7). logTheta, u: [r] → [r] */
+/** g = min(1, max(0, s)), s = σ((log(u / (1 − u)) + log θ) / τ)(ζ − γ) + γ, equation (7). logTheta, u: [r] → [r] */
 export const sampleGate =
   (settings: HardConcrete) =>
   (logTheta: Tensor, u: Tensor): Tensor =>
@@ -63,7 +63,7 @@ export const deterministicGate =
   (logTheta: Tensor): Tensor =>
     clip(stretch(settings)(map(sigmoid)(logTheta)))
 
-/** P(g > 0) = σ(log θ − τ log(−γ / ζ)), a term of Eq. (8). logTheta: [r] → [r] */
+/** P(g > 0) = σ(log θ − τ log(−γ / ζ)), a term of equation (8). logTheta: [r] → [r] */
 export const probabilityNonZero =
   (settings: HardConcrete) =>
   (logTheta: Tensor): Tensor =>
@@ -75,7 +75,7 @@ export const probabilityNonZeroVjp =
   (logTheta: Tensor, pBar: Tensor): Tensor =>
     multiply(pBar, map((p) => p * (1 - p))(probabilityNonZero(settings)(logTheta)))
 
-/** E‖G‖₀ = Σⱼ P(gⱼ > 0) = Σⱼ σ(log θⱼ − τ log(−γ / ζ)), the expected number of open gates. Eq. (8). */
+/** E‖G‖₀ = Σⱼ P(gⱼ > 0) = Σⱼ σ(log θⱼ − τ log(−γ / ζ)), the expected number of open gates, equation (8). */
 export const expectedL0 =
   (settings: HardConcrete) =>
   (logTheta: Tensor): number =>

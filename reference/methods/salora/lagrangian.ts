@@ -10,7 +10,7 @@ export const tripletCost = ({ A, B }: Factors): number => matrixShape('tripletCo
 export const parameterCount = (adapters: Readonly<Record<string, Factors>>): number =>
   Object.values(adapters).reduce((total, { A, B }) => total + A.data.length + B.data.length, 0)
 
-/** C(Θ) = Σᵢ E‖Gᵢ‖₀ (dᵢ + kᵢ) / Σᵢ (#Bᵢ + #Aᵢ): the share of the parameters expected to stay; 0 without adapters. Eq. (11). */
+/** C(Θ) = Σᵢ E‖Gᵢ‖₀ (dᵢ + kᵢ) / Σᵢ (#Bᵢ + #Aᵢ): the share of the parameters expected to stay; 0 without adapters, equation (11). */
 export const density =
   (settings: HardConcrete) =>
   (adapters: Adapters): number => {
@@ -33,7 +33,7 @@ export const densityVjp =
 /** (C − b)², which is also ∂L/∂λ: never negative, so λ never falls. */
 export const violation = (densityNow: number, targetDensity: number): number => (densityNow - targetDensity) ** 2
 
-/** λ (C − b)², the constraint's term in Eq. (12). */
+/** λ (C − b)², the constraint's term in equation (12). */
 export const penalty = (lambda: number, densityNow: number, targetDensity: number): number => lambda * violation(densityNow, targetDensity)
 
 /** ∂/∂C of the penalty = 2 λ (C − b) */

@@ -72,7 +72,7 @@ const losses = {
 }
 
 /**
- * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)². Eq. (12); by default β / 2K stands in place of β.
+ * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)², equation (12); by default β / 2K stands in place of β.
  * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. After T_end, `afterEnd` has the gates and norms that it left.
  * Throws on shapes or labels that do not fit.
  */

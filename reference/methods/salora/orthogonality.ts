@@ -20,7 +20,7 @@ export const orthogonalityOfA = (A: Tensor): number => squaredNorm(gramErrorA(A)
 export const orthogonalityOfB = (B: Tensor, squaredNorms?: Tensor): number => squaredNorm(gramErrorB(B, squaredNorms))
 
 /**
- * R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, zero exactly when B's columns and A's rows are orthonormal. Eq. (9).
+ * R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, zero exactly when B's columns and A's rows are orthonormal, equation (9).
  * With squared norms for B's columns, ‖BᵀB − D²‖²_F stands in the first place: zero when they are orthogonal and have these.
  */
 export const orthogonality = ({ A, B }: Factors, squaredNorms?: Tensor): number => orthogonalityOfB(B, squaredNorms) + orthogonalityOfA(A)
@@ -34,7 +34,7 @@ export const orthogonalityVjp = ({ A, B }: Factors, rBar: number, squaredNorms?:
 export interface OrthogonalitySettings {
   /** β, weight of the orthogonality term. */
   readonly beta: number
-  /** The mean of the squared norms ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F over all K matrices, or their sum, Eq. (12) to the letter. */
+  /** The mean of the squared norms ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F over all K matrices, or their sum, equation (12) to the letter. */
   readonly orthogonality: 'mean' | 'sum'
   /** From T_end on: as before, which draws folded columns back to norm 1; at the norms that T_end left; or no term. */
   readonly orthogonalityAfter: 'unit' | 'folded' | 'off'

@@ -45,7 +45,7 @@ export const defaultSettings: Settings = {
   zeta: 1.1, // §4.1
   targetDensity: 0.5, // §4.1
   beta: 0.1, // §4.1
-  orthogonality: 'mean', // ours: summed as in Eq. (12), β = 0.1 outweighs the task
+  orthogonality: 'mean', // ours: summed as in equation (12), β = 0.1 outweighs the task
   orthogonalityAfter: 'unit', // the paper has one term throughout
   gateStart: 0.2,
   gateEnd: 0.5, // appendix
