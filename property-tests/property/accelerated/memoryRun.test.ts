@@ -26,7 +26,7 @@ import { train } from '../../../accelerated/training/trainingLoop.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 
 const steps = 6
-const outputs = { labels: 2, taskType: 'classification' } as const
+const outputs = { head: 'sequence', labels: 2, problemType: 'single_label_classification' } as const
 const texts = ['a good film', 'a bad film', 'good', 'bad bad', 'the film is good', 'the film is bad', 'a very good one', 'a poor one']
 
 let root = ''
