@@ -1,4 +1,8 @@
-/** The engine: it compiles expressions and runs them. Training knows this type and no runtime. */
+/**
+ * The engine: it compiles expressions and runs them. Training knows this type and no runtime.
+ *
+ * This folder has everything that depends on a runtime or a device. What a graph computes belongs in graph/ and in the folders that build graphs.
+ */
 import type { Expression } from '../graph/expression.js'
 import type { Feed, Feeds, NumericArray } from './feeds.js'
 

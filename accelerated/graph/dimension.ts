@@ -39,8 +39,8 @@ export const sum = (dimensions: Shape): Dimension => {
 
 /** The number comes first: `batch`, 12, `3+sequence` → `12*batch*(3+sequence)`. */
 export const product = (dimensions: Shape): Dimension => {
-  const [known, names] = [knownFactor(dimensions), namedFactors(dimensions)]
-  const parts = known === 1 && names.length > 0 ? names : [known, ...names]
+  const [factor, names] = [knownFactor(dimensions), namedFactors(dimensions)]
+  const parts = factor === 1 && names.length > 0 ? names : [factor, ...names]
   return parts.length > 1 ? parts.map((d) => (terms(d).length > 1 ? `(${d})` : d)).join('*') : (parts[0] as Dimension)
 }
 

@@ -1,6 +1,8 @@
 /**
  * Expressions: an immutable, typed DAG of tensor operations. There is no builder and no graph object. An expression is its operator, its inputs,
  * its attributes, and the shape and dtype that follow from them. Names appear only at serialization, and unreachable work never exists.
+ *
+ * This folder has tensors, their gradients and their ONNX form. Layers, methods and runtimes belong in the folders beside it.
  */
 
 /** The type of a graph's numbers. */

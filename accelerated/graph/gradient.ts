@@ -52,12 +52,12 @@ export const gradient = (y: Expression, targets: ReadonlyArray<Expression>): Rea
   }
   for (const node of [...order].reverse()) visit(node)
   return targets.map((target, i) => {
-    const found = gradients.get(target)
-    if (found === undefined)
+    const targetBar = gradients.get(target)
+    if (targetBar === undefined)
       throw new Error(
         `gradient: the expression does not depend on target ${i} (${target.attributes.name ?? target.op} ${showShape(target.shape)})`,
       )
-    return found
+    return targetBar
   })
 }
 

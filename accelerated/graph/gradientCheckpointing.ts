@@ -47,19 +47,19 @@ export const planCheckpoints = (
 const nodesBetween = (order: ReadonlyArray<Expression>, x: Expression, y: Expression): ReadonlySet<Expression> => {
   const above = new Set([x])
   for (const node of order) if (node.inputs.some((operand) => above.has(operand))) above.add(node)
-  const found = new Set<Expression>(above.has(y) && y !== x ? [y] : [])
-  for (const node of found) for (const operand of node.inputs) if (operand !== x && above.has(operand)) found.add(operand)
-  return found
+  const between = new Set<Expression>(above.has(y) && y !== x ? [y] : [])
+  for (const node of between) for (const operand of node.inputs) if (operand !== x && above.has(operand)) between.add(operand)
+  return between
 }
 
 /** Batch-sized inner nodes outside `between` that only nodes of `between`, or such nodes themselves, read. */
 const madeForAlone = (order: ReadonlyArray<Expression>, between: ReadonlySet<Expression>): ReadonlySet<Expression> => {
-  const [found, readHere, readElsewhere] = [new Set<Expression>(), new Set<Expression>(), new Set<Expression>()]
+  const [exclusive, readHere, readElsewhere] = [new Set<Expression>(), new Set<Expression>(), new Set<Expression>()]
   for (const node of [...order].reverse()) {
     const varies = node.inputs.length > 0 && node.shape.some((d) => typeof d === 'string')
-    if (varies && !between.has(node) && readHere.has(node) && !readElsewhere.has(node)) found.add(node)
-    const readers = between.has(node) || found.has(node) ? readHere : readElsewhere
+    if (varies && !between.has(node) && readHere.has(node) && !readElsewhere.has(node)) exclusive.add(node)
+    const readers = between.has(node) || exclusive.has(node) ? readHere : readElsewhere
     for (const operand of node.inputs) readers.add(operand)
   }
-  return found
+  return exclusive
 }

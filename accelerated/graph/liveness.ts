@@ -36,12 +36,12 @@ export const bytesOf = ({ shape, dtype }: Pick<Expression, 'shape' | 'dtype'>, s
 
 /**
  * The allocations of a run, in order. Outputs are freed at its end, after they were copied.
- * @param sizes of the named dimensions, such as `tokens` @param given whether the caller brings the memory of the outputs
+ * @param sizes of the named dimensions, such as `tokens` @param callerBuffers whether the caller brings the memory of the outputs
  */
 export const allocations = (
   roots: Readonly<Record<string, Expression>>,
   sizes: Readonly<Record<string, number>>,
-  given: boolean,
+  callerBuffers: boolean,
 ): ReadonlyArray<Allocation> => {
   const outputs = Object.values(lower(roots))
   const order = executionOrder(outputs.map(written))
@@ -57,19 +57,19 @@ export const allocations = (
   const kept = new Set(outputs.map(valueFor))
 
   const memory = new Map<Expression, Buffer>()
-  const { next, fresh, again, read, events } = timeline()
+  const { next, allocate, reuse, read, events } = timeline()
   const placed = (value: Expression, operands: ReadonlyArray<Buffer | undefined>): Buffer => {
-    if (renaming.has(value.op)) return operands[0] ?? fresh(0, null)
-    if (kept.has(value)) return fresh(given ? 0 : bytesOf(value, sizes), null)
+    if (renaming.has(value.op)) return operands[0] ?? allocate(0, null)
+    if (kept.has(value)) return allocate(callerBuffers ? 0 : bytesOf(value, sizes), null)
     const kind = kindOf(value)
     const writable = inPlace.has(value.op) && kind !== null
     const over = writable ? operands.find((buffer) => buffer?.kind === kind && buffer.readers === 1) : undefined
-    return over ?? again(kind) ?? fresh(bytesOf(value, sizes), kind)
+    return over ?? reuse(kind) ?? allocate(bytesOf(value, sizes), kind)
   }
   for (const node of order) {
     for (const bytes of workspace(node, sizes)) {
       next()
-      fresh(bytes, null).until += 1
+      allocate(bytes, null).until += 1
     }
     next()
     const operands = node.inputs.map((operand) => memory.get(valueFor(operand)))
@@ -100,9 +100,9 @@ const furtherOutputs = (outputs: ReadonlyArray<Expression>): ReadonlyMap<Express
   for (const node of topologicalOrder(outputs)) {
     const [first] = node.inputs
     if (node.op !== 'OutputOf' || first === undefined) continue
-    const found = parts.get(written(first)) ?? new Map<unknown, Expression>()
-    parts.set(written(first), found)
-    if (!found.has(node.attributes.output)) found.set(node.attributes.output, node)
+    const outputsOfNode = parts.get(written(first)) ?? new Map<unknown, Expression>()
+    parts.set(written(first), outputsOfNode)
+    if (!outputsOfNode.has(node.attributes.output)) outputsOfNode.set(node.attributes.output, node)
   }
   return parts
 }
@@ -128,12 +128,12 @@ const timeline = () => {
     next: (): void => {
       now += 1
     },
-    fresh: (bytes: number, kind: string | null): Buffer => {
+    allocate: (bytes: number, kind: string | null): Buffer => {
       const buffer = { bytes, kind, since: now, until: now, readers: 0 }
       if (bytes > 0) buffers.push(buffer)
       return buffer
     },
-    again: (kind: string | null) => spare.get(kind)?.pop(),
+    reuse: (kind: string | null) => spare.get(kind)?.pop(),
     read: (buffer: Buffer | undefined): void => {
       if (buffer === undefined) return
       buffer.readers -= 1

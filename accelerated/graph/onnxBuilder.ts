@@ -44,7 +44,7 @@ export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
   const nodes: NodeProto[] = []
   const initializers = new Map<string, InitializerProto>()
   /** Values that serialization adds (`Expand'8`) are numbered separately from those of expressions (`Expand:8`). */
-  const fresh = (stem: string): string => `${stem}'${nodes.length}`
+  const newName = (stem: string): string => `${stem}'${nodes.length}`
   const constant: OnnxBuilder['constant'] = (data, shape, dtype) => {
     const name = data.length <= 8 ? `${dtype}[${shape}](${Array.from(data).join(',')})` : `constant:${initializers.size}`
     if (!initializers.has(name)) initializers.set(name, { name, shape, dataType: elementType(dtype), bytes: initializerBytes(data, dtype) })
@@ -54,7 +54,7 @@ export const onnxBuilder = (target: OnnxTarget): OnnxBuilder => {
     target,
     nodes,
     initializers,
-    emit: (opType, operands, attributes = {}, results = [fresh(opType)], domain = '') => {
+    emit: (opType, operands, attributes = {}, results = [newName(opType)], domain = '') => {
       nodes.push({ opType, domain, input: operands, output: results, attributes, name: `${opType}_${nodes.length}` })
       return results[0] ?? ''
     },

@@ -16,8 +16,8 @@ const node = (op: Op, inputs: ReadonlyArray<Expression>, shape: Shape, dtype: DT
   dtype,
 })
 
-const fail = (op: string, expected: string, found: string): never => {
-  throw new Error(`${op}: expected ${expected}, got ${found}`)
+const fail = (op: string, expected: string, got: string): never => {
+  throw new Error(`${op}: expected ${expected}, got ${got}`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------- leaves

@@ -30,16 +30,16 @@ const partsOf = ({ op, inputs, attributes: { axis = 0 } }: Expression): Readonly
 
 /** a + b if b is a padded part that falls within zeros of a; null otherwise. */
 export const sumOfPadded = (a: Expression, b: Expression): Expression | null => {
-  const [those, these, axis = 0] = [partsOf(a), partsOf(b), b.attributes.axis]
-  if (those === null || these === null || a.attributes.axis !== axis) return null
-  const [own, more] = these.filter(({ x }) => !isZeros(x))
-  if (own === undefined || more !== undefined) return null
-  const end = own.start + own.size
-  const around = those.find(({ x, start, size }) => isZeros(x) && start <= own.start && end <= start + size)
+  const [partsOfA, partsOfB, axis = 0] = [partsOf(a), partsOf(b), b.attributes.axis]
+  if (partsOfA === null || partsOfB === null || a.attributes.axis !== axis) return null
+  const [inner, another] = partsOfB.filter(({ x }) => !isZeros(x))
+  if (inner === undefined || another !== undefined) return null
+  const end = inner.start + inner.size
+  const around = partsOfA.find(({ x, start, size }) => isZeros(x) && start <= inner.start && end <= start + size)
   if (around === undefined) return null
-  const filled = [...zeros(own.x, axis, own.start - around.start), own.x, ...zeros(own.x, axis, around.start + around.size - end)]
+  const filled = [...zeros(inner.x, axis, inner.start - around.start), inner.x, ...zeros(inner.x, axis, around.start + around.size - end)]
   return concat(
-    those.flatMap((part) => (part === around ? filled : [part.x])),
+    partsOfA.flatMap((part) => (part === around ? filled : [part.x])),
     axis,
   )
 }

@@ -48,25 +48,25 @@ export const selectedRows = (x: Expression, { index, inverse }: Rows): Expressio
   const whole = new Set(topologicalOrder(reached(x, moving).filter((node) => moving(node).length === 0)))
   const selected = new Map<Expression, Expression>()
   const select = (node: Expression): Expression => {
-    const known = selected.get(node)
-    if (known !== undefined) return known
+    const earlier = selected.get(node)
+    if (earlier !== undefined) return earlier
     const operands = moving(node)
-    const found = whole.has(node)
+    const rowsOfNode = whole.has(node)
       ? selectRows(node, index, inverse, { partial: true })
       : {
           ...node,
           inputs: node.inputs.map((operand) => (operands.includes(operand) ? select(operand) : operand)),
           shape: [...index.shape, ...node.shape.slice(1)],
         }
-    selected.set(node, found)
-    return found
+    selected.set(node, rowsOfNode)
+    return rowsOfNode
   }
   return select(x)
 }
 
 /** A node and everything reachable from it. */
 const reached = (from: Expression, next: (node: Expression) => ReadonlyArray<Expression>): ReadonlyArray<Expression> => {
-  const found = new Set([from])
-  for (const node of found) for (const other of next(node)) found.add(other)
-  return [...found]
+  const nodes = new Set([from])
+  for (const node of nodes) for (const other of next(node)) nodes.add(other)
+  return [...nodes]
 }

@@ -43,49 +43,55 @@ type Rule = (yBar: Expression, y: Expression, ...x: ReadonlyArray<Expression>) =
 export const vjps: Readonly<Record<DifferentiableOp, Rule>> = {
   Add: (yBar) => [yBar, yBar],
   Sub: (yBar) => [yBar, neg(yBar)],
-  Mul: (yBar, _, a, b) => [mul(yBar, given(b)), mul(yBar, given(a))],
-  Div: (yBar, y, _, b) => [div(yBar, given(b)), neg(div(mul(yBar, y), given(b)))], // ∂(a/b)/∂b = −(a/b)/b
+  Mul: (yBar, _, a, b) => [mul(yBar, required(b)), mul(yBar, required(a))],
+  Div: (yBar, y, _, b) => [div(yBar, required(b)), neg(div(mul(yBar, y), required(b)))], // ∂(a/b)/∂b = −(a/b)/b
   Neg: (yBar) => [neg(yBar)],
   Exp: (yBar, y) => [mul(yBar, y)],
-  Log: (yBar, _, x) => [div(yBar, given(x))],
+  Log: (yBar, _, x) => [div(yBar, required(x))],
   Sqrt: (yBar, y) => [div(mul(yBar, 0.5), y)], // (√x)′ = 1 / (2√x)
   // σ′ = σ(1 − σ), tanh′ = 1 − tanh², with ȳ in every factor: nothing can be computed early and held for every layer
   Sigmoid: (yBar, y) => [sub(mul(yBar, y), mul(mul(yBar, y), y))],
   Tanh: (yBar, y) => [sub(yBar, mul(mul(yBar, y), y))],
-  Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(given(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
-  Sin: (yBar, _, x) => [mul(yBar, cos(given(x)))],
-  Cos: (yBar, _, x) => [neg(mul(yBar, sin(given(x))))],
-  Gelu: (yBar, _, x) => [mul(yBar, geluSlope(given(x)))],
+  Erf: (yBar, _, x) => [mul(yBar, mul(exp(neg(square(required(x)))), 2 / Math.sqrt(Math.PI)))], // erf′ = 2/√π · e^(−x²)
+  Sin: (yBar, _, x) => [mul(yBar, cos(required(x)))],
+  Cos: (yBar, _, x) => [neg(mul(yBar, sin(required(x))))],
+  Gelu: (yBar, _, x) => [mul(yBar, geluSlope(required(x)))],
   Relu: (yBar, y) => [mul(yBar, cast(less(0, y), y.dtype))], // relu′ = 1 where x > 0, and so where y > 0
-  Clip: (yBar, y, x) => [mul(yBar, strictlyInside(given(x), y))],
+  Clip: (yBar, y, x) => [mul(yBar, strictlyInside(required(x), y))],
   MatMul: matMulVjp,
   QuantizedMatMul: (yBar, _, _x, levels, transposed, scales) => [
-    quantizedMatMul(mul(yBar, given(scales)), { levels: given(transposed), transposed: given(levels) }), // straight-through rounding
+    quantizedMatMul(mul(yBar, required(scales)), { levels: required(transposed), transposed: required(levels) }), // straight-through rounding
     null,
     null,
     null,
   ],
-  HalfMatMul: (yBar, y, _, W) => [halfMatMul(yBar, given(W), y.attributes.transposeB !== true), null], // of a frozen W; straight-through rounding
+  HalfMatMul: (yBar, y, _, W) => [halfMatMul(yBar, required(W), y.attributes.transposeB !== true), null], // of a frozen W; straight-through rounding
   Softmax: (yBar, y) => [mul(y, sub(yBar, reduceSum(mul(yBar, y), [-1], true)))], // x̄ = y ⊙ (ȳ − ⟨ȳ, y⟩)
   LogSoftmax: (yBar, y) => [sub(yBar, mul(exp(y), reduceSum(yBar, [-1], true)))], // x̄ = ȳ − softmax · Σȳ
-  LogSumExp: (yBar, y, x) => [mul(softmax(given(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ
+  LogSumExp: (yBar, y, x) => [mul(softmax(required(x)), reshape(yBar, [...y.shape, 1]))], // x̄ = softmax(x) ȳ
   LayerNormalization: layerNormalizationVjp,
-  Gather: (yBar, _, table, index) => [scatterAddRows(yBar, given(index), given(table).shape), null],
+  Gather: (yBar, _, table, index) => [scatterAddRows(yBar, required(index), required(table).shape), null],
   SelectRows: selectRowsVjp,
-  Reshape: (yBar, _, x) => [reshape(yBar, given(x).shape)],
+  Reshape: (yBar, _, x) => [reshape(yBar, required(x).shape)],
   Transpose: (yBar, y) => [transpose(yBar, inversePermutation(y.attributes.permutation ?? []))],
   Expand: (yBar) => [yBar], // the walk sums it to the input's shape
-  ReduceSum: (yBar, y, x) => [expand(withReducedAxes(yBar, y, given(x).shape), given(x).shape)],
-  ReduceMean: (yBar, y, x) => [expand(div(withReducedAxes(yBar, y, given(x).shape), countReduced(y, given(x).shape)), given(x).shape)],
+  ReduceSum: (yBar, y, x) => [expand(withReducedAxes(yBar, y, required(x).shape), required(x).shape)],
+  ReduceMean: (yBar, y, x) => [
+    expand(div(withReducedAxes(yBar, y, required(x).shape), countReduced(y, required(x).shape)), required(x).shape),
+  ],
   Concat: concatVjp,
   Slice: (yBar, { attributes: { axis = 0, before = 0, after = 0 } }) => [padded(yBar, axis, before, after)],
-  Cast: (yBar, _, x) => [cast(yBar, given(x).dtype)],
+  Cast: (yBar, _, x) => [cast(yBar, required(x).dtype)],
   ControlDependency: (yBar, _, ...x) => x.map((__, i) => (i === 0 ? yBar : null)),
-  Where: (yBar, _, condition) => [null, where(given(condition), yBar, zerosLike(yBar)), where(given(condition), zerosLike(yBar), yBar)],
+  Where: (yBar, _, condition) => [
+    null,
+    where(required(condition), yBar, zerosLike(yBar)),
+    where(required(condition), zerosLike(yBar), yBar),
+  ],
 }
 
 /** An input that every node of the operator has. @throws Error for an expression that was built by hand */
-const given = (x: Expression | undefined): Expression => {
+const required = (x: Expression | undefined): Expression => {
   if (x === undefined) throw new Error('vjp: expected another input, got none')
   return x
 }
@@ -108,19 +114,19 @@ function matMulVjp(yBar: Expression, y: Expression, a?: Expression, b?: Expressi
   const { transposeA = false, transposeB = false, alpha = 1 } = y.attributes
   return [
     transposeA
-      ? matMul(given(b), yBar, { transposeA: transposeB, transposeB: true, alpha })
-      : matMul(yBar, given(b), { transposeB: !transposeB, alpha }),
+      ? matMul(required(b), yBar, { transposeA: transposeB, transposeB: true, alpha })
+      : matMul(yBar, required(b), { transposeB: !transposeB, alpha }),
     transposeB
-      ? matMul(yBar, given(a), { transposeA: true, transposeB: transposeA, alpha })
-      : matMul(given(a), yBar, { transposeA: !transposeA, alpha }),
+      ? matMul(yBar, required(a), { transposeA: true, transposeB: transposeA, alpha })
+      : matMul(required(a), yBar, { transposeA: !transposeA, alpha }),
   ]
 }
 
 /** With x̂ = (x − μ)/σ and h = ȳ ⊙ scale: x̄ = (h − mean h − x̂ · mean(h ⊙ x̂)) / σ. μ and 1/σ are outputs 1 and 2 of the node. */
 function layerNormalizationVjp(yBar: Expression, y: Expression, x?: Expression, scale?: Expression): ReadonlyArray<Expression> {
   const kept: Shape = [...y.shape.slice(0, -1), 1]
-  const normalized = mul(sub(given(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
-  const h = mul(yBar, given(scale))
+  const normalized = mul(sub(required(x), outputOf(y, 1, kept)), outputOf(y, 2, kept))
+  const h = mul(yBar, required(scale))
   const centered = sub(sub(h, reduceMean(h, [-1], true)), mul(normalized, reduceMean(mul(h, normalized), [-1], true)))
   return [mul(centered, outputOf(y, 2, kept)), mul(yBar, normalized), yBar]
 }
@@ -138,9 +144,13 @@ function selectRowsVjp(
   if (typeof width !== 'number') throw new Error(`SelectRows: expected rows of a known width, got ${width}`)
   const padded =
     y.attributes.partial === true ? concat([rows, constant(new Array<number>(width).fill(0), [1, width], rows.dtype)], 0) : rows
-  const flat = given(index)
+  const flat = required(index)
   const back = reshape(flat, [product(flat.shape)])
-  return [y.attributes.partial === true ? gatherBack(padded, given(inverse), back) : selectRows(rows, given(inverse), back), null, null]
+  return [
+    y.attributes.partial === true ? gatherBack(padded, required(inverse), back) : selectRows(rows, required(inverse), back),
+    null,
+    null,
+  ]
 }
 
 /** As selectRows, from rows with one zero row more than the index has positions. */

@@ -17,22 +17,22 @@ export const weightMemory = (roots: Readonly<Record<string, Expression>>, sizes:
   const order = topologicalOrder(Object.values(roots))
   const constants = new Set(order.filter(({ op, inputs: [x] }) => op === 'Weight' || (op === 'Cast' && x?.op === 'Weight')))
   const uses = new Map<Expression, Use>()
-  const use = (node: Expression | undefined, change: (use: Use) => void): void => {
+  const addUse = (node: Expression | undefined, change: (use: Use) => void): void => {
     if (node === undefined || !constants.has(node)) return
-    const found = uses.get(node) ?? { products: new Set<boolean>(), rows: 0, whole: false }
-    uses.set(node, found)
-    change(found)
+    const use = uses.get(node) ?? { products: new Set<boolean>(), rows: 0, whole: false }
+    uses.set(node, use)
+    change(use)
   }
   for (const { op, inputs, attributes } of order.filter((node) => !constants.has(node) && node.op !== 'Dequantize')) {
     const [first, second, third, fourth] = inputs
-    if (op === 'HalfMatMul') use(second, (found) => (found.whole = true))
-    else if (op === 'MatMul') use(second, ({ products }) => products.add(attributes.transposeB === true))
-    else if (op === 'Gather' || op === 'SelectRows') use(first, (found) => (found.rows += count(second?.shape ?? [], sizes)))
-    else if (op === 'QuantizedMatMul') for (const part of [third, fourth]) use(part, (found) => (found.whole = true))
-    else for (const operand of inputs) use(operand, (found) => (found.whole = true))
-    if (op === 'MatMul') use(first, (found) => (found.whole = true))
+    if (op === 'HalfMatMul') addUse(second, (use) => (use.whole = true))
+    else if (op === 'MatMul') addUse(second, ({ products }) => products.add(attributes.transposeB === true))
+    else if (op === 'Gather' || op === 'SelectRows') addUse(first, (use) => (use.rows += count(second?.shape ?? [], sizes)))
+    else if (op === 'QuantizedMatMul') for (const part of [third, fourth]) addUse(part, (use) => (use.whole = true))
+    else for (const operand of inputs) addUse(operand, (use) => (use.whole = true))
+    if (op === 'MatMul') addUse(first, (use) => (use.whole = true))
   }
-  return [...uses].reduce((sum, [node, found]) => sum + held(node, found, reordered), 0)
+  return [...uses].reduce((sum, [node, use]) => sum + held(node, use, reordered), 0)
 }
 
 const held = (node: Expression, { products, rows, whole }: Use, reordered: boolean): number => {

@@ -23,7 +23,7 @@ export type Host = {
   readonly linear: (name: string, x: Expression) => Expression
   /** A sublayer's output before its residual is added. x: [tokens, hidden] → [tokens, hidden] */
   readonly sublayer: (name: string, x: Expression, around: SublayerContext) => Expression
-  readonly keyValue: (layer: string, own: KeyValue) => KeyValue
+  readonly keyValue: (layer: string, keyValue: KeyValue) => KeyValue
   /** The word embeddings, before positions and types are added. words: [tokens, width] → [tokens, width] */
   readonly embedded: (words: Expression, batch: Pick<BatchInputs, 'virtualToken'>) => Expression
   /** @param probability of dropping a value */
@@ -42,7 +42,7 @@ export const plainHost = (tensor: TensorSource, has: (name: string) => boolean =
     bias,
     linear: (name, x) => withBias(matMul(x, tensor(`${name}.weight`), { transposeB: true }), bias(name)),
     sublayer: (_, x) => x,
-    keyValue: (_, own) => own,
+    keyValue: (_, keyValue) => keyValue,
     embedded: (words) => words,
     dropout: (_, x) => x,
     layer: (_, body) => body,

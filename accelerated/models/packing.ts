@@ -69,10 +69,10 @@ export const packBatch = (
   examples.forEach(({ inputIds: ids, tokenTypeIds: types }, row) => {
     let counted = 0
     for (let column = 0; column < (lengths[row] ?? 0); column++, token++) {
-      const [slot, own] = [row * sequence + column, column - inside]
-      if (own < 0) virtualToken[token] = column
-      inputIds[token] = ids[own] ?? 0 // a virtual token's row is not read
-      tokenTypes[token] = types?.[own] ?? 0
+      const [slot, index] = [row * sequence + column, column - inside]
+      if (index < 0) virtualToken[token] = column
+      inputIds[token] = ids[index] ?? 0 // a virtual token's row is not read
+      tokenTypes[token] = types?.[index] ?? 0
       const isPadding = inside === 0 && firstPosition > 0 && inputIds[token] === firstPosition - 1
       positions[token] = isPadding ? firstPosition - 1 : firstPosition + counted + count - inside
       if (!isPadding) counted += 1

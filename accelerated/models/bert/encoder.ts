@@ -55,8 +55,8 @@ type SublayerNames = { readonly name: string; readonly matrix: string; readonly 
 /** norm(residual + dropout(W x + b)) */
 const sublayer = (config: EncoderConfig, host: Host, at: SublayerNames, x: Expression, residual: Expression): Expression => {
   const after = norm(config, host, at.norm)
-  const own = host.dropout(at.name, host.linear(at.matrix, x), config.hiddenDropout)
-  return after(add(host.sublayer(at.name, own, { residual, norm: after }), residual))
+  const output = host.dropout(at.name, host.linear(at.matrix, x), config.hiddenDropout)
+  return after(add(host.sublayer(at.name, output, { residual, norm: after }), residual))
 }
 
 const norm =

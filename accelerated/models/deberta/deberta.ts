@@ -110,9 +110,9 @@ const encoderLayer =
     const { hiddenSize, heads, dropouts, scoreParts } = config
     const headSize = hiddenSize / heads
     const scale = 1 / Math.sqrt(scoreParts * headSize)
-    const own = places && { ...places, table: host.dropout(`${at.layer}.attention.distances`, places.table, dropouts.hidden) }
-    const query = mapped(config, host, { matrix: at.query, kind: 'p2c', at }, x, own)
-    const key = mapped(config, host, { matrix: at.key, kind: 'c2p', at }, x, own)
+    const dropped = places && { ...places, table: host.dropout(`${at.layer}.attention.distances`, places.table, dropouts.hidden) }
+    const query = mapped(config, host, { matrix: at.query, kind: 'p2c', at }, x, dropped)
+    const key = mapped(config, host, { matrix: at.key, kind: 'c2p', at }, x, dropped)
     const beside = (queries: Expression, keys: Expression): ReadonlyArray<Expression> => [
       ...(key.distances === null ? [] : [byDistance(queries, key.distances, scale)]),
       ...(query.distances === null ? [] : [transpose(byDistance(keys, query.distances, scale), [0, 1, 3, 2])]),
@@ -146,8 +146,8 @@ type SublayerNames = { readonly name: string; readonly matrix: string; readonly 
 /** norm(residual + dropout(W x + b)) */
 const sublayer = (config: DebertaConfig, host: Host, at: SublayerNames, x: Expression, residual: Expression): Expression => {
   const after = norm(config, host, at.norm)
-  const own = host.dropout(at.name, host.linear(at.matrix, x), config.dropouts.hidden)
-  return after(add(host.sublayer(at.name, own, { residual, norm: after }), residual))
+  const output = host.dropout(at.name, host.linear(at.matrix, x), config.dropouts.hidden)
+  return after(add(host.sublayer(at.name, output, { residual, norm: after }), residual))
 }
 
 const norm =

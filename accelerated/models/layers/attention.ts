@@ -70,9 +70,9 @@ export const attention = (
 
 /** Queries that share a key head as rows of one matrix, and back, by a reshape. x: [batch, h, rows, n] → [batch, heads, rows · h / heads, n] */
 const byHead = (x: Expression, heads: number): Expression => {
-  const [batch = 1, own = 1, rows = 1, n = 1] = x.shape
-  if (own === heads) return x
-  const size = knownFactor([own, rows]) / heads
+  const [batch = 1, ownHeads = 1, rows = 1, n = 1] = x.shape
+  if (ownHeads === heads) return x
+  const size = knownFactor([ownHeads, rows]) / heads
   return reshape(x, [batch, heads, product([size, ...namedFactors([rows])]), n])
 }
 
@@ -99,12 +99,15 @@ export const windowBias = (batch: Pick<BatchInputs, 'attentionBias'>, window: nu
  * The positions of queries and keys in their row, counted from 1; cached keys come before the batch's own. [batch, 1, sequence, 1] and
  * [batch, 1, 1, past+sequence]
  */
-export const placesOf = ({ attentionBias: own, keyBias: keys = own }: Biases): { readonly query: Expression; readonly key: Expression } => {
-  const [[rows = 1, columns = 1], [, all = 1]] = [own.shape, keys.shape]
+export const placesOf = ({
+  attentionBias: queries,
+  keyBias: keys = queries,
+}: Biases): { readonly query: Expression; readonly key: Expression } => {
+  const [[rows = 1, columns = 1], [, all = 1]] = [queries.shape, keys.shape]
   const counted = (x: Expression): Expression => cumulativeSum(add(mul(x, 0), 1), 1)
-  const query = reshape(counted(own), [rows, 1, columns, 1])
-  const past = cast(sub(sizeOf([all]), sizeOf([columns])), own.dtype)
-  return { query: keys === own ? query : add(query, reshape(past, [1, 1, 1, 1])), key: reshape(counted(keys), [rows, 1, 1, all]) }
+  const query = reshape(counted(queries), [rows, 1, columns, 1])
+  const past = cast(sub(sizeOf([all]), sizeOf([columns])), queries.dtype)
+  return { query: keys === queries ? query : add(query, reshape(past, [1, 1, 1, 1])), key: reshape(counted(keys), [rows, 1, 1, all]) }
 }
 
 /** A token attends to itself and the tokens before it, or to the last `window` of these: [batch, 1, sequence, past+sequence] */

@@ -113,17 +113,17 @@ const windowOf = (
 }
 
 const scalingOf = ({ rope_scaling: old, rope_parameters: own }: File, where: string): RotaryScaling | null => {
-  const given = own ?? old
-  const kind = given?.rope_type ?? given?.type ?? 'default'
-  if (given == null || kind === 'default') return null
+  const scaling = own ?? old
+  const kind = scaling?.rope_type ?? scaling?.type ?? 'default'
+  if (scaling == null || kind === 'default') return null
   if (kind === 'dynamic') return null // it differs from the default only beyond max_position_embeddings, which no text exceeds
-  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = given
+  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling
   if (kind === 'linear' && factor != null) return { kind, factor }
   if (kind === 'llama3' && factor != null && low !== undefined && high !== undefined && original !== undefined && low < high)
     return { kind, factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalPositions: original }
   throw inputError(
     where,
     'a rope_type of default, dynamic, linear (with factor) or llama3 (with factor, low_freq_factor below high_freq_factor, original_max_position_embeddings)',
-    `${quoted(kind)} ${JSON.stringify(given)}`,
+    `${quoted(kind)} ${JSON.stringify(scaling)}`,
   )
 }

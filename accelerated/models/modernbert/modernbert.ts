@@ -163,8 +163,8 @@ const encoderLayer =
   (x: Expression): Expression => {
     const { hiddenSize: h, heads, intermediateSize: f, dropouts } = config
     const [name, headSize] = [layerName(i), h / heads]
-    const residual = (at: string, to: Expression, own: Expression): Expression =>
-      add(to, host.sublayer(at, own, { residual: to, norm: (y) => y }))
+    const residual = (at: string, to: Expression, output: Expression): Expression =>
+      add(to, host.sublayer(at, output, { residual: to, norm: (y) => y }))
     const qkv = host.linear(`${name}.attn.Wqkv`, i === 0 ? x : norm(config, host, `${name}.attn_norm`)(x))
     const [query, key, value] = [0, 1, 2].map((part) => slice(qkv, 1, part * h, h)) as [Expression, Expression, Expression]
     const turned = [query, key].map((part) => rotate(part, heads, headSize, angles)) as [Expression, Expression]
