@@ -36,7 +36,7 @@ const count = (shapes: Iterable<ReadonlyArray<number>>): number =>
   [...shapes].reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0)
 
 describe('a decoder’s config.json', () => {
-  it('has the published parameters: 6,738,415,616 of LLaMA-7B and 134,515,008 of SmolLM2-135M, output matrix included where it is one', () => {
+  it('has the published numbers of parameters: 6,738,415,616 for LLaMA-7B and 134,515,008 for SmolLM2-135M, including an untied output matrix', () => {
     const parameters = (json: object): number => {
       const { spec, causalHead } = llamaArchitecture.open(json, 'config.json')
       return count(spec.tensors.values()) + count(causalHead?.().frozen.values() ?? [])
@@ -45,13 +45,13 @@ describe('a decoder’s config.json', () => {
     expect(parameters(smol)).toBe(134_515_008)
   })
 
-  it('gives LLaMA-7B 224 matrices, 19,988,480 numbers of rank 8 and 1,792 gates', () => {
+  it('gives LLaMA-7B 224 matrices: at rank 8, 19,988,480 parameters and 1,792 gates', () => {
     const { matrices } = llamaArchitecture.open(llama7B, 'config.json').spec
     expect(matrices.reduce((total, { d, k }) => total + 8 * (d + k), 0)).toBe(19_988_480)
     expect(8 * matrices.length).toBe(1792)
   })
 
-  it('has the defaults of its class where the file is silent', () => {
+  it('has the defaults of its class for absent keys', () => {
     expect(read(llama7B)).toMatchObject({
       keyValueHeads: 32,
       headSize: 128,
@@ -65,7 +65,7 @@ describe('a decoder’s config.json', () => {
     expect(read({ ...llama7B, rope_parameters: { rope_type: 'default', rope_theta: 7 } }).rotaryBase).toBe(7)
   })
 
-  it('knows windows by family: Mistral’s in all layers, Qwen2’s in the upper ones where it is switched on', () => {
+  it('has the family’s windows: Mistral in all layers, Qwen2 in the upper ones if enabled', () => {
     const windows = (more: object) => read({ ...smol, num_hidden_layers: 3, ...more }).windows
     expect(windows({ sliding_window: 5 })).toEqual([null, null, null])
     expect(windows({ model_type: 'mistral' })).toEqual([4096, 4096, 4096])
@@ -74,7 +74,7 @@ describe('a decoder’s config.json', () => {
     expect(windows({ model_type: 'qwen2', sliding_window: 5, use_sliding_window: true, max_window_layers: 1 })).toEqual([null, 5, 5])
   })
 
-  it('knows biases by family', () => {
+  it('has the family’s biases', () => {
     expect(read(smol).biases).toEqual({ queryKeyValue: false, attentionOutput: false, feedForward: false })
     expect(read({ ...smol, attention_bias: true, mlp_bias: true }).biases).toEqual({
       queryKeyValue: true,
@@ -84,7 +84,7 @@ describe('a decoder’s config.json', () => {
     expect(read({ ...smol, model_type: 'qwen2' }).biases).toEqual({ queryKeyValue: true, attentionOutput: false, feedForward: false })
   })
 
-  it('has the reference’s frequencies under every scaling', () => {
+  it('has the reference’s rotary frequencies under every scaling', () => {
     const llama3 = { rope_type: 'llama3', factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
     for (const scaling of [null, { type: 'linear', factor: 4 }, { rope_type: 'dynamic', factor: 2 }, llama3]) {
       const config = read({ ...llama7B, rope_theta: 500_000, rope_scaling: scaling })

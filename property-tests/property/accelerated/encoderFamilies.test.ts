@@ -63,7 +63,7 @@ describe('DistilBERT', () => {
     expect(model.tokenTypes).toBe(false)
   })
 
-  it('drops where the original does: not after the attention’s output', () => {
+  it('has the original’s dropout sites: none after the attention’s output', () => {
     const one = distilbertArchitecture.open({ ...distilbert, n_layers: 1, seq_classif_dropout: 0.3 }, 'config.json')
     expect(sitesOf(one)).toEqual([
       ['embeddings', 0.1],
@@ -84,7 +84,7 @@ describe('DistilBERT', () => {
 })
 
 describe('ELECTRA', () => {
-  it('has the 13,483,008 parameters of electra-small’s encoder, embeddings of half its width and their map included', () => {
+  it('has the 13,483,008 parameters of electra-small’s encoder, including embeddings of half its width and their map', () => {
     const model = electraArchitecture.open(electraSmall, 'config.json')
     expect(count(model)).toBe(13_483_008)
     expect(model.spec.tensors.get('embeddings_project.weight')).toEqual([256, 128])
@@ -92,7 +92,7 @@ describe('ELECTRA', () => {
     expect(square.spec.tensors.has('embeddings_project.weight')).toBe(false)
   })
 
-  it('has a prompt as wide as its words, and a prefix and adapters as wide as its layers', () => {
+  it('has prompts of the embeddings’ width, and prefixes and adapters of the layers’ width', () => {
     const { spec } = electraArchitecture.open(electraSmall, 'config.json')
     const shapesOf = (method: string) => {
       const settings = parseSettings({ method })
@@ -115,7 +115,7 @@ describe('ModernBERT', () => {
     expect(model.spec.maxPositions).toBe(8192)
   })
 
-  it('drops at its sites with its own probabilities', () => {
+  it('has its dropout sites with their own probabilities', () => {
     const dropouts = { embedding_dropout: 0.1, attention_dropout: 0.2, mlp_dropout: 0.3, classifier_dropout: 0.4 }
     expect(sitesOf(modernbertArchitecture.open({ ...modernBase, num_hidden_layers: 1, ...dropouts }, 'config.json'))).toEqual([
       ['embeddings', 0.1],
@@ -150,7 +150,7 @@ describe('MPNet', () => {
     max_position_embeddings: 514,
   }
 
-  it('has the 108,895,872 parameters of mpnet-base without a pooler, its table of distances among them', () => {
+  it('has the 108,895,872 parameters of mpnet-base without a pooler, including its table of distances', () => {
     const model = mpnetArchitecture.open(base, 'config.json')
     expect(count(model)).toBe(108_895_872)
     expect(model.spec.tensors.get('encoder.relative_attention_bias.weight')).toEqual([32, 12])
@@ -158,7 +158,7 @@ describe('MPNet', () => {
     expect(model.paddingIndex).toBe(1)
   })
 
-  it('tells distances apart as the original does: each up to 7, then by factors of √2 in halves of a power of two, one beyond 128', () => {
+  it('has the original’s buckets of distances: single ones up to 7, then by factors of √2, and one beyond 128', () => {
     const before = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => distanceBucket(-(from + i), 32))
     expect(before(0, 7)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
     const starts = [8, 12, 16, 23, 32, 46, 64, 91] // of rows 8 to 15: the first distance n with log₁₆(n / 8) · 8 past each whole number
@@ -223,13 +223,13 @@ describe('DeBERTa', () => {
     expect(apart.spec.matrices.map(({ name }) => name.replace(/^.*self\./, '')).slice(3, 5)).toEqual(['pos_query_proj', 'pos_key_proj'])
   })
 
-  it('has the buckets that PyTorch has: each distance up to 128 by itself, 127 factors to 511 beyond', () => {
+  it('has PyTorch’s buckets: single distances up to 128, then 127 logarithmic ranges up to 511', () => {
     const known = [0, 1, 128, 129, 130, 131, 150, 200, 256, 300, 400, 500, 510, 511]
     expect(known.map((n) => debertaBucket(n, 256, 512))).toEqual([0, 1, 128, 129, 130, 131, 143, 169, 192, 207, 233, 254, 255, 255])
     for (const n of known) expect(debertaBucket(-n, 256, 512) + debertaBucket(n, 256, 512)).toBe(0)
   })
 
-  it('hands a map’s tokens and distances to a method at once, whose dropout has then one site for both', () => {
+  it('passes tokens and distances to a method as one input, with one dropout site', () => {
     const model = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1 }, 'config.json').withDropout(0)
     const [lora, settings] = [methodOf('lora'), parseSettings({ method: 'lora', loraDropout: 0.5 })]
     const phase = lora.phases.start(model.spec, settings)
@@ -250,7 +250,7 @@ describe('DeBERTa', () => {
     ])
   })
 
-  it('drops at its sites with its own probabilities', () => {
+  it('has its dropout sites with their own probabilities', () => {
     const dropouts = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2, pooler_dropout: 0.3, cls_dropout: 0.4 }
     const one = debertaArchitecture.open({ ...v3Base, num_hidden_layers: 1, ...dropouts }, 'config.json')
     expect(sitesOf(one)).toEqual([

@@ -32,8 +32,8 @@ const withSession = async <A>(use: (session: Session) => Promise<A>): Promise<A>
 const filled = (value: number): Float32Array => new Float32Array(size).fill(value)
 const feed = (data: Float32Array) => floatFeed(data, [size], 'float32')
 
-describe('results', () => {
-  it('are written into memory of the caller and copied nowhere', () =>
+describe('the results of a run', () => {
+  it('are written into the caller’s buffers and not copied', () =>
     withSession(async ({ run }) => {
       const [moment, gradient, room] = [filled(2), filled(3), filled(0)]
       await run({ moment: feed(moment), gradient: feed(gradient) }, { next: feed(room) })
@@ -44,21 +44,21 @@ describe('results', () => {
       expect([room[0], room[size - 1], Number(sum?.[0])]).toEqual([4, 4, 4 * size])
     }))
 
-  it('may take the place of what they are made from', () =>
+  it('can overwrite their operands', () =>
     withSession(async ({ run }) => {
       const moment = filled(2)
       await run({ moment: feed(moment), gradient: feed(filled(3)) }, { next: feed(moment) })
       expect(moment.every((value) => value === 4)).toBe(true)
     }))
 
-  it('lie in new memory where the caller gave none, other memory at each run', () =>
+  it('are in a new buffer at each run if the caller gives none', () =>
     withSession(async ({ run }) => {
       const first = await run({ moment: feed(filled(2)), gradient: feed(filled(3)) })
       const second = await run({ moment: feed(filled(4)), gradient: feed(filled(3)) })
       expect([first['next']?.[7], second['next']?.[7]]).toEqual([4, 5])
     }))
 
-  it('are what was fed, where an output is an input', async () => {
+  it('are the fed arrays if an output is an input', async () => {
     const fed = input('fed', [2], 'float32')
     const session = await engine.open({ fed, again: fed, twice: mul(fed, 2), same: mul(fed, 2) }, noWeights)
     const results = await session.run({ fed: floatFeed([3, 4], [2], 'float32') })
@@ -73,7 +73,7 @@ describe('results', () => {
     )
   })
 
-  it('do not hide that a run failed', () =>
+  it('are absent if the run fails', () =>
     withSession(async ({ run }) => {
       await expect(run({ moment: feed(filled(2)), gradient: floatFeed([1, 2], [2], 'float32') })).rejects.toThrow(/gradient/)
       await expect(run({ moment: feed(filled(2)) })).rejects.toThrow('run: expected a feed for input gradient, got none')
@@ -122,7 +122,7 @@ describe('a run', () => {
     }
   }
 
-  it.each(methods.map(({ name }) => name))('of %s has the same bits whether its state is written over or copied', async (name) => {
+  it.each(methods.map(({ name }) => name))('of %s has the same bits whether its state is overwritten or copied', async (name) => {
     const [inPlace, copied] = [await stepsOf(name, true), await stepsOf(name, false)]
     expect(new Set(inPlace.losses).size).toBe(12)
     expect(inPlace.losses).toEqual(copied.losses)

@@ -45,7 +45,7 @@ const opened = async (cache: string, model = at('tiny'), largeFrom?: number) => 
 }
 
 describe('the file of quantized weights', () => {
-  it('holds each matrix within half a level of its rows, and everything else as it is', async () => {
+  it('has each matrix within half a level of its rows, and all other tensors unchanged', async () => {
     const base = await openModelFolder(at('tiny'))
     const { tensor, weights } = await openFrozen(int8, base)
     const session = await cpu
@@ -67,7 +67,7 @@ describe('the file of quantized weights', () => {
     await session.release()
   })
 
-  it('is made once, and found by what the model’s files hold, wherever they lie', async () => {
+  it('is made once per content of the model’s files, wherever they are', async () => {
     const first = await opened(at('once'))
     expect(first.lines).toEqual([`quantizing the matrices of ${at('tiny')}, once, into ${at('once', 'salora-int8')}`])
     const { mtimeMs } = await stat(first.file)
@@ -96,7 +96,7 @@ describe('the file of quantized weights', () => {
     expect((await opened(at('damaged'))).lines).toEqual([])
   })
 
-  it('has the same levels one way round alone where they are many, in a file of another name', async () => {
+  it('has large matrices in one orientation only, with the same levels, under another name', async () => {
     const [small, large] = [await opened(at('ways')), await opened(at('ways'), at('tiny'), 1)]
     expect(large.file).not.toBe(small.file)
     const names = [...small.tensors.keys()].filter((name) => !name.endsWith('.transposed'))
@@ -109,14 +109,14 @@ describe('the file of quantized weights', () => {
     }
   })
 
-  it('is whole where two write it at once, and nothing else is left', async () => {
+  it('is complete if two processes write it at once, and leaves no other file', async () => {
     const files = await Promise.all(Array.from({ length: 4 }, () => opened(at('together'))))
     expect(new Set(files.map(({ file }) => file)).size).toBe(1)
     expect((await opened(at('together'))).lines).toEqual([])
     expect((await readdir(at('together', 'salora-int8'))).length).toBe(2)
   })
 
-  it.skipIf(process.getuid?.() === 0 && process.platform === 'win32')('says in one line that a cache cannot be written', async () => {
+  it.skipIf(process.getuid?.() === 0 && process.platform === 'win32')('reports in one line that the cache cannot be written', async () => {
     await mkdir(at('locked'))
     await writeFile(at('locked', 'salora-int8'), 'a file')
     await chmod(at('locked'), 0o500)
@@ -158,7 +158,7 @@ describe('a run in int8', () => {
     },
   )
 
-  it('of full is refused, which freezes nothing, and one on a device without such products too', async () => {
+  it('of full is refused because it freezes nothing, and so is a device without int8 products', async () => {
     await expect(runJob(flags('full'))).rejects.toMatchObject({
       setting: 'precision',
       expected: expect.stringContaining('method full') as unknown,
@@ -167,7 +167,7 @@ describe('a run in int8', () => {
     expect(int8.runsOn?.({ fusedMatMul: false })).toBe(false)
   })
 
-  it('of DoRA, which asks for a matrix and not for its product alone, trains too', async () => {
+  it('of DoRA trains, though it needs the matrix itself', async () => {
     expect((await runJob(flags('lora', { dora: 'true', output: at('run-dora') }))).stepsDone).toBe(6)
   })
 
@@ -182,7 +182,7 @@ describe('a run in int8', () => {
   })
 })
 
-it('the embedded model answers real sentences in int8 nearly as in float32', async () => {
+it('the embedded model’s logits of real sentences in int8 are close to float32', async () => {
   const texts = readSentiment().dev.examples.slice(0, 60)
   const run = await runJob({
     model: embeddedModel,

@@ -21,7 +21,7 @@ const upTo = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_,
 const sum = (x: ReadonlyArray<number>): number => x.reduce((a, b) => a + b, 0)
 
 describe(`layers (seed ${SEED})`, () => {
-  it('GELU is x Φ(x)', async () => {
+  it('compute GELU as x Φ(x)', async () => {
     const { y } = await evaluate({ y: gelu(input('x', [7], 'float64')) }, { x: float64([-4, -2, -1, 0, 1, 2, 4]) })
     // x · (1 + erf(x / √2)) / 2 by mpmath 1.3.0
     close(
@@ -31,7 +31,7 @@ describe(`layers (seed ${SEED})`, () => {
     )
   })
 
-  it('the tanh form of GELU follows it to 5e-4', async () => {
+  it('approximate GELU by tanh to 5e-4', async () => {
     const x = float64(upTo(81).map((i) => (i - 40) / 8))
     const results = await evaluate({ exact: gelu(input('x', [81], 'float64')), approximate: geluTanh(input('x', [81], 'float64')) }, { x })
     assertClose(resultOf(results, 'approximate'), resultOf(results, 'exact'), { relative: 0, absolute: 5e-4 })
@@ -42,7 +42,7 @@ describe(`layers (seed ${SEED})`, () => {
     )
   })
 
-  it('a linear layer is x Wᵀ + b of its own name, plus scale · B (g ⊙ A x) with an adapter of that name', () => {
+  it('compute x Wᵀ + b, plus scale · B (g ⊙ A x) for a layer with an adapter', () => {
     const x = input('x', ['tokens', 3], 'float64')
     const [A, B, g] = [input('A', [2, 3], 'float64'), input('B', [4, 2], 'float64'), input('g', [2], 'float64')]
     const plain = plainHost((name) => input(name, name.endsWith('.bias') ? [4] : [4, 3], 'float64'))
@@ -97,7 +97,7 @@ describe(`layers (seed ${SEED})`, () => {
     )
   })
 
-  it('cross-entropy is −log of the probability of the label, row by row and summed, for large logits too', () => {
+  it('compute the cross-entropy −log p(label) per row and summed, also for large logits', () => {
     const [logits, labels] = [input('logits', ['batch', 3], 'float64'), input('labels', ['batch'], 'int32')]
     const outputs = { losses: crossEntropies(logits, labels), loss: crossEntropySum(logits, labels) }
     const drawn = fc
@@ -126,7 +126,7 @@ describe(`layers (seed ${SEED})`, () => {
     )
   })
 
-  it('squared error is Σ (output − label)²', async () => {
+  it('compute the squared error Σ (output − label)²', async () => {
     const results = await evaluate(
       { loss: squaredErrorSum(input('outputs', ['batch', 1], 'float64'), input('labels', ['batch'], 'float64')) },
       { outputs: float64([1, 2, 4], [3, 1]), labels: float64([1, 0, 7]) },

@@ -90,7 +90,7 @@ describe(`attention (seed ${SEED})`, () => {
       ),
     ))
 
-  it('gives an example what it gives it without the others, however long they are', () =>
+  it('gives an example the same result whatever the other examples are', () =>
     withGraph({ context }, (run) =>
       fc.assert(
         fc.asyncProperty(examples, async (batch) => {
@@ -103,7 +103,7 @@ describe(`attention (seed ${SEED})`, () => {
       ),
     ))
 
-  it('gives the same to a batch that keeps its padding', () => {
+  it('gives a padded batch the same result', () => {
     const { tokenOfSlot: _, tokenOfSlotOrNone: __, slotOfToken: ___, ...padded } = batchInputs('float64')
     const rows = parts.map((part) => input(part, ['batch*sequence', hidden], 'float64')) as [Expression, Expression, Expression]
     return withGraph({ context: attention({ ...settings, bias: paddingBias(padded) }, host, padded, ...rows) }, (run) =>
@@ -135,7 +135,7 @@ describe(`attention (seed ${SEED})`, () => {
     )
   })
 
-  it('lets its host have a say in keys, values, bias and probabilities, under the names of its layer', () => {
+  it('asks its host for keys, values, bias and dropout under the name of its layer', () => {
     const asked: unknown[] = []
     const meddling: typeof host = {
       ...host,
@@ -176,7 +176,7 @@ describe(`attention (seed ${SEED})`, () => {
     )
   })
 
-  it('hands back, through packing and padding, the gradient that differences give', () => {
+  it('has the gradient of finite differences, through packing and padding', () => {
     const loss = reduceSum(mul(context, input('yBar', ['tokens', hidden], 'float64')))
     const gradients = gradient(loss, [query, key, value])
     const outputs = { loss, ...Object.fromEntries(parts.map((part, i) => [`gradient of ${part}`, gradients[i] as Expression])) }

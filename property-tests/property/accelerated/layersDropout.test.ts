@@ -20,7 +20,7 @@ const plain = plainHost(() => {
 })
 
 describe(`dropout (seed ${SEED})`, () => {
-  it('multiplies by the slice of the site’s pool at the offset fed for it, and hands back the gradient through that slice alone', () => {
+  it('multiplies by the slice of the pool at the site’s offset, and so does its gradient', () => {
     const { wrap, sites } = pooledDropout('float64')
     const { dropout } = wrap(plain)
     const x = input('x', ['tokens', 3], 'float64')
@@ -89,7 +89,7 @@ describe(`dropout (seed ${SEED})`, () => {
     )
   })
 
-  it('is no node at all where the probability is 0, nor on a host without dropout', () => {
+  it('adds no node if the probability is 0 or the host has no dropout', () => {
     const { wrap, sites } = pooledDropout('float32')
     const { dropout } = wrap(plain)
     const x = input('x', [2], 'float32')
@@ -97,7 +97,7 @@ describe(`dropout (seed ${SEED})`, () => {
     expect(sites()).toEqual([])
   })
 
-  it('refuses a site that is used twice: both would get one mask', () => {
+  it('refuses a site that is used twice, because both would get one mask', () => {
     const { dropout } = pooledDropout('float32').wrap(plain)
     const x = dropout('b', dropout('a', input('x', [2], 'float32'), 0.1), 0.1)
     expect(() => dropout('a', x, 0.1)).toThrow('dropout: expected each site once, got a twice')

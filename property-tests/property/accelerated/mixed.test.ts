@@ -43,7 +43,7 @@ const flags = (method: string, more: Readonly<Record<string, string>> = {}) => (
 })
 
 describe('the weights of mixed', () => {
-  it('lie in float16 where they are matrices of layers: as the file has them, or rounded once', async () => {
+  it('are in float16 for the layers’ matrices: as in the file, or rounded once', async () => {
     const [small, embedded] = [await openModelFolder(at('tiny')), await openModelFolder(embeddedModel)]
     for (const [base, stored] of [
       [small, false],
@@ -62,7 +62,7 @@ describe('the weights of mixed', () => {
     }
   })
 
-  it('take half of the bytes of float32', async () => {
+  it('take half of the bytes of float32 for matrices', async () => {
     const base = await openModelFolder(at('tiny'))
     const matrices = base.model.spec.matrices.reduce((sum, { d, k }) => sum + d * k, 0)
     expect(float32.weightBytes(base) - mixed.weightBytes(base)).toBe(2 * matrices)
@@ -80,7 +80,7 @@ describe('mixed is refused in one line', () => {
     for (const target of [webgpu.target, cuda.target]) expect(mixed.runsOn?.(target)).toBe(true)
   })
 
-  it('on a GPU whose driver has no such arithmetic', async () => {
+  it('on a GPU whose driver has no float16 arithmetic', async () => {
     const lacking = nativeDevice({
       ...webgpu,
       name: 'gpu',
@@ -93,7 +93,7 @@ describe('mixed is refused in one line', () => {
     )
   })
 
-  it('with full, which freezes nothing', async () => {
+  it('with the method full, which freezes nothing', async () => {
     const base = await openModelFolder(at('tiny'))
     const trained = new Set(base.model.spec.matrices.map(({ name }) => `${name}.weight`))
     expect(() => mixed.check?.(trained, base, 'full')).toThrow(/float32 with method full/)

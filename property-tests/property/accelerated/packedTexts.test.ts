@@ -41,7 +41,7 @@ const stepOf = async (family: string, examples: ReadonlyArray<TextExample>, more
 }
 
 describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
-  it('has the loss and the gradients of texts in rows of their own', async () => {
+  it('has the same loss and gradients for texts that share a row as for separate rows', async () => {
     const shared = packed(texts, 16)
     expect(shared.length).toBeLessThan(texts.length)
     const [apart, together] = [await stepOf(family, texts), await stepOf(family, shared)]
@@ -53,7 +53,7 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
 })
 
 describe('the largest batch', () => {
-  it('is bounded by the rows of most texts, the longest text, and the longest rows', () => {
+  it('is bounded by the most texts per row, the longest text and the longest rows', () => {
     const rows = packed(texts, 16)
     expect(rows.map(({ ends }) => ends)).toEqual([[2, 5, 10], [7, 16], [12]])
     const of = (batchSize: number) => largestBatch({ length: rows.length, at: (i) => rows[i] }, batchSize, 0)
@@ -64,7 +64,7 @@ describe('the largest batch', () => {
 })
 
 describe('dropout', () => {
-  it('has room for every batch of shared rows', async () => {
+  it('has a pool for every batch of shared rows', async () => {
     const { loss } = await stepOf('llama', packed(texts, 16), { loraDropout: 0.5, dropout: 0.5 })
     expect(loss).toBeGreaterThan(0)
   })

@@ -35,7 +35,7 @@ const positionsOf = (ids: ReadonlyArray<number>, first: number): ReadonlyArray<n
 }
 
 describe(`packing (seed ${SEED})`, () => {
-  it('lists the tokens of all examples one after another, with positions that start anew in each and pass over padding that a text holds', () => {
+  it('concatenates the tokens of all examples, with positions that restart in each and skip literal padding tokens', () => {
     fc.assert(
       fc.property(examples, fc.integer({ min: 0, max: 2 }), (batch, first) => {
         const packed = packBatch(batch, first, 'float32')
@@ -52,7 +52,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('gives token j of example i slot i · sequence + j, and finds it there', () => {
+  it('gives token j of example i the slot i · sequence + j, and its inverse', () => {
     fc.assert(
       fc.property(examples, (batch) => {
         const { feeds, tokens, sequence } = packBatch(batch, 0, 'float32')
@@ -87,13 +87,13 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('makes token types 0 where an example has none', () => {
+  it('sets token types to 0 if an example has none', () => {
     expect(data(packBatch([{ inputIds: [5, 6] }, { inputIds: [7], tokenTypeIds: [1] }], 0, 'float32').feeds, 'tokenTypes')).toEqual([
       0, 0, 1,
     ])
   })
 
-  it('gives virtual tokens a slot each before every example, numbered, and real tokens their number', () => {
+  it('gives each virtual token a slot before every example and its index, and real tokens the number of virtual ones', () => {
     fc.assert(
       fc.property(plain, fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 2), (batch, count, first) => {
         const longer = batch.map(({ inputIds, tokenTypeIds }) => ({
@@ -110,7 +110,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('moves only the positions for virtual tokens that are keys and values', () => {
+  it('shifts only the positions for virtual tokens that are keys and values', () => {
     fc.assert(
       fc.property(plain, fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 2 }), (batch, count, first) => {
         expect(packBatch(batch, first, 'float32', { count, at: 'attention' })).toEqual(packBatch(batch, first + count, 'float32'))
@@ -129,7 +129,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('knows where each example starts', () => {
+  it('returns the first token of each example', () => {
     fc.assert(
       fc.property(plain, (batch) => {
         const { feeds, firstTokens } = packBatch(batch, 7, 'float32')
@@ -141,7 +141,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('selects rows and knows the way back', () => {
+  it('selects rows and returns the inverse', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 12 }).chain((tokens) => fc.tuple(fc.constant(tokens), fc.shuffledSubarray([...upTo(tokens)]))),
@@ -155,7 +155,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('unpacks in the graph what it packed, forwards and backwards', () => {
+  it('packs and unpacks in the graph without change, forward and backward', () => {
     const inputs = batchInputs('float64')
     const x = input('x', ['tokens', 2], 'float64')
     const packed = selectRows(x, inputs.tokenOfSlot, inputs.slotOfToken)
@@ -175,7 +175,7 @@ describe(`packing (seed ${SEED})`, () => {
     )
   })
 
-  it('hands a head’s gradient back to the rows it read, and zero to the others', () => {
+  it('gives the selected rows the head’s gradient, and the others zero', () => {
     const { index, inverse } = rowSelection('batch')
     const x = input('x', ['tokens', 3], 'float64')
     const heads = selectRows(x, index, inverse, { partial: true })
@@ -203,7 +203,7 @@ describe(`packing (seed ${SEED})`, () => {
 })
 
 describe('the largest batch', () => {
-  it('is of the longest examples, with what a method puts before each', () => {
+  it('has the longest examples, including the method’s virtual tokens', () => {
     const examples = [1, 5, 3, 2].map((length) => ({ inputIds: new Uint16Array(length) }))
     expect(largestBatch(examples, 2, 1)).toEqual({ batch: 2, sequence: 6, tokens: 10 })
     expect(largestBatch(examples, 9, 0)).toEqual({ batch: 4, sequence: 5, tokens: 11 })

@@ -24,7 +24,7 @@ const { made } = fc.letrec<{ made: Made }>((tie) => {
 })
 
 describe(`dimensions (seed ${SEED})`, () => {
-  it('are worth what they were made of, however sums and products nest', () =>
+  it('have the size of their parts, however sums and products nest', () =>
     fc.assert(
       fc.property(made, ({ dimension, size }) => {
         expect(sizeOfDimension(dimension, sizes)).toBe(size)
@@ -32,7 +32,7 @@ describe(`dimensions (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 500 },
     ))
 
-  it('multiply to one text: the number first, the names in order, sums in parentheses', () => {
+  it('multiply to a text with the number first, names in order and sums in parentheses', () => {
     expect(product([2, 3])).toBe(6)
     expect(product([])).toBe(1)
     expect(product(['batch', 12, 'sequence', 2])).toBe('24*batch*sequence')
@@ -42,7 +42,7 @@ describe(`dimensions (seed ${SEED})`, () => {
     expect(product(['pool(0.1)', 2])).toBe('2*pool(0.1)')
   })
 
-  it('add to one text: neighboring numbers together, the rest in order', () => {
+  it('add to a text with neighboring numbers added and the rest in order', () => {
     expect(sum([2, 3])).toBe(5)
     expect(sum([])).toBe(0)
     expect(sum(['tokens', 1])).toBe('tokens+1')
@@ -50,19 +50,19 @@ describe(`dimensions (seed ${SEED})`, () => {
     expect(sum([product(['batch', '5+sequence']), 1])).toBe('batch*(5+sequence)+1')
   })
 
-  it('come apart into what they are the sum or the product of', () => {
+  it('split into their terms or factors', () => {
     expect(terms('2*(3+a)+b+4')).toEqual(['2*(3+a)', 'b', 4])
     expect(factors('2*(3+a)*b')).toEqual([2, '3+a', 'b'])
     expect(factors('3+a*b')).toEqual(['3+a*b'])
     expect([terms('pool(1e+5*2)'), factors('pool(1e+5*2)')]).toEqual([['pool(1e+5*2)'], ['pool(1e+5*2)']])
   })
 
-  it('are looked up whole before they are taken apart', () => {
+  it('are looked up by their full name before they are split', () => {
     expect(sizeOfDimension('batch*sequence', { 'batch*sequence': 6 })).toBe(6)
     expect(sizeOfDimension(4, {})).toBe(4)
   })
 
-  it('say which name has no size', () => {
+  it('report the name that has no size', () => {
     expect(() => sizeOfDimension('2*(3+rows)', { tokens: 1, batch: 2 })).toThrow(
       'sizeOfDimension: expected a size for dimension rows, got tokens, batch',
     )

@@ -51,7 +51,7 @@ const close = (name: string, actual: ArrayLike<number>, expected: ArrayLike<numb
   assertClose(actual, expected, { relative: sameFormulaFloat64, absolute: sameFormulaFloat64, name })
 
 describe(`gradient (seed ${SEED})`, () => {
-  it('of parts that do not overlap puts each in its place, in whatever order, and adds nothing', () =>
+  it('of disjoint slices places each part, in any order, without adding zeros', () =>
     fc.assert(
       fc.asyncProperty(fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 1 }), async (places) => {
         const wide = input('wide', [2, 10], 'float64')
@@ -89,7 +89,7 @@ describe(`gradient (seed ${SEED})`, () => {
     )
   })
 
-  it('adds up over the uses of an expression', () => {
+  it('sums over the uses of an expression', () => {
     const uses = (a: Expression, b: Expression, c: Expression): Expression => reduceSum(mul(tanh(matMul(a, w)), add(square(b), mul(c, c))))
     const [a, b, c] = ['a', 'b', 'c'].map((name) => input(name, [2, 3], 'float64')) as [Expression, Expression, Expression]
     const [ofA, ofB, ofC] = gradient(uses(a, b, c), [a, b, c]) as [Expression, Expression, Expression]
@@ -109,7 +109,7 @@ describe(`gradient (seed ${SEED})`, () => {
     )
   })
 
-  it('takes an inner expression as it takes an input of the same value', () => {
+  it('treats an inner expression as an input of the same value', () => {
     const rest = (h: Expression): Expression => reduceSum(mul(logSoftmax(h), square(h)))
     const h = matMul(tanh(x), w)
     const fed = input('h', [2, 3], 'float64')
@@ -167,7 +167,7 @@ describe(`gradient (seed ${SEED})`, () => {
     expect([...(only(gradient(loss, [loss])).attributes.data ?? [])]).toEqual([1])
   })
 
-  it('works neither on frozen weights nor on anything below the lowest target', () => {
+  it('does no work for frozen weights or below the lowest target', () => {
     const frozen = [0, 1, 2].map((i) => weight(`W${i}`, [3, 3], 'float64', { location: 'w', offset: 72 * i, length: 72 }))
     const trained = input('trained', [3, 3], 'float64')
     const layers = frozen.map(
@@ -187,7 +187,7 @@ describe(`gradient (seed ${SEED})`, () => {
     expect(nodes.filter((node) => isMatMul(node) && node.attributes.transposeA === true).length).toBe(1)
   })
 
-  it('lets no gradient through what reads a shape alone', () => {
+  it('does not pass through an operator that reads only a shape', () => {
     const pool = input('pool', [20], 'float64')
     const masked = mul(x, sliceVector(pool, input('offset', [1], 'int64'), x))
     expect(topologicalOrder([only(gradient(reduceSum(masked), [x]))]).map(({ op }) => op)).toContain('Size')
@@ -240,7 +240,7 @@ describe(`gradient (seed ${SEED})`, () => {
     expect(take).toThrow(message)
   })
 
-  it('names the operator whose gradient needs a size that is not known', () => {
+  it('names the operator whose gradient needs an unknown size', () => {
     const named = input('n', ['rows', 2], 'float64')
     expect(() => gradient(reduceSum(reduceMean(named, [0])), [named])).toThrow(
       'ReduceMean: expected axes of known size to differentiate, got rows; use reduceSum and divide',
@@ -250,7 +250,7 @@ describe(`gradient (seed ${SEED})`, () => {
     )
   })
 
-  it('takes what is detached for a constant: the norms of rows that DoRA divides by', () => {
+  it("treats detached values as constants, as DoRA's row norms", () => {
     const [yBar, fedNorms] = [input('yBar', [3, 3], 'float64'), input('norms', [3, 1], 'float64')]
     const norms = sqrt(reduceSum(square(w), [1], true))
     const lossWith = (divisor: Expression): Expression => reduceSum(mul(add(square(div(w, divisor)), w), yBar))
@@ -271,13 +271,13 @@ describe(`gradient (seed ${SEED})`, () => {
     )
   })
 
-  it('hands a detached expression its gradient where it is the target, and says so where a target lies below it alone', () => {
+  it('gives a detached target its gradient, and refuses a target that is only below a detached expression', () => {
     const h = stopGradient(tanh(x))
     expect(only(gradient(reduceSum(h), [h])).shape).toEqual([2, 3])
     expect(() => gradient(reduceSum(square(h)), [x])).toThrow('gradient: the expression does not depend on target 0 (x [2, 3])')
   })
 
-  it('ignores a condition, though it depends on the target', () => {
+  it('ignores a condition that depends on the target', () => {
     const piecewise = where(less(x, 0), mul(x, 3), clip(x, 0, 1))
     return withGraph({ g: only(gradient(reduceSum(piecewise), [x])) }, async (run) => {
       const { g } = await run({ x: float64([-2, -0.5, 0.5, 0.9, 1.5, 7], [2, 3]) })

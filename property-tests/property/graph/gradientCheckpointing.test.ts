@@ -85,10 +85,10 @@ const slopesOf = (
   return { loss, ...Object.fromEntries(gradient(loss, targets).map((slope, i) => [`slope of ${targets[i]?.attributes.name}`, slope])) }
 }
 
-describe(`recomputation (seed ${SEED})`, () => {
+describe(`gradient checkpointing (seed ${SEED})`, () => {
   const layersDrawn = fc.array(fc.array(fc.constantFrom(...names), { maxLength: 5 }), { minLength: 1, maxLength: mostLayers })
 
-  it.each(['float32', 'float64'] as const)('leaves every bit of value and gradients as it is in %s', (dtype) =>
+  it.each(['float32', 'float64'] as const)('changes no bit of the value and the gradients in %s', (dtype) =>
     fc.assert(
       fc.asyncProperty(layersDrawn, fc.integer({ min: 1, max: 6 }), evenlyMany(-1, 1)(230), async (layers, rows, numbers) => {
         const floats = dtype === 'float64' ? float64 : float32
@@ -136,7 +136,7 @@ describe(`recomputation (seed ${SEED})`, () => {
 
   const count = (ops: ReadonlyArray<string>, op: string): number => ops.filter((found) => found === op).length
 
-  it('is not merged with the first time by the runtime: each layer’s function and its mask are there twice', async () => {
+  it('recomputes: the optimized model has each layer’s function and mask twice', async () => {
     const body = ['product', 'tanh', 'dropout']
     const [kept, made] = [await optimized(body, false), await optimized(body, true)]
     const ofLoss = 1 // the loss has a tanh of its own
@@ -144,7 +144,7 @@ describe(`recomputation (seed ${SEED})`, () => {
     expect([count(made, 'Tanh'), count(made, 'Slice')]).toEqual([6 + ofLoss, 6])
   })
 
-  it('takes none of the runtime’s fusions away: a product and the sum that it goes into are one node, as without', async () => {
+  it('keeps the runtime’s fusions: a product and the following sum are one node, as without it', async () => {
     const body = ['tanh', 'skip']
     const [kept, made] = [await optimized(body, false), await optimized(body, true)]
     expect(count(kept, 'Gemm')).toBeGreaterThanOrEqual(2)
@@ -152,7 +152,7 @@ describe(`recomputation (seed ${SEED})`, () => {
     expect(count(made, 'MatMul')).toBe(count(kept, 'MatMul'))
   })
 
-  it('of a layer waits for the gradient that comes to it and for those of the weights of the layer after it', () => {
+  it('waits for the layer’s gradient and for the weight gradients of the layer above', () => {
     const slopes = slopesOf(
       [
         ['product', 'tanh'],
@@ -173,7 +173,7 @@ describe(`recomputation (seed ${SEED})`, () => {
     )
   })
 
-  it('has a value of its own size and sees to its order alone: after x, x', async () => {
+  it('orders values by control dependencies that change neither value nor size', async () => {
     const x = input('x', ['rows', width], 'float32')
     const late = controlDependency(x, [reduceSum(x), tanh(x)])
     expect(late.shape).toEqual(x.shape)

@@ -37,25 +37,25 @@ const held = (outputs: Readonly<Record<string, Expression>>, given = false): num
 const known = input('known', [100, width], 'float32')
 
 describe('a run of a graph holds', () => {
-  it('one value, where each is made of the last, number by number, and ONNX Runtime knows the shape', () => {
+  it('one value in a chain of element-wise operators on a known shape', () => {
     expect(held({ y: matMul(tanh(tanh(tanh(matMul(known, W)))), W) })).toBe(2)
     expect(held({ y: reduceSum(tanh(tanh(tanh(matMul(known, W))))) })).toBeCloseTo(1, 2)
     expect(held({ y: reduceSum(tanh(tanh(tanh(matMul(x, W))))) })).toBe(2)
   })
 
-  it('two, where each needs the last whole', () => {
+  it('two values in a chain of products', () => {
     expect(held({ y: matMul(matMul(matMul(x, W), W), W) })).toBe(2)
     expect(held({ y: matMul(matMul(matMul(known, W), W), W) })).toBe(2)
   })
 
-  it('two, of sums and products too', () => expect(held({ y: reduceSum(mul(mul(matMul(known, W), 2), 2)) })).toBe(2))
+  it('two values in a chain of element-wise products', () => expect(held({ y: reduceSum(mul(mul(matMul(known, W), 2), 2)) })).toBe(2))
 
-  it('what is read again: it is not written over', () => {
+  it('a value until its last reader', () => {
     const first = matMul(known, W)
     expect(held({ y: reduceSum(mul(tanh(first), first)) })).toBe(3)
   })
 
-  it('of each known shape what was needed of it at most, though not at the same time', () => {
+  it('for each known shape its largest need, even at different times', () => {
     const network = (rows: Dimension): Expression => {
       const small = matMul(matMul(input('z', [rows, width], 'float32'), W), W)
       const wide = matMul(small, input('V', [width, 4 * width], 'float32'))
@@ -66,25 +66,25 @@ describe('a run of a graph holds', () => {
     expect(Math.floor(held({ y: network(100) }))).toBe(10)
   })
 
-  it('each part of what is cut, as long as that part is read', () => {
+  it('each part of a split until its last reader', () => {
     const [first, second] = split(input('vector', [2 * 100 * width], 'float32'), [100 * width, 100 * width]) as [Expression, Expression]
     expect(Math.floor(held({ y: reduceSum(exp(first)), z: reduceSum(exp(second)) }))).toBe(3)
   })
 
-  it('no memory for another name', () => expect(held({ y: reduceSum(reshape(matMul(x, W), [width, 'rows'])) })).toBeCloseTo(1, 2))
+  it('no memory for a reshape', () => expect(held({ y: reduceSum(reshape(matMul(x, W), [width, 'rows'])) })).toBeCloseTo(1, 2))
 
-  it('what has another name for as long as that is read', () => {
+  it('a reshaped value until the last reader of the reshape', () => {
     const named = reshape(matMul(x, W), [width, 'rows'])
     const product = matMul(exp(matMul(x, matMul(W, W))), named, { transposeA: true, transposeB: true }) // of which the second is made first
     expect(Math.floor(held({ y: product }))).toBe(3)
   })
 
-  it('nothing for inputs, and nothing for outputs that lie in memory of the caller’s', () => {
+  it('nothing for inputs, and nothing for outputs in the caller’s buffers', () => {
     expect(held({ y: tanh(x) })).toBe(1)
     expect(held({ y: tanh(x) }, true)).toBe(0)
   })
 
-  it('of a deep network, for its gradient, what each layer keeps; recomputed, the inputs of layers and one layer', () => {
+  it('every layer’s values for the gradient of a deep network; with checkpoints, the layer inputs and one layer', () => {
     const [layers, inLayer] = [6, 5]
     const network = (again: boolean): Readonly<Record<string, Expression>> => {
       const weights = Array.from({ length: layers * inLayer }, (_, i) => input(`W${i}`, [width, width], 'float32'))
@@ -112,19 +112,19 @@ describe('a session holds of its weights', () => {
   const forward = matMul(input('a', ['rows', 64], 'float32'), matrix, { transposeB: true })
   const both = matMul(forward, matrix)
 
-  it('a matrix as it lies, or reordered once for each way of its products', () => {
+  it('a matrix as stored, or one reordered copy per orientation in products', () => {
     expect(weightMemory({ y: both }, sizes, false)).toBe(64 * 64 * 4)
     expect(weightMemory({ y: forward }, sizes, true)).toBe(64 * 64 * 4)
     expect(weightMemory({ y: both }, sizes, true)).toBe(2 * 64 * 64 * 4)
   })
 
-  it('of a table the pages of the rows that are read, and no more than the table', () => {
+  it('the pages of a table’s rows that it reads, at most the table', () => {
     const table = (rows: number): Expression => gather(stored('table', [rows, 64]), input('ids', ['rows'], 'int32'))
     expect(weightMemory({ y: table(100_000) }, sizes, true)).toBe(100 * 4096)
     expect(weightMemory({ y: table(500) }, sizes, true)).toBe(500 * 64 * 4)
   })
 
-  it('of a matrix in int8 the levels that its product reads', () => {
+  it('the levels of an int8 matrix that its product reads', () => {
     const levels = { levels: stored('levels', [64, 32], 'int8'), transposed: stored('transposed', [32, 64], 'int8') }
     const product = quantizedMatMul(input('b', ['rows', 32], 'float32'), {
       ...levels,
@@ -140,9 +140,9 @@ describe(`the arena (seed ${SEED})`, () => {
   const give = (buffer: object, size: number): Allocation => ({ buffer, bytes: -size })
   const mega = 2 ** 20
 
-  it('uses again what was given back', () => expect(simulateArena([take(a, mega), give(a, mega), take(b, mega)])).toBe(mega))
+  it('reuses freed memory', () => expect(simulateArena([take(a, mega), give(a, mega), take(b, mega)])).toBe(mega))
 
-  it('does not cut a chunk that is less than twice what is wanted', () =>
+  it('does not split a chunk that is smaller than twice the request', () =>
     // 640 KiB have a region of 1 MiB whole, and what comes after them has another; then there is room for 896 KiB
     expect(simulateArena([take(a, (5 / 8) * mega), take(b, mega / 4), give(a, (5 / 8) * mega), take(c, (7 / 8) * mega)])).toBe(
       (7 / 8 + 1 / 4) * mega,
@@ -157,7 +157,7 @@ describe(`the arena (seed ${SEED})`, () => {
     expect(simulateArena([take(a, mega / 4), take(b, mega / 4), ...back, take(c, mega / 2)])).toBe(mega / 2)
   })
 
-  it('makes no room for what is larger of two pieces apart', () =>
+  it('cannot serve a large request from two separate free chunks', () =>
     expect(
       simulateArena([take(a, mega / 4), take(b, mega / 4), take(c, mega / 4), give(a, mega / 4), give(c, mega / 4), take(a, mega)]),
     ).toBe(0.75 * mega + mega))
@@ -167,7 +167,7 @@ describe(`the arena (seed ${SEED})`, () => {
     maxLength: 60,
   })
 
-  it('writes at least the most that is in use, and after it is all given back no more for the same again than twice that', () =>
+  it('writes at least the peak, and at most twice that if the same allocations repeat', () =>
     fc.assert(
       fc.property(drawn, (pieces) => {
         const events = pieces.flatMap(({ size, keeps }, i) => {
@@ -191,7 +191,7 @@ describe(`the arena (seed ${SEED})`, () => {
 describe.skipIf(process.platform !== 'linux')('ONNX Runtime holds, of large values,', () => {
   const program = resolve('dist/property-tests/property/graph/residentRun.js')
 
-  it.each(Object.entries(largeGraphs))('%s, what liveness and arena say', async (name, y) => {
+  it.each(Object.entries(largeGraphs))('%s, the memory that liveness and arena predict', async (name, y) => {
     const { stdout } = await promisify(execFile)(process.execPath, [program, name])
     const events = allocations({ y }, { tokens }, hasFixedOutputs({ y }))
     const told = simulateArena([...events, ...events])

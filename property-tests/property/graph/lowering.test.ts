@@ -113,7 +113,7 @@ describe(`lowering (seed ${SEED})`, () => {
     expect(Math.max(...errors)).toBeGreaterThan(1e-17) // the comparison sees the last bits
   })
 
-  it('has erf in float64 be odd, ±1 at ±∞, and NaN where x is', async () => {
+  it('gives an erf in float64 that is odd, ±1 at ±∞, and NaN for NaN', async () => {
     const { y } = await evaluate({ y: erf(input('x', ['n'], 'float64')) }, { x: float64([0.3, -0.3, 2, -2, 0, Infinity, -Infinity, NaN]) })
     const [a = 0, minusA = 0, b = 0, minusB = 0, ...rest] = y as Float64Array
     expect([minusA, minusB]).toEqual([-a, -b])
@@ -130,7 +130,7 @@ describe(`lowering (seed ${SEED})`, () => {
     )
   })
 
-  it('has float32 erf agree with the same table', async () => {
+  it('leaves float32 erf, which agrees with the same table', async () => {
     const { y } = await evaluate({ y: erf(input('x', ['n'], 'float32')) }, { x: float32(points) })
     assertClose(y as Float32Array, values, { relative: 0, absolute: 3e-7, name: 'erf in float32' })
   })
@@ -138,7 +138,7 @@ describe(`lowering (seed ${SEED})`, () => {
   it.each([
     ['one node where the device has it', cpu.target, ['Gelu']],
     ['plain nodes elsewhere', { fusedMatMul: false }, ['Mul', 'Mul', 'Erf', 'Add', 'Mul']],
-  ])('has GELU in float32 as %s, and both agree with the table', async (_, target, nodes) => {
+  ])('writes GELU in float32 as %s, and both agree with the table', async (_, target, nodes) => {
     const y = gelu(input('x', ['n'], 'float32'))
     expect(readModel(toOnnx({ y }, target)).node.map(({ opType }) => opType)).toEqual(nodes)
     const session = await cpuEngine({ target }).open({ y }, noWeights)
@@ -148,13 +148,13 @@ describe(`lowering (seed ${SEED})`, () => {
     assertClose(found as Float32Array, wanted, { relative: 1e-6, absolute: 1e-6, name: 'GELU' })
   })
 
-  it('has GELU in float64 agree with the table', async () => {
+  it('gives a GELU in float64 that agrees with the table', async () => {
     const { y } = await evaluate({ y: gelu(input('x', ['n'], 'float64')) }, { x: float64(points.map((x) => x * Math.SQRT2)) })
     const wanted = points.map((x, i) => (x * Math.SQRT2 * (1 + (values[i] ?? NaN))) / 2)
     assertClose(y as Float64Array, wanted, { relative: 1e-14, absolute: 1e-14, name: 'GELU' })
   })
 
-  it('leaves float32 graphs as they are', () => {
+  it('does not change float32 graphs', () => {
     const x = input('x', [3, 4], 'float32')
     const y = layerNormalization(erf(x), input('s', [4], 'float32'), input('b', [4], 'float32'), 1e-5)
     const outputs = { y, mean: outputOf(y, 1, [3, 1]) }
@@ -162,7 +162,7 @@ describe(`lowering (seed ${SEED})`, () => {
     expect(lower(outputs)['y']).toBe(y)
   })
 
-  it('writes out what the provider lacks in float64, and that alone', () => {
+  it('replaces exactly the operators that the provider lacks in float64', () => {
     const x = input('x', [3, 4], 'float64')
     const y = layerNormalization(erf(x), input('s', [4], 'float64'), input('b', [4], 'float64'), 1e-5)
     const ops = topologicalOrder(Object.values(lower({ y, deviation: outputOf(y, 2, [3, 1]) }))).map(({ op }) => op)

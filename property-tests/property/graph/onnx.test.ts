@@ -71,7 +71,7 @@ describe('serialization', () => {
     `)
   })
 
-  it('prints parts of known and of unknown size, and no long list', () => {
+  it('prints parts of known and unknown size, and shortens long lists', () => {
     const x = input('x', ['3+sequence', 2], 'float32')
     const [first, rest] = cut(x, 0, [3, 'sequence']) as [Expression, Expression]
     const parts = split(input('vector', [8], 'float32'), [1, 1, 1, 1, 1, 1, 2])
@@ -149,7 +149,7 @@ describe('serialization', () => {
     })
   })
 
-  it('writes an input once though it is declared twice, and refuses two shapes or dtypes under one name', async () => {
+  it('writes an input that is declared twice once, and refuses two shapes or dtypes under one name', async () => {
     const twice = add(input('x', [2], 'float32'), mul(input('x', [2], 'float32'), 3))
     expect(readModel(toOnnx({ y: twice }, { fusedMatMul: true })).input.map(({ name }) => name)).toEqual(['x'])
     const { y } = await evaluate({ y: twice }, { x: float32([1, 2]) })
@@ -184,7 +184,7 @@ describe('serialization', () => {
     expect([...(results['z'] as Float32Array)]).toEqual([11, 8, 10.5, 11.5])
   })
 
-  it('follows the sizes that each run brings: one session, many shapes', () => {
+  it('serves many shapes by one session', () => {
     const x = input('x', ['batch', 'sequence', 2], 'float64')
     const rows = flattenRows(x)
     const outputs = {
@@ -213,7 +213,7 @@ describe('serialization', () => {
     })
   })
 
-  it('takes a product of names from the input that carries it, where no input carries its factors', async () => {
+  it('reads a product of names from the input that has it if no input has its factors', async () => {
     const y = expand(scalar(2, 'float64'), ['a*b'])
     const { sum } = await evaluate({ sum: mul(input('x', ['a*b'], 'float64'), y) }, { x: float64([1, 2, 3]) })
     expect([...(sum as Float64Array)]).toEqual([2, 4, 6])
@@ -223,13 +223,13 @@ describe('serialization', () => {
     expect(() => toOnnx({ x: exp(input('x', [2], 'float32')) }, { fusedMatMul: true })).toThrow('toOnnx: output x is an input too')
   })
 
-  it('says which dimension no input carries', () => {
+  it('reports the dimension that no input has', () => {
     expect(() => toOnnx({ y: expand(scalar(1, 'float32'), ['unknown']) }, { fusedMatMul: true })).toThrow(
       "toOnnx: expected an input that carries dimension 'unknown', got none",
     )
   })
 
-  it('names every value once, however many leaves stand before the nodes that serialization adds', () => {
+  it('gives every value a unique name, whatever number of leaves precedes the nodes that serialization adds', () => {
     for (let before = 1; before < 12; before++) {
       const x = concat(
         Array.from({ length: before }, (_, i) => input(`x${i}`, ['n', 'm', 2], 'float64')),
@@ -243,7 +243,7 @@ describe('serialization', () => {
     }
   })
 
-  it('gives one result several names, a leaf a name, and each part of a split its own', async () => {
+  it('gives a result several names, a leaf its name, and each part of a split its own', async () => {
     const x = input('x', [5], 'float64')
     const y = tanh(x)
     const [first, second, third] = split(sub(x, 1), [1, 3, 1])
@@ -265,7 +265,7 @@ describe('serialization', () => {
     expect([results['first'], results['second'], results['third']].map((part) => [...(part ?? [])])).toEqual([[0], [1, 2, 3], [4]])
   })
 
-  it('writes no node for what is detached, and gives it a name where it is an output', async () => {
+  it('writes no node for a detached value, and names it if it is an output', async () => {
     const x = input('x', [2], 'float64')
     const types = (y: Expression): ReadonlyArray<string> => readModel(toOnnx({ y }, { fusedMatMul: true })).node.map(({ opType }) => opType)
     expect(types(mul(stopGradient(tanh(x)), stopGradient(x)))).toEqual(['Tanh', 'Mul'])

@@ -90,11 +90,11 @@ describe('operators', () => {
       () => reshape(t(['3+n', 2]), ['2*(2+n)']),
       'reshape: expected a shape of as many elements as [3+n, 2], got [2*(2+n)]',
     ],
-  ])('say what they expected and found: %s', (_, make, message) => {
+  ])('report what they expected and got: %s', (_, make, message) => {
     expect(make).toThrow(message)
   })
 
-  it('read rows of a frozen table as its file has them, and cast the rows', () => {
+  it('read a frozen table’s rows in the file’s dtype and cast the rows', () => {
     const table = weight('words', [9, 4], 'float16', { location: 'w', offset: 0, length: 72 })
     const rows = gather(cast(table, 'float32'), t([3], 'int32'))
     expect([rows.op, rows.dtype, rows.shape]).toEqual(['Cast', 'float32', [3, 4]])
@@ -102,7 +102,7 @@ describe('operators', () => {
     expect(gather(cast(t([9, 4], 'float64'), 'float32'), t([3], 'int32')).op).toBe('Gather') // no frozen one
   })
 
-  it('infer shapes over names as over sizes', () => {
+  it('infer shapes of names like shapes of sizes', () => {
     expect(broadcastShapes('Add', ['a', 1, 3], ['b', 1])).toEqual(['a', 'b', 3])
     expect(matMul(t(['n', 3, 'k']), t(['n', 5, 'k']), { transposeB: true }).shape).toEqual(['n', 3, 5])
     expect(reduceSum(t(['a', 'b', 3]), [-1, 0], true).shape).toEqual([1, 'b', 1])
@@ -118,14 +118,14 @@ describe('operators', () => {
     expect(gather(t([9, 4]), t(['a', 'b'], 'int32')).shape).toEqual(['a', 'b', 4])
   })
 
-  it('count known sizes and names apart, in any order', () => {
+  it('compare known sizes and names separately, in any order', () => {
     expect(reshape(t(['batch', 12, 'sequence']), ['12*batch*sequence']).shape).toEqual(['12*batch*sequence'])
     expect(reshape(t(['24*a']), [2, 'a', 12]).shape).toEqual([2, 'a', 12])
     expect(reshape(t(['b', '3+a', 2]), [product([2, '3+a', 'b'])]).shape).toEqual(['2*(3+a)*b'])
     expect(reshape(t(['tokens+1', 4]), [2, 'tokens+1', 2]).shape).toEqual([2, 'tokens+1', 2])
   })
 
-  it('do nothing where nothing is to be done', () => {
+  it('return their operand if nothing changes', () => {
     const x = t([2, 3])
     for (const same of [reshape(x, [2, 3]), expand(x, [2, 3]), concat([x], 0), slice(x, 1, 0, 3), cut(x, 1, [3])[0], reduceSum(x, [])])
       expect(same).toBe(x)

@@ -64,7 +64,7 @@ const drawn = fc.record({
 })
 
 describe(`selected rows (seed ${SEED})`, () => {
-  it('are those of the whole, and so is every gradient', () =>
+  it('equal the rows of the whole result, and so do all gradients', () =>
     fc.assert(
       fc.asyncProperty(drawn, evenlyMany(-1, 1)(7 * width + 2 * width * width + 100), async ({ names, rows, chosen }, numbers) => {
         const hidden = names.reduce((h, name) => (steps[name] as Step)(h), tanh(x))
@@ -98,34 +98,34 @@ describe(`selected rows (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 40 },
     ))
 
-  it('cost the products of their rows alone, down to where rows meet', () => {
+  it('cost only the products of their rows, down to the operator that mixes rows', () => {
     const attended = steps['attention']!(matMul(x, W))
     const hidden = add(matMul(add(matMul(attended, W), row), W), attended)
     const widths = topologicalOrder([selectedRows(hidden, selection)]).filter(({ op }) => op === 'MatMul')
     expect(widths.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'rows', 'selected', 'selected'])
   })
 
-  it('of a root-mean-square norm cost no whole matrix either', () => {
+  it('cost no whole matrix through a root-mean-square norm', () => {
     const hidden = add(matMul(x, W), x)
     const products = topologicalOrder([selectedRows(steps['rootMeanSquare']!(hidden), selection)]).filter(({ op }) => op === 'MatMul')
     expect(products.map(({ shape: [rows] }) => rows)).toEqual(['selected'])
   })
 
-  it('cost nothing of what is needed whole anyway: a residual beside attention is computed once', () => {
+  it('compute a residual beside attention once, because it is needed for all rows', () => {
     const below = matMul(matMul(x, W), W)
     const hidden = matMul(add(steps['attention']!(below), below), W)
     const widths = topologicalOrder([selectedRows(hidden, selection)]).filter(({ op }) => op === 'MatMul')
     expect(widths.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'rows', 'rows', 'selected'])
   })
 
-  it('compute what several read once', () => {
+  it('compute a shared operand once', () => {
     const shared = tanh(matMul(x, W))
     const hidden = add(mul(shared, shared), shared)
     const count = (op: string): number => topologicalOrder([selectedRows(hidden, selection)]).filter((node) => node.op === op).length
     expect([count('Tanh'), count('MatMul'), count('SelectRows')]).toEqual([1, 1, 1])
   })
 
-  it('are taken from what is computed for all rows in any case, and no layer below is computed twice', () => {
+  it('are selected from a value that is computed for all rows, and compute no layer below twice', () => {
     const layer = (h: Expression): Expression => {
       const mixed = add(h, matMul(steps['attention']!(h), W))
       return add(mixed, matMul(gelu(mixed), W))
@@ -135,7 +135,7 @@ describe(`selected rows (seed ${SEED})`, () => {
     expect(found.map(({ shape: [rows] }) => rows)).toEqual(['rows', 'rows', 'selected', 'selected'])
   })
 
-  it('of a matrix that is no row-wise result are selected as they are', () => {
+  it('are selected directly from a matrix that is not a row-wise result', () => {
     const whole = matMul(constant([1, 2, 3, 4, 5, 6, 7, 8], [width, 2], 'float64'), input('v', [2, 2], 'float64'))
     const few = { index: input('index', ['selected'], 'int32'), inverse: input('inverse', [width], 'int32') }
     const found = selectedRows(matMul(whole, whole, { transposeA: true }), { ...few, inverse: input('inverse', [2], 'int32') })

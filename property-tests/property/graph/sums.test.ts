@@ -123,7 +123,7 @@ describe(`sums of dimensions (seed ${SEED})`, () => {
   const [keys, values] = [concat([repeated(prefixK), k], 2), concat([repeated(prefixV), v], 2)]
   const y = attention(q, keys, values, concat([zeros, bias], 1), pool)
 
-  it('attend to virtual tokens as a graph does that is fed them among the others', () => {
+  it('attend to virtual tokens like a graph that is fed them as tokens', () => {
     const [allK, allV] = ['allK', 'allV'].map((name) => input(name, ['batch', heads, 'keys', size], 'float64')) as [Expression, Expression]
     const oracle = attention(q, allK, allV, input('allBias', ['batch', 'keys'], 'float64'), pool)
     return withGraph({ y }, (run) =>
@@ -145,10 +145,10 @@ describe(`sums of dimensions (seed ${SEED})`, () => {
     )
   })
 
-  it('hand queries, keys, values, prefixes and the bias their gradients', () =>
+  it('give queries, keys, values, prefixes and the bias their gradients', () =>
     assertGradients(reduceSum(mul(y, yBar)), [q, k, v, prefixK, prefixV, bias], feedsOf))
 
-  it('go through what reshapes, permutes, repeats and sums them', () => {
+  it('pass through reshape, transpose, expand and reduction', () => {
     const rows = flattenRows(tanh(keys)) // [2*batch*(3+sequence), size]
     const perKey = reduceSum(square(transpose(keys, [0, 2, 1, 3])), [2, 3]) // [batch, 3+sequence]
     const back = reshape(matMul(rows, input('w', [size, size], 'float64')), keys.shape)
@@ -161,7 +161,7 @@ describe(`sums of dimensions (seed ${SEED})`, () => {
     }))
   })
 
-  it('count slots in which rows are selected: virtual tokens before those of a packed batch', () => {
+  it('count slots for selected rows: virtual tokens come before those of a packed batch', () => {
     const x = input('x', ['tokens', size], 'float64')
     const slots = ['batch', '1+sequence'] as const
     const placed = selectRows(x, input('tokenOfSlot', slots, 'int32'), input('slotOfToken', ['tokens'], 'int32'))

@@ -66,7 +66,7 @@ const assertGradients = async (
 describe(`gradient rules (seed ${SEED})`, () => {
   const ofSteps = ['QuantizedMatMul', 'HalfMatMul'] // no slope anywhere: agreement/quantizedMatMul and agreement/halfMatMul have their rules
 
-  it('are tested one and all', () => {
+  it('all have a test', () => {
     expect([...new Set([...ofSteps, ...ruleCases.map(({ op }) => op)])].sort()).toEqual(Object.keys(vjps).sort())
   })
 
@@ -100,7 +100,7 @@ describe(`gradient rules (seed ${SEED})`, () => {
     )
   }
 
-  it('takes the derivative of clip to be 0 at both kinks and outside, 1 strictly inside', async () => {
+  it('gives clip the derivative 0 at both kinks and outside, and 1 strictly inside', async () => {
     const x = input('x', [7], 'float64')
     const [slopes] = gradient(reduceSum(clip(x, -1, 1)), [x])
     const { g } = await evaluate({ g: slopes as Expression }, { x: float64([-2, -1, -1 + 2 ** -50, 0, 1 - 2 ** -50, 1, 2]) })
