@@ -14,9 +14,9 @@ export interface ModelTensors {
   /** Each [r]; one for each module in `factors`. */
   readonly gates: Tensors
   readonly scale: number
-  /** Whether the gradient of the weight of this name is asked for. */
+  /** Whether to compute the gradient of the weight of this name. */
   readonly wanted: (name: string) => boolean
-  /** How layers are computed whose weight's gradient is not asked for. */
+  /** The computation of layers with a frozen weight. */
   readonly frozen: FrozenLinear
 }
 
@@ -27,7 +27,7 @@ const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string,
       .map(([name, compute]) => [name, compute()]),
   )
 
-/** h = W x + bias, without an increment; a module of which the model has no bias has none. x: [n, k] → [n, d] */
+/** h = W x + bias, without the increment. Modules without a bias in the model have none. x: [n, k] → [n, d] */
 const ownLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {

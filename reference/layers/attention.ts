@@ -19,7 +19,7 @@ export interface AttentionSettings {
   readonly mask?: Tensor | undefined
 }
 
-/** Where one example's rows and one head's columns lie. */
+/** The rows of one example and the columns of one head. */
 interface Block {
   readonly example: number
   readonly head: number
@@ -32,7 +32,7 @@ const count = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_
 /** The blocks of each example, head by head. */
 const blocksOf = ({ heads, lengths }: AttentionSettings, hidden: number): ReadonlyArray<ReadonlyArray<Block>> => {
   const width = hidden / heads
-  if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, actual ${heads}`)
+  if (!Number.isInteger(width)) throw new Error(`attention: expected heads that divide ${hidden}, got ${heads}`)
   return lengths.map((length, example) => {
     const start = lengths.slice(0, example).reduce((total, n) => total + n, 0)
     return count(heads).map((head) => ({

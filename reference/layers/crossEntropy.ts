@@ -4,7 +4,7 @@ import { softmax } from './softmax.js'
 
 const checkLabels = (classes: number, labels: ReadonlyArray<number>): void => {
   const bad = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes))
-  if (bad !== undefined) throw new Error(`crossEntropy: expected labels from 0 to ${classes - 1}, actual ${bad}`)
+  if (bad !== undefined) throw new Error(`crossEntropy: expected labels from 0 to ${classes - 1}, got ${bad}`)
 }
 
 /** Mean over the batch of log Σⱼ exp(xⱼ) − x_label. logits: [batch, classes], labels: batch integers */

@@ -1,6 +1,6 @@
 /**
- * Linear layers on a matrix in float16. What is multiplied by it is divided by the largest magnitude of its row, rounded to float16, and the product
- * multiplied by that magnitude again; sums are exact here, whatever a device does.
+ * Linear layers with a matrix in float16. Each row of the other factor is divided by its largest magnitude and rounded to float16, and the product is
+ * multiplied by that magnitude. Sums are exact here; devices may round them.
  */
 import { matMul } from '../tensor/matMul.js'
 import { addRow, generate, map, matrixShape, multiplyColumn, type Tensor } from '../tensor/tensor.js'

@@ -1,13 +1,13 @@
-/** Layers as functions that return their value and its pullback, and the two ways in which an encoder composes them. */
+/** Layers as functions that return their value and its pullback, and the two ways to compose them: in sequence, or with a residual. */
 import { add, type Tensor, type Tensors } from '../tensor/tensor.js'
 
-/** x̄, and the gradients of the layer's own tensors by name. */
+/** x̄, and the gradients of the layer's tensors by name. */
 export interface Pulled {
   readonly x: Tensor
   readonly gradients: Tensors
 }
 
-/** A value and what carries a gradient ȳ of it back. */
+/** A value, and the pullback of its gradient ȳ. */
 export interface Traced {
   readonly value: Tensor
   readonly pullback: (yBar: Tensor) => Pulled
@@ -15,7 +15,7 @@ export interface Traced {
 
 export type Layer = (x: Tensor) => Traced
 
-/** A layer without tensors of its own. */
+/** A layer without tensors. */
 export const plainLayer =
   (forward: (x: Tensor) => Tensor, vjp: (x: Tensor, yBar: Tensor) => Tensor): Layer =>
   (x) => ({

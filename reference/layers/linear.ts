@@ -14,7 +14,7 @@ export const linearInputVjp = (weight: Tensor, yBar: Tensor): Tensor => matMul(y
 /** W̄ = ȳᵀx. x: [n, in], yBar: [n, out] → [out, in] */
 export const linearWeightVjp = (x: Tensor, yBar: Tensor): Tensor => matMul(yBar, x, { transposeX: true })
 
-/** A layer whose matrix is not trained: only its values and its input's gradient are asked for, and a precision may round them. */
+/** A linear layer with a frozen matrix: it computes values and input gradients only, and a precision may round them. */
 export interface FrozenLinear {
   /** x: [n, in], weight: [out, in], bias: [out] → [n, out] */
   readonly value: (module: string, x: Tensor, weight: Tensor, bias?: Tensor) => Tensor

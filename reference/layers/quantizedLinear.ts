@@ -23,7 +23,7 @@ export const roundHalfEven = (x: number): number => {
   return below % 2 === 0 ? below : below + 1
 }
 
-/** Each row by its own largest magnitude: scale = max |x| / 127, level = round(x / scale). A row of zeros has scale 0. x: [n, m] */
+/** Quantizes each row by its largest magnitude: scale = max |x| / 127, level = round(x / scale). A row of zeros has scale 0. x: [n, m] */
 export const quantizeRows = (x: Tensor): Quantized => {
   const [n, m] = matrixShape('quantizeRows', x)
   const scales = generate([n], (row) => Math.max(...map(Math.abs)(x).data.subarray(row * m, (row + 1) * m)) / largestLevel)

@@ -73,7 +73,7 @@ const output =
 
 const table = 'embed_tokens.weight'
 
-/** Runs the decoder on a batch of token sequences without padding; `logits` are those of every token. Throws on shapes that do not fit. */
+/** Runs the decoder on a batch of token sequences without padding; `logits` are those of every token. @throws Error if shapes do not fit */
 export const decoder =
   (config: DecoderConfig, options: ModelOptions) =>
   (operands: Operands, { inputIds }: Tokens): TracedModel => {
@@ -93,7 +93,7 @@ export const decoder =
         const gradients = { ...fromLogits.gradients, ...fromBody.gradients }
         return sortGradients(model.wanted(table) ? { ...gradients, [table]: tableGradient(fromBody.x) } : gradients, operands)
 
-        /** of the lookups, and of the output where that is the same matrix */
+        /** The gradient of the lookups, plus that of the output if it is the same matrix. */
         function tableGradient(embedded: Tensor): Tensor {
           const own = embeddingVjp(config.vocabularySize, inputIds.flat(), embedded)
           const shared = fromLogits.gradients[table]

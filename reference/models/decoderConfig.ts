@@ -1,4 +1,4 @@
-/** What a LLaMA-like decoder is made of: the names and shapes of its tensors, without the tensors. */
+/** The configuration of a LLaMA-like decoder, and the names and shapes of its tensors. */
 import type { RotaryScaling } from '../layers/rotary.js'
 import { mismatch, type Shape } from '../tensor/shape.js'
 
@@ -57,7 +57,7 @@ const matrixOf = (config: DecoderConfig, module: string): Matrix =>
 /** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
 export const decoderModuleShape = (config: DecoderConfig, module: string): readonly [number, number] => matrixOf(config, module).shape
 
-/** The decoder's tensors by name, the output matrix included where it is one of its own. */
+/** The decoder's tensors by name, with the output matrix if it is not the table of embeddings. */
 export const decoderShapes = (config: DecoderConfig): Readonly<Record<string, Shape>> => {
   const { hiddenSize: h, vocabularySize, tied } = config
   const linears = decoderModules(config).flatMap((module): ReadonlyArray<readonly [string, Shape]> => {

@@ -1,4 +1,4 @@
-/** Where an encoder drops values out, one site after another, and how often. */
+/** The dropout sites of an encoder, with their probabilities. */
 import type { Tokens } from './embeddings.js'
 import type { Shape } from '../tensor/shape.js'
 import { layerName, type EncoderConfig } from './encoderConfig.js'

@@ -13,7 +13,7 @@ export interface Tokens {
 
 type Lookups = Readonly<Record<string, ReadonlyArray<number>>>
 
-/** BERT numbers all tokens from 0. RoBERTa numbers those that are no padding from paddingIndex + 1, and gives padding in a text paddingIndex. */
+/** BERT's positions count all tokens from 0. RoBERTa's count non-padding tokens from paddingIndex + 1; padding tokens get paddingIndex. */
 const positions = ({ family, paddingIndex }: EncoderConfig, ids: ReadonlyArray<number>): ReadonlyArray<number> => {
   if (family === 'bert') return ids.map((_, position) => position)
   const counted = (upTo: number): number => ids.slice(0, upTo + 1).filter((id) => id !== paddingIndex).length
@@ -42,7 +42,7 @@ const lookups = (config: EncoderConfig, { inputIds, tokenTypeIds }: Tokens): Loo
 export interface TracedEmbeddings {
   /** [tokens, hidden] */
   readonly value: Tensor
-  /** yBar: [tokens, hidden] → the gradients of the tables that are wanted */
+  /** yBar: [tokens, hidden] → the gradients of the wanted tables */
   readonly pullback: (yBar: Tensor) => Tensors
 }
 

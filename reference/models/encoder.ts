@@ -26,7 +26,7 @@ const encoderLayer =
 
 /**
  * Runs the encoder on a batch of token sequences without padding.
- * `masks` are dropout masks by site, already scaled; a site that is absent has no dropout. Throws on shapes that do not fit.
+ * `masks` are scaled dropout masks by site; an absent site has no dropout. @throws Error if shapes do not fit
  */
 export const encoder =
   (config: EncoderConfig, options: ModelOptions) =>
@@ -53,7 +53,7 @@ export const encoder =
     }
   }
 
-/** The base model with every increment added to its matrix: it needs no adapters, and computes the same. */
+/** The base model with every increment merged into its matrix: it computes the same without adapters. */
 export const mergeAdapters =
   (scale: number) =>
   ({ base, adapters, gates }: Omit<Operands, 'head'>): Tensors => ({

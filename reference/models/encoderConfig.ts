@@ -1,4 +1,4 @@
-/** What a RoBERTa or BERT encoder is made of: the names and shapes of its tensors, without the tensors. */
+/** The configuration of a RoBERTa or BERT encoder, and the names and shapes of its tensors. */
 import type { Activation } from '../layers/gelu.js'
 import { mismatch, type Shape } from '../tensor/shape.js'
 
@@ -40,7 +40,7 @@ const matrices = ({ hiddenSize: h, intermediateSize: f }: EncoderConfig): Readon
 export const adaptedModules = (config: EncoderConfig): ReadonlyArray<string> =>
   layersOf(config).flatMap((layer) => Object.keys(matrices(config)).map((matrix) => `${layer}.${matrix}`))
 
-/** [d, k] of an adapted module's matrix; throws for a module that has no adapter. */
+/** [d, k] of an adapted module's matrix. @throws Error for a module without adapter */
 export const moduleShape = (config: EncoderConfig, module: string): readonly [number, number] =>
   matrices(config)[module.replace(/^encoder\.layer\.\d+\./, '')] ?? mismatch('moduleShape', 'an adapted module', module)
 

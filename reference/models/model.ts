@@ -1,4 +1,4 @@
-/** A model as the objective sees it: what a forward pass reads, the logits, and the gradients that come back. */
+/** A model as the objective uses it: the operands of a forward pass, the logits, and the gradients. */
 import type { ModelTensors } from '../layers/adaptedLinear.js'
 import { exactLinear, type FrozenLinear } from '../layers/linear.js'
 import { openGates, type Factors } from '../layers/lowRank.js'
@@ -6,11 +6,11 @@ import { named, type Tensor, type Tensors } from '../tensor/tensor.js'
 
 /** The tensors that a forward pass reads. */
 export interface Operands {
-  /** The frozen model; tensors that `head` also has are taken from there. */
+  /** The frozen model. Tensors of `head` override these. */
   readonly base: Tensors
-  /** By module; a module that is absent is not adapted. */
+  /** By module; an absent module is not adapted. */
   readonly adapters: Readonly<Record<string, Factors>>
-  /** By module, each [r]; a module that is absent has every gate open. */
+  /** By module, each [r]; an absent module has every gate open. */
   readonly gates: Tensors
   readonly head: Tensors
 }
@@ -26,7 +26,7 @@ export interface ModelOptions {
 
 /** Gradients, under the names of the operands. */
 export interface ModelGradients {
-  /** Empty unless asked for. */
+  /** Empty unless `baseGradients` is set. */
   readonly base: Tensors
   readonly adapters: Readonly<Record<string, Factors>>
   readonly gates: Tensors
@@ -42,7 +42,7 @@ export interface TracedModel {
   readonly pullback: (logitsBar: Tensor) => ModelGradients
 }
 
-/** Operands as layers take them: the head's tensors over the base's, every gate open where none is given. */
+/** Operands as layers take them: the head's tensors override the base's, and gates default to open. */
 export const tensorsOf = (
   { base, adapters, gates, head }: Operands,
   { scale, baseGradients = false, frozenLinear = exactLinear }: ModelOptions,
@@ -58,7 +58,7 @@ export const tensorsOf = (
 const pick = (gradients: Tensors, names: ReadonlyArray<string>): Tensors =>
   Object.fromEntries(names.filter((name) => gradients[name] !== undefined).map((name) => [name, named(gradients, name)]))
 
-/** Sorts gradients that came back under one flat set of names. */
+/** Groups gradients by operand. */
 export const sortGradients = (gradients: Tensors, { base, adapters, head }: Operands): ModelGradients => {
   const modules = Object.keys(adapters)
   const gradient = (name: string): Tensor => named(gradients, name)

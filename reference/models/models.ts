@@ -1,4 +1,4 @@
-/** The models there are, by what they are made of. */
+/** The models: an encoder or a decoder, by its configuration. */
 import type { Tokens } from './embeddings.js'
 import type { Shape } from '../tensor/shape.js'
 import type { Tensors } from '../tensor/tensor.js'
@@ -10,7 +10,7 @@ import type { ModelOptions, Operands, TracedModel } from './model.js'
 
 export type ModelConfig = EncoderConfig | DecoderConfig
 
-/** A forward pass on a batch; `masks` are dropout masks by site, already scaled (a decoder has none of its own). */
+/** A forward pass on a batch. `masks` are scaled dropout masks by site; a decoder has none. */
 export type RunModel = (operands: Operands, tokens: Tokens, masks?: Tensors) => TracedModel
 
 export const modelOf = (config: ModelConfig, options: ModelOptions): RunModel =>
@@ -24,7 +24,7 @@ export const adaptedShapes = (config: ModelConfig): Readonly<Record<string, read
       : adaptedModules(config).map((module) => [module, moduleShape(config, module)]),
   )
 
-/** Of the frozen model's tensors, and of the head's: a decoder has none of its own to train. */
+/** Shapes of the frozen model's tensors, and of the trained head's; a decoder has no trained head. */
 export const tensorShapes = (
   config: ModelConfig,
 ): { readonly base: Readonly<Record<string, Shape>>; readonly head: Readonly<Record<string, Shape>> } =>

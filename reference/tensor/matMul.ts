@@ -7,7 +7,7 @@ export interface MatMulOptions {
   readonly transposeY?: boolean
 }
 
-/** x [n, p] · y [p, m] → [n, m]; an operand that is stored the other way round is transposed as it is read. */
+/** x [n, p] · y [p, m] → [n, m]. A transposed operand is read in place. */
 export const matMul = (x: Tensor, y: Tensor, { transposeX = false, transposeY = false }: MatMulOptions = {}): Tensor => {
   const [xRows, xColumns] = matrixShape('matMul', x)
   const [yRows, yColumns] = matrixShape('matMul', y)

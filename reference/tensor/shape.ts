@@ -1,16 +1,16 @@
-/** Shapes, and the one form that every complaint about them has. */
+/** Shapes, and the form of every error about them. */
 
 /** The length of each axis, outermost first. */
 export type Shape = ReadonlyArray<number>
 
 export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`
 
-/** Throws: the operation, what it expected and what it was given. */
-export const mismatch = (op: string, expected: string, actual: string): never => {
-  throw new Error(`${op}: expected ${expected}, actual ${actual}`)
+/** @throws Error naming the operation, what it expected and what it got */
+export const mismatch = (op: string, expected: string, got: string): never => {
+  throw new Error(`${op}: expected ${expected}, got ${got}`)
 }
 
-/** How many numbers a tensor of this shape holds. */
+/** The number of elements of a tensor of this shape. */
 export const sizeOf = (shape: Shape): number => shape.reduce((size, n) => size * n, 1)
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, axis) => n === b[axis])

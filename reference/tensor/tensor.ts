@@ -1,4 +1,4 @@
-/** Dense float64 tensors: how numbers lie in memory, and where every shape is checked. */
+/** Dense float64 tensors: their memory layout and elementwise arithmetic. Every function checks its shapes. */
 import ndarray from 'ndarray'
 import { mismatch, sameShape, showShape as show, sizeOf, type Shape } from './shape.js'
 
@@ -8,20 +8,20 @@ export interface Tensor {
   readonly data: Float64Array
 }
 
-/** Tensors by name, as a checkpoint holds them. */
+/** Tensors by name, as in a checkpoint. */
 export type Tensors = Readonly<Record<string, Tensor>>
 
 type View = ndarray.NdArray<Float64Array>
 
-/** Throws, naming `op`, unless x has exactly this shape. */
+/** x itself. @throws Error naming `op` unless x has exactly this shape */
 export const checkShape = (op: string, x: Tensor, shape: Shape): Tensor =>
   sameShape(x.shape, shape) ? x : mismatch(op, `shape ${show(shape)}`, show(x.shape))
 
-/** [rows, columns] of a matrix; throws, naming `op`, for any other number of axes. */
+/** [rows, columns] of a matrix. @throws Error naming `op` for any other number of axes */
 export const matrixShape = (op: string, x: Tensor): readonly [number, number] =>
   x.shape.length === 2 ? [x.shape[0]!, x.shape[1]!] : mismatch(op, 'a matrix', `shape ${show(x.shape)}`)
 
-/** The tensor of this name; throws, naming it and the names there are, when it is absent. */
+/** The tensor of this name. @throws Error listing the names if it is absent */
 export const named = (tensors: Tensors, name: string): Tensor =>
   tensors[name] ?? mismatch('named', `a tensor called ${name}`, Object.keys(tensors).join(' ').slice(0, 300) || 'none')
 
@@ -92,7 +92,7 @@ export const multiplyColumn = alongColumns('multiplyColumn', (x, y) => x * y)
 export const sum = (x: Tensor): number => x.data.reduce((total, value) => total + value, 0)
 export const squaredNorm = (x: Tensor): number => x.data.reduce((total, value) => total + value * value, 0)
 
-/** x: [n, m] → [m], what each column adds up to: the gradient of a row that was added to every row. */
+/** The sum of each column: the gradient of a row that was added to every row. x: [n, m] → [m] */
 export const columnSums = (x: Tensor): Tensor => {
   const [, m] = matrixShape('columnSums', x)
   const total = filled([m], 0)

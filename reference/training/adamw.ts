@@ -20,7 +20,7 @@ export interface AdamWStep {
   readonly step: number
 }
 
-/** No gradient seen yet. */
+/** Moments before the first gradient. */
 export const initMoments = (parameter: Tensor): Moments => ({ m: zerosLike(parameter), v: zerosLike(parameter) })
 
 /**

@@ -1,13 +1,13 @@
-/** The order of the data in one epoch: random, with examples of similar length side by side. What is random is an argument. */
+/** The order of the data in one epoch: random, with examples of similar length in one batch. Randomness is an argument. */
 import { mismatch } from '../tensor/shape.js'
 
-/** Examples of so many batches are sorted together: enough that a batch holds like lengths, few enough that its examples remain a draw. */
+/** Batches sorted together: enough for similar lengths in a batch, few enough to keep its examples random. */
 const stretchBatches = 50
 
-/** The two permutations of an epoch; whoever draws them draws new ones for each. */
+/** The two permutations of an epoch. The caller draws new ones for each epoch. */
 export interface EpochOrder {
   readonly examples: ReadonlyArray<number>
-  /** Which batch comes n-th. */
+  /** The batch at each position. */
   readonly batches: ReadonlyArray<number>
 }
 
@@ -22,8 +22,8 @@ const reorder = <A>(role: string, permutation: ReadonlyArray<number>, items: Rea
 }
 
 /**
- * The rows of each batch: the permuted examples fall into stretches of 50 batches, each stretch is sorted by falling length (of two alike the
- * earlier first) and cut into batches, and the batches come in the order of the second permutation. Throws on a permutation that is none.
+ * The rows of each batch: the permuted examples are divided into chunks of 50 batches, each chunk is sorted by descending length (stable) and cut
+ * into batches, and the second permutation orders the batches. @throws Error if a permutation is not one
  */
 export const batchesOfEpoch = (
   lengths: ReadonlyArray<number>,

@@ -1,9 +1,9 @@
-/** Seeded random tensors as fp-ts States: a draw returns the numbers and the seed to go on with. */
+/** Seeded random tensors as fp-ts States: a draw returns the numbers and the next seed. */
 import type { State } from 'fp-ts/lib/State.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { generate, type Tensor } from '../tensor/tensor.js'
 
-/** An integer from 0 to 2³² − 1: where the sequence of draws stands. */
+/** An integer from 0 to 2³² − 1: the position in the sequence of draws. */
 export type Seed = number
 
 // A Weyl sequence (steps of 2³² / golden ratio, odd) hashed by MurmurHash3's 32-bit finalizer (Appleby, 2011).

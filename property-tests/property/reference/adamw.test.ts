@@ -66,6 +66,6 @@ describe(`AdamW (seed ${SEED})`, () => {
 
   it('refuses a gradient of another shape', () => {
     const wrong = () => update(filled([2], 0), filled([3], 0), initMoments(filled([2], 0)), { learningRate: 1, weightDecay: 0, step: 1 })
-    expect(wrong).toThrow('expected shape [2], actual [3]')
+    expect(wrong).toThrow('expected shape [2], got [3]')
   })
 })

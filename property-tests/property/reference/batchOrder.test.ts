@@ -69,7 +69,7 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
 
   it('refuses what is no permutation', () => {
     const order = { examples: [2, 0, 1], batches: [1, 0] }
-    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [2, 0, 0] })).toThrow('a permutation of 3 examples, actual [2, 0, 0]')
-    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1, 2] })).toThrow('a permutation of 2 batches, actual [0, 1, 2]')
+    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [2, 0, 0] })).toThrow('a permutation of 3 examples, got [2, 0, 0]')
+    expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1, 2] })).toThrow('a permutation of 2 batches, got [0, 1, 2]')
   })
 })

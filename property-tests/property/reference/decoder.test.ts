@@ -157,7 +157,7 @@ describe('rotation', () => {
   })
 
   it('refuses an odd head', () => {
-    expect(() => frequencies({ headSize: 3, base: 10, scaling: null })).toThrow('frequencies: expected an even head size, actual 3')
+    expect(() => frequencies({ headSize: 3, base: 10, scaling: null })).toThrow('frequencies: expected an even head size, got 3')
   })
 })
 
@@ -217,8 +217,8 @@ describe('layers', () => {
   it('the loss is the mean over tokens with a label, and there must be one', () => {
     const even = filled([3, 4], 0)
     expect(causalLoss(even, [-100, 3, 1])).toBeCloseTo(Math.log(4), 12)
-    expect(() => causalLoss(even, [-100, -100, -100])).toThrow('causalLoss: expected at least one token with a label, actual none')
-    expect(() => causalLoss(even, [1])).toThrow('causalLoss: expected a label for each of 3 tokens, actual 1')
+    expect(() => causalLoss(even, [-100, -100, -100])).toThrow('causalLoss: expected at least one token with a label, got none')
+    expect(() => causalLoss(even, [1])).toThrow('causalLoss: expected a label for each of 3 tokens, got 1')
   })
 })
 

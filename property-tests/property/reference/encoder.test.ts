@@ -305,10 +305,10 @@ describe(`the encoder's gradients (seed ${SEED})`, () => {
     const model = tiny({ family: 'roberta', ...classification })
     const operands = operandsOf(model)
     expect(() => run(model)(operands, { inputIds: [[1], []] })).toThrow(
-      'embeddings: expected at least one token in each example, actual none in example 1',
+      'embeddings: expected at least one token in each example, got none in example 1',
     )
     expect(() => run(model)(operands, { inputIds: [[1, 1, 1, 1, 1, 1, 1]] })).toThrow(
-      'embeddings: expected at most 6 tokens, actual 7 in example 0',
+      'embeddings: expected at most 6 tokens, got 7 in example 0',
     )
     expect(() => run(model)({ ...operands, head: {} }, model.batch)).toThrow('expected a tensor called classifier.dense.weight')
   })

@@ -286,7 +286,7 @@ describe(`attention (seed ${SEED})`, () => {
   it('refuses heads that do not divide the width', () => {
     const x = filled([1, 3], 0)
     expect(() => attention({ heads: 2, lengths: [1] })({ query: x, key: x, value: x })).toThrow(
-      'attention: expected heads that divide 3, actual 2',
+      'attention: expected heads that divide 3, got 2',
     )
   })
 })
@@ -342,7 +342,7 @@ describe(`losses (seed ${SEED})`, () => {
   })
 
   it('refuse labels that are no class, and outputs that are no single number', () => {
-    expect(() => crossEntropy(filled([1, 2], 0), [2])).toThrow('crossEntropy: expected labels from 0 to 1, actual 2')
-    expect(() => meanSquaredError(filled([1, 2], 0), [2])).toThrow('meanSquaredError: expected shape [1, 1], actual [1, 2]')
+    expect(() => crossEntropy(filled([1, 2], 0), [2])).toThrow('crossEntropy: expected labels from 0 to 1, got 2')
+    expect(() => meanSquaredError(filled([1, 2], 0), [2])).toThrow('meanSquaredError: expected shape [1, 1], got [1, 2]')
   })
 })

@@ -111,7 +111,7 @@ describe(`gated low-rank increments (seed ${SEED})`, () => {
 
   it('refuse a weight of another shape', () => {
     expect(() => merge(1)(filled([2, 2], 0), { A: filled([1, 3], 0), B: filled([2, 1], 0) }, filled([1], 1))).toThrow(
-      'merge: expected shape [2, 3], actual [2, 2]',
+      'merge: expected shape [2, 3], got [2, 2]',
     )
   })
 })

@@ -150,10 +150,10 @@ describe(`pruning in another order (seed ${SEED})`, () => {
   })
 
   it('needs a permutation, and a whole one, when it is random', () => {
-    expect(() => kept('random', 0.5)).toThrow('retained: expected a permutation of 6 triplets, actual none')
-    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4])).toThrow('actual [0, 1, 2, 3, 4]')
-    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4, 4])).toThrow('actual [0, 1, 2, 3, 4, 4]')
-    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4, 6])).toThrow('expected places from 0 to 5, actual 6')
+    expect(() => kept('random', 0.5)).toThrow('retained: expected a permutation of 6 triplets, got none')
+    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4])).toThrow('got [0, 1, 2, 3, 4]')
+    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4, 4])).toThrow('got [0, 1, 2, 3, 4, 4]')
+    expect(() => kept('random', 0.5, [0, 1, 2, 3, 4, 6])).toThrow('expected places from 0 to 5, got 6')
   })
 
   it('keeps nothing within a budget below the cheapest triplet', () => {

@@ -46,6 +46,6 @@ describe('settings', () => {
       'gateEnd: expected a number ≤ 1 and above gateStart, got 0.5',
     ])
     const wrong = { ...defaultSettings, ...(JSON.parse('{"retain":"most"}') as object) }
-    expect(validate(wrong)).toEqual([{ setting: 'retain', expected: 'budget or paper or random or magnitude', found: 'most' }])
+    expect(validate(wrong)).toEqual([{ setting: 'retain', expected: 'budget or paper or random or magnitude', got: 'most' }])
   })
 })

@@ -99,11 +99,11 @@ describe(`tensors (seed ${SEED})`, () => {
 
   it('names the operation, what it expected and what it was given when shapes do not fit', () => {
     const x = tensor([2, 3], [1, 2, 3, 4, 5, 6])
-    expect(() => matMul(x, x)).toThrow('matMul: expected inner dimensions that agree, actual [2, 3] · [2, 3]')
-    expect(() => multiply(x, transpose(x))).toThrow('multiply: expected shape [2, 3], actual [3, 2]')
-    expect(() => addRow(x, tensor([2], [1, 2]))).toThrow('addRow: expected shape [3], actual [2]')
-    expect(() => tensor([2], [1])).toThrow('tensor: expected 2 numbers for shape [2], actual 1')
-    expect(() => slice(x, [0, 0], [3, 1])).toThrow('slice: expected bounds within [2, 3], actual [0, 0] to [3, 1]')
-    expect(() => selectRows(x, [2])).toThrow('selectRows: expected indices from 0 to 1, actual 2')
+    expect(() => matMul(x, x)).toThrow('matMul: expected inner dimensions that agree, got [2, 3] · [2, 3]')
+    expect(() => multiply(x, transpose(x))).toThrow('multiply: expected shape [2, 3], got [3, 2]')
+    expect(() => addRow(x, tensor([2], [1, 2]))).toThrow('addRow: expected shape [3], got [2]')
+    expect(() => tensor([2], [1])).toThrow('tensor: expected 2 numbers for shape [2], got 1')
+    expect(() => slice(x, [0, 0], [3, 1])).toThrow('slice: expected bounds within [2, 3], got [0, 0] to [3, 1]')
+    expect(() => selectRows(x, [2])).toThrow('selectRows: expected indices from 0 to 1, got 2')
   })
 })

@@ -336,7 +336,7 @@ describe(`a training step (seed ${SEED})`, () => {
       trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, { gates, dropout: {} }, control)
     expect(run({})).toThrow('expected a tensor called encoder.layer.0')
     const mapped = Object.fromEntries(Object.keys(model.noise.gates).map((name) => [name, filled([5], 0.5)]))
-    expect(run(mapped)).toThrow('expected shape [2], actual [5]')
+    expect(run(mapped)).toThrow('expected shape [2], got [5]')
     expect(mapAdapter(zerosLike)(Object.values(model.parameters.adapters)[0]!).A.data.every((x) => x === 0)).toBe(true)
   })
 })

@@ -1,23 +1,22 @@
 /**
- * What drives the density to its target within the gate window: three scalars for each gated step.
+ * The controller that drives the density to its target within the gate window: three scalars for each gated step.
  *
- * `paper` is Algorithm 1 to the letter: b and η_c are constants. Its plain steps of 0.01 do not move the density: it stood at 0.917 after
- * 1,380 of them. With Adam in their place |C − b| was 0.40, 0.16 and 0.003 after N = 100, 300 and 3,000 gated steps.
+ * `paper` is Algorithm 1 to the letter: b and η_c are constants. Its plain steps of 0.01 do not move the density, which was 0.917 after
+ * 1,380 of them. With Adam instead, |C − b| was 0.40, 0.16 and 0.003 after N = 100, 300 and 3,000 gated steps.
  *
- * `ramp`, the default, is ours and meets b (0.000 at each of these N). Of the half that it keeps, 79, 87 and 95 % belong there, on
- * resampled gradients of a real run; a ranking by accumulated gradients, the ceiling, has 80, 88 and 96 %. An augmented Lagrangian, a PI
- * controller and dual restarts had 81, 84 and 93 % and missed b by up to 0.05: their gains are relative to a force that no user knows.
+ * `ramp`, the default, is ours and reaches b (|C − b| was 0.000 at each of these N). Of the half that it keeps, 79, 87 and 95 % belong there, on
+ * resampled gradients of a real run. A ranking by accumulated gradients, the ceiling, has 80, 88 and 96 %. An augmented Lagrangian, a PI
+ * controller and dual restarts had 81, 84 and 93 % and missed b by up to 0.05: their gains depend on a force that no user knows.
  *  - The target descends, so that the violation stays small and Adam sees the task's gradient of Θ beside the constraint's. The descent
- *    takes most of the window, as gates are told apart only while it lasts: over 0.6 of it, not 0.9, 84 % belonged there at N = 300.
- *  - Θ's step is η_c where that covers the distance in N steps, else what covers it; it ends at 0, which ends the hunting.
- *  - λ's step passes through nine decades, each at the same pace, because the size of the task's force may lie in any of them.
- * The price: in form this is equation (12), in effect a quadratic penalty on a path that is prescribed. λ ends at 10⁶ to 10⁷ and says
- * nothing about the task; what acts is 2λ(C − b), about 0.06. And the choice is made early: after a third of the window log θ ranks the
- * gates almost as at its end.
+ *    takes most of the window, since gates compete only while it lasts: over 0.6 of the window instead of 0.9, 84 % belonged there at N = 300.
+ *  - Θ's step is η_c, or the step that covers the distance in N steps if η_c does not. It ends at 0, which ends oscillation.
+ *  - λ's step passes through nine decades at the same pace, since the size of the task's force may be in any of them.
+ * The price: in form this is equation (12), in effect a quadratic penalty on a prescribed path. λ ends at 10⁶ to 10⁷ and says nothing about the
+ * task; what acts is 2λ(C − b), about 0.06. The selection is made early: after a third of the window, log θ ranks the gates almost as at its end.
  */
 import { sigmoid } from './hardConcrete.js'
 
-/** Our ramp; the paper's constants with plain descent of Θ and plain ascent of λ; or no constraint, λ = 0, of the paper's Table 3. */
+/** ramp: ours · paper: constants, plain descent of Θ and plain ascent of λ · free: no constraint, λ = 0, as in Table 3. */
 export type ControlRule = 'ramp' | 'paper' | 'free'
 
 export interface GateWindow {
@@ -35,7 +34,7 @@ export interface GateWindow {
 }
 
 export interface GateControl {
-  /** b, as it stands in this step. */
+  /** b in this step. */
   readonly targetDensity: number
   /** η_c of Θ. */
   readonly controlLearningRate: number
@@ -45,20 +44,20 @@ export interface GateControl {
 
 const logOdds = (p: number): number => Math.log(p / (1 - p))
 
-/** Share of the window in which the target falls. */
+/** Fraction of the window in which the target falls. */
 const descent = 0.9
-/** Times the distance that Θ's steps could cover if all pointed one way: they do not. */
+/** Factor on the distance, since Θ's steps do not all point one way. */
 const reach = 3
 /** λ per gate, from 10⁻⁴ to 10⁵. */
 const [firstStrength, growth] = [1e-4, 1e9]
-/** A budget of everything has no finite log-odds, and this close to it no gate is closed. */
+/** A budget of 1 has no finite log-odds. This close to 1, it closes no gate. */
 const largestTarget = 0.999
 
 /**
  * With progress p = min(1, t / 0.9 N) at gated step t = 1 … N:
  * target = σ((1 − p) logit C₀ + p logit b), and b from p = 1 on;
  * η_Θ = max(η_c, 3 (1 + |logit C₀ − logit b|) / N) · min(1, (1 − (t − 1) / N) / (1 − 0.9));
- * η_λ = d/dt of G · 10⁻⁴ · (10⁹)^p = G · 10⁻⁴ · (10⁹)^p · ln 10⁹ / 0.9 N, and from p = 1 on what it is there.
+ * η_λ = d/dt of G · 10⁻⁴ · (10⁹)^p = G · 10⁻⁴ · (10⁹)^p · ln 10⁹ / 0.9 N, and constant from p = 1 on.
  */
 const ramp = ({ steps, gates, initialDensity, targetDensity, controlLearningRate }: GateWindow, t: number): GateControl => {
   const [from, to] = [logOdds(initialDensity), logOdds(Math.min(targetDensity, largestTarget))]

@@ -1,4 +1,4 @@
-/** How large a sampled gate is on average: its mean, and the root of its mean square. */
+/** Moments of a sampled gate: its mean, and the root of its mean square. */
 import { map, type Tensor } from '../../tensor/tensor.js'
 import { sigmoid, type HardConcrete } from './hardConcrete.js'
 
@@ -17,7 +17,7 @@ const integral = (f: (t: number) => number): number =>
 
 /**
  * E[gⁿ] = ∫₀¹ n tⁿ⁻¹ P(g > t) dt, where P(g > t) = P(s > t) = σ(log θ − τ log((t − γ) / (ζ − t))): equation (8) with t in place of 0.
- * Accurate to 1e-13 of itself for τ from 0.1 to 5, whatever log θ, and to 1e-10 at τ = 10.
+ * Its relative error is at most 1e-13 for τ from 0.1 to 5 and any log θ, and 1e-10 at τ = 10.
  */
 const moment =
   (n: 1 | 2) =>
@@ -25,7 +25,7 @@ const moment =
   (logTheta: number): number =>
     integral((t) => n * t ** (n - 1) * sigmoid(logTheta - tau * Math.log((t - gamma) / (zeta - t))))
 
-/** E[g], which is always above 0: what the paper calls a gate's expected value must be ĝ. logTheta: [r] → [r] */
+/** E[g], which is always above 0: the paper's "expected value" of a gate must therefore be ĝ. logTheta: [r] → [r] */
 export const meanGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => map(moment(1)(settings))
 
 /** ḡ = √E[g²]. logTheta: [r] → [r] */

@@ -1,4 +1,4 @@
-/** Hard-concrete gates (Louizos, Welling and Kingma, 2018): how an L0 norm is made differentiable. Equations (7) and (8). */
+/** Hard-concrete gates (Louizos, Welling and Kingma, 2018), a differentiable L0 norm: equation (7) and equation (8). */
 import { checkShape, generate, map, multiply, sum, zipWith, type Tensor } from '../../tensor/tensor.js'
 
 /** τ, the temperature, and (γ, ζ), the interval that (0, 1) is stretched to; τ > 0, γ < 0, ζ > 1. */
@@ -8,7 +8,7 @@ export interface HardConcrete {
   readonly zeta: number
 }
 
-/** Noise is kept away from 0 and 1, where its logit is infinite. */
+/** Noise stays away from 0 and 1, where its logit is infinite. */
 export const noiseMargin = 1e-6
 
 export const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)))

@@ -1,4 +1,4 @@
-/** The density constraint C(Θ) = b and the multiplier that enforces it. Equations (11) and (12). */
+/** The density constraint C(Θ) = b, equation (11), and the multiplier that enforces it, equation (12). */
 import { matrixShape, type Tensors } from '../../tensor/tensor.js'
 import type { Adapter, Adapters, Factors } from '../../layers/lowRank.js'
 import { expectedL0, expectedL0Vjp, type HardConcrete } from './hardConcrete.js'
@@ -10,7 +10,7 @@ export const tripletCost = ({ A, B }: Factors): number => matrixShape('tripletCo
 export const parameterCount = (adapters: Readonly<Record<string, Factors>>): number =>
   Object.values(adapters).reduce((total, { A, B }) => total + A.data.length + B.data.length, 0)
 
-/** C(Θ) = Σᵢ E‖Gᵢ‖₀ (dᵢ + kᵢ) / Σᵢ (#Bᵢ + #Aᵢ): the share of the parameters expected to stay; 0 without adapters, equation (11). */
+/** C(Θ) = Σᵢ E‖Gᵢ‖₀ (dᵢ + kᵢ) / Σᵢ (#Bᵢ + #Aᵢ): the expected fraction of retained parameters, 0 without adapters, equation (11). */
 export const density =
   (settings: HardConcrete) =>
   (adapters: Adapters): number => {

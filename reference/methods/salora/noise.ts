@@ -1,4 +1,4 @@
-/** The random numbers of one training step: gate noise, one draw a gate shared by the whole mini-batch, and dropout masks. */
+/** The random numbers of one training step: gate noise (one draw for each gate, shared by the mini-batch) and dropout masks. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import * as S from 'fp-ts/lib/State.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -13,7 +13,7 @@ import type { Adapters } from '../../layers/lowRank.js'
 export interface Noise {
   /** u by module, each [r], from (0, 1). */
   readonly gates: Tensors
-  /** Dropout masks by site, each value 0 or 1 / (1 − p); a site that is absent has no dropout. */
+  /** Dropout masks by site, each value 0 or 1 / (1 − p). An absent site has no dropout. */
   readonly dropout: Tensors
 }
 
@@ -31,7 +31,7 @@ export const drawDropout = (config: EncoderConfig, batch: Tokens): S.State<Seed,
     R.traverse(S.Applicative)(({ shape, probability }) => pipe(uniform(shape), S.map(dropoutMask(probability)))),
   )
 
-/** All the noise of one step. Draw it anew for each step. */
+/** The noise of one step. */
 export const drawNoise =
   (config: EncoderConfig) =>
   (adapters: Adapters, batch: Tokens): S.State<Seed, Noise> =>

@@ -29,7 +29,7 @@ export interface ObjectiveSettings extends HardConcrete, OrthogonalitySettings {
 
 export interface Constraint {
   readonly gating: Gating
-  /** b, as it stands in this step. */
+  /** b in this step. */
   readonly targetDensity: number
 }
 
@@ -40,7 +40,7 @@ export interface Objective {
   readonly taskLoss: number
   /** R(Bᵢ, Aᵢ) by module, the sum of its two norms. */
   readonly orthogonalities: Readonly<Record<string, number>>
-  /** Σᵢ R(Bᵢ, Aᵢ), whatever its weight in L. */
+  /** Σᵢ R(Bᵢ, Aᵢ), without its weight in L. */
   readonly orthogonality: number
   /** C(Θ) */
   readonly density: number
@@ -52,7 +52,7 @@ export interface Objective {
   readonly gates: Tensors
   /** ∂L/∂ each parameter; those of Θ and λ are 0 unless gates are sampled. */
   readonly gradients: Parameters
-  /** ∂L/∂ the base model's tensors; empty unless asked for. */
+  /** ∂L/∂ the base model's tensors; empty unless `baseGradients` is set. */
   readonly baseGradients: Tensors
 }
 
@@ -72,9 +72,9 @@ const losses = {
 }
 
 /**
- * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)², equation (12); by default β / 2K stands in place of β.
- * Steps without sampled gates leave the last term out: L(W) of Algorithm 1. After T_end, `afterEnd` has the gates and norms that it left.
- * Throws on shapes or labels that do not fit.
+ * L(W, Θ, λ) = mean loss + β Σᵢ R(Bᵢ, Aᵢ) + λ (C(Θ) − b)², equation (12); by default β / 2K replaces β.
+ * Steps without sampled gates omit the last term: L(W) of Algorithm 1. After T_end, `afterEnd` holds the gates and norms of T_end.
+ * @throws Error if shapes or labels do not fit
  */
 export const objective =
   (config: ModelConfig, settings: ObjectiveSettings, base: Tensors, options: Omit<ModelOptions, 'scale'> = {}) =>

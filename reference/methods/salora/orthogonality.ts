@@ -1,10 +1,10 @@
-/** The regularizer that keeps a module's components independent, so that losing one disturbs the others little. Equation (9). */
+/** The orthogonality regularizer, equation (9): it keeps components independent, so that pruning one hardly changes the others. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { matMul } from '../../tensor/matMul.js'
 import { identity, matrixShape, multiplyRow, scaleBy, squaredNorm, subtract, type Tensor, type Tensors } from '../../tensor/tensor.js'
 import type { Factors } from '../../layers/lowRank.js'
 
-/** BᵀB − D²: [r, r]. D² has these squared norms on its diagonal; it is I where none are given. squaredNorms: [r] */
+/** BᵀB − D²: [r, r]. D² has these squared norms on its diagonal; without them it is I. squaredNorms: [r] */
 const gramErrorB = (B: Tensor, squaredNorms?: Tensor): Tensor => {
   const unit = identity(matrixShape('orthogonality', B)[1])
   return subtract(matMul(B, B, { transposeX: true }), squaredNorms === undefined ? unit : multiplyRow(unit, squaredNorms))
@@ -16,12 +16,12 @@ const gramErrorA = (A: Tensor): Tensor => subtract(matMul(A, A, { transposeY: tr
 /** ‖AAᵀ − I‖²_F. A: [r, k] */
 export const orthogonalityOfA = (A: Tensor): number => squaredNorm(gramErrorA(A))
 
-/** ‖BᵀB − D²‖²_F, D² = I where no squared norms are given. B: [d, r] */
+/** ‖BᵀB − D²‖²_F, with D² = I by default. B: [d, r] */
 export const orthogonalityOfB = (B: Tensor, squaredNorms?: Tensor): number => squaredNorm(gramErrorB(B, squaredNorms))
 
 /**
  * R(B, A) = ‖BᵀB − I‖²_F + ‖AAᵀ − I‖²_F, zero exactly when B's columns and A's rows are orthonormal, equation (9).
- * With squared norms for B's columns, ‖BᵀB − D²‖²_F stands in the first place: zero when they are orthogonal and have these.
+ * With squared norms of B's columns, the first term is ‖BᵀB − D²‖²_F: zero when the columns are orthogonal and have these norms.
  */
 export const orthogonality = ({ A, B }: Factors, squaredNorms?: Tensor): number => orthogonalityOfB(B, squaredNorms) + orthogonalityOfA(A)
 
@@ -36,16 +36,16 @@ export interface OrthogonalitySettings {
   readonly beta: number
   /** The mean of the squared norms ‖BᵢᵀBᵢ − I‖²_F and ‖AᵢAᵢᵀ − I‖²_F over all K matrices, or their sum, equation (12) to the letter. */
   readonly orthogonality: 'mean' | 'sum'
-  /** From T_end on: as before, which draws folded columns back to norm 1; at the norms that T_end left; or no term. */
+  /** After T_end: unchanged (unit), which pulls folded columns back to norm 1; at the norms of T_end (folded); or off. */
   readonly orthogonalityAfter: 'unit' | 'folded' | 'off'
 }
 
 export interface OrthogonalityTerm {
   /** R(Bᵢ, Aᵢ) by module, the sum of its two norms. */
   readonly each: Readonly<Record<string, number>>
-  /** Σᵢ R(Bᵢ, Aᵢ), whatever its weight in L. */
+  /** Σᵢ R(Bᵢ, Aᵢ), without its weight in L. */
   readonly total: number
-  /** What it adds to L. */
+  /** Its value in L. */
   readonly value: number
   /** Its gradients, by module. */
   readonly gradients: Readonly<Record<string, Factors>>

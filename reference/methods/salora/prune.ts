@@ -1,4 +1,4 @@
-/** What happens at T_end: some triplets stay, the others go, and gates are no longer sampled. Section 3.5. */
+/** Pruning at T_end (section 3.5): some triplets are retained, the others dropped, and gates are no longer sampled. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import {
@@ -20,9 +20,9 @@ import { retained, type Permutation, type Retained, type RetentionSettings } fro
 import type { Parameters, TrainingState } from './trainingState.js'
 
 /**
- * Gates of the triplets that stay.
- * soft: ĝⱼ goes into B's column j, so that the function is that of ĝ with the lost gates shut ·
- * kept: ĝ is a constant gate until the export, so that the function is the same and the columns keep their norms ·
+ * Gates of the retained triplets.
+ * soft: ĝⱼ is folded into column j of B: the function is that of ĝ with the dropped gates closed ·
+ * kept: ĝ is a constant gate until export: the function is the same, and columns keep their norms ·
  * binary: the gate is 1, and the function jumps
  */
 export type GateAfter = 'soft' | 'binary' | 'kept'
@@ -33,13 +33,13 @@ export interface PruneSettings extends RetentionSettings {
 
 export interface Pruned {
   readonly retained: Retained
-  /** Triplets that stay, by module; 0 for a module that loses its adapter. */
+  /** Retained triplets by module; 0 for a module that loses its adapter. */
   readonly ranks: Readonly<Record<string, number>>
-  /** Share of the parameters of A and B that stay. */
+  /** Fraction of the parameters of A and B that is retained. */
   readonly retainedDensity: number
-  /** What stays; modules of rank 0 are absent. */
+  /** The retained adapters; modules of rank 0 are absent. */
   readonly adapters: Adapters
-  /** Constant gates of what stays, each [r], where they are kept; else empty. */
+  /** Constant gates of the retained triplets, each [r] (gateAfter `kept`); else empty. */
   readonly gates: Tensors
 }
 
@@ -57,16 +57,16 @@ const selectTriplets = (indices: Retained, adapters: Adapters): Adapters =>
     })),
   )
 
-/** The rule `magnitude` is for runs whose gates were never sampled: they were 1 and stay so. */
+/** The rule `magnitude` is for runs without sampled gates: gates are 1 throughout. */
 const wereSampled = ({ retain }: PruneSettings): boolean => retain !== 'magnitude'
 
-/** The gates that T_end finds, without their noise. → [r] */
+/** The gates at T_end, without noise. → [r] */
 const gatesAtEnd =
   (settings: PruneSettings) =>
   (adapter: Adapter): Tensor =>
     wereSampled(settings) ? deterministicGate(settings)(adapter.logTheta) : openGates(adapter)
 
-/** Chooses the triplets that stay, by the rule `retain`, and settles their gates, by way of `gateAfter`. */
+/** Selects triplets by the rule `retain`, and sets their gates by `gateAfter`. */
 export const prune =
   (settings: PruneSettings) =>
   (adapters: Adapters, permutation?: Permutation): Pruned => {
@@ -84,9 +84,9 @@ export const prune =
   }
 
 /**
- * ḡ = √E[g²], the size of the gate that B's gradients came through, bounded from below by its value where ĝ comes to 0: 0.254 at the
- * defaults. Below that border (a budget may reach there) a column starts again from ĝ B = 0, its gate was shut in most steps, and its
- * moments hold what the regularizer and a few open steps left: divided by ever smaller ḡ they would grow without a limit. → [r]
+ * ḡ = √E[g²], the size of the gate behind B's gradients, bounded from below by its value where ĝ becomes 0 (0.254 at the defaults). A budget may
+ * reach below that: such a column restarts from ĝ B = 0, and its gate was closed in most steps. Its moments come from the regularizer and a few
+ * open steps; divided by an ever smaller ḡ they would grow without limit. → [r]
  */
 const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
   const border = logRatio(settings)
@@ -95,15 +95,15 @@ const sizeOfGate = (settings: HardConcrete): ((logTheta: Tensor) => Tensor) => {
 
 /**
  * With B′ = ĝ B and no gate, the task's gradient in B′ is what it was in B divided by the gate. AdamW's moments of a folded column follow:
- * m ← m / ḡ and v ← v / ḡ². Left as they were, v would be too small by ḡ² and the column's first steps too large by 1 / ḡ.
- * `power` is that of ḡ.
+ * m ← m / ḡ and v ← v / ḡ². Without this, v would be too small by ḡ², and the column's first steps too large by 1 / ḡ.
+ * `power` is the exponent of ḡ.
  */
 const foldMoments = (settings: HardConcrete, power: 1 | 2, adapters: Adapters): ((module: string, moments: Adapter) => Adapter) => {
   const factors = R.map(({ logTheta }: Adapter) => map((size) => size ** -power)(sizeOfGate(settings)(logTheta)))(adapters)
   return (module, moments) => ({ ...moments, B: multiplyRow(moments.B, factors[module]!) })
 }
 
-/** The state at T_end: what stays of parameters and moments, and the constants of the rest of the run. */
+/** The state after T_end: retained parameters and moments, and the constants of the rest of the run. */
 export const pruneState =
   (settings: PruneSettings) =>
   (state: TrainingState, permutation?: Permutation): readonly [TrainingState, Pruned] => {
@@ -117,7 +117,7 @@ export const pruneState =
     return [{ ...state, adapters: pruned.adapters, m: moments(state.m, 1), v: moments(state.v, 2), afterEnd }, pruned]
   }
 
-/** What is handed over at the end: factors whose gates are all 1. Gates that were kept go into B's columns now. */
+/** The adapters to export: every gate is 1, and kept gates are folded into B's columns. */
 export const exportedAdapters = ({ adapters, afterEnd }: Pick<TrainingState, 'adapters' | 'afterEnd'>): Adapters =>
   R.mapWithIndex((module: string, adapter: Adapter) => ({
     ...adapter,

@@ -1,4 +1,4 @@
-/** Which triplets (a column of B, its gate, a row of A) outlive T_end. Section 3.5, which asks for ĝ > 0, and budgets. */
+/** Which triplets (a column of B, its gate, a row of A) T_end retains: by ĝ > 0 as in section 3.5, or within a budget. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import { mismatch } from '../../tensor/shape.js'
 import { columnSums, map, multiply, rowSums, type Tensor } from '../../tensor/tensor.js'
@@ -7,22 +7,22 @@ import { deterministicGate, type HardConcrete } from './hardConcrete.js'
 import { parameterCount, tripletCost } from './lagrangian.js'
 
 /**
- * paper: those with ĝ > 0, which are more than b asks for where gradients are noisy. The other rules buy triplets within b, in an order.
- * budget: the most probable first · random: as a permutation says ·
- * magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run whose gates were never sampled, such as LoRA's.
+ * paper: those with ĝ > 0, which are more than b if gradients are noisy. The other rules fill the budget b in an order.
+ * budget: the most probable first · random: in the order of a permutation ·
+ * magnitude: the largest ‖Bⱼ‖·‖Aⱼ‖ first, for a run without sampled gates, such as LoRA.
  */
 export type RetentionRule = 'budget' | 'paper' | 'random' | 'magnitude'
 
 export interface RetentionSettings extends HardConcrete {
   readonly retain: RetentionRule
-  /** b; the rule `paper` does not look at it. */
+  /** b; the rule `paper` ignores it. */
   readonly targetDensity: number
 }
 
-/** By module: which of its triplets stay, in ascending order. */
+/** By module, the retained triplets in ascending order. */
 export type Retained = Readonly<Record<string, ReadonlyArray<number>>>
 
-/** Which triplet is bought n-th: a permutation of all of them, counted from 0, module by module. Asked for by `random` alone. */
+/** The order of all triplets for `random`: a permutation, counted from 0, module by module. */
 export type Permutation = ReadonlyArray<number>
 
 interface Triplet {
@@ -60,7 +60,7 @@ const permuted = (triplets: ReadonlyArray<Triplet>, permutation: Permutation | u
         permutation === undefined ? 'none' : `[${permutation.join(', ')}]`,
       )
 
-/** Ties stay in the order of modules and indices. */
+/** Ties keep the order of modules and indices. */
 const largestFirst = (triplets: ReadonlyArray<Triplet>, size: (triplet: Triplet) => number): ReadonlyArray<Triplet> =>
   [...triplets].sort((a, b) => size(b) - size(a))
 
@@ -84,14 +84,14 @@ interface Purchases {
 // So that 0.29 of 100 parameters is 29, although 0.29 · 100 < 29 in float64.
 const rounding = 1e-12
 
-/** From the first down, each whose cost still fits. A budget below the cheapest buys nothing. */
+/** In this order, each triplet whose cost still fits. A budget below the cheapest keeps nothing. */
 const within = (budget: number, triplets: ReadonlyArray<Triplet>): ReadonlyArray<Triplet> => {
   const buy = ({ kept, spent }: Purchases, triplet: Triplet): Purchases =>
     spent + triplet.cost <= budget * (1 + rounding) ? { kept: [...kept, triplet], spent: spent + triplet.cost } : { kept, spent }
   return triplets.reduce(buy, { kept: [], spent: 0 }).kept
 }
 
-/** The smallest b within which a triplet is bought: the cheapest one's share of Σ(#B + #A). */
+/** The smallest b that keeps a triplet: the share of the cheapest one in Σ(#B + #A). */
 export const smallestBudget = (adapters: Adapters): number =>
   Math.min(...Object.values(adapters).map(tripletCost)) / parameterCount(adapters)
 
@@ -100,7 +100,7 @@ const isOpen = (settings: HardConcrete, adapters: Adapters): ((triplet: Triplet)
   return ({ module, index }) => gates[module]!.data[index]! > 0
 }
 
-/** The triplets that stay: those with ĝ > 0, or as many as b · Σ(#B + #A) buys at d + k each. Throws on a permutation that is none. */
+/** The retained triplets: those with ĝ > 0, or as many as fit into b · Σ(#B + #A) at d + k each. @throws Error if the permutation is not one */
 export const retained =
   ({ retain, targetDensity, ...settings }: RetentionSettings) =>
   (adapters: Adapters, permutation?: Permutation): Retained => {

@@ -1,4 +1,4 @@
-/** Every setting of SaLoRA with the paper's value and where it is given; ours, named so, where the paper is silent. */
+/** Every setting of SaLoRA with the paper's value and its place in the paper, or with our value where the paper gives none. */
 import type { ControlRule } from './gateControl.js'
 import type { HardConcrete } from './hardConcrete.js'
 import type { OrthogonalitySettings } from './orthogonality.js'
@@ -10,7 +10,7 @@ import type { InitialSettings } from './trainingState.js'
 export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSettings, InitialSettings {
   /** α; the increment is scaled by α / r. */
   readonly alpha: number
-  /** b, the share of the adapters' parameters to keep. */
+  /** b, the fraction of the adapters' parameters to keep. */
   readonly targetDensity: number
   /** T_start and T_end, the fractions of training between which gates are sampled. */
   readonly gateStart: number
@@ -19,15 +19,15 @@ export interface Settings extends HardConcrete, OrthogonalitySettings, AdamWSett
   readonly learningRate: number
   /** η_c of Θ and λ. */
   readonly controlLearningRate: number
-  /** How the density comes to b: our ramp, with Adam, or Algorithm 1 to the letter. */
+  /** Density control: our ramp with Adam, Algorithm 1 to the letter, or none. */
   readonly control: ControlRule
-  /** Adam of Θ; beta1, beta2 and epsilon are those of W and λ. */
+  /** Adam for Θ; beta1, beta2 and epsilon are for W and λ. */
   readonly gateAdam: AdamWSettings
   /** Gates before T_start: all 1, or ĝ. */
   readonly warmupGate: 'open' | 'expected'
-  /** Which triplets stay at T_end. */
+  /** Which triplets are retained at T_end. */
   readonly retain: RetentionRule
-  /** Gates of the triplets that stay. */
+  /** Gates of the retained triplets. */
   readonly gateAfter: GateAfter
   /** Of A, B and the head's matrices. */
   readonly weightDecay: number
@@ -54,7 +54,7 @@ export const defaultSettings: Settings = {
   control: 'ramp', // ours: the paper's plain steps do not move the density
   gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
   warmupGate: 'open', // ours: plain LoRA before T_start
-  retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than was asked for
+  retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than b
   gateAfter: 'soft', // ours: folding ĝ into B keeps the function as it is
   weightDecay: 0.01,
   beta1: 0.9,
@@ -66,15 +66,15 @@ export const defaultSettings: Settings = {
   initialLambda: 0, // ours
 }
 
-/** A setting that cannot be: its name, what it may be and what it is. */
+/** An invalid setting: its name, the valid values and its value. */
 export interface Problem {
   readonly setting: string
   readonly expected: string
-  readonly found: string
+  readonly got: string
 }
 
 /** One line for a user. */
-export const describeProblem = ({ setting, expected, found }: Problem): string => `${setting}: expected ${expected}, got ${found}`
+export const describeProblem = ({ setting, expected, got }: Problem): string => `${setting}: expected ${expected}, got ${got}`
 
 interface Rule {
   readonly expected: string
@@ -122,10 +122,10 @@ const choices: { readonly [K in ChoiceSetting]: ReadonlyArray<Settings[K]> } = {
   initialization: ['kaiming', 'gaussian'],
 }
 
-/** Everything that is wrong with the settings: nothing, where they can be. */
+/** All invalid settings; empty if the settings are valid. */
 export const validate = (settings: Settings): ReadonlyArray<Problem> => {
   const value = (setting: string): unknown => Object.entries(settings).find(([name]) => name === setting)?.[1]
-  const problem = (setting: string, expected: string): Problem => ({ setting, expected, found: String(value(setting)) })
+  const problem = (setting: string, expected: string): Problem => ({ setting, expected, got: String(value(setting)) })
   const numbers = Object.entries(rules)
     .filter(([setting]) => !(setting === 'clip' && value(setting) === undefined))
     .filter(([setting, { holds }]) => {

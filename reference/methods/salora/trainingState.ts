@@ -1,4 +1,4 @@
-/** What training changes: the parameters, their moments and the two counters, what T_end leaves, and how all this starts. */
+/** The state of training: parameters, moments, two counters, and the constants after T_end; and its initial value. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import * as S from 'fp-ts/lib/State.js'
 import { pipe } from 'fp-ts/lib/function.js'
@@ -15,11 +15,11 @@ export interface Parameters {
   readonly lambda: number
 }
 
-/** What T_end leaves as constants of the rest of the run, by module. */
+/** The constants of the run after T_end, by module. */
 export interface AfterEnd {
-  /** Gates that are kept, each [r]; a module that is absent has every gate open. */
+  /** Kept gates, each [r]. An absent module has every gate open. */
   readonly gates: Tensors
-  /** ‖Bⱼ‖² as T_end left it, each [r]: the diagonal of D². */
+  /** ‖Bⱼ‖² at T_end, each [r]: the diagonal of D². */
   readonly squaredNorms: Tensors
 }
 
@@ -35,7 +35,7 @@ export interface TrainingState extends Parameters {
   readonly afterEnd: AfterEnd | null
 }
 
-/** What the initial state depends on. */
+/** The settings of the initial state. */
 export interface InitialSettings {
   /** r, components of each adapter. */
   readonly rank: number
@@ -54,7 +54,7 @@ const zeros = ({ adapters, head }: Parameters): Parameters => ({
   lambda: 0,
 })
 
-/** No step done yet. */
+/** The state before the first step. */
 export const startFrom = (parameters: Parameters): TrainingState => ({
   ...parameters,
   m: zeros(parameters),
@@ -79,7 +79,7 @@ export const initialAdapters = (config: EncoderConfig, settings: InitialSettings
   return pipe(
     Object.fromEntries(adaptedModules(config).map((module) => [module, moduleShape(config, module)])),
     R.traverse(S.Applicative)(adapter),
-    // traverse goes by name, and layer 10 before layer 2; the adapters stand in the order of the model, which settles ties in retention.
+    // traverse sorts by name, layer 10 before layer 2. The model's order is restored, since it breaks ties in retention.
     S.map((drawn) => Object.fromEntries(adaptedModules(config).map((module) => [module, drawn[module]!]))),
   )
 }

@@ -1,4 +1,4 @@
-/** One iteration of Algorithm 1, from a state, a mini-batch and noise to the next state. Nothing is hidden. */
+/** One iteration of Algorithm 1: from a state, a mini-batch and noise to the next state. */
 import * as R from 'fp-ts/lib/ReadonlyRecord.js'
 import type { FrozenLinear } from '../../layers/linear.js'
 import type { ModelConfig } from '../../models/models.js'
@@ -20,7 +20,7 @@ export interface StepSettings extends ObjectiveSettings, AdamWSettings {
   readonly clip?: number
 }
 
-/** What may change from step to step. */
+/** The inputs that may change from step to step. */
 export interface StepControl extends Constraint, GateControl {
   /** η_p of A, B and the head. */
   readonly learningRate: number
@@ -72,7 +72,7 @@ const ascend =
 
 /**
  * (state, batch, noise, control) → [next state, report]. `control.gating` is 'sampled' for T_start ≤ t < T_end.
- * `frozenLinear` is how products with frozen matrices are made: exactly, by default. Throws on shapes, names or labels that do not fit.
+ * `frozenLinear` computes products with frozen matrices, exactly by default. @throws Error if shapes, names or labels do not fit
  */
 export const trainingStep =
   (config: ModelConfig, settings: StepSettings, base: Tensors, options: { readonly frozenLinear?: FrozenLinear } = {}) =>
