@@ -57,10 +57,8 @@ const layersOf = async (flags: Values, defaults: Values): Promise<ReadonlyArray<
     earlier,
     layer(null, lengthOf(asked)),
     layer(`--preset ${asked['preset']}`, presetValues(asked['preset'], method === undefined ? null : String(method), task)),
-    await patternLayer(config),
-    layer(file, withoutPattern(config)),
-    await patternLayer(flags),
-    layer(null, withoutPattern(flags)),
+    ...(await withPattern(layer(file, config))),
+    ...(await withPattern(layer(null, flags))),
   ]
 }
 
@@ -93,12 +91,12 @@ const checkMethod = ({ source, values: { method: before } }: Layer, method: unkn
 /** --epochs replaces the --max-steps that a run began with. */
 const lengthOf = (asked: Values): Values => (asked['epochs'] !== undefined && asked['maxSteps'] === undefined ? { maxSteps: null } : {})
 
-/** The settings in the file that --rank-pattern names. */
-const patternLayer = async ({ rankPattern }: Values): Promise<Layer> =>
-  typeof rankPattern === 'string' ? layer(rankPattern, await readRankPattern(rankPattern)) : layer(null, {})
-
-/** A name of a file is no setting; its content is, in a layer of its own. */
-const withoutPattern = ({ rankPattern, ...values }: Values): Values =>
-  typeof rankPattern === 'string' ? values : { ...values, rankPattern }
+/** The ranks in the file that --rank-pattern names, above the other settings of that file. */
+const withPattern = async ({ source, values }: Layer): Promise<ReadonlyArray<Layer>> => {
+  const { rankPattern: file } = values
+  if (typeof file !== 'string') return [layer(source, values)]
+  const { rankPattern, ...others } = await readRankPattern(file)
+  return [layer(file, others), layer(source, { ...values, rankPattern })]
+}
 
 const stringOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)

@@ -26,7 +26,7 @@ const flags = (output: string) => ({ config: at('settings.json'), model: at('tin
 const matrices = 12
 /** Steps 1 to 4 cut nothing, 5 to 10 all but the last: t_init = 3, T − t_final = 10 in steps that count from 0. */
 const settings = {
-  ...{ method: 'adalora', initR: 3, targetR: 1, alpha: 6, loraDropout: 0.1, tinitRatio: 0.2, tfinalRatio: 0.375 },
+  ...{ method: 'adalora', initR: 3, targetR: 1, loraAlpha: 6, loraDropout: 0.1, tinitRatio: 0.2, tfinalRatio: 0.375 },
   ...{
     maxSteps: 16,
     evalSteps: 4,

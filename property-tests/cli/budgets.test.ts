@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -26,7 +27,7 @@ const words = [
   '--quiet',
   '--json',
 ]
-const train = (output: string, ...flags: ReadonlyArray<string>) => salora([...words, '--output', output, ...flags], { cwd })
+const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
 
 describe.concurrent('a budget below one triplet', () => {
   // 2 layers of 4 matrices 16 × 16 and 2 of 16 × 32, each of rank 8: 3,584 parameters in 96 triplets, the smallest of 32
@@ -67,7 +68,7 @@ describe('an adapter that kept nothing', () => {
     })
     const scored = await salora(['evaluate', '--run', 'none', '--json', '--quiet'], { cwd })
     expect(JSON.parse(scored.stdout)).toMatchObject({ scores: result.best?.scores })
-    const merged = await salora(['export', '--run', 'none', '--format', 'merged', '--output', 'merged', '--json'], { cwd })
+    const merged = await saloraIn(['export', '--run', 'none', '--format', 'merged', '--output', 'merged', '--json'], { cwd })
     expect((JSON.parse(merged.stdout) as { readonly comparison: object }).comparison).toMatchObject({
       largestLogitDifference: expect.any(Number),
     })

@@ -8,6 +8,7 @@ import { precisions } from '../../accelerated/precisions/index.js'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { runProgram } from '../../cli/program.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 import { writeAdapter } from './tinyAdapter.js'
@@ -16,9 +17,9 @@ import { toyFile } from './toyTask.js'
 
 const cwd = toyFolder('mistake')
 
-/** The one line on standard error, with this run's folder as `@`. */
-const mistake = async (args: ReadonlyArray<string>, code: 1 | 2): Promise<string> => {
-  const finished = await salora(args, { cwd })
+/** The one line on standard error, with this run's folder as `@`. @param run in a process of its own, or in this one */
+const mistake = async (args: ReadonlyArray<string>, code: 1 | 2, run: typeof salora | typeof saloraIn = saloraIn): Promise<string> => {
+  const finished = await run(args, { cwd })
   expect(finished.stderr.trimEnd().split('\n')).toHaveLength(1)
   expect(finished.stderr).not.toMatch(/^\s+at /m)
   expect(finished.stdout).toBe('')
@@ -95,11 +96,16 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
 
   it.each<readonly [ReadonlyArray<string>, string]>([
     [['train', '--rnk', '3'], '--rnk: unknown option (did you mean --rank?)'],
+    [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, got 79"],
+  ])('as a process: salora %j', async (args, line) => {
+    expect(await mistake(args, 2, salora)).toBe(line)
+  })
+
+  it.each<readonly [ReadonlyArray<string>, string]>([
     [
       [...train, '--target-modules', 'querry'],
       '--target-modules: expected all-linear, or endings of attention.self.query, attention.self.key, attention.self.value, attention.output.dense, intermediate.dense, output.dense, got "querry"',
     ],
-    [[...train, '--max-length', '79'], "--max-length: expected at most the model's 78 positions, got 79"],
     [
       [...train, '--rank', '17'],
       '--rank: expected a rank of at most 16, the smaller side of encoder.layer.0.attention.self.query [16, 16], got 17',
@@ -113,7 +119,7 @@ describe('wrong usage of a flag ends with exit code 2 and names the flag', () =>
       '--task: expected cola, sst2, mrpc, stsb, rte, qnli, qqp, mnli, wnli, yelp, gyafc, sentiment, alpaca or text, or a .tsv, .csv, .jsonl, .json or .parquet file, got "colla" (did you mean --task cola?)',
     ],
     [[...train, '--task', 'cola'], "--data: expected the folder of GLUE's CoLA (for --task cola), got none given"],
-  ])('as a process: salora %j', async (args, line) => {
+  ])('in a run: salora %j', async (args, line) => {
     expect(await mistake(args, 2)).toBe(line)
   })
 })

@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { linearSchedule, warmupStepsOf } from '../../reference/training/schedules.js'
 import type { RunConfig, RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
 const cwd = toyFolder('extension')
 const at = (...names: ReadonlyArray<string>): string => join(cwd, ...names)
 const ofModel = ['--model', 'tiny', '--task', 'toy.tsv', '--max-length', '16', '--batch-size', '6', '--threads', '1', '--device', 'cpu']
-const train = (output: string, ...flags: ReadonlyArray<string>) => salora(['train', '--output', output, '--quiet', ...flags], { cwd })
+const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn(['train', '--output', output, '--quiet', ...flags], { cwd })
 const begin = (output: string, ...flags: ReadonlyArray<string>) => train(output, ...ofModel, '--epochs', '2', ...flags) // 36 rows: 12 steps
 const json = async <T>(output: string, file: string): Promise<T> => JSON.parse(await readFile(at(output, file), 'utf8')) as T
 const resultOf = (output: string): Promise<RunResult> => json<RunResult>(output, 'result.json')
@@ -53,7 +54,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     const rate = linearSchedule({ peak: 4e-4, steps: 18, warmupSteps: warmupStepsOf(0.06, 18) })
     expect(rates).toEqual([12, 13, 14, 15, 16, 17].map((step) => expect.closeTo(rate(step), 15) as number))
     expect(await readFile(at('salora', 'adapter', 'README.md'), 'utf8')).toContain('The run had ended after step 12 and was made longer.')
-    expect((await salora(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is finished')
+    expect((await saloraIn(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is finished')
   })
 
   it.each([

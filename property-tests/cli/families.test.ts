@@ -6,6 +6,7 @@ import { env, pipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { fixtures } from '../golden/golden.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 
 env.allowRemoteModels = false
@@ -49,8 +50,8 @@ const columns: Readonly<Record<string, ReadonlyArray<string>>> = {
   'deberta-v2': ['query_proj', 'key_proj', 'value_proj', 'attention output', 'intermediate', 'output'],
 }
 const model = (family: string): string => join(fixtures, family)
-const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
-  salora(
+const trainBy = (run: typeof saloraIn, family: string, output: string, ...more: ReadonlyArray<string>) =>
+  run(
     [
       'train',
       '--model',
@@ -72,12 +73,18 @@ const train = (family: string, output: string, ...more: ReadonlyArray<string>) =
     ],
     { cwd: root },
   )
+const train = trainBy.bind(null, saloraIn)
+/** One of the family of tests is a process, as a user's is. */
+const asProcess: typeof saloraIn = async (...given) => {
+  const { code, stdout, stderr } = await salora(...given)
+  return { code: code ?? undefined, stdout, stderr }
+}
 const json = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(join(root, file), 'utf8')) as Record<string, unknown>
 
 describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
   it('is trained by SaLoRA within its budget, and better than the majority', async () => {
-    const { code, stdout } = await train(family, family, '--epochs', '8')
+    const { code, stdout } = await trainBy(family === 'llama' ? asProcess : saloraIn, family, family, '--epochs', '8')
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`\n +layer +${columns[family]?.join(' +')}\n`))
     const { last, retainedDensity } = (await json(`${family}/result.json`)) as {
@@ -90,7 +97,7 @@ describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
   })
 
   it('is merged, and the merged model answers as the adapter does', async () => {
-    const { code, stdout } = await salora(
+    const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
       { cwd: root },
     )
@@ -114,7 +121,7 @@ describe.each(['llama', 'mistral', 'qwen2', ...encoders])('%s', (family) => {
 describe.each(encoders)('%s', (family) => {
   it('is opened by transformers.js’s pipeline from its export, and answers as the adapter does', async () => {
     const output = `${family}-onnx`
-    const { code, stdout } = await salora(
+    const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'transformers.js', '--output', output, '--json', '--quiet'],
       {
         cwd: root,
@@ -152,9 +159,9 @@ describe.each(['qwen2', 'xlm-roberta', 'deberta-v2'])('%s', (family) => {
 describe.each(['xlm-roberta', 'deberta-v2'])('%s', (family) => {
   it('is scored and asked by the commands as training left it', async () => {
     const { best } = (await json(`${family}/result.json`)) as { best: { scores: { accuracy: number } } }
-    const evaluated = await salora(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
+    const evaluated = await saloraIn(['evaluate', '--run', family, '--json', '--quiet'], { cwd: root })
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
-    const asked = await salora(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
+    const asked = await saloraIn(['predict', '--run', family, '--quiet'], { cwd: root, input: 'w3 w5\nw40 w41\n' })
     expect(
       asked.stdout
         .trim()
@@ -178,7 +185,7 @@ describe('an encoder', () => {
     const run = `${family}-${how.replaceAll(' ', '')}`
     expect((await train(family, run, '--method', ...how.split(' '), '--epochs', '2', '--max-length', '28')).code).toBe(0)
     const { best } = (await json(`${run}/result.json`)) as { best: { scores: { accuracy: number; loss: number } } }
-    const evaluated = await salora(['evaluate', '--run', run, '--json', '--quiet'], { cwd: root })
+    const evaluated = await saloraIn(['evaluate', '--run', run, '--json', '--quiet'], { cwd: root })
     expect((JSON.parse(evaluated.stdout) as { scores: { accuracy: number } }).scores.accuracy).toBe(best.scores.accuracy)
   })
 
@@ -210,7 +217,7 @@ describe('a decoder', () => {
   })
 
   it('has no transformers.js export, which has no classifier on one', async () => {
-    const { code, stderr } = await salora(['export', '--run', 'llama', '--format', 'transformers.js', '--output', 'x', '--quiet'], {
+    const { code, stderr } = await saloraIn(['export', '--run', 'llama', '--format', 'transformers.js', '--output', 'x', '--quiet'], {
       cwd: root,
     })
     expect(code).not.toBe(0)

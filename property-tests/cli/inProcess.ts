@@ -1,20 +1,74 @@
-/** The command line in the test's own process: what it writes and its exit code. For commands that start no thread and read no standard input. */
+/**
+ * The command line in the test's own process, where a command costs no start of Node and no second thread: what it writes and its exit code.
+ * Signals, kills, full disks and memory need a process of their own (spawnSalora.ts).
+ */
+import { Readable } from 'node:stream'
 import { vi } from 'vitest'
-import { runProgram } from '../../cli/program.js'
+import { systemCode, systemInputError } from '../../accelerated/errors/systemError.js'
+import type { runProgram } from '../../cli/program.js'
+import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
 
-export const saloraHere = async (...args: ReadonlyArray<string>) => {
-  const said = { stdout: '', stderr: '' }
+/** As finetune.ts, without its thread. */
+async function* finetuneHere(
+  options: FinetuneOptions,
+  { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<FinetuneEvent, void> {
+  const { finetuneJob } = await import('../../finetuning/runs/finetuneJob.js')
+  try {
+    yield* finetuneJob(options, signal)
+  } catch (thrown) {
+    throw systemCode(thrown) === null ? thrown : systemInputError(options.output, "to write the run's files", thrown)
+  }
+}
+vi.doMock('../../finetuning/runs/finetune.js', () => ({ finetune: finetuneHere }))
+
+export type Output = { readonly code: number | undefined; readonly stdout: string; readonly stderr: string }
+
+const runHere = async (run: typeof runProgram, args: ReadonlyArray<string>): Promise<Output> => {
+  const written = { stdout: '', stderr: '' }
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      said[name] += String(text)
+      written[name] += String(text)
       return true
     }),
   )
   try {
-    await runProgram(args)
-    return { code: process.exitCode, ...said }
+    await run(args)
+    return { code: Number(process.exitCode), ...written }
   } finally {
     for (const spy of spies) spy.mockRestore()
     process.exitCode = undefined
   }
 }
+
+let last: Promise<unknown> = Promise.resolve()
+/** One at a time: the streams and the folder are the process's. */
+const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+  const own = last.then(work)
+  last = own.catch(() => undefined)
+  return own
+}
+
+export const saloraHere = (...args: ReadonlyArray<string>): Promise<Output> =>
+  inTurn(async () => runHere((await import('../../cli/program.js')).runProgram, args))
+
+/** @param input standard input */
+export const saloraIn = (
+  args: ReadonlyArray<string>,
+  { cwd, input = '' }: { readonly cwd: string; readonly input?: string | Uint8Array },
+): Promise<Output> =>
+  inTurn(async () => {
+    const { runProgram: run } = await import('../../cli/program.js')
+    const before = { cwd: process.cwd(), offline: process.env['HF_HUB_OFFLINE'] }
+    const stdin = vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([Buffer.from(input)]) as typeof process.stdin)
+    process.chdir(cwd)
+    process.env['HF_HUB_OFFLINE'] = '1'
+    try {
+      return await runHere(run, args)
+    } finally {
+      process.chdir(before.cwd)
+      if (before.offline === undefined) delete process.env['HF_HUB_OFFLINE']
+      else process.env['HF_HUB_OFFLINE'] = before.offline
+      stdin.mockRestore()
+    }
+  })

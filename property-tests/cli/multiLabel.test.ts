@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 
@@ -51,15 +52,15 @@ describe('--problem-type multi-label', () => {
 
   it('scores the run as it scored itself, with a report by label and no matrix', async () => {
     const { best } = JSON.parse(trained.stdout) as RunResult
-    const { stdout } = await salora(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
+    const { stdout } = await saloraIn(['evaluate', '--run', 'run', '--json', '--quiet'], { cwd })
     expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, confusion: null, byClass: [{ label: 'good' }, { label: 'long' }] })
-    const text = (await salora(['evaluate', '--run', 'run', '--quiet'], { cwd })).stdout
+    const text = (await saloraIn(['evaluate', '--run', 'run', '--quiet'], { cwd })).stdout
     expect(text).toMatch(/^microF1 +[01]\.\d{4}$/m)
     expect(text).toMatch(/^class +precision +recall +f1 +examples$/m)
   })
 
   it('predicts every label that is likelier than not, each with a probability of its own', async () => {
-    const { stdout } = await salora(['predict', '--run', 'run', '--quiet'], {
+    const { stdout } = await saloraIn(['predict', '--run', 'run', '--quiet'], {
       cwd,
       input: 'good fine great film hours and hours 1\npoor film 2\n',
     })
@@ -75,7 +76,7 @@ describe('--problem-type multi-label', () => {
   })
 
   it('is exported as what transformers calls it, and its merged model is opened as such', async () => {
-    await salora(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
+    await saloraIn(['export', '--run', 'run', '--format', 'merged', '--output', 'merged', '--quiet'], { cwd })
     expect(JSON.parse(await readFile(join(cwd, 'merged', 'config.json'), 'utf8'))).toMatchObject({
       problem_type: 'multi_label_classification',
       id2label: { 0: 'good', 1: 'long' },
@@ -85,7 +86,7 @@ describe('--problem-type multi-label', () => {
   it('has no class weights, and says what else --problem-type can be', async () => {
     const refused = async (...flags: ReadonlyArray<string>) =>
       (
-        await salora(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {
+        await saloraIn(['train', '--model', 'tiny', '--task', 'films.jsonl', '--max-length', '16', '--quiet', '--output', 'no', ...flags], {
           cwd,
         })
       ).stderr
@@ -93,7 +94,7 @@ describe('--problem-type multi-label', () => {
       '--class-weights: expected none with --problem-type multi-label, got "balanced"\n',
     )
     expect(await refused('--problem-type', 'multilabel')).toBe(
-      '--problem-type: expected classification, regression or multi-label, got "multilabel"\n',
+      '--problem-type: expected one of classification, regression, multi-label, got "multilabel"\n',
     )
   })
 })

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -31,7 +32,7 @@ const words = [
   '--max-steps',
   '30',
 ]
-const train = (output: string, ...flags: ReadonlyArray<string>) => salora([...words, '--output', output, ...flags], { cwd })
+const train = (output: string, ...flags: ReadonlyArray<string>) => saloraIn([...words, '--output', output, ...flags], { cwd })
 const result = async (output: string): Promise<RunResult> =>
   JSON.parse(await readFile(join(cwd, output, 'result.json'), 'utf8')) as RunResult
 
@@ -48,7 +49,7 @@ describe('--early-stopping-patience', () => {
       last: { step: 4 },
     })
     expect(stdout).toMatch(/^trained 4 of 30 steps: none after step 1 was better by accuracy$/m)
-    const again = await salora(['train', '--resume', '--output', 'lora'], { cwd })
+    const again = await saloraIn(['train', '--resume', '--output', 'lora'], { cwd })
     expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is finished')])
   })
 

@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { textLines } from '../../cli/input/textLines.js'
 import { SEED } from '../support/seed.js'
+import { saloraIn } from './inProcess.js'
 import { program, salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -38,7 +39,7 @@ describe('texts that are no lines', () => {
 
   it('come from files in every format and from standard input, to the same answers', async () => {
     const given = async (args: ReadonlyArray<string>, input = '') => {
-      const { code, stdout, stderr } = await salora([...predict, '--quiet', ...args], { cwd, input })
+      const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', ...args], { cwd, input })
       expect([code, stderr]).toEqual([0, ''])
       return answersIn(stdout).map(({ label, score }) => ({ label, score: score.toFixed(5) })) // batches round differently
     }
@@ -65,9 +66,9 @@ describe('texts that are no lines', () => {
   })
 
   it('go out as CSV with their answers, so that what was read is what is written', async () => {
-    const { code, stdout } = await salora([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
+    const { code, stdout } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json'), '--to', 'csv'], { cwd })
     expect(code).toBe(0)
-    const { stdout: lines } = await salora([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
+    const { stdout: lines } = await saloraIn([...predict, '--quiet', '--input', fixture('pandas.json')], { cwd })
     const answers = answersIn(lines)
     expect(parse(stdout)).toEqual([
       ['text', 'label', 'score', 'error'],
@@ -90,7 +91,7 @@ describe('texts that are no lines', () => {
 
   it('keep their answers in step, whatever one of them is', async () => {
     const input = ['{"text":"a"}', '{"text":null}', '7', '{"other":"b"}', '{"text":"c"}'].join('\n')
-    const { code, stdout, stderr } = await salora([...predict, '--quiet', '--from', 'jsonl'], { cwd, input })
+    const { code, stdout, stderr } = await saloraIn([...predict, '--quiet', '--from', 'jsonl'], { cwd, input })
     expect(code).toBe(1)
     expect(answersIn(stdout)).toMatchObject([
       { label: expect.any(String) },
@@ -105,7 +106,7 @@ describe('texts that are no lines', () => {
 
 describe('--json', () => {
   it('is one array though a text cannot be taken: the others have their answers', async () => {
-    const { code, stdout } = await salora([...predict.slice(0, -1), '3', '--json', '--quiet'], { cwd, input: 'a\nb\tc\nd\n' })
+    const { code, stdout } = await saloraIn([...predict.slice(0, -1), '3', '--json', '--quiet'], { cwd, input: 'a\nb\tc\nd\n' })
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject([
       { label: expect.any(String) },
@@ -191,6 +192,6 @@ describe.skipIf(!existsSync('/usr/bin/script'))('on a terminal', () => {
     })
     const code = await new Promise((resolve) => terminal.on('close', resolve))
     expect(code).toBe(0)
-    expect(shown).toMatch(/a text and Enter \(a TAB between the two of a pair\); Ctrl-D ends\r\n> .*"label":"[^"]*","score"/s)
+    expect(shown).toMatch(/type a text and Enter \(a tab between the two texts of a pair\); Ctrl-D ends\r\n> .*"label":"[^"]*","score"/s)
   })
 })

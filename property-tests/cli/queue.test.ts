@@ -92,9 +92,9 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const both = [salora(sweep('queued', '--redis', redis.url), { cwd: root })]
     let killed = false
     const first = worker(redis.url, (text, child) => {
-      if (!killed && text.includes(': begins')) {
+      if (!killed && text.includes(': starting')) {
         killed = true
-        const [, id = ''] = /(cola\.\S+): begins/.exec(text) ?? []
+        const [, id = ''] = /(cola\.\S+): starting/.exec(text) ?? []
         const poll = setInterval(() => {
           if (!existsSync(join(root, 'queued/cells', id, 'metrics.jsonl'))) return
           clearInterval(poll)
@@ -116,9 +116,9 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     expect(timeless(resultOf(queued?.stdout ?? ''))).toEqual(timeless(resultOf(local.stdout)))
 
     const said = first.said + others.map((other) => other.said).join('')
-    expect(said.match(/: goes on\n/g)?.length).toBe(1)
+    expect(said.match(/: resuming\n/g)?.length).toBe(1)
     for (const id of ['lora.seed-0', 'lora.seed-1', 'salora.seed-0', 'salora.seed-1']) {
-      expect(said.match(new RegExp(`cola\\.${id}: begins\\n`, 'g'))?.length, id).toBe(1)
+      expect(said.match(new RegExp(`cola\\.${id}: starting\\n`, 'g'))?.length, id).toBe(1)
       expect(said.match(new RegExp(`cola\\.${id}: \\d.*matthews`, 'g'))?.length, id).toBe(1)
     }
     const poison = await queue.getJob('poison')
@@ -128,7 +128,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 
     // delivered once more, a done run is not made again
     const again = await salora(sweep('queued', '--redis', redis.url), { cwd: root })
-    expect(again.stderr.match(/: kept/g)?.length).toBe(4)
+    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
   }, 240_000)
 
   it('is made by a worker that does not see its folder: results come back and are kept, adapters stay', async () => {
@@ -150,7 +150,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const [own = ''] = await readdir(elsewhere)
     expect(existsSync(join(elsewhere, own, 'cells/cola.salora.seed-1/adapter/adapter_model.safetensors'))).toBe(true)
     const again = await salora(sweep('sent'), { cwd: root })
-    expect(again.stderr.match(/: kept/g)?.length).toBe(4)
+    expect(again.stderr.match(/: already done/g)?.length).toBe(4)
     await rm(elsewhere, { recursive: true })
   }, 120_000)
 
@@ -158,7 +158,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     const running = salora(sweep('handed', '--redis', redis.url), { cwd: root })
     let asked = false
     const first = worker(redis.url, (text, child) => {
-      if (!asked && text.includes(': begins')) {
+      if (!asked && text.includes(': starting')) {
         asked = true
         setTimeout(() => child.kill('SIGINT'), 300)
       }
@@ -179,9 +179,9 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     await writeFile(join(folder, 'lock-0123456789ab.json'), JSON.stringify(claim))
     const running = salora([...sweep('claimed', '--redis', redis.url), '--methods', 'lora', '--seeds', '1'], { cwd: root })
     const { said } = await new Promise<{ said: string }>((resolve) => {
-      const told = worker(redis.url, () => (/waits.*\n/.test(told.said) ? resolve(told) : undefined))
+      const told = worker(redis.url, () => (/waiting.*\n/.test(told.said) ? resolve(told) : undefined))
     })
-    expect(said).toMatch(/cola\.lora\.seed-0: waits: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
+    expect(said).toMatch(/cola\.lora\.seed-0: waiting: its folder is in use by process 4242 on elsewhere .*120 seconds of silence\n/)
     await pause(16_000) // longer than three attempts would take
     await rm(join(folder, 'lock-0123456789ab.json'))
     const { code, stdout, stderr } = await running
@@ -197,7 +197,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     worker(redis.url)
     const { code, stdout, stderr } = await running
     expect(code, stderr).toBe(0)
-    expect(stderr.match(/: waits: its job was missing in the queue/g)?.length).toBe(2)
+    expect(stderr.match(/: waiting: its job was missing in the queue/g)?.length).toBe(2)
     expect(resultOf(stdout)).toMatchObject({ done: 2, failed: [] })
   }, 120_000)
 
@@ -241,8 +241,8 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
     asked.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const working = worker(redis.url)
     await expect.poll(() => existsSync(join(root, 'parted/cells/cola.lora.seed-0/metrics.jsonl'))).toBe(true)
-    const gone = /^Redis is gone: waiting for it; runs that are at work go on$/
-    const again = /^Redis is there again$/
+    const gone = /^Redis is unreachable: retrying; running runs continue$/
+    const again = /^Redis is reachable again$/
     const told = (line: RegExp): ReadonlyArray<number> =>
       [said, working.said].map((text) => text.split('\n').filter((each) => line.test(each)).length)
     await redis.stop()
@@ -261,7 +261,7 @@ describe.skipIf(!hasRedis)('a sweep in a queue (skipped where there is no redis-
 
     await redis.restart()
     const next = worker(redis.url)
-    await expect.poll(() => next.said).toMatch(/cola\.lora\.seed-0: goes on\n/)
+    await expect.poll(() => next.said).toMatch(/cola\.lora\.seed-0: resuming\n/)
     await queue.obliterate({ force: true })
   }, 120_000)
 

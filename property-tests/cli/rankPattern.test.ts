@@ -12,6 +12,7 @@ import { runProgram } from '../../cli/program.js'
 import { typedRequest } from './typedFlags.js'
 import { rankPattern, rankPatternOfRun, readRankPattern, type RankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { runConfig, runResult } from '../hostile/validFiles.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
 
@@ -85,11 +86,11 @@ describe('a rank pattern', () => {
     // three steps with sampled gates: what they found is printed only when asked for all the same
     expect(await outputHere(['rank-pattern', '--run', join(cwd, 'found')], 'stderr')).toBe(
       `${join(cwd, 'found', 'result.json')}: expected ranks that mean something (--force prints them all the same), ` +
-        'got gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
+        'got gates are sampled in only 3 steps: below 100 steps, the density may miss its target and ranks mean little\n',
     )
     const printed = await outputHere(['rank-pattern', '--run', join(cwd, 'found'), '--force'])
     await writeFile(join(cwd, 'pattern.json'), printed)
-    const started = await salora([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
+    const started = await saloraIn([...train, '--method', 'lora', '--rank-pattern', 'pattern.json', '--output', 'started'], { cwd })
     expect([found.code, started.code]).toEqual([0, 0])
     const kept = (of: string): unknown =>
       Object.fromEntries(
@@ -100,7 +101,7 @@ describe('a rank pattern', () => {
     const { model, outputs } = await openModelFolder(join(cwd, 'tiny'))
     const { modules } = await loadLowRank(join(cwd, 'started', 'adapter'), model, outputs)
     for (const { scale } of modules.values()) expect(scale).toBeCloseTo(5 / 3, 12)
-    const exported = await salora(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
+    const exported = await saloraIn(['export', '--run', 'started', '--format', 'peft-padded', '--output', 'padded', '--json'], { cwd })
     expect(
       (JSON.parse(exported.stdout) as { readonly comparison: { readonly largestLogitDifference: number } }).comparison
         .largestLogitDifference,
@@ -111,7 +112,7 @@ describe('a rank pattern', () => {
       alpha_pattern: noKeys,
     })
     // matrices that the run pruned to nothing are pairs of zeros in it: the run says which it adapted
-    await salora(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
+    await saloraIn(['export', '--run', 'found', '--format', 'peft-padded', '--output', 'whole', '--quiet'], { cwd })
     expect((await loadLowRank(join(cwd, 'whole'), model, outputs)).modules.size).toBe(12)
     expect(Object.keys(kept(found.stdout) as object).length).toBeLessThan(12)
     // The pattern is in the run's own config.json, so that the run can be resumed without the file.
@@ -132,7 +133,7 @@ describe('a rank pattern', () => {
     }
     expect(await write(asPeft).then(readRankPattern)).toEqual({
       rank: 4,
-      alpha: 10,
+      loraAlpha: 10,
       targetModules: given.target_modules,
       rankPattern: given.rank_pattern,
     })
@@ -201,7 +202,7 @@ describe('a rank pattern', () => {
     // 99 of 330 steps have sampled gates, 100 of 333
     expect(await of({ query: 8 }, { steps: 333 })).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 8 }, { steps: 330 })).rejects.toThrow(
-      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in 99 steps only: `,
+      `${run}/result.json: expected ranks that mean something (--force prints them all the same), got gates are sampled in only 99 steps: `,
     )
     expect(await of({ query: 8 }, { steps: 330 }, true)).toMatchObject({ target_modules: ['query'] })
     await expect(of({ query: 0 })).rejects.toThrow(`${run}/result.json: expected a matrix that kept a rank, got none`)
@@ -220,13 +221,13 @@ describe('a rank pattern', () => {
   it('gives way to flags beside it, and goes before the --config file that it was given with', async () => {
     const pattern = await write(rankPattern(ranks, 4, 10))
     const config = async (more: object = {}): Promise<string> => {
-      await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', method: 'lora', alpha: 3, ...more }))
+      await writeFile(join(cwd, 'settings.json'), JSON.stringify({ model: 'tiny', task: 'toy.tsv', method: 'lora', loraAlpha: 3, ...more }))
       return join(cwd, 'settings.json')
     }
     // named within the file, it is below the file's own settings
-    expect((await typedRequest({ config: await config({ rankPattern: pattern }) })).settings).toMatchObject({ rank: 4, alpha: 3 })
-    const { settings } = await typedRequest({ config: await config({ rank: 7 }), rankPattern: pattern, alpha: '20' })
-    expect(settings).toMatchObject({ rank: 4, alpha: 20, targetModules: rankPattern(ranks, 4, 10).target_modules })
+    expect((await typedRequest({ config: await config({ rankPattern: pattern }) })).settings).toMatchObject({ rank: 4, loraAlpha: 3 })
+    const { settings } = await typedRequest({ config: await config({ rank: 7 }), rankPattern: pattern, loraAlpha: '20' })
+    expect(settings).toMatchObject({ rank: 4, loraAlpha: 20, targetModules: rankPattern(ranks, 4, 10).target_modules })
   })
 })
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { readSafetensors, readTensor } from '../../accelerated/checkpoints/safetensors/safetensors.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -35,7 +36,7 @@ type Scored = {
   readonly confusion: ReadonlyArray<ReadonlyArray<number>>
 }
 const run = (command: string, ...flags: ReadonlyArray<string>) =>
-  salora([command, '--model', 'tiny', '--max-length', '16', '--device', 'cpu', '--quiet', ...flags], { cwd, input: 'good film\n' })
+  saloraIn([command, '--model', 'tiny', '--max-length', '16', '--device', 'cpu', '--quiet', ...flags], { cwd, input: 'good film\n' })
 const evaluate = (...flags: ReadonlyArray<string>) => run('evaluate', '--task', 'toy.tsv', ...flags)
 const trained = (output: string, ...flags: ReadonlyArray<string>) =>
   run(
@@ -145,7 +146,7 @@ describe('the step that adapter/ is of', () => {
     expect(stdout).toMatch(/^adapter +last\/adapter \(of step 8, the last\)$/m)
     expect(kept).toEqual({ which: 'last', step: 8 })
     expect(best?.scores['loss']).not.toBe(last.scores['loss'])
-    const { stdout: scored } = await salora(['evaluate', '--run', 'last', '--json', '--quiet'], { cwd })
+    const { stdout: scored } = await saloraIn(['evaluate', '--run', 'last', '--json', '--quiet'], { cwd })
     expect((JSON.parse(scored) as Scored).scores['loss']).toBeCloseTo(last.scores['loss'] ?? NaN, 5)
   })
 })
@@ -159,7 +160,7 @@ describe('outputs that are no numbers', () => {
   })
 
   it('are no export', async () => {
-    const { code, stderr } = await salora(
+    const { code, stderr } = await saloraIn(
       ['export', '--model', 'tiny', '--adapter', 'broken', '--format', 'peft', '--output', 'nan', '--quiet'],
       { cwd },
     )
@@ -176,7 +177,8 @@ describe('outputs that are no numbers', () => {
 
 describe('what is no part of a text or a label', () => {
   it('a byte-order mark before the first line changes no score', async () => {
-    const answer = async (input: string) => (await salora(['predict', '--model', 'tiny', '--adapter', 'elsewhere'], { cwd, input })).stdout
+    const answer = async (input: string) =>
+      (await saloraIn(['predict', '--model', 'tiny', '--adapter', 'elsewhere'], { cwd, input })).stdout
     expect(await answer('\ufeffgood film\ngood film\n')).toBe(await answer('good film\ngood film\n'))
   })
 
@@ -187,11 +189,11 @@ describe('what is no part of a text or a label', () => {
     const flags = ['--task', 'escapes.tsv', '--method', 'lora', '--max-steps', '2', '--learning-rate', '1e-9', '--output', 'escapes']
     const loud = ['--model', 'tiny', '--max-length', '16', '--device', 'cpu']
     const said = [
-      await salora(['train', ...loud, ...flags], { cwd }),
-      await salora(['evaluate', '--run', 'escapes'], { cwd }),
-      await salora(['evaluate', '--run', 'escapes', '--json'], { cwd }),
-      await salora(['predict', '--run', 'escapes'], { cwd, input: 'good film\n' }),
-      await salora(['evaluate', '--run', 'escapes', '--positive-label', 'neither'], { cwd }),
+      await saloraIn(['train', ...loud, ...flags], { cwd }),
+      await saloraIn(['evaluate', '--run', 'escapes'], { cwd }),
+      await saloraIn(['evaluate', '--run', 'escapes', '--json'], { cwd }),
+      await saloraIn(['predict', '--run', 'escapes'], { cwd, input: 'good film\n' }),
+      await saloraIn(['evaluate', '--run', 'escapes', '--positive-label', 'neither'], { cwd }),
     ]
     for (const { stdout, stderr } of said) expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
     expect(said.slice(0, 4).map(({ code }) => code)).toEqual([0, 0, 0, 0])

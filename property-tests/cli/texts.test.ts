@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fixtures } from '../golden/golden.js'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 
 let root = ''
@@ -21,8 +22,9 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 const model = (family: string): string => join(fixtures, family)
+/** The run that is named as its family is a process, as a user's is. */
 const train = (family: string, output: string, ...more: ReadonlyArray<string>) =>
-  salora(
+  (output === 'llama' ? salora : saloraIn)(
     [
       ...['train', '--model', model(family), '--output', output, '--max-length', '48', '--batch-size', '8', '--learning-rate', '1e-2'],
       ...['--device', 'cpu', ...more],
@@ -60,7 +62,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
   it('is evaluated on what it held out, to the run’s own loss, by the adapter and by the merged model', async () => {
     const { best, examples } = (await json(`${family}/result.json`)) as Result
     const scored = async (...args: ReadonlyArray<string>) => {
-      const { code, stdout, stderr } = await salora(['evaluate', ...args, '--device', 'cpu', '--json', '--quiet'], { cwd: root })
+      const { code, stdout, stderr } = await saloraIn(['evaluate', ...args, '--device', 'cpu', '--json', '--quiet'], { cwd: root })
       expect([code, stderr]).toEqual([0, ''])
       return JSON.parse(stdout) as { readonly scores: Result['last']['scores']; readonly tokens: number; readonly trainedOn: number }
     }
@@ -68,7 +70,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
     expect(scores.loss).toBeCloseTo(best.scores.loss, 5)
     expect([tokens, trainedOn]).toEqual([4 * examples.evaluation, 0])
 
-    const { code, stdout } = await salora(
+    const { code, stdout } = await saloraIn(
       ['export', '--run', family, '--format', 'merged', '--output', `${family}-merged`, '--json', '--quiet'],
       {
         cwd: root,
@@ -91,7 +93,7 @@ describe.each(['llama', 'qwen2'])('%s', (family) => {
   it('answers instructions in the form of its training with a response that it learned, and ends; merged as by the adapter', async () => {
     await writeFile(join(root, 'asked.jsonl'), [3, 9, 30].map((word) => `{"instruction":" w${word}"}\n`).join(''))
     const answers = async (...of: ReadonlyArray<string>) => {
-      const { code, stdout } = await salora(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
+      const { code, stdout } = await saloraIn(['generate', ...of, '--input', 'asked.jsonl', '--device', 'cpu', '--json', '--quiet'], {
         cwd: root,
       })
       expect(code).toBe(0)
@@ -131,12 +133,14 @@ describe('a run of text', () => {
 
   it('trains an untied head with all the rest, and hands it over', async () => {
     expect((await train('llama', 'all', ...alpaca, '--method', 'full', '--max-steps', '3')).code).toBe(0)
-    const { code, stdout } = await salora(['evaluate', '--model', 'all/adapter', ...alpaca, '--max-length', '48', '--json', '--quiet'], {
+    const { code, stdout } = await saloraIn(['evaluate', '--model', 'all/adapter', ...alpaca, '--max-length', '48', '--json', '--quiet'], {
       cwd: root,
     })
     expect(code).toBe(0)
     const [own] = [JSON.parse(stdout) as { readonly scores: { readonly loss: number } }]
-    const base = await salora(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '48', '--json', '--quiet'], { cwd: root })
+    const base = await saloraIn(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '48', '--json', '--quiet'], {
+      cwd: root,
+    })
     expect(own.scores.loss).toBeLessThan((JSON.parse(base.stdout) as typeof own).scores.loss)
   })
 
@@ -161,7 +165,7 @@ describe('a run of text', () => {
   })
 
   it('is evaluated on no longer texts than the model has positions for', async () => {
-    const { code, stderr } = await salora(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '65', '--quiet'], {
+    const { code, stderr } = await saloraIn(['evaluate', '--model', model('llama'), ...alpaca, '--max-length', '65', '--quiet'], {
       cwd: root,
     })
     expect([code, stderr]).toEqual([2, "--max-length: expected at most the model's 64 positions, got 65\n"])
@@ -171,7 +175,7 @@ describe('a run of text', () => {
     const { code, stderr } = await train('roberta', 'refused', ...alpaca, '--quiet')
     expect(code).not.toBe(0)
     expect(stderr).toBe('--model: expected a decoder, as --task alpaca asks for the next token, got a model of type roberta\n')
-    const asked = await salora(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
+    const asked = await saloraIn(['predict', '--run', 'llama', '--quiet'], { cwd: root, input: 'w3\n' })
     expect(asked.code).not.toBe(0)
     expect(asked.stderr).toMatch(
       /expected a classifier, or an adapter of one, got what writes text \(salora generate, or salora evaluate\)\n$/,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../accelerated/formats/peft/loadPeft.js'
 import { openModelFolder } from '../../accelerated/checkpoints/modelFolder.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
+import { saloraIn } from './inProcess.js'
 import { salora, type Finished } from './spawnSalora.js'
 import { writeTinyModel } from './tinyModel.js'
 import { toyFile } from './toyTask.js'
@@ -114,12 +115,12 @@ describe('salora train', () => {
 
   it('says of a window too short for the ranks to mean anything that it is', () =>
     expect(trained.stderr).toContain(
-      'warning: gates are sampled in 3 steps only: below 100 neither the density asked for nor the ranks that are found mean much\n',
+      'warning: gates are sampled in only 3 steps: below 100 steps, the density may miss its target and ranks mean little\n',
     ))
 
   it('with --method lora knows nothing of gates: not in its lines, its result, its flags or what it trains', async () => {
     const args = ['train', '--config', 'settings.json', '--max-steps', '2', '--method', 'lora', '--output', 'plain', '--quiet', '--json']
-    const { code, stdout } = await salora(args, { cwd })
+    const { code, stdout } = await saloraIn(args, { cwd })
     expect(code).toBe(0)
     const lines = (await readFile(join(cwd, 'plain', 'metrics.jsonl'), 'utf8'))
       .trimEnd()
@@ -132,7 +133,7 @@ describe('salora train', () => {
     expect(lines).toHaveLength(3)
     expect(JSON.parse(stdout)).toMatchObject({ trainableParameters: { adapter: 4 * 448, head: 306 } })
     expect((JSON.parse(stdout) as RunResult).trainableParameters).not.toHaveProperty('gates')
-    const refused = await salora([...args, '--output', 'refused', '--density', '0.5'], { cwd })
+    const refused = await saloraIn([...args, '--output', 'refused', '--density', '0.5'], { cwd })
     expect([refused.code, refused.stderr]).toEqual([2, '--density: expected a setting of method lora (it is one of salora), got 0.5\n'])
   })
 
@@ -151,7 +152,7 @@ describe('salora train', () => {
 describe('salora evaluate', () => {
   it('scores the part that the run held out as the run itself did', async () => {
     const { best } = (await json(run('result.json'))) as unknown as RunResult
-    const { code, stdout } = await salora(['evaluate', '--run', 'runs/toy-salora-1', '--json', '--quiet'], { cwd })
+    const { code, stdout } = await saloraIn(['evaluate', '--run', 'runs/toy-salora-1', '--json', '--quiet'], { cwd })
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ scores: best?.scores, examples: 8, device: 'cpu', majority: { label: 'bad', share: 0.5 } })
   })
@@ -159,7 +160,7 @@ describe('salora evaluate', () => {
   it('scores the adapter alone on a file of other order and with the classes named otherwise round', async () => {
     await writeFile(join(cwd, 'two.tsv'), 'label\ttext\ngood\tgood fine great film\nbad\tbad awful poor film\ngood\tgreat\n')
     const args = ['evaluate', '--model', 'tiny', '--adapter', run('adapter'), '--task', 'two.tsv', '--max-length', '16', '--quiet']
-    const { code, stdout } = await salora(args, { cwd })
+    const { code, stdout } = await saloraIn(args, { cwd })
     expect(code).toBe(0)
     expect(stdout).toMatch(/^accuracy +[01]\.\d{4}\n/)
     expect(stdout).toContain('3 examples of')
@@ -213,7 +214,7 @@ describe('salora train --resume', () => {
 
   it("names the setting that is not the run's own", async () => {
     await rm(run('result.json'))
-    const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
+    const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'runs/toy-salora-1', '--batch-size', '4', '--quiet'], { cwd })
     expect(code).toBe(1)
     expect(stderr).toBe('runs/toy-salora-1/config.json: expected the settings that the run began with, got --batch-size was 8 and is 4\n')
   })
@@ -221,7 +222,7 @@ describe('salora train --resume', () => {
 
 describe('salora quickstart', () => {
   it('shows scores before and after, the budget and the ranks', async () => {
-    const { code, stdout } = await salora(
+    const { code, stdout } = await saloraIn(
       ['quickstart', '--model', 'tiny', '--max-steps', '6', '--device', 'cpu', '--output', 'quick', '--quiet'],
       { cwd },
     )

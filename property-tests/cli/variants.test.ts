@@ -27,7 +27,7 @@ beforeAll(async () => {
     method: 'lora',
     useDora: true,
     rank: 2,
-    alpha: 4,
+    loraAlpha: 4,
     loraDropout: 0.25,
     maxSteps: 6,
     saveSteps: 3,
@@ -56,9 +56,9 @@ describe('salora train --method lora --use-rslora --use-dora --lora-dropout 0.25
     expect(settings).toMatchObject({ useRslora: true, useDora: true, loraDropout: 0.25, targetModules: ['all-linear'] })
     // of each layer: four matrices of 16 × 16, one of 32 × 16 and one of 16 × 32, at rank 2, and a magnitude for each row
     expect(result.trainableParameters).toMatchObject({ adapter: 2 * (2 * (4 * 32 + 2 * 48) + 5 * 16 + 32) })
-    await writeFile(at('wrong.json'), JSON.stringify({ method: 'lora', dora: 'yes' }))
+    await writeFile(at('wrong.json'), JSON.stringify({ method: 'lora', useDora: 'yes' }))
     await expect(runJob({ ...flags('wrong'), config: at('wrong.json') })).rejects.toThrow(
-      `${at('wrong.json')}: expected true or false for dora, got "yes"`,
+      `${at('wrong.json')}: expected true or false for useDora, got "yes"`,
     )
     await expect(runJob({ ...flags('wrong'), method: 'salora', useDora: true })).rejects.toThrow(
       '--use-dora: expected a setting of method salora (it is one of lora), got true',

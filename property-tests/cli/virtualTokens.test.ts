@@ -188,6 +188,6 @@ describe('a run that cannot be', () => {
 
   it('with no virtual token, or those of a method that has none, is told before', () => {
     expect(() => settingsOf('prompt', { numVirtualTokens: 0 })).toThrow('numVirtualTokens: expected a whole number of at least 1, got 0')
-    expect(() => settingsOf('lora')).toThrow('virtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
+    expect(() => settingsOf('lora')).toThrow('numVirtualTokens: expected a setting of method lora (it is one of prefix, prompt), got 5')
   })
 })

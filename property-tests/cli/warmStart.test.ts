@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { saloraIn } from './inProcess.js'
 import { salora } from './spawnSalora.js'
 import { writeAdapter } from './tinyAdapter.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -24,7 +25,7 @@ afterAll(() => rm(cwd, { recursive: true }))
 const machine = ['--max-length', '16', '--device', 'cpu', '--quiet']
 // so small a rate that a step leaves the function what it was
 const train = (output: string, ...flags: ReadonlyArray<string>) =>
-  salora(
+  saloraIn(
     [
       'train',
       ...machine,
@@ -80,7 +81,7 @@ describe('a run that begins with an adapter', () => {
     })
 
     it('is finished for whoever resumes it, and has no event file to begin any more', async () => {
-      const resume = (...flags: ReadonlyArray<string>) => salora(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
+      const resume = (...flags: ReadonlyArray<string>) => saloraIn(['train', '--resume', '--output', 'ended', '--quiet', ...flags], { cwd })
       expect(await resume()).toMatchObject({ code: 0, stderr: '' })
       expect(await resume('--tensorboard')).toMatchObject({
         code: 2,
@@ -89,7 +90,7 @@ describe('a run that begins with an adapter', () => {
     })
 
     it('gives its adapter to a run of its config.json', async () => {
-      const { code } = await salora(['train', '--config', 'ended/config.json', '--output', 'again', '--quiet'], { cwd })
+      const { code } = await saloraIn(['train', '--config', 'ended/config.json', '--output', 'again', '--quiet'], { cwd })
       expect(code).toBe(0)
       expect(await config('again')).toMatchObject({ adapter: join(cwd, 'changing') })
       expect(await firstLoss('again')).toBe(await firstLoss('ended'))
@@ -98,7 +99,7 @@ describe('a run that begins with an adapter', () => {
     it('is not gone on with where the adapter has become another', async () => {
       await rm(join(cwd, 'ended', 'result.json'))
       await cp(join(cwd, 'three'), join(cwd, 'changing'), { recursive: true })
-      const { code, stderr } = await salora(['train', '--resume', '--output', 'ended', '--quiet'], { cwd })
+      const { code, stderr } = await saloraIn(['train', '--resume', '--output', 'ended', '--quiet'], { cwd })
       expect([code, stderr]).toEqual([1, expect.stringMatching(/the adapter's .*\.json was "[0-9a-f]{12}…" and is /)])
     })
   })

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { ExportReport } from '../../../finetuning/adapters/exportAdapter.js'
 import { exportFormats } from '../../../finetuning/adapters/exportFormats.js'
 import { runProgram } from '../../../cli/program.js'
+import { saloraIn } from '../inProcess.js'
 import { salora } from '../spawnSalora.js'
 import { writeAdapter } from '../tinyAdapter.js'
 import { at, exported, place } from './folder.js'
@@ -35,15 +36,15 @@ describe('salora export', () => {
     const size = async (name: string): Promise<string> => `  ${name} ${Math.ceil((await stat(at('said', name))).size / 1e3)} kB\n`
     const files = await Promise.all(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'].map(size))
     expect(said.replaceAll(/(?<=\S) +/g, ' ')).toMatch(
-      new RegExp(`^@/said\n${files.join('')}largest change of a logit over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
+      new RegExp(`^@/said\n${files.join('')}largest logit difference over 6 texts: 0 \\(logits up to [\\d.]+\\)\n$`),
     )
   })
 
   it('warns that transformers.js answers 1 to everything in a regression, which it does', async () => {
     await writeAdapter(at('number-adapter'), at('bert'), ['LABEL_0'])
     const args = ['export', '--model', 'bert', '--adapter', 'number-adapter', '--quiet', '--format']
-    const warned = await salora([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
-    expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 to everything in a regression .*\n$/)
+    const warned = await saloraIn([...args, 'transformers.js', '--output', 'number'], { cwd: place.root })
+    expect(warned.stderr).toMatch(/^warning: pipeline\('text-classification'\) answers 1 for every regression: .*\n$/)
     const classify = await pipeline('text-classification', at('number'), { dtype: 'fp32' })
     expect(await classify(['A wonderful film.', 'bad'])).toEqual([1, 1].map((score) => ({ label: 'LABEL_0', score })))
     await classify.dispose()
@@ -51,7 +52,7 @@ describe('salora export', () => {
   })
 
   it('prints one document with --json: files, and how far the logits are', async () => {
-    const { code, stdout } = await salora([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: place.root })
+    const { code, stdout } = await saloraIn([...base(), '--format', 'merged', '--output', 'printed', '--json'], { cwd: place.root })
     const report = JSON.parse(stdout) as ExportReport
     expect(code).toBe(0)
     expect(report.files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
@@ -73,12 +74,14 @@ describe('salora export', () => {
       '--output @/full/notes.txt: expected a new or an empty folder, got a file\n',
     )
     expect(await refused(...merged, at('full', 'notes.txt', 'out'))).toMatch(/^--output @\/full\/notes.txt\/out: expected .*, got .*\n$/)
-    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(`--format: expected one of ${exportFormats.join(', ')}, got "onnx"\n`)
+    expect(await refused('--format', 'onnx', '--output', 'out')).toBe(
+      `--format: expected one of ${exportFormats.join(', ')}, got "onnx" (did you mean --format transformers.js?)\n`,
+    )
     expect(await refused('--format', 'peft', '--precision', 'float16', '--output', 'out')).toBe(
       '--precision: expected float32 for --format peft, got "float16"\n',
     )
     expect(await refused('--format', 'merged', '--precision', 'float8', '--output', 'out')).toBe(
-      '--precision: expected float32 or float16 for --format merged, got "float8"\n',
+      '--precision: expected float32 or float16 for --format merged, got "float8" (did you mean --precision float32?)\n',
     )
     expect(await refused('--format', 'peft')).toBe('--output is required: a folder to write\n')
     expect(await readdir(place.root)).toEqual(before)
