@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { ReportResult } from '../../reporting/report/report.js'
 import { plural } from './numbers.js'
 
-/** What is in it, and where it opens. */
+/** Its contents, and the URL that opens it. */
 export const resultLines = ({ output, runs, tables, figures, files }: ReportResult): ReadonlyArray<string> => [
   `report      ${output}: ${[plural(runs, 'run'), plural(tables.length, 'table'), plural(figures.length, 'figure')].join(', ')}` +
     (files.length === 0 ? '' : `; ${plural(files.length, 'file')} of charts`),

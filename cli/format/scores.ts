@@ -9,9 +9,9 @@ const widestMatrix = 12
 
 export const scoreLines = ({ scores, tokens, majority, positive, byClass, confusion }: AdapterScore): ReadonlyArray<string> => [
   ...Object.entries(scores).map(([name, value]) => `${name.padEnd(nameWidth(scores))}${value.toFixed(4)}`),
-  ...(tokens === undefined ? [] : [`of ${counted(tokens)} tokens`]),
-  ...(positive === null ? [] : [`f1 is of the class "${oneLine(positive)}"`]),
-  ...(majority === null ? [] : [`always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
+  ...(tokens === undefined ? [] : [`tokens      ${counted(tokens)}`]),
+  ...(positive === null ? [] : [`f1 is for the class "${oneLine(positive)}"`]),
+  ...(majority === null ? [] : [`always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
   ...(byClass === null ? [] : ['', ...classTable(byClass)]),
   ...(byClass === null || confusion === null || confusion.length > widestMatrix
     ? []

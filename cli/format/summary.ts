@@ -1,4 +1,4 @@
-/** What a finished run has to say: scores, budget, ranks, parameters, time and place. */
+/** The summary of a run: scores, budget, ranks, parameters, time, and where the adapter is. */
 import { oneLine } from '../../accelerated/errors/inputError.js'
 import { inShell, resumeCommand } from '../../finetuning/commandLine/shell.js'
 import type { RunResult } from '../../finetuning/runs/run.js'
@@ -14,47 +14,47 @@ export const summaryText = (result: RunResult, before: Scores | null, { color }:
     doneText(result),
     '',
     ...scoreTable(before, best, last),
-    ...(positive === undefined ? [] : [`  f1 is of the class "${oneLine(positive)}"`]),
-    ...(majority === null ? [] : [`  always answering "${oneLine(majority.label)}" scores accuracy ${majority.share.toFixed(4)}`]),
+    ...(positive === undefined ? [] : [`  f1 is for the class "${oneLine(positive)}"`]),
+    ...(majority === null ? [] : [`  always predicting "${oneLine(majority.label)}" has accuracy ${majority.share.toFixed(4)}`]),
     '',
     ...budgetLines(result),
     ...(Object.keys(result.ranks ?? {}).length === 0
       ? []
       : ['ranks', ...heatMap(result.ranks ?? {}, { color }).map((line) => `  ${line}`), '']),
     ...parameterLines(result),
-    `time        ${duration(result.seconds)} on ${result.device}, at most ${megabytes(result.peakMemoryBytes)} of memory`,
+    `time        ${duration(result.seconds)} on ${result.device}, peak memory ${megabytes(result.peakMemoryBytes)}`,
     `run         ${output}`,
-    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: nothing was trained yet']),
+    ...(result.stepsDone !== 0 ? [`adapter     ${output}/adapter${keptText(result)}`] : ['adapter     none: no step was trained']),
     interrupted
-      ? `to go on    ${resumeCommand(output)}`
+      ? `to resume   ${resumeCommand(output)}`
       : `to use it   salora ${taskTypeNamed(taskType)?.command ?? 'predict'} --run ${inShell(output)}`,
   ].join('\n')
 }
 
 const doneText = ({ interrupted, stoppedEarly = false, best, selectedBy, stepsDone, steps, extended }: RunResult): string => {
   if (stoppedEarly)
-    return `trained ${counted(stepsDone)} of ${counted(steps)} steps: none after step ${best?.step} was better by ${selectedBy ?? 'its score'}`
+    return `trained ${counted(stepsDone)} of ${counted(steps)} steps (early stopping: best ${selectedBy ?? 'score'} at step ${best?.step})`
   const [ended] = (extended ?? []).slice(-1)
-  const longer = ended === undefined ? '' : `; the run had ended after step ${ended.after} and was made longer`
+  const longer = ended === undefined ? '' : `; the run was extended after step ${ended.after}`
   return (interrupted ? `stopped after step ${stepsDone} of ${steps}` : `trained ${counted(steps)} steps`) + longer
 }
 
-/** Which step's the adapter is: the best is not always the last. */
+/** The step of the saved adapter. */
 const keptText = ({ kept, selectedBy }: RunResult): string => {
   if (kept === undefined) return ''
   return kept.which === 'last'
-    ? ` (of step ${kept.step}, the last)`
-    : ` (of step ${kept.step}, the best by ${selectedBy ?? 'its score'}; --no-load-best-model-at-end keeps the last)`
+    ? ` (step ${kept.step}, the last)`
+    : ` (step ${kept.step}, the best ${selectedBy ?? 'score'}; --no-load-best-model-at-end saves the last)`
 }
 
-/** Scores in rows, moments of the run in columns. */
+/** Scores in rows; before training, best and last in columns. */
 const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunResult['last']): ReadonlyArray<string> => {
   const moments: ReadonlyArray<readonly [string, Scores]> = [
     ...(before === null ? [] : [['before', before] as const]),
     ...(best === null ? [] : [[`best (step ${best.step})`, best.scores] as const]),
     ...(Object.keys(last.scores).length === 0 || best?.step === last.step ? [] : [[`last (step ${last.step})`, last.scores] as const]),
   ]
-  if (moments.length === 0) return ['scores      none yet: no evaluation was reached']
+  if (moments.length === 0) return ['scores      none: no evaluation yet']
   const names = [...new Set(moments.flatMap(([, scores]) => Object.keys(scores)))]
   const width = (title: string): number => Math.max(8, title.length)
   return [
@@ -66,12 +66,12 @@ const scoreTable = (before: Scores | null, best: RunResult['best'], last: RunRes
   ]
 }
 
-/** Of triplets, or of the share of parameters. */
+/** The budget in triplets (AdaLoRA) or as a fraction of the parameters (SaLoRA). */
 const budgetLines = (result: RunResult): ReadonlyArray<string> => {
   const { budget, ranksFixedAt, ranks = {} } = result
   if (budget === undefined) return densityLines(result)
   const left = Object.values(ranks).reduce((a, b) => a + b, 0)
-  const found = ranksFixedAt == null ? 'the ranks were not fixed yet' : `${counted(left)} left after step ${ranksFixedAt}`
+  const found = ranksFixedAt == null ? 'ranks not final yet' : `${counted(left)} left after step ${ranksFixedAt}`
   return [`budget      ${counted(budget)} triplets, ${found}`, '']
 }
 
@@ -79,7 +79,7 @@ const densityLines = ({ targetDensity, expectedDensity, retainedDensity, lambda 
   if (targetDensity == null) return []
   const found =
     retainedDensity == null
-      ? ['the gates were not closed yet']
+      ? ['not pruned yet']
       : [
           `retained ${percent(retainedDensity)}`,
           ...(expectedDensity == null ? [] : [`expected density ${expectedDensity.toFixed(4)}`]),
@@ -88,7 +88,7 @@ const densityLines = ({ targetDensity, expectedDensity, retainedDensity, lambda 
   return [`budget      ${[`target ${percent(targetDensity)}`, ...found].join(', ')}`, '']
 }
 
-/** What was trained, part by part, and what of the adapter is left. */
+/** Trained parameters by part, and what pruning retained of the adapter. */
 const parameterLines = ({ trainableParameters, retainedParameters }: RunResult): ReadonlyArray<string> => {
   const left =
     retainedParameters === undefined || retainedParameters === trainableParameters['adapter']

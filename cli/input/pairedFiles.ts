@@ -1,40 +1,40 @@
-/** Lines of several files that belong together by their numbers, read side by side a piece at a time, so that no file is held whole. */
+/** Lines of several files with the same line numbers, read side by side in pieces, so that no file is in memory as a whole. */
 import type { FileHandle } from 'node:fs/promises'
 import { inputError, oneLine } from '../../accelerated/errors/inputError.js'
 import { openRegularFile } from '../../accelerated/storage/regularFile.js'
 import { counted } from '../format/numbers.js'
 import { type ReadLine, type TextLine, textLines } from './textLines.js'
 
-/** Bytes of a line: no sentence has a thousandth of them. */
+/** Bytes per line, far more than any sentence has. */
 export const longestAlignedLine = 1_000_000
 
-const asIs: ReadLine = (text, line) => ({ line, given: { text } })
+const unchanged: ReadLine = (text, line) => ({ line, given: { text } })
 
 type OpenFile = {
   readonly name: string
   readonly handle: FileHandle
   readonly batches: AsyncGenerator<ReadonlyArray<TextLine>>
-  /** read and not given out */
+  /** read, but not yet yielded */
   waiting: ReadonlyArray<string>
-  /** lines, so far */
+  /** lines read so far */
   read: number
 }
 
 /**
- * Lists of lines, one for each file and of one length, in order; `told` hears how many bytes of how many of the first file are read. Every
- * line feed ends a line, an empty one too, and the last line needs none.
- * @throws InputError for what is no plain file, is empty, has a line that is not UTF-8 or too long, or more or fewer lines than the first
+ * Yields one list of lines per file, all of the same length, in order. A line feed ends a line, an empty one too; the last line needs none.
+ * @param onRead bytes of the first file that are read, and its size
+ * @throws InputError for a file that is not regular, is empty, has a line that is not UTF-8 or too long, or has another number of lines
  */
 export async function* pairedLines(
   files: ReadonlyArray<string>,
-  told: (bytes: number, of: number) => void = () => undefined,
+  onRead: (bytes: number, of: number) => void = () => undefined,
 ): AsyncGenerator<ReadonlyArray<ReadonlyArray<string>>> {
   const open: OpenFile[] = []
   try {
     for (const [i, name] of files.entries()) {
       const { handle, size } = await openRegularFile(name)
-      const bytes = bytesOf(handle, (read) => (i === 0 ? told(read, size) : undefined))
-      const batches = textLines(bytes, asIs, longestAlignedLine)
+      const bytes = bytesOf(handle, (read) => (i === 0 ? onRead(read, size) : undefined))
+      const batches = textLines(bytes, unchanged, longestAlignedLine)
       open.push({ name, handle, batches, waiting: [], read: 0 })
       if (size === 0) throw inputError(name, 'at least one line', 'an empty file')
     }
@@ -57,16 +57,16 @@ export async function* pairedLines(
   }
 }
 
-async function* bytesOf(handle: FileHandle, told: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+async function* bytesOf(handle: FileHandle, onRead: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   let read = 0
   for await (const chunk of handle.createReadStream({ highWaterMark: 2 ** 20 }) as AsyncIterable<Uint8Array>) {
     read += chunk.length
-    told(read)
+    onRead(read)
     yield chunk
   }
 }
 
-/** Whether there are lines, read where none was left. */
+/** Whether the file has more lines; reads some if none are waiting. */
 const refill = async (file: OpenFile): Promise<boolean> => {
   while (file.waiting.length === 0) {
     const { done, value } = await file.batches.next()
@@ -85,7 +85,7 @@ const textOf = (file: string, line: TextLine): string => {
   return line.given.text
 }
 
-/** Reads all files to their ends, to say how many lines they have. */
+/** Counts the lines of all files. @throws InputError for the first file whose count differs */
 const refuse = async (open: ReadonlyArray<OpenFile>): Promise<never> => {
   for (const file of open) while (await refill(file)) file.waiting = []
   const [first, ...others] = open

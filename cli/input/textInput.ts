@@ -1,4 +1,4 @@
-/** Where the texts of `predict` come from: lines of standard input, JSON objects or CSV there, or a file with named columns. */
+/** The texts of `predict`: lines, JSON objects or CSV on standard input, or a file with named columns. */
 import { CsvError, parse } from 'csv-parse'
 import { inputError, InputError, quoted } from '../../accelerated/errors/inputError.js'
 import { delimiterOf } from '../../finetuning/data/formats.js'
@@ -9,11 +9,11 @@ import { givenText, textLines, type ReadLine, type TextLine } from './textLines.
 
 type Batches = AsyncGenerator<ReadonlyArray<TextLine>>
 
-/** What standard input may hold. */
+/** Formats of standard input. */
 export const inputFormats = ['lines', 'jsonl', 'csv', 'tsv'] as const
 export type InputFormat = (typeof inputFormats)[number]
 
-/** Texts of a file; `line` is the row. */
+/** Texts of a file; `line` is the number of the row. */
 export async function* fileTexts(file: string, columns: TextColumns): Batches {
   const lines: TextLine[] = []
   await readTexts(file, columns, (row, text, textPair) => lines.push(givenText(row, text, textPair)))
@@ -54,12 +54,12 @@ const objectText =
 
 const source = 'standard input'
 
-/** With `info`, each item is this, which csv-parse's type does not say. */
+/** An item of csv-parse with `info`, which its types omit. */
 type CsvRecord = { readonly record: ReadonlyArray<string>; readonly info: { readonly lines: number } }
 
 const longestBatch = 1_000
 
-/** Cells with a header; what comes after a quote astray cannot be told apart, so that it ends the reading. */
+/** Cells below a header. A stray quote ends the reading: the cells after it are ambiguous. */
 async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumns): Batches {
   const delimiter = delimiterOf(columns.delimiter ?? ',')
   const records = parse({
@@ -101,7 +101,7 @@ async function* cellTexts(stream: AsyncIterable<Uint8Array>, columns: TextColumn
   if (batch.length > 0) yield batch
 }
 
-/** As pipe, which does not hand an error of its source on. */
+/** As pipe, which does not forward an error of its source. */
 const feed = async (stream: AsyncIterable<Uint8Array>, records: ReturnType<typeof parse>): Promise<void> => {
   try {
     for await (const chunk of stream) {

@@ -1,14 +1,14 @@
-/** Lines of a stream of bytes as they come: each chunk's complete lines together, so that whoever types sees an answer at once. */
+/** Lines of a stream of bytes: the complete lines of each chunk at once, so that a user who types sees an answer after each line. */
 import { isUtf8 } from 'node:buffer'
 import type { Text } from '../../finetuning/adapters/trainedAdapter.js'
 
-/** A line's text, or why it is none; `line` counts from 1. */
+/** A line's text, or why it is not one; `line` counts from 1. */
 export type TextLine = { readonly line: number } & ({ readonly given: Text } | { readonly problem: string })
 
-/** What a line says, decoded and without its end. */
+/** Parses a line, decoded and without its end. */
 export type ReadLine = (text: string, line: number) => TextLine
 
-/** Bytes of a line that are kept: of a longer one only its length. */
+/** Bytes of the longest line; of a longer one only the length is kept. */
 export const longestLine = 2 ** 27
 
 export async function* textLines(
@@ -16,7 +16,7 @@ export async function* textLines(
   read: ReadLine = tabbedText,
   longest = longestLine,
 ): AsyncGenerator<ReadonlyArray<TextLine>> {
-  let rest: Uint8Array[] = [] // pieces of a line whose end has not come
+  let rest: Uint8Array[] = [] // pieces of an incomplete line
   let length = 0
   let line = 0
   const take = (bytes: Uint8Array): TextLine => {
@@ -47,7 +47,7 @@ export async function* textLines(
 
 const tooLong = (bytes: number, longest: number): string => `expected at most ${longest} bytes in a line, got ${bytes}`
 
-/** The byte-order mark that some editors put before the first line is no part of its text, as in a file of examples. */
+/** Some editors write a byte-order mark before the first line. */
 const withoutMark = (text: string, line: number): string => (line === 1 ? text.replace(/^\uFEFF/, '') : text)
 
 const decoded = (bytes: Buffer, line: number, read: ReadLine): TextLine =>
@@ -55,14 +55,14 @@ const decoded = (bytes: Buffer, line: number, read: ReadLine): TextLine =>
     ? read(withoutMark(bytes.toString('utf8'), line).replace(/\r$/, ''), line)
     : { line, problem: 'expected text in UTF-8, got other bytes' }
 
-/** One text, or two with a TAB between them. */
+/** One text, or two separated by a tab. */
 export const tabbedText: ReadLine = (text, line) => {
   const parts = text.split('\t')
-  if (parts.length > 2) return { line, problem: `expected a text, or two with one TAB between them, got ${parts.length}` }
+  if (parts.length > 2) return { line, problem: `expected a text, or two separated by a tab, got ${parts.length}` }
   return givenText(line, parts[0], parts[1])
 }
 
-/** The texts of a row: the second is undefined where there are no pairs. */
+/** The texts of a row; the second is undefined without pairs. */
 export const givenText = (line: number, text: string | null | undefined, textPair: string | null | undefined): TextLine => {
   if (text == null || text.trim() === '' || textPair === null || textPair?.trim() === '')
     return { line, problem: 'expected a text, got an empty one' }

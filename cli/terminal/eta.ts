@@ -1,14 +1,14 @@
-/** The time that a run has left: of its steps and of its evaluations, each by what those before it took. */
+/** The remaining time of a run, from the measured times of its steps and its evaluations. */
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 
 export type EtaEstimator = {
-  readonly see: (event: FinetuneEvent) => void
+  readonly observe: (event: FinetuneEvent) => void
   readonly steps: () => number
   /** seconds; null after a single step, which also compiles the graph */
   readonly left: () => number | null
 }
 
-/** An example costs a third of its part in a step, which also goes backward: until an evaluation has shown it. */
+/** Evaluating an example takes a third of its time in a step, which also has a backward pass; used until an evaluation was measured. */
 const shareOfAStep = 1 / 3
 
 /** @param now milliseconds */
@@ -28,7 +28,7 @@ export const etaEstimator = (now: () => number = () => performance.now()): EtaEs
   }
   return {
     steps: () => plan.steps,
-    see: (event) => {
+    observe: (event) => {
       const took = now() - last
       last += took
       if (event.kind === 'ready') examples = event.examples

@@ -1,24 +1,24 @@
 /**
- * Ctrl-C: the first asks the run to stop after the step at hand and save; the second leaves at once (files are whole or absent).
- * A terminal that is lost asks as much, and only that: its signal comes more than once, from the kernel and from the shell. One Ctrl-C, too,
- * can come twice: `timeout` and npm pass it on to a process that its own group has told already.
+ * Ctrl-C: the first stops the run after the current step and saves; the second exits at once (files are whole or absent).
+ * A lost terminal stops the run too, and never exits at once: the kernel and the shell both send its signal. One Ctrl-C can also arrive
+ * twice: `timeout` and npm pass it on to a process whose group already received it.
  */
 import { exitCodes } from './exitCodes.js'
 
 const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated, SIGHUP: exitCodes.hungUp } as const
 type Signal = keyof typeof codes
-/** Milliseconds in which a second signal is the first one come again; nobody presses a key twice so fast. */
+/** Milliseconds within which a second signal repeats the first: nobody presses a key twice so fast. */
 const echo = 100
 const signals = Object.keys(codes) as ReadonlyArray<Signal>
 
 export type Interrupt = {
   readonly signal: AbortSignal
-  /** what to exit with once the run has stopped; null where no signal came */
+  /** the exit code once the run has stopped; null without a signal */
   readonly exitCode: () => number | null
   readonly release: () => void
 }
 
-/** Ctrl-C while nothing is to be saved: `cleanUp`, then the end by the signal itself, as without handlers. → gives the signals back */
+/** For work that saves nothing: a signal runs `cleanUp` and then ends the process, as without handlers. @returns removes the handlers */
 export const onInterrupt = (cleanUp: () => void): (() => void) => {
   const handle = (signal: Signal): void => {
     cleanUp()
@@ -32,25 +32,25 @@ export const onInterrupt = (cleanUp: () => void): (() => void) => {
   return release
 }
 
-/** @param say shows the user that the first signal came @param leaving restores the terminal before the process dies */
-export const watchInterrupt = (say: () => void, leaving: () => void): Interrupt => {
+/** @param onFirst tells the user that the first signal arrived @param onExit restores the terminal before the process exits */
+export const watchInterrupt = (onFirst: () => void, onExit: () => void): Interrupt => {
   const stop = new AbortController()
   let first: Signal | null = null
-  let meant: number | null = null // when a person or a supervisor asked
+  let requested: number | null = null // when a person or a supervisor sent a signal
   const handle = (signal: Signal): void => {
-    if (meant !== null && signal !== 'SIGHUP') {
-      if (performance.now() - meant > echo) leave(signal)
+    if (requested !== null && signal !== 'SIGHUP') {
+      if (performance.now() - requested > echo) exit(signal)
       return
     }
-    if (signal !== 'SIGHUP') meant = performance.now()
+    if (signal !== 'SIGHUP') requested = performance.now()
     if (first !== null) return
     first = signal
-    say()
+    onFirst()
     stop.abort()
   }
-  /** By the signal itself, as without handlers: process.exit would end the worker in the middle of ONNX Runtime's call, which aborts. */
-  const leave = (signal: Signal): void => {
-    leaving()
+  /** By the signal itself: process.exit would end the worker within a call of ONNX Runtime, which aborts the process. */
+  const exit = (signal: Signal): void => {
+    onExit()
     release()
     process.kill(process.pid, signal)
   }

@@ -1,11 +1,11 @@
-/** Where output goes: the result to standard output (text, or with --json one document), everything else to standard error. */
+/** Output: the result goes to standard output (text, or with --json one document), everything else to standard error. */
 
 import { oneLine } from '../../accelerated/errors/inputError.js'
 
-/** Lines whose control characters are shown and not obeyed: labels and paths are the user's data. JSON stays the JSON that it was. */
+/** Escapes control characters, because labels and paths are untrusted. JSON keeps its meaning. */
 export const printable = (text: string): string => text.split('\n').map(oneLine).join('\n')
 
-/** The same, but for colors, which a summary sets itself. */
+/** The same, except for the colors of a summary. */
 export const printableInColor = (text: string): string =>
   text
     .split(/(\u001b\[[\d;]*m)/)
@@ -27,7 +27,7 @@ export type Terminal = {
 }
 
 export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Terminal => {
-  const complain = (text: string): void => {
+  const writeLine = (text: string): void => {
     process.stderr.write(`${printable(text)}\n`)
   }
   const color = !json && process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined && process.stdout.hasColors(256)
@@ -35,8 +35,8 @@ export const openTerminal = ({ json = false, quiet = false }: OutputFlags): Term
     json,
     quiet,
     color,
-    note: quiet ? () => undefined : complain,
-    warn: (line) => complain(`warning: ${line}`),
+    note: quiet ? () => undefined : writeLine,
+    warn: (line) => writeLine(`warning: ${line}`),
     result: (text, document) => {
       process.stdout.write(`${json ? printable(JSON.stringify(document, null, 2)) : color ? printableInColor(text) : printable(text)}\n`)
     },

@@ -1,4 +1,4 @@
-/** A run's progress on standard error: a bar on a terminal, now and then a line on a pipe, warnings alone with --quiet. */
+/** A run's progress on standard error: a bar on a terminal, a line every ten seconds on a pipe, only warnings with --quiet. */
 import cliProgress from 'cli-progress'
 import type { FinetuneEvent } from '../../finetuning/runs/run.js'
 import { estimateLine, estimateWarning } from '../format/estimate.js'
@@ -10,7 +10,7 @@ import type { Method } from '../../accelerated/methods/method.js'
 
 export type Progress = {
   readonly show: (event: FinetuneEvent) => void
-  readonly say: (line: string) => void
+  readonly print: (line: string) => void
   readonly close: () => void
 }
 
@@ -21,35 +21,35 @@ export const openProgress = (terminal: Terminal): Progress => (!terminal.quiet &
 const secondsBetweenLines = 10
 
 const lines = ({ note, warn }: Terminal): Progress => {
-  const clock = etaEstimator()
+  const eta = etaEstimator()
   let last = -Infinity
   return {
-    say: note,
+    print: note,
     show: (event) => {
       const warning = warningOf(event)
       if (warning !== null) return warn(warning)
-      clock.see(event)
-      const told = toldBy(event)
-      if (told !== null) return note(told)
+      eta.observe(event)
+      const line = lineOf(event)
+      if (line !== null) return note(line)
       if (event.kind !== 'step' && event.kind !== 'evaluating') return
-      const isLast = event.kind === 'step' && event.step === clock.steps()
+      const isLast = event.kind === 'step' && event.step === eta.steps()
       if (!isLast && performance.now() - last < 1000 * secondsBetweenLines) return
       last = performance.now()
       const numbers = event.kind === 'step' ? numbersOf(event).join('  ') : evaluatingText(event)
-      note(`step ${event.step}/${clock.steps()}  ${numbers}  ${inWords(clock.left())} left`)
+      note(`step ${event.step}/${eta.steps()}  ${numbers}  ${timeText(eta.left())} left`)
     },
     close: () => undefined,
   }
 }
 
-/** Progress of work that is counted and whose parts take about as long as each other. */
+/** Progress of countable work whose parts take about equally long. */
 export const countProgress = (
   what: string,
   total: number,
   terminal: Terminal,
 ): { readonly show: (done: number) => void; readonly close: () => void } => {
   const began = performance.now()
-  const left = (done: number): string => inWords((((performance.now() - began) / 1000) * (total - done)) / done)
+  const left = (done: number): string => timeText((((performance.now() - began) / 1000) * (total - done)) / done)
   if (terminal.quiet) return { show: () => undefined, close: () => undefined }
   if (process.stderr.isTTY === true) {
     const bar = new cliProgress.SingleBar(
@@ -82,36 +82,36 @@ const barOptions = {
   emptyOnZero: true,
 } as const
 
-/** The bar stays the last line; what is said goes above it. */
+/** The bar stays the last line; other lines are printed above it. */
 const bar = (): Progress => {
-  const clock = etaEstimator()
+  const eta = etaEstimator()
   const bars = new cliProgress.MultiBar(
     {
       ...barOptions,
       format: (_options, { value, total }, shown: Pick<Bar, 'phase' | 'numbers' | 'left'>) =>
         barLine({ ...shown, step: value, steps: total }, (process.stderr.columns || 80) - 1),
-      linewrap: true, // what is said above the bar would be cut at the terminal's width
+      linewrap: true, // without it, lines above the bar are cut at the terminal's width
     },
     cliProgress.Presets.shades_classic,
   )
   let only: cliProgress.SingleBar | null = null
   let phase = 'training'
-  const say = (text: string): void => {
+  const print = (text: string): void => {
     const line = printable(text)
     if (only === null) process.stderr.write(`${line}\n`)
     else bars.log(`${line}\n`)
   }
   return {
-    say,
+    print,
     show: (event) => {
-      clock.see(event)
+      eta.observe(event)
       const warning = warningOf(event)
-      if (warning !== null) return say(`warning: ${warning}`)
-      const told = toldBy(event)
-      if (told !== null) say(told)
+      if (warning !== null) return print(`warning: ${warning}`)
+      const line = lineOf(event)
+      if (line !== null) print(line)
       if (event.kind === 'start') phase = event.stage ?? phase
       if (event.kind === 'phase') phase = event.name
-      const shown = { phase: phase.padEnd('training'.length), left: inWords(clock.left()) }
+      const shown = { phase: phase.padEnd('training'.length), left: timeText(eta.left()) }
       if (event.kind === 'start') only = bars.create(event.steps, event.resumedAt, { ...shown, numbers: [], left: '…' })
       if (event.kind === 'step') only?.update(event.step, { ...shown, numbers: numbersOf(event) })
       if (event.kind === 'evaluating') only?.update({ ...shown, numbers: [evaluatingText(event)] })
@@ -124,8 +124,8 @@ const bar = (): Progress => {
 const columns = (methods as ReadonlyArray<Method>).flatMap((method) => method.reporting?.columns ?? [])
 
 /**
- * Both losses by the names of metrics.jsonl (the task's alone where the method adds nothing to it), the columns of the method, and the speed:
- * the most important first.
+ * The losses by their names in metrics.jsonl (only the task's if the method adds nothing to it), the columns of the method, and the speed. The
+ * most important come first.
  */
 export const numbersOf = ({ loss, taskLoss, columns: measured, tokensPerSecond }: Step): ReadonlyArray<string> => [
   `taskLoss ${short(taskLoss)}`,
@@ -147,7 +147,7 @@ export type Bar = {
 
 const [longestBar, shortestBar] = [20, 6]
 
-/** The bar in one line of at most `width` columns: it shrinks, then the least important numbers go, so that the time left is always seen. */
+/** The bar in one line of at most `width` columns: it shrinks, then the least important numbers go. The time left stays. */
 export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: number): string => {
   const line = (size: number, shown: ReadonlyArray<string>): string => {
     const done = Math.round((size * step) / Math.max(1, steps))
@@ -161,20 +161,20 @@ export const barLine = ({ phase, step, steps, numbers, left }: Bar, width: numbe
 const evaluatingText = ({ done, examples }: Extract<FinetuneEvent, { readonly kind: 'evaluating' }>): string =>
   `evaluating, ${counted(done)} of ${counted(examples)} examples`
 
-const inWords = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
+const timeText = (seconds: number | null): string => (seconds === null ? 'unknown time' : duration(seconds))
 
-/** What an event warns of, the memory that there is not among it. */
+/** A warning of the run, or of too little memory; null for other events. */
 const warningOf = (event: FinetuneEvent): string | null =>
   event.kind === 'warning' ? event.message : event.kind === 'estimate' ? estimateWarning(event) : null
 
-/** The line that an event is worth wherever it is shown; null where it is none. */
-const toldBy = (event: FinetuneEvent): string | null => {
+/** The line of an event; null if it has none. */
+const lineOf = (event: FinetuneEvent): string | null => {
   switch (event.kind) {
     case 'preparing':
       return `${event.what} …`
     case 'ready':
       return (
-        `${counted(event.examples.training)} examples to train on, ${counted(event.examples.evaluation)} to evaluate on, on ${event.device}; ` +
+        `${counted(event.examples.training)} training examples, ${counted(event.examples.evaluation)} evaluation examples, on ${event.device}; ` +
         `trainable parameters: ${Object.entries(event.trainableParameters)
           .map(([part, count]) => `${counted(count)} in the ${part}`)
           .join(', ')}`
@@ -183,7 +183,7 @@ const toldBy = (event: FinetuneEvent): string | null => {
       return estimateLine(event)
     case 'start':
       return (
-        `${event.resumedAt > 0 ? `going on after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} an epoch` +
+        `${event.resumedAt > 0 ? `resuming after step ${event.resumedAt} of ${event.steps}` : `${event.steps} steps`}, ${event.stepsPerEpoch} per epoch` +
         (event.announcement === null ? '' : `; ${event.announcement}`)
       )
     case 'evaluation':
@@ -195,10 +195,10 @@ const toldBy = (event: FinetuneEvent): string | null => {
   }
 }
 
-/** Whether the adapter of this evaluation is the one to be kept; one that scores more may come too early, with gates still open. */
+/** Whether this evaluation's adapter is the best; before pruning, none can be saved. */
 const standing = ({ step, best, eligible }: Extract<FinetuneEvent, { readonly kind: 'evaluation' }>): string => {
-  if (best) return ' (the best to keep so far)'
-  return eligible || step === 0 ? '' : ' (too early to keep)'
+  if (best) return ' (best so far)'
+  return eligible || step === 0 ? '' : ' (too early to save)'
 }
 
 export const scoresText = (scores: Readonly<Record<string, number>>): string =>

@@ -1,15 +1,15 @@
-/** Standard output and standard error as they may become: nobody reads them any more, or the disk that they go to is full. */
+/** Standard output and standard error that fail: their reader is gone, or their disk is full. */
 import { inputError, reason } from '../../accelerated/errors/inputError.js'
 import { exitCodes } from './exitCodes.js'
 
-/** @param leave ends the program with an error to report */
-export const watchStandardStreams = (leave: (thrown: unknown) => unknown): void => {
+/** @param exitAfter reports an error and ends the program */
+export const watchStandardStreams = (exitAfter: (thrown: unknown) => unknown): void => {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // whoever reads has enough (salora predict | head), or the terminal is gone: there is nobody to tell
+    // the reader stopped (salora predict | head) or the terminal is gone: nobody can read a message
     const isGone = error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY === true)
     if (isGone) process.exit(process.exitCode ?? exitCodes.success)
-    leave(inputError('standard output', 'to write to it', reason(error)))
+    exitAfter(inputError('standard output', 'to write to it', reason(error)))
   })
-  // what is lost is progress and messages: no work ends for them, and the exit code still tells how it went
+  // only progress and messages are lost: work continues, and the exit code still reports the result
   process.stderr.on('error', () => undefined)
 }

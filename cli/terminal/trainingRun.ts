@@ -1,4 +1,4 @@
-/** One run as the terminal shows it: progress while it goes, Ctrl-C, the closing summary. */
+/** One run on the terminal: progress, Ctrl-C, and the summary at the end. */
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
@@ -16,31 +16,34 @@ import { summaryText } from '../format/summary.js'
 import type { Terminal } from './output.js'
 import type { TrainRequest } from '../options/trainRequest.js'
 
-/** What a run that is finished ends with, below its summary: lines of text. */
+/** Lines below the summary of a finished run. */
 export type Closing = (output: string) => Promise<ReadonlyArray<string>>
 
-/** → the exit code. With --json the document is result.json with the scores before training, where they were measured. */
+/** @returns the exit code. The --json document is result.json, with the scores before training if they were measured. */
 export const trainingRun = async (request: TrainRequest, terminal: Terminal, closing: Closing = async () => []): Promise<number> => {
   if (request.output !== null) return runInto({ ...request, output: request.output }, terminal, closing)
   const output = await nextRunFolder(request.task.task, request.settings.method)
   try {
     return await runInto({ ...request, output }, terminal, closing)
   } finally {
-    await rmdir(output).catch(() => undefined) // which goes only where it is still empty
+    await rmdir(output).catch(() => undefined) // only an empty folder can be removed
   }
 }
 
 const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Closing): Promise<number> => {
-  const finished = options.resume ? await nothingLeft(options) : null
+  const finished = options.resume ? await finishedRun(options) : null
   if (finished !== null) {
-    terminal.note(`${options.output}: this run is finished; nothing is left to do`)
+    terminal.note(`${options.output}: this run is already finished`)
     terminal.result(summaryText(finished, null, terminal), finished)
     return exitCodes.success
   }
   const progress = openProgress(terminal)
   let begun = false
   const interrupt = watchInterrupt(
-    () => progress.say(begun ? 'stopping after this step and saving; once more leaves at once' : 'stopping before the first step'),
+    () =>
+      progress.print(
+        begun ? 'stopping after this step and saving a checkpoint; press Ctrl-C again to exit at once' : 'stopping before the first step',
+      ),
     progress.close,
   )
   let before: Readonly<Record<string, number>> | null = null
@@ -53,7 +56,7 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Cl
       if (event.kind === 'result') result = event.result
     }
   } catch (error) {
-    if (interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal) // what it was doing says so in its own way
+    if (interrupt.signal.aborted && !begun) return stoppedEarly(options, interrupt, terminal)
     throw error
   } finally {
     progress.close()
@@ -63,23 +66,17 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Cl
   if (result === null) throw new Error('trainingRun: expected a result as the last event, got none')
   const lines = result.interrupted ? [] : await closing(options.output)
   terminal.result([summaryText(result, before, terminal), ...lines].join('\n'), before === null ? result : { ...result, before })
-  if (result.interrupted)
-    terminal.note(
-      `stopped by a signal; ${options.output} holds the state after step ${result.stepsDone}; go on with: ${resumeCommand(options.output)}`,
-    )
+  if (result.interrupted) terminal.note(`stopped by a signal after step ${result.stepsDone}; to resume: ${resumeCommand(options.output)}`)
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
 
 const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interrupt, { note }: Terminal): number => {
-  note(`stopped by a signal before the first step; ${resume ? `${output} is as it was` : 'nothing was trained'}`)
+  note(`stopped by a signal before the first step; ${resume ? `${output} is unchanged` : 'nothing was trained'}`)
   return exitCode() ?? exitCodes.interrupted
 }
 
-/**
- * The result of a run that is finished and is not asked to go on for longer. Throws Mistake where it was asked for with other settings, and
- * where a file cannot be read.
- */
-const nothingLeft = async ({ output, model, adapter, task, settings, tensorboard = false }: FinetuneOptions): Promise<RunResult | null> => {
+/** The result of a finished run that is not to be extended; null otherwise. @throws InputError if its settings differ from the requested ones */
+const finishedRun = async ({ output, model, adapter, task, settings, tensorboard = false }: FinetuneOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
   const { device } = settings

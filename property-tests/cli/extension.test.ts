@@ -44,7 +44,7 @@ describe('--resume with more --epochs', { timeout }, () => {
         /^(warning: gates .*\n)?warning: salora: the run had ended after step 12 and goes on to step 18: another run than .*\n/,
       ),
     ])
-    expect(stdout).toMatch(/^trained 18 steps; the run had ended after step 12 and was made longer$/m)
+    expect(stdout).toMatch(/^trained 18 steps; the run was extended after step 12$/m)
     const extended = [{ epochs: 2, maxSteps: null, steps: 12, after: 12 }]
     expect(await json<RunConfig>('salora', 'config.json')).toMatchObject({ settings: { epochs: 3 }, extended })
     expect(await resultOf('salora')).toMatchObject({ steps: 18, stepsDone: 18, interrupted: false, extended, ranks })
@@ -54,7 +54,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     const rate = linearSchedule({ peak: 4e-4, steps: 18, warmupSteps: warmupStepsOf(0.06, 18) })
     expect(rates).toEqual([12, 13, 14, 15, 16, 17].map((step) => expect.closeTo(rate(step), 15) as number))
     expect(await readFile(at('salora', 'adapter', 'README.md'), 'utf8')).toContain('The run had ended after step 12 and was made longer.')
-    expect((await saloraIn(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is finished')
+    expect((await saloraIn(['train', '--resume', '--output', 'salora'], { cwd })).stderr).toContain('this run is already finished')
   })
 
   it.each([

@@ -312,7 +312,7 @@ describe('all three in one run', () => {
     for (const event of events) progress.show(event)
     progress.close()
     expect(notes.join('\n')).toMatch(
-      /^24 examples to train on, 8 to evaluate on, on abacus; trainable parameters: 224 in the shifts, 306 in the head$/m,
+      /^24 training examples, 8 evaluation examples, on abacus; trainable parameters: 224 in the shifts, 306 in the head$/m,
     )
     expect(notes.join('\n')).toMatch(/^step 6\/6 {2}taskLoss \S+ {2}shift 0\.\d{5} {2}\S+ tokens\/s/m)
     const summary = summaryText(result, null, { color: false })

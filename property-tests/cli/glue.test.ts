@@ -66,7 +66,7 @@ describe('MNLI', () => {
     const train = await salora(['train', ...mnli, '--method', 'lora', '--max-steps', '4', '--batch-size', '4', '--output', 'mnli'], {
       cwd: root,
     })
-    expect(train.stderr).toContain('24 examples to train on, 17 to evaluate on')
+    expect(train.stderr).toContain('24 training examples, 17 evaluation examples')
     type Trained = { readonly best: Pick<Scored, 'scores'> } & Pick<Scored, 'majority'>
     const { best, majority } = JSON.parse(train.stdout) as Trained
     type Scored = { readonly scores: Readonly<Record<string, number>>; readonly majority: { readonly share: number } }

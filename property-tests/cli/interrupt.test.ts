@@ -56,13 +56,13 @@ describe('Ctrl-C', () => {
     const step = Number(/^stopped after step (\d+) of 300$/m.exec(stopped.stdout)?.[1])
     expect(step).toBeGreaterThan(0)
     expect(step).toBeLessThan(steps)
-    expect(stopped.stderr).toContain('stopping after this step and saving; once more leaves at once\n')
-    expect(stopped.stderr).toContain(`; once holds the state after step ${step}; go on with: salora train --resume --output once\n`)
+    expect(stopped.stderr).toContain('stopping after this step and saving a checkpoint; press Ctrl-C again to exit at once\n')
+    expect(stopped.stderr).toContain(`stopped by a signal after step ${step}; to resume: salora train --resume --output once\n`)
     expect((await saved('once')).step).toBe(step)
 
     const resumed = await salora(['train', '--resume', '--output', 'once'], { cwd })
     expect(resumed.code).toBe(0)
-    expect(resumed.stderr).toContain(`going on after step ${step} of 300`)
+    expect(resumed.stderr).toContain(`resuming after step ${step} of 300`)
     expect(JSON.parse(await readFile(join(cwd, 'once', 'result.json'), 'utf8'))).toMatchObject({ interrupted: false, steps })
     const lines = (await readFile(join(cwd, 'once', 'metrics.jsonl'), 'utf8'))
       .trimEnd()
@@ -109,7 +109,7 @@ describe('Ctrl-C', () => {
       },
     })
     expect([signals, stopped.code, stopped.signal]).toEqual([2, 130, null])
-    expect(stopped.stderr).toContain('; echoed holds the state after step')
+    expect(stopped.stderr).toContain('; to resume: salora train --resume --output echoed\n')
   })
 })
 
@@ -172,7 +172,7 @@ describe.skipIf(process.platform === 'win32')('a disk that fills up', () => {
 
     const resumed = await salora(['train', '--resume', '--output', 'full'], { cwd })
     expect(resumed.code).toBe(0)
-    expect(resumed.stderr).toContain(`going on after step ${kept.step} of 300`)
+    expect(resumed.stderr).toContain(`resuming after step ${kept.step} of 300`)
   })
 
   it('keeps the earlier checkpoint, and no part of the next, when there is no room for it', async () => {

@@ -101,11 +101,11 @@ describe(`the time left (seed ${SEED})`, () => {
     fc.assert(
       fc.property(positive(60), positive(20), positive(40), positive(2000), positive(500), (total, every, examples, step, example) => {
         let clock = 0
-        const { see, left } = etaEstimator(() => clock)
+        const { observe, left } = etaEstimator(() => clock)
         const told: { readonly at: number; readonly left: number | null; readonly exact: boolean }[] = []
         const pass = (milliseconds: number, event: object, exact: boolean): void => {
           clock += milliseconds
-          see(event as FinetuneEvent)
+          observe(event as FinetuneEvent)
           told.push({ at: clock, left: left(), exact })
         }
         pass(500, { kind: 'ready', examples: { training: 100, evaluation: examples } }, false)

@@ -63,8 +63,8 @@ describe('progress', () => {
   it('says of an evaluation whether it may be kept, so that no lower score is the best without a word', () => {
     const evaluation = { kind: 'evaluation', epoch: 1, scores: { accuracy: 0.5 }, selection: 0.5, constant: null } as const
     expect(told({ ...evaluation, step: 0, eligible: false, best: false })).toEqual(['before training: accuracy 0.5000'])
-    expect(told({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to keep)'])
-    expect(told({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (the best to keep so far)'])
+    expect(told({ ...evaluation, step: 5, eligible: false, best: false })).toEqual(['step 5: accuracy 0.5000 (too early to save)'])
+    expect(told({ ...evaluation, step: 9, eligible: true, best: true })).toEqual(['step 9: accuracy 0.5000 (best so far)'])
     expect(told({ ...evaluation, step: 9, eligible: true, best: false })).toEqual(['step 9: accuracy 0.5000'])
   })
 

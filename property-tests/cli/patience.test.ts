@@ -48,9 +48,9 @@ describe('--early-stopping-patience', () => {
       best: { step: 1 },
       last: { step: 4 },
     })
-    expect(stdout).toMatch(/^trained 4 of 30 steps: none after step 1 was better by accuracy$/m)
+    expect(stdout).toMatch(/^trained 4 of 30 steps \(early stopping: best accuracy at step 1\)$/m)
     const again = await saloraIn(['train', '--resume', '--output', 'lora'], { cwd })
-    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is finished')])
+    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('this run is already finished')])
   })
 
   it('goes on counting where a run is resumed: killed before its result, it ends in the same one', async () => {

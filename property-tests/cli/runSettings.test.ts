@@ -30,7 +30,7 @@ afterAll(() => rm(root, { recursive: true }))
 describe('a run that is finished', () => {
   it('is resumed with its own settings as one that has nothing left to do', async () => {
     const { code, stderr } = await saloraHere('train', '--resume', '--output', at('run'))
-    expect([code, stderr]).toEqual([0, `${at('run')}: this run is finished; nothing is left to do\n`])
+    expect([code, stderr]).toEqual([0, `${at('run')}: this run is already finished\n`])
   })
 
   it.each([

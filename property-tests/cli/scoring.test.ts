@@ -127,7 +127,7 @@ describe('salora evaluate', () => {
 describe('the step that adapter/ is of', () => {
   it('is the best by the metric of --metric-for-best-model, which the summary says', async () => {
     const { stdout } = await trained('by-loss', '--metric-for-best-model', 'loss', '--positive-label', 'good')
-    expect(stdout).toMatch(/^ {2}f1 is of the class "good"$/m)
+    expect(stdout).toMatch(/^ {2}f1 is for the class "good"$/m)
     const { best, selectedBy, kept } = JSON.parse(await readFile(join(cwd, 'by-loss', 'result.json'), 'utf8')) as RunResult
     const evaluations = (await readFile(join(cwd, 'by-loss', 'metrics.jsonl'), 'utf8'))
       .trimEnd()
@@ -136,7 +136,7 @@ describe('the step that adapter/ is of', () => {
       .filter(({ kind }) => kind === 'evaluation')
     const least = Math.min(...evaluations.map(({ scores }) => scores['loss'] ?? NaN))
     expect([best?.scores['loss'], selectedBy, kept]).toEqual([least, 'loss', { which: 'best', step: best?.step }])
-    expect(stdout).toMatch(/^adapter +by-loss\/adapter \(of step \d, the best by loss; --no-load-best-model-at-end keeps the last\)$/m)
+    expect(stdout).toMatch(/^adapter +by-loss\/adapter \(step \d, the best loss; --no-load-best-model-at-end saves the last\)$/m)
   })
 
   it('is the last with --no-load-best-model-at-end', async () => {

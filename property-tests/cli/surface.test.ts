@@ -207,7 +207,7 @@ describe('what is drawn', () => {
     expect(lineOf({})).toBe('budget      target 50.0 %, retained 50.0 %, expected density 0.5000, λ 0.1')
     expect(lineOf({ expectedDensity: null, lambda: null })).toBe('budget      target 50.0 %, retained 50.0 %') // of --retain magnitude
     const open = { retainedDensity: null, expectedDensity: null, lambda: null }
-    expect(lineOf(open)).toBe('budget      target 50.0 %, the gates were not closed yet')
+    expect(lineOf(open)).toBe('budget      target 50.0 %, not pruned yet')
     expect(lineOf({ ...open, targetDensity: undefined })).toBeUndefined()
   })
 

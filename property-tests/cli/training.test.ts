@@ -42,7 +42,7 @@ describe('salora train', () => {
   it('succeeds, with one JSON document on standard output that is result.json, and its progress on standard error', async () => {
     expect(trained.code).toBe(0)
     expect(JSON.parse(trained.stdout)).toEqual(await json(run('result.json')))
-    expect(trained.stderr).toContain('12 steps, 9 an epoch; gates are sampled in steps 4 to 6\n')
+    expect(trained.stderr).toContain('12 steps, 9 per epoch; gates are sampled in steps 4 to 6\n')
     expect(trained.stderr).toContain('step 3: gates are sampled from here on\n')
     expect(trained.stderr).not.toMatch(/[\r\u001b]/) // no bar on a pipe
   })
@@ -208,7 +208,7 @@ describe('salora train --resume', () => {
   it('says that a finished run is finished, and leaves it as it is', async () => {
     const before = await readFile(run('result.json'), 'utf8')
     const { code, stderr } = await salora(['train', '--resume', '--output', 'runs/toy-salora-1'], { cwd })
-    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is finished; nothing is left to do\n'])
+    expect([code, stderr]).toEqual([0, 'runs/toy-salora-1: this run is already finished\n'])
     expect(await readFile(run('result.json'), 'utf8')).toBe(before)
   })
 
