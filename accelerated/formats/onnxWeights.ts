@@ -59,16 +59,16 @@ const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16:
 /** Each tensor as an initializer in the file `location`, one after another. */
 export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: string): ((name: string) => Expression) => {
   let offset = 0
-  const places = new Map<string, Expression>()
+  const initializers = new Map<string, Expression>()
   for (const [name, { shape, dtype }] of stored) {
     const length = (bytesOf[dtype] ?? NaN) * elementCount(shape)
     const place: ExternalData = { location, offset, length }
-    places.set(name, weight(name, shape, dtype, place))
+    initializers.set(name, weight(name, shape, dtype, place))
     offset += length
   }
   return (name) => {
-    const found = places.get(name)
-    if (found === undefined) throw new Error(`placed: expected a tensor of the export, got ${name}`)
-    return found
+    const initializer = initializers.get(name)
+    if (initializer === undefined) throw new Error(`placed: expected a tensor of the export, got ${name}`)
+    return initializer
   }
 }

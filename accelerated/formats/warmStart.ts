@@ -50,14 +50,14 @@ const sameNumbers = (
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   return new Map(
     method.train.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
-      const found = adapter.tensors.get(name)
-      if (found?.shape.join() !== shape.join())
+      const weights = adapter.tensors.get(name)
+      if (weights?.shape.join() !== shape.join())
         throw inputError(
           where,
           `${name} [${shape.join(', ')}], as the settings of the run have it`,
-          found === undefined ? 'none' : `[${found.shape.join(', ')}]`,
+          weights === undefined ? 'none' : `[${weights.shape.join(', ')}]`,
         )
-      return [name, found.data]
+      return [name, weights.data]
     }),
   )
 }
