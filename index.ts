@@ -1,13 +1,26 @@
 /**
- * salora: from a model's and a task's name to a trained adapter on disk, and from there to predictions. What it is made of has its own names:
- * salora/accelerated (graphs, methods, formats), salora/evaluation (data, metrics, runs) and salora/reference (the oracle).
+ * salora: parameter-efficient fine-tuning, from a model's and a task's name to an adapter on disk, and from there to predictions.
  *
- * Whatever a caller can repair is thrown as an error whose message is one line (`isExpected` tells it from a defect).
+ * ```ts
+ * import { embeddedModel, finetune, openTrainedAdapter } from 'salora'
+ *
+ * const settings = { method: 'salora', rank: 8, maxSteps: 30, maxLength: 48 } as const
+ * for await (const event of finetune({ model: embeddedModel, task: { task: 'sentiment' }, output: 'runs/first', settings }))
+ *   if (event.kind === 'result') console.log(event.result.best?.scores)
+ *
+ * const adapter = await openTrainedAdapter({ model: embeddedModel, adapter: 'runs/first/adapter', maxLength: 48 })
+ * console.log(await adapter.predictions([{ text: 'The food was superb.' }])) // [{ label: 'positive', score: …, scores: … }]
+ * await adapter.release()
+ * ```
+ *
+ * An error that you can repair has a one-line message, and `isExpected(error)` is true for it. Any other error is a defect.
+ * Other entry points: salora/accelerated (graphs, methods, formats), salora/evaluation (the paper's evaluation), salora/reference (float64).
  */
 export { DeviceError } from './accelerated/errors/deviceError.js'
+export { isExpected } from './accelerated/errors/expectedErrors.js'
 export { InputError } from './accelerated/errors/inputError.js'
-export { resolveSettings, type Settings } from './accelerated/training/settings.js'
-export type { SettingsInput } from './accelerated/settings/settingsInput.js'
 export { SettingsError } from './accelerated/errors/settingsError.js'
 export { TrainingError } from './accelerated/errors/trainingError.js'
-export * from './evaluation/index.js'
+export type { MethodName, SettingsInput } from './accelerated/settings/settingsInput.js'
+export { resolveSettings, type Settings } from './accelerated/training/settings.js'
+export * from './finetuning/index.js'

@@ -8,7 +8,7 @@ import type { Fingerprint } from './fingerprint.js'
 
 export type Checkpoint = RunProgress & {
   readonly state: RunState
-  /** lines of metrics.jsonl up to this step; a resumed run writes the later ones again */
+  /** lines of metrics.jsonl up to this step; a resumed run rewrites the later ones */
   readonly metricsLines: number
   /** what the run's numbers follow from; absent in checkpoints that older versions wrote */
   readonly fingerprint?: Fingerprint | undefined

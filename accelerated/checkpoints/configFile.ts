@@ -29,7 +29,7 @@ export type ConfigFile = {
 
 /**
  * Parses the text of a config.json. `where` is the file's name in messages.
- * Throws Mistake: not JSON, another model_type, a key missing or out of bounds, sizes that contradict each other.
+ * @throws InputError for text that is not JSON, another model_type, a key that is missing or out of bounds, or sizes that contradict each other
  */
 export const parseConfigFile = (text: string, where: string): ConfigFile => {
   const json = parseJson(text, where)

@@ -1,22 +1,22 @@
-/** A run's fingerprint: by name, everything that its numbers follow from. What two of them have in other values is what to tell a user. */
+/** A run's fingerprint: everything that its numbers follow from, by name. Differences of two fingerprints go into messages. */
 
-/** Values are those of JSON; a file or a list of rows stands there by its digest. */
+/** JSON values. Files and lists of rows have their digests here. */
 export type Fingerprint = Readonly<Record<string, unknown>>
 
-/** A fingerprint without what is named. */
+/** A fingerprint without some names. */
 export const without = (names: ReadonlyArray<string>, fingerprint: Fingerprint): Fingerprint =>
   Object.fromEntries(Object.entries(fingerprint).filter(([name]) => !names.includes(name)))
 
 /**
- * What was one thing and is another, in words. What `before` lacks is no difference where it has the value of `defaults` now: a version that
- * came after it brought that setting.
+ * The differences of two fingerprints, in words. A name that `before` lacks is no difference if it has its default now: a later version added
+ * that setting.
  */
 export const differing = (before: Fingerprint, after: Fingerprint, defaults: Fingerprint = {}): ReadonlyArray<string> =>
   [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .filter((key) => !same(before[key], after[key]) && !isNewDefault(key, before, after, defaults))
-    .map((key) => `${key} was ${worded(before[key])} and is ${worded(after[key])}`)
+    .map((key) => `${key} was ${showValue(before[key])} and is ${showValue(after[key])}`)
 
-/** Names that `before` lacks and that have their default now. */
+/** The names that `before` lacks and that have their default now. */
 export const newDefaults = (before: Fingerprint, after: Fingerprint, defaults: Fingerprint): ReadonlyArray<string> =>
   Object.keys(after).filter((key) => isNewDefault(key, before, after, defaults))
 
@@ -25,5 +25,5 @@ const isNewDefault = (key: string, before: Fingerprint, after: Fingerprint, defa
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** Of a digest, twelve digits are enough to tell it by. */
-const worded = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').replaceAll(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, '$1…')
+/** Shows the first twelve digits of a digest. */
+const showValue = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').replaceAll(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, '$1…')

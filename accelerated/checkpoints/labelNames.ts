@@ -1,8 +1,8 @@
-/** Names of classes: the bounds that hold for whoever writes them into a file and for whoever reads them. */
+/** Class names: the bounds for both writing and reading them. */
 import { z } from 'zod'
 import { inputError, quoted } from '../errors/inputError.js'
 
-/** Bytes of a file that holds the names of all classes: a config.json has them twice. */
+/** Bytes of a file with all class names. A config.json has them twice. */
 export const namesLimit = 16_000_000
 
 const longestName = 1_000 // characters
@@ -10,10 +10,10 @@ const longestName = 1_000 // characters
 export const labelName = z.string().max(longestName)
 export const labelNames = z.array(labelName).max(1_000_000)
 
-/** What an entry of id2label and one of label2id take beside the name, at most; and everything else in the file. */
+/** The most bytes that id2label and label2id need for a class beside its name, and that the rest of the file needs. */
 const [perName, rest] = [50, 1_000_000]
 
-/** Throws Mistake for names that no file of an adapter or a model could be read with, before anything is trained for them. */
+/** Runs before training. @throws InputError if the names would make the files of an adapter or a model too large to be read */
 export const checkLabelNames = (names: ReadonlyArray<string>, where: string): void => {
   const long = names.find((name) => name.length > longestName)
   if (long !== undefined)

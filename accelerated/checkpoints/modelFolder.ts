@@ -1,4 +1,7 @@
-/** A model in Hugging Face layout: its configuration, and where the data of each tensor is, by canonical name. */
+/**
+ * A model in Hugging Face layout: its configuration, and where the data of each tensor is, by canonical name. This folder reads models, their
+ * tokenizers and the hub, and saves the checkpoints of runs; adapters and exports belong in formats/.
+ */
 import { inputError, quoted } from '../errors/inputError.js'
 import { memoryLimit } from '../engines/memoryLimit.js'
 import { sameShape } from '../graph/expression.js'

@@ -1,2 +1,2 @@
-/** A device or the runtime below it that does not work here: its message is the one line to show. */
+/** A device, or its runtime, that does not work here. Its message is one line. */
 export class DeviceError extends Error {}

@@ -1,6 +1,6 @@
-/** A setting that cannot be. */
+/** A setting with a value that it cannot have. */
 
-/** `setting` is its name in camelCase. Its message is one line. */
+/** Its message is one line. `setting` is the name in camelCase. */
 export class SettingsError extends Error {
   constructor(
     readonly setting: string,

@@ -1,43 +1,43 @@
-/** Errors of the system (no permission, no space, a broken disk): known by their codes, worded in one place, and never taken for a file's own fault. */
+/** Errors of the operating system (no permission, no space, a broken disk), recognized by their codes. They say nothing about a file's content. */
 import { InputError, reason } from './inputError.js'
 
-/** A mistake whose cause is the system: what a file holds is not known then, and must not be guessed. */
+/** An InputError whose cause is the operating system. The content of the file is then unknown. */
 export class SystemError extends InputError {
   constructor(
     where: string,
     expected: string,
-    found: string,
+    got: string,
     /** `EACCES`, `ENOSPC`, … */
     readonly code: string,
   ) {
-    super(where, expected, found, 'world')
+    super(where, expected, got, 'world')
   }
 }
 
-/** The system's code of whatever was thrown, `EACCES` say; null where it is none of the system's errors. */
+/** The code of a system error, such as `EACCES`; null for any other thrown value. */
 export const systemCode = (thrown: unknown): string | null => {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return null
   return typeof thrown.code === 'string' && /^E[A-Z0-9]+$/.test(thrown.code) ? thrown.code : null
 }
 
-/** Whether it says that there is no such file; anything else means that there may be one. */
+/** Whether the error means that there is no such file. After any other error, there may be one. */
 export const isAbsent = (thrown: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(systemCode(thrown) ?? '')
 
-/** `where: expected …, got …` of what was thrown, which is a SystemError where the system threw it. A Mistake is itself. */
-export const systemInputError = (where: string, expected: string, thrown: unknown, found = reason(thrown)): InputError => {
+/** An InputError for any thrown value: a SystemError for a system error, and an InputError unchanged. */
+export const systemInputError = (where: string, expected: string, thrown: unknown, got = reason(thrown)): InputError => {
   if (thrown instanceof InputError) return thrown
   const code = systemCode(thrown)
-  return code === null ? new InputError(where, expected, found) : new SystemError(where, expected, found, code)
+  return code === null ? new InputError(where, expected, got) : new SystemError(where, expected, got, code)
 }
 
-/** What the system threw and nobody put into words, as a Mistake about the file that it names; anything else as it is. */
+/** An unhandled system error as an InputError about its file; any other value unchanged. */
 export const describeSystemError = (thrown: unknown): unknown => {
   if (systemCode(thrown) === null) return thrown
   const { path, syscall } = thrown as NodeJS.ErrnoException
   return systemInputError(path ?? 'salora', `to ${syscall ?? 'open'}${path === undefined ? '' : ' it'}`, thrown)
 }
 
-const explained: Readonly<Record<string, string>> = {
+const explanations: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on the disk',
   EDQUOT: 'the disk quota used up',
   EIO: 'an error of the disk',
@@ -51,9 +51,9 @@ const explained: Readonly<Record<string, string>> = {
   EISDIR: 'a folder of that name',
 }
 
-/** What the system said when a file could not be written, in one line. */
+/** An InputError for a failed write, with the system's error in words. */
 export const writeError = (path: string, thrown: unknown): InputError => {
   const code = systemCode(thrown) ?? ''
-  const found = explained[code]
-  return systemInputError(path, 'to write the file', thrown, found === undefined ? reason(thrown) : `${found} (${code})`)
+  const explanation = explanations[code]
+  return systemInputError(path, 'to write the file', thrown, explanation === undefined ? reason(thrown) : `${explanation} (${code})`)
 }

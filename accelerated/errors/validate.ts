@@ -1,19 +1,19 @@
-/** JSON values checked by a Zod schema; what was expected is said by Zod's own error map, in the words of a Mistake. */
+/** Validates JSON values with Zod schemas. An error map gives Zod's errors the words of an InputError. */
 import { z } from 'zod'
 import { inputError, quoted, shown } from './inputError.js'
 
 /**
- * The value, of the schema's type. `what` says what it is: a text such as `a plain LoRA configuration`.
- * Throws Mistake for the first thing wrong in it, as `WHERE: expected WHAT whose r is a whole number of at least 1, got 0`.
+ * The value, with the schema's type. `what` describes it, such as `a plain LoRA configuration`.
+ * @throws InputError for its first error, such as `WHERE: expected WHAT whose r is a whole number of at least 1, got 0`
  */
 export const validate = <T>(schema: z.ZodType<T>, value: unknown, where: string, what: string): T => {
   const parsed = schema.safeParse(value, { error: zodErrorMap })
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0] as z.core.$ZodIssue // a value is refused for something
-  throw inputError(where, issue.path.length === 0 ? `${what} (${issue.message})` : whose(what, issue), shown(foundAt(issue, value)))
+  const issue = parsed.error.issues[0] as z.core.$ZodIssue // a refused value has an issue
+  throw inputError(where, issue.path.length === 0 ? `${what} (${issue.message})` : whose(what, issue), shown(valueAt(issue, value)))
 }
 
-/** Zod's error map, for `parse(value, { error: expectation })`: `a whole number of at least 1`, `one of a, b, c`, `a text of at most 500 characters`, `no key foo`. */
+/** Zod's error map, for `parse(value, { error: zodErrorMap })`: `a whole number of at least 1`, `one of a, b, c`, `a text of at most 500 characters`, `no key foo`. */
 export const zodErrorMap: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
@@ -59,13 +59,13 @@ const bounded = (origin: string, whole: boolean, relation: string, limit: number
   return `${whole ? 'a whole number' : 'a number'} ${relation} ${limit}`
 }
 
-/** What one alternative of a union expected. */
+/** The expectation of one alternative of a union. */
 const branch = (issue: z.core.$ZodIssue): string => (issue.path.length === 0 ? issue.message : whose('an object', issue))
 
 const whose = (what: string, { code, path, message }: z.core.$ZodIssue): string =>
   `${what} whose ${path.map((key) => quoted(String(key)).slice(1, -1)).join('.')} ${code === 'unrecognized_keys' ? 'has' : 'is'} ${message}`
 
-const foundAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
+const valueAt = (issue: z.core.$ZodIssue, value: unknown): unknown =>
   [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].reduce<unknown>(
     (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
     value,

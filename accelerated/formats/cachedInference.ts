@@ -1,4 +1,4 @@
-/** A decoder as other tools call it: token ids, an attention mask, positions and a key-value cache in, logits and the longer cache out. */
+/** A decoder with the inputs and outputs of other tools: token ids, attention mask, positions and key-value cache in, logits and the longer cache out. */
 import type { Expression, Shape } from '../graph/expression.js'
 import { cast, input, mul, reshape, sub } from '../graph/operators.js'
 import { cache, type Cached } from '../generation/cache.js'
@@ -6,14 +6,14 @@ import { cacheShape, paddedRows, parts } from '../generation/graph.js'
 import { plainHost, type Host, type TensorSource } from '../models/host.js'
 import type { Adapter } from './adapter.js'
 
-/** @huggingface/transformers asks a cache's inputs for this name, and takes those that it does not know for 0. */
+/** @huggingface/transformers needs this name of the dimension; it takes unknown ones for 0. */
 const batch = 'batch_size'
 const tokens: Shape = [batch, 'sequence']
 
 /** exp(−1e9) is 0: padding gets no attention. */
 const paddingBias = -1e9
 
-/** Names of layer n's part, as transformers' own exports have them. */
+/** The names of layer n's keys or values, as in transformers' own exports. */
 export const cacheNames = (layer: number, part: (typeof parts)[number]) => ({
   past: `past_key_values.${layer}.${part}`,
   present: `present.${layer}.${part}`,
@@ -21,7 +21,7 @@ export const cacheNames = (layer: number, part: (typeof parts)[number]) => ({
 
 /**
  * Inputs: int64 `input_ids` and `position_ids` [batch, sequence], `attention_mask` [batch, past + sequence] (1 for tokens, 0 for padding), and
- * float32 `past_key_values.N.key` and `.value` [batch, keyValueHeads, past, headSize]; padding stands on the left, all texts end at once.
+ * float32 `past_key_values.N.key` and `.value` [batch, keyValueHeads, past, headSize]; padding is on the left, so that all texts end together.
  * → float32 `logits` [batch, sequence, vocabulary] of what follows each token, `present.N.key` and `.value`. `tensor` gives the model and the
  * output matrix: merged where the method can be, else beside the method's own tensors.
  */

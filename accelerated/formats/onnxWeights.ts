@@ -1,4 +1,4 @@
-/** How weights lie in an ONNX export: in float32, in float16, or matrices in int8 with a scale a row. The graph makes float32 of them and computes in it. */
+/** The weights of an ONNX export: in float32, in float16, or matrices in int8 with one scale per row. The graph converts them to float32. */
 import { elementCount } from '../checkpoints/safetensors/safetensorsHeader.js'
 import { encode } from '../checkpoints/safetensors/writeSafetensors.js'
 import type { DType, Expression, ExternalData } from '../graph/expression.js'
@@ -7,7 +7,7 @@ import { rowLevels, rowScales } from '../precisions/int8/quantize.js'
 import { checkFloat16 } from './float16Range.js'
 import type { MergedTensor } from './mergedWeights.js'
 
-/** What @huggingface/transformers calls each, and how it then names the model's file. */
+/** Their names in @huggingface/transformers, and the suffixes of its model files. */
 export const onnxPrecisions = {
   float32: { dtype: 'fp32', suffix: '' },
   float16: { dtype: 'fp16', suffix: '_fp16' },
@@ -15,16 +15,16 @@ export const onnxPrecisions = {
 } as const
 export type OnnxPrecision = keyof typeof onnxPrecisions
 
-/** A tensor of the file: its bytes, little-endian and row-major, are made when they are written. */
+/** A tensor of the file. Its bytes, little-endian and row-major, are computed when they are written. */
 export type StoredTensor = { readonly shape: ReadonlyArray<number>; readonly dtype: DType; readonly bytes: () => Promise<Uint8Array> }
 
-/** What the file holds of one tensor, by name, and the float32 that it stands for, given how each is read. */
+/** The parts of one tensor in the file, by name, and its float32 value in terms of these parts. */
 export type StoredWeight = {
   readonly parts: ReadonlyMap<string, StoredTensor>
   readonly value: (read: (name: string) => Expression) => Expression
 }
 
-/** @param file for messages. Reading throws Mistake for a number that the precision has none for */
+/** @param file for messages. Its bytes throw an InputError for a number beyond the precision's range. */
 export const storedWeight = (name: string, tensor: MergedTensor, precision: OnnxPrecision, file: string): StoredWeight => {
   if (precision === 'int8' && tensor.shape.length === 2) return inInt8(name, tensor)
   const half = precision === 'float16'
@@ -37,7 +37,7 @@ export const storedWeight = (name: string, tensor: MergedTensor, precision: Onnx
   return { parts: new Map([[name, { shape: tensor.shape, dtype, bytes }]]), value: (read) => cast(read(name), 'float32') }
 }
 
-/** W ≈ diag(s) Q, as the precision int8 has it. */
+/** W ≈ diag(s) Q, as in the precision int8. */
 const inInt8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
   const values = async (): Promise<Float32Array> => Float32Array.from(await read())
   const levels = async (): Promise<Int8Array> => {
@@ -56,19 +56,19 @@ const inInt8 = (name: string, { shape, read }: MergedTensor): StoredWeight => {
 
 const bytesOf: Readonly<Partial<Record<DType, number>>> = { float32: 4, float16: 2, int8: 1 }
 
-/** Each tensor as an initializer that lies in `location`, one after another. */
+/** Each tensor as an initializer in the file `location`, one after another. */
 export const placed = (stored: ReadonlyMap<string, StoredTensor>, location: string): ((name: string) => Expression) => {
   let offset = 0
-  const places = new Map<string, Expression>()
+  const initializers = new Map<string, Expression>()
   for (const [name, { shape, dtype }] of stored) {
     const length = (bytesOf[dtype] ?? NaN) * elementCount(shape)
     const place: ExternalData = { location, offset, length }
-    places.set(name, weight(name, shape, dtype, place))
+    initializers.set(name, weight(name, shape, dtype, place))
     offset += length
   }
   return (name) => {
-    const found = places.get(name)
-    if (found === undefined) throw new Error(`placed: expected a tensor of the export, got ${name}`)
-    return found
+    const initializer = initializers.get(name)
+    if (initializer === undefined) throw new Error(`placed: expected a tensor of the export, got ${name}`)
+    return initializer
   }
 }

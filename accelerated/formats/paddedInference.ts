@@ -1,4 +1,4 @@
-/** Inference as other tools call it: padded token ids and an attention mask in, logits out; positions and token places follow inside the graph. */
+/** An encoder with the inputs and outputs of other tools: padded token ids and attention mask in, logits out. The graph computes the positions. */
 import { product } from '../graph/dimension.js'
 import type { Expression, Shape } from '../graph/expression.js'
 import {
@@ -29,8 +29,8 @@ const slots: Shape = ['batch', 'sequence']
 const paddingBias = -1e9
 
 /**
- * Of an encoder, whose head reads the first token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and, where the family has them, token_type_ids.
- * → { logits: float32 [batch, labels] }. `tensor` gives model and head: merged where the method can be, else beside the method's own tensors.
+ * The head reads the first token. Inputs int64 [batch, sequence]: input_ids, attention_mask (1 for tokens, 0 for padding) and token_type_ids, if the family has them.
+ * → { logits: float32 [batch, labels] }. `tensor` gives model and head: merged if the method can be, else with the method's own tensors.
  */
 export const paddedInference = (
   { model, outputs, method, phase, settings }: Adapter,

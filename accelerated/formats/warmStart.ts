@@ -1,4 +1,4 @@
-/** A warm start: a run that begins with the numbers of an adapter trained before, so that its first function is the adapter's. */
+/** Warm start: a run that starts from the weights of a trained adapter, and so from the adapter's function. */
 import { inputError } from '../errors/inputError.js'
 import { loraScale } from '../methods/lora.js'
 import { SettingsError } from '../errors/settingsError.js'
@@ -12,15 +12,15 @@ import { padPair, rankOf } from './peft/lowRankAdapter.js'
 
 export type WarmStart = {
   readonly state: RunState
-  /** whether the head is the adapter's: one of other classes is not */
+  /** whether the head is the adapter's, which needs the same classes */
   readonly withHead: boolean
 }
 
 type Numbers = ReadonlyMap<string, ArrayLike<number>>
 
 /**
- * `start` with the adapter's tensors in place of its own. A low-rank adapter may be of a smaller rank: what A has beyond it is as drawn,
- * B's columns there are 0. @param where names the adapter in messages @throws Mistake for an adapter that the run has no place for
+ * `start` with the adapter's tensors. A low-rank adapter may have a smaller rank than the run: the other rows of A stay as drawn, and the other
+ * columns of B are 0. @param where the adapter's name in messages @throws InputError if the adapter does not fit the run
  */
 export const warmStart = (
   run: Omit<Assembly, 'frozen' | 'settings'> & { readonly settings: Settings },
@@ -35,12 +35,12 @@ export const warmStart = (
   const parameters = start.parameters.slice()
   for (const entry of layout.entries) {
     const given = own.get(entry.name) ?? head?.get(entry.name)
-    if (given !== undefined) parameters.set(given, entry.offset) // of a smaller rank, A's first rows
+    if (given !== undefined) parameters.set(given, entry.offset) // A's first rows, if the adapter's rank is smaller
   }
   return { state: { ...start, parameters }, withHead: head !== null }
 }
 
-/** Of another method every tensor would mean something else. */
+/** Tensors of the same method. In another method, they would mean something else. */
 const sameNumbers = (
   { method, settings }: Pick<Assembly, 'method' | 'settings'>,
   { phase }: RunState,
@@ -50,19 +50,19 @@ const sameNumbers = (
   if (adapter.method.name !== method.name) throw inputError(where, `an adapter of method ${method.name}`, `one of ${adapter.method.name}`)
   return new Map(
     method.train.tensors(phase, settings).map(({ name, shape }): readonly [string, ArrayLike<number>] => {
-      const found = adapter.tensors.get(name)
-      if (found?.shape.join() !== shape.join())
+      const weights = adapter.tensors.get(name)
+      if (weights?.shape.join() !== shape.join())
         throw inputError(
           where,
           `${name} [${shape.join(', ')}], as the settings of the run have it`,
-          found === undefined ? 'none' : `[${found.shape.join(', ')}]`,
+          weights === undefined ? 'none' : `[${weights.shape.join(', ')}]`,
         )
-      return [name, found.data]
+      return [name, weights.data]
     }),
   )
 }
 
-/** Whatever low-rank method it is of: as plain LoRA, at the scale of the run. */
+/** Tensors of any low-rank method: as plain LoRA, at the run's scale. */
 const lowRankNumbers = (
   { method, settings }: { readonly method: Assembly['method']; readonly settings: Settings },
   { phase }: RunState,
@@ -80,7 +80,7 @@ const lowRankNumbers = (
   const numbers = new Map<string, ArrayLike<number>>()
   for (const [name, pair] of modules) {
     const [r = 0] = places.get(`${name}.A`) ?? []
-    if (r === 0 && pair.B.data.every((x) => x === 0)) continue // it changes nothing
+    if (r === 0 && pair.B.data.every((x) => x === 0)) continue // a pair of zeros changes nothing
     if (r === 0) throw inputError(where, 'an adapter of matrices that the run adapts (--target-modules)', name)
     if (rankOf(pair) > r) throw inputError(where, `ranks of at most ${r}, the run's (--rank)`, `${rankOf(pair)} of ${name}`)
     if ((pair.magnitude === undefined) !== !places.has(`${name}.magnitude`))
@@ -101,7 +101,7 @@ const lowRankNumbers = (
   return numbers
 }
 
-/** The adapter's head with its rows in the order of the run's classes; null where it is of other classes, or of none that it names. */
+/** The adapter's head with its rows in the order of the run's classes; null if its classes differ or have no names. */
 const headNumbers = (
   { model }: Pick<Assembly, 'model'>,
   { head, outputs, labelNames: theirs }: Adapter,

@@ -1,7 +1,7 @@
 /** An open decoder: rows of tokens that grow by one token a step, and their cache, which each step reads and writes in place. */
 import type { Layer } from '../models/architecture.js'
 import { noVirtualTokens } from '../models/packing.js'
-import type { Results } from '../engines/engine.js'
+import type { Results, Session } from '../engines/engine.js'
 import { floatFeed, int32Feed, type Feed, type Feeds } from '../engines/feeds.js'
 import { layoutOf, type Assembly } from '../training/assembly.js'
 import { zeros, type Vector } from '../parameters/vectors.js'
@@ -48,19 +48,56 @@ export const openDecoder = async (
   { engine, weights }: Runtime,
   chunk = usualChunk,
 ): Promise<Decoder> => {
-  const { model, method, settings, precision } = assembly
+  const { model, precision } = assembly
   const { dtype } = precision
-  const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
-  const inside = at === 'embeddings' ? count : 0 // virtual tokens that take slots, at the start of a row
+  const virtual = virtualSlots(assembly)
   const session = await engine.open(decodingGraph(assembly, phase), weights, { mode: 'decode' })
-  const trained = blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype)
+  const read = readerOf(assembly, session, blockFeeds(layoutOf(assembly, phase), 'parameters', parameters, dtype))
 
-  /** Reads the next columns of all rows, after the tokens in the cache. */
-  const read = async (
-    columns: ReadonlyArray<ReadonlyArray<number>>,
-    padding: ReadonlyArray<number>,
-    memory: CacheMemory,
-  ): Promise<Vector> => {
+  const begin: Decoder['begin'] = async (prompts) => {
+    const longest = Math.max(...prompts.map(({ length }) => length + virtual.inside))
+    if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
+      throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
+    let padding = prompts.map(({ length }) => longest - length - virtual.inside)
+    const memory = cacheMemory(model.spec.layers, prompts.length, dtype)
+    const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + virtual.inside).fill(0), ...ids])
+    let logits = zeros(0, dtype)
+    for (let start = 0; start < longest; start += chunk)
+      logits = await read(
+        rows.map((ids) => ids.slice(start, start + chunk)),
+        padding,
+        memory,
+      )
+    return {
+      logits: () => padding.map((_, row) => logits.subarray(row * model.vocabularySize, (row + 1) * model.vocabularySize)),
+      append: async (next) => {
+        padding = next.map(({ from }) => padding[from] ?? 0)
+        memory.select(next.map(({ from }) => from))
+        logits = await read(
+          next.map(({ token }) => [token]),
+          padding,
+          memory,
+        )
+      },
+    }
+  }
+  return { assembly, positions: model.spec.maxPositions - virtual.count, begin, release: session.release }
+}
+
+/** count: virtual tokens of the method · inside: those that take slots, at the start of a row */
+const virtualSlots = ({ method, settings }: Assembly): { readonly count: number; readonly inside: number } => {
+  const { count, at } = method.train.virtualTokens?.(settings) ?? noVirtualTokens
+  return { count, inside: at === 'embeddings' ? count : 0 }
+}
+
+/** Reads the next columns of all rows, after the tokens in the cache, and returns the logits of the last. padding: slots before each row */
+type ReadColumns = (columns: ReadonlyArray<ReadonlyArray<number>>, padding: ReadonlyArray<number>, memory: CacheMemory) => Promise<Vector>
+
+const readerOf = (assembly: Assembly, session: Session, trained: Feeds): ReadColumns => {
+  const { model, precision } = assembly
+  const { dtype } = precision
+  const { count, inside } = virtualSlots(assembly)
+  return async (columns, padding, memory) => {
     const [batch, sequence, past] = [columns.length, columns[0]?.length ?? 0, memory.tokens()]
     const all = past + sequence
     const slots = padding.flatMap((before) => Array.from({ length: sequence }, (_, i) => past + i - before)) // below 0: padding
@@ -84,35 +121,6 @@ export const openDecoder = async (
     memory.take(results, sequence)
     return floatsOf(results, 'logits')
   }
-
-  const begin: Decoder['begin'] = async (prompts) => {
-    const longest = Math.max(...prompts.map(({ length }) => length + inside))
-    if (prompts.length === 0 || prompts.some(({ length }) => length === 0))
-      throw new Error(`begin: expected prompts of at least one token, got lengths [${prompts.map(({ length }) => length)}]`)
-    let padding = prompts.map(({ length }) => longest - length - inside)
-    const memory = cacheMemory(model.spec.layers, prompts.length, dtype)
-    const rows = prompts.map((ids, row) => [...new Array<number>((padding[row] ?? 0) + inside).fill(0), ...ids])
-    let logits = zeros(0, dtype)
-    for (let start = 0; start < longest; start += chunk)
-      logits = await read(
-        rows.map((ids) => ids.slice(start, start + chunk)),
-        padding,
-        memory,
-      )
-    return {
-      logits: () => padding.map((_, row) => logits.subarray(row * model.vocabularySize, (row + 1) * model.vocabularySize)),
-      append: async (next) => {
-        padding = next.map(({ from }) => padding[from] ?? 0)
-        memory.select(next.map(({ from }) => from))
-        logits = await read(
-          next.map(({ token }) => [token]),
-          padding,
-          memory,
-        )
-      },
-    }
-  }
-  return { assembly, positions: model.spec.maxPositions - count, begin, release: session.release }
 }
 
 /** The whole buffer behind a part. */

@@ -1,9 +1,9 @@
 /**
- * One process at a time in a folder. Each writes a claim under a name of its own, then looks for others' claims and withdraws where one is of a
- * process that lives: of two that come at once, the later to look sees both. No claim is ever taken over, so none is taken by mistake.
+ * A lock on a folder for one process at a time. Each process writes a claim under a name of its own, and withdraws it if another claim belongs
+ * to a living process. Of two that come at once, the one that looks later sees both claims. No claim is ever taken over.
  *
- * Whether a process lives is asked of the system where that can be: on the same machine since the same start, in the same space of process
- * numbers, by number and time of birth, so that a number used again does not count. Elsewhere a claim counts for as long as it is renewed.
+ * On the same machine since the same boot, and in the same process namespace, the system tells whether a process lives: by its id and its start
+ * time, because ids are reused. A claim from elsewhere counts as long as it is renewed.
  */
 import { randomBytes } from 'node:crypto'
 import { lstat, open, readdir, readFile, readlink, stat, unlink } from 'node:fs/promises'
@@ -20,12 +20,12 @@ import { isAbsent, systemCode, SystemError, systemInputError } from '../errors/s
 export type FolderLock = {
   /** Removes the claims of processes that are gone. */
   readonly clear: () => Promise<void>
-  /** Throws Mistake where this process was silent for so long that another went to work here. */
+  /** @throws InputError if this process did not renew its claim in time and another process took the lock */
   readonly check: () => Promise<void>
   readonly release: () => Promise<void>
 }
 
-/** Milliseconds between renewals, and of silence after which a claim that nothing else is known of counts no more. A step of training may hold renewals up. */
+/** Milliseconds between renewals, and without renewal until a claim from elsewhere expires. A training step may delay renewals. */
 export const patience = { renewal: 5_000, silence: 120_000 }
 
 const attempts = 4
@@ -33,20 +33,20 @@ const attempts = 4
 const text = z.string().max(1_000)
 const schema = z.object({
   host: text,
-  /** of the machine's last start */
+  /** id of the machine's last boot */
   boot: text.nullable(),
-  /** the space that the process's number is of */
+  /** the process namespace */
   numbers: text.nullable(),
   pid: z.int().min(0),
-  /** when the process was born, in ticks since that start */
+  /** the start of the process, in ticks since that boot */
   born: text.nullable(),
   thread: z.int().min(0),
 })
 type Claim = z.infer<typeof schema>
 
-/** Takes the folder. `where` is what to call it in messages. Throws Mistake where another process is at work there, or it cannot be written. */
+/** Locks the folder. `where` is its name in messages. @throws InputError if another process has the lock, or if the folder cannot be written */
 export const lockFolder = async (folder: string, where: string): Promise<FolderLock> => {
-  const claim = await ownClaim()
+  const claim = await newClaim()
   for (let attempt = 1; ; attempt++) {
     const path = join(folder, `lock-${randomBytes(6).toString('hex')}.json`)
     await writeFileAtomically(path, `${JSON.stringify(claim)}\n`)
@@ -59,7 +59,7 @@ export const lockFolder = async (folder: string, where: string): Promise<FolderL
       await unlink(path).catch(() => undefined)
       throw systemInputError(where, 'a folder that can be read and written', thrown)
     }
-    // two that came at once both withdrew: one of them comes back first
+    // Two processes that came at once both withdrew. One of them comes back first.
     await pause(20 + 100 * Math.random())
   }
 }
@@ -67,11 +67,11 @@ export const lockFolder = async (folder: string, where: string): Promise<FolderL
 const heldBy = async (path: string, claim: Claim, gone: ReadonlyArray<string>, where: string): Promise<FolderLock> => {
   const handle = await open(path, 'r+')
   const bytes = Buffer.from(`${JSON.stringify(claim)}\n`)
-  // written and not touched: the time is then that of the disk's own clock, on a network too
+  // Written instead of touched, so that the time is that of the disk's own clock, also on a network.
   const renewal = setInterval(() => void handle.write(bytes, 0, bytes.length, 0).catch(() => undefined), patience.renewal).unref()
   return {
     clear: async () => {
-      for (const other of gone) await removed(other) // those of the beginning: by this its process knows, if it was but silent
+      for (const other of gone) await removed(other) // a process that was only silent learns from this that it lost the lock
     },
     check: async () => {
       await stat(path).catch((thrown: unknown) => {
@@ -88,14 +88,14 @@ const heldBy = async (path: string, claim: Claim, gone: ReadonlyArray<string>, w
   }
 }
 
-/** Takes back what a thread of this process claimed that was ended from outside. */
+/** Releases the lock of a thread of this process that was terminated. */
 export const releaseThread = async (folder: string, thread: number): Promise<void> => {
-  const own = { ...(await ownClaim()), thread }
+  const claim = JSON.stringify({ ...(await newClaim()), thread })
   for (const path of await claimsIn(folder).catch(() => []))
-    if (JSON.stringify(await read(path).catch(() => null)) === JSON.stringify(own)) await removed(path)
+    if (JSON.stringify(await read(path).catch(() => null)) === claim) await removed(path)
 }
 
-/** What keeps others out of the folder, in words; null where nothing does, or the folder cannot be written. Without it, the folder is ours for a moment. */
+/** The process that has the folder's lock, in words; null if there is none, or if the folder cannot be written. Takes a free lock for a moment. */
 export const occupantOf = async (folder: string): Promise<string | null> => {
   if ((await claimsIn(folder).catch(() => [])).length === 0) return null
   try {
@@ -106,34 +106,34 @@ export const occupantOf = async (folder: string): Promise<string | null> => {
   }
 }
 
-/** A claim of a folder as it is known from here, without a claim of one's own. What it says was written by whoever can write there. */
+/** A claim on a folder, as this process sees it. Anyone who can write there can write a claim. */
 export type Claimant = {
   /** of the claim */
   readonly file: string
   readonly host: string
   readonly pid: number
   readonly born: string | null
-  /** null where that cannot be known from here */
+  /** null if this process cannot know */
   readonly lives: boolean | null
-  /** milliseconds since it was renewed */
+  /** milliseconds since the last renewal */
   readonly silent: number
 }
 
-/** Every claim of a folder that can be read; links are none. Changes nothing. */
+/** Every readable claim on a folder, without links. Changes nothing. */
 export const claimantsOf = async (folder: string): Promise<ReadonlyArray<Claimant>> => {
-  const own = await ownClaim()
-  const found: Claimant[] = []
+  const own = await newClaim()
+  const claimants: Claimant[] = []
   for (const file of await claimsIn(folder).catch(() => [])) {
-    const there = await lstat(file).catch(() => null)
-    const claim = there?.isFile() === true ? await read(file) : null
-    if (there === null || claim === null || claim === 'unreadable') continue
+    const stats = await lstat(file).catch(() => null)
+    const claim = stats?.isFile() === true ? await read(file) : null
+    if (stats === null || claim === null || claim === 'unreadable') continue
     const { host, pid, born } = claim
-    found.push({ file, host, pid, born, lives: await isAlive(claim, own), silent: Date.now() - there.mtimeMs })
+    claimants.push({ file, host, pid, born, lives: await isAlive(claim, own), silent: Date.now() - stats.mtimeMs })
   }
-  return found
+  return claimants
 }
 
-/** What lives beside us, in words, or null where nothing does; and the claims of those that do not. */
+/** Another living process with a claim, in words, or null; and the claims of dead processes. */
 const othersIn = async (folder: string, path: string, claim: Claim) => {
   const gone: string[] = []
   for (const other of (await claimsIn(folder)).filter((name) => name !== path)) {
@@ -144,7 +144,7 @@ const othersIn = async (folder: string, path: string, claim: Claim) => {
   return { rival: null, gone }
 }
 
-/** The process of a claim in words, or null where it is gone. */
+/** The process of a claim in words, or null if it is dead. */
 const stateOf = async (path: string, own: Claim, ownPath: string): Promise<string | null> => {
   const other = await read(path)
   if (other === null) return null
@@ -157,7 +157,7 @@ const stateOf = async (path: string, own: Claim, ownPath: string): Promise<strin
   return `${name}; it counts as gone after ${patience.silence / 1000} seconds of silence`
 }
 
-/** Whether the process of a claim lives; null where that cannot be known from here. */
+/** Whether the process of a claim lives; null if this process cannot know. */
 const isAlive = async (other: Claim, own: Claim): Promise<boolean | null> => {
   const sameMachine = own.boot === null ? process.platform !== 'linux' && other.host === own.host : other.boot === own.boot
   if (!sameMachine || other.numbers !== own.numbers) return null
@@ -167,7 +167,7 @@ const isAlive = async (other: Claim, own: Claim): Promise<boolean | null> => {
     process.kill(other.pid, 0)
     return null
   } catch (thrown) {
-    return systemCode(thrown) === 'ESRCH' ? false : null // one that is hidden from us is another user's
+    return systemCode(thrown) === 'ESRCH' ? false : null // a hidden process belongs to another user
   }
 }
 
@@ -188,7 +188,7 @@ const removed = (path: string): Promise<void> =>
     if (!isAbsent(thrown)) throw systemInputError(path, 'a file that can be removed', thrown)
   })
 
-const ownClaim = async (): Promise<Claim> => ({
+const newClaim = async (): Promise<Claim> => ({
   host: hostname(),
   boot: await readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
     (id) => id.trim(),
@@ -200,7 +200,7 @@ const ownClaim = async (): Promise<Claim> => ({
   thread: threadId,
 })
 
-/** Ticks from the machine's start to the process's (field 22 of its stat; its name, before, may hold anything); `dead` where it only awaits its burial, null where there is none. */
+/** Ticks from the machine's boot to the process's start: field 22 of its stat, after a name of any characters. `dead` for a zombie, null if there is no such process. */
 export const birthOf = async (pid: number): Promise<string | null> => {
   const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   const [state = '', ...rest] = line.slice(line.lastIndexOf(')') + 2).split(' ')

@@ -1,5 +1,6 @@
 /**
  * The Storage port: what models, checkpoints, adapters and exports need of a place for files. `nodeFiles` is the disk, `memoryStorage` a Map.
+ * This folder knows files, locks and JSON text; what a file means belongs in checkpoints/ and formats/.
  * A function that reads or writes files takes its storage as the last argument; the default is the disk. Paths use `/`.
  */
 

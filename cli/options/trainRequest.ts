@@ -5,7 +5,7 @@ import { methods } from '../../accelerated/methods/index.js'
 import { readRankPattern } from '../../finetuning/adapters/rankPattern.js'
 import { requiredError } from '../../finetuning/commandLine/usageError.js'
 import { placed } from '../../finetuning/runs/absolutePath.js'
-import type { FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/runs/run.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { configValues, runValues } from './configFile.js'
 import { layer, merged, settingsOf, type Layer } from './layers.js'
@@ -14,7 +14,7 @@ import { givenOf, type Values } from './settingFlags.js'
 import { taskOptions } from './taskRequest.js'
 
 /** One run as requested; `output` is null where the run gets a new folder. */
-export type TrainRequest = Omit<FinetuneOptions, 'output'> & { readonly output: string | null }
+export type TrainRequest = Omit<RunOptions, 'output'> & { readonly output: string | null }
 
 /**
  * @param flags parsed flags of `train`, by name

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
-import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'
 import { choicesDiffering, finishedResult } from '../../finetuning/runs/runFolder.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
@@ -30,7 +30,7 @@ export const trainingRun = async (request: TrainRequest, terminal: Terminal, clo
   }
 }
 
-const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Closing): Promise<number> => {
+const runInto = async (options: RunOptions, terminal: Terminal, closing: Closing): Promise<number> => {
   const finished = options.resume ? await finishedRun(options) : null
   if (finished !== null) {
     terminal.note(`${options.output}: this run is already finished`)
@@ -70,13 +70,13 @@ const runInto = async (options: FinetuneOptions, terminal: Terminal, closing: Cl
   return result.interrupted ? (interrupt.exitCode() ?? exitCodes.interrupted) : exitCodes.success
 }
 
-const stoppedEarly = ({ output, resume }: FinetuneOptions, { exitCode }: Interrupt, { note }: Terminal): number => {
+const stoppedEarly = ({ output, resume }: RunOptions, { exitCode }: Interrupt, { note }: Terminal): number => {
   note(`stopped by a signal before the first step; ${resume ? `${output} is unchanged` : 'nothing was trained'}`)
   return exitCode() ?? exitCodes.interrupted
 }
 
 /** The result of a finished run that is not to be extended; null otherwise. @throws InputError if its settings differ from the requested ones */
-const finishedRun = async ({ output, model, adapter, task, settings, tensorboard = false }: FinetuneOptions): Promise<RunResult | null> => {
+const finishedRun = async ({ output, model, adapter, task, settings, tensorboard = false }: RunOptions): Promise<RunResult | null> => {
   const [result, config] = [await finishedResult(output), await readRunConfig(output)]
   if (result === null || config === null) return null
   const { device } = settings

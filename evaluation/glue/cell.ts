@@ -1,5 +1,5 @@
 /** A cell of a sweep: one run with its row, task and seed. */
-import type { FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/runs/run.js'
 import type { GlueName } from '../../finetuning/data/glueTasks.js'
 
 export type Cell = {
@@ -9,5 +9,5 @@ export type Cell = {
   readonly row: string
   readonly task: GlueName
   readonly seed: number
-  readonly options: Omit<FinetuneOptions, 'output' | 'resume'>
+  readonly options: Omit<RunOptions, 'output' | 'resume'>
 }

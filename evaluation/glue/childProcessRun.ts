@@ -3,11 +3,11 @@ import { fork } from 'node:child_process'
 import { on } from 'node:events'
 import { inputError } from '../../accelerated/errors/inputError.js'
 import { fromSentError } from '../../accelerated/errors/sentError.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions } from '../../finetuning/runs/run.js'
 import type { WorkerMessage } from '../../finetuning/runs/finetune.js'
 
 /** A message to the child process. */
-export type ToCell = { readonly kind: 'run'; readonly options: FinetuneOptions } | { readonly kind: 'stop' }
+export type ToCell = { readonly kind: 'run'; readonly options: RunOptions } | { readonly kind: 'stop' }
 /** A message from it. */
 export type FromCell = WorkerMessage | { readonly kind: 'end' }
 
@@ -16,7 +16,7 @@ export type FromCell = WorkerMessage | { readonly kind: 'end' }
  * @throws what the run throws; InputError if the process dies without a message, for example for lack of memory
  */
 export async function* childProcessRun(
-  options: FinetuneOptions,
+  options: RunOptions,
   { signal }: { readonly signal: AbortSignal },
 ): AsyncGenerator<FinetuneEvent, void> {
   const child = fork(new URL('./cellProcess.js', import.meta.url), {

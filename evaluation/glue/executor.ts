@@ -1,6 +1,6 @@
 /** Runs the cells of a sweep, several at a time: finished runs are reused, started ones resume, and a failure ends its own cell only. */
 import pMap from 'p-map'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import type { Cell } from './cell.js'
 import { cellFailure, cellFolder, cellStates, clearFailure, writeFailure } from './cellFolder.js'
 import { childProcessRun } from './childProcessRun.js'
@@ -22,7 +22,7 @@ export type ExecutorEvent =
   | { readonly kind: 'ended'; readonly cell: Cell; readonly outcome: CellOutcome }
 
 /** Makes one run. The default is a child process; tests replace it. */
-export type Run = (options: FinetuneOptions, context: { readonly signal: AbortSignal }) => AsyncIterable<FinetuneEvent>
+export type Run = (options: RunOptions, context: { readonly signal: AbortSignal }) => AsyncIterable<FinetuneEvent>
 
 export type ExecutorOptions = {
   readonly output: string

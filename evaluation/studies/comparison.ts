@@ -17,10 +17,10 @@ import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
 import { isLowerBetter } from '../../finetuning/metrics/index.js'
-import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult, runFileLimit } from '../../finetuning/runs/runFiles.js'
 
-export type Variant = { readonly name: string; readonly options: Omit<FinetuneOptions, 'output' | 'resume'> }
+export type Variant = { readonly name: string; readonly options: Omit<RunOptions, 'output' | 'resume'> }
 export type ComparedRun = { readonly variant: string; readonly seed: number; readonly result: RunResult }
 
 export type Comparison = {
@@ -40,7 +40,7 @@ export type Comparison = {
 export const compare = async (
   comparison: Comparison,
   log: (line: string) => void,
-  run: (options: FinetuneOptions) => Promise<RunResult> = runInWorker,
+  run: (options: RunOptions) => Promise<RunResult> = runInWorker,
 ): Promise<ReadonlyArray<ComparedRun>> => {
   const { variants, seeds, folder, jobs, results } = comparison
   const settings = new Map<string, StoredSettings>()
@@ -75,7 +75,7 @@ export const compare = async (
 
 const key = ({ variant, seed }: Pick<ComparedRun, 'variant' | 'seed'>): string => `${variant}, seed ${seed}`
 
-const runInWorker = async (options: FinetuneOptions): Promise<RunResult> => {
+const runInWorker = async (options: RunOptions): Promise<RunResult> => {
   for await (const event of finetune(options)) if (event.kind === 'result') return event.result
   throw new Error(`compare: expected a result of ${options.output}, got none`)
 }

@@ -9,14 +9,19 @@ import { flatten } from '../../accelerated/parameters/vectors.js'
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import { checkDevice, openFrozen } from '../../accelerated/precisions/precision.js'
 import { precisionOf } from '../../accelerated/settings/commonSettings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import { layoutOf, type Assembly } from '../../accelerated/training/assembly.js'
 import { openPredictor } from '../../accelerated/training/prediction.js'
 import { availablePositions } from '../../accelerated/training/runLength.js'
 
 export type Text = { readonly text: string; readonly textPair?: string | undefined }
 
+/** Names that editors complete; others are refused when the model is opened. */
+export type DeviceName = NonNullable<SettingsInput['device']> | (string & {})
+export type PrecisionName = NonNullable<SettingsInput['precision']> | (string & {})
+
 export type MachineOptions = {
-  readonly precision: string
+  readonly precision: PrecisionName
   /** CPU threads; 0: chosen by ONNX Runtime */
   readonly threads: number
 }

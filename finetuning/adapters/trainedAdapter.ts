@@ -6,8 +6,10 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import type { TrainedModel } from '../../accelerated/formats/mergedWeights.js'
 import type { SequenceOutputs } from '../../accelerated/models/modelOutputs.js'
 import { sequenceClassification } from '../../accelerated/objectives/sequenceClassification.js'
+import { labelsOf } from '../../accelerated/formats/modelConfig.js'
+import { taskTypeOf } from '../tasks/taskTypeOf.js'
 import { resolveLabels } from './labelNames.js'
-import { openAnswers, openEncoder, type MachineOptions, type OnProgress, type Text } from './openModel.js'
+import { openAnswers, openEncoder, type DeviceName, type MachineOptions, type OnProgress, type Text } from './openModel.js'
 import { calledOf, loadTrainedModel, type TrainedModelOptions } from './trainedModel.js'
 
 export type { Text }
@@ -15,7 +17,7 @@ export type { Text }
 export type TrainedAdapterOptions = TrainedModelOptions &
   MachineOptions & {
     /** auto: the first device that works */
-    readonly device: string
+    readonly device: DeviceName
     /** tokens per text, special ones included; longer texts are truncated. null: 128, or the model's positions if they are fewer */
     readonly maxLength: number | null
     readonly batchSize: number
@@ -34,8 +36,10 @@ export type TrainedAdapter = {
   readonly release: () => Promise<void>
 }
 
-/** `predict` in two parts, so that one text that cannot be encoded does not affect the others. */
+/** An open adapter: `predict` in one call, or in two parts, so that one text that cannot be encoded does not affect the others. */
 export type OpenAdapter = TrainedAdapter & {
+  /** What `salora predict` prints, one object per text: `{ label, score, scores }`, `{ labels, scores }` or `{ value }`. */
+  readonly predictions: (texts: ReadonlyArray<Text>, onProgress?: OnProgress) => Promise<ReadonlyArray<object>>
   /** @throws InputError or SettingsError for a text that the tokenizer or the model cannot take */
   readonly encode: (text: Text) => Encoding
   readonly answer: (encodings: ReadonlyArray<Encoding>, onProgress?: OnProgress) => Promise<ReadonlyArray<ReadonlyArray<number>>>
@@ -66,6 +70,7 @@ export const openPredictions = async (
   const { outputs } = adapter
   if (outputs.head !== 'sequence')
     throw inputError(base.folder, 'a classifier, or an adapter of one', 'what writes text (salora generate, or salora evaluate)')
+  const taskType = taskTypeOf(outputs, base.folder)
   const encode = await openEncoder(trained, maxLength)
   const objective = sequenceClassification(adapter.model, outputs)
   const { answers, release } = await openAnswers(trained, objective, machine, device)
@@ -73,14 +78,14 @@ export const openPredictions = async (
     const examples = encodings.map((encoding, row) => ({ ...encoding, row, label: 0 })) // only the loss reads the label
     return answers({ length: examples.length, at: (i) => examples[i] }, onProgress)
   }
+  const labelNames = resolveLabels(trained)
+  const predict: OpenAdapter['predict'] = async (texts, onProgress) => answer(texts.map(encode), onProgress)
   return {
     called: calledOf(trained),
-    device: device.name,
-    outputs,
-    labelNames: resolveLabels(trained),
-    encode,
-    answer,
-    predict: async (texts, onProgress) => answer(texts.map(encode), onProgress),
-    release,
+    ...{ device: device.name, outputs, labelNames, encode, answer, predict, release },
+    predictions: async (texts, onProgress) => {
+      const names = labelsOf(outputs, labelNames)
+      return (await predict(texts, onProgress)).map((output) => taskType.predictions?.predict(output, names).json ?? { outputs: output })
+    },
   }
 }

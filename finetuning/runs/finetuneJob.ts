@@ -14,13 +14,15 @@ import { toldOfExtension } from './extendRun.js'
 import type { MetricsLog } from './metricsLog.js'
 import { cardFile, modelCard } from './modelCard.js'
 import { prepareRun, type PreparedRun } from './prepareRun.js'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from './run.js'
+import { resolveRunOptions, type FinetuneEvent, type FinetuneOptions, type RunOptions, type RunResult } from './run.js'
 import { defaultsOf } from './runFingerprint.js'
 import { openRunFolder, type RunFolder } from './runFolder.js'
 import { adapterOf, keptOf, resultOf } from './runResult.js'
 import { checkStorable } from './runFiles.js'
 
-export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+/** Runs a fine-tuning job in this thread. The events are those of `finetune`; it returns the result. @throws as `finetune` */
+export async function* finetuneJob(given: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, RunResult> {
+  const options = resolveRunOptions(given)
   const began = performance.now()
   checkStorable(options)
   const prepared = yield* prepareRun(options, signal)
@@ -35,7 +37,7 @@ export async function* finetuneJob(options: FinetuneOptions, signal: AbortSignal
 
 async function* runIn(
   folder: RunFolder,
-  options: FinetuneOptions,
+  options: RunOptions,
   prepared: PreparedRun,
   signal: AbortSignal,
   began: number,
@@ -95,7 +97,7 @@ async function* runIn(
 
 /** The run's checkpoint and its metrics, with a warning for each thing that is not as it was left. */
 async function* openRun(
-  options: FinetuneOptions,
+  options: RunOptions,
   { task, plan, start }: PreparedRun,
   folder: RunFolder,
 ): AsyncGenerator<FinetuneEvent, { readonly checkpoint: Checkpoint | null; readonly log: MetricsLog }> {

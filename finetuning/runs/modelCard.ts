@@ -9,7 +9,7 @@ import { flagsOf, inShell } from '../commandLine/shell.js'
 import { glueSource } from '../tasks/sources/glue.js'
 import { taskNames, type Task } from '../tasks/index.js'
 import type { MetricName } from '../metrics/index.js'
-import type { FinetuneOptions, RunResult, Scores } from './run.js'
+import type { RunOptions, RunResult, Scores } from './run.js'
 
 export const cardFile = 'README.md'
 
@@ -20,7 +20,7 @@ export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
 }
 
 export type CardFacts = {
-  readonly options: Pick<FinetuneOptions, 'model' | 'adapter' | 'task' | 'settings'>
+  readonly options: Pick<RunOptions, 'model' | 'adapter' | 'task' | 'settings'>
   /** the hub id of the frozen model; null where it is only a folder */
   readonly hubId: string | null
   /** what opens the folder, as the hub calls it */
@@ -154,7 +154,7 @@ const settingsThatMatter = ({ options: { settings } }: CardFacts): ReadonlyArray
   )
 }
 
-const notDefault = ({ method, ...values }: FinetuneOptions['settings']): Readonly<Record<string, unknown>> => {
+const notDefault = ({ method, ...values }: RunOptions['settings']): Readonly<Record<string, unknown>> => {
   const table = settingsOfMethod(methodOf(method))
   return Object.fromEntries(
     Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(table[name]?.schema.parse(undefined))),

@@ -6,7 +6,7 @@ import { headOf, type ModelOutputs } from '../../accelerated/models/modelOutputs
 import { checkWeightsFit } from '../../accelerated/precisions/memoryCheck.js'
 import type { Precision } from '../../accelerated/precisions/precision.js'
 import type { TaskType } from '../tasks/taskType.js'
-import type { FinetuneOptions } from './run.js'
+import type { RunOptions } from './run.js'
 import { readRunConfig } from './runFiles.js'
 
 export type BaseModel = {
@@ -17,7 +17,7 @@ export type BaseModel = {
 
 /** A resumed run opens the commit that it began with. @throws InputError if the model is missing, too large, not finite, or cannot do the task */
 export const openBaseModel = async (
-  options: FinetuneOptions,
+  options: RunOptions,
   { checkModel }: Pick<TaskType, 'checkModel'>,
   outputs: ModelOutputs,
   precision: Precision,

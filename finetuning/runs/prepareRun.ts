@@ -21,7 +21,7 @@ import { train } from '../../accelerated/training/trainingLoop.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
 import type { CardData } from './modelCard.js'
 import { openBaseModel } from './openBaseModel.js'
-import type { FinetuneEvent, FinetuneOptions, RunFacts } from './run.js'
+import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'
 import { runFacts } from './runFacts.js'
 import { runInputs, type RunInputs } from './runFingerprint.js'
@@ -52,7 +52,7 @@ export type PreparedRun = {
 }
 
 /** @throws InputError, SettingsError or DeviceError for the first thing wrong in the options or in what they name */
-export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, PreparedRun> {
+export async function* prepareRun(options: RunOptions, signal: AbortSignal): AsyncGenerator<FinetuneEvent, PreparedRun> {
   const { settings } = options
   const device = await chooseDevice(settings.device)
   const precision = precisionOf(settings.precision)
@@ -64,7 +64,7 @@ export async function* prepareRun(options: FinetuneOptions, signal: AbortSignal)
 type Machine = { readonly device: Device; readonly precision: Precision }
 
 async function* prepareTask<E extends TrainingExample, O>(
-  options: FinetuneOptions,
+  options: RunOptions,
   data: RunData,
   task: TaskAdapter<E, O>,
   machine: Machine,
@@ -135,7 +135,7 @@ async function* asPreparing<T>(opening: AsyncGenerator<string, T>): AsyncGenerat
 
 /** The state before the first step, with an adapter's numbers if the options name one. @throws InputError if the adapter does not fit */
 async function* initialState(
-  { adapter }: FinetuneOptions,
+  { adapter }: RunOptions,
   run: RunTask,
   base: ModelFolder,
   labelNames: ReadonlyArray<string> | null,

@@ -1,26 +1,39 @@
 /** A run, in types: what it is asked, what it tells on the way, and what it answers. */
-import type { Settings } from '../../accelerated/training/settings.js'
+import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
+import { resolveSettings, type Settings } from '../../accelerated/training/settings.js'
 import type { TrainingEvent } from '../../accelerated/training/events.js'
 import type { Estimate } from './estimate.js'
 import type { TaskOptions } from '../tasks/index.js'
 import type { RunInputs } from './runFingerprint.js'
 
 export type FinetuneOptions = {
-  /** a folder in Hugging Face layout, or a hub id */
+  /** A folder in Hugging Face layout, or a hub id. */
   readonly model: string
-  /** a folder with an adapter whose numbers the run begins with */
+  /** A folder with an adapter: the run starts from its numbers. */
   readonly adapter?: string
+  /** What to train on, and how it is scored. */
   readonly task: TaskOptions
-  /** the run's folder */
+  /** The run's folder. */
   readonly output: string
-  /** go on from the newest checkpoint in `output` */
-  readonly resume: boolean
-  readonly settings: Settings
-  /** also evaluate before the first step */
+  /** Continue from the newest checkpoint in `output`. Default: false */
+  readonly resume?: boolean
+  /** Method and hyperparameters; every setting has a default. */
+  readonly settings?: SettingsInput
+  /** Also evaluate before the first step. Default: false */
   readonly evalOnStart?: boolean
-  /** also write an event file for TensorBoard; a run that has one goes on with it */
+  /** Also write an event file for TensorBoard; a resumed run keeps writing the file that it has. Default: false */
   readonly tensorboard?: boolean
 }
+
+/** The options of a run with all settings resolved. */
+export type RunOptions = Omit<FinetuneOptions, 'resume' | 'settings'> & { readonly resume: boolean; readonly settings: Settings }
+
+/** @throws SettingsError for the first setting that is wrong */
+export const resolveRunOptions = ({ resume = false, settings = {}, ...options }: FinetuneOptions): RunOptions => ({
+  ...options,
+  resume,
+  settings: resolveSettings(settings),
+})
 
 export type FinetuneEvent =
   | Exclude<TrainingEvent, { readonly kind: 'checkpoint' }>

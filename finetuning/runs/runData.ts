@@ -9,14 +9,14 @@ import type { Dataset, Example } from '../data/index.js'
 import { classWeightsOf } from '../tasks/classWeights.js'
 import { loadTask, type Task } from '../tasks/index.js'
 import type { AnyTaskAdapter, TaskAdapter } from '../tasks/taskType.js'
-import type { FinetuneEvent, FinetuneOptions } from './run.js'
+import type { FinetuneEvent, RunOptions } from './run.js'
 
 /** A task whose lists of examples belong to the run, which may empty them. */
 export type RunData = Omit<Task, 'train' | 'evaluation'> & { readonly train: OwnedDataset; readonly evaluation: OwnedDataset }
 type OwnedDataset = Dataset & { readonly examples: Example[] }
 
 /** Loads the task and reports skipped rows. @throws InputError */
-export async function* loadRunData({ task }: FinetuneOptions): AsyncGenerator<FinetuneEvent, RunData> {
+export async function* loadRunData({ task }: RunOptions): AsyncGenerator<FinetuneEvent, RunData> {
   yield { kind: 'preparing', what: `reading ${task.task}` }
   const { train, evaluation, ...rest } = await loadTask(task)
   for (const { source, skipped } of [train, evaluation]) {

@@ -5,7 +5,7 @@ import { inputError } from '../../accelerated/errors/inputError.js'
 import { validate } from '../../accelerated/errors/validate.js'
 import { parseJson, readText } from '../../accelerated/storage/boundedJson.js'
 import { fileInFolder } from '../../accelerated/storage/fileInFolder.js'
-import type { FinetuneOptions, RunConfig, RunResult } from './run.js'
+import type { RunOptions, RunConfig, RunResult } from './run.js'
 
 /** Version of config.json: 2 has the names of the Trainer and of PEFT for its settings. */
 export const runFormatVersion = 2
@@ -88,7 +88,7 @@ export const readRunResult = async (output: string): Promise<RunResult | null> =
 }
 
 /** Throws Mistake for options that the run's config.json could not be read with later. */
-export const checkStorable = ({ output, model, adapter, task, settings }: FinetuneOptions): void => {
+export const checkStorable = ({ output, model, adapter, task, settings }: RunOptions): void => {
   parseRunConfig(JSON.stringify({ formatVersion: runFormatVersion, model, adapter, task, settings }), join(output, 'config.json'))
 }
 

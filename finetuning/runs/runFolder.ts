@@ -13,7 +13,7 @@ import { eventFile, withEventFile } from './eventFile.js'
 import type { MetricsLog } from './metricsLog.js'
 import { openMetricsLog } from './metricsLog.js'
 import { atLengthOf, extensionOf } from './extendRun.js'
-import type { Extended, FinetuneOptions, RunConfig, RunResult } from './run.js'
+import type { Extended, RunOptions, RunConfig, RunResult } from './run.js'
 import { decisiveSettings, defaultsOf, fingerprintOf, type RunInputs } from './runFingerprint.js'
 import { rowsFile, writeRunRows } from './runRows.js'
 import { readRunConfig, readRunResult, runFormatVersion } from './runFiles.js'
@@ -59,7 +59,7 @@ export type RunFolder = {
  * Creates the folder, or with `resume` opens it, for this process alone; nothing in it is changed before `begin`. Throws Mistake: it cannot be
  * written, is at work, holds something else, another run, or one with other settings, model or data.
  */
-export const openRunFolder = async (options: FinetuneOptions, sources: RunSources): Promise<RunFolder> => {
+export const openRunFolder = async (options: RunOptions, sources: RunSources): Promise<RunFolder> => {
   const { output } = options
   const [adapter, checkpoints, configFile] = [join(output, 'adapter'), join(output, 'checkpoints'), join(output, 'config.json')]
   const folders = [output, adapter, checkpoints]
@@ -105,7 +105,7 @@ export const openRunFolder = async (options: FinetuneOptions, sources: RunSource
 }
 
 /** What is there against what is asked for. Changes nothing. Throws Mistake. */
-const inspect = async (options: FinetuneOptions, sources: RunSources) => {
+const inspect = async (options: RunOptions, sources: RunSources) => {
   const { output, resume, model, task, settings } = options
   const { device, revision, inputs } = sources
   await refuseLinks(output)

@@ -7,7 +7,7 @@ import type { TrainingResult } from '../../accelerated/training/events.js'
 import type { InferenceState } from '../../accelerated/parameters/runState.js'
 import { tensorOf } from '../../accelerated/parameters/vectors.js'
 import type { RunTask } from './prepareRun.js'
-import type { Extended, FinetuneOptions, RunFacts, RunResult } from './run.js'
+import type { Extended, RunOptions, RunFacts, RunResult } from './run.js'
 
 /** What adapter/ gets: the best evaluation's, or the last state where that was asked for, or none could be the best. */
 export const keptOf = (
@@ -19,7 +19,7 @@ export const keptOf = (
     : ({ inference: best, which: 'best', step: best.step } as const)
 
 export const resultOf = (
-  { output }: FinetuneOptions,
+  { output }: RunOptions,
   { method, settings }: Pick<RunTask, 'method' | 'settings'>,
   trained: TrainingResult,
   facts: RunFacts,

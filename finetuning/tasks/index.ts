@@ -2,4 +2,4 @@
 export { isPart, loadEvaluation, loadTask, taskNames } from './loadTask.js'
 export { taskFlags } from './taskFlags.js'
 export { taskSources } from './sources/index.js'
-export type { Evaluation, Scoring, Task, TaskFlag, TaskSource, TaskOptions } from './task.js'
+export type { Evaluation, Scoring, Task, TaskFlag, TaskName, TaskOptions, TaskSource } from './task.js'

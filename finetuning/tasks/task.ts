@@ -1,40 +1,50 @@
-/** Task: what to train on, what to evaluate on and how it is scored; and a kind of tasks, of which tasks.ts lists all. */
+/** A task: what to train on, what to evaluate on and how it is scored; and a source of tasks, of which sources/index.ts lists all. */
 import type { WantedFiles } from '../../accelerated/checkpoints/hub/hubDataset.js'
 import type { SettingsInput } from '../../accelerated/settings/settingsInput.js'
 import type { Dataset } from '../data/dataset.js'
 import type { TextColumns } from '../data/delimited.js'
+import type { GlueName } from '../data/glueTasks.js'
+import type { PromptTemplate } from '../data/promptTemplates.js'
+import type { StyleName } from '../data/styles.js'
+import type { SelectionMetric } from '../metrics/index.js'
 import type { Scoring, TaskData } from './taskType.js'
 
+/** A union that editors complete, and that also takes any other text. */
+type Or<Names extends string> = Names | (string & {})
+
+/** Tasks by name. */
+export type TaskName = GlueName | StyleName | 'sentiment' | 'alpaca' | 'text'
+
 export type TaskOptions = {
-  /** A task of GLUE (`cola`, …), of two styles (`yelp`, `gyafc`), `sentiment` (the embedded data), or a file of the user's own (formats.ts). */
-  readonly task: string
-  /** GLUE and styles: the folder of the official files, or the parent of the official folders. Next tokens: the file of texts. */
+  /** A task by name, or the path of a labeled file (.tsv, .csv, .jsonl, .json or .parquet). */
+  readonly task: Or<TaskName>
+  /** GLUE and styles: the folder of the official files, or the parent of the official folders. `alpaca` and `text`: the file of texts. */
   readonly data?: string
-  /** A file to evaluate on, in the format of the task, in place of the dev file or of the hold-out; of styles a part, `test`, or its path. */
+  /** A file to evaluate on instead of the dev file or the hold-out. Styles: a part (`test`), or its path. */
   readonly evalData?: string
-  /** Files only: which tenth is held out if there is no `evalData`; 0 if not given. It is no run's seed, so runs compare. */
+  /** Files only: which tenth is held out if there is no `evalData`. It is not the run's seed, so that runs compare. Default: 0 */
   readonly holdOutSeed?: number
-  /** GLUE only: the first so many training examples, a whole number. */
-  readonly maxTrainSamples?: string
-  /** GLUE only: evaluate on a tenth of the training examples, which is held out, and not on the dev file: what settings may be chosen on. */
+  /** GLUE only: use only the first n training examples. Default: all */
+  readonly maxTrainSamples?: number | string
+  /** GLUE only: evaluate on a held-out tenth of the training examples instead of the dev file. Choose settings on it. Default: false */
   readonly holdOutTrain?: boolean
-  /** Instructions only: the form of their prompts, of promptTemplates.ts; `paper` if not given. */
-  readonly promptTemplate?: string
-  /** Instructions only: whether prompts are learned as well. */
+  /** `alpaca` only: how an instruction becomes a prompt. Default: paper */
+  readonly promptTemplate?: Or<PromptTemplate>
+  /** `alpaca` only: also compute the loss on prompt tokens. Default: false */
   readonly trainOnInputs?: boolean
-  /** Next tokens only: whether several texts share a row. */
+  /** `alpaca` and `text` only: pack several texts into each row. Default: false */
   readonly packing?: boolean
-  /** The class that F1 is of, by its name. */
+  /** The class that F1 is of, by its name. Default: no F1 of one class */
   readonly positiveLabel?: string
-  /** The metric by which checkpoints compare, in place of the task's own. */
-  readonly metricForBestModel?: string
-  /** Files only: column of the label; `label` by default. */
+  /** The metric that selects the best checkpoint. Default: the task's own */
+  readonly metricForBestModel?: Or<SelectionMetric>
+  /** Files only: column of the label. Default: label */
   readonly label?: string
-  /** Files only: the name of a task type that reads labels from files; `classification` by default. */
-  readonly problemType?: string
-  /** Files only: the classes of the training data, which an evaluation file must keep to. */
+  /** Files only: the task type. Default: classification */
+  readonly problemType?: Or<'classification' | 'regression' | 'multi-label'>
+  /** Files only: the classes of the training data, which an evaluation file must keep to. Default: those that occur */
   readonly labelNames?: ReadonlyArray<string>
-  /** Files and instructions only: skip rows without text, label or response, instead of refusing the file. */
+  /** Files and `alpaca` only: skip rows without text, label or response instead of refusing the file. Default: false */
   readonly skipMissing?: boolean
 } & TextColumns
 
@@ -55,18 +65,18 @@ export type Evaluation = Scoring &
     readonly sorted?: boolean
   }
 
-/** Tasks that are read alike. Whatever names or recognizes tasks anywhere follows from this. */
+/** Tasks that are read by the same code. Everything that names or recognizes tasks follows from this. */
 export type TaskSource = {
-  /** The tasks by name; none where they are named otherwise, which `help` then says. */
+  /** The tasks by name; empty if they have no names, as files do. */
   readonly names: ReadonlyArray<string>
   /** What the tasks are, in a few words that can follow `expected` or `or`. */
   readonly help: string
   readonly recognizes: (task: string) => boolean
-  /** The options that this kind takes and others do not, for the command line. */
+  /** The options that only this source takes, for the command line. */
   readonly flags?: ReadonlyArray<TaskFlag>
   /** Parts of the data that `evalData` may name instead of a file. */
   readonly parts?: ReadonlyArray<string>
-  /** Which files of a data set of the hub a task needs; absent where `data` cannot be one. */
+  /** Which files of a hub dataset a task needs. Absent: `data` cannot be a hub dataset. */
   readonly hub?: (task: string) => WantedFiles
   /** Published recipes for such tasks, by a name for --preset. */
   readonly presets?: Readonly<Record<string, TaskPreset>>
@@ -76,10 +86,10 @@ export type TaskSource = {
   readonly loadEvaluation: (options: TaskOptions) => Promise<Evaluation>
 }
 
-/** Settings that belong together: a method, and the settings of a run of it, which may depend on the task. */
+/** A recipe: a method and its settings, which may depend on the task. */
 export type TaskPreset = {
   readonly method: string
-  /** what it is, in a few words for --help */
+  /** a few words for --help */
   readonly help: string
   readonly settings: (task: string) => SettingsInput
 }

@@ -14,8 +14,8 @@ import { disagreements, someOptions } from './modelOptions.js'
 type Parts = ReturnType<typeof namedParts>
 const target: Target = { device: 'cpu', precision: 'float64' }
 
-describe('accumulation', () => {
-  it.each(['sampled', 'open'] as const)('of one example and then three is a step on all four: gates %s', async (gating) => {
+describe('gradient accumulation', () => {
+  it.each(['sampled', 'open'] as const)('of one example and then three equals a step on all four: gates %s', async (gating) => {
     // Masks belong to a batch's shape, so parts of it have others: no dropout here.
     const model = drawModel(someOptions({ dropout: 0, lengths: [2, 4, 1, 3], clip: 0.2 }))
     const state = startOf(model, gating, 'float64')

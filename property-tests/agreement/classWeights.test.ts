@@ -40,7 +40,7 @@ describe('class weights', () => {
     }
   }
 
-  it('of 2 and 3 give the step on a batch in which such examples stand twice and three times', async () => {
+  it('of 2 and 3 give the step of a batch that repeats these examples twice and three times', async () => {
     const weighted = await step(examples, [1, 2, 3].slice(0, model.config.labels))
     const repeated = await step(
       examples.flatMap((example) => Array.from({ length: 1 + example.label }, () => example)),
@@ -52,7 +52,7 @@ describe('class weights', () => {
     assertClose(weighted.rest, repeated.rest, { relative: 1e-9, absolute: 1e-12, name: 'state' })
   })
 
-  it('of 1 change nothing', async () => {
+  it('of 1 do not change the step', async () => {
     assertClose((await step(examples, [1, 1, 1].slice(0, model.config.labels))).rest, (await step(examples, null)).rest, {
       relative: 1e-12,
       absolute: 1e-15,
@@ -63,12 +63,12 @@ describe('class weights', () => {
 
 describe('--class-weights', () => {
   const names = ['ham', 'spam']
-  it("balanced are those of scikit-learn's compute_class_weight", () => {
+  it("with `balanced` gives the weights of scikit-learn's compute_class_weight", () => {
     expect(classWeightsOf('balanced', names, [1, 1, 1, 1, 0, 0])).toEqual([1.5, 0.75])
     expect(classWeightsOf('balanced', ['a', 'b', 'c'], [0, 0, 1, 1])).toEqual([2 / 3, 2 / 3, 1])
   })
 
-  it('go by name, and are 1 where none is named', () => {
+  it('takes weights by label, and 1 for other labels', () => {
     expect(classWeightsOf('spam=3', names, [])).toEqual([1, 3])
     expect(classWeightsOf(' a=b = 0.5 ', ['a=b', 'c'], [])).toEqual([0.5, 1])
   })
@@ -82,7 +82,7 @@ describe('--class-weights', () => {
     expect(() => classWeightsOf(given, names, [])).toThrow(`--class-weights: expected ${told}`)
   })
 
-  it('are none in a regression', () => {
+  it('is refused in a regression', () => {
     const empty = { source: 'nowhere', examples: [], labelNames: null, skipped: [] }
     const scored = { taskType: regression, metrics: ['pearson'], selectionMetric: 'pearson' }
     const task: Task = { ...scored, name: 'scores', train: empty, evaluation: empty, labelNames: null, heldOut: false }

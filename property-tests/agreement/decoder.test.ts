@@ -38,7 +38,7 @@ describe(`a decoder’s step (seed ${SEED})`, () => {
 
   it('agrees without gates', () => agrees(someDecoder(), 'float64', 'open'))
 
-  it('compares numbers that are there, of all seven matrices', async () => {
+  it('compares non-zero numbers of all seven matrices', async () => {
     const rows = await compareStep(drawDecoder(someDecoder()), { device: 'cpu', precision: 'float64' })
     const matrices = [
       'self_attn.q_proj',

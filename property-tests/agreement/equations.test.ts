@@ -1,4 +1,4 @@
-/** Each of the method's nouns alone, over many values in one session: gates, their law, density, orthogonality, low-rank update, AdamW. */
+/** Each equation of the method by itself, over many values in one session: gates, density, orthogonality, the low-rank update, AdamW. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { adamw } from '../../accelerated/training/adamw.js'
@@ -21,8 +21,8 @@ const vector = (name: string, size: number) => input(name, [size], 'float64')
 const feed = ({ data, shape }: reference.Tensor) => float64(data, shape)
 const settingsOf = (tau: number) => ({ tau, gamma: -0.1, zeta: 1.1 })
 
-describe(`nouns (seed ${SEED})`, () => {
-  it.each([1, 0.4, 2.5])('gates, ĝ and P(g > 0), and their slopes, at τ = %d', (tau) => {
+describe(`the equations in a graph (seed ${SEED})`, () => {
+  it.each([1, 0.4, 2.5])('gives gates of equation (7), ĝ, and P(g > 0) of equation (8), with their gradients, at τ = %d', (tau) => {
     const size = 40
     const settings = settingsOf(tau)
     const [logTheta, u, weights] = [vector('logTheta', size), vector('u', size), vector('weights', size)]
@@ -47,7 +47,7 @@ describe(`nouns (seed ${SEED})`, () => {
     )
   })
 
-  it('noise of 0 and 1, which a generator could draw, counts as that of one in a million', async () => {
+  it('treats noise of 0 and 1 as noise at the margin of 1e-6, equation (7)', async () => {
     const [logTheta, u] = [reference.tensor([6], [0, 0, 3, -3, 14, -14]), reference.tensor([6], [0, 1, 0, 1, 0, 1])]
     const [location, noise] = [vector('logTheta', 6), vector('u', 6)]
     const results = await evaluate({ g: sampleGate(settingsOf(1))(location, noise) }, { logTheta: feed(logTheta), u: feed(u) })
@@ -55,7 +55,7 @@ describe(`nouns (seed ${SEED})`, () => {
     expect(resultOf(results, 'g')[4]).toBeCloseTo(1.2 / (1 + Math.exp(Math.log(999_999) - 14)) - 0.1, 12) // where the location is as far out, the clamp decides
   })
 
-  it('at the kinks, s̄ = 0 and s̄ = 1 exactly, no gradient flows; a step inside, it does', async () => {
+  it('has no gradient at the kinks s̄ = 0 and s̄ = 1 of equation (7), and one just inside', async () => {
     const at = async (gamma: number, zeta: number, logTheta: number): Promise<readonly [number, number]> => {
       const [location, u, settings] = [vector('logTheta', 1), vector('u', 1), { tau: 1, gamma, zeta }]
       const g = sampleGate(settings)(location, u)
@@ -77,7 +77,7 @@ describe(`nouns (seed ${SEED})`, () => {
     expect((await at(-1, 3, 1e-6))[1]).toBe(0)
   })
 
-  it('the density of matrices of unequal cost, its slope, and that of the Lagrangian in Θ and λ', () => {
+  it('gives the density of equation (11) for matrices of unequal cost, and the gradients of equation (12) in Θ and λ', () => {
     const matrices = [
       { d: 3, k: 5, r: 2 },
       { d: 7, k: 3, r: 3 },
@@ -126,7 +126,7 @@ describe(`nouns (seed ${SEED})`, () => {
     )
   })
 
-  it('the low-rank update, with gradients, in every shape', () =>
+  it('gives the low-rank update of equation (5), with gradients, in every shape', () =>
     fc.assert(
       fc.asyncProperty(
         lowRankShape.chain(({ n, d, k, r }) =>
@@ -152,7 +152,7 @@ describe(`nouns (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 12 },
     ))
 
-  it('the orthogonality term of several matrices, alike and not, at norms of 1 and at others: each norm in its place, and gradients', () =>
+  it('gives the norms of equation (9) for matrices of equal and unequal shapes, at unit and other norms, with gradients', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -200,7 +200,7 @@ describe(`nouns (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 25 },
     ))
 
-  it('AdamW with decay, and its ascent with projection: λ never falls where its gradient is a square', () => {
+  it('gives AdamW with decay, and its projected ascent: λ never falls if its gradient is a square', () => {
     const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     const scalar = (name: string) => input(name, [], 'float64')
     const [p, g, m, v] = [vector('p', 6), vector('g', 6), vector('m', 6), vector('v', 6)]

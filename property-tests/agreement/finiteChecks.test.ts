@@ -50,8 +50,8 @@ const runFrom = async (state: Partial<RunState>, change: SettingsInput = {}, mor
   }
 }
 
-describe('a run that comes to its end', () => {
-  it('is no success where its gates never ran, or not in each step of their window', async () => {
+describe('a run after its last step', () => {
+  it('fails if its gates were not sampled in each step of their window', async () => {
     await expect(runFrom({ step: 10 })).rejects.toThrow(
       "the run's end: expected sampled gates in steps 2 to 4 and retention after them, got none and none: nothing was pruned by them",
     )
@@ -59,7 +59,7 @@ describe('a run that comes to its end', () => {
     await expect(runFrom({ step: 3 })).rejects.toThrow('got those from step 3 and retention at 5')
   })
 
-  it('is none without retention, nor with one at another step', () => {
+  it('fails without retention, or with retention at another step', () => {
     const settings = resolveSettings({ rank: model.settings.rank }) as never
     const phase = {
       stage: 'after',
@@ -75,7 +75,7 @@ describe('a run that comes to its end', () => {
     expect(unfinished({ ...phase, retained: { ...phase.retained, step: 6 } })).toContain('retention at 6')
   })
 
-  it('is one where they did, where the largest triplets of plain LoRA are kept, and where the method has none', async () => {
+  it('succeeds with sampled gates, with the largest triplets of plain LoRA, and with a method without gates', async () => {
     const { last } = await runFrom({})
     expect([last.step, phaseIn(last).retained?.step, phaseIn(last).opened?.step]).toEqual([10, 5, 2])
     const compared = phaseIn((await runFrom({}, { retain: 'magnitude' })).last)
@@ -109,24 +109,24 @@ describe('numbers that are not finite', () => {
       'step 7: expected a finite loss and gradient, got loss 1 and gradient norm Infinity; the batch is rows 4, 2',
     ],
     [
-      'a gradient that the norm does not cover',
+      'a gradient outside the norm',
       {},
       NaN,
       'step 7: expected finite gradients, got one that makes a parameter NaN; the batch is rows 4, 2',
     ],
     [
-      'a gradient too large to step along',
+      'a gradient that overflows the update',
       {},
       -Infinity,
       'step 7: expected finite gradients, got one that makes a parameter -Infinity; the batch is rows 4, 2',
     ],
-  ])('%s', (_, change, parameter, expected) =>
+  ])('are reported for %s', (_, change, parameter, expected) =>
     expect(
       message(() => checkStep({ ...fine, ...change }, layout, { parameters: Float32Array.of(1, parameter) }, [{ row: 4 }, { row: 2 }])),
     ).toBe(expected),
   )
 
-  it('in an evaluation', () => {
+  it('are reported for an evaluation with the row', () => {
     expect(
       message(() =>
         checkAnswers(
@@ -153,7 +153,7 @@ describe('numbers that are not finite', () => {
     ).toBe('')
   })
 
-  it('end a training, in a step of several batches with the rows of them all, in an evaluation with its row', async () => {
+  it('stop training: a step reports the rows of all its batches, an evaluation its row', async () => {
     const assembly = assemblyOf(model, 'float64')
     const { size } = layoutOf(assembly, salora.phases.start(assembly.model.spec, resolveSettings({ rank: model.settings.rank }) as never))
     const lost = { parameters: new Float64Array(size).fill(NaN) }

@@ -24,7 +24,7 @@ const densityOf = (modules: Parameters<typeof gateCosts>[0], logTheta: ArrayLike
   densityOn(numberBackend)(settings, gateCosts(modules))(Array.from(logTheta))[0] ?? NaN
 
 describe(`the gate window's control (seed ${SEED})`, () => {
-  it('is made of positive, finite scalars, and ends at the budget', () =>
+  it('has positive, finite scalars, and ends at the budget', () =>
     fc.assert(
       fc.property(windows, fc.nat(), (window, at) => {
         const control = gateControl(window)(1 + (at % window.steps))
@@ -37,7 +37,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 300 },
     ))
 
-  it("lowers the target, raises λ's step and ends Θ's, each without going back", () =>
+  it("lowers the target, raises λ's step and ends Θ's, each monotonically", () =>
     fc.assert(
       fc.property(
         windows.filter(({ steps }) => steps > 1),
@@ -66,7 +66,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
     expect(long(20_000).controlLearningRate).toBeLessThan(1e-5)
   })
 
-  it("is the reference's, scalar by scalar, by either rule", () =>
+  it('equals the reference, scalar by scalar, for every rule', () =>
     fc.assert(
       fc.property(windows, fc.constantFrom('ramp', 'paper', 'free'), fc.nat(), (window, control, at) => {
         const [t, own] = [1 + (at % window.steps), { ...window, control }]
@@ -77,7 +77,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 300 },
     ))
 
-  it('opens and closes in the same steps as the reference, in runs of every length to 3,000', () => {
+  it('opens and closes in the same steps as the reference, in runs of up to 3,000 steps', () => {
     for (const [gateStart, gateEnd] of [
       [0.2, 0.5],
       [0, 1],
@@ -88,7 +88,7 @@ describe(`the gate window's control (seed ${SEED})`, () => {
         expect(gateSchedule({ gateStart, gateEnd }, steps), `${steps} steps`).toEqual(reference.gateSteps({ gateStart, gateEnd, steps }))
   })
 
-  it('leaves a budget of everything finite, and at 1', () => {
+  it('keeps a budget of 1 finite, and ends at 1', () => {
     const window: ControlledWindow = {
       control: 'ramp',
       steps: 100,
@@ -166,7 +166,7 @@ const simulate = ({
 }
 
 describe(`the density after a simulated window (seed ${SEED})`, () => {
-  it.each([100, 300, 1000])("of %d steps is within 0.02 of the budget, whatever the task's force, and λ never falls", (steps) => {
+  it.each([100, 300, 1000])('of %d steps is within 0.02 of the budget for any force of the task, and λ never falls', (steps) => {
     for (const budget of [0.5, 0.25, 0.75]) {
       for (const force of [1e-6, 1e-4, 1e-2]) {
         const { density, lambdaNeverFell } = simulate({ steps, budget, force, seed: SEED })

@@ -64,7 +64,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     ))
 
   it.skipIf(!works)(
-    'on webgpu rounds each factor to the reference’s numbers: told by products with 1 (skipped without a device)',
+    'rounds each factor to the reference’s numbers on webgpu, as products with 1 show (skipped without a device)',
     async () => {
       const [n, k, p] = [7, 33, 17]
       const [x, W] = fc.sample(fc.tuple(matrix(n, k), matrix(p, k)), { seed: SEED, numRuns: 1 })[0]!
@@ -84,7 +84,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     },
   )
 
-  it('has rows of any size: zeros, and 10³⁰ times what float16 can hold', async () => {
+  it('is exact for rows of zeros, and for rows 10³⁰ times the range of float16', async () => {
     const [x, W] = [tensor([3, 2], [0, 0, 1e34, -5e33, 1e-34, 5e-35]), tensor([1, 2], [1, 0.5])]
     const { y } = await evaluate({ y: halfMatMul(input('x', [3, 2], 'float32'), half(W)) }, { x: float32(x.data, [3, 2]) })
     expect(y?.[0]).toBe(0)
@@ -92,7 +92,7 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     assertClose([(y?.[2] as number) * 1e30], [linear(x, W).data[2]! * 1e30], { relative: 1e-3 })
   })
 
-  it('the other way round is the product with the transposed matrix', async () => {
+  it('equals the product with the transposed matrix in the other direction', async () => {
     const [x, W] = fc.sample(fc.tuple(matrix(4, 5), matrix(5, 3)), { seed: SEED, numRuns: 1 })[0]!
     const given = input('x', [4, 5], 'float32')
     const both = { asItLies: halfMatMul(given, half(W), false), turned: halfMatMul(given, transpose(half(W), [1, 0])) }
@@ -100,12 +100,12 @@ describe(`a product in float16 (seed ${SEED})`, () => {
     expect(results['asItLies']).toEqual(results['turned'])
   })
 
-  it('is written for a device that has such products, and for no other', () => {
+  it('is written only for a device that has such products', () => {
     const y = halfMatMul(input('x', [1, 3], 'float32'), half(tensor([1, 3], [1, 2, 3])))
     expect(() => toOnnx({ y }, cpu.target)).toThrow('expected a target with products in float16')
   })
 
-  it('takes a float16 matrix from what was cast from it, and from nothing else', () => {
+  it('takes a float16 matrix only from its own cast', () => {
     const W = half(tensor([1, 1], [1]))
     expect(halfOf(cast(W, 'float32'))).toBe(W)
     expect(halfOf(W)).toBeNull()

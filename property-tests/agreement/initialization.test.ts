@@ -31,7 +31,7 @@ describe(`initialization (seed ${SEED})`, () => {
     expect(deviation(A) / (bound / Math.sqrt(3))).toBeCloseTo(1, 1)
   })
 
-  it('draws A from N(0, 1/r²) when asked, and starts B at 0 either way', () => {
+  it('draws A from N(0, 1/r²) with gaussian, and starts B at 0', () => {
     expect(deviation(factorA('gaussian').draw(SEED, entry('m.A'))) * r).toBeCloseTo(1, 1)
     expect(factorB.draw(SEED, entry('m.B'))).toEqual(new Float64Array(d * r))
   })
@@ -42,7 +42,7 @@ describe(`initialization (seed ${SEED})`, () => {
     expect(modelInitial.draw(SEED, entry('x.LayerNorm.weight'))).toEqual(new Float64Array(60).fill(1))
   })
 
-  it('draws the same numbers for the same seed, others for another, and others for another tensor', () => {
+  it('draws the same numbers for the same seed, and others for another seed or tensor', () => {
     expect(factorA('kaiming').draw(SEED, entry('m.A'))).toEqual(A)
     expect(factorA('kaiming').draw(SEED + 1, entry('m.A'))).not.toEqual(A)
     expect(factorA('kaiming').draw(SEED, entry('other.A'))).not.toEqual(A)

@@ -46,12 +46,12 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
       { seed: SEED + 3, numRuns: 5 },
     ))
 
-  it('agree without gates too', async () => {
+  it('agree without gates', async () => {
     await stepsAgree(drawModel(someOptions({ layers: 2 })), 'open')
     await stepsAgree(drawDecoder(someDecoder()), 'open')
   })
 
-  it('lead through gates and retention to the same adapter, whose predictions are the same', async () => {
+  it('lead through gates and retention to the same adapter and predictions', async () => {
     const rows = await compareRun(drawModel(someOptions({ layers: 2, rank: 3 })), int8, {
       retain: 'budget',
       gateAfter: 'soft',
@@ -62,7 +62,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     expect(parts).toEqual(expect.arrayContaining(['run', 'adapter'].map((part) => `${part} levels of encoder.layer.1.output.dense.x`)))
   })
 
-  it('round every matrix and what is multiplied by it, in both directions but below the lowest adapter', async () => {
+  it('round every matrix and its other factor, in both directions, except below the lowest adapter', async () => {
     const found = async (model: Model<ModelConfig>): Promise<ReadonlyArray<string>> => {
       const rows = levelsIn(await compareStep(model, int8))
       for (const { size, reference, quantity } of rows) expect(size > 0 && reference !== 0, quantity).toBe(true)
@@ -79,7 +79,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     }
   })
 
-  it('tell the rows that they are given: of an encoder’s last layer the first of each example', async () => {
+  it('report the given rows: in an encoder’s last layer, the first of each example', async () => {
     const model = drawModel(someOptions())
     const rows = await compareStep(model, int8)
     const sizeOf = (of: string): number => rows.find(({ quantity }) => quantity === `levels of encoder.layer.0.${of}`)?.size ?? NaN
@@ -88,7 +88,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     expect([sizeOf('intermediate.dense.x'), sizeOf('intermediate.dense.yBar')]).toEqual([batch * 6, batch * 7])
   })
 
-  it('are no steps in floating point: without its levels the reference lies beyond the bound', () => {
+  it('are not floating-point steps: without their levels the reference exceeds the bound', () => {
     for (const model of [drawModel(someOptions()), drawDecoder(someDecoder())]) {
       const noise = model.noiseAt(model.parameters.adapters, 0)
       const of = (options: Parameters<typeof objective>[3]) =>
@@ -99,7 +99,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
     }
   })
 
-  it('are the production graph’s, bit by bit, whoever listens', async () => {
+  it('are the production graph’s, bit by bit, with or without reported levels', async () => {
     const model = drawModel(someOptions({ layers: 2 }))
     const state = startOf(model, 'sampled', 'float32')
     const [phase, noise] = [phaseIn(state), model.noiseAt(model.parameters.adapters, 0)]
@@ -114,7 +114,7 @@ describe(`steps on an int8 base (seed ${SEED})`, () => {
 })
 
 describe('a graph that rounds', () => {
-  it('tells the rounded rows in their places, of several selections too, and zeros in those that it leaves out', async () => {
+  it('reports rounded rows at their positions, also for several selections, and zeros elsewhere', async () => {
     const [k, rows] = [3, 5]
     const levels = constant([1, 2, 3, 4, 5, 6], [2, k], 'int8')
     const W = dequantize({ levels, transposed: constant([1, 4, 2, 5, 3, 6], [k, 2], 'int8'), scales: constant([1, 2], [2], 'float32') })
@@ -136,17 +136,17 @@ describe('a graph that rounds', () => {
   })
 })
 
-describe('the reference follows', () => {
+describe('the reference follows int8 levels', () => {
   const x = tensor([1, 4], [127, 2.499999, -3.2, 60])
 
-  it('to the nearest level, and across a boundary where a value lies at it', () => {
+  it('to the nearest level, and across a boundary if a value is at it', () => {
     const { rounded, levels } = atLevels('x', x, [127, 3, -3, 60], 1e-4)
     expect([...rounded.levels.data]).toEqual([127, 3, -3, 60])
     expect(levels).toMatchObject({ size: 4, across: 1, index: 1, reference: 2.499999, accelerated: 3 })
     expect(levels?.difference).toBeLessThan(1e-8)
   })
 
-  it('nowhere else: a level further the comparison fails, and the reference keeps its own', () => {
+  it('only to the nearest level: one level further the comparison fails, and the reference keeps its own', () => {
     const { rounded, levels } = atLevels('x', x, [127, 2, -4, 60], 1e-4)
     expect([...rounded.levels.data]).toEqual([127, 2, -3, 60])
     expect(levels).toMatchObject({ across: 1, index: 2, accelerated: -4 })

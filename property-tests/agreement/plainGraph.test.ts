@@ -26,7 +26,7 @@ const inputs = (text: string): ReadonlyArray<string> => [...text.matchAll(/^(\S+
 describe('the graph of a plain step', () => {
   const [plain, gated] = [graphOf('open'), graphOf('sampled')]
 
-  it('has no sigmoid, no clip, no noise, no multiplier, which the gated one has', () => {
+  it('has no sigmoid, clip, noise or multiplier, unlike the gated graph', () => {
     expect(operators(plain).filter((op) => op === 'Sigmoid' || op === 'Clip' || op === 'Log')).toEqual([])
     expect(inputs(plain).filter((name) => gateInputs.includes(name))).toEqual([])
     expect(operators(gated)).toEqual(expect.arrayContaining(['Sigmoid', 'Clip', 'Log']))
@@ -34,13 +34,13 @@ describe('the graph of a plain step', () => {
     expect(plain).not.toMatch(/density|logTheta|lambda/)
   })
 
-  it("does not change with the gates' settings, and is smaller", () => {
+  it("does not depend on the gates' settings, and is smaller", () => {
     expect(graphOf('open', { tau: 0.6 })).toBe(plain)
     expect(graphOf('sampled', { tau: 0.6 })).not.toBe(gated)
     expect(operators(plain).length).toBeLessThan(operators(gated).length)
   })
 
-  it("without regularizer has no node but LoRA's: one matrix needs the product with A, that with B, their four gradients and no more", () => {
+  it("has only LoRA's nodes without regularizer: for each matrix the products with A and B, and their four gradients", () => {
     const products = operators(graphOf('open', { beta: 0 })).filter((op) => op === 'MatMul').length
     // Forward: six frozen products, two of each adapter, QKᵀ, PV, the head's two. Backward: x̄ of four frozen products (the first layer's three
     // inputs need none), Ā, B̄ and the inner gradient of each adapter, x̄ of three adapters, four of attention, W̄ of the head's two and x̄ of both.

@@ -81,7 +81,7 @@ const assertRows = (found: ReadonlyArray<number>, wanted: Tensor, rounded: Tenso
 }
 
 describe(`a product in int8 (seed ${SEED})`, () => {
-  it('has the reference’s values and gradient, but for one level where a value lies at a boundary', async () => {
+  it('has the reference’s values and gradient, up to one level for a value at a boundary', async () => {
     const clear: number[] = []
     await fc.assert(
       fc.asyncProperty(cases, async ({ x, W, yBar, b }) => {
@@ -103,7 +103,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     expect(clear.reduce((a, b) => a + b, 0) / clear.length).toBeGreaterThan(0.8) // most rows have nothing to excuse
   })
 
-  it('takes rows of zeros to zeros, and a row 10³⁰ times another as exactly', async () => {
+  it('maps rows of zeros to zeros, and is as exact for rows 10³⁰ times larger', async () => {
     const W = tensor([2, 3], [1, -2, 3, 0, 0, 0])
     const { graph } = stored(W)
     const y = quantizedMatMul(input('x', [3, 3], 'float32'), graph)
@@ -112,7 +112,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     assertClose(resultOf(results, 'y'), [0, 0, (exact * 3) / 127, 0, (exact * 3e-20) / 127, 0], { relative: 1e-6 })
   })
 
-  it('multiplies two batches that share an input as one alone, of any number of rows', async () => {
+  it('multiplies two batches that share an input as it multiplies one, for any number of rows', async () => {
     const [W1, W2] = [fc.sample(matrix(5, 7), { seed: SEED, numRuns: 2 })[0]!, fc.sample(matrix(5, 7), { seed: SEED + 1, numRuns: 2 })[1]!]
     const x = input('x', ['rows', 7], 'float32')
     const outputs = { first: quantizedMatMul(x, stored(W1).graph), second: quantizedMatMul(x, stored(W2).graph) }
@@ -124,7 +124,7 @@ describe(`a product in int8 (seed ${SEED})`, () => {
     }
   })
 
-  it('with levels that lie one way round alone has the same bits, forward and backward', () =>
+  it('has the same bits with levels in one layout only, forward and backward', () =>
     fc.assert(
       fc.asyncProperty(cases, async ({ x, W, yBar }) => {
         const { graph } = stored(W)
@@ -140,14 +140,14 @@ describe(`a product in int8 (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 20 },
     ))
 
-  it('is written for a device that has such products, and for no other', () => {
+  it('is written only for a device that has such products', () => {
     const y = quantizedMatMul(input('x', [1, 3], 'float32'), stored(tensor([1, 3], [1, 2, 3])).graph)
     expect(() => toOnnx({ y }, { fusedMatMul: false })).toThrow('expected a target with products in int8')
   })
 })
 
 describe('a matrix in int8', () => {
-  it('has the levels and scales of the reference, but at boundaries, both ways round, and is diag(s) Q when asked for', async () => {
+  it('has the levels and scales of the reference up to boundaries, in both layouts, and dequantizes to diag(s) Q', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 })).chain(([p, k]) => matrix(p, k)),

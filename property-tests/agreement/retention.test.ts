@@ -71,7 +71,7 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 400 },
     ))
 
-  it('never spends more than the budget, and leaves out no triplet that would still fit', () =>
+  it('never exceeds the budget, and omits no triplet that would fit', () =>
     fc.assert(
       fc.property(drawn, ({ matrices, budget, rule }) => {
         if (rule === 'paper') return
@@ -85,7 +85,7 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
-  it('keeps a triplet wherever one fits, and names the smallest budget in which one does, as the reference', () =>
+  it('keeps a triplet if one fits, and has the smallest such budget of the reference', () =>
     fc.assert(
       fc.property(drawn, fc.constantFrom<RetentionRule[]>('budget', 'random', 'magnitude'), ({ matrices, budget }, rule) => {
         const least = smallestBudget(modulesOf(matrices))
@@ -101,7 +101,7 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
-  it('of equal matrices never keeps a triplet and drops a likelier one', () =>
+  it('never keeps a triplet of equal matrices instead of a more probable one', () =>
     fc.assert(
       fc.property(
         fc.array(location, { minLength: 2, maxLength: 12 }),
@@ -118,7 +118,7 @@ describe(`retention (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 200 },
     ))
 
-  it('has both derivations list the matrices in the order of the model, by which ties are settled', () => {
+  it('lists the matrices in the order of the model in both derivations, which breaks ties', () => {
     const {
       config,
       settings: { rank },

@@ -105,7 +105,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
-  it("without noise is the function of ĝ: nothing but B's columns changes, and of a state without gates nothing", () => {
+  it("without noise is the function of ĝ: only B's columns change, and nothing in a state without gates", () => {
     const folded = withoutNoise(phaseIn(gated), settings, 1, gated.parameters, relayout(gated))
     const logTheta = part(gated, 'parameters', 'logTheta')
     layoutOf(folded.phase).entries.forEach(({ name, shape: [, r = 1] }) => {
@@ -116,7 +116,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
     expect(withoutNoise(phaseIn(plain), settings, 1, plain.parameters, relayout(plain)).parameters).toBe(plain.parameters)
   })
 
-  it('whose gates were kept hands over B times them, and one that began at ĝ(0) hands over half of B', () => {
+  it('exports B times its kept gates, and half of B if it began at ĝ(0)', () => {
     const kept = closed(gated, { density: 0.5, gateAfter: 'kept', retain: 'budget' })
     const handed = withoutNoise(phaseIn(kept), settings, 1, kept.parameters, relayout(kept))
     const { matrices: left, gates } = phaseIn(kept)
@@ -130,7 +130,7 @@ describe(`the state of a run (seed ${SEED})`, () => {
     expect([...tensorOf(layoutOf(early.phase), early.parameters, `${first?.name}.B`)]).toEqual(B.map((x) => x / 2))
   })
 
-  it('with a budget of nothing keeps no adapter, and the head', () => {
+  it('keeps only the head with a budget of 0', () => {
     const after = closed(gated, { density: 1e-6, gateAfter: 'soft', retain: 'budget' })
     const phase = phaseIn(after)
     expect([phase.matrices, phase.retained?.retainedDensity]).toEqual([[], 0])

@@ -177,7 +177,7 @@ const runOf = async (
   }
 }
 
-describe('the trainer', () => {
+describe('the training loop', () => {
   it.each<readonly [string, SettingsInput, 0 | 0.2]>([
     ['batches of two', {}, 0],
     ['batches of two, with dropout', {}, 0.2],
@@ -189,7 +189,7 @@ describe('the trainer', () => {
     ['Algorithm 1 to the letter', { control: 'paper', orthogonality: 'sum' }, 0],
     ['no constraint, λ = 0', { control: 'free', retain: 'paper' }, 0],
     ['a window that no step begins exactly', { gateStart: 0.21, gateEnd: 0.71, warmupRatio: 0.3 }, 0],
-  ])('does what the reference does, to the last state: %s', async (_, change, dropout) => {
+  ])('reaches the last state of the reference: %s', async (_, change, dropout) => {
     const model = drawModel(someOptions({ dropout, lengths: [3, 1, 3, 3, 4] })) // of one length, so that the shuffle decides who is beside whom
     const task = taskOf(model, change)
     const { reports, result } = await runOf(model, task)

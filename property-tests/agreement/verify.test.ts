@@ -28,7 +28,7 @@ describe('verification', () => {
     expect(row('x', [0, 0], [0, 0]).holds).toBe(true)
   })
 
-  it('has one bound for each device and dtype, with its reason, and none for what no device computes', () => {
+  it('has one bound with its reason for each device and dtype, and none for other dtypes', () => {
     for (const { tolerances } of devices) for (const { because } of Object.values(tolerances)) expect(because.length).toBeGreaterThan(40)
     expect([boundOf('cpu', 'float64'), boundOf('cpu', 'float32'), boundOf('webgpu', 'float32')]).toEqual([1e-9, 1e-4, 1e-3])
     expect(() => boundOf('webgpu', 'float64')).toThrow('expected a device that computes in float64, got webgpu')

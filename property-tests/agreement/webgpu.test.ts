@@ -17,7 +17,7 @@ const { works } = await probeDevice('webgpu')
 const timeout = 400_000
 
 describe('a graph for webgpu', () => {
-  it('has no node with more outputs than a shader has buffers for: a found failure, `Too many storage buffers in shader`', () => {
+  it('has no node with more outputs than a shader has buffers (regression: `Too many storage buffers in shader`)', () => {
     const model = drawModel(someOptions())
     const { node } = readModel(
       toOnnx(stepOutputs(model, phaseIn(startOf(model, 'sampled', 'float32')), 'whole', 'float32').outputs, deviceOf('webgpu').target),
@@ -26,7 +26,7 @@ describe('a graph for webgpu', () => {
     expect(node.filter(({ opType }) => opType === 'FusedMatMul')).toEqual([])
   })
 
-  it('cuts a vector into the same parts, by one node or by many', async () => {
+  it('splits a vector into the same parts with one node or with several', async () => {
     const parts = split(input('x', [10], 'float32'), [1, 4, 2, 3])
     const outputs = Object.fromEntries(parts.map((part, i) => [`part${i}`, part]))
     for (const largestSplit of [4, 3]) {
@@ -64,7 +64,7 @@ describe.skipIf(!works)('on webgpu (skipped where no WebGPU device works)', () =
   )
 
   it(
-    'in mixed precision a step and ten agree to 5e-2, with the reference that rounds the same factors',
+    'agrees to 5e-2 in mixed precision, for one step and ten, with the reference that rounds the same factors',
     async () => {
       const mixed = { device: 'webgpu', precision: 'mixed' }
       expect(disagreements(await compareStep(drawModel(someOptions()), mixed))).toEqual([])

@@ -9,7 +9,7 @@ import { errorReport } from '../../cli/terminal/reportError.js'
 import { exportAdapter } from '../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../finetuning/adapters/exportFormats.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import type { FinetuneEvent, FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions } from '../../finetuning/runs/run.js'
 import { evaluationOfRun } from '../../finetuning/adapters/runEvaluation.js'
 import { scoreAdapter } from '../../finetuning/adapters/scoreAdapter.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
@@ -21,7 +21,7 @@ const steps = 60
 
 const cwd = toyFolder('bottleneck', { 'toy.tsv': 60 })
 
-const optionsOf = (output: string, settings: SettingsInput): FinetuneOptions => ({
+const optionsOf = (output: string, settings: SettingsInput): RunOptions => ({
   model: join(cwd, 'tiny'),
   task: { task: join(cwd, 'toy.tsv') },
   output: join(cwd, output),
@@ -42,7 +42,7 @@ const optionsOf = (output: string, settings: SettingsInput): FinetuneOptions => 
 })
 
 /** Until the end, or until nothing more is asked of the run. */
-const train = async (options: FinetuneOptions, stop: (event: FinetuneEvent) => boolean = () => false): Promise<void> => {
+const train = async (options: RunOptions, stop: (event: FinetuneEvent) => boolean = () => false): Promise<void> => {
   for await (const event of finetuneJob(options, new AbortController().signal)) if (stop(event)) return
 }
 

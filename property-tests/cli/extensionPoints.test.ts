@@ -28,7 +28,7 @@ import { assemblyOf, runtimeOf } from '../../evaluation/agreement/lockstep.js'
 import { toExamples } from '../../evaluation/agreement/convert.js'
 import { loadEvaluation, loadTask, taskNames } from '../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { parseRunResult } from '../../finetuning/runs/runFiles.js'
 import { openTrainedAdapter } from '../../finetuning/adapters/trainedAdapter.js'
 import { someOptions } from '../agreement/modelOptions.js'
@@ -233,7 +233,7 @@ describe('a new device', () => {
 })
 
 describe('all three in one run', () => {
-  const options = (settings: Readonly<Record<string, unknown>> = {}): FinetuneOptions => ({
+  const options = (settings: Readonly<Record<string, unknown>> = {}): RunOptions => ({
     model: join(root, 'tiny'),
     task: { task: 'weather' },
     output: join(root, 'run'),

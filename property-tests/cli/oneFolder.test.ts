@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/runs/run.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { salora } from './spawnSalora.js'
 import { toyFolder } from './toyFolder.js'
@@ -86,7 +86,7 @@ it('a program that leaves a run in the middle may go on with it at once, in the 
     readonly finetune: typeof import('../../finetuning/runs/finetune.js').finetune
   }
   const settings = resolveSettings({ maxSteps: 6, maxLength: 16, saveSteps: 2, device: 'cpu', threads: 1 })
-  const options: FinetuneOptions = {
+  const options: RunOptions = {
     model: join(cwd, 'tiny'),
     task: { task: join(cwd, 'toy.tsv') },
     output: join(cwd, 'left'),

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { uniforms } from '../../accelerated/parameters/random.js'
 import { resolveSettings } from '../../accelerated/training/settings.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import type { FinetuneOptions } from '../../finetuning/runs/run.js'
+import type { RunOptions } from '../../finetuning/runs/run.js'
 import { SEED } from '../support/seed.js'
 import { killAgainAndAgain, outputOf, remains, trainOnce, type Killable, type Moment } from './killedRun.js'
 import { writeTinyModel } from './tinyModel.js'
@@ -126,14 +126,14 @@ describe.concurrent('SIGKILL, then --resume, loses nothing', { timeout }, () => 
 
   it('nor the evaluation before the first step, where the run was asked for one and --resume is not', async () => {
     const output = join(cwd, 'start')
-    const options: FinetuneOptions = {
+    const options: RunOptions = {
       model: join(cwd, 'tiny'),
       task: { task: join(cwd, 'toy.tsv') },
       output,
       resume: false,
       settings: resolveSettings({ maxSteps: 4, maxLength: 16, device: 'cpu' }),
     }
-    const evaluations = async (asked: FinetuneOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
+    const evaluations = async (asked: RunOptions, until: (step: number) => boolean): Promise<ReadonlyArray<number>> => {
       const seen: number[] = []
       for await (const event of finetuneJob(asked, new AbortController().signal)) {
         if (event.kind === 'evaluation') seen.push(event.step)

@@ -90,7 +90,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
   const rank = golden.settings['init_r'] ?? NaN
   const { learningRate, weightDecay, steps } = golden.settings
 
-  it.each(dtypes)('has the budget, the scores, the averages, the cuts and E of PEFT (%s)', async (dtype) => {
+  it.each(dtypes)('has the budget, scores, averages, cuts and E of PEFT (%s)', async (dtype) => {
     const bound = goldenBounds[dtype]
     const run = await openGoldenRun({ family, dtype, steps, settings: { learningRate, weightDecay, ...settings(golden.settings) } })
     let state = run.start(under(tensors, 'start/'))
@@ -129,7 +129,7 @@ describe.each(families)('the allocation of adalora on %s, step by step', (family
     })
   })
 
-  it('cuts every third step only, and at the end, where deltaT is 3', async () => {
+  it('prunes every third step, and at the end, with deltaT 3', async () => {
     const { deltaT, losses, allocation, finalLogits } = golden.interval
     const options = {
       family,

@@ -29,7 +29,7 @@ const digitsOf = ({ score, precisions, brevityPenalty, ...counts }: BleuScore) =
 })
 
 describe('BLEU of made-up corpora', () => {
-  it('is there for each tokenizer, smoothing and order, several references, empty lines, and scores that are neither 0 nor 100', () => {
+  it('covers each tokenizer, smoothing and order, several references, empty lines, and scores between 0 and 100', () => {
     const kinds = corpora.map(({ settings }) =>
       [settings.tokenize, settings.smoothing, settings.smoothValue, settings.effectiveOrder].join(),
     )
@@ -39,7 +39,7 @@ describe('BLEU of made-up corpora', () => {
     expect(corpora.filter(({ expected: { score } }) => score > 0 && score < 100).length).toBeGreaterThan(200)
   })
 
-  it.each(['13a', 'none', 'words'] as const)("is sacrebleu's, by tokenizer %s", (tokenize) => {
+  it.each(['13a', 'none', 'words'] as const)("equals sacrebleu's with tokenizer %s", (tokenize) => {
     const own = corpora.filter(({ settings }) => settings.tokenize === tokenize)
     expect(own.length).toBeGreaterThan(150)
     for (const { settings, hypotheses, references, expected } of own)
@@ -48,7 +48,7 @@ describe('BLEU of made-up corpora', () => {
       )
   })
 
-  it("of a sentence is sacrebleu's sentence_bleu", () => {
+  it("of a sentence equals sacrebleu's sentence_bleu", () => {
     for (const { hypothesis, references, score } of sentences)
       expect(sentenceBleu(hypothesis, references).score, hypothesis).toBeCloseTo(score, 9)
     expect(sentences.filter(({ score }) => score > 0 && score < 100).length).toBeGreaterThan(20)
@@ -56,12 +56,12 @@ describe('BLEU of made-up corpora', () => {
 })
 
 describe("words are those of NLTK's word_tokenize", () => {
-  it('of made-up lines, some for each rule and some drawn', () => {
+  it('for made-up lines, some for each rule and some random', () => {
     expect(lines.length).toBeGreaterThan(600)
     for (const { line, words } of lines) expect(bleuTokenizers.words(line), JSON.stringify(line)).toEqual(words)
   })
 
-  it.skipIf(!existsSync(data)).each(Object.entries(digests))('of real lines in %s (needs ../shared/data)', (file, expected) => {
+  it.skipIf(!existsSync(data)).each(Object.entries(digests))('for real lines in %s (needs ../shared/data)', (file, expected) => {
     const texts = readFileSync(join(data, file), 'utf8').split('\n').slice(0, 5000)
     const made = texts.map((line) => `${bleuTokenizers.words(line).join(' ')}\n`)
     const ours = Array.from({ length: Math.ceil(made.length / 1000) }, (_, i) =>
@@ -94,14 +94,14 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
       ['StyTrans, positive to negative', 1, 'yelp/outputs/StyleTransformer-cond/pos2neg.txt', 24.9],
       ['StyIns, negative to positive', 0, 'yelp/outputs/StyIns/neg2pos.txt', 25.98],
       ['StyIns, positive to negative', 1, 'yelp/outputs/StyIns/pos2neg.txt', 26.08],
-    ])('%s, outputs as they are', (_, source, file, published) =>
+    ])('%s, raw outputs', (_, source, file, published) =>
       expect(Number(corpusBleu(segments(file, 500), [rewrites(source)], plain).score.toFixed(2))).toBe(published),
     )
 
     it.each<readonly [0 | 1, number]>([
       [0, 33.58],
       [1, 31.12],
-    ])("the input left as it is, style %i, in NLTK's words", (source, published) =>
+    ])("the input unchanged, style %i, in NLTK's words", (source, published) =>
       expect(Number(corpusBleu(segments(`yelp/test.${source}`, 500).map(words), [rewrites(source)], plain).score.toFixed(2))).toBe(
         published,
       ),
@@ -110,7 +110,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
     it.each<readonly [0 | 1, string, number]>([
       [0, 'neg2pos', 44.5],
       [1, 'pos2neg', 53.1],
-    ])('StyTrans from style %i with four references, tokenized as they come', (source, file, measured) => {
+    ])('StyTrans from style %i with four references, tokenized as published', (source, file, measured) => {
       const references = [0, 1, 2, 3].map((k) => segments(`yelp/references4/reference${k}.${source}`, 500))
       const { score } = corpusBleu(segments(`yelp/outputs/StyleTransformer-cond/${file}.txt`, 500), references, plain)
       expect(Number(score.toFixed(1))).toBe(measured)
@@ -130,7 +130,7 @@ describe.skipIf(!existsSync(data))('published numbers (need ../shared/data)', ()
       expect([score.brevityPenalty, score.hypothesisLength, score.referenceLength]).toEqual([1, 1989, 1852])
     })
 
-    it("text as it is has mteval-v13a.pl's, whose precisions are of the same counts", () => {
+    it("raw text has mteval-v13a.pl's, with precisions of the same counts", () => {
       const score = corpusBleu(hypotheses(), [segments(`${folder}/newstest-2015-100sents.en-ru.ref.ru`, 100)])
       expect([score.score / 100, ...score.precisions.map((precision) => precision / 100)].map((share) => share.toFixed(4))).toEqual([
         '0.2318',

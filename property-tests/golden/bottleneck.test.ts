@@ -25,14 +25,14 @@ const cases = names.flatMap((name) => familiesOf(name).map((family) => [name, fa
 describe.each(cases)('%s on %s', (name, family) => {
   const golden = readMethod(family, name)
 
-  it.each(['saved', 'saved-flexible'])("gives the library's logits of the folder that it saved: %s", async (saved) => {
+  it.each(['saved', 'saved-flexible'])("gives the library's logits for the folder that it saved: %s", async (saved) => {
     const logits = await predictGolden(family, join(methodFolder(family, name), saved), golden)
     expectAgreement(`import, ${family}, ${name}, ${saved}`, [
       compareNumbers('logits', goldenBounds.float32, golden.saved[saved]?.flat() ?? [], logits),
     ])
   })
 
-  it("writes what it read in the library's own bytes, but for the adapter's name", async () => {
+  it("writes what it read in the library's bytes, except for the adapter's name", async () => {
     const [saved, base] = [join(methodFolder(family, name), 'saved'), await openModelFolder(folderOf(family))]
     const output = await mkdtemp(join(tmpdir(), 'salora-adapters-'))
     await writeAdapter(output, await readAdapter(saved, base), base)

@@ -18,7 +18,7 @@ type Golden = {
 const golden = JSON.parse(readFileSync(join(fixtures, 'chatTemplates.json'), 'utf8')) as Golden
 
 describe.each(Object.keys(golden.templates))('a chat template, %s', (name) => {
-  it('makes of a conversation what transformers makes of it, with and without the words that ask for an answer', () => {
+  it('renders a conversation as transformers does, with and without the generation prompt', () => {
     const chat = chatTemplate(golden.templates[name] ?? '', golden.tokens, 'T')
     const cases = golden.cases.filter(({ template }) => template === name)
     expect(cases.length).toBeGreaterThan(10)
@@ -26,7 +26,7 @@ describe.each(Object.keys(golden.templates))('a chat template, %s', (name) => {
   })
 })
 
-describe('a chat template that cannot be used', () => {
+describe('an invalid chat template', () => {
   const message = (template: string): string => {
     try {
       chatTemplate(template, {}, 'T')([{ role: 'user', content: 'a' }], true)
@@ -35,7 +35,7 @@ describe('a chat template that cannot be used', () => {
     }
     return 'none'
   }
-  it('is told in one line: it does not parse, it throws, it counts or writes without end', () => {
+  it('is reported in one line: it does not parse, throws, loops or writes without end', () => {
     expect(message('{% for %}')).toMatch(/^T: expected a chat template in Jinja, got one that fails \(.*\)$/)
     expect(message("{{ raise_exception('only system first') }}")).toBe(
       'T: expected a chat template that takes these messages, got one that fails (only system first)',

@@ -89,7 +89,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     ])
   })
 
-  it('is opened as it was saved there, to the same loss', async () => {
+  it('opens from the folder that PEFT saved, with the same loss', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
     expect(adapter.outputs).toEqual({ head: 'causal', labels: 0 })
@@ -102,7 +102,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     expect(Math.abs(loss - golden.saved)).toBeLessThan(1e-5 * golden.saved)
   })
 
-  it('writes what it writes there, prompts of all lengths in one batch', async () => {
+  it('generates the same tokens, with prompts of all lengths in one batch', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const adapter = await readAdapter(join(fixtures, family, name, 'saved'), base)
     const decoder = await openTextDecoder({ base, adapter, head: new Map() }, { precision: 'float32', threads: 1 }, deviceOf('cpu'))
@@ -125,7 +125,7 @@ describe.each(cases)('$method on $family, by PEFT', ({ family, method: name }) =
     expect(written).toEqual(golden.greedy)
   })
 
-  it('is decoded token by token, with a cache, to the losses of whole texts', async () => {
+  it('has the losses of whole texts when decoded token by token with a cache', async () => {
     const base = await openModelFolder(join(fixtures, family))
     const trained = { base, adapter: await readAdapter(join(fixtures, family, name, 'saved'), base), head: new Map() }
     const machine = { precision: 'float64', threads: 1, batchSize: 8 }

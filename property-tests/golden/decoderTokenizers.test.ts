@@ -48,7 +48,7 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
     for (const [i, text] of texts.entries()) expect(encode(text, undefined, 512).inputIds, JSON.stringify(text)).toEqual(ids[i])
   })
 
-  it('makes the same text of ids, and of a part of them that begins with a letter', async () => {
+  it('decodes ids to the same text, and a part of them that begins with a letter', async () => {
     const { decode } = await load()
     expect(ids.map(decode)).toEqual(decoded)
     const parts = ids.map((own) => decode(own.slice(own.length >> 1)))
@@ -57,7 +57,7 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
     expect(whole.map((i) => parts[i])).toEqual(whole.map((i) => halves[i]))
   })
 
-  it('gives every pair the same ids, but an empty second text, which is none', async () => {
+  it('gives every pair the same ids, and treats an empty second text as none', async () => {
     const { encode } = await load()
     for (const [i, expected] of pairs.entries()) {
       const [text = '', textPair = ''] = [texts[i], texts[i + 1]]
@@ -66,7 +66,7 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs, decod
   })
 })
 
-it('a byte-level post-processor, which Llama 3’s and Qwen2’s own files have, changes no ids, of pairs neither', async () => {
+it('a byte-level post-processor, as in Llama 3’s and Qwen2’s files, changes no ids of texts and pairs', async () => {
   const { tokenizer, pairs } = kinds['qwen2'] ?? { tokenizer: {}, pairs: [] }
   expect(tokenizer).toMatchObject({ post_processor: null })
   const folder = mkdtempSync(join(root, 'processor'))
@@ -77,7 +77,7 @@ it('a byte-level post-processor, which Llama 3’s and Qwen2’s own files have,
     if (texts[i + 1] !== '') expect(encode(texts[i] ?? '', texts[i + 1], 512).inputIds).toEqual(expected)
 })
 
-it('a decoder of no known kind is a mistake where text is to be made of tokens, and nowhere else', async () => {
+it('an unknown kind of decoder is an error only when tokens are decoded', async () => {
   const folder = mkdtempSync(join(root, 'odd'))
   const decoder = { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'b' }
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...kinds['qwen2']?.tokenizer, decoder }))
@@ -86,7 +86,7 @@ it('a decoder of no known kind is a mistake where text is to be made of tokens, 
   expect(() => decode([5])).toThrow(/tokenizer\.json: expected a supported decoder, which makes text of tokens, got another$/)
 })
 
-it('ids that no token has are left out of a text, as of tables with more rows than tokens', async () => {
+it('ids without a token are omitted from a text, as in tables with more rows than tokens', async () => {
   const folder = mkdtempSync(join(root, 'rows'))
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(kinds['qwen2']?.tokenizer))
   const { ids, decode } = await loadTokenizer(folder, model)

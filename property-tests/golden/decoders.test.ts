@@ -167,13 +167,13 @@ describe.each(families)('%s as a classifier', (family) => {
   const { golden } = read(family)
   const folder = join(fixtures, family)
 
-  it('frames texts and pairs as its tokenizer does', async () => {
+  it('adds special tokens to texts and pairs as its tokenizer does', async () => {
     const { model } = await openModelFolder(folder)
     const { encode } = await loadTokenizer(folder, model)
     expect(golden.classifier.texts.map(([text, textPair]) => encode(text, textPair, 64).inputIds)).toEqual(golden.classifier.inputIds)
   })
 
-  it('answers with PEFT’s adapter as PEFT does, alone and in a batch', async () => {
+  it('answers with PEFT’s adapter as PEFT does, one by one and in a batch', async () => {
     const opened = await openTrainedAdapter({ model: folder, adapter: join(folder, 'peft-adapter'), device: 'cpu' })
     const texts = golden.classifier.texts.map(([text, textPair]) => ({ text, textPair }))
     const [together, alone] = [await opened.predict(texts), [] as number[]]

@@ -50,7 +50,7 @@ describe.each(families)('a model of %s, by transformers', (family) => {
   const golden = readMethod(family, 'full')
   const saved = join(methodFolder(family, 'full'), 'saved')
 
-  it('gives its logits of the folder that it saved, opened as an adapter of the model that it was', async () => {
+  it('gives the logits of the folder that transformers saved, opened as an adapter of the base model', async () => {
     const logits = await predictGolden(family, saved, golden)
     expectAgreement(`import, ${family}, full`, [
       compareNumbers('logits', goldenBounds.float32, golden.saved['saved']?.flat() ?? [], logits),

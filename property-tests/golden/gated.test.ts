@@ -41,7 +41,7 @@ const compareGated = (
 ]
 
 describe("a gated step by torch's autograd", () => {
-  it.each(dtypes)('is the accelerated one (%s)', async (dtype) => {
+  it.each(dtypes)('has the numbers of the accelerated step (%s)', async (dtype) => {
     const [expected, bound] = [golden[dtype].gated as GoldenGated, goldenBounds[dtype]]
     const { lambda, targetDensity, ...settings } = expected.settings
     const { rank, alpha } = golden.lora
@@ -66,7 +66,7 @@ describe("a gated step by torch's autograd", () => {
     ])
   })
 
-  it("is the reference's (float64)", async () => {
+  it('has the numbers of the reference (float64)', async () => {
     const expected = golden.float64.gated as GoldenGated
     const { config, base } = await readReference('roberta')
     const { rank, alpha } = golden.lora

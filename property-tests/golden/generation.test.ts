@@ -70,7 +70,7 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s generates as transformers does'
     expect(await textsOf(decoder, golden.prompts, { ...settings, batchSize: 1 }), 'one by one').toEqual(tokens)
   })
 
-  it('has texts that end early and texts that do not', () => {
+  it('covers texts that end early and texts that do not', () => {
     const lengths = golden.cases.flatMap(({ tokens }) => tokens.map(({ length }) => length))
     expect(lengths.some((length) => length < golden.maxNewTokens)).toBe(true)
     expect(lengths.some((length) => length === golden.maxNewTokens)).toBe(true)

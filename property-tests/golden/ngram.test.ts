@@ -77,7 +77,7 @@ const compareScores = (model: Parameters<typeof ngramScorer>[0], expected: Score
 }
 
 describe.each(models)('$name', (golden) => {
-  it('is estimated as lmplz estimates it: the same n-grams in the same order, each with the same numbers', async () => {
+  it('equals the estimate of lmplz: the same n-grams in the same order with the same numbers', async () => {
     const file = join(folder, `${golden.name}.arpa`)
     await writeNgramModel(file, (await trained(golden)).model)
     const [own, its] = [parsed(readFileSync(file, 'utf8')), parsed(golden.arpa)]
@@ -96,7 +96,7 @@ describe.each(models)('$name', (golden) => {
   })
 
   // KenLM read these very bytes: where they change, see make_golden.py --ngram-check
-  it.skipIf(golden.order === 1 || wanted !== undefined)('is written as a file under which KenLM scores probes as we do', async () => {
+  it.skipIf(golden.order === 1 || wanted !== undefined)('is written as a file from which KenLM scores probes as we do', async () => {
     const file = join(folder, `${golden.name}.again.arpa`)
     const { model } = await trained(golden)
     await writeNgramModel(file, model)

@@ -74,7 +74,7 @@ describe.each(cases)('%s on %s', (method, family) => {
 it.each([
   ['prompt', 'mpnet', 'peft'],
   ['pfeiffer', 'distilbert', 'adapters'],
-] as const)('%s on %s cannot be merged, which is told in one line', async (method, family, own) => {
+] as const)('%s on %s cannot be merged, which is reported in one line', async (method, family, own) => {
   await expect(exported(method, family, 'merged')).rejects.toThrow(
     `--format: expected one of ${own}, transformers.js for an adapter of method ${method}, got merged`,
   )

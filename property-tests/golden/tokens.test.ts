@@ -47,12 +47,12 @@ const differing = (ours: ReadonlyArray<string>, theirs: ReadonlyArray<string>): 
   theirs.flatMap((digest, i) => (ours[i] === digest ? [] : [i]))
 
 describe.skipIf(!existsSync(data))('token ids of 10,000 rows (needs ../shared/data)', () => {
-  it('of the embedded RoBERTa model', async () => {
+  it('are those of the embedded RoBERTa model', async () => {
     expect(expected.embedded).toHaveLength(100)
     expect(differing(await digestsOf(embeddedModel), expected.embedded)).toEqual([])
   })
 
-  it.skipIf(minilm === undefined)('of MiniLM, a BERT (needs SALORA_TEST_MODEL)', async () => {
+  it.skipIf(minilm === undefined)('are those of MiniLM, a BERT (needs SALORA_TEST_MODEL)', async () => {
     expect(expected.minilm).toHaveLength(100)
     expect(differing(await digestsOf(minilm ?? ''), expected.minilm)).toEqual([])
   })

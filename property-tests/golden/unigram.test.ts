@@ -40,13 +40,13 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => 
     return loadTokenizer(folder, modelOf(name.startsWith('deberta') ? 'deberta-v2' : 'xlm-roberta'))
   }
 
-  it('gives every text the same ids, and again when its words have been met', async () => {
+  it('gives every text the same ids, also when its words are cached', async () => {
     const { encode } = await load()
     for (const [i, text] of [...texts, ...texts].entries())
       expect(encode(text, undefined, 512).inputIds, JSON.stringify(text)).toEqual(ids[i % texts.length])
   })
 
-  it('gives every pair the same ids, but an empty second text, which is none', async () => {
+  it('gives every pair the same ids, and treats an empty second text as none', async () => {
     const { encode } = await load()
     for (const [i, expected] of pairs.entries()) {
       const [text = '', textPair = ''] = [texts[i], texts[i + 1]]
@@ -55,7 +55,7 @@ describe.each(Object.entries(kinds))('%s', (name, { tokenizer, ids, pairs }) => 
   })
 })
 
-it('names the padding token of an exported folder by the pieces, where no added token has its id', async () => {
+it('takes the name of the padding token of an exported folder from the pieces if no added token has its id', async () => {
   const [base, folder] = ['base', 'exported'].map((name) => mkdtempSync(join(root, name))) as [string, string]
   const tokenizer = { ...(kinds['bge'] as Kind).tokenizer, added_tokens: [] }
   writeFileSync(join(base, 'tokenizer.json'), JSON.stringify(tokenizer))

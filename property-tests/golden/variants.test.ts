@@ -100,15 +100,18 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
     ])
   })
 
-  it.each(['rslora', 'dora', 'lora-dropout', 'all-linear'] as const)('gives its logits of the folder that it saved: %s', async (method) => {
-    const golden = readMethod(family, method)
-    const logits = await predictGolden(family, join(methodFolder(family, method), 'saved'), golden)
-    expectAgreement(`import, ${family}, ${method}`, [
-      compareNumbers('logits', goldenBounds.float32, golden.saved['saved']?.flat() ?? [], logits),
-    ])
-  })
+  it.each(['rslora', 'dora', 'lora-dropout', 'all-linear'] as const)(
+    'gives the logits of the folder that PEFT saved: %s',
+    async (method) => {
+      const golden = readMethod(family, method)
+      const logits = await predictGolden(family, join(methodFolder(family, method), 'saved'), golden)
+      expectAgreement(`import, ${family}, ${method}`, [
+        compareNumbers('logits', goldenBounds.float32, golden.saved['saved']?.flat() ?? [], logits),
+      ])
+    },
+  )
 
-  it('gives the same logits where the configuration says `all-linear` in place of the names', () =>
+  it('gives the same logits if the configuration has `all-linear` instead of names', () =>
     inFolder(async (folder) => {
       const [golden, saved] = [readMethod(family, 'all-linear'), join(methodFolder(family, 'all-linear'), 'saved')]
       await cp(saved, folder, { recursive: true })
@@ -117,7 +120,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
       expect(await predictGolden(family, folder, golden)).toEqual(await predictGolden(family, saved, golden))
     }))
 
-  it.each(['rslora', 'dora', 'lora-dropout'] as const)('has its own bytes of what it saved, read and written again: %s', (method) =>
+  it.each(['rslora', 'dora', 'lora-dropout'] as const)('is written in PEFT’s bytes after reading: %s', (method) =>
     inFolder(async (output) => {
       const [saved, base] = [join(methodFolder(family, method), 'saved'), await openModelFolder(folderOf(family))]
       await writeAdapter(output, await readAdapter(saved, base), base)
@@ -137,7 +140,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
     await expectExchanged(family, name, at, await predictGolden(family, at, readMethod(family, 'dora')))
   })
 
-  it('adapts the matrices that `all-linear` names there, but for the pooler, which is trained whole with the head', async () => {
+  it('adapts the matrices of PEFT’s `all-linear`, except the pooler, which is trained with the head', async () => {
     const { modules } = readMethod<Pick<Dropped, 'modules'>>(family, 'all-linear')
     const { spec } = (await openModelFolder(folderOf(family))).model
     const ours = targetedMatrices(spec, ['all-linear']).map(({ name }) => name)
@@ -145,7 +148,7 @@ describe.each(families)('LoRA on %s, by PEFT', (family) => {
     expect(() => targetedMatrices(spec, ['all-linear', 'query'])).toThrow(/^targetModules: expected all-linear, or endings of /)
   })
 
-  it.each(Object.keys(exported))('says the same of a model with %s merged into its weights', (name) =>
+  it.each(Object.keys(exported))('gives the same logits with %s merged into its weights', (name) =>
     inFolder(async (output) => {
       const base = await openModelFolder(folderOf(family))
       const adapter = await adapterOf(family, exported[name] ?? {})

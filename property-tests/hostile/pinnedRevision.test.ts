@@ -12,7 +12,7 @@ import { adapterRequest } from '../../cli/options/adapterRequest.js'
 import { runProgram } from '../../cli/program.js'
 import type { ExportReport } from '../../finetuning/adapters/exportAdapter.js'
 import { finetuneJob } from '../../finetuning/runs/finetuneJob.js'
-import type { FinetuneOptions, RunResult } from '../../finetuning/runs/run.js'
+import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { loadTrainedModel } from '../../finetuning/adapters/trainedModel.js'
 import { tinyConfig, tinyTensors, writeTinyModel } from '../cli/tinyModel.js'
 import { toyFile } from '../cli/toyTask.js'
@@ -55,7 +55,7 @@ afterAll(async () => {
   await rm(root, { recursive: true })
 })
 
-const run = async (options: Partial<FinetuneOptions>): Promise<RunResult> => {
+const run = async (options: Partial<RunOptions>): Promise<RunResult> => {
   const settings = resolveSettings({ maxSteps: 4, maxLength: 16, batchSize: 4, device: 'cpu', threads: 1 })
   const events = finetuneJob(
     { model: 'me/tiny', task: { task: join(root, 'toy.tsv') }, output: join(root, 'run'), resume: false, settings, ...options },

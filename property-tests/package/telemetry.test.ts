@@ -98,7 +98,7 @@ describe.skipIf(!possible)('ONNX Runtime (skipped where no network namespace can
       ),
       thread: await node(
         'thread.mjs',
-        `import ${moduleOf('dist/evaluation/index.js')}
+        `import ${moduleOf('dist/index.js')}
          import { Worker, isMainThread } from 'node:worker_threads'
          if (isMainThread) new Worker(new URL(import.meta.url))
          else {

@@ -1,11 +1,11 @@
-/** Comparison of two arrays of numbers that says which quantity is off, where, and by how much. */
+/** Compares two arrays of numbers and reports the quantity, the index and the size of the largest error. */
 
 export interface Closeness {
-  /** What is compared, for the message. */
+  /** the quantity's name, for the message */
   readonly name?: string
-  /** Bound on the error, as a share of the largest |expected| of the whole array. */
+  /** bound on the error as a share of the largest |expected| of the array */
   readonly relative: number
-  /** Bound on the error that holds even where all of `expected` is small. */
+  /** bound on the error even if all of `expected` is small */
   readonly absolute?: number
 }
 

@@ -1,10 +1,10 @@
-/** Bytes that something holds, outside of JavaScript's heap too: the least and the most of several measurements, as other threads of the process count. */
+/** Bytes that a value holds, in and outside JavaScript's heap: the least and the most of several measurements, because other threads allocate too. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 const tries = 7
 
-/** @param make what is measured, made anew for each try */
+/** @param make makes the measured value, once per measurement */
 export const bytesHeld = (make: () => unknown): { readonly least: number; readonly most: number } => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
@@ -17,7 +17,7 @@ export const bytesHeld = (make: () => unknown): { readonly least: number; readon
     const before = used()
     const held = [make()]
     const after = used()
-    held.pop() // not before: what is not used again may be collected
+    held.pop() // not earlier, because an unused value can be collected
     return after - before
   })
   return { least: Math.min(...measured), most: Math.max(...measured) }

@@ -23,7 +23,7 @@ export const openGraph = async (outputs: Outputs, weightFiles: ReadonlyArray<Wei
     for (const { location, bytes } of weightFiles) await writeFile(join(folder, location), bytes)
     return await engine.open(outputs, async () => folder)
   } finally {
-    await rm(folder, { recursive: true }) // what is mapped stays
+    await rm(folder, { recursive: true }) // mapped files stay readable
   }
 }
 
@@ -45,7 +45,7 @@ export const withGraph = async <A>(
 export const evaluate = (outputs: Outputs, feeds: Feeds = {}, weightFiles: ReadonlyArray<WeightFile> = []): Promise<Results> =>
   withGraph(outputs, (run) => run(feeds), weightFiles)
 
-/** The numbers of a result that must be there. */
+/** The numbers of a result. @throws Error if it is absent */
 export const resultOf = (results: Results, name: string): ReadonlyArray<number> => {
   const found = results[name]
   if (found === undefined) throw new Error(`resultOf: expected output ${name}, got ${Object.keys(results).join(', ')}`)
@@ -69,14 +69,14 @@ export const int64 = (data: ArrayLike<number>, shape: ReadonlyArray<number> = [d
   shape,
 })
 
-/** How many elements a shape has once its names have sizes. */
+/** The number of elements of a shape. */
 export const elements = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
 export const sized = (shape: Shape, sizes: Readonly<Record<string, number>>): ReadonlyArray<number> =>
   shape.map((d) => (typeof d === 'number' ? d : (sizes[d] ?? NaN)))
 
 /**
- * ∂f/∂x[i] for every i by central differences, f being a run of a session. `slope` is synchronous, so it is asked twice: first for the
- * steps that it takes, then for the derivative, given f there.
+ * ∂f/∂x[i] for every i by central differences, where f runs a session. `slope` is synchronous, so it is called twice: first to collect its steps,
+ * then to compute the derivative from f at these steps.
  */
 export const differences = async (f: (x: Float64Array) => Promise<number>, x: Float64Array): Promise<Float64Array> => {
   const steps: number[] = []
@@ -90,7 +90,7 @@ export const differences = async (f: (x: Float64Array) => Promise<number>, x: Fl
   return gradient
 }
 
-/** Field numbers of onnx.proto3, written down a second time on purpose: what our writer wrote is read by another schema. */
+/** Field numbers of onnx.proto3, repeated on purpose: the test reads our bytes by an independent schema. */
 const schema = protobuf.parse(`
   syntax = "proto3";
   message ModelProto { repeated OperatorSetIdProto opset_import = 8; GraphProto graph = 7; }

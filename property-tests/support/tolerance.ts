@@ -3,7 +3,7 @@
 /** Central differences of the fourth order in float64 (finiteDifference.ts): rounding 4e-13 of the function, truncation 2e-15 of its fifth derivative. */
 export const differenceTolerance = { relative: 1e-8, absolute: 1e-9 } as const
 
-/** The same where the function passes through float32: one rounding of 6e-8, divided by the step of 5e-4. */
+/** The same for a function that rounds to float32: one rounding of 6e-8, divided by the step of 5e-4. */
 export const coarseDifferenceTolerance = { relative: 2e-3, absolute: 2e-3 } as const
 
 /** Two float32 computations of one product that differ in the order of sums or in who transposes. */

@@ -1,61 +1,67 @@
-/** Finds the folder that `--model` means: one on this disk, one in the hub's cache, or one downloaded into that cache. */
-import { realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+/**
+ * Finds the folder of a model: a folder on this disk, a snapshot in the hub's cache, or one that is downloaded into that cache.
+ *
+ * Why not @huggingface/hub (studied: 2.17.5): its downloadFileToCacheDir restarts every interrupted download, and two processes write the same
+ * .incomplete file. It compares neither length nor digest, bounds no size, and follows any redirect. It has no stall timeout and no AbortSignal.
+ * It needs the hub's POST endpoint paths-info, which plain mirrors lack, and a request even for a cached branch, so nothing works offline.
+ * A wrapper would have to replace the request, the stream, the checks and the file: all but the URL and three header names.
+ */
+import { basename } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { makeFolder as makeFolderAt } from '../../storage/makeFolder.js'
+import { nodeFiles } from '../../storage/nodeFiles.js'
+import { joinPath } from '../../storage/paths.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
 import { reportDownload } from './downloadProgress.js'
+import { commitOfSnapshot } from './snapshot.js'
 import { commitOf, download, fileUrl, type DownloadProgress, type Remote } from './hubDownload.js'
 import { cacheOf, endpointOf, type Environment, isOffline, tokenOf } from './hubEnvironment.js'
 import { readText } from '../../storage/boundedJson.js'
 import { isFile } from '../../storage/regularFile.js'
 import { indexLimit, parseShardIndex } from '../safetensors/weightFiles.js'
 
-/** Where models come from and go to; every part has a default taken from the environment. */
+/** How to reach the hub. Every part has a default from the environment. */
 export type HubOptions = {
-  /** A branch, a tag or a commit; 'main' by default. */
+  /** a branch, a tag or a commit (default: main) */
   readonly revision?: string
   readonly environment?: Environment
   readonly onProgress?: (progress: DownloadProgress) => void
   readonly signal?: AbortSignal
 }
 
-/** A folder in Hugging Face layout and the name by which other tools know the model. */
+/** A folder in Hugging Face layout, and the model's name in other tools. */
 export type ResolvedModel = {
   readonly folder: string
   readonly baseModelName: string
-  /** the commit of the model's repository; where the server names none, the revision asked for; null for a folder outside the hub's cache */
+  /** the commit of the model's repository, or the requested revision if the server gives no commit; null for a folder outside the hub's cache */
   readonly revision: string | null
 }
 
-/** Milliseconds of silence after which a server counts as gone, unless HF_HUB_DOWNLOAD_TIMEOUT says otherwise (in seconds). */
-const usualPatience = 30_000
+/** Milliseconds without a byte after which a download times out, unless HF_HUB_DOWNLOAD_TIMEOUT (in seconds) replaces them. */
+const defaultTimeout = 30_000
 
 /**
- * An existing folder is itself; anything else must be a hub id such as `FacebookAI/roberta-base`.
- * Variables heeded: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
- * A revision that is complete in the cache is used without asking the network. Throws Mistake.
+ * An existing folder is used as it is; anything else must be a hub id such as `FacebookAI/roberta-base`.
+ * Environment variables: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and for the cache SALORA_CACHE, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME.
+ * A revision that is complete in the cache is used without a request. @throws InputError
  */
 export const resolveModel = async (model: string, options: HubOptions = {}): Promise<ResolvedModel> => {
   const { revision = 'main', environment = process.env } = options
-  const kind = await stat(model).then(
-    (found) => (found.isDirectory() ? 'folder' : 'file'),
-    () => 'nothing',
-  )
-  if (kind === 'folder') return { folder: model, baseModelName: model, revision: await snapshotOf(model) }
-  if (kind === 'file' || !isHubId(model)) {
+  const kind = (await nodeFiles.stat(model).catch(() => null))?.kind ?? 'nothing'
+  if (kind === 'folder') return { folder: model, baseModelName: model, revision: await commitOfSnapshot(model) }
+  if (kind !== 'nothing' || !isHubId(model)) {
     throw inputError(
       `--model ${quoted(model)}`,
       'a folder in Hugging Face layout or a hub id like FacebookAI/roberta-base',
-      kind === 'file' ? 'a file' : 'neither',
+      kind === 'nothing' ? 'neither' : 'a file',
     )
   }
   if (!isRevision(revision)) throw inputError(model, 'a revision of letters, digits, ".", "_" and "-"', quoted(revision))
-  const cache = join(cacheOf(environment), `models--${model.replace('/', '--')}`)
+  const cache = joinPath(cacheOf(environment), `models--${model.replace('/', '--')}`)
   const cached = await cachedSnapshot(cache, revision)
   if (cached !== undefined) return { folder: cached, baseModelName: model, revision: basename(cached) }
-  const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // which a name of one word may have meant
+  const noFolder = model.includes('/') ? '' : `, and no folder ${model} here` // a name of one word may have meant a folder
   if (isOffline(environment)) {
     throw inputError(model, `the model in ${cache} (HF_HUB_OFFLINE is set)`, `no complete copy there${noFolder}`)
   }
@@ -65,13 +71,7 @@ export const resolveModel = async (model: string, options: HubOptions = {}): Pro
   return { folder, baseModelName: model, revision: basename(folder) }
 }
 
-/** The commit of a folder that is a snapshot in a hub's cache. */
-const snapshotOf = async (folder: string): Promise<string | null> => {
-  const real = await realpath(folder)
-  return basename(dirname(real)) === 'snapshots' && /^[0-9a-f]{40}$/.test(basename(real)) ? basename(real) : null
-}
-
-/** OWNER/NAME or NAME, as the hub allows: letters, digits, "-", "_", "."; no "--" or ".."; no "-" or "." at an end. */
+/** OWNER/NAME or NAME, as the hub allows: letters, digits, "-", "_", "."; no "--" or ".."; no "-" or "." at either end. */
 export const isHubId = (name: string): boolean =>
   name.split('/').length <= 2 &&
   name.split('/').every((part) => /^\w([\w.-]{0,94}\w)?$/.test(part)) &&
@@ -80,22 +80,22 @@ export const isHubId = (name: string): boolean =>
 
 export const isRevision = (name: string): boolean => /^\w[\w.-]{0,200}$/.test(name) && !name.includes('..')
 
-/** The folder of a revision if it is complete: refs/REVISION holds the commit, snapshots/COMMIT its files. */
+/** The folder of a revision if it is complete: refs/REVISION has the commit, snapshots/COMMIT its files. */
 const cachedSnapshot = async (cache: string, revision: string): Promise<string | undefined> => {
-  const commit = await readText(join(cache, 'refs', revision), 1_000).then(
+  const commit = await readText(joinPath(cache, 'refs', revision), 1_000).then(
     (text) => text.trim(),
     () => revision,
   )
   if (!isRevision(commit)) return undefined
-  const folder = join(cache, 'snapshots', commit)
-  const has = (name: string) => isFile(join(folder, name))
+  const folder = joinPath(cache, 'snapshots', commit)
+  const has = (name: string) => isFile(joinPath(folder, name))
   const complete =
     (await has('config.json')) && (await has('tokenizer.json')) && ((await has('model.safetensors')) || (await hasAllShards(folder, has)))
   return complete ? folder : undefined
 }
 
 const hasAllShards = async (folder: string, has: (name: string) => Promise<boolean>): Promise<boolean> => {
-  const index = join(folder, 'model.safetensors.index.json')
+  const index = joinPath(folder, 'model.safetensors.index.json')
   const text = await readText(index, indexLimit).catch(() => undefined)
   if (text === undefined) return false
   return (await Promise.all(shardsOf(text, index).map(has))).every(Boolean)
@@ -103,7 +103,7 @@ const hasAllShards = async (folder: string, has: (name: string) => Promise<boole
 
 const shardsOf = (index: string, where: string): ReadonlyArray<string> => [...new Set(Object.values(parseShardIndex(index, where)))]
 
-/** A repository of the hub that the environment names. @throws Mistake */
+/** A repository of the environment's hub. @throws InputError if a variable is malformed */
 export const remoteOf = (repository: string, revision: string, { environment = process.env, onProgress, signal }: HubOptions): Remote => {
   const token = tokenOf(environment)
   const seconds = Number(environment['HF_HUB_DOWNLOAD_TIMEOUT'])
@@ -111,21 +111,21 @@ export const remoteOf = (repository: string, revision: string, { environment = p
     endpoint: endpointOf(environment),
     model: repository,
     revision,
-    patience: seconds > 0 && seconds < 86_400 ? seconds * 1000 : usualPatience,
+    timeout: seconds > 0 && seconds < 86_400 ? seconds * 1000 : defaultTimeout,
     onProgress: onProgress ?? reportDownload,
     ...(token === undefined ? {} : { token }),
     ...(signal === undefined ? {} : { signal }),
   }
 }
 
-/** Downloads the files of one commit; weights last, so that a small mistake shows before a large download. */
+/** Downloads the files of one commit, weights last, so that a small error shows before a large download. */
 const downloadSnapshot = async (model: string, revision: string, cache: string, options: HubOptions): Promise<string> => {
   const remote = remoteOf(model, revision, options)
   const commit = (await commitOf(remote)) ?? revision
   const pinned = { ...remote, revision: commit }
-  const folder = join(cache, 'snapshots', commit)
+  const folder = joinPath(cache, 'snapshots', commit)
   await makeFolder(folder)
-  const get = (name: string) => download(pinned, name, join(folder, name), join(cache, 'blobs'))
+  const get = (name: string) => download(pinned, name, joinPath(folder, name), joinPath(cache, 'blobs'))
   const need = async (name: string) => {
     if (!(await get(name)))
       throw inputError(fileUrl(pinned, name), `${name} in the model's repository`, 'none (no such model or revision?)')
@@ -138,12 +138,12 @@ const downloadSnapshot = async (model: string, revision: string, cache: string, 
     if (!(await get('model.safetensors.index.json'))) {
       throw inputError(fileUrl(pinned, 'model.safetensors'), 'weights in safetensors', 'none (pickled weights are not read)')
     }
-    const index = join(folder, 'model.safetensors.index.json')
+    const index = joinPath(folder, 'model.safetensors.index.json')
     for (const shard of shardsOf(await readText(index, indexLimit), index)) await need(shard)
   }
   if (commit !== revision) {
-    await makeFolder(join(cache, 'refs'))
-    await writeFileAtomically(join(cache, 'refs', revision), commit)
+    await makeFolder(joinPath(cache, 'refs'))
+    await writeFileAtomically(joinPath(cache, 'refs', revision), commit)
   }
   return folder
 }

@@ -1,11 +1,10 @@
-/** What a file of a model must be before it is placed: where a proxy or a login answers with a page of its own, the page is none. */
-import { open } from 'node:fs/promises'
+/** Checks that a downloaded file is what its name says: a proxy or a login may answer with a web page of its own. */
 import { parseJson, readText } from '../../storage/boundedJson.js'
 import { InputError, inputError, shown } from '../../errors/inputError.js'
 import { readBytes, withRegularFile } from '../../storage/regularFile.js'
 import { readSafetensors } from '../safetensors/safetensors.js'
 
-/** @param path where the bytes lie for now @param file the name that they are for @throws Mistake that names the address they came from */
+/** @param path the downloaded bytes @param file the name that they will get @throws InputError that names their URL */
 export const checkContent = async (path: string, file: string, url: string): Promise<void> => {
   const [isWeights, isData] = [file.endsWith('.safetensors'), file.endsWith('.parquet')]
   if (/^(\u00ef\u00bb\u00bf)?\s*</.test(await beginningOf(path)))
@@ -27,20 +26,13 @@ const checkObject = (json: unknown, url: string): void => {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw inputError(url, 'a JSON object', shown(json))
 }
 
-/** What it says will be checked where it is read; that it is whole, its end tells. */
+/** Its end shows that it is complete. Its content is validated when it is read. */
 const checkParquet = (path: string, url: string): Promise<void> =>
   withRegularFile(path, async (handle, size) => {
-    const marks = size < 8 ? [] : [await readBytes(handle, path, 0, 4), await readBytes(handle, path, size - 4, 4)]
-    if (marks.length === 0 || marks.some((mark) => Buffer.from(mark).toString('latin1') !== 'PAR1'))
+    const magic = size < 8 ? [] : [await readBytes(handle, path, 0, 4), await readBytes(handle, path, size - 4, 4)]
+    if (magic.length === 0 || magic.some((mark) => mark.toString('latin1') !== 'PAR1'))
       throw inputError(url, 'a Parquet file, which begins and ends with PAR1', `${size} bytes that do not`)
   })
 
-const beginningOf = async (path: string): Promise<string> => {
-  const handle = await open(path, 'r')
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(100), 0, 100, 0)
-    return buffer.toString('latin1', 0, bytesRead)
-  } finally {
-    await handle.close()
-  }
-}
+const beginningOf = (path: string): Promise<string> =>
+  withRegularFile(path, async (handle, size) => (await readBytes(handle, path, 0, Math.min(size, 100))).toString('latin1'))

@@ -1,5 +1,4 @@
-/** Data sets of the hub: the files that are wanted of `hf://datasets/OWNER/NAME`, from its cache or downloaded into it. */
-import { join } from 'node:path'
+/** Datasets of the hub: the files of `hf://datasets/OWNER/NAME` that a task needs, from the cache or downloaded into it. */
 import { z } from 'zod'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
 import { validate } from '../../errors/validate.js'
@@ -7,12 +6,13 @@ import { parseJson, readText } from '../../storage/boundedJson.js'
 import { makeFolder } from '../../storage/makeFolder.js'
 import { InputError, inputError, quoted } from '../../errors/inputError.js'
 import { systemInputError } from '../../errors/systemError.js'
+import { folderOf, joinPath } from '../../storage/paths.js'
 import { isHubId, isRevision, remoteOf, type HubOptions } from './hub.js'
 import { request, dismiss, reasonOf } from './hubResponse.js'
 import { cacheOf, isOffline } from './hubEnvironment.js'
 import { download, fileUrl, type Remote } from './hubDownload.js'
 
-/** What of a repository is needed. */
+/** The files of a repository that a task needs. */
 export type WantedFiles = {
   /** by the path in the repository, such as `mrpc/train-00000-of-00001.parquet` */
   readonly wants: (path: string) => boolean
@@ -25,19 +25,20 @@ const scheme = 'hf://'
 export const isHubAddress = (data: string): boolean => data.startsWith(scheme)
 
 /**
- * The folder of a data set's files, at one commit. `address`: hf://datasets/OWNER/NAME, perhaps with @REVISION; the variables are those of
- * `resolveModel`. What is in the cache is used without asking the network. @throws Mistake
+ * The folder of a dataset's files at one commit. Files in the cache are used without a request; the environment variables are resolveModel's.
+ * @param address hf://datasets/OWNER/NAME, optionally with @REVISION
+ * @throws InputError
  */
 export const resolveDataset = async (address: string, wanted: WantedFiles, options: HubOptions = {}): Promise<string> => {
   const { environment = process.env } = options
   const [, id = '', revision = 'main'] = /^hf:\/\/datasets\/([^/@]+\/[^/@]+)(?:@([^/@]+))?$/.exec(address) ?? []
   if (!isHubId(id) || !isRevision(revision)) throw inputError('--data', 'hf://datasets/OWNER/NAME, perhaps with @REVISION', quoted(address))
-  const cache = join(cacheOf(environment), `datasets--${id.replace('/', '--')}`)
-  const commit = await readText(join(cache, 'refs', revision), 1_000).then(
+  const cache = joinPath(cacheOf(environment), `datasets--${id.replace('/', '--')}`)
+  const commit = await readText(joinPath(cache, 'refs', revision), 1_000).then(
     (text) => text.trim(),
     () => revision,
   )
-  const cached = join(cache, 'snapshots', commit)
+  const cached = joinPath(cache, 'snapshots', commit)
   if (isRevision(commit) && wanted.isIn(cached)) return cached
   if (isOffline(environment)) throw inputError(address, `its files in ${cache} (HF_HUB_OFFLINE is set)`, 'no complete copy there')
   return downloadDataset(remoteOf(`datasets/${id}`, revision, { ...options, environment }), cache, wanted, address)
@@ -46,24 +47,24 @@ export const resolveDataset = async (address: string, wanted: WantedFiles, optio
 const downloadDataset = async (remote: Remote, cache: string, { wants, isIn }: WantedFiles, address: string): Promise<string> => {
   const { commit, paths } = await listOf(remote)
   const pinned = { ...remote, revision: commit }
-  const folder = join(cache, 'snapshots', commit)
+  const folder = joinPath(cache, 'snapshots', commit)
   for (const path of paths.filter(wants)) {
-    const place = join(folder, path)
-    await makeFolder(join(place, '..')).catch((thrown: unknown) => {
+    const place = joinPath(folder, path)
+    await makeFolder(folderOf(place)).catch((thrown: unknown) => {
       throw systemInputError(folder, 'to create the cache folder', thrown)
     })
-    if (!(await download(pinned, path, place, join(cache, 'blobs'))))
+    if (!(await download(pinned, path, place, joinPath(cache, 'blobs'))))
       throw inputError(fileUrl(pinned, path), 'a file that the hub lists', 'none')
   }
   if (!isIn(folder)) throw inputError(address, 'the files of this task', 'none, or not all of them')
   if (commit !== remote.revision) {
-    await makeFolder(join(cache, 'refs'))
-    await writeFileAtomically(join(cache, 'refs', remote.revision), commit)
+    await makeFolder(joinPath(cache, 'refs'))
+    await writeFileAtomically(joinPath(cache, 'refs', remote.revision), commit)
   }
   return folder
 }
 
-/** Bytes of the list of a repository's files. */
+/** Bytes of a repository's file list. */
 const listLimit = 16_000_000
 
 const listSchema = z.looseObject({
@@ -71,16 +72,16 @@ const listSchema = z.looseObject({
   siblings: z.array(z.looseObject({ rfilename: z.string().max(1000) })).max(100_000),
 })
 
-/** Letters, digits, "-", "_" and "." between slashes, and no name that begins with a dot: a path that stays where it is put. */
+/** A path that stays in its folder: letters, digits, "-", "_" and "." between slashes, and no name that begins with a dot. */
 const isPlain = (path: string): boolean => path.split('/').every((part) => /^\w[\w.-]*$/.test(part))
 
 const listOf = async (remote: Remote): Promise<{ readonly commit: string; readonly paths: ReadonlyArray<string> }> => {
   const url = `${remote.endpoint}/api/${remote.model}/revision/${encodeURIComponent(remote.revision)}`
-  const answer = await request(remote, url, 'GET')
-  const { response, clock } = answer
+  const hubResponse = await request(remote, url, 'GET')
+  const { response, timer } = hubResponse
   try {
     if (response.status !== 200) {
-      await dismiss(answer)
+      await dismiss(hubResponse)
       throw inputError(
         url,
         'status 200',
@@ -89,19 +90,19 @@ const listOf = async (remote: Remote): Promise<{ readonly commit: string; readon
           : String(response.status),
       )
     }
-    const pieces: Uint8Array[] = []
+    const chunks: Uint8Array[] = []
     let size = 0
-    for await (const piece of response.body as ReadableStream<Uint8Array>) {
-      clock.heard()
-      size += piece.length
+    for await (const chunk of response.body as ReadableStream<Uint8Array>) {
+      timer.restart()
+      size += chunk.length
       if (size > listLimit) throw inputError(url, `at most ${listLimit} bytes`, 'more')
-      pieces.push(piece)
+      chunks.push(chunk)
     }
-    const list = validate(listSchema, parseJson(Buffer.concat(pieces).toString(), url), url, "the hub's list of a data set's files")
+    const list = validate(listSchema, parseJson(Buffer.concat(chunks).toString(), url), url, "the hub's list of a data set's files")
     return { commit: list.sha, paths: list.siblings.map(({ rfilename }) => rfilename).filter(isPlain) }
   } catch (thrown) {
     throw thrown instanceof InputError ? thrown : inputError(url, 'the whole of an answer', reasonOf(thrown, remote))
   } finally {
-    clock.stop()
+    timer.stop()
   }
 }

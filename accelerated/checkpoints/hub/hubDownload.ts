@@ -1,4 +1,4 @@
-/** One file of a model over HTTP, as the hub serves it: ENDPOINT/MODEL/resolve/REVISION/FILE, checked against the hash that the hub gives. */
+/** Downloads one file of a repository, ENDPOINT/MODEL/resolve/REVISION/FILE, and checks it against the hub's hash. */
 import { rename, symlink, unlink } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { writeFileAtomically } from '../../storage/atomicFile.js'
@@ -10,23 +10,23 @@ import { request, dismiss, reasonOf, type HubResponse, type RequestContext } fro
 import { checkContent } from './hubContent.js'
 import { claimPartial, hashOf, partialFile, releasePartial } from './partialFile.js'
 
-/** Bytes of one file so far; `total` is undefined where the server does not say. */
+/** Bytes of one file so far; `total` is undefined if the server does not give it. */
 export type DownloadProgress = { readonly file: string; readonly received: number; readonly total: number | undefined }
 
-/** A model at one revision of a server; or a data set, which the hub has as `datasets/OWNER/NAME`. */
+/** A model at one revision of a server, or a dataset, whose name there is `datasets/OWNER/NAME`. */
 export type Remote = RequestContext & {
   readonly model: string
   readonly revision: string
   readonly onProgress: (progress: DownloadProgress) => void
 }
 
-/** How often a download that broke off goes on by itself; two attempts in a row without a byte end it before. */
+/** Attempts of an interrupted download. Two in a row without a byte are the last ones. */
 const attempts = 6
 
-/** The connection broke or fell silent within the answer: the only mistake that asking again may mend. */
-class InterruptedAnswer extends InputError {}
+/** The connection broke or timed out within the response: the only error that is retried. */
+class InterruptedResponse extends InputError {}
 
-/** Bytes of a file of weights, of one of data, and of any other. */
+/** Bytes of a file of weights, of a data file, and of any other. */
 const weightLimit = 50_000_000_000
 const dataLimit = 2_000_000_000
 const textLimit = 64_000_000
@@ -37,17 +37,17 @@ const limitOf = (file: string): number => (file.endsWith('.safetensors') ? weigh
 export const fileUrl = ({ endpoint, model, revision }: Remote, file: string): string =>
   `${endpoint}/${model}/resolve/${encodeURIComponent(revision)}/${file.split('/').map(encodeURIComponent).join('/')}`
 
-/** The commit that the revision stands for now, so that all files are of one commit; undefined where the server does not say. */
+/** The current commit of the revision, so that all files are of one commit; undefined if the server does not give it. */
 export const commitOf = async (remote: Remote): Promise<string | undefined> => {
-  const answer = await request(remote, fileUrl(remote, 'config.json'), 'HEAD')
-  await dismiss(answer)
-  return answer.facts.commit
+  const response = await request(remote, fileUrl(remote, 'config.json'), 'HEAD')
+  await dismiss(response)
+  return response.info.commit
 }
 
 /**
- * Downloads `file` to `path` in a snapshot (nothing to do if it is there already). False if the model has no such file. Where the hub
- * gives a hash the bytes lie in `blobs` under it, and an interrupted download goes on; where it gives none they are kept only whole.
- * Throws Mistake: another status, another length, another hash, another content than the file's name says.
+ * Downloads `file` to `path` in a snapshot, unless it is there. If the hub gives a hash, the bytes go into `blobs` under that name, and an
+ * interrupted download resumes. Without a hash, the file is written entirely or not at all. → false if the repository has no such file
+ * @throws InputError for another status, length, hash or kind of content than expected
  */
 export const download = async (remote: Remote, file: string, path: string, blobs: string): Promise<boolean> => {
   if (await isFile(path)) return true
@@ -57,9 +57,9 @@ export const download = async (remote: Remote, file: string, path: string, blobs
     await dismiss(first)
     return false
   }
-  const { hash } = first.facts
+  const { hash } = first.info
   if (hash === undefined) {
-    await writeFileAtomically(path, receivedPieces(first, remote, file, url, 0), undefined, (whole) => checkContent(whole, file, url))
+    await writeFileAtomically(path, receivedChunks(first, remote, file, url, 0), undefined, (whole) => checkContent(whole, file, url))
     return true
   }
   await makeFolder(blobs).catch((thrown: unknown) => {
@@ -72,53 +72,53 @@ export const download = async (remote: Remote, file: string, path: string, blobs
   return true
 }
 
-/** Fills a file of its own, from where an earlier attempt left it, and gives it the blob's name when its hash is right. */
+/** Downloads into a partial file of this process, from where an earlier attempt left it, and renames it to the blob if its hash is right. */
 const fetchBlob = async (remote: Remote, file: string, url: string, blob: string, hash: string, first: HubResponse): Promise<void> => {
-  const own = await claimPartial(blob)
+  const partial = await claimPartial(blob)
   try {
-    await fill(own, remote, file, url, first)
+    await fill(partial, remote, file, url, first)
   } catch (thrown) {
-    await releasePartial(own, blob)
+    await releasePartial(partial, blob)
     throw thrown
   }
   try {
-    const found = await hashOf(own, hash.length === 40 ? 'git' : 'sha256')
-    if (found !== hash) throw inputError(url, `the hash ${hash} that the hub gives`, `${found} (nothing of it is kept)`)
-    await checkContent(own, file, url)
+    const actual = await hashOf(partial, hash.length === 40 ? 'git' : 'sha256')
+    if (actual !== hash) throw inputError(url, `the hash ${hash} that the hub gives`, `${actual} (nothing of it is kept)`)
+    await checkContent(partial, file, url)
   } catch (thrown) {
-    await unlink(own)
+    await unlink(partial)
     throw thrown
   }
-  await rename(own, blob).catch((thrown: unknown) => {
+  await rename(partial, blob).catch((thrown: unknown) => {
     throw writeError(blob, thrown)
   })
 }
 
-/** Goes on by itself where the connection broke, as often as it helps. */
-const fill = async (own: string, remote: Remote, file: string, url: string, first: HubResponse): Promise<void> => {
-  const partial = await partialFile(own)
+/** Retries after a broken connection as long as that brings more bytes. */
+const fill = async (path: string, remote: Remote, file: string, url: string, first: HubResponse): Promise<void> => {
+  const partial = await partialFile(path)
   try {
-    let answer: HubResponse | undefined = first
+    let response: HubResponse | undefined = first
     for (let attempt = 1, fruitless = 0; ; attempt++) {
       const from: number = partial.size()
       if (from > 0) {
-        if (answer !== undefined) await dismiss(answer)
-        answer = await request(remote, url, 'GET', { range: `bytes=${from}-` })
+        if (response !== undefined) await dismiss(response)
+        response = await request(remote, url, 'GET', { range: `bytes=${from}-` })
       }
-      answer ??= await request(remote, url, 'GET')
-      // 416: nothing is left to send; whether that is the file, the hash will tell
-      if (answer.response.status === 416 && from > 0) {
-        await dismiss(answer)
+      response ??= await request(remote, url, 'GET')
+      // 416: no bytes are left to send. The hash tells whether the file is complete.
+      if (response.response.status === 416 && from > 0) {
+        await dismiss(response)
         return
       }
-      const start = firstByteOf(answer.response, from, url)
+      const start = firstByteOf(response.response, from, url)
       try {
-        await partial.writeFrom(start, receivedPieces(answer, remote, file, url, start))
+        await partial.writeFrom(start, receivedChunks(response, remote, file, url, start))
         return
       } catch (thrown) {
-        answer = undefined
+        response = undefined
         fruitless = partial.size() > from ? 0 : fruitless + 1
-        if (attempt === attempts || fruitless === 2 || !(thrown instanceof InterruptedAnswer) || remote.signal?.aborted === true)
+        if (attempt === attempts || fruitless === 2 || !(thrown instanceof InterruptedResponse) || remote.signal?.aborted === true)
           throw thrown
       }
     }
@@ -127,7 +127,7 @@ const fill = async (own: string, remote: Remote, file: string, url: string, firs
   }
 }
 
-/** The byte with which the answer begins: `from` if the server heeded the range, 0 if it sends the whole. */
+/** The response's first byte: `from` if the server supports ranges, 0 if it sends the whole file. */
 const firstByteOf = (response: Response, from: number, url: string): number => {
   if (response.status === 200) return 0
   if (response.status !== 206 || from === 0) return checkStatus(response, url)
@@ -146,8 +146,8 @@ const checkStatus = (response: Response, url: string): never => {
   )
 }
 
-async function* receivedPieces(
-  { response, facts, clock }: HubResponse,
+async function* receivedChunks(
+  { response, info, timer }: HubResponse,
   remote: Remote,
   file: string,
   url: string,
@@ -156,32 +156,32 @@ async function* receivedPieces(
   const { status, body, headers } = response
   const declared = headers.get('content-length')
   const sent = declared === null || headers.has('content-encoding') ? undefined : start + Number(declared)
-  const total = sent ?? facts.size
+  const total = sent ?? info.size
   let received = start
   try {
     if (status !== (start > 0 ? 206 : 200) || body === null) checkStatus(response, url)
-    if (facts.size !== undefined && sent !== undefined && sent !== facts.size)
-      throw inputError(url, `${facts.size} bytes, as the hub says`, `${sent}`)
+    if (info.size !== undefined && sent !== undefined && sent !== info.size)
+      throw inputError(url, `${info.size} bytes, as the hub says`, `${sent}`)
     const limit = limitOf(file)
     if ((total ?? 0) > limit) throw inputError(url, `at most ${limit} bytes`, `${total}`)
-    for await (const piece of body as ReadableStream<Uint8Array>) {
-      clock.heard()
-      received += piece.length
+    for await (const chunk of body as ReadableStream<Uint8Array>) {
+      timer.restart()
+      received += chunk.length
       if (received > (total ?? limit)) throw inputError(url, `${total ?? `at most ${limit}`} bytes`, `more`)
       remote.onProgress({ file, received, total })
-      yield piece
+      yield chunk
     }
   } catch (thrown) {
     throw thrown instanceof InputError
       ? thrown
-      : new InterruptedAnswer(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`)
+      : new InterruptedResponse(url, `${total ?? 'all'} bytes`, `${received} (${reasonOf(thrown, remote)})`)
   } finally {
-    clock.stop()
+    timer.stop()
   }
   if (total !== undefined && received !== total) throw inputError(url, `${total} bytes`, `${received}`)
 }
 
-/** As Python's tools do: a link in the snapshot; where the system allows none, the file itself. */
+/** Puts a link into the snapshot, like Python's tools, or the file itself if the system allows no links. */
 const place = async (blob: string, path: string): Promise<void> => {
   await symlink(relative(dirname(path), blob), path).catch(async (thrown: unknown) => {
     if (await isFile(path)) return

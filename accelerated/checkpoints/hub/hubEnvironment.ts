@@ -1,4 +1,4 @@
-/** The variables by which the hub is found, each checked before use. An empty one is none, as for Python's tools; no secret is ever shown. */
+/** The environment variables of the hub, validated. An empty one counts as unset, as in Python's tools. No message shows a secret. */
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { inputError, quoted } from '../../errors/inputError.js'
@@ -10,7 +10,7 @@ const given = (environment: Environment, name: string): string | undefined => {
   return value === '' ? undefined : value
 }
 
-/** The address of the hub, without a slash at its end. @throws Mistake */
+/** The hub's address, without a slash at its end. @throws InputError */
 export const endpointOf = (environment: Environment): string => {
   const endpoint = (given(environment, 'HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '')
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null
@@ -26,7 +26,7 @@ export const endpointOf = (environment: Environment): string => {
   return endpoint
 }
 
-/** The token to send; white space around it is none of it. @throws Mistake without it */
+/** The token, without the white space around it. @throws InputError that does not show it */
 export const tokenOf = (environment: Environment): string | undefined => {
   const token = given(environment, 'HF_TOKEN')
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
@@ -34,10 +34,10 @@ export const tokenOf = (environment: Environment): string | undefined => {
   return token
 }
 
-/** The hub's own cache, so that what Python tools downloaded is found, and they find what is downloaded here. */
+/** The cache that Python's tools use too, so that each finds the other's downloads. */
 export const cacheOf = (environment: Environment): string => {
-  const own = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
-  if (own !== undefined) return own
+  const explicit = given(environment, 'SALORA_CACHE') ?? given(environment, 'HF_HUB_CACHE')
+  if (explicit !== undefined) return explicit
   const caches = given(environment, 'XDG_CACHE_HOME') ?? join(homedir() || userInfo().homedir, '.cache')
   return join(given(environment, 'HF_HOME') ?? join(caches, 'huggingface'), 'hub')
 }

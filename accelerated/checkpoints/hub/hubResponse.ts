@@ -1,78 +1,76 @@
-/** One question to the hub and its answer, redirects followed by hand: where they may lead, and who gets to see the token. */
+/** One request to the hub. Redirects are followed here, to control where they lead and which server gets the token. */
 import { InputError, inputError, reason } from '../../errors/inputError.js'
 
-/** A server of models, as asked. */
+/** A server, and how to ask it. */
 export type RequestContext = {
   /** http(s)://HOST, without a slash at the end */
   readonly endpoint: string
   readonly token?: string
   readonly signal?: AbortSignal
-  /** milliseconds of silence after which the server counts as gone */
-  readonly patience: number
+  /** milliseconds without a byte after which a request fails */
+  readonly timeout: number
 }
 
-/** What the hub's own answer says of a file; the storage that it redirects to knows none of it. */
+/** What the hub's own response tells about a file. The storage server that it redirects to does not know it. */
 export type HubFileInfo = {
   readonly commit: string | undefined
   /** git's SHA-1 of a small file (40 hex digits) or the SHA-256 of a large one (64) */
   readonly hash: string | undefined
-  /** bytes of the file, where the hub names a large file's size */
+  /** bytes of a large file */
   readonly size: number | undefined
 }
 
-/** `clock` runs until stopped. */
-export type HubResponse = { readonly response: Response; readonly facts: HubFileInfo; readonly clock: StallTimer }
+/** `timer` runs until stopped. */
+export type HubResponse = { readonly response: Response; readonly info: HubFileInfo; readonly timer: StallTimer }
 
-/** Aborts after `patience` milliseconds without a call of `heard`. */
-export type StallTimer = { readonly signal: AbortSignal; readonly heard: () => void; readonly stop: () => void }
+/** Aborts after `timeout` milliseconds without a call of `restart`. */
+export type StallTimer = { readonly signal: AbortSignal; readonly restart: () => void; readonly stop: () => void }
 
 const redirectLimit = 5
 
 /**
- * Asks for `url` and follows redirects: at most five, from https to https only, and the token goes to the endpoint's own host alone.
- * Throws Mistake: no answer, silence, a redirect to elsewhere than the web.
+ * Requests `url` and follows at most five redirects, from https to https only. Only the endpoint's own host gets the token.
+ * @throws InputError if there is no response, if it times out, or if a redirect leads to another protocol
  */
 export const request = async (
-  asking: RequestContext,
+  context: RequestContext,
   url: string,
   method: 'GET' | 'HEAD',
   headers: Readonly<Record<string, string>> = {},
 ): Promise<HubResponse> => {
-  const clock = silenceClock(asking)
-  const home = new URL(asking.endpoint)
-  let facts: HubFileInfo = { commit: undefined, hash: undefined, size: undefined }
+  const timer = stallTimer(context)
+  const home = new URL(context.endpoint)
+  let info: HubFileInfo = { commit: undefined, hash: undefined, size: undefined }
   let at = new URL(url)
   try {
     for (let hop = 0; hop <= redirectLimit; hop++) {
       const response = await fetch(at, {
         method,
         redirect: 'manual',
-        signal: clock.signal,
+        signal: timer.signal,
         headers: {
           ...headers,
           'accept-encoding': 'identity', // so that content-length counts the file's bytes
-          ...(asking.token === undefined || at.origin !== home.origin ? {} : { authorization: `Bearer ${asking.token}` }),
+          ...(context.token === undefined || at.origin !== home.origin ? {} : { authorization: `Bearer ${context.token}` }),
         },
       })
-      clock.heard()
-      if (at.origin === home.origin) facts = merged(facts, response.headers)
+      timer.restart()
+      if (at.origin === home.origin) info = merged(info, response.headers)
       const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null
-      if (location === null) return { response, facts, clock }
+      if (location === null) return { response, info, timer }
       await response.body?.cancel()
       at = nextAddress(location, at, url)
     }
     throw inputError(url, `at most ${redirectLimit} redirects`, 'more')
   } catch (thrown) {
-    clock.stop()
-    throw thrown instanceof InputError ? thrown : inputError(url, 'an answer from the hub', reasonOf(thrown, asking))
+    timer.stop()
+    throw thrown instanceof InputError ? thrown : inputError(url, 'an answer from the hub', reasonOf(thrown, context))
   }
 }
 
-/** What ended an answer, in words: silence by its name, anything else as it says itself. */
-export const reasonOf = (thrown: unknown, { patience, signal }: RequestContext): string =>
-  thrown instanceof Error && thrown.name === 'TimeoutError' && signal?.aborted !== true
-    ? `silence for ${patience / 1000} s`
-    : reason(thrown)
+/** Why a response ended: a timeout, or the error's own message. */
+export const reasonOf = (thrown: unknown, { timeout, signal }: RequestContext): string =>
+  thrown instanceof Error && thrown.name === 'TimeoutError' && signal?.aborted !== true ? `silence for ${timeout / 1000} s` : reason(thrown)
 
 const nextAddress = (location: string, from: URL, url: string): URL => {
   const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined
@@ -87,34 +85,34 @@ const nextAddress = (location: string, from: URL, url: string): URL => {
   return next
 }
 
-/** The first answer that names a thing counts. An ETag is a hash only if it looks like one; x-linked-… speak of the file behind a redirect. */
-const merged = (known: HubFileInfo, headers: Headers): HubFileInfo => {
+/** The first response with a value counts. An ETag is a hash only if it looks like one; the x-linked-… headers describe the file behind a redirect. */
+const merged = (earlier: HubFileInfo, headers: Headers): HubFileInfo => {
   const commit = headers.get('x-repo-commit')
   const tag = (headers.get('x-linked-etag') ?? headers.get('etag') ?? '').replace(/^W\//, '').replaceAll('"', '')
   const size = headers.get('x-linked-size')
   return {
-    commit: known.commit ?? (commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined),
-    hash: known.hash ?? (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(tag) ? tag : undefined),
-    size: known.size ?? (size !== null && /^\d{1,15}$/.test(size) ? Number(size) : undefined),
+    commit: earlier.commit ?? (commit !== null && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined),
+    hash: earlier.hash ?? (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(tag) ? tag : undefined),
+    size: earlier.size ?? (size !== null && /^\d{1,15}$/.test(size) ? Number(size) : undefined),
   }
 }
 
-/** The answer is not wanted any more. */
-export const dismiss = async ({ response, clock }: HubResponse): Promise<void> => {
-  clock.stop()
+/** Drops a response whose body is not needed. */
+export const dismiss = async ({ response, timer }: HubResponse): Promise<void> => {
+  timer.stop()
   await response.body?.cancel()
 }
 
-const silenceClock = ({ patience, signal }: RequestContext): StallTimer => {
-  const own = new AbortController()
-  const expire = (): void => own.abort(new DOMException('silence', 'TimeoutError'))
-  let timer = setTimeout(expire, patience)
-  const stop = (): void => clearTimeout(timer)
+const stallTimer = ({ timeout, signal }: RequestContext): StallTimer => {
+  const stalled = new AbortController()
+  const expire = (): void => stalled.abort(new DOMException('silence', 'TimeoutError'))
+  let running = setTimeout(expire, timeout)
+  const stop = (): void => clearTimeout(running)
   return {
-    signal: signal === undefined ? own.signal : AbortSignal.any([signal, own.signal]),
-    heard: () => {
+    signal: signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
+    restart: () => {
       stop()
-      timer = setTimeout(expire, patience)
+      running = setTimeout(expire, timeout)
     },
     stop,
   }

@@ -1,4 +1,4 @@
-/** A file that is still being downloaded. It is one process's own; what an earlier one left of it is taken over, from a living one nothing. */
+/** A partial download. Each process has its own file, and takes over what a finished process left. */
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { open, readdir, rename, stat } from 'node:fs/promises'
@@ -7,43 +7,43 @@ import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../errors/systemError.js'
 
 export type PartialFile = {
-  /** bytes known to be there from the start of the file */
+  /** bytes that the file has */
   readonly size: () => number
-  /** writes the pieces one after another from byte `start` on and cuts the file after them; bytes before an error stay */
-  readonly writeFrom: (start: number, pieces: AsyncIterable<Uint8Array>) => Promise<void>
+  /** Writes the chunks from byte `start` on and truncates the file after them. The bytes before an error stay. */
+  readonly writeFrom: (start: number, chunks: AsyncIterable<Uint8Array>) => Promise<void>
   readonly close: () => Promise<void>
 }
 
 /**
- * A name for `blob` while it is being downloaded, that no other process uses. What an interrupted download left, or one whose process is
- * gone, is there then, to go on with. BLOB.incomplete itself is let be: with that name Python's tools download.
+ * A name for a partial download of `blob` that no other process uses. If an interrupted download or a dead process left a partial file, it
+ * gets that name. BLOB.incomplete is not touched, because Python's tools use it.
  */
 export const claimPartial = async (blob: string): Promise<string> => {
-  const own = `${blob}.incomplete.${here}.${process.pid}.${randomBytes(6).toString('hex')}`
+  const path = `${blob}.incomplete.${here}.${process.pid}.${randomBytes(6).toString('hex')}`
   const names = await readdir(dirname(blob)).catch(() => [])
   for (const name of names.filter((other) => isLeft(other, basename(blob)))) {
-    const claimed = await rename(join(dirname(blob), name), own).then(
+    const claimed = await rename(join(dirname(blob), name), path).then(
       () => true,
-      () => false, // somebody else was first; what is wrong with the folder, opening the file will tell
+      () => false, // another process was faster, or opening the file will report what is wrong with the folder
     )
     if (claimed) break
   }
-  return own
+  return path
 }
 
-/** Leaves an interrupted download for whoever tries next. */
-export const releasePartial = (own: string, blob: string): Promise<void> => rename(own, `${blob}.incomplete.left`).catch(() => undefined)
+/** Leaves an interrupted download to the next attempt. */
+export const releasePartial = (path: string, blob: string): Promise<void> => rename(path, `${blob}.incomplete.left`).catch(() => undefined)
 
 const here = hostname().replace(/[^\w-]/g, '_')
 
-/** Whether the file is left of a download of `blob` that is over. Of another machine's processes nothing is known: theirs are let be. */
+/** Whether a file is left over from a download of `blob` that has ended. Files of another machine's processes are not touched. */
 const isLeft = (name: string, blob: string): boolean => {
   if (name === `${blob}.incomplete.left`) return true
   const [, host, pid] = name.startsWith(`${blob}.incomplete.`) ? (/\.incomplete\.([\w-]*)\.(\d+)\.[0-9a-f]{12}$/.exec(name) ?? []) : []
-  return host === here && !lives(Number(pid))
+  return host === here && !isAlive(Number(pid))
 }
 
-const lives = (pid: number): boolean => {
+const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
     return true
@@ -52,7 +52,7 @@ const lives = (pid: number): boolean => {
   }
 }
 
-/** Opens the file, with what an earlier download left in it, or creates it; a link of that name is not followed. Throws Mistake. */
+/** Opens the file with its bytes, or creates it. A link of that name is not followed. @throws InputError */
 export const partialFile = async (path: string): Promise<PartialFile> => {
   const guarded = <T>(action: Promise<T>): Promise<T> =>
     action.catch((thrown: unknown) => {
@@ -62,12 +62,12 @@ export const partialFile = async (path: string): Promise<PartialFile> => {
   let size = (await handle.stat()).size
   return {
     size: () => size,
-    writeFrom: async (start, pieces) => {
+    writeFrom: async (start, chunks) => {
       let at = start
-      for await (const piece of pieces) {
-        for (let done = 0; done < piece.length; )
-          done += (await guarded(handle.write(piece, done, piece.length - done, at + done))).bytesWritten
-        at += piece.length
+      for await (const chunk of chunks) {
+        for (let done = 0; done < chunk.length; )
+          done += (await guarded(handle.write(chunk, done, chunk.length - done, at + done))).bytesWritten
+        at += chunk.length
         size = Math.max(size, at)
       }
       await guarded(handle.truncate(at))
@@ -78,10 +78,10 @@ export const partialFile = async (path: string): Promise<PartialFile> => {
   }
 }
 
-/** The hash in hex by which the hub names a file's content: git's of a blob, which counts the length first, or plain SHA-256. */
+/** The hub's hash of a file in hexadecimal: git's SHA-1 of a blob, which starts with the length, or plain SHA-256. */
 export const hashOf = async (path: string, kind: 'git' | 'sha256'): Promise<string> => {
   const hash = createHash(kind === 'git' ? 'sha1' : 'sha256')
   if (kind === 'git') hash.update(`blob ${(await stat(path)).size}\0`)
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(piece as Buffer)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
   return hash.digest('hex')
 }

@@ -17,7 +17,7 @@ export type LowRankAdapter = {
   readonly alpha: number
   /** the scale is alpha / √rank instead of alpha / rank */
   readonly rslora?: boolean
-  /** what training dropped of each pair's input: to be told, it is no part of the function */
+  /** the dropout in training, which is not part of the function and only goes into the configuration */
   readonly dropout?: number
   /** Pairs, or none, by module path without the family's prefix, such as `encoder.layer.0.attention.self.query`. */
   readonly modules: ReadonlyMap<string, LowRankPair>

@@ -18,11 +18,11 @@ const load = async (name: GlueName, options: TaskOptions): Promise<Task> => {
 }
 
 /** The first `count` examples; all of them if `count` is undefined. @throws InputError */
-const firstExamples = (train: Dataset, count: string | undefined): Dataset => {
+const firstExamples = (train: Dataset, count: number | string | undefined): Dataset => {
   if (count === undefined) return train
-  const number = decimal(count)
+  const number = decimal(String(count))
   if (number === null || !Number.isInteger(number) || number <= 0)
-    throw inputError('--max-train-samples', 'a whole number of at least 1', quoted(count))
+    throw inputError('--max-train-samples', 'a whole number of at least 1', quoted(String(count)))
   return { ...train, examples: train.examples.slice(0, number) }
 }
 

@@ -10,7 +10,7 @@ import { causalOutputs } from '../../../accelerated/models/modelOutputs.js'
 import { normals } from '../../../accelerated/parameters/random.js'
 import { exportAdapter } from '../../../finetuning/adapters/exportAdapter.js'
 import type { ExportFormat } from '../../../finetuning/adapters/exportFormats.js'
-import { openGenerator } from '../../../evaluation/index.js'
+import { openGenerator } from '../../../index.js'
 import { fixtures } from '../../golden/golden.js'
 import { saloraHere } from '../inProcess.js'
 

@@ -128,7 +128,7 @@ describe('a hub that leads elsewhere', () => {
       .spyOn(globalThis, 'fetch')
       .mockImplementation(async () => new Response(null, { status: 302, headers: { location: 'http://hub.test/x' } }))
     try {
-      const asking = { endpoint: 'https://hub.test', patience: 1_000 }
+      const asking = { endpoint: 'https://hub.test', timeout: 1_000 }
       await expect(request(asking, 'https://hub.test/x', 'GET')).rejects.toThrow(
         'https://hub.test/x: expected a redirect to https://, got one to http:',
       )

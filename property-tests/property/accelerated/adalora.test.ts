@@ -69,8 +69,8 @@ const strengths = (phase: AdaloraPhase, layout: ParameterLayout, parameters: Vec
 
 const shapes = fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 4 })
 
-describe(`the cut (seed ${SEED})`, () => {
-  it('takes every triplet whose score is at most the k-th lowest of all, equal scores together, and nothing where k is 0', () =>
+describe(`a cut of AdaLoRA (seed ${SEED})`, () => {
+  it('prunes every triplet with at most the k-th lowest score, equal scores together, and nothing for k = 0', () =>
     fc.assert(
       fc.asyncProperty(
         shapes,
@@ -117,7 +117,7 @@ describe(`the cut (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
-  it('averages |p ∂L/∂p| of the updated p, and how far it is from its own new average', async () => {
+  it('averages |p ∂L/∂p| of the updated p, and its distance from the new average', async () => {
     const phase: AdaloraPhase = { matrices: matricesOf(1, [[1, 1]]), steps: 9, fixed: null }
     const { layout, settle, release } = await openSettle(phase, settingsOf({ initR: 1, targetR: 1 }))
     const vector = (value: number): Vector => new Float64Array(layout.size).fill(value)
@@ -146,8 +146,8 @@ const runs = fc
     return { ...rest, steps, initR, targetR: Math.max(1, initR - less), final: steps - last, warmup: warmup % last }
   })
 
-describe(`a run of any length (seed ${SEED})`, () => {
-  it('never has more triplets than its budget after a cut, ends with the target or fewer, and never changes its pattern after the last cut', () =>
+describe(`an AdaLoRA run of any length (seed ${SEED})`, () => {
+  it('keeps to its budget after each cut, ends with at most the target, and never changes its pattern after the last cut', () =>
     fc.assert(
       fc.asyncProperty(runs, async ({ steps, final, warmup, initR, targetR, deltaT, sizes, seed }) => {
         const settings = settingsOf({
@@ -210,7 +210,7 @@ describe(`a run of any length (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 25 },
     ))
 
-  it('has a budget that falls from all triplets to the target, where it stays, cutting nothing in the warm-up', () =>
+  it('has a budget that falls from all triplets to the target and stays there, and prunes nothing in the warm-up', () =>
     fc.assert(
       fc.property(runs, ({ steps, final, warmup, initR, targetR, deltaT, sizes }) => {
         const settings = { initR, targetR, deltaT, tinitRatio: warmup / steps, tfinalRatio: final / steps }
@@ -229,7 +229,7 @@ describe(`a run of any length (seed ${SEED})`, () => {
     ))
 })
 
-describe('a schedule that cannot be', () => {
+describe('an invalid schedule of AdaLoRA', () => {
   it.each([
     [{ targetR: 13 }, 100, 'targetR: expected at most initR 12, got 13'],
     [{}, 1, 'tinitRatio: expected at least one of 1 steps between warm-up and the 1 of tfinalRatio 0.5, got 0.1, which leaves none'],
@@ -244,14 +244,14 @@ describe('a schedule that cannot be', () => {
     expect(() => checkSchedule(settingsOf(change), steps)).toThrow(told)
   })
 
-  it('may end where it began, which cuts nothing, and has two steps at least', () => {
+  it('may keep its initial rank, and needs at least two steps', () => {
     expect(() => checkSchedule(settingsOf({ targetR: 12 }), 2)).not.toThrow()
     expect(allocationAt(settingsOf({ targetR: 12 }), scheduleOf(settingsOf({}), 2), 5, 1)).toEqual({ budget: 60, cut: 0, learns: false })
   })
 })
 
-describe('the distance from orthonormal', () => {
-  it('is that of ‖·‖_F, and where it is 0 has the gradient 0, as in PyTorch', async () => {
+describe('the distance from orthonormal factors', () => {
+  it('is the norm ‖·‖_F, with gradient 0 at 0, as in PyTorch', async () => {
     const matrices = matricesOf(2, [[3, 2]])
     const tensors = { 'm0.A': input('A', [2, 2], 'float64'), 'm0.B': input('B', [3, 2], 'float64') }
     const distances = distancesFromOrthonormal(matrices, (name) => tensors[name as keyof typeof tensors])

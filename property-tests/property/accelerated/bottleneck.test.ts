@@ -56,13 +56,13 @@ const drawn = (seed: number, stream: number, shape: ReadonlyArray<number>, scale
   ),
 })
 
-describe('the numbers that are trained', () => {
+describe('the trained parameters of bottleneck methods', () => {
   // by the adapters library, of models of these sizes
   it.each([
     ['roberta', 768, 12, 1_789_056, 894_528],
     ['bert', 768, 12, 1_789_056, 894_528],
     ['roberta', 1024, 24, 6_343_680, 3_171_840],
-  ] as const)('of %s with %d × %d are as many as the library has: houlsby %d, pfeiffer %d', (family, hidden, layers, ...counts) => {
+  ] as const)('of %s with %d × %d are as many as in the library: houlsby %d, pfeiffer %d', (family, hidden, layers, ...counts) => {
     const { spec } = modelOf(family, hidden, layers)
     methods.forEach((method, i) => {
       const settings = parseSettings({ method: method.name }) as Parameters<typeof method.phases.start>[1]
@@ -72,7 +72,7 @@ describe('the numbers that are trained', () => {
     })
   })
 
-  it('are a neuron for each `reductionFactor` of the hidden size, rounded down; no neuron is refused in one line', () => {
+  it('have hidden size / `reductionFactor` neurons, rounded down; 0 neurons are refused in one line', () => {
     const neurons = (reductionFactor: number) => {
       const settings = parseSettings({ method: 'houlsby', reductionFactor }) as Parameters<typeof houlsby.phases.start>[1]
       return houlsby.phases.start(modelOf('bert', 256, 1).spec, settings).neurons
@@ -82,7 +82,7 @@ describe('the numbers that are trained', () => {
     expect(() => neurons(0.5)).toThrow('reductionFactor: expected a number of at least 1, got 0.5')
   })
 
-  it('start from N(0, 0.02²), no two alike, with biases 0; matrices decay, biases do not', () => {
+  it('start from distinct draws of N(0, 0.02²) with biases 0; matrices decay, biases do not', () => {
     const settings = parseSettings({ method: 'houlsby' }) as Parameters<typeof houlsby.phases.start>[1]
     const layout = parameterLayout(houlsby.train.tensors(houlsby.phases.start(modelOf('roberta', 256, 2).spec, settings), settings))
     const values = new Map(layout.entries.map((entry) => [entry.name, Array.from(entry.initial.draw(7, entry))]))
@@ -183,7 +183,7 @@ describe.each(methods)('a model with adapters of $name', (method) => {
       return { plain: Array.from(results['plain'] ?? [], Number), adapted: Array.from(results['adapted'] ?? [], Number) }
     }
 
-    it('is the plain model, dropout and all, where the up-projections are 0, and only there', () =>
+    it('equals the plain model with dropout exactly if the up-projections are 0', () =>
       fc.assert(
         fc.asyncProperty(fc.nat(), fc.nat(100), async (seed, offset) => {
           const silent = await run(seed, 0, offset)
@@ -195,13 +195,13 @@ describe.each(methods)('a model with adapters of $name', (method) => {
         { seed: SEED, numRuns: 15 },
       ))
 
-    it('has the dropout of the plain model: the same sites in the same order, of the same shapes', () => {
+    it('has the dropout sites of the plain model, in the same order and shapes', () => {
       expect(plainSites.sites().length).toBeGreaterThan(5)
       expect(adaptedSites.sites()).toEqual(plainSites.sites())
       expect([rows, sequence]).toEqual([3, 4])
     })
 
-    it('goes on from a checkpoint of its own start alone', () => {
+    it('resumes only from a checkpoint of its own start', () => {
       const clock = { step: 0, steps: 1 }
       expect(method.phases.validate?.(phase, phase, clock)).toBeNull()
       expect(method.phases.validate?.({ ...phase, neurons: 9 }, phase, clock)).toEqual({

@@ -101,7 +101,7 @@ const edges: ReadonlyArray<readonly [string, Partial<DecoderOptions>]> = [
 ]
 
 describe(`decoding with a cache (seed ${SEED})`, () => {
-  it('has the logits of the growing texts read anew, with an adapter, in float64 to 1e-9', () =>
+  it('has the logits of whole texts without cache, with an adapter, in float64 to 1e-9', () =>
     fc.assert(
       fc.asyncProperty(decoderOptions, steps, async (options, own) => {
         const model = drawDecoder(options)
@@ -110,17 +110,17 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 12 },
     ))
 
-  it.each(edges)('has them of %s', async (_, change) => {
+  it.each(edges)('has the logits of whole texts for %s', async (_, change) => {
     const model = drawDecoder(someDecoder(change))
     await follows(model, await unmerged(model, 'float64'), [3, 1, 6, 2], 1e-9)
   })
 
-  it('has them in float32 to 1e-5', async () => {
+  it('has the logits of whole texts in float32 to 1e-5', async () => {
     const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
     await follows(model, await unmerged(model, 'float32'), [3, 1, 6, 2, 5, 7], 1e-5)
   })
 
-  it('has them where the engine has memory of its own', async () => {
+  it('has the logits of whole texts with an engine that allocates its results', async () => {
     const model = drawDecoder(someDecoder({ window: 3, lengths: [6, 2, 3] }))
     const { phase, parameters } = startOf(model, 'open', 'float64')
     const runtime = { engine: cpuEngine({ preallocatedOutputs: false }), weights: noWeights }
@@ -128,17 +128,17 @@ describe(`decoding with a cache (seed ${SEED})`, () => {
     await follows(model, decoder, [3, 1, 6, 2, 5, 7], 1e-9)
   })
 
-  it('has them with the adapter inside the matrices', async () => {
+  it('has the logits of whole texts with a merged adapter', async () => {
     const model = drawDecoder(someDecoder())
     await follows(model, await merged(model), [3, 1, 6], 1e-9)
   })
 
-  it.each([1, 2, 3, 5])('has them of prompts read %i tokens at once', async (chunk) => {
+  it.each([1, 2, 3, 5])('has the logits of whole texts for prompts in chunks of %i tokens', async (chunk) => {
     const model = drawDecoder(someDecoder({ window: 4, lengths: [11, 2, 7] }))
     await follows(model, await unmerged(model, 'float64', chunk), [3, 1], 1e-9)
   })
 
-  it('takes no prompt without tokens', async () => {
+  it('refuses a prompt without tokens', async () => {
     const decoder = await unmerged(drawDecoder(someDecoder()), 'float64')
     await expect(decoder.begin([[1], []])).rejects.toThrow(/expected prompts of at least one token, got lengths \[1,0\]/)
     await expect(decoder.begin([])).rejects.toThrow(/expected prompts/)

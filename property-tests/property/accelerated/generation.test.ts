@@ -28,7 +28,7 @@ const softmax = (all: ArrayLike<number>, temperature: number): ReadonlyArray<num
   return powers.map((power) => power / total)
 }
 
-describe(`what tokens are drawn from (seed ${SEED})`, () => {
+describe(`the sampling distribution (seed ${SEED})`, () => {
   it('is the softmax of logits over temperature', () =>
     fc.assert(
       fc.property(logits, fc.double({ min: 0.3, max: 3, noNaN: true }), (all, temperature) => {
@@ -40,7 +40,7 @@ describe(`what tokens are drawn from (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('is, with top-k, the k likeliest and those as likely as the last, in their old proportions', () =>
+  it('has with top-k the k most likely tokens and ties of the last, in their old proportions', () =>
     fc.assert(
       fc.property(logits, fc.integer({ min: 1, max: 45 }), (all, topK) => {
         const own = samplingDistribution(all, { ...plain, topK })
@@ -53,7 +53,7 @@ describe(`what tokens are drawn from (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('is, with top-p, the fewest of the likeliest that have p together', () =>
+  it('has with top-p the fewest most likely tokens that together have p', () =>
     fc.assert(
       fc.property(logits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (all, topP) => {
         const own = samplingDistribution(all, { ...plain, topP })
@@ -67,7 +67,7 @@ describe(`what tokens are drawn from (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('is drawn as often as that: χ² of 20,000 draws is below its 0.999 quantile', () => {
+  it('matches the frequencies of samples: χ² of 20,000 draws is below its 0.999 quantile', () => {
     const own = samplingDistribution(Float64Array.of(1, 0.5, -1, 2, 0, 1.5, -3), { temperature: 0.8, topK: 5, topP: 0.95 })
     const count = 20_000
     const counts = new Map<number, number>()
@@ -86,14 +86,14 @@ describe(`what tokens are drawn from (seed ${SEED})`, () => {
     expect(chiSquare).toBeLessThan(16.27) // 3 degrees of freedom
   })
 
-  it('gives with u the token whose stretch of (0, 1) u is in', () => {
+  it('maps u to the token whose interval of (0, 1) contains it', () => {
     const probable = [0.5, 0.3, 0.2].map((score, token) => ({ token, score }))
     expect([0.001, 0.499, 0.501, 0.799, 0.801, 0.999].map((u) => sample(probable, u))).toEqual([0, 0, 1, 1, 2, 2])
   })
 })
 
-describe('scores', () => {
-  it('are sorted as a sort would have them, equal ones in their order', () =>
+describe('the scores of tokens', () => {
+  it('have the same largest ones as a stable sort', () =>
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -5, max: 5 }), { maxLength: 30 }), fc.integer({ min: 1, max: 12 }), (scores, count) => {
         const sorted = scores.map((score, token) => ({ token, score })).sort((a, b) => b.score - a.score || a.token - b.token)
@@ -102,7 +102,7 @@ describe('scores', () => {
       { seed: SEED },
     ))
 
-  it('of tokens that are there are divided above 0 and multiplied below, once each', () =>
+  it('of repeated tokens are divided if positive and multiplied if negative, once for each token', () =>
     expect([...applyRepetitionPenalty(Float64Array.of(2, -2, 3, -3), [0, 1, 0, 0], 2)]).toEqual([1, -4, 3, -3]))
 
   it('become probabilities that add up to 1', () => {
@@ -120,7 +120,7 @@ describe(`beam search (seed ${SEED})`, () => {
     return logProbabilities(uniforms(seed, 'generation', place, words).map((u) => 4 * u))
   }
 
-  it('with room for every text finds the best of all', () =>
+  it('finds the best text of all if every text fits into its beams', () =>
     fc.assert(
       fc.property(fc.nat(100_000), fc.constantFrom(-1, 0, 0.7, 2), (seed, lengthPenalty) => {
         const maxNewTokens = 3
@@ -149,7 +149,7 @@ describe(`beam search (seed ${SEED})`, () => {
     ))
 })
 
-describe('texts', () => {
+describe('generated texts', () => {
   const config = {
     family: 'llama',
     vocabularySize: 8,
@@ -194,7 +194,7 @@ describe('texts', () => {
   const texts = (events: ReadonlyArray<GenerationEvent>) =>
     events.flatMap((event) => (event.kind === 'text' ? [[event.prompt, event.ended, event.tokens]] : []))
 
-  it('end at a token that ends them, at what they are to stop at, after so many tokens, or where positions end', async () => {
+  it('end at an end token, at a stop text, after n tokens, or at the last position', async () => {
     const prompts = [[1], [4], [6], Array.from({ length: 10 }, () => 1)]
     const events = await eventsOf(prompts, { endTokens: [5], stops: (tokens) => tokens.join('').endsWith('70') })
     expect(new Map(texts(events).map(([prompt, ...rest]) => [prompt, rest]))).toEqual(
@@ -209,7 +209,7 @@ describe('texts', () => {
       expect(events.flatMap((event) => (event.kind === 'token' && event.prompt === prompt ? [event.token] : []))).toEqual(tokens)
   })
 
-  it('that are drawn depend on the seed and on nothing that stands beside them', async () => {
+  it('depend on the seed when sampled, and not on other prompts of the batch', async () => {
     const [prompts, sampling] = [[[1], [2, 3], [4], [5, 6, 7]], { ...plain, temperature: 2 }]
     const together = texts(await eventsOf(prompts, { sampling, seed: 3, batchSize: 4 }))
     expect(texts(await eventsOf(prompts, { sampling, seed: 3, batchSize: 1 }))).toEqual(together)
@@ -218,7 +218,7 @@ describe('texts', () => {
     expect(first).not.toEqual(second)
   })
 
-  it('are given up when the signal says so', async () => {
+  it('stop when the signal is aborted', async () => {
     const stop = new AbortController()
     const found: GenerationEvent[] = []
     for await (const event of generate(counting, [[1]], { ...usual, maxNewTokens: 9 }, stop.signal)) {
@@ -229,7 +229,7 @@ describe('texts', () => {
     expect(await eventsOf([[1], [2]], {}, AbortSignal.abort())).toEqual([])
   })
 
-  it('are never made of logits that are no numbers', async () => {
+  it('are refused if logits are NaN', async () => {
     const broken: Decoder = {
       ...counting,
       begin: async (prompts) => ({ logits: () => prompts.map(() => new Float32Array(8).fill(NaN)), append: async () => undefined }),

@@ -52,7 +52,7 @@ describe.each(['llama', 'mistral', 'qwen2'])('%s', (family) => {
   })
 })
 
-describe('the largest batch', () => {
+describe('the largest batch of packed texts', () => {
   it('is bounded by the most texts per row, the longest text and the longest rows', () => {
     const rows = packed(texts, 16)
     expect(rows.map(({ ends }) => ends)).toEqual([[2, 5, 10], [7, 16], [12]])
@@ -63,7 +63,7 @@ describe('the largest batch', () => {
   })
 })
 
-describe('dropout', () => {
+describe('dropout of packed texts', () => {
   it('has a pool for every batch of shared rows', async () => {
     const { loss } = await stepOf('llama', packed(texts, 16), { loraDropout: 0.5, dropout: 0.5 })
     expect(loss).toBeGreaterThan(0)

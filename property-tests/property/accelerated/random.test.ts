@@ -32,7 +32,7 @@ describe(`random numbers (seed ${SEED})`, () => {
     expect(words(counter, key)).toBe(expected)
   })
 
-  it('lie strictly between 0 and 1', () => {
+  it('are strictly between 0 and 1', () => {
     fc.assert(
       fc.property(seed, stream, step, count, (s, name, t, n) => {
         const u = uniforms(s, name, t, n)
@@ -43,7 +43,7 @@ describe(`random numbers (seed ${SEED})`, () => {
     )
   })
 
-  it('do not depend on how many are drawn', () => {
+  it('do not depend on the number of draws', () => {
     fc.assert(
       fc.property(seed, stream, step, count, count, (s, name, t, n, m) => {
         expect(uniforms(s, name, t, n + m).slice(0, n)).toEqual(uniforms(s, name, t, n))
@@ -62,7 +62,7 @@ describe(`random numbers (seed ${SEED})`, () => {
     expect(new Set(all).size).toBe(all.length)
   })
 
-  it('never give one number to two purposes', () => {
+  it('never share a number between two purposes', () => {
     expect(new Set(Object.values(streams)).size).toBe(Object.values(streams).length)
   })
 
@@ -95,7 +95,7 @@ describe(`random numbers (seed ${SEED})`, () => {
     )
   })
 
-  it('permute without preference: the 24 orders of four are equally frequent', () => {
+  it('permute uniformly: the 24 orders of four are equally frequent', () => {
     const runs = 4800 // 200 of each expected
     const counts = new Map<string, number>()
     for (let t = 0; t < runs; t++) {

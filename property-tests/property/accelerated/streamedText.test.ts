@@ -18,7 +18,7 @@ const stream = (text: string, stops: ReadonlyArray<string>) => {
 }
 
 describe(`streamed text (seed ${SEED})`, () => {
-  it('is the whole text, its first blank too, in pieces of whole letters', () =>
+  it('is the whole text with its first blank, in pieces of whole letters', () =>
     fc.assert(
       fc.property(texts, (text) => {
         const { pieces, text: whole } = stream(text, [])
@@ -29,7 +29,7 @@ describe(`streamed text (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('ends before the first text to stop at, of which no piece shows a beginning too much', () =>
+  it('ends before the first stop text, and no piece contains a part of it', () =>
     fc.assert(
       fc.property(
         texts,
@@ -50,20 +50,20 @@ describe(`streamed text (seed ${SEED})`, () => {
       { seed: SEED },
     ))
 
-  it('keeps its blanks after tokens that have no text', () => {
+  it('keeps its blanks after tokens without text', () => {
     const own = streamedText(decode, [' b'], [...bytes('x'), ...new Array<number>(9).fill(256)])
     const silent = new Array<number>(7).fill(256)
     expect([...silent, ...bytes(' a'), ...silent, ...bytes(' b')].map((token) => own.push(token)).join('')).toBe(' a')
     expect(own.text()).toBe(' a')
   })
 
-  it('hands out the rest of a beginning that came to nothing', () => {
+  it('returns the held-back start of a stop text that did not follow', () => {
     const own = streamedText(decode, ['END'], [])
     expect(bytes('xENx').map((token) => own.push(token))).toEqual(['x', '', '', 'ENx'])
     expect([...bytes('EN').map((token) => own.push(token)), own.end()]).toEqual(['', '', 'EN'])
   })
 
-  it('is to stop exactly when its last token completes a text to stop at', () =>
+  it('stops exactly when its last token completes a stop text', () =>
     fc.assert(
       fc.property(
         texts,

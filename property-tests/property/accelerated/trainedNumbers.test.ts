@@ -42,8 +42,8 @@ const toldBy = (method: Method, size: typeof roberta.base): number => {
   return Object.values(others).reduce((a, b) => a + b, 0)
 }
 
-describe('the numbers that a method trains, two classes', () => {
-  it('every method has its row here', () => expect(Object.keys(counts).sort()).toEqual(methods.map(({ name }) => name).sort()))
+describe('the number of trained parameters, for two classes', () => {
+  it('is tested for every method', () => expect(Object.keys(counts).sort()).toEqual(methods.map(({ name }) => name).sort()))
 
   /** [base, large] without the head, by hand: r = 8 (AdaLoRA 12), 40 virtual tokens, a sixteenth of the width; full is the published count less its head. */
   const counts: Readonly<Record<string, readonly [number, number]>> = {
@@ -56,12 +56,15 @@ describe('the numbers that a method trains, two classes', () => {
     prefix: [737_280, 1_966_080],
     prompt: [30_720, 40_960],
   }
-  it.each(methods.map((method) => [method.name, method] as const))('by %s, and what is told of it', (name, method) => {
-    expect([trainedBy(method, roberta.base), trainedBy(method, roberta.large)]).toEqual(counts[name])
-    expect([toldBy(method, roberta.base), toldBy(method, roberta.large)]).toEqual(counts[name])
-  })
+  it.each(methods.map((method) => [method.name, method] as const))(
+    'is that of the paper or of the library for %s, and is reported',
+    (name, method) => {
+      expect([trainedBy(method, roberta.base), trainedBy(method, roberta.large)]).toEqual(counts[name])
+      expect([toldBy(method, roberta.base), toldBy(method, roberta.large)]).toEqual(counts[name])
+    },
+  )
 
-  it('with the head are 124.6 M of the base model, 1,329,410 and 3,017,730 of prefixes, 622,850 and 1,092,610 of a prompt', () => {
+  it('includes the head: 124.6 M for the base model, 1,329,410 and 3,017,730 for prefixes, 622,850 and 1,092,610 for prompts', () => {
     const withHead = (name: string) =>
       [roberta.base, roberta.large].map((size) => headOf(size) + trainedBy(methods.find((method) => method.name === name)!, size))
     expect(withHead('full')).toEqual([124_647_170, 355_361_794])

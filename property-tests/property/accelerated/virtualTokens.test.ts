@@ -78,13 +78,13 @@ describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (fam
     })
     afterAll(() => opened.release())
 
-    it('give each text of a batch the logits that it has alone', () =>
+    it('give each text the same logits in a batch and alone', () =>
       check(fc.tuple(rowsOf(name), texts), async ([rows, batch]) => {
         const [together, alone] = [await opened.logits(rows, batch), await opened.logits(rows, batch, 1)]
         assertClose(together.flat(), alone.flat(), { relative: 1e-12 })
       }))
 
-    it(name === 'prefix' ? 'are a set: their order is nothing to attention' : 'are a sequence: their order counts', () =>
+    it(name === 'prefix' ? 'are a set: their order does not matter' : 'are a sequence: their order matters', () =>
       check(fc.tuple(rowsOf(name), texts, fc.integer({ min: 1, max: virtualTokens - 1 })), async ([rows, batch, turns]) => {
         const turned = [...rows.slice(turns), ...rows.slice(0, turns)]
         const [as, then] = [await opened.logits(rows, batch), await opened.logits(turned, batch)]
@@ -94,7 +94,7 @@ describe.each(families)(`virtual tokens before texts of %s (seed ${SEED})`, (fam
     )
   })
 
-  it('whose keys are masked are no prefix but for the positions, which they move', async () => {
+  it('with masked keys only shift the positions', async () => {
     const masks: Wrap = (host) => ({
       ...host,
       keyValue: (layer, { bias, ...rest }) => {
@@ -148,7 +148,7 @@ describe('a run with virtual tokens', () => {
     ['prefix', 1024, 24, 1_966_080],
     ['prompt', 768, 12, 30_720],
     ['prompt', 1024, 24, 40_960],
-  ] as const)("trains by %s, hidden %i, layers %i, as many numbers as PEFT's by default: %i", (name, hidden, layers, count) => {
+  ] as const)('has by default as many parameters as PEFT with %s, hidden %i, layers %i: %i', (name, hidden, layers, count) => {
     const method = methodOf(name)
     const settings = resolveSettings({ method: name })
     const phase = method.phases.start(roberta(hidden, layers).spec, settings)
@@ -162,9 +162,13 @@ describe('a run with virtual tokens', () => {
     ['prompt', 510, 3, "numVirtualTokens: expected at most 509, which leave 3 of the model's 512 positions to a text, got 510"],
     ['prompt', 40, 472, null],
     ['prompt', 40, 473, "maxLength: expected at most the 472 of the model's 512 positions that 40 virtual tokens leave, got 473"],
-  ] as const)('by %s, with %i of them and texts of %i tokens, fits the positions or says what does', (name, count, maxLength, told) => {
-    const plan = () => runLength(methodOf(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta(768, 12), 8)
-    if (told === null) expect(plan().steps).toBeGreaterThan(0)
-    else expect(plan).toThrow(expect.objectContaining({ message: told }))
-  })
+  ] as const)(
+    'with %s, %i virtual tokens and texts of %i tokens fits the positions, or reports what fits',
+    (name, count, maxLength, told) => {
+      const plan = () =>
+        runLength(methodOf(name), resolveSettings({ method: name, numVirtualTokens: count, maxLength }), roberta(768, 12), 8)
+      if (told === null) expect(plan().steps).toBeGreaterThan(0)
+      else expect(plan).toThrow(expect.objectContaining({ message: told }))
+    },
+  )
 })

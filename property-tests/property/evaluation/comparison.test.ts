@@ -7,7 +7,7 @@ import { parseSettings } from '../../../accelerated/training/settings.js'
 import { compare, comparisonTable, type ComparedRun } from '../../../evaluation/studies/comparison.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
 import { embeddedModel } from '../../../finetuning/embedded/quickstart.js'
-import type { FinetuneOptions, RunResult } from '../../../finetuning/runs/run.js'
+import type { RunOptions, RunResult } from '../../../finetuning/runs/run.js'
 
 const run = (variant: string, accuracy: number, best: number | null = null): ComparedRun => ({
   variant,
@@ -63,7 +63,7 @@ describe('a comparison that was stopped', () => {
       command: 'a test',
       jobs,
     })
-    const run = async (options: FinetuneOptions): Promise<RunResult> => {
+    const run = async (options: RunOptions): Promise<RunResult> => {
       started.push(`${options.settings.method}-${options.settings.seed}`)
       const events = finetuneJob(options, new AbortController().signal)
       for (;;) {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../../accelerated/checkpoints/modelFolder.js'
 import type { ModelSpec } from '../../../accelerated/models/architecture.js'
-import type { FinetuneEvent, FinetuneOptions, RunResult } from '../../../finetuning/runs/run.js'
+import type { FinetuneEvent, RunOptions, RunResult } from '../../../finetuning/runs/run.js'
 import { runFormatVersion } from '../../../finetuning/runs/runFiles.js'
 import { readSweep } from '../../../reporting/discovery/storedSweep.js'
 import { glueSweep } from '../../../evaluation/glue/glueSweep.js'
@@ -151,7 +151,7 @@ describe('the plan of a sweep', () => {
 
 /** A fake run: writes the files of a run, and scores by its settings. */
 const fakeRun = (begun: string[], fails: (output: string) => boolean = () => false) =>
-  async function* (options: FinetuneOptions, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<FinetuneEvent> {
+  async function* (options: RunOptions, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<FinetuneEvent> {
     const id = options.output.split('/').at(-1) ?? ''
     begun.push(`${id}${options.resume ? ' resumed' : ''}`)
     const { model, task, settings } = options

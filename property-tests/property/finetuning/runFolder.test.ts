@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { loadTask } from '../../../finetuning/tasks/index.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
-import type { FinetuneOptions } from '../../../finetuning/runs/run.js'
+import type { RunOptions } from '../../../finetuning/runs/run.js'
 import { inNewFolder } from '../../../finetuning/adapters/newFolder.js'
 import { openRunFolder, type RunFolder, type RunSources } from '../../../finetuning/runs/runFolder.js'
 import { runRowsOf } from '../../../finetuning/runs/runRows.js'
@@ -27,7 +27,7 @@ beforeEach(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const options = (resume: boolean): FinetuneOptions => ({
+const options = (resume: boolean): RunOptions => ({
   model: join(root, 'tiny'),
   task: { task: join(root, 'toy.tsv') },
   output,

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { InputError } from '../../../accelerated/errors/inputError.js'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
 import { finetuneJob } from '../../../finetuning/runs/finetuneJob.js'
-import type { FinetuneOptions } from '../../../finetuning/runs/run.js'
+import type { RunOptions } from '../../../finetuning/runs/run.js'
 import { writeTinyModel } from '../../cli/tinyModel.js'
 import { toyFile } from '../../cli/toyTask.js'
 import { treeOf } from '../../hostile/survival.js'
@@ -49,7 +49,7 @@ vi.mock('node:fs/promises', async (original) => {
 let root = ''
 let output = ''
 let made = 0
-const optionsOf = (folder: string, resume: boolean): FinetuneOptions => ({
+const optionsOf = (folder: string, resume: boolean): RunOptions => ({
   model: join(root, 'tiny'),
   task: { task: join(root, 'toy.tsv') },
   output: folder,

@@ -10,7 +10,7 @@ const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 const update = adamw(settings)
 
 describe(`AdamW (seed ${SEED})`, () => {
-  it("moves each parameter by the learning rate against its gradient in the first step, whatever the gradient's size", () => {
+  it('moves each parameter by the learning rate against its gradient in the first step, for any size of the gradient', () => {
     const gradients = tensorOf([4], 0.01, 1000).map((g) =>
       tensor(
         [4],
@@ -27,7 +27,7 @@ describe(`AdamW (seed ${SEED})`, () => {
     )
   })
 
-  it('agrees with two steps worked by hand', () => {
+  it('matches two steps computed by hand', () => {
     // p = 1, gradients 0.5 and −0.25, η = 0.1, weight decay 0.1.
     // t = 1: p·(1 − 0.01) = 0.99; m = 0.05, v = 0.00025; m̂ = 0.5, v̂ = 0.25, so p = 0.99 − 0.1 · 0.5 / (0.5 + 1e-8).
     // t = 2: m = 0.045 − 0.025 = 0.02, v = 0.00024975 + 0.0000625 = 0.00031225; m̂ = 0.02 / 0.19, v̂ = 0.00031225 / 0.001999.
@@ -42,7 +42,7 @@ describe(`AdamW (seed ${SEED})`, () => {
     assertClose(second.data, [expectedSecond], { relative: 1e-14, name: 'p after step 2' })
   })
 
-  it('moves at the learning rate for ever under a constant gradient: bias correction is exact', () => {
+  it('keeps moving at the learning rate under a constant gradient: bias correction is exact', () => {
     const walk = (t: number, p: Tensor, moments: Moments): Tensor => {
       const [next, after] = update(p, tensor([1], [3]), moments, { learningRate: 0.01, weightDecay: 0, step: t })
       return t === 50 ? next : walk(t + 1, next, after)
@@ -50,7 +50,7 @@ describe(`AdamW (seed ${SEED})`, () => {
     assertClose(walk(1, filled([1], 0), initMoments(filled([1], 0))).data, [-0.5], { relative: 1e-8 })
   })
 
-  it('decays apart from the gradient: with gradient 0 a parameter shrinks by the factor 1 − η·wd', () => {
+  it('decays independently of the gradient: with gradient 0 a parameter shrinks by the factor 1 − η·wd', () => {
     fc.assert(
       fc.property(tensorOf([3]), number(0, 0.5), number(0, 0.5), (p, learningRate, weightDecay) => {
         const [next] = update(p, filled([3], 0), initMoments(p), { learningRate, weightDecay, step: 1 })

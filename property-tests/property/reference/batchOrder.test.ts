@@ -17,7 +17,7 @@ const epochs = fc
   )
 
 describe(`the order of an epoch (seed ${SEED})`, () => {
-  it('is that of an example worked by hand', () => {
+  it('matches an example computed by hand', () => {
     const lengths = [4, 9, 4, 7, 9, 1, 4]
     // Permuted: rows 6, 5, 4, 3, 2, 1, 0 of lengths 4, 1, 9, 7, 4, 9, 4. Sorted: 4 1 3 6 2 0 5; in threes: [4 1 3] [6 2 0] [5].
     const order = { examples: [6, 5, 4, 3, 2, 1, 0], batches: [1, 2, 0] }
@@ -25,7 +25,7 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
     expect(batchesOfEpoch(lengths, 3, { ...order, examples: range(7) })).toEqual([[0, 2, 6], [5], [1, 4, 3]])
   })
 
-  it('has every example once, in full batches but for one', () => {
+  it('has every example once, and at most one batch that is not full', () => {
     fc.assert(
       fc.property(epochs, ({ lengths, batchSize, examples, batches }) => {
         const epoch = batchesOfEpoch(lengths, batchSize, { examples, batches })
@@ -36,7 +36,7 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
     )
   })
 
-  it('puts together, longest first, what stands in the same stretch of 50 batches, ties as they were permuted', () => {
+  it('groups the examples of a chunk of 50 batches by length, longest first, and keeps ties in permuted order', () => {
     fc.assert(
       fc.property(epochs, ({ lengths, batchSize, examples, batches }) => {
         const epoch = batchesOfEpoch(lengths, batchSize, { examples, batches })
@@ -53,21 +53,21 @@ describe(`the order of an epoch (seed ${SEED})`, () => {
     )
   })
 
-  it('sorts 50 batches at a time, and no more', () => {
+  it('sorts exactly 50 batches at a time', () => {
     const rising = range(101)
     const falling = [...rising.slice(0, 50)].reverse()
     const epoch = batchesOfEpoch(rising, 1, { examples: rising, batches: rising })
     expect(epoch.flat()).toEqual([...falling, ...falling.map((row) => row + 50), 100])
   })
 
-  it('is only as random as the two permutations: the same give the same epoch', () => {
+  it('depends only on the two permutations: the same permutations give the same epoch', () => {
     const order = { examples: [2, 0, 1], batches: [1, 0] }
     expect(batchesOfEpoch([3, 3, 3], 2, order)).toEqual([[1], [2, 0]])
     expect(batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1] })).toEqual([[2, 0], [1]])
     expect(batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [0, 1, 2] })).toEqual([[2], [0, 1]])
   })
 
-  it('refuses what is no permutation', () => {
+  it('refuses a list that is not a permutation', () => {
     const order = { examples: [2, 0, 1], batches: [1, 0] }
     expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, examples: [2, 0, 0] })).toThrow('a permutation of 3 examples, got [2, 0, 0]')
     expect(() => batchesOfEpoch([3, 3, 3], 2, { ...order, batches: [0, 1, 2] })).toThrow('a permutation of 2 batches, got [0, 1, 2]')

@@ -61,7 +61,7 @@ const run = (steps: number, rate: number, lambda: number): Game =>
   })
 
 describe('a quadratic with a density constraint', () => {
-  it.each([0, 1, 10, 100])('settles where stationarity says it must when the multiplier is held at %d', (lambda) => {
+  it.each([0, 1, 10, 100])('converges to the stationary point when the multiplier is fixed at %d', (lambda) => {
     const { logTheta } = run(4000, 0, lambda)
     const kappa = (2 * lambda) / 4
     const C = (mean + kappa * b) / (1 + kappa)
@@ -106,13 +106,13 @@ describe(`an encoder in training (seed ${SEED})`, () => {
       return { state: after, seed: next, losses: [...losses, taskLoss], lambdas: [...lambdas, after.lambda], density }
     }, begin)
 
-  it('learns a batch by heart, and moves B off 0', () => {
+  it('overfits one batch, and moves B away from 0', () => {
     const { losses, state } = train(100, 'open')
     expect(losses.at(-1)! < 0.1 * losses[0]!).toBe(true)
     Object.values(state.adapters).forEach(({ B }) => expect(B.data.some((x) => x !== 0)).toBe(true))
   })
 
-  it('reaches the density asked for with sampled gates, while λ never falls, and still learns', () => {
+  it('reaches the target density with sampled gates, never lowers λ, and still learns', () => {
     const { losses, density: reached, lambdas } = train(150, 'sampled')
     assertClose([reached], [0.5], { relative: 0, absolute: 0.02, name: 'density' })
     expect(lambdas.every((lambda, i) => i === 0 || lambda >= lambdas[i - 1]!)).toBe(true)

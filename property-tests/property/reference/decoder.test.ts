@@ -107,10 +107,10 @@ describe('the decoder’s size', () => {
   })
 })
 
-describe('rotation', () => {
+describe('rotary embedding', () => {
   const settings = { headSize: 4, base: 100, scaling: null }
 
-  it('turns the pairs of a head by p θ^(−2j/headSize): by hand for p = 3', () => {
+  it('rotates the pairs of a head by p θ^(−2j/headSize): by hand for p = 3', () => {
     const [slow, x] = [3 / 10, [1, 2, 3, 4]]
     const expected = [
       x[0]! * Math.cos(3) - x[2]! * Math.sin(3),
@@ -121,19 +121,19 @@ describe('rotation', () => {
     assertClose(rotate(settings, [3])(tensor([1, 4], x)).data, expected, close)
   })
 
-  it('leaves products of a query and a key to depend on the distance of their positions alone', () => {
+  it('makes products of a query and a key depend only on the distance of their positions', () => {
     const [query, key] = [random([1, 8], 'q'), random([1, 8], 'k')]
     const product = (p: number, q: number) => sum(multiply(rotate(settings, [p])(query), rotate(settings, [q])(key)))
     assertClose([product(105, 102), product(3, 0)], [product(9, 6), product(9, 6)], { relative: 1e-10 })
     expect(product(9, 6)).not.toBeCloseTo(product(9, 5), 6)
   })
 
-  it('is turned back by its vjp', () => {
+  it('is inverted by its vjp', () => {
     const x = random([3, 8], 'x')
     assertClose(rotate(settings, [0, 5, 11], -1)(rotate(settings, [0, 5, 11])(x)).data, x.data, close)
   })
 
-  it('is slower by the factor when scaled linearly, and for Llama 3 in its long waves alone', () => {
+  it('is slower by the factor with linear scaling, and only for long wavelengths with Llama 3 scaling', () => {
     const omega = frequencies({ headSize: 128, base: 500_000, scaling: null })
     const linear = frequencies({ headSize: 128, base: 500_000, scaling: { kind: 'linear', factor: 4 } })
     assertClose(
@@ -156,16 +156,16 @@ describe('rotation', () => {
     expect(waves.some((n) => n > 1 && n < 4)).toBe(true)
   })
 
-  it('refuses an odd head', () => {
+  it('refuses an odd head size', () => {
     expect(() => frequencies({ headSize: 3, base: 10, scaling: null })).toThrow('frequencies: expected an even head size, got 3')
   })
 })
 
-describe('layers', () => {
+describe('the layers of a decoder', () => {
   const attention = { heads: 4, keyValueHeads: 2, headSize: 2, lengths: [3, 1, 2], window: null }
   const inputs = { query: random([6, 8], 'query'), key: random([6, 4], 'key'), value: random([6, 4], 'value') }
 
-  it('attention of the first token is its value, of the last a mean of all that it sees', () => {
+  it('give the first token its own value in attention, and the last token a mean of all visible values', () => {
     const context = causalAttention(attention)(inputs)
     const [q, k, v] = [inputs.query, inputs.key, inputs.value]
     // heads 0 and 1 read columns 0 and 1 of the values, heads 2 and 3 columns 2 and 3
@@ -177,7 +177,7 @@ describe('layers', () => {
     expect(context.data[2 * 8 + 6]).toBeCloseTo(mean, 12)
   })
 
-  it('a window of one token is its value alone, of two the last two', () => {
+  it('give a window of one token its own value, and a window of two the last two values', () => {
     const alone = causalAttention({ ...attention, window: 1 })(inputs)
     assertClose(
       alone.data,
@@ -214,7 +214,7 @@ describe('layers', () => {
     })
   })
 
-  it('the loss is the mean over tokens with a label, and there must be one', () => {
+  it('average the loss over tokens with a label, and require at least one', () => {
     const even = filled([3, 4], 0)
     expect(causalLoss(even, [-100, 3, 1])).toBeCloseTo(Math.log(4), 12)
     expect(() => causalLoss(even, [-100, -100, -100])).toThrow('causalLoss: expected at least one token with a label, got none')
@@ -237,7 +237,7 @@ describe('the decoder', () => {
     ],
   ]
 
-  it('does not let a token see those after it, nor another example', () => {
+  it('hides later tokens and other examples from each token', () => {
     const operands = modelOf(small)
     const run = (ids: ReadonlyArray<ReadonlyArray<number>>) => decoder(small, { scale: 1.5 })(operands, { inputIds: ids }).logits
     const whole = run(inputIds)
@@ -246,7 +246,7 @@ describe('the decoder', () => {
     expect(run([[3, 2, 4]]).data[2 * 9]).not.toBeCloseTo(whole.data[2 * 9]!, 6)
   })
 
-  it('is the embeddings of a model whose layers add nothing, normalized, times the output matrix', () => {
+  it('returns normalized embeddings times the output matrix if its layers add nothing', () => {
     const operands = modelOf({ ...small, tied: true })
     const silent = Object.fromEntries(
       Object.entries(operands.base).map(([name, x]) => [name, /o_proj|down_proj/.test(name) ? filled(x.shape, 0) : x]),

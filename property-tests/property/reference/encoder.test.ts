@@ -132,7 +132,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
     )
   })
 
-  it('do not depend on the company an example is in', () => {
+  it('do not depend on the other examples of the batch', () => {
     const model = tiny({ family, ...classification, lengths: [3, 1, 5, 2] })
     const together = run(model)(operandsOf(model), model.batch)
     const { inputIds, tokenTypeIds } = model.batch
@@ -143,7 +143,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
     assertClose(stackRows(alone.map(({ hidden }) => hidden)).data, together.hidden.data, { ...close, name: 'hidden states' })
   })
 
-  it("read the position table from the family's first position on, and no further than the text", () => {
+  it("read the position table from the family's first position to the end of the text", () => {
     const model = tiny({ family, ...classification, lengths: [3] })
     const logits = (position: number) => {
       const name = 'embeddings.position_embeddings.weight'
@@ -161,7 +161,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
     expect(read).toEqual(family === 'roberta' ? [2, 3, 4] : [0, 1, 2])
   })
 
-  it('are not changed by exchanging tokens when there are no positions', () => {
+  it('do not change when tokens are exchanged in a model without positions', () => {
     const model = tiny({ family, ...classification, lengths: [4] })
     const name = 'embeddings.position_embeddings.weight'
     const operands = { ...operandsOf(model), base: { ...model.base, [name]: filled(named(model.base, name).shape, 0) } }
@@ -186,7 +186,7 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
     )
   })
 
-  it('are those of the triplets with open gates alone, their gates folded into B', () => {
+  it('equal those of the triplets with open gates only, their gates folded into B', () => {
     const model = tiny({ family, ...classification, rank: 3, s: [0.4, -0.05, 1.04, -0.07, -0.03, 0.9, -0.04] })
     const operands = operandsOf(model)
     const open = (g: Tensor) => [...g.data.keys()].filter((j) => g.data[j]! > 0)
@@ -205,14 +205,14 @@ describe.each(families)(`the %s encoder's values (seed ${SEED})`, (family) => {
     )
   })
 
-  it('are those of the base model when every gate is shut', () => {
+  it('equal those of the base model when every gate is closed', () => {
     const model = tiny({ family, ...classification, s: [-0.05] })
     const operands = operandsOf(model)
     expect(Object.values(operands.gates).every((g) => g.data.every((value) => value === 0))).toBe(true)
     assertClose(run(model)(operands, model.batch).logits.data, run(model)({ ...operands, adapters: {} }, model.batch).logits.data, close)
   })
 
-  it('change with each dropout mask, at the site that it is named after', () => {
+  it('change with each dropout mask, at the site of its name', () => {
     const model = tiny({ family, ...classification })
     const operands = operandsOf(model)
     const without = run(model)(operands, model.batch).logits
@@ -286,7 +286,7 @@ describe(`the encoder's gradients (seed ${SEED})`, () => {
     )
   })
 
-  it('leave the frozen base model out unless it is asked for', () => {
+  it('leave out the frozen base model by default', () => {
     const model = tiny({ family: 'bert', ...classification })
     const gradients = run(model)(operandsOf(model), model.batch).pullback(filled([3, 3], 1))
     expect(Object.keys(gradients.base)).toEqual([])
@@ -294,7 +294,7 @@ describe(`the encoder's gradients (seed ${SEED})`, () => {
     expect(Object.keys(gradients.adapters).sort()).toEqual([...adaptedModules(model.config)].sort())
   })
 
-  it('treat an adapted module as what lowRank says it is', () => {
+  it('are those of the low-rank increment, equation (5), for an adapted module', () => {
     const model = tiny({ family: 'roberta', ...classification, layers: 1 })
     const [factors] = Object.values(model.parameters.adapters)
     const x = normal([2, factors!.A.shape[1]!])(SEED)[0]

@@ -40,7 +40,7 @@ const scalars = (change: Partial<GateWindow>, steps: ReadonlyArray<number>) => {
 }
 
 describe('the ramp', () => {
-  it('lowers the target along a straight line in log-odds over the first 0.9 of the window, and is b from then on', () => {
+  it('lowers the target along a straight line in log-odds over the first 0.9 of the window, and is b after that', () => {
     // Odds of 1 fall to odds of 1/4 in 18 steps: by a factor of 2 in nine, of √2 more in half of the rest.
     const { targets } = scalars({}, [9, 13.5, 18, 19, 20])
     assertClose(targets, [1 / 3, 1 / (1 + 2 * Math.SQRT2), 0.2, 0.2, 0.2], { relative: 1e-14, name: 'target' })
@@ -53,17 +53,17 @@ describe('the ramp', () => {
     assertClose(targets, [1 / (1 + (1 / 999) ** (1 / 2)), 1], { relative: 1e-14, name: 'target' })
   })
 
-  it('moves Θ by three times what covers the distance in N steps, and from 0.9 N on by less and less, down to a share of 1 / 0.1 N', () => {
+  it('moves Θ by three times the distance over N steps, and after 0.9 N linearly less, down to 1 / 0.1 N of it', () => {
     const peak = (3 * (1 + Math.log(4))) / 20
     assertClose(scalars({}, [1, 10, 19, 20]).ofTheta, [peak, peak, peak, peak / 2], { relative: 1e-13, name: 'η_Θ' })
     const long = (3 * (1 + Math.log(4))) / 200
     assertClose(scalars({ steps: 200 }, [1, 181, 191, 200]).ofTheta, [long, long, long / 2, long / 20], { relative: 1e-12, name: 'η_Θ' })
   })
 
-  it("moves Θ at the paper's 0.01 where that covers the distance", () =>
+  it("moves Θ at the paper's 0.01 if that covers the distance", () =>
     assertClose(scalars({ steps: 20_000 }, [1, 18_000, 19_001]).ofTheta, [0.01, 0.01, 0.005], { relative: 1e-11, name: 'η_Θ' }))
 
-  it('raises what λ can have reached from 10⁻⁴ to 10⁵ per gate at a constant relative speed, and then goes on at the speed it has', () => {
+  it('raises λ from 10⁻⁴ to 10⁵ per gate at a constant relative speed, and then keeps its speed', () => {
     const speed = Math.log(1e9) / 18
     assertClose(scalars({}, [6, 18, 20]).ofLambda, [3e-1 * speed, 3e5 * speed, 3e5 * speed], { relative: 1e-12, name: 'η_λ' })
     const { ofLambda } = scalars(
@@ -75,7 +75,7 @@ describe('the ramp', () => {
 })
 
 describe(`the paper's control (seed ${SEED})`, () => {
-  it('is b and η_c, whatever the step: no ramp of the target, and one rate for Θ and for plain ascent of λ', () => {
+  it('is b and η_c in every step: a constant target, and one rate for Θ and for plain ascent of λ', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5000 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, at) => {
         const control = gateControl({ ...window, control: 'paper', steps })(1 + Math.floor(at * (steps - 1)))

@@ -67,7 +67,7 @@ describe(`the moments of a sampled gate (seed ${SEED})`, () => {
     assertClose([mean(settings, logTheta), rms(settings, logTheta) ** 2], drawn, { relative: 0, absolute: 0.0045, name: 'E[g], E[g²]' })
   })
 
-  it('grow with log θ, and 0 < E[g] ≤ √E[g²] < 1: the paper must mean ĝ where it asks for an expected value above 0', () => {
+  it('grow with log θ, and 0 < E[g] ≤ √E[g²] < 1: so the paper’s expected value above 0 must be ĝ', () => {
     fc.assert(
       fc.property(hardConcrete, number(-20, 20), number(0.01, 3), (settings, logTheta, rise) => {
         const [first, second] = [mean(settings, logTheta), rms(settings, logTheta)]
@@ -79,7 +79,7 @@ describe(`the moments of a sampled gate (seed ${SEED})`, () => {
     )
   })
 
-  it('are mirrored with the gate: E[g] at −log θ is 1 − E[g] at log θ where the stretch is symmetric', () => {
+  it('are symmetric: E[g] at −log θ is 1 − E[g] at log θ if the stretch is symmetric', () => {
     fc.assert(
       fc.property(fc.double({ min: 0.3, max: 5, noNaN: true }), number(-5, 5), (tau, logTheta) => {
         const both = map((sign) => mean({ ...paper, tau }, sign * logTheta))(tensor([2], [1, -1]))

@@ -23,7 +23,7 @@ const eighths = (shape: readonly [number, number]): fc.Arbitrary<Tensor> =>
   )
 
 describe(`rounding to float16 (seed ${SEED})`, () => {
-  it('is a library’s, of numbers of every size', () => {
+  it('equals a library’s, for numbers of every size', () => {
     const every = fc.tuple(fc.double({ min: -2, max: 2, noNaN: true }), fc.integer({ min: -30, max: 18 })).map(([x, e]) => x * 2 ** e)
     fc.assert(
       fc.property(every, (x) => roundToHalf(x) === f16round(x)),
@@ -46,7 +46,7 @@ describe(`rounding to float16 (seed ${SEED})`, () => {
 })
 
 describe('a linear layer on a matrix in float16', () => {
-  it('is the layer in float64 where float16 holds all numbers, forward and backward', () => {
+  it('equals the float64 layer if float16 represents all numbers, forward and backward', () => {
     fc.assert(
       fc.property(
         sides.chain(({ n, k, p }) => fc.record({ x: eighths([n, k]), W: eighths([p, k]), yBar: eighths([n, p]) })),
@@ -59,7 +59,7 @@ describe('a linear layer on a matrix in float16', () => {
     )
   })
 
-  it('errs by at most two roundings of each term otherwise, and does err', () => {
+  it('otherwise has an error, of at most two roundings of each term', () => {
     const errors: number[] = []
     fc.assert(
       fc.property(
@@ -77,7 +77,7 @@ describe('a linear layer on a matrix in float16', () => {
     expect(Math.max(...errors)).toBeGreaterThan(2 ** -14)
   })
 
-  it('is as exact for a row 10³⁰ times another, where float16 itself ends at 65504, and takes a row of zeros to zeros', () => {
+  it('is as exact for rows 10³⁰ times larger, beyond float16’s 65504, and maps a row of zeros to zeros', () => {
     fc.assert(
       fc.property(
         sides.chain(({ n, k, p }) => fc.record({ x: numbers([n, k]), W: numbers([p, k]) })),

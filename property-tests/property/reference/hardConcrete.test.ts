@@ -41,7 +41,7 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     )
   })
 
-  it('never close when log θ or the noise grows', () => {
+  it('never close further when log θ or the noise grows, equation (7)', () => {
     fc.assert(
       fc.property(hardConcrete, number(-5, 5), number(0, 5), noise, noise, (settings, logTheta, rise, u1, u2) => {
         const gate = (location: number, u: number) => only(sampleGate(settings)(one(location), one(u)))
@@ -52,7 +52,7 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     )
   })
 
-  it('are 0.5 for median noise at log θ = 0, and take the stretched value that the noise was made for', () => {
+  it('are 0.5 for median noise at log θ = 0, and the stretched value of equation (7) for any noise', () => {
     expect(only(sampleGate(paper)(one(0), one(0.5)))).toBeCloseTo(0.5, 15)
     fc.assert(
       fc.property(number(-3, 3), fc.double({ min: 0.05, max: 0.95, noNaN: true }), (logTheta, s) => {
@@ -101,7 +101,7 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     )
   })
 
-  it('have gradient 0 at the kinks themselves, where the gate counts as clipped', () => {
+  it('have gradient 0 at the kinks, where the gate counts as clipped', () => {
     // σ = 1/2 exactly, so that s is the middle of (γ, ζ) without rounding: 1, then 0.
     const symmetric: HardConcrete = { tau: 1, gamma: -1, zeta: 3 }
     expect(only(sampleGate(symmetric)(one(0), one(0.5)))).toBe(1)
@@ -123,14 +123,14 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     [2, 1],
     [0, 0.5],
     [-1, 2],
-  ])('are open as often as equation (8) says: log θ = %d, τ = %d', (logTheta, tau) => {
+  ])('are open with the probability of equation (8): log θ = %d, τ = %d', (logTheta, tau) => {
     const settings = { ...paper, tau }
     const frequency = sampled(settings, logTheta).data.filter((x) => x > 0).length / draws
     // Four standard deviations of a frequency are at most 4 · 0.5/√200,000 = 0.0045.
     assertClose(probabilityNonZero(settings)(one(logTheta)).data, [frequency], { relative: 0, absolute: 0.0045, name: 'P(g > 0)' })
   })
 
-  it('are deterministically open exactly when they are open more often than not, at τ = 1', () => {
+  it('have an open deterministic gate exactly when P(g > 0) > ½, at τ = 1', () => {
     fc.assert(
       fc.property(number(-6, 6), (logTheta) => {
         const open = only(deterministicGate(paper)(one(logTheta))) > 0
@@ -141,7 +141,7 @@ describe(`hard-concrete gates (seed ${SEED})`, () => {
     )
   })
 
-  it('have an expected number that grows with each log θ and lies between 0 and r', () => {
+  it('have an expected number, equation (8), that grows with each log θ and is between 0 and r', () => {
     fc.assert(
       fc.property(hardConcrete, tensorOf([4], -20, 20), number(0.01, 3), (settings, logTheta, rise) => {
         const now = expectedL0(settings)(logTheta)

@@ -13,18 +13,18 @@ describe('the reference', () => {
     const all = sources.flatMap(({ name, text }) => imports(text).map((path) => ({ name, path })))
     const outside = all.filter(({ path }) => !path.startsWith('./') && !path.startsWith('../'))
     expect(outside.filter(({ path }) => !path.startsWith('fp-ts/') && path !== 'ndarray')).toEqual([])
-    expect(outside.filter(({ path }) => path === 'ndarray').map(({ name }) => name)).toEqual(['tensor.ts'])
+    expect(outside.filter(({ path }) => path === 'ndarray').map(({ name }) => name)).toEqual(['tensor/tensor.ts'])
     const leaves = ({ name, path }: (typeof all)[number]): boolean =>
       path.startsWith('.') && posix.join(posix.dirname(name), path).startsWith('..')
     expect(all.filter(leaves)).toEqual([])
   })
 
-  it('waits for nothing and draws nothing on its own', () => {
+  it('has no asynchronous code and no randomness of its own', () => {
     const impure = /\basync\b|\bawait\b|Promise|Math\.random|Date\.|console\.|process\./
     expect(sources.filter(({ text }) => impure.test(text)).map(({ name }) => name)).toEqual([])
   })
 
-  it('says in the first line of each file which idea it holds, and holds it in at most 200 lines', () => {
+  it('has files of at most 200 lines, whose first line names their idea', () => {
     sources.forEach(({ name, text }) => {
       expect(text.startsWith('/**'), name).toBe(true)
       expect(text.trimEnd().split('\n').length, name).toBeLessThanOrEqual(200)

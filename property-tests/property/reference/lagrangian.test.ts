@@ -38,7 +38,7 @@ const withLocations =
     Object.fromEntries(Object.entries(all).map(([name, one]) => [name, { ...one, logTheta: filled(one.logTheta.shape, value) }]))
 
 describe(`the density constraint (seed ${SEED})`, () => {
-  it("starts at 11/12 whatever the shapes: the paper's figure shows 0.92", () => {
+  it("starts at 11/12 for all shapes: the paper's figure shows 0.92, equation (11)", () => {
     fc.assert(
       fc.property(adapters, (all) =>
         assertClose([density(defaultSettings)(withLocations(0)(all))], [11 / 12], { relative: 1e-13, name: 'C' }),
@@ -47,7 +47,7 @@ describe(`the density constraint (seed ${SEED})`, () => {
     )
   })
 
-  it("weighs each module's gates by what a triplet of it costs", () => {
+  it("weights each module's gates by the cost of its triplets, equation (11)", () => {
     const all: Adapters = {
       small: { A: filled([1, 1], 0), B: filled([2, 1], 0), logTheta: filled([1], 100) }, // open, costs 3
       large: { A: filled([2, 4], 0), B: filled([5, 2], 0), logTheta: filled([2], -100) }, // shut, costs 2 · 9
@@ -57,7 +57,7 @@ describe(`the density constraint (seed ${SEED})`, () => {
     assertClose([density(defaultSettings)(all)], [3 / 21], { relative: 1e-12, name: 'C' })
   })
 
-  it('is the share of gates expected to be open when all modules cost the same', () => {
+  it('is the expected fraction of open gates when all modules cost the same', () => {
     fc.assert(
       fc.property(hardConcrete, tensorOf([3], -4, 4), length(), length(), (settings, logTheta, d, k) => {
         const one = { A: filled([3, k], 0), B: filled([d, 3], 0), logTheta }
@@ -67,7 +67,7 @@ describe(`the density constraint (seed ${SEED})`, () => {
     )
   })
 
-  it('lies between 0 and 1, and is 0 when no adapter is left', () => {
+  it('is between 0 and 1, and 0 without adapters', () => {
     fc.assert(
       fc.property(hardConcrete, adapters, (settings, all) => {
         const now = density(settings)(all)
@@ -78,7 +78,7 @@ describe(`the density constraint (seed ${SEED})`, () => {
     expect(density(defaultSettings)({})).toBe(0)
   })
 
-  it('has a gradient, that of its finite differences: the L0 term trains Θ', () => {
+  it('has the gradient of its finite differences: the L0 term trains Θ', () => {
     fc.assert(
       fc.property(hardConcrete, adapters, number(0.5, 2), (settings, all, bar) => {
         const locations = Object.fromEntries(Object.entries(all).map(([name, { logTheta }]) => [name, logTheta]))
@@ -102,7 +102,7 @@ describe(`the multiplier (seed ${SEED})`, () => {
   const share = fc.double({ min: 0, max: 1, noNaN: true })
   const multiplier = number(0, 100)
 
-  it('has a penalty that is λ (C − b)², with its slope in C and, in λ, the violation', () => {
+  it('has the penalty λ (C − b)² of equation (12), with its slope in C and in λ', () => {
     fc.assert(
       fc.property(multiplier, share, share, (lambda, now, target) => {
         assertClose([penaltySlope(lambda, now, target)], [slope((step) => penalty(lambda, now + step, target))], {
@@ -115,7 +115,7 @@ describe(`the multiplier (seed ${SEED})`, () => {
     )
   })
 
-  it('has a gradient that is never negative, so it never falls and its projection never bites', () => {
+  it('has a gradient that is never negative, so λ never falls and its projection has no effect', () => {
     fc.assert(
       fc.property(multiplier, share, share, share, (lambda, now, target, rate) => {
         expect(violation(now, target)).toBeGreaterThanOrEqual(0)
@@ -125,7 +125,7 @@ describe(`the multiplier (seed ${SEED})`, () => {
     )
   })
 
-  it('rises as long as the constraint is violated, by η (C − b)², and rests when it holds', () => {
+  it('rises by η (C − b)² while the constraint is violated, and stays when it holds', () => {
     expect(multiplierAscent(0.5)(1, violation(0.9, 0.5))).toBeCloseTo(1.08, 14)
     expect(multiplierAscent(0.5)(1, violation(0.5, 0.5))).toBe(1)
   })

@@ -72,7 +72,7 @@ describe(`linear layers and embeddings (seed ${SEED})`, () => {
     )
   })
 
-  it('look rows up, and add up the gradients of a row that was looked up twice', () => {
+  it('look up rows, and add the gradients of a row that is looked up twice', () => {
     const table = tensor([3, 2], [1, 2, 3, 4, 5, 6])
     expect(embedding(table, [2, 0, 2])).toEqual(tensor([3, 2], [5, 6, 1, 2, 5, 6]))
     assertVjp({
@@ -86,7 +86,7 @@ describe(`linear layers and embeddings (seed ${SEED})`, () => {
 })
 
 describe(`layer normalization (seed ${SEED})`, () => {
-  it('gives rows of mean 0 and, up to ε, variance 1, whatever their scale and offset', () => {
+  it('gives rows of mean 0 and, up to ε, variance 1, for any scale and offset', () => {
     fc.assert(
       fc.property(number(0.5, 100), number(-50, 50), (scale, offset) => {
         const x = tensor(
@@ -152,7 +152,7 @@ describe(`the error function and GELU (seed ${SEED})`, () => {
     assertClose([erfc(x)], [complement], { relative: 2e-14, name: 'erfc' })
   })
 
-  it('GELU is x Φ(x): half of x at 0, x far to the right, 0 far to the left, and x apart on either side', () => {
+  it('GELU is x Φ(x): 0 at 0, x far to the right, 0 far to the left, and GELU(x) − GELU(−x) = x', () => {
     fc.assert(
       fc.property(number(-8, 8), (x) => {
         const at = (y: number) => gelu('gelu')(scalar(y)).data[0]!
@@ -191,7 +191,7 @@ describe(`the error function and GELU (seed ${SEED})`, () => {
 })
 
 describe(`softmax and dropout (seed ${SEED})`, () => {
-  it('gives rows that add up to 1 and ignore an offset, however large the numbers', () => {
+  it('softmax gives rows that add up to 1 and ignore an offset, for numbers of any size', () => {
     fc.assert(
       fc.property(matrixAndBar, number(-1000, 1000), ([x], offset) => {
         const y = softmax(
@@ -223,7 +223,7 @@ describe(`softmax and dropout (seed ${SEED})`, () => {
     )
   })
 
-  it('dropout keeps what its mask keeps, scaled, and without a mask everything', () => {
+  it('dropout keeps and scales what its mask keeps, and everything without a mask', () => {
     const [x, mask] = [tensor([1, 3], [1, 2, 3]), tensor([1, 3], [0, 2, 2])]
     expect(dropout(mask, x)).toEqual(tensor([1, 3], [0, 4, 6]))
     expect(dropout(undefined, x)).toBe(x)
@@ -265,7 +265,7 @@ describe(`attention (seed ${SEED})`, () => {
     )
   })
 
-  it("averages an example's values when all scores are equal, and no other example's", () => {
+  it("averages only the example's own values when all scores are equal", () => {
     const value = tensor([3, 2], [1, 2, 3, 6, 100, 200])
     const even = attention({ heads: 2, lengths: [2, 1] })({ query: filled([3, 2], 0), key: value, value })
     assertClose(even.data, [2, 4, 2, 4, 100, 200], { relative: 1e-15, name: 'context' })
@@ -341,7 +341,7 @@ describe(`losses (seed ${SEED})`, () => {
     )
   })
 
-  it('refuse labels that are no class, and outputs that are no single number', () => {
+  it('refuse labels that are not a class, and outputs that are not a single number', () => {
     expect(() => crossEntropy(filled([1, 2], 0), [2])).toThrow('crossEntropy: expected labels from 0 to 1, got 2')
     expect(() => meanSquaredError(filled([1, 2], 0), [2])).toThrow('meanSquaredError: expected shape [1, 1], got [1, 2]')
   })

@@ -40,7 +40,7 @@ const adapted = lowRankShape.chain(({ n, d, k, r }) =>
 )
 
 describe(`gated low-rank increments (seed ${SEED})`, () => {
-  it('are the sum over components of scale · gⱼ Bⱼ Aⱼ', () => {
+  it('are the sum over components of scale · gⱼ Bⱼ Aⱼ, equation (5)', () => {
     fc.assert(
       fc.property(adapted, ({ A, B, g, scale }) => {
         const [d, r, k] = [B.shape[0]!, B.shape[1]!, A.shape[1]!]
@@ -81,7 +81,7 @@ describe(`gated low-rank increments (seed ${SEED})`, () => {
     )
   })
 
-  it('vanish when every gate is shut or B is 0', () => {
+  it('vanish when every gate is closed or B is 0', () => {
     fc.assert(
       fc.property(adapted, ({ A, B, g, scale, x }) => {
         const zero = (y: Tensor) => expect([...y.data].every((value) => Math.abs(value) === 0)).toBe(true)
@@ -128,7 +128,7 @@ describe(`orthogonality (seed ${SEED})`, () => {
     )
   })
 
-  it('is positive as soon as the factors are not orthonormal, by the amount that equation (9) gives', () => {
+  it('is the amount of equation (9) if the factors are not orthonormal', () => {
     fc.assert(
       fc.property(number(-3, 3), number(0.1, 3), (angle, size) => {
         const A = tensor(
@@ -158,7 +158,7 @@ describe(`orthogonality (seed ${SEED})`, () => {
     )
   })
 
-  it('is 0 for orthogonal columns of the norms that it is given, and counts how far their squares are off', () => {
+  it('is 0 for orthogonal columns of the given norms, and otherwise the squared error of their squares', () => {
     fc.assert(
       fc.property(number(-3, 3), number(0.1, 2), number(0.1, 2), (angle, x, y) => {
         const B = multiplyRow(rotation(angle), tensor([2], [x, y]))

@@ -48,7 +48,7 @@ describe(`random draws (seed ${SEED})`, () => {
     assertClose([z.data.filter((x) => Math.abs(x) < 1).length / n], [0.6827], { relative: 0, absolute: 0.006 })
   })
 
-  it('drop out as often as asked and keep the mean', () => {
+  it('drop values with the given probability and keep the mean', () => {
     const mask = dropoutMask(0.25)(uniform([n])(SEED)[0])
     assertClose([mask.data.filter((x) => x === 0).length / n, mean(mask)], [0.25, 1], { relative: 0, absolute: 0.008 })
     expect(new Set(mask.data)).toEqual(new Set([0, 1 / 0.75]))
@@ -57,7 +57,7 @@ describe(`random draws (seed ${SEED})`, () => {
     expect([...dropoutMask(0)(tensor([2], [0, 0.5])).data]).toEqual([1, 1])
   })
 
-  it('repeat from the same seed, and go on from the seed they return', () => {
+  it('repeat from the same seed, and continue from the seed they return', () => {
     const [first, seed] = uniform([3])(SEED)
     const [second] = uniform([3])(seed)
     expect(uniform([3])(SEED)).toEqual([first, seed])
@@ -74,7 +74,7 @@ describe(`a step's noise (seed ${SEED})`, () => {
     expect(second.dropout['embeddings']).not.toEqual(first.dropout['embeddings'])
   })
 
-  it('opens every single gate as often, over the steps, as equation (8) says', () => {
+  it('opens every gate with the probability of equation (8)', () => {
     const [module, { logTheta }] = Object.entries(parameters.adapters)[0]!
     const steps = 4000
     const { open } = Array.from({ length: steps }).reduce<{ open: ReadonlyArray<number>; seed: number }>(
@@ -114,7 +114,7 @@ describe(`initial adapters (seed ${SEED})`, () => {
     })
   })
 
-  it('are gaussian of deviation 1/r when asked for', () => {
+  it('are gaussian of deviation 1/r with `gaussian`', () => {
     const wide = { ...config, hiddenSize: 400, intermediateSize: 400 }
     Object.values(initialAdapters(wide, { ...settings, rank: 4, initialization: 'gaussian' })(SEED)[0]).forEach(({ A }) =>
       assertClose([squaredNorm(A) / A.data.length], [1 / 16], { relative: 0.12, name: 'variance of A' }),

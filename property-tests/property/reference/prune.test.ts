@@ -79,7 +79,7 @@ describe(`a pruned state (seed ${SEED})`, () => {
     })
   })
 
-  it('has every gate of what stays open when gates become binary', () => {
+  it('has every retained gate open when gates become binary', () => {
     const [state, { retained }] = afterPruning({ gateAfter: 'binary' })
     const expected = logits(
       trained,
@@ -92,7 +92,7 @@ describe(`a pruned state (seed ${SEED})`, () => {
     expect(exportedAdapters(state)).toEqual(state.adapters)
   })
 
-  it('keeps the columns of B, and constant gates for them, while it trains on, when gates are kept', () => {
+  it('keeps the columns of B and constant gates in further training when gates are kept', () => {
     const [state] = afterPruning({ gateAfter: 'kept' })
     const [next, { gates }] = step(step(state, open)[0], open)
     expect(gates).toEqual(state.afterEnd!.gates)
@@ -116,7 +116,7 @@ describe(`a pruned state (seed ${SEED})`, () => {
     expect([state.step, state.gatedStep, state.lambda, state.head]).toEqual([1, 1, trained.lambda, trained.head])
   })
 
-  it('goes on training, also when a budget below one triplet has left no adapter at all', () => {
+  it('continues training, even if a budget below one triplet left no adapter', () => {
     ;[0.5, 0.001].forEach((targetDensity) => {
       const [state, { ranks }] = afterPruning({ targetDensity })
       const [next, { loss }] = step(state, open)
@@ -160,20 +160,20 @@ describe(`AdamW's moments of a folded column (seed ${SEED})`, () => {
     )
   })
 
-  it('of a gate far below the border of ĝ = 0 are divided by ḡ at that border, and no more', () => {
+  it('of a gate far below ĝ = 0 are divided by ḡ at that border', () => {
     const { m, v } = pruned({})
     const border = size(-Math.log(11))
     assertClose([m.adapters['only']!.B.data[3]!, v.adapters['only']!.B.data[3]!], [4 / border, 8 / border ** 2], { relative: 0.01 })
   })
 
-  it('stay as they were where no gate is folded: kept, binary, and never sampled', () => {
+  it('are unchanged if no gate is folded: kept, binary, and without sampled gates', () => {
     ;[{ gateAfter: 'kept' }, { gateAfter: 'binary' }, { retain: 'magnitude' } as const].forEach((change) => {
       const { m, v } = pruned(change as Partial<PruneSettings>)
       expect([m.adapters, v.adapters]).toEqual([withMoments.m.adapters, withMoments.v.adapters])
     })
   })
 
-  it('are those of the steps to come: a column that is pulled alike goes on at the pace of its gate-free gradient', () => {
+  it('match the following steps: a column under the same pull continues at the pace of its gradient without gate', () => {
     // The task pulls gB with force 1: the gradient in B is g, and v comes to E[g²]; after the fold the gradient is 1, and v should be 1.
     const steps = 8000
     const [u] = uniform([steps])(SEED)
@@ -218,7 +218,7 @@ describe(`the objective after T_end (seed ${SEED})`, () => {
     )
   })
 
-  it('holds R as it was, with B drawn to unit columns; or with B drawn to the norms that T_end left; or does without', () => {
+  it('has the term R with unit columns of B, with the norms of T_end, or not at all', () => {
     const start = afterPruning({})[0]
     const state = step(start, { ...open, learningRate: 0.1 })[0]
     const modules = Object.entries(state.adapters)
@@ -234,7 +234,7 @@ describe(`the objective after T_end (seed ${SEED})`, () => {
     expect(Math.abs(unit - folded)).toBeGreaterThan(0.01)
   })
 
-  it('is before T_end what it is, whatever is said of the time after it', () => {
+  it('does not depend before T_end on the settings for the time after it', () => {
     const losses = (['unit', 'folded', 'off'] as const).map((orthogonalityAfter) => step(trained, sampled, { orthogonalityAfter })[1].loss)
     expect(new Set(losses).size).toBe(1)
   })

@@ -117,7 +117,7 @@ describe('a linear layer on int8', () => {
     }),
   )
 
-  it('is the layer on diag(s) Q where nothing has to be rounded, forward and backward', () => {
+  it('is the layer with diag(s) Q if nothing has to be rounded, forward and backward', () => {
     fc.assert(
       fc.property(exact, ({ x, yBar, bias, weight: { levels, scale } }) => {
         const weight: Quantized = { levels, scales: scale }
@@ -129,7 +129,7 @@ describe('a linear layer on int8', () => {
     )
   })
 
-  it('is that layer of the rounded input, and its gradient that of the rounded ȳ ⊙ s, whatever they are', () => {
+  it('is that layer of the rounded input, and its gradient that of the rounded ȳ ⊙ s, for any input', () => {
     fc.assert(
       fc.property(
         sides.chain(({ n, m, p }) => fc.record({ x: numbers([n, m]), yBar: numbers([n, p]), W: numbers([p, m]) })),

@@ -53,7 +53,7 @@ const costOf = (list: ReadonlyArray<Triplet>): number => list.reduce((total, { c
 const shuffled = adapters.chain((all) => fc.tuple(fc.constant(all), permutationOf(countOf(all))))
 
 describe(`pruning by the budget (seed ${SEED})`, () => {
-  it('never spends more than b of the parameters, and leaves out nothing that would still fit, in whichever order it buys', () => {
+  it('never keeps more than b of the parameters, and omits no triplet that would fit, in any order', () => {
     const rule = fc.constantFrom('budget', 'random', 'magnitude')
     fc.assert(
       fc.property(shuffled, target, rule, ([all, permutation], targetDensity, retain) => {
@@ -68,7 +68,7 @@ describe(`pruning by the budget (seed ${SEED})`, () => {
     )
   })
 
-  it('gives a place to no triplet that is less probable and no cheaper than one it leaves out', () => {
+  it('keeps no triplet that is less probable and not cheaper than an omitted one', () => {
     fc.assert(
       fc.property(adapters, target, (all, targetDensity) => {
         const list = triplets(all, prune({ ...settings, targetDensity })(all).retained)
@@ -84,7 +84,7 @@ describe(`pruning by the budget (seed ${SEED})`, () => {
     )
   })
 
-  it('keeps exactly the share asked for when all triplets cost the same', () => {
+  it('keeps exactly the fraction b when all triplets cost the same', () => {
     const all: Adapters = Object.fromEntries(
       ['a', 'b'].map((name, m) => [
         name,
@@ -104,7 +104,7 @@ describe(`pruning by the budget (seed ${SEED})`, () => {
     )
   })
 
-  it('takes the most probable first, across modules', () => {
+  it('keeps the most probable triplets first, across modules', () => {
     const all: Adapters = {
       a: { A: tensor([2, 1], [1, 2]), B: tensor([1, 2], [3, 4]), logTheta: tensor([2], [-1, 2]) },
       b: { A: tensor([2, 1], [5, 6]), B: tensor([1, 2], [7, 8]), logTheta: tensor([2], [0, -3]) },
@@ -131,25 +131,25 @@ describe(`pruning in another order (seed ${SEED})`, () => {
   const kept = (retain: RetentionRule, targetDensity: number, permutation?: ReadonlyArray<number>) =>
     prune({ ...settings, retain, targetDensity })(six, permutation).retained
 
-  it('is that of a permutation of all triplets, counted module by module', () => {
+  it('follows a permutation of all triplets, counted module by module', () => {
     expect(kept('random', 0.5, [4, 1, 2, 0, 3, 5])).toEqual({ a: [1], b: [0], c: [0] })
     expect(kept('random', 0.5, [5, 3, 4, 0, 1, 2])).toEqual({ a: [], b: [1], c: [0, 1] })
   })
 
-  it('is that of ‖Bⱼ‖·‖Aⱼ‖, the largest first, and of two alike the earlier', () => {
+  it('follows ‖Bⱼ‖·‖Aⱼ‖, the largest first, and keeps the order of ties', () => {
     expect(kept('magnitude', 0.17)).toEqual({ a: [], b: [1], c: [] })
     expect(kept('magnitude', 0.34)).toEqual({ a: [], b: [1], c: [1] })
     expect(kept('magnitude', 0.5)).toEqual({ a: [], b: [0, 1], c: [1] })
     expect(kept('magnitude', 0.9)).toEqual({ a: [0, 1], b: [0, 1], c: [1] })
   })
 
-  it('by magnitude leaves the factors as they are: the gates of such a run were never sampled, and are 1', () => {
+  it('by magnitude leaves the factors unchanged: without sampled gates, all are 1', () => {
     ;(['soft', 'binary'] as const).forEach((gateAfter) =>
       expect(prune({ ...settings, retain: 'magnitude', gateAfter, targetDensity: 1 })(six).adapters).toEqual(six),
     )
   })
 
-  it('needs a permutation, and a whole one, when it is random', () => {
+  it('requires a complete permutation when it is random', () => {
     expect(() => kept('random', 0.5)).toThrow('retained: expected a permutation of 6 triplets, got none')
     expect(() => kept('random', 0.5, [0, 1, 2, 3, 4])).toThrow('got [0, 1, 2, 3, 4]')
     expect(() => kept('random', 0.5, [0, 1, 2, 3, 4, 4])).toThrow('got [0, 1, 2, 3, 4, 4]')
@@ -184,7 +184,7 @@ describe(`pruning by the paper's rule (seed ${SEED})`, () => {
     )
   })
 
-  it('leaves ΔW what it is with gates ĝ, when ĝ is folded in', () => {
+  it('keeps the ΔW of gates ĝ when ĝ is folded in', () => {
     fc.assert(
       fc.property(adapters, (all) => {
         const pruned = prune({ ...paper, gateAfter: 'soft' })(all)

@@ -4,7 +4,7 @@ import { defaultSettings, describeProblem, validate, type Settings } from '../..
 const problems = (change: Partial<Settings>): ReadonlyArray<string> => validate({ ...defaultSettings, ...change }).map(describeProblem)
 
 describe('settings', () => {
-  it("are the paper's by default, and valid", () => {
+  it("are valid and the paper's by default", () => {
     expect(defaultSettings).toMatchObject({
       rank: 8,
       alpha: 16,
@@ -39,7 +39,7 @@ describe('settings', () => {
     expect(problems(change)).toEqual([message]),
   )
 
-  it('are all reported at once', () => {
+  it('report all invalid values at once', () => {
     expect(problems({ gateStart: 0.6, rank: -1 })).toEqual([
       'rank: expected an integer ≥ 1, got -1',
       'gateStart: expected a number ≥ 0 and below gateEnd, got 0.6',

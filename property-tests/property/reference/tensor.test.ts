@@ -28,7 +28,7 @@ const at = (x: Tensor, i: number, j: number): number => x.data[i * x.shape[1]! +
 const matrix = fc.tuple(length(), length()).chain((shape) => tensorOf(shape))
 
 describe(`tensors (seed ${SEED})`, () => {
-  it('multiplies matrices by the sum over the inner index, however either operand is stored', () => {
+  it('multiplies matrices by the sum over the inner index, with either operand transposed', () => {
     const operands = fc.tuple(length(), length(), length()).chain(([n, p, m]) => fc.tuple(tensorOf([n, p]), tensorOf([p, m])))
     fc.assert(
       fc.property(operands, ([x, y]) => {
@@ -55,12 +55,12 @@ describe(`tensors (seed ${SEED})`, () => {
     expect(transpose(tensor([2, 3], [1, 2, 3, 4, 5, 6]))).toEqual(tensor([3, 2], [1, 4, 2, 5, 3, 6]))
   })
 
-  it('cuts the block that the bounds name', () => {
+  it('slices the block between the bounds', () => {
     expect(slice(tensor([3, 3], [1, 2, 3, 4, 5, 6, 7, 8, 9]), [1, 0], [3, 2])).toEqual(tensor([2, 2], [4, 5, 7, 8]))
     expect(slice(tensor([2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]), [1, 0, 1], [2, 2, 2])).toEqual(tensor([1, 2, 1], [6, 8]))
   })
 
-  it('finds what it stacked', () => {
+  it('selects the rows that it stacked', () => {
     fc.assert(
       fc.property(matrix, (x) => {
         expect(slice(stackRows([x, x]), [x.shape[0]!, 0], [2 * x.shape[0]!, x.shape[1]!])).toEqual(x)
@@ -70,7 +70,7 @@ describe(`tensors (seed ${SEED})`, () => {
     )
   })
 
-  it('scatters rows by the transpose of how it selects them', () => {
+  it('scatters rows by the transpose of selecting them', () => {
     const cases = matrix.chain((x) =>
       fc
         .array(fc.integer({ min: 0, max: x.shape[0]! - 1 }), { minLength: 1, maxLength: 6 })
@@ -97,7 +97,7 @@ describe(`tensors (seed ${SEED})`, () => {
     expect(selectColumns(x, [2, 0])).toEqual(tensor([2, 2], [3, 1, 6, 4]))
   })
 
-  it('names the operation, what it expected and what it was given when shapes do not fit', () => {
+  it('names the operation, the expected and the given shape in errors', () => {
     const x = tensor([2, 3], [1, 2, 3, 4, 5, 6])
     expect(() => matMul(x, x)).toThrow('matMul: expected inner dimensions that agree, got [2, 3] · [2, 3]')
     expect(() => multiply(x, transpose(x))).toThrow('multiply: expected shape [2, 3], got [3, 2]')

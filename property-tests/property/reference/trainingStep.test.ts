@@ -102,7 +102,7 @@ describe(`the objective (seed ${SEED})`, () => {
     })
   })
 
-  it('is the mean loss plus β R plus λ (C − b)², term by term: R is the mean of the 2K norms, or their sum when asked for', () => {
+  it('is equation (12), term by term: mean loss plus β R plus λ (C − b)², where R is the mean of the 2K norms or their sum', () => {
     const model = tiny(roberta)
     const { loss, taskLoss, orthogonality, density, penalty: term, logits } = evaluate(model, 'sampled')
     const norms = normsOf(model.parameters)
@@ -116,7 +116,7 @@ describe(`the objective (seed ${SEED})`, () => {
     expect(evaluate(model, 'sampled', { ...model.parameters, lambda: 0 }).penalty).toBe(0)
   })
 
-  it('takes the mean of R over the matrices that have an adapter at that moment, and reports R of each', () => {
+  it('averages R over the matrices that currently have an adapter, and reports R of each', () => {
     const model = tiny(roberta)
     const rest = { ...model.parameters, adapters: Object.fromEntries(Object.entries(model.parameters.adapters).slice(0, 3)) }
     const norms = normsOf(rest)
@@ -132,13 +132,13 @@ describe(`the objective (seed ${SEED})`, () => {
     expect(none.loss).toBe(none.taskLoss)
   })
 
-  it('pushes every location down through the density alone when the loss does not feel the gates', () => {
+  it('lowers every log θ by the density alone when the loss does not depend on the gates', () => {
     // Clipped gates pass no gradient of the loss, so this is the L0 term's gradient, and it is there.
     const { gradients } = evaluate(tiny({ ...roberta, s: [1.05] }), 'sampled')
     Object.values(gradients.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x > 0)).toBe(true))
   })
 
-  it('leaves the density out, and Θ and λ alone, when gates are not sampled', () => {
+  it('omits the density and leaves Θ and λ unchanged when gates are not sampled', () => {
     ;(['open', 'expected'] as const).forEach((gating) => {
       const { gradients, penalty: term } = evaluate(tiny(roberta), gating)
       expect([term, gradients.lambda]).toEqual([0, 0])
@@ -146,7 +146,7 @@ describe(`the objective (seed ${SEED})`, () => {
     })
   })
 
-  it('has the gates that it says: drawn, deterministic or 1', () => {
+  it('has sampled, deterministic or open gates, as `gating` says', () => {
     const model = tiny(roberta)
     const [name, { logTheta }] = Object.entries(model.parameters.adapters)[0]!
     expect(evaluate(model, 'sampled').gates[name]).toEqual(sampleGate(model.settings)(logTheta, named(model.noise.gates, name)))
@@ -174,7 +174,7 @@ describe(`the objective (seed ${SEED})`, () => {
     expect(evaluate(model, 'open', model.parameters, other).taskLoss).toBe(evaluate(model, 'open').taskLoss)
   })
 
-  it('moves B off 0 by the task alone', () => {
+  it('moves B away from 0 only by the task', () => {
     const model = tiny(roberta)
     const [name, adapter] = Object.entries(model.parameters.adapters).at(-1)!
     const parameters = withAdapter(model.parameters, name, { B: zerosLike(adapter.B) })
@@ -186,7 +186,7 @@ describe(`the objective (seed ${SEED})`, () => {
     expect(squaredNorm(withBeta(0))).toBeGreaterThan(0)
   })
 
-  it('gives the gradients of the base model when asked', () => {
+  it('returns the gradients of the base model with `baseGradients`', () => {
     const model = tiny(roberta)
     const { baseGradients } = objective(model.config, model.settings, model.base, { baseGradients: true })(
       model.parameters,
@@ -225,7 +225,7 @@ describe(`a training step (seed ${SEED})`, () => {
     expect([next.step, next.gatedStep]).toEqual([1, 1])
   })
 
-  it('never lowers λ, with either ascent, wherever the density is', () => {
+  it('never lowers λ, with either ascent, at any density', () => {
     const model = tiny(roberta)
     ;(['ramp', 'paper'] as const).forEach((rule) =>
       [0.01, 0.3, 0.9, 1].forEach((targetDensity) => {
@@ -237,7 +237,7 @@ describe(`a training step (seed ${SEED})`, () => {
     )
   })
 
-  it('moves Θ by −η ∇L and λ by η (C − b)², step after step, when asked to follow Algorithm 1 to the letter', () => {
+  it('moves Θ by −η ∇L and λ by η (C − b)² in every step of Algorithm 1 to the letter', () => {
     const model = tiny(roberta)
     const paper = { ...model.settings, control: 'paper' } as const
     const once = step(model, {}, startFrom(model.parameters), paper)[0]
@@ -256,7 +256,7 @@ describe(`a training step (seed ${SEED})`, () => {
     Object.values(twice.v.adapters).forEach(({ logTheta }) => expect(logTheta.data.every((x) => x === 0)).toBe(true))
   })
 
-  it('updates W alone when gates are not sampled', () => {
+  it('updates only W when gates are not sampled', () => {
     const model = tiny(roberta)
     const start = step(model)[0]
     const [next] = step(model, { gating: 'open' }, start)
@@ -274,7 +274,7 @@ describe(`a training step (seed ${SEED})`, () => {
     })
   })
 
-  it('counts gated steps apart: after plain steps the first gated one still moves Θ by η_c and λ by its rate', () => {
+  it('counts gated steps separately: after plain steps, the first gated step moves Θ by η_c and λ by its rate', () => {
     const model = tiny(roberta)
     const plain = step(model, { gating: 'open' }, step(model, { gating: 'open' })[0])[0]
     const [next, { gradients }] = step(model, {}, plain)
@@ -284,7 +284,7 @@ describe(`a training step (seed ${SEED})`, () => {
     assertClose(next.adapters[name]!.logTheta.data, expected, { relative: 1e-5, name: 'log θ' })
   })
 
-  it("decays A, B and the head's matrices, and neither biases nor Θ nor λ", () => {
+  it("decays A, B and the head's matrices, but no bias, Θ or λ", () => {
     const model = tiny(roberta)
     const [plain, decayed] = [0, 0.5].map(
       (weightDecay) => step(model, {}, startFrom(model.parameters), { ...model.settings, weightDecay })[0],
@@ -306,7 +306,7 @@ describe(`a training step (seed ${SEED})`, () => {
     expect(decayed!.lambda).toBe(plain!.lambda)
   })
 
-  it('clips the gradient of W as a whole, and reports its norm before', () => {
+  it('clips the global gradient norm of W, and reports the norm before clipping', () => {
     const model = tiny(roberta)
     const [free, { gradientNorm, gradients }] = step(model)
     const weights = [...Object.values(gradients.adapters).flatMap(({ A, B }) => [A, B]), ...Object.values(gradients.head)]
@@ -322,7 +322,7 @@ describe(`a training step (seed ${SEED})`, () => {
     expect(step(model, {}, startFrom(model.parameters), { ...model.settings, clip: 2 * gradientNorm })[0]).toEqual(free)
   })
 
-  it('changes nothing that it was given', () => {
+  it('does not modify its inputs', () => {
     const model = tiny(roberta)
     const copy = JSON.stringify(model)
     step(model)
@@ -330,7 +330,7 @@ describe(`a training step (seed ${SEED})`, () => {
     expect(step(model)).toEqual(step(model))
   })
 
-  it('refuses noise of another rank and noise that is absent', () => {
+  it('refuses missing noise and noise of another rank', () => {
     const model = tiny(roberta)
     const run = (gates: Record<string, Tensor>) => () =>
       trainingStep(model.config, model.settings, model.base)(startFrom(model.parameters), model.batch, { gates, dropout: {} }, control)

@@ -48,7 +48,7 @@ import { evenly, evenlyMany } from './graphNumbers.js'
 import { length } from './shapes.js'
 
 export type Sizes = Readonly<Record<string, number>>
-/** What one run brings beside the differentiable inputs: the sizes of named dimensions, and index arrays that fit them. */
+/** The further inputs of a run: the sizes of named dimensions, and index arrays that fit them. */
 export type Occasion = { readonly sizes: Sizes; readonly feeds: Feeds }
 type Numbers = (count: number) => fc.Arbitrary<ReadonlyArray<number>>
 
@@ -65,7 +65,7 @@ export type RuleCase = {
 
 const anywhere: Numbers = evenlyMany(-2, 2)
 const positive: Numbers = evenlyMany(0.5, 3)
-/** Not zero, of either sign: denominators, and what has a kink at 0. */
+/** Nonzero numbers of either sign, for denominators and functions with a kink at 0. */
 const nonZero: Numbers = (count) => fc.array(fc.oneof(evenly(0.5, 2), evenly(-2, -0.5)), { minLength: count, maxLength: count })
 /** Below, between and above the kinks at −1 and 1, further away from them than a difference steps. */
 const offTheKinks: Numbers = (count) =>

@@ -1,4 +1,4 @@
-/** Hard-concrete settings, and gates whose stretched value is where a test wants it. */
+/** Hard-concrete settings, and gates with a chosen stretched value. */
 import fc from 'fast-check'
 import { defaultSettings, sigmoid, type HardConcrete } from '../../../reference/index.js'
 

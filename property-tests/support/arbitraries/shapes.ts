@@ -1,4 +1,4 @@
-/** Sizes as small as sizes come, and never all alike. */
+/** Small sizes that are never all equal. */
 import fc from 'fast-check'
 
 /** A length of an axis: 1 is as likely as the others. */

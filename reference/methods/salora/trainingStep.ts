@@ -124,20 +124,11 @@ export const trainingStep =
     const head = R.mapWithIndex((name: string, parameter: Tensor) =>
       weight(parameter, named(gradients.head, name), named(state.m.head, name), named(state.v.head, name)),
     )(state.head)
-    const collect = (part: (updated: Updated) => Tensor, lambdaPart: number): Parameters => ({
-      adapters: R.map(({ A, B, logTheta }: Readonly<Record<keyof Adapter, Updated>>) => ({
-        A: part(A),
-        B: part(B),
-        logTheta: part(logTheta),
-      }))(adapters),
-      head: R.map(part)(head),
-      lambda: lambdaPart,
-    })
     return [
       {
-        ...collect(updatedParameter, lambda),
-        m: collect(updatedM, lambdaM),
-        v: collect(updatedV, lambdaV),
+        ...collect(adapters, head, updatedParameter, lambda),
+        m: collect(adapters, head, updatedM, lambdaM),
+        v: collect(adapters, head, updatedV, lambdaV),
         step,
         gatedStep,
         afterEnd: state.afterEnd,
@@ -145,3 +136,17 @@ export const trainingStep =
       { ...evaluated, gradientNorm },
     ]
   }
+
+/** One part of every update: the parameters, m or v. */
+const collect = (
+  adapters: Readonly<Record<string, Readonly<Record<keyof Adapter, Updated>>>>,
+  head: Readonly<Record<string, Updated>>,
+  part: (updated: Updated) => Tensor,
+  lambda: number,
+): Parameters => ({
+  adapters: R.map(({ A, B, logTheta }: Readonly<Record<keyof Adapter, Updated>>) => ({ A: part(A), B: part(B), logTheta: part(logTheta) }))(
+    adapters,
+  ),
+  head: R.map(part)(head),
+  lambda,
+})

@@ -1,0 +1,33 @@
+/**
+ * Fine-tuning as a library: from a dataset and a model's name to an adapter, and from an adapter to predictions, text and exports.
+ * What belongs here is what users of the library call. Graphs, methods and formats are accelerated/; the paper's evaluation is evaluation/.
+ */
+
+// Train
+export { finetune } from './runs/finetune.js'
+export { finetuneJob } from './runs/finetuneJob.js'
+export type { FinetuneEvent, FinetuneOptions, RunConfig, RunFacts, RunOptions, RunResult, Scores } from './runs/run.js'
+export { readRunConfig, readRunResult } from './runs/runFiles.js'
+export { estimateRun, type Estimate } from './runs/estimate.js'
+export { embeddedModel, quickstartSettings, quickstartTask } from './embedded/quickstart.js'
+
+// Data and scores
+export { loadEvaluation, loadTask, taskNames, type Evaluation, type Task, type TaskName, type TaskOptions } from './tasks/index.js'
+export type { TaskType } from './tasks/taskType.js'
+export type { Dataset, Example } from './data/index.js'
+export { accuracy, f1, macroF1, majorityClass, matthews, pearson, score, spearman, type MetricName } from './metrics/index.js'
+
+// Use an adapter
+export {
+  openTrainedAdapter,
+  type OpenAdapter,
+  type Text,
+  type TrainedAdapter,
+  type TrainedAdapterOptions,
+} from './adapters/trainedAdapter.js'
+export { scoreAdapter, type AdapterScore } from './adapters/scoreAdapter.js'
+export { openGenerator, type AnswerEvent, type Generator, type GeneratorOptions } from './adapters/generator.js'
+export type { Prompt } from './tokens/prompts.js'
+export { exportAdapter, type ExportOptions, type ExportReport } from './adapters/exportAdapter.js'
+export { exportFormats, type ExportFormat } from './adapters/exportFormats.js'
+export { rankPatternOfRun, type RankPattern } from './adapters/rankPattern.js'
