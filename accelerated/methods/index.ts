@@ -1,4 +1,4 @@
-/** The methods: one line each. A method is one file or folder; what several methods share is a file beside them. */
+/** The methods of fine-tuning: one line each. A method is one file or folder; code that several methods share is a file beside them. Training loops and file formats are elsewhere. */
 import { adalora } from './adalora/adalora.js'
 import { full } from './full.js'
 import { houlsby } from './houlsby.js'

@@ -1,4 +1,4 @@
-/** An objective: what a model is trained for. Its loss, the tensors of its head, its feeds and its answers. */
+/** An objective: the loss that a model is trained for, the tensors of its head, its feeds and its answers. An objective is one file here; data, metrics and prompts are not. */
 import type { Expression, FloatType } from '../graph/expression.js'
 import type { BatchInputs } from '../models/batchInputs.js'
 import type { Host } from '../models/host.js'

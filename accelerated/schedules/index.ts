@@ -1,4 +1,4 @@
-/** The learning-rate schedules: one entry each, under the names and with the formulas of transformers' `get_scheduler`. */
+/** The learning-rate schedules: one entry each, with the names and formulas of transformers' `get_scheduler`. Warm-up and its settings are in training/learningRate.ts. */
 import type { Schedule, ScheduleStep } from './schedule.js'
 
 /** From 0 at the end of warm-up to 1 at the end of training. */

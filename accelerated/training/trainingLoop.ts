@@ -1,6 +1,6 @@
 /**
- * The training loop as an asynchronous sequence of events. Each iteration asks the method for its next phase, takes a step, evaluates and offers a
- * checkpoint. The caller saves, prints and stops: this file knows no disk, no terminal and no method.
+ * The training loop as an asynchronous sequence of events. Each iteration asks the method for its next phase, takes a step (trainStep.ts, whose
+ * graph is stepGraph.ts), evaluates, and offers a checkpoint. The caller saves, prints and stops: this room knows no disk and no terminal.
  */
 import type { TrainingProgress } from '../methods/method.js'
 import type { TrainingExample } from '../objectives/objective.js'

@@ -89,13 +89,12 @@ export const trainingStep =
     const evaluated = objective(config, settings, base, options)(state, batch, noise, control, state.afterEnd)
     const { gradients } = evaluated
     const gradientNorm = normOfWeights(gradients)
-    const clipped = scaleBy(clipFactor(settings.clip, gradientNorm))
-
+    const factor = clipFactor(settings.clip, gradientNorm)
     // 6, 11  Update W ← W − η_p ∇_W L. The paper names AdamW for it; matrices decay, biases do not.
     const weight = (parameter: Tensor, gradient: Tensor, m: Tensor, v: Tensor): Updated =>
       adamw(settings)(
         parameter,
-        clipped(gradient),
+        scaleBy(factor)(gradient),
         { m, v },
         {
           learningRate: control.learningRate,
