@@ -116,11 +116,11 @@ async function* byBeams(
     let first = 0 // row of a search's best running text
     const next = []
     for (const { search, ...prompt } of searches) {
-      const own = search.running.map(({ tokens }, i) => {
-        const scores = logProbabilities(logits[first + i] ?? new Float32Array(0))
-        return Float64Array.from(applyRepetitionPenalty(scores, [...prompt.ids, ...tokens], settings.repetitionPenalty))
+      const scores = search.running.map(({ tokens }, i) => {
+        const unpenalized = logProbabilities(logits[first + i] ?? new Float32Array(0))
+        return Float64Array.from(applyRepetitionPenalty(unpenalized, [...prompt.ids, ...tokens], settings.repetitionPenalty))
       })
-      const step = searchStep(search, own, {
+      const step = searchStep(search, scores, {
         numBeams: settings.numBeams,
         lengthPenalty: settings.lengthPenalty,
         maxNewTokens: prompt.room,
@@ -137,8 +137,8 @@ async function* byBeams(
   }
 }
 
-function* eventsOf({ prompt, ...own }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
+function* eventsOf({ prompt, ...rest }: Numbered, { finished }: Search, settings: GenerationSettings): Generator<GenerationEvent> {
   const tokens = finished[0]?.tokens ?? []
   for (const token of tokens) yield { kind: 'token', prompt, token }
-  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, own, settings) ?? 'length' }
+  yield { kind: 'text', prompt, tokens, ended: endOf(tokens, rest, settings) ?? 'length' }
 }

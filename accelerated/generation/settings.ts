@@ -67,18 +67,18 @@ export type GenerationInput = SettingValues<typeof generationSettings>
 export type ResolvedGeneration = Omit<GenerationInput, 'temperature' | 'topK' | 'topP'> & { readonly sampling: Sampling | null }
 
 /** Validates settings and fills in defaults. @throws SettingsError for the first setting that is wrong, or that contradicts another */
-export const resolveGeneration = (given: Partial<GenerationInput>): ResolvedGeneration => {
-  const schema = z.object(Object.fromEntries(Object.entries(generationSettings).map(([name, { schema: own }]) => [name, own])))
-  const parsed = schema.safeParse(given, { error: zodErrorMap })
+export const resolveGeneration = (input: Partial<GenerationInput>): ResolvedGeneration => {
+  const schema = z.object(Object.fromEntries(Object.entries(generationSettings).map(([name, { schema: one }]) => [name, one])))
+  const parsed = schema.safeParse(input, { error: zodErrorMap })
   if (!parsed.success) {
     const [{ path = [], message } = { message: '' }] = parsed.error.issues
     const name = String(path[0] ?? '')
-    throw new SettingsError(name, message, JSON.stringify((given as Readonly<Record<string, unknown>>)[name]) ?? 'nothing')
+    throw new SettingsError(name, message, JSON.stringify((input as Readonly<Record<string, unknown>>)[name]) ?? 'nothing')
   }
-  const { temperature: asked, topK, topP, ...rest } = parsed.data as GenerationInput
-  const narrowed = topK !== null || topP < 1
-  const temperature = asked ?? (narrowed ? 1 : 0)
-  if (temperature === 0 && narrowed)
+  const { temperature: requested, topK, topP, ...rest } = parsed.data as GenerationInput
+  const limitsTokens = topK !== null || topP < 1
+  const temperature = requested ?? (limitsTokens ? 1 : 0)
+  if (temperature === 0 && limitsTokens)
     throw new SettingsError('temperature', `above 0 with ${topK === null ? 'topP' : 'topK'}, since sampling needs it`, '0')
   if (temperature > 0 && rest.numBeams > 1) throw new SettingsError('numBeams', '1 with sampling', String(rest.numBeams))
   return { ...rest, sampling: temperature === 0 ? null : { temperature, topK, topP } }

@@ -17,8 +17,8 @@ export const full: Method<FullSettings, FullPhase> = {
   settings,
   train: {
     trainsAll: true,
-    tensors: ({ tensors }, own) => {
-      const { decayed, undecayed } = weightGroupsOf(own)
+    tensors: ({ tensors }, training) => {
+      const { decayed, undecayed } = weightGroupsOf(training)
       return tensors.map(([name, shape]) => ({ name, shape, group: shape.length > 1 ? decayed : undecayed, initial: modelInitial }))
     },
     wrap: () => (host) => host, // the model asks for its tensors by name, and gets the trained ones

@@ -45,7 +45,7 @@ export type LoraSettings = SettingValues<typeof loraSettings> & CommonSettings
 export const loraPhase = z.strictObject({ matrices: matricesSchema })
 export type LoraPhase = z.infer<typeof loraPhase>
 
-/** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, whatever ranks a pattern gives them. */
+/** α / r, or with rsLoRA α / √r (Kalajdzievski, 2023). The same for all matrices, also with a rank pattern. */
 export const loraScale = ({ loraAlpha, rank, useRslora }: Pick<LoraSettings, 'loraAlpha' | 'rank' | 'useRslora'>): number =>
   loraAlpha / (useRslora ? Math.sqrt(rank) : rank)
 

@@ -46,9 +46,9 @@ export const prefix: Method<PromptSettings, PrefixPhase> = {
 const withPrefix = (key: Expression, value: Expression, text: KeyValue): KeyValue => {
   const [batch = 1, heads = 1, , headSize = 1] = text.key.shape
   const [count = 0] = key.shape
-  const before = (prefixed: Expression, own: Expression): Expression => {
+  const before = (prefixed: Expression, ofText: Expression): Expression => {
     const byHead = transpose(reshape(prefixed, [1, count, heads, headSize]), [0, 2, 1, 3]) // [1, heads, virtual tokens, headSize]
-    return concat([expand(byHead, [batch, heads, count, headSize]), own], 2)
+    return concat([expand(byHead, [batch, heads, count, headSize]), ofText], 2)
   }
   return {
     key: before(key, text.key),

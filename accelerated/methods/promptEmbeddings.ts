@@ -26,7 +26,9 @@ type PromptPhase = { readonly shape: z.infer<typeof promptShape> }
 export const promptMethod = {
   settings,
   train: {
-    tensors: ({ shape }, own) => [{ name: promptEmbeddings, shape, group: weightGroupsOf(own).decayed, initial: normalInitial(1) }],
+    tensors: ({ shape }, training) => [
+      { name: promptEmbeddings, shape, group: weightGroupsOf(training).decayed, initial: normalInitial(1) },
+    ],
   },
   phases: {
     validate: (phase, start) =>

@@ -42,8 +42,8 @@ export const causalLM = (
       const labels = input(`labels${i}`, ['labeled'], 'int32')
       return sub(logSumExp(head.outputs(rows, host)), reduceSum(mul(rows, gather(head.words(host), labels)), [-1]))
     })
-  const weighted = (own: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
-    own.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
+  const weighted = (bySlice: ReadonlyArray<Expression>, dtype: FloatType): ReadonlyArray<Expression> =>
+    bySlice.map((loss, i) => mul(loss, input(`rowWeights${i}`, ['labeled'], dtype)))
   return {
     name: 'causal',
     tensors: ({ decayed, undecayed }) =>
@@ -112,9 +112,9 @@ const labeledRows = (texts: ReadonlyArray<TextExample>, lastTokens: ReadonlyArra
 const sliceFeeds = (rows: ReadonlyArray<LabeledRow>, tokens: number, dtype: FloatType): Feeds => {
   const size = Math.max(1, Math.ceil(rows.length / slices))
   const feeds = Array.from({ length: slices }, (_, i): Feeds => {
-    const own = rows.slice(i * size, (i + 1) * size)
-    const labels = Int32Array.from({ length: size }, (__, j) => own[j]?.label ?? 0)
-    const weights = Array.from({ length: size }, (__, j) => (j < own.length ? 1 : 0))
+    const part = rows.slice(i * size, (i + 1) * size)
+    const labels = Int32Array.from({ length: size }, (__, j) => part[j]?.label ?? 0)
+    const weights = Array.from({ length: size }, (__, j) => (j < part.length ? 1 : 0))
     return { [`labels${i}`]: int32Feed(labels), [`rowWeights${i}`]: floatFeed(weights, [size], dtype) }
   })
   const places = rows.map(({ token }) => token)

@@ -78,8 +78,8 @@ export const maskedLM = (model: Model, masking: Masking): Objective<TrainingExam
           let at = 0
           return masked.map(({ places }) => {
             at += places.length
-            const own = Array.from(read?.slice(at - places.length, at) ?? [], Number)
-            return { loss: own.reduce((a, b) => a + b, 0) / own.length, tokens: own.length }
+            const all = Array.from(read?.slice(at - places.length, at) ?? [], Number)
+            return { loss: all.reduce((a, b) => a + b, 0) / all.length, tokens: all.length }
           })
         },
       }

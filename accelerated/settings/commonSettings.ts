@@ -201,9 +201,9 @@ export const numericallyNeutralSettings: ReadonlyArray<string> = ['gradientCheck
 export type CommonSettings = SettingValues<typeof commonSettings>
 
 export const precisionOf = (name: string): Precision => {
-  const found = precisions.find((precision) => precision.name === name)
-  if (found === undefined) throw new SettingsError('precision', `${listed(precisionNames)}`, JSON.stringify(name))
-  return found
+  const precision = precisions.find((one) => one.name === name)
+  if (precision === undefined) throw new SettingsError('precision', `${listed(precisionNames)}`, JSON.stringify(name))
+  return precision
 }
 
 /** AdamW's constants for W. */

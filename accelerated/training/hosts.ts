@@ -29,12 +29,12 @@ export const forwardsOf = (assembly: Assembly, adapted: Host): Forwards => ({
   }),
 })
 
-/** One forward pass a batch, however often it is asked for: each dropout site may occur once in a graph. */
+/** One forward pass for each batch, even if called repeatedly: a dropout site may occur only once in a graph. */
 const forwardOn = ({ model, precision }: Assembly, hostOf: () => Host): Forward => {
   const outputs = new Map<BatchInputs, ModelOutput>()
   return (batch) => {
-    const known = outputs.get(batch)
-    if (known !== undefined) return known
+    const cached = outputs.get(batch)
+    if (cached !== undefined) return cached
     const host = hostOf()
     const output = { hidden: model.hidden(host, batch), host, dtype: precision.dtype }
     outputs.set(batch, output)

@@ -17,10 +17,9 @@ const table: ReadonlyArray<Method> = methods
 
 /** @throws SettingsError for a name that no method has */
 export const methodOf = (name: unknown): Method => {
-  const found = table.find((method) => method.name === name)
-  if (found === undefined)
-    throw new SettingsError('method', `one of ${table.map((method) => method.name).join(', ')}`, JSON.stringify(name))
-  return found
+  const method = table.find((one) => one.name === name)
+  if (method === undefined) throw new SettingsError('method', `one of ${table.map((one) => one.name).join(', ')}`, JSON.stringify(name))
+  return method
 }
 
 /** The settings that a run of this method has, by name. */
@@ -30,20 +29,20 @@ export const settingsOfMethod = (method: Method): SettingTable => ({ ...method.s
 export const allSettings: SettingTable = Object.assign({}, ...table.map(settingsOfMethod))
 
 /** Validates settings and fills in defaults. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
-export const resolveSettings = (given: SettingsInput): Settings => parseSettings(given)
+export const resolveSettings = (input: SettingsInput): Settings => parseSettings(input)
 
 /** The same for values of unknown types: of a file, or of flags. @throws SettingsError for the first setting that is wrong, or that is not one of the method */
 export const parseSettings = ({ method: name = 'salora', ...values }: Readonly<Record<string, unknown>>): Settings => {
   const method = methodOf(name)
-  const own = settingsOfMethod(method)
-  const foreign = Object.entries(values).find(([key]) => !Object.hasOwn(own, key))
+  const definitions = settingsOfMethod(method)
+  const foreign = Object.entries(values).find(([key]) => !Object.hasOwn(definitions, key))
   if (foreign !== undefined) {
     const others = table.filter(({ settings }) => Object.hasOwn(settings, foreign[0])).map((other) => other.name)
     const expected =
       others.length === 0 ? 'a setting of this version' : `a setting of method ${method.name} (it is one of ${others.join(', ')})`
     throw new SettingsError(foreign[0], expected, JSON.stringify(foreign[1]) ?? 'nothing')
   }
-  const schema = z.object(Object.fromEntries(Object.entries(own).map(([key, setting]) => [key, setting.schema])))
+  const schema = z.object(Object.fromEntries(Object.entries(definitions).map(([key, setting]) => [key, setting.schema])))
   const parsed = schema.safeParse(values, { error: zodErrorMap })
   if (parsed.success) {
     const settings = { method: name, ...parsed.data } as Settings

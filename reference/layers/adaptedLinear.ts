@@ -28,7 +28,7 @@ const keepWanted = ({ wanted }: ModelTensors, gradients: Readonly<Record<string,
   )
 
 /** h = W x + bias, without the increment. Modules without a bias in the model have none. x: [n, k] → [n, d] */
-const ownLinear =
+const baseLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
     const weight = named(model.weights, `${module}.weight`)
@@ -50,14 +50,14 @@ const ownLinear =
 export const adaptedLinear =
   (model: ModelTensors, module: string): Layer =>
   (x) => {
-    const own = ownLinear(model, module)(x)
+    const base = baseLinear(model, module)(x)
     const factors = model.factors[module]
-    if (factors === undefined) return own
+    if (factors === undefined) return base
     const g = named(model.gates, module)
     return {
-      value: add(own.value, applyIncrement(model.scale)(factors, g, x)),
+      value: add(base.value, applyIncrement(model.scale)(factors, g, x)),
       pullback: (yBar) => {
-        const through = own.pullback(yBar)
+        const through = base.pullback(yBar)
         const adapter = applyIncrementVjp(model.scale)(factors, g, x, yBar)
         return {
           x: add(through.x, adapter.x),

@@ -1,4 +1,4 @@
-/** The loss of a language model: mean cross-entropy between each token's logits and the token after it, where that is to be learned. */
+/** The loss of a language model: mean cross-entropy of each token's logits and the next token, over tokens with a label. */
 import { mismatch } from '../tensor/shape.js'
 import { scatterRows, selectRows, type Tensor } from '../tensor/tensor.js'
 import { crossEntropy, crossEntropyVjp } from './crossEntropy.js'
@@ -10,21 +10,21 @@ export const unlabeled = -100
 const labeled = (
   logits: Tensor,
   labels: ReadonlyArray<number>,
-): { readonly rows: ReadonlyArray<number>; readonly own: ReadonlyArray<number> } => {
+): { readonly rows: ReadonlyArray<number>; readonly labelsOfRows: ReadonlyArray<number> } => {
   if (labels.length !== logits.shape[0]) mismatch('causalLoss', `a label for each of ${logits.shape[0]} tokens`, String(labels.length))
   const rows = labels.flatMap((label, row) => (label === unlabeled ? [] : [row]))
   if (rows.length === 0) mismatch('causalLoss', 'at least one token with a label', 'none')
-  return { rows, own: rows.map((row) => labels[row]!) }
+  return { rows, labelsOfRows: rows.map((row) => labels[row]!) }
 }
 
 /** logits: [tokens, vocabulary], labels: one a token */
 export const causalLoss = (logits: Tensor, labels: ReadonlyArray<number>): number => {
-  const { rows, own } = labeled(logits, labels)
-  return crossEntropy(selectRows(logits, rows), own)
+  const { rows, labelsOfRows } = labeled(logits, labels)
+  return crossEntropy(selectRows(logits, rows), labelsOfRows)
 }
 
 /** 0 in rows without a label. → [tokens, vocabulary] */
 export const causalLossVjp = (logits: Tensor, labels: ReadonlyArray<number>, lossBar: number): Tensor => {
-  const { rows, own } = labeled(logits, labels)
-  return scatterRows(crossEntropyVjp(selectRows(logits, rows), own, lossBar), rows, logits.shape[0]!)
+  const { rows, labelsOfRows } = labeled(logits, labels)
+  return scatterRows(crossEntropyVjp(selectRows(logits, rows), labelsOfRows, lossBar), rows, logits.shape[0]!)
 }

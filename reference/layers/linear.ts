@@ -1,4 +1,4 @@
-/** Linear layers: y = x Wᵀ + bias, where there is a bias. */
+/** Linear layers: y = x Wᵀ + bias, with or without a bias. */
 import { matMul } from '../tensor/matMul.js'
 import { addRow, columnSums, type Tensor } from '../tensor/tensor.js'
 

@@ -95,9 +95,9 @@ export const decoder =
 
         /** The gradient of the lookups, plus that of the output if it is the same matrix. */
         function tableGradient(embedded: Tensor): Tensor {
-          const own = embeddingVjp(config.vocabularySize, inputIds.flat(), embedded)
+          const ofLookups = embeddingVjp(config.vocabularySize, inputIds.flat(), embedded)
           const shared = fromLogits.gradients[table]
-          return shared === undefined ? own : add(own, shared)
+          return shared === undefined ? ofLookups : add(ofLookups, shared)
         }
       },
     }

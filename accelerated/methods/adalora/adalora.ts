@@ -141,7 +141,7 @@ const fixRanks = (
   }
 }
 
-/** As PEFT has it: divided by the initial rank, whatever rank remains. */
+/** PEFT's scale: alpha is divided by the initial rank, not by the remaining one. */
 export const adaloraScale = ({ loraAlpha, initR }: Pick<AdaloraSettings, 'loraAlpha' | 'initR'>): number => loraAlpha / (initR + 1e-5)
 
 /** B diag(E). B: [d, r], E: [r] → [d, r] */

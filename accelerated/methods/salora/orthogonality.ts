@@ -4,8 +4,8 @@ import { concat, constant, gather, matMul, reduceSum, reshape, square, sub } fro
 
 /** D² of each matrix, [n, r, r]; without norms the identity, [r, r]. */
 const squares = (norms: ReadonlyArray<ReadonlyArray<number>> | null, r: number, { dtype }: Expression): Expression => {
-  const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((own) =>
-    own.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
+  const diagonals = (norms ?? [new Array<number>(r).fill(1)]).map((ofMatrix) =>
+    ofMatrix.flatMap((norm, i) => Array.from({ length: r }, (_, j) => (i === j ? norm : 0))),
   )
   return constant(diagonals.flat(), [...(norms === null ? [] : [norms.length]), r, r], dtype)
 }

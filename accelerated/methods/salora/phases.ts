@@ -48,7 +48,7 @@ export const samplesGates = ({ retain }: Pick<SaloraSettings, 'retain'>): boolea
 export const earlyGate = (settings: SaloraSettings): number =>
   settings.warmupGate === 'expected' ? (deterministicGateOn(numberBackend)(settings)([0])[0] ?? NaN) : 1
 
-/** The rule `paper` may keep nothing, whatever b; the others keep what fits into b. @throws SettingsError if that is no triplet */
+/** The rule `paper` ignores b; the others keep what fits into b. @throws SettingsError if no triplet fits */
 const checkBudget = ({ retain, density: budget }: SaloraSettings, matrices: SaloraPhase['matrices']): void => {
   const least = smallestBudget(matrices)
   if (retain === 'paper' || budget * (1 + 1e-12) >= least) return

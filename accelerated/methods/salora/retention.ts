@@ -66,14 +66,14 @@ export const retain = (
     byMatrix(
       matrices,
       values.map((value, j) => ({ value, stay: isKept.has(j) })),
-    ).map((own) => own.flatMap(({ value, stay }) => (stay ? [value] : [])))
-  const places = byMatrix(matrices, all).flatMap((own) => own.map((j) => j - (own[0] ?? 0)))
+    ).map((ofMatrix) => ofMatrix.flatMap(({ value, stay }) => (stay ? [value] : [])))
+  const indices = byMatrix(matrices, all).flatMap((ofMatrix) => ofMatrix.map((j) => j - (ofMatrix[0] ?? 0)))
   const size = (j: number): number =>
     rule === 'magnitude' ? 1 : rootMeanSquareGate(settings)(Math.max(logTheta[j] ?? NaN, shutLogTheta(settings)))
   return {
-    kept: ofKept(places),
+    kept: ofKept(indices),
     gates: ofKept(gates),
-    sizes: ofKept(all).map((own) => own.map(size)),
+    sizes: ofKept(all).map((ofMatrix) => ofMatrix.map(size)),
     retainedDensity: total(costs.filter((_, j) => isKept.has(j))) / total(costs),
   }
 }

@@ -10,8 +10,8 @@ export const validatePhase = (
   const started = new Map(start.matrices.map((matrix) => [matrix.name, matrix]))
   const rankOf = new Map(matrices.map(({ name, r }) => [name, r]))
   const stranger = matrices.find(({ name, d, k, r }) => {
-    const own = started.get(name)
-    return own === undefined || own.d !== d || own.k !== k || r > own.r || (retained === null && r < own.r)
+    const initial = started.get(name)
+    return initial === undefined || initial.d !== d || initial.k !== k || r > initial.r || (retained === null && r < initial.r)
   })
   const inOrder = start.matrices.filter(({ name }) => rankOf.has(name)).map(({ name }) => name)
   const ranksFit =
@@ -44,7 +44,8 @@ export const validatePhase = (
       'gates and norms of as many triplets as its matrices have',
       'others',
       [gates, squaredNorms].every(
-        (own) => own === null || (own.length === matrices.length && own.every((values, i) => values.length === matrices[i]?.r)),
+        (byMatrix) =>
+          byMatrix === null || (byMatrix.length === matrices.length && byMatrix.every((values, i) => values.length === matrices[i]?.r)),
       ),
     ],
     ['retained ranks that are those of its matrices', 'others', ranksFit],

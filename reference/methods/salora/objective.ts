@@ -19,7 +19,7 @@ export interface Batch extends Tokens {
   readonly labels: ReadonlyArray<number>
 }
 
-/** g drawn from u, g = ĝ, or g as it is without a gate: 1, and after T_end ĝ where it is kept. Only the first trains Θ and λ. */
+/** sampled: g drawn from u · expected: g = ĝ · open: g = 1, and after T_end the kept gates. Only sampled gates train Θ and λ. */
 export type Gating = 'sampled' | 'expected' | 'open'
 
 export interface ObjectiveSettings extends HardConcrete, OrthogonalitySettings {

@@ -55,12 +55,12 @@ export const defaultSettings: Settings = {
   gateAdam: { beta1: 0.5, beta2: 0.99, epsilon: 1e-8 }, // ours: Θ and λ drive each other, and in a closed loop memory is delay
   warmupGate: 'open', // ours: plain LoRA before T_start
   retain: 'budget', // ours: ĝ > 0 (§3.5) keeps more than b
-  gateAfter: 'soft', // ours: folding ĝ into B keeps the function as it is
+  gateAfter: 'soft', // ours: folding ĝ into B does not change the function
   weightDecay: 0.01,
   beta1: 0.9,
   beta2: 0.999,
-  epsilon: 1e-8, // ours: §4.1 says AdamW and no more
-  warmup: 0.06, // ours: §4.1 says linear and no more
+  epsilon: 1e-8, // ours: §4.1 only names AdamW
+  warmup: 0.06, // ours: §4.1 only says linear
   initialization: 'kaiming', // ours, as PEFT's
   initialLogTheta: 0, // the density starts at 0.9167; the paper's figure shows 0.92
   initialLambda: 0, // ours
