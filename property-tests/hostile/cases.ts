@@ -128,7 +128,7 @@ export const oddValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 )
 
-/** A change of a JSON value: the place is found by walking down with `path`, then the value there is replaced, dropped, or gets one more key. */
+/** A change of a JSON value. `path` leads down to a value, which is replaced, dropped, or gets one more key. */
 type JsonEdit = {
   readonly path: ReadonlyArray<number>
   readonly kind: 'replace' | 'drop' | 'add'

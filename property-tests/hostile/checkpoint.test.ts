@@ -1,4 +1,4 @@
-/** A checkpoint is believed only as far as the run's own start allows: its checksum is no proof of who wrote it. */
+/** A checkpoint is validated against the run's own start, because its checksum does not tell who wrote it. */
 import type { UpdatedBlock } from '../../accelerated/parameters/optimizerExtension.js'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
@@ -42,13 +42,15 @@ beforeEach(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-/** What is told of damaged ones, and the step of the one that is used. */
-const read = async (dtype: FloatType = 'float32'): Promise<{ readonly told: ReadonlyArray<string>; readonly step: number | undefined }> => {
-  const told: string[] = []
-  const found = await newestCheckpoint(folder, await outlineOf(dtype), (message) => told.push(message.replaceAll(folder, 'F')))
-  return { told, step: found?.state.step }
+/** The reports about corrupt checkpoints, and the step of the one that is used. */
+const read = async (
+  dtype: FloatType = 'float32',
+): Promise<{ readonly messages: ReadonlyArray<string>; readonly step: number | undefined }> => {
+  const messages: string[] = []
+  const checkpoint = await newestCheckpoint(folder, await outlineOf(dtype), (message) => messages.push(message.replaceAll(folder, 'F')))
+  return { messages, step: checkpoint?.state.step }
 }
-/** Every file of the folder, and when it was written. */
+/** Every file of the folder, and its time. */
 const folderNow = async (): Promise<unknown> =>
   Promise.all(
     (await readdir(folder)).map(async (name) => {
@@ -56,7 +58,7 @@ const folderNow = async (): Promise<unknown> =>
       return { name, ino, size, mtimeMs }
     }),
   )
-/** The one line, after which everything is as it was. */
+/** The line that refuses the folder, which stays unchanged. */
 const refusal = async (outline?: RunOutline): Promise<string> => {
   const before = await folderNow()
   const line = await newestCheckpoint(folder, outline ?? (await outlineOf('float32')), (message) => {
@@ -84,12 +86,12 @@ describe('a checkpoint of the run', () => {
   it.each([
     ['gated', gated],
     ['pruned', pruned],
-  ])('that is %s comes back as it was saved', async (_, state) => {
+  ])('in the %s phase is loaded as it was saved', async (_, state) => {
     const saved = { ...checkpointOf(stateOf({ ...state, step: 6 })), best: bestOf(pruned) }
     await save(saved)
     expect(await newestCheckpoint(folder, await outlineOf('float32'), () => undefined)).toEqual(saved)
   })
-  it('in float64 comes back with every bit', async () => {
+  it('in float64 is loaded with every bit', async () => {
     const state = stateOf(gated)
     const third = (x: number): number => x + 1 / 3
     const doubles = {
@@ -106,7 +108,7 @@ describe('a checkpoint of the run', () => {
 
 const one = (vector: Vector, at: number, x: number): Vector => vector.map((old, i) => (i === at ? x : old))
 
-describe('a checkpoint that is signed and no state of the run', () => {
+describe('a checkpoint with a valid checksum', () => {
   it.each<readonly [string, RunState, string]>([
     ['has more steps than the run', stateOf({ ...gated, step: 9 }), 'at most 8 steps, got 9'],
     [
@@ -115,7 +117,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
       'with the ranks of its start or, once pruned, fewer, got x 4 × 4 of rank 2',
     ],
     [
-      'adapts one of another size',
+      'adapts a matrix of another size',
       withPhase(gated, { matrices: [query, { ...value, d: 6 }] }),
       'got encoder.layer.0.attention.self.value 6 × 4 of rank 2',
     ],
@@ -143,53 +145,53 @@ describe('a checkpoint that is signed and no state of the run', () => {
     ['has them in another order', withPhase(gated, { matrices: [value, query] }), '2 matrices, each once and in their order, got 2'],
     ['samples gates after they were closed', withPhase(pruned, { stage: 'gated' }), 'retention after T_end, and nowhere else, got gated'],
     [
-      'samples gates that began nowhere',
+      'samples gates that never opened',
       withPhase(gated, { opened: null }),
       'gates from T_start on, with the density they began with, got gated',
     ],
     [
-      'has opened its gates and samples none yet',
+      'has opened its gates but does not sample them',
       withPhase(gated, { stage: 'before' }),
       'gates from T_start on, with the density they began with, got before',
     ],
     [
-      'has closed its gates and retained nothing',
+      'has closed its gates but retained nothing',
       withPhase(gated, { stage: 'after' }),
       'retention after T_end, and nowhere else, got after',
     ],
     [
-      'opened its gates later than it is',
+      'opened its gates at a later step than its own',
       withPhase(gated, { opened: { step: 5, density: 0.5 } }),
       'gates opened and closed within 4 steps, got 5 and ',
     ],
     [
-      'opened its gates after it closed them',
+      'opened its gates after closing them',
       withPhase(pruned, { opened: { step: 6, density: 0.5 } }),
       'gates opened and closed within 6 steps, got 6 and 5',
     ],
     [
-      'closed its gates later than it is',
+      'closed its gates at a later step than its own',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, step: 7 } }),
       'gates opened and closed within 6 steps, got 2 and 7',
     ],
     [
-      'keeps gates of more triplets than it has',
+      'has gates of more triplets than its matrices',
       withPhase(pruned, { gates: [[0.5, 0.5]] }),
       'gates and norms of as many triplets as its matrices have, got others',
     ],
     [
-      'knows norms of fewer triplets than it has',
+      'has norms of fewer triplets than its matrices',
       withPhase(pruned, { squaredNorms: [] }),
       'gates and norms of as many triplets as its matrices have, got others',
     ],
-    ['is in a stage that there is none of', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, got '],
+    ['is in an unknown stage', withPhase(gated, { stage: 'open' as 'gated' }), 'a phase of salora, got '],
     [
       'retained other ranks than it has',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { [query.name]: 1, [value.name]: 1 } } }),
       'retained ranks that are those of its matrices, got others',
     ],
     [
-      'retained ranks of strangers',
+      'retained ranks of unknown matrices',
       withPhase(pruned, { retained: { ...pruned.phase.retained!, ranks: { ...pruned.phase.retained!.ranks, x: 1 } } }),
       'retained ranks that are those of its matrices, got others',
     ],
@@ -199,7 +201,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
       `expected tensor parameters of F32 [${sizeIn(gated.phase)}], got F32 [${sizeIn(gated.phase) + 1}]`,
     ],
     [
-      'has no number where a parameter was',
+      'has a parameter that is not a number',
       { ...stateOf(gated), parameters: one(stateOf(gated).parameters, 7, NaN) },
       'expected tensor parameters of finite numbers, got NaN',
     ],
@@ -213,7 +215,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
       { ...stateOf(gated), secondMoment: one(stateOf(gated).secondMoment, 1, -1) },
       'expected tensor secondMoment of finite numbers from 0, got -1',
     ],
-  ])('because it %s is refused, and nothing is changed', async (_, state, message) => {
+  ])('is refused, and nothing changes, if it %s', async (_, state, message) => {
     await save(checkpointOf(stateOf({ ...gated, step: 3 })))
     await save(checkpointOf(state))
     expect(await refusal()).toContain(message)
@@ -226,16 +228,16 @@ describe('a checkpoint that is signed and no state of the run', () => {
       'expected a state of this run with its current model and data: a best step before its own, got 7',
     ],
     [
-      'with retained ranks of strangers',
+      'with retained ranks of unknown matrices',
       { ...pruned, phase: { ...pruned.phase, matrices: [{ ...query, r: 1 }] } },
       'retained ranks that are those of its matrices',
     ],
-  ])('because its best is one %s is refused too', async (_, best, message) => {
+  ])('is refused if its best evaluation is one %s', async (_, best, message) => {
     await save({ ...checkpointOf(stateOf(pruned)), best: bestOf(best) })
     expect(await refusal()).toContain(message)
   })
 
-  it("because it lacks a vector of its method's memory, or has it of another size, is refused too; with it, it is read", async () => {
+  it("is refused if a vector of its method's memory is missing or of another size, and loaded with it", async () => {
     const optimizerExtension = () => ({ names: ['slow'], afterUpdate: (updated: ReadonlyArray<UpdatedBlock>) => updated })
     const remembering = await outlineOf('float32', { ...salora, train: { ...salora.train, optimizerExtension } })
     const state = stateOf(gated)
@@ -248,7 +250,7 @@ describe('a checkpoint that is signed and no state of the run', () => {
     expect(await newestCheckpoint(folder, remembering, () => undefined)).toEqual(saved)
   })
 
-  it('because it is of another method, or of the layout before this one, is refused too', async () => {
+  it('is refused if it is of another method or an older layout', async () => {
     await saveCheckpoint(folder, 'lora', checkpointOf(stateOf(gated)))
     expect(await refusal()).toContain('method salora, got lora')
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: JSON.stringify({ state: { step: 4 }, best: null }) } }))
@@ -262,12 +264,12 @@ describe('a checkpoint that is signed and no state of the run', () => {
   })
 })
 
-describe('what is no checkpoint', () => {
+describe('a file in place of a checkpoint', () => {
   beforeEach(async () => {
     await save(checkpointOf(stateOf(gated)))
   })
 
-  it('but larger than any of the run could be is refused by its size, before a byte is read', async () => {
+  it('is refused unread if it is larger than any state of the run', async () => {
     const handle = await open(file(4), 'r+')
     await handle.truncate(2 ** 42)
     await handle.close()
@@ -277,7 +279,7 @@ describe('what is no checkpoint', () => {
     )
     expect(performance.now() - began).toBeLessThan(1_000)
   })
-  it('but a link out of the folder is not followed, and what it leads to stays as it is', async () => {
+  it('is refused if it is a link out of the folder, whose target stays unchanged', async () => {
     await rename(file(4), join(root, 'elsewhere'))
     await symlink(join(root, 'elsewhere'), file(4))
     expect(await refusal()).toBe(
@@ -285,18 +287,18 @@ describe('what is no checkpoint', () => {
     )
     expect((await readFile(join(root, 'elsewhere'))).length).toBeGreaterThan(100)
   })
-  it('but a pipe is not waited for, as a checkpoint or as its checksum', async () => {
+  it('is refused without waiting if it or its checksum is a pipe', async () => {
     await save(checkpointOf(stateOf({ ...gated, step: 3 })))
     await rm(`${file(4)}.sha256`)
     execFileSync('mkfifo', [`${file(4)}.sha256`, file(5)])
-    const { told, step } = await read()
+    const { messages, step } = await read()
     expect(step).toBe(3)
-    expect(told.map((line) => line.split(';')[0])).toEqual([
+    expect(messages.map((line) => line.split(';')[0])).toEqual([
       'F/step-000000005.safetensors: expected a file, got something else',
       'F/step-000000004.safetensors.sha256: expected a file, got something else',
     ])
   })
-  it('but its bytes with one bit of a number changed is refused by its checksum', async () => {
+  it('is refused by its checksum if one bit differs', async () => {
     const bytes = await readFile(file(4))
     await writeFile(
       file(4),
@@ -304,11 +306,11 @@ describe('what is no checkpoint', () => {
     )
     expect(await refusal()).toMatch(/: F\/step-000000004\.safetensors: expected the checksum [0-9a-f]{64}, got [0-9a-f]{64}$/)
   })
-  it('but one without its checksum is refused', async () => {
+  it('is refused without a checksum', async () => {
     await rm(`${file(4)}.sha256`)
     expect(await refusal()).toContain('F/step-000000004.safetensors: expected the checksum in its .sha256 file, got no such file')
   })
-  it('but JSON a million levels deep is refused in one line', async () => {
+  it('is refused if its JSON has a million levels', async () => {
     const header = Buffer.from(JSON.stringify({ __metadata__: { content: '['.repeat(1_000_000) } }))
     const length = Buffer.alloc(8)
     length.writeBigUInt64LE(BigInt(header.length))

@@ -1,4 +1,4 @@
-/** Every reader against thousands of broken files: each is read or refused in one line, and nothing else happens. */
+/** Every reader against thousands of broken files: each file is read, or refused in one line, without any other effect. */
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -297,11 +297,11 @@ describe(`hostile files (seed ${SEED}, ${CASES} cases)`, () => {
       },
     ),
     async (folder) => {
-      const told: string[] = []
-      const found = await newestCheckpoint(folder, await outlineOf('float32'), (message) => {
-        told.push(message)
+      const messages: string[] = []
+      const checkpoint = await newestCheckpoint(folder, await outlineOf('float32'), (message) => {
+        messages.push(message)
       })
-      if (found === null) throw new InputError(folder, 'a checkpoint', told[0] ?? 'nothing told')
+      if (checkpoint === null) throw new InputError(folder, 'a checkpoint', messages[0] ?? 'no message')
     },
     /\.damaged$/,
   )

@@ -1,4 +1,4 @@
-/** The commit of a model on the hub is in the run's files, a resumed run stays with it, and --offline asks nobody. */
+/** A run records the commit of its hub model and keeps it when it resumes; --offline sends no request. */
 import { spawn } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -74,7 +74,7 @@ it('result.json and config.json name the commit', async () => {
   expect(await json('config.json')).toMatchObject({ model: 'me/tiny', revision: commit })
 })
 
-it('a resumed run takes the commit it began with, though the branch has moved', async () => {
+it('a resumed run uses the commit that it started with, although the branch has moved', async () => {
   const cache = join(root, 'cache', 'models--me--tiny')
   const weights = new Map(
     [...tinyTensors()].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data, (x) => 2 * x) }]),
@@ -88,7 +88,7 @@ it('a resumed run takes the commit it began with, though the branch has moved', 
   expect((await run({ resume: true })).revision).toBe(commit)
 })
 
-it('what is done with a run afterwards takes its commit too', async () => {
+it('commands on a finished run use its commit too', async () => {
   const printed: string[] = []
   const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
     printed.push(String(text))
@@ -111,7 +111,7 @@ it('what is done with a run afterwards takes its commit too', async () => {
   expect((JSON.parse(printed.at(-1) ?? '') as ExportReport).comparison.largestLogitDifference).toBe(0)
 })
 
-it('a run from before commits were recorded goes on with the commit of now', async () => {
+it('a run without a recorded commit resumes with the current commit', async () => {
   const output = join(root, 'old')
   await cp(join(root, 'later'), output, { recursive: true })
   const { revision: _, ...config } = JSON.parse(await readFile(join(output, 'config.json'), 'utf8')) as { readonly revision: string }
@@ -119,7 +119,7 @@ it('a run from before commits were recorded goes on with the commit of now', asy
   expect((await run({ output, resume: true })).revision).toBe(other)
 })
 
-it('a link that has come to mean another commit does not resume', async () => {
+it('a run does not resume if a link now leads to another commit', async () => {
   const [model, output] = [join(root, 'current'), join(root, 'linked')]
   const pointTo = (revision: string): Promise<void> => symlink(join(root, 'cache', 'models--me--tiny', 'snapshots', revision), model)
   await pointTo(commit)
@@ -131,11 +131,11 @@ it('a link that has come to mean another commit does not resume', async () => {
   )
 })
 
-it('a folder of its own has none', async () => {
+it('a plain folder has no commit', async () => {
   expect((await run({ model: join(root, 'model'), output: join(root, 'own') })).revision).toBeNull()
 })
 
-it('--offline asks nobody: what the cache lacks is told in one line', async () => {
+it('--offline sends no request and reports a model that is not in the cache in one line', async () => {
   const words = [
     'train',
     '--model',

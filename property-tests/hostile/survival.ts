@@ -1,4 +1,4 @@
-/** What a reader may do with hostile bytes: read them, or refuse them in one line; in bounded time and memory, and without touching another file. */
+/** What a reader may do with hostile bytes: read them, or refuse them in one line, in bounded time and memory, without changing a file. */
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -42,7 +42,7 @@ export const survives = async (count: Count, read: () => Promise<unknown>): Prom
 
 /** Names, kinds and contents of everything below a folder. */
 export const treeOf = async (folder: string): Promise<ReadonlyArray<string>> => {
-  const found = await Promise.all(
+  const files = await Promise.all(
     (await readdir(folder)).sort().map(async (name): Promise<ReadonlyArray<string>> => {
       const path = join(folder, name)
       const kind = await lstat(path)
@@ -52,5 +52,5 @@ export const treeOf = async (folder: string): Promise<ReadonlyArray<string>> => 
       ]
     }),
   )
-  return found.flat()
+  return files.flat()
 }

@@ -1,4 +1,4 @@
-/** An adapter's files: patterns that never end, settings and names out of bounds. */
+/** Adapter files with patterns that never end, or with settings and names out of bounds, are refused. */
 import { describe, expect, it } from 'vitest'
 import { loadLowRank } from '../../../accelerated/formats/peft/loadPeft.js'
 import { lookUpPattern } from '../../../accelerated/formats/peft/modulePattern.js'
@@ -7,7 +7,7 @@ import { place, refusal, put, model, outputs, adapter } from './folder.js'
 
 describe("an adapter's patterns", () => {
   const names = Array.from({ length: 12 }, (_, i) => `roberta.encoder.layer.${i}.attention.self.query`)
-  it('have three seconds together, not each', async () => {
+  it('share a time limit of three seconds', async () => {
     const table = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${'(.*)*'.repeat(8)}x{${i + 1}}`, 1]))
     const began = performance.now()
     expect(await refusal(() => lookUpPattern(table, names, 'x'))).toMatch(
@@ -15,7 +15,7 @@ describe("an adapter's patterns", () => {
     )
     expect(performance.now() - began).toBeLessThan(6_000)
   })
-  it('may not be many more than the modules', async () => {
+  it('are refused if they are many more than the modules', async () => {
     const table = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, 1]))
     expect(await refusal(() => lookUpPattern(table, names, 'x'))).toBe(
       'x: expected at most 148 patterns of ranks or alphas for 12 modules, got 1000',
@@ -45,7 +45,7 @@ describe("an adapter's settings", () => {
   })
 })
 
-describe("an adapter's names of classes", () => {
+describe("an adapter's class names", () => {
   it.each([
     ['long ones', ['x'.repeat(1_001), 'y']],
     ['a million and one', Array.from({ length: 1_000_001 }, () => 'x')],

@@ -1,4 +1,4 @@
-/** A fresh folder for each test, and the one line by which what is in it is refused: soon, and before anything large is allocated. */
+/** A new folder for each test, and the one line that refuses its content: fast, and before any large allocation. */
 import { mkdir, mkdtemp, open, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

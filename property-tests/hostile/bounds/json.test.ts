@@ -1,4 +1,4 @@
-/** JSON: what is too deep, too large, said twice or of no number that can be is refused. */
+/** JSON that is nested too deep, too large, has a key twice or an impossible number is refused. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfigFile } from '../../../accelerated/checkpoints/configFile.js'
@@ -13,7 +13,7 @@ import { roberta, runConfig } from '../validFiles.js'
 import { place, refusal, at, put, sized } from './folder.js'
 
 describe('JSON', () => {
-  it('deeper than 64 levels is refused, a million levels as well', async () => {
+  it('with more than 64 levels is refused, and so is JSON with a million levels', async () => {
     const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
     expect(parseJson(nested(64), 'x')).toHaveLength(1)
     for (const levels of [65, 1_000_000])
@@ -26,13 +26,13 @@ describe('JSON', () => {
       expect(await refusal(() => read(`{"a":${nested(100_000)}}`, name))).toBe(`${name}: expected at most 64 levels of JSON, got more`)
     }
   })
-  it('brackets within strings count for nothing', () => {
+  it('may have any number of brackets within strings', () => {
     expect(parseJson(JSON.stringify({ a: '[{'.repeat(100), b: '\\"['.repeat(200) }), 'x')).toEqual({
       a: '[{'.repeat(100),
       b: '\\"['.repeat(200),
     })
   })
-  it('larger than its bound is refused by the size of the file', async () => {
+  it('larger than its bound is refused by the size of its file', async () => {
     await sized('tokenizer.json', Buffer.from('{'), 70_000_000_000)
     expect(await refusal(() => readText(at('tokenizer.json')))).toBe('F/tokenizer.json: expected at most 64000000 bytes, got 70000000000')
     await sized('config.json', Buffer.from('{'), 16_000_001)
@@ -42,12 +42,12 @@ describe('JSON', () => {
     await put('x', Buffer.from([0x22, 0xff, 0x22]))
     expect(await refusal(() => readText(at('x')))).toBe('F/x: expected text in UTF-8, got bytes that are not')
   })
-  it('with a key twice is refused, however it is written and however deep', async () => {
+  it('with a key twice is refused, however the key is escaped and nested', async () => {
     const texts = ['{"ab":1,"ab":2}', '{"ab":1,"a\\u0062":2}', '[{"c":{"ab":"}","x":["ab","ab"],"ab":{}}}]']
     for (const text of texts) expect(await refusal(() => parseJson(text, 'x'))).toBe('x: expected each key once, got "ab" twice')
     expect(parseJson('[{"ab":"ab"},{"ab":{"ab":1}}]', 'x')).toHaveLength(2)
   })
-  it(`is what JSON.parse makes of it, or is refused, whatever is changed in it (seed ${SEED})`, () => {
+  it(`is parsed like JSON.parse or refused, after any change (seed ${SEED})`, () => {
     const value = fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' })
     fc.assert(
       fc.property(value, fc.option(edits), fc.nat(3), (json, changes, indent) => {
@@ -66,7 +66,7 @@ describe('JSON', () => {
       { seed: SEED, numRuns: 2_000 },
     )
   })
-  it('with the names of prototypes changes none', async () => {
+  it('with the names of prototypes changes no prototype', async () => {
     const text = (json: object): string =>
       JSON.stringify(json).replace('{', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},')
     expect(parseConfigFile(text(roberta), 'x').model.vocabularySize).toBe(11)
@@ -83,13 +83,13 @@ describe('JSON', () => {
     ['max_position_embeddings', 1_048_576],
     ['type_vocab_size', 1_024],
     ['num_labels', 1_000_000],
-  ])('with a %s that is no whole number from 1 to %d is refused', async (key, limit) => {
+  ])('with a %s other than a whole number from 1 to %d is refused', async (key, limit) => {
     const withZero = JSON.stringify({ ...roberta, [key]: 0 })
-    const said = (value: string | number): Promise<string> =>
+    const refusalOf = (value: string | number): Promise<string> =>
       refusal(() => parseConfigFile(withZero.replace(`"${key}":0`, `"${key}":${value}`), 'config.json'))
     for (const value of [0, -1, 1.5, '1e308', '1e999', '9007199254740993', limit + 1])
-      expect(await said(value)).toMatch(new RegExp(`^config\\.json: expected an? [a-z]+ whose ${key} is a whole number`))
-    expect(await said(limit)).not.toContain('whose')
+      expect(await refusalOf(value)).toMatch(new RegExp(`^config\\.json: expected an? [a-z]+ whose ${key} is a whole number`))
+    expect(await refusalOf(limit)).not.toContain('whose')
   })
   it.each<readonly [string, object]>([
     ['id2label.0', { id2label: { 0: 'x'.repeat(1_001), 1: 'y' } }],

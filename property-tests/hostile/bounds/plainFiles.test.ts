@@ -1,4 +1,4 @@
-/** Pipes, devices, circles, links out of a folder: nothing but plain files within their folder and bounds is read. */
+/** Pipes, devices, circular links and links out of a folder are refused: only regular files within their folder and bounds are read. */
 import { execFileSync } from 'node:child_process'
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,8 +14,8 @@ import { readRunConfig } from '../../../finetuning/runs/runFiles.js'
 import { bytePair, roberta, runConfig, runResult } from '../validFiles.js'
 import { place, refusal, at, put, sized, model, outputs, zeros, adapter } from './folder.js'
 
-describe('what is no plain file', () => {
-  it('is not waited for: a pipe of any of the names is refused', async () => {
+describe('a path that is not a regular file', () => {
+  it('is refused without waiting if it is a pipe', async () => {
     execFileSync('mkfifo', [at('model.safetensors'), at('config.json'), at('adapter_config.json')])
     for (const read of [() => readSafetensors(at('model.safetensors')), () => readText(at('config.json'))])
       expect(await refusal(read)).toMatch(/^F\/[\w.]+: expected a regular file, got a pipe, a device or a socket$/)
@@ -25,16 +25,16 @@ describe('what is no plain file', () => {
     )
     expect(await refusal(() => readRunConfig(place.folder))).toBe('F/config.json: expected a file, got something else')
   })
-  it('a device and a folder are refused', async () => {
+  it('is refused if it is a device or a folder', async () => {
     expect(await refusal(() => readText('/dev/zero'))).toBe('/dev/zero: expected a regular file, got a pipe, a device or a socket')
     expect(await refusal(() => readSafetensors(place.folder))).toBe('F: expected a regular file, got a folder')
   })
-  it('a link in a circle is refused', async () => {
+  it('is refused if it is a circular link', async () => {
     await symlink('config.json', at('config.json'))
     expect(await refusal(() => openModelFolder(place.folder))).toMatch(/^F\/config\.json: expected a readable file, got .*ELOOP/)
   })
-  it("a link may lead out of the folder within a model of the hub's cache, and in nothing that looks only half like one", async () => {
-    for (const [snapshot, said] of [
+  it("may be a link out of its folder only within a model of the hub's cache", async () => {
+    for (const [snapshot, start] of [
       ['models--a--b/snapshots/c', 'no error'],
       ['plain/snapshots/c', 'F'],
       ['models--a--c/plain/c', 'F'],
@@ -43,12 +43,12 @@ describe('what is no plain file', () => {
       await mkdir(place.folder, { recursive: true })
       await writeFile(join(place.folder, '..', '..', 'blob'), JSON.stringify(runConfig))
       await symlink('../../blob', at('config.json'))
-      expect((await refusal(() => readRunConfig(place.folder))).slice(0, said.length)).toBe(said)
+      expect((await refusal(() => readRunConfig(place.folder))).slice(0, start.length)).toBe(start)
     }
   })
 })
 
-describe('each file that is read', () => {
+describe('the file', () => {
   const weights = writeSafetensors(new Map([...model.spec.tensors].map(([name, shape]) => [name, zeros(shape)] as const)))
   const index = { weight_map: Object.fromEntries([...model.spec.tensors.keys()].map((name) => [name, 'shard.safetensors'])) }
   const folders: Readonly<
@@ -84,7 +84,7 @@ describe('each file that is read', () => {
     return refusal(folders[of]!.read)
   }
 
-  it.each(cases)('%s of a %s, is refused where it is a link out of the folder', async (name, of) => {
+  it.each(cases)('%s of a %s is refused if it is a link out of the folder', async (name, of) => {
     const beside = `${place.folder}-beside` // its path begins as the folder's does
     await mkdir(beside)
     expect(
@@ -94,12 +94,12 @@ describe('each file that is read', () => {
       }),
     ).toBe(`F/${name}: expected a file within F, got a link to F-beside/${name}`)
   })
-  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused with a key twice', async (name, of) => {
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s is refused if it has a key twice', async (name, of) => {
     expect(await refusalOf(of, () => put(name, String(folders[of]!.files[name]).replace('{', '{"x":1,"\\u0078":2,')))).toBe(
       `F/${name}: expected each key once, got "x" twice`,
     )
   })
-  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s, is refused beyond its bytes', async (name, of) => {
+  it.each(cases.filter(([name]) => name.endsWith('.json')))('%s of a %s is refused if it is too large', async (name, of) => {
     const limit = { 'tokenizer.json': 64_000_000, 'tokenizer_config.json': 4_000_000 }[name] ?? 16_000_000
     expect(await refusalOf(of, () => sized(name, Buffer.from('{'), limit + 1))).toBe(
       `F/${name}: expected at most ${limit} bytes, got ${limit + 1}`,

@@ -1,16 +1,16 @@
-/** A run that is read back is what was written, or is refused. */
+/** The files of a run are read as they were written, or refused. */
 import { describe, expect, it } from 'vitest'
 import { parseRunConfig, parseRunResult } from '../../../finetuning/runs/runFiles.js'
 import { runConfig, runResult } from '../validFiles.js'
 import { refusal } from './folder.js'
 
-describe('a run that is read back', () => {
-  it('is what was written', () => {
+describe('the files of a run', () => {
+  it('are read as they were written', () => {
     for (const config of [runConfig, { ...runConfig, evalOnStart: true, later: 1 }])
       expect(parseRunConfig(JSON.stringify(config), 'x')).toEqual(config)
     expect(parseRunResult(JSON.stringify(runResult), 'x')).toEqual(runResult)
   })
-  it('of other kinds is refused', async () => {
+  it('are refused if their values have other types', async () => {
     expect(await refusal(() => parseRunConfig(JSON.stringify({ ...runConfig, model: { toString: 1 } }), 'x'))).toMatch(
       /^x: expected the config\.json of a run whose model/,
     )

@@ -1,4 +1,4 @@
-/** Weights: headers, tensors and indices of shards beyond bounds are refused before room is made for them. */
+/** Headers, tensors and shard indices out of bounds are refused before memory is allocated for them. */
 import { describe, expect, it } from 'vitest'
 import { readSafetensors, readTensor } from '../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { elementCount } from '../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
@@ -14,7 +14,7 @@ const length = (bytes: number | bigint): Buffer => {
 
 describe('a safetensors header', () => {
   it.each([[100_000_000n], [16_000_001n], [2n ** 64n - 1n], [2n ** 63n]])(
-    'that says it has %d bytes is refused by its length alone',
+    'that claims %d bytes is refused by its length',
     async (declared) => {
       await put('x', Buffer.concat([length(declared), Buffer.from('{}')]))
       expect(await refusal(() => readSafetensors(at('x')))).toBe(
@@ -22,24 +22,24 @@ describe('a safetensors header', () => {
       )
     },
   )
-  it('that really has 100 MB is refused unread', async () => {
+  it('of 100 MB is refused unread', async () => {
     await sized('x', Buffer.concat([length(100_000_000), Buffer.from('{')]), 100_000_008)
     expect(await refusal(() => readSafetensors(at('x')))).toMatch(/^F\/x: expected a header of at most 16000000 bytes/)
   })
-  it('within the bound but of a small file is refused by the size of the file', async () => {
+  it('that is longer than its file is refused', async () => {
     await put('x', Buffer.concat([length(15_000_000), Buffer.from('{}')]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe(
       'F/x: expected a header of 15000000 bytes, got 2 bytes (the file is truncated)',
     )
   })
-  it('of too many lists is refused before they are made', async () => {
+  it('with too many lists is refused before they are built', async () => {
     const text = Buffer.from(`{"a":[${'[],'.repeat(2_000_001)}[]]}`)
     await put('x', Buffer.concat([length(text.length), text]))
     expect(await refusal(() => readSafetensors(at('x')))).toBe('F/x: expected at most 4000000 values in the JSON, got more')
   })
 })
 
-it('a tensor of more than 2^30 numbers is refused before room is made for it', async () => {
+it('a tensor of more than 2^30 numbers is refused before memory is allocated for it', async () => {
   const shape = [2 ** 15 + 1, 2 ** 15]
   const entry = { name: 'a', dtype: 'F32', shape, offset: 8, length: 4 * elementCount(shape), file: 'x', storage: memoryStorage() } as const
   expect(await refusal(() => readTensor(entry))).toBe('x: expected tensor a of at most 1073741824 numbers, got 1073774592 [32769,32768]')
@@ -63,7 +63,7 @@ describe('an index of shards', () => {
       /^index: expected shards named like/,
     )
   })
-  it('may not name more than a thousand', async () => {
+  it('may not name more than a thousand shards', async () => {
     const map = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`t${i}`, `s${i}.safetensors`]))
     expect(await refusal(() => parseShardIndex(JSON.stringify({ weight_map: map }), 'index'))).toBe(
       'index: expected at most 1000 shards, got 1001',

@@ -1,4 +1,4 @@
-/** Two downloads of one model at the same time, in one process and beside what others left: neither spoils the other. */
+/** Concurrent downloads of one model, in one process and beside leftovers of other processes, do not disturb each other. */
 import { EventEmitter, once } from 'node:events'
 import { hostname } from 'node:os'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { answering, blobs, places, ranges, resolve, sha256, weights, type Answer
 
 const here = hostname().replace(/[^\w-]/g, '_')
 
-describe('two downloads of one model at the same time', () => {
+describe('concurrent downloads of one model', () => {
   /** The weights in ten pieces, with pauses. */
   const slowly: Answer = (request, response) => {
     const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
@@ -24,7 +24,7 @@ describe('two downloads of one model at the same time', () => {
     send(from)
   }
 
-  it.each([0, 100, 300])('both end well, the second begun %d ms after the first', async (wait) => {
+  it.each([0, 100, 300])('both succeed if the second starts %d ms after the first', async (wait) => {
     answering.storage = slowly
     const first = resolve()
     await new Promise((done) => {
@@ -36,7 +36,7 @@ describe('two downloads of one model at the same time', () => {
     expect((await blobs()).filter((name) => name.includes('incomplete'))).toEqual([])
   })
 
-  it('the one that gets a wrong answer takes nothing from the other', async () => {
+  it('both succeed except the one that gets wrong bytes', async () => {
     // Who is answered when is settled by events, not by a clock: the first only once the second is being answered, which ends last.
     const events = new EventEmitter()
     const firstAsked = once(events, 'first asked')
@@ -66,7 +66,7 @@ describe('two downloads of one model at the same time', () => {
     expect(answers).toBe(2)
   })
 
-  it('what a killed process left is gone on with, what a living one is writing is not touched', async () => {
+  it('resume what a killed process left, and do not touch what a living one writes', async () => {
     const folder = join(places.cache, 'models--me--model', 'blobs')
     await mkdir(folder, { recursive: true })
     const [dead, living, elsewhere] = [

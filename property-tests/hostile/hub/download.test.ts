@@ -1,4 +1,4 @@
-/** A download from the hub: laid out as the standard cache has it, gone on with where it broke off, and nothing half-written ever used. */
+/** A download from the hub has the layout of the standard cache, resumes after an interruption, and never uses a partial file. */
 import { gzipSync } from 'node:zlib'
 import { mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ import {
 } from './loopbackHub.js'
 
 describe('a download from the hub', () => {
-  it('is laid out as the standard cache: blobs by hash, links in the snapshot; the commit is reported', async () => {
+  it('has the layout of the standard cache, blobs by hash and links in the snapshot, and reports the commit', async () => {
     const { folder, revision } = await resolve()
     expect(revision).toBe(commit)
     expect((await blobs()).sort()).toEqual([gitHash(files['config.json']!), gitHash(files['tokenizer.json']!), sha256].sort())
@@ -38,7 +38,7 @@ describe('a download from the hub', () => {
     expect((await resolveModel(folder)).revision).toBe(commit)
   })
 
-  it('is not taken from where a ref leads out of the cache', async () => {
+  it('ignores a ref that leads out of the cache', async () => {
     await resolve()
     const offline = { environment: { HF_HUB_OFFLINE: '1' } }
     await mkdir(join(places.cache, 'elsewhere'))
@@ -47,18 +47,18 @@ describe('a download from the hub', () => {
     await expect(resolve(offline)).rejects.toThrow('no complete copy there')
   })
 
-  it('is the same from an endpoint with a slash at its end', async () => {
+  it('accepts an endpoint with a slash at its end', async () => {
     await resolve({ environment: { HF_ENDPOINT: `${places.hub}/` } })
     expect(requests[0]?.line).toBe('HEAD /me/model/resolve/main/config.json')
   })
 
-  it('sends the token to the hub and to nobody else', async () => {
+  it('sends the token to the hub only', async () => {
     await resolve()
     expect(requests.filter(({ host }) => host === 'hub').every(({ token }) => token === 'Bearer secret')).toBe(true)
     expect(requests.filter(({ host }) => host === 'storage').map(({ token }) => token)).toEqual([undefined])
   })
 
-  it('goes on by itself where the connection broke, and asks for no byte twice', async () => {
+  it('resumes after a broken connection without requesting a byte twice', async () => {
     let broken = 0
     answering.storage = (request, response) => {
       if (broken++ >= 3) return sendRange(request, response)
@@ -80,7 +80,7 @@ describe('a download from the hub', () => {
     expect(starts[3]).toBeGreaterThan(0)
   })
 
-  it('gives up after two attempts without a byte, after six with one each, and at once where asking again would not help', async () => {
+  it('fails after two attempts without a byte, after six attempts, and at once if a retry cannot help', async () => {
     answering.storage = (_, response) => {
       response.writeHead(200, { 'content-length': weights.length }).flushHeaders()
       response.socket?.end()
@@ -112,7 +112,7 @@ describe('a download from the hub', () => {
     expect(ranges()).toEqual([undefined, expect.stringMatching(/^bytes=[3-6]-$/)]) // the hub's first answer leads there without a range
   })
 
-  it('asks no more once it is told to stop', async () => {
+  it('sends no request after it was aborted', async () => {
     const controller = new AbortController()
     answering.storage = (_, response) => {
       response.writeHead(200, { 'content-length': weights.length })
@@ -122,7 +122,7 @@ describe('a download from the hub', () => {
     expect(await message({ signal: controller.signal })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got 4 \\(.*abort`))
   })
 
-  it('takes an answer that is slow, but not silent', async () => {
+  it('accepts a slow response', async () => {
     answering.storage = (_, response) => {
       response.writeHead(200, { 'content-length': weights.length })
       let sent = 0
@@ -138,7 +138,7 @@ describe('a download from the hub', () => {
     expect(ranges()).toEqual([undefined])
   })
 
-  it('takes an answer that is compressed though it asked for none', async () => {
+  it('accepts a compressed response that it did not ask for', async () => {
     let wanted: unknown
     answering.storage = (request, response) => {
       wanted = request.headers['accept-encoding']
@@ -149,7 +149,7 @@ describe('a download from the hub', () => {
     expect(wanted).toBe('identity') // so that lengths can be held against each other
   })
 
-  it('believes the first answer that names a hash, and of one answer the hash of what is linked', async () => {
+  it('takes the hash of the first response that has one, and prefers the linked file’s hash', async () => {
     answering.hub = (request, response) => {
       const wrong = `"${'f'.repeat(64)}"`
       if (nameOf(request) !== 'model.safetensors') return honest()(request, response)
@@ -161,7 +161,7 @@ describe('a download from the hub', () => {
     expect(await blobs()).toContain(sha256)
   })
 
-  it('knows a weak ETag by its hash, and fetches no blob that it has', async () => {
+  it('recognizes the hash in a weak ETag, and downloads no blob twice', async () => {
     const config = gitHash(files['config.json']!)
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(places.cache, 'models--me--model', 'blobs', sha256), 'what is there')
@@ -176,7 +176,7 @@ describe('a download from the hub', () => {
     expect(await readFile(join(places.cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'), 'utf8')).toBe('what is there')
   })
 
-  it('goes on with what an earlier process left, and with all of it where the server knows no ranges', async () => {
+  it('resumes what an earlier process left, and starts over if the server has no ranges', async () => {
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     const left = join(places.cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`)
     await writeFile(left, weights.subarray(0, 12_345))
@@ -196,7 +196,7 @@ describe('a download from the hub', () => {
     expect(await readFile(join((await resolve()).folder, 'model.safetensors'))).toEqual(weights)
   })
 
-  it('what an earlier process left is not trusted: with a wrong beginning the hash refuses it, and the next try is right', async () => {
+  it('is refused by its hash after a wrong beginning of an earlier process, and succeeds the next time', async () => {
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(places.cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`), 'wrong')
     expect(await message()).toMatch(
@@ -205,7 +205,7 @@ describe('a download from the hub', () => {
     expect(await message()).toBe('no error')
   })
 
-  it('a link in place of the unfinished file is not written through', async () => {
+  it('does not write through a link in place of the partial file', async () => {
     await mkdir(join(places.cache, 'models--me--model', 'blobs'), { recursive: true })
     await writeFile(join(places.root, 'victim'), 'untouched')
     await symlink(join(places.root, 'victim'), join(places.cache, 'models--me--model', 'blobs', `${sha256}.incomplete.left`))

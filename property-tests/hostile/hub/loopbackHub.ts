@@ -1,4 +1,4 @@
-/** A hub and its storage on the loopback, honest until a test gives either another answer; a cache of its own for each test. */
+/** A hub and its storage server on the loopback, correct until a test replaces a response; each test has its own cache. */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -116,16 +116,16 @@ export const resolve = (options: HubOptions = {}) =>
 
 /** What the download says, its addresses as HUB and STORE; 'no error' where it succeeds. Otherwise no weights may be left to use. */
 export const message = async (options?: HubOptions): Promise<string> => {
-  const said = await resolve(options).then(
+  const line = await resolve(options).then(
     () => 'no error',
     (thrown: unknown) => {
       expect(thrown).toBeInstanceOf(InputError)
       return (thrown as Error).message
     },
   )
-  expect(said).not.toContain('\n')
-  // whatever went wrong, no weights are in the snapshot, and offline nothing is found
-  if (said !== 'no error') {
+  expect(line).not.toContain('\n')
+  // whatever went wrong, no weights are in the snapshot, and offline nothing resolves
+  if (line !== 'no error') {
     expect(
       await readdir(join(places.cache, 'models--me--model', 'snapshots', commit)).then(
         (names) => names.includes('model.safetensors'),
@@ -135,7 +135,7 @@ export const message = async (options?: HubOptions): Promise<string> => {
     for (const revision of ['main', commit])
       await expect(resolve({ revision, environment: { HF_HUB_OFFLINE: '1' } })).rejects.toThrow('no complete copy there')
   }
-  return said.replaceAll(places.hub, 'HUB').replaceAll(places.storage, 'STORE')
+  return line.replaceAll(places.hub, 'HUB').replaceAll(places.storage, 'STORE')
 }
 /** The weights' address, as `message` has it. */
 export const W = `HUB/me/model/resolve/${commit}/model.safetensors`

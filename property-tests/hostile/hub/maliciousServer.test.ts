@@ -1,4 +1,4 @@
-/** A hub that lies, leads elsewhere or says nothing: one clear line each, and nothing half-written is ever used. */
+/** Wrong responses, redirects and silence of a hub end in one line each, and no partial file is ever used. */
 import type { ServerResponse } from 'node:http'
 import { readFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,12 +20,12 @@ import {
   weights,
 } from './loopbackHub.js'
 
-describe('a hub that lies', () => {
+describe('a hub with wrong responses', () => {
   const flat = (send: (response: ServerResponse) => void): void => {
     answering.storage = (_, response) => send(response)
   }
 
-  it('about the content: the hash refuses it', async () => {
+  it('is refused by the hash of the content', async () => {
     flat((response) => response.writeHead(200, { 'content-length': weights.length }).end(Buffer.alloc(weights.length, 1)))
     expect(await message()).toMatch(/expected the hash \w{64} that the hub gives, got \w{64} \(nothing of it is kept\)$/)
     expect((await blobs()).filter((name) => name.startsWith(sha256))).toEqual([])
@@ -37,7 +37,7 @@ describe('a hub that lies', () => {
     expect(await message()).toMatch(/config\.json: expected the hash 0{40} that the hub gives, got [0-9a-f]{40} \(nothing of it is kept\)$/)
   })
 
-  it('about the length: shorter, longer, and other than the hub says', async () => {
+  it('is refused if the length is shorter, longer, or not the one that it reported', async () => {
     flat((response) => {
       response.writeHead(200, { 'content-length': weights.length })
       response.write('half')
@@ -50,15 +50,15 @@ describe('a hub that lies', () => {
     expect(await message()).toBe(`${W}: expected ${weights.length} bytes, as the hub says, got 3`)
     flat((response) => {
       response.socket?.write(`HTTP/1.1 200 OK\r\ncontent-length: ${weights.length}\r\nconnection: close\r\n\r\n`)
-      response.socket?.end(Buffer.concat([weights, Buffer.from('more than was said')]))
+      response.socket?.end(Buffer.concat([weights, Buffer.from('more than announced')]))
     })
     // the surplus belongs to no answer: it is either never read or an error, and the file is right or absent
-    const said = await message()
-    if (said === 'no error')
+    const line = await message()
+    if (line === 'no error')
       expect(await readFile(join(places.cache, 'models--me--model', 'snapshots', commit, 'model.safetensors'))).toEqual(weights)
   })
 
-  it('about the length, without a hash to tell', async () => {
+  it('is refused by the length if there is no hash', async () => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(302, { location: `${places.storage}/model.safetensors`, 'x-linked-size': String(weights.length) }).end()
     })
@@ -66,7 +66,7 @@ describe('a hub that lies', () => {
     expect(await message()).toBe(`${W}: expected ${weights.length} bytes, got 3`)
   })
 
-  it('about its size: more than any file of its kind is refused before it is read', async () => {
+  it('is refused before reading if a file is larger than any of its kind', async () => {
     answering.hub = (_, response) => {
       response.writeHead(200, { 'content-length': '99999999999', 'x-repo-commit': commit }).end('x')
     }
@@ -76,7 +76,7 @@ describe('a hub that lies', () => {
     expect(await message()).toBe(`${W}: expected at most 50000000000 bytes, got 50000000001`)
   })
 
-  it('about the range it sends', async () => {
+  it('is refused if it sends another range', async () => {
     let first = true
     answering.storage = (_, response) => {
       response.writeHead(
@@ -91,7 +91,7 @@ describe('a hub that lies', () => {
     expect(await message()).toBe(`${W}: expected bytes from 100, got content-range bytes 7-9/10`)
   })
 
-  it('about a hash that is no hash: it is not a path', async () => {
+  it('cannot make a path of its hash', async () => {
     answering.hub = forWeights((request, response) => {
       response.setHeader('etag', '"../../../../escaped"')
       sendRange(request, response)
@@ -100,7 +100,7 @@ describe('a hub that lies', () => {
     expect((await readdir(places.root)).filter((name) => name.startsWith('escaped'))).toEqual([])
   })
 
-  it('about a commit that is no commit: it is not a path', async () => {
+  it('cannot make a path of its commit', async () => {
     answering.hub = (request, response) => {
       response.setHeader('x-repo-commit', '../../../escaped')
       sendRange(request, response)
@@ -110,17 +110,17 @@ describe('a hub that lies', () => {
   })
 })
 
-describe('a hub that leads elsewhere', () => {
+describe('a redirect', () => {
   it.each([
     ['file:///etc/passwd', 'one to file:'],
     ['ftp://127.0.0.1/x', 'one to ftp:'],
     ['data:text/plain,x', 'one to data:'],
     ['http://[', 'no address'],
-  ])('to %s is not followed', async (location, found) => {
+  ])('to %s is not followed', async (location, got) => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(302, { location }).end()
     })
-    expect(await message()).toBe(`${W}: expected a redirect to http:// or https://, got ${found}`)
+    expect(await message()).toBe(`${W}: expected a redirect to http:// or https://, got ${got}`)
   })
 
   it('from https to http is not followed', async () => {
@@ -138,7 +138,7 @@ describe('a hub that leads elsewhere', () => {
     }
   })
 
-  it('in a circle is left after five', async () => {
+  it('in a circle is followed five times', async () => {
     answering.hub = forWeights((request, response) => {
       response.writeHead(302, { location: request.url ?? '' }).end()
     })
@@ -146,7 +146,7 @@ describe('a hub that leads elsewhere', () => {
     expect(requests.filter(({ line }) => line.startsWith('GET') && line.endsWith('model.safetensors'))).toHaveLength(6)
   })
 
-  it('does not let the storage name the hash or the commit, where the hub names none', async () => {
+  it('takes neither hash nor commit from the storage server', async () => {
     answering.hub = (_, response) => {
       response.writeHead(302, { location: `${places.storage}${_.url}` }).end()
     }
@@ -161,7 +161,7 @@ describe('a hub that leads elsewhere', () => {
   })
 })
 
-describe('a hub that does not help', () => {
+describe('a hub that fails', () => {
   it.each([
     [401, '401 (no such model, or one that needs HF_TOKEN)'],
     [403, '403 (no such model, or one that needs HF_TOKEN)'],
@@ -169,16 +169,16 @@ describe('a hub that does not help', () => {
     [503, '503 Service Unavailable'],
     [204, '204 No Content'],
     [206, '206 Partial Content'],
-  ])('with status %d is told in one line', async (status, found) => {
+  ])('with status %d is reported in one line', async (status, got) => {
     answering.hub = forWeights((_, response) => {
       response.writeHead(status).end()
     })
-    expect(await message()).toBe(`${W}: expected status 200, got ${found}`)
+    expect(await message()).toBe(`${W}: expected status 200, got ${got}`)
     answering.hub = honest()
     answering.storage = (_, response) => {
       response.writeHead(status).end()
     }
-    expect(await message()).toBe(`${W}: expected status 200, got ${found}`)
+    expect(await message()).toBe(`${W}: expected status 200, got ${got}`)
   })
 
   it('with status 404 has no weights', async () => {
@@ -188,7 +188,7 @@ describe('a hub that does not help', () => {
     expect(await message()).toBe(`${W}: expected weights in safetensors, got none (pickled weights are not read)`)
   })
 
-  it('by silence is left, before the answer and within it', async () => {
+  it('by silence times out, before the response and within it', async () => {
     const environment = { HF_HUB_DOWNLOAD_TIMEOUT: '0.2' }
     answering.hub = () => undefined
     expect(await message({ environment })).toBe(
@@ -202,7 +202,7 @@ describe('a hub that does not help', () => {
     expect(await message({ environment })).toMatch(new RegExp(`^${W}: expected ${weights.length} bytes, got 4 \\(silence for 0\\.2 s\\)$`))
   })
 
-  it('by no address of the web is refused', async () => {
+  it('by an address that is not of the web is refused', async () => {
     for (const wrong of ['file:///tmp', 'nonsense', 'ftp://x']) {
       expect(await message({ environment: { HF_ENDPOINT: wrong } })).toBe(`HF_ENDPOINT: expected an http or https address, got "${wrong}"`)
     }

@@ -1,4 +1,4 @@
-/** Folders of the adapters library from anyone: what is not one of our methods is refused in one line that says what is wrong, and what is, is read. */
+/** Folders of the adapters library: supported adapters are read, and others are refused in one line that says why. */
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,11 +55,11 @@ type Options = { readonly of: 'houlsby' | 'pfeiffer'; readonly saved: string; re
 /** The whole message, without the folder. */
 const refused = async (change: Change, message: string, options?: Partial<Options>): Promise<void> => {
   const { folder, read } = await opened(change, options)
-  const found = await read.then(
+  const got = await read.then(
     () => 'read',
     (error: Error) => error.message,
   )
-  expect(found.replace(`${folder}/`, '').replace(`${folder}:`, 'FOLDER:')).toBe(message)
+  expect(got.replace(`${folder}/`, '').replace(`${folder}:`, 'FOLDER:')).toBe(message)
 }
 
 const nothing: Change = async () => undefined
@@ -87,14 +87,14 @@ describe('a configuration', () => {
     ['a key of a later version', { telepathy: true }, '(no key telepathy), got true'],
   ])('with %s is refused', (_, changed, message) => refused(inConfig(changed), `${pfeiffer} ${message}`))
 
-  it("is held to its own method: Houlsby's with Pfeiffer's activation is neither", () =>
+  it("of Houlsby with Pfeiffer's activation is refused", () =>
     refused(
       inConfig({ non_linearity: 'relu' }),
       'adapter_config.json: expected a DoubleSeqBnConfig (houlsby) whose non_linearity is swish, got "relu"',
       { of: 'houlsby' },
     ))
 
-  it('of another architecture, of another file or of no adapter is refused', async () => {
+  it('of another architecture, another file or no adapter is refused', async () => {
     const expected = 'adapter_config.json: expected an adapter as the adapters library saves it whose'
     await refused(inConfig({ architecture: 'lora' }), `${expected} config.architecture is null, got "lora"`)
     await refused(inConfig({ mh_adapter: undefined }), `${expected} config.mh_adapter is true or false, got nothing`)
@@ -112,7 +112,7 @@ describe('a configuration', () => {
     )
   })
 
-  it('may lack what the library has defaults for, and says of training whatever it likes', async () => {
+  it('may lack keys that have defaults, and have any values of training', async () => {
     const [plain, sparse, other] = await Promise.all([
       opened(nothing),
       opened(
@@ -134,10 +134,10 @@ describe('a configuration', () => {
 })
 
 describe('a model', () => {
-  it('of another family is told by both names', () =>
+  it('of another family is refused with both names', () =>
     refused(nothing, 'adapter_config.json: expected an adapter of a bert model, got one of "roberta"', { model: 'bert' }))
 
-  it('of other sizes is told by its hidden size, or by the first tensor that does not fit', async () => {
+  it('of other sizes is refused with its hidden size, or with the first tensor that does not fit', async () => {
     await refused(
       inJson('adapter_config.json', (json) => ({ ...json, hidden_size: 64 })),
       'adapter_config.json: expected an adapter of a model of hidden size 32, got one of 64',
@@ -168,7 +168,7 @@ describe('a model', () => {
 })
 
 describe('tensors', () => {
-  it('in a pickle are not read: the line says how to save others', async () => {
+  it('in a pickle are refused with the way to save safetensors', async () => {
     const advice = '(pickles are not read: save_adapter(folder, name, use_safetensors=True) writes none)'
     const pickled =
       (name: string, pickle: string): Change =>
@@ -189,7 +189,7 @@ describe('tensors', () => {
     )
   })
 
-  it('are finite', () =>
+  it('are refused if a number is not finite', () =>
     refused(
       inTensors('adapter.safetensors', (tensors) => {
         const { data } = tensors.get('roberta.encoder.layer.1.output.adapters.golden.adapter_up.bias') as WritableTensor
@@ -198,7 +198,7 @@ describe('tensors', () => {
       'adapter.safetensors: expected finite numbers in roberta.encoder.layer.1.output.adapters.golden.adapter_up.bias, got NaN at 3',
     ))
 
-  it("belong to the adapter's own name, whatever characters it has", async () => {
+  it("have the adapter's name, whatever characters it has", async () => {
     const renamed =
       (name: string): Change =>
       async (folder) => {
@@ -221,7 +221,7 @@ describe('tensors', () => {
     )
   })
 
-  it('of a factor beyond the hidden size are those of one neuron, as the library has it, and go out as such', async () => {
+  it('of a factor above the hidden size are those of one neuron, as in the library, when read and written', async () => {
     const { folder, read } = await opened(async (at) => {
       await inConfig({ reduction_factor: 1000 })(at)
       await inTensors('adapter.safetensors', (tensors) =>
@@ -253,7 +253,7 @@ describe('tensors', () => {
 })
 
 describe('a head', () => {
-  it('names the classes as salora.json does, else as the library, unless those are no names', async () => {
+  it('takes class names from salora.json, else from the library unless they are only numbers', async () => {
     const names = async (change: Change, saved = 'saved') => (await (await opened(change, { saved })).read).labelNames
     const ids = { good: 2, bad: 0, ugly: 1 }
     expect(await names(nothing)).toBeUndefined()
@@ -265,7 +265,7 @@ describe('a head', () => {
     expect(await names((folder) => writeFile(join(folder, 'salora.json'), own))).toEqual(['x', 'y', 'z'])
   })
 
-  it("may be absent: it is then the model's", async () => {
+  it("may be absent, which means the model's own", async () => {
     const { read } = await opened(async (folder) => {
       for (const file of ['model_head.safetensors', 'head_config.json']) await rm(join(folder, file))
     })
@@ -275,7 +275,7 @@ describe('a head', () => {
     })
   })
 
-  it('is whole', async () => {
+  it('is refused if a part is missing', async () => {
     const without = (...names: ReadonlyArray<string>) =>
       inTensors('model_head.safetensors', (tensors) => names.forEach((name) => tensors.delete(name)))
     await refused(
@@ -298,15 +298,15 @@ describe('a head', () => {
     ['has ReLU in DistilBERT', { activation_function: 'tanh' }, 'distilbert', 'layers 2, activation_function tanh, use_pooler false'],
     ['has GELU in ELECTRA', { activation_function: 'tanh' }, 'electra', 'layers 2, activation_function tanh, use_pooler false'],
     ['has GELU in DeBERTa', { activation_function: 'relu' }, 'deberta-v2', 'layers 2, activation_function relu, use_pooler false'],
-  ])('of the flexible kind %s', (_, changed, family, found) =>
+  ])('of the flexible kind %s', (_, changed, family, got) =>
     refused(
       inHead(changed),
-      `head_config.json: expected a head of two layers, ${between[family] ?? 'tanh'} and no pooler${family === 'bert' ? ', or of one layer on the pooler' : ''}, got ${found}`,
+      `head_config.json: expected a head of two layers, ${between[family] ?? 'tanh'} and no pooler${family === 'bert' ? ', or of one layer on the pooler' : ''}, got ${got}`,
       { saved: 'saved-flexible', family },
     ),
   )
 
-  it('for other than one class of several is refused', () =>
+  it('for another task than classification is refused', () =>
     refused(
       inHead({ head_type: 'multilabel_classification' }),
       'head_config.json: expected a head as the adapters library saves it whose config.head_type is classification, got "multilabel_classification"',

@@ -1,4 +1,4 @@
-/** Atomic writing: whatever fails and whenever, the old file stays whole and no temporary stays behind. */
+/** Atomic writes: after any failure the old file is intact, and no temporary file remains. */
 import { mkdtemp, open, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,7 +55,7 @@ const failingAt = (step: Step, code: string): FileSystem => {
 }
 
 describe(`writing files atomically (seed ${SEED})`, () => {
-  it('the file holds exactly what was given, also when the system takes it in small parts', () =>
+  it('the file has exactly the given bytes, even if the system writes them in small parts', () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 5 }), async (pieces) => {
         const whole = Buffer.concat(pieces)
@@ -68,7 +68,7 @@ describe(`writing files atomically (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 30 },
     ))
 
-  it('a text is written as UTF-8, and half-taken writes are completed', async () => {
+  it('text is written as UTF-8, and partial writes are completed', async () => {
     const halves: FileSystem = { open: failingAt('rename', 'never').open, rename, unlink }
     await writeFileAtomically(path, 'naïve – ≠', halves)
     expect(await readFile(path, 'utf8')).toBe('naïve – ≠')
@@ -83,15 +83,15 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     ['rename', 'EISDIR', 'a folder of that name (EISDIR)'],
     ['write', 'EIO', 'an error of the disk (EIO)'],
     ['write', 'EBUSY', 'EBUSY: from the system'],
-  ])('when %s fails with %s the old file stays and no temporary does', async (step, code, found) => {
+  ])('if %s fails with %s, the old file stays and no temporary file remains', async (step, code, got) => {
     const thrown: unknown = await writeFileAtomically(path, 'new content', failingAt(step, code)).catch((error: unknown) => error)
     expect(thrown).toBeInstanceOf(InputError)
-    expect((thrown as Error).message).toBe(`${path}: expected to write the file, got ${found}`)
+    expect((thrown as Error).message).toBe(`${path}: expected to write the file, got ${got}`)
     expect(await readFile(path, 'utf8')).toBe('old')
     expect(await readdir(folder)).toEqual(['result.json'])
   })
 
-  it('a source that fails half-way passes on its own error, and the old file stays', async () => {
+  it('if the content fails midway, its own error is thrown and the old file stays', async () => {
     async function* source() {
       yield Buffer.from('new')
       throw new RangeError('source')
@@ -106,7 +106,7 @@ describe(`writing files atomically (seed ${SEED})`, () => {
     await expect(writeFileAtomically(lost, '')).rejects.toThrow(`${lost}: expected to write the file, got no such folder (ENOENT)`)
   })
 
-  it('of two writers at once, one wins whole', async () => {
+  it('of two concurrent writers, one wins entirely', async () => {
     const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(10_000))
     await Promise.all(contents.map((content) => writeFileAtomically(path, content)))
     expect(contents).toContain(await readFile(path, 'utf8'))

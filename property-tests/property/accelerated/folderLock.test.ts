@@ -1,4 +1,4 @@
-/** The lock of a folder: one living process holds it at a time, and one that is gone holds it no more, wherever and under whatever number it lived. */
+/** Folder locks: one living process has the lock at a time, and a dead process loses it, wherever it ran. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -45,8 +45,8 @@ const leave = async (change: Partial<Claim>, ago = 0): Promise<void> => {
 const onLinux = process.platform === 'linux'
 const noProcess = 4_194_304 // the largest number that Linux gives is one less
 
-describe('a folder that is held', () => {
-  it('is refused to another, who learns which process holds it; it is free once that releases it', async () => {
+describe('a locked folder', () => {
+  it('is refused to another process, with the name of its owner, until it is released', async () => {
     const first = await lock()
     const refusal = await lock().catch((thrown: unknown) => thrown)
     expect(refusal).toBeInstanceOf(InputError)
@@ -57,7 +57,7 @@ describe('a folder that is held', () => {
     await lock()
   })
 
-  it.each([2, 3, 8])('is held by one at most where %i come at once, and by one of two', async (rivals) => {
+  it.each([2, 3, 8])('has one owner at most if %i processes come at once, and exactly one of two', async (rivals) => {
     for (let round = 0; round < 5; round++) {
       const answers = await Promise.allSettled(Array.from({ length: rivals }, lock))
       const winners = answers.filter(({ status }) => status === 'fulfilled').length
@@ -68,14 +68,14 @@ describe('a folder that is held', () => {
     }
   })
 
-  it('is known to be taken over by the one who was silent for too long, who may write no more', async () => {
+  it('is lost by an owner that was silent for too long, which must not write any more', async () => {
     const silent = await lock()
     await silent.check()
     await unlink((await claims())[0] ?? '')
     await expect(silent.check()).rejects.toThrow('F: expected this process alone at work there, got another that took over')
   })
 
-  it('is renewed while it is held, and no more after', async () => {
+  it('is renewed until it is released', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
       const own = await lock()
@@ -94,7 +94,7 @@ describe('a folder that is held', () => {
     }
   })
 
-  it('by a thread that was ended from outside is free once its process says so, and by no other thread of it', async () => {
+  it('of a terminated thread is released by its process, and by no other thread', async () => {
     const { thread } = await ownClaim()
     await leave({ thread: 77 })
     await releaseThread(folder, Number(thread))
@@ -104,7 +104,7 @@ describe('a folder that is held', () => {
   })
 })
 
-describe('a claim of a process that is gone', () => {
+describe('the claim of a dead process', () => {
   const isTaken = async (): Promise<void> => {
     const taken = await lock()
     expect(await claims()).toContain(theirs()) // nothing is changed by the taking
@@ -113,15 +113,15 @@ describe('a claim of a process that is gone', () => {
     await taken.check()
   }
 
-  it.runIf(onLinux)('on this machine counts no more, however fresh', async () => {
+  it.runIf(onLinux)('on this machine expires at once', async () => {
     await leave({ pid: noProcess })
     await isTaken()
   })
-  it.runIf(onLinux)('counts no more where its number is used again', async () => {
+  it.runIf(onLinux)('expires even if its process id is used again', async () => {
     await leave({ pid: process.pid, born: '1' })
     await isTaken()
   })
-  it.runIf(onLinux)('counts no more where it is dead and not yet buried', async () => {
+  it.runIf(onLinux)('expires for a zombie', async () => {
     const parent = spawn('bash', ['-c', 'sleep 2 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] }) // which waits for no child
     try {
       const pid = await new Promise<number>((resolve) => parent.stdout.once('data', (text: Buffer) => resolve(Number(text.toString()))))
@@ -137,21 +137,21 @@ describe('a claim of a process that is gone', () => {
   it.each<readonly [string, Partial<Claim>]>([
     ['another machine, or this one before it was started anew', { boot: 'another', pid: noProcess }],
     ['another space of process numbers, as containers have', { numbers: 'pid:[1]', pid: noProcess }],
-  ])('of %s counts until it was silent for two minutes', async (_, elsewhere) => {
+  ])('of %s expires after two minutes of silence', async (_, elsewhere) => {
     await leave(elsewhere, patience.silence - 10_000)
     await expect(lock()).rejects.toThrow(/got process 4194304 on .*; it counts as gone after 120 seconds of silence$/)
     await unlink(theirs())
     await leave(elsewhere, patience.silence + 10_000)
     await isTaken()
   })
-  it('is removed though it was renewed after another took the folder: by this its process learns of it', async () => {
+  it('is removed although it is renewed after another process took the lock, which tells its process', async () => {
     await leave({ boot: 'another' }, patience.silence + 10_000)
     const taken = await lock()
     await utimes(theirs(), new Date(), new Date())
     await taken.clear()
     expect(await claims()).not.toContain(theirs())
   })
-  it('counts until it was silent for as long where nothing in it can be read', async () => {
+  it('expires after two minutes of silence if it is unreadable', async () => {
     await writeFile(theirs(), '')
     await expect(lock()).rejects.toThrow('it counts as gone after 120 seconds of silence')
     await utimes(theirs(), 1, 1)
@@ -159,7 +159,7 @@ describe('a claim of a process that is gone', () => {
   })
 })
 
-it('a living process holds what it holds, though it was silent for long: it may only be stopped', async () => {
+it('a living process keeps its lock, however long it was silent', async () => {
   await leave({}, 100 * patience.silence)
   await expect(lock()).rejects.toThrow(`got process ${process.pid} on `)
 })

@@ -1,4 +1,4 @@
-/** Frozen weights are read out of the checkpoint's own file, behind links too, and only while it is the file that was opened. */
+/** Frozen weights are read from the checkpoint's own file, also through links, as long as it is the file that was opened. */
 import { mkdir, mkdtemp, realpath, rename, rm, symlink, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -37,7 +37,7 @@ describe('frozen weights', () => {
   it.each([
     ['another file of its name', (file: string, other: string) => rename(other, file)],
     ['a file written to since', (file: string) => utimes(file, 1, 1)],
-  ])('are refused of %s', async (_, change) => {
+  ])('are refused from %s', async (_, change) => {
     const [folder, other] = [join(root, `m${change.length}`), join(root, `o${change.length}`)]
     for (const each of [folder, other]) await writeTinyModel(each)
     const source = weightSource(await openModelFolder(folder))

@@ -1,4 +1,4 @@
-/** Finding a model by name: folders, the cache, and downloads from a hub that runs on this machine for the test. */
+/** Finding a model by name: folders, the cache, and downloads from a hub on the loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
@@ -73,8 +73,8 @@ const messageFor = async (model: string, options?: HubOptions): Promise<string> 
     },
   )
 
-describe('what --model means', () => {
-  it('an existing folder is itself, and nothing is asked of the network', async () => {
+describe('a model name', () => {
+  it('that is an existing folder needs no request', async () => {
     expect(await resolve(root)).toEqual({ folder: root, baseModelName: root, revision: null })
     expect(asked).toEqual([])
   })
@@ -89,7 +89,7 @@ describe('what --model means', () => {
     },
   )
 
-  it('refuses a file, and a revision that would leave the cache', async () => {
+  it('is refused if it is a file, or with a revision that would leave the cache', async () => {
     const file = join(root, 'file')
     await writeFile(file, '')
     expect(await messageFor(file)).toBe(
@@ -102,7 +102,7 @@ describe('what --model means', () => {
 })
 
 describe('downloading a model', () => {
-  it('fetches the files of one commit, and answers from the cache afterwards', async () => {
+  it('gets the files of one commit, and afterwards those of the cache', async () => {
     answer = serving(files)
     const progress: string[] = []
     const { folder, baseModelName } = await resolve('me/model', {
@@ -125,7 +125,7 @@ describe('downloading a model', () => {
     expect(asked).toEqual([])
   })
 
-  it('fetches every shard that the index names', async () => {
+  it('gets every shard of the index', async () => {
     const { 'model.safetensors': _, ...rest } = files
     const index = JSON.stringify({ weight_map: { x: 'model-1.safetensors', y: 'model-2.safetensors', z: 'model-1.safetensors' } })
     answer = serving({
@@ -142,7 +142,7 @@ describe('downloading a model', () => {
     expect(asked).toEqual([])
   })
 
-  it('does not follow an index out of the cache', async () => {
+  it('refuses an index that leads out of the cache', async () => {
     const { 'model.safetensors': _, ...rest } = files
     answer = serving({ ...rest, 'model.safetensors.index.json': JSON.stringify({ weight_map: { x: '../../../x.safetensors' } }) })
     expect(await messageFor('model')).toContain(
@@ -150,7 +150,7 @@ describe('downloading a model', () => {
     )
   })
 
-  it('takes up an interrupted download where it stopped', async () => {
+  it('resumes an interrupted download', async () => {
     answer = (request, response) => {
       if (request.url?.endsWith('model.safetensors')) response.writeHead(503).end()
       else serving(files)(request, response)
@@ -164,7 +164,7 @@ describe('downloading a model', () => {
     expect(asked.filter((line) => line.includes(`${commit}/config.json`))).toEqual([])
   })
 
-  it("finds what Python tools put into the hub's cache", async () => {
+  it("finds the downloads of Python's tools in the hub's cache", async () => {
     const model = join(cache, 'hub', 'models--me--model')
     await mkdir(join(model, 'refs'), { recursive: true })
     await mkdir(join(model, 'snapshots', commit), { recursive: true })
@@ -174,7 +174,7 @@ describe('downloading a model', () => {
     expect(folder).toBe(join(model, 'snapshots', commit))
   })
 
-  it('follows a renamed model, and uses the revision where no commit is named', async () => {
+  it('follows a renamed model, and uses the revision if the server gives no commit', async () => {
     answer = (request, response) => {
       if (request.url?.startsWith('/old/')) response.writeHead(307, { location: request.url.replace('/old/', '/me/new/') }).end()
       else serving(files)(request, response)
@@ -196,7 +196,7 @@ describe('downloading a model', () => {
     expect(seen).toBe('Bearer secret')
   })
 
-  it('sends no token where HF_TOKEN is empty', async () => {
+  it('sends no token if HF_TOKEN is empty', async () => {
     const seen: (string | undefined)[] = []
     answer = (request, response) => {
       seen.push(request.headers.authorization)
@@ -206,7 +206,7 @@ describe('downloading a model', () => {
     expect(new Set(seen)).toEqual(new Set([undefined]))
   })
 
-  it('shows neither a token nor a password, whatever is wrong with them', async () => {
+  it('shows neither a token nor a password in any error', async () => {
     const wrong = [
       { HF_TOKEN: 'hf_secret\nexport X=1' },
       { HF_TOKEN: 'hf_secret\u0000' },
@@ -220,14 +220,14 @@ describe('downloading a model', () => {
       { HF_ENDPOINT: `${endpoint}#hf_secret` },
     ]
     for (const environment of wrong) {
-      const said = await messageFor('me/model', { environment })
-      expect(said).toMatch(new RegExp(`^${Object.keys(environment)[0]}: expected .*, got .+$`))
-      expect(said).not.toContain('hf_secret')
+      const line = await messageFor('me/model', { environment })
+      expect(line).toMatch(new RegExp(`^${Object.keys(environment)[0]}: expected .*, got .+$`))
+      expect(line).not.toContain('hf_secret')
     }
     expect(asked).toEqual([])
   })
 
-  it('takes a variable that is empty as one that is not set', async () => {
+  it('treats an empty variable as unset', async () => {
     answer = serving(files)
     const environment = { SALORA_CACHE: '', HF_HUB_CACHE: '', HF_HOME: '', XDG_CACHE_HOME: cache, HF_HUB_OFFLINE: '' }
     const { folder } = await resolve('me/model', { environment })
@@ -260,8 +260,8 @@ describe('downloading a model', () => {
   )
 })
 
-describe('mistakes with a hub', () => {
-  it('names a model that is not there, needs a token, or has pickled weights only', async () => {
+describe('an error with a hub', () => {
+  it('names a model that is absent, needs a token, or has only pickled weights', async () => {
     answer = serving({})
     expect(await messageFor('me/model')).toBe(
       `HUB/me/model/resolve/${commit}/config.json: expected config.json in the model's repository, got none (no such model or revision?)`,
@@ -279,7 +279,7 @@ describe('mistakes with a hub', () => {
     )
   })
 
-  it('keeps nothing of a file that came short', async () => {
+  it('leaves nothing of a truncated file', async () => {
     answer = (request, response) => {
       if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
       response.writeHead(200, { 'content-length': '1000' })
@@ -294,7 +294,7 @@ describe('mistakes with a hub', () => {
     ])
   })
 
-  it('stops when told to', async () => {
+  it('is not waited for after an abort', async () => {
     const controller = new AbortController()
     answer = (request, response) => {
       if (!request.url?.endsWith('model.safetensors') || request.method === 'HEAD') return serving(files)(request, response)
@@ -305,7 +305,7 @@ describe('mistakes with a hub', () => {
     expect(await messageFor('me/model', { signal: controller.signal })).toMatch(/expected 1000 bytes, got [04] \(.*abort.*\)$/)
   })
 
-  it('names a hub that does not answer, and an absent model where the network is not allowed', async () => {
+  it('names a hub that does not respond, and an absent model when offline', async () => {
     const closed = createServer()
     await new Promise<void>((listening) => {
       closed.listen(0, '127.0.0.1', listening)
@@ -329,12 +329,12 @@ describe('mistakes with a hub', () => {
   })
 })
 
-describe('what is told of a download', () => {
-  it('is a line for a file that takes more than a second, and one each ten seconds, but none at its end', () => {
+describe('the progress of a download', () => {
+  it('is a line after a second and then every ten seconds, without one at the end', () => {
     let now = 0
-    const told: string[] = []
+    const lines: string[] = []
     const tell = downloadReporter(
-      (line) => told.push(`${now}: ${line}`),
+      (line) => lines.push(`${now}: ${line}`),
       () => now,
     )
     const at = (time: number, received: number, file = 'model.safetensors', total: number | undefined = 1.5e9): void => {
@@ -351,7 +351,7 @@ describe('what is told of a download', () => {
     tell({ file: 'other.safetensors', received: 0, total: undefined })
     now = 32_000
     tell({ file: 'other.safetensors', received: 7e6, total: undefined })
-    expect(told).toEqual([
+    expect(lines).toEqual([
       '1600: downloading model.safetensors, 300 of 1,500 MB',
       '12000: downloading model.safetensors, 500 of 1,500 MB',
       '32000: downloading other.safetensors, 7 MB',

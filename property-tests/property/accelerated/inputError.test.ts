@@ -1,4 +1,4 @@
-/** Mistakes: one line whatever the file says, and what a schema expects in words. */
+/** InputErrors: one line for any text, and the expectation of a schema in words. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -6,12 +6,12 @@ import { validate } from '../../../accelerated/errors/validate.js'
 import { inputError, quoted, shown } from '../../../accelerated/errors/inputError.js'
 import { SEED } from '../../support/seed.js'
 
-describe(`a mistake (seed ${SEED})`, () => {
-  it('is one line of where, expected and found, however long and odd they are', () => {
+describe(`an InputError (seed ${SEED})`, () => {
+  it('is one line of where, expected and got, for any texts', () => {
     const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\u001b[2J', 'a\nb\r\u2028c', 'x'.repeat(5_000)))
     fc.assert(
-      fc.property(text, text, text, (where, expected, found) => {
-        const { message, ...parts } = inputError(where, expected, found)
+      fc.property(text, text, text, (where, expected, got) => {
+        const { message, ...parts } = inputError(where, expected, got)
         expect(message).toBe(`${parts.where}: expected ${parts.expected}, got ${parts.got}`)
         expect(message).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
         expect(Math.max(parts.expected.length, parts.got.length)).toBeLessThan(1_002)
@@ -21,12 +21,12 @@ describe(`a mistake (seed ${SEED})`, () => {
     expect(inputError('a\tb', 'c\u0085', 'd\u001b[31m').message).toBe('a\\u0009b: expected c\\u0085, got d\\u001b[31m')
   })
 
-  it('blames what was typed where it names a flag, and the world where it names what the flag means', () => {
+  it("is of kind 'usage' if it names a flag, and of kind 'world' if it names the flag's value", () => {
     expect(['--task', '--eval-data'].map((where) => inputError(where, 'a', 'b').kind)).toEqual(['usage', 'usage'])
     expect(['x.tsv', '--run runs/1', '--model "x"', '-'].map((where) => inputError(where, 'a', 'b').kind)).toEqual(Array(4).fill('world'))
   })
 
-  it('quotes at most eighty characters and cuts none in two', () => {
+  it('quotes at most eighty characters, and cuts none in two', () => {
     expect(quoted('🙂'.repeat(80))).toBe(`"${'🙂'.repeat(80)}"`)
     expect(quoted('🙂'.repeat(81))).toBe(`"${'🙂'.repeat(80)}…"`)
     expect(quoted('x'.repeat(1_000_000), 3)).toBe('"xxx…"')
@@ -42,7 +42,7 @@ describe(`a mistake (seed ${SEED})`, () => {
   })
 })
 
-describe('a value that a schema refuses', () => {
+describe('a value and its schema', () => {
   const r = z.int().min(1).max(9)
   const types = z.discriminatedUnion('type', [z.object({ type: z.literal('A') }), z.object({ type: z.literal('B') })])
   const sides = z.union([z.strictObject({ left: r }), z.strictObject({ right: r })])
@@ -72,13 +72,13 @@ describe('a value that a schema refuses', () => {
     [z.object({}), [], 'a thing (an object), got []'],
     [z.record(z.string(), r), { ['k'.repeat(5_000)]: 0 }, `a thing whose ${'k'.repeat(80)}… is a whole number of at least 1, got 0`],
     [z.object({ x: z.number().refine((x) => x > 1, 'more than one') }), { x: 1 }, 'a thing whose x is more than one, got 1'],
-  ])('%#: is told in the words of its kind', (schema, value, line) => {
+  ])('%#: is described in words', (schema, value, line) => {
     expect(() => validate(schema, value, 'x.json', 'a thing')).toThrow(
       expect.objectContaining({ name: 'InputError', message: `x.json: expected ${line}` }),
     )
   })
 
-  it('and one that it takes is handed back with its defaults', () => {
+  it('is returned with its defaults if the schema accepts it', () => {
     expect(validate(z.object({ r: r.default(3) }), {}, 'x.json', 'a thing')).toEqual({ r: 3 })
   })
 })

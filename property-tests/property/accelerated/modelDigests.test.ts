@@ -1,4 +1,4 @@
-/** Digests of a model's files: of what the file holds now, whatever it held when it was asked before. */
+/** The digests of a model's files are those of their current bytes, whatever was cached. */
 import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ const sha256 = async (name: string): Promise<string> =>
     .digest('hex')
 
 describe('the digests of a model', () => {
-  it('are those of its files, also of one that changed to the same size and has its old date back', async () => {
+  it('follow a file that changed to the same size and has its old time stamp', async () => {
     const model = await openModelFolder(folder)
     const weights = join(folder, 'model.safetensors')
     const date = new Date('2020-01-01') // whole seconds, which come back as they were

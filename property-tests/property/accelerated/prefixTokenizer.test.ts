@@ -1,4 +1,4 @@
-/** First tokens of a text: those of the library's own tokenizer on the whole text, whatever the text and wherever it is cut, at a cost that follows the tokens. */
+/** The first tokens of a text are those of the library's tokenizer on the whole text, at a cost in proportion to the tokens. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PreTrainedTokenizer } from '@huggingface/transformers'
@@ -71,7 +71,7 @@ describe(`the first tokens, seed ${SEED}`, () => {
     )
   })
 
-  it.each(kinds)('of a text that is cut are those of the whole text, one word though it is: %s', (_name, { idsOf, ids }) => {
+  it.each(kinds)('are those of the whole text for a single long word: %s', (_name, { idsOf, ids }) => {
     const letters = fc.array(fc.constantFrom('a', 'b', 'th', 'e', 'ing', 'q', '9', 'é'), { minLength: 200, maxLength: 400 })
     fc.assert(
       fc.property(letters, fc.constantFrom('', ' '), (parts, between) => {
@@ -82,7 +82,7 @@ describe(`the first tokens, seed ${SEED}`, () => {
     )
   })
 
-  it.each(kinds.slice(0, 2))('cost the same, however long the text goes on: %s', (_name, { ids, tokenized }) => {
+  it.each(kinds.slice(0, 2))('cost the same for any length of the text: %s', (_name, { ids, tokenized }) => {
     const cost = (given: string): number => {
       const before = tokenized()
       ids(given, 14)
@@ -92,8 +92,8 @@ describe(`the first tokens, seed ${SEED}`, () => {
   })
 })
 
-describe('a pair', () => {
-  it('is cut as the lengths of its whole texts say, of which no more is read than that takes', async () => {
+describe('a pair of texts', () => {
+  it('is truncated by the lengths of its whole texts, without tokenizing more than that takes', async () => {
     const { encode } = await loadTokenizer(embeddedModel, (await openModelFolder(embeddedModel)).model)
     const whole = kinds[0][1].idsOf
     const sized = fc.array(fc.constantFrom('good', 'film', 'x', '.'), { minLength: 1, maxLength: 60 }).map((words) => words.join(' '))

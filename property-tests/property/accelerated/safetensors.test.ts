@@ -41,7 +41,7 @@ const bitsOf = (x: number): number => toFloat16(Float64Array.of(x))[0]!
 const halfOf = (bits: number): number => fromFloat16(Uint16Array.of(bits))[0]!
 
 describe(`half-precision numbers (seed ${SEED})`, () => {
-  it('every binary16 pattern is (−1)^s · 2^(e−15) · (1 + m/1024), subnormal for e = 0, ±∞ or NaN for e = 31, and survives the way back', () => {
+  it('every binary16 pattern is (−1)^s · 2^(e−15) · (1 + m/1024), subnormal for e = 0, ±∞ or NaN for e = 31, and converts back', () => {
     const patterns = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits)
     const values = fromFloat16(patterns)
     const back = toFloat16(values)
@@ -54,7 +54,7 @@ describe(`half-precision numbers (seed ${SEED})`, () => {
     }
   })
 
-  it('no other binary16 number is nearer to x than the one chosen, and of two equally near ones the even is chosen', () => {
+  it('no other binary16 number is nearer to x, and ties go to the even one', () => {
     // neighbors by bit pattern are neighbors in value, so comparing with them is comparing with all
     fc.assert(
       fc.property(fc.double({ noNaN: true, min: -65519, max: 65519 }), (x) => {
@@ -124,7 +124,7 @@ describe(`safetensors round trips (seed ${SEED})`, () => {
     .filter((text) => text !== '__metadata__')
   const metadata = fc.dictionary(fc.string(), fc.string({ unit: 'binary' }), { maxKeys: 3, noNullPrototype: true })
 
-  it('what is written is what is read: names, shapes, numbers, metadata', () =>
+  it('names, shapes, numbers and metadata are read as they were written', () =>
     fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.tuple(name, tensor), { selector: ([n]) => n, maxLength: 5 }), metadata, async (pairs, facts) => {
         const file = await fileOf(writeSafetensors(new Map(pairs), facts))
@@ -142,7 +142,7 @@ describe(`safetensors round trips (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 150 },
     ))
 
-  it('a file made by hand reads as the format says', async () => {
+  it('a hand-made file is read as the format defines', async () => {
     const header =
       '{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}'
     const file = await fileOf(fromHeader(header, Buffer.from('0000803f000020c0803f40c0', 'hex')))
@@ -182,7 +182,7 @@ describe(`safetensors round trips (seed ${SEED})`, () => {
     expect(bytes.subarray(8 + length).toString('hex')).toBe('000000000000f03f' + '00000040' + '0000803f' + '003c')
   })
 
-  it('of a view into more numbers only those of the view are written', () => {
+  it('only the numbers of a view are written', () => {
     const more = Float32Array.of(9, 1, 2, 3, 9)
     const [part, whole] = [more.subarray(1, 4), Float32Array.of(1, 2, 3)].map((data) =>
       writeSafetensors(new Map([['x', { shape: [3], data }]])),
@@ -190,7 +190,7 @@ describe(`safetensors round trips (seed ${SEED})`, () => {
     expect(part).toEqual(whole)
   })
 
-  it('chunks laid end to end are the tensor', async () => {
+  it('the chunks of a tensor make the whole tensor', async () => {
     const data = Float32Array.from({ length: (1 << 20) + 3 }, (_, i) => i)
     const { tensors } = await readSafetensors(await fileOf(writeSafetensors(new Map([['x', { shape: [data.length], data }]]))))
     const firsts: number[] = []
@@ -223,7 +223,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
       `model.safetensors: expected a header of at most 16000000 bytes, got a length of ${0x505954434f44213cn} (not a safetensors file?)`,
     ],
     [
-      'a header cut short',
+      'a truncated header',
       fromHeader('{}').subarray(0, 9),
       'model.safetensors: expected a header of 2 bytes, got 1 bytes (the file is truncated)',
     ],
@@ -291,7 +291,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
       'model.safetensors: expected tensor "y" at byte 4 of the data, got byte 8 (a gap before it)',
     ],
     [
-      'data cut short',
+      'truncated data',
       fromHeader(one(f32(0, 4)), Buffer.alloc(3)),
       'model.safetensors: expected 4 bytes of data after the header, got 3 (the file is truncated)',
     ],
@@ -323,7 +323,7 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     expect(message).not.toContain('\n')
   })
 
-  it('shows control characters in a name escaped, so that the message stays one line', async () => {
+  it('escapes control characters in a name, so that the message stays one line', async () => {
     expect(await messageFor(fromHeader('{"a\\n\\u001b[31m":{}}'))).toMatch(/"a\\u000a\\u001b\[31m"/)
   })
 
@@ -333,21 +333,21 @@ describe(`broken safetensors files (seed ${SEED})`, () => {
     )
   })
 
-  it('names a tensor of integers when its numbers are asked for', async () => {
+  it('names a tensor of integers when its numbers are read', async () => {
     const { tensors } = await readSafetensors(
       await fileOf(fromHeader(one('{"dtype":"I64","shape":[1],"data_offsets":[0,8]}'), Buffer.alloc(8))),
     )
     await expect(readTensor(tensors.get('x')!)).rejects.toThrow('expected tensor x of dtype F64, F32, F16, BF16, got I64')
   })
 
-  it('names a file that was cut after it was opened', async () => {
+  it('names a file that was truncated after it was opened', async () => {
     const whole = fromHeader(one(f32(0, 4)), Buffer.alloc(4))
     const { tensors } = await readSafetensors(await fileOf(whole))
     await fileOf(whole.subarray(0, whole.length - 2))
     await expect(readTensor(tensors.get('x')!)).rejects.toThrow('(the file is truncated)')
   })
 
-  it('whatever bytes change, the file is either read whole or refused in one line (2,000 mutations)', async () => {
+  it('after any change of bytes, the file is read or refused in one line (2,000 mutations)', async () => {
     const valid = Buffer.from(
       writeSafetensors(
         new Map([

@@ -1,4 +1,4 @@
-/** Text to ids: special tokens and token types of both families, the longer text cut first, and real ids of a real tokenizer. */
+/** Text to ids: special tokens and token types of both families, truncation, and ids of a real tokenizer. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,7 +64,7 @@ const load = async (json: object, config: EncoderConfig): Promise<Tokenizer> => 
 }
 
 describe(`tokenizers (seed ${SEED})`, () => {
-  it('BERT: [CLS] A [SEP] B [SEP], token type 1 from the first token of B', async () => {
+  it('make [CLS] A [SEP] B [SEP] for BERT, with token type 1 from the first token of B', async () => {
     const { encode } = await load(wordPiece, bert)
     expect(encode('A ac!', undefined, 20)).toEqual({ inputIds: [2, 4, 4, 6, 7, 3], tokenTypeIds: [0, 0, 0, 0, 0, 0] })
     expect(encode('a', 'b z', 20)).toEqual({ inputIds: [2, 4, 3, 5, 1, 3], tokenTypeIds: [0, 0, 0, 1, 1, 1] })
@@ -72,20 +72,20 @@ describe(`tokenizers (seed ${SEED})`, () => {
     expect(encode('a', '', 20)).toEqual({ inputIds: [2, 4, 3], tokenTypeIds: [0, 0, 0] })
   })
 
-  it('RoBERTa: <s> A </s></s> B </s>, one token type, neither text begins with a space', async () => {
+  it('make <s> A </s></s> B </s> for RoBERTa, with one token type and no space before either text', async () => {
     const { encode } = await load(bytePair, roberta)
     expect(encode('ab a', undefined, 20)).toEqual({ inputIds: [0, 9, 7, 2], tokenTypeIds: [0, 0, 0, 0] })
     expect(encode('ab a', 'b b', 20)).toEqual({ inputIds: [0, 9, 7, 2, 2, 5, 8, 2], tokenTypeIds: [0, 0, 0, 0, 0, 0, 0, 0] })
     expect(encode('', undefined, 20).inputIds).toEqual([0, 2])
   })
 
-  it('a cut text keeps its special tokens and its beginning', async () => {
+  it('keep the special tokens and the beginning of a truncated text', async () => {
     const { encode } = await load(bytePair, roberta)
     expect(encode('a a a a a', undefined, 4).inputIds).toEqual([0, 4, 7, 2])
     expect(encode('a a a a a', 'b b', 9).inputIds).toEqual([0, 4, 7, 7, 2, 2, 5, 8, 2])
   })
 
-  it("the longer text gives way token by token, and of equals the first (as Hugging Face's fast tokenizers do)", () => {
+  it("truncate the longer text token by token, and the first of two equal ones (as Hugging Face's fast tokenizers)", () => {
     fc.assert(
       fc.property(fc.nat(40), fc.nat(40), fc.nat(60), (a, b, room) => {
         const [keptA, keptB] = longestFirst(a, b, room)
@@ -101,7 +101,7 @@ describe(`tokenizers (seed ${SEED})`, () => {
     )
   })
 
-  it("lengths that Python's tokenizers 0.23 left of pairs", () => {
+  it("truncate pairs to the lengths of Python's tokenizers 0.23", () => {
     // [A, B, room, A left, B left]
     const measured = [
       [20, 5, 8, 4, 4],
@@ -115,7 +115,7 @@ describe(`tokenizers (seed ${SEED})`, () => {
     for (const [a, b, room, leftA, leftB] of measured) expect([a, b, room, ...longestFirst(a, b, room)]).toEqual([a, b, room, leftA, leftB])
   })
 
-  it("refuses a length that has no room for a token, or more than the encoder's positions", async () => {
+  it("refuse a length without room for a token, or above the encoder's positions", async () => {
     const { encode } = await load(bytePair, roberta)
     const refusal = (maxLength: number, textPair?: string): unknown => {
       try {
@@ -129,7 +129,7 @@ describe(`tokenizers (seed ${SEED})`, () => {
     expect(refusal(21, 'b')).toBe('maxLength: expected 5 to 20 tokens for two texts, 4 of which are special, got 21')
   })
 
-  it('refuses two texts for a BERT that tells no second text apart, in one line that names its configuration', async () => {
+  it('refuse two texts for a BERT with one token type, in one line that names its configuration', async () => {
     const { encode } = await load(wordPiece, { ...bert, tokenTypes: 1 })
     expect(encode('a', undefined, 20).inputIds).toEqual([2, 4, 3])
     expect(() => encode('a', 'b', 20)).toThrow(
@@ -137,7 +137,7 @@ describe(`tokenizers (seed ${SEED})`, () => {
     )
   })
 
-  it('names what is wrong with a tokenizer in one line', async () => {
+  it('name the error of a tokenizer file in one line', async () => {
     const message = (json: object, config: EncoderConfig): Promise<string> =>
       load(json, config).then(
         () => 'no error',
@@ -162,7 +162,7 @@ describe(`tokenizers (seed ${SEED})`, () => {
 
   const real = process.env['SALORA_TEST_MODEL']
   it.skipIf(real === undefined)(
-    "the ids of a real MiniLM tokenizer are those of Python's transformers (needs SALORA_TEST_MODEL)",
+    "make the ids of Python's transformers with a real MiniLM tokenizer (needs SALORA_TEST_MODEL)",
     async () => {
       const { encode } = await loadTokenizer(real!, (await openModelFolder(real!)).model)
       const fox = 'The quick brown fox jumps over the lazy dog.'

@@ -1,4 +1,4 @@
-/** The unigram model finds the best of all ways to cut a word, and a table of characters is read within its bounds. */
+/** The unigram model finds the best segmentation of a word, and a normalization table is read within bounds. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { precompiledNormalizer } from '../../../accelerated/checkpoints/tokenizer/precompiledNormalizer.js'
@@ -24,7 +24,7 @@ const ways = (
       })
 
 describe(`the unigram model (seed ${SEED})`, () => {
-  it('finds a cut that no other way of cutting is better than', () => {
+  it('finds a segmentation that no other one beats', () => {
     const letters = fc.array(fc.constantFrom('a', 'b', 'c', '𝕏'), { minLength: 1, maxLength: 7 })
     const vocabulary = fc.uniqueArray(
       letters.map((piece) => piece.slice(0, 3).join('')),
@@ -36,16 +36,16 @@ describe(`the unigram model (seed ${SEED})`, () => {
         const table = new Map(pieces)
         const all = ways(word, table, Math.min(...table.values()) - 10)
         const best = Math.max(...all.map(([, score]) => score))
-        const found = unigram([...pieces, ['?', 0]], pieces.length, null)([word.join('')])
+        const segmentation = unigram([...pieces, ['?', 0]], pieces.length, null)([word.join('')])
         const fused = (way: string): string => way.replace(/(\?\|)+/g, '?|')
         const equals = all.filter(([, score]) => score > best - 1e-9).map(([way]) => fused(way))
-        expect(equals).toContain(`${found.join('|')}|`)
+        expect(equals).toContain(`${segmentation.join('|')}|`)
       }),
       { seed: SEED, numRuns: 500 },
     )
   })
 
-  it('takes of two equally likely ways that with the longest last piece', () => {
+  it('prefers the longest last piece of two equally likely segmentations', () => {
     const pieces: ScoredPieces = [
       ['?', 0],
       ['a', -1],
@@ -57,7 +57,7 @@ describe(`the unigram model (seed ${SEED})`, () => {
     expect(unigram(pieces, 0, null)(['abc'])).toEqual(['a', 'bc'])
   })
 
-  it('cuts words before the mark, and makes one unknown piece of neighbors within a word', () => {
+  it('cuts words before the mark, and fuses adjacent unknown characters within a word', () => {
     const pieces: ScoredPieces = [
       ['?', 0],
       ['▁', -1],
@@ -69,7 +69,7 @@ describe(`the unigram model (seed ${SEED})`, () => {
     expect(unigram(pieces, 0, null)(['x', 'y'])).toEqual(['?', '?'])
   })
 
-  it('takes a long text in its stride', () => {
+  it('segments a text of a million characters', () => {
     const pieces: ScoredPieces = [
       ['?', 0],
       ['a', -1],
@@ -79,7 +79,7 @@ describe(`the unigram model (seed ${SEED})`, () => {
   })
 })
 
-describe('a table of characters', () => {
+describe('a normalization table', () => {
   const bytes = (size: number, units: ReadonlyArray<number>, texts: string): string => {
     const head = Buffer.alloc(4 + 4 * units.length)
     head.writeUInt32LE(size)
@@ -87,7 +87,7 @@ describe('a table of characters', () => {
     return Buffer.concat([head, Buffer.from(texts)]).toString('base64')
   }
 
-  it('whose trie points nowhere replaces nothing', () => {
+  it('replaces nothing if its trie points nowhere', () => {
     expect(precompiledNormalizer(bytes(4, [0xfffffc00], ''), 'T')('añ東')).toBe('añ東')
     expect(precompiledNormalizer(bytes(4, [0], 'x'), 'T')('añ東')).toBe('añ東')
   })
@@ -97,7 +97,7 @@ describe('a table of characters', () => {
     [bytes(8, [0], ''), 'T: expected a precompiled_charsmap that begins with the size of its trie, got 8 of 8 bytes'],
     [bytes(3, [0], ''), 'T: expected a precompiled_charsmap that begins with the size of its trie, got 3 of 8 bytes'],
     [bytes(4, [0], `a\0${'x'.repeat(65)}\0`), 'T: expected a precompiled_charsmap of texts of at most 64 bytes, got one of 65'],
-  ])('that is none (%j) is refused in one line', (table, message) => {
+  ])('is refused in one line if it is malformed (%j)', (table, message) => {
     expect(() => precompiledNormalizer(table, 'T')).toThrow(message)
   })
 })

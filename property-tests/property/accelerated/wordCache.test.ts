@@ -1,4 +1,4 @@
-/** The memory of words: whatever it holds and forgets, the ids are those of the word, and a word met lately is not asked for again. */
+/** The word cache: the ids are always those of the word, and a recent word is not tokenized again. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WordCache } from '../../../accelerated/checkpoints/tokenizer/wordCache.js'
@@ -21,8 +21,8 @@ const asked = () => {
   return { words, ids }
 }
 
-describe('the memory of words', () => {
-  it('answers with the ids of the word, met before or not, wherever it stands', () => {
+describe('the word cache', () => {
+  it('returns the ids of a word, cached or not, at any offset', () => {
     const word = fc.oneof(fc.string({ maxLength: 6 }), fc.string({ minLength: 20, maxLength: 40 }), fc.string({ unit: 'binary' }))
     fc.assert(
       fc.property(fc.array(word, { maxLength: 60 }), (words) => {
@@ -35,13 +35,13 @@ describe('the memory of words', () => {
     )
   })
 
-  it('asks once for a word that is met again', () => {
+  it('tokenizes a repeated word once', () => {
     const { ids, words } = asked()
     for (let i = 0; i < 5; i++) ids('word')
     expect(words).toEqual(['word'])
   })
 
-  it('tells words apart that have one length and one hash', () => {
+  it('distinguishes words of the same length and hash', () => {
     const hashOf = (text: string): number =>
       Array.from(text).reduce((hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 0x01000193), 0x811c9dc5 ^ text.length)
     const met = new Map<number, string>()
@@ -61,7 +61,7 @@ describe('the memory of words', () => {
     }
   })
 
-  it('keeps common words while many others pass, in a memory of one size', () => {
+  it('keeps common words among many others, in constant memory', () => {
     const { ids, words } = asked()
     const common = Array.from({ length: 100 }, (_, i) => `w${i}`)
     for (let i = 0; i < 300_000; i++) {

@@ -1,4 +1,4 @@
-/** Each mistake in a model folder, in one line. */
+/** Errors in a model folder are reported in one line each. */
 import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -13,7 +13,7 @@ import { asIntegers, bert, folderOf, messageFor, modelOf, place, prefixed, rober
 /** As a message lists them. */
 const families = architectures.flatMap(({ modelTypes }) => modelTypes.map((type) => `"${type}"`)).join(' or ')
 
-describe(`mistakes in a model folder (seed ${SEED})`, () => {
+describe(`an error in a model folder (seed ${SEED})`, () => {
   it.each<readonly [string, object, string]>([
     [
       'another family',
@@ -28,7 +28,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
       'M/config.json: expected num_attention_heads that divides hidden_size 4, got 3',
     ],
     [
-      'a size that is no count',
+      'a size that is not a whole number',
       { ...roberta, hidden_size: 4.5 },
       'M/config.json: expected an encoder whose hidden_size is a whole number, got 4.5',
     ],
@@ -83,7 +83,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     expect(await messageFor(folder)).toBe(expected)
   })
 
-  it('of several labels at once is what its config.json says; it can be trained on for any task', async () => {
+  it('is none for a multi-label config.json, from which any task can be trained', async () => {
     const json = { ...bert, problem_type: 'multi_label_classification' }
     const folder = await folderOf({ 'config.json': json, 'model.safetensors': writeSafetensors(tinyTensors(bert, prefixed('bert'))) })
     expect((await loadTrainedModel({ model: folder, adapter: null })).adapter.outputs).toMatchObject({
@@ -94,7 +94,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     expect((await loadTrainedModel({ model: folder, adapter: null })).head.size).toBe(4)
   })
 
-  it('names what is missing: the folder, config.json, the weights', async () => {
+  it('names a missing folder, config.json or weights', async () => {
     expect(await messageFor(join(place.root, 'nowhere'))).toBe('M: expected a folder in Hugging Face layout, got nothing')
     expect(await messageFor(await folderOf({}))).toBe('M: expected config.json in the folder, got none')
     expect(await messageFor(await folderOf({ 'config.json': '{' }))).toMatch(/^M\/config\.json: expected JSON, got text that is not \(/)
@@ -112,7 +112,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     return messageFor(await folderOf({ 'config.json': roberta, 'model.safetensors': writeSafetensors(tensors) }))
   }
 
-  it('names any one tensor that is absent', () => {
+  it('names any absent tensor', () => {
     const names = [...modelOf(roberta).spec.tensors]
     return fc.assert(
       fc.asyncProperty(fc.constantFrom(...names), async ([name, shape]) => {
@@ -124,7 +124,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     )
   })
 
-  it('names a tensor of another shape, one too many and one twice', async () => {
+  it('names a tensor that has another shape, is unexpected, or is there twice', async () => {
     const query = 'roberta.encoder.layer.1.attention.self.query.weight'
     expect(await broken((t) => t.set(query, { shape: [2, 8], data: new Float32Array(16) }))).toBe(
       `M/model.safetensors: expected tensor ${query} of shape [4,4], got [2,8]`,
@@ -137,7 +137,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     )
   })
 
-  it('names a tensor of integers, of the encoder or beyond it', async () => {
+  it('names a tensor of integers, in the encoder or beyond it', async () => {
     const tensors = tinyTensors(roberta, prefixed('roberta'))
     const message = async (name: string): Promise<string> =>
       messageFor(await folderOf({ 'config.json': roberta, 'model.safetensors': asIntegers(writeSafetensors(tensors), name) }))
@@ -150,7 +150,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     )
   })
 
-  it('names the tensor and the place of a number that is not finite', async () => {
+  it('names the tensor and the indices of a number that is not finite', async () => {
     expect(
       await broken((t) => {
         t.get('roberta.encoder.layer.0.intermediate.dense.weight')!.data[9] = NaN
@@ -169,7 +169,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     ).toBe('no error')
   })
 
-  it('refuses shards that are not plain names, and links that leave the folder', async () => {
+  it('names shards that are not plain file names, and links that leave the folder', async () => {
     const outside = join(place.root, 'outside.safetensors')
     await writeFile(outside, writeSafetensors(tinyTensors(roberta, prefixed('roberta'))))
     for (const shard of [
@@ -195,7 +195,7 @@ describe(`mistakes in a model folder (seed ${SEED})`, () => {
     expect(await messageFor(inside)).toBe('no error')
   })
 
-  it('names a tensor that the index puts into a shard which lacks it', async () => {
+  it('names a tensor that its shard lacks', async () => {
     const folder = await folderOf({
       'config.json': roberta,
       'model.safetensors.index.json': { weight_map: { x: 'a.safetensors' } },

@@ -1,4 +1,4 @@
-/** Folders with tiny checkpoints of both families, whole or with a mistake in them, and what opening one says. */
+/** Folders with tiny checkpoints of both families, intact or broken, and the message of opening one. */
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,7 +52,7 @@ export const folderOf = async (files: Readonly<Record<string, string | Uint8Arra
 }
 
 /** The names of the head's tensors that the files have in the head's shapes. */
-export const found = (model: ModelFolder, { tensors }: Head): ReadonlyArray<string> =>
+export const headTensorsIn = (model: ModelFolder, { tensors }: Head): ReadonlyArray<string> =>
   [...tensors].filter(([name, shape]) => headTensor(model, name, shape) !== undefined).map(([name]) => name)
 
 export const messageFor = async (folder: string, options?: OpenOptions): Promise<string> => {

@@ -1,4 +1,4 @@
-/** Opening a model folder: both families' ways to name tensors, heads, shards, links and names. */
+/** Opening a model folder: tensor names of both families, heads, shards, links and class names. */
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { headTensor, openModelFolder } from '../../../../accelerated/checkpoints
 import { readTensor } from '../../../../accelerated/checkpoints/safetensors/safetensors.js'
 import { writeSafetensors } from '../../../../accelerated/checkpoints/safetensors/writeSafetensors.js'
 import { SEED } from '../../../support/seed.js'
-import { asIntegers, bert, folderOf, found, headOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors } from './folders.js'
+import { asIntegers, bert, folderOf, headTensorsIn, headOf, messageFor, modelOf, place, prefixed, roberta, tinyTensors } from './folders.js'
 
 describe(`opening a model folder (seed ${SEED})`, () => {
   it.each([
@@ -20,7 +20,7 @@ describe(`opening a model folder (seed ${SEED})`, () => {
         await folderOf({ 'config.json': json, 'model.safetensors': writeSafetensors(tinyTensors(json, rename)) }),
       )
       expect([...model.tensors.keys()]).toEqual(names)
-      expect(found(model, headOf(json))).toEqual([...headOf(json).tensors.keys()])
+      expect(headTensorsIn(model, headOf(json))).toEqual([...headOf(json).tensors.keys()])
       expect([...model.others.keys()].sort()).toEqual([...headOf(json).tensors.keys()].sort())
       expect(await readTensor(model.tensors.get(names[3]!)!)).toEqual(new Float32Array(4).fill(3))
       await checkFinite(model, headOf(json).tensors)
@@ -37,14 +37,14 @@ describe(`opening a model folder (seed ${SEED})`, () => {
     expect(model.tensors.get('embeddings.LayerNorm.bias')?.name).toBe('bert.embeddings.LayerNorm.beta')
   })
 
-  it("keeps apart what is no encoder's: BERT's pooler, which is a part of the head, and tensors it has no use for", async () => {
+  it("separates the encoder from BERT's pooler, which is part of the head, and from unused tensors", async () => {
     const tensors = tinyTensors(bert, prefixed('bert'), false)
     tensors.set('cls.predictions.bias', { shape: [11], data: new Float32Array(11) })
     tensors.set('bert.pooler.dense.weight', { shape: [4, 4], data: new Float32Array(16) })
     tensors.set('bert.pooler.dense.bias', { shape: [4], data: new Float32Array(4) })
     tensors.set('bert.embeddings.position_ids', { shape: [1, 9], data: new Float32Array(9) })
     const model = await openModelFolder(await folderOf({ 'config.json': bert, 'model.safetensors': writeSafetensors(tensors) }))
-    expect(found(model, headOf(bert)).toSorted()).toEqual(['pooler.dense.bias', 'pooler.dense.weight'])
+    expect(headTensorsIn(model, headOf(bert)).toSorted()).toEqual(['pooler.dense.bias', 'pooler.dense.weight'])
     expect([...model.others.keys()].sort()).toEqual(['cls.predictions.bias', 'pooler.dense.bias', 'pooler.dense.weight'])
   })
 
@@ -54,24 +54,24 @@ describe(`opening a model folder (seed ${SEED})`, () => {
       'model.safetensors': writeSafetensors(tinyTensors(roberta, prefixed('roberta'))),
     })
     const model = await openModelFolder(folder)
-    expect(found(model, model.model.sequenceHead(3)).toSorted()).toEqual(['classifier.dense.bias', 'classifier.dense.weight'])
+    expect(headTensorsIn(model, model.model.sequenceHead(3)).toSorted()).toEqual(['classifier.dense.bias', 'classifier.dense.weight'])
     expect(headTensor(model, 'classifier.out_proj.bias', [2])?.name).toBe('classifier.out_proj.bias')
     expect(headTensor(model, 'embeddings.LayerNorm.bias', [4])).toBe(undefined)
   })
 
-  it('holds no integers for weights of a head', async () => {
+  it('does not take integers for weights of a head', async () => {
     const bytes = writeSafetensors(tinyTensors(roberta, prefixed('roberta')))
     const model = await openModelFolder(
       await folderOf({ 'config.json': roberta, 'model.safetensors': asIntegers(bytes, 'classifier.dense.bias') }),
     )
-    expect(found(model, headOf(roberta)).toSorted()).toEqual([
+    expect(headTensorsIn(model, headOf(roberta)).toSorted()).toEqual([
       'classifier.dense.weight',
       'classifier.out_proj.bias',
       'classifier.out_proj.weight',
     ])
   })
 
-  it('opens shards like one file', async () => {
+  it('opens shards like one file, and names a missing one', async () => {
     const tensors = [...tinyTensors(roberta, prefixed('roberta'))]
     const shard = (part: number) => `model-0000${part + 1}-of-00002.safetensors`
     const folder = await folderOf({
@@ -85,7 +85,7 @@ describe(`opening a model folder (seed ${SEED})`, () => {
     })
     const model = await openModelFolder(folder)
     expect(await readTensor([...model.tensors.values()][1]!)).toEqual(new Float32Array(36).fill(1))
-    expect(found(model, headOf(roberta)).length).toBe(4)
+    expect(headTensorsIn(model, headOf(roberta)).length).toBe(4)
     await rm(join(folder, shard(1)))
     expect(await messageFor(folder)).toBe(`M/model.safetensors.index.json: expected shard ${shard(1)} in the same folder, got no such file`)
   })

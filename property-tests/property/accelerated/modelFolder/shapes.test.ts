@@ -1,4 +1,4 @@
-/** What a configuration says of a model: published parameter counts, matrices, positions, outputs and dropout. */
+/** The model of a configuration: published parameter counts, matrices, positions, outputs and dropout. */
 import { describe, expect, it } from 'vitest'
 import { elementCount } from '../../../../accelerated/checkpoints/safetensors/safetensorsHeader.js'
 import { encoderConfig } from '../../../../accelerated/models/bert/config.js'
@@ -47,7 +47,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
     expect(count(modelOf(bertBase).spec.tensors) + count(headOf(bertBase).tensors) - classifier).toBe(109_482_240)
   })
 
-  it('RoBERTa-base has six matrices a layer that an adapter can be put on', () => {
+  it('RoBERTa-base has six matrices per layer that an adapter can adapt', () => {
     const { matrices } = modelOf(robertaBase).spec
     expect(matrices).toHaveLength(12 * 6)
     expect(matrices.slice(0, 6).map(({ name }) => name)).toEqual([
@@ -60,11 +60,11 @@ describe(`encoder shapes (seed ${SEED})`, () => {
     ])
   })
 
-  it('RoBERTa takes 512 tokens of its 514 positions, BERT all of its 512', () => {
+  it('RoBERTa has 512 of its 514 positions for tokens, BERT all of its 512', () => {
     expect([modelOf(robertaBase), modelOf(bertBase)].map(({ spec }) => spec.maxPositions)).toEqual([512, 512])
   })
 
-  it("a configuration maps onto the encoder's own words", () => {
+  it("a configuration maps onto the encoder's settings", () => {
     expect(encoderConfig({ ...bert, num_labels: 1, classifier_dropout: 0.3, hidden_dropout_prob: 0.2 }, 'config.json')).toEqual({
       family: 'bert',
       vocabularySize: 11,
@@ -85,7 +85,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
     expect(encoderConfig(roberta, 'config.json').headDropout).toBe(0.1)
   })
 
-  it('what it says of the outputs is read apart from the encoder', () => {
+  it('the outputs follow from num_labels, id2label and problem_type', () => {
     expect(parsed({ ...bert, num_labels: 1 }).outputs).toEqual({ head: 'sequence', labels: 1, problemType: 'regression' })
     expect(parsed({ ...roberta, id2label: { 0: 'a', 1: 'b', 2: 'c' } }).outputs).toEqual({
       head: 'sequence',
@@ -108,7 +108,7 @@ describe(`encoder shapes (seed ${SEED})`, () => {
   it.each<readonly [string, object, ReadonlyArray<string>]>([
     ['roberta', roberta, ['head.input', 'head.hidden']],
     ['bert', bert, ['head.input']],
-  ])('a %s drops out where the configuration says so, each site by its own probability, or all by one', (_, json, headSites) => {
+  ])('a %s has each dropout site of its configuration, with separate probabilities or a single one', (_, json, headSites) => {
     const sitesOf = (model: Model): Readonly<Record<string, number>> => {
       const sites: Record<string, number> = {}
       const shapes = new Map([...model.spec.tensors, ...model.sequenceHead(2).tensors])

@@ -21,7 +21,7 @@ describe("PEFT's rules for names", () => {
     expect(matchModules('roberta|a', ['roberta.b', 'b.a', 'a'], 'x')).toEqual([false, false, true])
   })
 
-  it('of several patterns the first that matches counts, from a dot on or the whole name', () => {
+  it('the first matching pattern counts, for a whole name or its part after a dot', () => {
     expect(lookUpPattern({ 'layer.1.output.dense': 1, '.*output.dense': 2 }, names, 'x')).toEqual([1, 2, 2])
     expect(lookUpPattern({ 'output.dense': 1, 'attention.output.dense': 2 }, names, 'x')).toEqual([1, 1, 1])
     expect(lookUpPattern({ 'utput.dense': 1 }, names, 'x')).toEqual([undefined, undefined, undefined])

@@ -1,4 +1,4 @@
-/** An adapter of ours in PEFT's layout: exact keys and configuration, and round trips. */
+/** Our adapters in PEFT's format: exact keys and configuration, and round trips. */
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -19,7 +19,7 @@ const keysOf = async (adapter: LowRankAdapter): Promise<ReadonlyArray<string>> =
 }
 
 describe(`an adapter on disk (seed ${SEED})`, () => {
-  it('RoBERTa: the keys are exactly those that PEFT writes, matrices of rank 0 left out', async () => {
+  it("has exactly PEFT's keys on RoBERTa, without matrices of rank 0", async () => {
     expect(await keysOf(adapterOf(roberta, [8, 0, 3, 0, 0, 1]))).toEqual([
       'base_model.model.classifier.dense.bias',
       'base_model.model.classifier.dense.weight',
@@ -35,7 +35,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect((await readdir(place.folder)).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'salora.json'])
   })
 
-  it('BERT: a trained pooler is kept beside the classifier, an untrained one is not', async () => {
+  it('has a trained pooler of BERT beside the classifier, and no untrained one', async () => {
     const classifier = ['base_model.model.classifier.bias', 'base_model.model.classifier.weight']
     const query = ['A', 'B'].map((side) => `base_model.model.bert.encoder.layer.0.attention.self.query.lora_${side}.weight`)
     const pooler = ['base_model.model.bert.pooler.dense.bias', 'base_model.model.bert.pooler.dense.weight']
@@ -50,7 +50,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect(await savedModules()).toEqual(['classifier', 'score'])
   })
 
-  it('the configuration is text with sorted keys in which every pruned module keeps the scale alpha / r', () => {
+  it('has sorted keys in its configuration, and keeps the scale alpha / r for every pruned module', () => {
     expect(peftFiles(adapterOf(roberta, [8, 3])).configText).toBe(`{
   "alpha_pattern": {
     "roberta.encoder.layer.0.attention.self.key": 6
@@ -81,7 +81,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
 `)
   })
 
-  it('what is saved is what is loaded, for every pattern of ranks, either scale, with magnitudes or without', () =>
+  it('is loaded as it was saved, for every pattern of ranks, both scales, with and without magnitudes', () =>
     fc.assert(
       fc.asyncProperty(
         fc.constantFrom(roberta, bert),
@@ -119,8 +119,8 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
           const kept = [...adapter.modules].filter(([, { A }]) => A.shape[0] !== 0)
           expect([...loaded.modules.keys()]).toEqual(kept.map(([name]) => name))
           for (const [name, pair] of kept) {
-            const { scale, ...found } = loaded.modules.get(name)!
-            expect(found).toEqual({ ...model.spec.matrices.find((matrix) => matrix.name === name), ...pair })
+            const { scale, ...loadedPair } = loaded.modules.get(name)!
+            expect(loadedPair).toEqual({ ...model.spec.matrices.find((matrix) => matrix.name === name), ...pair })
             expect(Math.abs(scale / (alpha / (rslora ? Math.sqrt(8) : 8)) - 1)).toBeLessThan(1e-15)
           }
         },
@@ -128,7 +128,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
       { seed: SEED, numRuns: 60 },
     ))
 
-  it('an adapter pruned to nothing is one pair of zeros, since PEFT refuses an empty one', async () => {
+  it('is one pair of zeros if everything was pruned, since PEFT refuses an empty adapter', async () => {
     await saveAdapter(place.folder, adapterOf(roberta, [0, 0, 0, 0, 0, 0]))
     const loaded = await load(roberta)
     expect([...loaded.modules]).toEqual([
@@ -147,7 +147,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect(loaded.head.size).toBe(4)
   })
 
-  it('padded to one rank, the configuration needs no patterns and B A is unchanged', () => {
+  it('needs no patterns when padded to one rank, with the same B A', () => {
     const product = ({ A, B }: LowRankPair): ReadonlyArray<number> => {
       const [r = 0, k = 0] = A.shape
       return Array.from({ length: B.shape[0]! * k }, (_, at) =>
@@ -165,7 +165,7 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     expect(() => padToRank({ ...adapter, rank: 7 })).toThrow('padPair: expected a rank of at most 7, got 8')
   })
 
-  it('a regression and an adapter without a head come back as such', async () => {
+  it('is loaded as a regression, or without a head, if it was saved so', async () => {
     const one: ModelOutputs = { head: 'sequence', labels: 1, problemType: 'regression' }
     await saveAdapter(place.folder, adapterOf(roberta, [2], { outputs: one, head: headOf(roberta, 1) }))
     expect((await load(roberta)).outputs).toEqual(one)
@@ -178,14 +178,14 @@ describe(`an adapter on disk (seed ${SEED})`, () => {
     })
   })
 
-  it('an adapter of no matrix is written as a pair of zeros of rank 1, because PEFT refuses an adapter of nothing', async () => {
+  it('is a pair of zeros of rank 1 if it has no matrix', async () => {
     await saveAdapter(place.folder, adapterOf(roberta, []))
     const { modules } = await load(roberta)
     expect([...modules.keys()]).toEqual([roberta.spec.matrices[0]?.name])
     for (const { A, B } of modules.values()) expect([A.shape[0], [...A.data, ...B.data].every((x) => x === 0)]).toEqual([1, true])
   })
 
-  it('refuses to write what does not belong to the encoder', () => {
+  it('is not written if it does not fit the encoder', () => {
     expect(() => peftFiles(adapterOf(roberta, [1], { head: new Map([['classifier.weight', weights([2, 4], 0)]]) }))).toThrow(
       'got classifier.weight',
     )

@@ -1,4 +1,4 @@
-/** An adapter that PEFT trained: what its configuration means, and each mistake in one line. */
+/** Adapters that PEFT trained: the meaning of their configuration, and each error in one line. */
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -58,7 +58,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
   const scales = async (): Promise<unknown> =>
     Object.fromEntries([...(await load(roberta)).modules].map(([name, { scale }]) => [name.replace('encoder.layer.0.', ''), scale]))
 
-  it('endings of names mean all modules with that ending', async () => {
+  it('adapts all modules that end with a listed name', async () => {
     await write(peft, { 'attention.self.query': 2, 'attention.self.value': 2 })
     expect(await scales()).toEqual({ 'attention.self.query': 1.5, 'attention.self.value': 1.5 })
     await write({ ...peft, target_modules: ['output.dense'] }, { 'attention.output.dense': 2, 'output.dense': 2 })
@@ -67,7 +67,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await scales()).toEqual({ 'output.dense': 1.5 })
   })
 
-  it('one expression, patterns of ranks and alphas, and the rank-stabilized scale', async () => {
+  it('may have a regular expression, patterns of ranks and alphas, and the rank-stabilized scale', async () => {
     await write(
       { ...peft, target_modules: '.*\\.self\\.(query|key)', rank_pattern: { 'self.key': 4 }, alpha_pattern: { 'layer.0.*key': 1 } },
       { 'attention.self.query': 2, 'attention.self.key': 4 },
@@ -77,12 +77,12 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     expect(await scales()).toEqual({ 'attention.self.query': 3 / Math.sqrt(2), 'attention.self.value': 1.5 })
   })
 
-  it('an adapter of the bare encoder has no family in its keys', async () => {
+  it('may lack the family in its keys, if it was trained on the bare encoder', async () => {
     await write({ ...peft, task_type: 'FEATURE_EXTRACTION' }, { 'attention.self.query': 2, 'attention.self.value': 2 }, new Map(), '')
     expect(await scales()).toEqual({ 'attention.self.query': 1.5, 'attention.self.value': 1.5 })
   })
 
-  it('the outputs are those of its own head', async () => {
+  it('has the outputs of its own head', async () => {
     const head = [...roberta.sequenceHead(3).tensors].map(([name, shape]): [string, WritableTensor] => [
       `base_model.model.${name}`,
       weights(shape, 0),
@@ -109,7 +109,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     ['trained biases', { bias: 'all' }, /whose bias is none, got/],
     ['chosen layers', { layers_to_transform: [1] }, /whose layers_to_transform is unset \(null, false or empty\), got \[1\]$/],
     [
-      'a start that changes the frozen weights',
+      'an initialization that changes the frozen weights',
       { init_lora_weights: 'pissa' },
       /whose init_lora_weights is true or false or one of gaussian, orthogonal, eva, got/,
     ],
@@ -120,12 +120,12 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       'M/adapter_config.json: expected target_modules that match a matrix of the roberta encoder, got ["q_proj"]',
     ],
     [
-      'an expression that is none',
+      'an invalid expression',
       { target_modules: '(' },
       /^M\/adapter_config\.json: expected a regular expression that matches module names, got "\(" \(Invalid regular expression: .*\)$/,
     ],
     [
-      'an expression that takes for ever',
+      'an expression that never ends',
       { target_modules: '(.*)*(.*)*(.*)*(.*)*x' },
       /^M\/adapter_config\.json: expected a regular expression that matches module names, got .* \(Script execution timed out after 3000ms\)$/,
     ],
@@ -145,18 +145,18 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
       'M/adapter_model.safetensors: expected only the 2 tensors that adapter_config.json describes, got "base_model.model.roberta.encoder.layer.0.attention.self.value.lora_A.weight"',
     ],
     [
-      'a head that is not there',
+      'an absent head',
       { modules_to_save: ['classifier'] },
       'M/adapter_model.safetensors: expected tensor base_model.model.classifier.dense.weight [4,4], got none of that name',
     ],
-  ])('names %s', async (_, change, expected) => {
+  ])('is refused for %s', async (_, change, expected) => {
     await write({ ...peft, ...change }, { 'attention.self.query': 2, 'attention.self.value': 2 })
     const message = await messageFor(roberta)
     if (typeof expected === 'string') expect(message).toBe(expected)
     else expect(message).toMatch(expected)
   })
 
-  it('names a key given twice, a number that is not finite, a head that is not whole, an adapter of the other family', async () => {
+  it('is refused for a key given twice, a number that is not finite, a partial head, and the other family', async () => {
     await writeFile(join(place.folder, 'adapter_config.json'), '{"r":1,"r":2}')
     expect(await messageFor(roberta)).toBe('M/adapter_config.json: expected each key once, got "r" twice')
     const modules = { 'attention.self.query': 2, 'attention.self.value': 2 }
@@ -173,7 +173,7 @@ describe(`an adapter that PEFT trained (seed ${SEED})`, () => {
     )
   })
 
-  it('names what is wrong in salora.json', async () => {
+  it('is refused for an error in salora.json', async () => {
     await saveAdapter(place.folder, adapterOf(roberta, [1]))
     await writeFile(join(place.folder, 'salora.json'), '{"labelNames":["a"],"problemType":"single_label_classification"}')
     expect(await messageFor(roberta)).toBe('M/salora.json: expected 2 labelNames, got 1')
