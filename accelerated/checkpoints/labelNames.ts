@@ -18,7 +18,7 @@ export const checkLabelNames = (names: ReadonlyArray<string>, where: string): vo
   const long = names.find((name) => name.length > longestName)
   if (long !== undefined)
     throw inputError(where, `labels of at most ${longestName} characters`, `one of ${long.length}: ${quoted(long, 40)}`)
-  const bytes = names.reduce((sum, name) => sum + perName + 2 * Buffer.byteLength(JSON.stringify(name)), rest)
+  const bytes = names.reduce((sum, name) => sum + perName + 2 * new TextEncoder().encode(JSON.stringify(name)).length, rest)
   if (bytes > namesLimit)
     throw inputError(
       where,

@@ -45,7 +45,7 @@ describe(`the unigram model (seed ${SEED})`, () => {
     )
   })
 
-  it('prefers the longest last piece of two equally likely segmentations', () => {
+  it('prefers the longest last piece if two ways to cut are equally likely', () => {
     const pieces: ScoredPieces = [
       ['?', 0],
       ['a', -1],
