@@ -6,7 +6,7 @@ import { resumeCommand } from '../../finetuning/commandLine/shell.js'
 import { finetune } from '../../finetuning/runs/finetune.js'
 import type { RunOptions, RunResult } from '../../finetuning/runs/run.js'
 import { atLengthOf } from '../../finetuning/runs/extendRun.js'
-import { choicesDiffering, finishedResult } from '../../finetuning/runs/runFolder.js'
+import { differingChoices, finishedResult } from '../../finetuning/runs/compareRuns.js'
 import { readRunConfig } from '../../finetuning/runs/runFiles.js'
 import { exitCodes } from './exitCodes.js'
 import { nextRunFolder } from '../options/nextRunName.js'
@@ -81,10 +81,10 @@ const finishedRun = async ({ output, model, adapter, task, settings, tensorboard
   if (result === null || config === null) return null
   const { device } = settings
   const asked = { model, ...(adapter === undefined ? {} : { adapter }), task, ...(device === 'auto' ? {} : { device }) }
-  const different = choicesDiffering(config, { ...asked, settings: atLengthOf(settings, config.settings) })
+  const different = differingChoices(config, { ...asked, settings: atLengthOf(settings, config.settings) })
   if (different.length > 0)
     throw inputError(join(output, 'config.json'), 'the settings that the run, which is finished, began with', different.join('; '))
-  if (choicesDiffering(config, { ...asked, settings }).length > 0) return null
+  if (differingChoices(config, { ...asked, settings }).length > 0) return null
   if (tensorboard) throw inputError('--tensorboard', 'a run that goes on, whose event file it begins', `a finished one in ${output}`)
   return result
 }

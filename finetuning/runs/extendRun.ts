@@ -1,4 +1,4 @@
-/** A finished run made longer: from which of its settings that is seen, and what it was before. */
+/** Extending a finished run: a run folder whose settings ask for more steps than it was trained for. */
 import { inputError } from '../../accelerated/errors/inputError.js'
 import type { Settings } from '../../accelerated/training/settings.js'
 import type { Extended, RunConfig, RunResult } from './run.js'
@@ -7,16 +7,15 @@ type Length = Pick<Settings, 'epochs' | 'maxSteps'>
 
 const lengthOf = ({ epochs, maxSteps }: Length): Length => ({ epochs, maxSteps })
 
-/** The settings with the length that another run had: what else differs between the two is left. */
+/** The settings with the length of another run, so that only other differences remain. */
 export const atLengthOf = (settings: Settings, other: Length): Settings => ({ ...settings, ...lengthOf(other) })
 
 const sameLength = (a: Length, b: Length): boolean => a.epochs === b.epochs && a.maxSteps === b.maxSteps
 
 /**
- * The length that the run in a folder had and that `settings` change; null where they do not, or where the run is not finished, whose length is
- * then a setting like the others. Throws Mistake where it would not be longer.
- * @param result of the run, where it is finished
- * @param steps of the whole run by `settings`
+ * The length that the run had and that `settings` change. null: they do not change it, or the run is not finished; its length is then a setting
+ * like any other.
+ * @param result of the finished run, or null @param steps of the whole run by `settings` @throws InputError if the run would not be longer
  */
 export const extensionOf = (
   earlier: Pick<RunConfig, 'settings'>,
@@ -34,6 +33,5 @@ export const extensionOf = (
   return { ...lengthOf(earlier.settings), steps: result.steps, after: result.stepsDone }
 }
 
-/** What a user is told of it. */
-export const toldOfExtension = ({ steps, after }: Extended, longer: number): string =>
-  `the run had ended after step ${after}${after < steps ? ` of ${steps}` : ''} and goes on to step ${longer}: another run than one that had ${longer} steps from its first, since its learning rate rises again and its phases are over`
+export const extensionWarning = ({ steps, after }: Extended, longer: number): string =>
+  `the run had ended after step ${after}${after < steps ? ` of ${steps}` : ''} and continues to step ${longer}. It differs from a run of ${longer} steps: its learning rate rises again, and its phases are over`

@@ -19,7 +19,7 @@ import { runLength, type RunLength } from '../../accelerated/training/runLength.
 import { methodOf, type Settings } from '../../accelerated/training/settings.js'
 import { train } from '../../accelerated/training/trainingLoop.js'
 import type { TaskAdapter } from '../tasks/taskType.js'
-import type { CardData } from './modelCard.js'
+import type { CardData } from './cardFacts.js'
 import { openBaseModel } from './openBaseModel.js'
 import type { FinetuneEvent, RunOptions, RunFacts } from './run.js'
 import { bindTask, loadRunData, tokenizeRunData, type RunData, type RunExamples } from './runData.js'

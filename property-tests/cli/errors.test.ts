@@ -266,7 +266,7 @@ describe('an output that cannot be written', () => {
     const config = JSON.stringify({ formatVersion: 2, model: 'm', task: {}, settings: {} })
     await writeFile(join(cwd, 'earlier', 'config.json'), config)
     expect(await mistake([...train, '--output', 'earlier'], 1)).toBe(
-      '--output earlier: expected a new folder (or --resume to go on with the run that is there), got config.json of an earlier run',
+      '--output earlier: expected a new folder (or --resume to continue the run in it), got config.json of an earlier run',
     )
     expect(await readFile(join(cwd, 'earlier', 'config.json'), 'utf8')).toBe(config)
   })

@@ -41,7 +41,7 @@ describe('--resume with more --epochs', { timeout }, () => {
     expect([code, stderr]).toEqual([
       0,
       expect.stringMatching(
-        /^(warning: gates .*\n)?warning: salora: the run had ended after step 12 and goes on to step 18: another run than .*\n/,
+        /^(warning: gates .*\n)?warning: salora: the run had ended after step 12 and continues to step 18. It differs from a run of 18 steps: .*\n/,
       ),
     ])
     expect(stdout).toMatch(/^trained 18 steps; the run was extended after step 12$/m)

@@ -4,7 +4,8 @@ import { marked, type Token } from 'marked'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { resolveSettings } from '../../../accelerated/training/settings.js'
-import { cardOfExport, modelCard, type CardFacts } from '../../../finetuning/runs/modelCard.js'
+import type { CardFacts } from '../../../finetuning/runs/cardFacts.js'
+import { cardOfExport, modelCard } from '../../../finetuning/runs/modelCard.js'
 import { singleLabel } from '../../../finetuning/tasks/taskTypes/singleLabel.js'
 
 const result: CardFacts['result'] = {

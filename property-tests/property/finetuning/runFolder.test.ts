@@ -105,7 +105,7 @@ describe('a folder that is resumed', () => {
     expect(await warnings(false)).toEqual([])
     const { salora: _, ...rest } = versions
     await rewriteConfig((config) => ({ ...config, versions: { ...rest, node: 'v1.2.3' } }))
-    const bits = 'the run may not end in the bits it would have had'
+    const bits = "the run's bits may differ from here on"
     expect(await warnings(true)).toEqual([
       `${output}: node was "v1.2.3" and is "${versions['node']}"; salora was nothing and is "${versions['salora']}"; ${bits}`,
     ])

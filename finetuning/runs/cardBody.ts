@@ -1,0 +1,115 @@
+/** The Markdown of a model card: data, scores, settings, budget, and the command that makes the same adapter again. */
+import { flagsOf, inShell } from '../commandLine/shell.js'
+import { metricTitle } from '../metrics/index.js'
+import { cardTitle, changedSettings, lastName, savedScores, sourceName, type CardFacts } from './cardFacts.js'
+import { bulletList, code, codeList, escapeHeading, shellBlock } from './markdown.js'
+import type { RunResult, Scores } from './run.js'
+
+export const cardBody = (facts: CardFacts): string =>
+  [
+    `# ${escapeHeading(cardTitle(facts))}`,
+    summary(facts),
+    '## Data',
+    dataList(facts),
+    '## Scores',
+    scoreTable(facts.result, savedStep(facts.result).step),
+    ...scoreRemarks(facts.result),
+    '## Settings',
+    settingsList(facts),
+    ...budget(facts.result),
+    '## Command',
+    shellBlock(command(facts)),
+  ]
+    .map((part) => `${part}\n`)
+    .join('\n')
+
+const savedStep = ({ kept, last }: RunResult): NonNullable<RunResult['kept']> => kept ?? { which: 'last', step: last.step }
+
+const summary = ({ options: { model, settings }, hubId, result }: CardFacts): string => {
+  const { which, step } = savedStep(result)
+  const chosen = which === 'best' ? `the best by ${result.selectedBy ?? 'its score'}` : 'the last'
+  const stopped = result.interrupted ? `, stopped after step ${result.stepsDone}` : ''
+  const extended = (result.extended ?? []).map(({ after }) => ` The run had ended after step ${after} and was made longer.`).join('')
+  return `${code(hubId ?? lastName(model))} fine-tuned by salora with the method ${code(settings.method)}: step ${step} of ${result.steps}, ${chosen}${stopped}.${extended}`
+}
+
+const dataList = ({ options: { task }, data, result: { examples } }: CardFacts): string =>
+  bulletList([
+    `task: ${code(lastName(task.task))}, ${data.taskType.noun}`,
+    `trained on ${examples.training} rows of ${code(sourceName(data.train.source))}`,
+    `evaluated on ${examples.evaluation} rows of ${code(sourceName(data.evaluation.source))}${data.heldOut ? ', held out of the same file' : ''}`,
+    ...(data.labelNames === null ? [] : [`${data.labelNames.length} classes: ${codeList(data.labelNames)}`]),
+  ])
+
+const scoreTable = (result: RunResult, step: number): string => {
+  const { last } = result
+  const saved = savedScores(result)
+  const names = [...new Set([...Object.keys(saved), ...Object.keys(last.scores)])]
+  if (names.length === 0) return 'None: the run ended before its first evaluation.'
+  const cell = (scores: Scores, name: string): string => scores[name]?.toFixed(4) ?? '–'
+  const hasLast = step !== last.step
+  return [
+    `| metric | step ${step}, which this is |${hasLast ? ` step ${last.step}, the last evaluated |` : ''}`,
+    `| --- | --- |${hasLast ? ' --- |' : ''}`,
+    ...names.map((name) => `| ${metricTitle(name).title} | ${cell(saved, name)} |${hasLast ? ` ${cell(last.scores, name)} |` : ''}`),
+  ].join('\n')
+}
+
+const scoreRemarks = ({ positive, majority }: RunResult): ReadonlyArray<string> => [
+  ...(positive === undefined ? [] : [`F1 is of the class ${code(positive)}.`]),
+  ...(majority === null ? [] : [`Always answering ${code(majority.label)} has accuracy ${majority.share.toFixed(4)}.`]),
+]
+
+/** Shown even at their defaults. */
+const commonSettings = [
+  'epochs',
+  'maxSteps',
+  'batchSize',
+  'learningRate',
+  'maxLength',
+  'seed',
+  'rank',
+  'loraAlpha',
+  'density',
+  'targetModules',
+]
+
+const settingsList = ({ options: { settings } }: CardFacts): string => {
+  const changed = changedSettings(settings)
+  const shown = Object.entries(settings).filter(
+    ([name, value]) => name !== 'method' && value !== null && (commonSettings.includes(name) || Object.hasOwn(changed, name)),
+  )
+  return bulletList(shown.map(([name, value]) => `${name}: ${code(typeof value === 'string' ? value : JSON.stringify(value))}`))
+}
+
+const budget = (result: RunResult): ReadonlyArray<string> => {
+  const { targetDensity, retainedDensity, retainedParameters, budget: triplets, ranks = {} } = result
+  const rows = Object.entries(ranks)
+  const facts = [
+    ...(targetDensity == null ? [] : [`density asked for: ${targetDensity}`]),
+    ...(retainedDensity == null ? [] : [`density retained: ${retainedDensity.toFixed(4)}`]),
+    ...(retainedParameters === undefined ? [] : [`parameters retained: ${retainedParameters}`]),
+    ...(triplets === undefined ? [] : [`triplets allowed: ${triplets}`]),
+    ...(rows.length === 0 ? [] : [`triplets left: ${rows.reduce((sum, [, rank]) => sum + rank, 0)} in ${rows.length} matrices`]),
+  ]
+  if (facts.length === 0) return []
+  const table = ['| matrix | rank |', '| --- | --- |', ...rows.map(([name, rank]) => `| ${name} | ${rank} |`)].join('\n')
+  return ['## Budget and ranks', bulletList(facts), ...(rows.length === 0 ? [] : [table])]
+}
+
+/** The command for the same adapter, without folders. A setting that was read from a file is shown as a file of the setting's name. */
+const command = ({ options: { model, adapter, task, settings }, hubId }: CardFacts): string => {
+  const { task: name, labelNames: _, ...ofTask } = task
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+  const changed = Object.entries(changedSettings(settings)).map(([key, value]) => [key, isObject(value) ? `${key}.json` : value])
+  const paths = ['data', 'evalData']
+  const flags = flagsOf({
+    model: hubId ?? lastName(model),
+    ...(adapter === undefined ? {} : { adapter: lastName(adapter) }),
+    task: lastName(name),
+    ...Object.fromEntries(Object.entries(ofTask).map(([key, value]) => [key, paths.includes(key) ? lastName(String(value)) : value])),
+    method: settings.method,
+    ...Object.fromEntries(changed),
+  })
+  return ['salora', 'train', ...flags].map(inShell).join(' ')
+}

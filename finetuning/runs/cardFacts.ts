@@ -1,0 +1,46 @@
+/** The facts of a model card, and the names and scores that its parts share. */
+import { basename } from 'node:path'
+import { oneLine } from '../../accelerated/errors/inputError.js'
+import { methodOf, settingsOfMethod } from '../../accelerated/training/settings.js'
+import { taskNames, type Task } from '../tasks/index.js'
+import { wellFormed } from './markdown.js'
+import type { RunOptions, RunResult, Scores } from './run.js'
+
+/** The data, without its examples. */
+export type CardData = Pick<Task, 'taskType' | 'labelNames' | 'heldOut'> & {
+  readonly train: { readonly source: string }
+  readonly evaluation: { readonly source: string }
+}
+
+export type CardFacts = {
+  readonly options: Pick<RunOptions, 'model' | 'adapter' | 'task' | 'settings'>
+  /** the hub id of the base model; null if it is only a folder */
+  readonly hubId: string | null
+  /** the library that opens the adapter, by the hub's name for it */
+  readonly library: string
+  readonly data: CardData
+  readonly result: RunResult
+}
+
+/** Scores of the saved step; none if it was not evaluated. */
+export const savedScores = ({ best, last, kept }: Pick<RunResult, 'best' | 'last' | 'kept'>): Scores => {
+  const step = kept?.step ?? last.step
+  return best?.step === step ? best.scores : last.step === step ? last.scores : {}
+}
+
+export const cardTitle = ({ options: { model, task, settings }, hubId }: CardFacts): string =>
+  wellFormed(oneLine([lastName(hubId ?? model), lastName(task.task).replace(/\.\w+$/, ''), settings.method].join('-')))
+
+/** The last name of a path: a published card must not tell folders. */
+export const lastName = (path: string): string => (taskNames.includes(path) ? path : basename(path.replaceAll('\\', '/')) || path)
+
+/** A source without the folders of its path; words may follow the path. */
+export const sourceName = (source: string): string => source.replace(/^.*[\\/]/s, '')
+
+/** The settings that differ from their defaults. */
+export const changedSettings = ({ method, ...values }: RunOptions['settings']): Readonly<Record<string, unknown>> => {
+  const table = settingsOfMethod(methodOf(method))
+  return Object.fromEntries(
+    Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(table[name]?.schema.parse(undefined))),
+  )
+}

@@ -1,0 +1,57 @@
+/** The YAML front matter of a model card, which the Hugging Face hub reads. */
+import { metricTitle } from '../metrics/index.js'
+import { glueSource } from '../tasks/sources/glue.js'
+import { cardTitle, lastName, savedScores, sourceName, type CardFacts } from './cardFacts.js'
+import { wellFormed } from './markdown.js'
+
+const glueDataset = 'nyu-mll/glue'
+
+/** Every text is in double quotes, so that YAML reads it as a text. */
+export const frontMatter = (facts: CardFacts): string => {
+  const { options, hubId, library, data } = facts
+  const { task, settings } = options
+  const scores = finiteScores(facts)
+  const types = [...new Set(scores.map(([metric]) => metricTitle(metric).type))].filter((type) => type !== 'loss')
+  return [
+    `library_name: ${library}\n`,
+    hubId === null ? '' : `base_model: ${yamlText(hubId)}\nbase_model_relation: ${library === 'transformers' ? 'finetune' : 'adapter'}\n`,
+    `pipeline_tag: ${data.taskType.pipelineTag}\n`,
+    yamlList('tags', [...new Set(['salora', settings.method])]),
+    glueSource.recognizes(task.task) ? yamlList('datasets', [glueDataset]) : '',
+    yamlList('metrics', types),
+    `model-index:\n- name: ${yamlText(cardTitle(facts))}\n`,
+    scores.length === 0 ? '  results: []\n' : resultsText(facts, scores),
+  ].join('')
+}
+
+type NamedScores = ReadonlyArray<readonly [metric: string, value: number]>
+
+const finiteScores = ({ result }: CardFacts): NamedScores =>
+  Object.entries(savedScores(result)).filter(([, value]) => Number.isFinite(value))
+
+const resultsText = ({ options: { task }, data }: CardFacts, scores: NamedScores): string => {
+  const isGlue = glueSource.recognizes(task.task)
+  return [
+    `  results:\n  - task:\n      type: ${data.taskType.pipelineTag}\n`,
+    `    dataset:\n      name: ${yamlText(sourceName(data.evaluation.source))}\n      type: ${yamlText(isGlue ? glueDataset : lastName(task.task))}\n`,
+    isGlue ? `      config: ${yamlText(task.task)}\n` : '',
+    '    metrics:\n',
+    ...scores.map(([metric, value]) => {
+      const { type, title } = metricTitle(metric)
+      return `    - type: ${yamlText(type)}\n      name: ${yamlText(title)}\n      value: ${yamlNumber(value)}\n`
+    }),
+  ].join('')
+}
+
+const yamlList = (name: string, values: ReadonlyArray<string>): string =>
+  values.length === 0 ? '' : `${name}:\n${values.map((value) => `- ${yamlText(value)}\n`).join('')}`
+
+/** A JSON string is a double-quoted YAML string, once what YAML calls unprintable is escaped. */
+const yamlText = (text: string): string =>
+  JSON.stringify(wellFormed(text)).replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** YAML 1.1, which the hub's Python reads, takes 5e-7 for a text: a number needs a point. */
+const yamlNumber = (value: number): string => String(value).replace(/^(-?\d+)e/, '$1.0e')
