@@ -31,7 +31,7 @@ afterAll(() => rm(cache, { recursive: true }))
 
 const lengths = [9, 4, 7, 1]
 
-/** The state after two steps, and what they told. */
+/** The state and the reports after two steps. */
 const bitsOf = async (
   family: string,
   given: SettingsInput,

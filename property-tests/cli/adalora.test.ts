@@ -118,7 +118,7 @@ describe('salora train --method adalora', () => {
       { tinitRatio: '0.7' },
       '--tinit-ratio: expected at least one of 16 steps between warm-up and the 6 of --tfinal-ratio 0.375, got 0.7, which leaves none',
     ],
-    [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a share that is at least one of 16 steps, got 0, which is none'],
+    [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a fraction that is at least one of 16 steps, got 0, which is none'],
     [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
   ])('is refused in one line with %o, and leaves nothing', async (change, line) => {
     expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)

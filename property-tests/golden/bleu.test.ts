@@ -1,4 +1,4 @@
-/** BLEU is sacrebleu's, words are NLTK's word_tokenize's: of made-up corpora and lines, and of real lines, of which digests are kept. */
+/** BLEU equals sacrebleu's, and words equal those of NLTK's word_tokenize: for made-up corpora and lines, and for real lines by digests. */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

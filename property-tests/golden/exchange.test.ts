@@ -31,7 +31,7 @@ describe.each(families)('%s', (family) => {
   })
 })
 
-/** Beyond low-rank adapters, whose numbers in training are RoBERTa's: what the library makes of the file. */
+/** Other methods than low-rank adapters: the library's numbers for the exported file. Training equals RoBERTa's. */
 describe('xlm-roberta', () => {
   it.each([
     { method: 'houlsby', reductionFactor: 8 },

@@ -87,6 +87,6 @@ export const predictGolden = async (
   return (await opened.predict(texts).finally(opened.release)).flat()
 }
 
-/** Beside an export, for PEFT to be held against. */
+/** Our numbers beside an export, for the comparison with PEFT. */
 export const writeLogits = (adapter: string, logits: ReadonlyArray<number>): Promise<void> =>
   writeFile(join(adapter, 'logits.json'), JSON.stringify(logits))

@@ -25,7 +25,7 @@ import { describeMethod } from './methodGolden.js'
 const stored = (prefix: string, folder: string): ReadonlyArray<readonly [string, GoldenTensor]> =>
   [...tensorsIn(join(folder, 'model.safetensors'))].map(([name, tensor]) => [prefix + name.replace(/^(roberta|bert)\./, ''), tensor])
 
-/** It starts from the checkpoint and ends with what was saved. Gradients stand there once, in float64. */
+/** It starts from the checkpoint and ends with the saved model. The fixture has gradients once, in float64. */
 const tensors = (family: Family): ReadonlyMap<string, GoldenTensor> => {
   const gradients = readTensors(family, 'full')
   return new Map([

@@ -1,4 +1,4 @@
-/** What make_golden.py wrote: small checkpoints, and the numbers of PyTorch and PEFT on them. Tests read these files and need no Python. */
+/** The fixtures of make_golden.py: small checkpoints, and the numbers of PyTorch and PEFT for them. Tests read these files and need no Python. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -53,7 +53,7 @@ export type Golden = {
 
 export const readGolden = (family: Family): Golden => JSON.parse(readFileSync(join(folderOf(family), 'golden.json'), 'utf8')) as Golden
 
-/** What stands beside plain LoRA, each in a folder of its own within the family's. */
+/** Methods beside plain LoRA, each in its own folder within the family's. */
 export const methods = [
   'full',
   'adalora',

@@ -1,4 +1,4 @@
-"""Houlsby's and Pfeiffer's adapters by the adapters library, which also says where a residual and a norm stand."""
+"""Houlsby's and Pfeiffer's adapters by the adapters library, which also decides the places of residuals and norms."""
 import adapters
 import torch
 from adapters import AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig

@@ -39,7 +39,7 @@ def draw_batches():
     batches = []
     for lengths in LENGTHS:
         ids = [torch.randint(3, SIZES['vocab_size'], (length,), generator=generator).tolist() for length, _ in lengths]
-        # what follows each token, where it is to be learned; a prompt's tokens are given, so what follows its last is the first to learn
+        # the next token of each token that has a label; a prompt's tokens have none, so the first label is that of its last token
         targets = [[after if i + 1 > prompt else -100 for i, after in enumerate([*own[1:], -100])] for own, (_, prompt) in zip(ids, lengths)]
         batches.append({'inputIds': ids, 'targets': targets})
     return batches

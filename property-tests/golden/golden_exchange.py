@@ -69,7 +69,7 @@ def open_bottleneck(family, base, exported):
 
 
 def open_peft(family, base, exported):
-    """The file's tensors are exactly the trained tensors of the model that PEFT makes of the configuration."""
+    """The file's tensors are exactly the trained tensors of the model that PEFT builds from the configuration."""
     from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
     from peft.utils import load_peft_weights
     model = get_peft_model(open_model(family, base, torch.float32), PeftConfig.from_pretrained(exported))

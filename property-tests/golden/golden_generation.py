@@ -35,7 +35,7 @@ def make(family, folder, _):
         return [trimmed(row[width:].tolist(), ends) for row in out]
 
     def trimmed(tokens, ends):
-        """What stands after the token that ends a text is filling."""
+        """Tokens after the end token are padding."""
         end = next((i for i, token in enumerate(tokens) if ends is not None and token in ends), len(tokens) - 1)
         return tokens[:end + 1]
 

@@ -39,7 +39,7 @@ CONFIGS = {
     'deberta-v2': lambda: DebertaV2Config(
         **SIZES, **UNCAST, max_position_embeddings=32, type_vocab_size=0, relative_attention=True, position_biased_input=False, pos_att_type=['p2c', 'c2p'],
         share_att_key=True, position_buckets=6, norm_rel_ebd='layer_norm', pooler_hidden_size=32),
-    # maps of its own for distances, each told apart up to 5, beside positions and token types
+    # separate matrices for relative positions, which are distinct up to 5, beside positions and token types
     'deberta-v2-plain': lambda: DebertaV2Config(
         **SIZES, **UNCAST, max_position_embeddings=32, type_vocab_size=2, relative_attention=True, max_relative_positions=5, pos_att_type=['c2p', 'p2c'],
         hidden_act='gelu_new', pooler_hidden_size=32),
@@ -82,7 +82,7 @@ def write_model(family, folder):
 
 
 def in_float64(family):
-    """ModernBERT's own formulas of rotation and softmax and DeBERTa's of its scale, which they compute in float32 whatever the model is in, without their casts."""
+    """ModernBERT's formulas of rotation and softmax and DeBERTa's of its scale, without their casts to float32."""
     if family not in ('modernbert', 'deberta-v2', 'deberta-v2-plain'):
         return
     library_softmax, library_rotation = torch.nn.functional.softmax, modeling_modernbert.ModernBertRotaryEmbedding.forward

@@ -1,4 +1,4 @@
-"""ARPA files that KenLM's lmplz makes of small made-up texts, and scores under KenLM's Python module: of those, and of ARPA files that this library wrote.
+"""ARPA files by KenLM's lmplz for small made-up texts, and scores by KenLM's Python module: for these files, and for ARPA files that this library wrote.
 
 lmplz is built from the source distribution of PyPI's kenlm (cmake, and Boost's headers and libraries); the module is the same package."""
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kenlm
 
-# What lmplz is asked for: text, order, thresholds, discounts to fall back on.
+# Arguments of lmplz: text, order, thresholds, fallback discounts.
 MODELS = {
     'order-1': ('skewed', 1, None, None),
     'order-2': ('skewed', 2, None, None),
@@ -77,7 +77,7 @@ def write(path, lmplz):
 
 
 def check(path, folder):
-    """Of each ARPA file that this library wrote: its SHA-256, and what KenLM makes of the probes under it."""
+    """For each ARPA file that this library wrote: its SHA-256, and KenLM's scores of the probes."""
     written = {}
     for file in sorted(folder.glob('*.arpa')):
         arpa = file.read_text(encoding='utf-8')

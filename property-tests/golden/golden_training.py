@@ -37,7 +37,7 @@ def trained(model):
 
 
 def randomize(model, deviations):
-    """Parameters whose last name stands in `deviations` are drawn anew; what the library starts at 0 would hide gradients."""
+    """Draws parameters whose last name is in `deviations`: those that the library initializes to 0 would hide gradients."""
     with torch.no_grad():
         for name, parameter in trained(model).items():
             deviation = next((value for ending, value in deviations.items() if name.endswith(ending)), None)
@@ -82,7 +82,7 @@ def logits(model, family, batch):
 
 @torch.no_grad()
 def evaluation(model, family, batches):
-    """Every batch by the model as it stands, in eval mode."""
+    """Logits of every batch by the current model, in eval mode."""
     model.eval()
     rows = [{'logits': logits(model, family, batch), 'loss': loss_of(model, family, batch).item()} for batch in batches]
     model.train()

@@ -6,10 +6,10 @@ Needs Python 3.11 and, from PyPI: torch, transformers, safetensors, tokenizers, 
     prefix     peft 0.21, transformers 4.53         prefix (later transformers refuse PEFT's prefix on RoBERTa, BERT and ELECTRA)
     adapters   adapters 1.3, transformers 4.57      houlsby, pfeiffer
 
-What a family is not held to, its library does not have: PEFT's prefix needs a model that takes past keys and values ("Model does not support past key
+Comparisons that are missing for a family do not exist in its library: PEFT's prefix needs a model that takes past keys and values ("Model does not support past key
 values which are required for prefix tuning" on DistilBERT, MPNet, DeBERTa and ModernBERT, in either transformers); adapters 1.3 has no MPNet and no ModernBERT.
 
-The versions that made a fixture stand in its golden.json (`versions`), the seed beside them (`seed`); everything runs on the CPU, on one
+golden.json records the versions that made a fixture (`versions`) and the seed (`seed`). Everything runs on the CPU, on one
 thread. The bytes are the same at each run on one machine; another machine's kernels differ in the last digits.
 
     python make_golden.py METHOD... [--families FAMILY...]

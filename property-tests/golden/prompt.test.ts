@@ -1,4 +1,4 @@
-/** Prompt tuning as PEFT does it: rows in place of word embeddings, of which the head reads the first. */
+/** Prompt tuning as in PEFT: rows in place of word embeddings. The head reads the first row. */
 import { describeExchange } from './methodExchange.js'
 import { describeMethod } from './methodGolden.js'
 import type { MethodGolden } from './golden.js'

@@ -30,7 +30,7 @@ const layoutOf = (phase: AdaloraPhase, settings: AdaloraSettings): ParameterLayo
 
 type Settled = { readonly parameters: Vector; readonly memory: Vectors['memory'] }
 
-/** What the method makes of a step of the optimizer, block by block, in a graph of its own. */
+/** The method's extension of an optimizer step, block by block, in a separate graph. */
 const openSettle = async (phase: AdaloraPhase, settings: AdaloraSettings) => {
   const layout = layoutOf(phase, settings)
   const memory = adalora.train.optimizerExtension?.(phase, settings)
@@ -238,8 +238,8 @@ describe('an invalid schedule of AdaLoRA', () => {
       100,
       'tinitRatio: expected at least one of 100 steps between warm-up and the 50 of tfinalRatio 0.5, got 0.5, which leaves none',
     ],
-    [{ tfinalRatio: 0 }, 100, 'tfinalRatio: expected a share that is at least one of 100 steps, got 0, which is none'],
-    [{ tfinalRatio: 0.01 }, 20, 'tfinalRatio: expected a share that is at least one of 20 steps, got 0.01, which is none'],
+    [{ tfinalRatio: 0 }, 100, 'tfinalRatio: expected a fraction that is at least one of 100 steps, got 0, which is none'],
+    [{ tfinalRatio: 0.01 }, 20, 'tfinalRatio: expected a fraction that is at least one of 20 steps, got 0.01, which is none'],
   ])('is refused: %o in %i steps', (change, steps, told) => {
     expect(() => checkSchedule(settingsOf(change), steps)).toThrow(told)
   })

@@ -1,4 +1,4 @@
-/** Virtual tokens: what prefix and prompt tuning mean, whatever numbers they have learned and whatever texts stand together in a batch. */
+/** Virtual tokens of prefix and prompt tuning: laws for any trained numbers and any texts in a batch. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { precisionOf } from '../../../accelerated/settings/commonSettings.js'

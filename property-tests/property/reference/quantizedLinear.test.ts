@@ -25,7 +25,7 @@ const rowOf = (x: Tensor, row: number): ReadonlyArray<number> => {
   const [, m = 0] = x.shape
   return Array.from(x.data.subarray(row * m, (row + 1) * m))
 }
-/** Whole numbers, of which each row has 127: they are their own levels, at a scale of 1. */
+/** Whole numbers with 127 in each row: they equal their levels, at a scale of 1. */
 const levelsOnly = (shape: readonly [number, number]): fc.Arbitrary<Tensor> =>
   fc
     .array(fc.integer({ min: -largestLevel, max: largestLevel }), { minLength: shape[0] * shape[1], maxLength: shape[0] * shape[1] })
