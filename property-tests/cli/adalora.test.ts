@@ -108,8 +108,8 @@ describe('salora train --method adalora', () => {
     expect(of({ matrices: [{ name: 'a', d: 2, k: 2, r: 1 }] })).toBe('the adapted matrices of its start')
     expect(of({ steps: 10 })).toBe('a phase of 9 steps')
     expect(of({ fixed: { step: 6, kept: [[true, false]] } })).toBe('ranks fixed within 5 steps')
-    expect(of({ fixed: { step: 5, kept: [[true]] } })).toBe('each of its triplets kept or cut')
-    expect(of({ fixed: { step: 5, kept: [] } })).toBe('each of its triplets kept or cut')
+    expect(of({ fixed: { step: 5, kept: [[true]] } })).toBe('each of its triplets kept or pruned')
+    expect(of({ fixed: { step: 5, kept: [] } })).toBe('each of its triplets kept or pruned')
   })
 
   it.each([
@@ -118,7 +118,7 @@ describe('salora train --method adalora', () => {
       { tinitRatio: '0.7' },
       '--tinit-ratio: expected at least one of 16 steps between warm-up and the 6 of --tfinal-ratio 0.375, got 0.7, which leaves none',
     ],
-    [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a share that is at least one of 16 steps, got 0, which is none'],
+    [{ tfinalRatio: '0' }, '--tfinal-ratio: expected a fraction that is at least one of 16 steps, got 0, which is none'],
     [{ rank: '4' }, '--rank: expected a setting of method adalora (it is one of salora, lora), got 4'],
   ])('refuses %o in one line, and writes nothing', async (change, line) => {
     expect(await told(runJob({ ...flags('refused'), ...change }))).toBe(line)

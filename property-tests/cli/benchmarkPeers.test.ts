@@ -130,9 +130,12 @@ describe('salora bench --peer', () => {
 
   it.each([
     [['--only', 'lora'], '--only: expected --peer beside it, got lora'],
-    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, whose cases say it, got int8'],
-    [['--peer', 'none', '--gradient-checkpointing'], '--gradient-checkpointing: expected none with --peer, whose cases say it, got true'],
-    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, whose cases say it, got 8'],
+    [['--peer', 'none', '--precision', 'int8'], '--precision: expected none with --peer, which has its own cases, got int8'],
+    [
+      ['--peer', 'none', '--gradient-checkpointing'],
+      '--gradient-checkpointing: expected none with --peer, which has its own cases, got true',
+    ],
+    [['--peer', 'none', '--batch-size', '8'], '--batch-size: expected none with --peer, which has its own cases, got 8'],
   ])('refuses a flag that it would ignore: %s', async (flags, message) => {
     const { code, stderr } = await salora(['bench', '--layers', '1', ...flags], { cwd })
     expect([code, stderr.trim()]).toEqual([2, message])
